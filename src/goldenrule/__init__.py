@@ -1,0 +1,121 @@
+"""From a folder of images to an image classifier that its owner can trust.
+
+    import goldenrule as gr
+
+    answer = gr.answer("photos")                 # read, split, precompute, solve, judge, save, report
+    answer.classifier.predict("new.jpg")
+
+or by hand, over the same parts: `gr.from_folder`, `gr.with_split`, `gr.backbone`, `gr.precompute`, `gr.fit_head`.
+Names are loaded when they are first used, so that importing goldenrule costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from goldenrule.activations.precompute import Activations, precompute
+    from goldenrule.evaluation import (
+        Estimate,
+        Predictions,
+        accuracy,
+        confusion,
+        log_loss,
+        mcnemar,
+        paired_bootstrap,
+        per_class,
+    )
+    from goldenrule.foundation.errors import GoldenRuleError
+    from goldenrule.foundation.findings import Finding
+    from goldenrule.images.augment import Augmentation, basic, side_on, top_down
+    from goldenrule.images.preprocess import Preprocessing
+    from goldenrule.images.sources import from_folder
+    from goldenrule.images.split import Shares, with_split
+    from goldenrule.images.table import ImageTable
+    from goldenrule.models.backbone import Backbone, backbone
+    from goldenrule.models.classifier import Classifier
+    from goldenrule.recipes.answer import Answer, answer
+    from goldenrule.recipes.by_hand import activations_of
+    from goldenrule.recipes.heads import FittedHead, fit_head
+    from goldenrule.recipes.options import FitOptions
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Activations": "activations.precompute",
+    "Answer": "recipes.answer",
+    "Augmentation": "images.augment",
+    "Backbone": "models.backbone",
+    "Classifier": "models.classifier",
+    "Estimate": "evaluation",
+    "Finding": "foundation.findings",
+    "FitOptions": "recipes.options",
+    "FittedHead": "recipes.heads",
+    "GoldenRuleError": "foundation.errors",
+    "ImageTable": "images.table",
+    "Predictions": "evaluation",
+    "Preprocessing": "images.preprocess",
+    "Shares": "images.split",
+    "accuracy": "evaluation",
+    "activations_of": "recipes.by_hand",
+    "answer": "recipes.answer",
+    "backbone": "models.backbone",
+    "basic": "images.augment",
+    "confusion": "evaluation",
+    "fit_head": "recipes.heads",
+    "from_folder": "images.sources",
+    "log_loss": "evaluation",
+    "mcnemar": "evaluation",
+    "paired_bootstrap": "evaluation",
+    "per_class": "evaluation",
+    "precompute": "activations.precompute",
+    "side_on": "images.augment",
+    "top_down": "images.augment",
+    "with_split": "images.split",
+}
+
+__all__ = [
+    "Activations",
+    "Answer",
+    "Augmentation",
+    "Backbone",
+    "Classifier",
+    "Estimate",
+    "Finding",
+    "FitOptions",
+    "FittedHead",
+    "GoldenRuleError",
+    "ImageTable",
+    "Predictions",
+    "Preprocessing",
+    "Shares",
+    "accuracy",
+    "activations_of",
+    "answer",
+    "backbone",
+    "basic",
+    "confusion",
+    "fit_head",
+    "from_folder",
+    "log_loss",
+    "mcnemar",
+    "paired_bootstrap",
+    "per_class",
+    "precompute",
+    "side_on",
+    "top_down",
+    "with_split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'goldenrule' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"goldenrule.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

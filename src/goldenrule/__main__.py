@@ -1,0 +1,5 @@
+"""`python -m goldenrule`: the command line."""
+
+from goldenrule.cli.main import run
+
+run()

@@ -1,0 +1,124 @@
+"""Files to bank rows at hardware speed: decoding overlaps the engine, and nothing is computed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from goldenrule.activations.bank import ActivationBank, ChunkWriter, Halves
+from goldenrule.engine import Engine, EngineKind
+from goldenrule.foundation.errors import StorageError
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.augment import PLAIN, View
+from goldenrule.images.batches import Batch, Job, batches
+from goldenrule.images.table import ImageTable
+from goldenrule.models.backbone import BackboneSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activations:
+    """The rows of a table's images in one bank per view (plain first), and what it took to have them."""
+
+    banks: tuple[ActivationBank, ...]
+    views: tuple[View, ...]
+    computed: tuple[int, ...]  # rows of each view that went through the engine now
+    reused: tuple[int, ...]  # rows of each view that were there
+    failures: dict[str, str] = field(default_factory=dict)  # uri -> why it has no row
+
+    def rows(self, digests: Sequence[bytes], view: int = 0) -> Halves:
+        """Give the activations (n, features) of these images, in their order."""
+        return self.banks[view].rows(digests)
+
+
+def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> ActivationBank:
+    """Give the bank of a backbone's pooled features for one view through one engine."""
+    key = {
+        "weights": spec.weights,
+        "network": spec.timm_name,
+        "tap": "pooled",
+        "pooling": spec.pooling,
+        "preprocessing": spec.preprocessing.to_json(),
+        "view": view.to_json(),
+        "engine": kind.to_json(),
+    }
+    return ActivationBank(key, spec.features)
+
+
+def precompute(
+    table: ImageTable,
+    spec: BackboneSpec,
+    kind: EngineKind,
+    engine: Callable[[], Engine],
+    *,
+    views: Sequence[View] = (PLAIN,),
+    augmented: npt.NDArray[np.bool_] | None = None,
+    threads: int = 2,
+    progress: Progress | None = None,
+) -> Activations:
+    """Give the activations of all images: the plain view of each, the others where `augmented` (n,) is true.
+
+    `engine` compiles the body and is called only if a row is missing. Images with equal bytes have one row.
+    """
+    banks = tuple(bank_for(spec, kind, view) for view in views)
+    jobs, reused = _missing(table, banks, augmented)
+    wanted = sum(len(job.views) for job in jobs)
+    if not jobs:
+        return Activations(banks=banks, views=tuple(views), computed=(0,) * len(banks), reused=reused)
+    uris = table.uris
+    running = engine()
+    failures: dict[str, str] = {}
+    computed = [0] * len(banks)
+    writers = [ChunkWriter(bank) for bank in banks]
+    decoded = batches(jobs, views, spec.preprocessing, batch_size=running.batch_size, threads=threads)
+    with (progress or Silent()).task("precompute", wanted, "views") as task, threadpool_limits(1, user_api="blas"):
+        try:
+            for batch, features in running.run(_with_pixels(decoded)):
+                for slot, (row, view) in enumerate(batch.slots):
+                    if slot in batch.failures:
+                        failures[uris[row]] = batch.failures[slot]
+                        continue
+                    digest = table.rows["digest"][row].as_py()
+                    writers[view].add(digest, features[slot])
+                    computed[view] += 1
+                task.advance(len(batch.slots))
+        except StorageError:
+            raise  # the disk is full: flushing would only fail again
+        except BaseException:
+            for writer in writers:
+                writer.flush()
+            raise
+    for writer in writers:
+        writer.flush()
+    return Activations(
+        banks=banks, views=tuple(views), computed=tuple(computed), reused=reused, failures=failures
+    )
+
+
+def _missing(
+    table: ImageTable, banks: Sequence[ActivationBank], augmented: npt.NDArray[np.bool_] | None
+) -> tuple[list[Job], tuple[int, ...]]:
+    """Give the jobs for the rows that no bank has, one per distinct image, and how many each bank has."""
+    wanted: dict[bytes, tuple[int, set[int]]] = {}
+    for row, digest in enumerate(table.digests):
+        if digest is not None:
+            _, own = wanted.setdefault(digest, (row, set()))
+            own.update(range(len(banks)) if augmented is not None and augmented[row] else (0,))
+    jobs, reused = [], [0] * len(banks)
+    uris = table.uris
+    for digest, (row, own) in wanted.items():
+        missing = [view for view in sorted(own) if digest not in banks[view]]
+        for view in own.difference(missing):
+            reused[view] += 1
+        if missing:
+            jobs.append(Job(row=row, read=partial(table.read, uris[row]), views=missing, digest=digest))
+    return jobs, tuple(reused)
+
+
+def _with_pixels(decoded: Iterator[Batch]) -> Iterator[tuple[Batch, npt.NDArray[np.float32]]]:
+    for batch in decoded:
+        yield batch, batch.pixels

@@ -1,0 +1,247 @@
+"""Linear heads by convex optimisation: multinomial logistic regression with an L2 penalty chosen out-of-fold.
+
+Minimised is mean cross-entropy + l2 / 2 * |W|^2 over weights W of centred features, scaled so that their mean
+square is 1; the intercept is free. All folds are solved at once (one matrix product serves them all), along
+decreasing l2 with warm starts. The variables are preconditioned by Boehning's bound on the Hessian ("Multinomial
+logistic regression algorithm", 1992) in the principal axes of the features, and minimised by L-BFGS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.activations.lbfgs import minimize
+from goldenrule.models.head import LinearHead
+
+Floats = npt.NDArray[np.float32]
+Features = npt.NDArray[np.floating]
+
+L2_PATH = tuple(10.0 ** (exponent / 2) for exponent in range(2, -13, -1))
+"""From 10 down to 1e-6 in half decades; the search stops where the out-of-fold loss has risen twice."""
+FOLD_TOLERANCE, FINAL_TOLERANCE = 1e-4, 1e-8
+"""Promised relative decrease of the objective at which the folds, and the head itself, are solved."""
+BLOCK_BYTES = 64 << 20
+ABSENT_LOGIT = -20.0
+"""How far below the others the bias of a class without training images lies."""
+AXES_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """Training rows that are read in blocks, so that memory need not hold them all (law 12).
+
+    `read(start, stop)` gives features (stop - start, features); `targets` (n,) are class indices below
+    `classes`, `weights` (n,) say how much each counts, `folds` (n,) which fold leaves it out.
+    """
+
+    read: Callable[[int, int], Features]
+    targets: npt.NDArray[np.int64]
+    weights: Floats
+    folds: npt.NDArray[np.int64]
+    features: int
+    classes: int
+    scored: int  # the first rows are the plain views, whose out-of-fold loss chooses the penalty
+    budget_bytes: int = 4 << 30
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solved:
+    """A head with the penalty that was chosen, and what was seen on the way."""
+
+    head: LinearHead
+    l2: float
+    path: tuple[tuple[float, float], ...]  # (l2, out-of-fold log loss)
+    fold_logits: Floats  # (n, classes): each row by the head of the folds it is not in
+    iterations: int
+
+
+def solve(rows: Rows, *, path: Sequence[float] = L2_PATH) -> Solved:
+    """Choose l2 by the out-of-fold log loss of the plain views, then solve on all rows."""
+    problem = _Problem(rows)
+    number = int(rows.folds.max()) + 1
+    masks = np.stack([rows.folds != fold for fold in range(number)])
+    losses: list[tuple[float, float]] = []
+    best: tuple[float, float, Floats] | None = None
+    start: Floats | None = None
+    iterations = 0
+    for l2 in path:
+        start, steps = problem.minimum(masks, l2, start, tolerance=FOLD_TOLERANCE)
+        iterations += steps
+        logits = problem.fold_logits(start)
+        loss = _log_loss(logits, rows)
+        losses.append((l2, loss))
+        if best is None or loss < best[1]:
+            best = (l2, loss, logits)
+        if len(losses) >= 3 and losses[-1][1] > losses[-2][1] > best[1]:
+            break
+    assert best is not None
+    l2, _, logits = best
+    everything, steps = problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=FINAL_TOLERANCE)
+    head = problem.head(everything)
+    return Solved(head=head, l2=l2, path=tuple(losses), fold_logits=logits, iterations=iterations + steps)
+
+
+def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FINAL_TOLERANCE) -> LinearHead:
+    """Give the head for a given l2 on all rows."""
+    problem = _Problem(rows)
+    return problem.head(problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=tolerance)[0])
+
+
+class _Problem:
+    """Losses and gradients of several folds at once, in preconditioned variables.
+
+    A variable z (problems, axes + 1, classes) stands for the weights A z[:axes] on centred, scaled features
+    and the intercepts z[axes]; A (features, axes) are the principal axes, orthonormal.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.present = np.unique(rows.targets)
+        self.columns = np.searchsorted(self.present, rows.targets)
+        width = 4 * rows.features
+        self._block = max(256, BLOCK_BYTES // width)
+        self._resident = [self._load(*span) for span in self._spans()] if len(rows) * width <= rows.budget_bytes else None
+        self.mean, self.scale = self._moments()
+        self.axes, self.variances = self._principal_axes()
+
+    def minimum(
+        self, masks: npt.NDArray[np.bool_], l2: float, start: Floats | None, *, tolerance: float
+    ) -> tuple[Floats, int]:
+        """Give the minimisers (problems, axes + 1, classes) for row masks (problems, n), and the iterations."""
+        weights = masks * self.rows.weights
+        weights /= weights.sum(axis=1, keepdims=True)
+        curvature = np.append(0.5 * self.variances + l2, 0.5).astype(np.float32)[:, None]
+        shape = (len(masks), len(curvature), len(self.present))
+        first = np.zeros(shape, np.float32) if start is None else start
+
+        def value_and_gradient(z: Floats) -> tuple[npt.NDArray[np.float64], Floats]:
+            return self._objective(z, weights, l2)
+
+        return minimize(value_and_gradient, first, curvature, tolerance=tolerance)
+
+    def _objective(self, z: Floats, weights: Floats, l2: float) -> tuple[npt.NDArray[np.float64], Floats]:
+        problems, _, classes = z.shape
+        flat = self._effective(z)
+        intercept = z[:, -1]
+        losses = np.zeros(problems)
+        gradient = np.zeros((self.rows.features, problems * classes), np.float32)
+        intercepts = np.zeros((problems, classes), np.float32)
+        for (start, stop), block in self._blocks():
+            logits = (block @ flat).reshape(stop - start, problems, classes) + intercept
+            residual, loss = _softmax_residual(logits, self.columns[start:stop])
+            own = weights[:, start:stop].T
+            losses += (loss * own).sum(axis=0)
+            residual *= own[:, :, None]
+            gradient += block.T @ residual.reshape(stop - start, -1)
+            intercepts += residual.sum(axis=0)
+        turned = self.axes.T @ gradient.reshape(self.rows.features, problems * classes)
+        slope = np.empty_like(z)
+        slope[:, :-1] = turned.reshape(-1, problems, classes).transpose(1, 0, 2) + np.float32(l2) * z[:, :-1]
+        slope[:, -1] = intercepts
+        losses += 0.5 * l2 * np.square(z[:, :-1], dtype=np.float64).sum(axis=(1, 2))
+        return losses, slope
+
+    def fold_logits(self, z: Floats) -> Floats:
+        """Give the logits (n, all classes) of each row by the problem of its fold."""
+        result = np.full((len(self.rows), self.rows.classes), ABSENT_LOGIT, np.float32)
+        flat, intercept = self._effective(z), z[:, -1]
+        for (start, stop), block in self._blocks():
+            logits = (block @ flat).reshape(stop - start, *intercept.shape) + intercept
+            folds = self.rows.folds[start:stop]
+            result[start:stop, self.present] = logits[np.arange(stop - start), folds]
+        return result
+
+    def head(self, z: Floats) -> LinearHead:
+        """Give the head on raw features that z[0] stands for."""
+        scaled = (self.axes @ z[0, :-1]).T.astype(np.float64) * self.scale
+        weight = np.zeros((self.rows.classes, self.rows.features), np.float32)
+        lowest = float(z[0, -1].min()) + ABSENT_LOGIT
+        bias = np.full(self.rows.classes, lowest, np.float32)
+        weight[self.present] = scaled
+        bias[self.present] = z[0, -1] - scaled @ self.mean.astype(np.float64)
+        return LinearHead(weight, bias)
+
+    def _effective(self, z: Floats) -> Floats:
+        problems, axes, classes = z.shape
+        turned = self.axes @ z[:, :-1].transpose(1, 0, 2).reshape(axes - 1, problems * classes)
+        return np.ascontiguousarray(turned, np.float32)
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        for start in range(0, len(self.rows), self._block):
+            yield start, min(start + self._block, len(self.rows))
+
+    def _load(self, start: int, stop: int) -> Floats:
+        return np.asarray(self.rows.read(start, stop), np.float32)
+
+    def _blocks(self) -> Iterator[tuple[tuple[int, int], Floats]]:
+        """Give the centred, scaled rows block by block."""
+        if self._resident is not None:
+            yield from zip(self._spans(), self._resident, strict=True)
+            return
+        for span in self._spans():
+            yield span, (self._load(*span) - self.mean) * self.scale
+
+    def _moments(self) -> tuple[Floats, np.float32]:
+        """Give the mean (features,) and the factor that makes the mean square 1, and apply both if resident."""
+        total = np.zeros(self.rows.features)
+        squares = 0.0
+        spans = list(self._spans())
+        for number, span in enumerate(spans):
+            block = self._resident[number] if self._resident is not None else self._load(*span)
+            total += block.sum(axis=0, dtype=np.float64)
+            squares += float(np.square(block, dtype=np.float32).sum(dtype=np.float64))
+        mean = total / len(self.rows)
+        variance = squares / len(self.rows) / self.rows.features - float(np.mean(np.square(mean)))
+        scale = np.float32(1 / np.sqrt(max(variance, 1e-12)))
+        mean32 = mean.astype(np.float32)
+        for block in self._resident or ():
+            block -= mean32
+            block *= scale
+        return mean32, scale
+
+    def _principal_axes(self) -> tuple[Floats, npt.NDArray[np.float64]]:
+        """Give orthonormal axes (features, axes) that span the rows, and the variance along each.
+
+        With more rows than `AXES_ROWS` the axes are those of a sample; they only precondition, so the
+        minimum is the same. With fewer rows than features the axes outside their span are left away.
+        """
+        sample = self._sample()
+        if len(sample) < self.rows.features:
+            values, vectors = np.linalg.eigh(sample @ sample.T)
+            keep = values > max(values[-1], 1e-12) * 1e-6
+            axes = sample.T @ (vectors[:, keep] / np.sqrt(values[keep]))
+            return np.ascontiguousarray(axes, np.float32), values[keep].astype(np.float64) / len(sample)
+        values, vectors = np.linalg.eigh(sample.T @ sample)
+        return np.ascontiguousarray(vectors, np.float32), np.maximum(values, 0).astype(np.float64) / len(sample)
+
+    def _sample(self) -> Floats:
+        step = max(1, len(self.rows) // max(AXES_ROWS, 2 * self.rows.features))
+        parts = [block[(-start) % step :: step] for (start, _), block in self._blocks()]
+        return np.concatenate(parts)
+
+
+def _softmax_residual(logits: Floats, columns: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Give softmax - onehot (n, problems, classes), in place, and the cross-entropy (n, problems)."""
+    logits -= logits.max(axis=2, keepdims=True)
+    rows = np.arange(len(logits))
+    own = logits[rows, :, columns].copy()
+    np.exp(logits, out=logits)
+    total = logits.sum(axis=2, keepdims=True)
+    logits /= total
+    logits[rows, :, columns] -= 1
+    return logits, np.log(total[:, :, 0]) - own
+
+
+def _log_loss(logits: Floats, rows: Rows) -> float:
+    """Give the weighted mean cross-entropy of the plain views, each by the head of the folds it is not in."""
+    own = logits[: rows.scored].astype(np.float64)
+    own -= own.max(axis=1, keepdims=True)
+    loss = np.log(np.exp(own).sum(axis=1)) - own[np.arange(len(own)), rows.targets[: rows.scored]]
+    return float(np.average(loss, weights=rows.weights[: rows.scored]))

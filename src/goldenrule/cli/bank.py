@@ -1,0 +1,99 @@
+"""`goldenrule bank`: the activations that are kept."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Show, limit and clear the bank of activations.\n\nExamples:\n\n  goldenrule bank\n\n"
+    "  goldenrule bank limit 20GB        the banks used longest ago give way\n\n  goldenrule bank clear 3f2a       one bank, by the beginning of its name\n\n"
+    "  goldenrule bank clear --all",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def bank(context: typer.Context) -> None:
+    """Show, limit and clear the bank of activations."""
+    if context.invoked_subcommand is None:
+        _show()
+
+
+@app.command()
+def clear(
+    names: Annotated[list[str] | None, typer.Argument(help="Beginnings of banks' names.", show_default=False)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Clear every bank.")] = False,
+) -> None:
+    """Remove banks; what they held is computed again when it is needed."""
+    from goldenrule.activations import bank as banks
+    from goldenrule.foundation.errors import OptionError
+    from goldenrule.foundation.files import readable_bytes
+
+    if bool(names) == everything:
+        raise OptionError("Name the banks to clear (goldenrule bank shows them), or give --all.")
+    removed = banks.clear(None if everything else names)
+    typer.echo(f"{len(removed)} banks cleared, {readable_bytes(sum(one['bytes'] for one in removed))} freed.")
+
+
+@app.command()
+def limit(
+    size: Annotated[str, typer.Argument(help="The most that all banks may take: 20GB, 500MB, or none.", show_default=False)],
+) -> None:
+    """Limit what all banks take together."""
+    from goldenrule.activations import bank as banks
+    from goldenrule.foundation.files import readable_bytes
+
+    banks.set_limit(parse_bytes(size))
+    removed = banks.enforce_limit()
+    freed = f" {len(removed)} banks were removed for it." if removed else ""
+    most = banks.limit()
+    typer.echo((f"The banks may take {readable_bytes(most)}." if most else "The banks may take what they need.") + freed)
+
+
+def parse_bytes(text: str) -> int | None:
+    """Read a size for people; "none" is None.
+
+    >>> parse_bytes("1.5GB"), parse_bytes("none")
+    (1500000000, None)
+    """
+    from goldenrule.foundation.errors import OptionError
+
+    if text.lower() in ("none", "no", "off"):
+        return None
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?)B?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise OptionError(f"{text!r} is no size; wanted something like 20GB, 500MB or none.")
+    powers = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+    return int(float(match[1]) * 1000 ** powers[match[2].lower()])
+
+
+def _show() -> None:
+    import datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from goldenrule.activations import bank as banks
+    from goldenrule.foundation.files import readable_bytes
+
+    stored = banks.stored()
+    console = Console()
+    table = Table(title=f"Activations in {banks.banks_folder()}", title_justify="left")
+    for name in ("bank", "network", "view", "engine", "rows", "size", "last used"):
+        table.add_column(name, justify="right" if name in ("rows", "size") else "left")
+    for one in stored:
+        key = one["key"]
+        view = key["view"]
+        shown = "plain" if view["kind"] == "plain" else f"{view['by']['name']} {view['index']}"
+        used = datetime.datetime.fromtimestamp(one["used"]).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - local time is meant
+        engine = f"{key['engine']['name']} {key['engine']['precision']}"
+        size = key["preprocessing"]["size"]
+        table.add_row(one["name"][:8], f"{key['network']} {size} px", shown, engine, f"{one['rows']:,}", readable_bytes(one["bytes"]), used)
+    console.print(table)
+    most = banks.limit()
+    total = readable_bytes(sum(one["bytes"] for one in stored))
+    console.print(f"{total} in all" + (f", at most {readable_bytes(most)}." if most else ". No limit is set: goldenrule bank limit 20GB."))

@@ -1,0 +1,37 @@
+"""`goldenrule demo`: the main job on scikit-learn's handwritten digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+  goldenrule demo
+
+  goldenrule demo --folder /tmp/digits
+"""
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the digits and their run are written.")] = Path("demo"),
+    threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
+) -> None:
+    """Write 1,797 handwritten digits as PNG class folders, fit a classifier on them, and judge it."""
+    from rich.console import Console
+
+    from goldenrule.cli.fit import show
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.answer import answer
+    from goldenrule.recipes.digits import DIGITS_OPTIONS, write_digits
+
+    digits = write_digits(folder / "digits")
+    Console().print(f"1,797 handwritten digits are in {digits}; the same as: goldenrule fit {digits} --augment basic")
+    from dataclasses import replace
+
+    show(answer(digits, options=replace(DIGITS_OPTIONS, threads=threads), runs=folder / "runs", progress=Bars()))
+
+
+demo.__doc__ = f"{demo.__doc__}\n\n{EXAMPLES}"

@@ -1,0 +1,61 @@
+"""`goldenrule doctor`: what this machine has, which engine runs, how fast."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+  goldenrule doctor
+
+  goldenrule doctor --backbone efficientnet_lite2
+
+  goldenrule doctor --no-speed --prepare efficientnet_lite0     get a backbone ready now, so that the first fit is fast
+"""
+
+
+def doctor(
+    backbone: Annotated[str, typer.Option(help="The backbone to test.")] = "efficientnet_lite0",
+    prepare: Annotated[str | None, typer.Option(help="Prepare this backbone for this machine and end.", show_default=False)] = None,
+    speed: Annotated[bool, typer.Option(help="Run the short speed test.")] = True,
+    threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
+) -> None:
+    """Show the environment, versions, the engine and its precision, and a short speed test."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from goldenrule.foundation.cache import cache_folder
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.models.backbone import backbone as prepared
+    from goldenrule.models.catalog import EMBEDDED
+    from goldenrule.models.compiled import available_threads, compiled, engine_kind
+    from goldenrule.recipes.environment import environment
+    from goldenrule.recipes.speed_test import speed_test
+
+    console, progress = Console(), Bars()
+    body = prepared(prepare or backbone, progress=progress)
+    kind = engine_kind(body, progress=progress)
+    if prepare:
+        console.print(f"{body.spec.name} is ready for this machine: {kind}.")
+        return
+    table = Table(show_header=False)
+    for name, value in environment().items():
+        table.add_row(name, value)
+    table.add_row("cache", str(cache_folder()))
+    table.add_row("embedded backbones", ", ".join(EMBEDDED))
+    table.add_row("engine", f"{kind} for {body.spec.name} at {body.spec.preprocessing.size} px")
+    console.print(table)
+    if speed:
+        number = threads or available_threads()
+        result = speed_test(body.spec, compiled(body, kind, threads=number), threads=number)
+        rates = Table(title=f"Speed on {number} threads, 500 x 375 px JPEGs", title_justify="left")
+        rates.add_column("what")
+        rates.add_column("images/s", justify="right")
+        for name, rate in result.items():
+            rates.add_row(name, f"{rate:,.0f}")
+        console.print(rates)
+
+
+doctor.__doc__ = f"{doctor.__doc__}\n\n{EXAMPLES}"

@@ -1,0 +1,137 @@
+"""`goldenrule fit`: from a folder of images to a classifier and its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from goldenrule.recipes.answer import Answer
+    from goldenrule.recipes.options import FitOptions
+
+EXAMPLES = """Examples:
+
+  goldenrule fit photos                      class folders, or train/ valid/ test/ with class folders
+
+  goldenrule fit photos --plan               what would be done, minutes and GB, without doing it
+
+  goldenrule fit photos --backbone efficientnet_lite2 --out runs/better
+
+  goldenrule fit satellite --augment top_down --views 8
+
+  goldenrule fit photos --backbone resnet18 --weights resnet18.safetensors
+"""
+
+
+def fit(
+    folder: Annotated[Path, typer.Argument(help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The run's folder. [default: runs/NAME]", show_default=False)] = None,
+    backbone: Annotated[str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")] = "efficientnet_lite0",
+    weights: Annotated[Path | None, typer.Option(help="The backbone's weights: .safetensors or .pth.", show_default=False)] = None,
+    size: Annotated[int | None, typer.Option(help="Input side in px. [default: the weights' own]", show_default=False)] = None,
+    views: Annotated[int | None, typer.Option(help="Augmented views per training image. [default: 4 where they can pay]", show_default=False)] = None,
+    augment: Annotated[str, typer.Option(help="Kind of views: side_on, top_down, basic, none.")] = "side_on",
+    head: Annotated[str, typer.Option(help="linear (solved) or concat-pool (fastai's, trained).")] = "linear",
+    seed: Annotated[int, typer.Option(help="Seed of split, folds and training.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
+    sample: Annotated[int | None, typer.Option(help="Take at most N images per class and part: a trial.", show_default=False)] = None,
+    min_per_class: Annotated[int | None, typer.Option(help="Accept classes with as few images as this.", show_default=False)] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="End with the solved head (so far every fit does).")] = False,
+) -> None:
+    """Fit a classifier on a folder of images; judge it; write it with a report."""
+    del quick
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.options import FitOptions
+
+    options = FitOptions(
+        backbone=backbone,
+        weights=weights,
+        size=size,
+        views=views,
+        augment=augment,
+        head=head,  # type: ignore[arg-type]  # checked by FitOptions
+        seed=seed,
+        device=device,
+        threads=threads,
+        sample=sample,
+        min_per_class=min_per_class,
+    )
+    if plan:
+        show_plan(folder, options)
+        return
+    from goldenrule.recipes.answer import answer
+
+    show(answer(folder, options=options, out=out, progress=Bars()))
+
+
+fit.__doc__ = f"{fit.__doc__}\n\n{EXAMPLES}"
+
+
+def show(answer: Answer) -> None:
+    """Print the result table, the findings and what to do next."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from goldenrule.evaluation import accuracy, log_loss, value_and_interval
+    from goldenrule.recipes.reporting import next_steps
+
+    console = Console()
+    table = Table(title=f"{answer.table.root.resolve().name}: {answer.chosen}", title_justify="left")
+    for name in ("part", "images", "accuracy (95 %)", "log loss (95 %)", "this number is"):
+        table.add_column(name, justify="right" if name == "images" else "left")
+    for part, own in answer.scored.items():
+        share, loss = accuracy(own), log_loss(own)
+        style = "bold" if part == answer.headline_part else ""
+        basis = "clean" if share.basis == "clean" else "chosen on"
+        row = (part, f"{share.n:,}", value_and_interval(share), value_and_interval(loss), basis)
+        table.add_row(*row, style=style)
+    console.print(table)
+    for candidate in answer.candidates:
+        if candidate.verdict:
+            console.print(Text(candidate.verdict.sentence + "."))
+    for finding in answer.findings:
+        console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
+    seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)
+    rows = answer.activations
+    console.print(Text(f"Seconds: {seconds}. Activations: {rows['computed']:,} computed, {rows['reused']:,} reused."))
+    console.print(Text(f"Report:  {answer.report}"))
+    console.print(Text(f"Next:    {next_steps(answer)[0]}"))
+
+
+def show_plan(folder: Path, options: FitOptions) -> None:
+    """Print what a fit would do, without doing it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from goldenrule.foundation.files import readable_bytes
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.planning import plan_for
+
+    plan = plan_for(folder, options, progress=Bars())
+    table = Table(title=f"What goldenrule fit {folder} would do", title_justify="left")
+    table.add_column("step")
+    table.add_column("about", justify="right")
+    table.add_column("kept on disk", justify="right")
+    table.add_column("when")
+    for step in plan.steps:
+        size = f"{step.stored_bytes / 1e9:.3f} GB" if step.stored_bytes else ""
+        table.add_row(step.name, readable_seconds(step.seconds), size, step.condition)
+    table.add_section()
+    table.add_row("in all", readable_seconds(plan.seconds), f"{plan.stored_bytes / 1e9:.3f} GB", "")
+    console = Console()
+    console.print(table)
+    console.print(f"({readable_bytes(plan.stored_bytes)} in the bank. Nothing was computed or written.)")
+
+
+def readable_seconds(seconds: float) -> str:
+    """Give a duration for people, in seconds or minutes.
+
+    >>> readable_seconds(8.2), readable_seconds(150)
+    ('8 s', '2.5 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

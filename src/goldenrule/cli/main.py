@@ -1,0 +1,78 @@
+"""The command `goldenrule`: its sub-commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from goldenrule.cli import bank, demo, doctor, fit, predict
+
+app = typer.Typer(
+    name="goldenrule",
+    help="From a folder of images to a classifier you can trust, in seconds.",
+    epilog="Start with:  goldenrule demo   or   goldenrule fit FOLDER   (FOLDER has one sub-folder of images per class)",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(rich_help_panel="Main job")(fit.fit)
+app.command(rich_help_panel="Main job")(predict.predict)
+app.command(rich_help_panel="Main job")(demo.demo)
+app.command(rich_help_panel="This machine")(doctor.doctor)
+app.add_typer(bank.app, name="bank", rich_help_panel="This machine")
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and end."),
+) -> None:
+    """From a folder of images to a classifier you can trust, in seconds."""
+    if version:
+        from goldenrule import __version__
+
+        typer.echo(f"goldenrule {__version__}")
+        raise typer.Exit
+    del context
+
+
+def run() -> NoReturn:
+    """Run the command line: exit code 0, or 2 with a message where the user can mend something."""
+    quiet_dependencies()
+    from goldenrule.foundation.errors import GoldenRuleError
+
+    try:
+        app(standalone_mode=True)
+    except GoldenRuleError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _complain("Stopped. Give the same command again: it goes on where it stopped.")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def quiet_dependencies() -> None:
+    """Turn telemetry and chatter of dependencies off before they are imported (law 13)."""
+    for name, value in {
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "DO_NOT_TRACK": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _complain(message: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message))

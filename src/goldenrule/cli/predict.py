@@ -1,0 +1,61 @@
+"""`goldenrule predict`: what a classifier says of new images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+  goldenrule predict runs/dogscats photo.jpg
+
+  goldenrule predict runs/dogscats new_photos/ -o predictions.csv
+
+  goldenrule predict runs/dogscats new_photos/ --min-confidence 0.9     below it: status "unsure", no prediction
+"""
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(help="Images and folders of images.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write a CSV: path,status,prediction,probability,p:CLASS...", show_default=False)] = None,
+    min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
+    threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
+) -> None:
+    """Predict the class of images; a row per image, also for those that can't be read."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from goldenrule.deploy.batch import predict_files
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.models.classifier import Classifier
+
+    classifier = Classifier.load(run)
+    result = predict_files(
+        classifier, images, out=out, min_confidence=min_confidence, threads=threads, progress=Bars()
+    )
+    console = Console()
+    table = Table()
+    for name in ("path", "status", "prediction", "probability"):
+        table.add_column(name, overflow="fold")
+    for row in result.shown:
+        probability = f"{100 * float(row['probability']):.1f} %" if row["probability"] else ""
+        style = "" if row["status"] == "ok" else "yellow"
+        table.add_row(Text(row["path"]), row["status"], Text(row["prediction"]), probability, style=style)
+    console.print(table)
+    if result.images > len(result.shown):
+        console.print(f"... and {result.images - len(result.shown):,} more" + (f" in {out}" if out else "; -o FILE.csv keeps all"))
+    counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
+    statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
+    console.print(Text(f"{result.images:,} images ({statuses}): {counts or 'no prediction'}"))
+    if result.unreadable:
+        names = ", ".join(result.unreadable[:5]) + (", ..." if len(result.unreadable) > 5 else "")
+        console.print(Text(f"warning: {len(result.unreadable):,} can't be read and have no prediction: {names}", style="yellow"))
+    if out:
+        console.print(Text(f"Written: {out}"))
+
+
+predict.__doc__ = f"{predict.__doc__}\n\n{EXAMPLES}"

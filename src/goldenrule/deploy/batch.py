@@ -1,0 +1,73 @@
+"""Files to a CSV of predictions, in pieces, so that memory does not grow with their number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldenrule.evaluation.predictions_csv import UNSURE, rows_of, to_csv
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.files import atomic_path
+from goldenrule.foundation.progress import Progress
+from goldenrule.images.sources import image_files
+from goldenrule.models.classifier import Classifier
+
+PIECE = 20_000
+SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What a prediction of files gave: rows for people, counts, and what went wrong."""
+
+    shown: tuple[dict[str, str], ...]
+    counts: dict[str, int]
+    statuses: dict[str, int]
+    unreadable: tuple[str, ...]
+    images: int
+
+
+def predict_files(
+    classifier: Classifier,
+    images: Sequence[str | Path],
+    *,
+    out: Path | None = None,
+    min_confidence: float = 0.0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Predicted:
+    """Predict files and folders; write the CSV to `out` (whole or not at all) and give a summary."""
+    if not 0 <= min_confidence <= 1:
+        raise OptionError(f"--min-confidence {min_confidence}: wanted a probability from 0 to 1.")
+    if out is not None and out.is_dir():
+        raise OptionError(f"-o {out} is a folder; wanted the name of a CSV file, such as {out / 'predictions.csv'}.")
+    files = image_files(images)
+    shown: list[dict[str, str]] = []
+    unread: list[str] = []
+    counts: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    texts = []
+    for start in range(0, len(files), PIECE):
+        piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
+        for row in rows_of(piece, min_confidence=min_confidence):
+            statuses[row["status"]] += 1
+            counts[row["prediction"]] += bool(row["prediction"])
+            if row["status"] not in ("ok", UNSURE):
+                unread.append(row["path"])
+            if len(shown) < SHOWN:
+                shown.append(row)
+        if out is not None:
+            text = to_csv(piece, min_confidence=min_confidence)
+            texts.append(text if start == 0 else text.split("\n", 1)[1])
+    if out is not None:
+        with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(texts)
+    return Predicted(
+        shown=tuple(shown),
+        counts=dict(counts),
+        statuses=dict(statuses),
+        unreadable=tuple(unread),
+        images=len(files),
+    )

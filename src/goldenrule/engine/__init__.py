@@ -1,0 +1,51 @@
+"""What runs a frozen body: OpenVINO where it can, PyTorch elsewhere. Engines know nothing of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Precision = Literal["bf16", "fp32"]
+Tag = TypeVar("Tag")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineKind:
+    """Which engine at which effective precision: a part of every bank's key, always said, never a default."""
+
+    name: Literal["openvino", "torch"]
+    precision: Precision
+    version: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        return {"name": self.name, "precision": self.precision, "version": self.version}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> EngineKind:
+        """Read what `to_json` gave."""
+        return cls(**value)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} {self.precision}"
+
+
+class Engine(Protocol):
+    """A compiled body."""
+
+    kind: EngineKind
+    batch_size: int
+
+    def run(
+        self, batches: Iterable[tuple[Tag, npt.NDArray[np.float32]]]
+    ) -> Iterator[tuple[Tag, npt.NDArray[np.float32]]]:
+        """Give the features (batch_size, features) of each batch (batch_size, 3, size, size), in order.
+
+        A batch is always full; what it does not use is ignored by its owner. Consuming runs ahead of
+        yielding by the number of batches in flight, so an array that was handed in must stay as it is
+        until its result is out. A row of the result does not depend on the other rows (law 3).
+        """

@@ -1,0 +1,37 @@
+"""The body through PyTorch: on a GPU, and wherever OpenVINO can't run it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from goldenrule.engine import EngineKind, Precision, Tag
+
+BATCH_SIZE = 32
+
+
+class TorchEngine:
+    """A frozen module, channels last; autocast to bf16 on a GPU (untested there), fp32 on a CPU."""
+
+    def __init__(self, body: torch.nn.Module, *, device: str = "cpu", threads: int | None = None) -> None:
+        if threads is not None and device == "cpu":
+            torch.set_num_threads(threads)
+        self._device = torch.device(device)
+        self._body = body.eval().requires_grad_(False).to(self._device, memory_format=torch.channels_last)
+        precision: Precision = "fp32" if self._device.type == "cpu" else "bf16"
+        self.kind = EngineKind(name="torch", precision=precision, version=torch.__version__)
+        self.batch_size = BATCH_SIZE
+
+    def run(
+        self, batches: Iterable[tuple[Tag, npt.NDArray[np.float32]]]
+    ) -> Iterator[tuple[Tag, npt.NDArray[np.float32]]]:
+        """See `Engine.run`: one batch at a time."""
+        reduced = self.kind.precision == "bf16"
+        for tag, pixels in batches:
+            with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
+                source = torch.from_numpy(pixels).to(self._device, memory_format=torch.channels_last)
+                features = self._body(source)
+            yield tag, features.float().cpu().numpy()

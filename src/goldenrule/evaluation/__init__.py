@@ -1,0 +1,44 @@
+"""Predictions and what follows from them: metrics with intervals, scores per class, paired comparisons."""
+
+from goldenrule.evaluation.class_averages import AverageScore, averages, f_beta
+from goldenrule.evaluation.class_scores import ClassScore, confusion, per_class
+from goldenrule.evaluation.comparison import Comparison, McNemar, mcnemar, paired_bootstrap
+from goldenrule.evaluation.estimate import Basis, Estimate, render, value_and_interval
+from goldenrule.evaluation.intervals import bootstrap, clopper_pearson, wilson
+from goldenrule.evaluation.metrics import (
+    Mistake,
+    accuracy,
+    image_losses,
+    log_loss,
+    most_confident_mistakes,
+    top_k_accuracy,
+)
+from goldenrule.evaluation.predictions import Predictions, Task
+
+__all__ = [
+    "AverageScore",
+    "Basis",
+    "ClassScore",
+    "Comparison",
+    "Estimate",
+    "McNemar",
+    "Mistake",
+    "Predictions",
+    "Task",
+    "accuracy",
+    "averages",
+    "bootstrap",
+    "clopper_pearson",
+    "confusion",
+    "f_beta",
+    "image_losses",
+    "log_loss",
+    "mcnemar",
+    "most_confident_mistakes",
+    "paired_bootstrap",
+    "per_class",
+    "render",
+    "top_k_accuracy",
+    "value_and_interval",
+    "wilson",
+]

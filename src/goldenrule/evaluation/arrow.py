@@ -1,0 +1,85 @@
+"""`Predictions` as an Arrow table and back: one row per image, all the rest in the schema's metadata."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from goldenrule.evaluation.predictions import Predictions
+from goldenrule.foundation.errors import FormatError
+
+SCHEMA_VERSION = 1
+_KEY = b"goldenrule.predictions"
+
+
+def to_table(predictions: Predictions) -> pa.Table:
+    """Give columns id, status, truth, logits (views x C numbers a row, views outermost) and fold if any."""
+    n = len(predictions)
+    columns: dict[str, Any] = {
+        "id": pa.array(predictions.ids, pa.string()),
+        "status": pa.array(predictions.status.tolist(), pa.string()).dictionary_encode(),
+        "truth": _column(predictions.truth),
+        "logits": _column(predictions.logits.reshape(n, predictions.views * len(predictions.classes))),
+    }
+    if predictions.fold is not None:
+        columns["fold"] = pa.array(predictions.fold)
+    about = {
+        "schema_version": SCHEMA_VERSION,
+        "task": predictions.task,
+        "classes": predictions.classes,
+        "views": predictions.views,
+        "basis": predictions.basis,
+    }
+    return pa.table(columns).replace_schema_metadata({_KEY: json.dumps(about)})
+
+
+def from_table(table: pa.Table) -> Predictions:
+    """Give the predictions of a table that `to_table` wrote, also after it was a parquet or Arrow file."""
+    about = _about(table)
+    n, views, classes = table.num_rows, about["views"], about["classes"]
+    truth = _array(table["truth"])
+    return Predictions(
+        task=about["task"],
+        classes=tuple(classes),
+        ids=tuple(table["id"].to_pylist()),
+        status=np.array(table["status"].to_pylist(), dtype=np.str_),
+        truth=truth.reshape(n, len(classes)) if about["task"] == "multi" else truth,
+        logits=_array(table["logits"]).reshape(n, views, len(classes)),
+        fold=_array(table["fold"]) if "fold" in table.column_names else None,
+        basis=about["basis"],
+    )
+
+
+def _about(table: pa.Table) -> dict[str, Any]:
+    """Give the metadata, if this program can read it."""
+    metadata = table.schema.metadata or {}
+    if _KEY not in metadata:
+        raise FormatError(
+            f"not a table of predictions: its columns are {table.column_names}; wanted one of to_arrow()"
+        )
+    about: dict[str, Any] = json.loads(metadata[_KEY])
+    if about["schema_version"] > SCHEMA_VERSION:
+        raise FormatError(
+            f"predictions of schema version {about['schema_version']}, but this goldenrule reads up to "
+            f"{SCHEMA_VERSION}: upgrade goldenrule to read them"
+        )
+    return about
+
+
+def _column(rows: NDArray[Any]) -> pa.Array:
+    """Give a column of numbers (n,) or of lists of one length (n, length)."""
+    flat = pa.array(np.ascontiguousarray(rows).reshape(-1))
+    return flat if rows.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    """All numbers of a column in one flat array; nan stays nan."""
+    values = column.combine_chunks()
+    if isinstance(values, pa.ChunkedArray):
+        values = pa.concat_arrays(values.chunks)
+    flat = values.flatten() if isinstance(values, pa.FixedSizeListArray) else values
+    return np.asarray(flat.to_numpy(zero_copy_only=False))

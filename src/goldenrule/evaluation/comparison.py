@@ -1,0 +1,185 @@
+"""Which of two networks is better, asked on the same images; and when that can't be told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from goldenrule.evaluation.estimate import Basis, Estimate, value_and_interval
+from goldenrule.evaluation.metrics import hits, image_losses
+from goldenrule.evaluation.predictions import Predictions
+from goldenrule.evaluation.resampling import bca_interval, resampled_means
+from goldenrule.foundation.errors import OptionError
+
+Metric = Literal["log_loss", "accuracy"]
+Better = Literal["a", "b", "neither"]
+
+_MOST_BY_CHANCE = 0.05
+_LEAST_SHOWN = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """B against A on the same images, by bootstrap.
+
+    `gain` says how much better B is: above 0 where B has the lower log loss (nats) or the higher accuracy
+    (percentage points). `probability_better` is the share of the resamples with a gain above 0, no gain
+    counted half: one-sided, .5 between equals. A later stage replaces an earlier one where it is .9 or more.
+    """
+
+    metric: Metric
+    gain: Estimate
+    probability_better: float
+
+    @property
+    def better(self) -> Better:
+        """The better one if the 95 % interval of the gain leaves out 0, else "neither"."""
+        if self.gain.low <= 0 <= self.gain.high:
+            return "neither"
+        return "b" if self.gain.value > 0 else "a"
+
+    def sentence(self, a: str = "A", b: str = "B") -> str:
+        """Give the result in plain words; `a` and `b` are what to call the two."""
+        gain, share = self.gain, self.probability_better
+        if self.better == "a":
+            gain = replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
+            a, b, share = b, a, 1 - share
+        evidence = f"{gain.name} {value_and_interval(gain)}, better in {100 * share:.3g} % of resamples"
+        if self.better == "neither":
+            evidence = f"{b}: {evidence}"
+        if gain.basis == "chosen on":
+            evidence += ", chosen on"
+        return f"{_verdict(self.better != 'neither', a, b, gain.n)} ({evidence})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McNemar:
+    """B against A on the same images: how often only one of them is right, and how likely that is by chance.
+
+    `p_value` is exact and two-sided.
+    """
+
+    both_right: int
+    only_a_right: int
+    only_b_right: int
+    both_wrong: int
+    p_value: float
+
+    @property
+    def n(self) -> int:
+        """On how many images both were compared."""
+        return self.both_right + self.only_a_right + self.only_b_right + self.both_wrong
+
+    @property
+    def better(self) -> Better:
+        """The one more often right if p < .05, else "neither"."""
+        if self.p_value >= _MOST_BY_CHANCE:
+            return "neither"
+        return "b" if self.only_b_right > self.only_a_right else "a"
+
+    def sentence(self, a: str = "A", b: str = "B") -> str:
+        """Give the result in plain words; `a` and `b` are what to call the two."""
+        alone = f"{a} alone is right {self.only_a_right:,} times, {b} alone {self.only_b_right:,} times"
+        chance = f"p = {self.p_value:.2g}" if self.p_value >= _LEAST_SHOWN else f"p < {_LEAST_SHOWN:g}"
+        if self.better == "a":
+            a, b = b, a
+        return f"{_verdict(self.better != 'neither', a, b, self.n)} ({alone}, {chance})"
+
+
+def paired_bootstrap(
+    a: Predictions, b: Predictions, *, metric: Metric = "log_loss", resamples: int = 10_000, seed: int = 0
+) -> Comparison:
+    """Compare the losses (or hits) of two networks image by image; `a` and `b` may be in another order.
+
+    The resamples are of images, so what both find hard takes nothing away. Bootstrap after Efron and
+    Tibshirani (1993), An introduction to the bootstrap; the interval is BCa.
+    Raises `OptionError` unless both scored the same images (two or more) with the same truth.
+    """
+    a, b = _paired(a, b)
+    if metric == "log_loss":
+        gains = image_losses(a) - image_losses(b)
+    elif metric == "accuracy":
+        gains = hits(b).astype(np.float64) - hits(a)
+    else:
+        raise OptionError(f"metric = {metric!r}: wanted 'log_loss' or 'accuracy'")
+    means = resampled_means(gains, resamples=resamples, seed=seed)
+    low, high = bca_interval(gains, means)
+    gain = Estimate(
+        name=f"gain in {metric.replace('_', ' ')}",
+        value=float(gains.mean()),
+        low=low,
+        high=high,
+        n=len(gains),
+        method=f"paired BCa bootstrap 95 % ({resamples:,} resamples)",
+        kind="number" if metric == "log_loss" else "points",
+        basis=_joint_basis(a, b),
+    )
+    better = float(np.mean(means > 0) + np.mean(means == 0) / 2)
+    return Comparison(metric=metric, gain=gain, probability_better=better)
+
+
+def mcnemar(a: Predictions, b: Predictions) -> McNemar:
+    """Test whether two networks are right equally often, from the images on which only one of them is.
+
+    Raises `OptionError` unless both scored the same images with the same truth, and for many labels.
+    Source: McNemar (1947), Psychometrika 12:153-157, with the exact binomial tail.
+    """
+    from scipy.special import bdtr
+
+    a, b = _paired(a, b)
+    a_right, b_right = hits(a), hits(b)
+    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    p_value = min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
+    return McNemar(
+        both_right=int((a_right & b_right).sum()),
+        only_a_right=only_a,
+        only_b_right=only_b,
+        both_wrong=int((~a_right & ~b_right).sum()),
+        p_value=p_value,
+    )
+
+
+def _paired(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions]:
+    """Give the scored images of both in the order of their ids, with the classes of `a`."""
+    if a.task != b.task:
+        raise OptionError(f"can't compare: A has task {a.task!r}, B {b.task!r}; wanted the same")
+    a, b = a.scored, b.scored.aligned_to(a.classes)
+    _require_same_ids(a, b)
+    a, b = a.select(_order_of_ids(a)), b.select(_order_of_ids(b))
+    if (other := np.flatnonzero((a.truth != b.truth).reshape(len(a), -1).any(axis=1))).size:
+        raise OptionError(
+            f"can't compare: {len(other)} of {len(a)} images have another truth in B than in A, "
+            f"the first is {a.ids[other[0]]!r}; score both against the same labels"
+        )
+    return a, b
+
+
+def _require_same_ids(a: Predictions, b: Predictions) -> None:
+    for side, predictions in (("A", a), ("B", b)):
+        if twice := [name for name, count in Counter(predictions.ids).items() if count > 1]:
+            raise OptionError(f"can't pair images by id: {side} has {twice[0]!r} more than once")
+    only_a, only_b = sorted(set(a.ids) - set(b.ids)), sorted(set(b.ids) - set(a.ids))
+    if only_a or only_b or len(a) < 2:
+        first = "".join(
+            f"; only in {side}: {names[0]!r}" for side, names in (("A", only_a), ("B", only_b)) if names
+        )
+        raise OptionError(
+            f"can't compare: wanted the same 2 or more scored images in both, got {len(a):,} in A "
+            f"and {len(b):,} in B{first}; select the images that both could read"
+        )
+
+
+def _order_of_ids(predictions: Predictions) -> list[int]:
+    return sorted(range(len(predictions)), key=predictions.ids.__getitem__)
+
+
+def _joint_basis(a: Predictions, b: Predictions) -> Basis:
+    return "chosen on" if "chosen on" in (a.basis, b.basis) else "clean"
+
+
+def _verdict(b_is_better: bool, a: str, b: str, n: int) -> str:
+    relation = f"{b} is better than {a}" if b_is_better else f"{a} and {b} can't be told apart"
+    return f"{relation} on {n:,} images"

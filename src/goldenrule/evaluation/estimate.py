@@ -1,0 +1,183 @@
+"""`Estimate`: a number that was measured on images, with its interval, and the one way to print it."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from goldenrule.evaluation.intervals import wilson
+from goldenrule.foundation.errors import FormatError, OptionError
+
+Basis = Literal["clean", "chosen on"]
+Kind = Literal["share", "points", "number"]
+JsonScalar = str | float | int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Estimate:
+    """A value, the interval around it, the number of images behind it and how the interval was made.
+
+    `kind` says how it reads: a "share" of images (0 to 1, printed in percent), a difference of two shares
+    in percentage "points", or a plain "number" such as a log loss in nats. `basis` is "chosen on" when the
+    same images helped to choose what is being measured (then the value flatters), else "clean".
+    With n = 0 there is nothing to measure: `defined` is False, `value` is nan, and it prints as "n/a (n=0)".
+
+    >>> loss = Estimate(name="log loss", value=.018, low=.0107, high=.0261, n=200, method="bootstrap 95 %")
+    >>> print(loss)
+    .018 [.011, .026] n=200
+    >>> Estimate.from_json(loss.to_json()) == loss
+    True
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+    kind: Kind = "number"
+    basis: Basis = "clean"
+
+    def __post_init__(self) -> None:
+        """Make numpy's numbers plain; raise `OptionError` for what no measurement gives."""
+        object.__setattr__(self, "n", int(self.n))
+        for name in ("value", "low", "high"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        if self.kind not in get_args(Kind) or self.basis not in get_args(Basis):
+            raise OptionError(
+                f"{self.name}: kind {self.kind!r} and basis {self.basis!r}; wanted one of {get_args(Kind)} "
+                f"and one of {get_args(Basis)}"
+            )
+        if self.n < 0:
+            raise OptionError(f"{self.name}: n = {self.n}; wanted 0 or more images")
+        if self.n > 0 and not (math.isfinite(self.value) and -math.inf < self.low <= self.high < math.inf):
+            raise OptionError(
+                f"{self.name}: {self.value} [{self.low}, {self.high}] of {self.n} images; wanted finite "
+                "numbers with low <= high (only n = 0 may be undefined)"
+            )
+
+    @classmethod
+    def of_share(cls, name: str, successes: int, n: int, *, basis: Basis = "clean") -> Estimate:
+        """Give the share of n images for which something holds, with its Wilson interval.
+
+        >>> print(Estimate.of_share("accuracy", 199, 200))
+        99.5 % [97.2, 99.9] n=200
+        """
+        method = "Wilson 95 %"
+        if n == 0:
+            return cls.undefined(name, method, kind="share", basis=basis)
+        low, high = wilson(successes, n)
+        value = successes / n
+        return cls(name=name, value=value, low=low, high=high, n=n, method=method, kind="share", basis=basis)
+
+    @classmethod
+    def undefined(cls, name: str, method: str, *, kind: Kind = "number", basis: Basis = "clean") -> Estimate:
+        """Give what is known from no image at all.
+
+        >>> print(Estimate.undefined("recall of cat", "Wilson 95 %", kind="share"))
+        n/a (n=0)
+        """
+        nan = math.nan
+        return cls(name=name, value=nan, low=nan, high=nan, n=0, method=method, kind=kind, basis=basis)
+
+    @property
+    def defined(self) -> bool:
+        """Whether there was at least one image to measure on."""
+        return self.n > 0
+
+    def to_json(self) -> dict[str, JsonScalar]:
+        """Give a plain JSON value; an undefined value, low and high become null (nan is no JSON)."""
+        value: dict[str, JsonScalar] = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.defined:
+            value |= {"value": None, "low": None, "high": None}
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Estimate:
+        """Give the estimate that `to_json` wrote.
+
+        Raises `FormatError` for missing or unknown keys.
+        """
+        wanted = {field.name for field in fields(cls)}
+        if set(value) != wanted:
+            raise FormatError(f"not an estimate: wanted the keys {sorted(wanted)}, got {sorted(value)}")
+        numbers = {
+            key: math.nan if value[key] is None else float(value[key]) for key in ("value", "low", "high")
+        }
+        return cls(**{**value, **numbers})
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in every field; two undefined estimates of the same thing are equal too, unlike nan."""
+        return isinstance(other, Estimate) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.to_json().values()))
+
+    def __str__(self) -> str:
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        title = html.escape(f"{self.name}: {self.method}, {self.basis}")
+        return f'<span class="goldenrule-estimate" title="{title}">{html.escape(render(self))}</span>'
+
+
+def render(estimate: Estimate) -> str:
+    """Give an estimate in one line: the value, its 95 % interval, n, and a mark where it was chosen on.
+
+    It prints the digits that the images can carry: enough for the interval to be ten units wide. That is at
+    least one decimal of a percent (none below 100 images, where one image is more than a percent), and three
+    decimals of a plain number. A share never rounds to 0 % or 100 % unless it is.
+
+    >>> render(Estimate.of_share("accuracy", 9, 9))
+    '100 % [70, 100] n=9'
+    >>> render(Estimate.of_share("accuracy", 193, 200, basis="chosen on"))
+    '96.5 % [93.0, 98.3] n=200 (chosen on)'
+    >>> render(Estimate.of_share("accuracy", 9_990, 10_000))
+    '99.90 % [99.82, 99.95] n=10,000'
+    """
+    mark = " (chosen on)" if estimate.basis == "chosen on" else ""
+    return (
+        f"{value_and_interval(estimate)} n={estimate.n:,}{mark}" if estimate.defined else f"n/a (n=0){mark}"
+    )
+
+
+def value_and_interval(estimate: Estimate) -> str:
+    """Give what `render` does for a sentence or table that says elsewhere how many images there are.
+
+    >>> value_and_interval(Estimate.of_share("accuracy", 193, 200))
+    '96.5 % [93.0, 98.3]'
+    """
+    if not estimate.defined:
+        return "n/a"
+    value, low, high = _rounded(estimate)
+    unit = {"share": " %", "points": " points", "number": ""}[estimate.kind]
+    return f"{value}{unit} [{low}, {high}]"
+
+
+def _rounded(estimate: Estimate) -> tuple[str, str, str]:
+    """Value, low and high as text, all with the same number of decimals."""
+    scale = 1 if estimate.kind == "number" else 100
+    value, low, high = (scale * number for number in (estimate.value, estimate.low, estimate.high))
+    decimals, most = (3, 6) if estimate.kind == "number" else (int(estimate.n >= 100), 4)
+    while decimals < most and (
+        0 < (high - low) * 10**decimals < 10 or _looks_perfect(value, decimals, estimate.kind)
+    ):
+        decimals += 1
+    as_text = _without_leading_zero if estimate.kind == "number" else _with_leading_zero
+    return as_text(value, decimals), as_text(low, decimals), as_text(high, decimals)
+
+
+def _looks_perfect(percent: float, decimals: int, kind: Kind) -> bool:
+    """Whether a share would print as 0 % or 100 % without being so."""
+    return kind == "share" and percent not in (0, 100) and round(percent, decimals) in (0, 100)
+
+
+def _with_leading_zero(number: float, decimals: int) -> str:
+    return f"{round(number, decimals) + 0.0:,.{decimals}f}"  # + 0.0 turns -0.0 into 0.0
+
+
+def _without_leading_zero(number: float, decimals: int) -> str:
+    return _with_leading_zero(number, decimals).replace("-0.", "-.").removeprefix("0")

@@ -1,0 +1,128 @@
+"""Metrics over images: `Predictions` in, `Estimate` out; only readable labelled images count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldenrule.evaluation.checks import require_single_label
+from goldenrule.evaluation.estimate import Estimate
+from goldenrule.evaluation.intervals import bootstrap
+from goldenrule.evaluation.predictions import Predictions
+from goldenrule.foundation.errors import OptionError
+
+SMALLEST_PROBABILITY = 1e-15
+"""Log loss counts a smaller probability as this one: no image costs more than 34.54 nats."""
+
+_MOST_LOSS = float(-np.log(SMALLEST_PROBABILITY))
+
+
+def accuracy(predictions: Predictions) -> Estimate:
+    """Give the share of images whose most probable class is the true one.
+
+    Raises `OptionError` for many labels.
+
+    >>> print(accuracy(Predictions.from_logits([[2, 0], [0, 1], [3, 0]], ["cat", "dog"], truth=[0, 0, 0])))
+    67 % [21, 94] n=3
+    """
+    hit = hits(predictions)
+    return Estimate.of_share("accuracy", int(hit.sum()), len(hit), basis=predictions.basis)
+
+
+def top_k_accuracy(predictions: Predictions, k: int = 5) -> Estimate:
+    """Give the share of images whose true class is among the k most probable, the first of equals first.
+
+    Raises `OptionError` for many labels, and unless k is 1 to the number of classes.
+    """
+    require_single_label(predictions, "top-k accuracy")
+    if not 1 <= k <= len(predictions.classes):
+        raise OptionError(f"k = {k}: wanted 1 to {len(predictions.classes)}, the number of classes")
+    scored = predictions.scored
+    probabilities, truth = scored.probabilities, scored.truth[:, np.newaxis]
+    own = np.take_along_axis(probabilities, truth, axis=1)
+    equals_before = (probabilities == own) & (np.arange(len(scored.classes)) < truth)
+    hit = ((probabilities > own) | equals_before).sum(axis=1) < k
+    return Estimate.of_share(f"top-{k} accuracy", int(hit.sum()), len(hit), basis=predictions.basis)
+
+
+def log_loss(predictions: Predictions, *, resamples: int = 2000, seed: int = 0) -> Estimate:
+    """Give the mean of `image_losses` in nats, with its BCa bootstrap interval.
+
+    One image alone has no spread: its interval is all that a loss can be, 0 to 34.54. Losses that never
+    were seen are not in a bootstrap: where every image is right, the interval is about such images only.
+    """
+    losses = image_losses(predictions)
+    name = "log loss"
+    if len(losses) == 0:
+        return Estimate.undefined(name, "mean", basis=predictions.basis)
+    if len(losses) == 1:
+        method, (low, high) = "the range of the loss", (0.0, _MOST_LOSS)
+    else:
+        method = f"BCa bootstrap 95 % ({resamples:,} resamples)"
+        low, high = bootstrap(losses, resamples=resamples, seed=seed)
+    return Estimate(
+        name=name,
+        value=float(losses.mean()),
+        low=low,
+        high=high,
+        n=len(losses),
+        method=method,
+        basis=predictions.basis,
+    )
+
+
+def hits(predictions: Predictions) -> NDArray[np.bool_]:
+    """Give, for each scored image, whether the most probable class is the true one."""
+    require_single_label(predictions, "accuracy")
+    scored = predictions.scored
+    return np.asarray(scored.predicted == scored.truth)
+
+
+def image_losses(predictions: Predictions) -> NDArray[np.float64]:
+    """Give the loss of each scored image in nats, (n scored,), from the probabilities averaged over views.
+
+    Single label: -ln p(true class). Many labels: the mean over classes of the binary cross-entropy.
+    A probability below 1e-15 counts as 1e-15.
+    """
+    scored = predictions.scored
+    probabilities = scored.probabilities
+    if predictions.task == "single":
+        return _minus_log(probabilities[np.arange(len(scored)), scored.truth])
+    true = scored.truth == 1
+    return np.asarray(np.where(true, _minus_log(probabilities), _minus_log(1 - probabilities)).mean(axis=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """An image that was taken for another class, and the probability given to that class."""
+
+    id: str
+    truth: str
+    predicted: str
+    probability: float
+
+
+def most_confident_mistakes(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
+    """Give up to k mistakes, the most probable first: often wrong labels, or images of two things.
+
+    Raises `OptionError` for many labels.
+    """
+    scored = predictions.scored
+    wrong = np.flatnonzero(~hits(scored))
+    predicted, confidence = scored.predicted, scored.probabilities.max(axis=1, initial=0)
+    order = wrong[np.argsort(-confidence[wrong], kind="stable")][: max(k, 0)]
+    return tuple(
+        Mistake(
+            id=scored.ids[row],
+            truth=scored.classes[scored.truth[row]],
+            predicted=scored.classes[predicted[row]],
+            probability=float(confidence[row]),
+        )
+        for row in order
+    )
+
+
+def _minus_log(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(-np.log(np.clip(probabilities, SMALLEST_PROBABILITY, 1)) + 0.0)  # no -0.0

@@ -1,0 +1,61 @@
+"""Predictions as a CSV file: path, status, prediction, probability, then one column p:NAME per class.
+
+Files of a run, whose images are labelled, have the column `truth` behind `probability`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+import numpy as np
+
+from goldenrule.evaluation.predictions import Predictions
+
+UNSURE = "unsure"
+
+
+def rows_of(predictions: Predictions, *, min_confidence: float = 0.0) -> Iterator[dict[str, str]]:
+    """Give a row per image, with text for every column; single label.
+
+    An image whose highest probability is below `min_confidence` has the status "unsure" and no prediction;
+    one that can't be read has neither prediction nor probabilities.
+    """
+    probabilities, predicted = predictions.probabilities, predictions.predicted
+    labelled = bool((predictions.truth >= 0).any())
+    for row, (name, status) in enumerate(zip(predictions.ids, predictions.status, strict=True)):
+        number = int(predicted[row])
+        ok = number >= 0
+        highest = float(probabilities[row, number]) if ok else np.nan
+        sure = ok and highest >= min_confidence
+        columns = {
+            "path": name,
+            "status": UNSURE if ok and not sure else str(status),
+            "prediction": predictions.classes[number] if sure else "",
+            "probability": f"{highest:.9g}" if ok else "",
+        }
+        if labelled:
+            truth = int(predictions.truth[row])
+            columns["truth"] = predictions.classes[truth] if truth >= 0 else ""
+        for label, value in zip(predictions.classes, probabilities[row], strict=True):
+            columns[f"p:{label}"] = f"{value:.9g}" if ok else ""
+        yield columns
+
+
+def to_csv(predictions: Predictions, *, min_confidence: float = 0.0) -> str:
+    """Give the file's text.
+
+    >>> one = Predictions.from_logits([[0.0, 0.0]], ["cat", "dog"], ids=["a.jpg"])
+    >>> print(to_csv(one, min_confidence=.9), end="")
+    path,status,prediction,probability,p:cat,p:dog
+    a.jpg,unsure,,0.5,0.5,0.5
+    """
+    names = ["path", "status", "prediction", "probability"]
+    names += ["truth"] if bool((predictions.truth >= 0).any()) else []
+    names += [f"p:{label}" for label in predictions.classes]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows_of(predictions, min_confidence=min_confidence))
+    return text.getvalue()

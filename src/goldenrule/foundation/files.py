@@ -1,0 +1,179 @@
+"""Files that are whole or absent, and the digests by which content is known."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from goldenrule.foundation.errors import FormatError, StorageError
+
+DIGEST_BYTES = 32
+
+
+def digest(content: bytes | bytearray | memoryview) -> bytes:
+    """Give the blake2b digest (32 bytes) by which goldenrule knows content."""
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def file_digest(path: Path) -> str:
+    """Give the hexadecimal blake2b digest of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """Give the one spelling of a JSON value that digests are taken of.
+
+    >>> canonical_json({"b": 1, "a": [1.5, None]})
+    '{"a":[1.5,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def json_digest(value: Any) -> str:
+    """Give the hexadecimal digest of a JSON value, equal for equal values."""
+    return digest(canonical_json(value).encode()).hex()
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a folder that can't be written into a `StorageError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        match error.errno:
+            case errno.ENOSPC | errno.EDQUOT:
+                raise StorageError(
+                    f"The disk is full: {path} could not be written. What was finished before is intact. "
+                    "Free some space (`goldenrule bank` shows the activations that can be cleared) "
+                    "and give the same command again: it goes on where it stopped."
+                ) from error
+            case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR | errno.EEXIST:
+                raise StorageError(
+                    f"{path} can't be written ({error.strerror}). Choose a folder of yours: "
+                    "--out for the run, the environment variable GOLDENRULE_CACHE for the activations."
+                ) from error
+            case _:
+                raise
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder with its parents and give it back."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader, or a crash at any moment, sees the old content or the new, whole.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON value for people and programs, atomically."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, *, newest_schema: int | None = None) -> dict[str, Any]:
+    """Read a JSON object; a damaged file, or a schema newer than `newest_schema`, is a `FormatError`."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FormatError(f"{path} can't be read as JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise FormatError(f"{path} holds a {type(value).__name__}, wanted a JSON object.")
+    found = value.get("schema_version")
+    if newest_schema is not None and (not isinstance(found, int) or found > newest_schema):
+        raise FormatError(
+            f"{path} has schema version {found!r}; this goldenrule knows versions up to {newest_schema}. "
+            "Update goldenrule (pip install -U goldenrule) to read it."
+        )
+    return value
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; what was written there takes its place when the block ends well."""
+    make_folder(path.parent)
+    with storage_errors(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            temporary.chmod(0o666 & ~_umask())
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `path` when the block ends well; an older `path` is replaced."""
+    make_folder(path.parent)
+    with storage_errors(path):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent))
+        try:
+            temporary.chmod(0o777 & ~_umask())
+            yield temporary
+            for file in sorted(temporary.rglob("*")):
+                _sync(file)
+            _sync(temporary)
+            _replace_folder(temporary, path)
+            _sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=".old", dir=path.parent))
+    path.rename(old / path.name)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+def readable_bytes(count: float) -> str:
+    """Give a number of bytes for people.
+
+    >>> readable_bytes(13_631_488)
+    '13.6 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,34 @@
+"""`Finding`: the one value that every audit, hint and warning ends in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something the user should know, with what to do about it.
+
+    `code` is a stable short name for programs, `evidence` names the files or numbers it rests on.
+
+    >>> print(Finding(severity="warning", code="unreadable", sentence="1 file can't be read",
+    ...               evidence=("cats/3.jpg: truncated",), advice="Replace it."))
+    warning: 1 file can't be read (cats/3.jpg: truncated). Replace it.
+    """
+
+    severity: Severity
+    code: str
+    sentence: str
+    evidence: tuple[str, ...] = ()
+    advice: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the finding as a JSON object."""
+        return asdict(self) | {"evidence": list(self.evidence)}
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.evidence[:5]) + (", ..." if len(self.evidence) > 5 else "")
+        return f"{self.severity}: {self.sentence}{f' ({shown})' if shown else ''}. {self.advice}".rstrip()

@@ -1,0 +1,1 @@
+"""Labelled image files: where they are, how they become pixels, views and parts."""

@@ -1,0 +1,172 @@
+"""Augmentation: random views of a picture whose parameters are drawn by what they are for.
+
+`Augmentation` = sample(generator) -> `Warp`, apply(warp, canvas) -> pixels. The generator is keyed by (seed,
+view or epoch, image digest), so that a view has the same parameters on any machine and in any order.
+The kinds are those of fast.ai 0.7: basic (rotate 10 degrees with probability .75, lighting .05), side_on (and
+a horizontal flip), top_down (and the 8 symmetries of a square), each with a zoom up to `max_zoom`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.randomness import generator
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warp:
+    """The parameters of one view: what `Augmentation.sample` drew."""
+
+    degrees: float  # counter-clockwise
+    zoom: float  # 1: the crop has the network's size on the canvas
+    shift: tuple[float, float]  # where the crop lies in the free space, (down, right), -1..1
+    brightness: float  # added, in units of the full range
+    contrast: float  # factor around the picture's mean
+    turns: int  # quarter turns, after all else
+    mirrored: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """A kind of random view, a plain JSON value."""
+
+    name: str
+    symmetry: Literal["none", "mirror", "square"] = "none"
+    rotate_degrees: float = 10.0
+    rotate_probability: float = 0.75
+    lighting: float = 0.05
+    max_zoom: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_zoom <= 4:
+            raise OptionError(f"max_zoom={self.max_zoom}: wanted 1 (no zoom) to 4.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object with the version of its arithmetic."""
+        return asdict(self) | {"version": VERSION}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Augmentation:
+        """Read what `to_json` gave."""
+        fields = {name: item for name, item in value.items() if name != "version"}
+        if value.get("version") != VERSION:
+            raise FormatError(f"Augmentation version {value.get('version')!r}; this goldenrule knows {VERSION}.")
+        return cls(**fields)
+
+    def sample(self, draws: np.random.Generator) -> Warp:
+        """Draw the parameters of one view."""
+        turned = draws.random() < self.rotate_probability
+        degrees = draws.uniform(-self.rotate_degrees, self.rotate_degrees)
+        zoom = draws.uniform(1, self.max_zoom)
+        down, right = draws.uniform(-1, 1, size=2)
+        brightness, contrast = draws.uniform(-self.lighting, self.lighting, size=2)
+        mirrored, turns = bool(draws.random() < 0.5), int(draws.integers(4))
+        return Warp(
+            degrees=float(degrees) if turned else 0.0,
+            zoom=float(zoom),
+            shift=(float(down), float(right)),
+            brightness=float(brightness),
+            contrast=float(1 + contrast if contrast > 0 else 1 / (1 - contrast)),
+            turns=turns if self.symmetry == "square" else 0,
+            mirrored=mirrored and self.symmetry != "none",
+        )
+
+    def apply(self, warp: Warp, canvas: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
+        """Give a view (size, size, 3), values 0-255, of a canvas (height, width, 3), reflected at its edges."""
+        margin = min(size // 6, *(side - 1 for side in canvas.shape[:2]))
+        picture = np.clip(canvas + np.float32(0.5), 0, 255).astype(np.uint8)
+        padded = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+        height, width = canvas.shape[:2]
+        side = size / warp.zoom
+        middle_y = margin + height / 2 + warp.shift[0] * max(height - side, 0) / 2
+        middle_x = margin + width / 2 + warp.shift[1] * max(width - side, 0) / 2
+        cosine, sine = (f(math.radians(warp.degrees)) / warp.zoom for f in (math.cos, math.sin))
+        half = size / 2
+        matrix = (
+            *(cosine, -sine, middle_x - cosine * half + sine * half),
+            *(sine, cosine, middle_y - sine * half - cosine * half),
+        )
+        image = Image.fromarray(padded).transform(
+            (size, size), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR
+        )
+        view = _lit(np.asarray(image, dtype=np.float32), warp)
+        view = np.rot90(view, warp.turns)
+        return view[:, ::-1] if warp.mirrored else view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One deterministic way to turn a file into pixels: plain, or augmentation number `index` (from 1)."""
+
+    augmentation: Augmentation | None = None
+    index: int = 0
+    seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what the pixels of this view depend on beside the image and the preprocessing."""
+        if self.augmentation is None:
+            return {"kind": "plain"}
+        return {"kind": "augmented", "by": self.augmentation.to_json(), "index": self.index, "seed": self.seed}
+
+    def warp(self, digest: bytes) -> Warp | None:
+        """Give the parameters for an image, None for the plain view."""
+        if self.augmentation is None:
+            return None
+        return self.augmentation.sample(generator(self.seed, "view", self.index, digest))
+
+
+PLAIN = View()
+VIEW_SEED = 0
+"""The seed of the bank's views: one for all runs, so that they share activations (law 3)."""
+
+
+def views(augmentation: Augmentation | None, count: int) -> tuple[View, ...]:
+    """Give the plain view and `count` augmented ones."""
+    if count < 0:
+        raise OptionError(f"--views {count}: wanted the number of augmented views per image, 0 or more.")
+    if augmentation is None:
+        return (PLAIN,)
+    more = (View(augmentation=augmentation, index=index + 1, seed=VIEW_SEED) for index in range(count))
+    return (PLAIN, *more)
+
+
+def basic(*, max_zoom: float = 1.0) -> Augmentation:
+    """Rotate by up to 10 degrees (probability .75), lighting .05, random crop."""
+    return Augmentation(name="basic", max_zoom=max_zoom)
+
+
+def side_on(*, max_zoom: float = 1.0) -> Augmentation:
+    """`basic` and a horizontal flip: photos taken from the side (animals, products, scenes)."""
+    return replace(basic(max_zoom=max_zoom), name="side_on", symmetry="mirror")
+
+
+def top_down(*, max_zoom: float = 1.0) -> Augmentation:
+    """`basic` and the 8 symmetries of a square: pictures without an up (satellite, microscope, surfaces)."""
+    return replace(basic(max_zoom=max_zoom), name="top_down", symmetry="square")
+
+
+AUGMENTATIONS = {"none": None, "basic": basic, "side_on": side_on, "top_down": top_down}
+
+
+def by_name(name: str, *, max_zoom: float = 1.1) -> Augmentation | None:
+    """Give the augmentation a command line names; `none` gives None."""
+    if name not in AUGMENTATIONS:
+        raise OptionError(f"--augment {name}: wanted one of {', '.join(AUGMENTATIONS)}.")
+    make = AUGMENTATIONS[name]
+    return make(max_zoom=max_zoom) if make else None
+
+
+def _lit(view: npt.NDArray[np.float32], warp: Warp) -> npt.NDArray[np.float32]:
+    """Brightness and contrast as in fast.ai 0.7: (x - mean) * contrast + mean + brightness, clipped."""
+    mean = float(view.mean())
+    return np.clip((view - mean) * np.float32(warp.contrast) + np.float32(mean + 255 * warp.brightness), 0, 255)

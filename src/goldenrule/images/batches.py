@@ -1,0 +1,116 @@
+"""Pictures, decoded in threads ahead of whoever consumes them, in batches of fixed size."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.foundation.errors import UnreadableImage
+from goldenrule.foundation.files import digest
+from goldenrule.images.augment import PLAIN, View
+from goldenrule.images.preprocess import Preprocessing
+from goldenrule.images.read import decode
+
+BATCHES_AHEAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to decode once, for the views that are wanted of it; `row` is the caller's own number."""
+
+    row: int
+    read: Callable[[], bytes]
+    views: Sequence[int]
+    digest: bytes | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Network input (size, 3, side, side) with the (row, view) of each slot in use and what went wrong."""
+
+    pixels: npt.NDArray[np.float32]
+    slots: list[tuple[int, int]] = field(default_factory=list)
+    failures: dict[int, str] = field(default_factory=dict)
+    pending: list[Future[None]] = field(default_factory=list)
+
+    def wait(self) -> None:
+        """Wait until every slot is filled or has failed."""
+        for future in self.pending:
+            future.result()
+        self.pending.clear()
+
+
+def batches(
+    jobs: Iterable[Job],
+    views: Sequence[View],
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int,
+    threads: int,
+) -> Iterator[Batch]:
+    """Give the views of all jobs in order, as full batches (the last may have unused slots).
+
+    Memory is bounded by `BATCHES_AHEAD` batches beside those the consumer keeps. A file that can't be read,
+    or whose bytes are not those of its digest any more, is a failure of its slots, never a black picture.
+    """
+    shape = (batch_size, 3, preprocessing.size, preprocessing.size)
+    ready: deque[Batch] = deque()
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") as pool:
+        try:
+            batch = Batch(np.zeros(shape, np.float32))
+            for job in jobs:
+                slots: list[tuple[int, Batch, int]] = []
+                touched = []
+                for view in job.views:
+                    if len(batch.slots) == batch_size:
+                        ready.append(batch)
+                        batch = Batch(np.zeros(shape, np.float32))
+                    slots.append((view, batch, len(batch.slots)))
+                    batch.slots.append((job.row, view))
+                    if not touched or touched[-1] is not batch:
+                        touched.append(batch)
+                future = pool.submit(_fill, job, slots, views, preprocessing)
+                for one in touched:
+                    one.pending.append(future)
+                while len(ready) >= BATCHES_AHEAD:
+                    ready[0].wait()
+                    yield ready.popleft()
+            if batch.slots:
+                ready.append(batch)
+            while ready:
+                ready[0].wait()
+                yield ready.popleft()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _fill(
+    job: Job, slots: list[tuple[int, Batch, int]], views: Sequence[View], preprocessing: Preprocessing
+) -> None:
+    try:
+        content = job.read()
+        name = digest(content)
+        if job.digest is not None and name != job.digest:
+            raise UnreadableImage("its bytes changed while goldenrule was reading; start again")
+        rgb = decode(content)
+    except (UnreadableImage, OSError) as error:
+        for _, batch, slot in slots:
+            batch.failures[slot] = str(error)
+        return
+    if all(views[view] == PLAIN for view, _, _ in slots):
+        for _, batch, slot in slots:
+            preprocessing.pixels(rgb, out=batch.pixels[slot])
+        return
+    canvas = preprocessing.canvas(rgb)
+    for view, batch, slot in slots:
+        augmentation, warp = views[view].augmentation, views[view].warp(name)
+        if augmentation is None or warp is None:
+            preprocessing.crop(canvas, out=batch.pixels[slot])
+        else:
+            picture = augmentation.apply(warp, canvas, preprocessing.size)
+            preprocessing.normalised(picture, out=batch.pixels[slot])

@@ -1,0 +1,205 @@
+"""Where labelled files are found: folders whose sub-folders are classes, with or without parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from goldenrule.foundation.errors import OptionError, SourceError
+from goldenrule.foundation.findings import Finding
+from goldenrule.images.table import ImageTable, Part, image_table
+
+PART_NAMES: dict[Part, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "valid": ("valid", "val", "validation"),
+    "test": ("test", "test1", "testing"),
+}
+IMAGE_EXTENSIONS = frozenset(
+    ".avif .bmp .dib .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+)
+
+
+def from_folder(
+    path: str | os.PathLike[str],
+    *,
+    train: str | None = None,
+    valid: str | None = None,
+    test: str | None = None,
+) -> ImageTable:
+    """Give the images of a folder, labelled by the names of their class folders.
+
+    Known layouts: `train/CLASS/`, with `valid/CLASS/` and `test/CLASS/` where there are (also val,
+    validation, training, test1, testing; or the names given as `train`, `valid`, `test`); a flat `test/`
+    is unlabelled; `CLASS/` folders alone have no parts yet. The class map is the union over all parts,
+    sorted by name (law 2): a class that a part lacks, or that only one part knows, is a finding.
+
+    Raises `SourceError` where the folder is missing, unreadable, empty or laid out otherwise.
+    """
+    root = Path(path).expanduser()
+    folders = _folders(root)
+    parts = _part_folders(root, folders, {"train": train, "valid": valid, "test": test})
+    if parts:
+        found = [(part, *row) for part, folder in parts.items() for row in _part_files(root, folder, part)]
+    else:
+        found = [(None, label, uri) for folder in folders for label, uri in _class_files(root, folder)]
+    labelled = sorted({label for _, label, _ in found if label is not None})
+    if not labelled:
+        raise SourceError(_no_classes(root, folders))
+    found.sort(key=lambda row: row[2])
+    index = {name: number for number, name in enumerate(labelled)}
+    table = image_table(
+        root,
+        labelled,
+        uris=[uri for _, _, uri in found],
+        parts=[part for part, _, _ in found],
+        labels=[[] if label is None else [index[label]] for _, label, _ in found],
+    )
+    return table.with_findings(*_missing_classes(table), *_ignored_files(root, len(found)))
+
+
+def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Path]]:
+    """Give (name to show, path) for every file named and every image below every folder named.
+
+    The name is relative to the argument it came from; a file stands for itself whatever its extension.
+    """
+    found: list[tuple[str, Path]] = []
+    for argument in paths:
+        path = Path(argument).expanduser()
+        if path.is_dir():
+            below = [(str(uri), path / uri) for uri in sorted(_images_below(path, PurePosixPath()))]
+            if not below:
+                raise SourceError(f"{path} holds no images (known: {_extensions()}).")
+            found += below
+        elif path.exists():
+            found.append((str(argument), path))
+        else:
+            raise SourceError(f"{path} does not exist: wanted an image or a folder of images.")
+    return found
+
+
+def _folders(root: Path) -> list[str]:
+    if not root.exists():
+        raise SourceError(f"{root} does not exist. Give a folder that has one sub-folder of images per class.")
+    if not root.is_dir():
+        raise SourceError(f"{root} is a file. Give a folder that has one sub-folder of images per class.")
+    return [entry.name for entry in _entries(root) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+    except PermissionError as error:
+        raise SourceError(f"{folder} can't be read: {error.strerror}. Ask its owner for read access.") from error
+
+
+def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None]) -> dict[Part, str]:
+    parts: dict[Part, str] = {}
+    for part, given in named.items():
+        matches = [name for name in folders if name.lower() in PART_NAMES[part]]
+        if given is not None:
+            if given not in folders:
+                raise OptionError(f"{part}={given!r}: {root} has no such folder, only {', '.join(folders) or 'none'}.")
+            matches = [given]
+        if len(matches) > 1:
+            raise SourceError(
+                f"{root} has {' and '.join(matches)}: which one is the {part} part? Say it with {part}=NAME."
+            )
+        if matches:
+            parts[part] = matches[0]
+    if parts and "train" not in parts:
+        names = " and ".join(f"{name}/" for name in parts.values())
+        raise SourceError(
+            f"{root} has {names} but no train/. Name the training folder (train=NAME), or rename {names} "
+            "if that is a class."
+        )
+    return parts
+
+
+def _part_files(root: Path, folder: str, part: Part) -> Iterator[tuple[str | None, str]]:
+    entries = _entries(root / folder)
+    classes = [entry.name for entry in entries if entry.is_dir()]
+    flat = [entry.name for entry in entries if entry.is_file() and _is_image(entry.name)]
+    if classes:
+        for name in classes:
+            for label, uri in _class_files(root / folder, name):
+                yield label, f"{folder}/{uri}"
+    elif part == "test":
+        for name in flat:
+            yield None, f"{folder}/{name}"
+    elif flat:
+        raise SourceError(
+            f"{root / folder} holds {len(flat):,} images but no class folders. Wanted {folder}/CLASS/image.jpg: "
+            "put the images of each class into a sub-folder named after it."
+        )
+
+
+def _class_files(root: Path, name: str) -> Iterator[tuple[str, str]]:
+    for uri in _images_below(root, PurePosixPath(name)):
+        yield name, str(uri)
+
+
+def _images_below(root: Path, relative: PurePosixPath) -> Iterator[PurePosixPath]:
+    for entry in _entries(root / relative):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _images_below(root, relative / entry.name)
+        elif entry.is_file() and _is_image(entry.name):
+            yield relative / entry.name
+
+
+def _is_image(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS
+
+
+def _extensions() -> str:
+    return ", ".join(sorted(extension[1:] for extension in IMAGE_EXTENSIONS))
+
+
+def _no_classes(root: Path, folders: list[str]) -> str:
+    files = [entry.name for entry in _entries(root) if entry.is_file()]
+    tables = [name for name in files if name.lower().endswith(".csv")]
+    images = sum(map(_is_image, files))
+    if not folders and not files:
+        found = "it is empty"
+    else:
+        found = f"found {len(folders)} sub-folder{'s' * (len(folders) != 1)} without images"
+        found += f" and {images:,} images beside them" if images else ""
+        found += f" ({', '.join(tables)} may name labels; put each image into its class's folder)" if tables else ""
+    return f"{root} has no class folders with images: {found}. Wanted {root.name}/CLASS/image.jpg, or train/CLASS/image.jpg."
+
+
+def _missing_classes(table: ImageTable) -> Iterator[Finding]:
+    counts = table.counts()
+    for part, row in counts.items():
+        if row[""] == sum(row.values()):
+            continue
+        missing = tuple(name for name in table.classes if not row[name])
+        if missing and part != "all":
+            advice = (
+                "The classifier can't learn a class without a training image."
+                if part == "train"
+                else "Nothing is known there about how well it is recognised."
+            )
+            sentence = f"the {part} part has no image of {len(missing)} of {len(table.classes)} classes"
+            yield Finding(severity="warning", code="class-missing", sentence=sentence, evidence=missing, advice=advice)
+
+
+def _ignored_files(root: Path, images: int) -> Iterator[Finding]:
+    others: dict[str, int] = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if Path(folder) == root:
+            continue
+        for name in names:
+            if not name.startswith(".") and not _is_image(name):
+                suffix = PurePosixPath(name).suffix.lower() or "(no extension)"
+                others[suffix] = others.get(suffix, 0) + 1
+    if others:
+        yield Finding(
+            severity="note",
+            code="not-images",
+            sentence=f"{sum(others.values()):,} files beside the {images:,} images are not images by their name",
+            evidence=tuple(f"{count:,} {suffix}" for suffix, count in sorted(others.items())),
+            advice="They are left alone.",
+        )

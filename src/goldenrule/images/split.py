@@ -1,0 +1,193 @@
+"""Which images train, which choose, which judge: pure functions of labels, units and a seed."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.foundation.errors import OptionError, TooFewImages
+from goldenrule.foundation.randomness import key
+from goldenrule.images.table import ImageTable, Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """The share of the images that validate and test; the rest trains. 8:1:1 by default."""
+
+    valid: float = 0.1
+    test: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.valid < 1 and 0 <= self.test < 1 and self.valid + self.test < 1):
+            raise OptionError(f"Shares of valid={self.valid} and test={self.test} leave nothing to train on.")
+
+
+def with_split(
+    table: ImageTable,
+    *,
+    seed: int = 0,
+    shares: Shares | None = None,
+    before: Mapping[bytes, Part] | None = None,
+) -> ImageTable:
+    """Give the table with a part for every image.
+
+    Parts that the folder itself has stay as they are. Class folders alone are split by `shares`; where only
+    the validation part is missing it is carved from train. Images with equal bytes or of one group stay
+    together. `before` (digest to part) is an earlier split of these images: it never changes again, only
+    new images are assigned.
+    """
+    shares = shares or Shares()
+    parts = table.parts
+    if "valid" in parts:
+        return table
+    wanted: dict[Part, float] = {"valid": shares.valid}
+    if "test" not in parts:
+        wanted["test"] = shares.test
+    movable = [row for row, part in enumerate(parts) if part in (None, "train")]
+    units = duplicate_units(table)
+    targets = table.targets
+    known = _known_units(table, units, movable, before or {}) if before else {}
+    assigned = stratified_parts(
+        [int(targets[row]) for row in movable], [units[row] for row in movable], wanted, seed=seed, known=known
+    )
+    new: list[Part | None] = list(parts)
+    for row, part in zip(movable, assigned, strict=True):
+        new[row] = part
+    return table.with_parts(new)
+
+
+def stratified_parts(
+    labels: Sequence[int],
+    units: Sequence[bytes],
+    wanted: Mapping[Part, float],
+    *,
+    seed: int,
+    known: Mapping[bytes, Part] | None = None,
+) -> list[Part]:
+    """Give a part for each image: of each class, `wanted` shares leave train, whole units at a time.
+
+    A unit is drawn by the hash of (seed, unit), so neither the order of the images nor the rest of the set
+    matters. Each part gets at least one image of a class that has three units or more. A unit with images of
+    several classes counts for its most frequent one.
+    """
+    members: dict[bytes, list[int]] = defaultdict(list)
+    for row, unit in enumerate(units):
+        members[unit].append(row)
+    by_class: dict[int, list[bytes]] = defaultdict(list)
+    for unit, rows in members.items():
+        label, _ = min(Counter(labels[row] for row in rows).items(), key=lambda item: (-item[1], item[0]))
+        by_class[label].append(unit)
+    parts: dict[bytes, Part] = dict(known or {})
+    for own in by_class.values():
+        own.sort(key=lambda unit: key(seed, "split", unit))
+        images = sum(len(members[unit]) for unit in own)
+        free = [unit for unit in own if unit not in parts]
+        for part, share in wanted.items():
+            quota = max(round(share * images), int(share > 0 and len(own) >= 3))
+            have = sum(len(members[unit]) for unit in own if parts.get(unit) == part)
+            while free and have < quota:
+                unit = free.pop(0)
+                parts[unit] = part
+                have += len(members[unit])
+        parts.update(dict.fromkeys(free, "train"))
+    return [parts[unit] for unit in units]
+
+
+def stratified_folds(
+    labels: Sequence[int] | npt.NDArray[np.int64], units: Sequence[bytes], *, folds: int, seed: int
+) -> npt.NDArray[np.int64]:
+    """Give a fold (0..folds-1) for each image (n,): classes spread evenly, units kept whole."""
+    members: dict[bytes, list[int]] = defaultdict(list)
+    for row, unit in enumerate(units):
+        members[unit].append(row)
+    assigned = np.empty(len(units), dtype=np.int64)
+    load: dict[Hashable, int] = defaultdict(int)  # images per (class, fold) and per fold
+    ordered = sorted(members, key=lambda unit: (-len(members[unit]), key(seed, "fold", unit)))
+    for unit in ordered:
+        label = int(labels[members[unit][0]])
+        fold = min(range(folds), key=lambda number: (load[label, number], load[number], number))
+        assigned[members[unit]] = fold
+        load[label, fold] += len(members[unit])
+        load[fold] += len(members[unit])
+    return assigned
+
+
+def duplicate_units(table: ImageTable) -> list[bytes]:
+    """Give for each image the name of what must stay together: its group, or all files with its bytes.
+
+    Equal bytes join the groups they appear in (union-find over digests and groups).
+    """
+    parent: dict[bytes, bytes] = {}
+
+    def find(name: bytes) -> bytes:
+        parent.setdefault(name, name)
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    names = []
+    groups = table.rows["group"].to_pylist()
+    for uri, file_digest, group in zip(table.uris, table.digests, groups, strict=True):
+        own = b"d" + file_digest if file_digest else b"u" + uri.encode()
+        names.append(own)
+        if group is not None:
+            first, second = sorted((find(own), find(b"g" + group.encode())))
+            parent[second] = first
+        else:
+            find(own)
+    return [find(name) for name in names]
+
+
+def sample_per_class(table: ImageTable, count: int, *, seed: int = 0) -> ImageTable:
+    """Give at most `count` images of each class and part, drawn by the hash of (seed, uri)."""
+    if count < 1:
+        raise OptionError(f"--sample {count}: wanted a number of images per class, at least 1.")
+    uris = table.uris
+    order = sorted(range(len(table)), key=lambda row: key(seed, "sample", uris[row]))
+    taken: Counter[tuple[object, ...]] = Counter()
+    mask = np.zeros(len(table), dtype=bool)
+    labels, parts = table.rows["labels"].to_pylist(), table.parts
+    for row in order:
+        stratum = (parts[row], *labels[row])
+        if taken[stratum] < count:
+            taken[stratum] += 1
+            mask[row] = True
+    return table.where(mask)
+
+
+def check_enough(table: ImageTable, *, min_per_class: int) -> None:
+    """Raise `TooFewImages` unless there are two classes, each with `min_per_class` images to learn from."""
+    if len(table.classes) < 2:
+        raise TooFewImages(
+            f"{table.root} has one class only ({table.classes[0]!r}): a classifier tells two or more apart. "
+            "Add a folder with images of something else."
+        )
+    counts = table.counts()
+    learnable = counts.get("train") or counts["all"]
+    split = "all" in counts
+    few = {name: n for name, n in learnable.items() if name and 0 < n < min_per_class}
+    if few:
+        name, number = next(iter(few.items()))
+        others = f" (and {len(few) - 1} more classes are as small)" if len(few) > 1 else ""
+        purpose = "a split into train, valid and test" if split else "cross-validation on the training part"
+        raise TooFewImages(
+            f"{name!r} has {number} image{'s' * (number != 1)}{others}, {purpose} needs {min_per_class}: add images, "
+            f"merge the class with another, or pass --min-per-class {min(few.values())}."
+        )
+
+
+def _known_units(
+    table: ImageTable, units: list[bytes], movable: list[int], before: Mapping[bytes, Part]
+) -> dict[bytes, Part]:
+    digests = table.digests
+    known: dict[bytes, Part] = {}
+    for row in movable:
+        file_digest = digests[row]
+        if file_digest is not None and file_digest in before:
+            known.setdefault(units[row], before[file_digest])
+    return known

@@ -1,0 +1,157 @@
+"""`ImageTable`: the labelled files of one story, immutable, with one class map over all parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from goldenrule.foundation.errors import InputError
+from goldenrule.foundation.files import DIGEST_BYTES
+from goldenrule.foundation.findings import Finding
+
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
+
+SCHEMA = pa.schema(
+    [
+        pa.field("uri", pa.string(), nullable=False),  # relative to the root, with forward slashes
+        pa.field("part", pa.string()),  # train, valid or test; null: not split yet
+        pa.field("labels", pa.list_(pa.int32()), nullable=False),  # indices into classes; empty: unlabelled
+        pa.field("group", pa.string()),  # images of one group stay in one part and one fold
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("digest", pa.binary(DIGEST_BYTES)),  # blake2b of the bytes; null: not read yet or unreadable
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageTable:
+    """Labelled files as an Arrow table (columns of `SCHEMA`) with the class names its labels point into.
+
+    Bytes are reached only through `open`, so that folders can become archives or object stores. An image
+    costs some bytes here, never its pixels (law 12).
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    rows: pa.Table
+    findings: tuple[Finding, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rows.schema != SCHEMA:
+            raise InputError(f"An ImageTable has the columns {SCHEMA.names}, got {self.rows.schema.names}.")
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    @property
+    def uris(self) -> list[str]:
+        """The files, relative to the root."""
+        return list(self.rows["uri"].to_pylist())
+
+    @property
+    def parts(self) -> list[Part | None]:
+        """The part of each row, None where it is not split yet."""
+        return list(self.rows["part"].to_pylist())
+
+    @property
+    def digests(self) -> list[bytes | None]:
+        """blake2b of each file's bytes, None where it was not or could not be read."""
+        return list(self.rows["digest"].to_pylist())
+
+    @property
+    def targets(self) -> npt.NDArray[np.int64]:
+        """The class index of each row (n,), -1 where unlabelled; single label only."""
+        labels = self.rows["labels"].to_pylist()
+        if any(len(row) > 1 for row in labels):
+            raise InputError("These images have several labels each; wanted one class per image.")
+        return np.array([row[0] if row else -1 for row in labels], dtype=np.int64)
+
+    def open(self, uri: str) -> BinaryIO:
+        """Open one file for reading bytes: the only way to them."""
+        return (self.root / uri).open("rb")
+
+    def read(self, uri: str) -> bytes:
+        """Give the bytes of one file."""
+        with self.open(uri) as file:
+            return file.read()
+
+    def part(self, name: Part) -> ImageTable:
+        """Give the rows of one part, in order."""
+        return self.where(np.array([part == name for part in self.parts], dtype=bool))
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> ImageTable:
+        """Give the rows where `mask` (n,) is true, in order."""
+        return replace(self, rows=self.rows.filter(pa.array(mask)))
+
+    def with_parts(self, parts: Sequence[str | None]) -> ImageTable:
+        """Give the same images with other parts (n)."""
+        return self._with("part", pa.array(parts, pa.string()))
+
+    def with_digests(self, digests: Sequence[bytes | None]) -> ImageTable:
+        """Give the same images with their digests (n)."""
+        return self._with("digest", pa.array(digests, pa.binary(DIGEST_BYTES)))
+
+    def with_findings(self, *findings: Finding) -> ImageTable:
+        """Give the same images with more findings."""
+        return replace(self, findings=(*self.findings, *findings))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Give the number of images per part and class, in class order; "" counts the unlabelled ones."""
+        counts: dict[str, dict[str, int]] = {}
+        names = (*self.classes, "")
+        for part, labels in zip(self.parts, self.rows["labels"].to_pylist(), strict=True):
+            row = counts.setdefault(part or "all", dict.fromkeys(names, 0))
+            for label in labels or [-1]:
+                row[names[label]] += 1
+        return {part: counts[part] for part in (*PARTS, "all") if part in counts}
+
+    def _with(self, column: str, values: pa.Array) -> ImageTable:
+        index = SCHEMA.get_field_index(column)
+        return replace(self, rows=self.rows.set_column(index, SCHEMA.field(index), values))
+
+    def __repr__(self) -> str:
+        counts = {part: sum(row.values()) for part, row in self.counts().items()}
+        return f"ImageTable({len(self):,} images, {len(self.classes)} classes, {counts})"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        counts = self.counts()
+        head = "".join(f"<th>{part}</th>" for part in counts)
+        rows = "".join(
+            f"<tr><td>{html.escape(name) or '<i>unlabelled</i>'}</td>"
+            + "".join(f"<td>{counts[part][name]:,}</td>" for part in counts)
+            + "</tr>"
+            for name in (*self.classes, "")
+            if any(counts[part][name] for part in counts)
+        )
+        return f"<table><tr><th>class</th>{head}</tr>{rows}</table>"
+
+
+def image_table(
+    root: Path,
+    classes: Sequence[str],
+    *,
+    uris: Sequence[str],
+    parts: Sequence[str | None],
+    labels: Sequence[Sequence[int]],
+    findings: Sequence[Finding] = (),
+) -> ImageTable:
+    """Make an `ImageTable` from plain lists of equal length, with weight 1 and no groups."""
+    count = len(uris)
+    columns = [
+        pa.array(uris, pa.string()),
+        pa.array(parts, pa.string()),
+        pa.array([list(row) for row in labels], pa.list_(pa.int32())),
+        pa.nulls(count, pa.string()),
+        pa.array(np.ones(count, np.float32)),
+        pa.nulls(count, pa.binary(DIGEST_BYTES)),
+    ]
+    return ImageTable(root, tuple(classes), pa.Table.from_arrays(columns, schema=SCHEMA), tuple(findings))

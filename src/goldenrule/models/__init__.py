@@ -1,0 +1,1 @@
+"""Pretrained bodies, heads, and the classifier that is saved, shared and served."""

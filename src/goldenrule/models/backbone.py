@@ -1,0 +1,244 @@
+"""`Backbone`: the pretrained body with its layer groups and the preprocessing that came with its weights.
+
+A backbone is prepared once per machine: timm builds it, its weights and a compiled graph go into the cache.
+From then on its features are had without importing torch or timm.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from goldenrule.foundation.cache import cache_folder
+from goldenrule.foundation.errors import BackboneError, FormatError, OptionError
+from goldenrule.foundation.files import atomic_folder, file_digest, json_digest, read_json, write_json
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.preprocess import Preprocessing
+from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, canonical_name, check_known
+
+if TYPE_CHECKING:
+    import torch
+
+    from goldenrule.models.weights import State
+
+Pooling = Literal["average", "max+average"]
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneSpec:
+    """All that can be known of a backbone without loading it, a plain JSON value."""
+
+    name: str
+    timm_name: str
+    weights: str  # blake2b of body.safetensors: the identity of the pretrained tensors
+    features: int
+    pooling: Pooling
+    parameters: int
+    preprocessing: Preprocessing
+    groups: Mapping[str, str]  # parameter name -> "early" or "late"
+    source: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        plain = {"preprocessing": self.preprocessing.to_json(), "groups": dict(self.groups), "source": dict(self.source)}
+        return fields | plain
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> BackboneSpec:
+        """Read what `to_json` gave."""
+        try:
+            return cls(**{**value, "preprocessing": Preprocessing.from_json(value["preprocessing"])})
+        except (KeyError, TypeError) as error:
+            raise FormatError(f"This description of a backbone can't be read: {error}.") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A prepared backbone: its description and the folder with its weights."""
+
+    spec: BackboneSpec
+    folder: Path
+
+    @property
+    def weights_file(self) -> Path:
+        """The body's tensors, with timm's names."""
+        return self.folder / "body.safetensors"
+
+    @cached_property
+    def module(self) -> torch.nn.Module:
+        """The body as a module: (batch, 3, size, size) to features (batch, features); in eval mode."""
+        from safetensors.torch import load_file
+
+        from goldenrule.models.weights import load_into
+
+        model = _timm_model(self.spec.timm_name)
+        load_into(model, load_file(self.weights_file), what=str(self.weights_file))
+        return pooled(model, self.spec.pooling)
+
+    def cut(self) -> tuple[torch.nn.Module, torch.nn.Module]:
+        """Give (prefix, suffix) of the body, cut before the late layers: suffix(prefix(x)) equals module(x).
+
+        The boundary is the tap at which activations of frozen early layers can be kept. Works by torch.fx; a
+        body that can't be traced, or whose groups are joined by more than one tensor, is a `BackboneError`.
+        """
+        from goldenrule.models.cutting import cut
+
+        return cut(self.module, {f"model.{name}": group for name, group in self.spec.groups.items()})
+
+
+def backbone(
+    name: str = DEFAULT_BACKBONE,
+    *,
+    weights: Path | None = None,
+    size: int | None = None,
+    pooling: Pooling = "average",
+    progress: Progress | None = None,
+) -> Backbone:
+    """Give a prepared backbone, from the cache where it was prepared before.
+
+    `name` is embedded or one of timm's; `weights` a .safetensors or .pth file with timm's names, else the
+    packaged weights or the hub's; `size` another input side in px than the weights were trained at. Raises
+    `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
+    """
+    name = canonical_name(name)
+    if weights is not None:
+        if not weights.is_file():
+            raise BackboneError(f"--weights {weights}: there is no such file. Wanted .safetensors or .pth.")
+        origin = f"file {file_digest(weights)}"
+    elif name in EMBEDDED:
+        origin = f"package {file_digest(EMBEDDED[name].weights_file())}"
+    else:
+        origin = f"hub {name}"
+    if size is not None:
+        Preprocessing(size=size)  # says at once what is wrong with it
+    key = json_digest({"name": name, "origin": origin, "pooling": pooling, "size": size, "format": FORMAT})
+    folder = cache_folder() / "backbones" / key[:32]
+    if (found := _cached(folder)) is not None:
+        return found
+    (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
+    _prepare(folder, name, weights, size, pooling)
+    prepared = _cached(folder)
+    assert prepared is not None
+    return prepared
+
+
+def from_files(spec: BackboneSpec, weights_file: Path) -> Backbone:
+    """Give the backbone whose description and weights a classifier carries."""
+    if file_digest(weights_file) != spec.weights:
+        raise FormatError(f"{weights_file} is not what the classifier was saved with: copy it again, whole.")
+    return Backbone(spec, weights_file.parent)
+
+
+def pooled(model: torch.nn.Module, pooling: Pooling) -> torch.nn.Module:
+    """Give a module from pictures to pooled features; "max+average" needs feature maps (fastai's concat pool)."""
+    from goldenrule.models.pooling import AveragePooled, MaxAveragePooled
+
+    return AveragePooled(model) if pooling == "average" else MaxAveragePooled(model)
+
+
+def _cached(folder: Path) -> Backbone | None:
+    try:
+        spec = BackboneSpec.from_json(read_json(folder / "spec.json"))
+    except FormatError:
+        return None
+    weights_file = folder / "body.safetensors"
+    if not weights_file.is_file() or file_digest(weights_file) != spec.weights:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return Backbone(spec, folder)
+
+
+def _prepare(folder: Path, name: str, weights: Path | None, size: int | None, pooling: Pooling) -> None:
+    from safetensors.torch import save_file
+
+    check_known(name)
+    embedded = EMBEDDED.get(name)
+    timm_name = embedded.timm_name if embedded else name
+    state, source = _weights(name, weights)
+    model = _timm_model(timm_name)
+    from goldenrule.models.weights import load_into
+
+    load_into(model, state, what=f"--weights {weights}" if weights else f"The weights of {name}")
+    preprocessing = _preprocessing(model, name, size)
+    body = pooled(model, pooling)
+    features = _features(body, preprocessing.size, name)
+    with atomic_folder(folder) as temporary:
+        file = temporary / "body.safetensors"
+        save_file({key: value.contiguous() for key, value in model.state_dict().items()}, file)
+        spec = BackboneSpec(
+            name=name,
+            timm_name=timm_name,
+            weights=file_digest(file),
+            features=features,
+            pooling=pooling,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            preprocessing=preprocessing,
+            groups=layer_groups(model),
+            source=source,
+        )
+        write_json(temporary / "spec.json", spec.to_json())
+
+
+def _weights(name: str, weights: Path | None) -> tuple[State, Mapping[str, Any]]:
+    from goldenrule.models import weights as reading
+
+    if weights is not None:
+        return reading.read_state(weights), {"from": f"file {weights.name}", "licence": "as you know it"}
+    if name in EMBEDDED:
+        return reading.embedded_state(name), EMBEDDED[name].source()
+    return reading.hub_state(name), {"from": f"timm hub {name}", "licence": "see the model's page on the hub"}
+
+
+def _timm_model(timm_name: str) -> torch.nn.Module:
+    import timm
+
+    model: torch.nn.Module = timm.create_model(timm_name, pretrained=False, num_classes=0)
+    return model.eval().requires_grad_(False)
+
+
+def _preprocessing(model: Any, name: str, size: int | None) -> Preprocessing:
+    config = model.pretrained_cfg
+    own = Preprocessing(
+        size=int(config["input_size"][-1]),
+        crop_fraction=min(float(config.get("crop_pct") or 0.875), 1.0),
+        interpolation="bilinear" if config.get("interpolation") == "bilinear" else "bicubic",
+        resize="squash" if config.get("crop_mode") == "squash" else "shorter",
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )
+    if name in EMBEDDED:
+        own = replace(own, size=EMBEDDED[name].size, crop_fraction=EMBEDDED[name].crop_fraction)
+    return replace(own, size=size) if size is not None else own
+
+
+def _features(body: torch.nn.Module, size: int, name: str) -> int:
+    import torch
+
+    try:
+        with torch.no_grad():
+            return int(body(torch.zeros(1, 3, size, size)).shape[1])
+    except Exception as error:
+        raise OptionError(
+            f"{name} does not take pictures of {size} x {size} px ({str(error).splitlines()[0][:160]}). "
+            "Leave --size away, or choose a multiple of 32."
+        ) from error
+
+
+def layer_groups(model: Any) -> dict[str, str]:
+    """Give "early" or "late" for every parameter, from timm's group matcher; the head is the third group.
+
+    Late are the last third of timm's coarse layers, at least two: blocks 5-6 of an EfficientNet-Lite,
+    layers 3-4 of a ResNet.
+    """
+    from timm.models import group_parameters
+
+    numbers = group_parameters(model, model.group_matcher(coarse=True), reverse=True)
+    layers = max(numbers.values()) + 1
+    first_late = layers - max(2, layers // 3)
+    return {name: "late" if number >= first_late else "early" for name, number in sorted(numbers.items())}

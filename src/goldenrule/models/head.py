@@ -1,0 +1,91 @@
+"""Heads: from pooled features to logits. Plain arrays, so that predicting needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.foundation.errors import FormatError
+
+Floats = npt.NDArray[np.float32]
+HeadKind = Literal["linear", "concat-pool"]
+
+
+class Head(Protocol):
+    """What stands on the features."""
+
+    @property
+    def kind(self) -> HeadKind:
+        """The name the command line and the files use."""
+
+    @property
+    def tensors(self) -> Mapping[str, Floats]:
+        """The parameters by name."""
+
+    def logits(self, features: npt.NDArray[Any]) -> Floats:
+        """Give the logits (n, classes) of features (n, features), float16 or float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """logits = features @ weight.T + bias, with weight (classes, features) and bias (classes,)."""
+
+    weight: Floats
+    bias: Floats
+    kind: HeadKind = "linear"
+
+    @property
+    def tensors(self) -> Mapping[str, Floats]:
+        """weight and bias."""
+        return {"weight": self.weight, "bias": self.bias}
+
+    def logits(self, features: npt.NDArray[Any]) -> Floats:
+        """Give the logits (n, classes), summed in float64: which rows come together then makes no difference."""
+        product = features.astype(np.float64) @ self.weight.astype(np.float64).T
+        return (product + self.bias).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class ConcatPoolHead:
+    """fastai's head on maximum and average pooled features.
+
+    BatchNorm, Linear to 512, ReLU, BatchNorm, Linear to classes; the BatchNorms are stored as the scale and
+    shift they have at inference.
+    """
+
+    scale_1: Floats
+    shift_1: Floats
+    weight_1: Floats  # (hidden, features)
+    scale_2: Floats
+    shift_2: Floats
+    weight_2: Floats  # (classes, hidden)
+    bias_2: Floats
+    kind: HeadKind = "concat-pool"
+
+    @property
+    def tensors(self) -> Mapping[str, Floats]:
+        """All parameters by the names of the fields."""
+        names = ("scale_1", "shift_1", "weight_1", "scale_2", "shift_2", "weight_2", "bias_2")
+        return {name: getattr(self, name) for name in names}
+
+    def logits(self, features: npt.NDArray[Any]) -> Floats:
+        """Give the logits (n, classes), computed in float64 as in `LinearHead`."""
+        hidden = (features.astype(np.float64) * self.scale_1 + self.shift_1) @ self.weight_1.astype(np.float64).T
+        hidden = np.maximum(hidden, 0) * self.scale_2 + self.shift_2
+        return (hidden @ self.weight_2.astype(np.float64).T + self.bias_2).astype(np.float32)
+
+
+def head_from_tensors(kind: str, tensors: Mapping[str, Floats]) -> Head:
+    """Give the head a classifier's file holds."""
+    known: dict[str, Any] = {"linear": LinearHead, "concat-pool": ConcatPoolHead}
+    if kind not in known:
+        raise FormatError(f"The classifier has a head of kind {kind!r}; this goldenrule knows {', '.join(known)}.")
+    try:
+        head: Head = known[kind](**tensors)
+    except TypeError as error:
+        raise FormatError(f"The classifier's head has the tensors {sorted(tensors)}: {error}.") from error
+    return head

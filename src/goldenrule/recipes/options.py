@@ -1,0 +1,79 @@
+"""What a user may say about a fit, checked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from goldenrule.foundation.errors import OptionError
+from goldenrule.images.augment import by_name
+from goldenrule.images.preprocess import Preprocessing
+from goldenrule.models.backbone import Pooling
+from goldenrule.models.catalog import DEFAULT_BACKBONE, canonical_name
+from goldenrule.models.head import HeadKind
+
+STORY_FREE = ("threads",)
+"""Options that change how fast a story is told, never the story."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions:
+    """All options of a fit; None means: goldenrule decides."""
+
+    backbone: str = DEFAULT_BACKBONE
+    weights: Path | None = None
+    size: int | None = None
+    views: int | None = None  # augmented views per training image; None: as many as pay
+    augment: str = "side_on"
+    head: HeadKind = "linear"
+    seed: int = 0
+    device: str = "cpu"
+    threads: int | None = None
+    sample: int | None = None  # images per class and part
+    min_per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            Preprocessing(size=self.size)
+        if self.views is not None and not 0 <= self.views <= 64:
+            raise OptionError(f"--views {self.views}: wanted the number of augmented views per image, 0 to 64.")
+        if self.threads is not None and self.threads < 1:
+            raise OptionError(f"--threads {self.threads}: wanted at least 1.")
+        if self.sample is not None and self.sample < 1:
+            raise OptionError(f"--sample {self.sample}: wanted a number of images per class, at least 1.")
+        if self.min_per_class is not None and self.min_per_class < 1:
+            raise OptionError(f"--min-per-class {self.min_per_class}: wanted at least 1.")
+        if self.head not in ("linear", "concat-pool"):
+            raise OptionError(f"--head {self.head}: wanted linear or concat-pool.")
+        by_name(self.augment)
+
+    @property
+    def pooling(self) -> Pooling:
+        """The pooling that the head stands on."""
+        return cast(Pooling, "average" if self.head == "linear" else "max+average")
+
+    @property
+    def most_views(self) -> int | None:
+        """The number of augmented views, 0 where augmentation is off."""
+        return 0 if self.augment == "none" else self.views
+
+    def story(self) -> dict[str, Any]:
+        """Give the options that make a story another one, as JSON."""
+        value = {name: item for name, item in asdict(self).items() if name not in STORY_FREE}
+        return value | {
+            "backbone": canonical_name(self.backbone),
+            "weights": str(self.weights) if self.weights else None,
+        }
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any]) -> FitOptions:
+        """Make options from keyword arguments; an unknown one is an `OptionError` that names the known."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(value) - known):
+            raise OptionError(f"There is no option {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
+        return cls(**value)
+
+
+Chosen = Literal["solved head", "solved head with views"]

@@ -1,0 +1,45 @@
+"""What a fit of this folder would cost here: counts what the bank lacks, computes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from goldenrule.activations.precompute import bank_for
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.augment import by_name, views
+from goldenrule.images.split import with_split
+from goldenrule.models.backbone import backbone
+from goldenrule.models.compiled import check_device, engine_kind
+from goldenrule.recipes.answer import read_table
+from goldenrule.recipes.options import FitOptions
+from goldenrule.recipes.speed import known_speed
+from goldenrule.training.plan import DEFAULT_VIEWS, Plan, plan_answer
+
+
+def plan_for(source: Path, options: FitOptions, *, progress: Progress | None = None) -> Plan:
+    """Give the plan of a fit with the rows that the bank has already taken off."""
+    progress = progress or Silent()
+    device = check_device(options.device)
+    table = with_split(read_table(source, options, progress), seed=options.seed)
+    body = backbone(
+        options.backbone, weights=options.weights, size=options.size, pooling=options.pooling, progress=progress
+    )
+    kind = engine_kind(body, device=device, progress=progress)
+    number = DEFAULT_VIEWS if options.most_views is None else options.most_views
+    banks = [bank_for(body.spec, kind, view) for view in views(by_name(options.augment), number)]
+    digests = {digest for digest in table.digests if digest}
+    train = table.part("train")
+    train_digests = {digest for digest in train.digests if digest}
+    return plan_answer(
+        images=len(table),
+        train_images=len(train),
+        missing_plain=int(np.sum([digest not in banks[0] for digest in digests])),
+        missing_augmented=sum(digest not in bank for bank in banks[1:] for digest in train_digests),
+        features=body.spec.features,
+        classes=len(table.classes),
+        views=options.most_views,
+        views_per_second=known_speed(body.spec, kind),
+        head=options.head,
+    )

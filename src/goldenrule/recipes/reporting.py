@@ -1,0 +1,122 @@
+"""From an answer to the values that its files are made of."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+from goldenrule.evaluation import Predictions, accuracy, log_loss
+from goldenrule.recipes.environment import environment
+from goldenrule.report.content import ReportContent
+
+if TYPE_CHECKING:
+    from goldenrule.recipes.answer import Answer
+
+SCHEMA_VERSION = 1
+
+
+def result_json(answer: Answer) -> dict[str, Any]:
+    """Give result.json: the numbers of a run, for programs."""
+    scored = answer.scored
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "headline": {"part": answer.headline_part, **answer.headline.to_json()},
+        "valid": _numbers(scored.get("valid")),
+        "test": _numbers(scored.get("test")),
+        "out_of_fold": _numbers(scored.get("out-of-fold")),
+        "chosen": answer.chosen,
+        "candidates": [
+            {
+                "name": candidate.name,
+                "out_of_fold": _numbers(candidate.fitted.out_of_fold),
+                "comparison": candidate.verdict.sentence if candidate.verdict else None,
+                "solver": dict(candidate.fitted.facts),
+            }
+            for candidate in answer.candidates
+        ],
+        "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
+        "activations": dict(answer.activations),
+        "classes": list(answer.table.classes),
+        "counts": answer.table.counts(),
+        "status": {part: dict(own.status_counts) for part, own in answer.predictions.items()},
+        "findings": [finding.to_json() for finding in answer.findings],
+        "options": answer.options.story(),
+        "engine": answer.classifier.engine.to_json(),
+        "environment": environment(),
+    }
+
+
+def report_content(answer: Answer) -> ReportContent:
+    """Give what the report page shows."""
+    spec = answer.classifier.backbone.spec
+    chosen = next(candidate for candidate in answer.candidates if candidate.name == answer.chosen)
+    facts = chosen.fitted.facts
+    return ReportContent(
+        title=answer.table.root.resolve().name,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        headline=answer.headline,
+        headline_part=answer.headline_part,
+        estimates={
+            part: {"accuracy": accuracy(own), "log loss": log_loss(own)} for part, own in answer.scored.items()
+        },
+        predictions=answer.scored[answer.headline_part],
+        counts=answer.table.counts(),
+        stages=answer.stages,
+        activations=answer.activations,
+        candidates=[
+            {
+                "name": candidate.name,
+                "estimates": {
+                    "accuracy": accuracy(candidate.fitted.out_of_fold),
+                    "log loss": log_loss(candidate.fitted.out_of_fold),
+                },
+                "comparison": candidate.verdict.sentence if candidate.verdict else "",
+                "chosen": candidate.name == answer.chosen,
+            }
+            for candidate in answer.candidates
+        ],
+        penalty_path=[(float(l2), float(loss)) for l2, loss in facts.get("path", ())],
+        penalty=float(facts.get("l2", 0.0)),
+        backbone={
+            "name": spec.name,
+            "parameters": spec.parameters,
+            "features": spec.features,
+            "source": dict(spec.source),
+            "preprocessing": spec.preprocessing.to_json(),
+        },
+        engine=str(answer.classifier.engine),
+        options=answer.options.story(),
+        environment=environment(),
+        findings=answer.findings,
+        image=_reader(answer),
+        next_steps=next_steps(answer),
+    )
+
+
+def next_steps(answer: Answer) -> tuple[str, ...]:
+    """Give the commands that follow."""
+    return (
+        f"goldenrule predict {answer.folder} NEW_PHOTOS -o predictions.csv",
+        f"goldenrule predict {answer.folder} NEW_PHOTOS --min-confidence 0.9",
+    )
+
+
+def _reader(answer: Answer) -> Any:
+    def image(uri: str) -> bytes | None:
+        try:
+            return answer.table.read(uri)
+        except OSError:
+            return None
+
+    return image
+
+
+def _numbers(predictions: Predictions | None) -> dict[str, Any] | None:
+    if predictions is None or not len(predictions.scored):
+        return None
+    share, loss = accuracy(predictions), log_loss(predictions)
+    return {
+        **{"n": share.n, "accuracy": share.value, "low": share.low, "high": share.high, "method": share.method},
+        **{"log_loss": loss.value, "log_loss_low": loss.low, "log_loss_high": loss.high},
+        "basis": share.basis,
+    }

@@ -1,0 +1,38 @@
+"""How fast this machine was, kept beside the banks so that plans can tell minutes."""
+
+from __future__ import annotations
+
+import contextlib
+
+from goldenrule.engine import EngineKind
+from goldenrule.foundation.cache import cache_folder
+from goldenrule.foundation.errors import FormatError, StorageError
+from goldenrule.foundation.files import read_json, write_json
+from goldenrule.models.backbone import BackboneSpec
+
+ENOUGH_VIEWS = 100
+
+
+def remember_speed(spec: BackboneSpec, kind: EngineKind, views: int, seconds: float) -> None:
+    """Keep the views per second of a backbone on an engine, if there were enough to tell."""
+    if views < ENOUGH_VIEWS:
+        return
+    with contextlib.suppress(StorageError):
+        write_json(cache_folder() / "speed.json", _speeds() | {_name(spec, kind): round(views / seconds, 1)})
+
+
+def known_speed(spec: BackboneSpec, kind: EngineKind) -> float | None:
+    """Give the views per second measured here last, None where nothing was measured."""
+    speed = _speeds().get(_name(spec, kind))
+    return float(speed) if isinstance(speed, int | float) else None
+
+
+def _speeds() -> dict[str, object]:
+    try:
+        return read_json(cache_folder() / "speed.json")
+    except FormatError:
+        return {}
+
+
+def _name(spec: BackboneSpec, kind: EngineKind) -> str:
+    return f"{spec.name} at {spec.preprocessing.size} px, {kind}"

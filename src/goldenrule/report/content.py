@@ -1,0 +1,47 @@
+"""`ReportContent`: everything a report says, as plain values; whoever ran the story fills it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from goldenrule.evaluation import Estimate, Predictions
+from goldenrule.foundation.findings import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportContent:
+    """What a report shows; equal values give an equal page.
+
+    - `headline` is the number at the top, measured on `headline_part`: "test", "valid" or "out-of-fold".
+    - `estimates`: part -> metric -> `Estimate`, the parts in the order in which they are shown.
+    - `predictions` are those of `headline_part`: confusion, mistakes and the table per class come from them.
+    - `counts`: part -> class -> images, as `ImageTable.counts()` gives them; "" counts the unlabelled ones.
+    - `stages`: (name, seconds) in the order they ran; `activations`: {"computed": 640, "reused": 0}.
+    - `candidates`: {"name", "estimates": metric -> `Estimate`, "comparison": a sentence or "", "chosen"}.
+    - `penalty_path`: (l2, out-of-fold log loss) as tried; `penalty` is the one that was taken.
+    - `backbone`: name, parameters, features, source {from, trained_on, licence}, preprocessing {...}.
+    - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
+    - `next_steps`: sentences, or commands that begin with "goldenrule ".
+    """
+
+    title: str
+    created: str
+    headline: Estimate
+    headline_part: str
+    estimates: Mapping[str, Mapping[str, Estimate]]
+    predictions: Predictions
+    counts: Mapping[str, Mapping[str, int]]
+    stages: Sequence[tuple[str, float]]
+    activations: Mapping[str, int]
+    candidates: Sequence[Mapping[str, Any]]
+    penalty_path: Sequence[tuple[float, float]]
+    penalty: float
+    backbone: Mapping[str, Any]
+    engine: str
+    options: Mapping[str, Any]
+    environment: Mapping[str, str]
+    findings: Sequence[Finding]
+    image: Callable[[str], bytes | None]
+    next_steps: Sequence[str]

@@ -1,0 +1,159 @@
+"""`render_page`: a report's content as one HTML file that loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goldenrule.evaluation import Estimate, Predictions, most_confident_mistakes, render
+from goldenrule.report import sentences, tables
+from goldenrule.report.content import ReportContent
+from goldenrule.report.curve import penalty_curve
+from goldenrule.report.facts import facts, network_facts
+from goldenrule.report.thumbnails import thumbnail_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MOST_MISTAKES = 12
+MOST_GRID_CLASSES = 15
+MOST_OPEN_ROWS = 20
+MOST_EVIDENCE = 100
+
+_SCRIPT = (
+    'addEventListener("beforeprint",()=>{for(const d of document.querySelectorAll("details"))d.open=true})'
+)
+"""Folded tables are printed unfolded; the only script of the page, allowed by its digest."""
+
+
+def render_page(content: ReportContent) -> str:
+    """Give the whole page: styles, pictures and drawings are inside, and a policy forbids loading any more.
+
+    Equal content gives an equal page. Names and paths may hold anything; they are shown, never interpreted.
+    """
+    single = content.predictions.task == "single"
+    sections = {
+        "scores": "Scores",
+        "data": "Data",
+        "time": "Time",
+        **({"confusion": "Confusion", "mistakes": "Mistakes", "classes": "Classes"} if single else {}),
+        **({"penalty": "Penalty"} if content.penalty_path else {}),
+        "candidates": "Candidates",
+        "findings": "Findings",
+        "network": "Made with",
+        "next": "What next",
+    }
+    page = _environment().get_template("page.html").render(
+        content=content,
+        sections=sections,
+        head=sentences.headline(content.headline, content.headline_part),
+        created=_readable_time(content.created),
+        script=_SCRIPT,
+        script_digest=base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),
+        **_scores(content),
+        **_data_and_time(content),
+        **(_answers(content.predictions, content) if single else {}),
+        **_choices(content),
+    )
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a path may hold bytes that are no text
+
+
+def _scores(content: ReportContent) -> dict[str, Any]:
+    return {
+        "axis": tables.axis_start([content.headline]),
+        "scores": tables.part_scores(content.estimates, content.headline_part),
+        "unscored": [own for own in tables.unscored_parts(content.counts) if own[0] not in content.estimates],
+        "baseline": sentences.baseline_sentence(content.predictions),
+        "left_out": sentences.left_out_sentence(content.predictions),
+        "alarm": sentences.alarm(content.findings),
+    }
+
+
+def _data_and_time(content: ReportContent) -> dict[str, Any]:
+    return {
+        "data": tables.data_table(content.counts),
+        "seconds": sum(seconds for _, seconds in content.stages),
+        "longest": max((seconds for _, seconds in content.stages), default=0.0),
+    }
+
+
+def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]:
+    """Give what is told image by image and class by class."""
+    mistakes = most_confident_mistakes(predictions, MOST_MISTAKES)
+    few = len(predictions.classes) <= MOST_GRID_CLASSES
+    return {
+        "grid": tables.confusion_rows(predictions) if few else None,
+        "heatmap": None if few else _heatmap(predictions),
+        "pairs": tables.confused_pairs(predictions),
+        "mistakes": [(mistake, thumbnail_of(content.image, mistake.id)) for mistake in mistakes],
+        "mistakes_sentence": sentences.mistakes_sentence(predictions, content.headline_part, len(mistakes)),
+        "classes": tables.weakest_first(predictions),
+    }
+
+
+def _choices(content: ReportContent) -> dict[str, Any]:
+    order = {"error": 0, "warning": 1, "note": 2}
+    return {
+        "curve": penalty_curve(content.penalty_path, content.penalty),
+        "candidates": tables.candidate_scores(content.candidates),
+        "findings": sorted(content.findings, key=lambda finding: order[finding.severity]),
+        "groups": [
+            *network_facts(content.backbone, content.engine),
+            facts("Options", content.options),
+            facts("Environment", content.environment),
+        ],
+    }
+
+
+def _heatmap(predictions: Predictions) -> str:
+    """Give the confusion of many classes as inline SVG; the one drawing of a report that needs matplotlib."""
+    from goldenrule.report.plots import confusion_figure, figure_svg
+
+    label = f"Heat map of {len(predictions.classes)} true classes against the classes they were taken for."
+    return figure_svg(confusion_figure(predictions), label=f"{label} The table below names the commonest mistakes.")
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": sentences.count,
+        "duration": sentences.duration,
+        "printed_parts": _printed_parts,
+        "sureness": sentences.sureness,
+        "track": _track,
+    }
+    environment.globals |= {"most_open_rows": MOST_OPEN_ROWS, "most_evidence": MOST_EVIDENCE}
+    return environment
+
+
+def _printed_parts(estimate: Estimate) -> tuple[str, str]:
+    """Give what `render` prints in two parts, the second (interval, n, mark) to be set small."""
+    value, bracket, rest = render(estimate).partition(" [")
+    return value, f"{bracket}{rest}".strip()
+
+
+def _track(estimate: Estimate, start: float) -> str:
+    """Give where interval and value of a share lie on an axis from `start` to 1, as custom properties of CSS."""
+    low, value, high = (
+        100 * min(max((share - start) / (1 - start), 0), 1) for share in (estimate.low, estimate.value, estimate.high)
+    )
+    return f"--low:{low:.1f}%;--high:{100 - high:.1f}%;--value:{value:.1f}%"
+
+
+def _readable_time(iso: str) -> str:
+    try:
+        moment = datetime.datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".strip()

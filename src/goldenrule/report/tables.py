@@ -1,0 +1,229 @@
+"""The tables of a report as plain values: what stands in which row, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from goldenrule.evaluation import ClassScore, Estimate, Predictions, confusion, per_class
+from goldenrule.report.sentences import count
+
+Counts = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRow:
+    """The estimates of one part or candidate, a column per metric; None where there is none."""
+
+    name: str
+    estimates: tuple[Estimate | None, ...]
+    marked: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTable:
+    """Rows of estimates under shared metrics."""
+
+    metrics: tuple[str, ...]
+    rows: tuple[ScoreRow, ...]
+
+    @property
+    def axis(self) -> float:
+        """Where an axis that all shares of this table are drawn on begins."""
+        return axis_start([e for row in self.rows for e in row.estimates if e])
+
+    @property
+    def methods(self) -> str:
+        """How each metric's interval was made."""
+        found = {
+            e.name: e.method for row in self.rows for e in row.estimates if e is not None and e.defined
+        }
+        return "; ".join(f"{name}: {method}" for name, method in found.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRow:
+    """How many images of a class each part has."""
+
+    name: str
+    counts: Counts
+
+    @property
+    def total(self) -> int:
+        """Over all parts."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataTable:
+    """Images per class and part; `unlabelled` is None where every image has a label."""
+
+    parts: tuple[str, ...]
+    rows: tuple[DataRow, ...]
+    unlabelled: DataRow | None
+    totals: DataRow
+
+    @property
+    def largest(self) -> int:
+        """The size of the largest class."""
+        return max((row.total for row in self.rows), default=0)
+
+    @property
+    def sentence(self) -> str:
+        """Say how much there is, and how evenly."""
+        parts = ", ".join(f"{n:,} {part}" for part, n in zip(self.parts, self.totals.counts, strict=True))
+        said = f"{count(self.totals.total, 'image')} in {count(len(self.rows), 'class')}: {parts}."
+        if len(self.rows) < 2:
+            return said
+        small, large = min(self.rows, key=lambda row: row.total), max(self.rows, key=lambda row: row.total)
+        if small.total == large.total:
+            return f"{said} Every class has {count(small.total, 'image')}."
+        return (
+            f"{said} The smallest class, “{small.name}”, has {small.total:,}; "
+            f"the largest, “{large.name}”, {large.total:,}."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """How many images of one class were called another; `share` is of the images of the true class."""
+
+    predicted: str
+    count: int
+    share: float
+    hit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfusionRow:
+    """What the images of one true class were called."""
+
+    truth: str
+    cells: tuple[Cell, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """`count` of the `total` images of a class were called another."""
+
+    truth: str
+    predicted: str
+    count: int
+    total: int
+
+
+def part_scores(estimates: Mapping[str, Mapping[str, Estimate]], headline_part: str) -> ScoreTable:
+    """Give a row per part, in order; the headline's part is marked."""
+    metrics = _metrics(estimates.values())
+    return ScoreTable(
+        metrics=metrics,
+        rows=tuple(
+            ScoreRow(
+                name=part, estimates=tuple(map(own.get, metrics)), marked=part == headline_part, note=_basis(own)
+            )
+            for part, own in estimates.items()
+        ),
+    )
+
+
+def candidate_scores(candidates: Sequence[Mapping[str, Any]]) -> ScoreTable:
+    """Give a row per candidate, in order; the one that stays is marked."""
+    metrics = _metrics([candidate["estimates"] for candidate in candidates])
+    return ScoreTable(
+        metrics=metrics,
+        rows=tuple(
+            ScoreRow(
+                name=candidate["name"],
+                estimates=tuple(map(candidate["estimates"].get, metrics)),
+                marked=bool(candidate["chosen"]),
+                note=candidate["comparison"] or "",
+            )
+            for candidate in candidates
+        ),
+    )
+
+
+def data_table(counts: Mapping[str, Mapping[str, int]]) -> DataTable:
+    """Give a row per class, in order, with a column per part."""
+    names = list(dict.fromkeys(name for own in counts.values() for name in own if name))
+    rows = tuple(
+        DataRow(name=name, counts=tuple(own.get(name, 0) for own in counts.values())) for name in names
+    )
+    unlabelled = DataRow(name="", counts=tuple(own.get("", 0) for own in counts.values()))
+    totals = DataRow(name="all", counts=tuple(sum(own.values()) for own in counts.values()))
+    return DataTable(
+        parts=tuple(counts), rows=rows, unlabelled=unlabelled if unlabelled.total else None, totals=totals
+    )
+
+
+def unscored_parts(counts: Mapping[str, Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
+    """Give the parts in which no image has a label, and how many images they have."""
+    sums = ((part, own.get("", 0), sum(own.values())) for part, own in counts.items())
+    return tuple((part, total) for part, unlabelled, total in sums if total and unlabelled == total)
+
+
+def confusion_rows(predictions: Predictions) -> tuple[ConfusionRow, ...]:
+    """Give a row per true class with a cell per predicted class, in the order of the classes."""
+    table, classes = confusion(predictions), predictions.classes
+    totals = table.sum(axis=1)
+    shares = table / np.maximum(totals, 1)[:, np.newaxis]
+    return tuple(
+        ConfusionRow(
+            truth=truth,
+            cells=tuple(
+                Cell(predicted=name, count=int(table[row, k]), share=float(shares[row, k]), hit=row == k)
+                for k, name in enumerate(classes)
+            ),
+            total=int(totals[row]),
+        )
+        for row, truth in enumerate(classes)
+    )
+
+
+def confused_pairs(predictions: Predictions, most: int = 15) -> tuple[Pair, ...]:
+    """Give the pairs of classes that are mistaken most often, the most frequent first."""
+    table, classes = confusion(predictions), predictions.classes
+    totals = table.sum(axis=1)
+    wrong = table - np.diag(np.diag(table))
+    order = np.lexsort((-(wrong / np.maximum(totals, 1)[:, np.newaxis]).ravel(), -wrong.ravel()))[:most]
+    pairs = [divmod(int(cell), len(classes)) for cell in order if wrong.flat[cell]]
+    return tuple(
+        Pair(truth=classes[t], predicted=classes[p], count=int(wrong[t, p]), total=int(totals[t]))
+        for t, p in pairs
+    )
+
+
+def weakest_first(predictions: Predictions) -> tuple[ClassScore, ...]:
+    """Give the scores per class by rising recall, classes without an image last."""
+
+    def weakness(score: ClassScore) -> tuple[bool, float, float]:
+        recall = score.recall
+        return (not recall.defined, recall.value, recall.low) if recall.defined else (True, 0.0, 0.0)
+
+    return tuple(sorted(per_class(predictions), key=weakness))
+
+
+def axis_start(estimates: Sequence[Estimate]) -> float:
+    """Give where an axis that ends at 100 % begins, so that every interval of these shares is well inside.
+
+    >>> axis_start([Estimate.of_share("accuracy", 199, 200)]), axis_start([Estimate.of_share("recall", 5, 9)])
+    (0.95, 0.0)
+    """
+    lows = [estimate.low for estimate in estimates if estimate.defined and estimate.kind == "share"]
+    lowest = min(lows, default=0.0)
+    starts = (0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
+    return next((start for start in starts if lowest - start >= 0.2 * (1 - start)), 0.0)
+
+
+def _metrics(rows: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(metric for row in rows for metric in row))
+
+
+def _basis(own: Mapping[str, Estimate]) -> str:
+    bases = {estimate.basis for estimate in own.values()}
+    return "chosen on" if "chosen on" in bases else "clean" if bases else ""

@@ -1,0 +1,49 @@
+"""From the bytes of an image file to a small JPEG that fits into an HTML page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from goldenrule.foundation.errors import UnreadableImage
+
+LARGEST_SIDE_PX = 200
+_QUALITY = 82
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """A JPEG as a data: URI, with its size in px."""
+
+    uri: str
+    width: int
+    height: int
+
+
+def thumbnail(content: bytes) -> Thumbnail:
+    """Give the picture in `content` upright, its longer side at most 200 px; a smaller one keeps its size.
+
+    It is decoded as for the network (EXIF orientation, alpha over white, 16-bit gray scaled). Raises
+    `UnreadableImage` where that can't be done.
+    """
+    from PIL import Image
+
+    from goldenrule.images.read import decode
+
+    picture = Image.fromarray(decode(content))
+    picture.thumbnail((LARGEST_SIDE_PX, LARGEST_SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_QUALITY, optimize=True)
+    text = base64.b64encode(file.getvalue()).decode("ascii")
+    return Thumbnail(uri=f"data:image/jpeg;base64,{text}", width=picture.width, height=picture.height)
+
+
+def thumbnail_of(image: Callable[[str], bytes | None], uri: str) -> Thumbnail | None:
+    """Give the thumbnail of an image by its id; None where the file is gone or is no picture any more."""
+    try:
+        content = image(uri)
+        return thumbnail(content) if content else None
+    except (OSError, UnreadableImage):
+        return None

@@ -1,0 +1,1 @@
+"""Stories of training: their folder, their plan, their choices, and the loop for what is not convex."""

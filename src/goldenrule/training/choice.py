@@ -1,0 +1,42 @@
+"""Which candidate stays: pure rules over out-of-fold or validation predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_bootstrap
+
+NEEDED_PROBABILITY = 0.9
+"""A later stage replaces an earlier one only at this one-sided probability of a lower log loss."""
+ROOM_ABOVE = 0.98
+"""Views are computed unless the accuracy is known to be above this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether the later of two candidates stays, and the paired comparison it rests on."""
+
+    replaced: bool
+    comparison: Comparison
+    sentence: str
+
+
+def later_replaces(earlier: Predictions, later: Predictions, *, names: tuple[str, str]) -> Verdict:
+    """Compare two candidates on the same images: the earlier stays unless the later is clearly better.
+
+    One-sided paired bootstrap of the log loss, at least `NEEDED_PROBABILITY`.
+    """
+    comparison = paired_bootstrap(earlier, later, metric="log_loss")
+    replaced = comparison.probability_better >= NEEDED_PROBABILITY
+    stays = names[1] if replaced else names[0]
+    sentence = f"{comparison.sentence(*names)}: {stays} stays"
+    return Verdict(replaced=replaced, comparison=comparison, sentence=sentence)
+
+
+def views_are_worth_it(out_of_fold: Predictions) -> bool:
+    """Say whether augmented views could still gain something over the plain head.
+
+    Not where the out-of-fold accuracy's 95 % interval lies above `ROOM_ABOVE`: what is nearly always right
+    does not get better by waiting five times as long.
+    """
+    return accuracy(out_of_fold).low <= ROOM_ABOVE

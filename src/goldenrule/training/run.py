@@ -1,0 +1,195 @@
+"""`Run`: the folder of one story: what it is about, its lock, its split, and the steps it can replay.
+
+    RUN/run.json         which images and options this story is about
+    RUN/split.csv        path, part, class and digest of every image: the split never changes again
+    RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7)
+    RUN/classifier/      the classifier: safetensors and JSON
+    RUN/predictions/*    one CSV per part
+    RUN/result.json      the numbers, for programs
+    RUN/report.html      the numbers, for people
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.foundation.errors import FormatError, RunInUse, RunMismatch
+from goldenrule.foundation.files import (
+    atomic_path,
+    canonical_json,
+    digest,
+    json_digest,
+    make_folder,
+    read_json,
+    storage_errors,
+    write_atomic,
+    write_json,
+)
+from goldenrule.images.table import PARTS, ImageTable, Part
+
+SCHEMA_VERSION = 1
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step gave: arrays and a JSON object."""
+
+    tensors: Tensors
+    facts: Mapping[str, Any]
+
+
+class Run:
+    """The folder of one story, open for writing by this process alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def split_file(self) -> Path:
+        """Where the split is written."""
+        return self.folder / "split.csv"
+
+    def begin(self, about: Mapping[str, Any], table: ImageTable) -> None:
+        """Write down what the story is about, once; `table` is split."""
+        if not (self.folder / "run.json").exists():
+            write_atomic(self.split_file, _split_text(table))
+            write_json(self.folder / "run.json", {"schema_version": SCHEMA_VERSION, **about})
+
+    def step(self, key: Mapping[str, Any], compute: Callable[[], Outcome]) -> tuple[Outcome, bool]:
+        """Give the outcome of a step and whether it was replayed from an earlier run of the same step."""
+        path = self.folder / "story" / f"{json_digest(dict(key))[:32]}.safetensors"
+        if path.exists():
+            with contextlib.suppress(FormatError):
+                return _read_outcome(path), True
+        outcome = compute()
+        _write_outcome(path, outcome)
+        return outcome, False
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[Run]:
+    """Open a run for writing; a second writer gets `RunInUse` with the pid of the first."""
+    make_folder(folder)
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    holder = folder / ".lock.pid"
+    try:
+        with storage_errors(folder):
+            lock.acquire()
+    except filelock.Timeout:
+        pid = holder.read_text().strip() if holder.exists() else "?"
+        raise RunInUse(
+            f"{folder} is being written by the process {pid}. Wait for it, stop it (kill {pid}), or choose another --out."
+        ) from None
+    try:
+        with storage_errors(folder):
+            holder.write_text(f"{os.getpid()}\n")
+        yield Run(folder)
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def about_images(table: ImageTable) -> dict[str, Any]:
+    """Give what identifies the images of a story: their content, names, classes and given parts."""
+    rows = zip(table.uris, table.parts, table.rows["labels"].to_pylist(), table.digests, strict=True)
+    content = canonical_json([[uri, part, labels, d.hex() if d else None] for uri, part, labels, d in rows])
+    return {
+        "folder": str(table.root.resolve()),
+        "count": len(table),
+        "classes": list(table.classes),
+        "digest": digest(content.encode()).hex(),
+    }
+
+
+def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> list[str]:
+    """Say in words how the story in `folder` differs from `about`; nothing where there is no story yet."""
+    if not (folder / "run.json").exists():
+        return []
+    before = read_json(folder / "run.json", newest_schema=SCHEMA_VERSION)
+    found = []
+    for name in sorted({*before["options"], *about["options"]}):
+        old, new = before["options"].get(name), about["options"].get(name)
+        if old != new:
+            found.append(f"{name.replace('_', '-')} was {old!r}, now {new!r}")
+    if before["images"]["digest"] != about["images"]["digest"]:
+        found.append(_image_differences(folder, before["images"], table))
+    return found
+
+
+def check_same(folder: Path, about: Mapping[str, Any], table: ImageTable) -> None:
+    """Raise `RunMismatch`, naming the differences, unless the folder is free or holds this very story."""
+    found = differences(folder, about, table)
+    if found:
+        raise RunMismatch(
+            f"{folder} holds another story: {'; '.join(found)}. Nothing was changed. Give the options and images "
+            "of then to go on with it, or another --out."
+        )
+
+
+def known_split(folder: Path) -> dict[bytes, Part]:
+    """Give the part of every image of a run, by digest; empty where the folder holds no run."""
+    if not (folder / "split.csv").exists():
+        return {}
+    with (folder / "split.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] in PARTS and row["digest"]]
+    return {bytes.fromhex(row["digest"]): row["part"] for row in rows}  # type: ignore[misc]
+
+
+def _split_text(table: ImageTable) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "part", "class", "digest"])
+    labels = table.rows["labels"].to_pylist()
+    for uri, part, own, file_digest in zip(table.uris, table.parts, labels, table.digests, strict=True):
+        names = " ".join(table.classes[label] for label in own)
+        writer.writerow([uri, part, names, file_digest.hex() if file_digest else ""])
+    return text.getvalue()
+
+
+def _image_differences(folder: Path, before: Mapping[str, Any], table: ImageTable) -> str:
+    own = str(table.root.resolve())
+    if before["folder"] != own:
+        return f"its images are those of {before['folder']} ({before['count']:,}), now {own} ({len(table):,})"
+    with (folder / "split.csv").open(newline="", encoding="utf-8") as file:
+        old = {row["path"]: row["digest"] for row in csv.DictReader(file)}
+    new = {uri: d.hex() if d else "" for uri, d in zip(table.uris, table.digests, strict=True)}
+    counts = {
+        "added": len(new.keys() - old.keys()),
+        "removed": len(old.keys() - new.keys()),
+        "changed": sum(old[uri] != new[uri] for uri in old.keys() & new.keys()),
+    }
+    listed = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "labels or parts changed"
+    return f"the images differ ({listed})"
+
+
+def _write_outcome(path: Path, outcome: Outcome) -> None:
+    from safetensors.numpy import save
+
+    tensors = {name: np.ascontiguousarray(value) for name, value in outcome.tensors.items()}
+    content = save(tensors, metadata={"facts": json.dumps(dict(outcome.facts), allow_nan=False)})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _read_outcome(path: Path) -> Outcome:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads(file.metadata()["facts"])
+            return Outcome({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise FormatError(f"{path} is damaged: {error}.") from error
