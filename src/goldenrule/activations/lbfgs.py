@@ -77,6 +77,11 @@ def _direction(gradient: Floats, pairs: deque[tuple[Floats, Floats, Doubles]], c
         alpha = np.divide(_dot(moved, result), product, out=np.zeros_like(product), where=product > 0)
         result -= _spread(alpha, result) * changed
         alphas.append(alpha)
+    if pairs:
+        moved, changed, product = pairs[-1]
+        size = _dot(changed, changed / curvature)
+        gamma = np.divide(product, size, out=np.ones_like(size), where=(product > 0) & (size > 0))
+        result *= _spread(gamma, result)
     result = result / curvature
     for (moved, changed, product), alpha in zip(pairs, reversed(alphas), strict=True):
         beta = np.divide(_dot(changed, result), product, out=np.zeros_like(product), where=product > 0)

@@ -2,13 +2,14 @@
 
 Minimised is mean cross-entropy + l2 / 2 * |W|^2 over weights W of centred features, scaled so that their mean
 square is 1; the intercept is free. All folds are solved at once (one matrix product serves them all), along
-decreasing l2 with warm starts. The variables are preconditioned by Boehning's bound on the Hessian ("Multinomial
-logistic regression algorithm", 1992) in the principal axes of the features, and minimised by L-BFGS.
+a path of l2 with warm starts. The variables are weights along the principal axes of the features, where the
+Hessian is nearly diagonal (variance times mean p (1 - p), as in Boehning, "Multinomial logistic regression
+algorithm", 1992, whose bound has 1/2 for it); preconditioned by that diagonal they are minimised by L-BFGS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,10 @@ from goldenrule.models.head import LinearHead
 Floats = npt.NDArray[np.float32]
 Features = npt.NDArray[np.floating]
 
-L2_PATH = tuple(10.0 ** (exponent / 2) for exponent in range(2, -13, -1))
-"""From 10 down to 1e-6 in half decades; the search stops where the out-of-fold loss has risen twice."""
-FOLD_TOLERANCE, FINAL_TOLERANCE = 1e-4, 1e-8
+L2_DOWN = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+L2_UP = (1.0, 10.0, 100.0)
+"""Decades are walked down until the out-of-fold loss rises, up if .1 was best; then half decades beside the best."""
+FOLD_TOLERANCE, FINAL_TOLERANCE = 1e-3, 1e-6
 """Promised relative decrease of the objective at which the folds, and the head itself, are solved."""
 BLOCK_BYTES = 64 << 20
 ABSENT_LOGIT = -20.0
@@ -62,30 +64,47 @@ class Solved:
     iterations: int
 
 
-def solve(rows: Rows, *, path: Sequence[float] = L2_PATH) -> Solved:
+def solve(rows: Rows) -> Solved:
     """Choose l2 by the out-of-fold log loss of the plain views, then solve on all rows."""
     problem = _Problem(rows)
-    number = int(rows.folds.max()) + 1
-    masks = np.stack([rows.folds != fold for fold in range(number)])
-    losses: list[tuple[float, float]] = []
-    best: tuple[float, float, Floats] | None = None
-    start: Floats | None = None
+    masks = np.stack([rows.folds != fold for fold in range(int(rows.folds.max()) + 1)])
+    tried: dict[float, tuple[float, Floats]] = {}
     iterations = 0
-    for l2 in path:
-        start, steps = problem.minimum(masks, l2, start, tolerance=FOLD_TOLERANCE)
-        iterations += steps
-        logits = problem.fold_logits(start)
-        loss = _log_loss(logits, rows)
-        losses.append((l2, loss))
-        if best is None or loss < best[1]:
-            best = (l2, loss, logits)
-        if len(losses) >= 3 and losses[-1][1] > losses[-2][1] > best[1]:
-            break
-    assert best is not None
-    l2, _, logits = best
+
+    def follow(path: Sequence[float], start: Floats | None) -> Floats:
+        """Walk along a path with warm starts until the loss rises; give the solution before the last."""
+        nonlocal iterations
+        before, lowest = start, np.inf
+        for l2 in path:
+            latest, steps = problem.minimum(masks, l2, before, tolerance=FOLD_TOLERANCE)
+            iterations += steps
+            logits = problem.fold_logits(latest)
+            tried[l2] = _log_loss(logits, rows), logits
+            if tried[l2][0] > lowest:
+                break
+            before, lowest = latest, tried[l2][0]
+        assert before is not None
+        return before
+
+    near = follow(L2_DOWN, None)
+    if _best(tried) == L2_DOWN[0]:
+        near = follow(L2_UP, near)
+    for l2 in (_best(tried) * 10**0.5, _best(tried) / 10**0.5):
+        follow((l2,), near)
+    l2 = _best(tried)
     everything, steps = problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=FINAL_TOLERANCE)
-    head = problem.head(everything)
-    return Solved(head=head, l2=l2, path=tuple(losses), fold_logits=logits, iterations=iterations + steps)
+    return Solved(
+        head=problem.head(everything),
+        l2=l2,
+        path=tuple(sorted((tried_l2, loss) for tried_l2, (loss, _) in tried.items())),
+        fold_logits=tried[l2][1],
+        iterations=iterations + steps,
+    )
+
+
+def _best(tried: Mapping[float, tuple[float, Floats]]) -> float:
+    """Give the l2 with the lowest loss; of equals the largest."""
+    return min(tried, key=lambda l2: (tried[l2][0], -l2))
 
 
 def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FINAL_TOLERANCE) -> LinearHead:
@@ -98,7 +117,8 @@ class _Problem:
     """Losses and gradients of several folds at once, in preconditioned variables.
 
     A variable z (problems, axes + 1, classes) stands for the weights A z[:axes] on centred, scaled features
-    and the intercepts z[axes]; A (features, axes) are the principal axes, orthonormal.
+    and the intercepts z[axes]; A (features, axes) are the principal axes, orthonormal. Rows that fit the
+    budget are kept in memory, turned into their axes.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -110,6 +130,8 @@ class _Problem:
         self._resident = [self._load(*span) for span in self._spans()] if len(rows) * width <= rows.budget_bytes else None
         self.mean, self.scale = self._moments()
         self.axes, self.variances = self._principal_axes()
+        if self._resident is not None:
+            self._resident = [block @ self.axes for block in self._resident]
 
     def minimum(
         self, masks: npt.NDArray[np.bool_], l2: float, start: Floats | None, *, tolerance: float
@@ -117,9 +139,10 @@ class _Problem:
         """Give the minimisers (problems, axes + 1, classes) for row masks (problems, n), and the iterations."""
         weights = masks * self.rows.weights
         weights /= weights.sum(axis=1, keepdims=True)
-        curvature = np.append(0.5 * self.variances + l2, 0.5).astype(np.float32)[:, None]
-        shape = (len(masks), len(curvature), len(self.present))
+        shape = (len(masks), len(self.variances) + 1, len(self.present))
         first = np.zeros(shape, np.float32) if start is None else start
+        spread = self._spread(first)
+        curvature = np.append(spread * self.variances + l2, spread).astype(np.float32)[:, None]
 
         def value_and_gradient(z: Floats) -> tuple[npt.NDArray[np.float64], Floats]:
             return self._objective(z, weights, l2)
@@ -131,7 +154,7 @@ class _Problem:
         flat = self._effective(z)
         intercept = z[:, -1]
         losses = np.zeros(problems)
-        gradient = np.zeros((self.rows.features, problems * classes), np.float32)
+        gradient = np.zeros((len(flat), problems * classes), np.float32)
         intercepts = np.zeros((problems, classes), np.float32)
         for (start, stop), block in self._blocks():
             logits = (block @ flat).reshape(stop - start, problems, classes) + intercept
@@ -141,12 +164,23 @@ class _Problem:
             residual *= own[:, :, None]
             gradient += block.T @ residual.reshape(stop - start, -1)
             intercepts += residual.sum(axis=0)
-        turned = self.axes.T @ gradient.reshape(self.rows.features, problems * classes)
+        turned = gradient if self._resident is not None else self.axes.T @ gradient
         slope = np.empty_like(z)
         slope[:, :-1] = turned.reshape(-1, problems, classes).transpose(1, 0, 2) + np.float32(l2) * z[:, :-1]
         slope[:, -1] = intercepts
         losses += 0.5 * l2 * np.square(z[:, :-1], dtype=np.float64).sum(axis=(1, 2))
         return losses, slope
+
+    def _spread(self, z: Floats) -> float:
+        """Give the mean of p (1 - p) over rows, problems and classes: the curvature along an axis of variance 1."""
+        flat, intercept = self._effective(z), z[:, -1]
+        total = 0.0
+        for (start, stop), block in self._blocks():
+            logits = (block @ flat).reshape(stop - start, *intercept.shape) + intercept
+            probability = np.exp(logits - logits.max(axis=2, keepdims=True))
+            probability /= probability.sum(axis=2, keepdims=True)
+            total += float((probability * (1 - probability)).sum(dtype=np.float64))
+        return max(total / len(self.rows) / intercept.size, 1e-4)
 
     def fold_logits(self, z: Floats) -> Floats:
         """Give the logits (n, all classes) of each row by the problem of its fold."""
@@ -169,9 +203,10 @@ class _Problem:
         return LinearHead(weight, bias)
 
     def _effective(self, z: Floats) -> Floats:
+        """Give the weights (axes or features, problems * classes) that the blocks are multiplied with."""
         problems, axes, classes = z.shape
-        turned = self.axes @ z[:, :-1].transpose(1, 0, 2).reshape(axes - 1, problems * classes)
-        return np.ascontiguousarray(turned, np.float32)
+        turned = z[:, :-1].transpose(1, 0, 2).reshape(axes - 1, problems * classes)
+        return np.ascontiguousarray(turned if self._resident is not None else self.axes @ turned, np.float32)
 
     def _spans(self) -> Iterator[tuple[int, int]]:
         for start in range(0, len(self.rows), self._block):
@@ -181,7 +216,7 @@ class _Problem:
         return np.asarray(self.rows.read(start, stop), np.float32)
 
     def _blocks(self) -> Iterator[tuple[tuple[int, int], Floats]]:
-        """Give the centred, scaled rows block by block."""
+        """Give the centred, scaled rows block by block, turned into their axes if they are in memory."""
         if self._resident is not None:
             yield from zip(self._spans(), self._resident, strict=True)
             return

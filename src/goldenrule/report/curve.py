@@ -57,7 +57,7 @@ def penalty_curve(path: Sequence[tuple[float, float]], chosen: float) -> Curve |
     def y(loss: float) -> float:
         return round(HEIGHT - BOTTOM - (loss - bottom) / (top - bottom) * (HEIGHT - BOTTOM - TOP), 1)
 
-    decimals = max(3, -math.floor(math.log10(y_values[1] - y_values[0])))
+    decimals = max(0, -math.floor(math.log10(y_values[1] - y_values[0]) + 1e-9))
     return Curve(
         points=tuple(
             Point(
@@ -90,13 +90,15 @@ def penalty_text(l2: float) -> str:
     return f"{float(short):.12f}".rstrip("0") + f" ({short})" if 1e-8 < l2 < 1 else short
 
 
-def loss_text(loss: float, decimals: int = 3) -> str:
-    """Give a log loss without its leading zero, as `evaluation.render` prints one.
+def loss_text(loss: float, decimals: int | None = None) -> str:
+    """Give a log loss without its leading zero, as `evaluation.render` prints one; two digits at least.
 
-    >>> loss_text(0.0184), loss_text(1.2)
-    ('.018', '1.200')
+    >>> loss_text(0.0184), loss_text(1.2), loss_text(0.00042), loss_text(0.4, 1)
+    ('.018', '1.200', '.00042', '.4')
     """
-    return f"{loss:.{decimals}f}".removeprefix("0")
+    if decimals is None:
+        decimals = max(3, 1 - math.floor(math.log10(loss))) if loss > 0 else 3
+    return f"{loss:.{decimals}f}".removeprefix("0") if decimals else f"{loss:.0f}"
 
 
 def nice_ticks(low: float, high: float, most: int = 5) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from goldenrule.evaluation import Estimate, Predictions, most_confident_mistakes, render
 from goldenrule.report import sentences, tables
 from goldenrule.report.content import ReportContent
-from goldenrule.report.curve import penalty_curve
+from goldenrule.report.curve import penalty_curve, penalty_text
 from goldenrule.report.facts import facts, network_facts
 from goldenrule.report.thumbnails import thumbnail_of
 
@@ -76,6 +76,9 @@ def _data_and_time(content: ReportContent) -> dict[str, Any]:
     return {
         "data": tables.data_table(content.counts),
         "seconds": sum(seconds for _, seconds in content.stages),
+        "activations": sentences.activations_sentence(
+            content.activations.get("computed", 0), content.activations.get("reused", 0)
+        ),
         "longest": max((seconds for _, seconds in content.stages), default=0.0),
     }
 
@@ -83,11 +86,13 @@ def _data_and_time(content: ReportContent) -> dict[str, Any]:
 def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]:
     """Give what is told image by image and class by class."""
     mistakes = most_confident_mistakes(predictions, MOST_MISTAKES)
+    pairs = tables.confused_pairs(predictions)
     few = len(predictions.classes) <= MOST_GRID_CLASSES
     return {
         "grid": tables.confusion_rows(predictions) if few else None,
         "heatmap": None if few else _heatmap(predictions),
-        "pairs": tables.confused_pairs(predictions),
+        "pairs": pairs,
+        "repeated": [pair for pair in pairs if pair.count > 1],
         "mistakes": [(mistake, thumbnail_of(content.image, mistake.id)) for mistake in mistakes],
         "mistakes_sentence": sentences.mistakes_sentence(predictions, content.headline_part, len(mistakes)),
         "classes": tables.weakest_first(predictions),
@@ -96,13 +101,14 @@ def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]
 
 def _choices(content: ReportContent) -> dict[str, Any]:
     order = {"error": 0, "warning": 1, "note": 2}
+    penalty = {"penalty (l2)": penalty_text(content.penalty)} if content.penalty_path else {}
     return {
         "curve": penalty_curve(content.penalty_path, content.penalty),
         "candidates": tables.candidate_scores(content.candidates),
         "findings": sorted(content.findings, key=lambda finding: order[finding.severity]),
         "groups": [
             *network_facts(content.backbone, content.engine),
-            facts("Options", content.options),
+            facts("Options", {**content.options, **penalty}),
             facts("Environment", content.environment),
         ],
     }
@@ -130,6 +136,7 @@ def _environment() -> Environment:
         "count": sentences.count,
         "duration": sentences.duration,
         "printed_parts": _printed_parts,
+        "prose": _prose,
         "sureness": sentences.sureness,
         "track": _track,
     }
@@ -141,6 +148,11 @@ def _printed_parts(estimate: Estimate) -> tuple[str, str]:
     """Give what `render` prints in two parts, the second (interval, n, mark) to be set small."""
     value, bracket, rest = render(estimate).partition(" [")
     return value, f"{bracket}{rest}".strip()
+
+
+def _prose(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _track(estimate: Estimate, start: float) -> str:

@@ -40,11 +40,12 @@ def confusion_figure(predictions: Predictions) -> Figure:
 
     table, names = confusion(predictions), [_shortened(name) for name in predictions.classes]
     size = min(max(3.2, 1.4 + 0.24 * len(names)), 9.0)
+    label = 9 if len(names) <= MOST_COUNTS else 13
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
     axes.imshow(_heat(table), interpolation="none", aspect="equal")
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("true class")
+    axes.set_xlabel("taken for", fontsize=label)
+    axes.set_ylabel("true class", fontsize=label)
     axes.tick_params(length=0, labelsize=8)
     if len(names) <= MOST_NAMES:
         axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
@@ -142,7 +143,7 @@ def _heat(table: NDArray[np.int64]) -> NDArray[np.float64]:
     heat = np.empty((*table.shape, 4))
     heat[..., :3] = _rgb(MISTAKE)
     heat[np.eye(len(table), dtype=bool), :3] = _rgb(HIT)
-    heat[..., 3] = np.where(table > 0, 0.15 + 0.75 * shares, 0)
+    heat[..., 3] = np.where(table > 0, 0.3 + 0.65 * shares, 0)
     return heat
 
 

@@ -81,13 +81,13 @@ def meaning(estimate: Estimate) -> str:
     'For new images of the same kind, that allows for between 1 and 28 mistakes in 1,000.'
     """
     fewest, most, among = mistakes_allowed(estimate)
-    amount = f"between {fewest or 'no'} and {most:,} mistakes" if fewest < most else f"about {most:,} mistakes"
+    amount = f"between {fewest:,} and {most:,}" if 0 < fewest < most else f"up to {most:,}"
     few = (
         f" Only {count(estimate.n, 'image')} were scored, so the interval is wide; more would narrow it."
         if estimate.n < FEW_IMAGES
         else ""
     )
-    return f"For new images of the same kind, that allows for {amount} in {among:,}.{few}"
+    return f"For new images of the same kind, that allows for {amount} mistakes in {among:,}.{few}"
 
 
 def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
@@ -114,12 +114,11 @@ def baseline_sentence(predictions: Predictions) -> str:
     scored = predictions.scored
     if predictions.task != "single" or len(scored) == 0:
         return ""
-    number, times = Counter(scored.truth.tolist()).most_common(1)[0]
+    (number, times), *others = Counter(scored.truth.tolist()).most_common(2)
+    tied = any(count == times for _, count in others)
+    answer = "the same" if tied else f"“{predictions.classes[number]}”"
     share = Estimate.of_share("the most frequent class", times, len(scored))
-    return (
-        f"Always answering “{predictions.classes[number]}” would be right for {value_and_interval(share)} "
-        f"of {'it' if len(scored) == 1 else 'them'}."
-    )
+    return f"Always answering {answer} would be right for {value_and_interval(share)} of these images."
 
 
 def left_out_sentence(predictions: Predictions) -> str:
@@ -156,6 +155,20 @@ def mistakes_sentence(predictions: Predictions, part: str, shown: int) -> str:
         f"{wrong:,} of {images_of(part, n)} {verb} taken for another class. {which} A confident mistake is often a "
         "wrong label or a picture of two things: look at these before anything else."
     )
+
+
+def activations_sentence(computed: int, reused: int) -> str:
+    """Say what the bank of activations saved, or will save.
+
+    >>> activations_sentence(40, 960)
+    '40 activations were computed; 960 were known from before and cost nothing.'
+    """
+    if not computed:
+        return f"No activation had to be computed: all {reused:,} were known from before." if reused else ""
+    was = "was" if computed == 1 else "were"
+    if reused:
+        return f"{count(computed, 'activation')} {was} computed; {reused:,} were known from before and cost nothing."
+    return f"{count(computed, 'activation')} {was} computed and kept: the next run on the same images reads them back."
 
 
 def alarm(findings: Sequence[Finding]) -> str:

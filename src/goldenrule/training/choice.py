@@ -9,7 +9,7 @@ from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_boot
 NEEDED_PROBABILITY = 0.9
 """A later stage replaces an earlier one only at this one-sided probability of a lower log loss."""
 ROOM_ABOVE = 0.98
-"""Views are computed unless the accuracy is known to be above this."""
+"""Out-of-fold accuracy from which on augmented views are not computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ def later_replaces(earlier: Predictions, later: Predictions, *, names: tuple[str
 def views_are_worth_it(out_of_fold: Predictions) -> bool:
     """Say whether augmented views could still gain something over the plain head.
 
-    Not where the out-of-fold accuracy's 95 % interval lies above `ROOM_ABOVE`: what is nearly always right
+    Not where the out-of-fold accuracy is `ROOM_ABOVE` or more: what is nearly always right
     does not get better by waiting five times as long.
     """
-    return accuracy(out_of_fold).low <= ROOM_ABOVE
+    return accuracy(out_of_fold).value < ROOM_ABOVE
