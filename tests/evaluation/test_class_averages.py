@@ -23,9 +23,7 @@ def predictions_with(table):
 tables = (
     st.integers(2, 5)
     .flatmap(
-        lambda size: st.lists(
-            st.lists(st.integers(0, 6), min_size=size, max_size=size), min_size=size, max_size=size
-        )
+        lambda size: st.lists(st.lists(st.integers(0, 6), min_size=size, max_size=size), min_size=size, max_size=size)
     )
     .filter(lambda table: np.sum(table) > 0)
 )
@@ -75,9 +73,7 @@ def test_micro_averages_and_weighted_recall_are_the_accuracy():
     for estimate in (micro.precision, micro.recall, micro.f_beta):
         assert (estimate.value, estimate.low, estimate.high) == (whole.value, whole.low, whole.high)
     recall = scores["weighted"].recall
-    assert (recall.value, recall.low, recall.high) == pytest.approx(
-        (whole.value, whole.low, whole.high), abs=0.01
-    )
+    assert (recall.value, recall.low, recall.high) == pytest.approx((whole.value, whole.low, whole.high), abs=0.01)
 
 
 def test_the_method_says_how_many_classes_an_average_is_over():
@@ -104,8 +100,7 @@ def test_f_beta_is_one_of_the_averages():
 @pytest.mark.parametrize(("classes", "images", "right"), [(2, 60, 0.9), (10, 120, 0.85)])
 def test_the_intervals_of_averages_cover_about_95_percent(classes, images, right):
     cells = (
-        np.full((classes, classes), (1 - right) / (classes - 1)) * (1 - np.eye(classes))
-        + right * np.eye(classes)
+        np.full((classes, classes), (1 - right) / (classes - 1)) * (1 - np.eye(classes)) + right * np.eye(classes)
     ) / classes
     true_f1 = float(f_score(right, 1 - right, 1 - right))
     generator = np.random.default_rng(0)

@@ -21,9 +21,7 @@ def network(skill, n=200, seed=0, **fields):
 def right_and_wrong(pattern):
     """A network that is right where the pattern says 1."""
     right = np.array([int(mark) for mark in pattern])
-    return Predictions.from_logits(
-        np.stack([right, 1 - right], axis=1) * 2.0, ["a", "b"], truth=np.zeros_like(right)
-    )
+    return Predictions.from_logits(np.stack([right, 1 - right], axis=1) * 2.0, ["a", "b"], truth=np.zeros_like(right))
 
 
 @light
@@ -106,11 +104,7 @@ def test_a_clearly_better_network_is_called_better_from_both_sides():
 
 def test_a_tie_is_called_a_tie():
     a, b = network(1, n=96, seed=1), network(1, n=96, seed=2)
-    assert (
-        paired_bootstrap(a, b)
-        .sentence()
-        .startswith("A and B can't be told apart on 96 images (B: gain in log loss")
-    )
+    assert paired_bootstrap(a, b).sentence().startswith("A and B can't be told apart on 96 images (B: gain in log loss")
     assert mcnemar(a, b).sentence().startswith("A and B can't be told apart on 96 images (A alone is right")
 
 
@@ -125,9 +119,7 @@ def test_the_share_of_resamples_is_close_to_the_one_sided_t_test():
 def test_equal_networks_are_called_better_by_the_rule_of_90_percent_about_one_time_in_ten():
     called, told_apart = 0, 0
     for seed in range(200):
-        result = paired_bootstrap(
-            network(1, n=60, seed=seed), network(1, n=60, seed=seed + 1000), resamples=400
-        )
+        result = paired_bootstrap(network(1, n=60, seed=seed), network(1, n=60, seed=seed + 1000), resamples=400)
         called += result.probability_better >= 0.9
         told_apart += result.better != "neither"
     assert 10 <= called <= 32
@@ -143,8 +135,7 @@ def test_the_same_seed_gives_the_same_answer():
 def test_log_losses_of_many_labels_can_be_compared_and_their_accuracy_can_not():
     truth = np.random.default_rng(0).integers(0, 2, (50, 3))
     weak, strong = (
-        Predictions.from_logits(skill * (2 * truth - 1), list("abc"), truth=truth, task="multi")
-        for skill in (1, 2)
+        Predictions.from_logits(skill * (2 * truth - 1), list("abc"), truth=truth, task="multi") for skill in (1, 2)
     )
     assert paired_bootstrap(weak, strong).better == "b"
     for compare in (mcnemar, lambda a, b: paired_bootstrap(a, b, metric="accuracy")):
@@ -176,9 +167,7 @@ def test_what_is_no_pair_is_refused(compare):
         compare(a.select([0]), a.select([0]))
     with pytest.raises(OptionError, match="2 or more scored images"):
         compare(a.select([]), a.select([]))
-    with pytest.raises(
-        OptionError, match="1 of 5 images have another truth in B than in A, the first is '2'"
-    ):
+    with pytest.raises(OptionError, match="1 of 5 images have another truth in B than in A, the first is '2'"):
         compare(a, network(1, n=5, truth=np.where(np.arange(5) == 2, (a.truth + 1) % 3, a.truth)))
     with pytest.raises(OptionError, match="the classes differ"):
         compare(a, Predictions.from_logits(np.zeros((5, 2)), ["cat", "dog"], truth=[0] * 5))

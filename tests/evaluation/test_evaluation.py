@@ -6,10 +6,7 @@ import goldenrule.evaluation
 
 def test_importing_evaluation_imports_numpy_and_nothing_heavy():
     heavy = {"torch", "scipy", "sklearn", "pandas", "pyarrow", "matplotlib"}
-    code = (
-        "import sys, goldenrule.evaluation;"
-        f"print(sorted({heavy} & {{name.split('.')[0] for name in sys.modules}}))"
-    )
+    code = f"import sys, goldenrule.evaluation;print(sorted({heavy} & {{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -74,9 +74,7 @@ def test_the_bootstrap_agrees_with_scipy():
     values = np.random.default_rng(1).exponential(size=60)
     theirs = stats.bootstrap((values,), np.mean, n_resamples=9999, method="BCa", rng=2).confidence_interval
     np.testing.assert_allclose(bootstrap(values, resamples=9999), theirs, atol=0.01)
-    theirs = stats.bootstrap(
-        (values,), np.median, n_resamples=2000, method="percentile", rng=2
-    ).confidence_interval
+    theirs = stats.bootstrap((values,), np.median, n_resamples=2000, method="percentile", rng=2).confidence_interval
     np.testing.assert_allclose(bootstrap(values, np.median), theirs, atol=0.06)
 
 
@@ -94,9 +92,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_nearly():
     assert bootstrap(values, seed=3) == bootstrap(values, seed=3)
     assert bootstrap(values, seed=3) != bootstrap(values, seed=4)
     np.testing.assert_allclose(bootstrap(values, seed=3), bootstrap(values, seed=4), atol=0.03)
-    assert bootstrap(values, np.median, seed=3, resamples=50) == bootstrap(
-        values, np.median, seed=3, resamples=50
-    )
+    assert bootstrap(values, np.median, seed=3, resamples=50) == bootstrap(values, np.median, seed=3, resamples=50)
 
 
 def test_strata_take_out_the_spread_between_them():

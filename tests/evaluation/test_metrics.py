@@ -57,9 +57,7 @@ def test_log_loss_is_that_of_scikit_learn_and_lies_in_its_interval(n, views, cla
     predictions = random_predictions(n, views, classes, seed)
     scored = predictions.scored
     estimate = log_loss(predictions, resamples=200)
-    assert estimate.value == pytest.approx(
-        oracle.log_loss(scored.truth, scored.probabilities, labels=range(classes))
-    )
+    assert estimate.value == pytest.approx(oracle.log_loss(scored.truth, scored.probabilities, labels=range(classes)))
     assert estimate.low <= estimate.value <= estimate.high
 
 
@@ -68,9 +66,7 @@ def test_log_loss_is_that_of_scikit_learn_and_lies_in_its_interval(n, views, cla
 def test_with_many_labels_log_loss_is_the_mean_over_classes(n, views, classes, seed):
     predictions = random_predictions(n, views, classes, seed, task="multi")
     scored = predictions.scored
-    per_class = [
-        oracle.log_loss(scored.truth[:, k], scored.probabilities[:, k], labels=[0, 1]) for k in range(classes)
-    ]
+    per_class = [oracle.log_loss(scored.truth[:, k], scored.probabilities[:, k], labels=[0, 1]) for k in range(classes)]
     assert log_loss(predictions, resamples=50).value == pytest.approx(np.mean(per_class))
 
 

@@ -47,9 +47,7 @@ def test_probabilities_are_the_softmax_averaged_over_views(logits):
 @given(logits_of_three)
 def test_with_many_labels_they_are_the_sigmoid_averaged_over_views(logits):
     ours = Predictions.from_logits(logits, NAMES, task="multi").probabilities
-    np.testing.assert_allclose(
-        ours, special.expit(logits.astype(np.float64)).mean(axis=1), rtol=1e-9, atol=1e-300
-    )
+    np.testing.assert_allclose(ours, special.expit(logits.astype(np.float64)).mean(axis=1), rtol=1e-9, atol=1e-300)
 
 
 def test_an_unreadable_image_has_no_probability_and_no_prediction():
@@ -131,9 +129,7 @@ def test_classes_are_matched_by_name_and_back_again(order, multi):
     assert aligned.aligned_to(NAMES) == predictions
     for name in NAMES:
         there, here = aligned.classes.index(name), NAMES.index(name)
-        np.testing.assert_allclose(
-            aligned.probabilities[:, there], predictions.probabilities[:, here], rtol=1e-14
-        )
+        np.testing.assert_allclose(aligned.probabilities[:, there], predictions.probabilities[:, here], rtol=1e-14)
     if not multi:
         names = [aligned.classes[k] if k >= 0 else None for k in aligned.truth]
         assert names == [NAMES[k] if k >= 0 else None for k in predictions.truth]

@@ -91,7 +91,8 @@ def _direction(gradient: Floats, pairs: deque[tuple[Floats, Floats, Doubles]], c
 
 def _dot(one: Floats, other: Floats) -> Doubles:
     problems = len(one)
-    return np.einsum("pi,pi->p", one.reshape(problems, -1), other.reshape(problems, -1)).astype(np.float64)
+    products = np.einsum("pi,pi->p", one.reshape(problems, -1), other.reshape(problems, -1))
+    return np.asarray(products, np.float64)
 
 
 def _spread(values: Doubles, like: Floats) -> Floats:

@@ -75,7 +75,10 @@ def precompute(
     computed = [0] * len(banks)
     writers = [ChunkWriter(bank) for bank in banks]
     decoded = batches(jobs, views, spec.preprocessing, batch_size=running.batch_size, threads=threads)
-    with (progress or Silent()).task("precompute", wanted, "views") as task, threadpool_limits(1, user_api="blas"):
+    with (
+        (progress or Silent()).task("precompute", wanted, "views") as task,
+        threadpool_limits(1, user_api="blas"),
+    ):
         try:
             for batch, features in running.run(_with_pixels(decoded)):
                 for slot, (row, view) in enumerate(batch.slots):
@@ -94,9 +97,7 @@ def precompute(
             raise
     for writer in writers:
         writer.flush()
-    return Activations(
-        banks=banks, views=tuple(views), computed=tuple(computed), reused=reused, failures=failures
-    )
+    return Activations(banks=banks, views=tuple(views), computed=tuple(computed), reused=reused, failures=failures)
 
 
 def _missing(

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.activations.lbfgs import minimize
+from goldenrule.foundation.progress import Progress, Silent, Task
 from goldenrule.models.head import LinearHead
 
 Floats = npt.NDArray[np.float32]
@@ -64,8 +65,13 @@ class Solved:
     iterations: int
 
 
-def solve(rows: Rows) -> Solved:
+def solve(rows: Rows, *, progress: Progress | None = None) -> Solved:
     """Choose l2 by the out-of-fold log loss of the plain views, then solve on all rows."""
+    with (progress or Silent()).task("solve", len(L2_DOWN) + 3, "penalties") as task:
+        return _solve(rows, task)
+
+
+def _solve(rows: Rows, task: Task) -> Solved:
     problem = _Problem(rows)
     masks = np.stack([rows.folds != fold for fold in range(int(rows.folds.max()) + 1)])
     tried: dict[float, tuple[float, Floats]] = {}
@@ -78,6 +84,7 @@ def solve(rows: Rows) -> Solved:
         for l2 in path:
             latest, steps = problem.minimum(masks, l2, before, tolerance=FOLD_TOLERANCE)
             iterations += steps
+            task.advance()
             logits = problem.fold_logits(latest)
             tried[l2] = _log_loss(logits, rows), logits
             if tried[l2][0] > lowest:
@@ -127,7 +134,9 @@ class _Problem:
         self.columns = np.searchsorted(self.present, rows.targets)
         width = 4 * rows.features
         self._block = max(256, BLOCK_BYTES // width)
-        self._resident = [self._load(*span) for span in self._spans()] if len(rows) * width <= rows.budget_bytes else None
+        self._resident = (
+            [self._load(*span) for span in self._spans()] if len(rows) * width <= rows.budget_bytes else None
+        )
         self.mean, self.scale = self._moments()
         self.axes, self.variances = self._principal_axes()
         if self._resident is not None:

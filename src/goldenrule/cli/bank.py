@@ -9,7 +9,8 @@ import typer
 
 app = typer.Typer(
     help="Show, limit and clear the bank of activations.\n\nExamples:\n\n  goldenrule bank\n\n"
-    "  goldenrule bank limit 20GB        the banks used longest ago give way\n\n  goldenrule bank clear 3f2a       one bank, by the beginning of its name\n\n"
+    "  goldenrule bank limit 20GB     the banks used longest ago give way\n\n"
+    "  goldenrule bank clear 3f2a     one bank, by the beginning of its name\n\n"
     "  goldenrule bank clear --all",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -41,7 +42,10 @@ def clear(
 
 @app.command()
 def limit(
-    size: Annotated[str, typer.Argument(help="The most that all banks may take: 20GB, 500MB, or none.", show_default=False)],
+    size: Annotated[
+        str,
+        typer.Argument(help="The most that all banks may take: 20GB, 500MB, or none.", show_default=False),
+    ],
 ) -> None:
     """Limit what all banks take together."""
     from goldenrule.activations import bank as banks
@@ -51,7 +55,9 @@ def limit(
     removed = banks.enforce_limit()
     freed = f" {len(removed)} banks were removed for it." if removed else ""
     most = banks.limit()
-    typer.echo((f"The banks may take {readable_bytes(most)}." if most else "The banks may take what they need.") + freed)
+    typer.echo(
+        (f"The banks may take {readable_bytes(most)}." if most else "The banks may take what they need.") + freed
+    )
 
 
 def parse_bytes(text: str) -> int | None:
@@ -89,11 +95,22 @@ def _show() -> None:
         key = one["key"]
         view = key["view"]
         shown = "plain" if view["kind"] == "plain" else f"{view['by']['name']} {view['index']}"
-        used = datetime.datetime.fromtimestamp(one["used"]).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - local time is meant
+        used = datetime.datetime.fromtimestamp(one["used"]).strftime("%Y-%m-%d %H:%M")
         engine = f"{key['engine']['name']} {key['engine']['precision']}"
         size = key["preprocessing"]["size"]
-        table.add_row(one["name"][:8], f"{key['network']} {size} px", shown, engine, f"{one['rows']:,}", readable_bytes(one["bytes"]), used)
+        table.add_row(
+            one["name"][:8],
+            f"{key['network']} {size} px",
+            shown,
+            engine,
+            f"{one['rows']:,}",
+            readable_bytes(one["bytes"]),
+            used,
+        )
     console.print(table)
     most = banks.limit()
     total = readable_bytes(sum(one["bytes"] for one in stored))
-    console.print(f"{total} in all" + (f", at most {readable_bytes(most)}." if most else ". No limit is set: goldenrule bank limit 20GB."))
+    console.print(
+        f"{total} in all"
+        + (f", at most {readable_bytes(most)}." if most else ". No limit is set: goldenrule bank limit 20GB.")
+    )

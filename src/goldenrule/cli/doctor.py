@@ -18,7 +18,9 @@ EXAMPLES = """Examples:
 
 def doctor(
     backbone: Annotated[str, typer.Option(help="The backbone to test.")] = "efficientnet_lite0",
-    prepare: Annotated[str | None, typer.Option(help="Prepare this backbone for this machine and end.", show_default=False)] = None,
+    prepare: Annotated[
+        str | None, typer.Option(help="Prepare this backbone for this machine and end.", show_default=False)
+    ] = None,
     speed: Annotated[bool, typer.Option(help="Run the short speed test.")] = True,
     threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
 ) -> None:

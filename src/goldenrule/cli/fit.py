@@ -26,20 +26,38 @@ EXAMPLES = """Examples:
 
 
 def fit(
-    folder: Annotated[Path, typer.Argument(help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False)
+    ],
     out: Annotated[Path | None, typer.Option(help="The run's folder. [default: runs/NAME]", show_default=False)] = None,
-    backbone: Annotated[str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")] = "efficientnet_lite0",
-    weights: Annotated[Path | None, typer.Option(help="The backbone's weights: .safetensors or .pth.", show_default=False)] = None,
-    size: Annotated[int | None, typer.Option(help="Input side in px. [default: the weights' own]", show_default=False)] = None,
-    views: Annotated[int | None, typer.Option(help="Augmented views per training image. [default: 4 where they can pay]", show_default=False)] = None,
+    backbone: Annotated[
+        str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")
+    ] = "efficientnet_lite0",
+    weights: Annotated[
+        Path | None, typer.Option(help="The backbone's weights: .safetensors or .pth.", show_default=False)
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Input side in px. [default: the weights' own]", show_default=False)
+    ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(help="Augmented views per training image. [default: 4 where they can pay]", show_default=False),
+    ] = None,
     augment: Annotated[str, typer.Option(help="Kind of views: side_on, top_down, basic, none.")] = "side_on",
     head: Annotated[str, typer.Option(help="linear (solved) or concat-pool (fastai's, trained).")] = "linear",
     seed: Annotated[int, typer.Option(help="Seed of split, folds and training.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
-    sample: Annotated[int | None, typer.Option(help="Take at most N images per class and part: a trial.", show_default=False)] = None,
-    min_per_class: Annotated[int | None, typer.Option(help="Accept classes with as few images as this.", show_default=False)] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(help="Take at most N images per class and part: a trial.", show_default=False),
+    ] = None,
+    min_per_class: Annotated[
+        int | None, typer.Option(help="Accept classes with as few images as this.", show_default=False)
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="End with the solved head (so far every fit does).")] = False,
 ) -> None:
     """Fit a classifier on a folder of images; judge it; write it with a report."""

@@ -13,7 +13,7 @@ from goldenrule.cli import bank, demo, doctor, fit, predict
 app = typer.Typer(
     name="goldenrule",
     help="From a folder of images to a classifier you can trust, in seconds.",
-    epilog="Start with:  goldenrule demo   or   goldenrule fit FOLDER   (FOLDER has one sub-folder of images per class)",
+    epilog="Start with: goldenrule demo, or: goldenrule fit FOLDER (one sub-folder of images per class).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

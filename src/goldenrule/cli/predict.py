@@ -20,7 +20,15 @@ EXAMPLES = """Examples:
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)],
     images: Annotated[list[Path], typer.Argument(help="Images and folders of images.", show_default=False)],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write a CSV: path,status,prediction,probability,p:CLASS...", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Write a CSV: path,status,prediction,probability,p:CLASS...",
+            show_default=False,
+        ),
+    ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
     threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
 ) -> None:
@@ -34,9 +42,7 @@ def predict(
     from goldenrule.models.classifier import Classifier
 
     classifier = Classifier.load(run)
-    result = predict_files(
-        classifier, images, out=out, min_confidence=min_confidence, threads=threads, progress=Bars()
-    )
+    result = predict_files(classifier, images, out=out, min_confidence=min_confidence, threads=threads, progress=Bars())
     console = Console()
     table = Table()
     for name in ("path", "status", "prediction", "probability"):
@@ -47,13 +53,20 @@ def predict(
         table.add_row(Text(row["path"]), row["status"], Text(row["prediction"]), probability, style=style)
     console.print(table)
     if result.images > len(result.shown):
-        console.print(f"... and {result.images - len(result.shown):,} more" + (f" in {out}" if out else "; -o FILE.csv keeps all"))
+        console.print(
+            f"... and {result.images - len(result.shown):,} more" + (f" in {out}" if out else "; -o FILE.csv keeps all")
+        )
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
     statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
     console.print(Text(f"{result.images:,} images ({statuses}): {counts or 'no prediction'}"))
     if result.unreadable:
         names = ", ".join(result.unreadable[:5]) + (", ..." if len(result.unreadable) > 5 else "")
-        console.print(Text(f"warning: {len(result.unreadable):,} can't be read and have no prediction: {names}", style="yellow"))
+        console.print(
+            Text(
+                f"warning: {len(result.unreadable):,} can't be read and have no prediction: {names}",
+                style="yellow",
+            )
+        )
     if out:
         console.print(Text(f"Written: {out}"))
 

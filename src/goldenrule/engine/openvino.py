@@ -71,9 +71,7 @@ class OpenVinoEngine:
         core = imported().Core()
         self._model = core.compile_model(core.read_model(path), "CPU", options)
         effective = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self.kind = EngineKind(
-            name="openvino", precision="bf16" if effective == "bf16" else "fp32", version=version()
-        )
+        self.kind = EngineKind(name="openvino", precision="bf16" if effective == "bf16" else "fp32", version=version())
         self.batch_size = int(self._model.input(0).shape[0])
         self._requests = [self._model.create_infer_request() for _ in range(streams)]
 

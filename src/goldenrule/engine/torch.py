@@ -20,7 +20,8 @@ class TorchEngine:
         if threads is not None and device == "cpu":
             torch.set_num_threads(threads)
         self._device = torch.device(device)
-        self._body = body.eval().requires_grad_(False).to(self._device, memory_format=torch.channels_last)
+        frozen = body.eval().requires_grad_(False).to(self._device)
+        self._body = frozen.to(memory_format=torch.channels_last)
         precision: Precision = "fp32" if self._device.type == "cpu" else "bf16"
         self.kind = EngineKind(name="torch", precision=precision, version=torch.__version__)
         self.batch_size = BATCH_SIZE

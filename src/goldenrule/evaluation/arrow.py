@@ -58,9 +58,7 @@ def _about(table: pa.Table) -> dict[str, Any]:
     """Give the metadata, if this program can read it."""
     metadata = table.schema.metadata or {}
     if _KEY not in metadata:
-        raise FormatError(
-            f"not a table of predictions: its columns are {table.column_names}; wanted one of to_arrow()"
-        )
+        raise FormatError(f"not a table of predictions: its columns are {table.column_names}; wanted one of to_arrow()")
     about: dict[str, Any] = json.loads(metadata[_KEY])
     if about["schema_version"] > SCHEMA_VERSION:
         raise FormatError(

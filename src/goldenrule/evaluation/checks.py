@@ -64,13 +64,9 @@ def require_alike(parts: Sequence[Predictions]) -> None:
     """Refuse parts that can't be put one after the other."""
     if not parts:
         raise OptionError("nothing to concatenate: wanted one Predictions or more, got none")
-    kinds = {
-        (part.task, part.views, "with folds" if part.fold is not None else "without folds") for part in parts
-    }
+    kinds = {(part.task, part.views, "with folds" if part.fold is not None else "without folds") for part in parts}
     if len(kinds) > 1:
-        raise OptionError(
-            f"can't concatenate unlike predictions: wanted one (task, views, folds), got {sorted(kinds)}"
-        )
+        raise OptionError(f"can't concatenate unlike predictions: wanted one (task, views, folds), got {sorted(kinds)}")
 
 
 def row_numbers(rows: ArrayLike, n: int) -> NDArray[np.int64]:
@@ -92,9 +88,7 @@ def row_numbers(rows: ArrayLike, n: int) -> NDArray[np.int64]:
 def same(one: object, other: object) -> bool:
     """Equal, also for arrays and nan."""
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.dtype.kind == other.dtype.kind and np.array_equal(
-            one, other, equal_nan=one.dtype.kind == "f"
-        )
+        return one.dtype.kind == other.dtype.kind and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
     return type(one) is type(other) and one == other
 
 
@@ -118,13 +112,9 @@ def _checked_logits(logits: ArrayLike, ok: NDArray[np.bool_], n_classes: int) ->
     with np.errstate(over="ignore"):
         array = array.astype(np.float32, copy=False)
     if (bad := np.flatnonzero(ok & ~np.isfinite(array).all(axis=(1, 2)))).size:
-        raise OptionError(
-            f"logits: wanted finite numbers where the status is ok, got {array[bad[0]]} in row {bad[0]}"
-        )
+        raise OptionError(f"logits: wanted finite numbers where the status is ok, got {array[bad[0]]} in row {bad[0]}")
     if (bad := np.flatnonzero(~ok & ~np.isnan(array).all(axis=(1, 2)))).size:
-        raise OptionError(
-            f"logits: wanted nan where the status is not ok, got {array[bad[0]]} in row {bad[0]}"
-        )
+        raise OptionError(f"logits: wanted nan where the status is not ok, got {array[bad[0]]} in row {bad[0]}")
     return _read_only(array)
 
 

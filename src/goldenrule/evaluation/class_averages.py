@@ -95,9 +95,7 @@ def _metrics(table: NDArray[np.int64], beta: float) -> tuple[_Metric, _Metric, _
     )
 
 
-def _mean(
-    average: Literal["macro", "weighted"], metric: _Metric, support: NDArray[np.int64], basis: Basis
-) -> Estimate:
+def _mean(average: Literal["macro", "weighted"], metric: _Metric, support: NDArray[np.int64], basis: Basis) -> Estimate:
     """Give the mean of a metric over the classes for which it is defined."""
     kept = ~np.isnan(metric.values) & ((support > 0) | (average == "macro"))
     name = f"{average} {metric.name}"
@@ -114,9 +112,7 @@ def _mean(
     return Estimate(name=name, value=value, low=low, high=high, n=n, method=method, kind="share", basis=basis)
 
 
-def _widened(
-    low: float, value: float, high: float, values: Floats, support: NDArray[Any]
-) -> tuple[float, float]:
+def _widened(low: float, value: float, high: float, values: Floats, support: NDArray[Any]) -> tuple[float, float]:
     """Add what comes from the support itself: other images would have had other numbers of each class."""
     error = np.sqrt(np.average((values - value) ** 2, weights=support) / support.sum())
     reach = normal_quantile(0.975) * error

@@ -53,9 +53,7 @@ class ClassScore:
     @property
     def recall(self) -> Estimate:
         """Of the images of this class, the share that is found; undefined where there are none."""
-        return Estimate.of_share(
-            f"recall of {self.name}", self.true_positives, self.support, basis=self.basis
-        )
+        return Estimate.of_share(f"recall of {self.name}", self.true_positives, self.support, basis=self.basis)
 
     @property
     def f1(self) -> Estimate:

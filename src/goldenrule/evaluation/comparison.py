@@ -163,9 +163,7 @@ def _require_same_ids(a: Predictions, b: Predictions) -> None:
             raise OptionError(f"can't pair images by id: {side} has {twice[0]!r} more than once")
     only_a, only_b = sorted(set(a.ids) - set(b.ids)), sorted(set(b.ids) - set(a.ids))
     if only_a or only_b or len(a) < 2:
-        first = "".join(
-            f"; only in {side}: {names[0]!r}" for side, names in (("A", only_a), ("B", only_b)) if names
-        )
+        first = "".join(f"; only in {side}: {names[0]!r}" for side, names in (("A", only_a), ("B", only_b)) if names)
         raise OptionError(
             f"can't compare: wanted the same 2 or more scored images in both, got {len(a):,} in A "
             f"and {len(b):,} in B{first}; select the images that both could read"

@@ -104,9 +104,7 @@ class Estimate:
         wanted = {field.name for field in fields(cls)}
         if set(value) != wanted:
             raise FormatError(f"not an estimate: wanted the keys {sorted(wanted)}, got {sorted(value)}")
-        numbers = {
-            key: math.nan if value[key] is None else float(value[key]) for key in ("value", "low", "high")
-        }
+        numbers = {key: math.nan if value[key] is None else float(value[key]) for key in ("value", "low", "high")}
         return cls(**{**value, **numbers})
 
     def __eq__(self, other: object) -> bool:
@@ -139,9 +137,7 @@ def render(estimate: Estimate) -> str:
     '99.90 % [99.82, 99.95] n=10,000'
     """
     mark = " (chosen on)" if estimate.basis == "chosen on" else ""
-    return (
-        f"{value_and_interval(estimate)} n={estimate.n:,}{mark}" if estimate.defined else f"n/a (n=0){mark}"
-    )
+    return f"{value_and_interval(estimate)} n={estimate.n:,}{mark}" if estimate.defined else f"n/a (n=0){mark}"
 
 
 def value_and_interval(estimate: Estimate) -> str:
@@ -162,9 +158,7 @@ def _rounded(estimate: Estimate) -> tuple[str, str, str]:
     scale = 1 if estimate.kind == "number" else 100
     value, low, high = (scale * number for number in (estimate.value, estimate.low, estimate.high))
     decimals, most = (3, 6) if estimate.kind == "number" else (int(estimate.n >= 100), 4)
-    while decimals < most and (
-        0 < (high - low) * 10**decimals < 10 or _looks_perfect(value, decimals, estimate.kind)
-    ):
+    while decimals < most and (0 < (high - low) * 10**decimals < 10 or _looks_perfect(value, decimals, estimate.kind)):
         decimals += 1
     as_text = _without_leading_zero if estimate.kind == "number" else _with_leading_zero
     return as_text(value, decimals), as_text(low, decimals), as_text(high, decimals)

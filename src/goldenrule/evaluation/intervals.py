@@ -55,9 +55,7 @@ def wilson(successes: Any, n: Any, *, confidence: float = 0.95) -> tuple[Any, An
 @overload
 def clopper_pearson(successes: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]: ...
 @overload
-def clopper_pearson(
-    successes: ArrayLike, n: ArrayLike, *, confidence: float = 0.95
-) -> tuple[Floats, Floats]: ...
+def clopper_pearson(successes: ArrayLike, n: ArrayLike, *, confidence: float = 0.95) -> tuple[Floats, Floats]: ...
 def clopper_pearson(successes: Any, n: Any, *, confidence: float = 0.95) -> tuple[Any, Any]:
     """Give the exact interval of a share, which never covers less than `confidence`: wider than `wilson`.
 

@@ -28,9 +28,7 @@ def resampled_means(
     rows = np.asarray(values, dtype=np.float64)
     if rows.ndim != 1 or len(rows) == 0 or not np.isfinite(rows).all():
         finite = int(np.isfinite(rows).sum())
-        raise OptionError(
-            f"wanted finite values (n,), n >= 1; got shape {rows.shape}, {finite} of them finite"
-        )
+        raise OptionError(f"wanted finite values (n,), n >= 1; got shape {rows.shape}, {finite} of them finite")
     if resamples < 1:
         raise OptionError(f"resamples = {resamples}; wanted 1 or more, such as 2000")
     generator = np.random.default_rng(seed)

@@ -105,9 +105,7 @@ def mean_interval(
     return float(parts @ low), float(parts @ high)
 
 
-def _last_accepted(
-    accepted: Callable[[Floats], NDArray[np.bool_]], inside: Floats, outside: Floats
-) -> Floats:
+def _last_accepted(accepted: Callable[[Floats], NDArray[np.bool_]], inside: Floats, outside: Floats) -> Floats:
     """Give the value farthest from `inside` towards `outside` that is accepted, by halving."""
     border = np.where(accepted(outside), outside, inside)
     for _ in range(_HALVINGS):

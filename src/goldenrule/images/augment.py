@@ -116,7 +116,12 @@ class View:
         """Give what the pixels of this view depend on beside the image and the preprocessing."""
         if self.augmentation is None:
             return {"kind": "plain"}
-        return {"kind": "augmented", "by": self.augmentation.to_json(), "index": self.index, "seed": self.seed}
+        return {
+            "kind": "augmented",
+            "by": self.augmentation.to_json(),
+            "index": self.index,
+            "seed": self.seed,
+        }
 
     def warp(self, digest: bytes) -> Warp | None:
         """Give the parameters for an image, None for the plain view."""
@@ -146,12 +151,12 @@ def basic(*, max_zoom: float = 1.0) -> Augmentation:
 
 
 def side_on(*, max_zoom: float = 1.0) -> Augmentation:
-    """`basic` and a horizontal flip: photos taken from the side (animals, products, scenes)."""
+    """Add a horizontal flip to `basic`: photos taken from the side (animals, products, scenes)."""
     return replace(basic(max_zoom=max_zoom), name="side_on", symmetry="mirror")
 
 
 def top_down(*, max_zoom: float = 1.0) -> Augmentation:
-    """`basic` and the 8 symmetries of a square: pictures without an up (satellite, microscope, surfaces)."""
+    """Add the 8 symmetries of a square to `basic`: pictures without an up (satellite, microscope, surfaces)."""
     return replace(basic(max_zoom=max_zoom), name="top_down", symmetry="square")
 
 
@@ -169,4 +174,5 @@ def by_name(name: str, *, max_zoom: float = 1.1) -> Augmentation | None:
 def _lit(view: npt.NDArray[np.float32], warp: Warp) -> npt.NDArray[np.float32]:
     """Brightness and contrast as in fast.ai 0.7: (x - mean) * contrast + mean + brightness, clipped."""
     mean = float(view.mean())
-    return np.clip((view - mean) * np.float32(warp.contrast) + np.float32(mean + 255 * warp.brightness), 0, 255)
+    lit = (view - mean) * np.float32(warp.contrast) + np.float32(mean + 255 * warp.brightness)
+    return np.asarray(np.clip(lit, 0, 255), np.float32)

@@ -65,7 +65,7 @@ def batches(
             batch = Batch(np.zeros(shape, np.float32))
             for job in jobs:
                 slots: list[tuple[int, Batch, int]] = []
-                touched = []
+                touched: list[Batch] = []
                 for view in job.views:
                     if len(batch.slots) == batch_size:
                         ready.append(batch)
@@ -89,9 +89,7 @@ def batches(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _fill(
-    job: Job, slots: list[tuple[int, Batch, int]], views: Sequence[View], preprocessing: Preprocessing
-) -> None:
+def _fill(job: Job, slots: list[tuple[int, Batch, int]], views: Sequence[View], preprocessing: Preprocessing) -> None:
     try:
         content = job.read()
         name = digest(content)

@@ -82,7 +82,11 @@ class Preprocessing:
         height, width = self.resized(*rgb.shape[:2])
         top, left = centre(height, self.size), centre(width, self.size)
         crop = resample(
-            rgb, (height, width), (top, top + self.size), (left, left + self.size), interpolation=self.interpolation
+            rgb,
+            (height, width),
+            (top, top + self.size),
+            (left, left + self.size),
+            interpolation=self.interpolation,
         )
         return self.normalised(crop, out)
 
@@ -170,5 +174,9 @@ def _banded_product(starts: npt.NDArray[np.int64], weights: Floats, source: Floa
     result = np.empty((len(starts) * BAND_ROWS, source.shape[1]), np.float32)
     width = weights.shape[2]
     for band, start in enumerate(starts.tolist()):
-        np.matmul(weights[band], source[start : start + width], out=result[band * BAND_ROWS : (band + 1) * BAND_ROWS])
+        np.matmul(
+            weights[band],
+            source[start : start + width],
+            out=result[band * BAND_ROWS : (band + 1) * BAND_ROWS],
+        )
     return result[:length]

@@ -119,7 +119,7 @@ def _kernel(graph: _Graph, number: Any, x: str, interpolation: str) -> str:
         return graph.add("Max", graph.add("Sub", number(1.0), x), number(0.0))
 
     def polynomial(*coefficients: float) -> str:
-        value = number(coefficients[0])
+        value: str = number(coefficients[0])
         for coefficient in coefficients[1:]:
             value = graph.add("Add", graph.add("Mul", value, x), number(coefficient))
         return value

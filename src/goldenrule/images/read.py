@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from goldenrule.foundation.errors import UnreadableImage
 from goldenrule.foundation.files import digest
@@ -40,16 +40,18 @@ def decode(content: bytes) -> Pixels:
                     raise UnreadableImage(f"{image.width:,} x {image.height:,} pixels are too many")
                 if image.format == "JPEG" and image.mode in ("RGB", "L"):
                     pixels = _fast_jpeg(content)
-                    if pixels is not None:
-                        return _upright(pixels, image.getexif().get(ExifTags.Base.Orientation, 1))
-                return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+                else:
+                    pixels = None
+                if pixels is None:
+                    pixels = np.asarray(_rgb(image))
+                return _upright(pixels, _orientation(image))
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
         raise UnreadableImage("the picture has too many pixels") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UnreadableImage("not a picture in any known format") from error
-    except Exception as error:  # noqa: BLE001 - decoders raise whatever they like on damaged files
+    except Exception as error:
         raise UnreadableImage(str(error) or type(error).__name__) from error
 
 
@@ -96,6 +98,14 @@ def _fast_jpeg(content: bytes) -> Pixels | None:
         return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
     except ValueError:
         return None
+
+
+def _orientation(image: Image.Image) -> int:
+    """Give the EXIF orientation of a picture already loaded (a TIFF is turned by loading it); damaged EXIF says nothing."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - Pillow raises whatever it likes on damaged EXIF
+        return 1
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -16,7 +16,29 @@ PART_NAMES: dict[Part, tuple[str, ...]] = {
     "test": ("test", "test1", "testing"),
 }
 IMAGE_EXTENSIONS = frozenset(
-    ".avif .bmp .dib .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+    [
+        ".avif",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
 )
 
 
@@ -39,6 +61,7 @@ def from_folder(
     root = Path(path).expanduser()
     folders = _folders(root)
     parts = _part_folders(root, folders, {"train": train, "valid": valid, "test": test})
+    found: list[tuple[Part | None, str | None, str]]
     if parts:
         found = [(part, *row) for part, folder in parts.items() for row in _part_files(root, folder, part)]
     else:

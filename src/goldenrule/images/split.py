@@ -52,7 +52,11 @@ def with_split(
     targets = table.targets
     known = _known_units(table, units, movable, before or {}) if before else {}
     assigned = stratified_parts(
-        [int(targets[row]) for row in movable], [units[row] for row in movable], wanted, seed=seed, known=known
+        [int(targets[row]) for row in movable],
+        [units[row] for row in movable],
+        wanted,
+        seed=seed,
+        known=known,
     )
     new: list[Part | None] = list(parts)
     for row, part in zip(movable, assigned, strict=True):
@@ -71,25 +75,28 @@ def stratified_parts(
     """Give a part for each image: of each class, `wanted` shares leave train, whole units at a time.
 
     A unit is drawn by the hash of (seed, unit), so neither the order of the images nor the rest of the set
-    matters. Each part gets at least one image of a class that has three units or more. A unit with images of
-    several classes counts for its most frequent one.
+    matters. Each part gets at least one image of a class that has three units or more, and train is never left
+    without a class. A unit with images of several classes counts for its most frequent one.
     """
     members: dict[bytes, list[int]] = defaultdict(list)
     for row, unit in enumerate(units):
         members[unit].append(row)
     by_class: dict[int, list[bytes]] = defaultdict(list)
     for unit, rows in members.items():
-        label, _ = min(Counter(labels[row] for row in rows).items(), key=lambda item: (-item[1], item[0]))
-        by_class[label].append(unit)
+        by_class[_most_frequent([labels[row] for row in rows])].append(unit)
     parts: dict[bytes, Part] = dict(known or {})
     for own in by_class.values():
         own.sort(key=lambda unit: key(seed, "split", unit))
         images = sum(len(members[unit]) for unit in own)
         free = [unit for unit in own if unit not in parts]
+        waiting = [*(part for part, share in wanted.items() if share > 0), "train"]
         for part, share in wanted.items():
+            waiting = [other for other in waiting if other != part]
+            taken = {parts[unit] for unit in own if unit in parts}
+            kept = sum(other not in taken for other in waiting) if len(own) >= 3 else int("train" not in taken)
             quota = max(round(share * images), int(share > 0 and len(own) >= 3))
             have = sum(len(members[unit]) for unit in own if parts.get(unit) == part)
-            while free and have < quota:
+            while len(free) > kept and have < quota:
                 unit = free.pop(0)
                 parts[unit] = part
                 have += len(members[unit])
@@ -108,7 +115,7 @@ def stratified_folds(
     load: dict[Hashable, int] = defaultdict(int)  # images per (class, fold) and per fold
     ordered = sorted(members, key=lambda unit: (-len(members[unit]), key(seed, "fold", unit)))
     for unit in ordered:
-        label = int(labels[members[unit][0]])
+        label = _most_frequent([int(labels[row]) for row in members[unit]])
         fold = min(range(folds), key=lambda number: (load[label, number], load[number], number))
         assigned[members[unit]] = fold
         load[label, fold] += len(members[unit])
@@ -179,6 +186,11 @@ def check_enough(table: ImageTable, *, min_per_class: int) -> None:
             f"{name!r} has {number} image{'s' * (number != 1)}{others}, {purpose} needs {min_per_class}: add images, "
             f"merge the class with another, or pass --min-per-class {min(few.values())}."
         )
+
+
+def _most_frequent(labels: Sequence[int]) -> int:
+    """Give the label that most have, the smallest of several."""
+    return min(Counter(labels).items(), key=lambda item: (-item[1], item[0]))[0]
 
 
 def _known_units(

@@ -46,7 +46,11 @@ class BackboneSpec:
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
         fields = {name: getattr(self, name) for name in self.__slots__}
-        plain = {"preprocessing": self.preprocessing.to_json(), "groups": dict(self.groups), "source": dict(self.source)}
+        plain = {
+            "preprocessing": self.preprocessing.to_json(),
+            "groups": dict(self.groups),
+            "source": dict(self.source),
+        }
         return fields | plain
 
     @classmethod

@@ -72,10 +72,11 @@ class Classifier:
         logits = np.full((len(files), 1, len(self.classes)), np.nan, np.float32)
         engine = self._compiled(threads)
         jobs = (Job(row=row, read=path.read_bytes, views=(0,)) for row, (_, path) in enumerate(files))
-        decoded = batches(
-            jobs, (PLAIN,), self.preprocessing, batch_size=engine.batch_size, threads=threads
-        )
-        with (progress or Silent()).task("predict", len(files), "images") as task, threadpool_limits(1, "blas"):
+        decoded = batches(jobs, (PLAIN,), self.preprocessing, batch_size=engine.batch_size, threads=threads)
+        with (
+            (progress or Silent()).task("predict", len(files), "images") as task,
+            threadpool_limits(1, "blas"),
+        ):
             for batch, features in engine.run((batch, batch.pixels) for batch in decoded):
                 for rows, values in _filled(batch, features):
                     logits[rows, 0] = self.logits(values)
@@ -106,7 +107,10 @@ class Classifier:
         target = Path(folder)
         with atomic_folder(target) as temporary:
             shutil.copyfile(self.backbone.weights_file, temporary / "body.safetensors")
-            save_file({name: np.ascontiguousarray(value) for name, value in self.head.tensors.items()}, temporary / "head.safetensors")
+            save_file(
+                {name: np.ascontiguousarray(value) for name, value in self.head.tensors.items()},
+                temporary / "head.safetensors",
+            )
             write_json(temporary / "classifier.json", self.to_json())
         return target
 

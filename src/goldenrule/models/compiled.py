@@ -45,9 +45,7 @@ def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress |
     return EngineKind(name="torch", precision="fp32", version=torch.__version__)
 
 
-def compiled(
-    backbone: Backbone, kind: EngineKind, *, device: str = "cpu", threads: int | None = None
-) -> Engine:
+def compiled(backbone: Backbone, kind: EngineKind, *, device: str = "cpu", threads: int | None = None) -> Engine:
     """Give the backbone's body, ready to run as `kind` says."""
     threads = threads or available_threads()
     if kind.name == "torch":
@@ -94,8 +92,12 @@ def _checked(backbone: Backbone, progress: Progress) -> dict[str, Any]:
 def _folder(backbone: Backbone) -> Path:
     spec = backbone.spec
     identity = {
-        **{"weights": spec.weights, "timm_name": spec.timm_name, "pooling": spec.pooling},
-        **{"size": spec.preprocessing.size, "openvino": ov.version(), "format": FORMAT},
+        "weights": spec.weights,
+        "timm_name": spec.timm_name,
+        "pooling": spec.pooling,
+        "size": spec.preprocessing.size,
+        "openvino": ov.version(),
+        "format": FORMAT,
     }
     return cache_folder() / "engines" / json_digest(identity)[:32]
 
@@ -110,8 +112,9 @@ def _export_and_compare(backbone: Backbone, folder: Path, capable: Precision) ->
         with torch.inference_mode():
             wanted = backbone.module(torch.from_numpy(pixels)).numpy()
         cosine = {}
-        for precision in {"fp32", capable}:
-            engine = ov.OpenVinoEngine(folder / "body.xml", precision, threads=available_threads())  # type: ignore[arg-type]
+        precisions: set[Precision] = {"fp32", capable}
+        for precision in precisions:
+            engine = ov.OpenVinoEngine(folder / "body.xml", precision, threads=available_threads())
             (_, features), *_ = engine.run([(None, pixels)])
             cosine[engine.kind.precision] = round(_cosine(features, wanted), 6)
         return {"cosine": cosine, "photos": len(pixels)}

@@ -39,7 +39,7 @@ def _boundary(graph: fx.Graph, late: set[str]) -> fx.Node:
     place = {node: number for number, node in enumerate(nodes)}
     first_late = next(number for number, node in enumerate(nodes) if _uses(node, late))
     reach = -1  # how far forward the nodes before this one are still used
-    boundary = None
+    boundary: fx.Node | None = None
     for number, node in enumerate(nodes[:first_late]):
         if number > 0 and reach <= number:
             boundary = node

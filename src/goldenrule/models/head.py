@@ -40,7 +40,7 @@ class LinearHead:
 
     @property
     def tensors(self) -> Mapping[str, Floats]:
-        """weight and bias."""
+        """Weight and bias."""
         return {"weight": self.weight, "bias": self.bias}
 
     def logits(self, features: npt.NDArray[Any]) -> Floats:
@@ -74,9 +74,10 @@ class ConcatPoolHead:
 
     def logits(self, features: npt.NDArray[Any]) -> Floats:
         """Give the logits (n, classes), computed in float64 as in `LinearHead`."""
-        hidden = (features.astype(np.float64) * self.scale_1 + self.shift_1) @ self.weight_1.astype(np.float64).T
-        hidden = np.maximum(hidden, 0) * self.scale_2 + self.shift_2
-        return (hidden @ self.weight_2.astype(np.float64).T + self.bias_2).astype(np.float32)
+        weight_1, weight_2 = self.weight_1.astype(np.float64), self.weight_2.astype(np.float64)
+        hidden = (features.astype(np.float64) * self.scale_1 + self.shift_1) @ weight_1.T
+        rectified = np.maximum(hidden, 0) * self.scale_2 + self.shift_2
+        return np.asarray(rectified @ weight_2.T + self.bias_2, np.float32)
 
 
 def head_from_tensors(kind: str, tensors: Mapping[str, Floats]) -> Head:

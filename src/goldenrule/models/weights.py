@@ -26,7 +26,7 @@ def read_state(path: Path) -> State:
         import torch
 
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - both readers raise whatever a damaged file provokes
+    except Exception as error:
         raise BackboneError(
             f"--weights {path} can't be read as weights ({type(error).__name__}: {str(error)[:200]}). Wanted a "
             ".safetensors file, or a .pth that holds only tensors (it is read with weights_only=True)."
@@ -56,7 +56,7 @@ def lite_names_to_timm(state: State) -> State:
     depth), and the first stage has no expansion, so that its convolutions have other names.
     """
     total = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("_blocks."))
-    stages = _stage_of_block(state, total)
+    stages = _stage_of_block(total)
     renamed: State = {}
     for name, value in state.items():
         if not name.startswith("_blocks."):
@@ -69,7 +69,7 @@ def lite_names_to_timm(state: State) -> State:
     return renamed
 
 
-def _stage_of_block(state: State, total: int) -> list[tuple[int, int]]:
+def _stage_of_block(total: int) -> list[tuple[int, int]]:
     """Give (stage, position) of each block.
 
     Lite networks scale only the depth of the stages between the first and the last: 1, 2, 2, 3, 3, 4, 1.
@@ -83,7 +83,12 @@ def _stage_of_block(state: State, total: int) -> list[tuple[int, int]]:
 
 
 def _outer(name: str) -> str:
-    for old, new in (("_conv_stem", "conv_stem"), ("_bn0", "bn1"), ("_conv_head", "conv_head"), ("_bn1", "bn2")):
+    for old, new in (
+        ("_conv_stem", "conv_stem"),
+        ("_bn0", "bn1"),
+        ("_conv_head", "conv_head"),
+        ("_bn1", "bn2"),
+    ):
         if name.startswith(old + "."):
             return new + name.removeprefix(old)
     return name.replace("_fc.", "classifier.")
@@ -93,8 +98,12 @@ def _inner(name: str, expanded: bool) -> str:
     module, field = name.split(".", 1)
     if expanded:
         modules = {
-            **{"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"},
-            **{"_project_conv": "conv_pwl", "_bn2": "bn3"},
+            "_expand_conv": "conv_pw",
+            "_bn0": "bn1",
+            "_depthwise_conv": "conv_dw",
+            "_bn1": "bn2",
+            "_project_conv": "conv_pwl",
+            "_bn2": "bn3",
         }
     else:
         modules = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -126,7 +135,7 @@ def hub_state(name: str) -> State:
 
     try:
         return dict(timm.create_model(name, pretrained=True, num_classes=0).state_dict())
-    except Exception as error:  # noqa: BLE001 - hub, network and cache errors come in every kind
+    except Exception as error:
         raise WeightsUnavailable(
             f"The weights of {name} can't be had from the hub ({type(error).__name__}: {_first_line(error)}). "
             f"Offline there are: {', '.join(EMBEDDED)} (embedded), or --weights FILE with a .safetensors or "

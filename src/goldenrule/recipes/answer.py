@@ -30,6 +30,7 @@ from goldenrule.images.table import ImageTable, Part
 from goldenrule.models.backbone import Backbone, backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, check_device, compiled, engine_kind
+from goldenrule.recipes.checks import contradictions, duplicates
 from goldenrule.recipes.environment import environment
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.options import FitOptions
@@ -137,7 +138,11 @@ def answer(
         check_same(out, about, table)
     with story.stage("backbone"):
         body = backbone(
-            options.backbone, weights=options.weights, size=options.size, pooling=options.pooling, progress=progress
+            options.backbone,
+            weights=options.weights,
+            size=options.size,
+            pooling=options.pooling,
+            progress=progress,
         )
         kind = engine_kind(body, device=device, progress=progress)
     with opened(folder) as run:
@@ -171,23 +176,29 @@ def _answer(
     if activations.failures:
         story.findings.append(unreadable([f"{uri}: {why}" for uri, why in activations.failures.items()]))
     train = _readable(table, "train", activations)
-    _check_learnable(train, options)
-    candidates = [Candidate(name="solved head", fitted=_fit(run, train, activations, body, kind, options, 0, story, progress))]
+    _check_learnable(train)
+    name = "solved head" if options.head == "linear" else "concat-pool head"
+    candidates = [Candidate(name=name, fitted=_fit(run, train, activations, body, kind, options, 0, story, progress))]
     chosen = candidates[0]
     count = options.most_views
     if count is None:
         count = DEFAULT_VIEWS if views_are_worth_it(chosen.fitted.out_of_fold) else 0
     if count:
         more = _precomputed(table, body, kind, options, count, story, progress)
-        name = f"solved head, {count} views"
+        with_views = f"{name}, {count} views"
         own = _fit(run, train, more, body, kind, options, count, story, progress)
-        verdict = later_replaces(chosen.fitted.out_of_fold, own.out_of_fold, names=(chosen.name, name))
-        candidates.append(Candidate(name=name, fitted=own, verdict=verdict))
+        verdict = later_replaces(chosen.fitted.out_of_fold, own.out_of_fold, names=(chosen.name, with_views))
+        candidates.append(Candidate(name=with_views, fitted=own, verdict=verdict))
         chosen = candidates[-1] if verdict.replaced else chosen
     with story.stage("judge"):
         classifier = _saved(run, chosen, table, body, kind, options)
-        write_json(run.folder / "choice.json", {"chosen": chosen.name, "why": [c.verdict.sentence for c in candidates if c.verdict]})
+        write_json(
+            run.folder / "choice.json",
+            {"chosen": chosen.name, "why": [c.verdict.sentence for c in candidates if c.verdict]},
+        )
         predictions = _judged(run, classifier, table, chosen.fitted.out_of_fold, activations)
+    story.findings += duplicates(table)
+    story.findings += contradictions({part: own for part, own in predictions.items() if len(own.scored)})
     result = Answer(
         folder=run.folder,
         classifier=classifier,
@@ -244,13 +255,24 @@ def _fit(
     progress: Progress,
 ) -> FittedHead:
     key = {
-        **{"step": "fit head", "version": SOLVER_VERSION, "numpy": np.__version__, "head": options.head},
-        **{"images": about_images(train), "seed": options.seed, "views": count, "augment": options.augment},
-        **{"weights": body.spec.weights, "banks": [bank.name for bank in activations.banks], "engine": kind.to_json()},
+        "step": "fit head",
+        "version": SOLVER_VERSION,
+        "numpy": np.__version__,
+        "head": options.head,
+        "images": about_images(train),
+        "seed": options.seed,
+        "views": count,
+        "augment": options.augment,
+        "weights": body.spec.weights,
+        "banks": [bank.name for bank in activations.banks],
+        "engine": kind.to_json(),
     }
     with story.stage("solve with views" if count else "solve"):
         outcome, replayed = run.step(
-            key, lambda: fit_outcome(train, activations, views=count, kind=options.head, seed=options.seed)
+            key,
+            lambda: fit_outcome(
+                train, activations, views=count, kind=options.head, seed=options.seed, progress=progress
+            ),
         )
     if replayed:
         progress.say(f"The {'head with views' if count else 'head'} was solved before: replayed from {run.folder}.")
@@ -313,7 +335,7 @@ def _readable(table: ImageTable, part: Part, activations: Activations) -> ImageT
     return table.where(mask)
 
 
-def _check_learnable(train: ImageTable, options: FitOptions) -> None:
+def _check_learnable(train: ImageTable) -> None:
     if len(np.unique(train.targets)) < 2:
         raise TooFewImages(
             f"Fewer than two classes of {train.root} have a readable training image. See the unreadable files above."
@@ -352,5 +374,3 @@ def _reported(run: Run, result: Answer, story: Story) -> Answer:
     finished = replace(result, stages=tuple(story.stages))
     write_json(run.folder / "result.json", result_json(finished))
     return finished
-
-

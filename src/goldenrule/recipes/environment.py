@@ -10,7 +10,17 @@ import psutil
 
 from goldenrule.models.compiled import available_threads
 
-NAMED = ("goldenrule", "numpy", "openvino", "torch", "timm", "scikit-learn", "pyarrow", "pillow", "simplejpeg")
+NAMED = (
+    "goldenrule",
+    "numpy",
+    "openvino",
+    "torch",
+    "timm",
+    "scikit-learn",
+    "pyarrow",
+    "pillow",
+    "simplejpeg",
+)
 
 
 def environment() -> dict[str, str]:

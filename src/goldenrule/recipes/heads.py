@@ -14,10 +14,11 @@ from goldenrule.activations.precompute import Activations
 from goldenrule.activations.solve import Rows, solve
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.progress import Progress
 from goldenrule.images.split import duplicate_units, stratified_folds
 from goldenrule.images.table import ImageTable
 from goldenrule.models.head import Head, HeadKind, head_from_tensors
-from goldenrule.training.run import Outcome
+from goldenrule.training.run import Outcome, Tensors
 
 FOLDS = 5
 SOLVER_VERSION = 1
@@ -39,6 +40,7 @@ def fit_head(
     views: int = 0,
     kind: HeadKind = "linear",
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> FittedHead:
     """Fit a head on the activations of labelled, readable images; folds keep duplicates and views together.
 
@@ -46,23 +48,30 @@ def fit_head(
     penalty chosen out-of-fold; the concat-pool head is trained by AdamW. Raises `OptionError` where an image
     has no activations.
     """
-    return fitted(train, fit_outcome(train, activations, views=views, kind=kind, seed=seed), kind)
+    outcome = fit_outcome(train, activations, views=views, kind=kind, seed=seed, progress=progress)
+    return fitted(train, outcome, kind)
 
 
 def fit_outcome(
-    train: ImageTable, activations: Activations, *, views: int, kind: HeadKind, seed: int
+    train: ImageTable,
+    activations: Activations,
+    *,
+    views: int,
+    kind: HeadKind,
+    seed: int,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Give what `fit_head` found as plain arrays, to be stored in a run."""
     rows = training_rows(train, activations, views=views, seed=seed)
     if kind == "concat-pool":
         from goldenrule.training.rows import train_concat_pool
 
-        return train_concat_pool(rows, images=len(train), seed=seed)
-    solved = solve(rows)
-    tensors = {f"head.{name}": value for name, value in solved.head.tensors.items()}
+        return train_concat_pool(rows, seed=seed, progress=progress)
+    solved = solve(rows, progress=progress)
+    tensors: Tensors = {f"head.{name}": value for name, value in solved.head.tensors.items()}
     facts = {"l2": solved.l2, "path": [list(step) for step in solved.path], "iterations": solved.iterations}
-    plain = {"fold_logits": solved.fold_logits[: len(train)], "fold": rows.folds[: len(train)]}
-    return Outcome(tensors | plain, facts)
+    tensors["fold_logits"], tensors["fold"] = solved.fold_logits[: len(train)], rows.folds[: len(train)]
+    return Outcome(tensors, facts)
 
 
 def fitted(train: ImageTable, outcome: Outcome, kind: HeadKind) -> FittedHead:

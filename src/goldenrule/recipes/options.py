@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.images.augment import by_name
@@ -52,7 +52,7 @@ class FitOptions:
     @property
     def pooling(self) -> Pooling:
         """The pooling that the head stands on."""
-        return cast(Pooling, "average" if self.head == "linear" else "max+average")
+        return "average" if self.head == "linear" else "max+average"
 
     @property
     def most_views(self) -> int | None:
@@ -74,6 +74,3 @@ class FitOptions:
         if unknown := sorted(set(value) - known):
             raise OptionError(f"There is no option {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
         return cls(**value)
-
-
-Chosen = Literal["solved head", "solved head with views"]

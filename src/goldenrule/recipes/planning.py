@@ -24,7 +24,11 @@ def plan_for(source: Path, options: FitOptions, *, progress: Progress | None = N
     device = check_device(options.device)
     table = with_split(read_table(source, options, progress), seed=options.seed)
     body = backbone(
-        options.backbone, weights=options.weights, size=options.size, pooling=options.pooling, progress=progress
+        options.backbone,
+        weights=options.weights,
+        size=options.size,
+        pooling=options.pooling,
+        progress=progress,
     )
     kind = engine_kind(body, device=device, progress=progress)
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views

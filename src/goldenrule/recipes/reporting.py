@@ -56,9 +56,7 @@ def report_content(answer: Answer) -> ReportContent:
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         headline=answer.headline,
         headline_part=answer.headline_part,
-        estimates={
-            part: {"accuracy": accuracy(own), "log loss": log_loss(own)} for part, own in answer.scored.items()
-        },
+        estimates={part: {"accuracy": accuracy(own), "log loss": log_loss(own)} for part, own in answer.scored.items()},
         predictions=answer.scored[answer.headline_part],
         counts=answer.table.counts(),
         stages=answer.stages,
@@ -116,7 +114,13 @@ def _numbers(predictions: Predictions | None) -> dict[str, Any] | None:
         return None
     share, loss = accuracy(predictions), log_loss(predictions)
     return {
-        **{"n": share.n, "accuracy": share.value, "low": share.low, "high": share.high, "method": share.method},
-        **{"log_loss": loss.value, "log_loss_low": loss.low, "log_loss_high": loss.high},
+        "n": share.n,
+        "accuracy": share.value,
+        "low": share.low,
+        "high": share.high,
+        "method": share.method,
+        "log_loss": loss.value,
+        "log_loss_low": loss.low,
+        "log_loss_high": loss.high,
         "basis": share.basis,
     }

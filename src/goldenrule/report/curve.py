@@ -61,11 +61,17 @@ def penalty_curve(path: Sequence[tuple[float, float]], chosen: float) -> Curve |
     return Curve(
         points=tuple(
             Point(
-                l2=penalty_text(l2), loss=loss_text(loss), x=x(math.log10(l2)), y=y(loss), chosen=_same(l2, chosen)
+                l2=penalty_text(l2),
+                loss=loss_text(loss),
+                x=x(math.log10(l2)),
+                y=y(loss),
+                chosen=_same(l2, chosen),
             )
             for l2, loss in pairs
         ),
-        x_ticks=tuple((x(exponent), f"10{str(exponent).translate(_SUPERSCRIPTS)}") for exponent in _decades(left, right)),
+        x_ticks=tuple(
+            (x(exponent), f"10{str(exponent).translate(_SUPERSCRIPTS)}") for exponent in _decades(left, right)
+        ),
         y_ticks=tuple((y(value), loss_text(value, decimals)) for value in y_values),
         sentence=_sentence(pairs, chosen),
     )
@@ -122,16 +128,20 @@ def _decades(left: float, right: float) -> range:
 
 
 def _sentence(pairs: Sequence[tuple[float, float]], chosen: float) -> str:
+    first, last = pairs[0][0], pairs[-1][0]
     best, lowest = min(pairs, key=lambda pair: pair[1])
-    taken = next((pair for pair in pairs if _same(pair[0], chosen)), None)
-    tried = f"{len(pairs)} penalties were tried, from {penalty_text(pairs[0][0])} to {penalty_text(pairs[-1][0])}."
-    if taken is None:
+    tried = f"{len(pairs)} penalties were tried, from {penalty_text(first)} to {penalty_text(last)}."
+    taken = [loss for l2, loss in pairs if _same(l2, chosen)]
+    if not taken:
         return f"{tried} The head was solved with {penalty_text(chosen)}."
-    said = f"{tried} The head has {penalty_text(taken[0])}, with an out-of-fold log loss of {loss_text(taken[1])}"
-    said += ", the lowest." if _same(best, chosen) else f"; the lowest is {loss_text(lowest)} at {penalty_text(best)}."
-    if taken in (pairs[0], pairs[-1]):
-        said += " It lies at the end of the range that was tried: beyond it may be a better one."
-    return said
+    said = f"The head has {penalty_text(chosen)}, with an out-of-fold log loss of {loss_text(taken[0])}"
+    if _same(best, chosen):
+        said += ", the lowest."
+    else:
+        said += f"; the lowest is {loss_text(lowest)} at {penalty_text(best)}."
+    if _same(chosen, first) or _same(chosen, last):
+        said += " That is the end of the range that was tried: beyond it may be a better one."
+    return f"{tried} {said}"
 
 
 def _same(one: float, other: float) -> bool:

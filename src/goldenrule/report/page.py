@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,9 @@ MOST_GRID_CLASSES = 15
 MOST_OPEN_ROWS = 20
 MOST_EVIDENCE = 100
 
-_SCRIPT = (
-    'addEventListener("beforeprint",()=>{for(const d of document.querySelectorAll("details"))d.open=true})'
-)
+_INTERVAL = re.compile(r"(\[[-.,\d]+,) (?=[-.,\d]+\])")
+
+_SCRIPT = 'addEventListener("beforeprint",()=>{for(const d of document.querySelectorAll("details"))d.open=true})'
 """Folded tables are printed unfolded; the only script of the page, allowed by its digest."""
 
 
@@ -46,17 +47,21 @@ def render_page(content: ReportContent) -> str:
         "network": "Made with",
         "next": "What next",
     }
-    page = _environment().get_template("page.html").render(
-        content=content,
-        sections=sections,
-        head=sentences.headline(content.headline, content.headline_part),
-        created=_readable_time(content.created),
-        script=_SCRIPT,
-        script_digest=base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),
-        **_scores(content),
-        **_data_and_time(content),
-        **(_answers(content.predictions, content) if single else {}),
-        **_choices(content),
+    page = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            content=content,
+            sections=sections,
+            head=sentences.headline(content.headline, content.headline_part),
+            created=_readable_time(content.created),
+            script=_SCRIPT,
+            script_digest=base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),
+            **_scores(content),
+            **_data_and_time(content),
+            **(_answers(content.predictions, content) if single else {}),
+            **_choices(content),
+        )
     )
     return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a path may hold bytes that are no text
 
@@ -86,6 +91,7 @@ def _data_and_time(content: ReportContent) -> dict[str, Any]:
 def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]:
     """Give what is told image by image and class by class."""
     mistakes = most_confident_mistakes(predictions, MOST_MISTAKES)
+    photos = [thumbnail_of(content.image, mistake.id) for mistake in mistakes]
     pairs = tables.confused_pairs(predictions)
     few = len(predictions.classes) <= MOST_GRID_CLASSES
     return {
@@ -93,7 +99,8 @@ def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]
         "heatmap": None if few else _heatmap(predictions),
         "pairs": pairs,
         "repeated": [pair for pair in pairs if pair.count > 1],
-        "mistakes": [(mistake, thumbnail_of(content.image, mistake.id)) for mistake in mistakes],
+        "mistakes": list(zip(mistakes, photos, strict=True)),
+        "photos": sum(photo is not None for photo in photos),
         "mistakes_sentence": sentences.mistakes_sentence(predictions, content.headline_part, len(mistakes)),
         "classes": tables.weakest_first(predictions),
     }
@@ -151,12 +158,12 @@ def _printed_parts(estimate: Estimate) -> tuple[str, str]:
 
 
 def _prose(text: str) -> str:
-    """Keep a number and its percent sign on one line."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+    """Keep a number and its percent sign, and the two ends of an interval, on one line."""
+    return _INTERVAL.sub("\\1\N{NO-BREAK SPACE}", text.replace(" %", "\N{NO-BREAK SPACE}%"))
 
 
 def _track(estimate: Estimate, start: float) -> str:
-    """Give where interval and value of a share lie on an axis from `start` to 1, as custom properties of CSS."""
+    """Give where interval and value of a share lie on an axis from `start` to 1, as CSS properties."""
     low, value, high = (
         100 * min(max((share - start) / (1 - start), 0), 1) for share in (estimate.low, estimate.value, estimate.high)
     )

@@ -28,7 +28,7 @@ MOST_COUNTS, MOST_NAMES = 15, 45
 _LONGEST_NAME = 24
 _BLACK = re.compile(r"#000000\b")
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
-_FONT = re.compile(r"font:\s*(?:\w+\s+)*?([\d.]+px)[^;]*")
+_FONT = re.compile(r"font-family:[^;]*;?\s*")
 
 
 def confusion_figure(predictions: Predictions) -> Figure:
@@ -126,8 +126,9 @@ def _make_at_home(element: Any, prefix: str) -> None:
             attributes[name] = f"#{prefix}{value[1:]}"
         elif not value.startswith("data:"):
             attributes[name] = _REFERENCE.sub(rf"url(#{prefix}\1)", _BLACK.sub("currentColor", value))
+    if element.tag in ("text", "tspan"):
+        attributes["style"] = _FONT.sub("", attributes.get("style", ""))
     if element.tag == "text":
-        attributes["style"] = _FONT.sub(r"font-size: \1", attributes.get("style", ""))
         attributes.setdefault("fill", "currentColor")
     element.attrib.clear()
     element.attrib.update(attributes)
@@ -138,7 +139,7 @@ def _plain(name: str) -> str:
 
 
 def _heat(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give colours (C, C, 4): hits blue, mistakes orange, the more opaque the larger their share of the row."""
+    """Give colours (C, C, 4): hits blue, mistakes orange, more opaque for a larger share."""
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     heat = np.empty((*table.shape, 4))
     heat[..., :3] = _rgb(MISTAKE)
@@ -152,4 +153,6 @@ def _rgb(colour: str) -> list[float]:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    """Give a class name as a label: one line, nothing that XML can't hold."""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 1]}…"

@@ -56,7 +56,9 @@ def headline(estimate: Estimate, part: str) -> Headline:
     unit = " %" if estimate.kind == "share" else ""
     return Headline(
         value=value,
-        claim=f"of {images} are recognised" if is_accuracy else f"{estimate.name} on {images}",
+        claim=f"of {images} {'is' if estimate.n == 1 else 'are'} recognised"
+        if is_accuracy
+        else f"{estimate.name} on {images}",
         interval=f"(95 % interval {low}–{high}{unit})" if unit else f"(95 % interval {low} to {high})",
         meaning=meaning(estimate) if is_accuracy else "",
         basis=basis_sentence(part, estimate.basis),
@@ -83,7 +85,7 @@ def meaning(estimate: Estimate) -> str:
     fewest, most, among = mistakes_allowed(estimate)
     amount = f"between {fewest:,} and {most:,}" if 0 < fewest < most else f"up to {most:,}"
     few = (
-        f" Only {count(estimate.n, 'image')} were scored, so the interval is wide; more would narrow it."
+        f" With only {count(estimate.n, 'image')} the interval is wide; more would narrow it."
         if estimate.n < FEW_IMAGES
         else ""
     )
@@ -115,7 +117,7 @@ def baseline_sentence(predictions: Predictions) -> str:
     if predictions.task != "single" or len(scored) == 0:
         return ""
     (number, times), *others = Counter(scored.truth.tolist()).most_common(2)
-    tied = any(count == times for _, count in others)
+    tied = any(other == times for _, other in others)
     answer = "the same" if tied else f"“{predictions.classes[number]}”"
     share = Estimate.of_share("the most frequent class", times, len(scored))
     return f"Always answering {answer} would be right for {value_and_interval(share)} of these images."
@@ -142,18 +144,17 @@ def mistakes_sentence(predictions: Predictions, part: str, shown: int) -> str:
     wrong = int((scored.predicted != scored.truth).sum())
     if not wrong:
         _, most, among = mistakes_allowed(accuracy(predictions))
-        all_right = "None of the" if n > 1 else "The"
         return (
-            f"{all_right} {images_of(part, n)} was mistaken. That proves no perfection: the 95 % interval still "
+            f"None of {images_of(part, n)} was mistaken. That proves no perfection: the 95 % interval still "
             f"allows for up to {most:,} mistakes in {among:,} images of the same kind."
         )
-    verb = "was" if wrong == 1 else "were"
     which = "It is shown here." if wrong == 1 else f"Here are all {wrong}, the surest first."
     if shown < wrong:
         which = f"Here are the {shown} that the classifier was surest of."
     return (
-        f"{wrong:,} of {images_of(part, n)} {verb} taken for another class. {which} A confident mistake is often a "
-        "wrong label or a picture of two things: look at these before anything else."
+        f"{wrong:,} of {images_of(part, n)} {'was' if wrong == 1 else 'were'} taken for another class. "
+        f"{which} A confident mistake is often a wrong label or a picture of two things: look at these "
+        "before anything else."
     )
 
 
@@ -165,10 +166,10 @@ def activations_sentence(computed: int, reused: int) -> str:
     """
     if not computed:
         return f"No activation had to be computed: all {reused:,} were known from before." if reused else ""
-    was = "was" if computed == 1 else "were"
+    said = f"{count(computed, 'activation')} {'was' if computed == 1 else 'were'} computed"
     if reused:
-        return f"{count(computed, 'activation')} {was} computed; {reused:,} were known from before and cost nothing."
-    return f"{count(computed, 'activation')} {was} computed and kept: the next run on the same images reads them back."
+        return f"{said}; {reused:,} were known from before and cost nothing."
+    return f"{said} and kept: the next run on the same images reads them back."
 
 
 def alarm(findings: Sequence[Finding]) -> str:

@@ -39,9 +39,7 @@ class ScoreTable:
     @property
     def methods(self) -> str:
         """How each metric's interval was made."""
-        found = {
-            e.name: e.method for row in self.rows for e in row.estimates if e is not None and e.defined
-        }
+        found = {e.name: e.method for row in self.rows for e in row.estimates if e is not None and e.defined}
         return "; ".join(f"{name}: {method}" for name, method in found.items())
 
 
@@ -124,7 +122,10 @@ def part_scores(estimates: Mapping[str, Mapping[str, Estimate]], headline_part: 
         metrics=metrics,
         rows=tuple(
             ScoreRow(
-                name=part, estimates=tuple(map(own.get, metrics)), marked=part == headline_part, note=_basis(own)
+                name=part,
+                estimates=tuple(map(own.get, metrics)),
+                marked=part == headline_part,
+                note=_basis(own),
             )
             for part, own in estimates.items()
         ),
@@ -151,14 +152,10 @@ def candidate_scores(candidates: Sequence[Mapping[str, Any]]) -> ScoreTable:
 def data_table(counts: Mapping[str, Mapping[str, int]]) -> DataTable:
     """Give a row per class, in order, with a column per part."""
     names = list(dict.fromkeys(name for own in counts.values() for name in own if name))
-    rows = tuple(
-        DataRow(name=name, counts=tuple(own.get(name, 0) for own in counts.values())) for name in names
-    )
+    rows = tuple(DataRow(name=name, counts=tuple(own.get(name, 0) for own in counts.values())) for name in names)
     unlabelled = DataRow(name="", counts=tuple(own.get("", 0) for own in counts.values()))
     totals = DataRow(name="all", counts=tuple(sum(own.values()) for own in counts.values()))
-    return DataTable(
-        parts=tuple(counts), rows=rows, unlabelled=unlabelled if unlabelled.total else None, totals=totals
-    )
+    return DataTable(parts=tuple(counts), rows=rows, unlabelled=unlabelled if unlabelled.total else None, totals=totals)
 
 
 def unscored_parts(counts: Mapping[str, Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
@@ -193,8 +190,7 @@ def confused_pairs(predictions: Predictions, most: int = 15) -> tuple[Pair, ...]
     order = np.lexsort((-(wrong / np.maximum(totals, 1)[:, np.newaxis]).ravel(), -wrong.ravel()))[:most]
     pairs = [divmod(int(cell), len(classes)) for cell in order if wrong.flat[cell]]
     return tuple(
-        Pair(truth=classes[t], predicted=classes[p], count=int(wrong[t, p]), total=int(totals[t]))
-        for t, p in pairs
+        Pair(truth=classes[t], predicted=classes[p], count=int(wrong[t, p]), total=int(totals[t])) for t, p in pairs
     )
 
 

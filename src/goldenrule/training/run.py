@@ -1,12 +1,12 @@
 """`Run`: the folder of one story: what it is about, its lock, its split, and the steps it can replay.
 
-    RUN/run.json         which images and options this story is about
-    RUN/split.csv        path, part, class and digest of every image: the split never changes again
-    RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7)
-    RUN/classifier/      the classifier: safetensors and JSON
-    RUN/predictions/*    one CSV per part
-    RUN/result.json      the numbers, for programs
-    RUN/report.html      the numbers, for people
+RUN/run.json         which images and options this story is about
+RUN/split.csv        path, part, class and digest of every image: the split never changes again
+RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7)
+RUN/classifier/      the classifier: safetensors and JSON
+RUN/predictions/*    one CSV per part
+RUN/result.json      the numbers, for programs
+RUN/report.html      the numbers, for people
 """
 
 from __future__ import annotations

@@ -1,0 +1,141 @@
+"""Heads that have no closed optimum, trained on a bank's rows: fastai's concat-pool head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from goldenrule.activations.solve import Rows
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.files import readable_bytes
+from goldenrule.foundation.progress import Progress, Silent, Task
+from goldenrule.foundation.randomness import generator
+from goldenrule.models.head import ConcatPoolHead
+from goldenrule.training.loop import Examples, train
+from goldenrule.training.run import Outcome
+from goldenrule.training.runtime import Runtime, runtime
+from goldenrule.training.schedule import OneCycle
+
+HIDDEN = 512
+PASSES, FEWEST_EPOCHS = 12, 4
+PEAK_RATE = 2e-3
+WEIGHT_DECAY = 0.05
+BATCH_SIZE = 64
+ABSENT_LOGIT = -20.0
+
+
+def train_concat_pool(rows: Rows, *, seed: int, progress: Progress | None = None) -> Outcome:
+    """Train fastai's head on all rows, and once per fold for the out-of-fold logits of the plain views.
+
+    One cycle of AdamW over each image `PASSES` times, in whichever of its views, but over each view at least
+    `FEWEST_EPOCHS` times; the batches are a function of (seed, epoch).
+    """
+    size = len(rows) * rows.features * 2
+    if size > rows.budget_bytes:
+        raise OptionError(
+            f"--head concat-pool keeps its rows in memory: {readable_bytes(size)}, of which "
+            f"{readable_bytes(rows.budget_bytes)} may be used. Take --head linear, which streams, or fewer --views."
+        )
+    features = np.asarray(rows.read(0, len(rows)), np.float16)
+    machine = runtime()
+    epochs = max(FEWEST_EPOCHS, PASSES * rows.scored // len(rows))
+    folds = int(rows.folds.max()) + 1
+    fold_logits = np.zeros((rows.scored, rows.classes), np.float32)
+    with (progress or Silent()).task("train heads", (folds + 1) * epochs, "epochs") as task:
+
+        def trained(mask: npt.NDArray[np.bool_]) -> ConcatPoolHead:
+            return _trained(features, rows, mask, seed, epochs, machine, task)
+
+        for fold in range(folds):
+            held_out = np.flatnonzero(rows.folds[: rows.scored] == fold)
+            fold_logits[held_out] = trained(rows.folds != fold).logits(features[held_out])
+        head = trained(np.ones(len(rows), bool))
+    tensors = {f"head.{name}": value for name, value in head.tensors.items()}
+    facts = {"epochs": epochs, "peak_rate": PEAK_RATE, "weight_decay": WEIGHT_DECAY, "batch_size": BATCH_SIZE}
+    return Outcome(tensors | {"fold_logits": fold_logits, "fold": rows.folds[: rows.scored]}, facts)
+
+
+def _trained(
+    features: npt.NDArray[np.float16],
+    rows: Rows,
+    mask: npt.NDArray[np.bool_],
+    seed: int,
+    epochs: int,
+    machine: Runtime,
+    task: Task,
+) -> ConcatPoolHead:
+    own = np.flatnonzero(mask)
+    batch_size = min(BATCH_SIZE, len(own))
+    steps = len(own) // batch_size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(seed, "concat-pool head").integers(2**62)))
+        network = _network(rows)
+
+        def batches(epoch: int) -> Iterator[Examples]:
+            order = generator(seed, "batches", epoch).permutation(own)
+            for step in range(steps):
+                chosen = order[step * batch_size : (step + 1) * batch_size]
+                yield Examples(
+                    torch.from_numpy(features[chosen].astype(np.float32)),
+                    torch.from_numpy(rows.targets[chosen]),
+                    torch.from_numpy(rows.weights[chosen]),
+                )
+
+        for _ in train(
+            network,
+            batches,
+            steps_per_epoch=steps,
+            epochs=epochs,
+            schedule=OneCycle(peak=PEAK_RATE),
+            weight_decay=WEIGHT_DECAY,
+            runtime=machine,
+        ):
+            task.advance()
+    return _as_arrays(network, np.unique(rows.targets[own]))
+
+
+def _network(rows: Rows) -> torch.nn.Sequential:
+    return torch.nn.Sequential(
+        torch.nn.BatchNorm1d(rows.features),
+        torch.nn.Dropout(0.25),
+        torch.nn.Linear(rows.features, HIDDEN, bias=False),
+        torch.nn.ReLU(),
+        torch.nn.BatchNorm1d(HIDDEN),
+        torch.nn.Dropout(0.5),
+        torch.nn.Linear(HIDDEN, rows.classes),
+    )
+
+
+def _as_arrays(network: torch.nn.Sequential, present: npt.NDArray[np.int64]) -> ConcatPoolHead:
+    """Give the trained head as arrays, its BatchNorms folded; a class without rows can't be predicted."""
+    scale_1, shift_1 = _affine(network[0])
+    scale_2, shift_2 = _affine(network[4])
+    first, last = network[2], network[6]
+    assert isinstance(first, torch.nn.Linear)
+    assert isinstance(last, torch.nn.Linear)
+    bias = last.bias.detach().cpu().numpy().copy()
+    absent = np.setdiff1d(np.arange(len(bias)), present)
+    weight = last.weight.detach().cpu().numpy().copy()
+    weight[absent], bias[absent] = 0.0, bias.min() + ABSENT_LOGIT
+    return ConcatPoolHead(
+        scale_1=scale_1,
+        shift_1=shift_1,
+        weight_1=first.weight.detach().cpu().numpy().copy(),
+        scale_2=scale_2,
+        shift_2=shift_2,
+        weight_2=weight,
+        bias_2=bias,
+    )
+
+
+def _affine(norm: torch.nn.Module) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    assert isinstance(norm, torch.nn.BatchNorm1d)
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
+    with torch.no_grad():
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        shift = norm.bias - norm.running_mean * scale
+    return scale.cpu().numpy().copy(), shift.cpu().numpy().copy()

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldenrule.evaluation import Estimate, Predictions, value_and_interval
+from goldenrule.foundation.findings import Finding
+from goldenrule.report import sentences
+
+light = settings(deadline=None, max_examples=100)
+
+
+def share(right, n, basis="clean"):
+    return Estimate.of_share("accuracy", right, n, basis=basis)
+
+
+def predictions(n, wrong, **fields):
+    truth = np.arange(n) % 2
+    said = np.where(np.arange(n) < wrong, 1 - truth, truth)
+    return Predictions.from_logits(np.eye(2)[said] * 4, ["cat", "dog"], truth=truth, **fields)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "part", "sentence"),
+    [
+        (share(199, 200), "test", "99.5 % of 200 test images are recognised (95 % interval 97.2–99.9 %)"),
+        (share(9, 9), "valid", "100 % of 9 validation images are recognised (95 % interval 70–100 %)"),
+        (share(1, 1), "test", "100 % of 1 test image is recognised (95 % interval 21–100 %)"),
+        (
+            share(1950, 2000),
+            "out-of-fold",
+            "97.5 % of 2,000 held-out images are recognised (95 % interval 96.7–98.1 %)",
+        ),
+        (share(0, 0), "test", "There is no labelled test image to measure the accuracy on"),
+        (
+            Estimate(name="log loss", value=0.4, low=0.31, high=0.52, n=120, method="bootstrap 95 %"),
+            "test",
+            ".400 log loss on 120 test images (95 % interval .310 to .520)",
+        ),
+    ],
+)
+def test_the_headline_is_one_sentence_with_its_interval(estimate, part, sentence):
+    assert sentences.headline(estimate, part).sentence == sentence
+
+
+@pytest.mark.parametrize(
+    ("estimate", "meaning"),
+    [
+        (share(199, 200), "that allows for between 1 and 28 mistakes in 1,000."),
+        (share(200, 200), "that allows for up to 19 mistakes in 1,000."),
+        (share(9_990, 10_000), "that allows for between 5 and 18 mistakes in 10,000."),
+        (
+            share(9, 9),
+            "up to 30 mistakes in 100. With only 9 images the interval is wide; more would narrow it.",
+        ),
+    ],
+)
+def test_the_interval_is_put_into_mistakes_one_can_imagine(estimate, meaning):
+    assert meaning in sentences.headline(estimate, "test").meaning
+
+
+@light
+@given(st.integers(0, 10**5), st.integers(1, 10**5))
+def test_the_mistakes_that_are_allowed_are_those_of_the_printed_interval(wrong, n):
+    estimate = share(n - min(wrong, n), n)
+    fewest, most, among = sentences.mistakes_allowed(estimate)
+    value, low, high = sentences.printed(estimate)
+    assert f"{value} [{low}, {high}]" == value_and_interval(estimate)
+    assert 100 - 100 * fewest / among == pytest.approx(float(high))
+    assert 100 - 100 * most / among == pytest.approx(float(low))
+    assert 0 <= fewest <= most <= among
+
+
+def test_a_number_that_was_chosen_on_says_that_it_flatters():
+    assert "flatters" in sentences.headline(share(9, 10, "chosen on"), "valid").basis
+    assert "flatter" in sentences.headline(share(9, 10, "chosen on"), "out-of-fold").basis
+    assert "clean" in sentences.headline(share(9, 10), "test").basis
+    assert "trained without it" in sentences.headline(share(9, 10), "out-of-fold").basis
+
+
+def test_no_mistake_is_no_proof_of_perfection():
+    said = sentences.mistakes_sentence(predictions(200, 0), "valid", 0)
+    assert said.startswith("None of 200 validation images was mistaken.")
+    assert "still allows for up to 19 mistakes in 1,000 images" in said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shown", "said"),
+    [
+        (1, 1, "1 of 200 test images was taken for another class. It is shown here."),
+        (5, 5, "5 of 200 test images were taken for another class. Here are all 5, the surest first."),
+        (30, 12, "Here are the 12 that the classifier was surest of."),
+    ],
+)
+def test_mistakes_are_counted_in_words(wrong, shown, said):
+    assert said in sentences.mistakes_sentence(predictions(200, wrong), "test", shown)
+
+
+def test_without_labels_there_is_nothing_to_say_about_mistakes():
+    unlabelled = Predictions.from_logits([[1.0, 0.0]], ["cat", "dog"])
+    assert "No image has a label" in sentences.mistakes_sentence(unlabelled, "test", 0)
+    assert sentences.baseline_sentence(unlabelled) == ""
+
+
+def test_the_baseline_names_the_most_frequent_class_only_where_there_is_one():
+    mostly_cats = Predictions.from_logits(np.zeros((10, 2)), ["cat", "dog"], truth=[0] * 9 + [1])
+    assert sentences.baseline_sentence(mostly_cats).startswith("Always answering “cat” would be right for 90 % [")
+    assert "Always answering the same would be" in sentences.baseline_sentence(predictions(10, 0))
+
+
+def test_images_that_are_in_no_score_are_counted_with_the_reason():
+    logits = np.array([[1.0, 0.0], [np.nan, np.nan], [1.0, 0.0]])
+    some = Predictions.from_logits(logits, ["cat", "dog"], truth=[0, 1, -1], status=["ok", "unreadable", "ok"])
+    expected = "2 images are not counted: 1 unreadable, 1 without a label."
+    assert sentences.left_out_sentence(some) == expected
+    assert sentences.left_out_sentence(predictions(4, 0)) == ""
+
+
+def test_the_alarm_counts_errors_and_warnings_but_no_notes():
+    def finding(severity):
+        return Finding(severity=severity, code="x", sentence="x")
+
+    both = [finding("note"), finding("warning"), finding("error"), finding("warning")]
+    assert sentences.alarm(both) == "1 error and 2 warnings"
+    assert sentences.alarm([finding("note")]) == ""
+
+
+@pytest.mark.parametrize(
+    ("computed", "reused", "said"),
+    [
+        (640, 0, "640 activations were computed and kept: the next run on the same images reads them back."),
+        (1, 9, "1 activation was computed; 9 were known from before and cost nothing."),
+        (0, 640, "No activation had to be computed: all 640 were known from before."),
+        (0, 0, ""),
+    ],
+)
+def test_what_the_bank_saved_is_said(computed, reused, said):
+    assert sentences.activations_sentence(computed, reused) == said
+
+
+@light
+@given(st.floats(0, 1))
+def test_no_answer_reads_as_certain(probability):
+    assert "100" not in sentences.sureness(probability)
