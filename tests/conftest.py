@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,3 +75,81 @@ def picture_folder(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small_photos(photos: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real cats and dogs: 20 of each to train, 8 to validate, 6 to test; read only."""
+    root = tmp_path_factory.mktemp("photos") / "dogscats"
+    for label in ("cats", "dogs"):
+        names = {part: sorted((photos("dogscats") / part / label).iterdir()) for part in ("train", "valid")}
+        chosen = {"train": names["train"][:20], "valid": names["valid"][:8], "test": names["train"][20:26]}
+        for part, files in chosen.items():
+            (root / part / label).mkdir(parents=True)
+            for file in files:
+                shutil.copy(file, root / part / label)
+    return root
+
+
+@pytest.fixture(scope="session")
+def fitted(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The `Answer` of a default fit on `small_photos`; read only."""
+    from goldenrule.recipes.answer import answer
+
+    folder = tmp_path_factory.mktemp("fitted")
+    shutil.copytree(prepared_cache, folder / "cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
+        return answer(small_photos, out=folder / "run")
+
+
+@pytest.fixture
+def start(cache: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a Python process in tmp_path with the test's cache: `start("-m", "goldenrule", "fit", ...)`."""
+    started = []
+
+    def run(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+        environment = os.environ | {"COLUMNS": "300", "PYTHONWARNINGS": "ignore"} | options.pop("env", {})
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
+        started.append(
+            subprocess.Popen([sys.executable, *map(str, arguments)], env=environment, **(pipes | options))
+        )
+        return started[-1]
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def command(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `goldenrule ARGUMENTS` to its end; whatever happens, it never shows a traceback."""
+
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        process = start("-m", "goldenrule", *arguments, **options)
+        out, err = process.communicate(timeout=240)
+        assert "Traceback" not in out + err, out + err
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a file system of a given size ("64k"); skip where this user may not."""
+    mounted = []
+
+    def mount(size: str) -> Path:
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if os.name == "nt" or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("a full disk is tested on a file system of its own, and only root may mount one")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -60,7 +60,6 @@ def test_less_than_two_points_are_no_curve(path):
 @given(losses, losses)
 def test_ticks_enclose_the_values_in_round_steps(one, other):
     low, high = sorted((one, other))
-    assume(high - low == 0 or high - low > 1e-6)
     ticks = curve.nice_ticks(low, high)
     assert ticks[0] <= low + 1e-9
     assert ticks[-1] >= high - 1e-9

@@ -140,7 +140,7 @@ def content(classes=("cat", "dog"), n=200, wrong=1, **changes):
 def test_the_headline_is_the_first_heading():
     page = Page(render_page(content()))
     assert page.of("h1") == ["99.5 % of 200 test images are recognised (95 % interval 97.2–99.9 %)"]
-    assert page.of("title") == ["dogscats: 99.5 % of 200 test images are recognised"]
+    assert page.of("title")[0] == "dogscats: 99.5 % of 200 test images are recognised"
 
 
 def test_the_sections_stand_in_the_order_of_the_story_and_the_contents_lead_there():
@@ -253,7 +253,7 @@ def test_the_grid_shows_every_count_and_the_total_of_each_row():
 
 def test_many_classes_get_a_heat_map_the_worst_pairs_and_folded_tables():
     names = [f"class {k:03d}" for k in range(120)]
-    html = render_page(content(names, 480, 100))
+    html = render_page(content(names, 480, 130))
     page = Page(html)
     assert len(html.encode()) < 1_500_000
     assert [own for tag, own in page.attributes if tag == "svg" and own.get("class") == "figure"]
@@ -304,7 +304,7 @@ def test_a_run_without_labelled_images_has_a_page_too():
 def test_many_labels_per_image_leave_out_what_is_about_one():
     many = Predictions.from_logits([[1.0, -1.0], [0.5, 2.0]], ["sea", "sun"], truth=[[1, 0], [0, 1]], task="multi")
     page = Page(render_page(content(("sea", "sun"), predictions=many)))
-    assert page.of("h1")[0].startswith(".394 log loss on 2 test images")
+    assert page.of("h1")[0].startswith(".432 log loss on 2 test images")
     assert "confusion" not in page.attribute("id")
 
 
@@ -403,4 +403,5 @@ def test_a_browser_shows_it_without_a_request_or_complaint_and_without_scrolling
         browser.close()
     assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
     assert complaints == []
-    assert Image.open(tmp_path / "page.png").width == width
+    with Image.open(tmp_path / "page.png") as shot:
+        assert shot.width == width

@@ -32,6 +32,7 @@ from goldenrule.foundation.files import (
     make_folder,
     read_json,
     readable_bytes,
+    remove_leftovers,
     storage_errors,
     write_json,
 )
@@ -50,11 +51,9 @@ class ActivationBank:
         self.key = dict(key) | {"format": FORMAT, "features": features}
         self.features = features
         self.name = json_digest(self.key)[:32]
-        self.folder = make_folder((folder or banks_folder()) / self.name)
+        self.folder = (folder or banks_folder()) / self.name  # made by the first row: looking writes nothing
         self.damaged = 0
-        if not (self.folder / "key.json").exists():
-            write_json(self.folder / "key.json", self.key)
-        with storage_errors(self.folder), contextlib.suppress(PermissionError):
+        with contextlib.suppress(OSError):
             os.utime(self.folder / "key.json")  # when it was last used
         self._chunks: dict[str, Halves] = {}
         self._index: dict[bytes, tuple[str, int]] = {}
@@ -85,6 +84,9 @@ class ActivationBank:
         if rows.shape != (len(digests), self.features):
             raise FormatError(f"Rows of shape {rows.shape}, wanted ({len(digests)}, {self.features}).")
         with self._lock():
+            remove_leftovers(self.folder)
+            if not (self.folder / "key.json").exists():  # new, or cleared by somebody since
+                write_json(self.folder / "key.json", self.key)
             self.refresh()
             first = {digest: number for number, digest in reversed(list(enumerate(digests)))}
             keep = [number for digest, number in sorted(first.items(), key=lambda i: i[1]) if digest not in self]
@@ -96,7 +98,7 @@ class ActivationBank:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        with storage_errors(self.folder), filelock.FileLock(self.folder / "lock"):
+        with storage_errors(self.folder), filelock.FileLock(make_folder(self.folder) / "lock"):
             yield
 
     def _write(self, path: Path, digests: list[bytes], rows: Halves) -> None:
@@ -113,9 +115,10 @@ class ActivationBank:
         """Index a chunk; rows whose checksum is wrong are left out, so that they are computed again."""
         try:
             batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+            batch.validate(full=True)  # lengths that point beyond the file would be a bus error
             rows = batch["row"].values.to_numpy(zero_copy_only=True).reshape(-1, self.features)
             digests, sums = batch["digest"].to_pylist(), batch["crc"].to_numpy()
-        except (pa.ArrowInvalid, OSError, KeyError, ValueError):
+        except (pa.ArrowException, OSError, KeyError, ValueError, AttributeError):
             self._set_aside(path)
             return
         good = _checksums(rows) == sums
@@ -170,7 +173,7 @@ def stored() -> list[dict[str, Any]]:
             continue
         chunks = list(folder.glob("*.arrow"))
         size = sum(path.stat().st_size for path in chunks)
-        rows = sum(pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0).num_rows for path in chunks)
+        rows = sum(map(_count_rows, chunks))
         used = (folder / "key.json").stat().st_mtime
         found.append({"name": folder.name, "key": key, "rows": rows, "bytes": size, "used": used})
     return sorted(found, key=lambda bank: -bank["used"])
@@ -224,3 +227,11 @@ def enforce_limit(keep: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 def _checksums(rows: Halves) -> npt.NDArray[np.uint32]:
     return np.fromiter((zlib.crc32(row) for row in rows), np.uint32, len(rows))
+
+
+def _count_rows(chunk: Path) -> int:
+    """Give the rows of a chunk, 0 where it is damaged: whoever uses its bank sets it aside."""
+    try:
+        return int(pa.ipc.open_file(pa.memory_map(str(chunk))).get_batch(0).num_rows)
+    except (pa.ArrowException, OSError, ValueError):
+        return 0

@@ -69,9 +69,8 @@ def precompute(
     wanted = sum(len(job.views) for job in jobs)
     if not jobs:
         return Activations(banks=banks, views=tuple(views), computed=(0,) * len(banks), reused=reused)
-    uris = table.uris
     running = engine()
-    failures: dict[str, str] = {}
+    failed: dict[bytes, str] = {}
     computed = [0] * len(banks)
     writers = [ChunkWriter(bank) for bank in banks]
     decoded = batches(jobs, views, spec.preprocessing, batch_size=running.batch_size, threads=threads)
@@ -82,10 +81,10 @@ def precompute(
         try:
             for batch, features in running.run(_with_pixels(decoded)):
                 for slot, (row, view) in enumerate(batch.slots):
-                    if slot in batch.failures:
-                        failures[uris[row]] = batch.failures[slot]
-                        continue
                     digest = table.rows["digest"][row].as_py()
+                    if slot in batch.failures:
+                        failed[digest] = batch.failures[slot]
+                        continue
                     writers[view].add(digest, features[slot])
                     computed[view] += 1
                 task.advance(len(batch.slots))
@@ -97,6 +96,8 @@ def precompute(
             raise
     for writer in writers:
         writer.flush()
+    named = zip(table.uris, table.digests, strict=True)
+    failures = {uri: failed[digest] for uri, digest in named if digest in failed}
     return Activations(banks=banks, views=tuple(views), computed=tuple(computed), reused=reused, failures=failures)
 
 

@@ -222,7 +222,7 @@ class _Problem:
             yield start, min(start + self._block, len(self.rows))
 
     def _load(self, start: int, stop: int) -> Floats:
-        return np.asarray(self.rows.read(start, stop), np.float32)
+        return np.array(self.rows.read(start, stop), np.float32)  # a copy: it is centred in place
 
     def _blocks(self) -> Iterator[tuple[tuple[int, int], Floats]]:
         """Give the centred, scaled rows block by block, turned into their axes if they are in memory."""

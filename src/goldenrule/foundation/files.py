@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +58,7 @@ def storage_errors(path: Path) -> Iterator[None]:
                     "Free some space (`goldenrule bank` shows the activations that can be cleared) "
                     "and give the same command again: it goes on where it stopped."
                 ) from error
-            case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR | errno.EEXIST:
+            case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR | errno.EISDIR | errno.EEXIST:
                 raise StorageError(
                     f"{path} can't be written ({error.strerror}). Choose a folder of yours: "
                     "--out for the run, the environment variable GOLDENRULE_CACHE for the activations."
@@ -140,14 +142,33 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed writer left of unfinished files in `folder`; call it as the only writer there."""
+    for pattern in (".*.tmp", ".*.old"):
+        for path in folder.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
 def _replace_folder(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
+    if _exchanged(new, path):
+        return  # what is old goes with the temporary folder
     old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=".old", dir=path.parent))
     path.rename(old / path.name)
     new.rename(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swap two folders in one step, so that no moment is without either; False where the system can't (not Linux)."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return renameat2 is not None and renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def _sync(path: Path) -> None:

@@ -61,7 +61,10 @@ class Augmentation:
         fields = {name: item for name, item in value.items() if name != "version"}
         if value.get("version") != VERSION:
             raise FormatError(f"Augmentation version {value.get('version')!r}; this goldenrule knows {VERSION}.")
-        return cls(**fields)
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise FormatError(f"This augmentation can't be read ({error}): {dict(value)}.") from error
 
     def sample(self, draws: np.random.Generator) -> Warp:
         """Draw the parameters of one view."""
@@ -83,10 +86,12 @@ class Augmentation:
 
     def apply(self, warp: Warp, canvas: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
         """Give a view (size, size, 3), values 0-255, of a canvas (height, width, 3), reflected at its edges."""
-        margin = min(size // 6, *(side - 1 for side in canvas.shape[:2]))
-        picture = np.clip(canvas + np.float32(0.5), 0, 255).astype(np.uint8)
-        padded = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
-        height, width = canvas.shape[:2]
+        return self.apply_to(warp, Reflected.of(canvas, size))
+
+    def apply_to(self, warp: Warp, source: Reflected) -> npt.NDArray[np.float32]:
+        """Give a view as `apply` does, of a canvas that was made ready for several views."""
+        size, margin = source.size, source.margin
+        width, height = (side - 2 * margin for side in source.image.size)
         side = size / warp.zoom
         middle_y = margin + height / 2 + warp.shift[0] * max(height - side, 0) / 2
         middle_x = margin + width / 2 + warp.shift[1] * max(width - side, 0) / 2
@@ -96,12 +101,29 @@ class Augmentation:
             *(cosine, -sine, middle_x - cosine * half + sine * half),
             *(sine, cosine, middle_y - sine * half - cosine * half),
         )
-        image = Image.fromarray(padded).transform(
+        image = source.image.transform(
             (size, size), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR
         )
         view = _lit(np.asarray(image, dtype=np.float32), warp)
         view = np.rot90(view, warp.turns)
         return view[:, ::-1] if warp.mirrored else view
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reflected:
+    """A canvas as 8-bit picture with a reflected margin: what several views of one image are cut from."""
+
+    image: Image.Image
+    margin: int
+    size: int
+
+    @classmethod
+    def of(cls, canvas: npt.NDArray[np.float32], size: int) -> Reflected:
+        """Make it from a canvas (height, width, 3), values 0-255, for views of `size` px."""
+        margin = min(size // 6, *(side - 1 for side in canvas.shape[:2]))
+        picture = np.clip(canvas + np.float32(0.5), 0, 255).astype(np.uint8)
+        padded = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+        return cls(Image.fromarray(padded), margin, size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

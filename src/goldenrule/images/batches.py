@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from goldenrule.foundation.errors import UnreadableImage
 from goldenrule.foundation.files import digest
-from goldenrule.images.augment import PLAIN, View
+from goldenrule.images.augment import PLAIN, Reflected, View
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.read import decode
 
@@ -105,10 +105,11 @@ def _fill(job: Job, slots: list[tuple[int, Batch, int]], views: Sequence[View], 
             preprocessing.pixels(rgb, out=batch.pixels[slot])
         return
     canvas = preprocessing.canvas(rgb)
+    source = Reflected.of(canvas, preprocessing.size)
     for view, batch, slot in slots:
         augmentation, warp = views[view].augmentation, views[view].warp(name)
         if augmentation is None or warp is None:
             preprocessing.crop(canvas, out=batch.pixels[slot])
         else:
-            picture = augmentation.apply(warp, canvas, preprocessing.size)
+            picture = augmentation.apply_to(warp, source)
             preprocessing.normalised(picture, out=batch.pixels[slot])

@@ -59,8 +59,8 @@ class Preprocessing:
     def from_json(cls, value: Mapping[str, Any]) -> Preprocessing:
         """Read what `to_json` gave; a field that is not known is a `FormatError`."""
         try:
-            red, green, blue = value["mean"]
-            s_red, s_green, s_blue = value["std"]
+            red, green, blue = map(float, value["mean"])
+            s_red, s_green, s_blue = map(float, value["std"])
             return cls(**{**value, "mean": (red, green, blue), "std": (s_red, s_green, s_blue)})
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"This preprocessing can't be read ({error}): {dict(value)}.") from error
@@ -91,9 +91,13 @@ class Preprocessing:
         return self.normalised(crop, out)
 
     def canvas(self, rgb: npt.NDArray[np.uint8]) -> Floats:
-        """Give the whole resized picture (height, width, 3), values 0-255: what augmentation starts from."""
+        """Give the resized picture (height, width, 3), values 0-255: what augmentation starts from.
+
+        Of a very long picture only the middle, so that no file can ask for gigabytes.
+        """
         height, width = self.resized(*rgb.shape[:2])
-        return resample(rgb, (height, width), (0, height), (0, width), interpolation=self.interpolation)
+        rows, columns = _middle(height, 4 * self.short_side), _middle(width, 4 * self.short_side)
+        return resample(rgb, (height, width), rows, columns, interpolation=self.interpolation)
 
     def crop(self, canvas: Floats, out: Floats | None = None) -> Floats:
         """Give the plain view (3, size, size) from a canvas: the same as `pixels`."""
@@ -115,6 +119,14 @@ class Preprocessing:
 def centre(length: int, size: int) -> int:
     """Give the offset of a centred crop, rounded half to even as torchvision and timm do."""
     return round((length - size) / 2)
+
+
+def _middle(length: int, most: int) -> tuple[int, int]:
+    """Give the middle of 0..length, about `most` long; its centre crops are those of the whole."""
+    if length <= most:
+        return 0, length
+    first = (length - most) // 4 * 2  # even, so that `centre` rounds alike
+    return first, length - first
 
 
 def resample(

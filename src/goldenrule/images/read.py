@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,9 @@ LARGEST_PIXELS = 178_956_970
 """Width x height above which a file is refused (Pillow's own limit against decompression bombs)."""
 
 
+_PILLOW = re.compile(r"PIL\.")
+
+
 def decode(content: bytes) -> Pixels:
     """Give the picture in `content` as RGB uint8 (height, width, 3), upright.
 
@@ -32,19 +36,16 @@ def decode(content: bytes) -> Pixels:
     """
     if not content:
         raise UnreadableImage("the file is empty")
+    _silence_pillow()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd EXIF and palettes
-            with Image.open(io.BytesIO(content)) as image:
-                if image.width * image.height > LARGEST_PIXELS:
-                    raise UnreadableImage(f"{image.width:,} x {image.height:,} pixels are too many")
-                if image.format == "JPEG" and image.mode in ("RGB", "L"):
-                    pixels = _fast_jpeg(content)
-                else:
-                    pixels = None
-                if pixels is None:
-                    pixels = np.asarray(_rgb(image))
-                return _upright(pixels, _orientation(image))
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > LARGEST_PIXELS:
+                raise UnreadableImage(f"{image.width:,} x {image.height:,} pixels are too many")
+            plain_jpeg = image.format == "JPEG" and image.mode in ("RGB", "L")
+            pixels = _fast_jpeg(content) if plain_jpeg else None
+            if pixels is None:
+                pixels = np.asarray(_rgb(image))
+            return _upright(pixels, _orientation(image))
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
@@ -93,6 +94,16 @@ def _map(function, items, threads: int) -> Iterator[bytes | str]:  # type: ignor
         yield from pool.map(function, items, chunksize=32)
 
 
+def _silence_pillow() -> None:
+    """Ignore Pillow's remarks on odd EXIF and palettes from now on.
+
+    `warnings.catch_warnings` is not for threads: restored in another order than entered, it would leave all
+    warnings of the process ignored.
+    """
+    if not any(found[3] == _PILLOW for found in warnings.filters):
+        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
+
+
 def _fast_jpeg(content: bytes) -> Pixels | None:
     try:
         return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
@@ -101,7 +112,7 @@ def _fast_jpeg(content: bytes) -> Pixels | None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Give the EXIF orientation of a picture already loaded (a TIFF is turned by loading it); damaged EXIF says nothing."""
+    """Give the EXIF orientation of a loaded picture, 1 where its EXIF is damaged; loading a TIFF turns it already."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - Pillow raises whatever it likes on damaged EXIF

@@ -112,9 +112,16 @@ def _folders(root: Path) -> list[str]:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+            found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
     except PermissionError as error:
         raise SourceError(f"{folder} can't be read: {error.strerror}. Ask its owner for read access.") from error
+    if strange := [os.fsencode(entry.name) for entry in found if not _is_utf8(entry.name)]:
+        raise SourceError(f"{folder} holds a name that is not UTF-8: {strange[0]!r}. Rename it.")
+    return found
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)  # how Python keeps other bytes
 
 
 def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None]) -> dict[Part, str]:
@@ -137,6 +144,8 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
             f"{root} has {names} but no train/. Name the training folder (train=NAME), or rename {names} "
             "if that is a class."
         )
+    if len(set(parts.values())) < len(parts):
+        raise OptionError(f"{', '.join(f'{part}={name!r}' for part, name in parts.items())}: one folder is one part.")
     return parts
 
 
@@ -189,7 +198,8 @@ def _no_classes(root: Path, folders: list[str]) -> str:
         found = f"found {len(folders)} sub-folder{'s' * (len(folders) != 1)} without images"
         found += f" and {images:,} images beside them" if images else ""
         found += f" ({', '.join(tables)} may name labels; put each image into its class's folder)" if tables else ""
-    return f"{root} has no class folders with images: {found}. Wanted {root.name}/CLASS/image.jpg, or train/CLASS/image.jpg."
+    wanted = f"Wanted {root.name}/CLASS/image.jpg, or train/CLASS/image.jpg."
+    return f"{root} has no class folders with images: {found}. {wanted}"
 
 
 def _missing_classes(table: ImageTable) -> Iterator[Finding]:

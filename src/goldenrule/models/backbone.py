@@ -159,7 +159,7 @@ def _cached(folder: Path) -> Backbone | None:
 
 
 def _prepare(folder: Path, name: str, weights: Path | None, size: int | None, pooling: Pooling) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     check_known(name)
     embedded = EMBEDDED.get(name)
@@ -174,7 +174,7 @@ def _prepare(folder: Path, name: str, weights: Path | None, size: int | None, po
     features = _features(body, preprocessing.size, name)
     with atomic_folder(folder) as temporary:
         file = temporary / "body.safetensors"
-        save_file({key: value.contiguous() for key, value in model.state_dict().items()}, file)
+        file.write_bytes(save({key: value.contiguous() for key, value in model.state_dict().items()}))
         spec = BackboneSpec(
             name=name,
             timm_name=timm_name,
@@ -227,6 +227,8 @@ def _features(body: torch.nn.Module, size: int, name: str) -> int:
     try:
         with torch.no_grad():
             return int(body(torch.zeros(1, 3, size, size)).shape[1])
+    except BackboneError:
+        raise
     except Exception as error:
         raise OptionError(
             f"{name} does not take pictures of {size} x {size} px ({str(error).splitlines()[0][:160]}). "

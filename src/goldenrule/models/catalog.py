@@ -80,7 +80,7 @@ def check_known(name: str) -> None:
 
     if timm.is_model(name.split(".", 1)[0]):
         return
-    close = nearest(name, [*EMBEDDED, *timm.list_models()])
+    close = nearest(name, dict.fromkeys((*EMBEDDED, *timm.list_models())))
     hint = f"Did you mean {', '.join(close)}?" if close else "goldenrule doctor lists the embedded ones."
     raise UnknownBackbone(
         f"There is no backbone {name!r}. {hint} Embedded, with weights: {', '.join(EMBEDDED)}; "

@@ -102,15 +102,13 @@ class Classifier:
 
     def save(self, folder: str | Path) -> Path:
         """Write the classifier as a folder of safetensors and JSON; appears whole or not at all."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         target = Path(folder)
         with atomic_folder(target) as temporary:
             shutil.copyfile(self.backbone.weights_file, temporary / "body.safetensors")
-            save_file(
-                {name: np.ascontiguousarray(value) for name, value in self.head.tensors.items()},
-                temporary / "head.safetensors",
-            )
+            head = {name: np.ascontiguousarray(value) for name, value in self.head.tensors.items()}
+            (temporary / "head.safetensors").write_bytes(save(head))
             write_json(temporary / "classifier.json", self.to_json())
         return target
 
@@ -150,9 +148,13 @@ class Classifier:
             engine = EngineKind.from_json(value["engine"])
             classes = tuple(value["classes"])
             provenance = value["provenance"]
-        except (KeyError, TypeError, OSError, SafetensorError) as error:
+            backbone = from_files(spec, path / "body.safetensors")
+            logits = head.logits(np.zeros((1, spec.features), np.float16))
+            if logits.shape != (1, len(classes)):
+                raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
+        except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
-        return cls(classes, from_files(spec, path / "body.safetensors"), head, engine, provenance)
+        return cls(classes, backbone, head, engine, provenance)
 
     def _compiled(self, threads: int) -> Engine:
         kind = engine_kind(self.backbone)

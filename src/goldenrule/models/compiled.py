@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +120,9 @@ def _export_and_compare(backbone: Backbone, folder: Path, capable: Precision) ->
             (_, features), *_ = engine.run([(None, pixels)])
             cosine[engine.kind.precision] = round(_cosine(features, wanted), 6)
         return {"cosine": cosine, "photos": len(pixels)}
-    except Exception as error:  # noqa: BLE001 - whatever the converter can't do, PyTorch can
+    except Exception as error:  # whatever the converter can't do, PyTorch can
+        if shutil.disk_usage(folder).free < backbone.weights_file.stat().st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error  # no fault of the converter's
         return {"cosine": {"bf16": 0.0, "fp32": 0.0}, "failed": f"{type(error).__name__}: {error}"[:500]}
 
 

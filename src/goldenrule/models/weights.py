@@ -34,9 +34,10 @@ def read_state(path: Path) -> State:
     for wrapper in ("state_dict", "model", "state_dict_ema"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
-    tensors = {name: value for name, value in loaded.items() if hasattr(value, "shape")}
+    named = loaded.items() if isinstance(loaded, dict) else ()
+    tensors = {name: value for name, value in named if isinstance(name, str) and isinstance(value, torch.Tensor)}
     if not tensors:
-        raise BackboneError(f"--weights {path} holds no tensors.")
+        raise BackboneError(f"--weights {path} holds no tensors by name: wanted a state_dict with timm's names.")
     return {name.removeprefix("module."): value for name, value in tensors.items()}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from goldenrule.activations.bank import enforce_limit
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import EngineKind
 from goldenrule.evaluation import Estimate, Predictions, accuracy, log_loss
@@ -237,6 +238,8 @@ def _precomputed(
             progress=progress,
         )
     remember_speed(body.spec, kind, sum(activations.computed), time.perf_counter() - began)
+    for removed in enforce_limit(keep=[bank.name for bank in activations.banks]):
+        progress.say(f"The bank {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit.")
     new = slice(1 if count else 0, None)  # the plain view was counted before
     story.computed += sum(activations.computed[new])
     story.reused += sum(activations.reused[new])

@@ -10,6 +10,7 @@ WIDTH, HEIGHT = 560, 270
 LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 48
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MOST_TICKS = 7
+_SMALLEST_SPAN = 1e-5  # of log losses: what differs less is drawn as a level line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ def loss_text(loss: float, decimals: int | None = None) -> str:
     ('.018', '1.200', '.00042', '.4')
     """
     if decimals is None:
-        decimals = max(3, 1 - math.floor(math.log10(loss))) if loss > 0 else 3
+        decimals = min(max(3, 1 - math.floor(math.log10(loss))), 6) if loss > 0 else 3
     return f"{loss:.{decimals}f}".removeprefix("0") if decimals else f"{loss:.0f}"
 
 
@@ -113,7 +114,7 @@ def nice_ticks(low: float, high: float, most: int = 5) -> tuple[float, ...]:
     >>> nice_ticks(0.018, 0.69)
     (0.0, 0.2, 0.4, 0.6, 0.8)
     """
-    span = (high - low) or abs(high) or 1.0
+    span = high - low if high - low > _SMALLEST_SPAN else max(abs(high), 0.001)
     rough = span / (most - 1)
     power = 10 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)

@@ -56,8 +56,12 @@ def plan_answer(
 
     >>> plan = plan_answer(images=1000, train_images=800, missing_plain=1000, missing_augmented=3200, features=1280,
     ...                    classes=2, views=None, views_per_second=200.0)
-    >>> [step.name for step in plan.steps]
-    ['read 1,000 images', 'precompute 1,000 plain views', 'solve the head', 'precompute 3,200 augmented views', 'solve the head with views', 'judge and report']
+    >>> for step in plan.steps[:4]:
+    ...     print(f"{step.name}: {step.seconds:.0f} s {step.condition}".strip())
+    read 1,000 images: 0 s
+    precompute 1,000 plain views: 5 s
+    solve the head: 0 s
+    precompute 3,200 augmented views: 16 s if the plain head leaves room
     """
     speed = views_per_second or SPEED_UNKNOWN
     row_bytes = 2 * features + 40

@@ -33,6 +33,7 @@ from goldenrule.foundation.files import (
     json_digest,
     make_folder,
     read_json,
+    remove_leftovers,
     storage_errors,
     write_atomic,
     write_json,
@@ -91,11 +92,14 @@ def opened(folder: Path) -> Iterator[Run]:
     except filelock.Timeout:
         pid = holder.read_text().strip() if holder.exists() else "?"
         raise RunInUse(
-            f"{folder} is being written by the process {pid}. Wait for it, stop it (kill {pid}), or choose another --out."
+            f"{folder} is being written by the process {pid}. Wait for it, stop it (kill {pid}), "
+            "or choose another --out."
         ) from None
     try:
         with storage_errors(folder):
             holder.write_text(f"{os.getpid()}\n")
+        for part in (folder, folder / "story", folder / "predictions"):
+            remove_leftovers(part)
         yield Run(folder)
     finally:
         holder.unlink(missing_ok=True)

@@ -1,0 +1,25 @@
+import json
+
+import pytest
+
+from goldenrule.foundation.findings import Finding
+
+
+def finding(evidence=()):
+    return Finding(severity="note", code="few", sentence="few images", evidence=evidence, advice="Add some.")
+
+
+def test_a_finding_is_one_line_that_shows_at_most_five_pieces_of_evidence():
+    assert str(finding()) == "note: few images. Add some."
+    assert str(finding(tuple("abcde"))) == "note: few images (a, b, c, d, e). Add some."
+    assert str(finding(tuple("abcdef"))) == "note: few images (a, b, c, d, e, ...). Add some."
+
+
+def test_json_keeps_all_the_evidence():
+    value = json.loads(json.dumps(finding(tuple("abcdefg")).to_json()))
+    assert Finding(**{**value, "evidence": tuple(value["evidence"])}) == finding(tuple("abcdefg"))
+
+
+def test_findings_do_not_change():
+    with pytest.raises(AttributeError):
+        finding().sentence = "other"
