@@ -17,11 +17,11 @@ RESULTS = ROOT / "docs" / "results"
 def made_with() -> str:
     """Give one line: date, commit, processor, cores, versions."""
     facts = environment()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    dirty = subprocess.run(["git", "status", "--porcelain", "src"], cwd=ROOT, capture_output=True, text=True, check=False)
-    changed = " with uncommitted changes" if dirty.stdout.strip() else ""
+    commit = _git("rev-parse", "--short", "HEAD")
+    dirty = _git("status", "--porcelain", "src")
+    changed = " with uncommitted changes" if dirty else ""
     return (
-        f"{datetime.date.today().isoformat()}, commit {commit.stdout.strip()}{changed}, {facts['processor']}, "
+        f"{datetime.date.today().isoformat()}, commit {commit}{changed}, {facts['processor']}, "
         f"{facts['cores']} cores, {facts['memory']}, Python {facts['python']}, OpenVINO {facts['openvino']}, "
         f"numpy {facts['numpy']}"
     )
@@ -31,3 +31,8 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """Give a Markdown table."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()

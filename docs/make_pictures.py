@@ -1,12 +1,14 @@
 """Make the pictures of the documentation again: python docs/make_pictures.py.
 
-`images/terminal.svg` is what `goldenrule demo` prints, recorded while it runs. It shows the demo's digits only.
-The activations come from the bank where they are there, so the seconds in the picture are those of this run.
+`goldenrule demo` and a `goldenrule predict` are recorded while they run: the demo's result as
+`images/terminal.svg`, both as text in README.md. They show the demo's digits only. Activations come from the
+bank where they are there, so the seconds are those of this run: clear the bank first, and let nothing else run.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
+import io
 import re
 import tempfile
 from pathlib import Path
@@ -14,36 +16,45 @@ from unittest import mock
 
 from rich.console import Console
 
-IMAGES = Path(__file__).parent / "images"
+ROOT = Path(__file__).parents[1]
 COLUMNS = 100
+DIGITS = [Path("demo/digits") / name for name in ("four/0324.png", "nine/0019.png", "seven/0182.png")]  # test images
 
 
-def terminal() -> str:
-    """Give the result of the demo as SVG, without the web fonts that Rich would load."""
+def terminal() -> tuple[str, str]:
+    """Give the demo as SVG, without the web fonts that Rich would load, and the whole session as text."""
     from goldenrule.cli.demo import demo
-
-    with open(os.devnull, "w") as nowhere:
-        console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True, color_system="truecolor")
-        console.print("[bold]$ goldenrule demo[/]")
-        with tempfile.TemporaryDirectory() as folder, mock.patch("rich.console.Console", lambda **_: console):
-            before = Path.cwd()
-            os.chdir(folder)  # so that the picture names no folder of this machine
-            try:
-                with mock.patch("goldenrule.foundation.progress.Bars", _silent()):
-                    demo()
-            finally:
-                os.chdir(before)
-    svg = console.export_svg(title="goldenrule demo", unique_id="demo")
-    return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
-
-
-def _silent() -> type:
+    from goldenrule.cli.predict import predict
     from goldenrule.foundation.progress import Silent
 
-    return Silent
+    console = Console(
+        record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor", highlight=False
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder),  # so that nothing names a folder of this machine
+        mock.patch("rich.console.Console", return_value=console),
+        mock.patch("goldenrule.foundation.progress.Bars", Silent),
+    ):
+        console.print("[bold]$ goldenrule demo[/]")
+        demo()
+        svg = console.export_svg(title="goldenrule demo", unique_id="demo", clear=False)
+        console.print(f"\n$ goldenrule predict demo/runs/digits {' '.join(map(str, DIGITS))}", soft_wrap=True)
+        predict(Path("demo/runs/digits"), DIGITS)
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL), "\n".join(lines)
+
+
+def with_session(page: str, session: str) -> str:
+    """Give a page with the text between its two marks `session` replaced."""
+    block = f"<!-- session:begin -->\n```console\n{session}\n```\n<!-- session:end -->"
+    return re.sub(r"<!-- session:begin -->.*<!-- session:end -->", lambda _: block, page, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    IMAGES.mkdir(exist_ok=True)
-    (IMAGES / "terminal.svg").write_text(terminal(), encoding="utf-8")
-    print(f"Written: {IMAGES / 'terminal.svg'}")
+    picture, text = terminal()
+    readme = ROOT / "README.md"
+    (ROOT / "docs" / "images").mkdir(exist_ok=True)
+    (ROOT / "docs" / "images" / "terminal.svg").write_text(picture, encoding="utf-8")
+    readme.write_text(with_session(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
+    print("Written: docs/images/terminal.svg, and the session in README.md")

@@ -104,16 +104,14 @@ def fitted(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture
-def start(cache: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a Python process in tmp_path with the test's cache: `start("-m", "goldenrule", "fit", ...)`."""
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a Python process in tmp_path: `start("-m", "goldenrule", "fit", ...)`; killed when the test ends."""
     started = []
 
     def run(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         environment = os.environ | {"COLUMNS": "300", "PYTHONWARNINGS": "ignore"} | options.pop("env", {})
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
-        started.append(
-            subprocess.Popen([sys.executable, *map(str, arguments)], env=environment, **(pipes | options))
-        )
+        started.append(subprocess.Popen([sys.executable, *map(str, arguments)], env=environment, **(pipes | options)))
         return started[-1]
 
     yield run
@@ -124,8 +122,10 @@ def start(cache: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
 
 
 @pytest.fixture
-def command(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `goldenrule ARGUMENTS` to its end; whatever happens, it never shows a traceback."""
+def command(
+    start: Callable[..., subprocess.Popen[str]], cache: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `goldenrule ARGUMENTS` to its end with a cache of the test's own; it never shows a traceback."""
 
     def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         process = start("-m", "goldenrule", *arguments, **options)

@@ -24,14 +24,20 @@ plain = (
 json_values = plain | st.lists(plain, max_size=3) | st.dictionaries(st.text(max_size=3), plain, max_size=3)
 
 
+def broken_off(writing, write, error):
+    """Write and raise before the block is at its end."""
+    with writing as temporary:
+        write(temporary)
+        raise error
+
+
 @again_in_one_folder
 @given(old=st.binary(max_size=200), new=st.binary(max_size=200), error=st.sampled_from([ValueError, KeyboardInterrupt]))
 def test_an_exception_while_writing_leaves_the_old_content_and_nothing_else(tmp_path, old, new, error):
     path = tmp_path / "file"
     files.write_atomic(path, old)
-    with pytest.raises(error), files.atomic_path(path) as temporary:
-        temporary.write_bytes(new)
-        raise error
+    with pytest.raises(error):
+        broken_off(files.atomic_path(path), lambda temporary: temporary.write_bytes(new), error)
     assert path.read_bytes() == old
     files.write_atomic(path, new)
     assert path.read_bytes() == new
@@ -43,9 +49,8 @@ def test_an_exception_while_a_folder_is_written_leaves_the_old_folder(tmp_path):
     with files.atomic_folder(path) as temporary:
         (temporary / "a").write_text("old")
         (temporary / "gone").write_text("old")
-    with pytest.raises(ValueError, match="stop"), files.atomic_folder(path) as temporary:
-        (temporary / "a").write_text("new")
-        raise ValueError("stop")
+    with pytest.raises(ValueError, match="stop"):
+        broken_off(files.atomic_folder(path), lambda temporary: (temporary / "a").write_text("new"), ValueError("stop"))
     assert sorted(file.name for file in path.iterdir()) == ["a", "gone"]
     with files.atomic_folder(path) as temporary:
         (temporary / "a").write_text("new")

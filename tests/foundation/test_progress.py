@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from goldenrule.foundation.progress import Bars, Silent
@@ -25,8 +26,5 @@ def test_bars_say_what_is_done_of_what_and_in_which_unit():
 
 
 def test_an_exception_passes_through_a_bar():
-    try:
-        with Bars(Console(file=io.StringIO())).task("read", 3, "files"):
-            raise ValueError("stop")
-    except ValueError as error:
-        assert str(error) == "stop"
+    with pytest.raises(ValueError, match="stop"), Bars(Console(file=io.StringIO())).task("read", 3, "files"):
+        raise ValueError("stop")

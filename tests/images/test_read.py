@@ -209,11 +209,10 @@ def test_no_damage_to_a_file_raises_anything_else():
             damaged[draws.integers(len(damaged), size=5)] = draws.integers(256, size=5)
             try:
                 pixels = decode(damaged.tobytes())
-            except UnreadableImage as error:
-                assert str(error)
-            else:
-                assert pixels.dtype == np.uint8
-                assert pixels.ndim == 3
+            except UnreadableImage:
+                continue
+            assert pixels.dtype == np.uint8
+            assert pixels.ndim == 3
 
 
 def test_decoding_in_threads_leaves_the_warnings_of_the_process_alone(monkeypatch):

@@ -83,7 +83,7 @@ class Backbone:
 
         model = _timm_model(self.spec.timm_name)
         load_into(model, load_file(self.weights_file), what=str(self.weights_file))
-        return pooled(model, self.spec.pooling)
+        return pooled(model, self.spec.pooling).eval()
 
     def cut(self) -> tuple[torch.nn.Module, torch.nn.Module]:
         """Give (prefix, suffix) of the body, cut before the late layers: suffix(prefix(x)) equals module(x).

@@ -28,7 +28,7 @@ def read_state(path: Path) -> State:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise BackboneError(
-            f"--weights {path} can't be read as weights ({type(error).__name__}: {str(error)[:200]}). Wanted a "
+            f"--weights {path} can't be read as weights ({type(error).__name__}: {_first_sentence(error)}). Wanted a "
             ".safetensors file, or a .pth that holds only tensors (it is read with weights_only=True)."
         ) from error
     for wrapper in ("state_dict", "model", "state_dict_ema"):
@@ -142,6 +142,11 @@ def hub_state(name: str) -> State:
             f"Offline there are: {', '.join(EMBEDDED)} (embedded), or --weights FILE with a .safetensors or "
             ".pth of timm's names."
         ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    """Give the reason without PyTorch's advice, which is to load the pickle all the same."""
+    return _first_line(error).split(". ")[0]
 
 
 def _first_line(error: Exception) -> str:

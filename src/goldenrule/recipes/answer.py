@@ -26,7 +26,7 @@ from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import by_name, views
 from goldenrule.images.read import unreadable, with_digests
 from goldenrule.images.sources import from_folder
-from goldenrule.images.split import check_enough, sample_per_class, with_split
+from goldenrule.images.split import check_enough, duplicate_units, sample_per_class, with_split
 from goldenrule.images.table import ImageTable, Part
 from goldenrule.models.backbone import Backbone, backbone
 from goldenrule.models.classifier import Classifier
@@ -147,6 +147,7 @@ def answer(
         )
         kind = engine_kind(body, device=device, progress=progress)
     with opened(folder) as run:
+        check_same(folder, about, table)  # again: another process may have begun a story here since
         table = with_split(table, seed=options.seed, before=known_split(earlier))
         run.begin(about, table)
         return _answer(run, table, body, kind, options, story, progress)
@@ -177,7 +178,7 @@ def _answer(
     if activations.failures:
         story.findings.append(unreadable([f"{uri}: {why}" for uri, why in activations.failures.items()]))
     train = _readable(table, "train", activations)
-    _check_learnable(train)
+    _check_learnable(train, activations.failures)
     name = "solved head" if options.head == "linear" else "concat-pool head"
     candidates = [Candidate(name=name, fitted=_fit(run, train, activations, body, kind, options, 0, story, progress))]
     chosen = candidates[0]
@@ -338,10 +339,17 @@ def _readable(table: ImageTable, part: Part, activations: Activations) -> ImageT
     return table.where(mask)
 
 
-def _check_learnable(train: ImageTable) -> None:
+def _check_learnable(train: ImageTable, failures: Mapping[str, str]) -> None:
     if len(np.unique(train.targets)) < 2:
+        listed = "; ".join(f"{uri}: {why}" for uri, why in sorted(failures.items())[:3])
         raise TooFewImages(
-            f"Fewer than two classes of {train.root} have a readable training image. See the unreadable files above."
+            f"Fewer than two classes of {train.root} have a readable training image: {len(failures):,} files can't be "
+            f"read ({listed}{'; ...' if len(failures) > 3 else ''}). Replace them and start again."
+        )
+    if len(set(duplicate_units(train))) < 2:
+        raise TooFewImages(
+            f"All {len(train):,} readable training images of {train.root} are the same picture, or of one group: "
+            "there is nothing to judge a classifier on. Add others."
         )
 
 

@@ -195,5 +195,5 @@ def _read_outcome(path: Path) -> Outcome:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads(file.metadata()["facts"])
             return Outcome({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}.") from error

@@ -1,0 +1,48 @@
+"""`goldenrule doctor` and `goldenrule demo` as processes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_the_doctor_says_engine_precision_versions_and_speed(command: Command) -> None:
+    found = command("doctor")
+    assert found.returncode == 0, found.stderr
+    assert re.search(r"engine\s.*(openvino|torch) \S+ (bf16|fp32) for efficientnet_lite0 at 224 px", found.stdout)
+    for name in ("python", "numpy", "openvino", "torch", "processor", "cores", "memory", "cache"):
+        assert re.search(rf"^.? ?{name} +│? +\S", found.stdout, re.MULTILINE), name
+    rates = re.findall(r"│ +([\d,]+) +│$", found.stdout, re.MULTILINE)
+    assert len(rates) == 3
+    assert all(int(rate.replace(",", "")) > 1 for rate in rates)
+
+
+def test_the_doctor_prepares_a_backbone(command: Command) -> None:
+    found = command("doctor", "--no-speed", "--prepare", "efficientnet_lite0")
+    assert found.returncode == 0, found.stderr
+    assert re.search(r"efficientnet_lite0 is ready for this machine: (openvino|torch) \S+ (bf16|fp32)", found.stdout)
+
+
+def test_the_doctor_names_the_nearest_of_an_unknown_backbone(command: Command) -> None:
+    found = command("doctor", "--backbone", "efficientnet_light0")
+    assert found.returncode == 2
+    assert "efficientnet_lite0" in found.stderr
+
+
+@pytest.mark.slow
+def test_the_demo_fits_the_digits(command: Command, tmp_path: Path) -> None:
+    found = command("demo", "--folder", tmp_path / "demo")
+    assert found.returncode == 0, found.stderr
+    assert len(list((tmp_path / "demo" / "digits").glob("*/*.png"))) == 1797
+    result = json.loads((tmp_path / "demo" / "runs" / "digits" / "result.json").read_text())
+    assert result["test"]["accuracy"] > 0.9
+    assert result["options"]["augment"] == "basic"
+    assert (tmp_path / "demo" / "runs" / "digits" / "report.html").is_file()
+    assert "--augment basic" in found.stdout

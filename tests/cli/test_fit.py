@@ -1,0 +1,123 @@
+"""`goldenrule fit` as a process: its table, its plan, its lock, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+def everything_below(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def folders_below(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*") if path.is_dir())
+
+
+def test_a_fit_prints_its_numbers_and_what_to_do_next(command: Command, small_photos: Path, tmp_path: Path) -> None:
+    found = command("fit", small_photos)
+    assert found.returncode == 0, found.stderr
+    run = tmp_path / "runs" / "dogscats"
+    result = json.loads((run / "result.json").read_text())
+    for part, number in (("test", 12), ("valid", 16), ("out-of-fold", 40)):
+        (line,) = [line for line in found.stdout.splitlines() if line.startswith("│ ") and f" {part} " in line]
+        assert str(number) in line
+        assert "[" in line  # never without its interval
+        assert ("chosen on" if part == "out-of-fold" else "clean") in line
+    assert f"{result['activations']['computed']} computed, 0 reused" in found.stdout
+    assert "Report:  runs/dogscats/report.html" in found.stdout
+    assert "Next:    goldenrule predict runs/dogscats NEW_PHOTOS" in found.stdout
+    assert (run / "report.html").is_file()
+    assert not list(tmp_path.glob("runs/.*"))
+
+
+def test_long_paths_are_not_broken_where_they_could_not_be_copied(
+    command: Command, small_photos: Path, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("a folder of a long name " * 4).strip() / "run"
+    found = command("fit", small_photos, "--views", "0", "--out", deep, env={"COLUMNS": "60"})
+    assert found.returncode == 0, found.stderr
+    assert str(deep / "report.html") in found.stdout
+    refused = command("fit", small_photos, "--views", "1", "--out", deep, env={"COLUMNS": "60"})
+    assert str(deep) in refused.stderr
+
+
+def test_the_plan_writes_nothing(command: Command, small_photos: Path, tmp_path: Path) -> None:
+    before, folders = everything_below(tmp_path), folders_below(tmp_path)
+    found = command("fit", small_photos, "--plan")
+    assert found.returncode == 0, found.stderr
+    assert "precompute 68 plain views" in found.stdout
+    assert "if the plain head leaves room" in found.stdout
+    assert everything_below(tmp_path) == before
+    assert folders_below(tmp_path) == folders
+
+
+def test_a_second_process_is_told_who_writes_and_gets_exit_code_2(
+    command: Command, start: Start, small_photos: Path, tmp_path: Path
+) -> None:
+    code = """
+import sys
+from pathlib import Path
+from goldenrule.training.run import opened
+with opened(Path("runs/dogscats")):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+    holder = start("-c", code, stdin=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    refused = command("fit", small_photos, "--views", "0")
+    assert refused.returncode == 2
+    assert f"process {holder.pid}" in refused.stderr
+    assert "--out" in refused.stderr
+    holder.communicate("\n", timeout=30)
+    assert command("fit", small_photos, "--views", "0").returncode == 0
+
+
+def test_ctrl_c_says_how_to_go_on_and_going_on_works(
+    command: Command, start: Start, photos: Callable[[str], Path], cache: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(photos("dogscats"), tmp_path / "many", ignore=shutil.ignore_patterns("test1")))
+    process = start("-m", "goldenrule", "fit", folder, "--views", "0", start_new_session=True)
+    end = time.monotonic() + 60
+    while not (tmp_path / "runs" / "many" / "run.json").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    time.sleep(0.7)  # the engine is at work now
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "same command again" in err
+    assert "Traceback" not in out + err
+    assert not (tmp_path / "runs" / "many" / "result.json").exists()
+    kept = len(list((cache / "banks").glob("*/*.arrow")))
+    again = command("fit", folder, "--views", "0")
+    assert again.returncode == 0, again.stderr
+    rows = json.loads((tmp_path / "runs" / "many" / "result.json").read_text())["activations"]
+    assert rows["computed"] + rows["reused"] == 1000
+    assert (rows["reused"] > 0) == (kept > 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.15, 0.4, 0.8, 1.2, 2.0, 3.0])
+def test_ctrl_c_at_any_moment_is_no_traceback(
+    start: Start, cache: Path, photos: Callable[[str], Path], delay: float
+) -> None:
+    process = start("-m", "goldenrule", "fit", photos("dogscats"), "--views", "0", start_new_session=True)
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "same command again" in err

@@ -1,0 +1,103 @@
+"""The command itself: quick, documented, and honest about its exit codes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import click
+import pytest
+import typer
+
+from goldenrule.cli.main import app
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+ROOT = typer.main.get_command(app)
+COMMANDS = [["fit"], ["predict"], ["demo"], ["doctor"], ["bank"], ["bank", "clear"], ["bank", "limit"]]
+
+
+def seconds(*arguments: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+    return time.perf_counter() - began
+
+
+def test_help_takes_a_dozen_times_an_empty_python_at_most() -> None:
+    seconds("-m", "goldenrule", "--help")  # compiles what is not compiled yet
+    empty = statistics.median(seconds("-c", "pass") for _ in range(5))
+    helped = statistics.median(seconds("-m", "goldenrule", "--help") for _ in range(5))
+    assert helped < 12 * empty or helped < 0.5, (helped, empty)
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    code = "import sys, goldenrule.cli.main; print(sorted({n.split('.')[0] for n in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for name in ("torch", "timm", "openvino", "numpy", "pyarrow", "sklearn", "scipy", "matplotlib", "PIL"):
+        assert f"'{name}'" not in loaded, name
+
+
+def find(names: list[str]) -> Any:
+    command: Any = ROOT
+    for name in names:
+        command = command.commands[name]
+    return command
+
+
+def test_every_command_is_in_the_table() -> None:
+    group: Any = ROOT
+    found = [[name] for name in group.commands] + [["bank", name] for name in group.commands["bank"].commands]
+    assert sorted(found) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_with_examples_that_can_be_parsed(names: list[str]) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "goldenrule", *names, "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Traceback" not in shown.stderr
+    documented = find(names[:1]) if names[0] == "bank" else find(names)
+    text = documented.help
+    assert "Examples" in text
+    examples = [line.strip() for line in text.splitlines() if line.strip().startswith("goldenrule ")]
+    if names != ["bank", "clear"] and names != ["bank", "limit"]:
+        assert "Examples" in shown.stdout
+    assert len(examples) >= 2
+    for example in examples:
+        words = shlex.split(re.split(r"\s{3,}", example)[0])[1:]
+        command: Any = ROOT
+        while isinstance(command, click.Group) and words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        assert command is not ROOT, example
+        command.make_context("example", list(words))  # raises for an option that does not exist
+
+
+def test_what_is_imported_by_name_exists() -> None:
+    for name in ("fit", "predict", "demo", "doctor", "bank"):
+        assert import_module(f"goldenrule.cli.{name}").__doc__
+
+
+def test_the_version_is_printed(command: Command) -> None:
+    found = command("--version")
+    assert found.returncode == 0
+    assert re.fullmatch(r"goldenrule \d+\.\d+\.\d+\n", found.stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["fitt"], ["fit"], ["fit", "x", "--nothing"], ["predict", "x"], ["fit", "x", "--seed", "one"]]
+)
+def test_a_wrong_command_line_is_exit_code_2(command: Command, arguments: list[str]) -> None:
+    found = command(*arguments)
+    assert found.returncode == 2
+    assert found.stderr
+    assert found.stdout == ""
+
+
+def test_without_arguments_the_help_is_shown(command: Command) -> None:
+    assert "goldenrule demo" in command().stdout

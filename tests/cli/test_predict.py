@@ -1,0 +1,46 @@
+"""`goldenrule predict` as a process."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_predictions_are_printed_and_written(command: Command, fitted: Any, small_photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "broken [b].jpg").write_text("no picture")
+    found = command("predict", fitted.folder, small_photos / "test", tmp_path / "new", "-o", "out/all.csv")
+    assert found.returncode == 0, found.stderr
+    with (tmp_path / "out" / "all.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "status", "prediction", "probability", "p:cats", "p:dogs"]
+    assert len(rows) == 13
+    assert [row["path"] for row in rows if row["status"] == "unreadable"] == ["broken [b].jpg"]
+    assert "13 images (12 ok, 1 unreadable)" in found.stdout
+    assert "can't be read and have no prediction: broken [b].jpg" in found.stdout
+    assert "Written: out/all.csv" in found.stdout
+
+
+def test_one_photo_is_named_as_it_was_given(command: Command, fitted: Any, small_photos: Path) -> None:
+    photo = sorted((small_photos / "test" / "cats").iterdir())[0]
+    found = command("predict", fitted.folder / "classifier", photo)
+    assert found.returncode == 0, found.stderr
+    assert str(photo) in found.stdout
+    assert "1 images (1 ok): cats 1" in found.stdout
+
+
+def test_below_the_confidence_there_is_no_prediction(
+    command: Command, fitted: Any, small_photos: Path, tmp_path: Path
+) -> None:
+    found = command("predict", fitted.folder, small_photos / "test", "--min-confidence", "1", "-o", "out.csv")
+    assert found.returncode == 0, found.stderr
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["status"] for row in rows} == {"unsure"}
+    assert {row["prediction"] for row in rows} == {""}
+    assert "no prediction" in found.stdout

@@ -1,0 +1,35 @@
+"""Backbones with random weights: what a network computes matters here, not what it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give a .safetensors file with timm's names and random values for any of timm's networks."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    def file(name: str) -> Path:
+        path = folder / f"{name}.safetensors"
+        if not path.exists():
+            import timm
+            import torch
+            from safetensors.torch import save_file
+
+            torch.manual_seed(0)
+            save_file(timm.create_model(name, num_classes=0).state_dict(), path)
+        return path
+
+    return file
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forbid the hub, as HF_HUB_OFFLINE=1 does before Python starts, and give it an empty cache."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)

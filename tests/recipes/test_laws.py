@@ -1,0 +1,130 @@
+"""Laws 12 and 13 on a whole fit: memory does not grow with the images, and nothing leaves the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Start = Callable[..., subprocess.Popen[str]]
+
+PICTURE_BYTES = 3 * 224 * 224 * 4
+ALLOWED_GROWTH = 80 << 20
+"""Bytes by which 1,000 more images may raise the peak: rows, logits and index are 15 MB, kept pictures 600 MB."""
+
+FORBIDDEN_SOCKETS = """
+import os, sys
+
+def watch(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.connect", "socket.sendto"):
+        address = arguments[1] if event in ("socket.connect", "socket.sendto") else arguments[0]
+        if isinstance(address, str) and event in ("socket.connect", "socket.sendto"):
+            return  # a socket of this machine's own, by its path
+        with open(os.environ["ATTEMPTS"], "a") as file:
+            file.write(f"{event} {address}\\n")
+        raise PermissionError(f"this process may not {event} {address}")
+
+sys.addaudithook(watch)
+from goldenrule.cli.main import run
+run()
+"""
+
+
+def small_pictures(folder: Path, source: Path, each: int) -> Path:
+    """Make `each` files per class with bytes of their own, from ten small photos of each."""
+    from PIL import Image
+
+    for label in ("cats", "dogs"):
+        (folder / label).mkdir(parents=True)
+        contents = []
+        for file in sorted((source / "train" / label).iterdir())[:10]:
+            small = folder / "small.jpg"
+            Image.open(file).resize((120, 90)).save(small)
+            contents.append(small.read_bytes())
+            small.unlink()
+        for number in range(each):
+            (folder / label / f"{number:05d}.jpg").write_bytes(contents[number % 10] + number.to_bytes(4, "big"))
+    return folder
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_peak_of_memory_does_not_grow_with_the_number_of_images(
+    start: Start, small_photos: Path, tmp_path: Path
+) -> None:
+    peaks = {}
+    for each in (100, 600):
+        folder = small_pictures(tmp_path / f"{each}", small_photos, each)
+        process = start(
+            "-m", "goldenrule", "fit", folder, "--views", "0", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        peaks[each] = usage.ru_maxrss * 1024
+    assert 1000 * PICTURE_BYTES > 5 * ALLOWED_GROWTH
+    assert peaks[600] - peaks[100] < ALLOWED_GROWTH
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_fit_and_its_predictions_need_no_network(start: Start, small_photos: Path, tmp_path: Path) -> None:
+    attempts = tmp_path / "attempts"
+    for arguments in (
+        ("fit", small_photos, "--out", tmp_path / "run"),
+        ("predict", tmp_path / "run", small_photos / "valid", "-o", tmp_path / "predictions.csv"),
+    ):
+        process = start("-c", FORBIDDEN_SOCKETS, *arguments, env={"ATTEMPTS": str(attempts)})
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+    assert not attempts.exists(), attempts.read_text()
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["valid"]["n"] == 16
+
+
+@pytest.mark.slow
+def test_preparing_a_backbone_needs_no_network(start: Start, small_photos: Path, tmp_path: Path) -> None:
+    attempts = tmp_path / "attempts"
+    environment = {"ATTEMPTS": str(attempts), "GOLDENRULE_CACHE": str(tmp_path / "empty")}
+    process = start(
+        "-c", FORBIDDEN_SOCKETS, "fit", small_photos, "--views", "0", "--out", tmp_path / "run", env=environment
+    )
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert not attempts.exists(), attempts.read_text()
+
+
+def test_the_watch_over_sockets_does_see_an_attempt(start: Start, tmp_path: Path) -> None:
+    code = FORBIDDEN_SOCKETS.split("from goldenrule")[0] + "import socket; socket.create_connection(('127.0.0.1', 9))"
+    process = start("-c", code, env={"ATTEMPTS": str(tmp_path / "attempts")})
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert (tmp_path / "attempts").exists()
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or os.geteuid() != 0, reason="a world without network needs root and unshare"
+)
+@pytest.mark.usefixtures("cache")
+def test_a_fit_works_where_there_is_no_network_at_all(start: Start, small_photos: Path, tmp_path: Path) -> None:
+    import sys
+
+    command = [
+        "unshare",
+        "-n",
+        sys.executable,
+        "-m",
+        "goldenrule",
+        "fit",
+        small_photos,
+        "--views",
+        "0",
+        "--out",
+        tmp_path / "run",
+    ]
+    found = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=240, cwd=tmp_path)
+    if "unshare failed" in found.stderr:
+        pytest.skip("this machine allows no network namespaces")
+    assert found.returncode == 0, found.stderr

@@ -1,0 +1,52 @@
+"""Which candidate stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from goldenrule.evaluation import Predictions
+from goldenrule.training.choice import NEEDED_PROBABILITY, ROOM_ABOVE, later_replaces, views_are_worth_it
+
+NAMES = ("plain", "views")
+
+
+def predictions(margin: float, *, n: int = 200, noise: float = 1.0, wrong: int = 0, seed: int = 0) -> Predictions:
+    """Predictions of two classes whose true logit leads by about `margin`; the first `wrong` are wrong."""
+    truth = np.arange(n) % 2
+    lead = margin + noise * np.random.default_rng(seed).normal(size=n)
+    lead[:wrong] = -1.0
+    logits = np.zeros((n, 2))
+    logits[np.arange(n), truth] = lead
+    return Predictions.from_logits(logits, ["cat", "dog"], truth=truth, basis="chosen on")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "replaced"),
+    [
+        pytest.param(predictions(1.0), predictions(2.0), True, id="clearly better"),
+        pytest.param(predictions(2.0), predictions(1.0), False, id="clearly worse"),
+        pytest.param(predictions(1.0), predictions(1.0), False, id="equal"),
+        pytest.param(predictions(1.0, n=6), predictions(1.1, n=6, seed=1), False, id="too few to tell"),
+        pytest.param(predictions(1.0), predictions(1.0, seed=1), False, id="a matter of luck"),
+    ],
+)
+def test_the_later_stays_only_where_it_is_clearly_better(
+    earlier: Predictions, later: Predictions, replaced: bool
+) -> None:
+    verdict = later_replaces(earlier, later, names=NAMES)
+    assert verdict.replaced is replaced
+    assert verdict.replaced is (verdict.comparison.probability_better >= NEEDED_PROBABILITY)
+    assert verdict.sentence.endswith(f"{NAMES[replaced]} stays")
+    assert verdict.comparison.gain.n == len(earlier)
+
+
+def test_the_verdict_is_the_same_whenever_it_is_asked_for() -> None:
+    one, other = (later_replaces(predictions(1.0), predictions(1.2, seed=2), names=NAMES) for _ in range(2))
+    assert one.sentence == other.sentence
+
+
+@pytest.mark.parametrize(("wrong", "worth"), [(0, False), (4, False), (5, True), (100, True)])
+def test_views_are_worth_it_below_the_room_above(wrong: int, worth: bool) -> None:
+    assert pytest.approx(0.98) == ROOM_ABOVE  # the table is of 200 images, of which 4 are 2 %
+    assert views_are_worth_it(predictions(3.0, noise=0.1, wrong=wrong)) is worth
