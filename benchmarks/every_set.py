@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 
 from common import DATA, RESULTS, made_with, markdown_table
-
 from goldenrule.evaluation import Estimate, value_and_interval
 
 SETS = (
@@ -47,7 +46,9 @@ def main() -> None:
         subprocess.run(command, env=environment, check=True)
         results = [measured(name, Path(folder), template) for name in arguments.sets]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.with_suffix(".json").write_text(json.dumps({"made_with": made_with(), "sets": results}, indent=1) + "\n")
+    arguments.out.with_suffix(".json").write_text(
+        json.dumps({"made_with": made_with(), "sets": results}, indent=1) + "\n"
+    )
     arguments.out.write_text(page(results))
     print(page(results))
 
@@ -86,8 +87,8 @@ def page(results: list[dict[str, object]]) -> str:
     header = ["set", "test", "valid", "out-of-fold (chosen on)", "chosen", "seconds", "of these", "peak MB"]
     return (
         "# Every photo set, default options\n\n"
-        "Accuracy with its 95 % interval (Wilson) and n; test and valid are clean: no choice has seen them. One run each, "
-        "bank empty, backbone prepared; seconds are those of the whole process.\n\n"
+        "Accuracy with its 95 % interval (Wilson) and n; test and valid are clean: no choice has seen them. One run "
+        "each, bank empty, backbone prepared; seconds are those of the whole process.\n\n"
         f"{markdown_table(header, rows)}\n\nMade by `python benchmarks/every_set.py`: {made_with()}.\n"
     )
 

@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from common import DATA, RESULTS, made_with, markdown_table
 from threadpoolctl import threadpool_limits
 
+from common import DATA, RESULTS, made_with, markdown_table
 from goldenrule.activations.precompute import precompute
 from goldenrule.images.augment import side_on, views
 from goldenrule.images.batches import Job, batches
@@ -49,18 +49,29 @@ def main() -> None:
             measured = rounds(table, body, kind, engine, count, threads, arguments.repeats)
             raw.append({"set": name, "views": count, **measured})
             rows.append(row(name, count, measured))
-    header = ["set", "augmented views", "decode, views/s", "engine, views/s", "1/(1/d+1/e)", "precompute, views/s", "reached", "cores busy"]
+    header = [
+        "set",
+        "augmented views",
+        "decode, views/s",
+        "engine, views/s",
+        "1/(1/d+1/e)",
+        "precompute, views/s",
+        "reached",
+        "cores busy",
+    ]
     text = (
         "# Decoding overlapped with the engine\n\n"
         f"Median [min, max] of {arguments.repeats} interleaved rounds, {threads} threads, {kind}. "
         "`reached` is precompute (files to rows on disk) over what decoding and engine alone allow when they share the "
-        "cores. `cores busy` is processor time over wall time x cores during precompute: what is missing to 100 % is waiting, the rest of the "
-        "difference is work that neither part has alone (rows, checksums, digests, the chunk's fsync) and threads that "
+        "cores. `cores busy` is processor time over wall time x cores during precompute: what is missing to 100 % is "
+        "waiting, the rest of the difference is work that neither part has alone (rows, checksums, digests, the chunk's fsync) and threads that "
         "share a core's caches.\n\n"
         f"{markdown_table(header, rows)}\n\nMade by `python benchmarks/pipeline.py`: {made_with()}.\n"
     )
     arguments.out.write_text(text)
-    arguments.out.with_suffix(".json").write_text(json.dumps({"made_with": made_with(), "rounds": raw}, indent=1) + "\n")
+    arguments.out.with_suffix(".json").write_text(
+        json.dumps({"made_with": made_with(), "rounds": raw}, indent=1) + "\n"
+    )
     print(text)
 
 
@@ -68,7 +79,7 @@ def rounds(table: ImageTable, body, kind, engine, count: int, threads: int, repe
     """Give views per second of each way in every round."""
     shown = views(side_on(max_zoom=1.1), count)
     wanted = tuple(range(len(shown)))
-    number = len({digest for digest in table.digests}) * len(shown)
+    number = len(set(table.digests)) * len(shown)
     size = body.spec.preprocessing.size
     pixels = np.zeros((engine.batch_size, 3, size, size), np.float32)
 

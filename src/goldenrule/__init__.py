@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from goldenrule.images.table import ImageTable
     from goldenrule.models.backbone import Backbone, backbone
     from goldenrule.models.classifier import Classifier
+    from goldenrule.models.compiled import compiled, engine_kind
     from goldenrule.recipes.answer import Answer, answer
     from goldenrule.recipes.by_hand import activations_of
     from goldenrule.recipes.heads import FittedHead, fit_head
@@ -62,7 +63,9 @@ _HOMES = {
     "answer": "recipes.answer",
     "backbone": "models.backbone",
     "basic": "images.augment",
+    "compiled": "models.compiled",
     "confusion": "evaluation",
+    "engine_kind": "models.compiled",
     "fit_head": "recipes.heads",
     "from_folder": "images.sources",
     "log_loss": "evaluation",
@@ -95,7 +98,9 @@ __all__ = [
     "answer",
     "backbone",
     "basic",
+    "compiled",
     "confusion",
+    "engine_kind",
     "fit_head",
     "from_folder",
     "log_loss",

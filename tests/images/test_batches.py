@@ -109,6 +109,7 @@ def test_memory_is_bounded_by_a_few_batches_whatever_the_number_of_jobs(monkeypa
     for number, batch in enumerate(batches(jobs(), (PLAIN,), SMALL, batch_size=4, threads=2)):
         assert pulled[0] <= 4 * (number + BATCHES_AHEAD + 2)  # nor is reading far ahead
         del batch
+    assert BATCHES_AHEAD <= 4
     assert 3 <= peak[0] <= BATCHES_AHEAD + 2
 
 

@@ -10,8 +10,8 @@ from goldenrule.foundation.errors import BackboneError, FormatError, OptionError
 from goldenrule.models.backbone import BackboneSpec, backbone, from_files
 from goldenrule.models.catalog import EMBEDDED, canonical_name, check_known
 
-FAST = ["efficientnet_lite0", "resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224"]
-SLOW = ["convnext_atto", "regnetx_002", "densenet121", "efficientvit_b0"]
+FAST = ["efficientnet_lite0", "resnet18", "mobilenetv3_small_050"]
+SLOW = ["vit_tiny_patch16_224", "convnext_atto", "regnetx_002", "densenet121", "efficientvit_b0"]
 FAMILIES = [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 

@@ -150,7 +150,7 @@ def test_a_saved_classifier_is_json_and_safetensors_that_others_may_read(saved):
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in names.values())
     value = json.loads(names["classifier.json"].read_text())
     assert value["schema_version"] == SCHEMA_VERSION
-    assert value["classes"] == ["cats", "dogs", "horses"] or len(value["classes"]) == 3
+    assert value["classes"] == sorted(value["classes"])
     assert value["engine"]["precision"] in ("bf16", "fp32")
 
 
@@ -224,26 +224,27 @@ def test_a_classifier_of_a_newer_version_asks_for_an_update(saved, tmp_path):
         Classifier.load(folder)
 
 
-@pytest.mark.parametrize("name", ["body.safetensors", "head.safetensors", "classifier.json"])
-@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "garbage"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, damage) for name in ("body", "head", "classifier") for damage in ("cut", "missing", "garbage")),
+        ("body", "changed"),
+    ],
+)
 def test_a_damaged_classifier_is_a_format_error(saved, tmp_path, name, damage):
-    folder = copy_of(saved, tmp_path)
-    content = bytearray((folder / name).read_bytes())
-    if damage == "changed" and name != "body.safetensors":
-        pytest.skip("only the body carries a digest")
+    (file,) = copy_of(saved, tmp_path).glob(f"{name}.*")
+    content = file.read_bytes()
+    file.unlink()
     match damage:
-        case "missing":
-            (folder / name).unlink()
         case "garbage":
-            (folder / name).write_bytes(b"garbage")
+            file.write_bytes(b"garbage")
         case "cut":
-            (folder / name).write_bytes(content[: len(content) // 2])
-        case _:
-            content[-1] ^= 1
-            (folder / name).write_bytes(content)
-    wanted = SourceError if (name, damage) == ("classifier.json", "missing") else FormatError
+            file.write_bytes(content[: len(content) // 2])
+        case "changed":
+            file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    wanted = SourceError if (name, damage) == ("classifier", "missing") else FormatError
     with pytest.raises(wanted, match=r"copy it again, whole|can't be read|Give the folder of a run"):
-        Classifier.load(folder)
+        Classifier.load(tmp_path)
 
 
 def test_a_head_that_does_not_fit_the_classes_or_the_body_is_a_format_error(saved, tmp_path):

@@ -28,7 +28,7 @@ def whole_network(name):
     return model.eval()
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.slow) for number in (1, 2))])
 def test_logits_are_those_of_the_package_the_weights_come_from(number):
     from efficientnet_lite_pytorch import EfficientNet
 

@@ -184,7 +184,7 @@ def clear(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     banks = stored()
     if names is not None:
         for name in names:
-            if not any(bank["name"].startswith(name) for bank in banks):
+            if not name or not any(bank["name"].startswith(name) for bank in banks):
                 known = ", ".join(bank["name"][:8] for bank in banks) or "none"
                 raise OptionError(f"There is no bank {name!r}; there are: {known}.")
         banks = [bank for bank in banks if any(bank["name"].startswith(name) for name in names)]

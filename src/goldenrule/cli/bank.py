@@ -80,27 +80,29 @@ def parse_bytes(text: str) -> int | None:
 def _show() -> None:
     import datetime
 
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from goldenrule.activations import bank as banks
     from goldenrule.foundation.files import readable_bytes
+    from goldenrule.models.catalog import canonical_name
 
     stored = banks.stored()
     console = Console()
-    table = Table(title=f"Activations in {banks.banks_folder()}", title_justify="left")
-    for name in ("bank", "network", "view", "engine", "rows", "size", "last used"):
+    table = Table(box=box.SIMPLE_HEAD, title=f"Activations in {banks.banks_folder()}", title_justify="left")
+    for name in ("bank", "network, px", "view", "engine", "rows", "size", "last used"):
         table.add_column(name, justify="right" if name in ("rows", "size") else "left")
     for one in stored:
         key = one["key"]
         view = key["view"]
         shown = "plain" if view["kind"] == "plain" else f"{view['by']['name']} {view['index']}"
-        used = datetime.datetime.fromtimestamp(one["used"]).strftime("%Y-%m-%d %H:%M")
-        engine = f"{key['engine']['name']} {key['engine']['precision']}"
+        used = datetime.datetime.fromtimestamp(one["used"]).strftime("%m-%d %H:%M")
+        engine = key["engine"]["precision"]
         size = key["preprocessing"]["size"]
         table.add_row(
             one["name"][:8],
-            f"{key['network']} {size} px",
+            f"{canonical_name(key['network'])} {size}",
             shown,
             engine,
             f"{one['rows']:,}",

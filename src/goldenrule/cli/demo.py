@@ -17,7 +17,7 @@ EXAMPLES = """Examples:
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the digits and their run are written.")] = Path("demo"),
-    threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
+    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
 ) -> None:
     """Write 1,797 handwritten digits as PNG class folders, fit a classifier on them, and judge it."""
     from rich.console import Console
@@ -28,7 +28,7 @@ def demo(
     from goldenrule.recipes.digits import DIGITS_OPTIONS, write_digits
 
     digits = write_digits(folder / "digits")
-    Console().print(f"1,797 handwritten digits are in {digits}; the same as: goldenrule fit {digits} --augment basic")
+    Console().print(f"1,797 handwritten digits are in {digits}.")
     from dataclasses import replace
 
     show(answer(digits, options=replace(DIGITS_OPTIONS, threads=threads), runs=folder / "runs", progress=Bars()))

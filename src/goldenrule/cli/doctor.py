@@ -22,7 +22,7 @@ def doctor(
         str | None, typer.Option(help="Prepare this backbone for this machine and end.", show_default=False)
     ] = None,
     speed: Annotated[bool, typer.Option(help="Run the short speed test.")] = True,
-    threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
+    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
 ) -> None:
     """Show the environment, versions, the engine and its precision, and a short speed test."""
     from rich.console import Console

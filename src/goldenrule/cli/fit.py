@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from goldenrule.recipes.answer import Answer
     from goldenrule.recipes.options import FitOptions
 
@@ -29,7 +31,9 @@ def fit(
     folder: Annotated[
         Path, typer.Argument(help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False)
     ],
-    out: Annotated[Path | None, typer.Option(help="The run's folder. [default: runs/NAME]", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder. \\[default: runs/NAME]", show_default=False)
+    ] = None,
     backbone: Annotated[
         str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")
     ] = "efficientnet_lite0",
@@ -37,17 +41,17 @@ def fit(
         Path | None, typer.Option(help="The backbone's weights: .safetensors or .pth.", show_default=False)
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Input side in px. [default: the weights' own]", show_default=False)
+        int | None, typer.Option(help="Input side in px. \\[default: the weights' own]", show_default=False)
     ] = None,
     views: Annotated[
         int | None,
-        typer.Option(help="Augmented views per training image. [default: 4 where they can pay]", show_default=False),
+        typer.Option(help="Augmented views per training image. \\[default: 4 where they can pay]", show_default=False),
     ] = None,
     augment: Annotated[str, typer.Option(help="Kind of views: side_on, top_down, basic, none.")] = "side_on",
     head: Annotated[str, typer.Option(help="linear (solved) or concat-pool (fastai's, trained).")] = "linear",
-    seed: Annotated[int, typer.Option(help="Seed of split, folds and training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of new splits, folds and training.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
+    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
     sample: Annotated[
         int | None,
         typer.Option(help="Take at most N images per class and part: a trial.", show_default=False),
@@ -89,8 +93,9 @@ def fit(
 fit.__doc__ = f"{fit.__doc__}\n\n{EXAMPLES}"
 
 
-def show(answer: Answer) -> None:
+def show(answer: Answer, console: Console | None = None) -> None:
     """Print the result table, the findings and what to do next."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -98,10 +103,12 @@ def show(answer: Answer) -> None:
     from goldenrule.evaluation import accuracy, log_loss, value_and_interval
     from goldenrule.recipes.reporting import next_steps
 
-    console = Console()
-    table = Table(title=f"{answer.table.root.resolve().name}: {answer.chosen}", title_justify="left")
-    for name in ("part", "images", "accuracy (95 %)", "log loss (95 %)", "this number is"):
-        table.add_column(name, justify="right" if name == "images" else "left")
+    console = console or Console()
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"{answer.table.root.resolve().name}: {answer.chosen}", title_justify="left"
+    )
+    for name in ("part", "images", "accuracy (95 %)", "log loss (95 %)", "basis"):
+        table.add_column(name, justify="right" if name == "images" else "left", no_wrap=True)
     for part, own in answer.scored.items():
         share, loss = accuracy(own), log_loss(own)
         style = "bold" if part == answer.headline_part else ""
@@ -117,8 +124,8 @@ def show(answer: Answer) -> None:
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)
     rows = answer.activations
     console.print(Text(f"Seconds: {seconds}. Activations: {rows['computed']:,} computed, {rows['reused']:,} reused."))
-    console.print(Text(f"Report:  {answer.report}"))
-    console.print(Text(f"Next:    {next_steps(answer)[0]}"))
+    console.print(Text(f"Report:  {answer.report}"), soft_wrap=True)  # a path that is broken can't be copied
+    console.print(Text(f"Next:    {next_steps(answer)[0]}"), soft_wrap=True)
 
 
 def show_plan(folder: Path, options: FitOptions) -> None:
@@ -143,7 +150,7 @@ def show_plan(folder: Path, options: FitOptions) -> None:
     table.add_row("in all", readable_seconds(plan.seconds), f"{plan.stored_bytes / 1e9:.3f} GB", "")
     console = Console()
     console.print(table)
-    console.print(f"({readable_bytes(plan.stored_bytes)} in the bank. Nothing was computed or written.)")
+    console.print(f"({readable_bytes(plan.stored_bytes)} in the bank. No activation was computed, no run was written.)")
 
 
 def readable_seconds(seconds: float) -> str:

@@ -10,6 +10,8 @@ import typer
 
 from goldenrule.cli import bank, demo, doctor, fit, predict
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="goldenrule",
     help="From a folder of images to a classifier you can trust, in seconds.",
@@ -52,8 +54,11 @@ def run() -> NoReturn:
         _complain(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
-        _complain("Stopped. Give the same command again: it goes on where it stopped.")
-        sys.exit(130)
+        _stopped()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # Typer's answer to Ctrl-C while a command runs
+            _stopped()
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -71,8 +76,13 @@ def quiet_dependencies() -> None:
         os.environ.setdefault(name, value)
 
 
+def _stopped() -> NoReturn:
+    _complain("Stopped. Give the same command again: it goes on where it stopped.")
+    sys.exit(INTERRUPTED)
+
+
 def _complain(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message))
+    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)

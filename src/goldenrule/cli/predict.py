@@ -30,7 +30,7 @@ def predict(
         ),
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
-    threads: Annotated[int | None, typer.Option(help="Processors to use. [default: all]", show_default=False)] = None,
+    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
 ) -> None:
     """Predict the class of images; a row per image, also for those that can't be read."""
     from rich.console import Console
@@ -44,6 +44,8 @@ def predict(
     classifier = Classifier.load(run)
     result = predict_files(classifier, images, out=out, min_confidence=min_confidence, threads=threads, progress=Bars())
     console = Console()
+    if note := classifier.engine_note():
+        console.print(Text(note, style="yellow"))
     table = Table()
     for name in ("path", "status", "prediction", "probability"):
         table.add_column(name, overflow="fold")
@@ -68,7 +70,7 @@ def predict(
             )
         )
     if out:
-        console.print(Text(f"Written: {out}"))
+        console.print(Text(f"Written: {out}"), soft_wrap=True)
 
 
 predict.__doc__ = f"{predict.__doc__}\n\n{EXAMPLES}"

@@ -8,6 +8,15 @@ from typing import Any, Literal
 Severity = Literal["error", "warning", "note"]
 
 
+def plural(count: int, noun: str) -> str:
+    """Give a count with its noun.
+
+    >>> plural(1, "file"), plural(1200, "file")
+    ('1 file', '1,200 files')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something the user should know, with what to do about it.

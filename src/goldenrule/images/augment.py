@@ -101,9 +101,7 @@ class Augmentation:
             *(cosine, -sine, middle_x - cosine * half + sine * half),
             *(sine, cosine, middle_y - sine * half - cosine * half),
         )
-        image = source.image.transform(
-            (size, size), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR
-        )
+        image = source.image.transform((size, size), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR)
         view = _lit(np.asarray(image, dtype=np.float32), warp)
         view = np.rot90(view, warp.turns)
         return view[:, ::-1] if warp.mirrored else view

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.findings import Finding, plural
 from goldenrule.images.table import ImageTable, Part, image_table
 
 PART_NAMES: dict[Part, tuple[str, ...]] = {
@@ -78,13 +78,15 @@ def from_folder(
         parts=[part for part, _, _ in found],
         labels=[[] if label is None else [index[label]] for _, label, _ in found],
     )
-    return table.with_findings(*_missing_classes(table), *_ignored_files(root, len(found)))
+    beside = [name for name in folders if parts and name not in parts.values()]
+    return table.with_findings(*_missing_classes(table), *_ignored_folders(beside), *_ignored_files(root, len(found)))
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Path]]:
     """Give (name to show, path) for every file named and every image below every folder named.
 
-    The name is relative to the argument it came from; a file stands for itself whatever its extension.
+    The name is relative to the argument it came from, or begins with it where two would be the same; a file
+    stands for itself whatever its extension.
     """
     found: list[tuple[str, Path]] = []
     for argument in paths:
@@ -98,6 +100,8 @@ def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Path
             found.append((str(argument), path))
         else:
             raise SourceError(f"{path} does not exist: wanted an image or a folder of images.")
+    if len({name for name, _ in found}) < len(found):
+        return [(str(path), path) for _, path in found]
     return found
 
 
@@ -218,6 +222,17 @@ def _missing_classes(table: ImageTable) -> Iterator[Finding]:
             yield Finding(severity="warning", code="class-missing", sentence=sentence, evidence=missing, advice=advice)
 
 
+def _ignored_folders(names: list[str]) -> Iterator[Finding]:
+    if names:
+        yield Finding(
+            severity="warning",
+            code="folders-ignored",
+            sentence=f"{plural(len(names), 'folder')} beside the parts {'is' if len(names) == 1 else 'are'} ignored",
+            evidence=tuple(names),
+            advice="Name it as a part (train=, valid=, test=) if it should be.",
+        )
+
+
 def _ignored_files(root: Path, images: int) -> Iterator[Finding]:
     others: dict[str, int] = {}
     for folder, folders, names in os.walk(root):
@@ -232,7 +247,8 @@ def _ignored_files(root: Path, images: int) -> Iterator[Finding]:
         yield Finding(
             severity="note",
             code="not-images",
-            sentence=f"{sum(others.values()):,} files beside the {images:,} images are not images by their name",
+            sentence=f"beside the {plural(images, 'image')} there {'is' if sum(others.values()) == 1 else 'are'} "
+            f"{plural(sum(others.values()), 'file')} without an image's name",
             evidence=tuple(f"{count:,} {suffix}" for suffix, count in sorted(others.items())),
             advice="They are left alone.",
         )

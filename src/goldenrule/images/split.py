@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.randomness import key
+from goldenrule.images.read import with_digests
 from goldenrule.images.table import ImageTable, Part
 
 
@@ -44,6 +45,8 @@ def with_split(
     parts = table.parts
     if "valid" in parts:
         return table
+    if all(file_digest is None for file_digest in table.digests):
+        table = with_digests(table)  # without them equal files could not be kept together
     wanted: dict[Part, float] = {"valid": shares.valid}
     if "test" not in parts:
         wanted["test"] = shares.test
@@ -180,7 +183,7 @@ def check_enough(table: ImageTable, *, min_per_class: int) -> None:
     few = {name: n for name, n in learnable.items() if name and 0 < n < min_per_class}
     if few:
         name, number = next(iter(few.items()))
-        others = f" (and {len(few) - 1} more classes are as small)" if len(few) > 1 else ""
+        others = f" ({len(few) - 1} more like it)" if len(few) > 1 else ""
         purpose = "a split into train, valid and test" if split else "cross-validation on the training part"
         raise TooFewImages(
             f"{name!r} has {number} image{'s' * (number != 1)}{others}, {purpose} needs {min_per_class}: add images, "

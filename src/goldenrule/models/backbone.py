@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,7 +40,7 @@ class BackboneSpec:
     pooling: Pooling
     parameters: int
     preprocessing: Preprocessing
-    groups: Mapping[str, str]  # parameter name -> "early" or "late"
+    groups: Mapping[str, str] = field(repr=False)  # parameter name -> "early" or "late"
     source: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -125,6 +125,7 @@ def backbone(
     folder = cache_folder() / "backbones" / key[:32]
     if (found := _cached(folder)) is not None:
         return found
+    check_known(name)
     (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
     _prepare(folder, name, weights, size, pooling)
     prepared = _cached(folder)
@@ -161,7 +162,6 @@ def _cached(folder: Path) -> Backbone | None:
 def _prepare(folder: Path, name: str, weights: Path | None, size: int | None, pooling: Pooling) -> None:
     from safetensors.torch import save
 
-    check_known(name)
     embedded = EMBEDDED.get(name)
     timm_name = embedded.timm_name if embedded else name
     state, source = _weights(name, weights)

@@ -22,7 +22,7 @@ from goldenrule.images.batches import Batch, Job, batches
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
-from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.models.compiled import available_threads, compiled, serving_kind
 from goldenrule.models.head import Head, head_from_tensors
 
 if TYPE_CHECKING:
@@ -157,8 +157,14 @@ class Classifier:
         return cls(classes, backbone, head, engine, provenance)
 
     def _compiled(self, threads: int) -> Engine:
-        kind = engine_kind(self.backbone)
-        return compiled(self.backbone, kind, threads=threads)
+        return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)
+
+    def engine_note(self) -> str:
+        """Say how the engine here differs from the one the classifier was scored with; empty if it does not."""
+        here = serving_kind(self.backbone, self.engine)
+        if here == self.engine:
+            return ""
+        return f"Scored with {self.engine}, predicting with {here}: probabilities may differ a little."
 
     def __repr__(self) -> str:
         names = ", ".join(self.classes[:6]) + (", ..." if len(self.classes) > 6 else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress |
     import torch
 
     return EngineKind(name="torch", precision="fp32", version=torch.__version__)
+
+
+def serving_kind(backbone: Backbone, scored_with: EngineKind, *, device: str = "cpu") -> EngineKind:
+    """Give the engine to predict with: the one a classifier was scored with if it runs here, else the best."""
+    best = engine_kind(backbone, device=device)
+    if (best.name, best.precision) == (scored_with.name, scored_with.precision) or device != "cpu":
+        return best
+    if scored_with.name == "torch":
+        import torch
+
+        return EngineKind(name="torch", precision="fp32", version=torch.__version__)
+    runs = _checked(backbone, Silent())["cosine"].get(scored_with.precision, 0.0)
+    if best.name == "openvino" and runs >= LOWEST_COSINE[scored_with.precision]:
+        return replace(best, precision=scored_with.precision)
+    return best
 
 
 def compiled(backbone: Backbone, kind: EngineKind, *, device: str = "cpu", threads: int | None = None) -> Engine:

@@ -132,8 +132,11 @@ def load_into(model: torch.nn.Module, state: State, *, what: str) -> None:
 
 def hub_state(name: str) -> State:
     """Give timm's pretrained weights from the hub (or its cache); offline it is `WeightsUnavailable`."""
+    import huggingface_hub
     import timm
 
+    if not _hub_answers():
+        huggingface_hub.constants.HF_HUB_OFFLINE = True  # else it tries again for most of a minute
     try:
         return dict(timm.create_model(name, pretrained=True, num_classes=0).state_dict())
     except Exception as error:
@@ -147,6 +150,16 @@ def hub_state(name: str) -> State:
 def _first_sentence(error: Exception) -> str:
     """Give the reason without PyTorch's advice, which is to load the pickle all the same."""
     return _first_line(error).split(". ")[0]
+
+
+def _hub_answers() -> bool:
+    import socket
+
+    try:
+        socket.create_connection(("huggingface.co", 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

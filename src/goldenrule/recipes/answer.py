@@ -137,6 +137,8 @@ def answer(
     folder, earlier = (out, out) if out else _free_folder(runs / _name(table), about, table)
     if out:
         check_same(out, about, table)
+    elif folder != runs / _name(table) and not (folder / "run.json").exists():
+        progress.say(f"{earlier} holds another story: writing to {folder}. Its images keep the parts they had there.")
     with story.stage("backbone"):
         body = backbone(
             options.backbone,
@@ -289,7 +291,7 @@ def _saved(
     """Save the classifier and give what was saved: the numbers are those of the file (law 1)."""
     provenance = {
         "goldenrule": environment()["goldenrule"],
-        "images": about_images(table),
+        "images": about_images(table) | {"folder": _name(table)},  # a classifier is shared: no paths of its maker
         "counts": table.counts(),
         "options": options.story(),
         "candidate": chosen.name,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.augment import Augmentation, views
 from goldenrule.images.read import with_digests
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.training.plan import DEFAULT_VIEWS
 
 
 def activations_of(
@@ -18,14 +20,18 @@ def activations_of(
     backbone: Backbone,
     *,
     augment: Augmentation | None = None,
-    augmented_views: int = 0,
+    augmented_views: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[ImageTable, Activations]:
     """Give the readable images, with digests, and their activations from the bank.
 
-    The plain view of every image, and `augmented_views` views by `augment` of the training images.
+    The plain view of every image and, where `augment` is given, `augmented_views` views (4 by default) of the
+    training images.
     """
+    if augmented_views and augment is None:
+        raise OptionError(f"augmented_views={augmented_views} without augment: say how, such as augment=gr.side_on().")
+    count = DEFAULT_VIEWS if augmented_views is None else augmented_views
     table = images if None not in images.digests else with_digests(images, progress=progress)
     kind = engine_kind(backbone, progress=progress)
     number = threads or available_threads()
@@ -34,7 +40,7 @@ def activations_of(
         backbone.spec,
         kind,
         lambda: compiled(backbone, kind, threads=number),
-        views=views(augment, augmented_views),
+        views=views(augment, count),
         augmented=np.array([part == "train" for part in table.parts]),
         threads=number,
         progress=progress,

@@ -91,6 +91,8 @@ def fitted(train: ImageTable, outcome: Outcome, kind: HeadKind) -> FittedHead:
 def training_rows(train: ImageTable, activations: Activations, *, views: int, seed: int) -> Rows:
     """Give the rows of all views, plain first, each image counting once; read from the bank in blocks."""
     digests = [digest for digest in train.digests if digest is not None]
+    if not 0 <= views < len(activations.banks):
+        raise OptionError(f"views={views}: these activations have {len(activations.banks) - 1} augmented views.")
     if len(digests) != len(train) or any(digest not in activations.banks[0] for digest in digests):
         raise OptionError("Some of these images have no activations: precompute them first.")
     folds = min(FOLDS, max(2, int(np.bincount(train.targets).max())))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +65,3 @@ class FitOptions:
             "backbone": canonical_name(self.backbone),
             "weights": str(self.weights) if self.weights else None,
         }
-
-    @classmethod
-    def from_mapping(cls, value: Mapping[str, Any]) -> FitOptions:
-        """Make options from keyword arguments; an unknown one is an `OptionError` that names the known."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(value) - known):
-            raise OptionError(f"There is no option {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
-        return cls(**value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_bootstrap
+from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_bootstrap, value_and_interval
 
 NEEDED_PROBABILITY = 0.9
 """A later stage replaces an earlier one only at this one-sided probability of a lower log loss."""
@@ -28,8 +28,12 @@ def later_replaces(earlier: Predictions, later: Predictions, *, names: tuple[str
     """
     comparison = paired_bootstrap(earlier, later, metric="log_loss")
     replaced = comparison.probability_better >= NEEDED_PROBABILITY
-    stays = names[1] if replaced else names[0]
-    sentence = f"{comparison.sentence(*names)}: {stays} stays"
+    verdict = f"{names[1]} is taken" if replaced else f"{names[0]} stays"
+    sentence = (
+        f"{names[1]} against {names[0]}: log loss lower by {value_and_interval(comparison.gain)} on "
+        f"{comparison.gain.n:,} images, lower in {100 * comparison.probability_better:.1f} % of resamples "
+        f"({100 * NEEDED_PROBABILITY:.0f} % are needed): {verdict}"
+    )
     return Verdict(replaced=replaced, comparison=comparison, sentence=sentence)
 
 
