@@ -69,31 +69,43 @@ def good(root: Path) -> None:
     good_folder(root)
 
 
-FOLDERS: list[tuple[str, Callable[[Path], None], list[str], list[str]]] = [
-    ("missing folder", lambda root: None, [], ["photos does not exist", "Give a folder", "one sub-folder of images per class"]),
-    ("a file", a_file, [], ["photos is a file", "Give a folder"]),
-    ("empty folder", empty, [], ["it is empty", "photos/CLASS/image.jpg"]),
-    ("flat folder", flat, [], ["5 images beside them", "photos/CLASS/image.jpg"]),
-    ("no train", no_train, [], ["no train/", "train=NAME"]),
-    ("one class", one_class, [], ["one class only ('cats')", "Add a folder"]),
-    ("one image in a class", one_image, [], ["'lonely' has 1 image", "needs 3", "--min-per-class 1"]),
-    ("only unreadable files", only_unreadable, [], ["8 files can't be read", "cats/0.jpg: not a picture", "Replace them"]),
-    ("unknown backbone", good, ["--backbone", "efficientnet_light0"], ["efficientnet_light0", "Did you mean efficientnet_lite0"]),
-    ("backbone like nothing", good, ["--backbone", "qqqqqqqqqq"], ["qqqqqqqqqq", "Embedded, with weights: efficientnet_lite0"]),
-    ("missing weights", good, ["--backbone", "resnet18", "--weights", "no.safetensors"], ["no.safetensors", "no such file", "Wanted .safetensors"]),
-    ("negative size", good, ["--size", "-1"], ["-1 px", "32 to 2048"]),
-    ("head", good, ["--head", "deep"], ["--head deep", "linear or concat-pool"]),
-    ("augment", good, ["--augment", "upside_down"], ["--augment upside_down", "none, basic, side_on, top_down"]),
-    ("views", good, ["--views", "-1"], ["--views -1", "0 to 64"]),
-    ("sample", good, ["--sample", "0"], ["--sample 0", "at least 1"]),
-    ("threads", good, ["--threads", "0"], ["--threads 0", "at least 1"]),
-    ("device", good, ["--device", "tpu"], ["--device tpu", "Wanted cpu, cuda or mps"]),
-]  # fmt: skip
+FOLDERS: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
+    "missing folder": (str, [], ["photos does not exist", "Give a folder that has one sub-folder of images per class"]),
+    "a file": (a_file, [], ["photos is a file", "Give a folder"]),
+    "empty folder": (empty, [], ["it is empty", "photos/CLASS/image.jpg"]),
+    "flat folder": (flat, [], ["5 images beside them", "photos/CLASS/image.jpg"]),
+    "no train": (no_train, [], ["no train/", "train=NAME"]),
+    "one class": (one_class, [], ["one class only ('cats')", "Add a folder"]),
+    "one image in a class": (one_image, [], ["'lonely' has 1 image", "needs 3", "--min-per-class 1"]),
+    "only unreadable files": (only_unreadable, [], ["8 files can't be read", "cats/0.jpg: not a picture", "Replace"]),
+    "unknown backbone": (
+        good,
+        ["--backbone", "efficientnet_light0"],
+        ["'efficientnet_light0'", "mean efficientnet_lite0"],
+    ),
+    "backbone like nothing": (
+        good,
+        ["--backbone", "qqqqqqqq"],
+        ["'qqqqqqqq'", "Embedded, with weights: efficientnet_lite0"],
+    ),
+    "missing weights": (
+        good,
+        ["--weights", "no.safetensors"],
+        ["no.safetensors", "no such file", "Wanted .safetensors"],
+    ),
+    "negative size": (good, ["--size", "-1"], ["-1 px", "32 to 2048"]),
+    "head": (good, ["--head", "deep"], ["--head deep", "linear or concat-pool"]),
+    "augment": (good, ["--augment", "upside_down"], ["--augment upside_down", "none, basic, side_on, top_down"]),
+    "views": (good, ["--views", "-1"], ["--views -1", "0 to 64"]),
+    "sample": (good, ["--sample", "0"], ["--sample 0", "at least 1"]),
+    "threads": (good, ["--threads", "0"], ["--threads 0", "at least 1"]),
+    "device": (good, ["--device", "tpu"], ["--device tpu", "Wanted cpu, cuda or mps"]),
+}
 
 
-@pytest.mark.parametrize(("make", "arguments", "said"), [row[1:] for row in FOLDERS], ids=[row[0] for row in FOLDERS])
+@pytest.mark.parametrize(("make", "arguments", "said"), FOLDERS.values(), ids=FOLDERS)
 def test_what_can_t_be_fitted_is_exit_code_2_with_a_message_and_nothing_judged(
-    command: Command, tmp_path: Path, make: Callable[[Path], None], arguments: list[str], said: list[str]
+    command: Command, tmp_path: Path, make: Callable[[Path], object], arguments: list[str], said: list[str]
 ) -> None:
     make(tmp_path / "photos")
     found = command("fit", "photos", *arguments)
@@ -413,3 +425,24 @@ def test_what_can_t_be_predicted_is_told(command: Command, run: Path, small_phot
             assert words in found.stderr
         assert found.stdout == ""
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_photo_that_may_not_be_read_has_a_row_among_the_others(
+    command: Command, run: Path, small_photos: Path, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
+) -> None:
+    photos = Path(shutil.copytree(small_photos / "test" / "cats", tmp_path / "new"))
+    files = sorted(photos.iterdir())
+    locked(files[2], 0)
+    found = command("predict", run, *files, "-o", "out.csv", **unprivileged)
+    assert found.returncode == 0, found.stderr
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert [",unreadable," in line for line in lines[1:]] == [False, False, True, False, False, False]
+
+
+def test_a_classifier_that_may_not_be_read_is_named(
+    command: Command, run: Path, small_photos: Path, unprivileged: dict[str, Any], locked: Any
+) -> None:
+    locked(run / "classifier", 0)
+    found = command("predict", run, small_photos / "test", **unprivileged)
+    assert found.returncode == 2
+    assert "classifier/classifier.json can't be used: Permission denied" in found.stderr

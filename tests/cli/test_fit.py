@@ -31,7 +31,7 @@ def test_a_fit_prints_its_numbers_and_what_to_do_next(command: Command, small_ph
     run = tmp_path / "runs" / "dogscats"
     result = json.loads((run / "result.json").read_text())
     for part, number in (("test", 12), ("valid", 16), ("out-of-fold", 40)):
-        (line,) = [line for line in found.stdout.splitlines() if line.startswith("│ ") and f" {part} " in line]
+        (line,) = [line for line in found.stdout.splitlines() if line.strip(" │").startswith(f"{part} ")]
         assert str(number) in line
         assert "[" in line  # never without its interval
         assert ("chosen on" if part == "out-of-fold" else "clean") in line

@@ -216,8 +216,17 @@ def test_files_that_are_no_images_are_a_note(folder):
     table = from_folder(folder("a/1.jpg", "a/1.xml", "a/2.xml", "b/Thumbs", "b/.DS_Store", "readme.md"))
     (finding,) = table.findings
     assert finding.severity == "note"
-    assert finding.sentence == "3 files beside the 1 images are not images by their name"
+    assert finding.sentence == "beside the 1 image there are 3 files without an image's name"
     assert finding.evidence == ("1 (no extension)", "2 .xml")
+
+
+def test_folders_beside_the_parts_are_a_warning(folder):
+    table = from_folder(folder("train/a/1.jpg", "valid/a/1.jpg", "models/b/1.jpg", "sample/c/1.jpg"))
+    (finding,) = table.findings
+    assert finding.severity == "warning"
+    assert finding.sentence == "2 folders beside the parts are ignored"
+    assert finding.evidence == ("models", "sample")
+    assert table.classes == ("a",)
 
 
 def test_links_to_folders_are_followed_once_and_loops_end(folder, tmp_path):
@@ -268,6 +277,14 @@ def test_images_to_predict_are_named_relative_to_the_argument_they_came_from(fol
     ]
     assert image_files([root / "notes.txt"]) == [(str(root / "notes.txt"), root / "notes.txt")]
     assert all(path.is_file() for _, path in image_files([root, root / "b"]))
+
+
+def test_images_that_would_have_the_same_name_show_where_they_came_from(folder):
+    root = folder("a/1.jpg", "b/1.jpg")
+    assert [name for name, _ in image_files([root / "a", root / "b"])] == [
+        str(root / "a" / "1.jpg"),
+        str(root / "b" / "1.jpg"),
+    ]
 
 
 def test_images_to_predict_that_are_not_there_are_a_source_error(folder, tmp_path):

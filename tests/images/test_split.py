@@ -1,6 +1,7 @@
 """Which images train, which choose, which judge: properties of the split and of folds."""
 
 import random
+import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.files import digest
+from goldenrule.images.sources import from_folder
 from goldenrule.images.split import (
     Shares,
     check_enough,
@@ -156,6 +158,14 @@ def test_images_that_come_fill_the_parts_up_to_their_shares():
     assert Counter(after.parts) == {"train": 80, "valid": 10, "test": 10}
 
 
+def test_files_are_read_where_nobody_has_read_them_so_that_equal_ones_stay_together(picture_folder):
+    root = picture_folder(each=6)
+    for number in range(6):
+        shutil.copy(root / "red" / "00.png", root / "red" / f"copy{number}.png")
+    parts = by_uri(with_split(from_folder(root), shares=Shares(valid=0.3, test=0.3)))
+    assert len({part for uri, part in parts.items() if "copy" in uri or uri == "red/00.png"}) == 1
+
+
 def test_parts_that_the_folder_has_stay_and_a_missing_valid_is_carved_from_train():
     table = table_of([(number % 2, number, None) for number in range(40)])
     whole = table.with_parts(["train"] * 30 + ["valid"] * 5 + ["test"] * 5)
@@ -258,7 +268,7 @@ def few_of(counts, parts=None):
             r"another, or pass --min-per-class 1",
         ),
         ({"cat": 2, "dog": 9}, "train", r"'cat' has 2 images, cross-validation on the training part needs 3"),
-        ({"ant": 2, "bee": 1, "cat": 9}, None, r"'ant' has 2 images \(and 1 more classes.*--min-per-class 1"),
+        ({"ant": 2, "bee": 1, "cat": 9}, None, r"'ant' has 2 images \(1 more like it\).*--min-per-class 1"),
     ],
 )
 def test_too_few_images_say_which_class_and_what_to_do(counts, part, says):

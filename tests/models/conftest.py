@@ -28,8 +28,14 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
 
 
 @pytest.fixture
-def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forbid the hub, as HF_HUB_OFFLINE=1 does before Python starts, and give it an empty cache."""
+def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Be offline: no name is found, no socket opened, and the hub's cache is empty."""
     import huggingface_hub.constants
 
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

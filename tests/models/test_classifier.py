@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def features_by_hand(own_cache, files):
 @pytest.fixture(scope="module")
 def classifier(own_cache, table, features_by_hand):
     """Give a classifier by least squares on a few photos: real weights, real classes."""
-    wanted = np.eye(3)[table.targets] * 10
+    wanted = np.eye(3)[table.targets] * 3
     inputs = np.hstack([features_by_hand, np.ones((len(wanted), 1))]).astype(np.float64)
     solved = np.linalg.solve(inputs.T @ inputs + 0.1 * np.eye(inputs.shape[1]), inputs.T @ wanted).T
     head = LinearHead(solved[:, :-1].astype(np.float32), solved[:, -1].astype(np.float32))
@@ -118,7 +119,8 @@ def test_the_pytorch_network_in_fp32_names_the_same_classes(own_cache, saved, pr
         found = softmax(loaded.network()(torch.from_numpy(pixels)).numpy().astype(np.float64))
     difference = np.abs(found - predictions.probabilities).max()
     assert (found.argmax(axis=1) == predictions.probabilities.argmax(axis=1)).all()
-    assert difference < (0.15 if openvino.best_precision() == "bf16" else 2e-3), difference
+    assert difference < (0.02 if openvino.best_precision() == "bf16" else 2e-3), difference
+    print(f"largest difference {difference:.1e}, n = {len(files)}")
     assert difference > 0
 
 
@@ -266,6 +268,14 @@ def test_fields_that_are_missing_or_strange_are_a_format_error(saved, tmp_path, 
     edit(folder, **change)
     with pytest.raises(FormatError):
         Classifier.load(folder)
+
+
+def test_another_engine_than_the_one_it_was_scored_with_is_said(own_cache, classifier):
+    assert classifier.engine_note() == ""
+    older = replace(classifier, engine=replace(classifier.engine, version="2020.1"))
+    assert older.engine_note() == (
+        f"Scored with {older.engine}, predicting with {classifier.engine}: probabilities may differ a little."
+    )
 
 
 def test_a_folder_without_a_classifier_says_what_makes_one(tmp_path):

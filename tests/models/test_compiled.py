@@ -8,7 +8,7 @@ from goldenrule.engine import EngineKind, openvino
 from goldenrule.foundation.errors import OptionError, StorageError
 from goldenrule.models import compiled as module
 from goldenrule.models.backbone import backbone
-from goldenrule.models.compiled import available_threads, check_device, compiled, engine_kind
+from goldenrule.models.compiled import available_threads, check_device, compiled, engine_kind, serving_kind
 
 
 @pytest.fixture
@@ -46,6 +46,32 @@ def test_the_fastest_engine_whose_features_agree_with_pytorch_is_chosen(cache, m
     file.write_text(json.dumps({"cosine": cosine, "photos": 16}))
     found = engine_kind(backbone())
     assert (found.name, found.precision) == kind
+
+
+@pytest.mark.parametrize(
+    ("scored_with", "here"),
+    [
+        (("openvino", "fp32"), ("openvino", "fp32")),
+        (("openvino", "bf16"), ("openvino", "bf16")),
+        (("torch", "fp32"), ("torch", "fp32")),
+    ],
+)
+def test_a_classifier_is_served_with_the_engine_it_was_scored_with(cache, monkeypatch, scored_with, here):
+    monkeypatch.setattr(openvino, "best_precision", lambda: "bf16")
+    (file,) = checks(cache)
+    file.write_text(json.dumps({"cosine": {"bf16": 0.99, "fp32": 1.0}, "photos": 16}))
+    name, precision = scored_with
+    found = serving_kind(backbone(), EngineKind(name=name, precision=precision, version="old"))
+    assert (found.name, found.precision) == here
+    assert found.version != "old"
+
+
+def test_where_that_engine_does_not_run_the_best_one_serves(cache, monkeypatch):
+    monkeypatch.setattr(openvino, "best_precision", lambda: "fp32")
+    (file,) = checks(cache)
+    file.write_text(json.dumps({"cosine": {"fp32": 1.0}, "photos": 16}))
+    found = serving_kind(backbone(), EngineKind(name="openvino", precision="bf16", version="1"))
+    assert (found.name, found.precision) == ("openvino", "fp32")
 
 
 def test_another_size_or_other_weights_never_meet_an_old_engine(cache, small, monkeypatch):

@@ -159,8 +159,7 @@ def test_weights_of_another_network_say_what_does_not_fit(tmp_path, cache, rando
     assert len(list((cache / "backbones").iterdir())) == 1  # only the default one: nothing half-made
 
 
-def test_without_the_hub_a_known_network_names_those_that_need_none(cache, no_hub, monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+def test_without_the_hub_a_known_network_names_those_that_need_none(cache, no_hub):
     with pytest.raises(WeightsUnavailable) as caught:
         backbone("resnet18")
     message = str(caught.value)

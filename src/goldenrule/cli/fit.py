@@ -29,7 +29,10 @@ EXAMPLES = """Examples:
 
 def fit(
     folder: Annotated[
-        Path, typer.Argument(help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False)
+        Path,
+        typer.Argument(
+            help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False, readable=False
+        ),  # not checked by Typer: our own message says what to do
     ],
     out: Annotated[
         Path | None, typer.Option(help="The run's folder. \\[default: runs/NAME]", show_default=False)

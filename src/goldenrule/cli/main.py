@@ -53,6 +53,9 @@ def run() -> NoReturn:
     except GoldenRuleError as error:
         _complain(str(error))
         sys.exit(2)
+    except PermissionError as error:
+        _complain(f"{error.filename} can't be used: {error.strerror}. Ask its owner for access, or choose another.")
+        sys.exit(2)
     except KeyboardInterrupt:
         _stopped()
     except SystemExit as end:

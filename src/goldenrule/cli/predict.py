@@ -19,7 +19,10 @@ EXAMPLES = """Examples:
 
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)],
-    images: Annotated[list[Path], typer.Argument(help="Images and folders of images.", show_default=False)],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Images and folders of images.", show_default=False, readable=False),
+    ],  # not checked by Typer: what can't be read has its row (law 9)
     out: Annotated[
         Path | None,
         typer.Option(
