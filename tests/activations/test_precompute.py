@@ -177,7 +177,7 @@ def test_a_row_does_not_depend_on_the_images_beside_it(folder: Path, more_photos
     together = run(table, views=chosen, augmented=np.ones(18, bool))
     wanted = together.rows(digests, number)
     shutil.rmtree(together.banks[0].folder.parent)
-    for places in ([17], [3, 11], list(range(16, 1, -1)), list(range(18))):
+    for places in ([17], [3, 11], list(range(2, 17))):
         mask = np.isin(np.arange(18), places)
         part = table.where(mask)
         result = run(part, views=chosen, augmented=np.ones(len(part), bool))

@@ -103,7 +103,14 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("make", "arguments", "said"), FOLDERS.values(), ids=FOLDERS)
+SLOW = ("a file", "flat folder", "no train", "backbone like nothing", "sample", "threads", "device")
+"""Those that differ from others of the table only in their words."""
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "said"),
+    [pytest.param(*row, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, row in FOLDERS.items()],
+)
 def test_what_can_t_be_fitted_is_exit_code_2_with_a_message_and_nothing_judged(
     command: Command, tmp_path: Path, make: Callable[[Path], object], arguments: list[str], said: list[str]
 ) -> None:
@@ -223,6 +230,7 @@ def test_a_place_that_may_not_be_written_is_named(
     assert list((tmp_path / "closed").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_cache_that_may_not_be_written_serves_what_it_has(
     command: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path, cache: Path
 ) -> None:
@@ -333,6 +341,7 @@ def test_weights_that_can_t_be_reached_without_a_network_are_told_too(cache: Pat
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.slow
 def test_weights_of_another_backbone_are_refused(command: Command, tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
@@ -341,6 +350,11 @@ def test_weights_of_another_backbone_are_refused(command: Command, tmp_path: Pat
     found = command("fit", root, "--weights", "w.safetensors")
     assert found.returncode == 2
     assert "does not fit the backbone" in found.stderr
+
+
+@pytest.mark.slow
+def test_a_file_that_holds_no_weights_is_refused(command: Command, tmp_path: Path) -> None:
+    root = good_folder(tmp_path / "photos")
     (tmp_path / "w.pth").write_bytes(b"no weights at all")
     found = command("fit", root, "--weights", "w.pth")
     assert found.returncode == 2

@@ -46,7 +46,7 @@ def test_the_banks_are_shown_with_what_they_hold(command: Command, two_banks: li
     assert found.returncode == 0
     for name, view in zip(two_banks, ("plain", "side_on 2"), strict=True):
         (line,) = [line for line in found.stdout.splitlines() if name[:8] in line]
-        for wanted in ("tiny 224 px", view, "openvino bf16", "300", "kB"):
+        for wanted in ("tiny 224", view, "bf16", "300", "kB"):
             assert wanted in line
     assert "1.2 MB in all" in found.stdout
 

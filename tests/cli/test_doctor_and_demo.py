@@ -31,6 +31,7 @@ def test_the_doctor_prepares_a_backbone(command: Command) -> None:
     assert re.search(r"efficientnet_lite0 is ready for this machine: (openvino|torch) \S+ (bf16|fp32)", found.stdout)
 
 
+@pytest.mark.slow
 def test_the_doctor_names_the_nearest_of_an_unknown_backbone(command: Command) -> None:
     found = command("doctor", "--backbone", "efficientnet_light0")
     assert found.returncode == 2

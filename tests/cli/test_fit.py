@@ -42,6 +42,7 @@ def test_a_fit_prints_its_numbers_and_what_to_do_next(command: Command, small_ph
     assert not list(tmp_path.glob("runs/.*"))
 
 
+@pytest.mark.slow
 def test_long_paths_are_not_broken_where_they_could_not_be_copied(
     command: Command, small_photos: Path, tmp_path: Path
 ) -> None:
@@ -88,13 +89,17 @@ with opened(Path("runs/dogscats")):
 def test_ctrl_c_says_how_to_go_on_and_going_on_works(
     command: Command, start: Start, photos: Callable[[str], Path], cache: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(photos("dogscats"), tmp_path / "many", ignore=shutil.ignore_patterns("test1")))
+    folder = tmp_path / "many"
+    for label in ("cats", "dogs"):
+        (folder / label).mkdir(parents=True)
+        for file in sorted((photos("dogscats") / "train" / label).iterdir())[:150]:
+            shutil.copy(file, folder / label)
     process = start("-m", "goldenrule", "fit", folder, "--views", "0", start_new_session=True)
     end = time.monotonic() + 60
     while not (tmp_path / "runs" / "many" / "run.json").exists():
         assert time.monotonic() < end
         time.sleep(0.01)
-    time.sleep(0.7)  # the engine is at work now
+    time.sleep(0.3)  # the engine is at work now
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -105,7 +110,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
     again = command("fit", folder, "--views", "0")
     assert again.returncode == 0, again.stderr
     rows = json.loads((tmp_path / "runs" / "many" / "result.json").read_text())["activations"]
-    assert rows["computed"] + rows["reused"] == 1000
+    assert rows["computed"] + rows["reused"] == 300
     assert (rows["reused"] > 0) == (kept > 0)
 
 

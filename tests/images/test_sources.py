@@ -293,3 +293,10 @@ def test_images_to_predict_that_are_not_there_are_a_source_error(folder, tmp_pat
         image_files([root])
     with pytest.raises(SourceError, match=r"gone\.jpg does not exist"):
         image_files([tmp_path / "gone.jpg"])
+
+
+def test_images_beside_class_folders_and_folders_beside_parts_are_findings_not_silence(folder):
+    names = ["train/a/1.jpg", "train/b/1.jpg", "train/stray.jpg", "loose.jpg", "extra/c/1.jpg"]
+    findings = {finding.code: finding for finding in from_folder(folder(*names)).findings}
+    assert findings["images-without-class"].evidence == ("loose.jpg", "train/stray.jpg")
+    assert findings["folders-ignored"].evidence == ("extra",)

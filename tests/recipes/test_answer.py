@@ -350,6 +350,7 @@ def test_the_limit_of_the_bank_is_kept_by_a_fit(
     assert [bank["rows"] for bank in banks.stored()] == [12]
 
 
+@pytest.mark.slow
 def test_a_table_can_be_given_instead_of_a_folder(unbroken: Any, photo_folder: Path, tmp_path: Path) -> None:
     by_table = answer(from_folder(photo_folder), options=PLAIN, out=tmp_path / "one")
     by_folder = answer(photo_folder, options=PLAIN, out=tmp_path / "two")

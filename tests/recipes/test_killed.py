@@ -38,10 +38,10 @@ def count(folder: Path, pattern: str) -> int:
 
 @pytest.fixture
 def folder(photos: Callable[[str], Path], tmp_path: Path) -> Path:
-    """Class folders alone: 120 real photos of the test's own."""
+    """Class folders alone: 80 real photos of the test's own."""
     for label in ("cats", "dogs"):
         (tmp_path / "photos" / label).mkdir(parents=True)
-        for file in sorted((photos("dogscats") / "train" / label).iterdir())[:60]:
+        for file in sorted((photos("dogscats") / "train" / label).iterdir())[:40]:
             shutil.copy(file, tmp_path / "photos" / label)
     return tmp_path / "photos"
 
@@ -73,10 +73,8 @@ def test_a_fit_killed_at_many_moments_ends_with_the_bits_of_an_unbroken_one(
     banks = broken / "cache" / "banks"
     moments: list[Callable[[], bool]] = [
         lambda: (broken / "run" / "split.csv").exists(),
-        lambda: count(banks, "*/*.arrow") >= 1,
         lambda: count(banks, "*/*.arrow") >= 3,
         lambda: count(broken, "run/story/*.safetensors") >= 1,
-        lambda: count(banks, "*/*.arrow") >= 6,
         lambda: (broken / "run" / "choice.json").exists(),
     ]
     committed = 0

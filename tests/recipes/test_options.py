@@ -31,12 +31,6 @@ def test_a_value_that_can_t_be_is_refused_with_what_can(value: dict[str, Any], w
     assert str(next(iter(value.values()))) in str(error.value)
 
 
-def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(OptionError, match=r"learning_rate.*backbone.*views"):
-        FitOptions.from_mapping({"learning_rate": 1})
-    assert FitOptions.from_mapping({"seed": 3}) == FitOptions(seed=3)
-
-
 def test_the_story_leaves_out_what_only_changes_how_fast_it_is_told() -> None:
     assert FitOptions(threads=1).story() == FitOptions(threads=2).story()
     assert FitOptions(seed=1).story() != FitOptions(seed=2).story()

@@ -79,7 +79,12 @@ def from_folder(
         labels=[[] if label is None else [index[label]] for _, label, _ in found],
     )
     beside = [name for name in folders if parts and name not in parts.values()]
-    return table.with_findings(*_missing_classes(table), *_ignored_folders(beside), *_ignored_files(root, len(found)))
+    return table.with_findings(
+        *_missing_classes(table),
+        *_ignored_folders(beside),
+        *_images_without_class(root, parts, {uri for _, _, uri in found}),
+        *_ignored_files(root, len(found)),
+    )
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Path]]:
@@ -230,6 +235,21 @@ def _ignored_folders(names: list[str]) -> Iterator[Finding]:
             sentence=f"{plural(len(names), 'folder')} beside the parts {'is' if len(names) == 1 else 'are'} ignored",
             evidence=tuple(names),
             advice="Name it as a part (train=, valid=, test=) if it should be.",
+        )
+
+
+def _images_without_class(root: Path, parts: dict[Part, str], used: set[str]) -> Iterator[Finding]:
+    """Give a finding for images that lie beside class folders instead of in one."""
+    places = [(root, ""), *((root / folder, f"{folder}/") for folder in parts.values())]
+    names = [prefix + entry.name for place, prefix in places for entry in _entries(place) if entry.is_file()]
+    left = tuple(name for name in names if _is_image(name) and name not in used)
+    if left:
+        yield Finding(
+            severity="warning",
+            code="images-without-class",
+            sentence=f"{plural(len(left), 'image')} {'lies' if len(left) == 1 else 'lie'} beside the class folders",
+            evidence=left,
+            advice="They are not used: put each into the folder of its class.",
         )
 
 

@@ -96,7 +96,8 @@ def _checked(backbone: Backbone, progress: Progress) -> dict[str, Any]:
     capable = ov.best_precision()
     try:
         check = read_json(folder / "check.json")
-        if capable == "fp32" or "bf16" in check["cosine"]:
+        complete = "failed" in check or all((folder / name).is_file() for name in ("body.xml", "body.bin"))
+        if complete and (capable == "fp32" or "bf16" in check["cosine"]):
             return check
     except (FormatError, KeyError):
         pass

@@ -135,9 +135,9 @@ def hub_state(name: str) -> State:
     import huggingface_hub
     import timm
 
-    if not _hub_answers():
-        huggingface_hub.constants.HF_HUB_OFFLINE = True  # else it tries again for most of a minute
+    offline = huggingface_hub.constants.HF_HUB_OFFLINE
     try:
+        huggingface_hub.constants.HF_HUB_OFFLINE = offline or not _hub_answers()  # else it retries for a minute
         return dict(timm.create_model(name, pretrained=True, num_classes=0).state_dict())
     except Exception as error:
         raise WeightsUnavailable(
@@ -145,6 +145,8 @@ def hub_state(name: str) -> State:
             f"Offline there are: {', '.join(EMBEDDED)} (embedded), or --weights FILE with a .safetensors or "
             ".pth of timm's names."
         ) from error
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = offline
 
 
 def _first_sentence(error: Exception) -> str:
