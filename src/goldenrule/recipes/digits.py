@@ -10,7 +10,7 @@ import numpy as np
 from goldenrule.foundation.files import atomic_folder
 from goldenrule.recipes.options import FitOptions
 
-DIGITS_OPTIONS = FitOptions(augment="basic")  # a mirrored 2 is no 2
+DIGITS_OPTIONS = FitOptions(augment="basic", views=2)  # a mirrored 2 is no 2; two views keep the demo short
 SCALE = 8
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
