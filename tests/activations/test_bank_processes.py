@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -46,6 +47,20 @@ while True:
     bank.add([name(n) for n in part], np.stack([row(n) for n in part]))
     number += 7
     print(number, flush=True)
+"""
+KILLED_AT_A_SYNC = """
+import os, signal
+from goldenrule.foundation import files
+calls, sync = [], files._sync
+
+def killing(path):
+    calls.append(path)
+    if len(calls) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    sync(path)
+
+files._sync = killing
+bank.add([name(n) for n in range(50)], np.stack([row(n) for n in range(50)]))
 """
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -108,3 +123,25 @@ def test_a_writer_killed_at_any_moment_loses_only_its_open_chunk(start: Start, t
         assert_served(bank, range(committed))
         assert committed <= len(bank) <= committed + 7
         committed = len(bank)
+
+
+@pytest.mark.parametrize(
+    ("sync", "rows"),
+    [
+        pytest.param(1, 0, id="the key is written under another name"),
+        pytest.param(2, 0, id="the key is in its place"),
+        pytest.param(3, 0, id="the chunk is written under another name"),
+        pytest.param(4, 50, id="the chunk is in its place"),
+    ],
+)
+def test_a_chunk_is_whole_or_absent_when_its_writer_is_killed(
+    start: Start, tmp_path: Path, sync: int, rows: int
+) -> None:
+    writer = start("-c", PREAMBLE + KILLED_AT_A_SYNC, tmp_path, sync)
+    writer.communicate(timeout=60)
+    assert writer.returncode == -signal.SIGKILL
+    bank = opened(tmp_path)
+    assert (len(bank), bank.damaged) == (rows, 0)
+    numbers = range(50)
+    bank.add([digest(str(n).encode()) for n in numbers], np.stack([np.full(FEATURES, n, np.float16) for n in numbers]))
+    assert_served(opened(tmp_path), numbers)
