@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="*", default=SETS)
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "every_set.md")
+    parser.add_argument("--note", default="", help="a sentence on the circumstances, for the page")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "prepared"
@@ -49,8 +50,8 @@ def main() -> None:
     arguments.out.with_suffix(".json").write_text(
         json.dumps({"made_with": made_with(), "sets": results}, indent=1) + "\n"
     )
-    arguments.out.write_text(page(results))
-    print(page(results))
+    arguments.out.write_text(page(results, arguments.note))
+    print(page(results, arguments.note))
 
 
 def measured(name: str, folder: Path, template: Path) -> dict[str, object]:
@@ -69,7 +70,7 @@ def measured(name: str, folder: Path, template: Path) -> dict[str, object]:
     return {"set": name, "seconds": seconds, "peak_mb": usage.ru_maxrss / 1000, **result}
 
 
-def page(results: list[dict[str, object]]) -> str:
+def page(results: list[dict[str, object]], note: str) -> str:
     """Give the page of docs/results."""
     rows = []
     for one in results:
@@ -88,7 +89,8 @@ def page(results: list[dict[str, object]]) -> str:
     return (
         "# Every photo set, default options\n\n"
         "Accuracy with its 95 % interval (Wilson) and n; test and valid are clean: no choice has seen them. One run "
-        "each, bank empty, backbone prepared; seconds are those of the whole process.\n\n"
+        "each, bank empty, backbone prepared; seconds are those of the whole process."
+        f"{' ' + note if note else ''}\n\n"
         f"{markdown_table(header, rows)}\n\nMade by `python benchmarks/every_set.py`: {made_with()}.\n"
     )
 

@@ -64,8 +64,8 @@ def main() -> None:
         f"Median [min, max] of {arguments.repeats} interleaved rounds, {threads} threads, {kind}. "
         "`reached` is precompute (files to rows on disk) over what decoding and engine alone allow when they share the "
         "cores. `cores busy` is processor time over wall time x cores during precompute: what is missing to 100 % is "
-        "waiting, the rest of the difference is work that neither part has alone (rows, checksums, digests, the chunk's fsync) and threads that "
-        "share a core's caches.\n\n"
+        "waiting; the rest is work that neither part has alone (rows, checksums, digests, the chunk's fsync) and "
+        "threads that share a core's caches.\n\n"
         f"{markdown_table(header, rows)}\n\nMade by `python benchmarks/pipeline.py`: {made_with()}.\n"
     )
     arguments.out.write_text(text)
