@@ -1,5 +1,16 @@
-"""`python -m goldenrule`: the command line."""
+"""`goldenrule` and `python -m goldenrule`: the command line."""
 
-from goldenrule.cli.main import run
+import sys
 
-run()
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is still loading is no traceback either."""
+    try:
+        from goldenrule.cli.main import run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

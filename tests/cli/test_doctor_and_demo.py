@@ -47,4 +47,3 @@ def test_the_demo_fits_the_digits(command: Command, tmp_path: Path) -> None:
     assert result["test"]["accuracy"] > 0.9
     assert result["options"]["augment"] == "basic"
     assert (tmp_path / "demo" / "runs" / "digits" / "report.html").is_file()
-    assert "--augment basic" in found.stdout

@@ -113,7 +113,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [0.15, 0.4, 0.8, 1.2, 2.0, 3.0])
+@pytest.mark.parametrize("delay", [1.0, 1.5, 2.0, 3.0])  # earlier, Python itself may still be starting
 def test_ctrl_c_at_any_moment_is_no_traceback(
     start: Start, cache: Path, photos: Callable[[str], Path], delay: float
 ) -> None:
