@@ -169,8 +169,27 @@ def page(about: Mapping[str, Any], sets: Sequence[Mapping[str, Any]]) -> Iterato
     )
     yield f"- Versions: {', '.join(f'{name} {number}' for name, number in about['versions'].items())}"
     yield f"- Memory: {about['memory']}"
+    yield from overview(sets)
     for summary in sets:
         yield from set_section(summary)
+
+
+def overview(sets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Give one row per set: goldenrule's answer in seconds beside the yardstick, on valid."""
+    yield "\n## Overview\n"
+    yield "| set | goldenrule | accuracy, valid | fine_tune(3) | accuracy, valid | times faster | log loss, paired |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for summary in sets:
+        of = {method["method"]: method for method in summary["methods"]}
+        if not {"goldenrule", YARDSTICK} <= set(of):
+            continue
+        ours, slow = of["goldenrule"], of[YARDSTICK]
+        (gain,) = [pair["log_loss_gain"] for pair in summary["paired"] if pair["part"] == "valid"]
+        lower = f"lower by {gain['value']:.3f} [{gain['low']:.3f}, {gain['high']:.3f}]"
+        cells = [summary["set"]]
+        for method in (ours, slow):
+            cells += [f"{method['seconds']['median']:.1f} s", method["parts"]["valid"]["accuracy"]["text"]]
+        yield f"| {' | '.join([*cells, format(ours['fine_tune3_takes_times'], '.0f'), lower])} |"
 
 
 def set_section(summary: Mapping[str, Any]) -> Iterator[str]:

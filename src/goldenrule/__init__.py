@@ -33,19 +33,24 @@ if TYPE_CHECKING:
     from goldenrule.images.sources import from_folder
     from goldenrule.images.split import Shares, with_split
     from goldenrule.images.table import ImageTable
+    from goldenrule.learner import Learner
     from goldenrule.models.backbone import Backbone, backbone
     from goldenrule.models.classifier import Classifier
     from goldenrule.models.compiled import compiled, engine_kind
-    from goldenrule.recipes.answer import Answer, answer
+    from goldenrule.recipes.answer import answer
     from goldenrule.recipes.by_hand import activations_of
+    from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.recipes.heads import FittedHead, fit_head
     from goldenrule.recipes.options import FitOptions
+    from goldenrule.recipes.results import Answer
+    from goldenrule.training.history import History
+    from goldenrule.training.range_test import RangeTest
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Activations": "activations.precompute",
-    "Answer": "recipes.answer",
+    "Answer": "recipes.results",
     "Augmentation": "images.augment",
     "Backbone": "models.backbone",
     "Classifier": "models.classifier",
@@ -54,9 +59,12 @@ _HOMES = {
     "FitOptions": "recipes.options",
     "FittedHead": "recipes.heads",
     "GoldenRuleError": "foundation.errors",
+    "History": "training.history",
     "ImageTable": "images.table",
+    "Learner": "learner",
     "Predictions": "evaluation",
     "Preprocessing": "images.preprocess",
+    "RangeTest": "training.range_test",
     "Shares": "images.split",
     "accuracy": "evaluation",
     "activations_of": "recipes.by_hand",
@@ -68,6 +76,7 @@ _HOMES = {
     "engine_kind": "models.compiled",
     "fit_head": "recipes.heads",
     "from_folder": "images.sources",
+    "golden_rule": "recipes.golden_rule",
     "log_loss": "evaluation",
     "mcnemar": "evaluation",
     "paired_bootstrap": "evaluation",
@@ -89,9 +98,12 @@ __all__ = [
     "FitOptions",
     "FittedHead",
     "GoldenRuleError",
+    "History",
     "ImageTable",
+    "Learner",
     "Predictions",
     "Preprocessing",
+    "RangeTest",
     "Shares",
     "accuracy",
     "activations_of",
@@ -103,6 +115,7 @@ __all__ = [
     "engine_kind",
     "fit_head",
     "from_folder",
+    "golden_rule",
     "log_loss",
     "mcnemar",
     "paired_bootstrap",

@@ -115,7 +115,7 @@ def test_what_can_t_be_fitted_is_exit_code_2_with_a_message_and_nothing_judged(
     command: Command, tmp_path: Path, make: Callable[[Path], object], arguments: list[str], said: list[str]
 ) -> None:
     make(tmp_path / "photos")
-    found = command("fit", "photos", *arguments)
+    found = command("fit", "--quick", "photos", *arguments)
     assert found.returncode == 2, found.stdout + found.stderr
     message = found.stderr
     assert "error: " in message
@@ -136,7 +136,7 @@ def test_files_that_are_no_pictures_among_good_ones_are_listed_and_left_out(comm
     content = (root / "blue" / "whole.jpg").read_bytes()
     (root / "blue" / "truncated.jpg").write_bytes(content[: len(content) // 2])
     (root / "blue" / "notes.txt").write_text("not an image by its name")
-    found = command("fit", root, "--views", "0")
+    found = command("fit", "--quick", root, "--views", "0")
     assert found.returncode == 0, found.stderr
     assert "2 files can't be read" in found.stdout
     assert "red/text [1].jpg" in found.stdout
@@ -191,7 +191,7 @@ def test_a_folder_that_may_not_be_read_is_named(
 ) -> None:
     root = good_folder(tmp_path / "photos")
     locked(root, 0)
-    found = command("fit", root, **unprivileged)
+    found = command("fit", "--quick", root, **unprivileged)
     assert found.returncode == 2
     assert "photos can't be read: Permission denied" in found.stderr
     assert "Ask its owner" in found.stderr
@@ -202,7 +202,7 @@ def test_a_class_folder_that_may_not_be_read_is_named(
 ) -> None:
     root = good_folder(tmp_path / "photos")
     locked(root / "red", 0)
-    found = command("fit", root, **unprivileged)
+    found = command("fit", "--quick", root, **unprivileged)
     assert found.returncode == 2
     assert "red can't be read: Permission denied" in found.stderr
 
@@ -212,7 +212,7 @@ def test_a_file_that_may_not_be_read_is_listed_and_left_out(
 ) -> None:
     root = good_folder(tmp_path / "photos")
     locked(root / "red" / "0.png", 0)
-    found = command("fit", root, "--views", "0", **unprivileged)
+    found = command("fit", "--quick", root, "--views", "0", **unprivileged)
     assert found.returncode == 0, found.stderr
     assert "1 file can't be read (red/0.png: Permission denied)" in found.stdout
 
@@ -223,7 +223,7 @@ def test_a_place_that_may_not_be_written_is_named(
     root = good_folder(tmp_path / "photos")
     (tmp_path / "closed").mkdir()
     locked(tmp_path / "closed", 0o500)
-    found = command("fit", root, "--views", "0", "--out", "closed/run", **unprivileged)
+    found = command("fit", "--quick", root, "--views", "0", "--out", "closed/run", **unprivileged)
     assert found.returncode == 2
     assert "closed/run can't be written (Permission denied)" in found.stderr
     assert "--out" in found.stderr
@@ -235,12 +235,12 @@ def test_a_cache_that_may_not_be_written_serves_what_it_has(
     command: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path, cache: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
-    assert command("fit", root, "--views", "0", "--out", "one").returncode == 0
+    assert command("fit", "--quick", root, "--views", "0", "--out", "one").returncode == 0
     for folder in [cache, *(path for path in cache.rglob("*") if path.is_dir())]:
         locked(folder, 0o500)
-    served = command("fit", root, "--views", "0", "--out", "two", **unprivileged)
+    served = command("fit", "--quick", root, "--views", "0", "--out", "two", **unprivileged)
     assert served.returncode == 0, served.stderr
-    refused = command("fit", root, "--views", "1", "--out", "three", **unprivileged)
+    refused = command("fit", "--quick", root, "--views", "1", "--out", "three", **unprivileged)
     assert refused.returncode == 2
     assert "GOLDENRULE_CACHE" in refused.stderr
 
@@ -273,7 +273,7 @@ def test_a_full_disk_under_the_run_is_told_and_more_room_lets_it_go_on(
 ) -> None:
     root = good_folder(tmp_path / "photos")
     disk = tiny_disk(400)  # the classifier takes megabytes
-    found = command("fit", root, "--views", "0", "--out", disk / "run")
+    found = command("fit", "--quick", root, "--views", "0", "--out", disk / "run")
     assert found.returncode == 2, found.stderr
     assert "The disk is full" in found.stderr
     assert "Free some space" in found.stderr
@@ -281,7 +281,7 @@ def test_a_full_disk_under_the_run_is_told_and_more_room_lets_it_go_on(
     assert not (disk / "run" / "classifier").exists()
     assert not list(disk.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
-    again = command("fit", root, "--views", "0", "--out", disk / "run")
+    again = command("fit", "--quick", root, "--views", "0", "--out", disk / "run")
     assert again.returncode == 0, again.stderr
     assert "replayed" in again.stderr
     assert "0 computed" in again.stdout
@@ -295,16 +295,16 @@ def test_a_full_disk_under_the_cache_is_told_and_what_was_finished_is_kept(
     shutil.copytree(cache, disk / "cache")
     used = sum(path.stat().st_blocks * 512 for path in disk.rglob("*") if path.is_file())
     own = {"env": {"GOLDENRULE_CACHE": str(disk / "cache")}}
-    assert command("fit", root, "--views", "0", **own).returncode == 0
+    assert command("fit", "--quick", root, "--views", "0", **own).returncode == 0
     subprocess.run(["mount", "-o", f"remount,size={used // 1024 + 80}k", str(disk)], check=True)
     for label in ("blue", "red"):
         pictures(root / label / "more", 20, seed=len(label))
-    found = command("fit", root, "--views", "0", **own)
+    found = command("fit", "--quick", root, "--views", "0", **own)
     assert found.returncode == 2, found.stderr
     assert "The disk is full" in found.stderr
     assert "goldenrule bank" in found.stderr
     subprocess.run(["mount", "-o", "remount,size=80m", str(disk)], check=True)
-    again = command("fit", root, "--views", "0", **own)
+    again = command("fit", "--quick", root, "--views", "0", **own)
     assert again.returncode == 0, again.stderr
     assert " 12 reused" in again.stdout
     assert "40 computed" in again.stdout
@@ -313,7 +313,7 @@ def test_a_full_disk_under_the_cache_is_told_and_what_was_finished_is_kept(
 def test_weights_that_can_t_be_reached_offline_are_told_with_what_there_is(command: Command, tmp_path: Path) -> None:
     root = good_folder(tmp_path / "photos")
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "TORCH_HOME": str(tmp_path / "torch")}
-    found = command("fit", root, "--backbone", "resnet18", env=offline)
+    found = command("fit", "--quick", root, "--backbone", "resnet18", env=offline)
     assert found.returncode == 2
     assert "The weights of resnet18 can't be had from the hub" in found.stderr
     assert "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2 (embedded)" in found.stderr
@@ -327,7 +327,18 @@ def test_weights_that_can_t_be_reached_offline_are_told_with_what_there_is(comma
 )
 def test_weights_that_can_t_be_reached_without_a_network_are_told_too(cache: Path, tmp_path: Path) -> None:
     root = good_folder(tmp_path / "photos")
-    arguments = ["unshare", "-n", sys.executable, "-m", "goldenrule", "fit", str(root), "--backbone", "resnet18"]
+    arguments = [
+        "unshare",
+        "-n",
+        sys.executable,
+        "-m",
+        "goldenrule",
+        "fit",
+        "--quick",
+        str(root),
+        "--backbone",
+        "resnet18",
+    ]
     environment = os.environ | {
         "HF_HOME": str(tmp_path / "hub"),
         "TORCH_HOME": str(tmp_path / "torch"),
@@ -347,7 +358,7 @@ def test_weights_of_another_backbone_are_refused(command: Command, tmp_path: Pat
 
     root = good_folder(tmp_path / "photos")
     save_file({"something": np.zeros((2, 2), np.float32)}, tmp_path / "w.safetensors")
-    found = command("fit", root, "--weights", "w.safetensors")
+    found = command("fit", "--quick", root, "--weights", "w.safetensors")
     assert found.returncode == 2
     assert "does not fit the backbone" in found.stderr
 
@@ -356,7 +367,7 @@ def test_weights_of_another_backbone_are_refused(command: Command, tmp_path: Pat
 def test_a_file_that_holds_no_weights_is_refused(command: Command, tmp_path: Path) -> None:
     root = good_folder(tmp_path / "photos")
     (tmp_path / "w.pth").write_bytes(b"no weights at all")
-    found = command("fit", root, "--weights", "w.pth")
+    found = command("fit", "--quick", root, "--weights", "w.pth")
     assert found.returncode == 2
     assert "can't be read as weights" in found.stderr
 
@@ -367,7 +378,7 @@ def test_the_folder_of_another_story_is_refused_and_left_as_it_is(
     root = good_folder(tmp_path / "photos")
     run = Path(shutil.copytree(fitted.folder, tmp_path / "run"))
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    found = command("fit", root, "--out", run, "--seed", "3")
+    found = command("fit", "--quick", root, "--out", run, "--seed", "3")
     assert found.returncode == 2
     for words in (
         "holds another story",

@@ -26,7 +26,7 @@ def folders_below(folder: Path) -> list[str]:
 
 
 def test_a_fit_prints_its_numbers_and_what_to_do_next(command: Command, small_photos: Path, tmp_path: Path) -> None:
-    found = command("fit", small_photos)
+    found = command("fit", "--quick", small_photos)
     assert found.returncode == 0, found.stderr
     run = tmp_path / "runs" / "dogscats"
     result = json.loads((run / "result.json").read_text())
@@ -47,16 +47,16 @@ def test_long_paths_are_not_broken_where_they_could_not_be_copied(
     command: Command, small_photos: Path, tmp_path: Path
 ) -> None:
     deep = tmp_path / ("a folder of a long name " * 4).strip() / "run"
-    found = command("fit", small_photos, "--views", "0", "--out", deep, env={"COLUMNS": "60"})
+    found = command("fit", "--quick", small_photos, "--views", "0", "--out", deep, env={"COLUMNS": "60"})
     assert found.returncode == 0, found.stderr
     assert str(deep / "report.html") in found.stdout
-    refused = command("fit", small_photos, "--views", "1", "--out", deep, env={"COLUMNS": "60"})
+    refused = command("fit", "--quick", small_photos, "--views", "1", "--out", deep, env={"COLUMNS": "60"})
     assert str(deep) in refused.stderr
 
 
 def test_the_plan_writes_nothing(command: Command, small_photos: Path, tmp_path: Path) -> None:
     before, folders = everything_below(tmp_path), folders_below(tmp_path)
-    found = command("fit", small_photos, "--plan")
+    found = command("fit", "--quick", small_photos, "--plan")
     assert found.returncode == 0, found.stderr
     assert "precompute 68 plain views" in found.stdout
     assert "if the plain head leaves room" in found.stdout
@@ -78,7 +78,7 @@ with opened(Path("runs/dogscats")):
     holder = start("-c", code, stdin=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    refused = command("fit", small_photos, "--views", "0")
+    refused = command("fit", "--quick", small_photos, "--views", "0")
     assert refused.returncode == 2
     assert f"process {holder.pid}" in refused.stderr
     assert "--out" in refused.stderr
@@ -92,7 +92,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
         (folder / label).mkdir(parents=True)
         for file in sorted((photos("dogscats") / "train" / label).iterdir())[:150]:
             shutil.copy(file, folder / label)
-    process = start("-m", "goldenrule", "fit", folder, "--views", "0", start_new_session=True)
+    process = start("-m", "goldenrule", "fit", "--quick", folder, "--views", "0", start_new_session=True)
     end = time.monotonic() + 60
     while not (tmp_path / "runs" / "many" / "run.json").exists():
         assert time.monotonic() < end
@@ -105,7 +105,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
     assert "Traceback" not in out + err
     assert not (tmp_path / "runs" / "many" / "result.json").exists()
     kept = len(list((cache / "banks").glob("*/*.arrow")))
-    again = command("fit", folder, "--views", "0")
+    again = command("fit", "--quick", folder, "--views", "0")
     assert again.returncode == 0, again.stderr
     rows = json.loads((tmp_path / "runs" / "many" / "result.json").read_text())["activations"]
     assert rows["computed"] + rows["reused"] == 300
@@ -117,10 +117,28 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
 def test_ctrl_c_at_any_moment_is_no_traceback(
     start: Start, cache: Path, photos: Callable[[str], Path], delay: float
 ) -> None:
-    process = start("-m", "goldenrule", "fit", photos("dogscats"), "--views", "0", start_new_session=True)
+    process = start("-m", "goldenrule", "fit", "--quick", photos("dogscats"), "--views", "0", start_new_session=True)
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "same command again" in err
+
+
+def test_the_whole_golden_rule_tells_its_steps(command: Command, small_photos: Path, tmp_path: Path) -> None:
+    found = command("fit", small_photos, "--sample", "4", "--out", "run", "--views", "0")
+    assert found.returncode == 0, found.stderr
+    assert "This classifier is saved" in found.stdout
+    for stage in ("head, precomputed", "head, live", "whole network"):
+        assert stage in found.stderr
+    assert "train loss" in found.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert [stage["name"] for stage in result["stages"]].count("train the whole network") == 1
+    assert {"trained head", "whole network"} <= {candidate["name"] for candidate in result["candidates"]}
+    for candidate in result["candidates"][1:]:
+        assert candidate["comparison"].rstrip(".") in found.stdout.replace("\n", " ")
+    again = command("fit", small_photos, "--sample", "4", "--out", "run", "--views", "0")
+    assert again.returncode == 0, again.stderr
+    assert "replayed" in again.stderr
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["live"] == result["live"]

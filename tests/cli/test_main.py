@@ -19,7 +19,7 @@ from goldenrule.cli.main import app
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = typer.main.get_command(app)
-COMMANDS = [["fit"], ["predict"], ["demo"], ["doctor"], ["bank"], ["bank", "clear"], ["bank", "limit"]]
+COMMANDS = [["fit"], ["lr-find"], ["predict"], ["demo"], ["doctor"], ["bank"], ["bank", "clear"], ["bank", "limit"]]
 
 
 def processor_seconds(*arguments: str) -> float:
@@ -81,7 +81,7 @@ def test_every_command_explains_itself_with_examples_that_can_be_parsed(names: l
 
 
 def test_what_is_imported_by_name_exists() -> None:
-    for name in ("fit", "predict", "demo", "doctor", "bank"):
+    for name in ("fit", "lr_find", "predict", "demo", "doctor", "bank"):
         assert import_module(f"goldenrule.cli.{name}").__doc__
 
 

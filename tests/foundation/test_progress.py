@@ -28,3 +28,17 @@ def test_bars_say_what_is_done_of_what_and_in_which_unit():
 def test_an_exception_passes_through_a_bar():
     with pytest.raises(ValueError, match="stop"), Bars(Console(file=io.StringIO())).task("read", 3, "files"):
         raise ValueError("stop")
+
+
+def test_a_picture_stands_above_the_bars_while_they_run() -> None:
+    shown = io.StringIO()
+    bars = Bars(Console(file=shown, force_terminal=True, width=80))
+    bars.picture("a drawing\nof two lines")
+    with bars.task("train", 3, "batches") as task:
+        task.advance()
+    assert "of two lines" in shown.getvalue()
+    bars.picture("")
+    before = len(shown.getvalue())
+    with bars.task("train", 3, "batches") as task:
+        task.advance()
+    assert "of two lines" not in shown.getvalue()[before:]

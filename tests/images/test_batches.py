@@ -13,7 +13,7 @@ from PIL import Image
 
 from goldenrule.foundation.files import digest
 from goldenrule.images.augment import PLAIN, side_on, views
-from goldenrule.images.batches import BATCHES_AHEAD, Batch, Job, batches
+from goldenrule.images.batches import BATCHES_AHEAD, Batch, Canvases, Job, batches
 from goldenrule.images.preprocess import Preprocessing
 
 SMALL = Preprocessing(size=32)
@@ -150,3 +150,24 @@ def test_a_mistake_in_our_own_code_is_raised_and_not_taken_for_a_bad_picture():
 def test_no_jobs_give_no_batches():
     assert list(batches([], (PLAIN,), SMALL, batch_size=2, threads=1)) == []
     assert list(batches([Job(0, lambda: PICTURES[0], ())], (PLAIN,), SMALL, batch_size=2, threads=1)) == []
+
+
+@pytest.mark.parametrize("budget", [0, 10**9])
+def test_kept_canvases_change_no_pixel_and_spare_the_file(budget):
+    asked = []
+
+    def pixels(view, canvases):
+        def reader(number):
+            return lambda: asked.append(number) or PICTURES[number]
+
+        jobs = [Job(n, reader(n), (view,), digest(PICTURES[n])) for n in range(len(PICTURES))]
+        every = batches(jobs, VIEWS, SMALL, batch_size=3, threads=2, canvases=canvases)
+        return np.concatenate([batch.pixels[: len(batch.slots)] for batch in every])
+
+    order = (1, 2, 0)
+    wanted = [pixels(view, None) for view in order]
+    canvases = Canvases(budget)
+    asked.clear()
+    found = [pixels(view, canvases) for view in order]
+    assert all(np.array_equal(one, other) for one, other in zip(wanted, found, strict=True))
+    assert len(asked) == len(PICTURES) * (2 if budget else 3)  # the plain view reads the file again

@@ -18,7 +18,7 @@ from goldenrule.evaluation import Predictions, accuracy, log_loss
 from goldenrule.foundation.errors import RunInUse, RunMismatch, TooFewImages
 from goldenrule.images.sources import from_folder
 from goldenrule.models.classifier import Classifier
-from goldenrule.recipes import answer as recipe
+from goldenrule.recipes import concluding, opening, solved
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.run import known_split, opened
@@ -134,8 +134,8 @@ def test_a_second_fit_computes_nothing_and_changes_nothing(
         raise AssertionError("computed a second time")
 
     before, files = numbers_of(unbroken.folder), bytes_of(unbroken.folder)
-    monkeypatch.setattr(recipe, "compiled", never)
-    monkeypatch.setattr(recipe, "fit_outcome", never)
+    monkeypatch.setattr(solved, "compiled", never)
+    monkeypatch.setattr(solved, "fit_outcome", never)
     again = answer(small_photos, out=unbroken.folder)
     assert again.activations["computed"] == 0
     assert again.activations["reused"] >= 68
@@ -153,14 +153,14 @@ def test_the_test_part_is_opened_once_and_after_the_choice_is_written(
     unbroken: Any, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened_parts: list[tuple[str, bool]] = []
-    original = recipe._scored
+    original = concluding._scored
 
-    def watched(classifier: Classifier, table: Any, activations: Any) -> Predictions:
+    def watched(classifier: Classifier, table: Any, *rest: Any) -> Predictions:
         written = [tmp_path / "run" / name for name in ("choice.json", "classifier/classifier.json")]
         opened_parts.append((table.parts[0], all(path.exists() for path in written)))
-        return original(classifier, table, activations)
+        return original(classifier, table, *rest)
 
-    monkeypatch.setattr(recipe, "_scored", watched)
+    monkeypatch.setattr(concluding, "_scored", watched)
     answer(small_photos, out=tmp_path / "run")
     assert [part for part, _ in opened_parts].count("test") == 1
     assert all(after_choice for _, after_choice in opened_parts)
@@ -223,14 +223,14 @@ def test_the_folder_of_another_story_is_refused_and_stays_as_it_is(unbroken: Any
 def test_a_story_that_another_process_finished_meanwhile_is_not_written_over(
     unbroken: Any, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = recipe.backbone
+    original = opening.backbone
 
     def slow(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(recipe, "backbone", original)
+        monkeypatch.setattr(opening, "backbone", original)
         answer(photo_folder, options=PLAIN, out=tmp_path / "run")
         return original(*arguments, **options)
 
-    monkeypatch.setattr(recipe, "backbone", slow)
+    monkeypatch.setattr(opening, "backbone", slow)
     with pytest.raises(RunMismatch, match="seed was 0, now 7"):
         answer(photo_folder, options=replace(PLAIN, seed=7), out=tmp_path / "run")
     assert result_of(tmp_path / "run")["options"]["seed"] == 0

@@ -54,7 +54,7 @@ def fit(start: Start, folder: Path, prepared_cache: Path, tmp_path: Path) -> Cal
         cache = tmp_path / world / "cache"
         if not cache.exists():
             shutil.copytree(prepared_cache, cache)
-        arguments = ("fit", folder, "--views", "1", "--out", tmp_path / world / "run")
+        arguments = ("fit", "--quick", folder, "--views", "1", "--out", tmp_path / world / "run")
         return start("-c", WITH_SMALL_CHUNKS, *arguments, env={"GOLDENRULE_CACHE": str(cache)})
 
     return begin

@@ -60,7 +60,15 @@ def test_the_peak_of_memory_does_not_grow_with_the_number_of_images(
     for each in (40, 300):
         folder = small_pictures(tmp_path / f"{each}", small_photos, each)
         process = start(
-            "-m", "goldenrule", "fit", folder, "--views", "0", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            "-m",
+            "goldenrule",
+            "fit",
+            "--quick",
+            folder,
+            "--views",
+            "0",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -74,14 +82,14 @@ def test_the_peak_of_memory_does_not_grow_with_the_number_of_images(
 def test_a_fit_and_its_predictions_need_no_network(start: Start, small_photos: Path, tmp_path: Path) -> None:
     attempts = tmp_path / "attempts"
     for arguments in (
-        ("fit", small_photos, "--out", tmp_path / "run"),
+        ("fit", small_photos, "--out", tmp_path / "run", "--sample", "4"),
         ("predict", tmp_path / "run", small_photos / "valid", "-o", tmp_path / "predictions.csv"),
     ):
         process = start("-c", FORBIDDEN_SOCKETS, *arguments, env={"ATTEMPTS": str(attempts)})
         _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
     assert not attempts.exists(), attempts.read_text()
-    assert json.loads((tmp_path / "run" / "result.json").read_text())["valid"]["n"] == 16
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["valid"]["n"] == 8
 
 
 @pytest.mark.slow
@@ -89,7 +97,16 @@ def test_preparing_a_backbone_needs_no_network(start: Start, small_photos: Path,
     attempts = tmp_path / "attempts"
     environment = {"ATTEMPTS": str(attempts), "GOLDENRULE_CACHE": str(tmp_path / "empty")}
     process = start(
-        "-c", FORBIDDEN_SOCKETS, "fit", small_photos, "--views", "0", "--out", tmp_path / "run", env=environment
+        "-c",
+        FORBIDDEN_SOCKETS,
+        "fit",
+        "--quick",
+        small_photos,
+        "--views",
+        "0",
+        "--out",
+        tmp_path / "run",
+        env=environment,
     )
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
@@ -119,6 +136,7 @@ def test_a_fit_works_where_there_is_no_network_at_all(start: Start, small_photos
         "-m",
         "goldenrule",
         "fit",
+        "--quick",
         small_photos,
         "--views",
         "0",

@@ -1,4 +1,4 @@
-"""One cycle: up within a quarter, down to nearly nothing."""
+"""Schedules: rates as pure functions of the position."""
 
 from __future__ import annotations
 
@@ -6,29 +6,74 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldenrule.training.schedule import OneCycle
+from goldenrule.foundation.errors import OptionError
+from goldenrule.training.schedule import Constant, OneCycle, Rising, Schedule, Sgdr
 
-cycles = st.builds(OneCycle, peak=st.floats(1e-6, 10))
+counts = st.integers(1, 6)
+sgdr = st.builds(Sgdr, cycles=counts, length=counts, mult=st.integers(1, 3))
 shares = st.floats(0, 1)
 
 
-@given(cycles)
-def test_it_starts_peaks_and_ends_where_it_says(cycle: OneCycle) -> None:
-    assert cycle.rate(0) == pytest.approx(cycle.peak / 25)
-    assert cycle.rate(0.25) == pytest.approx(cycle.peak)
-    assert cycle.rate(1) == pytest.approx(cycle.peak / 1e5, rel=1e-6, abs=1e-12)
-    assert [cycle.momentum(at) for at in (0, 0.25, 1)] == pytest.approx([0.95, 0.85, 0.95])
+@given(st.one_of(st.builds(Constant, epochs=counts), st.builds(OneCycle, epochs=counts), sgdr), shares)
+def test_no_rate_is_above_the_full_one_or_below_zero(schedule: Schedule, share: float) -> None:
+    assert 0 <= schedule.factor(share * schedule.epochs) <= 1 + 1e-9
+    assert 0 < schedule.momentum(share * schedule.epochs) < 1
 
 
-@given(cycles, shares, shares)
-def test_it_rises_to_the_peak_and_falls_from_there(cycle: OneCycle, one: float, other: float) -> None:
-    first, second = sorted((one, other))
-    rising = second <= cycle.warm_share
-    falling = first >= cycle.warm_share
-    if rising:
-        assert cycle.rate(first) <= cycle.rate(second) + 1e-12
+@given(sgdr)
+def test_sgdr_has_as_many_epochs_as_the_lesson_says(schedule: Sgdr) -> None:
+    assert schedule.epochs == schedule.length * sum(schedule.mult**number for number in range(schedule.cycles))
+    assert schedule.epochs == schedule.cycle_ends[-1]
+    lengths = [end - start for start, end in zip(schedule.restarts, schedule.cycle_ends, strict=True)]
+    assert lengths == [schedule.length * schedule.mult**number for number in range(schedule.cycles)]
+
+
+@given(sgdr)
+def test_sgdr_restarts_at_the_full_rate_and_falls_to_nothing(schedule: Sgdr) -> None:
+    for start, end in zip(schedule.restarts, schedule.cycle_ends, strict=True):
+        assert schedule.factor(start) == pytest.approx(1)
+        assert schedule.factor((start + end) / 2) == pytest.approx(0.5)
+        assert schedule.factor(end - 1e-6) == pytest.approx(0, abs=1e-9)
+
+
+@given(st.builds(OneCycle, epochs=counts), shares, shares)
+def test_one_cycle_rises_for_a_quarter_and_falls_from_there(cycle: OneCycle, one: float, other: float) -> None:
+    first, second = (share * cycle.epochs for share in sorted((one, other)))
+    turn = cycle.warm_share * cycle.epochs
+    if second <= turn:
+        assert cycle.factor(first) <= cycle.factor(second) + 1e-12
         assert cycle.momentum(first) >= cycle.momentum(second) - 1e-12
-    if falling:
-        assert cycle.rate(first) >= cycle.rate(second) - 1e-12
+    if first >= turn:
+        assert cycle.factor(first) >= cycle.factor(second) - 1e-12
         assert cycle.momentum(first) <= cycle.momentum(second) + 1e-12
-    assert 0 < cycle.rate(one) <= cycle.peak * (1 + 1e-9)
+
+
+@given(st.builds(OneCycle, epochs=counts))
+def test_one_cycle_starts_peaks_and_ends_where_it_says(cycle: OneCycle) -> None:
+    at = [0, cycle.epochs / 4, cycle.epochs]
+    assert [cycle.factor(place) for place in at] == pytest.approx([1 / 25, 1, 1e-5])
+    assert [cycle.momentum(place) for place in at] == pytest.approx([0.95, 0.85, 0.95])
+
+
+@given(st.lists(st.floats(1e-6, 10), min_size=1, max_size=30), st.integers(1, 7))
+def test_a_range_test_gives_each_step_its_own_factor(factors: list[float], steps: int) -> None:
+    rising = Rising(factors=tuple(factors), steps_per_epoch=steps)
+    places = [epoch + step / steps for epoch in range(rising.epochs) for step in range(steps)]
+    assert [rising.factor(place) for place in places[: len(factors)]] == factors
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2"])
+def test_epochs_and_cycles_are_whole_numbers(wrong: object) -> None:
+    for make in (
+        lambda: Constant(epochs=wrong),  # type: ignore[arg-type]
+        lambda: Sgdr(cycles=wrong),  # type: ignore[arg-type]
+        lambda: Sgdr(cycles=1, mult=wrong),  # type: ignore[arg-type]
+        lambda: OneCycle(epochs=wrong),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(OptionError, match="whole number"):
+            make()
+
+
+def test_more_epochs_than_anybody_can_mean_are_refused() -> None:
+    with pytest.raises(OptionError, match=r"more than 10,000 epochs"):
+        Sgdr(cycles=40, mult=10)

@@ -24,7 +24,9 @@ Features = npt.NDArray[np.floating]
 
 L2_DOWN = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 L2_UP = (1.0, 10.0, 100.0)
-"""Decades are walked down until the out-of-fold loss rises, up if .1 was best; then half decades beside the best."""
+"""Decades are walked down while the out-of-fold loss falls, up if .1 was best; then half decades beside the best."""
+WORTH_GOING_ON = 0.02
+"""The share by which a decade must lower the loss for the next one to be tried."""
 FOLD_TOLERANCE, FINAL_TOLERANCE = 1e-3, 1e-6
 """Promised relative decrease of the objective at which the folds, and the head itself, are solved."""
 BLOCK_BYTES = 64 << 20
@@ -74,42 +76,44 @@ def solve(rows: Rows, *, progress: Progress | None = None) -> Solved:
 def _solve(rows: Rows, task: Task) -> Solved:
     problem = _Problem(rows)
     masks = np.stack([rows.folds != fold for fold in range(int(rows.folds.max()) + 1)])
-    tried: dict[float, tuple[float, Floats]] = {}
+    tried: dict[float, tuple[float, Floats, Floats]] = {}
     iterations = 0
 
     def follow(path: Sequence[float], start: Floats | None) -> Floats:
-        """Walk along a path with warm starts until the loss rises; give the solution before the last."""
+        """Walk along a path with warm starts while it pays; give the last solution."""
         nonlocal iterations
-        before, lowest = start, np.inf
+        latest, lowest = start, np.inf
         for l2 in path:
-            latest, steps = problem.minimum(masks, l2, before, tolerance=FOLD_TOLERANCE)
+            latest, steps = problem.minimum(masks, l2, latest, tolerance=FOLD_TOLERANCE)
             iterations += steps
             task.advance()
             logits = problem.fold_logits(latest)
-            tried[l2] = _log_loss(logits, rows), logits
-            if tried[l2][0] > lowest:
+            tried[l2] = _log_loss(logits, rows), logits, latest
+            if tried[l2][0] > lowest * (1 - WORTH_GOING_ON):
                 break
-            before, lowest = latest, tried[l2][0]
-        assert before is not None
-        return before
+            lowest = tried[l2][0]
+        assert latest is not None
+        return latest
 
-    near = follow(L2_DOWN, None)
+    follow(L2_DOWN, None)
     if _best(tried) == L2_DOWN[0]:
-        near = follow(L2_UP, near)
-    for l2 in (_best(tried) * 10**0.5, _best(tried) / 10**0.5):
-        follow((l2,), near)
+        follow(L2_UP, tried[L2_DOWN[0]][2])
+    near = _best(tried)
+    for l2 in (near * 10**0.5, near / 10**0.5):
+        follow((l2,), tried[near][2])
     l2 = _best(tried)
-    everything, steps = problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=FINAL_TOLERANCE)
+    start = tried[l2][2].mean(axis=0, keepdims=True)
+    everything, steps = problem.minimum(np.ones((1, len(rows)), bool), l2, start, tolerance=FINAL_TOLERANCE)
     return Solved(
         head=problem.head(everything),
         l2=l2,
-        path=tuple(sorted((tried_l2, loss) for tried_l2, (loss, _) in tried.items())),
+        path=tuple(sorted((tried_l2, loss) for tried_l2, (loss, *_) in tried.items())),
         fold_logits=tried[l2][1],
         iterations=iterations + steps,
     )
 
 
-def _best(tried: Mapping[float, tuple[float, Floats]]) -> float:
+def _best(tried: Mapping[float, tuple[float, Floats, Floats]]) -> float:
     """Give the l2 with the lowest loss; of equals the largest."""
     return min(tried, key=lambda l2: (tried[l2][0], -l2))
 

@@ -10,12 +10,16 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from goldenrule.recipes.answer import Answer
     from goldenrule.recipes.options import FitOptions
+    from goldenrule.recipes.results import Answer
 
 EXAMPLES = """Examples:
 
   goldenrule fit photos                      class folders, or train/ valid/ test/ with class folders
+
+  goldenrule fit photos --quick              the answer in seconds: the head alone, solved
+
+  goldenrule fit photos --minutes 3          end within three minutes, with the best so far
 
   goldenrule fit photos --plan               what would be done, minutes and GB, without doing it
 
@@ -24,6 +28,8 @@ EXAMPLES = """Examples:
   goldenrule fit satellite --augment top_down --views 8
 
   goldenrule fit photos --backbone resnet18 --weights resnet18.safetensors
+
+  goldenrule fit more_photos --from runs/photos        go on from an earlier classifier; new classes are fine
 """
 
 
@@ -65,10 +71,19 @@ def fit(
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")
     ] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="End with the solved head (so far every fit does).")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="End with the solved head: the answer in seconds, no live training.")
+    ] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="End within so many minutes, with the best so far.", show_default=False),
+    ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", help="Start from the trained body of an earlier run.", show_default=False),
+    ] = None,
 ) -> None:
-    """Fit a classifier on a folder of images; judge it; write it with a report."""
-    del quick
+    """Fit a classifier by the golden rule, all seven steps; judge it; write it with a report."""
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.options import FitOptions
 
@@ -84,13 +99,23 @@ def fit(
         threads=threads,
         sample=sample,
         min_per_class=min_per_class,
+        quick=quick,
+        minutes=minutes,
+        start_from=start_from,
     )
     if plan:
         show_plan(folder, options)
         return
-    from goldenrule.recipes.answer import answer
+    if quick:  # no torch is imported
+        from goldenrule.recipes.answer import answer
 
-    show(answer(folder, options=options, out=out, progress=Bars()))
+        show(answer(folder, options=options, out=out, progress=Bars()))
+        return
+    from goldenrule.foundation.memory import keep_freed_memory
+    from goldenrule.recipes.golden_rule import golden_rule
+
+    keep_freed_memory()
+    show(golden_rule(folder, options=options, out=out, progress=Bars(), on_answer=show_first))
 
 
 fit.__doc__ = f"{fit.__doc__}\n\n{EXAMPLES}"
@@ -129,6 +154,15 @@ def show(answer: Answer, console: Console | None = None) -> None:
     console.print(Text(f"Seconds: {seconds}. Activations: {rows['computed']:,} computed, {rows['reused']:,} reused."))
     console.print(Text(f"Report:  {answer.report}"), soft_wrap=True)  # a path that is broken can't be copied
     console.print(Text(f"Next:    {next_steps(answer)[0]}"), soft_wrap=True)
+
+
+def show_first(answer: Answer) -> None:
+    """Print the answer in seconds while the live training goes on."""
+    from rich.console import Console
+
+    console = Console()
+    show(answer, console)
+    console.print("This classifier is saved; Ctrl-C keeps it. Now the live steps of the golden rule.", highlight=False)
 
 
 def show_plan(folder: Path, options: FitOptions) -> None:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from goldenrule.cli import bank, demo, doctor, fit, predict
+from goldenrule.cli import bank, demo, doctor, fit, lr_find, predict
 
 INTERRUPTED = 130
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="Main job")(fit.fit)
 app.command(rich_help_panel="Main job")(predict.predict)
+app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
 app.command(rich_help_panel="Main job")(demo.demo)
 app.command(rich_help_panel="This machine")(doctor.doctor)
 app.add_typer(bank.app, name="bank", rich_help_panel="This machine")

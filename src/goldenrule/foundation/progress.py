@@ -23,6 +23,9 @@ class Progress(Protocol):
     def say(self, message: str) -> None:
         """Show one line."""
 
+    def picture(self, text: str) -> None:
+        """Show a drawing of several lines above the tasks, in place of the one before; "" takes it away."""
+
 
 class Silent:
     """Shows nothing."""
@@ -34,6 +37,9 @@ class Silent:
 
     def say(self, message: str) -> None:
         """Keep quiet."""
+
+    def picture(self, text: str) -> None:
+        """Show nothing."""
 
 
 class _Unseen:
@@ -48,16 +54,22 @@ class Bars:
         from rich.console import Console
 
         self._console = console or Console(stderr=True)
+        self._picture = ""
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
         self._console.print(message, highlight=False)
+
+    def picture(self, text: str) -> None:
+        """Draw it above the bars while they run."""
+        self._picture = text
 
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
         """Draw one bar while the block runs."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
+        from rich.text import Text
 
         columns = (
             TextColumn("{task.description:<12}"),
@@ -67,7 +79,17 @@ class Bars:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
         )
-        with RichProgress(*columns, console=self._console, transient=True) as bars:
+        owner = self
+
+        class WithPicture(RichProgress):
+            """Bars with the picture above them."""
+
+            def get_renderables(self) -> Iterator[Any]:
+                if owner._picture:
+                    yield Text(owner._picture)
+                yield from super().get_renderables()
+
+        with WithPicture(*columns, console=self._console, transient=True) as bars:
             identity = bars.add_task(name, total=total, unit=unit, rate="")
             yield _Bar(bars, identity, unit)
 

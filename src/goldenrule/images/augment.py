@@ -115,6 +115,11 @@ class Reflected:
     margin: int
     size: int
 
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        return 3 * self.image.width * self.image.height
+
     @classmethod
     def of(cls, canvas: npt.NDArray[np.float32], size: int) -> Reflected:
         """Make it from a canvas (height, width, 3), values 0-255, for views of `size` px."""
@@ -142,6 +147,16 @@ class View:
             "index": self.index,
             "seed": self.seed,
         }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> View:
+        """Read what `to_json` gave."""
+        if value.get("kind") == "plain":
+            return cls()
+        try:
+            return cls(augmentation=Augmentation.from_json(value["by"]), index=value["index"], seed=value["seed"])
+        except KeyError as error:
+            raise FormatError(f"This view can't be read ({error}): {dict(value)}.") from error
 
     def warp(self, digest: bytes) -> Warp | None:
         """Give the parameters for an image, None for the plain view."""

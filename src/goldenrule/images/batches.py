@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,6 +46,26 @@ class Batch:
         self.pending.clear()
 
 
+class Canvases:
+    """Decoded, resized pictures by digest, up to a number of bytes: epochs decode a file once (law 12)."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._left = budget_bytes
+        self._kept: dict[bytes, Reflected] = {}
+        self._lock = threading.Lock()
+
+    def get(self, digest: bytes | None) -> Reflected | None:
+        """Give the canvas of an image, None where it is not kept."""
+        return self._kept.get(digest) if digest is not None else None
+
+    def add(self, digest: bytes, canvas: Reflected) -> None:
+        """Keep a canvas if there is room."""
+        with self._lock:
+            if canvas.bytes <= self._left and digest not in self._kept:
+                self._left -= canvas.bytes
+                self._kept[digest] = canvas
+
+
 def batches(
     jobs: Iterable[Job],
     views: Sequence[View],
@@ -52,11 +73,13 @@ def batches(
     *,
     batch_size: int,
     threads: int,
+    canvases: Canvases | None = None,
 ) -> Iterator[Batch]:
     """Give the views of all jobs in order, as full batches (the last may have unused slots).
 
     Memory is bounded by `BATCHES_AHEAD` batches beside those the consumer keeps. A file that can't be read,
     or whose bytes are not those of its digest any more, is a failure of its slots, never a black picture.
+    With `canvases` a file whose augmented views alone are wanted is not read again once it is kept there.
     """
     shape = (batch_size, 3, preprocessing.size, preprocessing.size)
     ready: deque[Batch] = deque()
@@ -74,7 +97,7 @@ def batches(
                     batch.slots.append((job.row, view))
                     if not touched or touched[-1] is not batch:
                         touched.append(batch)
-                future = pool.submit(_fill, job, slots, views, preprocessing)
+                future = pool.submit(_fill, job, slots, views, preprocessing, canvases)
                 for one in touched:
                     one.pending.append(future)
                 while len(ready) >= BATCHES_AHEAD:
@@ -89,7 +112,17 @@ def batches(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _fill(job: Job, slots: list[tuple[int, Batch, int]], views: Sequence[View], preprocessing: Preprocessing) -> None:
+def _fill(
+    job: Job,
+    slots: list[tuple[int, Batch, int]],
+    views: Sequence[View],
+    preprocessing: Preprocessing,
+    canvases: Canvases | None,
+) -> None:
+    kept = canvases.get(job.digest) if canvases else None
+    if kept is not None and job.digest is not None and all(views[view].augmentation for view, _, _ in slots):
+        _fill_augmented(kept, job.digest, slots, views, preprocessing)
+        return
     try:
         content = job.read()
         name = digest(content)
@@ -106,10 +139,22 @@ def _fill(job: Job, slots: list[tuple[int, Batch, int]], views: Sequence[View], 
         return
     canvas = preprocessing.canvas(rgb)
     source = Reflected.of(canvas, preprocessing.size)
+    if canvases is not None:
+        canvases.add(name, source)
+    for view, batch, slot in slots:
+        if views[view] == PLAIN:
+            preprocessing.crop(canvas, out=batch.pixels[slot])
+    _fill_augmented(source, name, slots, views, preprocessing)
+
+
+def _fill_augmented(
+    source: Reflected,
+    name: bytes,
+    slots: list[tuple[int, Batch, int]],
+    views: Sequence[View],
+    preprocessing: Preprocessing,
+) -> None:
     for view, batch, slot in slots:
         augmentation, warp = views[view].augmentation, views[view].warp(name)
-        if augmentation is None or warp is None:
-            preprocessing.crop(canvas, out=batch.pixels[slot])
-        else:
-            picture = augmentation.apply_to(warp, source)
-            preprocessing.normalised(picture, out=batch.pixels[slot])
+        if augmentation is not None and warp is not None:
+            preprocessing.normalised(augmentation.apply_to(warp, source), out=batch.pixels[slot])

@@ -77,13 +77,7 @@ class Backbone:
     @cached_property
     def module(self) -> torch.nn.Module:
         """The body as a module: (batch, 3, size, size) to features (batch, features); in eval mode."""
-        from safetensors.torch import load_file
-
-        from goldenrule.models.weights import load_into
-
-        model = _timm_model(self.spec.timm_name)
-        load_into(model, load_file(self.weights_file), what=str(self.weights_file))
-        return pooled(model, self.spec.pooling).eval()
+        return new_module(self)
 
     def cut(self) -> tuple[torch.nn.Module, torch.nn.Module]:
         """Give (prefix, suffix) of the body, cut before the late layers: suffix(prefix(x)) equals module(x).
@@ -138,6 +132,27 @@ def from_files(spec: BackboneSpec, weights_file: Path) -> Backbone:
     if file_digest(weights_file) != spec.weights:
         raise FormatError(f"{weights_file} is not what the classifier was saved with: copy it again, whole.")
     return Backbone(spec, weights_file.parent)
+
+
+def kept(backbone: Backbone) -> Backbone:
+    """Give the same backbone from the cache, where its weights stay though the classifier they came from may go."""
+    folder = cache_folder() / "backbones" / f"trained-{backbone.spec.weights[:32]}"
+    if not (folder / "spec.json").exists():
+        with atomic_folder(folder) as temporary:
+            shutil.copyfile(backbone.weights_file, temporary / "body.safetensors")
+            write_json(temporary / "spec.json", backbone.spec.to_json())
+    return Backbone(backbone.spec, folder)
+
+
+def new_module(backbone: Backbone) -> torch.nn.Module:
+    """Give a module of its own, to be trained: (batch, 3, size, size) to (batch, features); in eval mode."""
+    from safetensors.torch import load_file
+
+    from goldenrule.models.weights import load_into
+
+    model = _timm_model(backbone.spec.timm_name)
+    load_into(model, load_file(backbone.weights_file), what=str(backbone.weights_file))
+    return pooled(model, backbone.spec.pooling).eval()
 
 
 def pooled(model: torch.nn.Module, pooling: Pooling) -> torch.nn.Module:

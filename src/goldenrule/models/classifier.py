@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import FormatError, SourceError
 from goldenrule.foundation.files import atomic_folder, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.augment import PLAIN
-from goldenrule.images.batches import Batch, Job, batches
+from goldenrule.images.augment import PLAIN, View
+from goldenrule.images.batches import Job, batches
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
+from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
 from goldenrule.models.compiled import available_threads, compiled, serving_kind
 from goldenrule.models.head import Head, head_from_tensors
@@ -33,13 +35,18 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A trained classifier. `engine` is what its numbers were measured with."""
+    """A trained classifier. `engine` is what its numbers were measured with.
+
+    It looks at every image through `views` and averages: the plain one, and augmented ones where that was
+    measured to help (test-time augmentation).
+    """
 
     classes: tuple[str, ...]
     backbone: Backbone
     head: Head
     engine: EngineKind
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    views: tuple[View, ...] = (PLAIN,)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -68,27 +75,48 @@ class Classifier:
         progress: Progress | None = None,
     ) -> Predictions:
         """Give the predictions for (name, path) pairs."""
-        threads = threads or available_threads()
-        logits = np.full((len(files), 1, len(self.classes)), np.nan, np.float32)
+        readers = [path.read_bytes for _, path in files]
+        return Predictions.from_logits(
+            **self._seen(readers, threads, progress), classes=self.classes, ids=[name for name, _ in files]
+        )
+
+    def predict_table(
+        self,
+        table: ImageTable,
+        *,
+        views: Sequence[View] | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Predictions:
+        """Give the predictions for the images of a table, with their truth, through `views` (default: its own)."""
+        readers = [partial(table.read, uri) for uri in table.uris]
+        seen = self._seen(readers, threads, progress, views)
+        return Predictions.from_logits(**seen, classes=self.classes, ids=table.uris, truth=table.targets)
+
+    def _seen(
+        self,
+        readers: Sequence[Callable[[], bytes]],
+        threads: int | None,
+        progress: Progress | None,
+        views: Sequence[View] | None = None,
+    ) -> dict[str, Any]:
+        """Give logits (n, views, classes), nan where a file can't be read, and the status of each."""
+        views, threads = views or self.views, threads or available_threads()
+        logits = np.full((len(readers), len(views), len(self.classes)), np.nan, np.float32)
         engine = self._compiled(threads)
-        jobs = (Job(row=row, read=path.read_bytes, views=(0,)) for row, (_, path) in enumerate(files))
-        decoded = batches(jobs, (PLAIN,), self.preprocessing, batch_size=engine.batch_size, threads=threads)
+        jobs = (Job(row=row, read=read, views=range(len(views))) for row, read in enumerate(readers))
+        decoded = batches(jobs, views, self.preprocessing, batch_size=engine.batch_size, threads=threads)
         with (
-            (progress or Silent()).task("predict", len(files), "images") as task,
+            (progress or Silent()).task("predict", len(readers) * len(views), "views") as task,
             threadpool_limits(1, "blas"),
         ):
             for batch, features in engine.run((batch, batch.pixels) for batch in decoded):
-                for rows, values in _filled(batch, features):
-                    logits[rows, 0] = self.logits(values)
+                good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
+                if good:
+                    rows, seen = zip(*(batch.slots[slot] for slot in good), strict=True)
+                    logits[rows, seen] = self.logits(features[good])
                 task.advance(len(batch.slots))
-        unread = np.isnan(logits[:, 0, 0])
-        return Predictions(
-            classes=self.classes,
-            ids=tuple(name for name, _ in files),
-            status=np.where(unread, "unreadable", "ok"),
-            truth=np.full(len(files), -1, np.int64),
-            logits=logits,
-        )
+        return {"logits": logits, "status": np.where(np.isnan(logits).any(axis=(1, 2)), "unreadable", "ok")}
 
     def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Give the logits (n, classes) of pooled features (n, features), rounded as the bank keeps them."""
@@ -122,6 +150,7 @@ class Classifier:
             "preprocessing": self.preprocessing.to_json(),
             "head": self.head.kind,
             "engine": self.engine.to_json(),
+            "views": [view.to_json() for view in self.views],
             "calibration": None,
             "thresholds": None,
             "provenance": dict(self.provenance),
@@ -148,13 +177,14 @@ class Classifier:
             engine = EngineKind.from_json(value["engine"])
             classes = tuple(value["classes"])
             provenance = value["provenance"]
+            views = tuple(map(View.from_json, value.get("views", [PLAIN.to_json()])))
             backbone = from_files(spec, path / "body.safetensors")
             logits = head.logits(np.zeros((1, spec.features), np.float16))
             if logits.shape != (1, len(classes)):
                 raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
         except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
-        return cls(classes, backbone, head, engine, provenance)
+        return cls(classes, backbone, head, engine, provenance, views)
 
     def _compiled(self, threads: int) -> Engine:
         return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)
@@ -169,9 +199,3 @@ class Classifier:
     def __repr__(self) -> str:
         names = ", ".join(self.classes[:6]) + (", ..." if len(self.classes) > 6 else "")
         return f"Classifier({len(self.classes)} classes: {names}; {self.backbone.spec.name}, {self.engine})"
-
-
-def _filled(batch: Batch, features: npt.NDArray[np.float32]) -> Iterable[tuple[list[int], npt.NDArray[np.float32]]]:
-    good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
-    if good:
-        yield [batch.slots[slot][0] for slot in good], features[good]

@@ -16,18 +16,24 @@ def cut(body: torch.nn.Module, groups: Mapping[str, str]) -> tuple[torch.nn.Modu
     `groups` names the group ("early", "late") of every parameter. The cut is at the last single tensor before
     the first late parameter is used. Both share their modules with `body`.
     """
+    graph = traced(body)
+    for node in [node for node in graph.nodes if node.target is torch._assert]:
+        graph.erase_node(node)  # a check of the input's shape, which would need the input in the suffix
+    boundary = _boundary(graph, {name for name, group in groups.items() if group == "late"})
+    return _until(body, graph, boundary), _from(body, graph, boundary)
+
+
+def traced(body: torch.nn.Module) -> fx.Graph:
+    """Give the graph of a timm body with its layers as leaves; `BackboneError` where it can't be traced."""
     from timm.layers import get_notrace_functions, get_notrace_modules
     from torchvision.models.feature_extraction import NodePathTracer
 
     tracer = NodePathTracer(leaf_modules=get_notrace_modules(), autowrap_functions=get_notrace_functions())
     try:
-        graph = tracer.trace(body)
+        graph: fx.Graph = tracer.trace(body)
     except Exception as error:
-        raise BackboneError(f"This backbone can't be cut between its layer groups: {error}") from error
-    for node in [node for node in graph.nodes if node.target is torch._assert]:
-        graph.erase_node(node)  # a check of the input's shape, which would need the input in the suffix
-    boundary = _boundary(graph, {name for name, group in groups.items() if group == "late"})
-    return _until(body, graph, boundary), _from(body, graph, boundary)
+        raise BackboneError(f"This backbone can't be traced: {error}") from error
+    return graph
 
 
 def _boundary(graph: fx.Graph, late: set[str]) -> fx.Node:

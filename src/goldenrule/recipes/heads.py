@@ -21,7 +21,7 @@ from goldenrule.models.head import Head, HeadKind, head_from_tensors
 from goldenrule.training.run import Outcome, Tensors
 
 FOLDS = 5
-SOLVER_VERSION = 1
+SOLVER_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -32,6 +32,9 @@ class FitOptions:
     threads: int | None = None
     sample: int | None = None  # images per class and part
     min_per_class: int | None = None
+    quick: bool = False  # end with the solved head
+    minutes: float | None = None  # begin nothing that would end later
+    start_from: Path | None = None  # a run: start from its classifier's body
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -46,6 +49,10 @@ class FitOptions:
             raise OptionError(f"--min-per-class {self.min_per_class}: wanted at least 1.")
         if self.head not in ("linear", "concat-pool"):
             raise OptionError(f"--head {self.head}: wanted linear or concat-pool.")
+        if self.minutes is not None and not 0 < self.minutes < 1e6:
+            raise OptionError(f"--minutes {self.minutes:g}: wanted how long the fit may take, more than 0.")
+        if self.start_from is not None and self.weights is not None:
+            raise OptionError("--from and --weights both say what to start from: wanted one of them.")
         by_name(self.augment)
 
     @property
@@ -64,4 +71,5 @@ class FitOptions:
         return value | {
             "backbone": canonical_name(self.backbone),
             "weights": str(self.weights) if self.weights else None,
+            "start_from": str(self.start_from) if self.start_from else None,
         }

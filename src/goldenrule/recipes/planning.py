@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from goldenrule.activations.precompute import bank_for
+from goldenrule.engine import EngineKind
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import by_name, views
 from goldenrule.images.split import with_split
-from goldenrule.models.backbone import backbone
+from goldenrule.images.table import ImageTable
+from goldenrule.models.backbone import Backbone
 from goldenrule.models.compiled import check_device, engine_kind
-from goldenrule.recipes.answer import read_table
+from goldenrule.recipes.opening import first_body, read_table
 from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.speed import known_speed
-from goldenrule.training.plan import DEFAULT_VIEWS, Plan, plan_answer
+from goldenrule.recipes.speed import known_speed, known_training_speed
+from goldenrule.training.plan import DEFAULT_VIEWS, LivePlan, Plan, live_plan, plan_answer
 
 
 def plan_for(source: Path, options: FitOptions, *, progress: Progress | None = None) -> Plan:
@@ -23,13 +25,7 @@ def plan_for(source: Path, options: FitOptions, *, progress: Progress | None = N
     progress = progress or Silent()
     device = check_device(options.device)
     table = with_split(read_table(source, options, progress), seed=options.seed)
-    body = backbone(
-        options.backbone,
-        weights=options.weights,
-        size=options.size,
-        pooling=options.pooling,
-        progress=progress,
-    )
+    body = first_body(options, progress)
     kind = engine_kind(body, device=device, progress=progress)
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views
     banks = [bank_for(body.spec, kind, view) for view in views(by_name(options.augment), number)]
@@ -46,4 +42,15 @@ def plan_for(source: Path, options: FitOptions, *, progress: Progress | None = N
         views=options.most_views,
         views_per_second=known_speed(body.spec, kind),
         head=options.head,
+        live=None if options.quick else live_plan_for(table, body, kind),
+    )
+
+
+def live_plan_for(table: ImageTable, body: Backbone, kind: EngineKind) -> LivePlan:
+    """Give the plan of the live steps; the speeds measured here change its seconds, never its epochs."""
+    return live_plan(
+        train_images=len(table.part("train")),
+        valid_images=len(table.part("valid")),
+        views_per_second=known_speed(body.spec, kind),
+        images_per_second=known_training_speed(body.spec),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import Predictions, accuracy, log_loss
@@ -10,7 +11,7 @@ from goldenrule.recipes.environment import environment
 from goldenrule.report.content import ReportContent
 
 if TYPE_CHECKING:
-    from goldenrule.recipes.answer import Answer
+    from goldenrule.recipes.results import Answer
 
 SCHEMA_VERSION = 1
 
@@ -28,12 +29,14 @@ def result_json(answer: Answer) -> dict[str, Any]:
         "candidates": [
             {
                 "name": candidate.name,
-                "out_of_fold": _numbers(candidate.fitted.out_of_fold),
+                "judged_on": candidate.judged_part,
+                candidate.judged_part.replace("-", "_"): _numbers(candidate.judged_on),
                 "comparison": candidate.verdict.sentence if candidate.verdict else None,
-                "solver": dict(candidate.fitted.facts),
+                "solver": dict(candidate.facts),
             }
             for candidate in answer.candidates
         ],
+        "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
         "activations": dict(answer.activations),
         "classes": list(answer.table.classes),
@@ -50,7 +53,7 @@ def report_content(answer: Answer) -> ReportContent:
     """Give what the report page shows."""
     spec = answer.classifier.backbone.spec
     chosen = next(candidate for candidate in answer.candidates if candidate.name == answer.chosen)
-    facts = chosen.fitted.facts
+    facts = chosen.facts
     return ReportContent(
         title=answer.table.root.resolve().name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -65,8 +68,8 @@ def report_content(answer: Answer) -> ReportContent:
             {
                 "name": candidate.name,
                 "estimates": {
-                    "accuracy": accuracy(candidate.fitted.out_of_fold),
-                    "log loss": log_loss(candidate.fitted.out_of_fold),
+                    "accuracy": accuracy(candidate.judged_on),
+                    "log loss": log_loss(candidate.judged_on),
                 },
                 "comparison": candidate.verdict.sentence if candidate.verdict else "",
                 "chosen": candidate.name == answer.chosen,
@@ -88,6 +91,7 @@ def report_content(answer: Answer) -> ReportContent:
         findings=answer.findings,
         image=_reader(answer),
         next_steps=next_steps(answer),
+        live=answer.live,
     )
 
 
@@ -97,6 +101,16 @@ def next_steps(answer: Answer) -> tuple[str, ...]:
         f"goldenrule predict {answer.folder} NEW_PHOTOS -o predictions.csv",
         f"goldenrule predict {answer.folder} NEW_PHOTOS --min-confidence 0.9",
     )
+
+
+def _live_json(answer: Answer) -> dict[str, Any] | None:
+    if answer.live is None:
+        return None
+    rates = {
+        name: {"rule": test.rule, "rate": test.suggestion, "minimum": test.minimum, **test.to_json()}
+        for name, test in answer.live.curves.items()
+    }
+    return {"lr_find": rates, "history": [asdict(row) for row in answer.live.history], "notes": list(answer.live.notes)}
 
 
 def _reader(answer: Answer) -> Any:

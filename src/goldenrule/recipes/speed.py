@@ -27,6 +27,23 @@ def known_speed(spec: BackboneSpec, kind: EngineKind) -> float | None:
     return float(speed) if isinstance(speed, int | float) else None
 
 
+def remember_training_speed(spec: BackboneSpec, images: int, seconds: float) -> None:
+    """Keep how many images per second the whole network was trained on here, if there were enough to tell."""
+    if images >= ENOUGH_VIEWS:
+        with contextlib.suppress(StorageError):
+            write_json(cache_folder() / "speed.json", _speeds() | {_training(spec): round(images / seconds, 1)})
+
+
+def known_training_speed(spec: BackboneSpec) -> float | None:
+    """Give the images per second of training the whole network, measured here last."""
+    speed = _speeds().get(_training(spec))
+    return float(speed) if isinstance(speed, int | float) else None
+
+
+def _training(spec: BackboneSpec) -> str:
+    return f"{spec.timm_name} at {spec.preprocessing.size} px, training"
+
+
 def _speeds() -> dict[str, object]:
     try:
         return read_json(cache_folder() / "speed.json")

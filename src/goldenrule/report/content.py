@@ -8,6 +8,17 @@ from typing import Any
 
 from goldenrule.evaluation import Estimate, Predictions
 from goldenrule.foundation.findings import Finding
+from goldenrule.training.history import History
+from goldenrule.training.range_test import RangeTest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveContent:
+    """What live training left to look at: learning-rate finders by step, epochs, and sentences."""
+
+    curves: Mapping[str, RangeTest]
+    history: History
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +34,7 @@ class ReportContent:
     - `penalty_path`: (l2, out-of-fold log loss) as tried; `penalty` is the one that was taken.
     - `backbone`: name, parameters, features, source {from, trained_on, licence}, preprocessing {...}.
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
+    - `live`: what live training left, None where there was none.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     """
 
@@ -45,3 +57,4 @@ class ReportContent:
     findings: Sequence[Finding]
     image: Callable[[str], bytes | None]
     next_steps: Sequence[str]
+    live: LiveContent | None = None

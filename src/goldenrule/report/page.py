@@ -15,6 +15,7 @@ from goldenrule.report.content import ReportContent
 from goldenrule.report.curve import penalty_curve, penalty_text
 from goldenrule.report.facts import facts, network_facts
 from goldenrule.report.thumbnails import thumbnail_of
+from goldenrule.report.training import training_section
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,6 +43,7 @@ def render_page(content: ReportContent) -> str:
         "time": "Time",
         **({"confusion": "Confusion", "mistakes": "Mistakes", "classes": "Classes"} if single else {}),
         **({"penalty": "Penalty"} if content.penalty_path else {}),
+        **({"training": "Live training"} if content.live else {}),
         "candidates": "Candidates",
         "findings": "Findings",
         "network": "Made with",
@@ -61,6 +63,7 @@ def render_page(content: ReportContent) -> str:
             **_data_and_time(content),
             **(_answers(content.predictions, content) if single else {}),
             **_choices(content),
+            training=training_section(content.live) if content.live else None,
         )
     )
     return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a path may hold bytes that are no text

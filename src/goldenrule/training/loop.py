@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
+from goldenrule.foundation.randomness import generator
 from goldenrule.training.runtime import Runtime
-from goldenrule.training.schedule import OneCycle
+from goldenrule.training.schedule import Schedule
+
+OptimizerKind = Literal["adamw", "sgd"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,45 +26,100 @@ class Examples:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Between two steps: `step` of `epoch` comes next; the open epoch has summed up `loss` over `weight`."""
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnded:
+    """A step is over: its mean loss in nats, its rates per group, and where the training stands now."""
+
+    position: Position
+    loss: float
+    rates: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpochEnded:
-    """An epoch is over; `train_loss` is the mean over it, in nats."""
+    """An epoch (numbered from 0) is over; `train_loss` is the mean over it, in nats."""
 
     epoch: int
     train_loss: float
-    rate: float
+    rates: tuple[float, ...]
+
+
+def optimizer_for(
+    groups: Sequence[Sequence[torch.nn.Parameter]], kind: OptimizerKind, *, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Give an optimizer with one parameter group per layer group that is not frozen."""
+    trained = [{"params": own} for group in groups if (own := [one for one in group if one.requires_grad])]
+    if kind == "sgd":
+        return torch.optim.SGD(trained, lr=0.0, momentum=0.9, weight_decay=weight_decay)
+    return torch.optim.AdamW(trained, lr=0.0, betas=(0.9, 0.99), weight_decay=weight_decay, foreach=True)
 
 
 def train(
     network: torch.nn.Module,
-    batches: Callable[[int], Iterable[Examples]],
+    optimizer: torch.optim.Optimizer,
+    batches: Callable[[int, int], Iterable[Examples]],
     *,
+    rates: Sequence[float],
+    schedule: Schedule,
     steps_per_epoch: int,
-    epochs: int,
-    schedule: OneCycle,
-    weight_decay: float,
+    seed: int,
     runtime: Runtime,
-) -> Iterator[EpochEnded]:
-    """Train in place by AdamW, yielding after every epoch; stop by not asking for the next event.
+    start: Position | None = None,
+    first_epoch: int = 0,
+) -> Iterator[StepEnded | EpochEnded]:
+    """Train in place from `start` on, yielding after every step and epoch; stop by asking for no more events.
 
-    `batches(epoch)` gives the global batches, a function of seed and epoch alone (law 6).
+    `batches(epoch, step)` gives the global batches of an epoch from a step on, a function of these alone;
+    random draws inside the network are keyed by (seed, epoch, step) (law 6). Both count the epochs of the
+    whole story, `first_epoch` of which came before; schedule and events those of this training.
     """
-    optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.rate(0.0), weight_decay=weight_decay)
+    start = start or Position()
     model, stepper = runtime.place(network, optimizer)
-    for epoch in range(epochs):
-        model.train()
-        total, count, rate = 0.0, 0.0, 0.0
-        for step, examples in enumerate(batches(epoch)):
-            progress = (epoch * steps_per_epoch + step) / max(epochs * steps_per_epoch - 1, 1)
-            rate = schedule.rate(progress)
-            for group in stepper.param_groups:
-                group["lr"], group["betas"] = rate, (schedule.momentum(progress), 0.99)
-            logits = model(runtime.move(examples.inputs))
-            losses = torch.nn.functional.cross_entropy(logits, runtime.move(examples.targets), reduction="none")
-            weights = runtime.move(examples.weights)
-            loss = (losses * weights).sum() / weights.sum()
-            stepper.zero_grad()
-            runtime.backward(loss)
+    for epoch in range(start.epoch, schedule.epochs):
+        at = start if epoch == start.epoch else Position(epoch=epoch)
+        network.train()
+        for examples in batches(first_epoch + epoch, at.step):
+            place = epoch + at.step / steps_per_epoch
+            now = tuple(rate * schedule.factor(place) for rate in rates)
+            for group, rate in zip(stepper.param_groups, now, strict=True):
+                group["lr"] = rate
+                _set_momentum(group, schedule.momentum(place))
+            with _draws(seed, first_epoch + epoch, at.step):
+                logits = model(runtime.move(examples.inputs))
+                losses = torch.nn.functional.cross_entropy(logits, runtime.move(examples.targets), reduction="none")
+                weights = runtime.move(examples.weights)
+                loss = (losses * weights).sum() / weights.sum()
+                stepper.zero_grad()
+                runtime.backward(loss)
             stepper.step()
-            total += float(loss.detach()) * float(weights.sum())
-            count += float(weights.sum())
-        yield EpochEnded(epoch=epoch, train_loss=total / count, rate=rate)
+            value, weight = float(loss.detach()), float(weights.sum())
+            at = replace(at, step=at.step + 1, loss=at.loss + value * weight, weight=at.weight + weight)
+            yield StepEnded(position=at, loss=value, rates=now)
+        yield EpochEnded(epoch=epoch, train_loss=at.loss / at.weight, rates=now)
+
+
+def _set_momentum(group: dict[str, object], momentum: float) -> None:
+    if "betas" in group:
+        group["betas"] = (momentum, 0.99)
+    else:
+        group["momentum"] = momentum
+
+
+@contextlib.contextmanager
+def _draws(seed: int, epoch: int, step: int) -> Iterator[None]:
+    """Key PyTorch's draws (dropout) and put its generator back afterwards."""
+    before = torch.random.get_rng_state()
+    torch.manual_seed(int(generator(seed, "step", epoch, step).integers(2**62)))
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(before)

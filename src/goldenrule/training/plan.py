@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 DEFAULT_VIEWS = 4
+HEAD_EPOCHS, HEAD_CYCLES = 2, 3
+MOST_CYCLES = 4
+PASSES, PASSES_OF_SMALL_SETS = 12_500, 6_000
+RATIO = (1 / 9, 1 / 3, 1.0)
+"""Rates of early layers, late layers and head: the lesson says 3 to 10 times lower for earlier layers."""
+LIVE_SPEED_UNKNOWN = 18.0
+"""Training images per second of a whole network, validation included, before anything was measured."""
 SPEED_UNKNOWN = 120.0
 """Views per second assumed before anything was measured on this machine."""
 
@@ -37,6 +44,73 @@ class Plan:
         return sum(step.stored_bytes for step in self.steps)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePlan:
+    """How long steps 2 to 7 of the golden rule train: a pure function of counts (law 6).
+
+    `ratio` are the rates of the groups as shares of the head's, early layers first.
+    """
+
+    head_epochs: int
+    live_cycles: int
+    cycles: int
+    ratio: tuple[float, ...]
+    head_seconds: float
+    network_seconds: float
+    tta_seconds: float
+
+    @property
+    def network_epochs(self) -> int:
+        """Epochs of the whole network at most: cycles of 1, 2, 4 ... epochs."""
+        return (1 << self.cycles) - 1
+
+    def steps(self) -> tuple[Step, ...]:
+        """Give the stages, the longest they can take."""
+        return (
+            Step(name=f"train a fresh head: {self.head_epochs} + {self.live_cycles} epochs", seconds=self.head_seconds),
+            Step(
+                name=f"train the whole network: up to {self.network_epochs} epochs",
+                seconds=self.network_seconds,
+                condition="until over-fitting",
+            ),
+            Step(name="try test-time augmentation", seconds=self.tta_seconds),
+        )
+
+
+def live_plan(
+    *,
+    train_images: int,
+    valid_images: int = 0,
+    views_per_second: float | None = None,
+    images_per_second: float | None = None,
+) -> LivePlan:
+    """Give the plan of the live steps; speeds are those of the frozen body and of training the whole network.
+
+    >>> [live_plan(train_images=n).network_epochs for n in (300, 800, 1763, 4000, 50_000)]
+    [15, 7, 7, 3, 1]
+    """
+    cycles = max(
+        (count for count in range(1, MOST_CYCLES + 1) if ((1 << count) - 1) * train_images <= _most_passes(count)),
+        default=1,
+    )
+    frozen, whole = views_per_second or SPEED_UNKNOWN, images_per_second or LIVE_SPEED_UNKNOWN
+    passes = ((1 << cycles) - 1) * train_images
+    return LivePlan(
+        head_epochs=HEAD_EPOCHS,
+        live_cycles=HEAD_CYCLES,
+        cycles=cycles,
+        ratio=RATIO,
+        head_seconds=3 + HEAD_CYCLES * train_images / frozen,
+        network_seconds=10 + passes / whole,
+        tta_seconds=1 + 5 * valid_images / frozen,
+    )
+
+
+def _most_passes(cycles: int) -> int:
+    """Give how many images a training of so many cycles may look at: a fourth cycle is for small sets."""
+    return PASSES_OF_SMALL_SETS if cycles == MOST_CYCLES else PASSES
+
+
 def plan_answer(
     *,
     images: int,
@@ -48,6 +122,7 @@ def plan_answer(
     views: int | None,
     views_per_second: float | None,
     head: Literal["linear", "concat-pool"] = "linear",
+    live: LivePlan | None = None,
 ) -> Plan:
     """Give the plan of the answer in seconds.
 
@@ -96,4 +171,6 @@ def plan_answer(
             ),
         ]
     steps.append(Step(name="judge and report", seconds=1.0))
+    if live is not None:
+        steps += live.steps()
     return Plan(steps=tuple(steps))

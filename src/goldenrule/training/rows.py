@@ -14,7 +14,7 @@ from goldenrule.foundation.files import readable_bytes
 from goldenrule.foundation.progress import Progress, Silent, Task
 from goldenrule.foundation.randomness import generator
 from goldenrule.models.head import ConcatPoolHead
-from goldenrule.training.loop import Examples, train
+from goldenrule.training.loop import EpochEnded, Examples, optimizer_for, train
 from goldenrule.training.run import Outcome
 from goldenrule.training.runtime import Runtime, runtime
 from goldenrule.training.schedule import OneCycle
@@ -74,9 +74,9 @@ def _trained(
         torch.manual_seed(int(generator(seed, "concat-pool head").integers(2**62)))
         network = _network(rows)
 
-        def batches(epoch: int) -> Iterator[Examples]:
+        def batches(epoch: int, first: int) -> Iterator[Examples]:
             order = generator(seed, "batches", epoch).permutation(own)
-            for step in range(steps):
+            for step in range(first, steps):
                 chosen = order[step * batch_size : (step + 1) * batch_size]
                 yield Examples(
                     torch.from_numpy(features[chosen].astype(np.float32)),
@@ -84,16 +84,18 @@ def _trained(
                     torch.from_numpy(rows.weights[chosen]),
                 )
 
-        for _ in train(
+        for event in train(
             network,
+            optimizer_for([list(network.parameters())], "adamw", weight_decay=WEIGHT_DECAY),
             batches,
+            rates=(PEAK_RATE,),
+            schedule=OneCycle(epochs=epochs),
             steps_per_epoch=steps,
-            epochs=epochs,
-            schedule=OneCycle(peak=PEAK_RATE),
-            weight_decay=WEIGHT_DECAY,
+            seed=seed,
             runtime=machine,
         ):
-            task.advance()
+            if isinstance(event, EpochEnded):
+                task.advance()
     return _as_arrays(network, np.unique(rows.targets[own]))
 
 

@@ -74,9 +74,9 @@ class Run:
         path = self.folder / "story" / f"{json_digest(dict(key))[:32]}.safetensors"
         if path.exists():
             with contextlib.suppress(FormatError):
-                return _read_outcome(path), True
+                return read_outcome(path), True
         outcome = compute()
-        _write_outcome(path, outcome)
+        write_outcome(path, outcome)
         return outcome, False
 
 
@@ -179,7 +179,8 @@ def _image_differences(folder: Path, before: Mapping[str, Any], table: ImageTabl
     return f"the images differ ({listed})"
 
 
-def _write_outcome(path: Path, outcome: Outcome) -> None:
+def write_outcome(path: Path, outcome: Outcome) -> None:
+    """Write an outcome as one safetensors file, atomically."""
     from safetensors.numpy import save
 
     tensors = {name: np.ascontiguousarray(value) for name, value in outcome.tensors.items()}
@@ -188,7 +189,8 @@ def _write_outcome(path: Path, outcome: Outcome) -> None:
         temporary.write_bytes(content)
 
 
-def _read_outcome(path: Path) -> Outcome:
+def read_outcome(path: Path) -> Outcome:
+    """Read what `write_outcome` wrote; a damaged file is a `FormatError`."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,38 +1,207 @@
-"""Schedules: rate and momentum as pure functions of progress."""
+"""Schedules: rate and momentum as pure functions of the position, in epochs since the start."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from typing import Any, Protocol
+
+from goldenrule.foundation.errors import OptionError
+
+MOST_EPOCHS = 10_000
+
+
+class Schedule(Protocol):
+    """How the rate goes; every group follows it from its own full rate."""
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs there are in all."""
+
+    @property
+    def cycle_ends(self) -> tuple[int, ...]:
+        """After how many epochs a cycle ends: there a snapshot is kept and judged."""
+
+    def factor(self, position: float) -> float:
+        """Give the rate as a share of the full one."""
+
+    def momentum(self, position: float) -> float:
+        """Give the momentum (AdamW's first beta)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """The same rate throughout; every epoch is a cycle of its own."""
+
+    epochs: int
+
+    def __post_init__(self) -> None:
+        _whole("cycles", self.epochs)
+
+    @property
+    def cycle_ends(self) -> tuple[int, ...]:
+        """After every epoch."""
+        return tuple(range(1, self.epochs + 1))
+
+    def factor(self, position: float) -> float:  # noqa: ARG002
+        """Give 1."""
+        return 1.0
+
+    def momentum(self, position: float) -> float:  # noqa: ARG002
+        """Give .9."""
+        return 0.9
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        return {"kind": "constant", **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sgdr:
+    """Cosine cycles with warm restarts, each `mult` times as long as the one before.
+
+    Loshchilov & Hutter, "SGDR: Stochastic gradient descent with warm restarts", arXiv:1608.03983.
+
+    >>> Sgdr(cycles=3, mult=2).cycle_ends, Sgdr(cycles=3, length=2, mult=1).epochs
+    ((1, 3, 7), 6)
+    """
+
+    cycles: int
+    length: int = 1
+    mult: int = 1
+
+    def __post_init__(self) -> None:
+        _whole("cycles", self.cycles)
+        _whole("cycle_len", self.length)
+        _whole("cycle_mult", self.mult)
+        if self.cycles > MOST_EPOCHS or self.epochs > MOST_EPOCHS:
+            raise OptionError(f"{self} would be more than {MOST_EPOCHS:,} epochs: wanted fewer or shorter cycles.")
+
+    @property
+    def epochs(self) -> int:
+        """Cycle length times 1 + mult + mult^2 + ..."""
+        return sum(self._lengths())
+
+    @property
+    def cycle_ends(self) -> tuple[int, ...]:
+        """After how many epochs each cycle ends."""
+        return tuple(accumulate(self._lengths()))
+
+    @property
+    def restarts(self) -> tuple[int, ...]:
+        """Epochs at which the rate jumps back to the full one.
+
+        >>> Sgdr(cycles=3, mult=2).restarts
+        (0, 1, 3)
+        """
+        return (0, *self.cycle_ends[:-1])
+
+    def factor(self, position: float) -> float:
+        """Give the cosine from 1 to 0 within the cycle."""
+        start, end = self._cycle(position)
+        return _cosine(1.0, 0.0, (position - start) / (end - start))
+
+    def momentum(self, position: float) -> float:  # noqa: ARG002
+        """Give .9."""
+        return 0.9
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        return {"kind": "sgdr", **asdict(self)}
+
+    def _lengths(self) -> list[int]:
+        lengths = [self.length]
+        for _ in range(self.cycles - 1):
+            lengths.append(lengths[-1] * self.mult)
+        return lengths
+
+    def _cycle(self, position: float) -> tuple[int, int]:
+        for start, end in zip(self.restarts, self.cycle_ends, strict=True):
+            if position < end:
+                return start, end
+        return self.restarts[-1], self.cycle_ends[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneCycle:
     """Warm up, then cosine down, momentum mirrored (Smith, "Super-convergence", arXiv:1708.07120).
 
-    The factors are those of fastai's `fit_one_cycle`: from rate / 25 up within a quarter, down to rate / 1e5.
+    The shares are those of fastai's `fit_one_cycle`: from rate / 25 up within a quarter, down to rate / 1e5.
 
-    >>> cycle = OneCycle(peak=1e-3)
-    >>> cycle.rate(0.25), cycle.momentum(0.25)
-    (0.001, 0.85)
+    >>> cycle = OneCycle(epochs=4)
+    >>> cycle.factor(1.0), cycle.momentum(1.0)
+    (1.0, 0.85)
     """
 
-    peak: float
+    epochs: int
     warm_share: float = 0.25
     start_divisor: float = 25.0
     end_divisor: float = 1e5
 
-    def rate(self, progress: float) -> float:
-        """Give the rate at `progress` in 0..1."""
-        if progress < self.warm_share:
-            return _cosine(self.peak / self.start_divisor, self.peak, progress / self.warm_share)
-        return _cosine(self.peak, self.peak / self.end_divisor, (progress - self.warm_share) / (1 - self.warm_share))
+    def __post_init__(self) -> None:
+        _whole("epochs", self.epochs)
 
-    def momentum(self, progress: float) -> float:
-        """Give the momentum (AdamW's first beta) at `progress`: low where the rate is high."""
+    @property
+    def cycle_ends(self) -> tuple[int, ...]:
+        """At the end."""
+        return (self.epochs,)
+
+    def factor(self, position: float) -> float:
+        """Give the share of the full rate."""
+        progress = position / self.epochs
+        if progress < self.warm_share:
+            return _cosine(1 / self.start_divisor, 1.0, progress / self.warm_share)
+        return _cosine(1.0, 1 / self.end_divisor, (progress - self.warm_share) / (1 - self.warm_share))
+
+    def momentum(self, position: float) -> float:
+        """Give the momentum: low where the rate is high."""
+        progress = position / self.epochs
         if progress < self.warm_share:
             return _cosine(0.95, 0.85, progress / self.warm_share)
         return _cosine(0.85, 0.95, (progress - self.warm_share) / (1 - self.warm_share))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        return {"kind": "one-cycle", **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rising:
+    """The rates of a range test: one factor per step."""
+
+    factors: tuple[float, ...]
+    steps_per_epoch: int
+
+    @property
+    def epochs(self) -> int:
+        """As many passes as the steps need."""
+        return -(-len(self.factors) // self.steps_per_epoch)
+
+    @property
+    def cycle_ends(self) -> tuple[int, ...]:
+        """None."""
+        return ()
+
+    def factor(self, position: float) -> float:
+        """Give the factor of the step at this position."""
+        return self.factors[min(round(position * self.steps_per_epoch), len(self.factors) - 1)]
+
+    def momentum(self, position: float) -> float:  # noqa: ARG002
+        """Give .9."""
+        return 0.9
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        return {"kind": "rising", **asdict(self)}
+
+
+def _whole(name: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise OptionError(f"{name}={value!r}: wanted a whole number, at least 1.")
 
 
 def _cosine(start: float, end: float, share: float) -> float:

@@ -1,0 +1,78 @@
+"""`goldenrule lr-find`: the learning-rate finder's curve, in the terminal and as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+  goldenrule lr-find photos                          a fresh head on precomputed activations: seconds
+
+  goldenrule lr-find photos --live                   the same on live, augmented images
+
+  goldenrule lr-find photos --unfrozen               the whole network: 40 steps, a minute or two
+
+  goldenrule lr-find photos --unfrozen --from runs/photos -o curve.svg
+"""
+
+
+def lr_find(
+    folder: Annotated[
+        Path, typer.Argument(help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The curve as a picture: .svg, .png or .pdf.")] = Path(
+        "lr_find.svg"
+    ),
+    unfrozen: Annotated[bool, typer.Option("--unfrozen", help="Raise the rate of the whole network.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="On live, augmented images instead of activations.")] = False,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps. \\[default: 100 on activations, 40 live]", show_default=False)
+    ] = None,
+    lowest: Annotated[float, typer.Option(help="The first rate.")] = 1e-5,
+    highest: Annotated[float, typer.Option(help="The last rate.")] = 10.0,
+    start_from: Annotated[
+        Path | None, typer.Option("--from", help="Start from the network of an earlier run.", show_default=False)
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")
+    ] = "efficientnet_lite0",
+    augment: Annotated[str, typer.Option(help="Kind of views: side_on, top_down, basic, none.")] = "side_on",
+    seed: Annotated[int, typer.Option(help="Seed of the split, the fresh head and the batches.")] = 0,
+) -> None:
+    """Raise the learning rate step by step and draw the loss: which rate to train with."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.foundation.errors import OptionError
+    from goldenrule.foundation.memory import keep_freed_memory
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.rate import find_rate_of
+    from goldenrule.training.terminal import range_text
+
+    if out.suffix not in (".svg", ".png", ".pdf"):
+        raise OptionError(f"-o {out}: wanted a name that ends in .svg, .png or .pdf.")
+    keep_freed_memory()
+    test = find_rate_of(
+        folder,
+        backbone=backbone,
+        augment=augment,
+        seed=seed,
+        start_from=start_from,
+        unfrozen=unfrozen,
+        live=live,
+        steps=steps,
+        lowest=lowest,
+        highest=highest,
+        picture=out,
+        progress=Bars(),
+    )
+    console = Console()
+    console.print(Text(range_text(test)))
+    console.print(Text(f"{test} (S: the suggestion, by {test.rule}; M: the minimum)"))
+    console.print(Text(f"Picture: {out}"), soft_wrap=True)
+
+
+lr_find.__doc__ = f"{lr_find.__doc__}\n\n{EXAMPLES}"

@@ -1,0 +1,24 @@
+"""How this process keeps memory; for our own commands only, never on import."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+KEPT_BYTES = 1 << 30
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep up to 1 GB of freed memory for the next tensor; False where there is no glibc.
+
+    By default it gives every large block back to the kernel and faults it in again, page by page: that halves
+    the speed of training on a CPU.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        return bool(libc.mallopt(M_MMAP_MAX, 0)) and bool(libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
+    return False

@@ -1,0 +1,264 @@
+"""`Learner`: the verbs of fast.ai's lesson 2, a thin shell around an immutable `LearnerState`.
+
+    images = gr.from_folder("dogscats")
+    learn = gr.Learner(images, "efficientnet_lite0", precompute=True, augment=gr.side_on(max_zoom=1.1))
+    learn.lr_find().plot()
+    learn.fit(1e-2, 1)
+    learn.precompute = False
+    learn.fit(1e-2, 3, cycle_len=1)
+    learn.unfreeze()
+    learn.fit([1e-4, 1e-3, 1e-2], 3, cycle_len=1, cycle_mult=2)
+    predictions = learn.tta()
+
+Every verb's outcome is stored under the hash of all that led to it: the same script run again replays what is
+finished and goes on where it was killed (laws 6 and 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goldenrule.evaluation import Predictions
+from goldenrule.foundation.cache import cache_folder
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.progress import Bars, Progress
+from goldenrule.images.augment import PLAIN, Augmentation, views
+from goldenrule.images.read import with_digests
+from goldenrule.images.split import with_split
+from goldenrule.images.table import ImageTable, Part
+from goldenrule.models.backbone import Backbone, Pooling, backbone
+from goldenrule.models.catalog import DEFAULT_BACKBONE
+from goldenrule.models.compiled import available_threads, check_device
+from goldenrule.models.head import Head, HeadKind
+from goldenrule.models.trainable import GROUPS
+from goldenrule.training import verbs
+from goldenrule.training.fitting import Keep
+from goldenrule.training.history import EpochRow, History, cells
+from goldenrule.training.loop import OptimizerKind
+from goldenrule.training.material import Material
+from goldenrule.training.range_test import HIGHEST_RATE, LOWEST_RATE, RangeTest
+from goldenrule.training.run import Run
+from goldenrule.training.schedule import Constant, Schedule, Sgdr
+from goldenrule.training.state import HEAD, LearnerState
+from goldenrule.training.terminal import history_text
+
+if TYPE_CHECKING:
+    from goldenrule.models.classifier import Classifier
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class Learner:
+    """A training story in progress. `images` without parts are split 8:1:1; the head begins with random weights.
+
+    `augment` makes the training images vary: with `precompute` as `augmented_views` cached views of each beside
+    the plain one, else anew in every epoch. `folder` keeps the outcomes of verbs, by default in the cache;
+    `replay=False` neither looks for them nor keeps them. The same seed gives the same weights.
+    """
+
+    def __init__(
+        self,
+        images: ImageTable,
+        body: str | Backbone = DEFAULT_BACKBONE,
+        *,
+        precompute: bool = False,
+        augment: Augmentation | None = None,
+        augmented_views: int = 4,
+        head: HeadKind | Head = "linear",
+        optimizer: OptimizerKind = "adamw",
+        weight_decay: float = 0.01,
+        batch_size: int | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        threads: int | None = None,
+        folder: str | Path | None = None,
+        replay: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        kind: HeadKind = head if isinstance(head, str) else head.kind
+        pooling: Pooling = "average" if kind == "linear" else "max+average"
+        shown = progress or Bars()
+        base = body if isinstance(body, Backbone) else backbone(body, pooling=pooling, progress=shown)
+        table = images if None not in images.digests else with_digests(images, progress=shown)
+        self.material = Material(
+            table=with_split(table, seed=seed),
+            base=base,
+            augmentation=augment,
+            augmented_views=augmented_views,
+            seed=seed,
+            batch_size=batch_size,
+            device=check_device(device),
+            threads=threads or available_threads(),
+            progress=shown,
+        )
+        self._teller = verbs.Teller(
+            material=self.material,
+            run=Run(Path(folder) if folder else cache_folder() / "stories") if replay else None,
+            optimizer=optimizer,
+            weight_decay=weight_decay,
+            on_epoch=self._show,
+        )
+        self.state: LearnerState = self._teller.begin(head)
+        self._shown: list[EpochRow] = []
+        if precompute:
+            self.precompute = True
+
+    @property
+    def precompute(self) -> bool:
+        """Whether the head trains on the bank's rows. Setting it is a verb; `unfreeze` turns it off by itself."""
+        return self.state.precompute
+
+    @precompute.setter
+    def precompute(self, on: bool) -> None:
+        if on and not self.state.frozen_body:
+            raise OptionError("precompute=True needs a frozen body: call freeze() first.")
+        self.state = self.state.after("precompute", {"on": bool(on)}, precompute=bool(on))
+
+    @property
+    def history(self) -> History:
+        """A row per epoch of the story so far."""
+        return self.state.history
+
+    def freeze(self) -> None:
+        """Train the head only."""
+        self.freeze_to(HEAD)
+
+    def freeze_to(self, group: int) -> None:
+        """Freeze the groups before number `group`: 0 trains all, 1 late layers and head, 2 the head."""
+        if group not in range(len(GROUPS)):
+            raise OptionError(f"freeze_to({group}): wanted 0 to {HEAD}, the groups being {', '.join(GROUPS)}.")
+        precompute = self.state.precompute and group == HEAD
+        changes = {"first_trained": group, "precompute": precompute}
+        self.state = self.state.after("freeze_to", {"group": group}, **changes)
+
+    def unfreeze(self) -> None:
+        """Train all layers, on live images."""
+        self.freeze_to(0)
+
+    def bn_freeze(self, on: bool = True) -> None:
+        """Keep the BatchNorm statistics of trained layers too (the default), or let them follow the batches."""
+        self.state = self.state.after("bn_freeze", {"on": bool(on)}, bn_frozen=bool(on))
+
+    def lr_find(
+        self,
+        *,
+        rates: float | Sequence[float] = 1.0,
+        lowest: float = LOWEST_RATE,
+        highest: float = HIGHEST_RATE,
+        steps: int | None = None,
+    ) -> RangeTest:
+        """Raise the rate from step to step and watch the loss; leaves no trace in the learner (law 4).
+
+        `rates` per group are kept in their ratio. By default 100 steps on precomputed rows, 40 on live images.
+        """
+        return self._teller.find_rate(self.state, rates=rates, lowest=lowest, highest=highest, steps=steps)
+
+    def fit(
+        self,
+        lr: float | Sequence[float],
+        cycles: int = 1,
+        *,
+        cycle_len: int | None = None,
+        cycle_mult: int = 1,
+        schedule: Schedule | None = None,
+        spread: float | None = None,
+        keep: Keep = "last",
+        until_over_fitting: bool = False,
+        stage: str = "fit",
+        out_of_time: Callable[[EpochRow], bool] | None = None,
+    ) -> History:
+        """Train what is not frozen and give the new rows of the history.
+
+        `fit(lr, 3)` keeps the rate for 3 epochs; with `cycle_len` the rate falls by a cosine in every cycle of so
+        many epochs and restarts, each cycle `cycle_mult` times as long as the one before (SGDR). `lr` is one rate,
+        or one per layer group, early layers first; `spread=10` lets earlier groups learn 10 times slower each.
+        `keep="best"` goes back to the end of the cycle with the lowest validation loss.
+        """
+        if schedule is None:
+            schedule = (
+                Constant(epochs=cycles) if cycle_len is None else Sgdr(cycles=cycles, length=cycle_len, mult=cycle_mult)
+            )
+        before = len(self.history)
+        self.state = self._teller.fit(
+            self.state,
+            lr=lr,
+            schedule=schedule,
+            spread=spread,
+            keep=keep,
+            until_over_fitting=until_over_fitting,
+            stage=stage,
+            out_of_time=out_of_time,
+        )
+        self.material.progress.picture("")
+        return History(self.history.rows[before:])
+
+    def blend(self, shares: Sequence[float] = SHARES) -> float:
+        """Go back a part of the way from the weights before the last fit; validation chooses the share.
+
+        w = (1 - a) * before + a * after, a from `shares`; gives a. Wortsman et al., "Robust fine-tuning of
+        zero-shot models", arXiv:2109.01903.
+        """
+        self.state, share = self._teller.blend(self.state, tuple(shares))
+        return share
+
+    def evaluate(self, part: Part = "valid") -> Predictions:
+        """Give the predictions on the plain views of a part, by the engine that serves the classifier."""
+        return self._predicted(part, 0)
+
+    def tta(self, part: Part = "valid", *, augmented_views: int = 4) -> Predictions:
+        """Give predictions averaged over the plain and some augmented views (test-time augmentation)."""
+        if self.material.augmentation is None:
+            raise OptionError("tta() needs a way to augment: Learner(..., augment=gr.side_on()).")
+        return self._predicted(part, augmented_views)
+
+    def classifier(self) -> Classifier:
+        """Give what is saved, shared and served."""
+        from goldenrule.models.classifier import Classifier
+
+        state = self.state
+        facts = {"made_by": "Learner", "epochs": state.epochs}
+        return Classifier(
+            self.material.table.classes, state.backbone, state.head, self.material.kind(state.backbone), facts
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the classifier to a folder (safetensors and JSON)."""
+        return self.classifier().save(folder)
+
+    def load(self, folder: str | Path) -> None:
+        """Take the weights of a classifier that was saved; its classes must be those of these images."""
+        from goldenrule.models.classifier import Classifier
+
+        other = Classifier.load(folder)
+        if other.classes != self.material.table.classes:
+            raise OptionError(
+                f"{folder} knows the classes {', '.join(other.classes)}; these images have "
+                f"{', '.join(self.material.table.classes)}. Wanted the same."
+            )
+        self.state = self._teller.loaded(self.state, other)
+
+    def _predicted(self, part: Part, count: int) -> Predictions:
+        table = self.material.table.part(part)
+        every = views(self.material.augmentation, count) if count else (PLAIN,)
+        return self.classifier().predict_table(
+            table, views=every, threads=self.material.threads, progress=self.material.progress
+        )
+
+    def _show(self, row: EpochRow) -> None:
+        """Print a row as soon as its epoch is over, under a head where a fit begins, and draw the losses so far."""
+        progress = self.material.progress
+        if row.epoch == self.state.epochs + 1:
+            self._shown = []
+            progress.say(f"{row.stage}\n{'epoch':>5} {'train loss':>11} {'valid loss':>11} {'accuracy':>9}  rate")
+        self._shown.append(row)
+        progress.say("{:>5} {:>11} {:>11} {:>9}  {}".format(*cells(row)))
+        progress.picture(history_text(History(tuple(self._shown))) if len(self._shown) > 1 else "")
+
+    def __repr__(self) -> str:
+        state = self.state
+        trained = ", ".join(GROUPS[state.first_trained :])
+        rows = "precomputed rows" if state.precompute else "live images"
+        about = f"{state.backbone.spec.name}; {state.epochs} epochs; trains {trained} on {rows}"
+        return f"Learner({self.material.table!r}, {about})"

@@ -1,0 +1,50 @@
+"""The clock of `--minutes`: every decision it makes is written down before it is obeyed (law 6)."""
+
+from __future__ import annotations
+
+import time
+
+from goldenrule.foundation.errors import FormatError
+from goldenrule.foundation.files import read_json, write_json
+from goldenrule.recipes.opening import Work
+from goldenrule.recipes.speed import remember_training_speed
+from goldenrule.training.history import EpochRow
+
+
+class Clock:
+    """Says whether there is time for a step; without `--minutes` there always is."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._journal = work.run.folder / "story" / "clock.json"
+        minutes = work.options.minutes
+        self._end = None if minutes is None else work.story.began + 60 * minutes
+        self._epoch_ended: float | None = None
+
+    def allows(self, step: str, seconds: float) -> bool:
+        """Say whether a step that takes about so many seconds is begun; decided once per run."""
+        decided = self._decided()
+        if step not in decided:
+            enough = self._end is None or time.monotonic() + seconds <= self._end
+            decided[step] = enough
+            if self._end is not None:
+                write_json(self._journal, decided)
+            if not enough:
+                minutes = self._work.options.minutes
+                self._work.progress.say(f"{step}: about {seconds:.0f} s, left out to end within {minutes:g} minutes.")
+        return bool(decided[step])
+
+    def out_of_time(self, row: EpochRow) -> bool:  # noqa: ARG002
+        """Say, after an epoch, whether another one would end too late; keep how long it took."""
+        now = time.monotonic()
+        began, self._epoch_ended = self._epoch_ended, now
+        if began is None:
+            return self._end is not None and now > self._end
+        remember_training_speed(self._work.body.spec, len(self._work.table.part("train")), now - began)
+        return self._end is not None and now + (now - began) > self._end
+
+    def _decided(self) -> dict[str, bool]:
+        try:
+            return dict(read_json(self._journal)) if self._journal.exists() else {}
+        except FormatError:
+            return {}

@@ -1,0 +1,118 @@
+"""How every fit ends: save the chosen classifier, judge it through its file, write the numbers and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from goldenrule.activations.precompute import Activations
+from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.predictions_csv import to_csv
+from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.images.augment import PLAIN
+from goldenrule.images.table import ImageTable, Part
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.compiled import engine_kind
+from goldenrule.recipes.checks import contradictions, duplicates
+from goldenrule.recipes.environment import environment
+from goldenrule.recipes.opening import Work, folder_name
+from goldenrule.recipes.results import Answer, Candidate
+from goldenrule.report.content import LiveContent
+from goldenrule.training.run import about_images
+
+
+def concluded(
+    work: Work,
+    candidates: Sequence[Candidate],
+    chosen: Candidate,
+    activations: Activations,
+    *,
+    live: LiveContent | None = None,
+    final: bool = True,
+) -> Answer:
+    """Save, judge and report. The test part is opened only where this is `final`, after the choice is written."""
+    with work.story.stage("judge"):
+        classifier = _saved(work, chosen)
+        why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
+        write_json(work.run.folder / "choice.json", {"chosen": chosen.name, "final": final, "why": why})
+        parts: tuple[Part, ...] = ("test", "valid") if final else ("valid",)
+        predictions: dict[str, Predictions] = {
+            part: _scored(classifier, own, work, activations) for part in parts if len(own := work.table.part(part))
+        }
+        if any(candidate.judged_part == "valid" for candidate in candidates) and "valid" in predictions:
+            predictions["valid"] = replace(predictions["valid"], basis="chosen on")
+        predictions["out-of-fold"] = _solved(candidates).judged_on
+        for name, said in predictions.items():
+            write_atomic(work.run.folder / "predictions" / f"{name}.csv", to_csv(said))
+    scored = {name: said for name, said in predictions.items() if len(said.scored)}
+    result = Answer(
+        folder=work.run.folder,
+        classifier=classifier,
+        table=work.table,
+        predictions=predictions,
+        candidates=tuple(candidates),
+        chosen=chosen.name,
+        options=work.options,
+        stages=tuple(work.story.stages),
+        activations={"computed": work.story.computed, "reused": work.story.reused},
+        findings=(*work.story.findings, *duplicates(work.table), *contradictions(scored)),
+        live=live,
+    )
+    return _reported(work, result)
+
+
+def _solved(candidates: Sequence[Candidate]) -> Candidate:
+    """Give the best of the solved heads: only they have out-of-fold predictions."""
+    return [
+        one for one in candidates if one.judged_part == "out-of-fold" and (one.verdict is None or one.verdict.replaced)
+    ][-1]
+
+
+def _saved(work: Work, chosen: Candidate) -> Classifier:
+    """Save the classifier and give what was saved: the numbers are those of the file (law 1)."""
+    provenance = {
+        "goldenrule": environment()["goldenrule"],
+        "images": about_images(work.table) | {"folder": folder_name(work.table)},  # shared: no paths of its maker
+        "counts": work.table.counts(),
+        "options": work.options.story(),
+        "candidate": chosen.name,
+        "solver": dict(chosen.facts),
+    }
+    own = chosen.body.spec.weights == work.body.spec.weights
+    kind = work.kind if own else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
+    classifier = Classifier(work.table.classes, chosen.body, chosen.head, kind, provenance, chosen.views)
+    classifier.save(work.run.folder / "classifier")
+    return Classifier.load(work.run.folder / "classifier")
+
+
+def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:
+    """Give the saved classifier's predictions: from the bank's rows where they are those of its body."""
+    if classifier.backbone.spec.weights != work.body.spec.weights or classifier.views != (PLAIN,):
+        return classifier.predict_table(table, threads=work.threads, progress=work.progress)
+    digests = table.digests
+    known = [row for row, digest in enumerate(digests) if digest is not None and digest in activations.banks[0]]
+    logits = np.full((len(table), len(classifier.classes)), np.nan, np.float32)
+    for start in range(0, len(known), 4096):
+        block = known[start : start + 4096]
+        logits[block] = classifier.logits(activations.rows([digests[row] or b"" for row in block]))
+    return Predictions.from_logits(
+        logits,
+        classifier.classes,
+        truth=table.targets,
+        ids=table.uris,
+        status=np.where(np.isnan(logits[:, 0]), "unreadable", "ok"),
+    )
+
+
+def _reported(work: Work, result: Answer) -> Answer:
+    from goldenrule.recipes.reporting import report_content, result_json
+
+    with work.story.stage("report"):
+        from goldenrule.report.page import render_page
+
+        write_atomic(result.report, render_page(report_content(result)))
+    finished = replace(result, stages=tuple(work.story.stages))
+    write_json(work.run.folder / "result.json", result_json(finished))
+    return finished

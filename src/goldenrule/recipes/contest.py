@@ -1,0 +1,58 @@
+"""The candidates of a fit, and the best so far: a later one takes its place only where it is clearly better."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from goldenrule.evaluation import Predictions
+from goldenrule.images.augment import views
+from goldenrule.learner import Learner
+from goldenrule.recipes.results import Candidate
+from goldenrule.recipes.solved import Solved
+from goldenrule.training.choice import later_replaces
+
+TTA_VIEWS = 4
+
+
+class Contest:
+    """Compares on validation, always the newcomer with the best so far (DESIGN, interfaces)."""
+
+    def __init__(self, solved: Solved, valid: Predictions) -> None:
+        self.candidates = list(solved.candidates)
+        self.best = solved.chosen
+        self.notes: list[str] = []
+        self._valid = replace(valid, basis="chosen on")
+
+    def enter(self, name: str, learn: Learner) -> bool:
+        """Let the learner's network compete; say whether it is the best now."""
+        return self._enter(name, learn, learn.evaluate())
+
+    def enter_views(self, learn: Learner) -> bool:
+        """Let the best compete with itself through some augmented views as well (test-time augmentation)."""
+        every = views(learn.material.augmentation, TTA_VIEWS)
+        if len(every) == 1:
+            return False
+        best = self.best
+        material = learn.material
+        classifier = replace(learn.classifier(), backbone=best.body, head=best.head, engine=material.kind(best.body))
+        seen = classifier.predict_table(
+            material.table.part("valid"), views=every, threads=material.threads, progress=material.progress
+        )
+        newcomer = replace(best, name=f"{best.name}, {TTA_VIEWS} views averaged", views=every)
+        return self._judge(newcomer, seen)
+
+    def _enter(self, name: str, learn: Learner, seen: Predictions) -> bool:
+        body, head = learn.state.backbone, learn.state.head
+        epochs = {"epochs": learn.state.epochs}
+        return self._judge(
+            Candidate(name=name, body=body, head=head, judged_on=seen, judged_part="valid", facts=epochs), seen
+        )
+
+    def _judge(self, newcomer: Candidate, seen: Predictions) -> bool:
+        seen = replace(seen, basis="chosen on")
+        verdict = later_replaces(self._valid, seen, names=(self.best.name, newcomer.name))
+        newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")
+        self.candidates.append(newcomer)
+        if verdict.replaced:
+            self.best, self._valid = newcomer, seen
+        return verdict.replaced

@@ -1,0 +1,111 @@
+"""The golden rule of fast.ai's lesson 2, all seven steps, written with the verbs of `Learner`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from goldenrule.foundation.progress import Progress
+from goldenrule.images.augment import by_name
+from goldenrule.images.table import ImageTable
+from goldenrule.learner import Learner
+from goldenrule.recipes.clock import Clock
+from goldenrule.recipes.concluding import concluded
+from goldenrule.recipes.contest import Contest
+from goldenrule.recipes.opening import Work, begun
+from goldenrule.recipes.options import FitOptions
+from goldenrule.recipes.planning import live_plan_for
+from goldenrule.recipes.results import Answer
+from goldenrule.recipes.solved import Solved, solved_heads
+from goldenrule.report.content import LiveContent
+from goldenrule.report.sentences import duration
+from goldenrule.training.range_test import RangeTest
+
+
+def golden_rule(
+    source: str | os.PathLike[str] | ImageTable,
+    *,
+    options: FitOptions | None = None,
+    out: Path | None = None,
+    runs: Path = Path("runs"),
+    progress: Progress | None = None,
+    on_answer: Callable[[Answer], None] | None = None,
+) -> Answer:
+    """Fit a classifier by the golden rule and judge it; the best network of all steps is the answer.
+
+    After step 1 there is an answer already: it is saved, and given to `on_answer`. A later network takes its
+    place only where it is clearly better on validation. Writes the run to `out`, by default the next free
+    `runs/NAME`; goes on where a killed run stopped. Raises a `GoldenRuleError` for what the user can mend.
+    """
+    with begun(source, options=options, out=out, runs=runs, progress=progress) as work:
+        solved = solved_heads(work)  # step 1
+        if work.options.quick or not len(work.table.part("valid")):
+            return concluded(work, solved.candidates, solved.chosen, solved.activations)
+        first = concluded(work, solved.candidates, solved.chosen, solved.activations, final=False)
+        if on_answer:
+            on_answer(first)
+        contest, live = seven_steps(work, solved, first)
+        return concluded(work, contest.candidates, contest.best, solved.activations, live=live)
+
+
+def seven_steps(work: Work, solved: Solved, first: Answer) -> tuple[Contest, LiveContent]:
+    """Take the steps from the solved head on; give all candidates with the best, and the curves."""
+    options, clock = work.options, Clock(work)
+    plan = live_plan_for(work.table, work.body, work.kind)
+    work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
+    contest = Contest(solved, first.predictions["valid"])
+    curves: dict[str, RangeTest] = {}
+
+    # 1. Enable data augmentation, precompute=True: the bank has plain rows, and views where they can pay.
+    learn = Learner(
+        work.table,
+        work.body,
+        precompute=True,
+        augment=by_name(options.augment),
+        augmented_views=solved.views,
+        head=options.head,
+        seed=options.seed,
+        device=options.device,
+        threads=work.threads,
+        folder=work.run.folder,
+        progress=work.progress,
+    )
+    if clock.allows("train the head", plan.head_seconds):
+        with work.story.stage("train the head"):
+            # 2. lr_find: the highest rate where the loss is still clearly improving.
+            curves["fresh head"] = rate = learn.lr_find()
+            # 3. Train the last layer from precomputed activations.
+            learn.fit(rate.suggestion, plan.head_epochs, stage="head, precomputed")
+            # 4. Train it with augmentation, precompute=False, cycle_len=1.
+            learn.precompute = False
+            learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live")
+            contest.enter("trained head", learn)
+    if clock.allows("train the whole network", plan.network_seconds):
+        with work.story.stage("train the whole network"):
+            # 5. Unfreeze all layers, starting from the better head; earlier layers learn slower.
+            if contest.best is solved.chosen:
+                learn.load(work.run.folder / "classifier")
+            learn.unfreeze()
+            # 6. lr_find again, the rates of the groups in their ratio.
+            curves["whole network"] = rate = learn.lr_find(rates=plan.ratio)
+            # 7. Train the whole network with cycle_mult=2 until over-fitting; the best cycle is kept.
+            learn.fit(
+                [rate.suggestion * share for share in plan.ratio],
+                plan.cycles,
+                cycle_len=1,
+                cycle_mult=2,
+                keep="best",
+                until_over_fitting=True,
+                stage="whole network",
+                out_of_time=clock.out_of_time,
+            )
+            share = learn.blend()
+            contest.notes.append(f"Of the way from the better head to the trained network {100 * share:.0f} % is kept.")
+            contest.enter("whole network", learn)
+    if options.augment != "none" and clock.allows("test-time augmentation", plan.tta_seconds):
+        with work.story.stage("test-time augmentation"):
+            contest.enter_views(learn)
+    if contest.best.head is not solved.chosen.head:
+        contest.notes.append("Out-of-fold numbers are those of the solved head: the network was trained once, on all.")
+    return contest, LiveContent(curves=curves, history=learn.history, notes=tuple(contest.notes))

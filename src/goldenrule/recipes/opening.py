@@ -1,0 +1,127 @@
+"""How every fit begins: read and check the images, find the run's folder, prepare the backbone, fix the split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goldenrule.engine import EngineKind
+from goldenrule.foundation.errors import OptionError, RunError
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.read import with_digests
+from goldenrule.images.sources import from_folder
+from goldenrule.images.split import check_enough, sample_per_class, with_split
+from goldenrule.images.table import ImageTable
+from goldenrule.models.backbone import Backbone, backbone, kept
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.compiled import available_threads, check_device, engine_kind
+from goldenrule.recipes.options import FitOptions
+from goldenrule.recipes.results import Story
+from goldenrule.training.run import Run, about_images, check_same, differences, known_split, opened
+
+SMALLEST_CLASS_TO_SPLIT, SMALLEST_CLASS_TO_LEARN = 3, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """What all steps of a fit share: the open run, the split images, the backbone and how it runs."""
+
+    run: Run
+    table: ImageTable
+    body: Backbone
+    kind: EngineKind
+    options: FitOptions
+    story: Story
+    progress: Progress
+
+    @property
+    def threads(self) -> int:
+        """How many processors are used."""
+        return self.options.threads or available_threads()
+
+
+@contextmanager
+def begun(
+    source: str | os.PathLike[str] | ImageTable,
+    *,
+    options: FitOptions | None = None,
+    out: Path | None = None,
+    runs: Path = Path("runs"),
+    progress: Progress | None = None,
+) -> Iterator[Work]:
+    """Open the run of these images and options; it stays locked while the block runs."""
+    options, progress, story = options or FitOptions(), progress or Silent(), Story()
+    device = check_device(options.device)
+    with story.stage("read"):
+        table = read_table(source, options, progress)
+    story.findings += table.findings
+    about = {"images": about_images(table), "options": options.story()}
+    folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table)
+    if out:
+        check_same(out, about, table)
+    elif folder != runs / folder_name(table) and not (folder / "run.json").exists():
+        progress.say(f"{earlier} holds another story: writing to {folder}. Its images keep the parts they had there.")
+    with story.stage("backbone"):
+        body = first_body(options, progress)
+        kind = engine_kind(body, device=device, progress=progress)
+    with opened(folder) as run:
+        check_same(folder, about, table)  # again: another process may have begun a story here since
+        table = with_split(table, seed=options.seed, before=known_split(earlier))
+        run.begin(about, table)
+        yield Work(run=run, table=table, body=body, kind=kind, options=options, story=story, progress=progress)
+
+
+def first_body(options: FitOptions, progress: Progress) -> Backbone:
+    """Give the body to start from: a pretrained one, or that of an earlier classifier (`--from`)."""
+    if options.start_from is None:
+        return backbone(
+            options.backbone,
+            weights=options.weights,
+            size=options.size,
+            pooling=options.pooling,
+            progress=progress,
+        )
+    earlier = Classifier.load(options.start_from).backbone
+    if earlier.spec.pooling != options.pooling or options.size not in (None, earlier.spec.preprocessing.size):
+        raise OptionError(
+            f"--from {options.start_from}: that classifier's body has {earlier.spec.pooling} pooling at "
+            f"{earlier.spec.preprocessing.size} px. Leave --size away and give the --head it was made with."
+        )
+    return kept(earlier)
+
+
+def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions, progress: Progress) -> ImageTable:
+    """Give the table to fit on, sampled and checked, with digests."""
+    table = source if isinstance(source, ImageTable) else from_folder(source)
+    if options.sample is not None:
+        table = sample_per_class(table, options.sample, seed=options.seed)
+    fixed = "train" in table.parts
+    smallest = options.min_per_class or (SMALLEST_CLASS_TO_LEARN if fixed else SMALLEST_CLASS_TO_SPLIT)
+    check_enough(table, min_per_class=smallest)
+    threads = options.threads or available_threads()
+    return with_digests(table, threads=2 * threads, progress=progress)
+
+
+def folder_name(table: ImageTable) -> str:
+    """Give the name of the images' folder."""
+    return table.root.resolve().name or "images"
+
+
+def _free_folder(base: Path, about: Mapping[str, Any], table: ImageTable) -> tuple[Path, Path]:
+    """Give the folder for this story, and the one whose split it keeps.
+
+    NAME where it is free or holds this story, else NAME-2, NAME-3 ... so that nothing finished is overwritten.
+    """
+    latest = base
+    for number in range(1, 10_000):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        if not (folder / "run.json").exists():
+            return folder, latest
+        if not differences(folder, about, table):
+            return folder, folder
+        latest = folder
+    raise RunError(f"{base.parent} holds 9,999 runs of {base.name}. Give --out.")

@@ -1,0 +1,55 @@
+"""The learning-rate finder on a folder, for those who only want to see the curve."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from goldenrule.foundation.files import write_atomic
+from goldenrule.foundation.progress import Progress
+from goldenrule.images.augment import by_name
+from goldenrule.learner import Learner
+from goldenrule.models.classifier import Classifier
+from goldenrule.recipes.opening import read_table
+from goldenrule.recipes.options import FitOptions
+from goldenrule.training.plan import RATIO
+from goldenrule.training.range_test import RangeTest
+
+
+def find_rate_of(
+    folder: Path,
+    *,
+    backbone: str,
+    augment: str,
+    seed: int,
+    start_from: Path | None,
+    unfrozen: bool,
+    live: bool,
+    steps: int | None,
+    lowest: float,
+    highest: float,
+    picture: Path,
+    progress: Progress,
+) -> RangeTest:
+    """Give the curve of a fresh head (or the network of a run), and draw it into `picture`."""
+    options = FitOptions(backbone=backbone, augment=augment, seed=seed, start_from=start_from)
+    earlier = Classifier.load(start_from) if start_from else None
+    learn = Learner(
+        read_table(folder, options, progress),
+        earlier.backbone if earlier else backbone,
+        head=earlier.head.kind if earlier else "linear",
+        augment=by_name(augment),
+        augmented_views=0,
+        precompute=not (live or unfrozen),
+        seed=seed,
+        progress=progress,
+    )
+    if start_from:
+        learn.load(start_from)
+    if unfrozen:
+        learn.unfreeze()
+    test = learn.lr_find(rates=RATIO if unfrozen else 1.0, steps=steps, lowest=lowest, highest=highest)
+    content = io.BytesIO()
+    test.plot().savefig(content, format=picture.suffix[1:], dpi=120)
+    write_atomic(picture, content.getvalue())
+    return test

@@ -1,0 +1,108 @@
+"""What a fit gives: candidates, and the `Answer` with the numbers of the one that was chosen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from goldenrule.evaluation import Estimate, Predictions, accuracy, log_loss
+from goldenrule.foundation.findings import Finding
+from goldenrule.images.augment import PLAIN, View
+from goldenrule.images.table import ImageTable
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.head import Head
+from goldenrule.recipes.options import FitOptions
+from goldenrule.report.content import LiveContent
+from goldenrule.training.choice import Verdict
+
+
+@dataclass(slots=True)
+class Story:
+    """What is known so far while the answer is being found; ends as an `Answer`."""
+
+    began: float = field(default_factory=time.monotonic)
+    stages: list[tuple[str, float]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    computed: int = 0
+    reused: int = 0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; what is done twice is added up."""
+        began = time.perf_counter()
+        yield
+        before = dict(self.stages)
+        before[name] = round(before.get(name, 0.0) + time.perf_counter() - began, 3)
+        self.stages = list(before.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """A network that could be the answer, and what its choice looked at.
+
+    `judged_on` are out-of-fold predictions for solved heads, those on valid for what was trained live;
+    `verdict` is the comparison with the candidate that was the best before it.
+    """
+
+    name: str
+    body: Backbone
+    head: Head
+    judged_on: Predictions
+    judged_part: str  # "out-of-fold" or "valid"
+    views: tuple[View, ...] = (PLAIN,)
+    verdict: Verdict | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """What a fit gives: the run's folder, the classifier, its predictions per part, and the numbers."""
+
+    folder: Path
+    classifier: Classifier
+    table: ImageTable
+    predictions: Mapping[str, Predictions]  # "test", "valid", "out-of-fold": labelled or not
+    candidates: tuple[Candidate, ...]
+    chosen: str
+    options: FitOptions
+    stages: tuple[tuple[str, float], ...]
+    activations: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    live: LiveContent | None = None
+
+    @property
+    def scored(self) -> dict[str, Predictions]:
+        """The parts with labelled, readable images, the cleanest first."""
+        return {name: own for name, own in self.predictions.items() if len(own.scored)}
+
+    @property
+    def headline_part(self) -> str:
+        """The part whose accuracy is the headline: the first that no choice has looked at, else out-of-fold.
+
+        That is test; without one valid, if only solved heads were compared (out-of-fold); else the
+        out-of-fold estimate of the solved head.
+        """
+        clean = [part for part, own in self.scored.items() if own.basis == "clean"]
+        return clean[0] if clean else ("out-of-fold" if "out-of-fold" in self.scored else next(iter(self.scored)))
+
+    @property
+    def headline(self) -> Estimate:
+        """The accuracy to quote."""
+        return accuracy(self.scored[self.headline_part])
+
+    @property
+    def report(self) -> Path:
+        """The report's file."""
+        return self.folder / "report.html"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{part}</td><td>{accuracy(own)}</td><td>{log_loss(own)}</td></tr>"
+            for part, own in self.scored.items()
+        )
+        return f"<table><tr><th>part</th><th>accuracy</th><th>log loss</th></tr>{rows}</table>"

@@ -1,0 +1,144 @@
+"""Step 1 of the golden rule: activations, plain and of augmented views, and the heads solved on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.activations.bank import enforce_limit
+from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.foundation.errors import TooFewImages
+from goldenrule.images.augment import by_name, views
+from goldenrule.images.read import unreadable
+from goldenrule.images.split import duplicate_units
+from goldenrule.images.table import ImageTable, Part
+from goldenrule.models.compiled import compiled
+from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
+from goldenrule.recipes.opening import Work
+from goldenrule.recipes.results import Candidate
+from goldenrule.recipes.speed import remember_speed
+from goldenrule.training.choice import later_replaces, views_are_worth_it
+from goldenrule.training.plan import DEFAULT_VIEWS
+from goldenrule.training.run import about_images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solved:
+    """The solved heads, the chosen one, the plain activations of all images, and how many views the bank has."""
+
+    candidates: tuple[Candidate, ...]
+    chosen: Candidate
+    activations: Activations
+    views: int
+
+
+def solved_heads(work: Work) -> Solved:
+    """Solve the head on plain activations, then, where it leaves room, with augmented views; choose out-of-fold."""
+    activations = _precomputed(work, 0)
+    if activations.failures:
+        work.story.findings.append(unreadable([f"{uri}: {why}" for uri, why in activations.failures.items()]))
+    train = readable(work.table, "train", activations)
+    _check_learnable(train, activations.failures)
+    name = "solved head" if work.options.head == "linear" else "concat-pool head"
+    candidates = [_candidate(work, name, _fit(work, train, activations, 0))]
+    chosen = candidates[0]
+    count = work.options.most_views
+    if count is None:
+        count = DEFAULT_VIEWS if views_are_worth_it(chosen.judged_on) else 0
+    if count:
+        with_views = _candidate(work, f"{name}, {count} views", _fit(work, train, _precomputed(work, count), count))
+        verdict = later_replaces(chosen.judged_on, with_views.judged_on, names=(chosen.name, with_views.name))
+        candidates.append(replace(with_views, verdict=verdict))
+        chosen = candidates[-1] if verdict.replaced else chosen
+    return Solved(candidates=tuple(candidates), chosen=chosen, activations=activations, views=count)
+
+
+def readable(table: ImageTable, part: Part, activations: Activations) -> ImageTable:
+    """Give the images of a part that have activations."""
+    bank = activations.banks[0]
+    own: list[bool] = [
+        p == part and d is not None and d in bank for p, d in zip(table.parts, table.digests, strict=True)
+    ]
+    mask: npt.NDArray[np.bool_] = np.array(own, dtype=bool)
+    return table.where(mask)
+
+
+def _candidate(work: Work, name: str, head: FittedHead) -> Candidate:
+    return Candidate(
+        name=name,
+        body=work.body,
+        head=head.head,
+        judged_on=head.out_of_fold,
+        judged_part="out-of-fold",
+        facts=head.facts,
+    )
+
+
+def _precomputed(work: Work, count: int) -> Activations:
+    story, threads = work.story, work.threads
+    began = time.perf_counter()
+    with story.stage("precompute views" if count else "precompute"):
+        activations = precompute(
+            work.table,
+            work.body.spec,
+            work.kind,
+            partial(compiled, work.body, work.kind, device=work.options.device, threads=threads),
+            views=views(by_name(work.options.augment), count),
+            augmented=np.array([part == "train" for part in work.table.parts]) if count else None,
+            threads=threads,
+            progress=work.progress,
+        )
+    remember_speed(work.body.spec, work.kind, sum(activations.computed), time.perf_counter() - began)
+    for removed in enforce_limit(keep=[bank.name for bank in activations.banks]):
+        work.progress.say(f"The bank {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit.")
+    new = slice(1 if count else 0, None)  # the plain view was counted before
+    story.computed += sum(activations.computed[new])
+    story.reused += sum(activations.reused[new])
+    return activations
+
+
+def _fit(work: Work, train: ImageTable, activations: Activations, count: int) -> FittedHead:
+    options = work.options
+    key = {
+        "step": "fit head",
+        "version": SOLVER_VERSION,
+        "numpy": np.__version__,
+        "head": options.head,
+        "images": about_images(train),
+        "seed": options.seed,
+        "views": count,
+        "augment": options.augment,
+        "weights": work.body.spec.weights,
+        "banks": [bank.name for bank in activations.banks],
+        "engine": work.kind.to_json(),
+    }
+    with work.story.stage("solve with views" if count else "solve"):
+        outcome, replayed = work.run.step(
+            key,
+            lambda: fit_outcome(
+                train, activations, views=count, kind=options.head, seed=options.seed, progress=work.progress
+            ),
+        )
+    if replayed:
+        what = "head with views" if count else "head"
+        work.progress.say(f"The {what} was solved before: replayed from {work.run.folder}.")
+    return fitted(train, outcome, options.head)
+
+
+def _check_learnable(train: ImageTable, failures: Mapping[str, str]) -> None:
+    if len(np.unique(train.targets)) < 2:
+        listed = "; ".join(f"{uri}: {why}" for uri, why in sorted(failures.items())[:3])
+        raise TooFewImages(
+            f"Fewer than two classes of {train.root} have a readable training image: {len(failures):,} files can't be "
+            f"read ({listed}{'; ...' if len(failures) > 3 else ''}). Replace them and start again."
+        )
+    if len(set(duplicate_units(train))) < 2:
+        raise TooFewImages(
+            f"All {len(train):,} readable training images of {train.root} are the same picture, or of one group: "
+            "there is nothing to judge a classifier on. Add others."
+        )

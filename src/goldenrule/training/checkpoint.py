@@ -1,0 +1,105 @@
+"""Checkpoints inside a fit: network, optimizer and place, so that a killed fit goes on to the same bits (law 6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from goldenrule.foundation.errors import FormatError
+from goldenrule.training.history import EpochRow
+from goldenrule.training.loop import Position
+from goldenrule.training.run import Outcome, Tensors, read_outcome, write_outcome
+from goldenrule.training.stopping import CycleEnd
+
+State = dict[str, torch.Tensor]
+_SNAPSHOT = re.compile(r"snapshot(\d+)\.(.*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """All that a fit needs to go on: `snapshots` are the states at the ends of cycles, None where dropped."""
+
+    position: Position
+    network: State
+    optimizer: State
+    rows: tuple[EpochRow, ...] = ()
+    cycles: tuple[CycleEnd, ...] = ()
+    snapshots: Mapping[int, State] = field(default_factory=dict)
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically over the one before."""
+    tensors: Tensors = {}
+    for prefix, state in (("network", checkpoint.network), ("optimizer", checkpoint.optimizer)):
+        tensors |= {f"{prefix}.{name}": value.numpy() for name, value in state.items()}
+    for number, state in checkpoint.snapshots.items():
+        tensors |= {f"snapshot{number}.{name}": value.numpy() for name, value in state.items()}
+    facts = {
+        "position": asdict(checkpoint.position),
+        "rows": [asdict(row) for row in checkpoint.rows],
+        "cycles": [asdict(cycle) for cycle in checkpoint.cycles],
+    }
+    write_outcome(path, Outcome(tensors, facts))
+
+
+def load(path: Path) -> Checkpoint | None:
+    """Read a checkpoint; None where there is none or it is damaged: then the fit starts again."""
+    if not path.exists():
+        return None
+    try:
+        outcome = read_outcome(path)
+        facts: Mapping[str, Any] = outcome.facts
+        state = {name: torch.from_numpy(np.array(value)).clone() for name, value in outcome.tensors.items()}
+        snapshots: dict[int, State] = {}
+        for name, value in state.items():
+            if match := _SNAPSHOT.fullmatch(name):
+                snapshots.setdefault(int(match[1]), {})[match[2]] = value
+        return Checkpoint(
+            position=Position(**facts["position"]),
+            network=_under("network.", state),
+            optimizer=_under("optimizer.", state),
+            rows=tuple(EpochRow.from_json(row) for row in facts["rows"]),
+            cycles=tuple(CycleEnd(**cycle) for cycle in facts["cycles"]),
+            snapshots=snapshots,
+        )
+    except (FormatError, KeyError, TypeError):
+        return None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> State:
+    """Give the optimizer's moving averages and counts by parameter number."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{number}.{name}": torch.as_tensor(value).detach().clone()
+        for number, own in state.items()
+        for name, value in own.items()
+        if value is not None
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        number, own = name.split(".", 1)
+        state.setdefault(int(number), {})[own] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, own in optimizer.state.items():
+        for name, value in own.items():
+            if value.shape == parameter.shape:  # in the parameter's memory layout: another one may round otherwise
+                own[name] = torch.empty_like(parameter).copy_(value)
+
+
+def copied(network: torch.nn.Module) -> State:
+    """Give a copy of a network's tensors, contiguous."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+
+
+def _under(prefix: str, state: Mapping[str, torch.Tensor]) -> State:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

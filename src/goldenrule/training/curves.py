@@ -1,0 +1,78 @@
+"""Curves of training as matplotlib figures: the learning-rate finder's, and those of a history."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from goldenrule.training.history import History
+    from goldenrule.training.range_test import RangeTest
+
+COLOURS = {"steepest": "#a87400", "largest flat": "#a87400", "valley": "#2f6f94", "minimum / 10": "#cf5a2e"}
+GREY = "#888888"
+
+
+def range_figure(test: RangeTest) -> Figure:
+    """Give the loss over the rate: each step faint, the moving average, the suggestions, the minimum hollow."""
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.add_subplot(facecolor="none")
+    axes.semilogx(test.rates, test.losses, ".", color=GREY, markersize=3, alpha=0.6, label="each step")
+    axes.semilogx(test.rates, test.smoothed, color="#333333", linewidth=1.5, label="smoothed")
+    for rule, rate in test.suggestions.items():
+        at = min(range(len(test.rates)), key=lambda step: abs(test.rates[step] / rate - 1))
+        axes.plot(
+            [rate], [test.smoothed[at]], "o", color=COLOURS.get(rule, GREY), markersize=8, label=f"{rule}: {rate:.1e}"
+        )
+    if test.minimum is not None:
+        low, label = min(test.smoothed), "minimum: too high"
+        axes.plot([test.minimum], [low], "o", color=GREY, markerfacecolor="none", markersize=8, label=label)
+    top = max(test.smoothed[: max(len(test.smoothed) // 2, 1)])
+    axes.set_ylim(min(test.smoothed) * 0.95, max(top * 1.3, min(test.smoothed) * 1.5))
+    axes.set(xlabel="learning rate", ylabel="loss")
+    axes.legend(frameon=False, fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def rate_figure(test: RangeTest) -> Figure:
+    """Give the rate over the steps."""
+    figure = Figure(figsize=(5.0, 2.6), layout="constrained")
+    axes = figure.add_subplot(facecolor="none")
+    axes.semilogy(range(1, len(test.rates) + 1), test.rates, color="#333333")
+    axes.set(xlabel="step", ylabel="learning rate")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def history_figure(history: History) -> Figure:
+    """Give losses, accuracy and the rate over the epochs; the ends of cycles are marked."""
+    figure = Figure(figsize=(9.0, 2.7), layout="constrained")
+    losses, shares, rates = figure.subplots(1, 3)
+    epochs = [row.epoch for row in history]
+    losses.plot(epochs, [row.train_loss for row in history], marker=".", color=GREY, label="train")
+    losses.plot(epochs, [row.valid_loss for row in history], marker=".", color="#2f6f94", label="valid")
+    ends = [row for row in history if row.cycle_end and row.valid_loss is not None]
+    losses.plot([r.epoch for r in ends], [r.valid_loss for r in ends], "o", color="#a87400", label="end of a cycle")
+    losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    losses.legend(frameon=False, fontsize=8)
+    shares.plot(epochs, [row.accuracy for row in history], marker=".", color="#2f6f94")
+    shares.set(xlabel="epoch", ylabel="accuracy on valid")
+    rates.semilogy(epochs, [max(row.rates) for row in history], marker=".", color="#333333")
+    rates.set(xlabel="epoch", ylabel="rate at its end")
+    for axes in (losses, shares, rates):
+        axes.set_facecolor("none")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def figure_html(figure: Figure) -> str:
+    """Give a figure as an inline picture for a notebook."""
+    import base64
+
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'

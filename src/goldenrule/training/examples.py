@@ -1,0 +1,241 @@
+"""Where a training's batches come from: rows of a bank, live images through the engine, live pixels.
+
+All three give the same order of images for the same (seed, epoch), draw their views by (seed, epoch, digest),
+and can begin at any step of an epoch (law 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from goldenrule.activations.precompute import Activations
+from goldenrule.engine import Engine
+from goldenrule.foundation.errors import SourceError
+from goldenrule.foundation.randomness import generator
+from goldenrule.images.augment import PLAIN, Augmentation, View
+from goldenrule.images.batches import Batch, Canvases, Job, batches
+from goldenrule.images.preprocess import Preprocessing
+from goldenrule.images.table import ImageTable
+from goldenrule.training.loop import Examples
+
+
+class Source(Protocol):
+    """Gives the batches of an epoch; epochs are counted over the whole story."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many images a batch has; the last one of an epoch perhaps fewer."""
+
+    @property
+    def count(self) -> int:
+        """How many images an epoch has."""
+
+    def batches(self, epoch: int, step: int) -> Iterator[Examples]:
+        """Give the batches of an epoch from a step on."""
+
+
+def steps_per_epoch(source: Source) -> int:
+    """Give the number of batches of an epoch, the last perhaps smaller."""
+    return -(-source.count // source.batch_size)
+
+
+def order(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Give the order of an epoch's images."""
+    return generator(seed, "batches", epoch).permutation(count)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BankRows:
+    """Rows that the bank has: epoch 0 takes the plain views, epoch 1 the first augmented ones, and around."""
+
+    train: ImageTable
+    activations: Activations
+    seed: int
+    batch_size: int
+
+    @property
+    def count(self) -> int:
+        """How many images an epoch has."""
+        return len(self.train)
+
+    def batches(self, epoch: int, step: int) -> Iterator[Examples]:
+        """See `Source.batches`."""
+        digests, targets, weights = self.train.digests, self.train.targets, _weights(self.train)
+        view = epoch % len(self.activations.banks)
+        for rows in _batches_of(order(self.count, self.seed, epoch), self.batch_size, step):
+            features = self.activations.rows([digests[row] or b"" for row in rows], view)
+            yield _examples(features.astype(np.float32), targets[rows], weights[rows])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LiveRows:
+    """Rows made now: each epoch every image is decoded, augmented anew and sent through the frozen body."""
+
+    train: ImageTable
+    engine: Engine
+    preprocessing: Preprocessing
+    augmentation: Augmentation | None
+    seed: int
+    batch_size: int
+    threads: int
+    canvases: Canvases | None = None
+
+    @property
+    def count(self) -> int:
+        """How many images an epoch has."""
+        return len(self.train)
+
+    def batches(self, epoch: int, step: int) -> Iterator[Examples]:
+        """See `Source.batches`; the features are rounded as the bank keeps them."""
+        rows = order(self.count, self.seed, epoch)[step * self.batch_size :]
+        decoded = _decoded(self, rows, epoch, self.engine.batch_size)
+        targets, weights = self.train.targets, _weights(self.train)
+        held: list[tuple[int, npt.NDArray[np.float32], bool]] = []
+        for batch, features in self.engine.run((batch, batch.pixels) for batch in decoded):
+            for slot, (row, _) in enumerate(batch.slots):
+                held.append((row, features[slot].astype(np.float16).astype(np.float32), slot not in batch.failures))
+                if len(held) == self.batch_size:
+                    yield self._gathered(held, targets, weights)
+                    held = []
+        if held:
+            yield self._gathered(held, targets, weights)
+
+    def _gathered(
+        self,
+        held: list[tuple[int, npt.NDArray[np.float32], bool]],
+        targets: npt.NDArray[np.int64],
+        weights: npt.NDArray[np.float32],
+    ) -> Examples:
+        rows = [row for row, _, _ in held]
+        counted = weights[rows] * np.array([good for _, _, good in held], np.float32)
+        _check_some(counted, self.train)
+        return _examples(np.stack([features for _, features, _ in held]), targets[rows], counted)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pixels:
+    """Pixels made now: each epoch every image is decoded and augmented anew."""
+
+    train: ImageTable
+    preprocessing: Preprocessing
+    augmentation: Augmentation | None
+    seed: int
+    batch_size: int
+    threads: int
+    canvases: Canvases | None = None
+
+    @property
+    def count(self) -> int:
+        """How many images an epoch has."""
+        return len(self.train)
+
+    def batches(self, epoch: int, step: int) -> Iterator[Examples]:
+        """See `Source.batches`."""
+        targets, weights = self.train.targets, _weights(self.train)
+        rows = order(self.count, self.seed, epoch)[step * self.batch_size :]
+        for batch in _decoded(self, rows, epoch, self.batch_size):
+            own = [row for row, _ in batch.slots]
+            good = np.array([slot not in batch.failures for slot in range(len(own))], np.float32)
+            counted = weights[own] * good
+            _check_some(counted, self.train)
+            yield _examples(batch.pixels[: len(own)], targets[own], counted)
+
+
+def _decoded(source: LiveRows | Pixels, rows: npt.NDArray[np.int64], epoch: int, batch_size: int) -> Iterator[Batch]:
+    """Give the images of `rows`, each in the view of this epoch."""
+    view = PLAIN
+    if source.augmentation is not None:
+        view = View(augmentation=source.augmentation, index=epoch + 1, seed=source.seed)
+    uris, digests = source.train.uris, source.train.digests
+    jobs = (
+        Job(row=row, read=partial(source.train.read, uris[row]), views=(0,), digest=digests[row])
+        for row in rows.tolist()
+    )
+    return batches(
+        jobs,
+        (view,),
+        source.preprocessing,
+        batch_size=batch_size,
+        threads=source.threads,
+        canvases=source.canvases,
+    )
+
+
+def _batches_of(rows: npt.NDArray[np.int64], size: int, step: int) -> Iterator[npt.NDArray[np.int64]]:
+    for start in range(step * size, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _weights(train: ImageTable) -> npt.NDArray[np.float32]:
+    return np.asarray(train.rows["weight"].to_numpy(), np.float32)
+
+
+def _examples(
+    inputs: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]
+) -> Examples:
+    """Give tensors of PyTorch's own memory, whose alignment is always the same (law 6: it changes bits)."""
+    pixels = torch.from_numpy(inputs)
+    layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
+    return Examples(
+        pixels.clone(memory_format=layout), torch.from_numpy(targets).clone(), torch.from_numpy(weights).clone()
+    )
+
+
+def _check_some(weights: npt.NDArray[np.float32], train: ImageTable) -> None:
+    if not weights.any():
+        raise SourceError(
+            f"{len(weights)} training images of {train.root} in a row can't be read any more: is the disk still "
+            "there? Nothing is lost; give the same command again when it is."
+        )
+
+
+Validate = Callable[[torch.nn.Module], tuple[float, float]]
+"""Gives mean loss (nats) and accuracy of a network on validation."""
+
+
+def validate_rows(features: npt.NDArray[np.float16], targets: Sequence[int] | npt.NDArray[np.int64]) -> Validate:
+    """Give a validation of heads on rows (n, features)."""
+    inputs = torch.from_numpy(features.astype(np.float32)).clone()
+    truth = torch.from_numpy(np.asarray(targets, np.int64)).clone()
+
+    def validate(head: torch.nn.Module) -> tuple[float, float]:
+        head.eval()
+        with torch.inference_mode():
+            logits = head(inputs.to(_device(head))).cpu().double()
+            loss = torch.nn.functional.cross_entropy(logits, truth)
+        return float(loss), float((logits.argmax(1) == truth).double().mean())
+
+    return validate
+
+
+def _device(network: torch.nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
+def validate_pixels(valid: ImageTable, preprocessing: Preprocessing, *, threads: int, batch_size: int = 32) -> Validate:
+    """Give a validation of networks on the plain views of labelled, readable images."""
+    source = Pixels(
+        train=valid, preprocessing=preprocessing, augmentation=None, seed=0, batch_size=batch_size, threads=threads
+    )
+
+    def validate(network: torch.nn.Module) -> tuple[float, float]:
+        network.eval()
+        total, right, count = 0.0, 0.0, 0.0
+        with torch.inference_mode():
+            for examples in source.batches(0, 0):
+                logits = network(examples.inputs.to(_device(network))).cpu().double()
+                losses = torch.nn.functional.cross_entropy(logits, examples.targets, reduction="none")
+                weights = examples.weights.double()
+                total += float((losses * weights).sum())
+                right += float(((logits.argmax(1) == examples.targets) * weights).sum())
+                count += float(weights.sum())
+        return total / count, right / count
+
+    return validate

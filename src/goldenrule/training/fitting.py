@@ -1,0 +1,219 @@
+"""A fit from its first step to its last: the loop, validation at every epoch's end, checkpoints, stopping."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.training import checkpoint as saving
+from goldenrule.training.checkpoint import Checkpoint, State
+from goldenrule.training.examples import Source, Validate, steps_per_epoch
+from goldenrule.training.history import EpochRow
+from goldenrule.training.loop import (
+    EpochEnded,
+    OptimizerKind,
+    Position,
+    StepEnded,
+    optimizer_for,
+    train,
+)
+from goldenrule.training.range_test import RangeTest, blown_up, read_curve, rising_rates, smoothing
+from goldenrule.training.runtime import Runtime
+from goldenrule.training.schedule import Rising, Schedule
+from goldenrule.training.stopping import CycleEnd, best_cycle, over_fitting
+
+Keep = Literal["last", "best"]
+Stopped = Literal["", "over-fitting", "out of time", "diverged"]
+CHECKPOINT_SECONDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fit:
+    """What is trained, on what, how: all that decides the outcome, and where to keep checkpoints.
+
+    `groups` are the parameters of the layer groups, `rates` their full rates; `first_epoch` counts the epochs
+    of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it.
+    """
+
+    network: torch.nn.Module
+    groups: Sequence[Sequence[torch.nn.Parameter]]
+    source: Source
+    validate: Validate | None
+    rates: Sequence[float]
+    schedule: Schedule
+    seed: int
+    runtime: Runtime
+    stage: str
+    first_epoch: int = 0
+    optimizer: OptimizerKind = "adamw"
+    weight_decay: float = 0.01
+    keep: Keep = "last"
+    until_over_fitting: bool = False
+    checkpoint: Path | None = None
+    out_of_time: Callable[[EpochRow], bool] = field(default=lambda _: False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What a fit gave; the network has the kept weights. `stopped` says why it ended before its last epoch.
+
+    Where the loss became no number ("diverged") those are the best cycle's, else the weights of the start.
+    """
+
+    rows: tuple[EpochRow, ...]
+    cycles: tuple[CycleEnd, ...]
+    kept_epochs: int
+    stopped: Stopped = ""
+
+
+def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progress: Progress | None = None) -> Fitted:
+    """Train; go on from the checkpoint if there is one. The result does not depend on where it was killed."""
+    optimizer = optimizer_for(fit.groups, fit.optimizer, weight_decay=fit.weight_decay)
+    first = saving.copied(fit.network)
+    before = saving.load(fit.checkpoint) if fit.checkpoint else None
+    rows, cycles, snapshots = _restored(fit, before, optimizer)
+    start = before.position if before else Position()
+    for row in rows:
+        _tell(on_epoch, row)
+    stopped = _why_stopped(fit, cycles, rows)
+    saved = time.monotonic()
+
+    def save(position: Position) -> None:
+        if fit.checkpoint:
+            state = Checkpoint(
+                position=position,
+                network=saving.copied(fit.network),
+                optimizer=saving.optimizer_tensors(optimizer),
+                rows=tuple(rows),
+                cycles=tuple(cycles),
+                snapshots=snapshots,
+            )
+            saving.save(fit.checkpoint, state)
+
+    remaining = 0 if stopped else (fit.schedule.epochs - start.epoch) * steps_per_epoch(fit.source) - start.step
+    with (progress or Silent()).task("train", remaining, "batches") as task:
+        for event in _events(fit, optimizer, start) if remaining > 0 else ():
+            if isinstance(event, StepEnded):
+                task.advance()
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    save(event.position)
+                    saved = time.monotonic()
+                continue
+            if not math.isfinite(event.train_loss):
+                stopped = "diverged"
+                break
+            rows.append(_row(fit, event))
+            if rows[-1].cycle_end:
+                _end_cycle(fit, event, rows[-1], cycles, snapshots)
+            save(Position(epoch=event.epoch + 1))
+            saved = time.monotonic()
+            _tell(on_epoch, rows[-1])
+            if stopped := _why_stopped(fit, cycles, rows):
+                break
+    kept = len(rows)
+    if fit.keep == "best" and cycles:
+        best = best_cycle(cycles)
+        kept = cycles[best].epochs
+        fit.network.load_state_dict(snapshots[best])
+    elif stopped == "diverged":
+        kept = 0
+        fit.network.load_state_dict(first)
+    return Fitted(rows=tuple(rows), cycles=tuple(cycles), kept_epochs=kept, stopped=stopped)
+
+
+def find_rate(fit: Fit, *, steps: int, lowest: float, highest: float, progress: Progress | None = None) -> RangeTest:
+    """Raise the rate at every step and watch the loss; `fit.network` is changed: give a copy (law 4).
+
+    The highest of `fit.rates` becomes the rate that rises, the others keep their ratio to it. Several passes
+    are made where an epoch has fewer batches.
+    """
+    ratio = tuple(rate / max(fit.rates) for rate in fit.rates)
+    factors = rising_rates(steps, lowest=lowest, highest=highest)
+    schedule = Rising(factors=factors, steps_per_epoch=steps_per_epoch(fit.source))
+    test = replace(fit, rates=ratio, schedule=schedule)
+    optimizer = optimizer_for(fit.groups, fit.optimizer, weight_decay=fit.weight_decay)
+    losses: list[float] = []
+    with (progress or Silent()).task("lr_find", steps, "batches") as task:
+        for event in _events(test, optimizer, Position()):
+            if isinstance(event, StepEnded):
+                losses.append(event.loss)
+                task.advance()
+                if len(losses) == steps or blown_up(losses, smoothing(steps)):
+                    break
+    return read_curve(factors[: len(losses)], losses, ratio=ratio)
+
+
+def _events(fit: Fit, optimizer: torch.optim.Optimizer, start: Position) -> Iterator[StepEnded | EpochEnded]:
+    return train(
+        fit.network,
+        optimizer,
+        fit.source.batches,
+        rates=_trained_rates(fit),
+        schedule=fit.schedule,
+        steps_per_epoch=steps_per_epoch(fit.source),
+        seed=fit.seed,
+        runtime=fit.runtime,
+        start=start,
+        first_epoch=fit.first_epoch,
+    )
+
+
+def _trained_rates(fit: Fit) -> list[float]:
+    """Give the rates of the groups that have parameters to train."""
+    trained = (any(parameter.requires_grad for parameter in group) for group in fit.groups)
+    return [rate for rate, own in zip(fit.rates, trained, strict=True) if own]
+
+
+def _row(fit: Fit, event: EpochEnded) -> EpochRow:
+    loss, share = fit.validate(fit.network) if fit.validate else (None, None)
+    return EpochRow(
+        stage=fit.stage,
+        epoch=fit.first_epoch + event.epoch + 1,
+        train_loss=event.train_loss,
+        valid_loss=loss,
+        accuracy=share,
+        rates=event.rates,
+        cycle_end=event.epoch + 1 in fit.schedule.cycle_ends,
+    )
+
+
+def _end_cycle(fit: Fit, event: EpochEnded, row: EpochRow, cycles: list[CycleEnd], snapshots: dict[int, State]) -> None:
+    """Note the end of a cycle; the snapshot of the best one is kept."""
+    if row.valid_loss is None:
+        return
+    cycles.append(CycleEnd(epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.valid_loss))
+    if fit.keep == "best" and best_cycle(cycles) == len(cycles) - 1:
+        snapshots.clear()
+        snapshots[len(cycles) - 1] = saving.copied(fit.network)
+
+
+def _restored(
+    fit: Fit, before: Checkpoint | None, optimizer: torch.optim.Optimizer
+) -> tuple[list[EpochRow], list[CycleEnd], dict[int, State]]:
+    if before is None:
+        return [], [], {}
+    fit.network.load_state_dict(before.network)
+    saving.restore_optimizer(optimizer, before.optimizer)
+    return list(before.rows), list(before.cycles), dict(before.snapshots)
+
+
+def _why_stopped(fit: Fit, cycles: Sequence[CycleEnd], rows: Sequence[EpochRow]) -> Stopped:
+    if len(rows) >= fit.schedule.epochs:
+        return ""
+    if fit.until_over_fitting and rows and rows[-1].cycle_end and over_fitting(cycles):
+        return "over-fitting"
+    if rows and fit.out_of_time(rows[-1]):
+        return "out of time"
+    return ""
+
+
+def _tell(on_epoch: Callable[[EpochRow], None] | None, row: EpochRow) -> None:
+    if on_epoch:
+        on_epoch(row)

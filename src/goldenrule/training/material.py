@@ -1,0 +1,156 @@
+"""`Material`: what a training story is told about and with; it never changes while the story goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.engine import Engine, EngineKind
+from goldenrule.foundation.errors import TooFewImages
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.augment import Augmentation, View, views
+from goldenrule.images.batches import Canvases
+from goldenrule.images.table import ImageTable, Part
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.training.examples import (
+    BankRows,
+    LiveRows,
+    Pixels,
+    Source,
+    Validate,
+    validate_pixels,
+    validate_rows,
+)
+from goldenrule.training.state import LearnerState
+
+MOST_ROWS, MOST_PIXELS, FEWEST, STEPS = 64, 32, 8, 20
+"""Batches have at most so many rows or pictures, at least FEWEST, and where it can be an epoch has STEPS of them."""
+
+MOST_CANVAS_BYTES = 1 << 30
+"""Decoded pictures are kept for the next epoch up to so much memory: some 2,500 photos."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """Images with parts and digests, how they are augmented and in what batches they come."""
+
+    table: ImageTable
+    base: Backbone
+    augmentation: Augmentation | None
+    augmented_views: int
+    seed: int
+    batch_size: int | None = None
+    device: str = "cpu"
+    threads: int = field(default_factory=available_threads)
+    progress: Progress = field(default_factory=Silent)
+
+    def part(self, name: Part) -> ImageTable:
+        """Give the readable, labelled images of train or valid, found out by precomputing their plain views."""
+        own = self.table.part(name)
+        bank = self.activations(self.base, views=0).banks[0]
+        good = [d is not None and d in bank for d in own.digests]
+        return own.where(np.array(good, dtype=bool) & (own.targets >= 0))
+
+    def activations(self, backbone: Backbone, *, views: int) -> Activations:
+        """Give the rows of train and valid, with this many augmented views of train; from the bank or made now."""
+        known = self._activations.get((backbone.spec.weights, views))
+        if known is None:
+            known = self._precomputed(backbone, views)
+            self._activations[backbone.spec.weights, views] = known
+        return known
+
+    def plain_rows(self, table: ImageTable, backbone: Backbone) -> npt.NDArray[np.float16]:
+        """Give the plain rows (n, features) of readable images of train or valid."""
+        return self.activations(backbone, views=0).rows([digest or b"" for digest in table.digests])
+
+    def source(self, state: LearnerState) -> Source:
+        """Give where the batches of this state's next fit come from."""
+        train = self._train()
+        if state.frozen_body and state.precompute:
+            count = self.augmented_views if self.augmentation else 0
+            activations = self.activations(state.backbone, views=count)
+            return BankRows(
+                train=train, activations=activations, seed=self.seed, batch_size=self._size(train, MOST_ROWS)
+            )
+        spec = state.backbone.spec
+        if state.frozen_body:
+            return LiveRows(
+                train=train,
+                engine=self.engine(state.backbone),
+                preprocessing=spec.preprocessing,
+                augmentation=self.augmentation,
+                seed=self.seed,
+                batch_size=self._size(train, MOST_ROWS),
+                threads=self.threads,
+                canvases=self._canvases,
+            )
+        return Pixels(
+            train=train,
+            preprocessing=spec.preprocessing,
+            augmentation=self.augmentation,
+            seed=self.seed,
+            batch_size=self._size(train, MOST_PIXELS),
+            threads=self.threads,
+            canvases=self._canvases,
+        )
+
+    def validation(self, state: LearnerState) -> Validate | None:
+        """Give the validation of this state's next fit; None without labelled validation images."""
+        valid = self.part("valid")
+        if not len(valid):
+            return None
+        if state.frozen_body:
+            return validate_rows(self.plain_rows(valid, state.backbone), valid.targets)
+        return validate_pixels(valid, state.backbone.spec.preprocessing, threads=self.threads)
+
+    def engine(self, backbone: Backbone) -> Engine:
+        """Give the compiled body; compiled once."""
+        key = backbone.spec.weights
+        if key not in self._engines:
+            self._engines[key] = compiled(backbone, self.kind(backbone), device=self.device, threads=self.threads)
+        return self._engines[key]
+
+    def kind(self, backbone: Backbone) -> EngineKind:
+        """Give the engine that runs a backbone here."""
+        return engine_kind(backbone, device=self.device, progress=self.progress)
+
+    def _precomputed(self, backbone: Backbone, count: int) -> Activations:
+        wanted = self.table.where(np.array([part in ("train", "valid") for part in self.table.parts], dtype=bool))
+        every: tuple[View, ...] = views(self.augmentation, count)
+        return precompute(
+            wanted,
+            backbone.spec,
+            self.kind(backbone),
+            partial(self.engine, backbone),
+            views=every,
+            augmented=np.array([part == "train" for part in wanted.parts]),
+            threads=self.threads,
+            progress=self.progress,
+        )
+
+    def _train(self) -> ImageTable:
+        own = self.part("train")
+        if len(np.unique(own.targets)) < 2:
+            raise TooFewImages(f"{self.table.root} has readable training images of fewer than two classes: add some.")
+        return own
+
+    def _size(self, train: ImageTable, most: int) -> int:
+        return self.batch_size or max(FEWEST, min(most, len(train) // STEPS))
+
+    @cached_property
+    def _activations(self) -> dict[tuple[str, int], Activations]:
+        return {}
+
+    @cached_property
+    def _canvases(self) -> Canvases:
+        return Canvases(min(MOST_CANVAS_BYTES, psutil.virtual_memory().total // 8))
+
+    @cached_property
+    def _engines(self) -> dict[str, Engine]:
+        return {}

@@ -1,0 +1,58 @@
+"""`LearnerState`: where a training story stands, an immutable value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from goldenrule.foundation.files import json_digest
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.head import Head
+from goldenrule.models.trainable import GROUPS
+from goldenrule.training.history import History
+
+HEAD = GROUPS.index("head")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LearnerState:
+    """Weights and settings, and the key: the hash of all that led here (law 7).
+
+    Groups before `first_trained` are frozen. `start` holds the weights before the last fit.
+    """
+
+    key: str
+    backbone: Backbone
+    head: Head
+    first_trained: int = HEAD
+    precompute: bool = False
+    bn_frozen: bool = True
+    epochs: int = 0
+    history: History = field(default_factory=History)
+    start: tuple[Backbone, Head] | None = None
+
+    @property
+    def frozen_body(self) -> bool:
+        """Whether only the head is trained."""
+        return self.first_trained >= HEAD
+
+    def after(self, verb: str, arguments: dict[str, Any], **changes: Any) -> LearnerState:
+        """Give the state after a verb: other settings, another key."""
+        return replace(self, key=next_key(self.key, verb, arguments), **changes)
+
+
+def next_key(key: str, verb: str, arguments: dict[str, Any]) -> str:
+    """Give the key after a verb; each verb has a version that changes with what it computes."""
+    return json_digest({"before": key, "verb": verb, "version": VERSIONS[verb], "arguments": arguments})
+
+
+VERSIONS = {
+    "start": 1,
+    "fit": 1,
+    "lr_find": 1,
+    "blend": 1,
+    "freeze_to": 1,
+    "precompute": 1,
+    "bn_freeze": 1,
+    "load": 1,
+}

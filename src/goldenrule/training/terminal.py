@@ -1,0 +1,56 @@
+"""The same curves for a terminal, in braille characters, by plotille."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from goldenrule.training.history import History
+from goldenrule.training.range_test import RangeTest
+
+WIDTH, HEIGHT = 62, 10
+
+
+def range_text(test: RangeTest) -> str:
+    """Give the smoothed loss over the rate; S marks the suggestion, M the minimum."""
+    highest = 1.3 * max(test.smoothed[: max(len(test.smoothed) // 2, 1)])
+    points = [(math.log10(r), loss) for r, loss in zip(test.rates, test.smoothed, strict=True) if loss <= highest]
+    figure = _figure("rate", "loss", [x for x, _ in points], [y for _, y in points])
+    figure.x_ticks_fkt = lambda low, _: f"{10**low:.0e}"
+    figure.plot([x for x, _ in points], [y for _, y in points])
+    for mark, rate in (("M", test.minimum), ("S", test.suggestion)):
+        if rate is not None:
+            x = math.log10(rate)
+            _, y = min(points, key=lambda point: abs(point[0] - x))
+            figure.text([x], [y], [mark])
+    return str(figure.show())
+
+
+def history_text(history: History) -> str:
+    """Give the losses on train (dotted) and valid (line) over the epochs; o marks the ends of cycles."""
+    valid = [(row.epoch, row.valid_loss) for row in history if row.valid_loss is not None]
+    train = [(row.epoch, row.train_loss) for row in history]
+    every = [*valid, *train]
+    figure = _figure("epoch", "loss", [x for x, _ in every], [y for _, y in every])
+    figure.x_ticks_fkt = lambda low, _: f"{low:.0f}"
+    figure.scatter([x for x, _ in train], [y for _, y in train], marker=".")
+    if valid:
+        figure.plot([x for x, _ in valid], [y for _, y in valid])
+    ends = [(row.epoch, row.valid_loss) for row in history if row.cycle_end and row.valid_loss is not None]
+    if ends:
+        figure.scatter([x for x, _ in ends], [y for _, y in ends], marker="o")
+    return str(figure.show())
+
+
+def _figure(x_label: str, y_label: str, xs: Sequence[float], ys: Sequence[float]):  # type: ignore[no-untyped-def]
+    import plotille
+
+    figure = plotille.Figure()
+    figure.width, figure.height = WIDTH, HEIGHT
+    figure.with_colors, figure.origin = False, False
+    figure.x_label, figure.y_label = x_label, y_label
+    low, high = min(ys), max(ys)
+    figure.set_y_limits(min_=max(0.0, low - 0.05 * (high - low)), max_=high + 0.05 * (high - low) + 1e-9)
+    figure.set_x_limits(min_=min(xs), max_=max(max(xs), min(xs) + 1e-9))
+    figure.y_ticks_fkt = lambda low, _: f"{low:.3f}"
+    return figure

@@ -1,0 +1,293 @@
+"""What the verbs of a learner do: states in, states out, each outcome stored under its key (law 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.files import digest, json_digest, read_json, write_json
+from goldenrule.foundation.randomness import generator
+from goldenrule.models.backbone import Backbone, kept
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.head import ConcatPoolHead, Head, HeadKind, LinearHead, head_from_tensors
+from goldenrule.models.network import head_module
+from goldenrule.models.trainable import Trainable, head_of, rates_of_groups, with_body
+from goldenrule.training.checkpoint import State, copied
+from goldenrule.training.fitting import Fit, Keep, find_rate, run
+from goldenrule.training.history import EpochRow, History
+from goldenrule.training.loop import OptimizerKind
+from goldenrule.training.material import Material
+from goldenrule.training.range_test import STEPS_LIVE, STEPS_ON_ROWS, RangeTest, read_curve
+from goldenrule.training.run import Outcome, Run, Tensors, about_images
+from goldenrule.training.runtime import runtime
+from goldenrule.training.schedule import Constant, Schedule
+from goldenrule.training.state import LearnerState, next_key
+
+STOPPED = {
+    "over-fitting": "stopped, over-fitting is confirmed: training still improves, validation gets worse.",
+    "out of time": "stopped, another epoch would end too late.",
+    "diverged": "stopped, the loss is no number any more: take a lower rate (lr_find() shows which).",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Teller:
+    """Tells a story: does what the verbs say, or replays what was done. `run` None: nothing is kept."""
+
+    material: Material
+    run: Run | None
+    optimizer: OptimizerKind
+    weight_decay: float
+    on_epoch: Callable[[EpochRow], None]
+
+    def begin(self, head: str | Head) -> LearnerState:
+        """Give the first state; its key is all that the story depends on."""
+        material = self.material
+        first = fresh_head(material, head) if isinstance(head, str) else head
+        about = {
+            "images": about_images(material.table)["digest"],
+            "weights": material.base.spec.weights,
+            "backbone": material.base.spec.timm_name,
+            "preprocessing": material.base.spec.preprocessing.to_json(),
+            "pooling": material.base.spec.pooling,
+            "engine": material.kind(material.base).to_json(),
+            "augmentation": material.augmentation.to_json() if material.augmentation else None,
+            "augmented_views": material.augmented_views,
+            "batch_size": material.batch_size,
+            "optimizer": self.optimizer,
+            "weight_decay": self.weight_decay,
+            "seed": material.seed,
+            "device": material.device,
+            "threads": material.threads,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "head": head if isinstance(head, str) else _digest(first),
+        }
+        return LearnerState(key=next_key("", "start", about), backbone=material.base, head=first)
+
+    def loaded(self, state: LearnerState, other: Classifier) -> LearnerState:
+        """Give the state with the weights of a classifier."""
+        base, weights = self.material.base, other.backbone.spec.weights
+        body = base if weights == base.spec.weights else kept(other.backbone)
+        return state.after("load", {"body": weights, "head": _digest(other.head)}, backbone=body, head=other.head)
+
+    def find_rate(
+        self,
+        state: LearnerState,
+        *,
+        rates: float | Sequence[float],
+        lowest: float,
+        highest: float,
+        steps: int | None,
+    ) -> RangeTest:
+        """Give the curve of the learning-rate finder; the state stays as it is."""
+        count = steps or (STEPS_ON_ROWS if state.precompute else STEPS_LIVE)
+        groups = rates_of_groups(_plain(rates))
+        arguments = {"rates": list(groups), "lowest": lowest, "highest": highest, "steps": count}
+
+        def compute() -> Outcome:
+            test = find_rate(
+                self._fit(state, self._network(state), groups, Constant(epochs=1), "lr_find"),
+                steps=count,
+                lowest=lowest,
+                highest=highest,
+                progress=self.material.progress,
+            )
+            return Outcome(
+                {"rates": np.array(test.rates), "losses": np.array(test.losses)}, {"ratio": list(test.ratio)}
+            )
+
+        found = self._outcome(next_key(state.key, "lr_find", arguments), "lr_find", compute)
+        curve = found.tensors["rates"].tolist(), found.tensors["losses"].tolist()
+        return read_curve(*curve, ratio=found.facts["ratio"])
+
+    def fit(
+        self,
+        state: LearnerState,
+        *,
+        lr: float | Sequence[float],
+        schedule: Schedule,
+        spread: float | None,
+        keep: Keep,
+        until_over_fitting: bool,
+        stage: str,
+        out_of_time: Callable[[EpochRow], bool] | None,
+    ) -> LearnerState:
+        """Give the state after a fit."""
+        rates = rates_of_groups(_plain(lr), spread=spread)
+        arguments = {
+            "rates": list(rates),
+            "schedule": schedule.to_json(),
+            "keep": keep,
+            "until_over_fitting": until_over_fitting,
+            "stage": stage,
+        }
+        key = next_key(state.key, "fit", arguments)
+        checkpoint = self.run.folder / "story" / f"{key[:32]}.checkpoint" if self.run else None
+
+        def compute() -> Outcome:
+            network = self._network(state)
+            fit = self._fit(state, network, rates, schedule, stage)
+            fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, checkpoint=checkpoint)
+            if out_of_time:
+                stop = _journaled(self.run, key, out_of_time) if self.run else out_of_time
+                fit = replace(fit, out_of_time=stop)
+            done = run(fit, on_epoch=self.on_epoch, progress=self.material.progress)
+            facts = {"rows": [asdict(row) for row in done.rows], "kept": done.kept_epochs, "stopped": done.stopped}
+            return Outcome(_tensors_of(network, state.head.kind), facts)
+
+        outcome = self._outcome(key, stage, compute)
+        if checkpoint:
+            checkpoint.unlink(missing_ok=True)
+        if outcome.facts["stopped"]:
+            self.material.progress.say(f"{stage}: {STOPPED[outcome.facts['stopped']]}")
+        rows = tuple(EpochRow.from_json(row) for row in outcome.facts["rows"])
+        body, head = self._weights(state, outcome)
+        return replace(
+            state,
+            key=key,
+            backbone=body,
+            head=head,
+            epochs=state.epochs + len(rows),
+            history=state.history + History(rows),
+            start=(state.backbone, state.head),
+        )
+
+    def blend(self, state: LearnerState, shares: tuple[float, ...]) -> tuple[LearnerState, float]:
+        """Give the state between the weights before the last fit and after it that validates best, and its share."""
+        if state.start is None or not all(0 <= share <= 1 for share in shares) or not shares:
+            raise OptionError(f"blend({list(shares)}): wanted shares from 0 to 1, after a fit.")
+        key = next_key(state.key, "blend", {"shares": list(shares)})
+        backbone, head = state.start
+        start = replace(state, backbone=backbone, head=head)
+
+        def compute() -> Outcome:
+            validate = self.material.validation(state)
+            if validate is None:
+                raise OptionError("blend() chooses on validation images, and there are none.")
+            network, first, last = self._network(state), copied(self._network(start)), copied(self._network(state))
+            losses = []
+            for share in shares:
+                network.load_state_dict(_between(first, last, share))
+                losses.append(validate(network)[0])
+            best = int(np.argmin(losses))
+            network.load_state_dict(_between(first, last, shares[best]))
+            facts = {"share": shares[best], "losses": losses, "shares": list(shares)}
+            return Outcome(_tensors_of(network, state.head.kind), facts)
+
+        outcome = self._outcome(key, "blend", compute)
+        body, own = self._weights(state, outcome)
+        return replace(state, key=key, backbone=body, head=own), float(outcome.facts["share"])
+
+    def _outcome(self, key: str, what: str, compute: Callable[[], Outcome]) -> Outcome:
+        if self.run is None:
+            return compute()
+        outcome, replayed = self.run.step({"learner": key}, compute)
+        if replayed:
+            self.material.progress.say(f"{what}: done before, replayed from {self.run.folder}.")
+        return outcome
+
+    def _network(self, state: LearnerState) -> torch.nn.Module:
+        """Give a new module to train: the head alone where the body is frozen."""
+        torch.set_num_threads(self.material.threads)
+        if state.frozen_body:
+            return head_module(state.head)
+        network = Trainable(state.backbone, state.head, first_trained=state.first_trained, bn_frozen=state.bn_frozen)
+        return network.to(memory_format=torch.channels_last)
+
+    def _fit(
+        self, state: LearnerState, network: torch.nn.Module, rates: Sequence[float], schedule: Schedule, stage: str
+    ) -> Fit:
+        return Fit(
+            network=network,
+            groups=network.groups() if isinstance(network, Trainable) else ([], [], list(network.parameters())),
+            source=self.material.source(state),
+            validate=self.material.validation(state),
+            rates=rates,
+            schedule=schedule,
+            seed=self.material.seed,
+            runtime=runtime(self.material.device),
+            stage=stage,
+            first_epoch=state.epochs,
+            optimizer=self.optimizer,
+            weight_decay=self.weight_decay,
+        )
+
+    def _weights(self, state: LearnerState, outcome: Outcome) -> tuple[Backbone, Head]:
+        """Give body and head of an outcome; the body is the state's where only the head was trained."""
+        head = head_from_tensors(state.head.kind, _under("head.", outcome.tensors))
+        body = _under("body.", outcome.tensors)
+        return (with_body(state.backbone, body) if body else state.backbone), head
+
+
+def fresh_head(material: Material, kind: str) -> Head:
+    """Give a head with random weights, as PyTorch draws them for a Linear: uniform within 1 / sqrt(inputs)."""
+    draws = generator(material.seed, "fresh head")
+    features, classes = material.base.spec.features, len(material.table.classes)
+
+    def uniform(rows: int, inputs: int) -> npt.NDArray[np.float32]:
+        bound = inputs**-0.5
+        return draws.uniform(-bound, bound, size=(rows, inputs)).astype(np.float32)
+
+    if kind == "linear":
+        return LinearHead(uniform(classes, features), np.zeros(classes, np.float32))
+    if kind != "concat-pool":
+        raise OptionError(f"head={kind!r}: wanted linear or concat-pool.")
+    hidden = 512
+    return ConcatPoolHead(
+        scale_1=np.ones(features, np.float32),
+        shift_1=np.zeros(features, np.float32),
+        weight_1=uniform(hidden, features),
+        scale_2=np.ones(hidden, np.float32),
+        shift_2=np.zeros(hidden, np.float32),
+        weight_2=uniform(classes, hidden),
+        bias_2=np.zeros(classes, np.float32),
+    )
+
+
+def _plain(rates: float | Sequence[float]) -> float | list[float]:
+    return list(map(float, rates)) if isinstance(rates, Sequence) else float(rates)
+
+
+def _digest(head: Head) -> str:
+    """Give what identifies a head's weights."""
+    return json_digest({name: digest(value.tobytes()).hex() for name, value in sorted(head.tensors.items())})
+
+
+def _tensors_of(network: torch.nn.Module, kind: HeadKind) -> Tensors:
+    """Give what a fit has changed: the head, and the body where it was trained."""
+    if not isinstance(network, Trainable):
+        return {f"head.{name}": value for name, value in head_of(network, kind).tensors.items()}
+    head = {f"head.{name}": value for name, value in network.head_value().tensors.items()}
+    return head | {f"body.{name}": value for name, value in network.body_state().items()}
+
+
+def _between(first: State, last: State, share: float) -> State:
+    return {
+        name: value if not value.is_floating_point() else torch.lerp(first[name], value, share)
+        for name, value in last.items()
+    }
+
+
+def _under(prefix: str, tensors: Tensors) -> Tensors:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _journaled(run: Run, key: str, out_of_time: Callable[[EpochRow], bool]) -> Callable[[EpochRow], bool]:
+    """Write a decision of the clock down before it is obeyed, and obey what was written (law 6)."""
+    path = run.folder / "story" / f"{key[:32]}.stopped.json"
+
+    def decided(row: EpochRow) -> bool:
+        if path.exists():
+            return row.epoch >= int(read_json(path)["after_epoch"])
+        if out_of_time(row):
+            write_json(path, {"after_epoch": row.epoch})
+            return True
+        return False
+
+    return decided

@@ -1,0 +1,61 @@
+"""When training stops: one table per rule."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldenrule.training.stopping import CycleEnd, best_cycle, converged, over_fitting
+
+
+def cycles(*losses: tuple[float, float]) -> list[CycleEnd]:
+    """Cycles from (train loss, valid loss)."""
+    return [CycleEnd(epochs=2**n - 1, train_loss=t, valid_loss=v) for n, (t, v) in enumerate(losses, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "confirmed"),
+    [
+        ([(1.0, 1.0)], False),  # nothing to compare with
+        ([(1.0, 1.0), (0.5, 0.8)], False),  # still improving
+        ([(1.0, 1.0), (0.5, 1.01)], False),  # within the tolerance
+        ([(1.0, 1.0), (0.5, 1.1)], True),  # train falls, valid rises
+        ([(1.0, 1.0), (1.2, 1.1)], False),  # train rises too: a rate too high, not over-fitting
+        ([(1.0, 1.0), (0.5, 0.8), (0.2, 0.9)], True),
+        ([(1.0, 1.0), (0.5, 1.2), (0.2, 0.7)], False),  # the last one is the best
+    ],
+)
+def test_over_fitting_is_a_falling_train_loss_with_a_rising_valid_loss(
+    losses: list[tuple[float, float]], confirmed: bool
+) -> None:
+    assert over_fitting(cycles(*losses)) is confirmed
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "done"),
+    [
+        ([1.0, 0.99, 0.985], 2, True),
+        ([1.0, 0.9, 0.89], 2, False),
+        ([1.0, 0.999], 2, False),
+        ([1.0, 0.999], 1, True),
+    ],
+)
+def test_converged_means_that_the_last_cycles_gained_next_to_nothing(
+    losses: list[float], patience: int, done: bool
+) -> None:
+    assert converged(cycles(*((1.0, loss) for loss in losses)), patience=patience) is done
+
+
+@given(st.lists(st.floats(0.01, 10), min_size=1, max_size=8))
+def test_the_best_cycle_has_the_lowest_valid_loss_the_first_of_equals(losses: list[float]) -> None:
+    best = best_cycle(cycles(*((1.0, loss) for loss in losses)))
+    assert losses[best] == min(losses)
+    assert best == losses.index(min(losses))
+
+
+@given(st.lists(st.floats(0.01, 10), min_size=2, max_size=8))
+def test_the_best_cycle_so_far_is_never_over_fitting(losses: list[float]) -> None:
+    story = cycles(*((1 / (n + 1), loss) for n, loss in enumerate(losses)))
+    if best_cycle(story) == len(story) - 1:
+        assert not over_fitting(story)
