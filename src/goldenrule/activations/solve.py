@@ -22,13 +22,15 @@ from goldenrule.models.head import LinearHead
 Floats = npt.NDArray[np.float32]
 Features = npt.NDArray[np.floating]
 
-L2_DOWN = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-L2_UP = (1.0, 10.0, 100.0)
-"""Decades are walked down while the out-of-fold loss falls, up if .1 was best; then half decades beside the best."""
+DECADES = (1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+FIRST = 1e-1
+"""Decades are walked down from the first while the out-of-fold loss falls, up if the first was the best; then half
+decades beside the best. Below the last a penalty is none: where that seems best, what is judged leaks into train.
+"""
 WORTH_GOING_ON = 0.02
 """The share by which a decade must lower the loss for the next one to be tried."""
-FOLD_TOLERANCE, FINAL_TOLERANCE = 1e-3, 1e-6
-"""Promised relative decrease of the objective at which the folds, and the head itself, are solved."""
+FOLD_TOLERANCE, FINAL_TOLERANCE, FIXED_TOLERANCE = 3e-3, 1e-4, 1e-6
+"""Promised relative decrease of the objective at which the folds, the head itself, and `solve_fixed` are solved."""
 BLOCK_BYTES = 64 << 20
 ABSENT_LOGIT = -20.0
 """How far below the others the bias of a class without training images lies."""
@@ -67,13 +69,19 @@ class Solved:
     iterations: int
 
 
-def solve(rows: Rows, *, progress: Progress | None = None) -> Solved:
-    """Choose l2 by the out-of-fold log loss of the plain views, then solve on all rows."""
-    with (progress or Silent()).task("solve", len(L2_DOWN) + 3, "penalties") as task:
-        return _solve(rows, task)
+def solve(rows: Rows, *, near: float | None = None, progress: Progress | None = None) -> Solved:
+    """Choose l2 by the out-of-fold log loss of the plain views, then solve on all rows.
+
+    `near` is a penalty that is probably not far from the best: the search then begins a decade above it.
+    """
+    first = FIRST if near is None else min(10 * near, FIRST)
+    down = [l2 for l2 in DECADES if l2 <= first * 1.01]
+    up = [l2 for l2 in reversed(DECADES) if l2 > first * 1.01]
+    with (progress or Silent()).task("solve", len(down) + 3, "penalties") as task:
+        return _solve(rows, down or [DECADES[-1]], up, task)
 
 
-def _solve(rows: Rows, task: Task) -> Solved:
+def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], task: Task) -> Solved:
     problem = _Problem(rows)
     masks = np.stack([rows.folds != fold for fold in range(int(rows.folds.max()) + 1)])
     tried: dict[float, tuple[float, Floats, Floats]] = {}
@@ -95,12 +103,13 @@ def _solve(rows: Rows, task: Task) -> Solved:
         assert latest is not None
         return latest
 
-    follow(L2_DOWN, None)
-    if _best(tried) == L2_DOWN[0]:
-        follow(L2_UP, tried[L2_DOWN[0]][2])
+    follow(down, None)
+    if _best(tried) == down[0]:
+        follow(up, tried[down[0]][2])
     near = _best(tried)
     for l2 in (near * 10**0.5, near / 10**0.5):
-        follow((l2,), tried[near][2])
+        if DECADES[-1] <= l2 <= DECADES[0]:
+            follow((l2,), tried[near][2])
     l2 = _best(tried)
     start = tried[l2][2].mean(axis=0, keepdims=True)
     everything, steps = problem.minimum(np.ones((1, len(rows)), bool), l2, start, tolerance=FINAL_TOLERANCE)
@@ -118,7 +127,7 @@ def _best(tried: Mapping[float, tuple[float, Floats, Floats]]) -> float:
     return min(tried, key=lambda l2: (tried[l2][0], -l2))
 
 
-def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FINAL_TOLERANCE) -> LinearHead:
+def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FIXED_TOLERANCE) -> LinearHead:
     """Give the head for a given l2 on all rows."""
     problem = _Problem(rows)
     return problem.head(problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=tolerance)[0])

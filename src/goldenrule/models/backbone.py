@@ -216,8 +216,10 @@ def _weights(name: str, weights: Path | None) -> tuple[State, Mapping[str, Any]]
 
 def _timm_model(timm_name: str) -> torch.nn.Module:
     import timm
+    import torch
 
-    model: torch.nn.Module = timm.create_model(timm_name, pretrained=False, num_classes=0)
+    with torch.random.fork_rng(devices=[]):  # the weights that it draws are replaced: nobody's draws change (law 4)
+        model: torch.nn.Module = timm.create_model(timm_name, pretrained=False, num_classes=0)
     return model.eval().requires_grad_(False)
 
 

@@ -50,6 +50,6 @@ def head_module(head: Head) -> torch.nn.Module:
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor) -> torch.nn.Linear:
-    layer = torch.nn.Linear(weight.shape[1], weight.shape[0])
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device="cpu")
     layer.load_state_dict({"weight": weight, "bias": bias})
     return layer

@@ -115,7 +115,7 @@ def with_body(backbone: Backbone, state: Arrays) -> Backbone:
 
     from safetensors.numpy import save
 
-    content = save({name: np.ascontiguousarray(value) for name, value in state.items()})
+    content = save({name: np.asarray(value, order="C") for name, value in state.items()})
     name = digest(content).hex()
     folder = cache_folder() / "backbones" / f"trained-{name[:32]}"
     spec = replace(backbone.spec, weights=name, source={**backbone.spec.source, "trained": True})

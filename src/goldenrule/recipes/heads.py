@@ -40,15 +40,16 @@ def fit_head(
     views: int = 0,
     kind: HeadKind = "linear",
     seed: int = 0,
+    near: float | None = None,
     progress: Progress | None = None,
 ) -> FittedHead:
     """Fit a head on the activations of labelled, readable images; folds keep duplicates and views together.
 
     `views` is the number of augmented views to learn from beside the plain one. The linear head is solved, its
-    penalty chosen out-of-fold; the concat-pool head is trained by AdamW. Raises `OptionError` where an image
-    has no activations.
+    penalty chosen out-of-fold (the search begins beside `near`); the concat-pool head is trained by AdamW.
+    Raises `OptionError` where an image has no activations.
     """
-    outcome = fit_outcome(train, activations, views=views, kind=kind, seed=seed, progress=progress)
+    outcome = fit_outcome(train, activations, views=views, kind=kind, seed=seed, near=near, progress=progress)
     return fitted(train, outcome, kind)
 
 
@@ -59,6 +60,7 @@ def fit_outcome(
     views: int,
     kind: HeadKind,
     seed: int,
+    near: float | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Give what `fit_head` found as plain arrays, to be stored in a run."""
@@ -67,7 +69,7 @@ def fit_outcome(
         from goldenrule.training.rows import train_concat_pool
 
         return train_concat_pool(rows, seed=seed, progress=progress)
-    solved = solve(rows, progress=progress)
+    solved = solve(rows, near=near, progress=progress)
     tensors: Tensors = {f"head.{name}": value for name, value in solved.head.tensors.items()}
     facts = {"l2": solved.l2, "path": [list(step) for step in solved.path], "iterations": solved.iterations}
     tensors["fold_logits"], tensors["fold"] = solved.fold_logits[: len(train)], rows.folds[: len(train)]

@@ -51,7 +51,9 @@ def solved_heads(work: Work) -> Solved:
     if count is None:
         count = DEFAULT_VIEWS if views_are_worth_it(chosen.judged_on) else 0
     if count:
-        with_views = _candidate(work, f"{name}, {count} views", _fit(work, train, _precomputed(work, count), count))
+        with_views = _candidate(
+            work, f"{name}, {count} views", _fit(work, train, _precomputed(work, count), count, chosen.facts.get("l2"))
+        )
         verdict = later_replaces(chosen.judged_on, with_views.judged_on, names=(chosen.name, with_views.name))
         candidates.append(replace(with_views, verdict=verdict))
         chosen = candidates[-1] if verdict.replaced else chosen
@@ -102,7 +104,7 @@ def _precomputed(work: Work, count: int) -> Activations:
     return activations
 
 
-def _fit(work: Work, train: ImageTable, activations: Activations, count: int) -> FittedHead:
+def _fit(work: Work, train: ImageTable, activations: Activations, count: int, near: float | None = None) -> FittedHead:
     options = work.options
     key = {
         "step": "fit head",
@@ -112,6 +114,7 @@ def _fit(work: Work, train: ImageTable, activations: Activations, count: int) ->
         "images": about_images(train),
         "seed": options.seed,
         "views": count,
+        "near": near,
         "augment": options.augment,
         "weights": work.body.spec.weights,
         "banks": [bank.name for bank in activations.banks],
@@ -121,7 +124,13 @@ def _fit(work: Work, train: ImageTable, activations: Activations, count: int) ->
         outcome, replayed = work.run.step(
             key,
             lambda: fit_outcome(
-                train, activations, views=count, kind=options.head, seed=options.seed, progress=work.progress
+                train,
+                activations,
+                views=count,
+                kind=options.head,
+                seed=options.seed,
+                near=near,
+                progress=work.progress,
             ),
         )
     if replayed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_bootstrap, value_and_interval
 
@@ -29,9 +29,13 @@ def later_replaces(earlier: Predictions, later: Predictions, *, names: tuple[str
     comparison = paired_bootstrap(earlier, later, metric="log_loss")
     replaced = comparison.probability_better >= NEEDED_PROBABILITY
     verdict = f"{names[1]} is taken" if replaced else f"{names[0]} stays"
+    gain = comparison.gain
+    change = "lower"
+    if gain.value < 0:
+        change, gain = "higher", replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
     sentence = (
-        f"{names[1]} against {names[0]}: log loss lower by {value_and_interval(comparison.gain)} on "
-        f"{comparison.gain.n:,} images, lower in {100 * comparison.probability_better:.1f} % of resamples "
+        f"{names[1]} against {names[0]}: log loss {change} by {value_and_interval(gain)} on "
+        f"{gain.n:,} images, lower in {100 * comparison.probability_better:.1f} % of resamples "
         f"({100 * NEEDED_PROBABILITY:.0f} % are needed): {verdict}"
     )
     return Verdict(replaced=replaced, comparison=comparison, sentence=sentence)

@@ -97,9 +97,10 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             )
             saving.save(fit.checkpoint, state)
 
-    remaining = 0 if stopped else (fit.schedule.epochs - start.epoch) * steps_per_epoch(fit.source) - start.step
-    with (progress or Silent()).task("train", remaining, "batches") as task:
-        for event in _events(fit, optimizer, start) if remaining > 0 else ():
+    going_on = not stopped and len(rows) < fit.schedule.epochs
+    remaining = (fit.schedule.epochs - start.epoch) * steps_per_epoch(fit.source) - start.step
+    with (progress or Silent()).task("train", remaining if going_on else 0, "batches") as task:
+        for event in _events(fit, optimizer, start) if going_on else ():
             if isinstance(event, StepEnded):
                 task.advance()
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:

@@ -82,17 +82,21 @@ def train(
     random draws inside the network are keyed by (seed, epoch, step) (law 6). Both count the epochs of the
     whole story, `first_epoch` of which came before; schedule and events those of this training.
     """
+
+    def rates_of(epoch: int, step: int) -> tuple[float, ...]:
+        return tuple(rate * schedule.factor(epoch + step / steps_per_epoch) for rate in rates)
+
     start = start or Position()
     model, stepper = runtime.place(network, optimizer)
     for epoch in range(start.epoch, schedule.epochs):
         at = start if epoch == start.epoch else Position(epoch=epoch)
         network.train()
+        now = rates_of(epoch, max(at.step - 1, 0))
         for examples in batches(first_epoch + epoch, at.step):
-            place = epoch + at.step / steps_per_epoch
-            now = tuple(rate * schedule.factor(place) for rate in rates)
+            now = rates_of(epoch, at.step)
             for group, rate in zip(stepper.param_groups, now, strict=True):
                 group["lr"] = rate
-                _set_momentum(group, schedule.momentum(place))
+                _set_momentum(group, schedule.momentum(epoch + at.step / steps_per_epoch))
             with _draws(seed, first_epoch + epoch, at.step):
                 logits = model(runtime.move(examples.inputs))
                 losses = torch.nn.functional.cross_entropy(logits, runtime.move(examples.targets), reduction="none")

@@ -31,7 +31,7 @@ class RangeTest:
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
-    smoothed: tuple[float, ...]
+    smoothed: tuple[float, ...]  # centred: what it shows at a rate belongs to that rate
     minimum: float | None  # where the smoothed loss is lowest: shown, not recommended
     suggestions: Mapping[str, float]  # rule -> rate
     at_minimum: bool
@@ -114,6 +114,15 @@ def smoothed(losses: Sequence[float], beta: float) -> tuple[float, ...]:
     return tuple(result)
 
 
+def centred(losses: Sequence[float], beta: float) -> tuple[float, ...]:
+    """Give the moving average taken forwards and backwards, so that the curve is not shifted to higher rates.
+
+    >>> centred([3.0, 2.0, 1.0], 0.0)
+    (3.0, 2.0, 1.0)
+    """
+    return smoothed(smoothed(losses, beta)[::-1], beta)[::-1]
+
+
 def blown_up(losses: Sequence[float], beta: float) -> bool:
     """Say whether the test has seen enough: the last loss is no number or the average is far above its best."""
     if not losses:
@@ -132,7 +141,7 @@ def read_curve(rates: Sequence[float], losses: Sequence[float], *, ratio: Sequen
     """
     count = next((step for step, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
     rates, losses = tuple(rates[:count]), tuple(losses[:count])
-    curve = smoothed(losses, smoothing(max(count, 10)))
+    curve = centred(losses, smoothing(max(count, 10) // 2))
     if count < 5:
         note = f"Only {count} steps before the loss blew up: too few to read anything from. Start lower."
         return _test(rates, losses, curve, None, {"a guess": 1e-3}, False, note, ratio)

@@ -183,7 +183,7 @@ def write_outcome(path: Path, outcome: Outcome) -> None:
     """Write an outcome as one safetensors file, atomically."""
     from safetensors.numpy import save
 
-    tensors = {name: np.ascontiguousarray(value) for name, value in outcome.tensors.items()}
+    tensors = {name: np.asarray(value, order="C") for name, value in outcome.tensors.items()}
     content = save(tensors, metadata={"facts": json.dumps(dict(outcome.facts), allow_nan=False)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
