@@ -115,7 +115,7 @@ def test_the_python_reference_names_what_is_public() -> None:
 
 def test_the_command_reference_has_every_command_and_option() -> None:
     text = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^## (goldenrule [\w ]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^## (goldenrule [\w -]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     commands = dict(_commands("goldenrule", typer.main.get_command(_app())))
     assert sections.keys() == commands.keys()
     for name, command in commands.items():

@@ -28,9 +28,9 @@ def unbroken(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_same_head_is_had_by_hand(unbroken: Any, small_photos: Path) -> None:
     table, activations = gr.activations_of(gr.from_folder(small_photos), gr.backbone())
     head = gr.fit_head(table.part("train"), activations)
-    plain = unbroken.candidates[0].fitted
+    plain = unbroken.candidates[0]
     assert head.head.tensors["weight"].tobytes() == plain.head.tensors["weight"].tobytes()
-    assert head.out_of_fold == plain.out_of_fold
+    assert head.out_of_fold == plain.judged_on
     assert head.out_of_fold.basis == "chosen on"
 
 

@@ -18,8 +18,8 @@ def answer(
     source: str | os.PathLike[str] | ImageTable,
     *,
     options: FitOptions | None = None,
-    out: Path | None = None,
-    runs: Path = Path("runs"),
+    out: str | Path | None = None,
+    runs: str | Path = Path("runs"),
     progress: Progress | None = None,
 ) -> Answer:
     """Fit a classifier on a folder of images (or a table) and judge it, in seconds.

@@ -27,8 +27,8 @@ def golden_rule(
     source: str | os.PathLike[str] | ImageTable,
     *,
     options: FitOptions | None = None,
-    out: Path | None = None,
-    runs: Path = Path("runs"),
+    out: str | Path | None = None,
+    runs: str | Path = Path("runs"),
     progress: Progress | None = None,
     on_answer: Callable[[Answer], None] | None = None,
 ) -> Answer:

@@ -49,12 +49,13 @@ def begun(
     source: str | os.PathLike[str] | ImageTable,
     *,
     options: FitOptions | None = None,
-    out: Path | None = None,
-    runs: Path = Path("runs"),
+    out: str | Path | None = None,
+    runs: str | Path = Path("runs"),
     progress: Progress | None = None,
 ) -> Iterator[Work]:
     """Open the run of these images and options; it stays locked while the block runs."""
     options, progress, story = options or FitOptions(), progress or Silent(), Story()
+    out, runs = Path(out) if out else None, Path(runs)
     device = check_device(options.device)
     with story.stage("read"):
         table = read_table(source, options, progress)
