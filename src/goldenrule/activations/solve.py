@@ -72,13 +72,13 @@ class Solved:
 def solve(rows: Rows, *, near: float | None = None, progress: Progress | None = None) -> Solved:
     """Choose l2 by the out-of-fold log loss of the plain views, then solve on all rows.
 
-    `near` is a penalty that is probably not far from the best: the search then begins a decade above it.
+    `near` is a penalty that is probably not far from the best: the search then begins about a decade above it.
     """
     first = FIRST if near is None else min(10 * near, FIRST)
     down = [l2 for l2 in DECADES if l2 <= first * 1.01]
     up = [l2 for l2 in reversed(DECADES) if l2 > first * 1.01]
     with (progress or Silent()).task("solve", len(down) + 3, "penalties") as task:
-        return _solve(rows, down or [DECADES[-1]], up, task)
+        return _solve(rows, down, up, task)
 
 
 def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], task: Task) -> Solved:
@@ -87,8 +87,8 @@ def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], task: Task) -
     tried: dict[float, tuple[float, Floats, Floats]] = {}
     iterations = 0
 
-    def follow(path: Sequence[float], start: Floats | None) -> Floats:
-        """Walk along a path with warm starts while it pays; give the last solution."""
+    def follow(path: Sequence[float], start: Floats | None) -> None:
+        """Walk along a path with warm starts while it pays."""
         nonlocal iterations
         latest, lowest = start, np.inf
         for l2 in path:
@@ -100,16 +100,13 @@ def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], task: Task) -
             if tried[l2][0] > lowest * (1 - WORTH_GOING_ON):
                 break
             lowest = tried[l2][0]
-        assert latest is not None
-        return latest
 
     follow(down, None)
     if _best(tried) == down[0]:
         follow(up, tried[down[0]][2])
-    near = _best(tried)
-    for l2 in (near * 10**0.5, near / 10**0.5):
-        if DECADES[-1] <= l2 <= DECADES[0]:
-            follow((l2,), tried[near][2])
+    for half_decade in (10**0.5, 10**-0.5):
+        while (l2 := _best(tried) * half_decade) <= DECADES[0] and l2 >= DECADES[-1] and not _has(tried, l2):
+            follow((l2,), tried[_best(tried)][2])
     l2 = _best(tried)
     start = tried[l2][2].mean(axis=0, keepdims=True)
     everything, steps = problem.minimum(np.ones((1, len(rows)), bool), l2, start, tolerance=FINAL_TOLERANCE)
@@ -125,6 +122,10 @@ def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], task: Task) -
 def _best(tried: Mapping[float, tuple[float, Floats, Floats]]) -> float:
     """Give the l2 with the lowest loss; of equals the largest."""
     return min(tried, key=lambda l2: (tried[l2][0], -l2))
+
+
+def _has(tried: Mapping[float, tuple[float, Floats, Floats]], l2: float) -> bool:
+    return any(abs(other / l2 - 1) < 0.01 for other in tried)
 
 
 def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FIXED_TOLERANCE) -> LinearHead:
