@@ -227,14 +227,14 @@ class Learner:
         """Write the classifier to a folder (safetensors and JSON)."""
         return self.classifier().save(folder)
 
-    def load(self, folder: str | Path) -> None:
-        """Take the weights of a classifier that was saved; its classes must be those of these images."""
+    def load(self, source: str | Path | Classifier) -> None:
+        """Take the weights of a classifier, or of one that was saved; its classes must be those of these images."""
         from goldenrule.models.classifier import Classifier
 
-        other = Classifier.load(folder)
+        other = source if isinstance(source, Classifier) else Classifier.load(source)
         if other.classes != self.material.table.classes:
             raise OptionError(
-                f"{folder} knows the classes {', '.join(other.classes)}; these images have "
+                f"{source} knows the classes {', '.join(other.classes)}; these images have "
                 f"{', '.join(self.material.table.classes)}. Wanted the same."
             )
         self.state = self._teller.loaded(self.state, other)

@@ -15,6 +15,7 @@ import pytest
 import goldenrule as gr
 from goldenrule.evaluation import Predictions, log_loss
 from goldenrule.foundation.errors import OptionError, RunMismatch
+from goldenrule.recipes import golden_rule as recipe
 from goldenrule.recipes import planning
 from goldenrule.recipes.golden_rule import golden_rule
 from goldenrule.recipes.options import FitOptions
@@ -117,6 +118,32 @@ def test_the_second_time_everything_is_replayed(told: Any, own: Path, small_phot
     for name in names:
         assert (own / "classifier" / name).read_bytes() == (told[0].folder / "classifier" / name).read_bytes()
     assert sum(seconds for _, seconds in again.stages) < sum(seconds for _, seconds in told[0].stages)
+
+
+def test_a_finished_run_is_at_no_moment_replaced_by_less(
+    told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals: list[bool] = []
+    original = recipe.concluded
+
+    def watched(*arguments: Any, final: bool = True, **options: Any) -> Any:
+        finals.append(final)
+        return original(*arguments, final=final, **options)
+
+    monkeypatch.setattr(recipe, "concluded", watched)
+    golden_rule(small_photos, out=own, on_answer=lambda _: pytest.fail("the first answer is not needed again"))
+    assert finals == [True]
+
+
+def test_with_a_single_validation_image_live_training_is_left_out(
+    small_photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(small_photos, tmp_path / "few"))
+    for file in [*sorted(folder.glob("valid/*/*"))[1:]]:
+        file.unlink()
+    answer = golden_rule(folder, out=tmp_path / "run", options=FitOptions(views=0))
+    assert answer.live is None
+    assert answer.predictions["valid"].basis == "clean"
 
 
 def test_another_length_is_another_story(own: Path, small_photos: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from goldenrule.activations.precompute import Activations
 from goldenrule.evaluation import Predictions
 from goldenrule.evaluation.predictions_csv import to_csv
-from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.foundation.files import read_json, write_atomic, write_json
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.table import ImageTable, Part
 from goldenrule.models.classifier import Classifier
@@ -63,6 +63,18 @@ def concluded(
     return _reported(work, result)
 
 
+def finished(work: Work) -> bool:
+    """Say whether this run came to its end before."""
+    path = work.run.folder / "choice.json"
+    return path.exists() and bool(read_json(path).get("final", True))
+
+
+def scored_on_valid(work: Work, chosen: Candidate, activations: Activations) -> tuple[Classifier, Predictions]:
+    """Give a candidate as a classifier, not saved, and its predictions on the validation part."""
+    classifier = _classifier(work, chosen)
+    return classifier, _scored(classifier, work.table.part("valid"), work, activations)
+
+
 def _solved(candidates: Sequence[Candidate]) -> Candidate:
     """Give the best of the solved heads: only they have out-of-fold predictions."""
     return [
@@ -72,6 +84,11 @@ def _solved(candidates: Sequence[Candidate]) -> Candidate:
 
 def _saved(work: Work, chosen: Candidate) -> Classifier:
     """Save the classifier and give what was saved: the numbers are those of the file (law 1)."""
+    _classifier(work, chosen).save(work.run.folder / "classifier")
+    return Classifier.load(work.run.folder / "classifier")
+
+
+def _classifier(work: Work, chosen: Candidate) -> Classifier:
     provenance = {
         "goldenrule": environment()["goldenrule"],
         "images": about_images(work.table) | {"folder": folder_name(work.table)},  # shared: no paths of its maker
@@ -82,9 +99,7 @@ def _saved(work: Work, chosen: Candidate) -> Classifier:
     }
     own = chosen.body.spec.weights == work.body.spec.weights
     kind = work.kind if own else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
-    classifier = Classifier(work.table.classes, chosen.body, chosen.head, kind, provenance, chosen.views)
-    classifier.save(work.run.folder / "classifier")
-    return Classifier.load(work.run.folder / "classifier")
+    return Classifier(work.table.classes, chosen.body, chosen.head, kind, provenance, chosen.views)
 
 
 def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:

@@ -11,13 +11,13 @@ from goldenrule.images.augment import by_name
 from goldenrule.images.table import ImageTable
 from goldenrule.learner import Learner
 from goldenrule.recipes.clock import Clock
-from goldenrule.recipes.concluding import concluded
+from goldenrule.recipes.concluding import concluded, finished, scored_on_valid
 from goldenrule.recipes.contest import Contest
 from goldenrule.recipes.opening import Work, begun
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.planning import live_plan_for
 from goldenrule.recipes.results import Answer
-from goldenrule.recipes.solved import Solved, solved_heads
+from goldenrule.recipes.solved import Solved, readable, solved_heads
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
 from goldenrule.training.range_test import RangeTest
@@ -40,21 +40,31 @@ def golden_rule(
     """
     with begun(source, options=options, out=out, runs=runs, progress=progress) as work:
         solved = solved_heads(work)  # step 1
-        if work.options.quick or not len(work.table.part("valid")):
+        if work.options.quick or not _can_be_judged(work, solved):
             return concluded(work, solved.candidates, solved.chosen, solved.activations)
-        first = concluded(work, solved.candidates, solved.chosen, solved.activations, final=False)
-        if on_answer:
-            on_answer(first)
-        contest, live = seven_steps(work, solved, first)
+        if not finished(work):  # what is finished is not replaced by less, not even for seconds
+            first = concluded(work, solved.candidates, solved.chosen, solved.activations, final=False)
+            if on_answer:
+                on_answer(first)
+        contest, live = seven_steps(work, solved)
         return concluded(work, contest.candidates, contest.best, solved.activations, live=live)
 
 
-def seven_steps(work: Work, solved: Solved, first: Answer) -> tuple[Contest, LiveContent]:
+def _can_be_judged(work: Work, solved: Solved) -> bool:
+    readable_ones = readable(work.table, "valid", solved.activations)
+    if int((readable_ones.targets >= 0).sum()) >= 2:
+        return True
+    work.progress.say("Live training is left out: it is judged on validation, and wants two images there at least.")
+    return False
+
+
+def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
     """Take the steps from the solved head on; give all candidates with the best, and the curves."""
     options, clock = work.options, Clock(work)
     plan = live_plan_for(work.table, work.body, work.kind)
     work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
-    contest = Contest(solved, first.predictions["valid"])
+    standing, valid = scored_on_valid(work, solved.chosen, solved.activations)
+    contest = Contest(solved, valid)
     curves: dict[str, RangeTest] = {}
 
     # 1. Enable data augmentation, precompute=True: the bank has plain rows, and views where they can pay.
@@ -85,7 +95,7 @@ def seven_steps(work: Work, solved: Solved, first: Answer) -> tuple[Contest, Liv
         with work.story.stage("train the whole network"):
             # 5. Unfreeze all layers, starting from the better head; earlier layers learn slower.
             if contest.best is solved.chosen:
-                learn.load(work.run.folder / "classifier")
+                learn.load(standing)
             learn.unfreeze()
             # 6. lr_find again, the rates of the groups in their ratio.
             curves["whole network"] = rate = learn.lr_find(rates=plan.ratio)
