@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldenrule.training.stopping import CycleEnd, best_cycle, converged, over_fitting
+from goldenrule.training.stopping import CycleEnd, best_cycle, over_fitting
 
 
 def cycles(*losses: tuple[float, float]) -> list[CycleEnd]:
@@ -30,21 +30,6 @@ def test_over_fitting_is_a_falling_train_loss_with_a_rising_valid_loss(
     losses: list[tuple[float, float]], confirmed: bool
 ) -> None:
     assert over_fitting(cycles(*losses)) is confirmed
-
-
-@pytest.mark.parametrize(
-    ("losses", "patience", "done"),
-    [
-        ([1.0, 0.99, 0.985], 2, True),
-        ([1.0, 0.9, 0.89], 2, False),
-        ([1.0, 0.999], 2, False),
-        ([1.0, 0.999], 1, True),
-    ],
-)
-def test_converged_means_that_the_last_cycles_gained_next_to_nothing(
-    losses: list[float], patience: int, done: bool
-) -> None:
-    assert converged(cycles(*((1.0, loss) for loss in losses)), patience=patience) is done
 
 
 @given(st.lists(st.floats(0.01, 10), min_size=1, max_size=8))

@@ -13,8 +13,8 @@ KEPT_BYTES = 1 << 30
 def keep_freed_memory() -> bool:
     """Tell glibc to keep up to 1 GB of freed memory for the next tensor; False where there is no glibc.
 
-    By default it gives every large block back to the kernel and faults it in again, page by page: that halves
-    the speed of training on a CPU.
+    By default it gives every large block back to the kernel and faults it in again, page by page, at every
+    step of a training.
     """
     if not sys.platform.startswith("linux"):
         return False

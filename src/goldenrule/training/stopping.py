@@ -41,11 +41,3 @@ def over_fitting(cycles: Sequence[CycleEnd], *, patience: int = 1) -> bool:
         cycle.valid_loss > best.valid_loss * (1 + TOLERANCE) and cycle.train_loss < best.train_loss
         for cycle in cycles[-patience:]
     )
-
-
-def converged(cycles: Sequence[CycleEnd], *, patience: int = 2) -> bool:
-    """Say whether the last `patience` cycles together lowered the validation loss by less than `TOLERANCE`."""
-    if len(cycles) <= patience:
-        return False
-    before = min(cycle.valid_loss for cycle in cycles[:-patience])
-    return min(cycle.valid_loss for cycle in cycles[-patience:]) > before * (1 - TOLERANCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from goldenrule.training.history import History
 from goldenrule.training.range_test import RangeTest
@@ -42,7 +43,7 @@ def history_text(history: History) -> str:
     return str(figure.show())
 
 
-def _figure(x_label: str, y_label: str, xs: Sequence[float], ys: Sequence[float]):  # type: ignore[no-untyped-def]
+def _figure(x_label: str, y_label: str, xs: Sequence[float], ys: Sequence[float]) -> Any:
     import plotille
 
     figure = plotille.Figure()
