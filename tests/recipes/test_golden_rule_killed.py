@@ -42,9 +42,9 @@ def fit(start: Start, small_photos: Path, prepared_cache: Path, tmp_path: Path) 
 
 
 def outcome(run: Path) -> dict[str, Any]:
-    """What must not depend on interruptions: weights, history and every number; not how long it took."""
+    """What must not depend on interruptions: weights, history and every number; not how long it took, and where."""
     result = json.loads((run / "result.json").read_text())
-    numbers = {name: value for name, value in result.items() if name not in ("stages", "activations")}
+    numbers = {name: value for name, value in result.items() if name not in ("stages", "activations", "environment")}
     files = sorted([*run.glob("classifier/*"), *run.glob("predictions/*")])
     return {"numbers": numbers, **{path.name: path.read_bytes() for path in files}}
 

@@ -25,7 +25,7 @@ run()
 
 def numbers_of(run: Path) -> dict[str, Any]:
     result = json.loads((run / "result.json").read_text())
-    return {name: value for name, value in result.items() if name not in ("stages", "activations")}
+    return {name: value for name, value in result.items() if name not in ("stages", "activations", "environment")}
 
 
 def classifier_of(run: Path) -> dict[str, bytes]:
