@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 import subprocess
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 from goldenrule.recipes.environment import environment
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "data"))
 RESULTS = ROOT / "docs" / "results"
+
+
+def with_clean_test(name: str, folder: Path) -> Path:
+    """Give the folder of a set whose classifier can be judged on images that no choice has looked at.
+
+    A set with labelled test images is taken as it is, so are class folders alone (goldenrule splits a test part
+    off). Of others `folder/name` is made, of links: every second validation image of each class is put to test.
+    """
+    source = DATA / name
+    parts = {part.name for part in source.iterdir() if part.is_dir() and any(each.is_dir() for each in part.iterdir())}
+    valid = parts & {"valid", "val", "validation"}
+    if "test" in parts or not valid:
+        return source
+    shutil.copytree(source / "train", folder / name / "train", copy_function=os.symlink)
+    for own, original in halves(source / valid.pop()):
+        link = folder / name / own
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(original)
+    return folder / name
+
+
+def halves(valid: Path) -> Iterator[tuple[PurePosixPath, Path]]:
+    """Give each validation image, as PART/CLASS/NAME with the part it is put to, and its path."""
+    for label in sorted(each for each in valid.iterdir() if each.is_dir()):
+        for number, file in enumerate(sorted(label.iterdir())):
+            yield PurePosixPath("test" if number % 2 else "valid", label.name, file.name), file
 
 
 def made_with() -> str:

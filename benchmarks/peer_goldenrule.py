@@ -31,7 +31,7 @@ def result(run: Path) -> dict[str, Any]:
         }
         for name, table in tables.items()
     }
-    return {"classes": classes, "parts": parts}
+    return {"chosen": stated["chosen"], "classes": classes, "parts": parts}
 
 
 def rows(table: Path) -> list[dict[str, str]]:

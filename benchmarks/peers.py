@@ -1,4 +1,4 @@
-"""goldenrule's answer in seconds beside fastai's, on the same photos with the same pretrained body.
+"""goldenrule's answer in seconds, and its seven steps, beside fastai on the same photos with the same body.
 
     python benchmarks/peers.py --dry       # what would be measured
     python benchmarks/peers.py             # an hour and more on two cores; let nothing else run
@@ -29,13 +29,15 @@ from typing import Any
 
 import peer_goldenrule
 import peers_report
+from common import with_clean_test
 from measure import CommandFailed, measured
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT / "../shared/data")).resolve()
 SETS = ("cat_dog_horse", "clothing_small", "dogscats")
 FASTAI = {"fastai-frozen": "frozen", "fastai-fine_tune3": "fine_tune3"}
-METHODS = ("goldenrule-first", "goldenrule", *FASTAI)
+METHODS = ("goldenrule-first", "goldenrule", peers_report.GOLDEN, *FASTAI)
+READY = ("goldenrule", peers_report.GOLDEN)  # these find the engine prepared
 PREPARE = (sys.executable, "-m", "goldenrule", "doctor", "--prepare", "efficientnet_lite0")
 WARM_UP = (sys.executable, "-c", "import fastai.vision.all, matplotlib.pyplot, openvino, pyarrow, sklearn")
 
@@ -57,7 +59,10 @@ class Job:
             script, output = str(ROOT / "benchmarks/peer_fastai.py"), str(folder / "result.json")
             how = ("--method", FASTAI[self.method], "--seed", str(self.repeat))
             return (sys.executable, script, data, *how, "-o", output)
-        return (sys.executable, "-m", "goldenrule", "fit", data, "--out", str(folder / "run"), "--quick")
+        fit = (sys.executable, "-m", "goldenrule", "fit", "--out", str(folder / "run"))
+        if self.method == peers_report.GOLDEN:
+            return (*fit, "--seed", str(self.repeat), str(with_clean_test(self.set, folder / "photos")))
+        return (*fit, "--quick", data)
 
 
 def main() -> None:
@@ -65,7 +70,8 @@ def main() -> None:
     plan = list(planned(arguments.repeats, arguments.sets, arguments.methods))
     if arguments.dry:
         for job in plan:
-            print(f"repeat {job.repeat}, {job.method}: {shlex.join(job.command(Path('TMP')))}")
+            with tempfile.TemporaryDirectory() as folder:
+                print(f"repeat {job.repeat}, {job.method}: {shlex.join(job.command(Path(folder)))}")
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the measured process ends too
     journal = arguments.output.with_suffix(".jsonl")
@@ -100,12 +106,12 @@ def measurements(todo: Sequence[Job]) -> Iterator[Record]:
         engine = folder / "engine"
         if todo:
             warm_up({job.set for job in todo}, folder / "log.txt")
-        if any(job.method == "goldenrule" for job in todo):
+        if any(job.method in READY for job in todo):
             measured(PREPARE, environment=environment(engine), log=folder / "log.txt")
         for job in todo:
             work = folder / "work"
             work.mkdir()
-            if job.method == "goldenrule":
+            if job.method in READY:
                 shutil.copytree(engine, work / "cache")
             yield measurement(job, work)
             shutil.rmtree(work)

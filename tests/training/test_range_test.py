@@ -113,3 +113,21 @@ def test_it_is_drawn_for_notebooks_and_terminals() -> None:
     assert "S" in drawn
     assert "M" in drawn
     assert test.plot_lr().axes[0].get_yscale() == "log"
+
+
+def test_a_small_fall_next_to_the_loss_of_guessing_is_no_slope_to_take_a_rate_from() -> None:
+    """The whole network on 43 traffic signs, from a solved head: 40 steps, as they came."""
+    losses = [0.319, 0.319, 0.214, 0.246, 0.302, 0.163, 0.258, 0.208, 0.158, 0.186, 0.153, 0.156, 0.129, 0.183, 0.244]
+    losses += [0.939, 1.367, 2.564]
+    rates = rising_rates(40)[: len(losses)]
+    test = read_curve(rates, losses, chance=math.log(43))
+    assert set(test.suggestions) == {"largest flat"}
+    assert 3e-4 < test.suggestion < 1.5e-3
+    assert read_curve(rates, losses).suggestion < 1e-4
+
+
+def test_a_bump_on_the_way_does_not_end_what_is_flat() -> None:
+    curve = np.where(np.arange(100) % 30 == 9, 0.2, 0.1) + np.exp(5 * (np.log10(RATES) + 2))
+    test = read_curve(RATES, until_blown_up(curve))
+    assert test.at_minimum
+    assert test.suggestion > 1e-3

@@ -27,6 +27,8 @@ EXAMPLES = """Examples:
 
   goldenrule fit satellite --augment top_down --views 8
 
+  goldenrule fit frames --group-by "(.+)_frame"        series that stay in one part: what stands before _frame
+
   goldenrule fit photos --backbone resnet18 --weights resnet18.safetensors
 
   goldenrule fit more_photos --from runs/photos        go on from an earlier classifier; new classes are fine
@@ -68,6 +70,9 @@ def fit(
     min_per_class: Annotated[
         int | None, typer.Option(help="Accept classes with as few images as this.", show_default=False)
     ] = None,
+    group_by: Annotated[
+        str, typer.Option(help="What in a name makes images stay together: auto, none, gtsrb or a REGEX.")
+    ] = "auto",
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")
     ] = False,
@@ -99,6 +104,7 @@ def fit(
         threads=threads,
         sample=sample,
         min_per_class=min_per_class,
+        group_by=group_by,
         quick=quick,
         minutes=minutes,
         start_from=start_from,

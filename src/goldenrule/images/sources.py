@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.findings import Finding, plural
+from goldenrule.images.grouping import with_groups
 from goldenrule.images.table import ImageTable, Part, image_table
 
 PART_NAMES: dict[Part, tuple[str, ...]] = {
@@ -48,6 +49,7 @@ def from_folder(
     train: str | None = None,
     valid: str | None = None,
     test: str | None = None,
+    group_by: str = "auto",
 ) -> ImageTable:
     """Give the images of a folder, labelled by the names of their class folders.
 
@@ -55,6 +57,7 @@ def from_folder(
     validation, training, test1, testing; or the names given as `train`, `valid`, `test`); a flat `test/`
     is unlabelled; `CLASS/` folders alone have no parts yet. The class map is the union over all parts,
     sorted by name (law 2): a class that a part lacks, or that only one part knows, is a finding.
+    `group_by` says what in a name makes images belong together (`with_groups`).
 
     Raises `SourceError` where the folder is missing, unreadable, empty or laid out otherwise.
     """
@@ -79,7 +82,7 @@ def from_folder(
         labels=[[] if label is None else [index[label]] for _, label, _ in found],
     )
     beside = [name for name in folders if parts and name not in parts.values()]
-    return table.with_findings(
+    return with_groups(table, group_by).with_findings(
         *_missing_classes(table),
         *_ignored_folders(beside),
         *_images_without_class(root, parts, {uri for _, _, uri in found}),

@@ -14,6 +14,8 @@ from goldenrule.foundation.randomness import key
 from goldenrule.images.read import with_digests
 from goldenrule.images.table import ImageTable, Part
 
+COARSE = 2.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
@@ -80,6 +82,9 @@ def stratified_parts(
     A unit is drawn by the hash of (seed, unit), so neither the order of the images nor the rest of the set
     matters. Each part gets at least one image of a class that has three units or more, and train is never left
     without a class. A unit with images of several classes counts for its most frequent one.
+
+    Where one unit is more than `COARSE` times the share of its class, such as a film of 15 frames of the 45 that
+    there are, the shares are those of all such classes together: some classes give a unit, others none.
     """
     members: dict[bytes, list[int]] = defaultdict(list)
     for row, unit in enumerate(units):
@@ -90,6 +95,12 @@ def stratified_parts(
     parts: dict[bytes, Part] = dict(known or {})
     for own in by_class.values():
         own.sort(key=lambda unit: key(seed, "split", unit))
+    most = max(wanted.values(), default=0.0)
+    coarse = [own for own in by_class.values() if _is_coarse([len(members[unit]) for unit in own], most)]
+    _split_together(coarse, members, wanted, parts, seed)
+    for own in by_class.values():
+        if own in coarse:
+            continue
         images = sum(len(members[unit]) for unit in own)
         free = [unit for unit in own if unit not in parts]
         waiting = [*(part for part, share in wanted.items() if share > 0), "train"]
@@ -105,6 +116,36 @@ def stratified_parts(
                 have += len(members[unit])
         parts.update(dict.fromkeys(free, "train"))
     return [parts[unit] for unit in units]
+
+
+def _is_coarse(sizes: Sequence[int], share: float) -> bool:
+    return len(sizes) >= 2 and min(sizes) > COARSE * max(1, round(share * sum(sizes)))
+
+
+def _split_together(
+    classes: Sequence[list[bytes]],
+    members: Mapping[bytes, Sequence[int]],
+    wanted: Mapping[Part, float],
+    parts: dict[bytes, Part],
+    seed: int,
+) -> None:
+    """Assign the units of these classes to `parts`: class after class gives one, while train keeps one of it."""
+    images = sum(len(members[unit]) for own in classes for unit in own)
+    turns = sorted(classes, key=lambda own: key(seed, "class", own[0]))
+    given = dict.fromkeys(range(len(turns)), 0)
+    for part, share in wanted.items():
+        have = sum(len(members[unit]) for own in turns for unit in own if parts.get(unit) == part)
+        for number in sorted(given, key=given.__getitem__):
+            own = turns[number]
+            free = [unit for unit in own if unit not in parts]
+            if share * images <= have or len(free) <= int("train" not in {parts.get(unit) for unit in own}):
+                continue
+            parts[free[0]] = part
+            have += len(members[free[0]])
+            given[number] += 1
+    for own in turns:
+        for unit in own:
+            parts.setdefault(unit, "train")
 
 
 def stratified_folds(

@@ -94,6 +94,10 @@ class ImageTable:
         """Give the same images with other parts (n)."""
         return self._with("part", pa.array(parts, pa.string()))
 
+    def with_groups(self, groups: Sequence[str | None]) -> ImageTable:
+        """Give the same images with their groups (n); None stands for itself alone."""
+        return self._with("group", pa.array(groups, pa.string()))
+
     def with_digests(self, digests: Sequence[bytes | None]) -> ImageTable:
         """Give the same images with their digests (n)."""
         return self._with("digest", pa.array(digests, pa.binary(DIGEST_BYTES)))

@@ -54,5 +54,6 @@ def contradictions(scored: Mapping[str, Predictions]) -> Iterator[Finding]:
             sentence="validation looks far better than test: train and valid are probably not independent "
             "(frames of one scene, photos of one object or session)",
             evidence=(f"valid {value_and_interval(valid)}", f"test {value_and_interval(test)}"),
-            advice="Trust the test number; keep what belongs together in one part (train/ and valid/ folders).",
+            advice="Trust the test number; keep what belongs together in one part: --group-by REGEX (on the names of "
+            "files), or train/ and valid/ folders.",
         )

@@ -97,7 +97,7 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
 
 def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions, progress: Progress) -> ImageTable:
     """Give the table to fit on, sampled and checked, with digests."""
-    table = source if isinstance(source, ImageTable) else from_folder(source)
+    table = source if isinstance(source, ImageTable) else from_folder(source, group_by=options.group_by)
     if options.sample is not None:
         table = sample_per_class(table, options.sample, seed=options.seed)
     fixed = "train" in table.parts

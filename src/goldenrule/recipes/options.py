@@ -32,6 +32,7 @@ class FitOptions:
     threads: int | None = None
     sample: int | None = None  # images per class and part
     min_per_class: int | None = None
+    group_by: str = "auto"  # what in a name makes images belong together
     quick: bool = False  # end with the solved head
     minutes: float | None = None  # begin nothing that would end later
     start_from: Path | None = None  # a run: start from its classifier's body

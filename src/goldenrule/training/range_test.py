@@ -23,6 +23,8 @@ BLOW_UP = 4.0
 RULES = ("steepest", "minimum / 10", "valley")
 NOISE_SHARE, NOISE_ERRORS = 0.05, 2.0
 """A loss has fallen, or risen, only by more than this share of the first losses and this many standard errors."""
+CHANCE_SHARE = 0.1
+"""What is left to fall is something only if it is more than this share of the loss of guessing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +135,14 @@ def blown_up(losses: Sequence[float], beta: float) -> bool:
     return curve[-1] > BLOW_UP * min(curve)
 
 
-def read_curve(rates: Sequence[float], losses: Sequence[float], *, ratio: Sequence[float] = (1.0,)) -> RangeTest:
+def read_curve(
+    rates: Sequence[float], losses: Sequence[float], *, ratio: Sequence[float] = (1.0,), chance: float = 0.0
+) -> RangeTest:
     """Read the suggestions from a curve; losses that are no numbers end it.
 
     Where the loss never falls clearly below its first values, the start is at a minimum already: then the only
-    suggestion is the largest rate up to which the smoothed loss has not risen.
+    suggestion is the largest rate before the smoothed loss rises for good. `chance` is the loss of guessing, in
+    nats: next to it a small fall is none, and reading the steepest slope from it would be reading noise.
     """
     count = next((step for step, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
     rates, losses = tuple(rates[:count]), tuple(losses[:count])
@@ -150,11 +155,10 @@ def read_curve(rates: Sequence[float], losses: Sequence[float], *, ratio: Sequen
     spread = math.sqrt(sum((loss - level) ** 2 for loss in first) / (len(first) - 1))
     noise = max(NOISE_SHARE * level, NOISE_ERRORS * spread / math.sqrt(len(first)))
     low = min(range(count), key=curve.__getitem__)
-    if curve[low] > level - noise:
-        settled = len(first) // 2  # before, the average is of a few steps
-        flat = next((step for step in range(settled, count) if curve[step] > level + noise), count) - 1
+    if curve[low] > level - max(noise, CHANCE_SHARE * chance):
+        flat = max((step for step in range(count) if curve[step] <= level + noise), default=0)
         note = "Already at a minimum: nothing left to fall. The largest rate that does not raise the loss is offered."
-        return _test(rates, losses, curve, None, {"largest flat": rates[max(flat, 0)]}, True, note, ratio)
+        return _test(rates, losses, curve, None, {"largest flat": rates[flat]}, True, note, ratio)
     suggestions = {
         "steepest": rates[_steepest(rates, curve, low)],
         "minimum / 10": rates[low] / 10,

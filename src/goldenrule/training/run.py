@@ -109,7 +109,9 @@ def opened(folder: Path) -> Iterator[Run]:
 def about_images(table: ImageTable) -> dict[str, Any]:
     """Give what identifies the images of a story: their content, names, classes and given parts."""
     rows = zip(table.uris, table.parts, table.rows["labels"].to_pylist(), table.digests, strict=True)
-    content = canonical_json([[uri, part, labels, d.hex() if d else None] for uri, part, labels, d in rows])
+    listed = [[uri, part, labels, d.hex() if d else None] for uri, part, labels, d in rows]
+    groups = table.rows["group"].to_pylist()
+    content = canonical_json([*listed, groups] if any(groups) else listed)
     return {
         "folder": str(table.root.resolve()),
         "count": len(table),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -104,7 +105,7 @@ class Teller:
 
         found = self._outcome(next_key(state.key, "lr_find", arguments), "lr_find", compute)
         curve = found.tensors["rates"].tolist(), found.tensors["losses"].tolist()
-        return read_curve(*curve, ratio=found.facts["ratio"])
+        return read_curve(*curve, ratio=found.facts["ratio"], chance=math.log(len(self.material.table.classes)))
 
     def fit(
         self,

@@ -1,0 +1,90 @@
+"""Which images belong together: frames of one series, photos of one patient. They stay in one part and one fold."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import PurePosixPath
+
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.findings import Finding
+from goldenrule.images.table import ImageTable
+
+SERIES = r"(.+)[_-]\d+"
+"""A file name that ends in a number: what stands before it may name a series."""
+PRESETS = {"gtsrb": r"(\d+)_\d+"}
+FEWEST_FRAMES, MATCHING_SHARE = 3, 0.9
+"""Names are taken for those of series where there are so many images per series, and so many names fit."""
+
+
+def with_groups(table: ImageTable, group_by: str = "auto") -> ImageTable:
+    """Give the images with their groups, read from their names; a finding says what was found.
+
+    `group_by` is a regular expression on the file name without extension, whose first group (else the whole
+    match) names the group within the image's folder; or "gtsrb" (track_frame); or "none". "auto" groups by
+    what stands before the last number where the names look like those of series: nearly all end in a number,
+    a series has three images or more on average, and every class has two series or more.
+
+    Raises `OptionError` for what is no regular expression, or fits no image.
+    """
+    if group_by == "none":
+        return table
+    groups = _groups(table.uris, _compiled(SERIES if group_by == "auto" else PRESETS.get(group_by, group_by), group_by))
+    named = [group for group in groups if group is not None]
+    if group_by == "auto" and not _are_series(table, groups):
+        return table
+    if not named:
+        raise OptionError(f"--group-by {group_by}: fits no name, for example {PurePosixPath(table.uris[0]).stem!r}.")
+    grouped = table.with_groups(groups)
+    return grouped.with_findings(_finding(table, groups, guessed=group_by == "auto"))
+
+
+def _compiled(pattern: str, given: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise OptionError(
+            f"--group-by {given}: no regular expression ({error}). Wanted auto, none, {', '.join(PRESETS)}, or one "
+            r"whose first group names the group, for example '(\w+)_\d+'."
+        ) from error
+
+
+def _groups(uris: list[str], pattern: re.Pattern[str]) -> list[str | None]:
+    groups: list[str | None] = []
+    for uri in uris:
+        path = PurePosixPath(uri)
+        match = pattern.fullmatch(path.stem) or pattern.match(path.stem)
+        groups.append(str(path.parent / (match[1] if match.re.groups else match[0])) if match else None)
+    return groups
+
+
+def _are_series(table: ImageTable, groups: list[str | None]) -> bool:
+    """Judge by the labelled images."""
+    series: dict[int, set[str]] = defaultdict(set)
+    every = zip(groups, table.rows["labels"].to_pylist(), strict=True)
+    labelled = [(group, labels[0]) for group, labels in every if labels]
+    for group, label in labelled:
+        if group is not None:
+            series[label].add(group)
+    fitting = sum(group is not None for group, _ in labelled)
+    count = sum(map(len, series.values()))
+    return (
+        fitting >= MATCHING_SHARE * len(labelled)
+        and fitting >= FEWEST_FRAMES * count
+        and len(series) == len({label for _, label in labelled})
+        and min(map(len, series.values()), default=0) >= 2
+    )
+
+
+def _finding(table: ImageTable, groups: list[str | None], *, guessed: bool) -> Finding:
+    members: dict[str, list[str]] = defaultdict(list)
+    for uri, group in zip(table.uris, groups, strict=True):
+        if group is not None:
+            members[group].append(uri)
+    first = min(members)
+    sentence = f"{sum(map(len, members.values())):,} images are taken for {len(members):,} series by their names"
+    advice = "A series stays in one part and in one fold: else validation would only ask for what was learned by heart."
+    if guessed:
+        advice += " --group-by none turns this off, --group-by REGEX names other groups."
+    shown = f"{first}: {', '.join(PurePosixPath(uri).name for uri in members[first][:3])}, ..."
+    return Finding(severity="note", code="series", sentence=sentence, evidence=(shown,), advice=advice)
