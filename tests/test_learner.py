@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 import goldenrule as gr
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Silent
-from goldenrule.models.head import LinearHead
+from goldenrule.models.head import LinearHead, cooled
 from goldenrule.training import fitting
 
 Learner = Callable[..., gr.Learner]
@@ -208,12 +208,25 @@ def test_the_best_cycle_is_kept_and_a_blend_is_never_worse_on_validation(learner
     learn = learner(precompute=True)
     learn.fit(1e-2, 3)
     learn.fit(3.0, 2, keep="best")  # far too high
-    best = min(row.valid_loss for row in learn.history.rows[3:])
-    start, end = learn.history.rows[2].valid_loss, best
+    end = min(row.tempered_loss for row in learn.history.rows[3:])
+    start = learn.history.rows[2].tempered_loss
     share = learn.blend()
     assert 0 <= share <= 1
+    learn.calibrate()
     found = gr.log_loss(learn.evaluate()).value
     assert found <= min(start, end) + 1e-3
+
+
+def test_calibrating_takes_over_confidence_back_and_changes_no_prediction(learner: Learner) -> None:
+    learn = learner(precompute=True)
+    learn.load(replace(learn.classifier(), head=cooled(learn.state.head, 0.02)))  # random, and 50 times too sure
+    before = learn.evaluate()
+    temperature = learn.calibrate()
+    after = learn.evaluate()
+    assert temperature > 1
+    assert gr.log_loss(after).value < gr.log_loss(before).value
+    assert np.array_equal(after.logits.argmax(-1), before.logits.argmax(-1))
+    assert learn.calibrate() == pytest.approx(1, abs=0.01)
 
 
 def test_a_loss_that_is_no_number_ends_the_fit_with_the_weights_of_the_start(learner: Learner) -> None:

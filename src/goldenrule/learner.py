@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.cache import cache_folder
@@ -32,7 +32,7 @@ from goldenrule.models.backbone import Backbone, Pooling, backbone
 from goldenrule.models.catalog import DEFAULT_BACKBONE
 from goldenrule.models.compiled import available_threads, check_device
 from goldenrule.models.head import Head, HeadKind
-from goldenrule.models.trainable import GROUPS
+from goldenrule.models.trainable import GROUPS, BatchNormFrozen
 from goldenrule.training import verbs
 from goldenrule.training.fitting import Keep
 from goldenrule.training.history import EpochRow, History, cells
@@ -137,9 +137,13 @@ class Learner:
         """Train all layers, on live images."""
         self.freeze_to(0)
 
-    def bn_freeze(self, on: bool = True) -> None:
-        """Keep the BatchNorm statistics of trained layers too (the default), or let them follow the batches."""
-        self.state = self.state.after("bn_freeze", {"on": bool(on)}, bn_frozen=bool(on))
+    def bn_freeze(self, on: bool | Literal["early"] = True) -> None:
+        """Keep the BatchNorm statistics of trained layers too (the default), or let them follow the batches.
+
+        `"early"` keeps those of the early layers alone: for pictures unlike those the body was trained with.
+        """
+        kept: BatchNormFrozen = "early" if on == "early" else "all" if on else "none"
+        self.state = self.state.after("bn_freeze", {"kept": kept}, bn_frozen=kept)
 
     def lr_find(
         self,
@@ -202,6 +206,15 @@ class Learner:
         """
         self.state, share = self._teller.blend(self.state, tuple(shares))
         return share
+
+    def calibrate(self) -> float:
+        """Divide the logits by the temperature, 1 or more, at which the validation loss is lowest; gives it.
+
+        Takes back over-confidence and changes no ranking. Guo et al., "On calibration of modern neural networks",
+        arXiv:1706.04599.
+        """
+        self.state, temperature = self._teller.calibrate(self.state)
+        return temperature
 
     def evaluate(self, part: Part = "valid") -> Predictions:
         """Give the predictions on the plain views of a part, by the engine that serves the classifier."""

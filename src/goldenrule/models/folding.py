@@ -7,7 +7,7 @@ training of neural networks for efficient integer-arithmetic-only inference", 20
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,14 +24,16 @@ class Folded:
     epsilon: float
 
 
-def fold(body: torch.nn.Module) -> tuple[Folded, ...]:
-    """Fold every BatchNorm2d that alone follows a convolution, in place, and say which.
+def fold(body: torch.nn.Module, wanted: Callable[[str], bool] = lambda _: True) -> tuple[Folded, ...]:
+    """Fold every BatchNorm2d that alone follows a convolution and is `wanted` by its name, in place; say which.
 
     What the BatchNorm module does after normalising (timm joins it with the activation) stays. A body that
     can't be traced is left as it is.
     """
     done = []
     for convolution, norm in _pairs(body):
+        if not wanted(norm):
+            continue
         own, bn = body.get_submodule(convolution), body.get_submodule(norm)
         assert isinstance(own, torch.nn.Conv2d)
         assert isinstance(bn, torch.nn.BatchNorm2d)

@@ -80,6 +80,13 @@ class ConcatPoolHead:
         return np.asarray(rectified @ weight_2.T + self.bias_2, np.float32)
 
 
+def cooled(head: Head, temperature: float) -> Head:
+    """Give the head whose logits are those of `head` divided by a temperature."""
+    last = ("weight", "bias") if isinstance(head, LinearHead) else ("weight_2", "bias_2")
+    divided = {name: (head.tensors[name] / np.float32(temperature)).astype(np.float32) for name in last}
+    return head_from_tensors(head.kind, {**head.tensors, **divided})
+
+
 def head_from_tensors(kind: str, tensors: Mapping[str, Floats]) -> Head:
     """Give the head a classifier's file holds."""
     known: dict[str, Any] = {"linear": LinearHead, "concat-pool": ConcatPoolHead}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,18 +21,23 @@ Arrays = Mapping[str, npt.NDArray[np.float32]]
 GROUPS = ("early", "late", "head")
 """The layer groups in the order of the network: the unit of freezing and of learning rates."""
 
+BatchNormFrozen = Literal["all", "early", "none"]
+"""Which BatchNorms keep their statistics, beside those of frozen groups."""
+
 
 class Trainable(Network):
     """Body and head with their groups; what is frozen has no gradient, and its BatchNorms keep their statistics.
 
-    With `bn_frozen` the BatchNorms of the whole body keep their statistics and are folded into the
-    convolutions before them (`models.folding`); without it those of trained groups follow the batches.
+    The BatchNorms that `bn_frozen` names keep their statistics and are folded into the convolutions before
+    them (`models.folding`); the others of trained groups follow the batches.
     """
 
-    def __init__(self, backbone: Backbone, head: Head, *, first_trained: int, bn_frozen: bool) -> None:
+    def __init__(self, backbone: Backbone, head: Head, *, first_trained: int, bn_frozen: BatchNormFrozen) -> None:
         body = new_module(backbone)
         original = {name: value.clone() for name, value in timm_model(body).state_dict().items()}
-        folded = fold(timm_model(body)) if bn_frozen else ()
+        groups = {name.rpartition(".")[0]: group for name, group in backbone.spec.groups.items()}
+        early_or_all = {"all": lambda _: True, "early": lambda norm: groups.get(norm) == "early"}
+        folded = fold(timm_model(body), early_or_all[bn_frozen]) if bn_frozen in early_or_all else ()
         super().__init__(body, head_module(head))
         self._original = original
         self._folded, self._kind, self._spec_groups = folded, head.kind, backbone.spec.groups
@@ -53,7 +59,7 @@ class Trainable(Network):
         """Set the mode; what is frozen stays as it is at inference."""
         super().train(mode)
         for name, module in timm_model(self.body).named_modules():
-            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and (self._bn_frozen or self._frozen(name)):
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and self._keeps_statistics(name):
                 module.eval()
         if mode and self.first_trained >= GROUPS.index("head"):
             self.body.eval()
@@ -86,6 +92,10 @@ class Trainable(Network):
     def _frozen(self, module: str) -> bool:
         weight = f"{module}.weight"
         return weight in self._spec_groups and GROUPS.index(self._spec_groups[weight]) < self.first_trained
+
+    def _keeps_statistics(self, norm: str) -> bool:
+        early = self._spec_groups.get(f"{norm}.weight") == "early"
+        return self._bn_frozen == "all" or (self._bn_frozen == "early" and early) or self._frozen(norm)
 
 
 def timm_model(body: torch.nn.Module) -> torch.nn.Module:

@@ -20,7 +20,13 @@ from goldenrule.recipes.results import Answer
 from goldenrule.recipes.solved import Solved, readable, solved_heads
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
+from goldenrule.training.choice import far_from_known
 from goldenrule.training.range_test import RangeTest
+
+FAR = (
+    "The body knows little of such pictures (the solved head is wrong on three of ten or more): the whole network is "
+    "trained at the fresh head's rate where that is higher, and the BatchNorms of its late layers follow the batches."
+)
 
 
 def golden_rule(
@@ -97,11 +103,16 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
             if contest.best is solved.chosen:
                 learn.load(standing)
             learn.unfreeze()
+            far = far_from_known(solved.chosen.judged_on)
+            if far:
+                learn.bn_freeze("early")
+                contest.notes.append(FAR)
             # 6. lr_find again, the rates of the groups in their ratio.
-            curves["whole network"] = rate = learn.lr_find(rates=plan.ratio)
+            curves["whole network"] = learn.lr_find(rates=plan.ratio)
+            highest = max(test.suggestion for test in curves.values()) if far else curves["whole network"].suggestion
             # 7. Train the whole network with cycle_mult=2 until over-fitting; the best cycle is kept.
             learn.fit(
-                [rate.suggestion * share for share in plan.ratio],
+                [highest * share for share in plan.ratio],
                 plan.cycles,
                 cycle_len=1,
                 cycle_mult=2,
@@ -112,6 +123,8 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
             )
             share = learn.blend()
             contest.notes.append(f"Of the way from the better head to the trained network {100 * share:.0f} % is kept.")
+            if (temperature := learn.calibrate()) > 1:
+                contest.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
             contest.enter("whole network", learn)
     if options.augment != "none" and clock.allows("test-time augmentation", plan.tta_seconds):
         with work.story.stage("test-time augmentation"):

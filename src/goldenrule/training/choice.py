@@ -10,6 +10,8 @@ NEEDED_PROBABILITY = 0.9
 """A later stage replaces an earlier one only at this one-sided probability of a lower log loss."""
 ROOM_ABOVE = 0.98
 """Out-of-fold accuracy from which on augmented views are not computed."""
+FAR_BELOW = 0.7
+"""Out-of-fold accuracy of the solved head below which pictures are taken to be far from those the body knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,14 @@ def later_replaces(earlier: Predictions, later: Predictions, *, names: tuple[str
         f"({100 * NEEDED_PROBABILITY:.0f} % are needed): {verdict}"
     )
     return Verdict(replaced=replaced, comparison=comparison, sentence=sentence)
+
+
+def far_from_known(out_of_fold: Predictions) -> bool:
+    """Say whether the pictures are far from those the body was trained with, by what the solved head makes of them.
+
+    Then the body has much to learn: higher rates pay, and late BatchNorms that follow the batches.
+    """
+    return accuracy(out_of_fold).value < FAR_BELOW
 
 
 def views_are_worth_it(out_of_fold: Predictions) -> bool:

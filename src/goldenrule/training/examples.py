@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from goldenrule.images.batches import Batch, Canvases, Job, batches
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.table import ImageTable
 from goldenrule.training.loop import Examples
+from goldenrule.training.temperature import best_temperature
 
 
 class Source(Protocol):
@@ -196,8 +197,17 @@ def _check_some(weights: npt.NDArray[np.float32], train: ImageTable) -> None:
         )
 
 
-Validate = Callable[[torch.nn.Module], tuple[float, float]]
-"""Gives mean loss (nats) and accuracy of a network on validation."""
+class Judged(NamedTuple):
+    """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss."""
+
+    loss: float
+    accuracy: float
+    temperature: float
+    tempered_loss: float
+
+
+Validate = Callable[[torch.nn.Module], Judged]
+"""Judges a network on validation."""
 
 
 def validate_rows(features: npt.NDArray[np.float16], targets: Sequence[int] | npt.NDArray[np.int64]) -> Validate:
@@ -205,12 +215,10 @@ def validate_rows(features: npt.NDArray[np.float16], targets: Sequence[int] | np
     inputs = torch.from_numpy(features.astype(np.float32)).clone()
     truth = torch.from_numpy(np.asarray(targets, np.int64)).clone()
 
-    def validate(head: torch.nn.Module) -> tuple[float, float]:
+    def validate(head: torch.nn.Module) -> Judged:
         head.eval()
         with torch.inference_mode():
-            logits = head(inputs.to(_device(head))).cpu().double()
-            loss = torch.nn.functional.cross_entropy(logits, truth)
-        return float(loss), float((logits.argmax(1) == truth).double().mean())
+            return _judged(head(inputs.to(_device(head))).cpu().double(), truth)
 
     return validate
 
@@ -225,17 +233,20 @@ def validate_pixels(valid: ImageTable, preprocessing: Preprocessing, *, threads:
         train=valid, preprocessing=preprocessing, augmentation=None, seed=0, batch_size=batch_size, threads=threads
     )
 
-    def validate(network: torch.nn.Module) -> tuple[float, float]:
+    def validate(network: torch.nn.Module) -> Judged:
         network.eval()
-        total, right, count = 0.0, 0.0, 0.0
+        logits, targets = [], []
         with torch.inference_mode():
             for examples in source.batches(0, 0):
-                logits = network(examples.inputs.to(_device(network))).cpu().double()
-                losses = torch.nn.functional.cross_entropy(logits, examples.targets, reduction="none")
-                weights = examples.weights.double()
-                total += float((losses * weights).sum())
-                right += float(((logits.argmax(1) == examples.targets) * weights).sum())
-                count += float(weights.sum())
-        return total / count, right / count
+                good = examples.weights > 0
+                logits.append(network(examples.inputs.to(_device(network))).cpu().double()[good])
+                targets.append(examples.targets[good])
+        return _judged(torch.cat(logits), torch.cat(targets))
 
     return validate
+
+
+def _judged(logits: torch.Tensor, targets: torch.Tensor) -> Judged:
+    loss = float(torch.nn.functional.cross_entropy(logits, targets))
+    accuracy = float((logits.argmax(1) == targets).double().mean())
+    return Judged(loss, accuracy, *best_temperature(logits.numpy(), targets.numpy()))

@@ -173,23 +173,24 @@ def _trained_rates(fit: Fit) -> list[float]:
 
 
 def _row(fit: Fit, event: EpochEnded) -> EpochRow:
-    loss, share = fit.validate(fit.network) if fit.validate else (None, None)
+    judged = fit.validate(fit.network) if fit.validate else None
     return EpochRow(
         stage=fit.stage,
         epoch=fit.first_epoch + event.epoch + 1,
         train_loss=event.train_loss,
-        valid_loss=loss,
-        accuracy=share,
+        valid_loss=judged and judged.loss,
+        accuracy=judged and judged.accuracy,
         rates=event.rates,
         cycle_end=event.epoch + 1 in fit.schedule.cycle_ends,
+        tempered_loss=judged and judged.tempered_loss,
     )
 
 
 def _end_cycle(fit: Fit, event: EpochEnded, row: EpochRow, cycles: list[CycleEnd], snapshots: dict[int, State]) -> None:
     """Note the end of a cycle; the snapshot of the best one is kept."""
-    if row.valid_loss is None:
+    if row.tempered_loss is None:
         return
-    cycles.append(CycleEnd(epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.valid_loss))
+    cycles.append(CycleEnd(epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.tempered_loss))
     if fit.keep == "best" and best_cycle(cycles) == len(cycles) - 1:
         snapshots.clear()
         snapshots[len(cycles) - 1] = saving.copied(fit.network)

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRow:
-    """One epoch: which stage, losses in nats, the share of validation images that were right, the last rates."""
+    """One epoch: which stage, losses in nats, the share of validation images that were right, the last rates.
+
+    `tempered_loss` is the validation loss at the temperature that suits it best: by it cycles are compared, since
+    over-confidence can be taken back.
+    """
 
     stage: str
     epoch: int  # counted over all stages, from 1
@@ -23,6 +27,7 @@ class EpochRow:
     accuracy: float | None
     rates: tuple[float, ...]
     cycle_end: bool
+    tempered_loss: float | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EpochRow:
@@ -49,7 +54,7 @@ class History:
         """Give the rows as CSV, rates joined by spaces."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        names = ("stage", "epoch", "train_loss", "valid_loss", "accuracy", "rates", "cycle_end")
+        names = ("stage", "epoch", "train_loss", "valid_loss", "accuracy", "rates", "cycle_end", "tempered_loss")
         writer.writerow(names)
         for row in self.rows:
             value = asdict(row) | {"rates": " ".join(f"{rate:.6g}" for rate in row.rates)}

@@ -8,7 +8,7 @@ from typing import Any
 from goldenrule.foundation.files import json_digest
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.head import Head
-from goldenrule.models.trainable import GROUPS
+from goldenrule.models.trainable import GROUPS, BatchNormFrozen
 from goldenrule.training.history import History
 
 HEAD = GROUPS.index("head")
@@ -26,7 +26,7 @@ class LearnerState:
     head: Head
     first_trained: int = HEAD
     precompute: bool = False
-    bn_frozen: bool = True
+    bn_frozen: BatchNormFrozen = "all"
     epochs: int = 0
     history: History = field(default_factory=History)
     start: tuple[Backbone, Head] | None = None
@@ -48,11 +48,12 @@ def next_key(key: str, verb: str, arguments: dict[str, Any]) -> str:
 
 VERSIONS = {
     "start": 1,
-    "fit": 1,
+    "fit": 2,
     "lr_find": 1,
-    "blend": 1,
+    "blend": 2,
+    "calibrate": 1,
     "freeze_to": 1,
     "precompute": 1,
-    "bn_freeze": 1,
+    "bn_freeze": 2,
     "load": 1,
 }

@@ -15,7 +15,7 @@ from goldenrule.foundation.files import digest, json_digest, read_json, write_js
 from goldenrule.foundation.randomness import generator
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.head import ConcatPoolHead, Head, HeadKind, LinearHead, head_from_tensors
+from goldenrule.models.head import ConcatPoolHead, Head, HeadKind, LinearHead, cooled, head_from_tensors
 from goldenrule.models.network import head_module
 from goldenrule.models.trainable import Trainable, head_of, rates_of_groups, with_body
 from goldenrule.training.checkpoint import State, copied
@@ -175,7 +175,7 @@ class Teller:
             losses = []
             for share in shares:
                 network.load_state_dict(_between(first, last, share))
-                losses.append(validate(network)[0])
+                losses.append(validate(network).tempered_loss)
             best = int(np.argmin(losses))
             network.load_state_dict(_between(first, last, shares[best]))
             facts = {"share": shares[best], "losses": losses, "shares": list(shares)}
@@ -184,6 +184,19 @@ class Teller:
         outcome = self._outcome(key, "blend", compute)
         body, own = self._weights(state, outcome)
         return replace(state, key=key, backbone=body, head=own), float(outcome.facts["share"])
+
+    def calibrate(self, state: LearnerState) -> tuple[LearnerState, float]:
+        """Give the state with the head's logits divided by the temperature that suits validation, and that."""
+        key = next_key(state.key, "calibrate", {})
+
+        def compute() -> Outcome:
+            validate = self.material.validation(state)
+            if validate is None:
+                raise OptionError("calibrate() chooses on validation images, and there are none.")
+            return Outcome({}, {"temperature": validate(self._network(state)).temperature})
+
+        temperature = float(self._outcome(key, "calibrate", compute).facts["temperature"])
+        return replace(state, key=key, head=cooled(state.head, temperature)), temperature
 
     def _outcome(self, key: str, what: str, compute: Callable[[], Outcome]) -> Outcome:
         if self.run is None:
