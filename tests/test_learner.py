@@ -98,6 +98,7 @@ STATES: dict[str, Callable[[gr.Learner], object]] = {
     "precomputed": lambda learn: setattr(learn, "precompute", True),
     "late layers": lambda learn: learn.freeze_to(1),
     "unfrozen": lambda learn: learn.unfreeze(),
+    "unfrozen, late BatchNorms free": lambda learn: (learn.unfreeze(), learn.bn_freeze("early")),
     "unfrozen, BatchNorm free": lambda learn: (learn.unfreeze(), learn.bn_freeze(False)),
 }
 
