@@ -36,8 +36,8 @@ def over_fitting(cycles: Sequence[CycleEnd], *, patience: int = 1) -> bool:
     """Say whether over-fitting is confirmed: training goes on falling, validation does not follow.
 
     In each of the last `patience` cycles the validation loss is above the best one by more than `TOLERANCE`, and
-    no more images are right, though the training loss is below the one of the best cycle. Only the ends of cycles count, where the rate
-    is low; before them a high rate alone raises the loss.
+    no more images are right, though the training loss is below the one of the best cycle. Only the ends of cycles
+    count, where the rate is low; before them a high rate alone raises the loss.
     """
     if len(cycles) <= patience:
         return False
