@@ -93,6 +93,8 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
         ["--weights", "no.safetensors"],
         ["no.safetensors", "no such file", "Wanted .safetensors"],
     ),
+    "a pattern that is none": (good, ["--group-by", "("], ["no regular expression", "--group-by"]),
+    "a pattern that fits nothing": (good, ["--group-by", "patient"], ["fits no name", "--group-by"]),
     "negative size": (good, ["--size", "-1"], ["-1 px", "32 to 2048"]),
     "head": (good, ["--head", "deep"], ["--head deep", "linear or concat-pool"]),
     "augment": (good, ["--augment", "upside_down"], ["--augment upside_down", "none, basic, side_on, top_down"]),

@@ -54,7 +54,8 @@ def _groups(uris: list[str], pattern: re.Pattern[str]) -> list[str | None]:
     for uri in uris:
         path = PurePosixPath(uri)
         match = pattern.fullmatch(path.stem) or pattern.match(path.stem)
-        groups.append(str(path.parent / (match[1] if match.re.groups else match[0])) if match else None)
+        name = match[1 if pattern.groups else 0] if match else None
+        groups.append(str(path.parent / name) if name else None)
     return groups
 
 

@@ -15,6 +15,7 @@ from goldenrule.images.read import with_digests
 from goldenrule.images.table import ImageTable, Part
 
 COARSE = 2.0
+"""A class is coarse where its smallest unit is more than so many times its share of a part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +97,9 @@ def stratified_parts(
     for own in by_class.values():
         own.sort(key=lambda unit: key(seed, "split", unit))
     most = max(wanted.values(), default=0.0)
-    coarse = [own for own in by_class.values() if _is_coarse([len(members[unit]) for unit in own], most)]
-    _split_together(coarse, members, wanted, parts, seed)
-    for own in by_class.values():
-        if own in coarse:
-            continue
+    coarse = {label for label, own in by_class.items() if _is_coarse([len(members[unit]) for unit in own], most)}
+    _split_together([by_class[label] for label in coarse], members, wanted, parts, seed)
+    for own in (own for label, own in by_class.items() if label not in coarse):
         images = sum(len(members[unit]) for unit in own)
         free = [unit for unit in own if unit not in parts]
         waiting = [*(part for part, share in wanted.items() if share > 0), "train"]
