@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import goldenrule as gr
 from goldenrule.evaluation import Predictions, log_loss
@@ -118,6 +119,24 @@ def test_the_second_time_everything_is_replayed(told: Any, own: Path, small_phot
     for name in names:
         assert (own / "classifier" / name).read_bytes() == (told[0].folder / "classifier" / name).read_bytes()
     assert sum(seconds for _, seconds in again.stages) < sum(seconds for _, seconds in told[0].stages)
+
+
+def test_where_the_body_knows_little_late_batchnorms_follow_at_the_higher_rate(
+    told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("goldenrule.training.choice.FAR_BELOW", 2.0)  # everything is far
+    monkeypatch.setattr("goldenrule.training.plan.MOST_CYCLES", 1)
+    monkeypatch.setattr("goldenrule.training.verbs.STEPS_LIVE", 6)
+    monkeypatch.setattr("goldenrule.learner.Learner.blend", lambda _: 1.0)
+    answer = golden_rule(small_photos, out=own)
+    assert answer.live is not None
+    assert recipe.FAR in answer.live.notes
+    (network,) = [candidate for candidate in answer.candidates if candidate.name == "whole network"]
+    before, after = (load_file(body.weights_file) for body in (answer.candidates[0].body, network.body))
+    means = [name for name in before if name.endswith("running_mean")]
+    followed = {name for name in means if after[name].any()}  # those that are folded only add a bias
+    assert {network.body.spec.groups[name.replace("running_mean", "weight")] for name in followed} == {"late"}
+    assert all(not np.array_equal(before[name], after[name]) for name in followed)
 
 
 def test_a_finished_run_is_at_no_moment_replaced_by_less(

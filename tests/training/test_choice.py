@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from goldenrule.evaluation import Predictions
-from goldenrule.training.choice import NEEDED_PROBABILITY, ROOM_ABOVE, later_replaces, views_are_worth_it
+from goldenrule.training.choice import (
+    FAR_BELOW,
+    NEEDED_PROBABILITY,
+    ROOM_ABOVE,
+    far_from_known,
+    later_replaces,
+    views_are_worth_it,
+)
 
 NAMES = ("plain", "views")
 
@@ -50,3 +57,9 @@ def test_the_verdict_is_the_same_whenever_it_is_asked_for() -> None:
 def test_views_are_worth_it_below_the_room_above(wrong: int, worth: bool) -> None:
     assert pytest.approx(0.98) == ROOM_ABOVE  # the table is of 200 images, of which 4 are 2 %
     assert views_are_worth_it(predictions(3.0, noise=0.1, wrong=wrong)) is worth
+
+
+@pytest.mark.parametrize(("wrong", "far"), [(0, False), (60, False), (61, True), (200, True)])
+def test_pictures_are_far_where_the_solved_head_is_wrong_on_more_than_three_of_ten(wrong: int, far: bool) -> None:
+    assert pytest.approx(0.7) == FAR_BELOW
+    assert far_from_known(predictions(3.0, noise=0.1, wrong=wrong)) is far

@@ -61,7 +61,7 @@ def history_figure(history: History) -> Figure:
     shares.plot(epochs, [row.accuracy for row in history], marker=".", color="#2f6f94")
     shares.set(xlabel="epoch", ylabel="accuracy on valid")
     rates.semilogy(epochs, [max(row.rates) for row in history], marker=".", color="#333333")
-    rates.set(xlabel="epoch", ylabel="rate at its end")
+    rates.set(xlabel="epoch", ylabel="highest rate")
     for axes in (losses, shares, rates):
         axes.set_facecolor("none")
         axes.spines[["top", "right"]].set_visible(False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRow:
-    """One epoch: which stage, losses in nats, the share of validation images that were right, the last rates.
+    """One epoch: which stage, losses in nats, the share of validation images that were right, the highest rates.
 
     `tempered_loss` is the validation loss at the temperature that suits it best: by it cycles are compared, since
     over-confidence can be taken back.

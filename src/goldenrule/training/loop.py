@@ -46,7 +46,7 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochEnded:
-    """An epoch (numbered from 0) is over; `train_loss` is the mean over it, in nats."""
+    """An epoch (numbered from 0) is over; `train_loss` is the mean over it in nats, `rates` the highest per group."""
 
     epoch: int
     train_loss: float
@@ -91,7 +91,6 @@ def train(
     for epoch in range(start.epoch, schedule.epochs):
         at = start if epoch == start.epoch else Position(epoch=epoch)
         network.train()
-        now = rates_of(epoch, max(at.step - 1, 0))
         for examples in batches(first_epoch + epoch, at.step):
             now = rates_of(epoch, at.step)
             for group, rate in zip(stepper.param_groups, now, strict=True):
@@ -108,7 +107,8 @@ def train(
             value, weight = float(loss.detach()), float(weights.sum())
             at = replace(at, step=at.step + 1, loss=at.loss + value * weight, weight=at.weight + weight)
             yield StepEnded(position=at, loss=value, rates=now)
-        yield EpochEnded(epoch=epoch, train_loss=at.loss / at.weight, rates=now)
+        every = zip(*(rates_of(epoch, step) for step in range(steps_per_epoch)), strict=True)
+        yield EpochEnded(epoch=epoch, train_loss=at.loss / at.weight, rates=tuple(map(max, every)))
 
 
 def _set_momentum(group: dict[str, object], momentum: float) -> None:
