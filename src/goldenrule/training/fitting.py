@@ -188,12 +188,9 @@ def _row(fit: Fit, event: EpochEnded) -> EpochRow:
 
 def _end_cycle(fit: Fit, event: EpochEnded, row: EpochRow, cycles: list[CycleEnd], snapshots: dict[int, State]) -> None:
     """Note the end of a cycle; the snapshot of the best one is kept."""
-    if row.tempered_loss is None or row.accuracy is None:
+    if row.tempered_loss is None:
         return
-    end = CycleEnd(
-        epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.tempered_loss, accuracy=row.accuracy
-    )
-    cycles.append(end)
+    cycles.append(CycleEnd(epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.tempered_loss))
     if fit.keep == "best" and best_cycle(cycles) == len(cycles) - 1:
         snapshots.clear()
         snapshots[len(cycles) - 1] = saving.copied(fit.network)
