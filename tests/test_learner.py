@@ -218,6 +218,27 @@ def test_the_best_cycle_is_kept_and_a_blend_is_never_worse_on_validation(learner
     assert found <= min(start, end) + 1e-3
 
 
+def test_the_mean_of_the_ends_is_kept_where_it_validates_better(
+    learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = learner(precompute=True)
+    ends: list[dict[str, torch.Tensor]] = []
+    snapshot = fitting._end_cycle
+
+    def noted(fit: fitting.Fit, *arguments: Any) -> None:
+        ends.append({name: value.clone() for name, value in fit.network.state_dict().items()})
+        snapshot(fit, *arguments)
+
+    monkeypatch.setattr(fitting, "_end_cycle", noted)
+    learn.fit(3.0, 4, keep="best")  # far too high: the ends lie around the minimum
+    kept = torch.from_numpy(learn.state.head.tensors["weight"])
+    weights = [end["weight"] for end in ends]
+    means = [torch.stack(weights[: count + 1]).mean(0) for count in range(4)]
+    assert any(torch.allclose(kept, one, atol=1e-4) for one in [*weights, *means])
+    mean_was_better = any("the mean of the weights" in line for line in said(learn))
+    assert mean_was_better == (not any(torch.equal(kept, one) for one in weights))
+
+
 def test_calibrating_takes_over_confidence_back_and_changes_no_prediction(learner: Learner) -> None:
     learn = learner(precompute=True)
     learn.load(replace(learn.classifier(), head=cooled(learn.state.head, 0.02)))  # random, and 50 times too sure

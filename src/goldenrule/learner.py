@@ -178,7 +178,8 @@ class Learner:
         `fit(lr, 3)` keeps the rate for 3 epochs; with `cycle_len` the rate falls by a cosine in every cycle of so
         many epochs and restarts, each cycle `cycle_mult` times as long as the one before (SGDR). `lr` is one rate,
         or one per layer group, early layers first; `spread=10` lets earlier groups learn 10 times slower each.
-        `keep="best"` goes back to the end of the cycle with the lowest validation loss.
+        `keep="best"` goes back to the end of the cycle with the lowest validation loss, or takes the mean of the
+        weights at the ends so far where that is lower.
         """
         if schedule is None:
             schedule = (

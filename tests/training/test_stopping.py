@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldenrule.training.stopping import CycleEnd, best_cycle, over_fitting
+from goldenrule.training.stopping import CycleEnd, best_cycle, kept_cycle, over_fitting
 
 
 def cycles(*losses: tuple[float, float]) -> list[CycleEnd]:
@@ -44,3 +44,11 @@ def test_the_best_cycle_so_far_is_never_over_fitting(losses: list[float]) -> Non
     story = cycles(*((1 / (n + 1), loss) for n, loss in enumerate(losses)))
     if best_cycle(story) == len(story) - 1:
         assert not over_fitting(story)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 10), st.none() | st.floats(0.01, 10)), min_size=1, max_size=8))
+def test_what_is_kept_has_the_lowest_loss_of_all_ends_and_means(losses: list[tuple[float, float | None]]) -> None:
+    story = [CycleEnd(epochs=n, train_loss=1.0, valid_loss=own, mean_loss=mean) for n, (own, mean) in enumerate(losses)]
+    kept = story[kept_cycle(story)]
+    lowest = min(loss for pair in losses for loss in pair if loss is not None)
+    assert (kept.mean_loss if kept.mean_is_better else kept.valid_loss) == lowest

@@ -23,7 +23,7 @@ _SNAPSHOT = re.compile(r"snapshot(\d+)\.(.*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """All that a fit needs to go on: `snapshots` are the states at the ends of cycles, None where dropped."""
+    """All that a fit needs to go on: `snapshots` are the states that it may come back to, by number."""
 
     position: Position
     network: State
@@ -99,6 +99,14 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, to
 def copied(network: torch.nn.Module) -> State:
     """Give a copy of a network's tensors, contiguous."""
     return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+
+
+def between(first: State, last: State, share: float) -> State:
+    """Give the state at a share of the way from first to last; whole numbers are those of the last."""
+    return {
+        name: value if not value.is_floating_point() else torch.lerp(first[name], value, share)
+        for name, value in last.items()
+    }
 
 
 def _under(prefix: str, state: Mapping[str, torch.Tensor]) -> State:

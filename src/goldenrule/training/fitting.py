@@ -27,11 +27,13 @@ from goldenrule.training.loop import (
 from goldenrule.training.range_test import RangeTest, blown_up, read_curve, rising_rates, smoothing
 from goldenrule.training.runtime import Runtime
 from goldenrule.training.schedule import Rising, Schedule
-from goldenrule.training.stopping import CycleEnd, best_cycle, over_fitting
+from goldenrule.training.stopping import CycleEnd, kept_cycle, over_fitting
 
 Keep = Literal["last", "best"]
 Stopped = Literal["", "over-fitting", "out of time", "diverged"]
 CHECKPOINT_SECONDS = 120.0
+BEST, MEAN = 0, 1
+"""Snapshots that keep="best" needs: the best weights so far, and the mean of the weights at all ends of cycles."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,11 +67,13 @@ class Fitted:
     """What a fit gave; the network has the kept weights. `stopped` says why it ended before its last epoch.
 
     Where the loss became no number ("diverged") those are the best cycle's, else the weights of the start.
+    `averaged` counts the ends of cycles whose weights' mean was kept, 0 where it was not the mean.
     """
 
     rows: tuple[EpochRow, ...]
     cycles: tuple[CycleEnd, ...]
     kept_epochs: int
+    averaged: int = 0
     stopped: Stopped = ""
 
 
@@ -118,15 +122,15 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             _tell(on_epoch, rows[-1])
             if stopped := _why_stopped(fit, cycles, rows):
                 break
-    kept = len(rows)
+    kept, averaged = len(rows), 0
     if fit.keep == "best" and cycles:
-        best = best_cycle(cycles)
-        kept = cycles[best].epochs
-        fit.network.load_state_dict(snapshots[best])
+        best = kept_cycle(cycles)
+        kept, averaged = cycles[best].epochs, (best + 1) * cycles[best].mean_is_better
+        fit.network.load_state_dict(snapshots[BEST])
     elif stopped == "diverged":
         kept = 0
         fit.network.load_state_dict(first)
-    return Fitted(rows=tuple(rows), cycles=tuple(cycles), kept_epochs=kept, stopped=stopped)
+    return Fitted(rows=tuple(rows), cycles=tuple(cycles), kept_epochs=kept, averaged=averaged, stopped=stopped)
 
 
 def find_rate(fit: Fit, *, steps: int, lowest: float, highest: float, progress: Progress | None = None) -> RangeTest:
@@ -187,13 +191,24 @@ def _row(fit: Fit, event: EpochEnded) -> EpochRow:
 
 
 def _end_cycle(fit: Fit, event: EpochEnded, row: EpochRow, cycles: list[CycleEnd], snapshots: dict[int, State]) -> None:
-    """Note the end of a cycle; the snapshot of the best one is kept."""
-    if row.tempered_loss is None:
+    """Note the end of a cycle; with keep="best" keep what validates best, its weights or the mean of all ends.
+
+    The mean: Izmailov et al., "Averaging weights leads to wider optima", arXiv:1803.05407.
+    """
+    if row.tempered_loss is None or fit.validate is None:
         return
-    cycles.append(CycleEnd(epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.tempered_loss))
-    if fit.keep == "best" and best_cycle(cycles) == len(cycles) - 1:
-        snapshots.clear()
-        snapshots[len(cycles) - 1] = saving.copied(fit.network)
+    end = CycleEnd(epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.tempered_loss)
+    if fit.keep == "best":
+        own = mean = saving.copied(fit.network)
+        if cycles:
+            mean = saving.between(snapshots[MEAN], own, 1 / (len(cycles) + 1))
+            fit.network.load_state_dict(mean)
+            end = replace(end, mean_loss=fit.validate(fit.network).tempered_loss)
+            fit.network.load_state_dict(own)
+        if kept_cycle([*cycles, end]) == len(cycles):
+            snapshots[BEST] = mean if end.mean_is_better else own
+        snapshots[MEAN] = mean
+    cycles.append(end)
 
 
 def _restored(

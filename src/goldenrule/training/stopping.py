@@ -13,12 +13,24 @@ TOLERANCE = 0.02
 class CycleEnd:
     """What stood at the end of a cycle: after how many epochs, mean losses in nats on train and valid.
 
-    That on valid is at the temperature that suits it best: mere over-confidence is no over-fitting.
+    Those on valid are at the temperature that suits them best: mere over-confidence is no over-fitting.
+    `mean_loss` is the one of the mean of the weights at all ends so far, where it was looked at.
     """
 
     epochs: int
     train_loss: float
     valid_loss: float
+    mean_loss: float | None = None
+
+    @property
+    def mean_is_better(self) -> bool:
+        """Whether the mean of the weights validates better than those of this end."""
+        return self.mean_loss is not None and self.mean_loss < self.valid_loss
+
+    @property
+    def lower_loss(self) -> float:
+        """The lower of both validation losses."""
+        return self.valid_loss if self.mean_loss is None else min(self.valid_loss, self.mean_loss)
 
 
 def best_cycle(cycles: Sequence[CycleEnd]) -> int:
@@ -29,6 +41,11 @@ def best_cycle(cycles: Sequence[CycleEnd]) -> int:
     1
     """
     return min(range(len(cycles)), key=lambda number: cycles[number].valid_loss)
+
+
+def kept_cycle(cycles: Sequence[CycleEnd]) -> int:
+    """Give the number of the cycle at whose end the weights, or the mean of them so far, validate best."""
+    return min(range(len(cycles)), key=lambda number: cycles[number].lower_loss)
 
 
 def over_fitting(cycles: Sequence[CycleEnd], *, patience: int = 1) -> bool:

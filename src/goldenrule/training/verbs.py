@@ -18,7 +18,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.models.head import ConcatPoolHead, Head, HeadKind, LinearHead, cooled, head_from_tensors
 from goldenrule.models.network import head_module
 from goldenrule.models.trainable import Trainable, head_of, rates_of_groups, with_body
-from goldenrule.training.checkpoint import State, copied
+from goldenrule.training.checkpoint import between, copied
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
 from goldenrule.training.history import EpochRow, History
 from goldenrule.training.loop import OptimizerKind
@@ -139,7 +139,7 @@ class Teller:
                 stop = _journaled(self.run, key, out_of_time) if self.run else out_of_time
                 fit = replace(fit, out_of_time=stop)
             done = run(fit, on_epoch=self.on_epoch, progress=self.material.progress)
-            facts = {"rows": [asdict(row) for row in done.rows], "kept": done.kept_epochs, "stopped": done.stopped}
+            facts = {"rows": [asdict(row) for row in done.rows], "averaged": done.averaged, "stopped": done.stopped}
             return Outcome(_tensors_of(network, state.head.kind), facts)
 
         outcome = self._outcome(key, stage, compute)
@@ -147,6 +147,9 @@ class Teller:
             checkpoint.unlink(missing_ok=True)
         if outcome.facts["stopped"]:
             self.material.progress.say(f"{stage}: {STOPPED[outcome.facts['stopped']]}")
+        if outcome.facts["averaged"]:
+            ends = outcome.facts["averaged"]
+            self.material.progress.say(f"{stage}: the mean of the weights at the ends of {ends} cycles validates best.")
         rows = tuple(EpochRow.from_json(row) for row in outcome.facts["rows"])
         body, head = self._weights(state, outcome)
         return replace(
@@ -174,10 +177,10 @@ class Teller:
             network, first, last = self._network(state), copied(self._network(start)), copied(self._network(state))
             losses = []
             for share in shares:
-                network.load_state_dict(_between(first, last, share))
+                network.load_state_dict(between(first, last, share))
                 losses.append(validate(network).tempered_loss)
             best = int(np.argmin(losses))
-            network.load_state_dict(_between(first, last, shares[best]))
+            network.load_state_dict(between(first, last, shares[best]))
             facts = {"share": shares[best], "losses": losses, "shares": list(shares)}
             return Outcome(_tensors_of(network, state.head.kind), facts)
 
@@ -279,13 +282,6 @@ def _tensors_of(network: torch.nn.Module, kind: HeadKind) -> Tensors:
         return {f"head.{name}": value for name, value in head_of(network, kind).tensors.items()}
     head = {f"head.{name}": value for name, value in network.head_value().tensors.items()}
     return head | {f"body.{name}": value for name, value in network.body_state().items()}
-
-
-def _between(first: State, last: State, share: float) -> State:
-    return {
-        name: value if not value.is_floating_point() else torch.lerp(first[name], value, share)
-        for name, value in last.items()
-    }
 
 
 def _under(prefix: str, tensors: Tensors) -> Tensors:
