@@ -63,6 +63,8 @@ def measured(photos: Path, folder: Path, *options: str) -> dict[str, Any]:
     result: dict[str, Any] = json.loads((run / "result.json").read_text())
     shutil.rmtree(cache)
     shutil.rmtree(run)
+    for test in (result["live"] or {}).get("lr_find", {}).values():
+        del test["rates"], test["losses"]  # the curves are long, and in the report of whoever runs it
     return {"seconds": seconds, **result}
 
 
