@@ -259,6 +259,17 @@ def test_a_loss_that_is_no_number_ends_the_fit_with_the_weights_of_the_start(lea
     assert any("take a lower rate" in line for line in said(learn))
 
 
+def test_validation_that_is_no_number_ends_the_fit_too(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn = learner(precompute=True)
+    before = weights(learn)
+    real = fitting._row
+    monkeypatch.setattr(fitting, "_row", lambda fit, event: replace(real(fit, event), valid_loss=float("nan")))
+    learn.fit(1e-2, 3)
+    assert weights(learn) == before
+    assert len(learn.history) == 0
+    assert any("take a lower rate" in line for line in said(learn))
+
+
 def test_saved_and_loaded_it_goes_on_from_the_same_weights(learner: Learner, tmp_path: Path) -> None:
     learn = learner(precompute=True)
     learn.fit(1e-2, 2)

@@ -60,7 +60,8 @@ def history_figure(history: History) -> Figure:
     losses.legend(frameon=False, fontsize=8)
     shares.plot(epochs, [row.accuracy for row in history], marker=".", color="#2f6f94")
     shares.set(xlabel="epoch", ylabel="accuracy on valid")
-    rates.semilogy(epochs, [max(row.rates) for row in history], marker=".", color="#333333")
+    highest = [float(f"{max(row.rates):.6g}") for row in history]  # a last bit of difference would break the axis
+    rates.semilogy(epochs, highest, marker=".", color="#333333")
     rates.set(xlabel="epoch", ylabel="highest rate")
     for axes in (losses, shares, rates):
         axes.set_facecolor("none")

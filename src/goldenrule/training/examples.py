@@ -6,6 +6,7 @@ and can begin at any step of an epoch (law 6).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -249,4 +250,6 @@ def validate_pixels(valid: ImageTable, preprocessing: Preprocessing, *, threads:
 def _judged(logits: torch.Tensor, targets: torch.Tensor) -> Judged:
     loss = float(torch.nn.functional.cross_entropy(logits, targets))
     accuracy = float((logits.argmax(1) == targets).double().mean())
+    if not math.isfinite(loss):
+        return Judged(loss, accuracy, 1.0, loss)
     return Judged(loss, accuracy, *best_temperature(logits.numpy(), targets.numpy()))

@@ -114,7 +114,11 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             if not math.isfinite(event.train_loss):
                 stopped = "diverged"
                 break
-            rows.append(_row(fit, event))
+            row = _row(fit, event)
+            if row.valid_loss is not None and not math.isfinite(row.valid_loss):
+                stopped = "diverged"
+                break
+            rows.append(row)
             if rows[-1].cycle_end:
                 _end_cycle(fit, event, rows[-1], cycles, snapshots)
             save(Position(epoch=event.epoch + 1))
