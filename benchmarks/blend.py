@@ -12,6 +12,7 @@ import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from common import RESULTS, made_with, markdown_table, with_clean_test
 from goldenrule.learner import Learner
@@ -47,13 +48,13 @@ def main() -> None:
         records[-1] |= {"test_loss": losses, "n": len(test), "chosen": chosen}
         return chosen
 
-    Learner.blend = judged  # type: ignore[method-assign]
     for name in arguments.sets:
         for seed in range(arguments.seeds):
             records.append({"set": name, "seed": seed})
             with tempfile.TemporaryDirectory() as folder:
                 options = FitOptions(seed=seed, sample=arguments.sample)
-                golden_rule(with_clean_test(name, Path(folder)), options=options, out=Path(folder) / "run")
+                with patch.object(Learner, "blend", judged):
+                    golden_rule(with_clean_test(name, Path(folder)), options=options, out=Path(folder) / "run")
             print(records[-1], flush=True)
             arguments.out.with_suffix(".json").write_text(json.dumps(records, indent=1) + "\n")
             arguments.out.write_text(page(records, arguments.sample))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def test_names_of_tracks_and_frames_are_taken_for_series(tracks: int, frames: in
         ["horse-1", "horse-2", "horse-3", "horse-4", "horse-5", "horse-6"],  # one series per class: no series at all
         ["0013035", "0013036", "0013037", "0013038", "0013039", "0013040"],
         ["1030_aad", "1030_bed", "1095_add", "1095_bad", "1097_dad", "1097_ebb"],
+        ["a_1x", "a_2x", "a_3x", "b_1x", "b_2x", "b_3x"],  # no number at the end
         ["a_1", "b_2", "c_3", "d_4", "e_5", "f_6"],  # one image each
     ],
 )
@@ -65,7 +67,8 @@ def test_the_same_series_name_in_two_folders_is_two_series() -> None:
 
 
 def test_a_pattern_names_the_group_and_what_it_does_not_fit_stands_alone() -> None:
-    table = with_groups(table_of({"ill": ["p1-left", "p1-right", "odd"], "well": ["p2-left", "p2-right"]}), r"(p\d+)-")
+    names = {"ill": ["p1-left", "scan p1-right", "odd"], "well": ["p2-left", "p2-right"]}
+    table = with_groups(table_of(names), r"(p\d+)-")
     assert groups_of(table) == ["ill/p1", "ill/p1", None, "well/p2", "well/p2"]
     assert len(set(duplicate_units(table))) == 3
 
@@ -92,7 +95,9 @@ def test_long_films_are_split_over_the_classes_together() -> None:
     assert len(whole) == 120
 
 
-def test_real_frames_of_traffic_signs_are_found_and_no_other_set_is_taken_for_films(photos) -> None:  # type: ignore[no-untyped-def]
+def test_real_frames_of_traffic_signs_are_found_and_no_other_set_is_taken_for_films(
+    photos: Callable[[str], Path],
+) -> None:
     assert len({group for group in groups_of(from_folder(photos("GTSRB"))) if group}) == 215
     for name in ("dogscats", "cat_dog_horse", "clothing_small", "hymenoptera_data", "surface_crack", "flowers_128"):
         assert set(groups_of(from_folder(photos(name)))) == {None}, name

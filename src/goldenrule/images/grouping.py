@@ -10,9 +10,9 @@ from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.findings import Finding
 from goldenrule.images.table import ImageTable
 
-SERIES = r"(.+)[_-]\d+"
+SERIES = r"^(.+)[_-]\d+$"
 """A file name that ends in a number: what stands before it may name a series."""
-PRESETS = {"gtsrb": r"(\d+)_\d+"}
+PRESETS = {"gtsrb": r"^(\d+)_\d+$"}
 FEWEST_FRAMES, MATCHING_SHARE = 3, 0.9
 """Names are taken for those of series where there are so many images per series, and so many names fit."""
 
@@ -20,8 +20,8 @@ FEWEST_FRAMES, MATCHING_SHARE = 3, 0.9
 def with_groups(table: ImageTable, group_by: str = "auto") -> ImageTable:
     """Give the images with their groups, read from their names; a finding says what was found.
 
-    `group_by` is a regular expression on the file name without extension, whose first group (else the whole
-    match) names the group within the image's folder; or "gtsrb" (track_frame); or "none". "auto" groups by
+    `group_by` is a regular expression to find in the file name without extension; its first group (else the
+    whole match) names the group within the image's folder; or "gtsrb" (track_frame); or "none". "auto" groups by
     what stands before the last number where the names look like those of series: nearly all end in a number,
     a series has three images or more on average, and every class has two series or more.
 
@@ -30,10 +30,9 @@ def with_groups(table: ImageTable, group_by: str = "auto") -> ImageTable:
     if group_by == "none":
         return table
     groups = _groups(table.uris, _compiled(SERIES if group_by == "auto" else PRESETS.get(group_by, group_by), group_by))
-    named = [group for group in groups if group is not None]
     if group_by == "auto" and not _are_series(table, groups):
         return table
-    if not named:
+    if not any(groups):
         raise OptionError(f"--group-by {group_by}: fits no name, for example {PurePosixPath(table.uris[0]).stem!r}.")
     grouped = table.with_groups(groups)
     return grouped.with_findings(_finding(table, groups, guessed=group_by == "auto"))
@@ -53,7 +52,7 @@ def _groups(uris: list[str], pattern: re.Pattern[str]) -> list[str | None]:
     groups: list[str | None] = []
     for uri in uris:
         path = PurePosixPath(uri)
-        match = pattern.fullmatch(path.stem) or pattern.match(path.stem)
+        match = pattern.search(path.stem)
         name = match[1 if pattern.groups else 0] if match else None
         groups.append(str(path.parent / name) if name else None)
     return groups

@@ -24,7 +24,7 @@ from goldenrule.training.choice import far_from_known
 from goldenrule.training.range_test import RangeTest
 
 FAR = (
-    "The body knows little of such pictures (the solved head is wrong on three of ten or more): the whole network is "
+    "The body knows little of such pictures (the solved head is wrong on more than three of ten): the whole network is "
     "trained at the fresh head's rate where that is higher, and the BatchNorms of its late layers follow the batches."
 )
 
