@@ -72,7 +72,6 @@ class Fitted:
 
     rows: tuple[EpochRow, ...]
     cycles: tuple[CycleEnd, ...]
-    kept_epochs: int
     averaged: int = 0
     stopped: Stopped = ""
 
@@ -126,15 +125,14 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             _tell(on_epoch, rows[-1])
             if stopped := _why_stopped(fit, cycles, rows):
                 break
-    kept, averaged = len(rows), 0
+    averaged = 0
     if fit.keep == "best" and cycles:
         best = kept_cycle(cycles)
-        kept, averaged = cycles[best].epochs, (best + 1) * cycles[best].mean_is_better
+        averaged = (best + 1) * cycles[best].mean_is_better
         fit.network.load_state_dict(snapshots[BEST])
     elif stopped == "diverged":
-        kept = 0
         fit.network.load_state_dict(first)
-    return Fitted(rows=tuple(rows), cycles=tuple(cycles), kept_epochs=kept, averaged=averaged, stopped=stopped)
+    return Fitted(rows=tuple(rows), cycles=tuple(cycles), averaged=averaged, stopped=stopped)
 
 
 def find_rate(fit: Fit, *, steps: int, lowest: float, highest: float, progress: Progress | None = None) -> RangeTest:
