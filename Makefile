@@ -1,7 +1,7 @@
 # make demo     set everything up and run the main job on the demo set
 # make test     set everything up and run all tests
 # make check    format, lint, types, layers, then make test
-# make bench    the benchmarks that the README quotes (about two hours on 2 cores)
+# make bench    the benchmarks that the README quotes (about three hours on 2 cores)
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -37,6 +37,8 @@ bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/every_set.py
 	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/golden_rule.py
+	$(BIN)/python benchmarks/blend.py
 	$(BIN)/python benchmarks/peers.py --resume
 
 clean:

@@ -42,14 +42,19 @@ def halves(valid: Path) -> Iterator[tuple[PurePosixPath, Path]]:
             yield PurePosixPath("test" if number % 2 else "valid", label.name, file.name), file
 
 
-def made_with() -> str:
-    """Give one line: date, commit, processor, cores, versions."""
+def commit() -> str:
+    """Give the commit that is measured, with a mark if src or benchmarks differ from it."""
+    head = _git("rev-parse", "--short", "--verify", "HEAD")
+    changed = _git("status", "--porcelain", "--", "src", "benchmarks", "pyproject.toml")
+    return f"{head or 'none'}{' with changes' if changed else ''}"
+
+
+def made_with(*commits: str) -> str:
+    """Give one line: date, commit (the present one, or those of what was measured), processor, cores, versions."""
     facts = environment()
-    commit = _git("rev-parse", "--short", "HEAD")
-    dirty = _git("status", "--porcelain", "src")
-    changed = " with uncommitted changes" if dirty else ""
     return (
-        f"{datetime.date.today().isoformat()}, commit {commit}{changed}, {facts['processor']}, "
+        f"{datetime.date.today().isoformat()}, commit {', '.join(dict.fromkeys(commits or (commit(),)))}, "
+        f"{facts['processor']}, "
         f"{facts['cores']} cores, {facts['memory']}, Python {facts['python']}, OpenVINO {facts['openvino']}, "
         f"numpy {facts['numpy']}"
     )

@@ -18,18 +18,18 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import golden_runs
 import peer_goldenrule
 import peers_report
-from common import with_clean_test
+from common import commit
 from measure import CommandFailed, measured
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,8 +37,6 @@ DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT / "../shared/data")).res
 SETS = ("cat_dog_horse", "clothing_small", "dogscats")
 FASTAI = {"fastai-frozen": "frozen", "fastai-fine_tune3": "fine_tune3"}
 METHODS = ("goldenrule-first", "goldenrule", peers_report.GOLDEN, *FASTAI)
-READY = ("goldenrule", peers_report.GOLDEN)  # these find the engine prepared
-PREPARE = (sys.executable, "-m", "goldenrule", "doctor", "--prepare", "efficientnet_lite0")
 WARM_UP = (sys.executable, "-c", "import fastai.vision.all, matplotlib.pyplot, openvino, pyarrow, sklearn")
 
 Record = dict[str, Any]
@@ -59,10 +57,8 @@ class Job:
             script, output = str(ROOT / "benchmarks/peer_fastai.py"), str(folder / "result.json")
             how = ("--method", FASTAI[self.method], "--seed", str(self.repeat))
             return (sys.executable, script, data, *how, "-o", output)
-        fit = (sys.executable, "-m", "goldenrule", "fit", "--out", str(folder / "run"))
-        if self.method == peers_report.GOLDEN:
-            return (*fit, "--seed", str(self.repeat), str(with_clean_test(self.set, folder / "photos")))
-        return (*fit, "--quick", data)
+        quick = ("--quick",) if self.method != peers_report.GOLDEN else ()
+        return golden_runs.command(Path(data), folder / "run", seed=0 if quick else self.repeat, options=quick)
 
 
 def main() -> None:
@@ -103,34 +99,36 @@ def measurements(todo: Sequence[Job]) -> Iterator[Record]:
     """Run the jobs; goldenrule finds an empty cache folder, or a copy of one that holds the engine only."""
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
         folder = Path(name)
-        engine = folder / "engine"
         if todo:
             warm_up({job.set for job in todo}, folder / "log.txt")
-        if any(job.method in READY for job in todo):
-            measured(PREPARE, environment=environment(engine), log=folder / "log.txt")
         for job in todo:
             work = folder / "work"
             work.mkdir()
-            if job.method in READY:
-                shutil.copytree(engine, work / "cache")
+            if job.method == "goldenrule":
+                shutil.copytree(golden_runs.prepared(), work / "cache")
             yield measurement(job, work)
             shutil.rmtree(work)
 
 
 def measurement(job: Job, work: Path) -> Record:
     """Run one job and give its cost and its predictions."""
-    cost = measured(job.command(work), environment=environment(work / "cache"), log=work / "log.txt")
-    if job.method in FASTAI:
-        result = json.loads((work / "result.json").read_text(encoding="utf-8"))
+    made_at = commit()
+    if job.method == peers_report.GOLDEN:
+        whole = golden_runs.golden_run(job.set, job.repeat)
+        cost, made_at, result = whole.cost, whole.commit, peer_goldenrule.result(whole.run)
     else:
-        result = peer_goldenrule.result(work / "run")
+        cost = measured(job.command(work), environment=golden_runs.at(work / "cache"), log=work / "log.txt")
+        if job.method in FASTAI:
+            result = json.loads((work / "result.json").read_text(encoding="utf-8"))
+        else:
+            result = peer_goldenrule.result(work / "run")
     record = {
         "set": job.set,
         "method": job.method,
         "repeat": job.repeat,
         **asdict(cost),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
+        "commit": made_at,
         "hardware": peers_report.hardware(),
         "versions": peers_report.versions(),
         "says_itself": {key: value for key, value in result.items() if key not in ("classes", "parts")},
@@ -142,28 +140,11 @@ def measurement(job: Job, work: Path) -> Record:
     return record
 
 
-def environment(cache: Path) -> Mapping[str, str]:
-    """Give this process's environment, no hub, and goldenrule's folder for activations and engines."""
-    return {**os.environ, "GOLDENRULE_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg"}
-
-
 def warm_up(sets: set[str], log: Path) -> None:
     """Bring images and libraries into the page cache, so that the first measurement pays for no disk."""
     for file in (file for name in sets for file in (DATA / name).rglob("*") if file.is_file()):
         file.read_bytes()
     measured(WARM_UP, environment=os.environ, log=log)
-
-
-def commit() -> str:
-    """Give the commit that is measured, with a mark if src or benchmarks differ from it."""
-
-    def git(*words: str) -> str:
-        command = ("git", "-C", str(ROOT), *words)
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-    head = git("rev-parse", "--short", "--verify", "HEAD")
-    changed = git("status", "--porcelain", "--", "src", "benchmarks", "pyproject.toml")
-    return f"{head or 'none'}{' with changes' if changed else ''}"
 
 
 def finished(journal: Path, *, resume: bool) -> list[Record]:

@@ -177,7 +177,7 @@ def test_a_killed_fit_goes_on_where_it_stopped(
         learn = learner(augment=gr.side_on(), folder=tmp_path / folder)
         if unfrozen:
             learn.freeze_to(1)
-        learn.fit(1e-3, 2, cycle_len=1, cycle_mult=2, keep="best")
+        learn.fit(1e-3, 2, cycle_len=1, cycle_mult=2, keep="best", mixup=0.4)
         return learn
 
     whole = script("whole")
@@ -294,6 +294,8 @@ def test_mistakes_are_told(learner: Learner, tmp_path: Path) -> None:
         learn.fit([1e-3, 1e-2], 1)
     with pytest.raises(OptionError, match="whole number"):
         learn.fit(1e-3, 0)
+    with pytest.raises(OptionError, match="mixup=-1"):
+        learn.fit(1e-3, 1, mixup=-1)
     with pytest.raises(OptionError, match=r"freeze_to\(3\)"):
         learn.freeze_to(3)
     with pytest.raises(OptionError, match="augment"):

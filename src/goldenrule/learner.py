@@ -170,6 +170,7 @@ class Learner:
         spread: float | None = None,
         keep: Keep = "last",
         until_over_fitting: bool = False,
+        mixup: float = 0.0,
         stage: str = "fit",
         out_of_time: Callable[[EpochRow], bool] | None = None,
     ) -> History:
@@ -179,7 +180,8 @@ class Learner:
         many epochs and restarts, each cycle `cycle_mult` times as long as the one before (SGDR). `lr` is one rate,
         or one per layer group, early layers first; `spread=10` lets earlier groups learn 10 times slower each.
         `keep="best"` goes back to the end of the cycle with the lowest validation loss, or takes the mean of the
-        weights at the ends so far where that is lower.
+        weights at the ends so far where that is lower. `mixup`=.4 trains on pictures (or rows) blended in pairs,
+        against over-fitting: `training.loop.mixed_loss`; the train loss shown is then that of the blends.
         """
         if schedule is None:
             schedule = (
@@ -193,6 +195,7 @@ class Learner:
             spread=spread,
             keep=keep,
             until_over_fitting=until_over_fitting,
+            mixup=mixup,
             stage=stage,
             out_of_time=out_of_time,
         )

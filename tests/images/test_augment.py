@@ -19,6 +19,7 @@ from goldenrule.images.augment import (
     basic,
     by_name,
     side_on,
+    stronger,
     top_down,
     views,
 )
@@ -178,6 +179,15 @@ def test_views_that_differ_have_descriptions_that_differ():
     several += [View(augmentation=side_on(), index=1, seed=1)]
     texts = {json.dumps(view.to_json(), sort_keys=True) for view in several}
     assert len(texts) == len(set(several))
+
+
+@pytest.mark.parametrize("kind", [basic(), side_on(max_zoom=2.0), top_down()])
+def test_stronger_is_the_same_kind_with_no_less_of_anything(kind):
+    more = stronger(kind)
+    assert (more.name, more.symmetry) == (kind.name, kind.symmetry)
+    assert more.lighting > kind.lighting
+    assert more.max_zoom >= kind.max_zoom
+    assert stronger(more) == more
 
 
 def test_names_of_the_command_line():

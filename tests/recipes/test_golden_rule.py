@@ -22,7 +22,7 @@ from goldenrule.recipes.golden_rule import golden_rule
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.plan import live_plan
 
-SHORT = {"MOST_CYCLES": 2, "HEAD_CYCLES": 1}
+SHORT = {"MOST_PASSES": {2: 10_000}, "HEAD_CYCLES": 1}
 
 
 @pytest.fixture(scope="module")
@@ -121,22 +121,30 @@ def test_the_second_time_everything_is_replayed(told: Any, own: Path, small_phot
     assert sum(seconds for _, seconds in again.stages) < sum(seconds for _, seconds in told[0].stages)
 
 
-def test_where_the_body_knows_little_late_batchnorms_follow_at_the_higher_rate(
+def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms_follow(
     told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("goldenrule.training.choice.FAR_BELOW", 2.0)  # everything is far
-    monkeypatch.setattr("goldenrule.training.plan.MOST_CYCLES", 1)
+    monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
+    monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.verbs.STEPS_LIVE", 6)
     monkeypatch.setattr("goldenrule.learner.Learner.blend", lambda _: 1.0)
     answer = golden_rule(small_photos, out=own)
     assert answer.live is not None
     assert recipe.FAR in answer.live.notes
-    (network,) = [candidate for candidate in answer.candidates if candidate.name == "whole network"]
-    before, after = (load_file(body.weights_file) for body in (answer.candidates[0].body, network.body))
-    means = [name for name in before if name.endswith("running_mean")]
-    followed = {name for name in means if after[name].any()}  # those that are folded only add a bias
-    assert {network.body.spec.groups[name.replace("running_mean", "weight")] for name in followed} == {"late"}
-    assert all(not np.array_equal(before[name], after[name]) for name in followed)
+    assert [row.stage for row in answer.live.history][-2:] == ["late layers", "whole network"]
+    body, late, network = (
+        load_file(candidate.body.weights_file)
+        for candidate in answer.candidates
+        if candidate.name in ("solved head", "late layers", "whole network")
+    )
+    groups = answer.candidates[0].body.spec.groups
+    assert {groups[name] for name in groups if not np.array_equal(body[name], late[name])} == {"late"}
+    assert {groups[name] for name in groups if not np.array_equal(body[name], network[name])} == {"early", "late"}
+    means = [name for name in body if name.endswith("running_mean")]
+    followed = {name for name in means if network[name].any()}  # those that are folded only add a bias
+    assert {groups[name.replace("running_mean", "weight")] for name in followed} == {"late"}
+    assert all(not np.array_equal(body[name], network[name]) for name in followed)
 
 
 def test_a_finished_run_is_at_no_moment_replaced_by_less(

@@ -21,7 +21,7 @@ import goldenrule.training.fitting as fitting
 import goldenrule.training.plan as plan
 import goldenrule.training.verbs as verbs
 bank.CHUNK_SECONDS, fitting.CHECKPOINT_SECONDS = 0.05, 0.2
-plan.MOST_CYCLES, verbs.STEPS_LIVE = 2, 6
+plan.MOST_PASSES, verbs.STEPS_LIVE = {2: 10_000}, 6
 from goldenrule.cli.main import run
 run()
 """

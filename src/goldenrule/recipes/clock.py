@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import read_json, write_json
@@ -19,7 +20,6 @@ class Clock:
         self._journal = work.run.folder / "story" / "clock.json"
         minutes = work.options.minutes
         self._end = None if minutes is None else work.story.began + 60 * minutes
-        self._epoch_ended: float | None = None
 
     def allows(self, step: str, seconds: float) -> bool:
         """Say whether a step that takes about so many seconds is begun; decided once per run."""
@@ -34,14 +34,21 @@ class Clock:
                 self._work.progress.say(f"{step}: about {seconds:.0f} s, left out to end within {minutes:g} minutes.")
         return bool(decided[step])
 
-    def out_of_time(self, row: EpochRow) -> bool:  # noqa: ARG002
-        """Say, after an epoch, whether another one would end too late; keep how long it took."""
-        now = time.monotonic()
-        began, self._epoch_ended = self._epoch_ended, now
-        if began is None:
-            return self._end is not None and now > self._end
-        remember_training_speed(self._work.body.spec, len(self._work.table.part("train")), now - began)
-        return self._end is not None and now + (now - began) > self._end
+    def out_of_time(self, *, times_faster: float = 1.0) -> Callable[[EpochRow], bool]:
+        """Give what says, after each epoch of a fit, whether another one would end too late.
+
+        How long an epoch takes is kept; `times_faster` than the whole network is what this fit trains.
+        """
+        ended: list[float] = []
+
+        def out_of_time(row: EpochRow) -> bool:  # noqa: ARG001
+            ended.append(time.monotonic())
+            last = ended[-1] - ended[-2] if len(ended) > 1 else 0.0
+            if last:
+                remember_training_speed(self._work.body.spec, len(self._work.table.part("train")), last * times_faster)
+            return self._end is not None and ended[-1] + last > self._end
+
+        return out_of_time
 
     def _decided(self) -> dict[str, bool]:
         try:

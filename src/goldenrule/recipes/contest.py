@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from goldenrule.evaluation import Predictions
-from goldenrule.images.augment import views
+from goldenrule.images.augment import Augmentation, views
 from goldenrule.learner import Learner
 from goldenrule.recipes.results import Candidate
 from goldenrule.recipes.solved import Solved
@@ -27,9 +27,9 @@ class Contest:
         """Let the learner's network compete; say whether it is the best now."""
         return self._enter(name, learn, learn.evaluate())
 
-    def enter_views(self, learn: Learner) -> bool:
+    def enter_views(self, learn: Learner, augmentation: Augmentation | None) -> bool:
         """Let the best compete with itself through some augmented views as well (test-time augmentation)."""
-        every = views(learn.material.augmentation, TTA_VIEWS)
+        every = views(augmentation, TTA_VIEWS)
         if len(every) == 1:
             return False
         best = self.best

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from goldenrule.foundation.progress import Progress
-from goldenrule.images.augment import by_name
+from goldenrule.images.augment import by_name, stronger
 from goldenrule.images.table import ImageTable
 from goldenrule.learner import Learner
 from goldenrule.recipes.clock import Clock
@@ -21,11 +21,14 @@ from goldenrule.recipes.solved import Solved, readable, solved_heads
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
 from goldenrule.training.choice import far_from_known
+from goldenrule.training.plan import LATE_SPEED
 from goldenrule.training.range_test import RangeTest
 
+MIXUP = 0.4
 FAR = (
-    "The body knows little of such pictures (the solved head is wrong on more than three of ten): the whole network is "
-    "trained at the fresh head's rate where that is higher, and the BatchNorms of its late layers follow the batches."
+    "The body knows little of such pictures (the solved head is wrong on more than three of ten): its late layers are "
+    "trained before the whole network, at the fresh head's rate, and their BatchNorms follow the batches; pictures are "
+    "varied more in light and size, and blended in pairs (mixup)."
 )
 
 
@@ -68,18 +71,20 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
     """Take the steps from the solved head on; give all candidates with the best, and the curves."""
     options, clock = work.options, Clock(work)
     plan = live_plan_for(work.table, work.body, work.kind)
-    work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
+    far = far_from_known(solved.chosen.judged_on)
+    work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps(far=far)))
     standing, valid = scored_on_valid(work, solved.chosen, solved.activations)
     contest = Contest(solved, valid)
     curves: dict[str, RangeTest] = {}
 
     # 1. Enable data augmentation, precompute=True: the bank has plain rows, and views where they can pay.
+    augmentation = by_name(options.augment)
     learn = Learner(
         work.table,
         work.body,
         precompute=True,
-        augment=by_name(options.augment),
-        augmented_views=solved.views,
+        augment=stronger(augmentation) if far and augmentation else augmentation,
+        augmented_views=0 if far else solved.views,
         head=options.head,
         seed=options.seed,
         device=options.device,
@@ -97,38 +102,50 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
             learn.precompute = False
             learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live")
             contest.enter("trained head", learn)
+    # 5. Unfreeze, starting from the better head; where the body knows little of such pictures, its late layers first.
+    if contest.best is solved.chosen:
+        learn.load(standing)
+    if far:
+        contest.notes.append(FAR)
+        learn.bn_freeze("early")
+    if far and curves and clock.allows("train the late layers", plan.late_seconds):
+        with work.story.stage("train the late layers"):
+            better = learn.classifier()
+            learn.freeze_to(1)
+            learn.fit(
+                [rate.suggestion * share for share in plan.ratio],
+                1,
+                cycle_len=plan.late_epochs,
+                mixup=MIXUP,
+                stage="late layers",
+                out_of_time=clock.out_of_time(times_faster=LATE_SPEED),
+            )
+            if not contest.enter("late layers", learn):
+                learn.load(better)
     if clock.allows("train the whole network", plan.network_seconds):
         with work.story.stage("train the whole network"):
-            # 5. Unfreeze all layers, starting from the better head; earlier layers learn slower.
-            if contest.best is solved.chosen:
-                learn.load(standing)
             learn.unfreeze()
-            far = far_from_known(solved.chosen.judged_on)
-            if far:
-                learn.bn_freeze("early")
-                contest.notes.append(FAR)
-            # 6. lr_find again, the rates of the groups in their ratio.
-            curves["whole network"] = learn.lr_find(rates=plan.ratio)
-            highest = max(test.suggestion for test in curves.values()) if far else curves["whole network"].suggestion
-            # 7. Train the whole network with cycle_mult=2 until over-fitting; the best cycle is kept.
+            # 6. lr_find again, the rates of the groups in their ratio: earlier layers learn slower.
+            curves["whole network"] = rate = learn.lr_find(rates=plan.ratio)
             learn.fit(
-                [highest * share for share in plan.ratio],
+                [rate.suggestion * share for share in plan.ratio],
                 plan.cycles,
                 cycle_len=1,
                 cycle_mult=2,
                 keep="best",
                 until_over_fitting=True,
+                mixup=MIXUP if far else 0.0,
                 stage="whole network",
-                out_of_time=clock.out_of_time,
+                out_of_time=clock.out_of_time(),
             )
             share = learn.blend()
-            contest.notes.append(f"Of the way from the better head to the trained network {100 * share:.0f} % is kept.")
+            contest.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
             if (temperature := learn.calibrate()) > 1:
                 contest.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
             contest.enter("whole network", learn)
-    if options.augment != "none" and clock.allows("test-time augmentation", plan.tta_seconds):
+    if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
         with work.story.stage("test-time augmentation"):
-            contest.enter_views(learn)
+            contest.enter_views(learn, augmentation)
     if contest.best.head is not solved.chosen.head:
         contest.notes.append("Out-of-fold numbers are those of the solved head: the network was trained once, on all.")
     return contest, LiveContent(curves=curves, history=learn.history, notes=tuple(contest.notes))

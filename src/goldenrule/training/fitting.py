@@ -58,6 +58,7 @@ class Fit:
     weight_decay: float = 0.01
     keep: Keep = "last"
     until_over_fitting: bool = False
+    mixup: float = 0.0
     checkpoint: Path | None = None
     out_of_time: Callable[[EpochRow], bool] = field(default=lambda _: False)
 
@@ -169,6 +170,7 @@ def _events(fit: Fit, optimizer: torch.optim.Optimizer, start: Position) -> Iter
         runtime=fit.runtime,
         start=start,
         first_epoch=fit.first_epoch,
+        mixup=fit.mixup,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from goldenrule.foundation.randomness import generator
 from goldenrule.training.runtime import Runtime
@@ -75,12 +76,14 @@ def train(
     runtime: Runtime,
     start: Position | None = None,
     first_epoch: int = 0,
+    mixup: float = 0.0,
 ) -> Iterator[StepEnded | EpochEnded]:
     """Train in place from `start` on, yielding after every step and epoch; stop by asking for no more events.
 
     `batches(epoch, step)` gives the global batches of an epoch from a step on, a function of these alone;
     random draws inside the network are keyed by (seed, epoch, step) (law 6). Both count the epochs of the
-    whole story, `first_epoch` of which came before; schedule and events those of this training.
+    whole story, `first_epoch` of which came before; schedule and events those of this training. `mixup`: see
+    `mixed_loss`.
     """
 
     def rates_of(epoch: int, step: int) -> tuple[float, ...]:
@@ -96,11 +99,9 @@ def train(
             for group, rate in zip(stepper.param_groups, now, strict=True):
                 group["lr"] = rate
                 _set_momentum(group, schedule.momentum(epoch + at.step / steps_per_epoch))
+            inputs, targets, weights = map(runtime.move, (examples.inputs, examples.targets, examples.weights))
             with _draws(seed, first_epoch + epoch, at.step):
-                logits = model(runtime.move(examples.inputs))
-                losses = torch.nn.functional.cross_entropy(logits, runtime.move(examples.targets), reduction="none")
-                weights = runtime.move(examples.weights)
-                loss = (losses * weights).sum() / weights.sum()
+                loss = mixed_loss(model, inputs, targets, weights, mixup=mixup)
                 stepper.zero_grad()
                 runtime.backward(loss)
             stepper.step()
@@ -109,6 +110,29 @@ def train(
             yield StepEnded(position=at, loss=value, rates=now)
         every = zip(*(rates_of(epoch, step) for step in range(steps_per_epoch)), strict=True)
         yield EpochEnded(epoch=epoch, train_loss=at.loss / at.weight, rates=tuple(map(max, every)))
+
+
+def mixed_loss(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    weights: torch.Tensor,
+    *,
+    mixup: float,
+) -> torch.Tensor:
+    """Give the weighted mean cross-entropy (nats) of a batch; with `mixup` > 0 its examples are mixed in pairs.
+
+    x = a x_i + (1 - a) x_j, and the loss is shared by both targets in the same way; one a ~ Beta(mixup, mixup) and
+    one order of partners j per batch. Zhang et al., "mixup: Beyond empirical risk minimization", arXiv:1710.09412.
+    """
+    if not mixup:
+        losses = cross_entropy(model(inputs), targets, reduction="none") * weights
+        return losses.sum() / weights.sum()
+    share, partner = float(torch.distributions.Beta(mixup, mixup).sample()), torch.randperm(len(targets))
+    logits = model(share * inputs + (1 - share) * inputs[partner])
+    own = cross_entropy(logits, targets, reduction="none") * weights
+    partners = cross_entropy(logits, targets[partner], reduction="none") * weights[partner]
+    return (share * own + (1 - share) * partners).sum() / weights.sum()
 
 
 def _set_momentum(group: dict[str, object], momentum: float) -> None:

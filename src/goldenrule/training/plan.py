@@ -7,12 +7,15 @@ from typing import Literal
 
 DEFAULT_VIEWS = 4
 HEAD_EPOCHS, HEAD_CYCLES = 2, 3
-MOST_CYCLES = 4
-PASSES, PASSES_OF_SMALL_SETS = 12_500, 6_000
+MOST_PASSES = {4: 4_500, 3: 4_000, 2: 12_500}
+"""How many images a training of so many cycles may look at in all: 1,000 photos take about five minutes."""
 RATIO = (1 / 9, 1 / 3, 1.0)
 """Rates of early layers, late layers and head: the lesson says 3 to 10 times lower for earlier layers."""
-LIVE_SPEED_UNKNOWN = 18.0
+LIVE_SPEED_UNKNOWN = 16.0
 """Training images per second of a whole network, validation included, before anything was measured."""
+LATE_EPOCHS = 4
+LATE_SPEED = 2.5
+"""How many times faster late layers and head train than the whole network."""
 SPEED_UNKNOWN = 120.0
 """Views per second assumed before anything was measured on this machine."""
 
@@ -48,14 +51,17 @@ class Plan:
 class LivePlan:
     """How long steps 2 to 7 of the golden rule train: a pure function of counts (law 6).
 
-    `ratio` are the rates of the groups as shares of the head's, early layers first.
+    `ratio` are the rates of the groups as shares of the head's, early layers first. `late_epochs` are for
+    pictures far from those the body knows; before that is known their step has a condition.
     """
 
     head_epochs: int
     live_cycles: int
+    late_epochs: int
     cycles: int
     ratio: tuple[float, ...]
     head_seconds: float
+    late_seconds: float
     network_seconds: float
     tta_seconds: float
 
@@ -64,10 +70,16 @@ class LivePlan:
         """Epochs of the whole network at most: cycles of 1, 2, 4 ... epochs."""
         return (1 << self.cycles) - 1
 
-    def steps(self) -> tuple[Step, ...]:
-        """Give the stages, the longest they can take."""
+    def steps(self, *, far: bool | None = None) -> tuple[Step, ...]:
+        """Give the stages, the longest they can take; `far`: whether the pictures are, None before it is known."""
+        late = Step(
+            name=f"train the late layers first: {self.late_epochs} epochs",
+            seconds=self.late_seconds,
+            condition="if the solved head is often wrong" if far is None else "",
+        )
         return (
             Step(name=f"train a fresh head: {self.head_epochs} + {self.live_cycles} epochs", seconds=self.head_seconds),
+            *((late,) if far is not False else ()),
             Step(
                 name=f"train the whole network: up to {self.network_epochs} epochs",
                 seconds=self.network_seconds,
@@ -87,28 +99,22 @@ def live_plan(
     """Give the plan of the live steps; speeds are those of the frozen body and of training the whole network.
 
     >>> [live_plan(train_images=n).network_epochs for n in (300, 800, 1763, 4000, 50_000)]
-    [15, 7, 7, 3, 1]
+    [15, 3, 3, 3, 1]
     """
-    cycles = max(
-        (count for count in range(1, MOST_CYCLES + 1) if ((1 << count) - 1) * train_images <= _most_passes(count)),
-        default=1,
-    )
+    cycles = max((count for count, most in MOST_PASSES.items() if ((1 << count) - 1) * train_images <= most), default=1)
     frozen, whole = views_per_second or SPEED_UNKNOWN, images_per_second or LIVE_SPEED_UNKNOWN
     passes = ((1 << cycles) - 1) * train_images
     return LivePlan(
         head_epochs=HEAD_EPOCHS,
         live_cycles=HEAD_CYCLES,
+        late_epochs=LATE_EPOCHS,
         cycles=cycles,
         ratio=RATIO,
         head_seconds=3 + HEAD_CYCLES * train_images / frozen,
+        late_seconds=3 + LATE_EPOCHS * train_images / (LATE_SPEED * whole),
         network_seconds=10 + passes / whole,
         tta_seconds=1 + 5 * valid_images / frozen,
     )
-
-
-def _most_passes(cycles: int) -> int:
-    """Give how many images a training of so many cycles may look at: a fourth cycle is for small sets."""
-    return PASSES_OF_SMALL_SETS if cycles == MOST_CYCLES else PASSES
 
 
 def plan_answer(

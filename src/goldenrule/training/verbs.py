@@ -29,6 +29,8 @@ from goldenrule.training.runtime import runtime
 from goldenrule.training.schedule import Constant, Schedule
 from goldenrule.training.state import LearnerState, next_key
 
+MOST_MIXUP = 10.0
+
 STOPPED = {
     "over-fitting": "stopped, over-fitting is confirmed: training still improves, validation gets worse.",
     "out of time": "stopped, another epoch would end too late.",
@@ -116,16 +118,20 @@ class Teller:
         spread: float | None,
         keep: Keep,
         until_over_fitting: bool,
+        mixup: float,
         stage: str,
         out_of_time: Callable[[EpochRow], bool] | None,
     ) -> LearnerState:
         """Give the state after a fit."""
         rates = rates_of_groups(_plain(lr), spread=spread)
+        if not 0 <= mixup <= MOST_MIXUP:
+            raise OptionError(f"mixup={mixup}: wanted 0 (no pictures are mixed) to {MOST_MIXUP:g}; 0.4 is usual.")
         arguments = {
             "rates": list(rates),
             "schedule": schedule.to_json(),
             "keep": keep,
             "until_over_fitting": until_over_fitting,
+            "mixup": mixup,
             "stage": stage,
         }
         key = next_key(state.key, "fit", arguments)
@@ -134,7 +140,7 @@ class Teller:
         def compute() -> Outcome:
             network = self._network(state)
             fit = self._fit(state, network, rates, schedule, stage)
-            fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, checkpoint=checkpoint)
+            fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, mixup=mixup, checkpoint=checkpoint)
             if out_of_time:
                 stop = _journaled(self.run, key, out_of_time) if self.run else out_of_time
                 fit = replace(fit, out_of_time=stop)
