@@ -192,9 +192,10 @@ def test_stronger_is_the_same_kind_with_no_less_of_anything(kind):
 
 def test_names_of_the_command_line():
     assert by_name("none") is None
-    assert {name: by_name(name).name for name in AUGMENTATIONS if name != "none"} == {
+    assert {name: by_name(name).name for name in AUGMENTATIONS if name not in ("none", "auto")} == {
         name: name for name in ("basic", "side_on", "top_down")
     }
+    assert by_name("auto") == by_name("side_on")
     assert by_name("side_on", max_zoom=1.3).max_zoom == 1.3
     with pytest.raises(OptionError, match=r"sideon.*none, basic, side_on, top_down"):
         by_name("sideon")

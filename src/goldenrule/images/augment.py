@@ -205,7 +205,8 @@ def stronger(augmentation: Augmentation) -> Augmentation:
     return replace(augmentation, lighting=max(0.3, augmentation.lighting), max_zoom=max(1.25, augmentation.max_zoom))
 
 
-AUGMENTATIONS = {"none": None, "basic": basic, "side_on": side_on, "top_down": top_down}
+AUGMENTATIONS = {"auto": side_on, "none": None, "basic": basic, "side_on": side_on, "top_down": top_down}
+"""`auto` is `side_on`, until a recipe knows that the pictures are no ordinary photos."""
 
 
 def by_name(name: str, *, max_zoom: float = 1.1) -> Augmentation | None:

@@ -28,7 +28,7 @@ MIXUP = 0.4
 FAR = (
     "The body knows little of such pictures (the solved head is wrong on more than three of ten): its late layers are "
     "trained before the whole network, at the fresh head's rate, and their BatchNorms follow the batches; pictures are "
-    "varied more in light and size, and blended in pairs (mixup)."
+    "varied more in light and size, blended in pairs (mixup), and not mirrored unless --augment says so."
 )
 
 
@@ -78,7 +78,7 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
     curves: dict[str, RangeTest] = {}
 
     # 1. Enable data augmentation, precompute=True: the bank has plain rows, and views where they can pay.
-    augmentation = by_name(options.augment)
+    augmentation = by_name("basic" if far and options.augment == "auto" else options.augment)
     learn = Learner(
         work.table,
         work.body,

@@ -25,7 +25,7 @@ class FitOptions:
     weights: Path | None = None
     size: int | None = None
     views: int | None = None  # augmented views per training image; None: as many as pay
-    augment: str = "side_on"
+    augment: str = "auto"
     head: HeadKind = "linear"
     seed: int = 0
     device: str = "cpu"
