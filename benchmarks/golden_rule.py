@@ -37,10 +37,15 @@ def main() -> None:
             if seed < SEEDS.get(one, arguments.seeds):
                 pairs.append((golden_run(one, seed, options=("--quick",)), golden_run(one, seed)))
                 print(" | ".join(row(*pairs[-1])), flush=True)
-    pairs.sort(key=lambda pair: (arguments.sets.index(pair[1].set), pair[1].seed))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.with_suffix(".json").write_text(json.dumps([facts(*pair) for pair in pairs], indent=1) + "\n")
-    arguments.out.write_text(page(pairs))
+                pairs.sort(key=lambda pair: (arguments.sets.index(pair[1].set), pair[1].seed))
+                write(pairs, arguments.out)
+
+
+def write(pairs: list[Pair], out: Path) -> None:
+    """Write the page of what there is so far, and the numbers beside it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps([facts(*pair) for pair in pairs], indent=1) + "\n")
+    out.write_text(page(pairs))
 
 
 def row(solved: GoldenRun, whole: GoldenRun) -> list[str]:
