@@ -27,10 +27,8 @@ from goldenrule.training.examples import (
     validate_pixels,
     validate_rows,
 )
+from goldenrule.training.plan import MOST_PIXELS, MOST_ROWS, batch_size
 from goldenrule.training.state import LearnerState
-
-MOST_ROWS, MOST_PIXELS, FEWEST, STEPS = 64, 32, 8, 20
-"""Batches have at most so many rows or pictures, at least FEWEST, and where it can be an epoch has STEPS of them."""
 
 MOST_CANVAS_BYTES = 1 << 30
 """Decoded pictures are kept for the next epoch up to so much memory: some 2,500 photos."""
@@ -141,7 +139,7 @@ class Material:
         return own
 
     def _size(self, train: ImageTable, most: int) -> int:
-        return self.batch_size or max(FEWEST, min(most, len(train) // STEPS))
+        return self.batch_size or batch_size(len(train), most=most)
 
     @cached_property
     def _activations(self) -> dict[tuple[str, int], Activations]:

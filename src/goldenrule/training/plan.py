@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from goldenrule.training.range_test import STEPS_LIVE
+
 DEFAULT_VIEWS = 4
+MOST_ROWS, MOST_PIXELS, FEWEST, STEPS = 64, 32, 8, 20
+"""Batches have at most so many rows or pictures, at least FEWEST, and where it can be an epoch has STEPS of them."""
 HEAD_EPOCHS, HEAD_CYCLES = 2, 3
 MOST_PASSES = {4: 4_500, 3: 4_000, 2: 12_500}
 """How many images a training of so many cycles may look at in all: 1,000 photos take about five minutes."""
@@ -112,9 +116,18 @@ def live_plan(
         ratio=RATIO,
         head_seconds=3 + HEAD_CYCLES * train_images / frozen,
         late_seconds=3 + LATE_EPOCHS * train_images / (LATE_SPEED * whole),
-        network_seconds=10 + passes / whole,
+        network_seconds=5 + (passes + STEPS_LIVE * batch_size(train_images, most=MOST_PIXELS)) / whole,
         tta_seconds=1 + 5 * valid_images / frozen,
     )
+
+
+def batch_size(count: int, *, most: int) -> int:
+    """Give how many of so many training images a batch has.
+
+    >>> [batch_size(count, most=32) for count in (40, 400, 4000)]
+    [8, 20, 32]
+    """
+    return max(FEWEST, min(most, count // STEPS))
 
 
 def plan_answer(
