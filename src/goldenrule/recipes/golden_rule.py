@@ -70,9 +70,9 @@ def _can_be_judged(work: Work, solved: Solved) -> bool:
 def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
     """Take the steps from the solved head on; give all candidates with the best, and the curves."""
     options, clock = work.options, Clock(work)
-    plan = live_plan_for(work.table, work.body, work.kind)
     far = far_from_known(solved.chosen.judged_on)
-    work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps(far=far)))
+    plan = live_plan_for(work.table, work.body, work.kind, far=far)
+    work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
     standing, valid = scored_on_valid(work, solved.chosen, solved.activations)
     contest = Contest(solved, valid)
     curves: dict[str, RangeTest] = {}
@@ -130,7 +130,7 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
             learn.fit(
                 [rate.suggestion * share for share in plan.ratio],
                 plan.cycles,
-                cycle_len=1,
+                cycle_len=plan.cycle_len,
                 cycle_mult=2,
                 keep="best",
                 until_over_fitting=True,

@@ -46,11 +46,15 @@ def plan_for(source: Path, options: FitOptions, *, progress: Progress | None = N
     )
 
 
-def live_plan_for(table: ImageTable, body: Backbone, kind: EngineKind) -> LivePlan:
-    """Give the plan of the live steps; the speeds measured here change its seconds, never its epochs."""
+def live_plan_for(table: ImageTable, body: Backbone, kind: EngineKind, *, far: bool | None = None) -> LivePlan:
+    """Give the plan of the live steps; the speeds measured here change its seconds, never its epochs.
+
+    `far`: whether the pictures are far from those the body knows, None before the head is solved.
+    """
     return live_plan(
         train_images=len(table.part("train")),
         valid_images=len(table.part("valid")),
         views_per_second=known_speed(body.spec, kind),
         images_per_second=known_training_speed(body.spec),
+        far=far,
     )

@@ -11,13 +11,15 @@ DEFAULT_VIEWS = 4
 MOST_ROWS, MOST_PIXELS, FEWEST, STEPS = 64, 32, 8, 20
 """Batches have at most so many rows or pictures, at least FEWEST, and where it can be an epoch has STEPS of them."""
 HEAD_EPOCHS, HEAD_CYCLES = 2, 3
-MOST_PASSES = {4: 4_500, 3: 4_000, 2: 12_500}
+MOST_PASSES = {4: 3_000, 3: 3_000, 2: 5_000}
 """How many images a training of so many cycles may look at in all: 1,000 photos take about five minutes."""
 RATIO = (1 / 9, 1 / 3, 1.0)
 """Rates of early layers, late layers and head: the lesson says 3 to 10 times lower for earlier layers."""
 LIVE_SPEED_UNKNOWN = 16.0
 """Training images per second of a whole network, validation included, before anything was measured."""
-LATE_EPOCHS = 4
+FAR_TIMES = 2.5
+"""How many times as many where the pictures are far from those the body knows: there every epoch gains."""
+LATE_EPOCHS = 3
 LATE_SPEED = 2.5
 """How many times faster late layers and head train than the whole network."""
 SPEED_UNKNOWN = 120.0
@@ -55,14 +57,18 @@ class Plan:
 class LivePlan:
     """How long steps 2 to 7 of the golden rule train: a pure function of counts (law 6).
 
+    `cycles` of the whole network begin with one of `cycle_len` epochs, each twice as long as the one before.
     `ratio` are the rates of the groups as shares of the head's, early layers first. `late_epochs` are for
-    pictures far from those the body knows; before that is known their step has a condition.
+    pictures far from those the body knows (`far`, None before it is known).
     """
+
+    far: bool | None
 
     head_epochs: int
     live_cycles: int
     late_epochs: int
     cycles: int
+    cycle_len: int
     ratio: tuple[float, ...]
     head_seconds: float
     late_seconds: float
@@ -71,19 +77,19 @@ class LivePlan:
 
     @property
     def network_epochs(self) -> int:
-        """Epochs of the whole network at most: cycles of 1, 2, 4 ... epochs."""
-        return (1 << self.cycles) - 1
+        """Epochs of the whole network at most."""
+        return self.cycle_len * ((1 << self.cycles) - 1)
 
-    def steps(self, *, far: bool | None = None) -> tuple[Step, ...]:
-        """Give the stages, the longest they can take; `far`: whether the pictures are, None before it is known."""
+    def steps(self) -> tuple[Step, ...]:
+        """Give the stages, the longest they can take."""
         late = Step(
             name=f"train the late layers first: {self.late_epochs} epochs",
             seconds=self.late_seconds,
-            condition="if the solved head is often wrong" if far is None else "",
+            condition="if the solved head is often wrong; the next step is then longer" if self.far is None else "",
         )
         return (
             Step(name=f"train a fresh head: {self.head_epochs} + {self.live_cycles} epochs", seconds=self.head_seconds),
-            *((late,) if far is not False else ()),
+            *((late,) if self.far is not False else ()),
             Step(
                 name=f"train the whole network: up to {self.network_epochs} epochs",
                 seconds=self.network_seconds,
@@ -99,22 +105,32 @@ def live_plan(
     valid_images: int = 0,
     views_per_second: float | None = None,
     images_per_second: float | None = None,
+    far: bool | None = None,
 ) -> LivePlan:
     """Give the plan of the live steps; speeds are those of the frozen body and of training the whole network.
 
-    >>> [live_plan(train_images=n).network_epochs for n in (300, 800, 1763, 4000, 50_000)]
-    [15, 3, 3, 3, 1]
+    Cycles of 1, 2, 4 ... epochs end where over-fitting is confirmed. Far pictures are not over-fitted so soon:
+    they get the same number of epochs, of a longer plan, in one cycle.
+
+    >>> [live_plan(train_images=n).network_epochs for n in (200, 400, 800, 1763, 50_000)]
+    [15, 7, 3, 1, 1]
+    >>> live_plan(train_images=1763, far=True).network_epochs
+    3
     """
-    cycles = max((count for count, most in MOST_PASSES.items() if ((1 << count) - 1) * train_images <= most), default=1)
+    allowed = {count: (FAR_TIMES if far else 1.0) * most for count, most in MOST_PASSES.items()}
+    cycles = max((count for count, most in allowed.items() if ((1 << count) - 1) * train_images <= most), default=1)
+    epochs, head_cycles = (1 << cycles) - 1, 1 if far else HEAD_CYCLES
     frozen, whole = views_per_second or SPEED_UNKNOWN, images_per_second or LIVE_SPEED_UNKNOWN
-    passes = ((1 << cycles) - 1) * train_images
+    passes = epochs * train_images
     return LivePlan(
         head_epochs=HEAD_EPOCHS,
-        live_cycles=HEAD_CYCLES,
+        far=far,
+        live_cycles=head_cycles,
         late_epochs=LATE_EPOCHS,
-        cycles=cycles,
+        cycles=1 if far else cycles,
+        cycle_len=epochs if far else 1,
         ratio=RATIO,
-        head_seconds=3 + HEAD_CYCLES * train_images / frozen,
+        head_seconds=3 + head_cycles * train_images / frozen,
         late_seconds=3 + LATE_EPOCHS * train_images / (LATE_SPEED * whole),
         network_seconds=5 + (passes + STEPS_LIVE * batch_size(train_images, most=MOST_PIXELS)) / whole,
         tta_seconds=1 + 5 * valid_images / frozen,
