@@ -131,7 +131,7 @@ def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms
     monkeypatch.setattr("goldenrule.learner.Learner.blend", lambda _: 1.0)
     answer = golden_rule(small_photos, out=own)
     assert answer.live is not None
-    assert recipe.FAR in answer.live.notes
+    assert f"{recipe.FAR} {recipe.VARIED}" in answer.live.notes
     assert [row.stage for row in answer.live.history][-2:] == ["late layers", "whole network"]
     body, late, network = (
         load_file(candidate.body.weights_file)
@@ -231,6 +231,16 @@ def test_the_plan_of_the_live_steps_is_a_pure_function_of_counts(count: int) -> 
     assert (slow.cycles, slow.head_epochs, slow.live_cycles) == (fast.cycles, fast.head_epochs, fast.live_cycles)
     assert slow.network_seconds > fast.network_seconds
     assert slow.ratio == tuple(sorted(slow.ratio))
+
+
+@pytest.mark.parametrize("count", [2, 300, 1763, 100_000])
+def test_far_pictures_get_no_fewer_epochs_and_in_one_cycle(count: int) -> None:
+    near, far, unknown = (live_plan(train_images=count, far=far) for far in (False, True, None))
+    assert far.network_epochs >= near.network_epochs
+    assert far.cycles == 1
+    late = [any("late layers" in step.name for step in plan.steps()) for plan in (near, far, unknown)]
+    assert late == [False, True, True]
+    assert [bool(step.condition) for step in far.steps() if "late layers" in step.name] == [False]
 
 
 def test_a_thousand_photos_are_planned_for_about_five_minutes() -> None:

@@ -28,8 +28,9 @@ MIXUP = 0.4
 FAR = (
     "The body knows little of such pictures (the solved head is wrong on more than three of ten): its late layers are "
     "trained before the whole network, at the fresh head's rate, and their BatchNorms follow the batches; pictures are "
-    "varied more in light and size, blended in pairs (mixup), and not mirrored unless --augment says so."
+    "blended in pairs (mixup)."
 )
+VARIED = "They are varied more in light and size, and mirrored only if --augment says so."
 
 
 def golden_rule(
@@ -106,7 +107,7 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
     if contest.best is solved.chosen:
         learn.load(standing)
     if far:
-        contest.notes.append(FAR)
+        contest.notes.append(f"{FAR} {VARIED}" if augmentation else FAR)
         learn.bn_freeze("early")
     if far and curves and clock.allows("train the late layers", plan.late_seconds):
         with work.story.stage("train the late layers"):
@@ -127,6 +128,7 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
             learn.unfreeze()
             # 6. lr_find again, the rates of the groups in their ratio: earlier layers learn slower.
             curves["whole network"] = rate = learn.lr_find(rates=plan.ratio)
+            # 7. Train the whole network with cycle_mult=2 until over-fitting; the best cycle is kept.
             learn.fit(
                 [rate.suggestion * share for share in plan.ratio],
                 plan.cycles,

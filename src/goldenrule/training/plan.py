@@ -63,7 +63,6 @@ class LivePlan:
     """
 
     far: bool | None
-
     head_epochs: int
     live_cycles: int
     late_epochs: int
