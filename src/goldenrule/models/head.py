@@ -9,10 +9,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.foundation.errors import FormatError
+from goldenrule.foundation.errors import FormatError, OptionError
 
 Floats = npt.NDArray[np.float32]
 HeadKind = Literal["linear", "concat-pool"]
+HIDDEN = 512
+"""Units of the hidden layer of fastai's head."""
 
 
 class Head(Protocol):
@@ -78,6 +80,32 @@ class ConcatPoolHead:
         hidden = (features.astype(np.float64) * self.scale_1 + self.shift_1) @ weight_1.T
         rectified = np.maximum(hidden, 0) * self.scale_2 + self.shift_2
         return np.asarray(rectified @ weight_2.T + self.bias_2, np.float32)
+
+
+def fresh_head(kind: str, *, features: int, classes: int, draws: np.random.Generator) -> Head:
+    """Give a head with random weights, as PyTorch draws them for a Linear: uniform within 1 / sqrt(inputs).
+
+    >>> fresh_head("linear", features=4, classes=2, draws=np.random.default_rng(0)).tensors["weight"].shape
+    (2, 4)
+    """
+
+    def uniform(rows: int, inputs: int) -> Floats:
+        bound = inputs**-0.5
+        return draws.uniform(-bound, bound, size=(rows, inputs)).astype(np.float32)
+
+    if kind == "linear":
+        return LinearHead(uniform(classes, features), np.zeros(classes, np.float32))
+    if kind != "concat-pool":
+        raise OptionError(f"head={kind!r}: wanted linear or concat-pool.")
+    return ConcatPoolHead(
+        scale_1=np.ones(features, np.float32),
+        shift_1=np.zeros(features, np.float32),
+        weight_1=uniform(HIDDEN, features),
+        scale_2=np.ones(HIDDEN, np.float32),
+        shift_2=np.zeros(HIDDEN, np.float32),
+        weight_2=uniform(classes, HIDDEN),
+        bias_2=np.zeros(classes, np.float32),
+    )
 
 
 def cooled(head: Head, temperature: float) -> Head:

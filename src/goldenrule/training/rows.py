@@ -13,13 +13,12 @@ from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import readable_bytes
 from goldenrule.foundation.progress import Progress, Silent, Task
 from goldenrule.foundation.randomness import generator
-from goldenrule.models.head import ConcatPoolHead
+from goldenrule.models.head import HIDDEN, ConcatPoolHead
 from goldenrule.training.loop import EpochEnded, Examples, optimizer_for, train
 from goldenrule.training.run import Outcome
 from goldenrule.training.runtime import Runtime, runtime
 from goldenrule.training.schedule import OneCycle
 
-HIDDEN = 512
 PASSES, FEWEST_EPOCHS = 12, 4
 PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.05

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from goldenrule.foundation.errors import OptionError
@@ -15,7 +14,7 @@ from goldenrule.foundation.files import digest, json_digest, read_json, write_js
 from goldenrule.foundation.randomness import generator
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.head import ConcatPoolHead, Head, HeadKind, LinearHead, cooled, head_from_tensors
+from goldenrule.models.head import Head, HeadKind, cooled, fresh_head, head_from_tensors
 from goldenrule.models.network import head_module
 from goldenrule.models.trainable import Trainable, head_of, rates_of_groups, with_body
 from goldenrule.training.checkpoint import between, copied
@@ -51,7 +50,7 @@ class Teller:
     def begin(self, head: str | Head) -> LearnerState:
         """Give the first state; its key is all that the story depends on."""
         material = self.material
-        first = fresh_head(material, head) if isinstance(head, str) else head
+        first = self._fresh_head(head) if isinstance(head, str) else head
         about = {
             "images": about_images(material.table)["digest"],
             "weights": material.base.spec.weights,
@@ -207,6 +206,15 @@ class Teller:
         temperature = float(self._outcome(key, "calibrate", compute).facts["temperature"])
         return replace(state, key=key, head=cooled(state.head, temperature)), temperature
 
+    def _fresh_head(self, kind: str) -> Head:
+        material = self.material
+        return fresh_head(
+            kind,
+            features=material.base.spec.features,
+            classes=len(material.table.classes),
+            draws=generator(material.seed, "fresh head"),
+        )
+
     def _outcome(self, key: str, what: str, compute: Callable[[], Outcome]) -> Outcome:
         if self.run is None:
             return compute()
@@ -246,31 +254,6 @@ class Teller:
         head = head_from_tensors(state.head.kind, _under("head.", outcome.tensors))
         body = _under("body.", outcome.tensors)
         return (with_body(state.backbone, body) if body else state.backbone), head
-
-
-def fresh_head(material: Material, kind: str) -> Head:
-    """Give a head with random weights, as PyTorch draws them for a Linear: uniform within 1 / sqrt(inputs)."""
-    draws = generator(material.seed, "fresh head")
-    features, classes = material.base.spec.features, len(material.table.classes)
-
-    def uniform(rows: int, inputs: int) -> npt.NDArray[np.float32]:
-        bound = inputs**-0.5
-        return draws.uniform(-bound, bound, size=(rows, inputs)).astype(np.float32)
-
-    if kind == "linear":
-        return LinearHead(uniform(classes, features), np.zeros(classes, np.float32))
-    if kind != "concat-pool":
-        raise OptionError(f"head={kind!r}: wanted linear or concat-pool.")
-    hidden = 512
-    return ConcatPoolHead(
-        scale_1=np.ones(features, np.float32),
-        shift_1=np.zeros(features, np.float32),
-        weight_1=uniform(hidden, features),
-        scale_2=np.ones(hidden, np.float32),
-        shift_2=np.zeros(hidden, np.float32),
-        weight_2=uniform(classes, hidden),
-        bias_2=np.zeros(classes, np.float32),
-    )
 
 
 def _plain(rates: float | Sequence[float]) -> float | list[float]:
