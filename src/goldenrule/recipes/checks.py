@@ -30,7 +30,7 @@ def duplicates(table: ImageTable) -> Iterator[Finding]:
             code="leak",
             sentence=f"{len(leaks):,} image{'s are' if len(leaks) > 1 else ' is'} in more than one part",
             evidence=evidence(leaks),
-            advice="The scores of those parts flatter: remove the copies from train.",
+            advice="The scores of those parts flatter: keep one copy of each.",
         )
     if torn:
         yield Finding(

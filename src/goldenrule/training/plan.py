@@ -20,7 +20,7 @@ LIVE_SPEED_UNKNOWN = 16.0
 FAR_TIMES = 2.5
 """How many times as many where the pictures are far from those the body knows: there every epoch gains."""
 LATE_EPOCHS = 3
-LATE_SPEED = 2.5
+LATE_SPEED = 2.0
 """How many times faster late layers and head train than the whole network."""
 SPEED_UNKNOWN = 120.0
 """Views per second assumed before anything was measured on this machine."""
