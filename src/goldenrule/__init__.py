@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from goldenrule.foundation.errors import GoldenRuleError
     from goldenrule.foundation.findings import Finding
     from goldenrule.images.augment import Augmentation, basic, side_on, top_down
+    from goldenrule.images.labels import from_csv, from_dataframe
     from goldenrule.images.preprocess import Preprocessing
     from goldenrule.images.sources import from_folder
     from goldenrule.images.split import Shares, with_split
@@ -75,6 +76,8 @@ _HOMES = {
     "confusion": "evaluation",
     "engine_kind": "models.compiled",
     "fit_head": "recipes.heads",
+    "from_csv": "images.labels",
+    "from_dataframe": "images.labels",
     "from_folder": "images.sources",
     "golden_rule": "recipes.golden_rule",
     "log_loss": "evaluation",
@@ -114,6 +117,8 @@ __all__ = [
     "confusion",
     "engine_kind",
     "fit_head",
+    "from_csv",
+    "from_dataframe",
     "from_folder",
     "golden_rule",
     "log_loss",

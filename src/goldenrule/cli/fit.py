@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenrule.foundation.errors import OptionError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from goldenrule.images.table import ImageTable
     from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
 
@@ -28,6 +31,10 @@ EXAMPLES = """Examples:
   goldenrule fit satellite --augment top_down --views 8
 
   goldenrule fit frames --group-by "(.+)_frame"        series that stay in one part: what stands before _frame
+
+  goldenrule fit dog_breed                             a folder with labels.csv (or train_v2.csv)
+
+  goldenrule fit photos --csv table.csv --id file --label species
 
   goldenrule fit photos --backbone resnet18 --weights resnet18.safetensors
 
@@ -73,6 +80,15 @@ def fit(
     group_by: Annotated[
         str, typer.Option(help="What in a name makes images stay together: auto, none, gtsrb or a REGEX.")
     ] = "auto",
+    csv: Annotated[
+        Path | None, typer.Option(help="The labels: a CSV file with a line per image.", show_default=False)
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="Its column that names the image.", show_default=False)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label", help="Its column that names the class.", show_default=False)
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")
     ] = False,
@@ -109,22 +125,36 @@ def fit(
         minutes=minutes,
         start_from=start_from,
     )
+    source = source_of(folder, csv, id_column, label_column, group_by=group_by)
     if plan:
-        show_plan(folder, options)
+        show_plan(source, options)
         return
     if quick:  # no torch is imported
         from goldenrule.recipes.answer import answer
 
-        show(answer(folder, options=options, out=out, progress=Bars()))
+        show(answer(source, options=options, out=out, progress=Bars()))
         return
     from goldenrule.foundation.memory import keep_freed_memory
     from goldenrule.recipes.golden_rule import golden_rule
 
     keep_freed_memory()
-    show(golden_rule(folder, options=options, out=out, progress=Bars(), on_answer=show_first))
+    show(golden_rule(source, options=options, out=out, progress=Bars(), on_answer=show_first))
 
 
 fit.__doc__ = f"{fit.__doc__}\n\n{EXAMPLES}"
+
+
+def source_of(
+    folder: Path, csv: Path | None, id_column: str | None, label_column: str | None, *, group_by: str
+) -> Path | ImageTable:
+    """Give the images of a CSV file where one is named, else the folder."""
+    if csv is None:
+        if id_column or label_column:
+            raise OptionError("--id and --label name columns of a CSV file: give --csv FILE too.")
+        return folder
+    from goldenrule.images.labels import from_csv
+
+    return from_csv(csv, images=folder, id=id_column, label=label_column, group_by=group_by)
 
 
 def show(answer: Answer, console: Console | None = None) -> None:
@@ -171,7 +201,7 @@ def show_first(answer: Answer) -> None:
     console.print("This classifier is saved; Ctrl-C keeps it. Now the live steps of the golden rule.", highlight=False)
 
 
-def show_plan(folder: Path, options: FitOptions) -> None:
+def show_plan(source: Path | ImageTable, options: FitOptions) -> None:
     """Print what a fit would do, without doing it."""
     from rich.console import Console
     from rich.table import Table
@@ -180,8 +210,9 @@ def show_plan(folder: Path, options: FitOptions) -> None:
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.planning import plan_for
 
-    plan = plan_for(folder, options, progress=Bars())
-    table = Table(title=f"What goldenrule fit {folder} would do", title_justify="left")
+    plan = plan_for(source, options, progress=Bars())
+    name = source if isinstance(source, Path) else source.root
+    table = Table(title=f"What goldenrule fit {name} would do", title_justify="left")
     table.add_column("step")
     table.add_column("about", justify="right")
     table.add_column("kept on disk", justify="right")

@@ -70,7 +70,9 @@ class ImageTable:
         """The class index of each row (n,), -1 where unlabelled; single label only."""
         labels = self.rows["labels"].to_pylist()
         if any(len(row) > 1 for row in labels):
-            raise InputError("These images have several labels each; wanted one class per image.")
+            raise InputError(
+                "These images have several labels each; wanted one class per image: several can't be learned yet."
+            )
         return np.array([row[0] if row else -1 for row in labels], dtype=np.int64)
 
     def open(self, uri: str) -> BinaryIO:

@@ -12,8 +12,8 @@ from typing import Any
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import OptionError, RunError
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.labels import from_source
 from goldenrule.images.read import with_digests
-from goldenrule.images.sources import from_folder
 from goldenrule.images.split import check_enough, sample_per_class, with_split
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone, backbone, kept
@@ -97,7 +97,7 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
 
 def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions, progress: Progress) -> ImageTable:
     """Give the table to fit on, sampled and checked, with digests."""
-    table = source if isinstance(source, ImageTable) else from_folder(source, group_by=options.group_by)
+    table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
     if options.sample is not None:
         table = sample_per_class(table, options.sample, seed=options.seed)
     fixed = "train" in table.parts

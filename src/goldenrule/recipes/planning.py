@@ -20,7 +20,7 @@ from goldenrule.recipes.speed import known_speed, known_training_speed
 from goldenrule.training.plan import DEFAULT_VIEWS, LivePlan, Plan, live_plan, plan_answer
 
 
-def plan_for(source: Path, options: FitOptions, *, progress: Progress | None = None) -> Plan:
+def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progress | None = None) -> Plan:
     """Give the plan of a fit with the rows that the bank has already taken off."""
     progress = progress or Silent()
     device = check_device(options.device)

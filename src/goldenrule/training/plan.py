@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from goldenrule.foundation.findings import plural
 from goldenrule.training.range_test import STEPS_LIVE
 
 DEFAULT_VIEWS = 4
@@ -90,7 +91,7 @@ class LivePlan:
             Step(name=f"train a fresh head: {self.head_epochs} + {self.live_cycles} epochs", seconds=self.head_seconds),
             *((late,) if self.far is not False else ()),
             Step(
-                name=f"train the whole network: up to {self.network_epochs} epochs",
+                name=f"train the whole network: up to {plural(self.network_epochs, 'epoch')}",
                 seconds=self.network_seconds,
                 condition="until over-fitting",
             ),

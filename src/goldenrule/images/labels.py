@@ -1,0 +1,313 @@
+"""Labels that stand in a table beside the images: CSV files as contests have them, and data frames."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from goldenrule.foundation.errors import OptionError, SourceError
+from goldenrule.foundation.findings import Finding, plural
+from goldenrule.images.grouping import with_groups
+from goldenrule.images.sources import PART_NAMES, from_folder, image_files
+from goldenrule.images.table import ImageTable, Part, image_table
+
+KNOWN_FILES = ("labels.csv", "train_v2.csv")
+"""Names by which a folder's table of labels is recognised."""
+ID_NAMES = ("id", "image", "image_id", "image_name", "filename", "filenames", "file_name", "file", "path", "name")
+SEPARATORS = (",", ";", "|")
+SPACED_NAMES = ("tags", "labels")
+"""Columns whose cells hold several labels between spaces; in others a space belongs to a name."""
+
+Columns = Mapping[str, Sequence[str]]
+
+
+def labels_file(folder: str | os.PathLike[str]) -> Path | None:
+    """Give the table of labels that a folder is known by, None where it has none."""
+    return next((path for name in KNOWN_FILES if (path := Path(folder).expanduser() / name).is_file()), None)
+
+
+def from_source(folder: str | os.PathLike[str], *, group_by: str = "auto") -> ImageTable:
+    """Give the images of class folders (`from_folder`), or of a folder whose labels stand in one of `KNOWN_FILES`.
+
+    The table counts where there are no two class folders: a single one (`images`) is no class.
+    """
+    file = labels_file(folder)
+    if file is None:
+        return from_folder(folder, group_by=group_by)
+    try:
+        table = from_folder(folder, group_by=group_by)
+    except SourceError:
+        return from_csv(file, group_by=group_by)
+    return table if len(table.classes) > 1 else from_csv(file, group_by=group_by)
+
+
+def from_csv(
+    path: str | os.PathLike[str],
+    *,
+    images: str | os.PathLike[str] | None = None,
+    id: str | None = None,  # noqa: A002 - what contests call it
+    label: str | None = None,
+    separator: str | None = None,
+    part: str | None = None,
+    group: str | None = None,
+    group_by: str = "auto",
+) -> ImageTable:
+    """Give the images below a folder (by default the file's own) with the labels of a CSV file.
+
+    `id` is the column that names the image: its path below the folder or its file name, with or without the
+    extension; by default a column with a usual name, else the first. `label` is the column of labels: one class
+    per image, or several between `separator` (by default a comma, semicolon or bar where a cell has one; a space
+    in columns called tags or labels). Without `label`: the only other column, or all others where they hold 0 and 1
+    (one-hot). `part` and `group` are columns too. Images in a test folder that the file does not name are the
+    unlabelled test part. Images that are missing, named twice or not at all are findings.
+
+    Raises `SourceError` for a file that can't be read so, `OptionError` for a column that it does not have.
+    """
+    file = Path(path).expanduser()
+    root = Path(images).expanduser() if images is not None else file.parent
+    wanted = _Wanted(id=id, label=label, separator=separator, part=part, group=group)
+    return _labelled(_read(file), root, wanted, group_by=group_by, said=str(file))
+
+
+def from_dataframe(
+    frame: Any,
+    *,
+    images: str | os.PathLike[str],
+    id: str | None = None,  # noqa: A002
+    label: str | None = None,
+    separator: str | None = None,
+    part: str | None = None,
+    group: str | None = None,
+    group_by: str = "auto",
+) -> ImageTable:
+    """Give the images below a folder with the labels of a table that speaks Arrow: pandas, polars, pyarrow.
+
+    The arguments are those of `from_csv`.
+    """
+    import pyarrow as pa
+
+    try:
+        table = pa.table(frame)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"{type(frame).__name__}: wanted a data frame of pandas, polars or pyarrow ({error})."
+        ) from error
+    columns = {
+        name: ["" if value is None else str(value) for value in table[name].to_pylist()] for name in table.column_names
+    }
+    wanted = _Wanted(id=id, label=label, separator=separator, part=part, group=group)
+    return _labelled(columns, Path(images).expanduser(), wanted, group_by=group_by, said="the data frame")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """The columns that were asked for."""
+
+    id: str | None
+    label: str | None
+    separator: str | None
+    part: str | None
+    group: str | None
+
+
+@dataclass(slots=True)
+class _Files:
+    """The images below a folder, found by what a table may call them."""
+
+    root: Path
+    uris: list[str] = field(init=False)
+    _by_path: dict[str, list[str]] = field(init=False)
+    _by_name: dict[str, list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.root.is_dir():
+            raise SourceError(f"{self.root} is no folder. Give the folder of the images.")
+        self.uris = [name for name, _ in image_files([self.root])]
+        self._by_path, self._by_name = defaultdict(list), defaultdict(list)
+        for uri in self.uris:
+            path = PurePosixPath(uri)
+            for known, keys in (
+                (self._by_path, (uri, str(path.with_suffix("")))),
+                (self._by_name, (path.name, path.stem)),
+            ):
+                for key in dict.fromkeys(keys):
+                    known[key].append(uri)
+
+    def named(self, identity: str) -> list[str]:
+        """Give all images of that name, those outside of a test part where there are any."""
+        key = identity.strip().replace("\\", "/").removeprefix("./")
+        found = self._by_path.get(key) or self._by_name.get(key, [])
+        return [uri for uri in found if part_of(uri) != "test"] or found
+
+
+def part_of(uri: str) -> Part | None:
+    """Give the part that an image's first folder names.
+
+    >>> part_of("train/7.jpg"), part_of("test1/7.jpg"), part_of("images/7.jpg")
+    ('train', 'test', None)
+    """
+    first = PurePosixPath(uri).parts[0].lower()
+    return next((part for part, names in PART_NAMES.items() if first in names), None)
+
+
+def _read(path: Path) -> dict[str, list[str]]:
+    """Read a CSV file whose first line names the columns; commas, semicolons or tabs stand between them."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            head = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=head.count)
+            lines = list(csv.reader(file, delimiter=delimiter, strict=True))
+    except FileNotFoundError:
+        raise SourceError(f"{path} does not exist. Give a CSV file that has a line per image.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{path} can't be read as a CSV file in UTF-8: {error}.") from error
+    lines = [line for line in lines if line]
+    if len(lines) < 2:
+        raise SourceError(
+            f"{path} has {plural(len(lines), 'line')}; wanted one that names the columns, then one per image."
+        )
+    names = [name.strip() for name in lines[0]]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise SourceError(
+            f"{path} has the columns {', '.join(names)}; wanted two or more, each with a name of its own."
+        )
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(names):
+            raise SourceError(
+                f"{path}, line {number}: {len(line)} cells, but there are {len(names)} columns: {line[:5]}."
+            )
+    return {name: [line[column] for line in lines[1:]] for column, name in enumerate(names)}
+
+
+def _labelled(columns: Columns, root: Path, wanted: _Wanted, *, group_by: str, said: str) -> ImageTable:
+    own = _id_column(columns, wanted, said)
+    labels = _labels(columns, own, wanted, said)
+    files = _Files(root)
+    rows: dict[str, int] = {}  # which line of the table an image has
+    missing: list[str] = []
+    unclear: list[str] = []
+    twice: list[str] = []
+    for row, identity in enumerate(columns[own]):
+        found = files.named(identity)
+        if len(found) != 1:
+            (unclear if found else missing).append(f"{identity}: {', '.join(found[:3])}" if found else identity)
+        elif found[0] in rows and labels[row] != labels[rows[found[0]]]:
+            twice.append(f"{identity}: {' '.join(labels[rows[found[0]]])}, then {' '.join(labels[row])}")
+        else:
+            rows.setdefault(found[0], row)
+    if not rows:
+        raise SourceError(
+            f"{said}: none of the {len(columns[own]):,} images in its column {own} is below {root}, for example "
+            f"{columns[own][0]!r}. Give the folder of the images, or the column that names them."
+        )
+    unlisted = [uri for uri in files.uris if uri not in rows]
+    tested = [uri for uri in unlisted if part_of(uri) == "test"]
+    uris = sorted([*rows, *tested])
+    classes = sorted({label for row in rows.values() for label in labels[row]})
+    index = {name: number for number, name in enumerate(classes)}
+    table = image_table(
+        root,
+        classes,
+        uris=uris,
+        parts=[_part(uri, rows.get(uri), columns, wanted.part) for uri in uris],
+        labels=[sorted(index[label] for label in labels[rows[uri]]) if uri in rows else [] for uri in uris],
+    )
+    unlabelled = [uri for uri in uris if uri in rows and not labels[rows[uri]]]
+    others = [uri for uri in unlisted if part_of(uri) != "test"]
+    table = table.with_findings(*_findings(said, missing, unclear, twice, unlabelled, others))
+    if wanted.group is None:
+        return with_groups(table, group_by)
+    given = _column(columns, wanted.group, said)
+    return table.with_groups([given[rows[uri]] or None if uri in rows else None for uri in uris])
+
+
+def _column(columns: Columns, name: str, said: str) -> Sequence[str]:
+    if name not in columns:
+        raise OptionError(f"{said} has no column {name!r}, only {', '.join(columns)}.")
+    return columns[name]
+
+
+def _id_column(columns: Columns, wanted: _Wanted, said: str) -> str:
+    if wanted.id is not None:
+        _column(columns, wanted.id, said)
+        return wanted.id
+    return next((name for name in columns if name.lower() in ID_NAMES), next(iter(columns)))
+
+
+def _labels(columns: Columns, own: str, wanted: _Wanted, said: str) -> list[list[str]]:
+    """Give the labels of every line, without repetition."""
+    if wanted.label is not None:
+        return _split(_column(columns, wanted.label, said), wanted.label, wanted.separator)
+    others = [name for name in columns if name not in (own, wanted.part, wanted.group)]
+    if len(others) == 1:
+        return _split(columns[others[0]], others[0], wanted.separator)
+    marks = {cell.strip() for name in others for cell in columns[name]}
+    if others and marks <= {"0", "1", "0.0", "1.0"}:
+        lines = zip(*(columns[name] for name in others), strict=True)
+        return [[name for name, cell in zip(others, line, strict=True) if float(cell)] for line in lines]
+    raise OptionError(f"{said} has the columns {', '.join(columns)}: say which one holds the label.")
+
+
+def _split(cells: Sequence[str], name: str, separator: str | None) -> list[list[str]]:
+    if separator is None:
+        separator = next((mark for mark in SEPARATORS if any(mark in cell for cell in cells)), None)
+    if separator is None and name.lower() in SPACED_NAMES:
+        separator = " "
+    parted = ([cell] if separator is None else cell.split(separator) for cell in cells)
+    return [list(dict.fromkeys(label.strip() for label in labels if label.strip())) for labels in parted]
+
+
+def _part(uri: str, row: int | None, columns: Columns, column: str | None) -> Part | None:
+    if column is None or row is None:
+        return part_of(uri)
+    said = columns[column][row].strip()
+    return next((part for part, names in PART_NAMES.items() if said.lower() in names), None)
+
+
+def _findings(
+    said: str, missing: list[str], unclear: list[str], twice: list[str], unlabelled: list[str], others: list[str]
+) -> Iterator[Finding]:
+    """Give a finding per way in which table and folder do not fit together."""
+    kinds = (
+        (missing, "images-missing", "in the table {} no file", "They are left out; add the files or remove the lines."),
+        (
+            unclear,
+            "names-unclear",
+            "in the table {} several files",
+            "They are left out; name the images by their paths.",
+        ),
+        (twice, "labelled-twice", "in the table {} more than one label in several lines", "The first line counts."),
+    )
+    for evidence, code, sentence, advice in kinds:
+        if evidence:
+            has = "has" if len(evidence) == 1 else "have"
+            yield Finding(
+                severity="warning",
+                code=code,
+                sentence=f"{plural(len(evidence), 'image')} {sentence.format(has)}",
+                evidence=tuple(evidence),
+                advice=advice,
+            )
+    if unlabelled:
+        has = "has" if len(unlabelled) == 1 else "have"
+        yield Finding(
+            severity="warning",
+            code="label-empty",
+            sentence=f"{plural(len(unlabelled), 'image')} of the table {has} no label",
+            evidence=tuple(unlabelled),
+            advice="Nothing is learned from them.",
+        )
+    if others:
+        yield Finding(
+            severity="note",
+            code="images-unlisted",
+            sentence=f"{plural(len(others), 'image')} {'is' if len(others) == 1 else 'are'} not in {said}",
+            evidence=tuple(others),
+            advice="They are left out.",
+        )

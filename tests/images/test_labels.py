@@ -1,0 +1,196 @@
+"""Labels that stand in a table: contests' files as they are, every kind of label, and what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldenrule.foundation.errors import OptionError, SourceError
+from goldenrule.images.labels import from_csv, from_dataframe, from_source
+from goldenrule.images.table import ImageTable
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Make a folder with empty images and a labels.csv with this text; gives the path of the latter."""
+
+    def made(text: str, *images: str) -> Path:
+        for name in images:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        (tmp_path / "labels.csv").write_bytes(text.encode())
+        return tmp_path / "labels.csv"
+
+    return made
+
+
+def labels(table: ImageTable) -> dict[str, list[str]]:
+    """Give {uri: class names}."""
+    rows = zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
+    return {uri: [table.classes[label] for label in own] for uri, own in rows}
+
+
+def codes(table: ImageTable) -> list[str]:
+    return [finding.code for finding in table.findings]
+
+
+KINDS = {
+    "one class": ("id,label\n1,cat\n2,dog\n", {"1.jpg": ["cat"], "2.jpg": ["dog"]}),
+    "a space belongs to a class": ("id,breed\n1,great dane\n2,pug\n", {"1.jpg": ["great dane"], "2.jpg": ["pug"]}),
+    "tags with spaces": ("image_name,tags\n1,a b\n2,b\n", {"1.jpg": ["a", "b"], "2.jpg": ["b"]}),
+    "commas in a cell": ('file,kinds\n1.jpg,"a,b"\n2.jpg,b\n', {"1.jpg": ["a", "b"], "2.jpg": ["b"]}),
+    "bars in a cell": ("file,kinds\n1.jpg,a|b\n2.jpg,b\n", {"1.jpg": ["a", "b"], "2.jpg": ["b"]}),
+    "one-hot": ("file,b,a\n1.jpg,1,1\n2.jpg,1,0\n", {"1.jpg": ["a", "b"], "2.jpg": ["b"]}),
+    "semicolons between the columns": ("id;label\n1;cat\n2;dog\n", {"1.jpg": ["cat"], "2.jpg": ["dog"]}),
+    "a mark of the byte order": ("\ufeffid,label\n1,cat\n2,dog\n", {"1.jpg": ["cat"], "2.jpg": ["dog"]}),
+    "Windows lines": ("id,label\r\n1,cat\r\n2,dog\r\n", {"1.jpg": ["cat"], "2.jpg": ["dog"]}),
+    "the id is not the first column": ("label,filename\ncat,1.jpg\ndog,2.jpg\n", {"1.jpg": ["cat"], "2.jpg": ["dog"]}),
+    "a label twice in a cell": ("id,tags\n1,a a\n2,b\n", {"1.jpg": ["a"], "2.jpg": ["b"]}),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), KINDS.values(), ids=KINDS.keys())
+def test_every_kind_of_table_is_read(make: Make, text: str, expected: dict[str, list[str]]) -> None:
+    table = from_csv(make(text, "1.jpg", "2.jpg"))
+    assert labels(table) == expected
+    assert codes(table) == []
+
+
+def test_images_are_found_by_path_name_or_stem(make: Make) -> None:
+    table = from_csv(make("id,label\na/1,x\n./b/2.PNG,y\n3,x\na\\4,y\n", "a/1.jpg", "b/2.PNG", "c/3.gif", "a/4.jpg"))
+    assert labels(table) == {"a/1.jpg": ["x"], "a/4.jpg": ["y"], "b/2.PNG": ["y"], "c/3.gif": ["x"]}
+
+
+def test_a_test_folder_is_the_unlabelled_test_part(make: Make) -> None:
+    table = from_csv(make("id,label\n1,x\n2,y\n", "train/1.jpg", "train/2.jpg", "test/1.jpg", "test/9.jpg"))
+    assert labels(table) == {"test/1.jpg": [], "test/9.jpg": [], "train/1.jpg": ["x"], "train/2.jpg": ["y"]}
+    assert table.parts == ["test", "test", "train", "train"]
+
+
+def test_part_and_group_may_be_columns(make: Make) -> None:
+    path = make("id,label,split,patient\n1,x,training,A\n2,y,val,B\n3,y,,\n", "1.jpg", "2.jpg", "3.jpg")
+    table = from_csv(path, label="label", part="split", group="patient")
+    assert table.parts == ["train", "valid", None]
+    assert table.rows["group"].to_pylist() == ["A", "B", None]
+
+
+def test_what_does_not_fit_together_is_a_finding(make: Make) -> None:
+    text = "id,label\n1,x\n1,y\n2,\n7,x\n3,y\n"
+    table = from_csv(make(text, "1.jpg", "2.jpg", "a/3.jpg", "b/3.jpg", "4.jpg"))
+    assert labels(table) == {"1.jpg": ["x"], "2.jpg": []}
+    assert codes(table) == ["images-missing", "names-unclear", "labelled-twice", "label-empty", "images-unlisted"]
+    missing, unclear, twice, empty, unlisted = (finding.evidence for finding in table.findings)
+    assert missing == ("7",)
+    assert unclear == ("3: a/3.jpg, b/3.jpg",)
+    assert twice == ("1: x, then y",)
+    assert empty == ("2.jpg",)
+    assert unlisted == ("4.jpg", "a/3.jpg", "b/3.jpg")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has 0 lines; wanted one that names the columns"),
+        ("id,label\n", "has 1 line;"),
+        ("id\n1\n", "two or more, each with a name of its own"),
+        ("id,id\n1,2\n", "each with a name of its own"),
+        ("id,label\n1,x,y\n", "line 2: 3 cells, but there are 2 columns"),
+        ("id,label\n77,x\n", "none of the 1 images in its column id"),
+    ],
+)
+def test_what_is_no_table_of_these_images_is_refused(make: Make, text: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        from_csv(make(text, "1.jpg"))
+
+
+def test_bytes_that_are_no_utf_8_are_refused(make: Make) -> None:
+    path = make("id,label\n1,x\n", "1.jpg")
+    path.write_bytes(b"id,label\n1,\xff\n")
+    with pytest.raises(SourceError, match="can't be read as a CSV file in UTF-8"):
+        from_csv(path)
+
+
+def test_columns_that_are_not_there_or_not_clear_are_mistakes(make: Make) -> None:
+    path = make("id,label,other\n1,x,y\n", "1.jpg")
+    with pytest.raises(OptionError, match="no column 'breed', only id, label, other"):
+        from_csv(path, label="breed")
+    with pytest.raises(OptionError, match="no column 'image'"):
+        from_csv(path, id="image")
+    with pytest.raises(OptionError, match="say which one holds the label"):
+        from_csv(path)
+    with pytest.raises(SourceError, match="does not exist"):
+        from_csv(path.with_name("none.csv"))
+    with pytest.raises(SourceError, match="is no folder"):
+        from_csv(path, images=path.parent / "none", label="label")
+
+
+def test_data_frames_say_the_same_as_the_file(make: Make) -> None:
+    path = make("id,label\n1,x\n2,y\n", "1.jpg", "2.jpg")
+    frame = pa.table({"id": [1, 2], "label": ["x", "y"]})
+    assert from_dataframe(frame, images=path.parent).rows.equals(from_csv(path).rows)
+    with pytest.raises(OptionError, match="list: wanted a data frame"):
+        from_dataframe([1, 2], images=path.parent)
+
+
+def test_a_folder_is_known_by_its_class_folders_first_then_by_its_table(make: Make, tmp_path: Path) -> None:
+    make("id,label\n1,x\n2,y\n", "images/1.jpg", "images/2.jpg")
+    assert labels(from_source(tmp_path)) == {"images/1.jpg": ["x"], "images/2.jpg": ["y"]}
+    (tmp_path / "images").rename(tmp_path / "train")
+    assert labels(from_source(tmp_path)) == {"train/1.jpg": ["x"], "train/2.jpg": ["y"]}
+    make("id,label\n1,x\n2,y\n", "train/a/3.jpg", "train/b/4.jpg")
+    assert from_source(tmp_path).classes == ("a", "b")
+
+
+def test_without_either_it_is_told_what_was_wanted(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/1.jpg").touch()
+    with pytest.raises(SourceError, match="no class folders"):
+        from_source(tmp_path)
+
+
+names = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters=",;|\"'"), min_size=1, max_size=8)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.permutations(range(6)), st.lists(names, min_size=6, max_size=6))
+def test_neither_the_order_of_lines_nor_the_names_of_classes_shift_a_label(
+    order: list[int], classes: list[str]
+) -> None:
+    """Law 2: what counts is the name."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number in range(6):
+            (folder / f"{number}.jpg").touch()
+        rows = [{"id": str(number), "kind": classes[number]} for number in order]
+        table = from_dataframe(pa.Table.from_pylist(rows), images=folder)
+        assert labels(table) == {f"{number}.jpg": [classes[number]] for number in range(6)}
+        assert list(table.classes) == sorted(set(classes))
+
+
+class TestContests:
+    """The files of three contests, as they are."""
+
+    def test_dog_breed(self, photos: Callable[[str], Path]) -> None:
+        table = from_source(photos("dog_breed"))
+        assert len(table.classes) == 120
+        assert table.counts()["train"][""] == 0
+        assert sum(part == "train" for part in table.parts) == 1920
+        assert sum(part == "test" for part in table.parts) == 360
+        assert codes(table) == []
+
+    def test_the_three_files_of_scenes_say_the_same(self, photos: Callable[[str], Path]) -> None:
+        files = ("train_v2.csv", "miml_labels_1.csv", "miml_labels_2.csv")
+        first, *others = (from_csv(photos("scenes_multilabel") / name) for name in files)
+        assert first.classes == ("desert", "mountains", "sea", "sunset", "trees")
+        assert len(first) == 1200
+        assert all(other.classes == first.classes and other.rows.equals(first.rows) for other in others)
