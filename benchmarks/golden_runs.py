@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, commit, with_clean_test
+from common import DATA, ROOT, commit, with_clean_test
 from measure import Cost, measured
 
 RUNS = ROOT / "runs" / "golden"
@@ -45,17 +45,17 @@ def golden_run(name: str, seed: int = 0, *, runs: Path = RUNS, options: tuple[st
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(prepared(runs), folder / "cache")
-        photos = with_clean_test(name, folder / "photos")
-        fit = command(photos, folder / "run", seed, options)
+        fit = command(with_clean_test(name, folder / "photos"), folder / "run", seed, options)
         cost = measured(fit, environment=at(folder / "cache"), log=folder / "log.txt")
         shutil.rmtree(folder / "cache")
-        kept = {"photos": str(photos), "cost": asdict(cost), "commit": commit()}
+        kept = {"cost": asdict(cost), "commit": commit()}
         done.write_text(json.dumps(kept) + "\n", encoding="utf-8")
     kept = json.loads(done.read_text(encoding="utf-8"))
+    made = folder / "photos" / name
     return GoldenRun(
         set=name,
         seed=seed,
-        photos=Path(kept["photos"]),
+        photos=made if made.exists() else DATA / name,
         run=folder / "run",
         cost=Cost(**kept["cost"]),
         commit=kept["commit"],
