@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections import defaultdict
@@ -27,8 +28,10 @@ Columns = Mapping[str, Sequence[str]]
 
 
 def labels_file(folder: str | os.PathLike[str]) -> Path | None:
-    """Give the table of labels that a folder is known by, None where it has none."""
-    return next((path for name in KNOWN_FILES if (path := Path(folder).expanduser() / name).is_file()), None)
+    """Give the table of labels that a folder is known by, None where it has none, or may not be looked into."""
+    with contextlib.suppress(PermissionError):
+        return next((path for name in KNOWN_FILES if (path := Path(folder).expanduser() / name).is_file()), None)
+    return None
 
 
 def from_source(folder: str | os.PathLike[str], *, group_by: str = "auto") -> ImageTable:
