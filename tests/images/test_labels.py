@@ -64,6 +64,12 @@ def test_every_kind_of_table_is_read(make: Make, text: str, expected: dict[str, 
     assert codes(table) == []
 
 
+def test_a_cell_may_be_left_whole(make: Make) -> None:
+    path = make('id,kind\n1,"dog, small"\n2,cat\n', "1.jpg", "2.jpg")
+    assert labels(from_csv(path))["1.jpg"] == ["dog", "small"]
+    assert labels(from_csv(path, separator=""))["1.jpg"] == ["dog, small"]
+
+
 def test_images_are_found_by_path_name_or_stem(make: Make) -> None:
     table = from_csv(make("id,label\na/1,x\n./b/2.PNG,y\n3,x\na\\4,y\n", "a/1.jpg", "b/2.PNG", "c/3.gif", "a/4.jpg"))
     assert labels(table) == {"a/1.jpg": ["x"], "a/4.jpg": ["y"], "b/2.PNG": ["y"], "c/3.gif": ["x"]}
@@ -124,6 +130,10 @@ def test_columns_that_are_not_there_or_not_clear_are_mistakes(make: Make) -> Non
         from_csv(path, label="breed")
     with pytest.raises(OptionError, match="no column 'image'"):
         from_csv(path, id="image")
+    with pytest.raises(OptionError, match="no column 'split'"):
+        from_csv(path, label="label", part="split")
+    with pytest.raises(OptionError, match="The column other says 'y': wanted train, valid, test"):
+        from_csv(path, label="label", part="other")
     with pytest.raises(OptionError, match="say which one holds the label"):
         from_csv(path)
     with pytest.raises(SourceError, match="does not exist"):

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.foundation.findings import Finding, plural
+from goldenrule.foundation.findings import Finding, Severity, plural
 from goldenrule.images.grouping import with_groups
 from goldenrule.images.sources import PART_NAMES, from_folder, image_files
 from goldenrule.images.table import ImageTable, Part, image_table
@@ -65,8 +65,8 @@ def from_csv(
     `id` is the column that names the image: its path below the folder or its file name, with or without the
     extension; by default a column with a usual name, else the first. `label` is the column of labels: one class
     per image, or several between `separator` (by default a comma, semicolon or bar where a cell has one; a space
-    in columns called tags or labels). Without `label`: the only other column, or all others where they hold 0 and 1
-    (one-hot). `part` and `group` are columns too. Images in a test folder that the file does not name are the
+    in columns called tags or labels; "" for none). Without `label`: the only other column, or all others where
+    they hold 0 and 1 (one-hot). `part` and `group` are columns too. Images in a test folder that the file does not name are the
     unlabelled test part. Images that are missing, named twice or not at all are findings.
 
     Raises `SourceError` for a file that can't be read so, `OptionError` for a column that it does not have.
@@ -154,8 +154,7 @@ def part_of(uri: str) -> Part | None:
     >>> part_of("train/7.jpg"), part_of("test1/7.jpg"), part_of("images/7.jpg")
     ('train', 'test', None)
     """
-    first = PurePosixPath(uri).parts[0].lower()
-    return next((part for part, names in PART_NAMES.items() if first in names), None)
+    return _part_called(PurePosixPath(uri).parts[0])
 
 
 def _read(path: Path) -> dict[str, list[str]]:
@@ -189,7 +188,10 @@ def _read(path: Path) -> dict[str, list[str]]:
 
 
 def _labelled(columns: Columns, root: Path, wanted: _Wanted, *, group_by: str, said: str) -> ImageTable:
-    own = _id_column(columns, wanted, said)
+    for name in (wanted.id, wanted.label, wanted.part, wanted.group):
+        if name is not None and name not in columns:
+            raise OptionError(f"{said} has no column {name!r}, only {', '.join(columns)}.")
+    own = wanted.id or next((name for name in columns if name.lower() in ID_NAMES), next(iter(columns)))
     labels = _labels(columns, own, wanted, said)
     files = _Files(root)
     rows: dict[str, int] = {}  # which line of the table an image has
@@ -226,27 +228,14 @@ def _labelled(columns: Columns, root: Path, wanted: _Wanted, *, group_by: str, s
     table = table.with_findings(*_findings(said, missing, unclear, twice, unlabelled, others))
     if wanted.group is None:
         return with_groups(table, group_by)
-    given = _column(columns, wanted.group, said)
+    given = columns[wanted.group]
     return table.with_groups([given[rows[uri]] or None if uri in rows else None for uri in uris])
-
-
-def _column(columns: Columns, name: str, said: str) -> Sequence[str]:
-    if name not in columns:
-        raise OptionError(f"{said} has no column {name!r}, only {', '.join(columns)}.")
-    return columns[name]
-
-
-def _id_column(columns: Columns, wanted: _Wanted, said: str) -> str:
-    if wanted.id is not None:
-        _column(columns, wanted.id, said)
-        return wanted.id
-    return next((name for name in columns if name.lower() in ID_NAMES), next(iter(columns)))
 
 
 def _labels(columns: Columns, own: str, wanted: _Wanted, said: str) -> list[list[str]]:
     """Give the labels of every line, without repetition."""
     if wanted.label is not None:
-        return _split(_column(columns, wanted.label, said), wanted.label, wanted.separator)
+        return _split(columns[wanted.label], wanted.label, wanted.separator)
     others = [name for name in columns if name not in (own, wanted.part, wanted.group)]
     if len(others) == 1:
         return _split(columns[others[0]], others[0], wanted.separator)
@@ -262,55 +251,36 @@ def _split(cells: Sequence[str], name: str, separator: str | None) -> list[list[
         separator = next((mark for mark in SEPARATORS if any(mark in cell for cell in cells)), None)
     if separator is None and name.lower() in SPACED_NAMES:
         separator = " "
-    parted = ([cell] if separator is None else cell.split(separator) for cell in cells)
+    parted = (cell.split(separator) if separator else [cell] for cell in cells)
     return [list(dict.fromkeys(label.strip() for label in labels if label.strip())) for labels in parted]
 
 
 def _part(uri: str, row: int | None, columns: Columns, column: str | None) -> Part | None:
     if column is None or row is None:
         return part_of(uri)
-    said = columns[column][row].strip()
-    return next((part for part, names in PART_NAMES.items() if said.lower() in names), None)
+    named = columns[column][row].strip()
+    part = _part_called(named)
+    if named and part is None:
+        raise OptionError(f"The column {column} says {named!r}: wanted train, valid, test, or nothing.")
+    return part
+
+
+def _part_called(name: str) -> Part | None:
+    return next((part for part, names in PART_NAMES.items() if name.lower() in names), None)
 
 
 def _findings(
     said: str, missing: list[str], unclear: list[str], twice: list[str], unlabelled: list[str], others: list[str]
 ) -> Iterator[Finding]:
     """Give a finding per way in which table and folder do not fit together."""
-    kinds = (
-        (missing, "images-missing", "in the table {} no file", "They are left out; add the files or remove the lines."),
-        (
-            unclear,
-            "names-unclear",
-            "in the table {} several files",
-            "They are left out; name the images by their paths.",
-        ),
-        (twice, "labelled-twice", "in the table {} more than one label in several lines", "The first line counts."),
+    kinds: tuple[tuple[Severity, str, list[str], str, str], ...] = (
+        ("warning", "images-missing", missing, "without a file", "Add the files or remove the lines."),
+        ("warning", "names-unclear", unclear, "that several files may be", "Name them by their paths."),
+        ("warning", "labelled-twice", twice, "with other labels in a later line", "The first line counts."),
+        ("warning", "label-empty", unlabelled, "without a label", "Nothing is learned from them."),
+        ("note", "images-unlisted", others, "that it does not name", "They are left out."),
     )
-    for evidence, code, sentence, advice in kinds:
+    for severity, code, evidence, what, advice in kinds:
         if evidence:
-            has = "has" if len(evidence) == 1 else "have"
-            yield Finding(
-                severity="warning",
-                code=code,
-                sentence=f"{plural(len(evidence), 'image')} {sentence.format(has)}",
-                evidence=tuple(evidence),
-                advice=advice,
-            )
-    if unlabelled:
-        has = "has" if len(unlabelled) == 1 else "have"
-        yield Finding(
-            severity="warning",
-            code="label-empty",
-            sentence=f"{plural(len(unlabelled), 'image')} of the table {has} no label",
-            evidence=tuple(unlabelled),
-            advice="Nothing is learned from them.",
-        )
-    if others:
-        yield Finding(
-            severity="note",
-            code="images-unlisted",
-            sentence=f"{plural(len(others), 'image')} {'is' if len(others) == 1 else 'are'} not in {said}",
-            evidence=tuple(others),
-            advice="They are left out.",
-        )
+            sentence = f"{said}: {plural(len(evidence), 'image')} {what}"
+            yield Finding(severity=severity, code=code, sentence=sentence, evidence=tuple(evidence), advice=advice)

@@ -41,7 +41,7 @@ class Clock:
         """
         ended: list[float] = []
 
-        def out_of_time(row: EpochRow) -> bool:  # noqa: ARG001
+        def out_of_time(_: EpochRow) -> bool:
             ended.append(time.monotonic())
             last = ended[-1] - ended[-2] if len(ended) > 1 else 0.0
             if last:

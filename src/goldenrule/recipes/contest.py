@@ -27,11 +27,9 @@ class Contest:
         """Let the learner's network compete; say whether it is the best now."""
         return self._enter(name, learn, learn.evaluate())
 
-    def enter_views(self, learn: Learner, augmentation: Augmentation | None) -> bool:
+    def enter_views(self, learn: Learner, augmentation: Augmentation) -> bool:
         """Let the best compete with itself through some augmented views as well (test-time augmentation)."""
         every = views(augmentation, TTA_VIEWS)
-        if len(every) == 1:
-            return False
         best = self.best
         material = learn.material
         classifier = replace(learn.classifier(), backbone=best.body, head=best.head, engine=material.kind(best.body))
