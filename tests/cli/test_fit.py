@@ -54,6 +54,25 @@ def test_long_paths_are_not_broken_where_they_could_not_be_copied(
     assert str(deep) in refused.stderr
 
 
+def test_labels_may_stand_in_a_table(command: Command, small_photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    lines = ["number,animal", "nowhere,cats"]
+    for number, file in enumerate(sorted(small_photos.glob("train/*/*.jpg"))):
+        shutil.copy(file, tmp_path / "flat" / f"{number}.jpg")
+        lines.append(f"{number},{file.parent.name}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    options = ("--quick", "--views", "0", "--csv", "table.csv", "--id", "number", "--label", "animal")
+    found = command("fit", "flat", *options)
+    assert found.returncode == 0, found.stderr
+    result = json.loads((tmp_path / "runs/flat/result.json").read_text())
+    assert sorted(finding["code"] for finding in result["findings"])[0] == "images-missing"
+    split = (tmp_path / "runs/flat/split.csv").read_text()
+    assert split.count(",cats,") == split.count(",dogs,") == 20
+    refused = command("fit", "flat", "--label", "animal")
+    assert refused.returncode == 2
+    assert "give --csv FILE too" in refused.stderr
+
+
 def test_the_plan_writes_nothing(command: Command, small_photos: Path, tmp_path: Path) -> None:
     before, folders = everything_below(tmp_path), folders_below(tmp_path)
     found = command("fit", "--quick", small_photos, "--plan")

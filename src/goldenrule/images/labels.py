@@ -66,8 +66,8 @@ def from_csv(
     extension; by default a column with a usual name, else the first. `label` is the column of labels: one class
     per image, or several between `separator` (by default a comma, semicolon or bar where a cell has one; a space
     in columns called tags or labels; "" for none). Without `label`: the only other column, or all others where
-    they hold 0 and 1 (one-hot). `part` and `group` are columns too. Images in a test folder that the file does not name are the
-    unlabelled test part. Images that are missing, named twice or not at all are findings.
+    they hold 0 and 1 (one-hot). `part` and `group` are columns too. Images in a test folder that the file does not
+    name are the unlabelled test part. Images that are missing, named twice or not at all are findings.
 
     Raises `SourceError` for a file that can't be read so, `OptionError` for a column that it does not have.
     """
