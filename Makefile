@@ -37,6 +37,7 @@ bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/every_set.py
 	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/near_duplicates.py
 	$(BIN)/python benchmarks/golden_rule.py
 	$(BIN)/python benchmarks/blend.py
 	$(BIN)/python benchmarks/peers.py --resume

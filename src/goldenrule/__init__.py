@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.heads import FittedHead, fit_head
     from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
+    from goldenrule.recipes.splitting import split_folder, verify_split
     from goldenrule.training.history import History
     from goldenrule.training.range_test import RangeTest
 
@@ -86,7 +87,9 @@ _HOMES = {
     "per_class": "evaluation",
     "precompute": "activations.precompute",
     "side_on": "images.augment",
+    "split_folder": "recipes.splitting",
     "top_down": "images.augment",
+    "verify_split": "recipes.splitting",
     "with_split": "images.split",
 }
 
@@ -127,7 +130,9 @@ __all__ = [
     "per_class",
     "precompute",
     "side_on",
+    "split_folder",
     "top_down",
+    "verify_split",
     "with_split",
 ]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import OptionError
-from goldenrule.images.grouping import with_groups
+from goldenrule.images.grouping import with_alike, with_groups
 from goldenrule.images.sources import from_folder
 from goldenrule.images.split import duplicate_units, with_split
 from goldenrule.images.table import ImageTable, image_table
@@ -101,3 +101,26 @@ def test_real_frames_of_traffic_signs_are_found_and_no_other_set_is_taken_for_fi
     assert len({group for group in groups_of(from_folder(photos("GTSRB"))) if group}) == 215
     for name in ("dogscats", "cat_dog_horse", "clothing_small", "hymenoptera_data", "surface_crack", "flowers_128"):
         assert set(groups_of(from_folder(photos(name)))) == {None}, name
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.sampled_from([None, None, "g1", "g2", "g3"]), min_size=2, max_size=20),
+    st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=12),
+)
+def test_pairs_that_are_alike_and_their_groups_become_one_group(
+    groups: list[str | None], pairs: list[tuple[int, int]]
+) -> None:
+    table = table_of({"a": [str(row) for row in range(len(groups))]}).with_groups(groups)
+    pairs = [(one, other) for one, other in pairs if max(one, other) < len(groups) and one != other]
+    found = groups_of(with_alike(table, pairs))
+    for one, other in pairs:
+        assert found[one] == found[other] is not None
+    for one, own in enumerate(groups):
+        for other, its in enumerate(groups):
+            if own is not None and own == its:
+                assert found[one] == found[other]
+    touched = {row for pair in pairs for row in pair}
+    for row, own in enumerate(groups):
+        if row not in touched and (own is None or not any(groups[other] == own for other in touched)):
+            assert found[row] == own

@@ -2,19 +2,21 @@
 
 import io
 import struct
+import subprocess
 import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
-from goldenrule.foundation.errors import UnreadableImage
+from goldenrule.foundation.errors import OptionError, UnreadableImage
 from goldenrule.foundation.files import digest
 from goldenrule.images import read
-from goldenrule.images.read import decode, with_digests
+from goldenrule.images.read import decode, header, with_digests
 from goldenrule.images.sources import from_folder
 
 DRAWS = np.random.default_rng(0)
@@ -248,3 +250,77 @@ def test_digests_are_those_of_the_bytes_and_a_file_that_cannot_be_opened_is_a_fi
     assert finding.code == "unreadable"
     assert finding.evidence == ("red/01.png: No such file or directory",)
     assert table.digests == [None] * 6
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_the_colours_of_a_profile_become_those_of_srgb(kind):
+    pixels = smooth()
+    wide = matrix_profile()
+    content = encoded(Image.fromarray(pixels), kind, icc_profile=wide, **({"quality": 100} if kind == "JPEG" else {}))
+    with Image.open(io.BytesIO(content)) as image:
+        bare = image.convert("RGB")
+        source, target = ImageCms.ImageCmsProfile(io.BytesIO(wide)), ImageCms.createProfile("sRGB")
+        wanted = np.asarray(ImageCms.profileToProfile(bare, source, target, outputMode="RGB"))
+    np.testing.assert_allclose(decode(content).astype(int), wanted, atol=1)
+    assert np.abs(decode(content).astype(int) - np.asarray(bare)).max() > 20
+
+
+def test_srgbs_own_profile_and_a_damaged_one_change_nothing():
+    plain = decode(encoded(Image.fromarray(smooth()), "JPEG"))
+    for profile in (ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), b"no profile at all"):
+        content = encoded(Image.fromarray(smooth()), "JPEG", icc_profile=profile)
+        assert header(content).is_plain_jpeg, "the fast path is kept"
+        np.testing.assert_array_equal(decode(content), plain)
+
+
+def matrix_profile():
+    """Give an RGB profile with the channels of sRGB in another order: nobody can miss what it does."""
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    places = range(132, 132 + 12 * int.from_bytes(content[128:132], "big"), 12)
+    tags = {bytes(content[at : at + 4]): at for at in places}
+    red, blue = tags[b"rXYZ"], tags[b"bXYZ"]
+    content[red : red + 4], content[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    return bytes(content)
+
+
+def test_too_many_pixels_are_refused_by_a_limit_that_can_be_set(monkeypatch):
+    content = encoded(Image.fromarray(noise(40, 50)), "PNG")
+    monkeypatch.setenv("GOLDENRULE_MAX_PIXELS", "1999")
+    with pytest.raises(UnreadableImage, match=r"50 x 40 pixels are too many \(GOLDENRULE_MAX_PIXELS sets the limit\)"):
+        decode(content)
+    monkeypatch.setenv("GOLDENRULE_MAX_PIXELS", "2000")
+    assert decode(content).shape == (40, 50, 3)
+    monkeypatch.setenv("GOLDENRULE_MAX_PIXELS", "many")
+    with pytest.raises(OptionError, match="wanted the largest number of pixels"):
+        decode(content)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "CMYK", "P", "I;16"])
+def test_a_tall_picture_is_read_in_bands_that_nobody_sees(mode, monkeypatch):
+    image = Image.fromarray(smooth(300, 20))
+    picture = (
+        Image.fromarray(np.arange(6000, dtype=np.uint16).reshape(300, 20)) if mode == "I;16" else image.convert(mode)
+    )
+    content = encoded(picture, "TIFF" if mode == "CMYK" else "PNG")
+    whole = decode(content)
+    monkeypatch.setattr(read, "BAND_ROWS", 7)
+    np.testing.assert_array_equal(decode(content), whole)
+
+
+def test_the_largest_pictures_take_less_than_a_gigabyte():
+    """A PNG of the limit's size with alpha, decoded in a process of its own."""
+    script = """
+import io
+from PIL import Image
+from goldenrule.images.read import LARGEST_PIXELS, decode
+side = int(LARGEST_PIXELS ** 0.5)
+file = io.BytesIO()
+Image.MAX_IMAGE_PIXELS = None
+Image.new("LA", (side, side)).save(file, "PNG", compress_level=1)
+assert decode(file.getvalue()).shape == (side, side, 3)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of a process's memory is read from /proc")
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(found.stdout) * 1024 < 1.1e9

@@ -235,7 +235,32 @@ def test_links_to_folders_are_followed_once_and_loops_end(folder, tmp_path):
     (root / "b").symlink_to(tmp_path / "elsewhere")
     (root / "a" / "loop").symlink_to(root)
     (root / "a" / "broken.jpg").symlink_to(tmp_path / "gone.jpg")
-    assert labelled(from_folder(root)) == {"a/1.jpg": (None, "a"), "b/1.jpg": (None, "b")}
+    table = from_folder(root)
+    assert labelled(table) == {"a/1.jpg": (None, "a"), "b/1.jpg": (None, "b")}
+    assert {one.code: one.evidence for one in table.findings} == {
+        "link-loop": ("a/loop",),
+        "link-broken": ("a/broken.jpg",),
+    }
+
+
+def test_links_that_lead_to_each_other_end_too(folder, tmp_path):
+    root = folder("a/1.jpg", "b/2.jpg")
+    (root / "a" / "to_b").symlink_to(root / "b")
+    (root / "b" / "to_a").symlink_to(root / "a")
+    table = from_folder(root)
+    assert table.uris == ["a/1.jpg", "a/to_b/2.jpg", "b/2.jpg", "b/to_a/1.jpg"]
+    (finding,) = table.findings
+    assert finding.evidence == ("a/to_b/to_a", "b/to_a/to_b")
+
+
+def test_a_picture_without_an_extension_is_one_and_another_file_is_none(picture_folder):
+    root = picture_folder(each=2)
+    (root / "red" / "01.png").rename(root / "red" / "01")
+    (root / "red" / "README").write_text("lamps")
+    table = from_folder(root)
+    assert table.uris == ["blue/00.png", "blue/01.png", "red/00.png", "red/01"]
+    (finding,) = table.findings
+    assert finding.evidence == ("1 (no extension)",)
 
 
 SETS = {

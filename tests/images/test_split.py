@@ -21,6 +21,7 @@ from goldenrule.images.split import (
     duplicate_units,
     sample_per_class,
     stratified_folds,
+    stratified_label_sets,
     stratified_parts,
     with_split,
 )
@@ -125,6 +126,37 @@ def test_without_duplicates_the_shares_are_kept_class_by_class(sizes, seed):
     for label, size in enumerate(sizes):
         assert counts[label, "valid"] == max(1, round(0.1 * size))
         assert counts[label, "test"] == max(1, round(0.2 * size))
+
+
+@many
+@given(
+    st.lists(st.sets(st.integers(0, 3), max_size=3), min_size=40, max_size=200),
+    st.integers(1, 3),
+    st.integers(0, 5),
+)
+def test_of_several_labels_each_keeps_its_shares_and_units_stay_whole(labels, copies, seed):
+    labels = [sorted(own) for own in labels for _ in range(copies)]
+    units = [f"{row // copies}".encode() for row in range(len(labels))]
+    parts = stratified_label_sets(labels, units, {"valid": 0.2, "test": 0.1}, seed=seed)
+    assert all(len({parts[row] for row in range(at, at + copies)}) == 1 for at in range(0, len(parts), copies))
+    for part, share in (("valid", 0.2), ("test", 0.1)):
+        assert abs(parts.count(part) - share * len(parts)) <= 0.08 * len(parts) + 4 * copies
+        for label in range(4):
+            rows = [row for row, own in enumerate(labels) if label in own]
+            having = sum(parts[row] == part for row in rows)
+            assert abs(having - share * len(rows)) <= 0.08 * len(rows) + 4 * copies
+
+
+def test_the_order_of_the_images_does_not_change_a_split_of_several_labels():
+    labels = [[row % 3, 3 + row % 4] for row in range(60)]
+    units = [str(row).encode() for row in range(60)]
+    parts = dict(zip(units, stratified_label_sets(labels, units, {"valid": 0.2}, seed=1), strict=True))
+    order = random.Random(0).sample(range(60), 60)
+    again = stratified_label_sets([labels[row] for row in order], [units[row] for row in order], {"valid": 0.2}, seed=1)
+    assert [parts[units[row]] for row in order] == again
+    known = {unit: "train" for unit, part in parts.items() if part == "valid"}
+    moved = stratified_label_sets(labels, units, {"valid": 0.2}, seed=1, known=known)
+    assert not {unit for unit, part in zip(units, moved, strict=True) if part == "valid"} & known.keys()
 
 
 def test_the_seed_draws_another_split_and_the_same_seed_the_same():

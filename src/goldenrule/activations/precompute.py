@@ -16,6 +16,7 @@ from goldenrule.foundation.errors import StorageError
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Batch, Job, batches
+from goldenrule.images.read import DECODING
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import BackboneSpec
 
@@ -43,6 +44,7 @@ def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> ActivationBank
         "tap": "pooled",
         "pooling": spec.pooling,
         "preprocessing": spec.preprocessing.to_json(),
+        "decoding": DECODING,
         "view": view.to_json(),
         "engine": kind.to_json(),
     }

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.foundation.errors import OptionError
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -105,6 +103,7 @@ def fit(
     ] = None,
 ) -> None:
     """Fit a classifier by the golden rule, all seven steps; judge it; write it with a report."""
+    from goldenrule.cli.source import source_of
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.options import FitOptions
 
@@ -142,19 +141,6 @@ def fit(
 
 
 fit.__doc__ = f"{fit.__doc__}\n\n{EXAMPLES}"
-
-
-def source_of(
-    folder: Path, csv: Path | None, id_column: str | None, label_column: str | None, *, group_by: str
-) -> Path | ImageTable:
-    """Give the images of a CSV file where one is named, else the folder."""
-    if csv is None:
-        if id_column or label_column:
-            raise OptionError("--id and --label name columns of a CSV file: give --csv FILE too.")
-        return folder
-    from goldenrule.images.labels import from_csv
-
-    return from_csv(csv, images=folder, id=id_column, label=label_column, group_by=group_by)
 
 
 def show(answer: Answer, console: Console | None = None) -> None:

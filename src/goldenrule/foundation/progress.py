@@ -89,7 +89,8 @@ class Bars:
                     yield Text(owner._picture)
                 yield from super().get_renderables()
 
-        with WithPicture(*columns, console=self._console, transient=True) as bars:
+        seen = self._console.is_terminal or self._console.is_jupyter  # into a file they would be empty lines
+        with WithPicture(*columns, console=self._console, transient=True, disable=not seen) as bars:
             identity = bars.add_task(name, total=total, unit=unit, rate="")
             yield _Bar(bars, identity, unit)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import PurePosixPath
+
+import numpy as np
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.findings import Finding
@@ -36,6 +39,28 @@ def with_groups(table: ImageTable, group_by: str = "auto") -> ImageTable:
         raise OptionError(f"--group-by {group_by}: fits no name, for example {PurePosixPath(table.uris[0]).stem!r}.")
     grouped = table.with_groups(groups)
     return grouped.with_findings(_finding(table, groups, guessed=group_by == "auto"))
+
+
+def with_alike(table: ImageTable, pairs: Iterable[tuple[int, int]]) -> ImageTable:
+    """Give the images with these pairs of rows, and all that is of a group with one of them, in one group."""
+    from scipy.sparse import coo_array  # not at the top: most commands do without
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = list(pairs)
+    groups = table.rows["group"].to_pylist()
+    numbers: dict[str, int] = {}  # each group is a node beside the rows
+    members = [(row, numbers.setdefault(own, len(numbers))) for row, own in enumerate(groups) if own is not None]
+    edges = np.array([*pairs, *((row, len(table) + number) for row, number in members)], np.int64).reshape(-1, 2)
+    nodes = len(table) + len(numbers)
+    graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(nodes, nodes))
+    _, component = connected_components(graph, directed=False)
+    joined = {int(component[row]) for pair in pairs for row in pair}
+    names: dict[int, str] = {}
+    for own, uri in zip(component[: len(table)].tolist(), table.uris, strict=True):
+        names.setdefault(own, f"alike: {uri}")
+    return table.with_groups(
+        [names[own] if own in joined else group for own, group in zip(component.tolist(), groups, strict=False)]
+    )
 
 
 def _compiled(pattern: str, given: str) -> re.Pattern[str]:

@@ -2,58 +2,112 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
+import os
 import re
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from goldenrule.foundation.errors import UnreadableImage
+from goldenrule.foundation.errors import OptionError, UnreadableImage
 from goldenrule.foundation.files import digest
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.table import ImageTable
 
+DECODING = 2
+"""The version of `decode`: activations of another one are computed anew (law 3)."""
+LARGEST_PIXELS = 120_000_000
+"""Width x height above which a file is refused: so many pixels take less than 1 GB on their way to RGB."""
+LIMIT_VARIABLE = "GOLDENRULE_MAX_PIXELS"
+"""The environment variable that sets another limit."""
+BAND_ROWS = 256
+"""So many rows at a time are turned into RGB."""
+SRGB_LEVELS = 2
+"""A colour profile that moves no colour by more levels than these is taken for sRGB itself."""
+
 Pixels = npt.NDArray[np.uint8]
-LARGEST_PIXELS = 178_956_970
-"""Width x height above which a file is refused (Pillow's own limit against decompression bombs)."""
-
-
 _PILLOW = re.compile(r"PIL\.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a picture's file says of itself."""
+
+    format: str  # Pillow's name: JPEG, PNG, WEBP, ...
+    mode: str  # Pillow's: RGB, L, RGBA, CMYK, I;16, P, ...
+    width: int  # px, as stored
+    height: int
+    orientation: int  # EXIF 2.3, tag 0x0112; 1: upright
+    animated: bool
+    profile: bytes | None  # ICC
+
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Whether libjpeg-turbo gives the final pixels at once."""
+        return self.format == "JPEG" and self.mode in ("RGB", "L") and _to_srgb(self.profile, self.mode) is None
+
+
+def header(content: bytes) -> Header:
+    """Give the header of the picture in `content`; raises `UnreadableImage` with the reason where there is none."""
+    with _opened(content) as image:
+        return _header(image)
 
 
 def decode(content: bytes) -> Pixels:
     """Give the picture in `content` as RGB uint8 (height, width, 3), upright.
 
-    EXIF orientation is applied; alpha is laid over white; 16-bit gray is scaled, never clipped; the first
-    frame of an animation is taken. Plain JPEGs go through libjpeg-turbo directly (bit-equal to Pillow, about
-    twice as fast); whatever it refuses, Pillow decides. Raises `UnreadableImage` with the reason.
+    EXIF orientation is applied; the colours of an ICC profile become those of sRGB; alpha is laid over white;
+    16-bit values are scaled, never clipped; the first frame of an animation is taken. Plain JPEGs go through
+    libjpeg-turbo directly (bit-equal to Pillow, about twice as fast); whatever it refuses, Pillow decides. Raises
+    `UnreadableImage` with the reason.
     """
-    if not content:
-        raise UnreadableImage("the file is empty")
-    _silence_pillow()
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > LARGEST_PIXELS:
-                raise UnreadableImage(f"{image.width:,} x {image.height:,} pixels are too many")
-            plain_jpeg = image.format == "JPEG" and image.mode in ("RGB", "L")
-            pixels = _fast_jpeg(content) if plain_jpeg else None
-            if pixels is None:
-                pixels = np.asarray(_rgb(image))
-            return _upright(pixels, _orientation(image))
-    except UnreadableImage:
-        raise
-    except Image.DecompressionBombError as error:
-        raise UnreadableImage("the picture has too many pixels") from error
-    except UnidentifiedImageError as error:
-        raise UnreadableImage("not a picture in any known format") from error
-    except Exception as error:
-        raise UnreadableImage(str(error) or type(error).__name__) from error
+    with _opened(content) as image:
+        own = _header(image)
+        pixels = _fast_jpeg(content) if own.is_plain_jpeg else None
+        if pixels is None:
+            image.load()  # a TIFF is turned by this
+            return upright(_rgb_pixels(image, own.profile), _orientation(image))
+        return upright(pixels, own.orientation)
+
+
+def pixel_limit() -> int:
+    """Give the number of pixels above which a file is refused."""
+    given = os.environ.get(LIMIT_VARIABLE, "")
+    if not given:
+        return LARGEST_PIXELS
+    if not given.isdecimal() or int(given) < 1:
+        raise OptionError(f"{LIMIT_VARIABLE}={given}: wanted the largest number of pixels that a picture may have.")
+    return int(given)
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn stored pixels (height, width, ...) upright; `orientation` as in EXIF 2.3, tag 0x0112."""
+    match orientation:
+        case 2:
+            return pixels[:, ::-1]
+        case 3:
+            return pixels[::-1, ::-1]
+        case 4:
+            return pixels[::-1]
+        case 5:
+            return pixels.transpose(1, 0, 2)
+        case 6:
+            return np.rot90(pixels, -1)
+        case 7:
+            return pixels[::-1, ::-1].transpose(1, 0, 2)
+        case 8:
+            return np.rot90(pixels)
+        case _:
+            return pixels
 
 
 def with_digests(table: ImageTable, *, threads: int = 4, progress: Progress | None = None) -> ImageTable:
@@ -94,6 +148,45 @@ def _map(function, items, threads: int) -> Iterator[bytes | str]:  # type: ignor
         yield from pool.map(function, items, chunksize=32)
 
 
+@contextlib.contextmanager
+def _opened(content: bytes) -> Iterator[Image.Image]:
+    """Open a picture; whatever goes wrong with it inside the block is an `UnreadableImage` with the reason."""
+    if not content:
+        raise UnreadableImage("the file is empty")
+    limit = pixel_limit()
+    if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limit
+    _silence_pillow()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > limit:
+                raise UnreadableImage(
+                    f"{image.width:,} x {image.height:,} pixels are too many ({LIMIT_VARIABLE} sets the limit)"
+                )
+            yield image
+    except UnreadableImage:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage("the picture has too many pixels") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImage("not a picture in any known format") from error
+    except Exception as error:
+        raise UnreadableImage(str(error) or type(error).__name__) from error
+
+
+def _header(image: Image.Image) -> Header:
+    profile = image.info.get("icc_profile")
+    return Header(
+        format=image.format or "",
+        mode=image.mode,
+        width=image.width,
+        height=image.height,
+        orientation=_orientation(image),
+        animated=bool(getattr(image, "is_animated", False)),
+        profile=profile if isinstance(profile, bytes) and profile else None,
+    )
+
+
 def _silence_pillow() -> None:
     """Ignore Pillow's remarks on odd EXIF and palettes from now on.
 
@@ -112,43 +205,58 @@ def _fast_jpeg(content: bytes) -> Pixels | None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Give the EXIF orientation of a loaded picture, 1 where its EXIF is damaged; loading a TIFF turns it already."""
+    """Give the EXIF orientation of a picture, 1 where its EXIF is damaged."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - Pillow raises whatever it likes on damaged EXIF
         return 1
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Turn stored pixels upright; `orientation` as in EXIF 2.3, tag 0x0112."""
-    match orientation:
-        case 2:
-            return pixels[:, ::-1]
-        case 3:
-            return pixels[::-1, ::-1]
-        case 4:
-            return pixels[::-1]
-        case 5:
-            return pixels.transpose(1, 0, 2)
-        case 6:
-            return np.rot90(pixels, -1)
-        case 7:
-            return pixels[::-1, ::-1].transpose(1, 0, 2)
-        case 8:
-            return np.rot90(pixels)
-        case _:
-            return pixels
+def _rgb_pixels(image: Image.Image, profile: bytes | None) -> Pixels:
+    """Give RGB (height, width, 3) of a loaded picture, in bands: beside both, little memory is needed."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, image.height)
+        whole = bottom - top == image.height
+        pixels[top:bottom] = np.asarray(_srgb(image if whole else image.crop((0, top, image.width, bottom)), profile))
+    return pixels
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    flat = _flat(image)
+    transform = _to_srgb(profile, flat.mode)
+    moved = ImageCms.applyTransform(flat, transform) if transform is not None else None
+    return flat.convert("RGB") if moved is None else moved
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """Give a picture of 8 bits without alpha: L, RGB or CMYK, or what converts to them without loss."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise UnreadableImage(f"gray values from {values.min()} to {values.max()}; wanted 8 or 16 bits")
-        return Image.fromarray((values / 257 + 0.5).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((values / 257 + 0.5).astype(np.uint8))
     if image.mode == "F":
         raise UnreadableImage("floating-point pixels; wanted 8 or 16 bits per channel")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         picture = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+
+
+@functools.lru_cache(maxsize=64)
+def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Give the way from a profile's colours to sRGB; None where there is nothing to do, or the profile is none."""
+    if profile is None or mode not in ("L", "RGB", "CMYK"):
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        if mode == "CMYK":
+            return transform
+        levels = np.stack(np.meshgrid(*[np.arange(0, 256, 15, dtype=np.uint8)] * 3), axis=-1).reshape(1, -1, 3)
+        colours = Image.fromarray(levels).convert(mode)
+        moved = np.asarray(ImageCms.applyTransform(colours, transform)).astype(int) - np.asarray(colours.convert("RGB"))
+        return transform if np.abs(moved).max() > SRGB_LEVELS else None
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from PIL import Image
 
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.findings import Finding, plural
@@ -164,7 +168,7 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
 def _part_files(root: Path, folder: str, part: Part) -> Iterator[tuple[str | None, str]]:
     entries = _entries(root / folder)
     classes = [entry.name for entry in entries if entry.is_dir()]
-    flat = [entry.name for entry in entries if entry.is_file() and _is_image(entry.name)]
+    flat = [entry.name for entry in entries if entry.is_file() and _is_image(root / folder, PurePosixPath(entry.name))]
     if classes:
         for name in classes:
             for label, uri in _class_files(root / folder, name):
@@ -185,15 +189,41 @@ def _class_files(root: Path, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _images_below(root: Path, relative: PurePosixPath) -> Iterator[PurePosixPath]:
+    return (path for path, kind in _walk(root, relative) if kind == "file" and _is_image(root, path))
+
+
+def all_files(root: Path) -> list[str]:
+    """Give every file below a folder that is not hidden, in order; links are followed, but not round in circles."""
+    return sorted(str(path) for path, kind in _walk(root, PurePosixPath()) if kind == "file")
+
+
+def _walk(
+    root: Path, relative: PurePosixPath, above: tuple[Path, ...] = ()
+) -> Iterator[tuple[PurePosixPath, Literal["file", "loop", "broken"]]]:
+    """Give everything below a folder; a link back to a folder it lies in is a loop, one to nothing is broken."""
+    here = (root / relative).resolve()
+    above = above or tuple(here.parents)
     for entry in _entries(root / relative):
-        if entry.is_dir(follow_symlinks=False):
-            yield from _images_below(root, relative / entry.name)
-        elif entry.is_file() and _is_image(entry.name):
-            yield relative / entry.name
+        path = relative / entry.name
+        if entry.is_symlink() and not entry.is_file() and not entry.is_dir():
+            yield path, "broken"
+        elif entry.is_symlink() and entry.is_dir() and Path(entry.path).resolve() in (here, *above):
+            yield path, "loop"
+        elif entry.is_dir():
+            yield from _walk(root, path, (here, *above))
+        elif entry.is_file():
+            yield path, "file"
 
 
-def _is_image(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS
+def _is_image(root: Path, path: PurePosixPath) -> bool:
+    """Judge by the extension; a file without any by its first bytes."""
+    if path.suffix:
+        return path.suffix.lower() in IMAGE_EXTENSIONS
+    try:
+        with Image.open(root / path):
+            return True
+    except Exception:  # noqa: BLE001 - whatever Pillow dislikes about a file, it is no picture then
+        return False
 
 
 def _extensions() -> str:
@@ -203,7 +233,7 @@ def _extensions() -> str:
 def _no_classes(root: Path, folders: list[str]) -> str:
     files = [entry.name for entry in _entries(root) if entry.is_file()]
     tables = [name for name in files if name.lower().endswith(".csv")]
-    images = sum(map(_is_image, files))
+    images = sum(_is_image(root, PurePosixPath(name)) for name in files)
     if not folders and not files:
         found = "it is empty"
     else:
@@ -245,7 +275,7 @@ def _images_without_class(root: Path, parts: dict[Part, str], used: set[str]) ->
     """Give a finding for images that lie beside class folders instead of in one."""
     places = [(root, ""), *((root / folder, f"{folder}/") for folder in parts.values())]
     names = [prefix + entry.name for place, prefix in places for entry in _entries(place) if entry.is_file()]
-    left = tuple(name for name in names if _is_image(name) and name not in used)
+    left = tuple(name for name in names if name not in used and _is_image(root, PurePosixPath(name)))
     if left:
         yield Finding(
             severity="warning",
@@ -257,21 +287,28 @@ def _images_without_class(root: Path, parts: dict[Part, str], used: set[str]) ->
 
 
 def _ignored_files(root: Path, images: int) -> Iterator[Finding]:
-    others: dict[str, int] = {}
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if Path(folder) == root:
-            continue
-        for name in names:
-            if not name.startswith(".") and not _is_image(name):
-                suffix = PurePosixPath(name).suffix.lower() or "(no extension)"
-                others[suffix] = others.get(suffix, 0) + 1
+    others: Counter[str] = Counter()
+    links: dict[str, list[str]] = {"loop": [], "broken": []}
+    for path, kind in _walk(root, PurePosixPath()):
+        if kind != "file":
+            links[kind].append(str(path))
+        elif len(path.parts) > 1 and not _is_image(root, path):
+            others[path.suffix.lower() or "(no extension)"] += 1
+    for kind, what, advice in (
+        ("loop", "leads back to a folder it lies in", "It is not followed."),
+        ("broken", "leads nowhere", "Remove it, or bring back what it led to."),
+    ):
+        if links[kind]:
+            sentence = f"{plural(len(links[kind]), 'link')}: each {what}"
+            yield Finding(
+                severity="warning", code=f"link-{kind}", sentence=sentence, evidence=tuple(links[kind]), advice=advice
+            )
     if others:
         yield Finding(
             severity="note",
             code="not-images",
-            sentence=f"beside the {plural(images, 'image')} there {'is' if sum(others.values()) == 1 else 'are'} "
-            f"{plural(sum(others.values()), 'file')} without an image's name",
+            sentence=f"beside the {plural(images, 'image')} there {'is' if others.total() == 1 else 'are'} "
+            f"{plural(others.total(), 'file')} without an image's name",
             evidence=tuple(f"{count:,} {suffix}" for suffix, count in sorted(others.items())),
             advice="They are left alone.",
         )

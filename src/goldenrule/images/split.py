@@ -55,15 +55,14 @@ def with_split(
         wanted["test"] = shares.test
     movable = [row for row, part in enumerate(parts) if part in (None, "train")]
     units = duplicate_units(table)
-    targets = table.targets
+    labels = table.rows["labels"].to_pylist()
     known = _known_units(table, units, movable, before or {}) if before else {}
-    assigned = stratified_parts(
-        [int(targets[row]) for row in movable],
-        [units[row] for row in movable],
-        wanted,
-        seed=seed,
-        known=known,
-    )
+    own = [units[row] for row in movable]
+    if any(len(row) > 1 for row in labels):
+        assigned = stratified_label_sets([labels[row] for row in movable], own, wanted, seed=seed, known=known)
+    else:
+        classes = [labels[row][0] if labels[row] else -1 for row in movable]
+        assigned = stratified_parts(classes, own, wanted, seed=seed, known=known)
     new: list[Part | None] = list(parts)
     for row, part in zip(movable, assigned, strict=True):
         new[row] = part
@@ -114,6 +113,56 @@ def stratified_parts(
                 parts[unit] = part
                 have += len(members[unit])
         parts.update(dict.fromkeys(free, "train"))
+    return [parts[unit] for unit in units]
+
+
+def stratified_label_sets(
+    labels: Sequence[Sequence[int]],
+    units: Sequence[bytes],
+    wanted: Mapping[Part, float],
+    *,
+    seed: int,
+    known: Mapping[bytes, Part] | None = None,
+) -> list[Part]:
+    """Give a part for each image of several labels: of each label, about `wanted` shares leave train.
+
+    Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011, "On the stratification of multi-label data"), by
+    whole units: the rarest label that is left is dealt out first, each unit to the part that lacks most of it.
+    Among equals the hash of (seed, unit) decides. Images without a label are dealt out last.
+    """
+    members: dict[bytes, list[int]] = defaultdict(list)
+    for row, unit in enumerate(units):
+        members[unit].append(row)
+    counts = {unit: Counter(label for row in rows for label in labels[row]) for unit, rows in members.items()}
+    shares: dict[Part, float] = {**wanted, "train": 1 - sum(wanted.values())}
+    total = sum(counts.values(), Counter())
+    lacking = {part: {label: share * count for label, count in total.items()} for part, share in shares.items()}
+    room = {part: share * len(units) for part, share in shares.items()}
+    parts: dict[bytes, Part] = {}
+
+    def put(unit: bytes, part: Part) -> None:
+        parts[unit] = part
+        room[part] -= len(members[unit])
+        for label, count in counts[unit].items():
+            lacking[part][label] -= count
+            total[label] -= count
+
+    for unit in members:
+        if unit in (known or {}):
+            put(unit, (known or {})[unit])
+    order = sorted((unit for unit in members if unit not in parts), key=lambda unit: key(seed, "split", unit))
+    holders: dict[int, list[bytes]] = defaultdict(list)
+    for unit in order:
+        for label in counts[unit]:
+            holders[label].append(unit)
+    while any(count > 0 for count in total.values()):
+        rarest = min((label for label, count in total.items() if count > 0), key=lambda label: (total[label], label))
+        for unit in holders[rarest]:
+            if unit not in parts:
+                put(unit, max(shares, key=lambda part: (lacking[part][rarest], room[part])))
+    for unit in order:
+        if unit not in parts:
+            put(unit, max(shares, key=room.__getitem__))
     return [parts[unit] for unit in units]
 
 

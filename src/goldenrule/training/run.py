@@ -15,29 +15,26 @@ import contextlib
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.foundation.errors import FormatError, RunInUse, RunMismatch
+from goldenrule.foundation.errors import FormatError, RunMismatch
 from goldenrule.foundation.files import (
     atomic_path,
     canonical_json,
     digest,
     json_digest,
-    make_folder,
     read_json,
     remove_leftovers,
-    storage_errors,
     write_atomic,
     write_json,
 )
+from goldenrule.foundation.lock import only_writer
 from goldenrule.images.table import PARTS, ImageTable, Part
 
 SCHEMA_VERSION = 1
@@ -83,27 +80,10 @@ class Run:
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[Run]:
     """Open a run for writing; a second writer gets `RunInUse` with the pid of the first."""
-    make_folder(folder)
-    lock = filelock.FileLock(folder / ".lock", timeout=0)
-    holder = folder / ".lock.pid"
-    try:
-        with storage_errors(folder):
-            lock.acquire()
-    except filelock.Timeout:
-        pid = holder.read_text().strip() if holder.exists() else "?"
-        raise RunInUse(
-            f"{folder} is being written by the process {pid}. Wait for it, stop it (kill {pid}), "
-            "or choose another --out."
-        ) from None
-    try:
-        with storage_errors(folder):
-            holder.write_text(f"{os.getpid()}\n")
+    with only_writer(folder):
         for part in (folder, folder / "story", folder / "predictions"):
             remove_leftovers(part)
         yield Run(folder)
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
 def about_images(table: ImageTable) -> dict[str, Any]:

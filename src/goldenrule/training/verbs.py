@@ -12,6 +12,7 @@ import torch
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import digest, json_digest, read_json, write_json
 from goldenrule.foundation.randomness import generator
+from goldenrule.images.read import DECODING
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.head import Head, HeadKind, cooled, fresh_head, head_from_tensors
@@ -56,6 +57,7 @@ class Teller:
             "weights": material.base.spec.weights,
             "backbone": material.base.spec.timm_name,
             "preprocessing": material.base.spec.preprocessing.to_json(),
+            "decoding": DECODING,
             "pooling": material.base.spec.pooling,
             "engine": material.kind(material.base).to_json(),
             "augmentation": material.augmentation.to_json() if material.augmentation else None,

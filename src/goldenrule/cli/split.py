@@ -1,0 +1,151 @@
+"""`goldenrule split`: a labelled folder copied into train, valid and test, proved file by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from goldenrule.foundation.errors import OptionError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from goldenrule.recipes.splitting import Split
+
+MOST_CLASSES = 30
+"""So many classes have a line of their own."""
+EXAMPLES = """Examples:
+
+  goldenrule split photos photos_split                     8:1:1, class by class
+
+  goldenrule split photos photos_split --valid 0.2 --test 0
+
+  goldenrule split frames frames_split --group-by "(.+)_frame"
+
+  goldenrule split photos photos_split --link reflink      shares the blocks of the originals (btrfs, XFS)
+
+  goldenrule split --verify photos_split                   read every file again and compare it with the manifest
+"""
+
+
+def split(
+    source: Annotated[Path, typer.Argument(help="The images; only read.", show_default=False)],
+    destination: Annotated[
+        Path | None, typer.Argument(help="The new folder with train/, valid/ and test/.", show_default=False)
+    ] = None,
+    valid: Annotated[float, typer.Option(help="Share that validates.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share that tests.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    group_by: Annotated[
+        str, typer.Option(help="What in a name makes images stay together: auto, none, gtsrb or a REGEX.")
+    ] = "auto",
+    near_duplicates: Annotated[
+        bool, typer.Option("--near-duplicates/--no-near-duplicates", help="Keep near duplicates on one side.")
+    ] = True,
+    anew: Annotated[bool, typer.Option("--anew", help="Deal out again what has parts already.")] = False,
+    link: Annotated[str, typer.Option(help="none (copy), hard, or reflink.")] = "none",
+    verify: Annotated[bool, typer.Option("--verify", help="Prove a folder that was split before.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(help="The labels: a CSV file with a line per image.", show_default=False)
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="Its column that names the image.", show_default=False)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label", help="Its column that names the class.", show_default=False)
+    ] = None,
+) -> None:
+    """Copy a folder into train, valid and test parts; every file is proved by its sha256, the original only read."""
+    from goldenrule.cli.source import source_of
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.images.split import Shares
+    from goldenrule.recipes.splitting import split_folder
+
+    if verify:
+        if destination is not None:
+            raise OptionError(f"--verify proves one folder: {source} or {destination}?")
+        show_verified(source)
+        return
+    if destination is None:
+        raise OptionError(f"Where to? goldenrule split {source} NEW_FOLDER (or --verify to prove {source}).")
+    found = split_folder(
+        source_of(source, csv, id_column, label_column, group_by=group_by),
+        destination,
+        shares=Shares(valid=valid, test=test),
+        seed=seed,
+        group_by=group_by,
+        anew=anew,
+        near_duplicates=near_duplicates,
+        link=link,  # type: ignore[arg-type]  # checked there
+        progress=Bars(),
+    )
+    show(found)
+
+
+split.__doc__ = f"{split.__doc__}\n\n{EXAMPLES}"
+
+
+def show(found: Split) -> None:
+    """Print what is in the parts, what was kept together, what was found, and what to do next."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.foundation.findings import plural
+
+    console = Console()
+    _show_counts(found, console)
+    for finding in found.findings:
+        console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
+    together = [f"{plural(count, 'group')} of {what}" for what, count in found.together.items() if count]
+    console.print(f"Kept on one side: {', '.join(together) or 'nothing had to be'}.", highlight=False)
+    console.print(f"{_size(found)} {'were split before, and' if found.again else 'copied, all'} verified by sha256.")
+    console.print(Text(f"Prove it again: goldenrule split --verify {found.folder}"), soft_wrap=True)
+    console.print(Text(f"Next:           goldenrule fit {found.folder}"), soft_wrap=True)
+
+
+def show_verified(folder: Path) -> None:
+    """Prove a split folder and say so; differences end with exit code 2."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.foundation.errors import RunMismatch
+    from goldenrule.foundation.findings import plural
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.splitting import verify_split
+
+    found, wrong = verify_split(folder, progress=Bars())
+    console = Console()
+    _show_counts(found, console)
+    for one in wrong:
+        console.print(Text(f"{one.path}: {one.what}", style="yellow"), soft_wrap=True)
+    if wrong:
+        raise RunMismatch(
+            f"{folder} is not as its manifest says: {plural(len(wrong), 'file')} of {found.files:,}, listed above. "
+            "Bring them back from the source that split.json names, or split again into a new folder."
+        )
+    console.print(Text(f"{_size(found)} each is what manifest.csv says, and there is no other."))
+
+
+def _show_counts(found: Split, console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=str(found.folder), title_justify="left", show_footer=True)
+    table.add_column("class", footer="all")
+    for part, row in found.counts.items():
+        table.add_column(part, justify="right", footer=f"{sum(row.values()):,}")
+    names = next(iter(found.counts.values()))
+    shown = [name for name in names if any(row[name] for row in found.counts.values())]
+    for name in shown[:MOST_CLASSES]:
+        table.add_row(name or "without a label", *(f"{row[name]:,}" for row in found.counts.values()))
+    if len(shown) > MOST_CLASSES:
+        table.add_row(f"... {len(shown) - MOST_CLASSES} more", *("" for _ in found.counts))
+    console.print(table)
+
+
+def _size(found: Split) -> str:
+    from goldenrule.foundation.files import readable_bytes
+
+    return f"{found.files:,} files, {readable_bytes(found.size)},"

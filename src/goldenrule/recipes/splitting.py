@@ -1,0 +1,284 @@
+"""`split_folder`: a labelled folder copied into train, valid and test, proved file by file; the original is only read.
+
+NEW/train/CLASS/...   the images, under the paths they had
+NEW/manifest.csv      path, source, part, size and sha256 of every file, written before the first is copied
+NEW/SHA256SUMS        the same digests for sha256sum
+NEW/split.json        what was split, how, and what was found
+
+Everything is made in a hidden folder beside NEW, which gets its name when all files are verified: NEW is whole or
+absent. Killed, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from goldenrule.foundation.errors import (
+    FormatError,
+    GoldenRuleError,
+    OptionError,
+    RunMismatch,
+    SourceError,
+    StorageError,
+)
+from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
+from goldenrule.foundation.findings import Finding, plural
+from goldenrule.foundation.lock import HOLDER, LOCK, only_writer
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.copies import (
+    LINKS,
+    MANIFEST,
+    Copy,
+    Difference,
+    Link,
+    copy_all,
+    read_manifest,
+    verify_copies,
+    write_manifest,
+)
+from goldenrule.images.grouping import with_alike
+from goldenrule.images.labels import from_source
+from goldenrule.images.layout import ABOUT, LABELS, new_places
+from goldenrule.images.likeness import Alike
+from goldenrule.images.look import Look, looked
+from goldenrule.images.look import near_duplicates as near_pairs
+from goldenrule.images.read import unreadable
+from goldenrule.images.sources import all_files
+from goldenrule.images.split import Shares, with_split
+from goldenrule.images.table import ImageTable
+from goldenrule.recipes.checks import duplicates
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How images are to be dealt out."""
+
+    shares: Shares
+    seed: int
+    group_by: str
+    anew: bool
+    near_duplicates: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A split folder: its images per part and class, what was kept on one side, and what was found."""
+
+    folder: Path
+    counts: Mapping[str, Mapping[str, int]]
+    files: int
+    size: int  # bytes
+    together: Mapping[str, int]  # groups of equal files, of near duplicates, of series
+    findings: tuple[Finding, ...]
+    again: bool  # it was there before, and was verified again
+
+
+def split_folder(
+    source: str | os.PathLike[str] | ImageTable,
+    destination: str | os.PathLike[str],
+    *,
+    shares: Shares | None = None,
+    seed: int = 0,
+    group_by: str = "auto",
+    anew: bool = False,
+    near_duplicates: bool = True,
+    link: Link = "none",
+    threads: int = 4,
+    progress: Progress | None = None,
+) -> Split:
+    """Copy a labelled folder into parts and prove the copy; equal files, near duplicates and groups stay on one side.
+
+    Of each class `shares` of the images validate and test, drawn by the hash of (seed, content). A test part that
+    the source has stays as it is; with `anew` all labelled images are dealt out again. Files that are no images are
+    copied too, hidden ones are not. `link`: see `copy_all`.
+
+    Raises `OptionError` where nothing is left to split or the folders lie in each other, `RunMismatch` where
+    `destination` holds something else, `SourceError` for files that can't be read.
+    """
+    progress = progress or Silent()
+    if link not in LINKS:
+        raise OptionError(f"--link {link}: wanted one of {', '.join(LINKS)}.")
+    wish = Wish(shares=shares or Shares(), seed=seed, group_by=group_by, anew=anew, near_duplicates=near_duplicates)
+    table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by)
+    folder = Path(destination).expanduser()
+    _check_apart(table.root, folder)
+    if "valid" in table.parts and not anew:
+        raise OptionError(f"{table.root} has a train and a valid part already. --anew deals its images out again.")
+    files = all_files(table.root)
+    about = _about(table, files, wish)
+    if _is_there(folder):
+        return _again(folder, about, threads, progress)
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    with only_writer(unfinished):
+        if _is_there(folder):  # another process was first
+            return _again(folder, about, threads, progress)
+        if not _is_about(unfinished, about):
+            _clear(unfinished)
+            try:
+                _plan(table, files, unfinished, about, wish, threads, progress)
+            except GoldenRuleError:
+                shutil.rmtree(unfinished)
+                raise
+        copies = read_manifest(unfinished)
+        copy_all(table.root, unfinished, copies, link=link, progress=progress)
+        if wrong := verify_copies(unfinished, copies, threads=threads, progress=progress):
+            raise StorageError(f"{_listed(wrong)}: the disk did not keep what was written. Give the command again.")
+        for name in (LOCK, HOLDER):
+            (unfinished / name).unlink(missing_ok=True)
+        unfinished.rename(folder)
+    return _read(folder, copies, again=False)
+
+
+def verify_split(
+    folder: str | os.PathLike[str], *, threads: int = 4, progress: Progress | None = None
+) -> tuple[Split, list[Difference]]:
+    """Read every file of a split folder again: give what it holds, and where it differs from its manifest."""
+    path = Path(folder).expanduser()
+    if not (path / MANIFEST).exists():
+        raise SourceError(f"{path} has no {MANIFEST}: wanted a folder that goldenrule split has made.")
+    copies = read_manifest(path)
+    return _read(path, copies, again=True), verify_copies(path, copies, threads=threads, progress=progress)
+
+
+def _plan(
+    table: ImageTable,
+    files: Sequence[str],
+    folder: Path,
+    about: Mapping[str, Any],
+    wish: Wish,
+    threads: int,
+    progress: Progress,
+) -> None:
+    """Look at every file, decide its part, and write the manifest."""
+    looks = looked(table, threads=threads, progress=progress)
+    if closed := [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.digest is None]:
+        raise SourceError(
+            f"{plural(len(closed), 'file')} can't be opened: {'; '.join(closed[:3])}{'; ...' if closed[3:] else ''}. "
+            "Nothing was split: ask for access, or remove them."
+        )
+    before = table.with_digests([own.digest for own in looks])
+    if wish.anew:
+        labels = before.rows["labels"].to_pylist()
+        before = before.with_parts([None if own else part for own, part in zip(labels, before.parts, strict=True)])
+    pairs = near_pairs(before, looks, threads=threads, progress=progress) if wish.near_duplicates else []
+    grouped = with_alike(before, [(pair.first, pair.second) for pair in pairs])
+    after = with_split(grouped, seed=wish.seed, shares=wish.shares)
+    copies, labels_text = new_places(table, after, files, looks)
+    findings = [*table.findings, *duplicates(after), *_near_leaks(after, pairs), *_unreadable(table, looks)]
+    if labels_text is not None:
+        write_atomic(folder / LABELS, labels_text)
+    write_manifest(folder, copies)
+    facts = {
+        "counts": after.counts(),
+        "together": {
+            "equal files": sum(count > 1 for count in Counter(own.digest for own in looks).values()),
+            "near duplicates": len({group for group in grouped.rows["group"].to_pylist() if _is_alike(group)}),
+            "series": len({group for group in before.rows["group"].to_pylist() if group is not None}),
+        },
+        "findings": [finding.to_json() for finding in findings],
+    }
+    write_json(folder / ABOUT, {"schema_version": SCHEMA_VERSION, "about": about, **facts})  # last: the plan is whole
+
+
+def _is_alike(group: str | None) -> bool:
+    return group is not None and group.startswith("alike: ")
+
+
+def _near_leaks(table: ImageTable, pairs: Sequence[Alike]) -> Iterator[Finding]:
+    """Give a finding for near duplicates in parts that the source itself has."""
+    uris, parts = table.uris, table.parts
+    torn = [pair for pair in pairs if parts[pair.first] != parts[pair.second]]
+    if torn:
+        yield Finding(
+            severity="warning",
+            code="leak-near",
+            sentence=f"{plural(len(torn), 'pair')} of near duplicates {'are' if len(torn) > 1 else 'is'} in two parts",
+            evidence=tuple(f"{uris[pair.first]} ~ {uris[pair.second]}" for pair in torn),
+            advice="The source has them so; --anew deals all images out again.",
+        )
+
+
+def _unreadable(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
+    if reasons := [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.problem]:
+        yield unreadable(reasons)
+
+
+def _about(table: ImageTable, files: Sequence[str], wish: Wish) -> dict[str, Any]:
+    """Give what a split is about as JSON: the source with names, sizes, times and labels, and how it is dealt out."""
+    stated = ((name, (table.root / name).stat()) for name in files)
+    rows = table.rows.select(["uri", "part", "labels", "group"]).to_pylist()
+    return {
+        "source": str(table.root.resolve()),
+        "files": json_digest([[name, found.st_size, found.st_mtime_ns] for name, found in stated]),
+        "labels": json_digest([table.classes, rows]),
+        "options": asdict(wish),
+    }
+
+
+def _check_apart(source: Path, folder: Path) -> None:
+    one, other = source.resolve(), folder.resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise OptionError(f"{folder} and {source} lie in each other. Give a folder beside it for the copy.")
+
+
+def _is_there(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def _is_about(folder: Path, about: Mapping[str, Any]) -> bool:
+    try:
+        return bool(read_json(folder / ABOUT)["about"] == about)
+    except (FormatError, KeyError):
+        return False
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an unfinished split of other files or options left: copies, no more."""
+    for path in folder.iterdir():
+        if path.name not in (LOCK, HOLDER):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _again(folder: Path, about: Mapping[str, Any], threads: int, progress: Progress) -> Split:
+    if not (folder / ABOUT).exists():
+        raise RunMismatch(f"{folder} holds something else. Nothing was changed: give the name of a new folder.")
+    before = read_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)["about"]
+    if before != about:
+        changed = [name for name in ("source", "files", "labels") if before[name] != about[name]]
+        changed += [name for name, value in about["options"].items() if before["options"].get(name) != value]
+        raise RunMismatch(
+            f"{folder} holds another split ({', '.join(changed)} differ). Nothing was changed: give the name of a "
+            f"new folder, or check this one with goldenrule split --verify {folder}."
+        )
+    split, wrong = verify_split(folder, threads=threads, progress=progress)
+    if wrong:
+        raise RunMismatch(f"{folder} was split so before, but {_listed(wrong)}. Nothing was changed.")
+    return split
+
+
+def _listed(wrong: Sequence[Difference]) -> str:
+    shown = "; ".join(f"{one.path} is {one.what}" for one in wrong[:3])
+    return f"{plural(len(wrong), 'file')} {'differs' if len(wrong) == 1 else 'differ'}: {shown}" + (
+        "; ..." if wrong[3:] else ""
+    )
+
+
+def _read(folder: Path, copies: Sequence[Copy], *, again: bool) -> Split:
+    facts = read_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)
+    return Split(
+        folder=folder,
+        counts=facts["counts"],
+        files=len(copies),
+        size=sum(copy.size for copy in copies),
+        together=facts["together"],
+        findings=tuple(Finding(**{**one, "evidence": tuple(one["evidence"])}) for one in facts["findings"]),
+        again=again,
+    )
