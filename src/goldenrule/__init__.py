@@ -34,11 +34,13 @@ if TYPE_CHECKING:
     from goldenrule.images.sources import from_folder
     from goldenrule.images.split import Shares, with_split
     from goldenrule.images.table import ImageTable
+    from goldenrule.insight.audit import Audit
     from goldenrule.learner import Learner
     from goldenrule.models.backbone import Backbone, backbone
     from goldenrule.models.classifier import Classifier
     from goldenrule.models.compiled import compiled, engine_kind
     from goldenrule.recipes.answer import answer
+    from goldenrule.recipes.auditing import audit_images
     from goldenrule.recipes.by_hand import activations_of
     from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.recipes.heads import FittedHead, fit_head
@@ -53,6 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Activations": "activations.precompute",
     "Answer": "recipes.results",
+    "Audit": "insight.audit",
     "Augmentation": "images.augment",
     "Backbone": "models.backbone",
     "Classifier": "models.classifier",
@@ -71,6 +74,7 @@ _HOMES = {
     "accuracy": "evaluation",
     "activations_of": "recipes.by_hand",
     "answer": "recipes.answer",
+    "audit_images": "recipes.auditing",
     "backbone": "models.backbone",
     "basic": "images.augment",
     "compiled": "models.compiled",
@@ -96,6 +100,7 @@ _HOMES = {
 __all__ = [
     "Activations",
     "Answer",
+    "Audit",
     "Augmentation",
     "Backbone",
     "Classifier",
@@ -114,6 +119,7 @@ __all__ = [
     "accuracy",
     "activations_of",
     "answer",
+    "audit_images",
     "backbone",
     "basic",
     "compiled",

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from goldenrule.cli import bank, demo, doctor, fit, lr_find, predict, split
+from goldenrule.cli import audit, bank, demo, doctor, fit, lr_find, predict, split
 
 INTERRUPTED = 130
 
@@ -26,6 +26,7 @@ app.command(rich_help_panel="Main job")(fit.fit)
 app.command(rich_help_panel="Main job")(predict.predict)
 app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
 app.command(rich_help_panel="Main job")(demo.demo)
+app.command(rich_help_panel="The images")(audit.audit)
 app.command(rich_help_panel="The images")(split.split)
 app.command(rich_help_panel="This machine")(doctor.doctor)
 app.add_typer(bank.app, name="bank", rich_help_panel="This machine")

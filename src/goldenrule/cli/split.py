@@ -10,8 +10,6 @@ import typer
 from goldenrule.foundation.errors import OptionError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from goldenrule.recipes.splitting import Split
 
 MOST_CLASSES = 30
@@ -92,10 +90,11 @@ def show(found: Split) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from goldenrule.cli.counts import show_counts
     from goldenrule.foundation.findings import plural
 
     console = Console()
-    _show_counts(found, console)
+    show_counts(str(found.folder), found.counts, console, most=MOST_CLASSES)
     for finding in found.findings:
         console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     together = [f"{plural(count, 'group')} of {what}" for what, count in found.together.items() if count]
@@ -110,6 +109,7 @@ def show_verified(folder: Path) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from goldenrule.cli.counts import show_counts
     from goldenrule.foundation.errors import RunMismatch
     from goldenrule.foundation.findings import plural
     from goldenrule.foundation.progress import Bars
@@ -117,7 +117,7 @@ def show_verified(folder: Path) -> None:
 
     found, wrong = verify_split(folder, progress=Bars())
     console = Console()
-    _show_counts(found, console)
+    show_counts(str(found.folder), found.counts, console, most=MOST_CLASSES)
     for one in wrong:
         console.print(Text(f"{one.path}: {one.what}", style="yellow"), soft_wrap=True)
     if wrong:
@@ -126,23 +126,6 @@ def show_verified(folder: Path) -> None:
             "Bring them back from the source that split.json names, or split again into a new folder."
         )
     console.print(Text(f"{_size(found)} each is what manifest.csv says, and there is no other."))
-
-
-def _show_counts(found: Split, console: Console) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, title=str(found.folder), title_justify="left", show_footer=True)
-    table.add_column("class", footer="all")
-    for part, row in found.counts.items():
-        table.add_column(part, justify="right", footer=f"{sum(row.values()):,}")
-    names = next(iter(found.counts.values()))
-    shown = [name for name in names if any(row[name] for row in found.counts.values())]
-    for name in shown[:MOST_CLASSES]:
-        table.add_row(name or "without a label", *(f"{row[name]:,}" for row in found.counts.values()))
-    if len(shown) > MOST_CLASSES:
-        table.add_row(f"... {len(shown) - MOST_CLASSES} more", *("" for _ in found.counts))
-    console.print(table)
 
 
 def _size(found: Split) -> str:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 Severity = Literal["error", "warning", "note"]
 
 
-def plural(count: int, noun: str) -> str:
-    """Give a count with its noun.
+def plural(count: int, noun: str, several: str | None = None) -> str:
+    """Give a count with its noun; `several` where that is not the noun with an s.
 
-    >>> plural(1, "file"), plural(1200, "file")
-    ('1 file', '1,200 files')
+    >>> plural(1, "file"), plural(1200, "file"), plural(2, "class", "classes")
+    ('1 file', '1,200 files', '2 classes')
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

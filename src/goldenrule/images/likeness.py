@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from goldenrule.foundation.randomness import generator
 
@@ -103,6 +102,8 @@ def alike(descriptions: Sequence[Floats | None], *, least: float = CANDIDATE) ->
 
 def overlay(gray: npt.NDArray[np.uint8]) -> Floats:
     """Give what `overlap` compares of a gray picture (height, width): it, small and a little blurred."""
+    from scipy.ndimage import gaussian_filter  # not at the top: most commands do without
+
     return np.asarray(gaussian_filter(_shrunk(gray, OVERLAY_PX), 1.0), np.float32)
 
 
@@ -122,6 +123,8 @@ _DOWN, _RIGHT = (axis.ravel() for axis in np.meshgrid(_OFFSETS, _OFFSETS, indexi
 
 def _registered(one: Floats, other: Floats) -> float:
     """Give the best correlation of `other` with a window of `one`: Gauss-Newton over shift, scale and light."""
+    from scipy.ndimage import map_coordinates
+
     slopes = np.gradient(one)
     target = other[_EDGE_PX:-_EDGE_PX, _EDGE_PX:-_EDGE_PX].ravel()
     target = target - target.mean()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -57,18 +57,33 @@ def look(content: bytes) -> Look:
         return replace(known, problem=str(error))
 
 
-def looked(table: ImageTable, *, threads: int = 4, progress: Progress | None = None) -> list[Look]:
+def glance(content: bytes) -> Look:
+    """Give the digest and the header of a file only: no picture is decoded, so damage further on is not seen."""
+    known = Look(size=len(content), digest=digest(content))
+    try:
+        return replace(known, header=header(content))
+    except UnreadableImage as error:
+        return replace(known, problem=str(error))
+
+
+def looked(
+    table: ImageTable,
+    *,
+    by: Callable[[bytes], Look] = look,
+    threads: int = 4,
+    progress: Progress | None = None,
+) -> list[Look]:
     """Look at every file of a table, in its order; one that can't be opened has its reason as `problem`."""
 
     def of(uri: str) -> Look:
         try:
-            return look(table.read(uri))
+            return by(table.read(uri))
         except OSError as error:
             return Look(problem=error.strerror or str(error))
 
     uris, found = table.uris, []
     with (
-        (progress or Silent()).task("look", len(uris), "files") as task,
+        (progress or Silent()).task("look" if by is look else "read", len(uris), "files") as task,
         ThreadPoolExecutor(max_workers=threads) as pool,
     ):
         for own in pool.map(of, uris):

@@ -48,12 +48,12 @@ class Header:
     height: int
     orientation: int  # EXIF 2.3, tag 0x0112; 1: upright
     animated: bool
-    profile: bytes | None  # ICC
+    recoloured: bool  # an ICC profile makes its colours others than the bare numbers say
 
     @property
     def is_plain_jpeg(self) -> bool:
         """Whether libjpeg-turbo gives the final pixels at once."""
-        return self.format == "JPEG" and self.mode in ("RGB", "L") and _to_srgb(self.profile, self.mode) is None
+        return self.format == "JPEG" and self.mode in ("RGB", "L") and not self.recoloured
 
 
 def header(content: bytes) -> Header:
@@ -75,7 +75,7 @@ def decode(content: bytes) -> Pixels:
         pixels = _fast_jpeg(content) if own.is_plain_jpeg else None
         if pixels is None:
             image.load()  # a TIFF is turned by this
-            return upright(_rgb_pixels(image, own.profile), _orientation(image))
+            return upright(_rgb_pixels(image, _profile(image)), _orientation(image))
         return upright(pixels, own.orientation)
 
 
@@ -175,7 +175,7 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
 
 
 def _header(image: Image.Image) -> Header:
-    profile = image.info.get("icc_profile")
+    profile, flat = _profile(image), image.mode if image.mode in ("L", "CMYK") else "RGB"
     return Header(
         format=image.format or "",
         mode=image.mode,
@@ -183,8 +183,13 @@ def _header(image: Image.Image) -> Header:
         height=image.height,
         orientation=_orientation(image),
         animated=bool(getattr(image, "is_animated", False)),
-        profile=profile if isinstance(profile, bytes) and profile else None,
+        recoloured=profile is not None and _to_srgb(profile, flat) is not None,
     )
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and profile else None
 
 
 def _silence_pillow() -> None:
@@ -224,13 +229,13 @@ def _rgb_pixels(image: Image.Image, profile: bytes | None) -> Pixels:
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     flat = _flat(image)
-    transform = _to_srgb(profile, flat.mode)
+    transform = _to_srgb(profile, flat.mode) if profile is not None else None
     moved = ImageCms.applyTransform(flat, transform) if transform is not None else None
     return flat.convert("RGB") if moved is None else moved
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """Give a picture of 8 bits without alpha: L, RGB or CMYK, or what converts to them without loss."""
+    """Give a picture of 8 bits without alpha: L, RGB or CMYK."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
@@ -245,10 +250,8 @@ def _flat(image: Image.Image) -> Image.Image:
 
 
 @functools.lru_cache(maxsize=64)
-def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Give the way from a profile's colours to sRGB; None where there is nothing to do, or the profile is none."""
-    if profile is None or mode not in ("L", "RGB", "CMYK"):
-        return None
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")

@@ -1,45 +1,11 @@
-"""Findings that follow from a fit itself: what leaks between parts, and numbers that contradict each other."""
+"""Findings that follow from a fit itself: numbers that contradict each other."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from goldenrule.evaluation import Predictions, accuracy, value_and_interval
 from goldenrule.foundation.findings import Finding
-from goldenrule.images.table import ImageTable
-
-
-def duplicates(table: ImageTable) -> Iterator[Finding]:
-    """Give findings for files with equal bytes in different parts, or under different labels."""
-    places: dict[bytes, list[int]] = defaultdict(list)
-    for row, digest in enumerate(table.digests):
-        if digest is not None:
-            places[digest].append(row)
-    uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
-    same = [rows for rows in places.values() if len(rows) > 1]
-    leaks = [rows for rows in same if len({parts[row] for row in rows}) > 1]
-    torn = [rows for rows in same if len({tuple(labels[row]) for row in rows if labels[row]}) > 1]
-
-    def evidence(groups: list[list[int]]) -> tuple[str, ...]:
-        return tuple(" = ".join(uris[row] for row in rows) for rows in groups)
-
-    if leaks:
-        yield Finding(
-            severity="warning",
-            code="leak",
-            sentence=f"{len(leaks):,} image{'s are' if len(leaks) > 1 else ' is'} in more than one part",
-            evidence=evidence(leaks),
-            advice="The scores of those parts flatter: keep one copy of each.",
-        )
-    if torn:
-        yield Finding(
-            severity="warning",
-            code="two-labels",
-            sentence=f"{len(torn):,} image{'s have' if len(torn) > 1 else ' has'} more than one label",
-            evidence=evidence(torn),
-            advice="Keep the right one of each.",
-        )
 
 
 def contradictions(scored: Mapping[str, Predictions]) -> Iterator[Finding]:

@@ -13,9 +13,10 @@ from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.files import read_json, write_atomic, write_json
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.table import ImageTable, Part
+from goldenrule.insight.duplicates import duplicates
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import engine_kind
-from goldenrule.recipes.checks import contradictions, duplicates
+from goldenrule.recipes.checks import contradictions
 from goldenrule.recipes.environment import environment
 from goldenrule.recipes.opening import Work, folder_name
 from goldenrule.recipes.results import Answer, Candidate

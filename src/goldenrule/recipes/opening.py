@@ -13,9 +13,11 @@ from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import OptionError, RunError
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
-from goldenrule.images.read import with_digests
+from goldenrule.images.look import glance, looked
+from goldenrule.images.read import unreadable
 from goldenrule.images.split import check_enough, sample_per_class, with_split
 from goldenrule.images.table import ImageTable
+from goldenrule.insight.audit import at_a_glance
 from goldenrule.models.backbone import Backbone, backbone, kept
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, check_device, engine_kind
@@ -96,7 +98,7 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
 
 
 def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions, progress: Progress) -> ImageTable:
-    """Give the table to fit on, sampled and checked, with digests."""
+    """Give the table to fit on, sampled and checked, with digests and what a glance at every file found."""
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
     if options.sample is not None:
         table = sample_per_class(table, options.sample, seed=options.seed)
@@ -104,7 +106,10 @@ def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions,
     smallest = options.min_per_class or (SMALLEST_CLASS_TO_LEARN if fixed else SMALLEST_CLASS_TO_SPLIT)
     check_enough(table, min_per_class=smallest)
     threads = options.threads or available_threads()
-    return with_digests(table, threads=2 * threads, progress=progress)
+    looks = looked(table, by=glance, threads=2 * threads, progress=progress)
+    closed = [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.digest is None]
+    table = table.with_digests([own.digest for own in looks])
+    return table.with_findings(*([unreadable(closed)] if closed else []), *at_a_glance(table, looks))
 
 
 def folder_name(table: ImageTable) -> str:

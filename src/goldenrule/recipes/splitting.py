@@ -45,14 +45,14 @@ from goldenrule.images.copies import (
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
 from goldenrule.images.layout import ABOUT, LABELS, new_places
-from goldenrule.images.likeness import Alike
 from goldenrule.images.look import Look, looked
 from goldenrule.images.look import near_duplicates as near_pairs
 from goldenrule.images.read import unreadable
 from goldenrule.images.sources import all_files
 from goldenrule.images.split import Shares, with_split
 from goldenrule.images.table import ImageTable
-from goldenrule.recipes.checks import duplicates
+from goldenrule.insight.duplicates import duplicates
+from goldenrule.insight.duplicates import near_duplicates as near_findings
 
 SCHEMA_VERSION = 1
 
@@ -172,7 +172,7 @@ def _plan(
     grouped = with_alike(before, [(pair.first, pair.second) for pair in pairs])
     after = with_split(grouped, seed=wish.seed, shares=wish.shares)
     copies, labels_text = new_places(table, after, files, looks)
-    findings = [*table.findings, *duplicates(after), *_near_leaks(after, pairs), *_unreadable(table, looks)]
+    findings = [*table.findings, *duplicates(after), *near_findings(after, pairs), *_unreadable(table, looks)]
     if labels_text is not None:
         write_atomic(folder / LABELS, labels_text)
     write_manifest(folder, copies)
@@ -190,20 +190,6 @@ def _plan(
 
 def _is_alike(group: str | None) -> bool:
     return group is not None and group.startswith("alike: ")
-
-
-def _near_leaks(table: ImageTable, pairs: Sequence[Alike]) -> Iterator[Finding]:
-    """Give a finding for near duplicates in parts that the source itself has."""
-    uris, parts = table.uris, table.parts
-    torn = [pair for pair in pairs if parts[pair.first] != parts[pair.second]]
-    if torn:
-        yield Finding(
-            severity="warning",
-            code="leak-near",
-            sentence=f"{plural(len(torn), 'pair')} of near duplicates {'are' if len(torn) > 1 else 'is'} in two parts",
-            evidence=tuple(f"{uris[pair.first]} ~ {uris[pair.second]}" for pair in torn),
-            advice="The source has them so; --anew deals all images out again.",
-        )
 
 
 def _unreadable(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ MOST_EVIDENCE = 100
 
 _INTERVAL = re.compile(r"(\[[-.,\d]+,) (?=[-.,\d]+\])")
 
-_SCRIPT = 'addEventListener("beforeprint",()=>{for(const d of document.querySelectorAll("details"))d.open=true})'
+SCRIPT = 'addEventListener("beforeprint",()=>{for(const d of document.querySelectorAll("details"))d.open=true})'
 """Folded tables are printed unfolded; the only script of the page, allowed by its digest."""
 
 
@@ -50,15 +50,15 @@ def render_page(content: ReportContent) -> str:
         "next": "What next",
     }
     page = (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             content=content,
             sections=sections,
             head=sentences.headline(content.headline, content.headline_part),
             created=_readable_time(content.created),
-            script=_SCRIPT,
-            script_digest=base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),
+            script=SCRIPT,
+            script_digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
             **_scores(content),
             **_data_and_time(content),
             **(_answers(content.predictions, content) if single else {}),
@@ -66,7 +66,12 @@ def render_page(content: ReportContent) -> str:
             training=training_section(content.live) if content.live else None,
         )
     )
-    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a path may hold bytes that are no text
+    return printable(page)
+
+
+def printable(page: str) -> str:
+    """Give a page that can be written as UTF-8: a path may hold bytes that are no text."""
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _scores(content: ReportContent) -> dict[str, Any]:
@@ -132,7 +137,8 @@ def _heatmap(predictions: Predictions) -> str:
     return figure_svg(confusion_figure(predictions), label=f"{label} The table below names the commonest mistakes.")
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Give the templates with the filters that they use."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -22,8 +22,8 @@ class Thumbnail:
     height: int
 
 
-def thumbnail(content: bytes) -> Thumbnail:
-    """Give the picture in `content` upright, its longer side at most 200 px; a smaller one keeps its size.
+def thumbnail(content: bytes, *, side: int = LARGEST_SIDE_PX) -> Thumbnail:
+    """Give the picture in `content` upright, its longer side at most `side` px; a smaller one keeps its size.
 
     It is decoded as for the network (EXIF orientation, alpha over white, 16-bit gray scaled). Raises
     `UnreadableImage` where that can't be done.
@@ -33,17 +33,17 @@ def thumbnail(content: bytes) -> Thumbnail:
     from goldenrule.images.read import decode
 
     picture = Image.fromarray(decode(content))
-    picture.thumbnail((LARGEST_SIDE_PX, LARGEST_SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=_QUALITY, optimize=True)
     text = base64.b64encode(file.getvalue()).decode("ascii")
     return Thumbnail(uri=f"data:image/jpeg;base64,{text}", width=picture.width, height=picture.height)
 
 
-def thumbnail_of(image: Callable[[str], bytes | None], uri: str) -> Thumbnail | None:
+def thumbnail_of(image: Callable[[str], bytes | None], uri: str, *, side: int = LARGEST_SIDE_PX) -> Thumbnail | None:
     """Give the thumbnail of an image by its id; None where the file is gone or is no picture any more."""
     try:
         content = image(uri)
-        return thumbnail(content) if content else None
+        return thumbnail(content, side=side) if content else None
     except (OSError, UnreadableImage):
         return None

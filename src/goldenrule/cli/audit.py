@@ -1,0 +1,102 @@
+"""`goldenrule audit`: what should be known of images before anything is learned from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from goldenrule.insight.audit import Audit
+
+MOST_CLASSES = 20
+"""So many classes have a line of their own."""
+FOUND = 1
+"""The exit code of --strict where something was found."""
+EXAMPLES = """Examples:
+
+  goldenrule audit photos                        a table here, audits/photos/audit.html to look at
+
+  goldenrule audit photos --strict               exit code 1 where there is a warning: for pipelines
+
+  goldenrule audit photos -o checked/photos      audit.html and audit.json in a folder of your choice
+
+  goldenrule audit photos --csv table.csv --id file --label species
+"""
+
+
+def audit(
+    source: Annotated[Path, typer.Argument(help="The images; only read.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder of page and numbers. \\[default: audits/NAME]", show_default=False),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where there is a warning or an error.")] = False,
+    group_by: Annotated[
+        str, typer.Option(help="What in a name makes images belong together: auto, none, gtsrb or a REGEX.")
+    ] = "auto",
+    csv: Annotated[
+        Path | None, typer.Option(help="The labels: a CSV file with a line per image.", show_default=False)
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="Its column that names the image.", show_default=False)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label", help="Its column that names the class.", show_default=False)
+    ] = None,
+) -> None:
+    """Look at every image: unreadable and odd files, duplicates, leaks between parts, shortcuts, small classes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.cli.source import source_of
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.auditing import NUMBERS, PAGE, audit_images
+
+    images = source_of(source, csv, id_column, label_column, group_by=group_by)
+    folder = out or Path("audits") / (source.resolve().name or "images")
+    found = audit_images(images, out=folder, group_by=group_by, progress=Bars())
+    console = Console()
+    show(found, console)
+    console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
+    console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
+    console.print(Text(f"Next:    goldenrule fit {source}"), soft_wrap=True)
+    if strict and any(finding.severity != "note" for finding in found.findings):
+        raise typer.Exit(FOUND)
+
+
+audit.__doc__ = f"{audit.__doc__}\n\n{EXAMPLES}"
+
+
+def show(found: Audit, console: Console) -> None:
+    """Print images per class and part, what the files are, and the findings."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from goldenrule.cli.counts import show_counts
+    from goldenrule.foundation.files import readable_bytes
+    from goldenrule.report.facts import value_text
+
+    facts = found.facts()
+    show_counts(found.table.root.resolve().name, facts["counts"], console, most=MOST_CLASSES)
+    sizes = [f"{one[0]}-{one[-1]} px" for one in (facts["width"], facts["height"]) if one]
+    size = f", {' by '.join(sizes)} ({facts['sizes']:,} different)" if sizes else ""
+    formats = value_text(facts["formats"]) or "none"
+    console.print(
+        f"Files: {readable_bytes(facts['bytes'])}, {formats}; {value_text(facts['modes'])}{size}.", highlight=False
+    )
+    if not found.findings:
+        console.print("Nothing odd was found.")
+        return
+    table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    style = {"error": "bold red", "warning": "yellow", "note": ""}
+    for finding in found.findings:
+        shown = ", ".join(finding.evidence[:3]) + (", ..." if len(finding.evidence) > 3 else "")
+        text = Text(f"{finding.sentence}{f' ({shown})' if shown else ''}. ", style=style[finding.severity])
+        table.add_row(Text(finding.severity, style=style[finding.severity]), text.append(finding.advice, style="dim"))
+    console.print(table)

@@ -1,0 +1,29 @@
+"""Images per class and part, in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def show_counts(title: str, counts: Mapping[str, Mapping[str, int]], console: Console, *, most: int) -> None:
+    """Print a table with a line for each of the first `most` classes, and the sums of all."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_footer=True)
+    table.add_column("class", footer="all")
+    for part, row in counts.items():
+        table.add_column("images" if part == "all" else part, justify="right", footer=f"{sum(row.values()):,}")
+    names = list(next(iter(counts.values()), {}))
+    shown = [name for name in names if name and any(row[name] for row in counts.values())]
+    for name in shown[:most]:
+        table.add_row(name, *(f"{row[name]:,}" for row in counts.values()))
+    if len(shown) > most:
+        table.add_row(f"... {len(shown) - most} more", *("" for _ in counts))
+    if any(row.get("") for row in counts.values()):
+        table.add_row("without a label", *(f"{row['']:,}" for row in counts.values()))
+    console.print(table)

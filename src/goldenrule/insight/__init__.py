@@ -1,0 +1,1 @@
+"""What the images, the bank and the predictions tell beyond the scores."""

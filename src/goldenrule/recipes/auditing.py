@@ -1,0 +1,58 @@
+"""`audit_images`: look at every image once, judge what was seen, and write it for people and programs."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+
+from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.labels import from_source
+from goldenrule.images.look import looked, near_duplicates
+from goldenrule.images.table import ImageTable
+from goldenrule.insight.audit import Audit, audit
+
+SCHEMA_VERSION = 1
+PAGE, NUMBERS = "audit.html", "audit.json"
+
+
+def audit_images(
+    source: str | os.PathLike[str] | ImageTable,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    group_by: str = "auto",
+    threads: int = 4,
+    progress: Progress | None = None,
+) -> Audit:
+    """Look at every image of a folder or table: give what was found, and write it to `out` where that is given.
+
+    `out/audit.html` is one page with sample sheets and pictures of the findings, `out/audit.json` the same for
+    programs. Files are only read; one that can't be is a finding.
+    """
+    progress = progress or Silent()
+    table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by)
+    looks = looked(table, threads=threads, progress=progress)
+    found = audit(table, looks, near_duplicates(table, looks, threads=threads, progress=progress))
+    if out is not None:
+        write_audit(found, Path(out).expanduser())
+    return found
+
+
+def write_audit(found: Audit, folder: Path) -> None:
+    """Write an audit's page and its numbers."""
+    from goldenrule.report.audit_page import render_audit
+
+    root = found.table.root.resolve()
+    created = datetime.datetime.now().astimezone()
+    write_json(
+        folder / NUMBERS,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "folder": str(root),
+            "created": created.isoformat(timespec="seconds"),
+            **found.facts(),
+            "findings": [finding.to_json() for finding in found.findings],
+        },
+    )
+    write_atomic(folder / PAGE, render_audit(found, root.name or str(root), f"{created:%Y-%m-%d %H:%M %Z}"))
