@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     )
     from goldenrule.foundation.errors import GoldenRuleError
     from goldenrule.foundation.findings import Finding
+    from goldenrule.images.arrays import from_arrays
     from goldenrule.images.augment import Augmentation, basic, side_on, top_down
+    from goldenrule.images.classes import with_classes
     from goldenrule.images.labels import from_csv, from_dataframe
     from goldenrule.images.preprocess import Preprocessing
     from goldenrule.images.sources import from_folder
@@ -81,6 +83,7 @@ _HOMES = {
     "confusion": "evaluation",
     "engine_kind": "models.compiled",
     "fit_head": "recipes.heads",
+    "from_arrays": "images.arrays",
     "from_csv": "images.labels",
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
@@ -94,6 +97,7 @@ _HOMES = {
     "split_folder": "recipes.splitting",
     "top_down": "images.augment",
     "verify_split": "recipes.splitting",
+    "with_classes": "images.classes",
     "with_split": "images.split",
 }
 
@@ -126,6 +130,7 @@ __all__ = [
     "confusion",
     "engine_kind",
     "fit_head",
+    "from_arrays",
     "from_csv",
     "from_dataframe",
     "from_folder",
@@ -139,6 +144,7 @@ __all__ = [
     "split_folder",
     "top_down",
     "verify_split",
+    "with_classes",
     "with_split",
 ]
 

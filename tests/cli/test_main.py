@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +18,18 @@ from goldenrule.cli.main import app
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = typer.main.get_command(app)
-COMMANDS = [["fit"], ["lr-find"], ["predict"], ["demo"], ["doctor"], ["bank"], ["bank", "clear"], ["bank", "limit"]]
+COMMANDS = [
+    ["fit"],
+    ["audit"],
+    ["split"],
+    ["lr-find"],
+    ["predict"],
+    ["demo"],
+    ["doctor"],
+    ["bank"],
+    ["bank", "clear"],
+    ["bank", "limit"],
+]
 
 
 def processor_seconds(*arguments: str) -> float:
@@ -30,12 +40,12 @@ def processor_seconds(*arguments: str) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def test_help_takes_no_longer_than_twenty_empty_pythons() -> None:
-    """Half a second where an empty Python takes 25 ms; Rich and Typer are most of it."""
+def test_help_takes_no_longer_than_some_empty_pythons() -> None:
+    """A third of a second where an empty Python takes 20 ms; Rich and Typer are most of it."""
     processor_seconds("-m", "goldenrule", "--help")  # compiles what is not compiled yet
-    empty = statistics.median(processor_seconds("-c", "pass") for _ in range(5))
-    helped = statistics.median(processor_seconds("-m", "goldenrule", "--help") for _ in range(5))
-    assert helped < 20 * empty, (helped, empty)
+    pairs = [(processor_seconds("-c", "pass"), processor_seconds("-m", "goldenrule", "--help")) for _ in range(7)]
+    empty, helped = (min(column) for column in zip(*pairs, strict=True))  # the least disturbed of each
+    assert helped < 27 * empty, pairs
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.images.labels import from_csv, from_dataframe, from_source
@@ -134,12 +136,12 @@ def test_columns_that_are_not_there_or_not_clear_are_mistakes(make: Make) -> Non
         from_csv(path, label="label", part="split")
     with pytest.raises(OptionError, match="The column other says 'y': wanted train, valid, test"):
         from_csv(path, label="label", part="other")
-    with pytest.raises(OptionError, match="say which one holds the label"):
-        from_csv(path)
     with pytest.raises(SourceError, match="does not exist"):
         from_csv(path.with_name("none.csv"))
     with pytest.raises(SourceError, match="is no folder"):
         from_csv(path, images=path.parent / "none", label="label")
+    with pytest.raises(OptionError, match="say which one holds the label"):
+        from_csv(make("id,one,other\n1,x,y\n", "1.jpg"))
 
 
 def test_data_frames_say_the_same_as_the_file(make: Make) -> None:
@@ -204,3 +206,73 @@ class TestContests:
         assert first.classes == ("desert", "mountains", "sea", "sunset", "trees")
         assert len(first) == 1200
         assert all(other.classes == first.classes and other.rows.equals(first.rows) for other in others)
+
+
+def test_columns_called_label_part_and_group_are_taken_for_that(make: Make) -> None:
+    text = "id,label,split,group,note\n1,a,train,x,old\n2,b,val,,new\n3,a,test,x,old\n"
+    table = from_csv(make(text, "1.jpg", "2.jpg", "3.jpg"))
+    assert table.classes == ("a", "b")
+    assert table.parts == ["train", "valid", "test"]
+    assert table.rows["group"].to_pylist() == ["x", None, "x"]
+    table = from_csv(make("id,split\n1,train\n2,spare\n", "1.jpg", "2.jpg"))
+    assert table.classes == ("spare", "train"), "a column that names no parts is one of labels"
+
+
+def hugging_face(root: Path, kind: str) -> None:
+    """Write the images and metadata of an imagefolder data set, with the metadata in each part's folder."""
+    for part, count in (("train", 4), ("validation", 2)):
+        (root / part).mkdir(parents=True)
+        rows = []
+        for number in range(count):
+            Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(root / part / f"{number:04d}.png")
+            rows.append({"file_name": f"{number:04d}.png", "label": "ab"[number % 2], "caption": "a picture, small"})
+        if kind == "jsonl":
+            (root / part / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        else:
+            lines = [
+                "file_name,label,caption",
+                *(f'{row["file_name"]},{row["label"]},"{row["caption"]}"' for row in rows),
+            ]
+            (root / part / "metadata.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_the_image_folders_of_hugging_face_load_as_they_are(tmp_path: Path, kind: str) -> None:
+    hugging_face(tmp_path / "set", kind)
+    table = from_source(tmp_path / "set")
+    assert table.classes == ("a", "b")
+    assert table.counts() == {"train": {"a": 2, "b": 2, "": 0}, "valid": {"a": 1, "b": 1, "": 0}}
+    assert table.findings == ()
+
+
+def test_metadata_at_the_root_names_paths_and_lists_are_several_labels(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    rows = [{"file_name": f"{number}.png", "labels": ["sea", "sun"][: number + 1]} for number in range(3)]
+    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = from_source(tmp_path)
+    assert table.classes == ("sea", "sun")
+    assert table.rows["labels"].to_pylist() == [[0], [0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{broken", "can't be read as JSON lines"),
+        ('{"file_name": "1.png"}\n', "same two keys or more"),
+        ('{"file_name": "1.png", "label": "a"}\n{"label": "a", "file_name": "2.png"}\n', "same two keys or more"),
+        ("[1, 2]\n", "same two keys or more"),
+    ],
+)
+def test_json_lines_that_are_none_say_what_is_wanted(tmp_path: Path, text: str, says: str) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    (tmp_path / "metadata.jsonl").write_text(text)
+    with pytest.raises(SourceError, match=says):
+        from_source(tmp_path)
+
+
+def test_parts_whose_metadata_differ_are_refused(tmp_path: Path) -> None:
+    hugging_face(tmp_path / "set", "csv")
+    (tmp_path / "set" / "validation" / "metadata.csv").write_text("file_name,kind\n0000.png,a\n")
+    with pytest.raises(SourceError, match="the same in all parts"):
+        from_source(tmp_path / "set")

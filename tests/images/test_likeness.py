@@ -62,6 +62,7 @@ def test_a_mirrored_picture_has_the_mirrored_description(cats: list[Image.Image]
         np.testing.assert_allclose(mirrored(own[None])[0], flipped, atol=0.05)
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 255))
 def test_a_flat_picture_has_no_description_so_that_flat_ones_are_not_alike(level: int) -> None:
     assert description(np.full((40, 60), level, np.uint8)) is None

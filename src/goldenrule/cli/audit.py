@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenrule.cli.source import Asked, Classes, Csv, GroupBy, Id, Label, Rename, TestName, TrainName, ValidName
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -35,28 +37,35 @@ def audit(
         typer.Option("-o", "--out", help="Folder of page and numbers. \\[default: audits/NAME]", show_default=False),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where there is a warning or an error.")] = False,
-    group_by: Annotated[
-        str, typer.Option(help="What in a name makes images belong together: auto, none, gtsrb or a REGEX.")
-    ] = "auto",
-    csv: Annotated[
-        Path | None, typer.Option(help="The labels: a CSV file with a line per image.", show_default=False)
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id", help="Its column that names the image.", show_default=False)
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option("--label", help="Its column that names the class.", show_default=False)
-    ] = None,
+    group_by: GroupBy = "auto",
+    csv: Csv = None,
+    id_column: Id = None,
+    label_column: Label = None,
+    train_name: TrainName = None,
+    valid_name: ValidName = None,
+    test_name: TestName = None,
+    rename: Rename = None,
+    classes: Classes = None,
 ) -> None:
     """Look at every image: unreadable and odd files, duplicates, leaks between parts, shortcuts, small classes."""
     from rich.console import Console
     from rich.text import Text
 
-    from goldenrule.cli.source import source_of
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.auditing import NUMBERS, PAGE, audit_images
 
-    images = source_of(source, csv, id_column, label_column, group_by=group_by)
+    images = Asked(
+        folder=source,
+        group_by=group_by,
+        csv=csv,
+        id=id_column,
+        label=label_column,
+        train_name=train_name,
+        valid_name=valid_name,
+        test_name=test_name,
+        rename=rename,
+        classes=classes,
+    ).images()
     folder = out or Path("audits") / (source.resolve().name or "images")
     found = audit_images(images, out=folder, group_by=group_by, progress=Bars())
     console = Console()

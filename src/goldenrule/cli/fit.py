@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenrule.cli.source import Asked, Classes, Csv, GroupBy, Id, Label, Rename, TestName, TrainName, ValidName
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -33,6 +35,8 @@ EXAMPLES = """Examples:
   goldenrule fit dog_breed                             a folder with labels.csv (or train_v2.csv)
 
   goldenrule fit photos --csv table.csv --id file --label species
+
+  goldenrule fit animals --rename cane=dog --rename scoiattolo=      other class names; a class left out
 
   goldenrule fit photos --backbone resnet18 --weights resnet18.safetensors
 
@@ -75,18 +79,15 @@ def fit(
     min_per_class: Annotated[
         int | None, typer.Option(help="Accept classes with as few images as this.", show_default=False)
     ] = None,
-    group_by: Annotated[
-        str, typer.Option(help="What in a name makes images stay together: auto, none, gtsrb or a REGEX.")
-    ] = "auto",
-    csv: Annotated[
-        Path | None, typer.Option(help="The labels: a CSV file with a line per image.", show_default=False)
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id", help="Its column that names the image.", show_default=False)
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option("--label", help="Its column that names the class.", show_default=False)
-    ] = None,
+    group_by: GroupBy = "auto",
+    csv: Csv = None,
+    id_column: Id = None,
+    label_column: Label = None,
+    train_name: TrainName = None,
+    valid_name: ValidName = None,
+    test_name: TestName = None,
+    rename: Rename = None,
+    classes: Classes = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")
     ] = False,
@@ -103,7 +104,6 @@ def fit(
     ] = None,
 ) -> None:
     """Fit a classifier by the golden rule, all seven steps; judge it; write it with a report."""
-    from goldenrule.cli.source import source_of
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.options import FitOptions
 
@@ -124,7 +124,18 @@ def fit(
         minutes=minutes,
         start_from=start_from,
     )
-    source = source_of(folder, csv, id_column, label_column, group_by=group_by)
+    source = Asked(
+        folder=folder,
+        group_by=group_by,
+        csv=csv,
+        id=id_column,
+        label=label_column,
+        train_name=train_name,
+        valid_name=valid_name,
+        test_name=test_name,
+        rename=rename,
+        classes=classes,
+    ).images()
     if plan:
         show_plan(source, options)
         return

@@ -1,24 +1,63 @@
-"""The images that a command is about: a folder, or a CSV file with a folder."""
+"""The images that a command is about, and the options that say how they are found and labelled."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from goldenrule.foundation.errors import OptionError
 
 if TYPE_CHECKING:
     from goldenrule.images.table import ImageTable
 
+Csv = Annotated[Path | None, typer.Option(help="The labels: a CSV file with a line per image.", show_default=False)]
+Id = Annotated[str | None, typer.Option("--id", help="Its column that names the image.", show_default=False)]
+Label = Annotated[str | None, typer.Option("--label", help="Its column that names the class.", show_default=False)]
+TrainName = Annotated[str | None, typer.Option(help="The folder that trains, if not train.", show_default=False)]
+ValidName = Annotated[str | None, typer.Option(help="The folder that validates, if not valid.", show_default=False)]
+TestName = Annotated[str | None, typer.Option(help="The folder that tests, if not test.", show_default=False)]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option(help="OLD=NEW: another name for a class, or OLD= to leave it out. Repeatable.", show_default=False),
+]
+Classes = Annotated[Path | None, typer.Option(help="A file with such lines, OLD = NEW.", show_default=False)]
+GroupBy = Annotated[str, typer.Option(help="What in a name makes images stay together: auto, none, gtsrb or a REGEX.")]
 
-def source_of(
-    folder: Path, csv: Path | None, id_column: str | None, label_column: str | None, *, group_by: str
-) -> Path | ImageTable:
-    """Give the images of a CSV file where one is named, else the folder."""
-    if csv is None:
-        if id_column or label_column:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was said about the images."""
+
+    folder: Path
+    group_by: str = "auto"
+    csv: Path | None = None
+    id: str | None = None
+    label: str | None = None
+    train_name: str | None = None
+    valid_name: str | None = None
+    test_name: str | None = None
+    rename: list[str] | None = None
+    classes: Path | None = None
+
+    def images(self) -> Path | ImageTable:
+        """Give the folder where nothing else was said, else its images as they were asked for."""
+        named = (self.train_name, self.valid_name, self.test_name)
+        if self.csv is None and (self.id or self.label):
             raise OptionError("--id and --label name columns of a CSV file: give --csv FILE too.")
-        return folder
-    from goldenrule.images.labels import from_csv
+        if self.csv is not None and any(named):
+            raise OptionError("--csv and --train-name (--valid-name, --test-name) are two ways to label: give one.")
+        if self.csv is None and not any(named) and not self.rename and self.classes is None:
+            return self.folder
+        from goldenrule.images.classes import renaming_of, with_classes
+        from goldenrule.images.labels import from_csv, from_source
 
-    return from_csv(csv, images=folder, id=id_column, label=label_column, group_by=group_by)
+        if self.csv is not None:
+            table = from_csv(self.csv, images=self.folder, id=self.id, label=self.label, group_by=self.group_by)
+        else:
+            train, valid, test = named
+            table = from_source(self.folder, train=train, valid=valid, test=test, group_by=self.group_by)
+        renaming = renaming_of(self.rename or (), self.classes)
+        return with_classes(table, renaming) if renaming else table

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenrule.cli.source import Asked, Classes, Csv, GroupBy, Id, Label, Rename, TestName, TrainName, ValidName
 from goldenrule.foundation.errors import OptionError
 
 if TYPE_CHECKING:
@@ -36,27 +37,23 @@ def split(
     valid: Annotated[float, typer.Option(help="Share that validates.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share that tests.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
-    group_by: Annotated[
-        str, typer.Option(help="What in a name makes images stay together: auto, none, gtsrb or a REGEX.")
-    ] = "auto",
+    group_by: GroupBy = "auto",
     near_duplicates: Annotated[
         bool, typer.Option("--near-duplicates/--no-near-duplicates", help="Keep near duplicates on one side.")
     ] = True,
     anew: Annotated[bool, typer.Option("--anew", help="Deal out again what has parts already.")] = False,
     link: Annotated[str, typer.Option(help="none (copy), hard, or reflink.")] = "none",
     verify: Annotated[bool, typer.Option("--verify", help="Prove a folder that was split before.")] = False,
-    csv: Annotated[
-        Path | None, typer.Option(help="The labels: a CSV file with a line per image.", show_default=False)
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id", help="Its column that names the image.", show_default=False)
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option("--label", help="Its column that names the class.", show_default=False)
-    ] = None,
+    csv: Csv = None,
+    id_column: Id = None,
+    label_column: Label = None,
+    train_name: TrainName = None,
+    valid_name: ValidName = None,
+    test_name: TestName = None,
+    rename: Rename = None,
+    classes: Classes = None,
 ) -> None:
     """Copy a folder into train, valid and test parts; every file is proved by its sha256, the original only read."""
-    from goldenrule.cli.source import source_of
     from goldenrule.foundation.progress import Bars
     from goldenrule.images.split import Shares
     from goldenrule.recipes.splitting import split_folder
@@ -68,8 +65,20 @@ def split(
         return
     if destination is None:
         raise OptionError(f"Where to? goldenrule split {source} NEW_FOLDER (or --verify to prove {source}).")
+    images = Asked(
+        folder=source,
+        group_by=group_by,
+        csv=csv,
+        id=id_column,
+        label=label_column,
+        train_name=train_name,
+        valid_name=valid_name,
+        test_name=test_name,
+        rename=rename,
+        classes=classes,
+    ).images()
     found = split_folder(
-        source_of(source, csv, id_column, label_column, group_by=group_by),
+        images,
         destination,
         shares=Shares(valid=valid, test=test),
         seed=seed,

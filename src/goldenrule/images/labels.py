@@ -2,51 +2,63 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.findings import Finding, Severity, plural
 from goldenrule.images.grouping import with_groups
-from goldenrule.images.sources import PART_NAMES, from_folder, image_files
+from goldenrule.images.label_files import (
+    ID_OF_PARTS,
+    Columns,
+    joined,
+    labels_file,
+    part_called,
+    part_of,
+    read_columns,
+    tables_of_parts,
+)
+from goldenrule.images.sources import from_folder, image_files
 from goldenrule.images.table import ImageTable, Part, image_table
 
-KNOWN_FILES = ("labels.csv", "train_v2.csv")
-"""Names by which a folder's table of labels is recognised."""
+LABEL_NAMES = ("label", "labels", "tags", "class", "class_name", "category", "breed", "species")
 ID_NAMES = ("id", "image", "image_id", "image_name", "filename", "filenames", "file_name", "file", "path", "name")
 SEPARATORS = (",", ";", "|")
 SPACED_NAMES = ("tags", "labels")
 """Columns whose cells hold several labels between spaces; in others a space belongs to a name."""
 
-Columns = Mapping[str, Sequence[str]]
 
-
-def labels_file(folder: str | os.PathLike[str]) -> Path | None:
-    """Give the table of labels that a folder is known by, None where it has none, or may not be looked into."""
-    with contextlib.suppress(PermissionError):
-        return next((path for name in KNOWN_FILES if (path := Path(folder).expanduser() / name).is_file()), None)
-    return None
-
-
-def from_source(folder: str | os.PathLike[str], *, group_by: str = "auto") -> ImageTable:
+def from_source(
+    folder: str | os.PathLike[str],
+    *,
+    train: str | None = None,
+    valid: str | None = None,
+    test: str | None = None,
+    group_by: str = "auto",
+) -> ImageTable:
     """Give the images of class folders (`from_folder`), or of a folder whose labels stand in one of `KNOWN_FILES`.
 
-    The table counts where there are no two class folders: a single one (`images`) is no class.
+    The table counts where there are no two class folders: a single one (`images`) is no class. A Hugging Face image
+    folder may have its metadata in each part's folder.
     """
     file = labels_file(folder)
-    if file is None:
-        return from_folder(folder, group_by=group_by)
+    in_parts = {} if file else tables_of_parts(Path(folder).expanduser())
+    if file is None and not in_parts:
+        return from_folder(folder, train=train, valid=valid, test=test, group_by=group_by)
     try:
-        table = from_folder(folder, group_by=group_by)
+        table = from_folder(folder, train=train, valid=valid, test=test, group_by=group_by)
     except SourceError:
+        table = None
+    if table is not None and len(table.classes) > 1:
+        return table
+    if file is not None:
         return from_csv(file, group_by=group_by)
-    return table if len(table.classes) > 1 else from_csv(file, group_by=group_by)
+    wanted = _Wanted(id=ID_OF_PARTS, label=None, separator=None, part=None, group=None)
+    return _labelled(joined(in_parts), Path(folder).expanduser(), wanted, group_by=group_by, said="metadata")
 
 
 def from_csv(
@@ -65,16 +77,17 @@ def from_csv(
     `id` is the column that names the image: its path below the folder or its file name, with or without the
     extension; by default a column with a usual name, else the first. `label` is the column of labels: one class
     per image, or several between `separator` (by default a comma, semicolon or bar where a cell has one; a space
-    in columns called tags or labels; "" for none). Without `label`: the only other column, or all others where
-    they hold 0 and 1 (one-hot). `part` and `group` are columns too. Images in a test folder that the file does not
-    name are the unlabelled test part. Images that are missing, named twice or not at all are findings.
+    in columns called tags or labels; "" for none). Without `label`: the only other column, all others where
+    they hold 0 and 1 (one-hot), or the one with a usual name. `part` and `group` are columns too, by default those
+    of that name. Images in a test folder that the file does not name are the unlabelled test part. Images that are
+    missing, named twice or not at all are findings.
 
     Raises `SourceError` for a file that can't be read so, `OptionError` for a column that it does not have.
     """
     file = Path(path).expanduser()
     root = Path(images).expanduser() if images is not None else file.parent
     wanted = _Wanted(id=id, label=label, separator=separator, part=part, group=group)
-    return _labelled(_read(file), root, wanted, group_by=group_by, said=str(file))
+    return _labelled(read_columns(file), root, wanted, group_by=group_by, said=str(file))
 
 
 def from_dataframe(
@@ -148,49 +161,11 @@ class _Files:
         return [uri for uri in found if part_of(uri) != "test"] or found
 
 
-def part_of(uri: str) -> Part | None:
-    """Give the part that an image's first folder names.
-
-    >>> part_of("train/7.jpg"), part_of("test1/7.jpg"), part_of("images/7.jpg")
-    ('train', 'test', None)
-    """
-    return _part_called(PurePosixPath(uri).parts[0])
-
-
-def _read(path: Path) -> dict[str, list[str]]:
-    """Read a CSV file whose first line names the columns; commas, semicolons or tabs stand between them."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            head = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=head.count)
-            lines = list(csv.reader(file, delimiter=delimiter, strict=True))
-    except FileNotFoundError:
-        raise SourceError(f"{path} does not exist. Give a CSV file that has a line per image.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path} can't be read as a CSV file in UTF-8: {error}.") from error
-    lines = [line for line in lines if line]
-    if len(lines) < 2:
-        raise SourceError(
-            f"{path} has {plural(len(lines), 'line')}; wanted one that names the columns, then one per image."
-        )
-    names = [name.strip() for name in lines[0]]
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise SourceError(
-            f"{path} has the columns {', '.join(names)}; wanted two or more, each with a name of its own."
-        )
-    for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(names):
-            raise SourceError(
-                f"{path}, line {number}: {len(line)} cells, but there are {len(names)} columns: {line[:5]}."
-            )
-    return {name: [line[column] for line in lines[1:]] for column, name in enumerate(names)}
-
-
 def _labelled(columns: Columns, root: Path, wanted: _Wanted, *, group_by: str, said: str) -> ImageTable:
     for name in (wanted.id, wanted.label, wanted.part, wanted.group):
         if name is not None and name not in columns:
             raise OptionError(f"{said} has no column {name!r}, only {', '.join(columns)}.")
+    wanted = _completed(wanted, columns)
     own = wanted.id or next((name for name in columns if name.lower() in ID_NAMES), next(iter(columns)))
     labels = _labels(columns, own, wanted, said)
     files = _Files(root)
@@ -232,6 +207,19 @@ def _labelled(columns: Columns, root: Path, wanted: _Wanted, *, group_by: str, s
     return table.with_groups([given[rows[uri]] or None if uri in rows else None for uri in uris])
 
 
+def _completed(wanted: _Wanted, columns: Columns) -> _Wanted:
+    """Take a column called group for groups, and one called part or split for parts if it names nothing else."""
+    free = [name for name in columns if name not in (wanted.id, wanted.label, wanted.part, wanted.group)]
+    parts = (
+        name for name in free if name in ("part", "split") and all(part_called(cell.strip()) for cell in columns[name])
+    )
+    return replace(
+        wanted,
+        part=wanted.part or next(parts, None),
+        group=wanted.group or ("group" if "group" in free else None),
+    )
+
+
 def _labels(columns: Columns, own: str, wanted: _Wanted, said: str) -> list[list[str]]:
     """Give the labels of every line, without repetition."""
     if wanted.label is not None:
@@ -243,6 +231,9 @@ def _labels(columns: Columns, own: str, wanted: _Wanted, said: str) -> list[list
     if others and marks <= {"0", "1", "0.0", "1.0"}:
         lines = zip(*(columns[name] for name in others), strict=True)
         return [[name for name, cell in zip(others, line, strict=True) if float(cell)] for line in lines]
+    usual = [name for name in others if name.lower() in LABEL_NAMES]
+    if len(usual) == 1:
+        return _split(columns[usual[0]], usual[0], wanted.separator)
     raise OptionError(f"{said} has the columns {', '.join(columns)}: say which one holds the label.")
 
 
@@ -259,14 +250,10 @@ def _part(uri: str, row: int | None, columns: Columns, column: str | None) -> Pa
     if column is None or row is None:
         return part_of(uri)
     named = columns[column][row].strip()
-    part = _part_called(named)
+    part = part_called(named)
     if named and part is None:
         raise OptionError(f"The column {column} says {named!r}: wanted train, valid, test, or nothing.")
     return part
-
-
-def _part_called(name: str) -> Part | None:
-    return next((part for part, names in PART_NAMES.items() if name.lower() in names), None)
 
 
 def _findings(
