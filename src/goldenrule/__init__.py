@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from goldenrule.foundation.errors import GoldenRuleError
     from goldenrule.foundation.findings import Finding
     from goldenrule.images.arrays import from_arrays
-    from goldenrule.images.augment import Augmentation, basic, side_on, top_down
+    from goldenrule.images.augment import Augmentation, basic, keras, side_on, top_down, trivial
     from goldenrule.images.classes import with_classes
     from goldenrule.images.labels import from_csv, from_dataframe
     from goldenrule.images.preprocess import Preprocessing
@@ -88,6 +88,7 @@ _HOMES = {
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
     "golden_rule": "recipes.golden_rule",
+    "keras": "images.augment",
     "log_loss": "evaluation",
     "mcnemar": "evaluation",
     "paired_bootstrap": "evaluation",
@@ -96,6 +97,7 @@ _HOMES = {
     "side_on": "images.augment",
     "split_folder": "recipes.splitting",
     "top_down": "images.augment",
+    "trivial": "images.augment",
     "verify_split": "recipes.splitting",
     "with_classes": "images.classes",
     "with_split": "images.split",
@@ -135,6 +137,7 @@ __all__ = [
     "from_dataframe",
     "from_folder",
     "golden_rule",
+    "keras",
     "log_loss",
     "mcnemar",
     "paired_bootstrap",
@@ -143,6 +146,7 @@ __all__ = [
     "side_on",
     "split_folder",
     "top_down",
+    "trivial",
     "verify_split",
     "with_classes",
     "with_split",

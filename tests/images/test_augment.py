@@ -1,6 +1,7 @@
 """Views are drawn by what they are for: (seed, view, digest), and the plain view is among them."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -18,15 +19,18 @@ from goldenrule.images.augment import (
     Warp,
     basic,
     by_name,
+    keras,
     side_on,
     stronger,
     top_down,
+    trivial,
     views,
 )
+from goldenrule.images.policies import CHANGES, changed
 from goldenrule.images.preprocess import Preprocessing
 
 IDENTITY = Warp(degrees=0, zoom=1, shift=(0, 0), brightness=0, contrast=1, turns=0, mirrored=False)
-KINDS = [basic(), side_on(max_zoom=1.1), top_down(max_zoom=2)]
+KINDS = [basic(), side_on(max_zoom=1.1), top_down(max_zoom=2), keras()]
 digests = st.binary(min_size=32, max_size=32)
 
 
@@ -151,12 +155,12 @@ def test_no_view_of_a_light_picture_has_black_corners(kind, height, width, diges
     assert view.min() > 150
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, trivial()])
 def test_json_gives_the_same_augmentation_back(kind):
     value = json.loads(json.dumps(kind.to_json()))
     assert Augmentation.from_json(value) == kind
-    with pytest.raises(FormatError, match="version 2"):
-        Augmentation.from_json({**value, "version": 2})
+    with pytest.raises(FormatError, match="version 3"):
+        Augmentation.from_json({**value, "version": 3})
     with pytest.raises(FormatError, match="can't be read"):
         Augmentation.from_json({**value, "blur": 3})
 
@@ -193,7 +197,7 @@ def test_stronger_is_the_same_kind_with_no_less_of_anything(kind):
 def test_names_of_the_command_line():
     assert by_name("none") is None
     assert {name: by_name(name).name for name in AUGMENTATIONS if name not in ("none", "auto")} == {
-        name: name for name in ("basic", "side_on", "top_down")
+        name: name for name in ("basic", "side_on", "top_down", "keras", "trivial")
     }
     assert by_name("auto") == by_name("side_on")
     assert by_name("side_on", max_zoom=1.3).max_zoom == 1.3
@@ -201,3 +205,52 @@ def test_names_of_the_command_line():
         by_name("sideon")
     with pytest.raises(OptionError, match="1 \\(no zoom\\) to 4"):
         side_on(max_zoom=0.5)
+
+
+def test_the_keras_kind_shears_and_zooms_both_ways_and_light_keeps_its_mean():
+    warps = [View(augmentation=keras(), index=index).warp(b"") for index in range(400)]
+    shear, zoom = (np.array([getattr(warp, name) for warp in warps]) for name in ("shear", "zoom"))
+    assert 0.19 < np.abs(shear).max() <= 0.2
+    assert 0.8 <= zoom.min() < 0.82
+    assert 1.18 < zoom.max() <= 1.2
+    assert {(warp.degrees, warp.brightness, warp.turns, warp.change) for warp in warps} == {(0.0, 0.0, 0, "identity")}
+    assert 0.4 < np.mean([warp.mirrored for warp in warps]) < 0.6
+
+
+def test_shear_moves_the_top_against_the_bottom():
+    canvas = np.zeros((64, 64, 3), np.float32)
+    canvas[:, 30:34] = 255
+    view = keras().apply(replace(IDENTITY, shear=0.2), canvas, 64)[:, :, 0]
+    where = (view * np.arange(64)).sum(axis=1) / view.sum(axis=1)
+    slope = np.polyfit(np.arange(10, 54), where[10:54], 1)[0]
+    assert abs(slope + 0.2) < 0.02
+
+
+def test_trivial_draws_one_of_all_changes_equally_often_at_every_strength():
+    warps = [View(augmentation=trivial(), index=index).warp(b"") for index in range(2800)]
+    counts = Counter(warp.change for warp in warps)
+    assert counts.keys() == CHANGES.keys()
+    assert all(140 < count < 260 for count in counts.values()), counts
+    strengths = np.array([warp.strength for warp in warps])
+    assert -1 <= strengths.min() < -0.99
+    assert 0.99 < strengths.max() <= 1
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_change_gives_a_picture_and_does_little_at_its_weakest(name):
+    canvas = smooth_canvas(64, 64) + np.random.default_rng(0).integers(0, 60, (64, 64, 3)).astype(np.float32)
+    for strength in (-1.0, 0.5, 1.0):
+        view = changed(canvas, name, strength)
+        assert view.shape == (64, 64, 3)
+        assert view.dtype == np.float32
+        assert 0 <= view.min() <= view.max() <= 255
+        assert name in ("identity", "autocontrast") or np.abs(view - canvas).max() > 1
+    if name not in ("equalize", "autocontrast"):
+        assert np.abs(changed(canvas, name, 0.0) - canvas).mean() < 2
+
+
+def test_zoom_and_shear_have_bounds():
+    with pytest.raises(OptionError, match=r"min_zoom=0\.5"):
+        Augmentation(name="x", min_zoom=0.5)
+    with pytest.raises(OptionError, match=r"shear=0\.4"):
+        Augmentation(name="x", shear=0.4)

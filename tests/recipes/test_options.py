@@ -22,7 +22,7 @@ from goldenrule.recipes.options import FitOptions
         ({"sample": 0}, "at least 1"),
         ({"min_per_class": 0}, "at least 1"),
         ({"head": "deep"}, "linear or concat-pool"),
-        ({"augment": "sideways"}, "none, basic, side_on, top_down"),
+        ({"augment": "sideways"}, "none, basic, side_on, top_down, keras, trivial"),
     ],
 )
 def test_a_value_that_can_t_be_is_refused_with_what_can(value: dict[str, Any], wanted: str) -> None:

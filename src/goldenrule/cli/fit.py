@@ -67,7 +67,9 @@ def fit(
         int | None,
         typer.Option(help="Augmented views per training image. \\[default: 4 where they can pay]", show_default=False),
     ] = None,
-    augment: Annotated[str, typer.Option(help="Kind of views: auto, side_on, top_down, basic, none.")] = "auto",
+    augment: Annotated[
+        str, typer.Option(help="Kind of views: auto, side_on, top_down, basic, keras, trivial, none.")
+    ] = "auto",
     head: Annotated[str, typer.Option(help="linear (solved) or concat-pool (fastai's, trained).")] = "linear",
     seed: Annotated[int, typer.Option(help="Seed of new splits, folds and training.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",

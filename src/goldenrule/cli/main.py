@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from goldenrule.cli import audit, bank, demo, doctor, fit, lr_find, predict, split
+from goldenrule.cli import audit, bank, demo, doctor, fit, lr_find, predict, show_augment, split
 
 INTERRUPTED = 130
 
@@ -28,6 +28,7 @@ app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
 app.command(rich_help_panel="Main job")(demo.demo)
 app.command(rich_help_panel="The images")(audit.audit)
 app.command(rich_help_panel="The images")(split.split)
+app.command("show-augment", rich_help_panel="The images")(show_augment.show_augment)
 app.command(rich_help_panel="This machine")(doctor.doctor)
 app.add_typer(bank.app, name="bank", rich_help_panel="This machine")
 

@@ -3,7 +3,8 @@
 `Augmentation` = sample(generator) -> `Warp`, apply(warp, canvas) -> pixels. The generator is keyed by (seed,
 view or epoch, image digest), so that a view has the same parameters on any machine and in any order.
 The kinds are those of fast.ai 0.7: basic (rotate 10 degrees with probability .75, lighting .05), side_on (and
-a horizontal flip), top_down (and the 8 symmetries of a square), each with a zoom up to `max_zoom`.
+a horizontal flip), top_down (and the 8 symmetries of a square), each with a zoom up to `max_zoom`; beside them
+keras (shear, zoom, flip, contrast) and trivial (TrivialAugment, `policies`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from PIL import Image
 
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.randomness import generator
+from goldenrule.images.policies import CHANGES, changed
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,9 @@ class Warp:
     contrast: float  # factor around the picture's mean
     turns: int  # quarter turns, after all else
     mirrored: bool
+    shear: float = 0.0  # how far the top moves against the bottom, as a share of the height
+    change: str = "identity"  # one of `policies.CHANGES`, after light
+    strength: float = 0.0  # of that change, -1..1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +49,25 @@ class Augmentation:
     symmetry: Literal["none", "mirror", "square"] = "none"
     rotate_degrees: float = 10.0
     rotate_probability: float = 0.75
-    lighting: float = 0.05
+    lighting: float = 0.05  # brightness and contrast
     max_zoom: float = 1.0
+    min_zoom: float = 1.0  # below 1 the picture gets smaller, with a reflected rim
+    shear: float = 0.0
+    contrast: float = 0.0  # more of it than `lighting` says
+    policy: Literal["none", "trivial"] = "none"
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_zoom <= 4:
             raise OptionError(f"max_zoom={self.max_zoom}: wanted 1 (no zoom) to 4.")
+        if not 0.75 <= self.min_zoom <= 1:
+            raise OptionError(f"min_zoom={self.min_zoom}: wanted .75 to 1 (never smaller).")
+        if not 0 <= self.shear <= 0.25:
+            raise OptionError(f"shear={self.shear}: wanted 0 (none) to .25.")
+
+    @property
+    def rim(self) -> float:
+        """How wide the reflected rim of a canvas has to be, as a share of the view's side."""
+        return 1 / 6 if self.min_zoom == 1 and not self.shear else 0.4
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object with the version of its arithmetic."""
@@ -70,10 +88,13 @@ class Augmentation:
         """Draw the parameters of one view."""
         turned = draws.random() < self.rotate_probability
         degrees = draws.uniform(-self.rotate_degrees, self.rotate_degrees)
-        zoom = draws.uniform(1, self.max_zoom)
+        zoom = draws.uniform(self.min_zoom, self.max_zoom)
         down, right = draws.uniform(-1, 1, size=2)
         brightness, contrast = draws.uniform(-self.lighting, self.lighting, size=2)
         mirrored, turns = bool(draws.random() < 0.5), int(draws.integers(4))
+        shear, more = draws.uniform(-self.shear, self.shear), draws.uniform(-self.contrast, self.contrast)
+        change, strength = tuple(CHANGES)[draws.integers(len(CHANGES))], draws.uniform(-1, 1)
+        contrast += more
         return Warp(
             degrees=float(degrees) if turned else 0.0,
             zoom=float(zoom),
@@ -82,11 +103,14 @@ class Augmentation:
             contrast=float(1 + contrast if contrast > 0 else 1 / (1 - contrast)),
             turns=turns if self.symmetry == "square" else 0,
             mirrored=mirrored and self.symmetry != "none",
+            shear=float(shear),
+            change=change if self.policy == "trivial" else "identity",
+            strength=float(strength) if self.policy == "trivial" else 0.0,
         )
 
     def apply(self, warp: Warp, canvas: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
         """Give a view (size, size, 3), values 0-255, of a canvas (height, width, 3), reflected at its edges."""
-        return self.apply_to(warp, Reflected.of(canvas, size))
+        return self.apply_to(warp, Reflected.of(canvas, size, rim=self.rim))
 
     def apply_to(self, warp: Warp, source: Reflected) -> npt.NDArray[np.float32]:
         """Give a view as `apply` does, of a canvas that was made ready for several views."""
@@ -96,13 +120,14 @@ class Augmentation:
         middle_y = margin + height / 2 + warp.shift[0] * max(height - side, 0) / 2
         middle_x = margin + width / 2 + warp.shift[1] * max(width - side, 0) / 2
         cosine, sine = (f(math.radians(warp.degrees)) / warp.zoom for f in (math.cos, math.sin))
+        across, down = cosine * warp.shear - sine, sine * warp.shear + cosine
         half = size / 2
         matrix = (
-            *(cosine, -sine, middle_x - cosine * half + sine * half),
-            *(sine, cosine, middle_y - sine * half - cosine * half),
+            *(cosine, across, middle_x - cosine * half - across * half),
+            *(sine, down, middle_y - sine * half - down * half),
         )
         image = source.image.transform((size, size), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR)
-        view = _lit(np.asarray(image, dtype=np.float32), warp)
+        view = changed(_lit(np.asarray(image, dtype=np.float32), warp), warp.change, warp.strength)
         view = np.rot90(view, warp.turns)
         return view[:, ::-1] if warp.mirrored else view
 
@@ -121,9 +146,9 @@ class Reflected:
         return 3 * self.image.width * self.image.height
 
     @classmethod
-    def of(cls, canvas: npt.NDArray[np.float32], size: int) -> Reflected:
-        """Make it from a canvas (height, width, 3), values 0-255, for views of `size` px."""
-        margin = min(size // 6, *(side - 1 for side in canvas.shape[:2]))
+    def of(cls, canvas: npt.NDArray[np.float32], size: int, *, rim: float = 1 / 6) -> Reflected:
+        """Make it from a canvas (height, width, 3), values 0-255, for views of `size` px with a rim of that share."""
+        margin = min(int(size * rim), *(side - 1 for side in canvas.shape[:2]))
         picture = np.clip(canvas + np.float32(0.5), 0, 255).astype(np.uint8)
         padded = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
         return cls(Image.fromarray(padded), margin, size)
@@ -195,6 +220,32 @@ def top_down(*, max_zoom: float = 1.0) -> Augmentation:
     return replace(basic(max_zoom=max_zoom), name="top_down", symmetry="square")
 
 
+def keras(*, max_zoom: float = 1.2) -> Augmentation:
+    """Shear .2, zoom .8 to 1.2, horizontal flip and contrast .2: what Keras tutorials use."""
+    return Augmentation(
+        name="keras",
+        symmetry="mirror",
+        rotate_probability=0.0,
+        lighting=0.0,
+        max_zoom=max(1.2, max_zoom),
+        min_zoom=0.8,
+        shear=0.2,
+        contrast=0.2,
+    )
+
+
+def trivial(*, max_zoom: float = 1.0) -> Augmentation:
+    """TrivialAugment: a random crop, a horizontal flip, and one change of a list at a random strength."""
+    return Augmentation(
+        name="trivial",
+        symmetry="mirror",
+        rotate_probability=0.0,
+        lighting=0.0,
+        max_zoom=max_zoom,
+        policy="trivial",
+    )
+
+
 def stronger(augmentation: Augmentation) -> Augmentation:
     """Give the same kind with much more light and zoom: where few objects were photographed in few lights.
 
@@ -205,7 +256,15 @@ def stronger(augmentation: Augmentation) -> Augmentation:
     return replace(augmentation, lighting=max(0.3, augmentation.lighting), max_zoom=max(1.25, augmentation.max_zoom))
 
 
-AUGMENTATIONS = {"auto": side_on, "none": None, "basic": basic, "side_on": side_on, "top_down": top_down}
+AUGMENTATIONS = {
+    "auto": side_on,
+    "none": None,
+    "basic": basic,
+    "side_on": side_on,
+    "top_down": top_down,
+    "keras": keras,
+    "trivial": trivial,
+}
 """`auto` is `side_on`, until a recipe knows that the pictures are no ordinary photos."""
 
 

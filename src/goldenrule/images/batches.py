@@ -138,7 +138,8 @@ def _fill(
             preprocessing.pixels(rgb, out=batch.pixels[slot])
         return
     canvas = preprocessing.canvas(rgb)
-    source = Reflected.of(canvas, preprocessing.size)
+    rim = max(own.rim for view, _, _ in slots if (own := views[view].augmentation) is not None)
+    source = Reflected.of(canvas, preprocessing.size, rim=rim)
     if canvases is not None:
         canvases.add(name, source)
     for view, batch, slot in slots:

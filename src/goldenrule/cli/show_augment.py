@@ -1,0 +1,43 @@
+"""`goldenrule show-augment`: what a kind of augmentation does to one's own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+  goldenrule show-augment photos                            side_on, as goldenrule fit uses it
+
+  goldenrule show-augment satellite --augment top_down --views 8
+
+  goldenrule show-augment photos --augment trivial -o trivial.png
+"""
+
+
+def show_augment(
+    folder: Annotated[Path, typer.Argument(help="The images; only read.", show_default=False)],
+    augment: Annotated[
+        str, typer.Option(help="Kind of views: auto, side_on, top_down, basic, keras, trivial, none.")
+    ] = "auto",
+    views: Annotated[int, typer.Option(help="Augmented views per image.")] = 6,
+    images: Annotated[int, typer.Option(help="Images, of different classes as far as there are.")] = 4,
+    size: Annotated[int, typer.Option(help="Side of the network's input in px.")] = 224,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The sheet: .png, .svg or .pdf.")] = Path("augment.png"),
+) -> None:
+    """Draw a sheet of augmented views: the very ones that training sees."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.showing import draw_augmentation
+
+    shown = draw_augmentation(folder, augment=augment, views=views, images=images, size=size, out=out, progress=Bars())
+    console = Console()
+    console.print(Text(f"{augment}: {', '.join(shown)}, each as it is and in {views} views."), soft_wrap=True)
+    console.print(Text(f"Look: {out}"), soft_wrap=True)
+
+
+show_augment.__doc__ = f"{show_augment.__doc__}\n\n{EXAMPLES}"

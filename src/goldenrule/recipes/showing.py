@@ -1,0 +1,77 @@
+"""Pictures of what is done to images before they are learned."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+
+from goldenrule.foundation.errors import OptionError, SourceError, UnreadableImage
+from goldenrule.foundation.files import digest, write_atomic
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.randomness import key
+from goldenrule.images.augment import by_name
+from goldenrule.images.labels import from_source
+from goldenrule.images.preprocess import Preprocessing
+from goldenrule.images.read import decode
+from goldenrule.images.table import ImageTable
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def draw_augmentation(
+    folder: Path,
+    *,
+    augment: str = "auto",
+    views: int = 6,
+    images: int = 4,
+    size: int = 224,
+    out: Path,
+    progress: Progress | None = None,
+) -> list[str]:
+    """Draw some images of a folder as they are and in augmented views; give the files that were drawn.
+
+    The views are those of a fit: their parameters depend on the image's bytes and the number of the view alone.
+    """
+    from goldenrule.report.augmentation_figure import augmentation_figure
+
+    if out.suffix not in FORMATS:
+        raise OptionError(f"-o {out}: wanted a name that ends in .png, .svg or .pdf.")
+    for name, value, most in (("--views", views, 16), ("--images", images, 40)):
+        if not 1 <= value <= most:
+            raise OptionError(f"{name} {value}: wanted 1 to {most}.")
+    kind = by_name(augment)
+    Preprocessing(size=size)
+    drawn = _some(from_source(folder), images)
+    with (progress or Silent()).task("draw", 1, "sheet") as task:
+        figure = augmentation_figure(drawn, kind, count=views, size=size)
+        content = io.BytesIO()
+        figure.savefig(content, format=out.suffix[1:])
+        write_atomic(out, content.getvalue())
+        task.advance()
+    return [name for name, _, _ in drawn]
+
+
+def _some(table: ImageTable, count: int) -> list[tuple[str, bytes, bytes]]:
+    """Give readable images (name, content, digest) with as few of one class as can be, drawn by their names."""
+    order = sorted(
+        zip(table.uris, table.rows["labels"].to_pylist(), strict=True), key=lambda row: key(0, "show", row[0])
+    )
+    places: Counter[tuple[int, ...]] = Counter()
+    ranked = []
+    for uri, labels in order:
+        places[tuple(labels)] += 1
+        ranked.append((places[tuple(labels)], uri))
+    found: list[tuple[str, bytes, bytes]] = []
+    for _, uri in sorted(ranked, key=lambda row: row[0]):
+        try:
+            content = table.read(uri)
+            decode(content)
+        except (OSError, UnreadableImage):
+            continue
+        found.append((uri, content, digest(content)))
+        if len(found) == count:
+            break
+    if not found:
+        raise SourceError(f"{table.root} has no image that can be read.")
+    return found
