@@ -6,6 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: install demo test test-fast check bench clean
 
@@ -21,10 +22,10 @@ demo: install
 	$(BIN)/goldenrule demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: install
 	$(BIN)/ruff format --check .
@@ -38,6 +39,7 @@ bench: install
 	$(BIN)/python benchmarks/every_set.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/near_duplicates.py
+	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/golden_rule.py
 	$(BIN)/python benchmarks/blend.py
 	$(BIN)/python benchmarks/peers.py --resume

@@ -18,6 +18,24 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+LONGEST = (
+    "recipes/test_golden_rule_killed.py",
+    "recipes/test_golden_rule.py",
+    "docs/test_snippets.py",
+    "recipes/test_listings.py",
+    "test_learner.py",
+    "cli/test_fit.py",
+    "recipes/test_laws.py",
+)
+"""Files that take minutes: `make test` deals out whole files to two processes, and these first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that no process is left alone with one at the end."""
+    place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
 @pytest.fixture(scope="session")
 def photos() -> Callable[[str], Path]:
     """Give the folder of a real photo set by name; skip where the sets are absent."""

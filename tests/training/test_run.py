@@ -98,7 +98,7 @@ with opened(Path(sys.argv[1])):
 def test_a_second_process_is_told_the_pid_of_the_first(start: Callable[..., Any], tmp_path: Path) -> None:
     holder = start("-c", HOLD, tmp_path / "run", stdin=subprocess.PIPE)
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(RunInUse, match=rf"process {holder.pid}\b.*another folder"), opened(tmp_path / "run"):
+    with pytest.raises(RunInUse, match=rf"process {holder.pid}\b.*another --out"), opened(tmp_path / "run"):
         pass
     holder.communicate("\n", timeout=30)
     with opened(tmp_path / "run") as run:

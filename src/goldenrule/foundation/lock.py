@@ -16,10 +16,10 @@ LOCK, HOLDER = ".lock", ".lock.pid"
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, instead: str = "another folder") -> Iterator[None]:
     """Keep a folder, made where it is missing, for this process; a second writer gets `RunInUse` with the first's pid.
 
-    The system itself lets go of the lock of a process that was killed.
+    `instead` says what else the user may choose. The system itself lets go of the lock of a process that was killed.
     """
     make_folder(folder)
     lock = filelock.FileLock(folder / LOCK, timeout=0)
@@ -30,8 +30,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     except filelock.Timeout:
         pid = holder.read_text().strip() if holder.exists() else "?"
         raise RunInUse(
-            f"{folder} is being written by the process {pid}. Wait for it, stop it (kill {pid}), "
-            "or choose another folder."
+            f"{folder} is being written by the process {pid}. Wait for it, stop it (kill {pid}), or choose {instead}."
         ) from None
     try:
         with storage_errors(folder):

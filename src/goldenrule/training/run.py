@@ -80,7 +80,7 @@ class Run:
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[Run]:
     """Open a run for writing; a second writer gets `RunInUse` with the pid of the first."""
-    with only_writer(folder):
+    with only_writer(folder, instead="another --out"):
         for part in (folder, folder / "story", folder / "predictions"):
             remove_leftovers(part)
         yield Run(folder)
