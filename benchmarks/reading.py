@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from common import DATA, RESULTS, made_with, markdown_table
 from goldenrule.images.look import glance, look
@@ -37,13 +38,14 @@ def main() -> None:
     files = [path for _, path in image_files([DATA / "dogscats"])][: arguments.images]
     ways = {**ours(), **theirs()}
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(arguments.repeats + 1):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            for file in files:
-                way(file)
-            if repeat:  # the first warms the page cache and the libraries
-                rates[name].append(len(files) / (time.perf_counter() - began))
+    with threadpool_limits(1):
+        for repeat in range(arguments.repeats + 1):
+            for name, way in ways.items():
+                began = time.perf_counter()
+                for file in files:
+                    way(file)
+                if repeat:  # the first warms the page cache and the libraries
+                    rates[name].append(len(files) / (time.perf_counter() - began))
     arguments.out.with_suffix(".json").write_text(json.dumps(rates, indent=1) + "\n")
     arguments.out.write_text(page(rates, len(files)))
     print(page(rates, len(files)))

@@ -67,8 +67,8 @@ def mirrored(descriptions: Floats) -> Floats:
 def alike(descriptions: Sequence[Floats | None], *, least: float = CANDIDATE) -> list[Alike]:
     """Give the pairs of rows whose cosine, plain or mirrored, is `least` or more, the smaller row first.
 
-    Nearly all of them: at .85 a pair is found with a probability above 92 %, at .9 above 98 %. Of very many that are all
-    alike, each is compared with its next ones only.
+    Nearly all of them: at .85 a pair is found with a probability above 92 %, at .9 above 98 %. Of very many that are
+    all alike, each is compared with its next ones only.
     """
     rows = np.array([row for row, own in enumerate(descriptions) if own is not None], np.int64)
     count = len(rows)
