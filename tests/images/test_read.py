@@ -324,3 +324,28 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
         pytest.skip("the peak of a process's memory is read from /proc")
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(found.stdout) * 1024 < 1.1e9
+
+
+HEIC = Path(__file__).parents[1] / "files" / "gradient.heic"
+
+
+def test_heic_is_read_where_its_extra_is_installed():
+    pytest.importorskip("pi_heif", reason="goldenrule[heic] is not installed")
+    y, x = np.mgrid[0:48, 0:64]
+    wanted = np.stack([x * 4, y * 5, np.full_like(x, 90)], axis=2)
+    np.testing.assert_allclose(decode(HEIC.read_bytes()).astype(int), wanted, atol=16)
+    assert header(HEIC.read_bytes()).format == "HEIF"
+
+
+def test_heic_without_its_extra_names_it():
+    script = f"""
+import sys
+sys.modules["pi_heif"] = None
+from goldenrule.images.read import decode
+try:
+    decode(open({str(HEIC)!r}, "rb").read())
+except Exception as error:
+    print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout == "a HEIC picture: pip install 'goldenrule[heic]' to read it\n"

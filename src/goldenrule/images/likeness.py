@@ -11,7 +11,7 @@ registration technique"), and their correlation decides.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.randomness import generator
 
 SIDE_PX, FREQUENCIES = 32, 12
 """A description is made at SIDE_PX x SIDE_PX and has FREQUENCIES ** 2 - 1 numbers: the mean is left out."""
 LEAST_CONTRAST = 2.0
 """A picture whose gray values vary less (standard deviation, 0-255) has no description: all flat ones are alike."""
-CANDIDATE, SURE = 0.85, 0.985
+CANDIDATE, SURE = 0.9, 0.985
 """The cosines of descriptions from which on a pair is looked at more closely, and needs no closer look."""
 OVERLAP = 0.98
 """The correlation after registration from which on two pictures are near duplicates (docs/results)."""
@@ -64,11 +65,13 @@ def mirrored(descriptions: Floats) -> Floats:
     return np.asarray(descriptions * np.where(odd, -1, 1), np.float32)
 
 
-def alike(descriptions: Sequence[Floats | None], *, least: float = CANDIDATE) -> list[Alike]:
+def alike(
+    descriptions: Sequence[Floats | None], *, least: float = CANDIDATE, progress: Progress | None = None
+) -> list[Alike]:
     """Give the pairs of rows whose cosine, plain or mirrored, is `least` or more, the smaller row first.
 
-    Nearly all of them: at .85 a pair is found with a probability above 92 %, at .9 above 98 %. Of very many that are
-    all alike, each is compared with its next ones only.
+    Nearly all of them: at .9 a pair is found with a probability above 98 %. Of very many that are all alike, each is
+    compared with its next ones only.
     """
     rows = np.array([row for row, own in enumerate(descriptions) if own is not None], np.int64)
     count = len(rows)
@@ -78,26 +81,33 @@ def alike(descriptions: Sequence[Floats | None], *, least: float = CANDIDATE) ->
     both = np.concatenate([plain, mirrored(plain)])
     bits = min(max(round(math.log2(count / _PER_BUCKET)), 4), 15)
     best: dict[tuple[int, int], tuple[float, bool]] = {}
-    for table in range(_TABLES):
-        planes = generator(0, "likeness", table).standard_normal((both.shape[1], bits)).astype(np.float32)
-        keys = (both @ planes > 0) @ (1 << np.arange(bits))
-        order = np.argsort(keys, kind="stable")
-        for step in range(1, _WINDOW + 1):
-            same = np.flatnonzero(keys[order[step:]] == keys[order[:-step]])
-            if not len(same):
-                break
-            one, other = order[same], order[same + step]  # one is the smaller: the sort is stable
-            kept = (one < count) & (other % count != one)  # two mirrored ones are seen as two plain ones
-            one, other = one[kept], other[kept]
-            cosines = np.einsum("ij,ij->i", both[one], both[other])
-            close = cosines >= least
-            for first, second, cosine in zip(one[close], other[close], cosines[close], strict=True):
+    with (progress or Silent()).task("match", _TABLES, "tables") as task:
+        for table in range(_TABLES):
+            planes = generator(0, "likeness", table).standard_normal((both.shape[1], bits)).astype(np.float32)
+            keys = (both @ planes > 0) @ (1 << np.arange(bits))
+            for first, second, cosine in _sharing(keys, both, count, least):
                 low, high = sorted((int(rows[first]), int(rows[second % count])))
-                best[low, high] = max(best.get((low, high), (-1.0, False)), (float(cosine), bool(second >= count)))
+                best[low, high] = max(best.get((low, high), (-1.0, False)), (cosine, second >= count))
+            task.advance()
     return [
         Alike(first=first, second=second, cosine=cosine, mirrored=flipped)
         for (first, second), (cosine, flipped) in sorted(best.items())
     ]
+
+
+def _sharing(keys: npt.NDArray[np.int64], both: Floats, count: int, least: float) -> Iterator[tuple[int, int, float]]:
+    """Give the pairs of equal keys, a plain picture first, whose cosine is large enough."""
+    order = np.argsort(keys, kind="stable")
+    for step in range(1, _WINDOW + 1):
+        same = np.flatnonzero(keys[order[step:]] == keys[order[:-step]])
+        if not len(same):
+            return
+        one, other = order[same], order[same + step]  # one is the smaller: the sort is stable
+        kept = (one < count) & (other % count != one)  # two mirrored ones are seen as two plain ones
+        one, other = one[kept], other[kept]
+        cosines = np.einsum("ij,ij->i", both[one], both[other])
+        close = cosines >= least
+        yield from zip(one[close].tolist(), other[close].tolist(), cosines[close].tolist(), strict=True)
 
 
 def overlay(gray: npt.NDArray[np.uint8]) -> Floats:

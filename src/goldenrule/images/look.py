@@ -101,7 +101,8 @@ def near_duplicates(
     descriptions leave a doubt, both files are read again; at most `MOST_CHECKS` times per image, the likeliest first.
     """
     first = {own.digest: row for row, own in reversed(list(enumerate(looks)))}
-    pairs = alike([own.likeness if first[own.digest] == row else None for row, own in enumerate(looks)])
+    descriptions = [own.likeness if first[own.digest] == row else None for row, own in enumerate(looks)]
+    pairs = alike(descriptions, progress=progress)
     groups, uris = table.rows["group"].to_pylist(), table.uris
     apart = [pair for pair in pairs if groups[pair.first] is None or groups[pair.first] != groups[pair.second]]
     sure = [pair for pair in apart if pair.cosine >= SURE]

@@ -35,6 +35,7 @@ SRGB_LEVELS = 2
 """A colour profile that moves no colour by more levels than these is taken for sRGB itself."""
 
 Pixels = npt.NDArray[np.uint8]
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _PILLOW = re.compile(r"PIL\.")
 
 
@@ -158,7 +159,7 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         Image.MAX_IMAGE_PIXELS = limit
     _silence_pillow()
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with _identified(content) as image:
             if image.width * image.height > limit:
                 raise UnreadableImage(
                     f"{image.width:,} x {image.height:,} pixels are too many ({LIMIT_VARIABLE} sets the limit)"
@@ -172,6 +173,20 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         raise UnreadableImage("not a picture in any known format") from error
     except Exception as error:
         raise UnreadableImage(str(error) or type(error).__name__) from error
+
+
+def _identified(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        if content[4:8] != b"ftyp" or content[8:12] not in _HEIC_BRANDS:
+            raise
+    try:
+        import pi_heif
+    except ImportError:
+        raise UnreadableImage("a HEIC picture: pip install 'goldenrule[heic]' to read it") from None
+    pi_heif.register_heif_opener()
+    return Image.open(io.BytesIO(content))
 
 
 def _header(image: Image.Image) -> Header:

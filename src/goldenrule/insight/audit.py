@@ -40,6 +40,7 @@ EXTENSIONS = {
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
     "JPEG2000": (".jp2", ".j2k"),
     "TGA": (".tga",),
+    "HEIF": (".heic", ".heif"),
 }
 
 
