@@ -22,6 +22,7 @@ COMMANDS = [
     ["fit"],
     ["audit"],
     ["split"],
+    ["show-augment"],
     ["lr-find"],
     ["predict"],
     ["demo"],
