@@ -147,6 +147,13 @@ def test_whatever_a_row_depends_on_changes_the_bank(spec: BackboneSpec, kind: En
 
 
 @pytest.mark.usefixtures("own_cache")
+def test_activations_of_another_decoding_can_not_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank_for(SPEC, KIND, VIEW).add(DIGESTS, ROWS)
+    monkeypatch.setattr("goldenrule.activations.precompute.DECODING", 99)
+    assert len(bank_for(SPEC, KIND, VIEW)) == 0
+
+
+@pytest.mark.usefixtures("own_cache")
 def test_a_newer_format_is_another_bank(monkeypatch: pytest.MonkeyPatch) -> None:
     before = bank_for(SPEC, KIND, VIEW)
     monkeypatch.setattr(banks, "FORMAT", banks.FORMAT + 1)
