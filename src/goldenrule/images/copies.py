@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import os
@@ -18,7 +19,7 @@ from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import storage_errors, write_atomic
 from goldenrule.foundation.progress import Progress, Silent
 
-MANIFEST = "manifest.csv"
+ABOUT, MANIFEST = "split.json", "manifest.csv"
 SUMS = "SHA256SUMS"
 """The same digests as `sha256sum --check SHA256SUMS` reads them: proof without goldenrule."""
 COPYING = ".copying"
@@ -114,7 +115,7 @@ def verify_copies(
                 there = (folder / copy.path).exists()
                 found.append(Difference(path=copy.path, what="changed" if there else "missing"))
             task.advance()
-    known = {copy.path for copy in copies} | {MANIFEST, SUMS, "split.json"}
+    known = {copy.path for copy in copies} | {ABOUT, MANIFEST, SUMS}
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     strange = sorted(str(path) for path in files if path.as_posix() not in known and not _is_hidden(path))
     return found + [Difference(path=path, what="not in the manifest") for path in strange]
@@ -151,7 +152,7 @@ def _made(source: Path, temporary: Path, copy: Copy, link: Link) -> None:
     except FileNotFoundError as error:
         raise SourceError(f"{source} is gone since the split began. {_ANEW}") from error
     except OSError as error:
-        if link != "none" and error.errno != 28:  # a full disk is another story
+        if link != "none" and error.errno != errno.ENOSPC:  # a full disk is another story
             raise OptionError(
                 f"--link {link}: {source} and {temporary.parent.parent} can't share a file here ({error.strerror}). "
                 "Leave --link away to copy."
@@ -177,7 +178,7 @@ def _copied(source: Path, target: Path) -> str:
 
 def _reflink(source: Path, target: Path) -> None:
     if sys.platform != "linux":
-        raise OSError(95, "reflinks are known on Linux only")
+        raise OSError(errno.EOPNOTSUPP, "reflinks are known on Linux only")
     import fcntl
 
     with source.open("rb") as reader, target.open("wb") as writer:

@@ -9,12 +9,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from goldenrule.images.copies import MANIFEST, SUMS, Copy, sha256_of
+from goldenrule.images.copies import ABOUT, MANIFEST, SUMS, Copy, sha256_of
 from goldenrule.images.labels import SEPARATORS
 from goldenrule.images.look import Look
 from goldenrule.images.table import ImageTable, Part
 
-ABOUT, LABELS = "split.json", "labels.csv"
+LABELS = "labels.csv"
 
 
 def new_places(

@@ -54,7 +54,7 @@ class Header:
     @property
     def is_plain_jpeg(self) -> bool:
         """Whether libjpeg-turbo gives the final pixels at once."""
-        return self.format == "JPEG" and self.mode in ("RGB", "L") and not self.recoloured
+        return _is_plain_jpeg(self.format, self.mode) and not self.recoloured
 
 
 def header(content: bytes) -> Header:
@@ -72,12 +72,12 @@ def decode(content: bytes) -> Pixels:
     `UnreadableImage` with the reason.
     """
     with _opened(content) as image:
-        own = _header(image)
-        pixels = _fast_jpeg(content) if own.is_plain_jpeg else None
+        plain = _is_plain_jpeg(image.format, image.mode) and not _is_recoloured(image)
+        pixels = _fast_jpeg(content) if plain else None
         if pixels is None:
             image.load()  # a TIFF is turned by this
-            return upright(_rgb_pixels(image, _profile(image)), _orientation(image))
-        return upright(pixels, own.orientation)
+            pixels = _rgb_pixels(image, _profile(image))
+        return upright(pixels, _orientation(image))
 
 
 def pixel_limit() -> int:
@@ -155,7 +155,7 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
     if not content:
         raise UnreadableImage("the file is empty")
     limit = pixel_limit()
-    if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
+    if Image.MAX_IMAGE_PIXELS is not None and limit > 2 * Image.MAX_IMAGE_PIXELS:  # Pillow refuses from there on
         Image.MAX_IMAGE_PIXELS = limit
     _silence_pillow()
     try:
@@ -190,7 +190,6 @@ def _identified(content: bytes) -> Image.Image:
 
 
 def _header(image: Image.Image) -> Header:
-    profile, flat = _profile(image), image.mode if image.mode in ("L", "CMYK") else "RGB"
     return Header(
         format=image.format or "",
         mode=image.mode,
@@ -198,8 +197,17 @@ def _header(image: Image.Image) -> Header:
         height=image.height,
         orientation=_orientation(image),
         animated=bool(getattr(image, "is_animated", False)),
-        recoloured=profile is not None and _to_srgb(profile, flat) is not None,
+        recoloured=_is_recoloured(image),
     )
+
+
+def _is_plain_jpeg(kind: str | None, mode: str) -> bool:
+    return kind == "JPEG" and mode in ("RGB", "L")
+
+
+def _is_recoloured(image: Image.Image) -> bool:
+    profile, flat = _profile(image), image.mode if image.mode in ("L", "CMYK") else "RGB"
+    return profile is not None and _to_srgb(profile, flat) is not None
 
 
 def _profile(image: Image.Image) -> bytes | None:

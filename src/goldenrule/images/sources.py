@@ -85,12 +85,13 @@ def from_folder(
         parts=[part for part, _, _ in found],
         labels=[[] if label is None else [index[label]] for _, label, _ in found],
     )
+    used = {uri for _, _, uri in found}
     beside = [name for name in folders if parts and name not in parts.values()]
     return with_groups(table, group_by).with_findings(
         *_missing_classes(table),
         *_ignored_folders(beside),
-        *_images_without_class(root, parts, {uri for _, _, uri in found}),
-        *_ignored_files(root, len(found)),
+        *_images_without_class(root, parts, used),
+        *_ignored_files(root, used),
     )
 
 
@@ -286,13 +287,13 @@ def _images_without_class(root: Path, parts: dict[Part, str], used: set[str]) ->
         )
 
 
-def _ignored_files(root: Path, images: int) -> Iterator[Finding]:
+def _ignored_files(root: Path, used: set[str]) -> Iterator[Finding]:
     others: Counter[str] = Counter()
     links: dict[str, list[str]] = {"loop": [], "broken": []}
     for path, kind in _walk(root, PurePosixPath()):
         if kind != "file":
             links[kind].append(str(path))
-        elif len(path.parts) > 1 and not _is_image(root, path):
+        elif len(path.parts) > 1 and str(path) not in used and not _is_image(root, path):
             others[path.suffix.lower() or "(no extension)"] += 1
     for kind, what, advice in (
         ("loop", "leads back to a folder it lies in", "It is not followed."),
@@ -307,7 +308,7 @@ def _ignored_files(root: Path, images: int) -> Iterator[Finding]:
         yield Finding(
             severity="note",
             code="not-images",
-            sentence=f"beside the {plural(images, 'image')} there {'is' if others.total() == 1 else 'are'} "
+            sentence=f"beside the {plural(len(used), 'image')} there {'is' if others.total() == 1 else 'are'} "
             f"{plural(others.total(), 'file')} without an image's name",
             evidence=tuple(f"{count:,} {suffix}" for suffix, count in sorted(others.items())),
             advice="They are left alone.",

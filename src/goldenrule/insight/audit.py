@@ -53,15 +53,9 @@ class Audit:
     pairs: tuple[Alike, ...]
     findings: tuple[Finding, ...]
 
-    @property
-    def headers(self) -> list[tuple[str, Header]]:
-        """The files whose header could be read, with it."""
-        found = zip(self.table.uris, self.looks, strict=True)
-        return [(uri, own.header) for uri, own in found if own.header is not None]
-
     def facts(self) -> dict[str, Any]:
         """Give counts, formats, modes and sizes as JSON."""
-        headers = [own for _, own in self.headers]
+        headers = [own.header for own in self.looks if own.header is not None]
         return {
             "images": len(self.table),
             "readable": sum(own.problem is None for own in self.looks),
@@ -86,8 +80,7 @@ def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> A
         *near_duplicates(own, pairs),
         *_flat(own, looks),
         *repeated(own),
-        *(finding for finding in _series_in_two_parts(own) if finding.severity == "note"),
-        *at_a_glance(own, looks),
+        *at_a_glance(own, looks, numberings=True),
         *_how_much(own),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
@@ -95,13 +88,17 @@ def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> A
     return Audit(table=own, looks=tuple(looks), pairs=tuple(pairs), findings=tuple(findings))
 
 
-def at_a_glance(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
-    """Give what names, labels and headers tell without decoding a picture: what every fit begins with."""
-    yield from (finding for finding in _series_in_two_parts(table) if finding.severity == "warning")
+def at_a_glance(table: ImageTable, looks: Sequence[Look], *, numberings: bool = False) -> Iterator[Finding]:
+    """Give what names, labels and headers tell without decoding a picture: what every fit begins with.
+
+    With `numberings` also where a class that is numbered through, once, has neighbours in two parts.
+    """
+    readable = [(uri, own.header) for uri, own in zip(table.uris, looks, strict=True) if own.header and not own.problem]
+    yield from (own for own in _series_in_two_parts(table) if numberings or own.severity == "warning")
     yield from _shortcuts(table, looks)
     yield from _sizes_of_classes(table)
-    yield from _rare_formats(table, looks)
-    yield from _odd_files(table, looks)
+    yield from _rare_formats(readable)
+    yield from _odd_files(readable)
 
 
 def quartiles(values: Sequence[int]) -> list[int]:
@@ -119,9 +116,8 @@ def _unreadable(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
         yield unreadable(reasons)
 
 
-def _odd_files(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
+def _odd_files(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
     """Give a finding for every kind of file that is read otherwise than its bare pixels say, or is of odd size."""
-    readable = [(uri, own.header) for uri, own in zip(table.uris, looks, strict=True) if own.header and not own.problem]
     kinds: tuple[tuple[Severity, str, Callable[[str, Header], bool], str, str], ...] = (
         ("note", "wrong-extension", _is_misnamed, "not what the name says", "They are read by content; rename them."),
         ("note", "turned", lambda _, own: own.orientation != 1, "stored turned (EXIF)", "They are turned upright."),
@@ -153,9 +149,8 @@ def _flat(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
         )
 
 
-def _rare_formats(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
+def _rare_formats(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
     """Give a finding for the few files of another format than nearly all: a placeholder, or from somewhere else."""
-    readable = [(uri, own.header) for uri, own in zip(table.uris, looks, strict=True) if own.header and not own.problem]
     counts = Counter(own.format for _, own in readable)
     rare = {name for name, count in counts.items() if count < RARE * len(readable)}
     found = [f"{uri}: {_described(own)}" for uri, own in readable if own.format in rare]
@@ -284,40 +279,34 @@ def _shortcuts(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
         "size": lambda own: (own.width, own.height),
     }
     for name, of in properties.items():
-        values = [of(own) for own, _ in rows]
-        right = _told(values, [label for _, label in rows])
-        gain = right / len(rows) - base
-        if gain >= SHORTCUT_GAIN:
+        groups: dict[object, Counter[str]] = defaultdict(Counter)
+        for own, label in rows:
+            groups[of(own)][table.classes[label]] += 1
+        right = sum(map(_told, groups.values()))
+        if right / len(rows) - base >= SHORTCUT_GAIN:
             yield Finding(
                 severity="warning",
                 code="shortcut",
                 sentence=f"the {name} alone tells the class of {100 * right / len(rows):.0f} % of the images "
                 f"(guessing the largest class: {100 * base:.0f} %)",
-                evidence=_telling(values, [table.classes[label] for _, label in rows]),
+                evidence=_telling(groups),
                 advice="The classes come from different sources, it seems: a network may learn the source instead. "
                 "Test it on images from one source, or bring all to one format and size.",
             )
 
 
-def _told(values: Sequence[object], labels: Sequence[int]) -> int:
-    """Count the images whose class is the commonest among the others of the same value."""
-    groups: dict[object, Counter[int]] = defaultdict(Counter)
-    for value, label in zip(values, labels, strict=True):
-        groups[value][label] += 1
-    right = 0
-    for value, label in zip(values, labels, strict=True):
-        others = groups[value].copy()
-        others[label] -= 1
-        best, count = others.most_common(1)[0]
-        right += count > 0 and best == label
-    return right
+def _told(own: Counter[str]) -> int:
+    """Count the images of one value whose class is the commonest among the others of that value, without a tie.
+
+    >>> _told(Counter(cat=9, dog=2)), _told(Counter(cat=3, dog=2)), _told(Counter(cat=1))
+    (9, 0, 0)
+    """
+    (_, first), (_, second) = (*own.most_common(2), ("", 0))[:2]
+    return first if first - 1 > second else 0
 
 
-def _telling(values: Sequence[object], names: Sequence[str]) -> tuple[str, ...]:
-    """Name the values that say most: "320 x 240: horse 98 of 100"."""
-    groups: dict[object, Counter[str]] = defaultdict(Counter)
-    for value, name in zip(values, names, strict=True):
-        groups[value][name] += 1
+def _telling(groups: Mapping[object, Counter[str]]) -> tuple[str, ...]:
+    """Name the commonest values with their commonest class: "320 x 240: horse 98 of 100"."""
     lines = []
     for value, own in sorted(groups.items(), key=lambda item: -item[1].total())[:8]:
         name, count = own.most_common(1)[0]

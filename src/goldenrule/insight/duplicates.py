@@ -75,7 +75,8 @@ def near_duplicates(table: ImageTable, pairs: Sequence[Alike]) -> Iterator[Findi
         for pair in pairs
         if labels[pair.first] and labels[pair.second] and labels[pair.first] != labels[pair.second]
     ]
-    others = [pair for pair in pairs if pair not in leaks and pair not in torn]
+    told = {*leaks, *torn}
+    others = [pair for pair in pairs if pair not in told]
     kinds = (
         ("warning", "leak-near", leaks, "in two parts", "The scores of those parts flatter: keep one of each."),
         ("warning", "two-labels-near", torn, "under two labels", "Look at them: one of the labels may be wrong."),

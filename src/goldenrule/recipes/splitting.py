@@ -32,6 +32,7 @@ from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.lock import HOLDER, LOCK, only_writer
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.copies import (
+    ABOUT,
     LINKS,
     MANIFEST,
     Copy,
@@ -44,7 +45,7 @@ from goldenrule.images.copies import (
 )
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
-from goldenrule.images.layout import ABOUT, LABELS, new_places
+from goldenrule.images.layout import LABELS, new_places
 from goldenrule.images.look import Look, looked
 from goldenrule.images.look import near_duplicates as near_pairs
 from goldenrule.images.read import unreadable

@@ -35,8 +35,12 @@ class Shown:
 
 def render_audit(audit: Audit, title: str, created: str) -> str:
     """Give the whole page. Equal images give an equal page but for `created`."""
-    image = _reader(audit)
-    shown = [Shown(finding=finding, pictures=tuple(_pictures(finding, audit, image))) for finding in audit.findings]
+    readable = {uri for uri, own in zip(audit.table.uris, audit.looks, strict=True) if own.problem is None}
+
+    def image(uri: str) -> bytes | None:
+        return audit.table.read(uri) if uri in readable else None
+
+    shown = [Shown(finding=finding, pictures=tuple(_pictures(finding, readable, image))) for finding in audit.findings]
     found = audit.facts()
     page = (
         environment()
@@ -81,11 +85,6 @@ def _file_facts(found: dict[str, object]) -> dict[str, object]:
     }
 
 
-def _reader(audit: Audit) -> Callable[[str], bytes | None]:
-    readable = {uri for uri, own in zip(audit.table.uris, audit.looks, strict=True) if own.problem is None}
-    return lambda uri: audit.table.read(uri) if uri in readable else None
-
-
 def _sheet(
     audit: Audit, image: Callable[[str], bytes | None]
 ) -> Iterator[tuple[str, int, list[tuple[str, Thumbnail]]]]:
@@ -102,11 +101,10 @@ def _sheet(
 
 
 def _pictures(
-    finding: Finding, audit: Audit, image: Callable[[str], bytes | None]
+    finding: Finding, readable: set[str], image: Callable[[str], bytes | None]
 ) -> Iterator[tuple[tuple[str, Thumbnail], ...]]:
-    known = set(audit.table.uris)
     for line in finding.evidence[:MOST_SHOWN]:
-        uris = [piece for piece in _PIECES.split(line) if piece in known][:4]
+        uris = [piece for piece in _PIECES.split(line) if piece in readable][:4]
         found = tuple((uri, own) for uri in uris if (own := thumbnail_of(image, uri, side=SIDE_PX)) is not None)
         if found:
             yield found
