@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from goldenrule.foundation.errors import UnreadableImage
 from goldenrule.foundation.files import digest
+from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.likeness import (
     OVERLAP,
@@ -28,7 +29,7 @@ from goldenrule.images.likeness import (
     overlap,
     overlay,
 )
-from goldenrule.images.read import Header, decode, header, upright
+from goldenrule.images.read import Header, decode, header, unreadable, upright
 from goldenrule.images.table import ImageTable
 
 MOST_CHECKS = 4
@@ -41,20 +42,10 @@ class Look:
 
     size: int = 0  # bytes
     digest: bytes | None = None  # blake2b; None where the file could not be opened
-    sha256: str | None = None
+    sha256: str | None = None  # where it was asked for
     header: Header | None = None  # None where even that can't be read
     likeness: Floats | None = None  # None for flat pictures and for what is none
     problem: str | None = None
-
-
-def look(content: bytes) -> Look:
-    """Give what can be told of a file by its bytes; the picture is decoded to its end."""
-    known = Look(size=len(content), digest=digest(content), sha256=hashlib.sha256(content).hexdigest())
-    try:
-        known = replace(known, header=header(content))
-        return replace(known, likeness=description(_gray(content, known.header)))
-    except UnreadableImage as error:
-        return replace(known, problem=str(error))
 
 
 def glance(content: bytes) -> Look:
@@ -64,6 +55,22 @@ def glance(content: bytes) -> Look:
         return replace(known, header=header(content))
     except UnreadableImage as error:
         return replace(known, problem=str(error))
+
+
+def look(content: bytes) -> Look:
+    """Give what can be told of a file by its bytes; the picture is decoded to its end."""
+    known = glance(content)
+    if known.problem is not None:
+        return known
+    try:
+        return replace(known, likeness=description(_gray(content, known.header)))
+    except UnreadableImage as error:
+        return replace(known, problem=str(error))
+
+
+def look_to_copy(content: bytes) -> Look:
+    """Give a look with the sha256 by which a copy of the file is proved."""
+    return replace(look(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def looked(
@@ -83,13 +90,19 @@ def looked(
 
     uris, found = table.uris, []
     with (
-        (progress or Silent()).task("look" if by is look else "read", len(uris), "files") as task,
+        (progress or Silent()).task("read" if by is glance else "look", len(uris), "files") as task,
         ThreadPoolExecutor(max_workers=threads) as pool,
     ):
         for own in pool.map(of, uris):
             found.append(own)
             task.advance()
     return found
+
+
+def unreadable_files(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
+    """Give the finding for files that are no pictures, where there are such."""
+    if reasons := [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.problem]:
+        yield unreadable(reasons)
 
 
 def near_duplicates(

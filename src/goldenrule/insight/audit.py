@@ -13,8 +13,8 @@ import numpy as np
 
 from goldenrule.foundation.findings import Finding, Severity, plural
 from goldenrule.images.likeness import Alike
-from goldenrule.images.look import Look
-from goldenrule.images.read import Header, unreadable
+from goldenrule.images.look import Look, unreadable_files
+from goldenrule.images.read import Header
 from goldenrule.images.table import PARTS, ImageTable, Part
 from goldenrule.insight.duplicates import duplicates, near_duplicates, repeated
 
@@ -75,7 +75,7 @@ def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> A
     own = table.with_digests([one.digest for one in looks])
     findings = [
         *table.findings,
-        *_unreadable(own, looks),
+        *unreadable_files(own, looks),
         *duplicates(own),
         *near_duplicates(own, pairs),
         *_flat(own, looks),
@@ -108,12 +108,6 @@ def quartiles(values: Sequence[int]) -> list[int]:
     [1, 2, 3, 4, 100]
     """
     return [round(float(value)) for value in np.quantile(values, [0, 0.25, 0.5, 0.75, 1])] if values else []
-
-
-def _unreadable(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
-    reasons = [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.problem]
-    if reasons:
-        yield unreadable(reasons)
 
 
 def _odd_files(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:

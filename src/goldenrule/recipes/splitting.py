@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,8 @@ from goldenrule.images.copies import (
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
 from goldenrule.images.layout import LABELS, new_places
-from goldenrule.images.look import Look, looked
+from goldenrule.images.look import look_to_copy, looked, unreadable_files
 from goldenrule.images.look import near_duplicates as near_pairs
-from goldenrule.images.read import unreadable
 from goldenrule.images.sources import all_files
 from goldenrule.images.split import Shares, with_split
 from goldenrule.images.table import ImageTable
@@ -159,7 +158,7 @@ def _plan(
     progress: Progress,
 ) -> None:
     """Look at every file, decide its part, and write the manifest."""
-    looks = looked(table, threads=threads, progress=progress)
+    looks = looked(table, by=look_to_copy, threads=threads, progress=progress)
     if closed := [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.digest is None]:
         raise SourceError(
             f"{plural(len(closed), 'file')} can't be opened: {'; '.join(closed[:3])}{'; ...' if closed[3:] else ''}. "
@@ -173,7 +172,7 @@ def _plan(
     grouped = with_alike(before, [(pair.first, pair.second) for pair in pairs])
     after = with_split(grouped, seed=wish.seed, shares=wish.shares)
     copies, labels_text = new_places(table, after, files, looks)
-    findings = [*table.findings, *duplicates(after), *near_findings(after, pairs), *_unreadable(table, looks)]
+    findings = [*table.findings, *duplicates(after), *near_findings(after, pairs), *unreadable_files(table, looks)]
     if labels_text is not None:
         write_atomic(folder / LABELS, labels_text)
     write_manifest(folder, copies)
@@ -191,11 +190,6 @@ def _plan(
 
 def _is_alike(group: str | None) -> bool:
     return group is not None and group.startswith("alike: ")
-
-
-def _unreadable(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
-    if reasons := [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.problem]:
-        yield unreadable(reasons)
 
 
 def _about(table: ImageTable, files: Sequence[str], wish: Wish) -> dict[str, Any]:
