@@ -21,8 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from common import DATA, RESULTS, made_with, markdown_table
 from goldenrule.activations.precompute import precompute
-from goldenrule.images.augment import side_on, views
+from goldenrule.images.augment import views
 from goldenrule.images.batches import Job, batches
+from goldenrule.images.kinds import side_on
 from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
 from goldenrule.images.table import ImageTable

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from goldenrule.foundation.errors import GoldenRuleError
     from goldenrule.foundation.findings import Finding
     from goldenrule.images.arrays import from_arrays
-    from goldenrule.images.augment import Augmentation, basic, keras, side_on, top_down, trivial
+    from goldenrule.images.augment import Augmentation
     from goldenrule.images.classes import with_classes
+    from goldenrule.images.kinds import basic, keras, own, side_on, top_down, trivial
     from goldenrule.images.labels import from_csv, from_dataframe
     from goldenrule.images.preprocess import Preprocessing
     from goldenrule.images.sources import from_folder
@@ -78,7 +79,7 @@ _HOMES = {
     "answer": "recipes.answer",
     "audit_images": "recipes.auditing",
     "backbone": "models.backbone",
-    "basic": "images.augment",
+    "basic": "images.kinds",
     "compiled": "models.compiled",
     "confusion": "evaluation",
     "engine_kind": "models.compiled",
@@ -88,16 +89,17 @@ _HOMES = {
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
     "golden_rule": "recipes.golden_rule",
-    "keras": "images.augment",
+    "keras": "images.kinds",
     "log_loss": "evaluation",
     "mcnemar": "evaluation",
+    "own": "images.kinds",
     "paired_bootstrap": "evaluation",
     "per_class": "evaluation",
     "precompute": "activations.precompute",
-    "side_on": "images.augment",
+    "side_on": "images.kinds",
     "split_folder": "recipes.splitting",
-    "top_down": "images.augment",
-    "trivial": "images.augment",
+    "top_down": "images.kinds",
+    "trivial": "images.kinds",
     "verify_split": "recipes.splitting",
     "with_classes": "images.classes",
     "with_split": "images.split",
@@ -140,6 +142,7 @@ __all__ = [
     "keras",
     "log_loss",
     "mcnemar",
+    "own",
     "paired_bootstrap",
     "per_class",
     "precompute",

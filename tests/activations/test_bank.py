@@ -16,7 +16,8 @@ from goldenrule.activations.precompute import bank_for
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.files import digest
-from goldenrule.images.augment import PLAIN, View, basic, side_on
+from goldenrule.images.augment import PLAIN, View
+from goldenrule.images.kinds import basic, side_on
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.models.backbone import BackboneSpec
 

@@ -12,7 +12,8 @@ import pytest
 
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import Engine
-from goldenrule.images.augment import PLAIN, View, side_on, views
+from goldenrule.images.augment import PLAIN, View, views
+from goldenrule.images.kinds import side_on
 from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
 from goldenrule.images.table import ImageTable

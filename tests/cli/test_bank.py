@@ -12,7 +12,8 @@ import pytest
 from goldenrule.activations.precompute import bank_for
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.files import digest
-from goldenrule.images.augment import PLAIN, View, side_on
+from goldenrule.images.augment import PLAIN, View
+from goldenrule.images.kinds import side_on
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.models.backbone import BackboneSpec
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from goldenrule.foundation.files import digest
-from goldenrule.images.augment import View, by_name
+from goldenrule.images.augment import View
+from goldenrule.images.kinds import by_name
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.read import decode
 from goldenrule.report.augmentation_figure import augmentation_figure
@@ -33,7 +34,7 @@ def test_a_sheet_is_drawn_with_a_row_per_image(command: Command, picture_folder:
 def test_the_pixels_of_the_sheet_are_those_of_the_views(picture_folder: Callable[..., Path]) -> None:
     content = (picture_folder(each=1) / "red" / "00.png").read_bytes()
     kind = by_name("side_on")
-    figure = augmentation_figure([("$odd_name$.png", content, digest(content))], kind, count=2, size=64)
+    figure = augmentation_figure([("$odd_name$.png", content, digest(content))], kind, Preprocessing(size=64), count=2)
     shown = [np.asarray(axis.get_images()[0].get_array()) for axis in figure.axes]
     canvas = Preprocessing(size=64).canvas(decode(content))
     for index in (1, 2):

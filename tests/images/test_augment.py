@@ -10,22 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import FormatError, OptionError
-from goldenrule.images.augment import (
-    AUGMENTATIONS,
-    PLAIN,
-    VIEW_SEED,
-    Augmentation,
-    View,
-    Warp,
-    basic,
-    by_name,
-    keras,
-    side_on,
-    stronger,
-    top_down,
-    trivial,
-    views,
-)
+from goldenrule.images.augment import PLAIN, VIEW_SEED, Augmentation, Reflected, View, Warp, affine, views
+from goldenrule.images.kinds import AUGMENTATIONS, basic, by_name, keras, side_on, stronger, top_down, trivial
 from goldenrule.images.policies import CHANGES, changed
 from goldenrule.images.preprocess import Preprocessing
 
@@ -155,12 +141,12 @@ def test_no_view_of_a_light_picture_has_black_corners(kind, height, width, diges
     assert view.min() > 150
 
 
-@pytest.mark.parametrize("kind", [*KINDS, trivial()])
+@pytest.mark.parametrize("kind", [*KINDS, trivial(), replace(basic(), crop="resized")])
 def test_json_gives_the_same_augmentation_back(kind):
     value = json.loads(json.dumps(kind.to_json()))
     assert Augmentation.from_json(value) == kind
-    with pytest.raises(FormatError, match="version 3"):
-        Augmentation.from_json({**value, "version": 3})
+    with pytest.raises(FormatError, match="version 4"):
+        Augmentation.from_json({**value, "version": 4})
     with pytest.raises(FormatError, match="can't be read"):
         Augmentation.from_json({**value, "blur": 3})
 
@@ -254,3 +240,54 @@ def test_zoom_and_shear_have_bounds():
         Augmentation(name="x", min_zoom=0.5)
     with pytest.raises(OptionError, match=r"shear=0\.4"):
         Augmentation(name="x", shear=0.4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(48, 400), st.integers(48, 400), st.integers(1, 999))
+def test_a_random_window_lies_on_the_canvas_and_keeps_its_bounds(height, width, index):
+    kind = replace(basic(), crop="resized", rotate_probability=0.0)
+    warp = View(augmentation=kind, index=index).warp(b"")
+    share, shape = warp.window
+    assert 0.35 <= share <= 1
+    assert 3 / 4 <= shape <= 4 / 3
+    source = Reflected.of(np.zeros((height, width, 3), np.float32), 48)
+    a, b, c, d, e, f = affine(warp, source)
+    assert b == d == 0
+    left, top = c - source.margin, f - source.margin
+    right, bottom = left + a * 48, top + e * 48
+    assert min(left, top) >= -1e-6
+    assert right <= width + 1e-6
+    assert bottom <= height + 1e-6
+    wide, tall = right - left, bottom - top
+    assert wide / tall == pytest.approx(shape)
+    fills = max(wide / width, tall / height) > 1 - 1e-6
+    assert wide * tall == pytest.approx(share * height * width) or (wide * tall < share * height * width and fills)
+
+
+def test_windows_use_their_whole_range_and_a_centre_crop_never_moves():
+    windows = [View(augmentation=replace(basic(), crop="resized"), index=i).warp(b"").window for i in range(400)]
+    shares, shapes = np.array(windows).T
+    assert shares.min() < 0.37
+    assert shares.max() > 0.98
+    assert 0.45 < np.mean(shapes < 1) < 0.55
+    assert shapes.min() < 0.76
+    assert shapes.max() > 1.32
+    centred = [View(augmentation=replace(basic(), crop="centre"), index=i).warp(b"") for i in range(50)]
+    assert {(warp.shift, warp.window) for warp in centred} == {((0.0, 0.0), None)}
+    with pytest.raises(OptionError, match="crop='corner'"):
+        replace(basic(), crop="corner")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(["random", "centre", "resized"]), st.integers(1, 99))
+def test_whatever_the_crop_a_view_shows_nothing_that_is_not_in_the_picture(crop, index):
+    """A ramp from left to right keeps its range, and its slope says how wide the window is."""
+    canvas = smooth_canvas(72, 72)
+    kind = replace(basic(), crop=crop, rotate_probability=0.0, lighting=0.0)
+    warp = View(augmentation=kind, index=index).warp(b"")
+    view = kind.apply(warp, canvas, 64)
+    assert canvas.min() - 1 <= view.min() <= view.max() <= canvas.max() + 1
+    slope = np.polyfit(np.arange(10, 54), view[32, 10:54, 0], 1)[0]
+    share, shape = warp.window or (64**2 / 72**2, 1)
+    wide = 72 * min(np.sqrt(share / shape), 1, 1 / shape) * shape
+    assert slope == pytest.approx(3 * wide / 64, abs=0.1)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from goldenrule.foundation.files import digest
-from goldenrule.images.augment import PLAIN, side_on, views
+from goldenrule.images.augment import PLAIN, views
 from goldenrule.images.batches import BATCHES_AHEAD, Batch, Canvases, Job, batches
+from goldenrule.images.kinds import side_on
 from goldenrule.images.preprocess import Preprocessing
 
 SMALL = Preprocessing(size=32)

@@ -23,7 +23,7 @@ kinds = st.builds(
     size=st.sampled_from([32, 64, 97, 224]),
     crop_fraction=st.sampled_from([0.5, 0.875, 0.882, 1.0]),
     interpolation=st.sampled_from(["bicubic", "bilinear"]),
-    resize=st.sampled_from(["shorter", "squash"]),
+    resize=st.sampled_from(["shorter", "squish"]),
     mean=st.sampled_from([(0.5, 0.5, 0.5), (0.485, 0.456, 0.406)]),
     std=st.sampled_from([(0.5, 0.5, 0.5), (0.229, 0.224, 0.225)]),
 )

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from goldenrule.foundation.errors import OptionError, UnreadableImage
@@ -146,7 +148,7 @@ def test_the_fast_path_is_bit_equal_to_pillow_on_real_photos(photos, name, monke
     files = sorted(path for path in photos(name).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     fast = []
     original = read._fast_jpeg
-    monkeypatch.setattr(read, "_fast_jpeg", lambda content: (fast.append(1), original(content))[1])
+    monkeypatch.setattr(read, "_fast_jpeg", lambda *given: (fast.append(1), original(*given))[1])
     jpegs = 0
     for path in files[:: max(1, len(files) // 15)]:
         content = path.read_bytes()
@@ -349,3 +351,30 @@ except Exception as error:
 """
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout == "a HEIC picture: pip install 'goldenrule[heic]' to read it\n"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(8, 400), st.integers(8, 400), st.integers(8, 200), st.sampled_from([1, 6]))
+def test_a_jpeg_is_shrunk_by_the_largest_power_of_two_that_leaves_enough(height, width, least, orientation):
+    rgb = np.add.outer(np.linspace(0, 200, height), np.linspace(0, 50, width)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(rgb).convert("RGB").save(file, "JPEG", exif=exif)
+    full, small = decode(file.getvalue()), decode(file.getvalue(), least_side=least)
+    divisor = max(d for d in (1, 2, 4, 8) if d == 1 or min(height, width) >= d * least)
+    assert small.shape == (*(-(-side // divisor) for side in full.shape[:2]), 3)
+    assert min(small.shape[:2]) >= min(least, height, width)
+    if divisor == 1:
+        np.testing.assert_array_equal(small, full)
+
+
+def test_only_jpegs_are_shrunk_and_a_shrunk_photo_looks_the_same():
+    rgb = np.random.default_rng(0).integers(0, 256, (12, 16, 3)).astype(np.uint8).repeat(32, 0).repeat(32, 1)
+    png, jpeg = io.BytesIO(), io.BytesIO()
+    Image.fromarray(rgb).save(png, "PNG")
+    Image.fromarray(rgb).save(jpeg, "JPEG", quality=95)
+    np.testing.assert_array_equal(decode(png.getvalue(), least_side=32), rgb)
+    small = decode(jpeg.getvalue(), least_side=64)
+    assert small.shape == (96, 128, 3)
+    np.testing.assert_allclose(small[2::8, 2::8].astype(float), rgb[16::32, 16::32], atol=24)

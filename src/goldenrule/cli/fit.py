@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenrule.cli.source import Asked, Classes, Csv, GroupBy, Id, Label, Rename, TestName, TrainName, ValidName
+from goldenrule.cli.views import Augment, Crop
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,9 +68,11 @@ def fit(
         int | None,
         typer.Option(help="Augmented views per training image. \\[default: 4 where they can pay]", show_default=False),
     ] = None,
-    augment: Annotated[
-        str, typer.Option(help="Kind of views: auto, side_on, top_down, basic, keras, trivial, none.")
-    ] = "auto",
+    augment: Augment = "auto",
+    crop: Crop = "random",
+    decoding: Annotated[
+        str, typer.Option(help="canonical, or scaled: large JPEGs at 1/2, 1/4 or 1/8, several times as fast.")
+    ] = "canonical",
     head: Annotated[str, typer.Option(help="linear (solved) or concat-pool (fastai's, trained).")] = "linear",
     seed: Annotated[int, typer.Option(help="Seed of new splits, folds and training.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
@@ -115,6 +118,8 @@ def fit(
         size=size,
         views=views,
         augment=augment,
+        crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
+        decoding=decoding,  # type: ignore[arg-type]  # checked by FitOptions
         head=head,  # type: ignore[arg-type]  # checked by FitOptions
         seed=seed,
         device=device,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.views import Augment
+
 EXAMPLES = """Examples:
 
   goldenrule lr-find photos                          a fresh head on precomputed activations: seconds
@@ -39,9 +41,7 @@ def lr_find(
     backbone: Annotated[
         str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")
     ] = "efficientnet_lite0",
-    augment: Annotated[
-        str, typer.Option(help="Kind of views: auto, side_on, top_down, basic, keras, trivial, none.")
-    ] = "auto",
+    augment: Augment = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the split, the fresh head and the batches.")] = 0,
 ) -> None:
     """Raise the learning rate step by step and draw the loss: which rate to train with."""

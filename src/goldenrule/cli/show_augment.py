@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.views import Augment, Crop
+
 EXAMPLES = """Examples:
 
   goldenrule show-augment photos                            side_on, as goldenrule fit uses it
@@ -14,14 +16,17 @@ EXAMPLES = """Examples:
   goldenrule show-augment satellite --augment top_down --views 8
 
   goldenrule show-augment photos --augment trivial -o trivial.png
+
+  goldenrule show-augment photos --augment changes.py:foggy          a function of your own
+
+  goldenrule show-augment photos --crop resized
 """
 
 
 def show_augment(
     folder: Annotated[Path, typer.Argument(help="The images; only read.", show_default=False)],
-    augment: Annotated[
-        str, typer.Option(help="Kind of views: auto, side_on, top_down, basic, keras, trivial, none.")
-    ] = "auto",
+    augment: Augment = "auto",
+    crop: Crop = "random",
     views: Annotated[int, typer.Option(help="Augmented views per image.")] = 6,
     images: Annotated[int, typer.Option(help="Images, of different classes as far as there are.")] = 4,
     size: Annotated[int, typer.Option(help="Side of the network's input in px.")] = 224,
@@ -34,7 +39,16 @@ def show_augment(
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.showing import draw_augmentation
 
-    shown = draw_augmentation(folder, augment=augment, views=views, images=images, size=size, out=out, progress=Bars())
+    shown = draw_augmentation(
+        folder,
+        augment=augment,
+        crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
+        views=views,
+        images=images,
+        size=size,
+        out=out,
+        progress=Bars(),
+    )
     console = Console()
     console.print(Text(f"{augment}: {', '.join(shown)}, each as it is and in {views} views."), soft_wrap=True)
     console.print(Text(f"Look: {out}"), soft_wrap=True)

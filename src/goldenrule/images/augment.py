@@ -2,17 +2,15 @@
 
 `Augmentation` = sample(generator) -> `Warp`, apply(warp, canvas) -> pixels. The generator is keyed by (seed,
 view or epoch, image digest), so that a view has the same parameters on any machine and in any order.
-The kinds are those of fast.ai 0.7: basic (rotate 10 degrees with probability .75, lighting .05), side_on (and
-a horizontal flip), top_down (and the 8 symmetries of a square), each with a zoom up to `max_zoom`; beside them
-keras (shear, zoom, flip, contrast) and trivial (TrivialAugment, `policies`).
+`kinds` names the usual ones, `own` makes one of a user's function.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +18,16 @@ from PIL import Image
 
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.randomness import generator
+from goldenrule.images.own import OwnChange
 from goldenrule.images.policies import CHANGES, changed
 
-VERSION = 2
+VERSION = 3
+
+Crop = Literal["random", "centre", "resized"]
+"""Where a view is cut: the network's size anywhere on the canvas, or in its middle, or a window of random area
+and shape that is then brought to the network's size (Szegedy et al. 2015, "Going deeper with convolutions")."""
+SMALLEST_WINDOW, WIDEST_WINDOW = 0.35, 4 / 3
+"""A random window has at least this share of the canvas, and its sides are at most in this proportion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class Warp:
     shear: float = 0.0  # how far the top moves against the bottom, as a share of the height
     change: str = "identity"  # one of `policies.CHANGES`, after light
     strength: float = 0.0  # of that change, -1..1
+    window: tuple[float, float] | None = None  # share of the canvas and width / height of a random window
+    own: int | None = None  # the seed of the user's own change, the last of all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,8 @@ class Augmentation:
     shear: float = 0.0
     contrast: float = 0.0  # more of it than `lighting` says
     policy: Literal["none", "trivial"] = "none"
+    crop: Crop = "random"
+    own: OwnChange | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_zoom <= 4:
@@ -63,6 +72,8 @@ class Augmentation:
             raise OptionError(f"min_zoom={self.min_zoom}: wanted .75 to 1 (never smaller).")
         if not 0 <= self.shear <= 0.25:
             raise OptionError(f"shear={self.shear}: wanted 0 (none) to .25.")
+        if self.crop not in get_args(Crop):
+            raise OptionError(f"crop={self.crop!r}: wanted one of {', '.join(get_args(Crop))}.")
 
     @property
     def rim(self) -> float:
@@ -71,16 +82,18 @@ class Augmentation:
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object with the version of its arithmetic."""
-        return asdict(self) | {"version": VERSION}
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "own"}
+        return plain | {"own": self.own.to_json() if self.own else None, "version": VERSION}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Augmentation:
         """Read what `to_json` gave."""
-        fields = {name: item for name, item in value.items() if name != "version"}
         if value.get("version") != VERSION:
             raise FormatError(f"Augmentation version {value.get('version')!r}; this goldenrule knows {VERSION}.")
+        if value.get("own") is not None:
+            raise FormatError(f"Only who has the function {value['own'].get('name')!r} can make these views again.")
         try:
-            return cls(**fields)
+            return cls(**{name: item for name, item in value.items() if name != "version"})
         except TypeError as error:
             raise FormatError(f"This augmentation can't be read ({error}): {dict(value)}.") from error
 
@@ -95,10 +108,12 @@ class Augmentation:
         shear, more = draws.uniform(-self.shear, self.shear), draws.uniform(-self.contrast, self.contrast)
         change, strength = tuple(CHANGES)[draws.integers(len(CHANGES))], draws.uniform(-1, 1)
         contrast += more
+        share, shape = draws.uniform(SMALLEST_WINDOW, 1), draws.uniform(-1, 1)
+        seed = int(draws.integers(2**63))
         return Warp(
             degrees=float(degrees) if turned else 0.0,
             zoom=float(zoom),
-            shift=(float(down), float(right)),
+            shift=(0.0, 0.0) if self.crop == "centre" else (float(down), float(right)),
             brightness=float(brightness),
             contrast=float(1 + contrast if contrast > 0 else 1 / (1 - contrast)),
             turns=turns if self.symmetry == "square" else 0,
@@ -106,6 +121,8 @@ class Augmentation:
             shear=float(shear),
             change=change if self.policy == "trivial" else "identity",
             strength=float(strength) if self.policy == "trivial" else 0.0,
+            window=(float(share), float(WIDEST_WINDOW**shape)) if self.crop == "resized" else None,
+            own=seed if self.own else None,
         )
 
     def apply(self, warp: Warp, canvas: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
@@ -114,22 +131,14 @@ class Augmentation:
 
     def apply_to(self, warp: Warp, source: Reflected) -> npt.NDArray[np.float32]:
         """Give a view as `apply` does, of a canvas that was made ready for several views."""
-        size, margin = source.size, source.margin
-        width, height = (side - 2 * margin for side in source.image.size)
-        side = size / warp.zoom
-        middle_y = margin + height / 2 + warp.shift[0] * max(height - side, 0) / 2
-        middle_x = margin + width / 2 + warp.shift[1] * max(width - side, 0) / 2
-        cosine, sine = (f(math.radians(warp.degrees)) / warp.zoom for f in (math.cos, math.sin))
-        across, down = cosine * warp.shear - sine, sine * warp.shear + cosine
-        half = size / 2
-        matrix = (
-            *(cosine, across, middle_x - cosine * half - across * half),
-            *(sine, down, middle_y - sine * half - down * half),
+        matrix = affine(warp, source)
+        image = source.image.transform(
+            (source.size, source.size), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR
         )
-        image = source.image.transform((size, size), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR)
         view = changed(_lit(np.asarray(image, dtype=np.float32), warp), warp.change, warp.strength)
         view = np.rot90(view, warp.turns)
-        return view[:, ::-1] if warp.mirrored else view
+        view = view[:, ::-1] if warp.mirrored else view
+        return self.own.applied(view, np.random.default_rng(warp.own)) if self.own else view
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +161,31 @@ class Reflected:
         picture = np.clip(canvas + np.float32(0.5), 0, 255).astype(np.uint8)
         padded = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
         return cls(Image.fromarray(padded), margin, size)
+
+
+def affine(warp: Warp, source: Reflected) -> tuple[float, float, float, float, float, float]:
+    """Give (a, b, c, d, e, f): the view's point (x, y) lies at (ax + by + c, dx + ey + f) of the reflected picture.
+
+    Before quarter turns and mirroring; in px, from the upper left corners.
+    """
+    size, margin = source.size, source.margin
+    width, height = (side - 2 * margin for side in source.image.size)
+    tall, wide = _window(warp.window, height, width) if warp.window else (size, size)
+    tall, wide = tall / warp.zoom, wide / warp.zoom
+    middle_y = margin + height / 2 + warp.shift[0] * max(height - tall, 0) / 2
+    middle_x = margin + width / 2 + warp.shift[1] * max(width - wide, 0) / 2
+    cosine, sine = math.cos(math.radians(warp.degrees)), math.sin(math.radians(warp.degrees))
+    right, below = cosine, cosine * warp.shear - sine
+    down, under = sine, sine * warp.shear + cosine
+    a, b, d, e = right * wide / size, below * wide / size, down * tall / size, under * tall / size
+    return a, b, middle_x - (a + b) * size / 2, d, e, middle_y - (d + e) * size / 2
+
+
+def _window(window: tuple[float, float], height: float, width: float) -> tuple[float, float]:
+    """Give the (height, width) of a window with that share of the area and that proportion, as far as it fits in."""
+    share, shape = window
+    tall = min(math.sqrt(share * height * width / shape), height, width / shape)
+    return tall, tall * shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,77 +237,6 @@ def views(augmentation: Augmentation | None, count: int) -> tuple[View, ...]:
         return (PLAIN,)
     more = (View(augmentation=augmentation, index=index + 1, seed=VIEW_SEED) for index in range(count))
     return (PLAIN, *more)
-
-
-def basic(*, max_zoom: float = 1.0) -> Augmentation:
-    """Rotate by up to 10 degrees (probability .75), lighting .05, random crop."""
-    return Augmentation(name="basic", max_zoom=max_zoom)
-
-
-def side_on(*, max_zoom: float = 1.0) -> Augmentation:
-    """Add a horizontal flip to `basic`: photos taken from the side (animals, products, scenes)."""
-    return replace(basic(max_zoom=max_zoom), name="side_on", symmetry="mirror")
-
-
-def top_down(*, max_zoom: float = 1.0) -> Augmentation:
-    """Add the 8 symmetries of a square to `basic`: pictures without an up (satellite, microscope, surfaces)."""
-    return replace(basic(max_zoom=max_zoom), name="top_down", symmetry="square")
-
-
-def keras(*, max_zoom: float = 1.2) -> Augmentation:
-    """Shear .2, zoom .8 to 1.2, horizontal flip and contrast .2: what Keras tutorials use."""
-    return Augmentation(
-        name="keras",
-        symmetry="mirror",
-        rotate_probability=0.0,
-        lighting=0.0,
-        max_zoom=max(1.2, max_zoom),
-        min_zoom=0.8,
-        shear=0.2,
-        contrast=0.2,
-    )
-
-
-def trivial(*, max_zoom: float = 1.0) -> Augmentation:
-    """TrivialAugment: a random crop, a horizontal flip, and one change of a list at a random strength."""
-    return Augmentation(
-        name="trivial",
-        symmetry="mirror",
-        rotate_probability=0.0,
-        lighting=0.0,
-        max_zoom=max_zoom,
-        policy="trivial",
-    )
-
-
-def stronger(augmentation: Augmentation) -> Augmentation:
-    """Give the same kind with much more light and zoom: where few objects were photographed in few lights.
-
-    >>> more = stronger(side_on())
-    >>> more.symmetry, more.lighting, more.max_zoom
-    ('mirror', 0.3, 1.25)
-    """
-    return replace(augmentation, lighting=max(0.3, augmentation.lighting), max_zoom=max(1.25, augmentation.max_zoom))
-
-
-AUGMENTATIONS = {
-    "auto": side_on,
-    "none": None,
-    "basic": basic,
-    "side_on": side_on,
-    "top_down": top_down,
-    "keras": keras,
-    "trivial": trivial,
-}
-"""`auto` is `side_on`, until a recipe knows that the pictures are no ordinary photos."""
-
-
-def by_name(name: str, *, max_zoom: float = 1.1) -> Augmentation | None:
-    """Give the augmentation a command line names; `none` gives None."""
-    if name not in AUGMENTATIONS:
-        raise OptionError(f"--augment {name}: wanted one of {', '.join(AUGMENTATIONS)}.")
-    make = AUGMENTATIONS[name]
-    return make(max_zoom=max_zoom) if make else None
 
 
 def _lit(view: npt.NDArray[np.float32], warp: Warp) -> npt.NDArray[np.float32]:

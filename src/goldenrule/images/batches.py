@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from goldenrule.foundation.errors import UnreadableImage
 from goldenrule.foundation.files import digest
-from goldenrule.images.augment import PLAIN, Reflected, View
+from goldenrule.images.augment import PLAIN, Reflected, View, Warp
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.read import decode
 
@@ -36,6 +36,7 @@ class Batch:
 
     pixels: npt.NDArray[np.float32]
     slots: list[tuple[int, int]] = field(default_factory=list)
+    unwarped: dict[int, tuple[Reflected, Warp]] = field(default_factory=dict)  # slot -> what its view is made of
     failures: dict[int, str] = field(default_factory=dict)
     pending: list[Future[None]] = field(default_factory=list)
 
@@ -74,12 +75,14 @@ def batches(
     batch_size: int,
     threads: int,
     canvases: Canvases | None = None,
+    warped: bool = True,
 ) -> Iterator[Batch]:
     """Give the views of all jobs in order, as full batches (the last may have unused slots).
 
     Memory is bounded by `BATCHES_AHEAD` batches beside those the consumer keeps. A file that can't be read,
     or whose bytes are not those of its digest any more, is a failure of its slots, never a black picture.
-    With `canvases` a file whose augmented views alone are wanted is not read again once it is kept there.
+    With `canvases` a file whose augmented views alone are wanted is not read again once it is kept there. With
+    `warped=False` augmented views are not made: each slot has the picture and the parameters to make its view of.
     """
     shape = (batch_size, 3, preprocessing.size, preprocessing.size)
     ready: deque[Batch] = deque()
@@ -97,7 +100,7 @@ def batches(
                     batch.slots.append((job.row, view))
                     if not touched or touched[-1] is not batch:
                         touched.append(batch)
-                future = pool.submit(_fill, job, slots, views, preprocessing, canvases)
+                future = pool.submit(_fill, job, slots, views, preprocessing, canvases, warped)
                 for one in touched:
                     one.pending.append(future)
                 while len(ready) >= BATCHES_AHEAD:
@@ -118,17 +121,18 @@ def _fill(
     views: Sequence[View],
     preprocessing: Preprocessing,
     canvases: Canvases | None,
+    warped: bool,
 ) -> None:
     kept = canvases.get(job.digest) if canvases else None
     if kept is not None and job.digest is not None and all(views[view].augmentation for view, _, _ in slots):
-        _fill_augmented(kept, job.digest, slots, views, preprocessing)
+        _fill_augmented(kept, job.digest, slots, views, preprocessing, warped)
         return
     try:
         content = job.read()
         name = digest(content)
         if job.digest is not None and name != job.digest:
             raise UnreadableImage("its bytes changed while goldenrule was reading; start again")
-        rgb = decode(content)
+        rgb = decode(content, least_side=preprocessing.least_side)
     except (UnreadableImage, OSError) as error:
         for _, batch, slot in slots:
             batch.failures[slot] = str(error)
@@ -145,7 +149,7 @@ def _fill(
     for view, batch, slot in slots:
         if views[view] == PLAIN:
             preprocessing.crop(canvas, out=batch.pixels[slot])
-    _fill_augmented(source, name, slots, views, preprocessing)
+    _fill_augmented(source, name, slots, views, preprocessing, warped)
 
 
 def _fill_augmented(
@@ -154,8 +158,13 @@ def _fill_augmented(
     slots: list[tuple[int, Batch, int]],
     views: Sequence[View],
     preprocessing: Preprocessing,
+    warped: bool,
 ) -> None:
     for view, batch, slot in slots:
         augmentation, warp = views[view].augmentation, views[view].warp(name)
-        if augmentation is not None and warp is not None:
+        if augmentation is None or warp is None:
+            continue
+        if warped:
             preprocessing.normalised(augmentation.apply_to(warp, source), out=batch.pixels[slot])
+        else:
+            batch.unwarped[slot] = source, warp

@@ -19,6 +19,8 @@ import numpy.typing as npt
 from goldenrule.foundation.errors import FormatError, OptionError
 
 Floats = npt.NDArray[np.float32]
+Decoding = Literal["canonical", "scaled"]
+"""Whether a picture is decoded in full, or large JPEGs at a fraction of their size (`read.decode`)."""
 BAND_ROWS = 16
 SMALLEST_SIZE, LARGEST_SIZE = 32, 2048
 
@@ -28,7 +30,7 @@ class Preprocessing:
     """How a picture becomes a float32 array (3, size, size).
 
     The shorter side is resized to floor(size / crop_fraction), the longer in proportion ("shorter"), or both
-    sides regardless of proportion ("squash"); then the centre is cropped and (x / 255 - mean) / std applied.
+    sides regardless of proportion ("squish"); then the centre is cropped and (x / 255 - mean) / std applied.
 
     >>> Preprocessing(size=224, crop_fraction=0.875).resized(375, 500)
     (256, 341)
@@ -37,10 +39,10 @@ class Preprocessing:
     size: int
     crop_fraction: float = 0.875
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    resize: Literal["shorter", "squash"] = "shorter"
+    resize: Literal["shorter", "squish"] = "shorter"
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    name: str = "canonical"
+    name: Decoding = "canonical"
 
     def __post_init__(self) -> None:
         if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
@@ -70,10 +72,15 @@ class Preprocessing:
         """The shorter side after resizing, before the crop, in px."""
         return math.floor(self.size / self.crop_fraction)
 
+    @property
+    def least_side(self) -> int | None:
+        """The shorter side in px that `read.decode` may shrink a JPEG to: for "scaled"; None for "canonical"."""
+        return self.short_side if self.name == "scaled" else None
+
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Give (height, width) after resizing, before the crop."""
         short = self.short_side
-        if self.resize == "squash":
+        if self.resize == "squish":
             return short, short
         return (short, short * width // height) if height <= width else (short * height // width, short)
 

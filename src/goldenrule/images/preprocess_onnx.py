@@ -78,7 +78,7 @@ class _Graph:
 
 def _resized(graph: _Graph, preprocessing: Preprocessing, height: str, width: str) -> tuple[str, str]:
     short = graph.constant(preprocessing.short_side, np.int64)
-    if preprocessing.resize == "squash":
+    if preprocessing.resize == "squish":
         return short, short
     smaller = graph.add("Min", height, width)
     return tuple(graph.add("Div", graph.add("Mul", short, side), smaller) for side in (height, width))  # type: ignore[return-value]

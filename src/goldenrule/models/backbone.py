@@ -17,7 +17,7 @@ from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import BackboneError, FormatError, OptionError
 from goldenrule.foundation.files import atomic_folder, file_digest, json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.preprocess import Preprocessing
+from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, canonical_name, check_known
 
 if TYPE_CHECKING:
@@ -96,13 +96,16 @@ def backbone(
     weights: Path | None = None,
     size: int | None = None,
     pooling: Pooling = "average",
+    squish: bool = False,
+    decoding: Decoding = "canonical",
     progress: Progress | None = None,
 ) -> Backbone:
     """Give a prepared backbone, from the cache where it was prepared before.
 
     `name` is embedded or one of timm's; `weights` a .safetensors or .pth file with timm's names, else the
-    packaged weights or the hub's; `size` another input side in px than the weights were trained at. Raises
-    `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
+    packaged weights or the hub's; `size` another input side in px than the weights were trained at. `squish` shows it
+    the whole picture, brought to a square, instead of a centre crop. `decoding="scaled"` decodes large JPEGs at a
+    fraction of their size (`read.decode`). Raises `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
     """
     name = canonical_name(name)
     if weights is not None:
@@ -118,13 +121,20 @@ def backbone(
     key = json_digest({"name": name, "origin": origin, "pooling": pooling, "size": size, "format": FORMAT})
     folder = cache_folder() / "backbones" / key[:32]
     if (found := _cached(folder)) is not None:
-        return found
+        return _looking(found, squish, decoding)
     check_known(name)
     (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
     _prepare(folder, name, weights, size, pooling)
     prepared = _cached(folder)
     assert prepared is not None
-    return prepared
+    return _looking(prepared, squish, decoding)
+
+
+def _looking(backbone: Backbone, squish: bool, decoding: Decoding) -> Backbone:
+    """Give the same body behind a preprocessing that squishes, or decodes, as asked."""
+    own = replace(backbone.spec.preprocessing, name=decoding)
+    own = replace(own, resize="squish", crop_fraction=1.0) if squish else own
+    return Backbone(replace(backbone.spec, preprocessing=own), backbone.folder)
 
 
 def from_files(spec: BackboneSpec, weights_file: Path) -> Backbone:
@@ -229,7 +239,7 @@ def _preprocessing(model: Any, name: str, size: int | None) -> Preprocessing:
         size=int(config["input_size"][-1]),
         crop_fraction=min(float(config.get("crop_pct") or 0.875), 1.0),
         interpolation="bilinear" if config.get("interpolation") == "bilinear" else "bicubic",
-        resize="squash" if config.get("crop_mode") == "squash" else "shorter",
+        resize="squish" if config.get("crop_mode") == "squash" else "shorter",
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from goldenrule.foundation.progress import Progress
-from goldenrule.images.augment import by_name, stronger
+from goldenrule.images.kinds import stronger
 from goldenrule.images.table import ImageTable
 from goldenrule.learner import Learner
 from goldenrule.recipes.clock import Clock
@@ -79,7 +79,7 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
     curves: dict[str, RangeTest] = {}
 
     # 1. Enable data augmentation, precompute=True: the bank has plain rows, and views where they can pay.
-    augmentation = by_name("basic" if far and options.augment == "auto" else options.augment)
+    augmentation = options.augmentation_named("basic" if far and options.augment == "auto" else options.augment)
     learn = Learner(
         work.table,
         work.body,

@@ -86,6 +86,8 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
             weights=options.weights,
             size=options.size,
             pooling=options.pooling,
+            squish=options.crop == "squish",
+            decoding=options.decoding,
             progress=progress,
         )
     earlier = Classifier.load(options.start_from).backbone
@@ -93,6 +95,14 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
         raise OptionError(
             f"--from {options.start_from}: that classifier's body has {earlier.spec.pooling} pooling at "
             f"{earlier.spec.preprocessing.size} px. Leave --size away and give the --head it was made with."
+        )
+    preprocessing = earlier.spec.preprocessing
+    if (options.crop == "squish" and preprocessing.resize != "squish") or (
+        options.decoding == "scaled" and preprocessing.name != "scaled"
+    ):
+        raise OptionError(
+            f"--from {options.start_from}: that classifier looks at pictures otherwise (resize {preprocessing.resize}, "
+            f"decoding {preprocessing.name}), and its body learned from that. Leave --crop squish and --decoding away."
         )
     return kept(earlier)
 

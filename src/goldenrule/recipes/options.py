@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from goldenrule.foundation.errors import OptionError
-from goldenrule.images.augment import by_name
-from goldenrule.images.preprocess import Preprocessing
+from goldenrule.images.augment import Augmentation, Crop
+from goldenrule.images.kinds import by_name
+from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.backbone import Pooling
 from goldenrule.models.catalog import DEFAULT_BACKBONE, canonical_name
 from goldenrule.models.head import HeadKind
 
+CropOption = Literal["random", "centre", "resized", "squish"]
+"""How training cuts its views (`augment.Crop`); with "squish" all see the whole picture, brought to a square."""
 STORY_FREE = ("threads",)
 """Options that change how fast a story is told, never the story."""
 
@@ -25,7 +28,9 @@ class FitOptions:
     weights: Path | None = None
     size: int | None = None
     views: int | None = None  # augmented views per training image; None: as many as pay
-    augment: str = "auto"
+    augment: str = "auto"  # a kind, or FILE.py:NAME
+    crop: CropOption = "random"
+    decoding: Decoding = "canonical"
     head: HeadKind = "linear"
     seed: int = 0
     device: str = "cpu"
@@ -54,7 +59,22 @@ class FitOptions:
             raise OptionError(f"--minutes {self.minutes:g}: wanted how long the fit may take, more than 0.")
         if self.start_from is not None and self.weights is not None:
             raise OptionError("--from and --weights both say what to start from: wanted one of them.")
-        by_name(self.augment)
+        if self.crop not in get_args(CropOption):
+            raise OptionError(f"--crop {self.crop}: wanted one of {', '.join(get_args(CropOption))}.")
+        if self.decoding not in get_args(Decoding):
+            raise OptionError(f"--decoding {self.decoding}: wanted one of {', '.join(get_args(Decoding))}.")
+        if self.augmentation is None and self.crop in ("resized", "centre"):
+            raise OptionError(f"--crop {self.crop} cuts augmented views, and --augment none makes none: give one.")
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """How views are made, None where there are none."""
+        return self.augmentation_named(self.augment)
+
+    def augmentation_named(self, name: str) -> Augmentation | None:
+        """Give the augmentation of that name with the crop that was asked for."""
+        crop: Crop = "random" if self.crop == "squish" else self.crop
+        return by_name(name, crop=crop)
 
     @property
     def pooling(self) -> Pooling:
@@ -73,4 +93,5 @@ class FitOptions:
             "backbone": canonical_name(self.backbone),
             "weights": str(self.weights) if self.weights else None,
             "start_from": str(self.start_from) if self.start_from else None,
+            "own": own.to_json() if (own := self.augmentation and self.augmentation.own) else None,
         }

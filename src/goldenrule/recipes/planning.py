@@ -9,7 +9,7 @@ import numpy as np
 from goldenrule.activations.precompute import bank_for
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.augment import by_name, views
+from goldenrule.images.augment import views
 from goldenrule.images.split import with_split
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
@@ -28,7 +28,7 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     body = first_body(options, progress)
     kind = engine_kind(body, device=device, progress=progress)
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views
-    banks = [bank_for(body.spec, kind, view) for view in views(by_name(options.augment), number)]
+    banks = [bank_for(body.spec, kind, view) for view in views(options.augmentation, number)]
     digests = {digest for digest in table.digests if digest}
     train = table.part("train")
     train_digests = {digest for digest in train.digests if digest}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from goldenrule.foundation.files import write_atomic
 from goldenrule.foundation.progress import Progress
-from goldenrule.images.augment import by_name
 from goldenrule.learner import Learner
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.opening import read_table
@@ -38,7 +37,7 @@ def find_rate_of(
         read_table(folder, options, progress),
         earlier.backbone if earlier else backbone,
         head=earlier.head.kind if earlier else "linear",
-        augment=by_name(augment),
+        augment=options.augmentation,
         augmented_views=0,
         precompute=not (live or unfrozen),
         seed=seed,

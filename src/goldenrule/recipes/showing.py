@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from goldenrule.foundation.errors import OptionError, SourceError, UnreadableImage
 from goldenrule.foundation.files import digest, write_atomic
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.randomness import key
-from goldenrule.images.augment import by_name
 from goldenrule.images.labels import from_source
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.read import decode
 from goldenrule.images.table import ImageTable
+from goldenrule.recipes.options import CropOption, FitOptions
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -23,6 +24,7 @@ def draw_augmentation(
     folder: Path,
     *,
     augment: str = "auto",
+    crop: CropOption = "random",
     views: int = 6,
     images: int = 4,
     size: int = 224,
@@ -40,11 +42,13 @@ def draw_augmentation(
     for name, value, most in (("--views", views, 16), ("--images", images, 40)):
         if not 1 <= value <= most:
             raise OptionError(f"{name} {value}: wanted 1 to {most}.")
-    kind = by_name(augment)
-    Preprocessing(size=size)
+    options = FitOptions(augment=augment, crop=crop, size=size)
+    preprocessing = Preprocessing(size=size)
+    if crop == "squish":
+        preprocessing = replace(preprocessing, resize="squish", crop_fraction=1.0)
     drawn = _some(from_source(folder), images)
     with (progress or Silent()).task("draw", 1, "sheet") as task:
-        figure = augmentation_figure(drawn, kind, count=views, size=size)
+        figure = augmentation_figure(drawn, options.augmentation, preprocessing, count=views)
         content = io.BytesIO()
         figure.savefig(content, format=out.suffix[1:])
         write_atomic(out, content.getvalue())

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from goldenrule.activations.bank import enforce_limit
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.foundation.errors import TooFewImages
-from goldenrule.images.augment import by_name, views
+from goldenrule.images.augment import views
 from goldenrule.images.read import unreadable
 from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable, Part
@@ -90,7 +90,7 @@ def _precomputed(work: Work, count: int) -> Activations:
             work.body.spec,
             work.kind,
             partial(compiled, work.body, work.kind, device=work.options.device, threads=threads),
-            views=views(by_name(work.options.augment), count),
+            views=views(work.options.augmentation, count),
             augmented=np.array([part == "train" for part in work.table.parts]) if count else None,
             threads=threads,
             progress=work.progress,

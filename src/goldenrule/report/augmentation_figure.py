@@ -18,9 +18,13 @@ CELL_INCHES = 1.55
 
 
 def augmentation_figure(
-    images: Sequence[tuple[str, bytes, bytes]], augmentation: Augmentation | None, *, count: int, size: int
+    images: Sequence[tuple[str, bytes, bytes]],
+    augmentation: Augmentation | None,
+    preprocessing: Preprocessing,
+    *,
+    count: int,
 ) -> Figure:
-    """Give a row per image (name, content, digest): the plain view and `count` augmented ones, `size` px wide."""
+    """Give a row per image (name, content, digest): the plain view and `count` augmented ones."""
     from matplotlib.figure import Figure
 
     columns = views(augmentation, count)
@@ -28,7 +32,7 @@ def augmentation_figure(
         figsize=(CELL_INCHES * len(columns), (CELL_INCHES + 0.28) * len(images) + 0.1), dpi=120, layout="constrained"
     )
     axes = figure.subplots(len(images), len(columns), squeeze=False)
-    preprocessing = Preprocessing(size=size)
+    size = preprocessing.size
     for row, (name, content, digest) in zip(axes, images, strict=True):
         canvas = preprocessing.canvas(decode(content))
         top, left = (centre(side, size) for side in canvas.shape[:2])
@@ -51,7 +55,7 @@ def described(warp: Warp) -> str:
     >>> described(Warp(degrees=4.2, zoom=1.1, shift=(0, 0), brightness=0, contrast=1, turns=0, mirrored=True))
     'x1.10, 4°, mirrored'
     """
-    words = [f"x{warp.zoom:.2f}"]
+    words = [f"{100 * warp.window[0]:.0f} % at {warp.window[1]:.2f}:1"] if warp.window else [f"x{warp.zoom:.2f}"]
     if round(warp.degrees):
         words.append(f"{warp.degrees:.0f}°")
     if warp.shear:

@@ -24,6 +24,7 @@ from goldenrule.images.augment import PLAIN, Augmentation, View
 from goldenrule.images.batches import Batch, Canvases, Job, batches
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.table import ImageTable
+from goldenrule.training.augmenting import augmented_inputs, can_batch
 from goldenrule.training.loop import Examples
 from goldenrule.training.temperature import best_temperature
 
@@ -123,7 +124,10 @@ class LiveRows:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pixels:
-    """Pixels made now: each epoch every image is decoded and augmented anew."""
+    """Pixels made now: each epoch every image is decoded and augmented anew.
+
+    With `device` the views are made there, a batch at once (`augmenting`), where tensors can do it.
+    """
 
     train: ImageTable
     preprocessing: Preprocessing
@@ -132,25 +136,37 @@ class Pixels:
     batch_size: int
     threads: int
     canvases: Canvases | None = None
+    device: torch.device | None = None
 
     @property
     def count(self) -> int:
         """How many images an epoch has."""
         return len(self.train)
 
+    @property
+    def warped(self) -> bool:
+        """Whether the threads that read make the views."""
+        return self.device is None or not can_batch(self.augmentation)
+
     def batches(self, epoch: int, step: int) -> Iterator[Examples]:
         """See `Source.batches`."""
         targets, weights = self.train.targets, _weights(self.train)
         rows = order(self.count, self.seed, epoch)[step * self.batch_size :]
-        for batch in _decoded(self, rows, epoch, self.batch_size):
+        for batch in _decoded(self, rows, epoch, self.batch_size, warped=self.warped):
             own = [row for row, _ in batch.slots]
             good = np.array([slot not in batch.failures for slot in range(len(own))], np.float32)
             counted = weights[own] * good
             _check_some(counted, self.train)
-            yield _examples(batch.pixels[: len(own)], targets[own], counted)
+            if self.warped or self.device is None:
+                yield _examples(batch.pixels[: len(own)], targets[own], counted)
+            else:
+                inputs = augmented_inputs(batch, self.preprocessing, self.device)
+                yield Examples(inputs, torch.from_numpy(targets[own]), torch.from_numpy(counted))
 
 
-def _decoded(source: LiveRows | Pixels, rows: npt.NDArray[np.int64], epoch: int, batch_size: int) -> Iterator[Batch]:
+def _decoded(
+    source: LiveRows | Pixels, rows: npt.NDArray[np.int64], epoch: int, batch_size: int, *, warped: bool = True
+) -> Iterator[Batch]:
     """Give the images of `rows`, each in the view of this epoch."""
     view = PLAIN
     if source.augmentation is not None:
@@ -167,6 +183,7 @@ def _decoded(source: LiveRows | Pixels, rows: npt.NDArray[np.int64], epoch: int,
         batch_size=batch_size,
         threads=source.threads,
         canvases=source.canvases,
+        warped=warped,
     )
 
 

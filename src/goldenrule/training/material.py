@@ -8,6 +8,7 @@ from functools import cached_property, partial
 import numpy as np
 import numpy.typing as npt
 import psutil
+import torch
 
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import Engine, EngineKind
@@ -96,6 +97,7 @@ class Material:
             batch_size=self._size(train, MOST_PIXELS),
             threads=self.threads,
             canvases=self._canvases,
+            device=None if self.device == "cpu" else torch.device(self.device),
         )
 
     def validation(self, state: LearnerState) -> Validate | None:
