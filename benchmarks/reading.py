@@ -1,7 +1,8 @@
 """How fast files become pixels: read, decode, resize to 224 px; goldenrule beside Pillow, torchvision and OpenCV.
 
 One interleaved run on the photos of dogscats, one thread each, files in the page cache: every repeat gives each way
-all files once, in turn. Ways that are not installed are left out.
+all files once, in turn. Ways that are not installed are left out. Then large photos (enlarged copies, made in a
+temporary folder) decoded in full and scaled, and what scaled decoding does to the answers of a fit at 128 px.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ import argparse
 import io
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
+from goldenrule.evaluation import value_and_interval
 from goldenrule.images.look import glance, look
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.read import decode
@@ -26,6 +31,8 @@ from goldenrule.images.sources import image_files
 
 Way = Callable[[Path], object]
 PREPROCESSING = Preprocessing(size=224)
+SCALED = Preprocessing(size=224, name="scaled")
+LARGE = ((1600, 1200), (4032, 3024))
 
 
 def main() -> None:
@@ -33,22 +40,80 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--large", type=int, default=24, help="photos that are enlarged")
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "reading.md")
     arguments = parser.parse_args()
     files = [path for _, path in image_files([DATA / "dogscats"])][: arguments.images]
     ways = {**ours(), **theirs()}
+    rates = measured(ways, files, arguments.repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        large = {
+            f"{width} x {height}": measured(
+                decodings(), enlarged(files[: arguments.large], (width, height), Path(folder)), arguments.repeats
+            )
+            for width, height in LARGE
+        }
+    answers = of_a_fit()
+    values = {"files": rates, "large": large, "answers": answers}
+    arguments.out.with_suffix(".json").write_text(json.dumps(values, indent=1) + "\n")
+    text = page(rates, len(files), large, arguments.large, answers)
+    arguments.out.write_text(text)
+    print(text)
+
+
+def measured(ways: dict[str, Way], files: list[Path], repeats: int) -> dict[str, list[float]]:
+    """Give the files per second of every way and repeat."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     with threadpool_limits(1):
-        for repeat in range(arguments.repeats + 1):
+        for repeat in range(repeats + 1):
             for name, way in ways.items():
                 began = time.perf_counter()
                 for file in files:
                     way(file)
                 if repeat:  # the first warms the page cache and the libraries
                     rates[name].append(len(files) / (time.perf_counter() - began))
-    arguments.out.with_suffix(".json").write_text(json.dumps(rates, indent=1) + "\n")
-    arguments.out.write_text(page(rates, len(files)))
-    print(page(rates, len(files)))
+    return rates
+
+
+def decodings() -> dict[str, Way]:
+    """Give the two ways to decode."""
+    return {
+        own.name: lambda path, own=own: own.pixels(decode(path.read_bytes(), least_side=own.least_side))
+        for own in (PREPROCESSING, SCALED)
+    }
+
+
+def enlarged(files: list[Path], size: tuple[int, int], folder: Path) -> list[Path]:
+    """Write copies of that size (width, height) and give their paths."""
+    made = []
+    for file in files:
+        with Image.open(file) as image:
+            large = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+        made.append(folder / f"{size[0]} {file.name}")
+        large.save(made[-1], quality=92)
+    return made
+
+
+def of_a_fit() -> dict[str, object]:
+    """Fit dogscats at 128 px either way and compare the answers on its validation part."""
+    names = ("canonical", "scaled")
+    with tempfile.TemporaryDirectory() as folder:
+        found = {}
+        for name in names:
+            options = gr.FitOptions(size=128, decoding=name)
+            own = gr.answer(DATA / "dogscats", options=options, out=Path(folder) / name)
+            found[name] = own.classifier.predict_table(own.table.part("valid"))
+    far = np.abs(found["scaled"].probabilities - found["canonical"].probabilities).max(axis=1)
+    numbers = {
+        name: {"accuracy": gr.accuracy(own).to_json(), "log_loss": gr.log_loss(own).to_json()}
+        for name, own in found.items()
+    }
+    same = found["scaled"].predicted == found["canonical"].predicted
+    return numbers | {
+        "n": len(far),
+        "same_class": int(np.sum(same)),
+        "probability": {"median": float(np.median(far)), "largest": float(far.max())},
+    }
 
 
 def ours() -> dict[str, Way]:
@@ -119,14 +184,32 @@ def theirs() -> dict[str, Way]:
     return ways
 
 
-def page(rates: dict[str, list[float]], count: int) -> str:
-    """Give the page of docs/results."""
+def rows_of(rates: dict[str, list[float]], *before: str) -> list[list[str]]:
+    """Give a line per way: its files per second, and how many times those of the first."""
     first = next(iter(rates))
     rows = []
     for name, own in rates.items():
         ratios = [one / base for one, base in zip(own, rates[first], strict=True)]
-        middle = statistics.median(own)
-        rows.append([name, f"{middle:.0f} [{min(own):.0f}, {max(own):.0f}]", f"{statistics.median(ratios):.2f}"])
+        spread = f"{statistics.median(own):.0f} [{min(own):.0f}, {max(own):.0f}]"
+        rows.append([*before, name, spread, f"{statistics.median(ratios):.2f}"])
+    return rows
+
+
+def page(
+    rates: dict[str, list[float]],
+    count: int,
+    large: dict[str, dict[str, list[float]]],
+    large_count: int,
+    answers: dict[str, Any],
+) -> str:
+    """Give the page of docs/results."""
+    first, rows = next(iter(rates)), rows_of(rates)
+    large_rows = [row for size, own in large.items() for row in rows_of(own, size)]
+    fits = [
+        [name, *(value_and_interval(gr.Estimate.from_json(answers[name][key])) for key in ("accuracy", "log_loss"))]
+        for name in ("canonical", "scaled")
+    ]
+    far = answers["probability"]
     return (
         "# Reading\n\n"
         f"Files of dogscats (JPEG, mostly 500 x 375 px), n={count}, one thread, page cache warm, "
@@ -134,6 +217,15 @@ def page(rates: dict[str, list[float]], count: int) -> str:
         f"{markdown_table(['way', 'files/s', 'against the first'], rows)}\n\n"
         "The canonical pixels of goldenrule are resized in float32 without rounding (law 1); the others round to "
         "uint8.\n\n"
+        "## Large photos\n\n"
+        f"Copies of {large_count} of these photos, enlarged; to the network's input at 224 px, otherwise as above. "
+        "`--decoding scaled` decodes a JPEG at 1/2, 1/4 or 1/8 of its size where that leaves enough.\n\n"
+        f"{markdown_table(['px', 'decoding', 'files/s', 'against canonical'], large_rows)}\n\n"
+        "What it does to answers, where the photos have all their detail: dogscats at 128 px, where most are decoded "
+        f"at half their size; solved heads, on the validation part, n={answers['n']}.\n\n"
+        f"{markdown_table(['decoding', 'accuracy (95 %)', 'log loss (95 %)'], fits)}\n\n"
+        f"The same class for {answers['same_class']} of {answers['n']} images; the probability differs by "
+        f"{far['median']:.4f} (median), at most {far['largest']:.3f}.\n\n"
         f"Made by `python benchmarks/reading.py`: {made_with()}.\n"
     )
 

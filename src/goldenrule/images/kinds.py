@@ -18,22 +18,22 @@ from goldenrule.images.augment import Augmentation, Crop
 from goldenrule.images.own import OwnChange, PictureChange
 
 
-def basic(*, max_zoom: float = 1.0) -> Augmentation:
+def basic(*, max_zoom: float = 1.0, crop: Crop = "random") -> Augmentation:
     """Rotate by up to 10 degrees (probability .75), lighting .05, random crop."""
-    return Augmentation(name="basic", max_zoom=max_zoom)
+    return Augmentation(name="basic", max_zoom=max_zoom, crop=crop)
 
 
-def side_on(*, max_zoom: float = 1.0) -> Augmentation:
+def side_on(*, max_zoom: float = 1.0, crop: Crop = "random") -> Augmentation:
     """Add a horizontal flip to `basic`: photos taken from the side (animals, products, scenes)."""
-    return replace(basic(max_zoom=max_zoom), name="side_on", symmetry="mirror")
+    return replace(basic(max_zoom=max_zoom, crop=crop), name="side_on", symmetry="mirror")
 
 
-def top_down(*, max_zoom: float = 1.0) -> Augmentation:
+def top_down(*, max_zoom: float = 1.0, crop: Crop = "random") -> Augmentation:
     """Add the 8 symmetries of a square to `basic`: pictures without an up (satellite, microscope, surfaces)."""
-    return replace(basic(max_zoom=max_zoom), name="top_down", symmetry="square")
+    return replace(basic(max_zoom=max_zoom, crop=crop), name="top_down", symmetry="square")
 
 
-def keras(*, max_zoom: float = 1.2) -> Augmentation:
+def keras(*, max_zoom: float = 1.2, crop: Crop = "random") -> Augmentation:
     """Shear .2, zoom .8 to 1.2, horizontal flip and contrast .2: what Keras tutorials use."""
     return Augmentation(
         name="keras",
@@ -44,10 +44,11 @@ def keras(*, max_zoom: float = 1.2) -> Augmentation:
         min_zoom=0.8,
         shear=0.2,
         contrast=0.2,
+        crop=crop,
     )
 
 
-def trivial(*, max_zoom: float = 1.0) -> Augmentation:
+def trivial(*, max_zoom: float = 1.0, crop: Crop = "random") -> Augmentation:
     """TrivialAugment: a random crop, a horizontal flip, and one change of a list at a random strength."""
     return Augmentation(
         name="trivial",
@@ -56,6 +57,7 @@ def trivial(*, max_zoom: float = 1.0) -> Augmentation:
         lighting=0.0,
         max_zoom=max_zoom,
         policy="trivial",
+        crop=crop,
     )
 
 
@@ -104,7 +106,7 @@ def by_name(name: str, *, max_zoom: float = 1.1, crop: Crop = "random") -> Augme
     if name not in AUGMENTATIONS:
         raise OptionError(f"--augment {name}: wanted one of {', '.join(AUGMENTATIONS)}, or FILE.py:NAME.")
     make = AUGMENTATIONS[name]
-    return replace(make(max_zoom=max_zoom), crop=crop) if make else None
+    return make(max_zoom=max_zoom, crop=crop) if make else None
 
 
 def _digest_of_file(reference: str) -> str:

@@ -152,8 +152,7 @@ def resample(
     starts, weights = bands(rgb.shape[1], size[1], *columns, interpolation=interpolation)
     top, left = int(row_starts[0]), int(starts[0])
     bottom, right = int(row_starts[-1]) + row_weights.shape[2], int(starts[-1]) + weights.shape[2]
-    source = rgb[top:bottom, left:right].astype(np.float32).reshape(bottom - top, -1)
-    tall = _banded_product(row_starts - top, row_weights, source, rows[1] - rows[0])
+    tall = _banded_product(row_starts - top, row_weights, rgb[top:bottom, left:right], rows[1] - rows[0])
     turned = tall.reshape(len(tall), right - left, 3).transpose(1, 0, 2).reshape(right - left, -1)
     wide = _banded_product(starts - left, weights, turned, columns[1] - columns[0])
     return wide.reshape(len(wide), len(tall), 3).transpose(1, 0, 2)
@@ -189,13 +188,11 @@ def _kernel(distance: npt.NDArray[np.float64], interpolation: str) -> npt.NDArra
     return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
-def _banded_product(starts: npt.NDArray[np.int64], weights: Floats, source: Floats, length: int) -> Floats:
-    result = np.empty((len(starts) * BAND_ROWS, source.shape[1]), np.float32)
+def _banded_product(starts: npt.NDArray[np.int64], weights: Floats, source: npt.NDArray[Any], length: int) -> Floats:
+    """Give the product (length, columns) of the bands with `source` (rows, ...), one band at a time."""
     width = weights.shape[2]
+    result = np.empty((len(starts) * BAND_ROWS, math.prod(source.shape[1:])), np.float32)
     for band, start in enumerate(starts.tolist()):
-        np.matmul(
-            weights[band],
-            source[start : start + width],
-            out=result[band * BAND_ROWS : (band + 1) * BAND_ROWS],
-        )
+        rows = source[start : start + width].astype(np.float32, copy=False).reshape(width, -1)
+        np.matmul(weights[band], rows, out=result[band * BAND_ROWS : (band + 1) * BAND_ROWS])
     return result[:length]

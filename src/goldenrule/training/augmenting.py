@@ -15,7 +15,6 @@ from goldenrule.images.augment import Augmentation, Reflected, Warp, affine
 from goldenrule.images.batches import Batch
 from goldenrule.images.preprocess import Preprocessing
 
-
 ALMOST = 1e-3
 """What a sum of float32 may lack to the whole value that it stands for."""
 
