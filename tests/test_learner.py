@@ -177,7 +177,17 @@ def test_a_killed_fit_goes_on_where_it_stopped(
         learn = learner(augment=gr.side_on(), folder=tmp_path / folder)
         if unfrozen:
             learn.freeze_to(1)
-        learn.fit(1e-3, 2, cycle_len=1, cycle_mult=2, keep="best", mixup=0.4)
+        learn.fit(
+            1e-3,
+            2,
+            cycle_len=1,
+            cycle_mult=2,
+            keep="best",
+            mixup=0.4,
+            cutmix=0.5 * unfrozen,
+            ema=0.9,
+            label_smoothing=0.1,
+        )
         return learn
 
     whole = script("whole")

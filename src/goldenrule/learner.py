@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.cache import cache_folder
@@ -34,17 +34,20 @@ from goldenrule.models.compiled import available_threads, check_device
 from goldenrule.models.head import Head, HeadKind
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen
 from goldenrule.training import verbs
+from goldenrule.training.examples import Sampling
 from goldenrule.training.fitting import Keep
 from goldenrule.training.history import EpochRow, History, cells
-from goldenrule.training.loop import OptimizerKind
-from goldenrule.training.material import Material
+from goldenrule.training.losses import Objective, OwnLoss
+from goldenrule.training.material import ClassWeights, Material
 from goldenrule.training.range_test import HIGHEST_RATE, LOWEST_RATE, RangeTest
 from goldenrule.training.run import Run
-from goldenrule.training.schedule import Constant, Schedule, Sgdr
+from goldenrule.training.schedule import Constant, OneCycle, Schedule, Sgdr
 from goldenrule.training.state import HEAD, LearnerState
 from goldenrule.training.terminal import history_text
 
 if TYPE_CHECKING:
+    import torch
+
     from goldenrule.models.classifier import Classifier
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -56,6 +59,11 @@ class Learner:
     `augment` makes the training images vary: with `precompute` as `augmented_views` cached views of each beside
     the plain one, else anew in every epoch. `folder` keeps the outcomes of verbs, by default in the cache;
     `replay=False` neither looks for them nor keeps them. The same seed gives the same weights.
+
+    `optimizer` is one of torch.optim by name; `weight_decay` one number or one per group. `loss(logits, targets)`
+    gives a loss per example instead of the cross-entropy; it is known by its source, or by `loss_key`. With
+    `class_weights="balanced"` every class counts the same, with `sampling="balanced"` it comes equally often.
+    `clip_norm` shortens gradients; `accumulate=4` computes each batch in four parts, for want of memory.
     """
 
     def __init__(
@@ -67,8 +75,14 @@ class Learner:
         augment: Augmentation | None = None,
         augmented_views: int = 4,
         head: HeadKind | Head = "linear",
-        optimizer: OptimizerKind = "adamw",
-        weight_decay: float = 0.01,
+        optimizer: str = "adamw",
+        weight_decay: float | Sequence[float] = 0.01,
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+        loss_key: str | None = None,
+        class_weights: ClassWeights | None = None,
+        sampling: Sampling = "uniform",
+        clip_norm: float | None = None,
+        accumulate: int = 1,
         batch_size: int | None = None,
         seed: int = 0,
         device: str = "cpu",
@@ -89,6 +103,8 @@ class Learner:
             augmented_views=augmented_views,
             seed=seed,
             batch_size=batch_size,
+            class_weights=class_weights,
+            sampling=sampling,
             device=check_device(device),
             threads=threads or available_threads(),
             progress=shown,
@@ -98,6 +114,9 @@ class Learner:
             run=Run(Path(folder) if folder else cache_folder() / "stories") if replay else None,
             optimizer=optimizer,
             weight_decay=weight_decay,
+            loss=OwnLoss.of(loss, loss_key) if loss else None,
+            clip_norm=clip_norm,
+            accumulate=accumulate,
             on_epoch=self._show,
         )
         self.state: LearnerState = self._teller.begin(head)
@@ -171,6 +190,9 @@ class Learner:
         keep: Keep = "last",
         until_over_fitting: bool = False,
         mixup: float = 0.0,
+        cutmix: float = 0.0,
+        label_smoothing: float = 0.0,
+        ema: float = 0.0,
         stage: str = "fit",
         out_of_time: Callable[[EpochRow], bool] | None = None,
     ) -> History:
@@ -180,8 +202,9 @@ class Learner:
         many epochs and restarts, each cycle `cycle_mult` times as long as the one before (SGDR). `lr` is one rate,
         or one per layer group, early layers first; `spread=10` lets earlier groups learn 10 times slower each.
         `keep="best"` goes back to the end of the cycle with the lowest validation loss, or takes the mean of the
-        weights at the ends so far where that is lower. `mixup`=.4 trains on pictures (or rows) blended in pairs,
-        against over-fitting: `training.loop.mixed_loss`; the train loss shown is then that of the blends.
+        weights at the ends so far where that is lower. Against over-fitting: `mixup`=.4 blends pictures (or rows) in
+        pairs, `cutmix`=1 lays rectangles of one into the other, `label_smoothing`=.1 (`training.losses.Objective`);
+        the train loss shown is then that of the blends. `ema`=.99 keeps the moving average of the weights.
         """
         if schedule is None:
             schedule = (
@@ -195,12 +218,32 @@ class Learner:
             spread=spread,
             keep=keep,
             until_over_fitting=until_over_fitting,
-            mixup=mixup,
+            objective=Objective(mixup=mixup, cutmix=cutmix, label_smoothing=label_smoothing),
+            ema=ema,
             stage=stage,
             out_of_time=out_of_time,
         )
         self.material.progress.picture("")
         return History(self.history.rows[before:])
+
+    def fit_one_cycle(self, lr: float | Sequence[float], epochs: int, **how: Any) -> History:
+        """Train one cycle: the rate warms up for a quarter of the epochs, then falls by a cosine; momentum mirrors it.
+
+        `how` is the rest of what `fit` takes. Smith, "A disciplined approach to neural network hyper-parameters",
+        arXiv:1803.09820, with fastai's shares.
+        """
+        return self.fit(lr, schedule=OneCycle(epochs=epochs), **how)
+
+    def fit_until_overfit(
+        self, lr: float | Sequence[float], *, most_cycles: int = 5, cycle_len: int = 1, cycle_mult: int = 2, **how: Any
+    ) -> History:
+        """Train in ever longer cycles until over-fitting is confirmed; the best cycle is kept.
+
+        Over-fitting: at the end of a cycle training is better than at the best one, validation worse. `how` is the
+        rest of what `fit` takes.
+        """
+        options = {"keep": "best", "until_over_fitting": True, **how}
+        return self.fit(lr, most_cycles, cycle_len=cycle_len, cycle_mult=cycle_mult, **options)
 
     def blend(self, shares: Sequence[float] = SHARES) -> float:
         """Go back a part of the way from the weights before the last fit; validation chooses the share.

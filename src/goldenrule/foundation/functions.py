@@ -35,6 +35,19 @@ def function_key(function: Callable[..., Any]) -> str | None:
     return None if about is None else hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def key_of(function: Callable[..., Any], what: str, example: str) -> str:
+    """Give the key of a function; where it has none, an `OptionError` says that `what` could not be kept."""
+    if not callable(function):
+        raise OptionError(f"{function!r} was given; wanted a function.")
+    key = function_key(function)
+    if key is None:
+        raise OptionError(
+            f"{function_name(function)} can't be told apart from a changed version of itself (no source, or a value "
+            f'that is no plain JSON), so {what} could not be kept. Give a key: key="{example}".'
+        )
+    return key
+
+
 def _about(function: Callable[..., Any]) -> Any:
     if isinstance(function, functools.partial):
         inner = _about(function.func)

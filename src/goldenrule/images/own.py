@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.functions import function_key, function_name
+from goldenrule.foundation.functions import function_name, key_of
 
 PictureChange = Callable[[npt.NDArray[np.uint8], np.random.Generator], Any]
 """Takes a picture (size, size, 3), 0-255, and the generator to draw from; gives one of that shape."""
@@ -26,15 +26,7 @@ class OwnChange:
     @classmethod
     def of(cls, function: PictureChange, key: str | None = None) -> OwnChange:
         """Name a function by its source, or by `key`; raises `OptionError` where neither is to be had."""
-        if not callable(function):
-            raise OptionError(f"An own augmentation of {function!r}: wanted a function (picture, random) -> picture.")
-        name = key or function_key(function)
-        if name is None:
-            raise OptionError(
-                f"{function_name(function)} can't be told apart from a changed version of itself (no source, or a "
-                'value that is no plain JSON), so views made by it could not be kept. Give a key: key="my-change-v1".'
-            )
-        return cls(function, name)
+        return cls(function, key or key_of(function, "views made by it", "my-change-v1"))
 
     @property
     def name(self) -> str:

@@ -100,6 +100,10 @@ class ImageTable:
         """Give the same images with their groups (n); None stands for itself alone."""
         return self._with("group", pa.array(groups, pa.string()))
 
+    def with_weights(self, weights: npt.NDArray[np.float32]) -> ImageTable:
+        """Give the same images with what each counts in training (n)."""
+        return self._with("weight", pa.array(weights, pa.float32()))
+
     def with_digests(self, digests: Sequence[bytes | None]) -> ImageTable:
         """Give the same images with their digests (n)."""
         return self._with("digest", pa.array(digests, pa.binary(DIGEST_BYTES)))

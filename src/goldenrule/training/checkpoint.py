@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,29 @@ def between(first: State, last: State, share: float) -> State:
         name: value if not value.is_floating_point() else torch.lerp(first[name], value, share)
         for name, value in last.items()
     }
+
+
+def move(average: State, network: torch.nn.Module, share: float) -> None:
+    """Move an average of weights, in place, by a share of the way to those of the network."""
+    for name, value in copied(network).items():
+        if value.is_floating_point():
+            average[name].lerp_(value, share)
+        else:
+            average[name].copy_(value)
+
+
+@contextlib.contextmanager
+def lent(network: torch.nn.Module, state: State | None) -> Iterator[None]:
+    """Give a network other weights while the block runs; None leaves it its own."""
+    if state is None:
+        yield
+        return
+    own = copied(network)
+    network.load_state_dict(state)
+    try:
+        yield
+    finally:
+        network.load_state_dict(own)
 
 
 def _under(prefix: str, state: Mapping[str, torch.Tensor]) -> State:

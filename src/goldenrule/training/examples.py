@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,10 @@ from goldenrule.images.batches import Batch, Canvases, Job, batches
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.table import ImageTable
 from goldenrule.training.augmenting import augmented_inputs, can_batch
-from goldenrule.training.loop import Examples
+from goldenrule.training.losses import Examples
 from goldenrule.training.temperature import best_temperature
+
+Sampling = Literal["uniform", "balanced"]
 
 
 class Source(Protocol):
@@ -49,9 +51,20 @@ def steps_per_epoch(source: Source) -> int:
     return -(-source.count // source.batch_size)
 
 
-def order(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """Give the order of an epoch's images."""
-    return generator(seed, "batches", epoch).permutation(count)
+def order(train: ImageTable, seed: int, epoch: int, sampling: Sampling = "uniform") -> npt.NDArray[np.int64]:
+    """Give the order of an epoch's images: each once, or as many drawn so that all classes come equally often."""
+    draws = generator(seed, "batches", epoch)
+    if sampling == "uniform":
+        return draws.permutation(len(train))
+    targets = train.targets
+    chances = 1 / np.bincount(targets)[targets]
+    return draws.choice(len(train), size=len(train), p=chances / chances.sum())
+
+
+def balanced_weights(train: ImageTable) -> npt.NDArray[np.float32]:
+    """Give weights (n,) by which every class counts the same, their mean being 1."""
+    counts = np.bincount(train.targets)
+    return np.asarray(len(train) / (np.count_nonzero(counts) * counts[train.targets]), np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,6 +75,7 @@ class BankRows:
     activations: Activations
     seed: int
     batch_size: int
+    sampling: Sampling = field(default="uniform", kw_only=True)
 
     @property
     def count(self) -> int:
@@ -72,7 +86,7 @@ class BankRows:
         """See `Source.batches`."""
         digests, targets, weights = self.train.digests, self.train.targets, _weights(self.train)
         view = epoch % len(self.activations.banks)
-        for rows in _batches_of(order(self.count, self.seed, epoch), self.batch_size, step):
+        for rows in _batches_of(order(self.train, self.seed, epoch, self.sampling), self.batch_size, step):
             features = self.activations.rows([digests[row] or b"" for row in rows], view)
             yield _examples(features.astype(np.float32), targets[rows], weights[rows])
 
@@ -87,6 +101,7 @@ class LiveRows:
     augmentation: Augmentation | None
     seed: int
     batch_size: int
+    sampling: Sampling = field(default="uniform", kw_only=True)
     threads: int
     canvases: Canvases | None = None
 
@@ -97,7 +112,7 @@ class LiveRows:
 
     def batches(self, epoch: int, step: int) -> Iterator[Examples]:
         """See `Source.batches`; the features are rounded as the bank keeps them."""
-        rows = order(self.count, self.seed, epoch)[step * self.batch_size :]
+        rows = order(self.train, self.seed, epoch, self.sampling)[step * self.batch_size :]
         decoded = _decoded(self, rows, epoch, self.engine.batch_size)
         targets, weights = self.train.targets, _weights(self.train)
         held: list[tuple[int, npt.NDArray[np.float32], bool]] = []
@@ -134,6 +149,7 @@ class Pixels:
     augmentation: Augmentation | None
     seed: int
     batch_size: int
+    sampling: Sampling = field(default="uniform", kw_only=True)
     threads: int
     canvases: Canvases | None = None
     device: torch.device | None = None
@@ -151,7 +167,7 @@ class Pixels:
     def batches(self, epoch: int, step: int) -> Iterator[Examples]:
         """See `Source.batches`."""
         targets, weights = self.train.targets, _weights(self.train)
-        rows = order(self.count, self.seed, epoch)[step * self.batch_size :]
+        rows = order(self.train, self.seed, epoch, self.sampling)[step * self.batch_size :]
         for batch in _decoded(self, rows, epoch, self.batch_size, warped=self.warped):
             own = [row for row, _ in batch.slots]
             good = np.array([slot not in batch.failures for slot in range(len(own))], np.float32)

@@ -18,12 +18,12 @@ from goldenrule.training.examples import Source, Validate, steps_per_epoch
 from goldenrule.training.history import EpochRow
 from goldenrule.training.loop import (
     EpochEnded,
-    OptimizerKind,
     Position,
     StepEnded,
     optimizer_for,
     train,
 )
+from goldenrule.training.losses import Objective
 from goldenrule.training.range_test import RangeTest, blown_up, read_curve, rising_rates, smoothing
 from goldenrule.training.runtime import Runtime
 from goldenrule.training.schedule import Rising, Schedule
@@ -32,8 +32,9 @@ from goldenrule.training.stopping import CycleEnd, kept_cycle, over_fitting
 Keep = Literal["last", "best"]
 Stopped = Literal["", "over-fitting", "out of time", "diverged"]
 CHECKPOINT_SECONDS = 120.0
-BEST, MEAN = 0, 1
-"""Snapshots that keep="best" needs: the best weights so far, and the mean of the weights at all ends of cycles."""
+BEST, MEAN, MOVING = 0, 1, 2
+"""Snapshots: keep="best" needs the best weights so far and the mean of the weights at all ends of cycles, `ema` the
+moving average."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +42,9 @@ class Fit:
     """What is trained, on what, how: all that decides the outcome, and where to keep checkpoints.
 
     `groups` are the parameters of the layer groups, `rates` their full rates; `first_epoch` counts the epochs
-    of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it.
+    of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it. With `ema`
+    (.99, say) what is validated and kept is the moving average of the weights: after each step
+    average = ema * average + (1 - ema) * weights (Polyak and Juditsky 1992).
     """
 
     network: torch.nn.Module
@@ -54,11 +57,14 @@ class Fit:
     runtime: Runtime
     stage: str
     first_epoch: int = 0
-    optimizer: OptimizerKind = "adamw"
-    weight_decay: float = 0.01
+    optimizer: str = "adamw"
+    weight_decay: float | Sequence[float] = 0.01
     keep: Keep = "last"
     until_over_fitting: bool = False
-    mixup: float = 0.0
+    objective: Objective = field(default_factory=Objective)
+    ema: float = 0.0
+    clip_norm: float | None = None
+    accumulate: int = 1
     checkpoint: Path | None = None
     out_of_time: Callable[[EpochRow], bool] = field(default=lambda _: False)
 
@@ -87,6 +93,8 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
     for row in rows:
         _tell(on_epoch, row)
     stopped = _why_stopped(fit, cycles, rows)
+    if fit.ema:
+        snapshots.setdefault(MOVING, saving.copied(fit.network))
     saved = time.monotonic()
 
     def save(position: Position) -> None:
@@ -107,6 +115,8 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
         for event in _events(fit, optimizer, start) if going_on else ():
             if isinstance(event, StepEnded):
                 task.advance()
+                if fit.ema:
+                    saving.move(snapshots[MOVING], fit.network, 1 - fit.ema)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     save(event.position)
                     saved = time.monotonic()
@@ -114,13 +124,14 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             if not math.isfinite(event.train_loss):
                 stopped = "diverged"
                 break
-            row = _row(fit, event)
-            if row.valid_loss is not None and not math.isfinite(row.valid_loss):
-                stopped = "diverged"
-                break
-            rows.append(row)
-            if rows[-1].cycle_end:
-                _end_cycle(fit, event, rows[-1], cycles, snapshots)
+            with saving.lent(fit.network, snapshots.get(MOVING)):
+                row = _row(fit, event)
+                if row.valid_loss is not None and not math.isfinite(row.valid_loss):
+                    stopped = "diverged"
+                    break
+                rows.append(row)
+                if rows[-1].cycle_end:
+                    _end_cycle(fit, event, rows[-1], cycles, snapshots)
             save(Position(epoch=event.epoch + 1))
             saved = time.monotonic()
             _tell(on_epoch, rows[-1])
@@ -133,6 +144,8 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
         fit.network.load_state_dict(snapshots[BEST])
     elif stopped == "diverged":
         fit.network.load_state_dict(first)
+    elif fit.ema:
+        fit.network.load_state_dict(snapshots[MOVING])
     return Fitted(rows=tuple(rows), cycles=tuple(cycles), averaged=averaged, stopped=stopped)
 
 
@@ -170,7 +183,9 @@ def _events(fit: Fit, optimizer: torch.optim.Optimizer, start: Position) -> Iter
         runtime=fit.runtime,
         start=start,
         first_epoch=fit.first_epoch,
-        mixup=fit.mixup,
+        objective=fit.objective,
+        clip_norm=fit.clip_norm,
+        accumulate=fit.accumulate,
     )
 
 

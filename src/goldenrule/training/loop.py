@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
+from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.randomness import generator
+from goldenrule.training.losses import Examples, Objective, blended, loss_of
 from goldenrule.training.runtime import Runtime
 from goldenrule.training.schedule import Schedule
 
-OptimizerKind = Literal["adamw", "sgd"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Examples:
-    """A global batch: inputs (batch, ...), targets (batch,) and what each counts (batch,)."""
-
-    inputs: torch.Tensor
-    targets: torch.Tensor
-    weights: torch.Tensor
+UNFIT = ("LBFGS", "Muon", "Optimizer", "Rprop", "SparseAdam")
+"""Of torch.optim: they want a closure or other parameters, or keep to their own rates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +49,37 @@ class EpochEnded:
 
 
 def optimizer_for(
-    groups: Sequence[Sequence[torch.nn.Parameter]], kind: OptimizerKind, *, weight_decay: float
+    groups: Sequence[Sequence[torch.nn.Parameter]], name: str, *, weight_decay: float | Sequence[float]
 ) -> torch.optim.Optimizer:
-    """Give an optimizer with one parameter group per layer group that is not frozen."""
-    trained = [{"params": own} for group in groups if (own := [one for one in group if one.requires_grad])]
-    if kind == "sgd":
-        return torch.optim.SGD(trained, lr=0.0, momentum=0.9, weight_decay=weight_decay)
-    return torch.optim.AdamW(trained, lr=0.0, betas=(0.9, 0.99), weight_decay=weight_decay, foreach=True)
+    """Give an optimizer with one parameter group per layer group that is not frozen.
+
+    `name` is "adamw", "sgd" (with momentum) or any of torch.optim; `weight_decay` one number, or one per group.
+    """
+    kind = optimizer_class(name)
+    decays = weight_decay if isinstance(weight_decay, Sequence) else (weight_decay,) * len(groups)
+    trained = [
+        {"params": own, "weight_decay": decay}
+        for group, decay in zip(groups, decays, strict=True)
+        if (own := [one for one in group if one.requires_grad])
+    ]
+    settings: dict[str, Any] = {"lr": 0.0}
+    if "momentum" in inspect.signature(kind).parameters:
+        settings["momentum"] = 0.9
+    if kind is torch.optim.AdamW:
+        settings |= {"betas": (0.9, 0.99), "foreach": True}
+    return kind(trained, **settings)
+
+
+def optimizer_class(name: str) -> Callable[..., torch.optim.Optimizer]:
+    """Give the optimizer of torch.optim by its name, in whatever case; `OptionError` for one that can't be used."""
+    known = {
+        own.lower(): kind
+        for own, kind in vars(torch.optim).items()
+        if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and own not in UNFIT
+    }
+    if name.lower() not in known:
+        raise OptionError(f"optimizer={name!r}: wanted one of {', '.join(sorted(known))}.")
+    return known[name.lower()]
 
 
 def train(
@@ -76,15 +94,18 @@ def train(
     runtime: Runtime,
     start: Position | None = None,
     first_epoch: int = 0,
-    mixup: float = 0.0,
+    objective: Objective | None = None,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
 ) -> Iterator[StepEnded | EpochEnded]:
     """Train in place from `start` on, yielding after every step and epoch; stop by asking for no more events.
 
     `batches(epoch, step)` gives the global batches of an epoch from a step on, a function of these alone;
     random draws inside the network are keyed by (seed, epoch, step) (law 6). Both count the epochs of the
-    whole story, `first_epoch` of which came before; schedule and events those of this training. `mixup`: see
-    `mixed_loss`.
+    whole story, `first_epoch` of which came before; schedule and events those of this training. The gradient of a
+    batch is shortened to `clip_norm`, and summed up over `accumulate` parts of it: less memory, the same step.
     """
+    objective = objective or Objective()
 
     def rates_of(epoch: int, step: int) -> tuple[float, ...]:
         return tuple(rate * schedule.factor(epoch + step / steps_per_epoch) for rate in rates)
@@ -101,44 +122,27 @@ def train(
                 _set_momentum(group, schedule.momentum(epoch + at.step / steps_per_epoch))
             inputs, targets, weights = map(runtime.move, (examples.inputs, examples.targets, examples.weights))
             with _draws(seed, first_epoch + epoch, at.step):
-                loss = mixed_loss(model, inputs, targets, weights, mixup=mixup)
+                blend = blended(Examples(inputs, targets, weights), objective)
                 stepper.zero_grad()
-                runtime.backward(loss)
+                value = 0.0
+                for part in blend.split(accumulate) if accumulate > 1 else (blend,):
+                    loss = loss_of(model, part, objective)
+                    runtime.backward(loss)
+                    value += float(loss.detach())
+            if clip_norm is not None:
+                runtime.clip(model, stepper, clip_norm)
             stepper.step()
-            value, weight = float(loss.detach()), float(weights.sum())
+            weight = float(weights.sum())
             at = replace(at, step=at.step + 1, loss=at.loss + value * weight, weight=at.weight + weight)
             yield StepEnded(position=at, loss=value, rates=now)
         every = zip(*(rates_of(epoch, step) for step in range(steps_per_epoch)), strict=True)
         yield EpochEnded(epoch=epoch, train_loss=at.loss / at.weight, rates=tuple(map(max, every)))
 
 
-def mixed_loss(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    inputs: torch.Tensor,
-    targets: torch.Tensor,
-    weights: torch.Tensor,
-    *,
-    mixup: float,
-) -> torch.Tensor:
-    """Give the weighted mean cross-entropy (nats) of a batch; with `mixup` > 0 its examples are mixed in pairs.
-
-    x = a x_i + (1 - a) x_j, and the loss is shared by both targets in the same way; one a ~ Beta(mixup, mixup) and
-    one order of partners j per batch. Zhang et al., "mixup: Beyond empirical risk minimization", arXiv:1710.09412.
-    """
-    if not mixup:
-        losses = cross_entropy(model(inputs), targets, reduction="none") * weights
-        return losses.sum() / weights.sum()
-    share, partner = float(torch.distributions.Beta(mixup, mixup).sample()), torch.randperm(len(targets))
-    logits = model(share * inputs + (1 - share) * inputs[partner])
-    own = cross_entropy(logits, targets, reduction="none") * weights
-    partners = cross_entropy(logits, targets[partner], reduction="none") * weights[partner]
-    return (share * own + (1 - share) * partners).sum() / weights.sum()
-
-
 def _set_momentum(group: dict[str, object], momentum: float) -> None:
     if "betas" in group:
-        group["betas"] = (momentum, 0.99)
-    else:
+        group["betas"] = (momentum, *group["betas"][1:])  # type: ignore[index]  # a tuple of numbers
+    elif "momentum" in group:
         group["momentum"] = momentum
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import torch
 
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import Engine, EngineKind
-from goldenrule.foundation.errors import TooFewImages
+from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import Augmentation, View, views
 from goldenrule.images.batches import Canvases
@@ -23,14 +24,17 @@ from goldenrule.training.examples import (
     BankRows,
     LiveRows,
     Pixels,
+    Sampling,
     Source,
     Validate,
+    balanced_weights,
     validate_pixels,
     validate_rows,
 )
 from goldenrule.training.plan import MOST_PIXELS, MOST_ROWS, batch_size
 from goldenrule.training.state import LearnerState
 
+ClassWeights = Literal["balanced"]
 MOST_CANVAS_BYTES = 1 << 30
 """Decoded pictures are kept for the next epoch up to so much memory: some 2,500 photos."""
 
@@ -45,9 +49,19 @@ class Material:
     augmented_views: int
     seed: int
     batch_size: int | None = None
+    class_weights: ClassWeights | None = None
+    sampling: Sampling = "uniform"
     device: str = "cpu"
     threads: int = field(default_factory=available_threads)
     progress: Progress = field(default_factory=Silent)
+
+    def __post_init__(self) -> None:
+        if self.class_weights not in (None, "balanced"):
+            raise OptionError(f"class_weights={self.class_weights!r}: wanted None or 'balanced'.")
+        if self.sampling not in get_args(Sampling):
+            raise OptionError(f"sampling={self.sampling!r}: wanted one of {', '.join(get_args(Sampling))}.")
+        if self.class_weights and self.sampling == "balanced":
+            raise OptionError("class_weights and sampling both balance the classes: wanted one of them.")
 
     def part(self, name: Part) -> ImageTable:
         """Give the readable, labelled images of train or valid, found out by precomputing their plain views."""
@@ -75,7 +89,11 @@ class Material:
             count = self.augmented_views if self.augmentation else 0
             activations = self.activations(state.backbone, views=count)
             return BankRows(
-                train=train, activations=activations, seed=self.seed, batch_size=self._size(train, MOST_ROWS)
+                train=train,
+                activations=activations,
+                seed=self.seed,
+                batch_size=self._size(train, MOST_ROWS),
+                sampling=self.sampling,
             )
         spec = state.backbone.spec
         if state.frozen_body:
@@ -86,6 +104,7 @@ class Material:
                 augmentation=self.augmentation,
                 seed=self.seed,
                 batch_size=self._size(train, MOST_ROWS),
+                sampling=self.sampling,
                 threads=self.threads,
                 canvases=self._canvases,
             )
@@ -95,6 +114,7 @@ class Material:
             augmentation=self.augmentation,
             seed=self.seed,
             batch_size=self._size(train, MOST_PIXELS),
+            sampling=self.sampling,
             threads=self.threads,
             canvases=self._canvases,
             device=None if self.device == "cpu" else torch.device(self.device),
@@ -138,6 +158,8 @@ class Material:
         own = self.part("train")
         if len(np.unique(own.targets)) < 2:
             raise TooFewImages(f"{self.table.root} has readable training images of fewer than two classes: add some.")
+        if self.class_weights == "balanced":
+            return own.with_weights(np.asarray(own.rows["weight"].to_numpy()) * balanced_weights(own))
         return own
 
     def _size(self, train: ImageTable, most: int) -> int:

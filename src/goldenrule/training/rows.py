@@ -14,7 +14,8 @@ from goldenrule.foundation.files import readable_bytes
 from goldenrule.foundation.progress import Progress, Silent, Task
 from goldenrule.foundation.randomness import generator
 from goldenrule.models.head import HIDDEN, ConcatPoolHead
-from goldenrule.training.loop import EpochEnded, Examples, optimizer_for, train
+from goldenrule.training.loop import EpochEnded, optimizer_for, train
+from goldenrule.training.losses import Examples
 from goldenrule.training.run import Outcome
 from goldenrule.training.runtime import Runtime, runtime
 from goldenrule.training.schedule import OneCycle

@@ -24,6 +24,10 @@ class Runtime:
         """Compute gradients."""
         self.fabric.backward(loss)
 
+    def clip(self, model: Any, optimizer: Any, norm: float) -> None:
+        """Shorten the gradient to a norm."""
+        self.fabric.clip_gradients(model, optimizer, max_norm=norm)
+
     def move(self, value: torch.Tensor) -> torch.Tensor:
         """Give the tensor on the device."""
         moved: torch.Tensor = self.fabric.to_device(value)

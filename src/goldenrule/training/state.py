@@ -47,8 +47,8 @@ def next_key(key: str, verb: str, arguments: dict[str, Any]) -> str:
 
 
 VERSIONS = {
-    "start": 1,
-    "fit": 2,
+    "start": 2,
+    "fit": 3,
     "lr_find": 1,
     "blend": 2,
     "calibrate": 1,

@@ -17,19 +17,18 @@ from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.head import Head, HeadKind, cooled, fresh_head, head_from_tensors
 from goldenrule.models.network import head_module
-from goldenrule.models.trainable import Trainable, head_of, rates_of_groups, with_body
+from goldenrule.models.trainable import GROUPS, Trainable, head_of, rates_of_groups, with_body
 from goldenrule.training.checkpoint import between, copied
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
 from goldenrule.training.history import EpochRow, History
-from goldenrule.training.loop import OptimizerKind
+from goldenrule.training.loop import optimizer_class
+from goldenrule.training.losses import Objective, OwnLoss
 from goldenrule.training.material import Material
 from goldenrule.training.range_test import STEPS_LIVE, STEPS_ON_ROWS, RangeTest, read_curve
 from goldenrule.training.run import Outcome, Run, Tensors, about_images
 from goldenrule.training.runtime import runtime
 from goldenrule.training.schedule import Constant, Schedule
 from goldenrule.training.state import LearnerState, next_key
-
-MOST_MIXUP = 10.0
 
 STOPPED = {
     "over-fitting": "stopped, over-fitting is confirmed: training still improves, validation gets worse.",
@@ -44,9 +43,23 @@ class Teller:
 
     material: Material
     run: Run | None
-    optimizer: OptimizerKind
-    weight_decay: float
+    optimizer: str
+    weight_decay: float | Sequence[float]
+    loss: OwnLoss | None
+    clip_norm: float | None
+    accumulate: int
     on_epoch: Callable[[EpochRow], None]
+
+    def __post_init__(self) -> None:
+        optimizer_class(self.optimizer)
+        decays = self.weight_decay if isinstance(self.weight_decay, Sequence) else [self.weight_decay]
+        if len(decays) not in (1, len(GROUPS)) or not all(0 <= decay < 1 for decay in decays):
+            groups = ", ".join(GROUPS)
+            raise OptionError(f"weight_decay={self.weight_decay}: wanted 0 to 1, one or one per group: {groups}.")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise OptionError(f"clip_norm={self.clip_norm}: wanted the longest gradient, above 0; 1 is usual.")
+        if self.accumulate < 1:
+            raise OptionError(f"accumulate={self.accumulate}: wanted in how many parts a batch is computed, 1 or more.")
 
     def begin(self, head: str | Head) -> LearnerState:
         """Give the first state; its key is all that the story depends on."""
@@ -64,7 +77,12 @@ class Teller:
             "augmented_views": material.augmented_views,
             "batch_size": material.batch_size,
             "optimizer": self.optimizer,
-            "weight_decay": self.weight_decay,
+            "weight_decay": _plain(self.weight_decay),
+            "loss": self.loss.to_json() if self.loss else None,
+            "clip_norm": self.clip_norm,
+            "accumulate": self.accumulate,
+            "class_weights": material.class_weights,
+            "sampling": material.sampling,
             "seed": material.seed,
             "device": material.device,
             "threads": material.threads,
@@ -119,20 +137,25 @@ class Teller:
         spread: float | None,
         keep: Keep,
         until_over_fitting: bool,
-        mixup: float,
+        objective: Objective,
+        ema: float,
         stage: str,
         out_of_time: Callable[[EpochRow], bool] | None,
     ) -> LearnerState:
         """Give the state after a fit."""
         rates = rates_of_groups(_plain(lr), spread=spread)
-        if not 0 <= mixup <= MOST_MIXUP:
-            raise OptionError(f"mixup={mixup}: wanted 0 (no pictures are mixed) to {MOST_MIXUP:g}; 0.4 is usual.")
+        if not 0 <= ema < 1:
+            raise OptionError(f"ema={ema}: wanted 0 (the last weights) to less than 1; 0.99 is usual.")
+        if objective.cutmix and state.frozen_body:
+            raise OptionError("cutmix cuts pixels, and a frozen body's head learns from activations: unfreeze() first.")
+        objective = replace(objective, loss=self.loss)
         arguments = {
             "rates": list(rates),
             "schedule": schedule.to_json(),
             "keep": keep,
             "until_over_fitting": until_over_fitting,
-            "mixup": mixup,
+            "objective": objective.to_json(),
+            "ema": ema,
             "stage": stage,
         }
         key = next_key(state.key, "fit", arguments)
@@ -141,7 +164,8 @@ class Teller:
         def compute() -> Outcome:
             network = self._network(state)
             fit = self._fit(state, network, rates, schedule, stage)
-            fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, mixup=mixup, checkpoint=checkpoint)
+            fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, checkpoint=checkpoint)
+            fit = replace(fit, objective=objective, ema=ema)
             if out_of_time:
                 stop = _journaled(self.run, key, out_of_time) if self.run else out_of_time
                 fit = replace(fit, out_of_time=stop)
@@ -249,6 +273,9 @@ class Teller:
             first_epoch=state.epochs,
             optimizer=self.optimizer,
             weight_decay=self.weight_decay,
+            objective=Objective(loss=self.loss),
+            clip_norm=self.clip_norm,
+            accumulate=self.accumulate,
         )
 
     def _weights(self, state: LearnerState, outcome: Outcome) -> tuple[Backbone, Head]:

@@ -1,0 +1,154 @@
+"""The loss of a batch, and what is done to its examples so that they are not learned by heart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.functions import function_name, key_of
+
+MOST_MIXUP = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """A global batch: inputs (batch, ...), targets (batch,) and what each counts (batch,)."""
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLoss:
+    """A user's function (logits (batch, classes), targets (batch,)) -> losses (batch,), and the key it is known by."""
+
+    function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    key: str
+
+    @classmethod
+    def of(cls, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], key: str | None = None) -> OwnLoss:
+        """Name a function by its source, or by `key`; raises `OptionError` where neither is to be had."""
+        return cls(function, key or key_of(function, "outcomes of training by it", "my-loss-v1"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what stands for the function in keys."""
+        return {"name": function_name(self.function), "key": self.key}
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Give the losses; `OptionError` where the function gives something else."""
+        losses = self.function(logits, targets)
+        if not isinstance(losses, torch.Tensor) or losses.shape != targets.shape:
+            found = f"shape {tuple(losses.shape)}" if isinstance(losses, torch.Tensor) else type(losses).__name__
+            raise OptionError(
+                f"The loss {function_name(self.function)} gave {found}; wanted a tensor of shape "
+                f"{tuple(targets.shape)}: a loss per example, not their mean."
+            )
+        return losses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What training makes small: the cross-entropy, with what keeps examples from being learned by heart.
+
+    `mixup`: examples are blended in pairs, x = a x_i + (1 - a) x_j with a ~ Beta(mixup, mixup), and the loss is shared
+    by both targets in the same way (Zhang et al., arXiv:1710.09412). `cutmix`: a rectangle of one picture lies in the
+    other, its area's share being drawn likewise (Yun et al., arXiv:1905.04899). With both, each batch has one of them,
+    equally often. `label_smoothing`: that share of the probability is spread over all classes (Szegedy et al.,
+    arXiv:1512.00567). `loss`: a function of one's own instead of the cross-entropy.
+    """
+
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    label_smoothing: float = 0.0
+    loss: OwnLoss | None = None
+
+    def __post_init__(self) -> None:
+        for name, what in (("mixup", "no pictures are mixed"), ("cutmix", "none are cut")):
+            if not 0 <= getattr(self, name) <= MOST_MIXUP:
+                raise OptionError(
+                    f"{name}={getattr(self, name)}: wanted 0 ({what}) to {MOST_MIXUP:g}; 0.4 to 1 is usual."
+                )
+        if not 0 <= self.label_smoothing < 1:
+            raise OptionError(f"label_smoothing={self.label_smoothing}: wanted 0 (none) to less than 1; 0.1 is usual.")
+        if self.label_smoothing and self.loss:
+            raise OptionError("label_smoothing belongs to the cross-entropy, and another loss was given: take one.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        numbers = {"mixup": self.mixup, "cutmix": self.cutmix, "label_smoothing": self.label_smoothing}
+        return numbers | {"loss": self.loss.to_json() if self.loss else None}
+
+    def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Give the loss (batch,) of each example."""
+        if self.loss:
+            return self.loss(logits, targets)
+        return cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blend:
+    """A batch whose examples may each be two: `share` of the first, the rest of its partner."""
+
+    inputs: torch.Tensor
+    first: tuple[torch.Tensor, torch.Tensor]  # targets (batch,), weights (batch,)
+    second: tuple[torch.Tensor, torch.Tensor] | None
+    share: float
+    total: torch.Tensor  # the sum of the weights of the whole batch
+
+    def split(self, parts: int) -> Iterator[Blend]:
+        """Give the batch in so many parts, whose losses add up to that of the whole."""
+        size = math.ceil(len(self.inputs) / parts)
+        for start in range(0, len(self.inputs), size):
+            own = slice(start, start + size)
+            second = self.second and (self.second[0][own], self.second[1][own])
+            yield Blend(self.inputs[own], (self.first[0][own], self.first[1][own]), second, self.share, self.total)
+
+
+def blended(examples: Examples, how: Objective) -> Blend:
+    """Blend a batch, with PyTorch's generator; one share and one order of partners per batch."""
+    inputs, targets, weights = examples.inputs, examples.targets, examples.weights
+    whole = (targets, weights)
+    if not how.mixup and not how.cutmix:
+        return Blend(inputs, whole, None, 1.0, weights.sum())
+    cut = bool(how.cutmix) and (not how.mixup or float(torch.rand(())) < 0.5)
+    if cut and inputs.ndim != 4:
+        raise OptionError("cutmix cuts pixels, and a frozen body's head learns from activations: unfreeze() first.")
+    alpha = how.cutmix if cut else how.mixup
+    share, partner = float(torch.distributions.Beta(alpha, alpha).sample()), torch.randperm(len(targets))
+    if cut:
+        inputs, share = _with_rectangles(inputs, partner, share)
+    else:
+        inputs = share * inputs + (1 - share) * inputs[partner]
+    return Blend(inputs, whole, (targets[partner], weights[partner]), share, weights.sum())
+
+
+def loss_of(model: Callable[[torch.Tensor], torch.Tensor], blend: Blend, objective: Objective) -> torch.Tensor:
+    """Give the weighted mean loss of a batch, in nats for the cross-entropy; of a part of a batch, its summand."""
+    logits = model(blend.inputs)
+    targets, weights = blend.first
+    losses = objective.losses(logits, targets) * weights
+    if blend.second is not None:
+        targets, weights = blend.second
+        losses = blend.share * losses + (1 - blend.share) * (objective.losses(logits, targets) * weights)
+    return losses.sum() / blend.total
+
+
+def _with_rectangles(inputs: torch.Tensor, partner: torch.Tensor, share: float) -> tuple[torch.Tensor, float]:
+    """Give pictures with a rectangle of their partners, and the share that is left of the first."""
+    height, width = inputs.shape[2:]
+    middle = torch.rand(2)
+    sides = math.sqrt(1 - share) * torch.tensor([height, width])
+    corner = middle * torch.tensor([height, width])
+    top, left = (corner - sides / 2).round().clamp(min=0).int().tolist()
+    bottom, right = (corner + sides / 2).round().int().tolist()
+    bottom, right = min(bottom, height), min(right, width)
+    mixed = inputs.clone()
+    mixed[:, :, top:bottom, left:right] = inputs[partner, :, top:bottom, left:right]
+    return mixed, 1 - (bottom - top) * (right - left) / (height * width)
