@@ -322,3 +322,49 @@ def test_a_head_of_ones_own_is_the_start(learner: Learner) -> None:
     learn = learner(head=head, precompute=True)
     assert gr.log_loss(learn.evaluate()).value == pytest.approx(np.log(2), abs=1e-6)
     assert "Learner(" in repr(learn)
+
+
+def test_the_same_weights_go_on_at_another_size(learner: Learner, tmp_path: Path) -> None:
+    def script() -> gr.Learner:
+        learn = learner(precompute=True)
+        learn.set_size(64)
+        learn.fit(1e-2, 2)
+        small = weights(learn)
+        assert learn.evaluate().ids == learner().evaluate().ids
+        learn.set_size(128)
+        assert weights(learn) == small
+        learn.freeze_to(1)
+        learn.fit(1e-4, 1)
+        return learn
+
+    learn = script()
+    assert learn.classifier().preprocessing.size == 128
+    saved = learn.save(tmp_path / "saved")
+    assert gr.Classifier.load(saved).preprocessing.size == 128
+    again = script()
+    assert weights(again) == weights(learn)
+    assert sum("replayed" in line for line in said(again)) == 2
+
+
+def test_rows_and_pictures_of_another_size_are_not_taken_for_this_one(learner: Learner, tmp_path: Path) -> None:
+    changed = learner(augment=gr.side_on(), folder=tmp_path / "changed", precompute=False)
+    changed.fit(1e-2, 1)
+    changed.set_size(96)
+    straight = learner(augment=gr.side_on(), folder=tmp_path / "straight", precompute=False)
+    straight.set_size(96)
+    state = replace(straight.state, head=changed.state.head, epochs=1)
+    for own in (changed.state, state):
+        (batch, *_) = changed.material.source(own).batches(1, 0)
+        assert batch.inputs.shape[1] == 1280
+    first = next(iter(changed.material.source(changed.state).batches(1, 0))).inputs
+    second = next(iter(straight.material.source(state).batches(1, 0))).inputs
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    plain = changed.material.plain_rows(changed.material.part("valid"), changed.state.backbone)
+    assert (
+        np.abs(plain - changed.material.plain_rows(changed.material.part("valid"), changed.material.base)).max() > 0.1
+    )
+
+
+def test_a_size_that_the_network_can_not_take_is_refused(learner: Learner) -> None:
+    with pytest.raises(OptionError, match="size of 20 px"):
+        learner().set_size(20)

@@ -137,6 +137,14 @@ def _looking(backbone: Backbone, squish: bool, decoding: Decoding) -> Backbone:
     return Backbone(replace(backbone.spec, preprocessing=own), backbone.folder)
 
 
+def resized(backbone: Backbone, size: int) -> Backbone:
+    """Give the same weights behind another input side in px; `OptionError` where the network can't take it."""
+    preprocessing = replace(backbone.spec.preprocessing, size=size)
+    if size != backbone.spec.preprocessing.size:
+        _features(backbone.module, size, backbone.spec.name)
+    return Backbone(replace(backbone.spec, preprocessing=preprocessing), backbone.folder)
+
+
 def from_files(spec: BackboneSpec, weights_file: Path) -> Backbone:
     """Give the backbone whose description and weights a classifier carries."""
     if file_digest(weights_file) != spec.weights:
@@ -259,7 +267,7 @@ def _features(body: torch.nn.Module, size: int, name: str) -> int:
     except Exception as error:
         raise OptionError(
             f"{name} does not take pictures of {size} x {size} px ({str(error).splitlines()[0][:160]}). "
-            "Leave --size away, or choose a multiple of 32."
+            "Choose another size: a multiple of 32, as a rule."
         ) from error
 
 

@@ -72,11 +72,10 @@ class Material:
 
     def activations(self, backbone: Backbone, *, views: int) -> Activations:
         """Give the rows of train and valid, with this many augmented views of train; from the bank or made now."""
-        known = self._activations.get((backbone.spec.weights, views))
-        if known is None:
-            known = self._precomputed(backbone, views)
-            self._activations[backbone.spec.weights, views] = known
-        return known
+        key = (*_looks(backbone), views)
+        if key not in self._activations:
+            self._activations[key] = self._precomputed(backbone, views)
+        return self._activations[key]
 
     def plain_rows(self, table: ImageTable, backbone: Backbone) -> npt.NDArray[np.float16]:
         """Give the plain rows (n, features) of readable images of train or valid."""
@@ -106,7 +105,7 @@ class Material:
                 batch_size=self._size(train, MOST_ROWS),
                 sampling=self.sampling,
                 threads=self.threads,
-                canvases=self._canvases,
+                canvases=self._canvases(spec.preprocessing.size),
             )
         return Pixels(
             train=train,
@@ -116,7 +115,7 @@ class Material:
             batch_size=self._size(train, MOST_PIXELS),
             sampling=self.sampling,
             threads=self.threads,
-            canvases=self._canvases,
+            canvases=self._canvases(spec.preprocessing.size),
             device=None if self.device == "cpu" else torch.device(self.device),
         )
 
@@ -131,7 +130,7 @@ class Material:
 
     def engine(self, backbone: Backbone) -> Engine:
         """Give the compiled body; compiled once."""
-        key = backbone.spec.weights
+        key = _looks(backbone)
         if key not in self._engines:
             self._engines[key] = compiled(backbone, self.kind(backbone), device=self.device, threads=self.threads)
         return self._engines[key]
@@ -166,13 +165,25 @@ class Material:
         return self.batch_size or batch_size(len(train), most=most)
 
     @cached_property
-    def _activations(self) -> dict[tuple[str, int], Activations]:
+    def _activations(self) -> dict[tuple[str, int, int], Activations]:
+        return {}
+
+    def _canvases(self, size: int) -> Canvases:
+        """Give the kept pictures for this side of the input; those of another one make room."""
+        if size not in self._canvases_of_size:
+            self._canvases_of_size.clear()
+            self._canvases_of_size[size] = Canvases(min(MOST_CANVAS_BYTES, psutil.virtual_memory().total // 8))
+        return self._canvases_of_size[size]
+
+    @cached_property
+    def _canvases_of_size(self) -> dict[int, Canvases]:
         return {}
 
     @cached_property
-    def _canvases(self) -> Canvases:
-        return Canvases(min(MOST_CANVAS_BYTES, psutil.virtual_memory().total // 8))
-
-    @cached_property
-    def _engines(self) -> dict[str, Engine]:
+    def _engines(self) -> dict[tuple[str, int], Engine]:
         return {}
+
+
+def _looks(backbone: Backbone) -> tuple[str, int]:
+    """Give what tells the bodies of one story apart: weights, and the side of the input."""
+    return backbone.spec.weights, backbone.spec.preprocessing.size

@@ -55,5 +55,6 @@ VERSIONS = {
     "freeze_to": 1,
     "precompute": 1,
     "bn_freeze": 2,
-    "load": 1,
+    "set_size": 1,
+    "load": 2,
 }

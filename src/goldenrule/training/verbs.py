@@ -94,9 +94,11 @@ class Teller:
 
     def loaded(self, state: LearnerState, other: Classifier) -> LearnerState:
         """Give the state with the weights of a classifier."""
-        base, weights = self.material.base, other.backbone.spec.weights
-        body = base if weights == base.spec.weights else kept(other.backbone)
-        return state.after("load", {"body": weights, "head": _digest(other.head)}, backbone=body, head=other.head)
+        base, spec = self.material.base, other.backbone.spec
+        known = Backbone(replace(base.spec, preprocessing=spec.preprocessing), base.folder)
+        body = known if spec.weights == base.spec.weights else kept(other.backbone)
+        arguments = {"body": spec.weights, "head": _digest(other.head), "size": spec.preprocessing.size}
+        return state.after("load", arguments, backbone=body, head=other.head)
 
     def find_rate(
         self,
