@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from goldenrule.images.arrays import from_arrays
     from goldenrule.images.augment import Augmentation
     from goldenrule.images.classes import with_classes
+    from goldenrule.images.folds import k_fold
     from goldenrule.images.kinds import basic, keras, own, side_on, top_down, trivial
     from goldenrule.images.labels import from_csv, from_dataframe
     from goldenrule.images.preprocess import Preprocessing
@@ -89,6 +90,7 @@ _HOMES = {
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
     "golden_rule": "recipes.golden_rule",
+    "k_fold": "images.folds",
     "keras": "images.kinds",
     "log_loss": "evaluation",
     "mcnemar": "evaluation",
@@ -139,6 +141,7 @@ __all__ = [
     "from_dataframe",
     "from_folder",
     "golden_rule",
+    "k_fold",
     "keras",
     "log_loss",
     "mcnemar",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +49,152 @@ def test_a_fit_learns_the_new_classes(command: Command, picture_folder: Callable
     assert "p:navy" not in head
     assert "p:blue" in head
     assert len(rows) == 8
+
+
+@pytest.fixture
+def flat_photos(small_photos: Path, tmp_path: Path) -> Path:
+    """A folder of 40 real cats and dogs without class folders, beside `table.csv` with columns of every kind."""
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    lines = ["file,animal,k,film,role"]
+    for number, file in enumerate(sorted(small_photos.glob("train/*/*.jpg"))):
+        shutil.copy(file, folder / f"{number:02d}.jpg")
+        role = ("training", "val", "testing", "training")[number % 4]
+        lines.append(f"{number:02d},{file.parent.name},{number % 3},film {number // 4},{role}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    return folder
+
+
+def parts(run: Path) -> dict[str, list[str]]:
+    """Give the images of each part as a run has written them down."""
+    with (run / "split.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {part: [row["path"] for row in rows if row["part"] == part] for part in ("train", "valid", "test")}
+
+
+QUICK = ("--quick", "--views", "0")
+TABLE = ("--csv", "table.csv", "--label", "animal")
+
+
+def test_columns_name_parts_and_groups_for_a_fit(command: Command, flat_photos: Path, tmp_path: Path) -> None:
+    done = command("fit", "flat", *QUICK, *TABLE, "--part", "role", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    wanted = {"train": [0, 3], "valid": [1], "test": [2]}
+    assert parts(tmp_path / "run") == {
+        part: [f"{number:02d}.jpg" for number in range(40) if number % 4 in rest] for part, rest in wanted.items()
+    }
+    done = command("fit", "flat", *QUICK, *TABLE, "--group", "film", "--out", "grouped")
+    assert done.returncode == 0, done.stderr
+    assert "the column film puts 40 images in 10 groups" in done.stdout
+    for images in parts(tmp_path / "grouped").values():
+        films = Counter(int(name[:2]) // 4 for name in images)
+        assert films, "each part has images"
+        assert set(films.values()) == {4}, "whole films"
+
+
+def test_columns_name_parts_and_groups_for_an_audit_and_a_split(
+    command: Command, flat_photos: Path, tmp_path: Path
+) -> None:
+    shutil.copy(flat_photos / "00.jpg", flat_photos / "01.jpg")  # one trains, one validates
+    found = command("audit", "flat", *TABLE, "--part", "role", "--group", "film", "-o", "audit")
+    assert found.returncode == 0, found.stderr
+    numbers = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert {part: sum(row.values()) for part, row in numbers["counts"].items()} == {
+        "train": 20,
+        "valid": 10,
+        "test": 10,
+    }
+    assert {"groups", "group-in-several-parts"} <= {finding["code"] for finding in numbers["findings"]}
+    assert "leak" in json.dumps([finding["code"] for finding in numbers["findings"]])
+    done = command("split", "flat", "new", *TABLE, "--group", "film", "--valid", "0.2", "--test", "0.2")
+    assert done.returncode == 0, done.stderr
+    for part in ("train", "valid", "test"):
+        films = Counter(int(path.stem) // 4 for path in (tmp_path / "new" / part).rglob("*.jpg"))
+        assert films
+        assert set(films.values()) == {4}
+    refused = command("split", "flat", "newer", *TABLE, "--part", "role")
+    assert refused.returncode == 2
+    assert "has a train and a valid part already. --anew" in refused.stderr
+
+
+def test_drawn_folds_validate_each_image_once_in_runs_of_their_own(
+    command: Command, photos: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Real ants and bees, which have a train and a val folder: both are dealt out."""
+    source = photos("hymenoptera_data")
+    validated: Counter[str] = Counter()
+    for number, name in ((1, "hymenoptera_data"), (2, "hymenoptera_data-2"), (3, "hymenoptera_data-3")):
+        done = command("fit", source, *QUICK, "--sample", "20", "--fold", f"{number}/3")
+        assert done.returncode == 0, done.stderr
+        assert f"of 3 folds {number} validates" in done.stdout
+        assert "the valid part is dealt out together with the training images" in done.stdout
+        assert "keep the parts" not in done.stderr
+        own = parts(tmp_path / "runs" / name)
+        assert len(own["train"]) + len(own["valid"]) == 40
+        assert own["test"] == []
+        validated.update(own["valid"])
+    assert len(validated) == 40
+    assert set(validated.values()) == {1}
+    again = command("fit", source, *QUICK, "--sample", "20", "--fold", "2/3")
+    assert "runs/hymenoptera_data-2/report.html" in again.stdout
+
+
+def test_the_folds_of_a_column_validate_one_after_the_other(
+    command: Command, flat_photos: Path, tmp_path: Path
+) -> None:
+    for number, name in ((0, "flat"), (2, "flat-2")):
+        done = command("fit", "flat", *QUICK, *TABLE, "--fold", f"k={number}")
+        assert done.returncode == 0, done.stderr
+        assert f"of 3 folds {number} validates" in done.stdout
+        own = parts(tmp_path / "runs" / name)
+        assert own["valid"] == [f"{image:02d}.jpg" for image in range(40) if image % 3 == number]
+        assert own["test"] == []
+    done = command("fit", "flat", *QUICK, *TABLE, "--fold", "k=1.0", "--part", "role", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    own = parts(tmp_path / "run")
+    assert own["test"] == [f"{image:02d}.jpg" for image in range(40) if image % 4 == 2]
+    assert own["valid"] == [f"{image:02d}.jpg" for image in range(40) if image % 3 == 1 and image % 4 != 2]
+
+
+def test_a_plan_of_a_fold_counts_its_images(command: Command, flat_photos: Path) -> None:
+    found = command("fit", "flat", *TABLE, "--fold", "1/4", "--plan", "--quick")
+    assert found.returncode == 0, found.stderr
+    assert "precompute 40 plain views" in found.stdout
+
+
+WRONG = [
+    ("fit", [*TABLE, "--fold", "0/5"], "--fold 0/5: wanted NUMBER/FOLDS, from 1/5 to 5/5"),
+    ("fit", ["--fold", "6/5"], "--fold 6/5: wanted NUMBER/FOLDS"),
+    ("fit", ["--fold", "a/b"], "--fold a/b: wanted NUMBER/FOLDS"),
+    ("fit", [*TABLE, "--fold", "1/99"], "99 folds want as many images or groups, there are 40"),
+    ("fit", [*TABLE, "--fold", "k=9"], "No image outside of test is of the fold '9'; the folds there are: 0, 1, 2"),
+    ("fit", [*TABLE, "--fold", "k="], "the folds there are: 0, 1, 2"),
+    ("fit", [*TABLE, "--fold", "kk=1"], "table.csv has no column 'kk', only file, animal, k, film, role"),
+    ("fit", ["--fold", "k=1"], "--fold names a column of a CSV file: give --csv FILE too"),
+    ("audit", ["--group", "film", "--part", "role"], "--part and --group name a column of a CSV file: give --csv"),
+    ("fit", [*TABLE, "--group", "reel"], "table.csv has no column 'reel', only file, animal, k, film, role"),
+    ("audit", [*TABLE, "--part", "film"], "The column film says 'film 0': wanted train, valid, test, or nothing"),
+    ("split", ["new", *TABLE, "--part", "part"], "table.csv has no column 'part'"),
+    ("fit", [*TABLE, "--group", "film", "--group-by", "(.)"], "both say what stays together: give one"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "says"), WRONG, ids=[" ".join((name, *rest)) for name, rest, _ in WRONG])
+def test_columns_and_folds_that_can_t_be_end_with_what_can(
+    command: Command, flat_photos: Path, tmp_path: Path, name: str, arguments: list[str], says: str
+) -> None:
+    found = command(name, "flat", *arguments)
+    assert found.returncode == 2, found.stdout + found.stderr
+    assert says in found.stderr
+    assert found.stdout == ""
+    assert {path.name for path in tmp_path.iterdir()} == {"flat", "table.csv", "cache"}
+
+
+def test_the_table_that_a_folder_has_of_its_own_is_named(command: Command, flat_photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").rename(flat_photos / "labels.csv")
+    refused = command("fit", "flat", "--fold", "k=1")
+    assert refused.returncode == 2
+    assert "give --csv flat/labels.csv too" in refused.stderr
 
 
 @pytest.mark.parametrize(

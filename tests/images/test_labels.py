@@ -276,3 +276,63 @@ def test_parts_whose_metadata_differ_are_refused(tmp_path: Path) -> None:
     (tmp_path / "set" / "validation" / "metadata.csv").write_text("file_name,kind\n0000.png,a\n")
     with pytest.raises(SourceError, match="the same in all parts"):
         from_source(tmp_path / "set")
+
+
+def test_a_column_called_fold_is_that_where_another_is_left_for_labels(make: Make) -> None:
+    images = ("1.jpg", "2.jpg", "3.jpg")
+    table = from_csv(make("id,kind,fold\n1,a,0\n2,b,1.0\n3,a,\n", *images))
+    assert table.classes == ("a", "b")
+    assert table.folds == ["0", "1", None]
+    table = from_csv(make("id,a,b,fold\n1,1,1,0\n2,0,1,3\n3,1,0,2\n", *images))
+    assert labels(table)["1.jpg"] == ["a", "b"]
+    assert table.folds == ["0", "3", "2"]
+    table = from_csv(make("id,fold\n1,left\n2,right\n3,left\n", *images))
+    assert table.classes == ("left", "right")
+    assert table.folds == [None] * 3
+
+
+def test_the_fold_may_be_in_a_column_of_any_name(make: Make) -> None:
+    path = make("id,label,k\n1,a,x\n2,b,y\n3,a,x\n", "1.jpg", "2.jpg", "3.jpg", "test/4.jpg")
+    assert from_csv(path, fold="k").folds == ["x", "y", "x", None]
+    assert from_csv(path).folds == [None] * 4
+    with pytest.raises(OptionError, match="no column 'fold', only id, label, k"):
+        from_csv(path, fold="fold")
+
+
+def test_data_frames_name_folds_by_whole_numbers_also_beside_gaps(make: Make) -> None:
+    path = make("id,label\n", "1.jpg", "2.jpg", "3.jpg")
+    frame = pa.table({"id": ["1", "2", "3"], "label": ["a", "b", "a"], "fold": [0.0, 1.0, None]})
+    assert from_dataframe(frame, images=path.parent, fold="fold").folds == ["0", "1", None]
+
+
+def test_groups_of_a_column_are_counted_in_a_note(make: Make) -> None:
+    table = from_csv(make("id,label,patient\n1,a,x\n2,b, x\n3,a,\n", "1.jpg", "2.jpg", "3.jpg"), group="patient")
+    assert table.rows["group"].to_pylist() == ["x", "x", None]
+    assert [str(finding) for finding in table.findings] == [
+        "note: the column patient puts 2 images in 1 group. A group stays in one part and in one fold, "
+        "where goldenrule draws them."
+    ]
+
+
+def test_groups_in_several_given_parts_are_a_warning(make: Make) -> None:
+    text = "id,label,role,patient\n1,a,train,p\n2,b,test,p\n3,a,train,q\n4,b,,q\n"
+    path = make(text, "1.jpg", "2.jpg", "3.jpg", "4.jpg")
+    assert codes(from_csv(path, label="label", group="patient")) == ["groups"]
+    table = from_csv(path, label="label", part="role", group="patient")
+    assert codes(table) == ["groups", "group-in-several-parts"]
+    assert table.findings[1].evidence == ("p: test and train",)
+
+
+def test_what_is_said_of_names_goes_before_a_column_called_group(make: Make) -> None:
+    path = make("id,label,group\na_1,x,1\na_2,y,2\nb_1,x,3\n", "a_1.jpg", "a_2.jpg", "b_1.jpg")
+    assert from_csv(path).rows["group"].to_pylist() == ["1", "2", "3"]
+    assert from_csv(path, group_by="^(.)").rows["group"].to_pylist() == ["a", "a", "b"]
+    assert from_csv(path, group_by="none").rows["group"].to_pylist() == [None] * 3
+    with pytest.raises(OptionError, match=r"The column group and --group-by \^\(\.\) both say what stays together"):
+        from_csv(path, group="group", group_by="^(.)")
+
+
+@pytest.mark.parametrize(("cell", "part"), [("Training", "train"), (" val ", "valid"), ("testing", "test"), ("", None)])
+def test_parts_have_the_names_that_their_folders_may_have(make: Make, cell: str, part: str | None) -> None:
+    path = make(f"id,label,set\n1,a,{cell}\n2,b,train\n", "1.jpg", "2.jpg")
+    assert from_csv(path, label="label", part="set").parts == [part, "train"]

@@ -1,4 +1,4 @@
-"""Which images train, which choose, which judge: properties of the split and of folds."""
+"""Which images train, which choose, which judge: properties of the split."""
 
 import random
 import shutil
@@ -20,7 +20,6 @@ from goldenrule.images.split import (
     check_enough,
     duplicate_units,
     sample_per_class,
-    stratified_folds,
     stratified_label_sets,
     stratified_parts,
     with_split,
@@ -224,31 +223,6 @@ def test_shares_that_leave_nothing_to_train_on_are_an_option_error(valid, test):
 def test_a_share_of_nothing_makes_no_part():
     table = with_split(table_of([(0, number, None) for number in range(40)]), shares=Shares(valid=0.1, test=0))
     assert Counter(table.parts) == {"train": 36, "valid": 4}
-
-
-@many
-@given(rows_with_duplicates, st.integers(2, 6), st.integers(0, 3))
-def test_folds_keep_units_whole_and_spread_classes_evenly(rows, folds, seed):
-    table = table_of(rows)
-    units = duplicate_units(table)
-    assigned = stratified_folds(table.targets, units, folds=folds, seed=seed)
-    fold_of = {}
-    for unit, fold in zip(units, assigned.tolist(), strict=True):
-        assert fold_of.setdefault(unit, fold) == fold
-        assert 0 <= fold < folds
-    order = np.random.default_rng(seed).permutation(len(rows))
-    mixed = stratified_folds(table.targets[order], [units[row] for row in order], folds=folds, seed=seed)
-    assert mixed.tolist() == assigned[order].tolist()
-
-
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=100), st.integers(2, 6))
-def test_folds_of_single_images_differ_by_at_most_one_image_of_a_class(labels, folds):
-    assigned = stratified_folds(labels, [b"%d" % number for number in range(len(labels))], folds=folds, seed=0)
-    for label in set(labels):
-        counts = np.bincount(assigned[np.array(labels) == label], minlength=folds)
-        assert np.ptp(counts) <= 1
-    sizes = np.bincount(assigned, minlength=folds)
-    assert np.ptp(sizes) <= len(set(labels))
 
 
 def test_units_join_through_bytes_that_two_groups_share():

@@ -16,7 +16,10 @@ import pytest
 
 from goldenrule.evaluation import Predictions, accuracy, log_loss
 from goldenrule.foundation.errors import RunInUse, RunMismatch, TooFewImages
+from goldenrule.images.folds import k_fold
+from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
+from goldenrule.images.split import with_split
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes import concluding, opening, solved
 from goldenrule.recipes.answer import answer
@@ -209,6 +212,46 @@ def test_other_options_get_another_folder_with_the_same_split(
     assert known_split(first.folder) == known_split(other.folder)
     third = answer(photo_folder, options=replace(PLAIN, threads=1), runs=tmp_path / "runs")
     assert third.folder == first.folder  # threads change how fast, not what
+
+
+def test_folds_are_stories_of_their_own_and_no_split_is_taken_over_from_or_by_them(
+    unbroken: Any, photo_folder: Path, tmp_path: Path
+) -> None:
+    """Fold 1 before there is another story, fold 2 after one that has drawn a split, and that one again with others."""
+    runs = tmp_path / "runs"
+    first = answer(photo_folder, options=replace(PLAIN, fold="1/3"), runs=runs)
+    drawn = answer(photo_folder, options=PLAIN, runs=runs)
+    second = answer(photo_folder, options=replace(PLAIN, fold="2/3"), runs=runs)
+    other = answer(photo_folder, options=replace(PLAIN, augment="basic", views=1), runs=runs)
+    folders = [one.folder.name for one in (first, drawn, second, other)]
+    assert folders == ["mine", "mine-2", "mine-3", "mine-4"]
+    images = with_digests(from_folder(photo_folder))
+    for one, wanted in zip((first, second), k_fold(images, 3)[:2], strict=True):
+        assert one.table.parts == wanted.parts
+    assert set(drawn.table.parts) == {"train", "valid", "test"}
+    assert drawn.table.parts == with_split(images).parts
+    assert other.table.parts == drawn.table.parts
+    assert answer(photo_folder, options=replace(PLAIN, fold="2/3"), runs=runs).folder == second.folder
+    by_hand = answer(k_fold(images, 3)[2], options=PLAIN, runs=runs)
+    assert (by_hand.folder.name, by_hand.headline_part) == ("mine-5", "valid")
+    assert by_hand.table.parts == k_fold(images, 3)[2].parts
+    with pytest.raises(RunMismatch, match="fold was '1/3', now '3/3'"):
+        answer(photo_folder, options=replace(PLAIN, fold="3/3"), out=first.folder)
+
+
+def test_a_sample_is_drawn_before_its_folds(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
+    """Train and valid have 20 and 8 of each class; the test part stays, and is sampled as ever."""
+    folded = [
+        answer(small_photos, options=replace(PLAIN, sample=6, fold=f"{number}/3"), out=tmp_path / f"run {number}")
+        for number in (1, 2, 3)
+    ]
+    validated = [uri for one in folded for uri in one.table.part("valid").uris]
+    assert len(validated) == len(set(validated)) == 12
+    for one in folded:
+        assert one.table.counts()["valid"] == {"cats": 2, "dogs": 2, "": 0}
+        assert one.table.counts()["test"] == {"cats": 6, "dogs": 6, "": 0}
+        assert one.headline_part == "test"
+        assert {"fold", "valid-merged"} <= {finding.code for finding in one.findings}
 
 
 def test_the_folder_of_another_story_is_refused_and_stays_as_it_is(unbroken: Any, photo_folder: Path) -> None:

@@ -22,6 +22,8 @@ from goldenrule.recipes.options import FitOptions
         ({"sample": 0}, "at least 1"),
         ({"min_per_class": 0}, "at least 1"),
         ({"head": "deep"}, "linear or concat-pool"),
+        ({"fold": "6/5"}, "from 1/5 to 5/5"),
+        ({"fold": "second"}, "wanted NUMBER/FOLDS"),
         ({"augment": "sideways"}, "none, basic, side_on, top_down, keras, trivial"),
     ],
 )
@@ -34,6 +36,7 @@ def test_a_value_that_can_t_be_is_refused_with_what_can(value: dict[str, Any], w
 def test_the_story_leaves_out_what_only_changes_how_fast_it_is_told() -> None:
     assert FitOptions(threads=1).story() == FitOptions(threads=2).story()
     assert FitOptions(seed=1).story() != FitOptions(seed=2).story()
+    assert FitOptions(fold="1/5").story() != FitOptions(fold="2/5").story()
     assert FitOptions(backbone="tf_efficientnet_lite0").story() == FitOptions().story()
     assert FitOptions(weights=Path("w.safetensors")).story()["weights"] == "w.safetensors"
 

@@ -16,7 +16,7 @@ from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
 from goldenrule.images.split import with_split
 from goldenrule.images.table import ImageTable
-from goldenrule.training.run import Outcome, Run, about_images, check_same, differences, known_split, opened
+from goldenrule.training.run import Outcome, Run, about_images, check_same, differences, drew_split, known_split, opened
 
 KEY = {"step": "fit head", "seed": 0}
 OPTIONS = {"seed": 0, "backbone": "efficientnet_lite0", "min_per_class": None}
@@ -198,6 +198,16 @@ def test_the_split_is_read_back_by_the_content_of_the_images(begun: Path, folder
     wanted = dict(zip(table.digests, table.parts, strict=True))
     assert known_split(begun) == wanted
     assert known_split(begun.parent / "nothing") == {}
+
+
+def test_parts_that_were_given_are_those_of_their_story_alone(begun: Path, folder: Path) -> None:
+    table = read(folder)
+    given = begun.with_name("given")
+    Run(given).begin(about(table) | {"split": "given"}, table)
+    assert known_split(given) == {}
+    assert not drew_split(given)
+    assert not drew_split(begun.parent / "nothing")
+    assert drew_split(begun), "also a story that an earlier version wrote"
 
 
 def test_begin_never_changes_what_was_written_down(begun: Path, folder: Path) -> None:

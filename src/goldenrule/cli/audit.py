@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.source import Asked, Classes, Csv, GroupBy, Id, Label, Rename, TestName, TrainName, ValidName
+from goldenrule.cli.source import (
+    Asked,
+    Classes,
+    Csv,
+    GroupBy,
+    GroupColumn,
+    Id,
+    Label,
+    PartColumn,
+    Rename,
+    TestName,
+    TrainName,
+    ValidName,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +40,8 @@ EXAMPLES = """Examples:
   goldenrule audit photos -o checked/photos      audit.html and audit.json in a folder of your choice
 
   goldenrule audit photos --csv table.csv --id file --label species
+
+  goldenrule audit photos --csv table.csv --part split        is a photo in two of the parts that the table names?
 """
 
 
@@ -41,6 +56,8 @@ def audit(
     csv: Csv = None,
     id_column: Id = None,
     label_column: Label = None,
+    part_column: PartColumn = None,
+    group_column: GroupColumn = None,
     train_name: TrainName = None,
     valid_name: ValidName = None,
     test_name: TestName = None,
@@ -60,6 +77,8 @@ def audit(
         csv=csv,
         id=id_column,
         label=label_column,
+        part=part_column,
+        group=group_column,
         train_name=train_name,
         valid_name=valid_name,
         test_name=test_name,

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.source import Asked, Classes, Csv, GroupBy, Id, Label, Rename, TestName, TrainName, ValidName
+from goldenrule.cli.source import (
+    Asked,
+    Classes,
+    Csv,
+    GroupBy,
+    GroupColumn,
+    Id,
+    Label,
+    PartColumn,
+    Rename,
+    TestName,
+    TrainName,
+    ValidName,
+)
 from goldenrule.cli.views import Augment, Crop
 
 if TYPE_CHECKING:
@@ -36,6 +49,12 @@ EXAMPLES = """Examples:
   goldenrule fit dog_breed                             a folder with labels.csv (or train_v2.csv)
 
   goldenrule fit photos --csv table.csv --id file --label species
+
+  goldenrule fit photos --csv table.csv --group patient              a column that says what stays together
+
+  goldenrule fit photos --fold 2/5 --quick             of five folds the second validates, the others train
+
+  goldenrule fit photos --csv table.csv --fold fold=0     the images with 0 in the column fold validate
 
   goldenrule fit animals --rename cane=dog --rename scoiattolo=      other class names; a class left out
 
@@ -88,6 +107,15 @@ def fit(
     csv: Csv = None,
     id_column: Id = None,
     label_column: Label = None,
+    part_column: PartColumn = None,
+    group_column: GroupColumn = None,
+    fold: Annotated[
+        str | None,
+        typer.Option(
+            help="2/5: of five folds the second validates (no test part is carved). With --csv also COLUMN=VALUE.",
+            show_default=False,
+        ),
+    ] = None,
     train_name: TrainName = None,
     valid_name: ValidName = None,
     test_name: TestName = None,
@@ -112,6 +140,7 @@ def fit(
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.options import FitOptions
 
+    in_column = "=" in (fold or "")
     options = FitOptions(
         backbone=backbone,
         weights=weights,
@@ -127,6 +156,7 @@ def fit(
         sample=sample,
         min_per_class=min_per_class,
         group_by=group_by,
+        fold=None if in_column else fold,
         quick=quick,
         minutes=minutes,
         start_from=start_from,
@@ -137,6 +167,9 @@ def fit(
         csv=csv,
         id=id_column,
         label=label_column,
+        part=part_column,
+        group=group_column,
+        fold=fold if in_column else None,
         train_name=train_name,
         valid_name=valid_name,
         test_name=test_name,

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 Csv = Annotated[Path | None, typer.Option(help="The labels: a CSV file with a line per image.", show_default=False)]
 Id = Annotated[str | None, typer.Option("--id", help="Its column that names the image.", show_default=False)]
 Label = Annotated[str | None, typer.Option("--label", help="Its column that names the class.", show_default=False)]
+PartColumn = Annotated[
+    str | None, typer.Option("--part", help="Its column that says train, valid or test.", show_default=False)
+]
+GroupColumn = Annotated[
+    str | None, typer.Option("--group", help="Its column that says what stays together.", show_default=False)
+]
 TrainName = Annotated[str | None, typer.Option(help="The folder that trains, if not train.", show_default=False)]
 ValidName = Annotated[str | None, typer.Option(help="The folder that validates, if not valid.", show_default=False)]
 TestName = Annotated[str | None, typer.Option(help="The folder that tests, if not test.", show_default=False)]
@@ -36,6 +42,9 @@ class Asked:
     csv: Path | None = None
     id: str | None = None
     label: str | None = None
+    part: str | None = None
+    group: str | None = None
+    fold: str | None = None  # COLUMN=VALUE
     train_name: str | None = None
     valid_name: str | None = None
     test_name: str | None = None
@@ -45,19 +54,41 @@ class Asked:
     def images(self) -> Path | ImageTable:
         """Give the folder where nothing else was said, else its images as they were asked for."""
         named = (self.train_name, self.valid_name, self.test_name)
-        if self.csv is None and (self.id or self.label):
-            raise OptionError("--id and --label name columns of a CSV file: give --csv FILE too.")
+        column, _, value = (self.fold or "").partition("=")
+        if self.csv is None:
+            self._check_no_columns()
         if self.csv is not None and any(named):
             raise OptionError("--csv and --train-name (--valid-name, --test-name) are two ways to label: give one.")
         if self.csv is None and not any(named) and not self.rename and self.classes is None:
             return self.folder
         from goldenrule.images.classes import renaming_of, with_classes
+        from goldenrule.images.folds import fold_called, fold_name
         from goldenrule.images.labels import from_csv, from_source
 
         if self.csv is not None:
-            table = from_csv(self.csv, images=self.folder, id=self.id, label=self.label, group_by=self.group_by)
+            table = from_csv(
+                self.csv,
+                images=self.folder,
+                id=self.id,
+                label=self.label,
+                part=self.part,
+                group=self.group,
+                fold=column if self.fold is not None else None,
+                group_by=self.group_by,
+            )
         else:
             train, valid, test = named
             table = from_source(self.folder, train=train, valid=valid, test=test, group_by=self.group_by)
         renaming = renaming_of(self.rename or (), self.classes)
-        return with_classes(table, renaming) if renaming else table
+        table = with_classes(table, renaming) if renaming else table
+        return table if self.fold is None else fold_called(table, fold_name(value) or "")
+
+    def _check_no_columns(self) -> None:
+        """Raise `OptionError` where a column is named although there is no file that has it."""
+        columns = {"--id": self.id, "--label": self.label, "--part": self.part, "--group": self.group}
+        named = [option for option, column in (columns | {"--fold": self.fold}).items() if column is not None]
+        if named:
+            from goldenrule.images.label_files import labels_file
+
+            wanted = f"{' and '.join(named)} name{'s' * (len(named) == 1)} a column of a CSV file"
+            raise OptionError(f"{wanted}: give --csv {labels_file(self.folder) or 'FILE'} too.")

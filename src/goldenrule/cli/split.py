@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.source import Asked, Classes, Csv, GroupBy, Id, Label, Rename, TestName, TrainName, ValidName
+from goldenrule.cli.source import (
+    Asked,
+    Classes,
+    Csv,
+    GroupBy,
+    GroupColumn,
+    Id,
+    Label,
+    PartColumn,
+    Rename,
+    TestName,
+    TrainName,
+    ValidName,
+)
 from goldenrule.foundation.errors import OptionError
 
 if TYPE_CHECKING:
@@ -22,6 +35,8 @@ EXAMPLES = """Examples:
   goldenrule split photos photos_split --valid 0.2 --test 0
 
   goldenrule split frames frames_split --group-by "(.+)_frame"
+
+  goldenrule split photos photos_split --csv table.csv --group patient
 
   goldenrule split photos photos_split --link reflink      shares the blocks of the originals (btrfs, XFS)
 
@@ -47,6 +62,8 @@ def split(
     csv: Csv = None,
     id_column: Id = None,
     label_column: Label = None,
+    part_column: PartColumn = None,
+    group_column: GroupColumn = None,
     train_name: TrainName = None,
     valid_name: ValidName = None,
     test_name: TestName = None,
@@ -71,6 +88,8 @@ def split(
         csv=csv,
         id=id_column,
         label=label_column,
+        part=part_column,
+        group=group_column,
         train_name=train_name,
         valid_name=valid_name,
         test_name=test_name,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.findings import Finding, plural
 from goldenrule.images.table import ImageTable
 
 SERIES = r"^(.+)[_-]\d+$"
@@ -39,6 +39,37 @@ def with_groups(table: ImageTable, group_by: str = "auto") -> ImageTable:
         raise OptionError(f"--group-by {group_by}: fits no name, for example {PurePosixPath(table.uris[0]).stem!r}.")
     grouped = table.with_groups(groups)
     return grouped.with_findings(_finding(table, groups, guessed=group_by == "auto"))
+
+
+def with_given_groups(table: ImageTable, groups: Sequence[str | None], column: str) -> ImageTable:
+    """Give the images with the groups (n) of a table's column; findings say how many, and which are in several parts.
+
+    The parts of `table` are those that its images were given.
+    """
+    parts_of: dict[str, set[str]] = defaultdict(set)
+    for group, part in zip(groups, table.parts, strict=True):
+        if group is not None:
+            parts_of[group] |= {part} if part is not None else set()
+    named = sum(group is not None for group in groups)
+    torn = [f"{group}: {' and '.join(sorted(own))}" for group, own in sorted(parts_of.items()) if len(own) > 1]
+    found = []
+    if named:
+        sentence = f"the column {column} puts {plural(named, 'image')} in {plural(len(parts_of), 'group')}"
+        advice = "A group stays in one part and in one fold, where goldenrule draws them."
+        found.append(Finding(severity="note", code="groups", sentence=sentence, advice=advice))
+    if torn:
+        sentence = f"{plural(len(torn), 'group has', 'groups have')} images in several of the given parts"
+        advice = "There a part asks for what another has taught: its numbers will be too good for new groups."
+        found.append(
+            Finding(
+                severity="warning",
+                code="group-in-several-parts",
+                sentence=sentence,
+                evidence=tuple(torn),
+                advice=advice,
+            )
+        )
+    return table.with_groups(groups).with_findings(*found)
 
 
 def with_alike(table: ImageTable, pairs: Iterable[tuple[int, int]]) -> ImageTable:

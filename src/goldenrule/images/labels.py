@@ -11,7 +11,8 @@ from typing import Any
 
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.findings import Finding, Severity, plural
-from goldenrule.images.grouping import with_groups
+from goldenrule.images.folds import fold_name
+from goldenrule.images.grouping import with_given_groups, with_groups
 from goldenrule.images.label_files import (
     ID_OF_PARTS,
     Columns,
@@ -57,7 +58,7 @@ def from_source(
         return table
     if file is not None:
         return from_csv(file, group_by=group_by)
-    wanted = _Wanted(id=ID_OF_PARTS, label=None, separator=None, part=None, group=None)
+    wanted = _Wanted(id=ID_OF_PARTS, label=None, separator=None, part=None, group=None, fold=None)
     return _labelled(joined(in_parts), Path(folder).expanduser(), wanted, group_by=group_by, said="metadata")
 
 
@@ -70,6 +71,7 @@ def from_csv(
     separator: str | None = None,
     part: str | None = None,
     group: str | None = None,
+    fold: str | None = None,
     group_by: str = "auto",
 ) -> ImageTable:
     """Give the images below a folder (by default the file's own) with the labels of a CSV file.
@@ -78,15 +80,16 @@ def from_csv(
     extension; by default a column with a usual name, else the first. `label` is the column of labels: one class
     per image, or several between `separator` (by default a comma, semicolon or bar where a cell has one; a space
     in columns called tags or labels; "" for none). Without `label`: the only other column, all others where
-    they hold 0 and 1 (one-hot), or the one with a usual name. `part` and `group` are columns too, by default those
-    of that name. Images in a test folder that the file does not name are the unlabelled test part. Images that are
-    missing, named twice or not at all are findings.
+    they hold 0 and 1 (one-hot), or the one with a usual name. `part`, `group` and `fold` are columns too, by
+    default those of that name: train, valid or test; what stays together; and the fold in which an image validates
+    (`k_fold`). An empty cell says nothing of its image. Images in a test folder that the file does not name are the
+    unlabelled test part. Images that are missing, named twice or not at all are findings.
 
     Raises `SourceError` for a file that can't be read so, `OptionError` for a column that it does not have.
     """
     file = Path(path).expanduser()
     root = Path(images).expanduser() if images is not None else file.parent
-    wanted = _Wanted(id=id, label=label, separator=separator, part=part, group=group)
+    wanted = _Wanted(id=id, label=label, separator=separator, part=part, group=group, fold=fold)
     return _labelled(read_columns(file), root, wanted, group_by=group_by, said=str(file))
 
 
@@ -99,6 +102,7 @@ def from_dataframe(
     separator: str | None = None,
     part: str | None = None,
     group: str | None = None,
+    fold: str | None = None,
     group_by: str = "auto",
 ) -> ImageTable:
     """Give the images below a folder with the labels of a table that speaks Arrow: pandas, polars, pyarrow.
@@ -116,7 +120,7 @@ def from_dataframe(
     columns = {
         name: ["" if value is None else str(value) for value in table[name].to_pylist()] for name in table.column_names
     }
-    wanted = _Wanted(id=id, label=label, separator=separator, part=part, group=group)
+    wanted = _Wanted(id=id, label=label, separator=separator, part=part, group=group, fold=fold)
     return _labelled(columns, Path(images).expanduser(), wanted, group_by=group_by, said="the data frame")
 
 
@@ -129,6 +133,12 @@ class _Wanted:
     separator: str | None
     part: str | None
     group: str | None
+    fold: str | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names that were asked for."""
+        return tuple(name for name in (self.id, self.label, self.part, self.group, self.fold) if name is not None)
 
 
 @dataclass(slots=True)
@@ -162,11 +172,16 @@ class _Files:
 
 
 def _labelled(columns: Columns, root: Path, wanted: _Wanted, *, group_by: str, said: str) -> ImageTable:
-    for name in (wanted.id, wanted.label, wanted.part, wanted.group):
-        if name is not None and name not in columns:
+    for name in wanted.columns:
+        if name not in columns:
             raise OptionError(f"{said} has no column {name!r}, only {', '.join(columns)}.")
-    wanted = _completed(wanted, columns)
+    if wanted.group is not None and group_by not in ("auto", "none"):
+        raise OptionError(
+            f"The column {wanted.group} and --group-by {group_by} both say what stays together: give one."
+        )
     own = wanted.id or next((name for name in columns if name.lower() in ID_NAMES), next(iter(columns)))
+    grouped = wanted.group is not None or group_by == "auto"  # else a column called group is not what was meant
+    wanted = _completed(wanted, columns, own)
     labels = _labels(columns, own, wanted, said)
     files = _Files(root)
     rows: dict[str, int] = {}  # which line of the table an image has
@@ -201,30 +216,36 @@ def _labelled(columns: Columns, root: Path, wanted: _Wanted, *, group_by: str, s
     unlabelled = [uri for uri in uris if uri in rows and not labels[rows[uri]]]
     others = [uri for uri in unlisted if part_of(uri) != "test"]
     table = table.with_findings(*_findings(said, missing, unclear, twice, unlabelled, others))
-    if wanted.group is None:
+    if wanted.fold is not None:
+        named = [fold_name(cell) for cell in columns[wanted.fold]]
+        table = table.with_folds([named[rows[uri]] if uri in rows else None for uri in uris])
+    if wanted.group is None or not grouped:
         return with_groups(table, group_by)
-    given = columns[wanted.group]
-    return table.with_groups([given[rows[uri]] or None if uri in rows else None for uri in uris])
+    given = [cell.strip() or None for cell in columns[wanted.group]]
+    return with_given_groups(table, [given[rows[uri]] if uri in rows else None for uri in uris], wanted.group)
 
 
-def _completed(wanted: _Wanted, columns: Columns) -> _Wanted:
-    """Take a column called group for groups, and one called part or split for parts if it names nothing else."""
-    free = [name for name in columns if name not in (wanted.id, wanted.label, wanted.part, wanted.group)]
+def _completed(wanted: _Wanted, columns: Columns, own: str) -> _Wanted:
+    """Take a column called part or split for parts if it names nothing else, those called group and fold for that.
+
+    The latter only if a column is left for labels.
+    """
+    free = [name for name in columns if name not in (own, *wanted.columns)]
     parts = (
         name for name in free if name in ("part", "split") and all(part_called(cell.strip()) for cell in columns[name])
     )
-    return replace(
-        wanted,
-        part=wanted.part or next(parts, None),
-        group=wanted.group or ("group" if "group" in free else None),
-    )
+    part = wanted.part or next(parts, None)
+    labelled = wanted.label is not None or bool(set(free) - {part, "group", "fold"})
+    group = "group" if "group" in free and labelled else None
+    fold = "fold" if "fold" in free and labelled else None
+    return replace(wanted, part=part, group=wanted.group or group, fold=wanted.fold or fold)
 
 
 def _labels(columns: Columns, own: str, wanted: _Wanted, said: str) -> list[list[str]]:
     """Give the labels of every line, without repetition."""
     if wanted.label is not None:
         return _split(columns[wanted.label], wanted.label, wanted.separator)
-    others = [name for name in columns if name not in (own, wanted.part, wanted.group)]
+    others = [name for name in columns if name not in (own, wanted.part, wanted.group, wanted.fold)]
     if len(others) == 1:
         return _split(columns[others[0]], others[0], wanted.separator)
     marks = {cell.strip() for name in others for cell in columns[name]}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.randomness import key
 from goldenrule.images.read import with_digests
 from goldenrule.images.table import ImageTable, Part
 
+Place = TypeVar("Place", bound=Hashable)
 COARSE = 2.0
 """A class is coarse where its smallest unit is more than so many times its share of a part."""
 
@@ -91,7 +92,7 @@ def stratified_parts(
         members[unit].append(row)
     by_class: dict[int, list[bytes]] = defaultdict(list)
     for unit, rows in members.items():
-        by_class[_most_frequent([labels[row] for row in rows])].append(unit)
+        by_class[most_frequent([labels[row] for row in rows])].append(unit)
     parts: dict[bytes, Part] = dict(known or {})
     for own in by_class.values():
         own.sort(key=lambda unit: key(seed, "split", unit))
@@ -130,27 +131,43 @@ def stratified_label_sets(
     whole units: the rarest label that is left is dealt out first, each unit to the part that lacks most of it.
     Among equals the hash of (seed, unit) decides. Images without a label are dealt out last.
     """
+    shares: dict[Part, float] = {**wanted, "train": 1 - sum(wanted.values())}
+    return label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "split", unit), known=known)
+
+
+def label_sets_dealt(
+    labels: Sequence[Sequence[int]],
+    units: Sequence[bytes],
+    shares: Mapping[Place, float],
+    *,
+    draw: Callable[[bytes], bytes],
+    known: Mapping[bytes, Place] | None = None,
+) -> list[Place]:
+    """Give each image of several labels one of the places that `shares` names, by iterative stratification.
+
+    Among equals the unit with the lowest `draw` is dealt out first. Of places with equal shares none stays empty
+    where there are as many units.
+    """
     members: dict[bytes, list[int]] = defaultdict(list)
     for row, unit in enumerate(units):
         members[unit].append(row)
     counts = {unit: Counter(label for row in rows for label in labels[row]) for unit, rows in members.items()}
-    shares: dict[Part, float] = {**wanted, "train": 1 - sum(wanted.values())}
     total = sum(counts.values(), Counter())
-    lacking = {part: {label: share * count for label, count in total.items()} for part, share in shares.items()}
-    room = {part: share * len(units) for part, share in shares.items()}
-    parts: dict[bytes, Part] = {}
+    lacking = {place: {label: share * count for label, count in total.items()} for place, share in shares.items()}
+    room = {place: share * len(units) for place, share in shares.items()}
+    places: dict[bytes, Place] = {}
 
-    def put(unit: bytes, part: Part) -> None:
-        parts[unit] = part
-        room[part] -= len(members[unit])
+    def put(unit: bytes, place: Place) -> None:
+        places[unit] = place
+        room[place] -= len(members[unit])
         for label, count in counts[unit].items():
-            lacking[part][label] -= count
+            lacking[place][label] -= count
             total[label] -= count
 
     for unit in members:
         if unit in (known or {}):
             put(unit, (known or {})[unit])
-    order = sorted((unit for unit in members if unit not in parts), key=lambda unit: key(seed, "split", unit))
+    order = sorted((unit for unit in members if unit not in places), key=draw)
     holders: dict[int, list[bytes]] = defaultdict(list)
     for unit in order:
         for label in counts[unit]:
@@ -158,12 +175,12 @@ def stratified_label_sets(
     while any(count > 0 for count in total.values()):
         rarest = min((label for label, count in total.items() if count > 0), key=lambda label: (total[label], label))
         for unit in holders[rarest]:
-            if unit not in parts:
-                put(unit, max(shares, key=lambda part: (lacking[part][rarest], room[part])))
+            if unit not in places:
+                put(unit, max(shares, key=lambda place: (lacking[place][rarest], room[place])))
     for unit in order:
-        if unit not in parts:
+        if unit not in places:
             put(unit, max(shares, key=room.__getitem__))
-    return [parts[unit] for unit in units]
+    return [places[unit] for unit in units]
 
 
 def _is_coarse(sizes: Sequence[int], share: float) -> bool:
@@ -194,25 +211,6 @@ def _split_together(
     for own in turns:
         for unit in own:
             parts.setdefault(unit, "train")
-
-
-def stratified_folds(
-    labels: Sequence[int] | npt.NDArray[np.int64], units: Sequence[bytes], *, folds: int, seed: int
-) -> npt.NDArray[np.int64]:
-    """Give a fold (0..folds-1) for each image (n,): classes spread evenly, units kept whole."""
-    members: dict[bytes, list[int]] = defaultdict(list)
-    for row, unit in enumerate(units):
-        members[unit].append(row)
-    assigned = np.empty(len(units), dtype=np.int64)
-    load: dict[Hashable, int] = defaultdict(int)  # images per (class, fold) and per fold
-    ordered = sorted(members, key=lambda unit: (-len(members[unit]), key(seed, "fold", unit)))
-    for unit in ordered:
-        label = _most_frequent([int(labels[row]) for row in members[unit]])
-        fold = min(range(folds), key=lambda number: (load[label, number], load[number], number))
-        assigned[members[unit]] = fold
-        load[label, fold] += len(members[unit])
-        load[fold] += len(members[unit])
-    return assigned
 
 
 def duplicate_units(table: ImageTable) -> list[bytes]:
@@ -280,7 +278,7 @@ def check_enough(table: ImageTable, *, min_per_class: int) -> None:
         )
 
 
-def _most_frequent(labels: Sequence[int]) -> int:
+def most_frequent(labels: Sequence[int]) -> int:
     """Give the label that most have, the smallest of several."""
     return min(Counter(labels).items(), key=lambda item: (-item[1], item[0]))[0]
 

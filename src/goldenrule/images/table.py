@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         pa.field("part", pa.string()),  # train, valid or test; null: not split yet
         pa.field("labels", pa.list_(pa.int32()), nullable=False),  # indices into classes; empty: unlabelled
         pa.field("group", pa.string()),  # images of one group stay in one part and one fold
+        pa.field("fold", pa.string()),  # images of one fold validate together; null: not dealt out, always trains
         pa.field("weight", pa.float32(), nullable=False),
         pa.field("digest", pa.binary(DIGEST_BYTES)),  # blake2b of the bytes; null: not read yet or unreadable
     ]
@@ -75,6 +76,11 @@ class ImageTable:
             )
         return np.array([row[0] if row else -1 for row in labels], dtype=np.int64)
 
+    @property
+    def folds(self) -> list[str | None]:
+        """The name of each row's fold, None where it is of none."""
+        return list(self.rows["fold"].to_pylist())
+
     def open(self, uri: str) -> BinaryIO:
         """Open one file for reading bytes: the only way to them."""
         return (self.root / uri).open("rb")
@@ -99,6 +105,10 @@ class ImageTable:
     def with_groups(self, groups: Sequence[str | None]) -> ImageTable:
         """Give the same images with their groups (n); None stands for itself alone."""
         return self._with("group", pa.array(groups, pa.string()))
+
+    def with_folds(self, folds: Sequence[str | None]) -> ImageTable:
+        """Give the same images with the names of their folds (n); None always trains."""
+        return self._with("fold", pa.array(folds, pa.string()))
 
     def with_weights(self, weights: npt.NDArray[np.float32]) -> ImageTable:
         """Give the same images with what each counts in training (n)."""
@@ -154,12 +164,13 @@ def image_table(
     labels: Sequence[Sequence[int]],
     findings: Sequence[Finding] = (),
 ) -> ImageTable:
-    """Make an `ImageTable` from plain lists of equal length, with weight 1 and no groups."""
+    """Make an `ImageTable` from plain lists of equal length, with weight 1, no groups and no folds."""
     count = len(uris)
     columns = [
         pa.array(uris, pa.string()),
         pa.array(parts, pa.string()),
         pa.array([list(row) for row in labels], pa.list_(pa.int32())),
+        pa.nulls(count, pa.string()),
         pa.nulls(count, pa.string()),
         pa.array(np.ones(count, np.float32)),
         pa.nulls(count, pa.binary(DIGEST_BYTES)),

@@ -12,6 +12,7 @@ from typing import Any
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import OptionError, RunError
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.folds import fold_drawn, without_valid
 from goldenrule.images.labels import from_source
 from goldenrule.images.look import glance, looked
 from goldenrule.images.read import unreadable
@@ -23,7 +24,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, check_device, engine_kind
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Story
-from goldenrule.training.run import Run, about_images, check_same, differences, known_split, opened
+from goldenrule.training.run import Run, about_images, check_same, differences, drew_split, known_split, opened
 
 SMALLEST_CLASS_TO_SPLIT, SMALLEST_CLASS_TO_LEARN = 3, 2
 
@@ -62,12 +63,14 @@ def begun(
     with story.stage("read"):
         table = read_table(source, options, progress)
     story.findings += table.findings
-    about = {"images": about_images(table), "options": options.story()}
+    given = "valid" in table.parts
+    about = {"images": about_images(table), "options": options.story(), "split": "given" if given else "drawn"}
     folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table)
     if out:
         check_same(out, about, table)
     elif folder != runs / folder_name(table) and not (folder / "run.json").exists():
-        progress.say(f"{earlier} holds another story: writing to {folder}. Its images keep the parts they had there.")
+        kept_parts = "" if given or not drew_split(earlier) else " Its images keep the parts they had there."
+        progress.say(f"{earlier} holds another story: writing to {folder}.{kept_parts}")
     with story.stage("backbone"):
         body = first_body(options, progress)
         kind = engine_kind(body, device=device, progress=progress)
@@ -108,8 +111,10 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
 
 
 def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions, progress: Progress) -> ImageTable:
-    """Give the table to fit on, sampled and checked, with digests and what a glance at every file found."""
+    """Give the table to fit on, sampled, checked and folded, with digests and what a glance at every file found."""
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
+    if options.fold is not None:
+        table = without_valid(table)
     if options.sample is not None:
         table = sample_per_class(table, options.sample, seed=options.seed)
     fixed = "train" in table.parts
@@ -119,6 +124,8 @@ def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions,
     looks = looked(table, by=glance, threads=2 * threads, progress=progress)
     closed = [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.digest is None]
     table = table.with_digests([own.digest for own in looks])
+    if options.fold is not None:
+        table = fold_drawn(table, options.fold, seed=options.seed)
     return table.with_findings(*([unreadable(closed)] if closed else []), *at_a_glance(table, looks))
 
 
@@ -128,7 +135,7 @@ def folder_name(table: ImageTable) -> str:
 
 
 def _free_folder(base: Path, about: Mapping[str, Any], table: ImageTable) -> tuple[Path, Path]:
-    """Give the folder for this story, and the one whose split it keeps.
+    """Give the folder for this story, and the latest one with a split that it keeps.
 
     NAME where it is free or holds this story, else NAME-2, NAME-3 ... so that nothing finished is overwritten.
     """
@@ -139,5 +146,6 @@ def _free_folder(base: Path, about: Mapping[str, Any], table: ImageTable) -> tup
             return folder, latest
         if not differences(folder, about, table):
             return folder, folder
-        latest = folder
+        if drew_split(folder):
+            latest = folder
     raise RunError(f"{base.parent} holds 9,999 runs of {base.name}. Give --out.")

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.images.augment import Augmentation, Crop
+from goldenrule.images.folds import number_of_folds
 from goldenrule.images.kinds import by_name
 from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.backbone import Pooling
@@ -38,6 +39,7 @@ class FitOptions:
     sample: int | None = None  # images per class and part
     min_per_class: int | None = None
     group_by: str = "auto"  # what in a name makes images belong together
+    fold: str | None = None  # "2/5": of five drawn folds the second validates, the others train
     quick: bool = False  # end with the solved head
     minutes: float | None = None  # begin nothing that would end later
     start_from: Path | None = None  # a run: start from its classifier's body
@@ -59,6 +61,8 @@ class FitOptions:
             raise OptionError(f"--minutes {self.minutes:g}: wanted how long the fit may take, more than 0.")
         if self.start_from is not None and self.weights is not None:
             raise OptionError("--from and --weights both say what to start from: wanted one of them.")
+        if self.fold is not None:
+            number_of_folds(self.fold)
         if self.crop not in get_args(CropOption):
             raise OptionError(f"--crop {self.crop}: wanted one of {', '.join(get_args(CropOption))}.")
         if self.decoding not in get_args(Decoding):

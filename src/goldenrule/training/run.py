@@ -125,9 +125,15 @@ def check_same(folder: Path, about: Mapping[str, Any], table: ImageTable) -> Non
         )
 
 
+def drew_split(folder: Path) -> bool:
+    """Say whether the folder holds a run that drew its split: parts that were given, as by a fold, are its alone."""
+    path = folder / "run.json"
+    return path.exists() and read_json(path, newest_schema=SCHEMA_VERSION).get("split") != "given"
+
+
 def known_split(folder: Path) -> dict[bytes, Part]:
-    """Give the part of every image of a run, by digest; empty where the folder holds no run."""
-    if not (folder / "split.csv").exists():
+    """Give the part of every image of a run, by digest; empty where the folder holds no run that drew its split."""
+    if not drew_split(folder):
         return {}
     with (folder / "split.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["part"] in PARTS and row["digest"]]

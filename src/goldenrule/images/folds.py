@@ -1,0 +1,198 @@
+"""Folds: each validates once while the others train; drawn class by class, or named by a table's own column."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.foundation.errors import OptionError, TooFewImages
+from goldenrule.foundation.findings import Finding, plural
+from goldenrule.foundation.randomness import key
+from goldenrule.images.read import with_digests
+from goldenrule.images.split import duplicate_units, label_sets_dealt, most_frequent
+from goldenrule.images.table import ImageTable
+
+
+def k_fold(images: ImageTable, folds: int | None = None, *, seed: int = 0) -> tuple[ImageTable, ...]:
+    """Give a table per fold, in which that fold is `valid` and all else `train`: each image validates once.
+
+    Test images stay test; train and valid images are dealt out alike. So many `folds` are drawn by `seed`: classes
+    spread evenly, groups and equal files kept whole. Without a number they are those that the images have
+    (`from_csv(..., fold=COLUMN)`), in the order of their names; an image of none always trains.
+
+    Raises `OptionError` for less than two folds, `TooFewImages` where one would stay empty.
+    """
+    merged = without_valid(images)
+    dealt = merged if folds is None else with_folds(merged, folds, seed=seed)
+    names = fold_names(dealt)
+    if len(names) < 2:
+        had = f"one fold only, {names[0]!r}" if names else "no folds of their own"
+        raise OptionError(f"These images have {had}: say how many to draw, such as k_fold(images, 5).")
+    dealt = dealt.with_findings(*_uneven(dealt, names))
+    return tuple(_validating(dealt, name, names) for name in names)
+
+
+def fold_called(images: ImageTable, name: str) -> ImageTable:
+    """Give the table of one of the folds that the images have: it validates, all else trains, test stays.
+
+    Raises `OptionError` for a name that no such image has, or where nothing is left to train on.
+    """
+    merged = without_valid(images)
+    names = fold_names(merged)
+    if name not in names:
+        there = ", ".join(names[:20]) + (", ..." if names[20:] else "") or "none"
+        raise OptionError(f"No image outside of test is of the fold {name!r}; the folds there are: {there}.")
+    return _validating(merged.with_findings(*_uneven(merged, names)), name, names)
+
+
+def fold_drawn(images: ImageTable, fold: str, *, seed: int = 0) -> ImageTable:
+    """Give the table of one drawn fold, `fold` being as `number_of_folds` reads it."""
+    number, folds = number_of_folds(fold)
+    return k_fold(images, folds, seed=seed)[number - 1]
+
+
+def number_of_folds(fold: str) -> tuple[int, int]:
+    """Read which fold validates, and of how many.
+
+    >>> number_of_folds("2/5")
+    (2, 5)
+    """
+    read = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", fold.strip())
+    number, folds = (int(read[1]), int(read[2])) if read else (0, 0)
+    if not (folds >= 2 and 1 <= number <= folds):
+        raise OptionError(
+            f"--fold {fold}: wanted NUMBER/FOLDS, from 1/5 to 5/5 for five folds, or COLUMN=VALUE with --csv."
+        )
+    return number, folds
+
+
+def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
+    """Give the images with drawn folds, named from 1; those of the test part are of none."""
+    if folds < 2:
+        raise OptionError(f"{plural(folds, 'fold')}: wanted two or more, one validates while the others train.")
+    if all(file_digest is None for file_digest in images.digests):
+        images = with_digests(images)  # without them equal files could not be kept together
+    rows = [row for row, part in enumerate(images.parts) if part != "test"]
+    every, labels = duplicate_units(images), images.rows["labels"].to_pylist()
+    units = [every[row] for row in rows]
+    if len(set(units)) < folds:
+        raise TooFewImages(
+            f"{folds} folds want as many images or groups, there {'is' if len(set(units)) == 1 else 'are'} "
+            f"{len(set(units)):,}: take fewer folds, or add images."
+        )
+    numbers: Sequence[int]
+    if any(len(own) > 1 for own in labels):
+        shares = dict.fromkeys(range(folds), 1 / folds)
+        sets = [labels[row] for row in rows]
+        numbers = label_sets_dealt(sets, units, shares, draw=lambda unit: key(seed, "fold", unit))
+    else:
+        classes = [labels[row][0] if labels[row] else -1 for row in rows]
+        numbers = stratified_folds(classes, units, folds=folds, seed=seed).tolist()
+    names: list[str | None] = [None] * len(images)
+    for row, number in zip(rows, numbers, strict=True):
+        names[row] = str(number + 1)
+    return images.with_folds(names)
+
+
+def stratified_folds(
+    labels: Sequence[int] | npt.NDArray[np.int64], units: Sequence[bytes], *, folds: int, seed: int
+) -> npt.NDArray[np.int64]:
+    """Give a fold (0..folds-1) for each image (n,): classes spread evenly, units kept whole."""
+    members: dict[bytes, list[int]] = defaultdict(list)
+    for row, unit in enumerate(units):
+        members[unit].append(row)
+    assigned = np.empty(len(units), dtype=np.int64)
+    load: dict[Hashable, int] = defaultdict(int)  # images per (class, fold) and per fold
+    ordered = sorted(members, key=lambda unit: (-len(members[unit]), key(seed, "fold", unit)))
+    for unit in ordered:
+        label = most_frequent([int(labels[row]) for row in members[unit]])
+        fold = min(range(folds), key=lambda number: (load[label, number], load[number], number))
+        assigned[members[unit]] = fold
+        load[label, fold] += len(members[unit])
+        load[fold] += len(members[unit])
+    return assigned
+
+
+def without_valid(images: ImageTable) -> ImageTable:
+    """Give the images with none but test parts; where there was a valid part, a finding says that it is no more."""
+    parts = images.parts
+    merged = images.with_parts(["test" if part == "test" else None for part in parts])
+    if "valid" not in parts:
+        return merged
+    finding = Finding(
+        severity="note",
+        code="valid-merged",
+        sentence="the valid part is dealt out together with the training images",
+        advice="Of several folds each validates once. Without folds the parts stay as they are.",
+    )
+    return merged.with_findings(finding)
+
+
+def fold_name(cell: str) -> str | None:
+    """Give the fold that a cell of a table names, None where it is empty; data frames write 2 beside gaps as 2.0.
+
+    >>> fold_name(" 2.0 "), fold_name("north"), fold_name("")
+    ('2', 'north', None)
+    """
+    name = cell.strip()
+    return re.sub(r"^(-?[0-9]+)[.]0+$", r"\1", name) or None
+
+
+def fold_names(images: ImageTable) -> list[str]:
+    """Give the names of the folds that hold more than test images, numbers in their order."""
+    names = {fold for fold, part in zip(images.folds, images.parts, strict=True) if fold is not None and part != "test"}
+    return sorted(names, key=lambda name: (not _is_number(name), float(name) if _is_number(name) else 0.0, name))
+
+
+def _is_number(name: str) -> bool:
+    return re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", name) is not None
+
+
+def _validating(images: ImageTable, name: str, names: Sequence[str]) -> ImageTable:
+    every = zip(images.folds, images.parts, strict=True)
+    parts = ["test" if part == "test" else "valid" if fold == name else "train" for fold, part in every]
+    if "train" not in parts:
+        raise OptionError(f"All images are of the fold {name!r}: nothing is left to train on.")
+    note = Finding(severity="note", code="fold", sentence=f"of {len(names)} folds {name} validates, all else trains")
+    return images.with_parts(parts).with_findings(note)
+
+
+def _uneven(images: ImageTable, names: Sequence[str]) -> Iterator[Finding]:
+    """Give findings for classes that some folds lack, and for groups that are of several."""
+    folds_of: dict[int, set[str]] = defaultdict(set)
+    sides_of: dict[str, set[str | None]] = defaultdict(set)
+    groups, labels = images.rows["group"].to_pylist(), images.rows["labels"].to_pylist()
+    for fold, part, group, own in zip(images.folds, images.parts, groups, labels, strict=True):
+        if part == "test":
+            continue
+        if group is not None:
+            sides_of[group].add(fold)
+        for label in own:
+            folds_of[label] |= {fold} if fold is not None else set()
+    lacking = [
+        f"{images.classes[label]}: in {len(own)} of {len(names)}"
+        for label, own in sorted(folds_of.items())
+        if len(own) < len(names)
+    ]
+    torn = sorted(group for group, sides in sides_of.items() if len(sides) > 1)
+    if lacking:
+        yield Finding(
+            severity="warning",
+            code="class-in-few-folds",
+            sentence=f"{plural(len(lacking), 'class is', 'classes are')} not in every fold",
+            evidence=tuple(lacking),
+            advice="Where a class is absent nothing is known of it; a class of one fold is not learned while that "
+            "validates. Take fewer folds, or add images.",
+        )
+    if torn:
+        yield Finding(
+            severity="warning",
+            code="group-in-several-folds",
+            sentence=f"{plural(len(torn), 'group has', 'groups have')} images in several folds",
+            evidence=tuple(torn),
+            advice="There validation asks for what was learned by heart. Drawn folds (--fold 1/5) keep groups whole.",
+        )
