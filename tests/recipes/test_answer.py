@@ -18,7 +18,7 @@ from goldenrule.evaluation import Predictions, accuracy, log_loss
 from goldenrule.foundation.errors import RunInUse, RunMismatch, TooFewImages
 from goldenrule.images.sources import from_folder
 from goldenrule.models.classifier import Classifier
-from goldenrule.recipes import concluding, opening, solved
+from goldenrule.recipes import concluding, opening, solved, work
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.run import known_split, opened
@@ -134,7 +134,7 @@ def test_a_second_fit_computes_nothing_and_changes_nothing(
         raise AssertionError("computed a second time")
 
     before, files = numbers_of(unbroken.folder), bytes_of(unbroken.folder)
-    monkeypatch.setattr(solved, "compiled", never)
+    monkeypatch.setattr(work, "compiled", never)
     monkeypatch.setattr(solved, "fit_outcome", never)
     again = answer(small_photos, out=unbroken.folder)
     assert again.activations["computed"] == 0
