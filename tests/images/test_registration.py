@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from goldenrule.images.registration import OVERLAP, overlap, overlay, wide_overlap
+from goldenrule.images.registration import OVERLAP, Overlay, overlaps, overlay, wide_overlaps
 
 ALTERED: dict[str, Callable[[Image.Image], Image.Image]] = {
     "resized": lambda image: image.resize((image.width * 3 // 5, image.height * 3 // 5)),
@@ -41,14 +41,18 @@ def cats(photos: Callable[[str], Path]) -> list[Image.Image]:
 
 @pytest.mark.parametrize("kind", ALTERED)
 def test_an_altered_copy_lies_on_its_original(cats: list[Image.Image], kind: str) -> None:
-    found = [overlap(overlay(gray(cat)), overlay(gray(ALTERED[kind](cat)))) for cat in cats]
-    assert np.mean(np.array(found) >= OVERLAP) >= 0.9, found
+    found = overlaps([overlay(gray(cat)) for cat in cats], [overlay(gray(ALTERED[kind](cat))) for cat in cats])
+    assert np.mean(found >= OVERLAP) >= 0.9, found
+
+
+def every_pair(cats: list[Image.Image]) -> tuple[list[Overlay], list[Overlay]]:
+    own = [overlay(gray(cat)) for cat in cats]
+    pairs = [(one, other) for row, one in enumerate(own) for other in own[row + 1 :]]
+    return [one for one, _ in pairs], [other for _, other in pairs]
 
 
 def test_two_different_photos_do_not_lie_on_each_other(cats: list[Image.Image]) -> None:
-    overlays = [overlay(gray(cat)) for cat in cats]
-    found = [overlap(one, other) for row, one in enumerate(overlays) for other in overlays[row + 1 :]]
-    assert max(found) < 0.95
+    assert overlaps(*every_pair(cats)).max() < 0.95
 
 
 FAR: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -70,19 +74,26 @@ def written_on(image: Image.Image) -> Image.Image:
 
 @pytest.mark.parametrize("kind", FAR)
 def test_a_far_copy_lies_on_its_original_when_searched_widely(cats: list[Image.Image], kind: str) -> None:
-    found = [wide_overlap(overlay(gray(cat)), overlay(gray(FAR[kind](cat)))) for cat in cats]
-    assert np.mean([correlation >= OVERLAP for correlation, _ in found]) >= 0.9, found
-    assert [flipped for _, flipped in found] == ["mirrored" in kind] * len(cats)
+    copies = [overlay(gray(FAR[kind](cat))) for cat in cats]
+    found, flipped = wide_overlaps([overlay(gray(cat)) for cat in cats], copies)
+    assert np.mean(found >= OVERLAP) >= 0.9, found
+    assert (flipped == ("mirrored" in kind)).all()
 
 
 def test_two_different_photos_do_not_even_widely_lie_on_each_other(cats: list[Image.Image]) -> None:
-    overlays = [overlay(gray(cat)) for cat in cats]
-    found = [wide_overlap(one, other)[0] for row, one in enumerate(overlays) for other in overlays[row + 1 :]]
-    assert max(found) < 0.95
+    assert wide_overlaps(*every_pair(cats))[0].max() < 0.95
+
+
+def test_a_pair_is_registered_the_same_alone_and_among_others(cats: list[Image.Image]) -> None:
+    ones, others = [overlay(gray(cat)) for cat in cats], [overlay(gray(FAR["a corner of 85 %"](cat))) for cat in cats]
+    ones, others = [*ones, *ones], [*others, *others[::-1]]
+    together, _ = wide_overlaps(ones, others)
+    alone = [wide_overlaps([one], [other])[0][0] for one, other in zip(ones, others, strict=True)]
+    np.testing.assert_allclose(together, alone, atol=1e-3)
+    assert wide_overlaps([], [])[0].shape == overlaps([], []).shape == (0,)
 
 
 def test_flat_pictures_do_not_lie_on_anything(cats: list[Image.Image]) -> None:
-    flat = overlay(np.full((60, 80), 200, np.uint8))
-    for other in (flat, overlay(gray(cats[0]))):
-        assert wide_overlap(flat, other)[0] < 0.5
-        assert overlap(flat, other) < 0.5
+    flat, cat = overlay(np.full((60, 80), 200, np.uint8)), overlay(gray(cats[0]))
+    assert wide_overlaps([flat, flat], [flat, cat])[0].max() < 0.5
+    assert overlaps([flat, flat], [flat, cat]).max() < 0.5

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from goldenrule.images.likeness import Alike
 from goldenrule.images.split import duplicate_units
+from goldenrule.images.table import ImageTable, image_table
 from goldenrule.recipes import together
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions
+from goldenrule.recipes.together import kept_together
 
 
 def altered(file: Path, copy: Path) -> None:
@@ -104,3 +109,36 @@ def test_a_folder_with_parts_of_its_own_is_warned_of_near_duplicates_across_them
     assert leak.severity == "warning"
     assert leak.evidence == (f"test/cats/new.jpg ~ train/cats/{file.name}",)
     assert parts_of(tmp_path / "run")["test/cats/new.jpg"] == "test"
+
+
+def pair(first: int, second: int) -> Alike:
+    return Alike(first=first, second=second, cosine=0.9, mirrored=False)
+
+
+def table_of(labels: list[int]) -> ImageTable:
+    count = len(labels)
+    uris = [f"{number}.jpg" for number in range(count)]
+    return image_table(Path("x"), ["a", "b"], uris=uris, parts=[None] * count, labels=[[own] for own in labels])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 1), min_size=2, max_size=30),
+    st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=60),
+)
+def test_no_class_is_left_without_three_units_to_split(labels: list[int], wanted: list[tuple[int, int]]) -> None:
+    table, count = table_of(labels), len(labels)
+    pairs = [pair(min(i, j), max(i, j)) for one, other in wanted if (i := one % count) != (j := other % count)]
+    units = duplicate_units(kept_together(table, pairs))
+    for label in set(labels):
+        own = {unit for unit, each in zip(units, labels, strict=True) if each == label}
+        assert len(own) >= min(3, labels.count(label))
+
+
+def test_a_class_that_is_one_film_is_split_all_the_same_and_the_other_keeps_its_pairs_together() -> None:
+    table = table_of([0] * 6 + [1] * 6)
+    film = [pair(row, row + 1) for row in range(5)]
+    units = duplicate_units(kept_together(table, [*film, pair(7, 9)]))
+    assert len(set(units[:6])) == 6
+    assert units[7] == units[9]
+    assert len(set(units[6:])) == 5

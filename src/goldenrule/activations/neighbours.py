@@ -15,15 +15,13 @@ from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.randomness import generator
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.likeness import Alike
-from goldenrule.images.near import apart, widely_alike
+from goldenrule.images.near import MOST_CHECKS, apart, widely_alike
 from goldenrule.images.neighbours import Floats, close_pairs
 from goldenrule.images.read import DECODING
 from goldenrule.images.table import ImageTable
 
 CANDIDATE = 0.75
 """The cosine of activations from which on a pair is looked at closely (docs/results/near_duplicates.md)."""
-NEAREST = 2
-"""So many of the nearest of each image are candidates."""
 DIMENSIONS, _BLOCK, _PER_BUCKET = 256, 4096, 8
 """Activations are projected to so many dimensions first, so that 100,000 images take 100 MB."""
 
@@ -51,7 +49,7 @@ def near_duplicates(
     close = close_pairs(
         short,
         least=CANDIDATE,
-        most=NEAREST,
+        most=MOST_CHECKS,
         origin=short.mean(axis=0),
         per_bucket=_PER_BUCKET,
         progress=progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -15,11 +15,12 @@ from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.likeness import SURE, Alike, alike
 from goldenrule.images.look import Look, gray_of
 from goldenrule.images.read import Header, header
-from goldenrule.images.registration import OVERLAP, Overlay, overlap, overlay, wide_overlap
+from goldenrule.images.registration import OVERLAP, Overlay, overlaps, overlay, wide_overlaps
 from goldenrule.images.table import ImageTable
 
 MOST_CHECKS = 4
 """So many doubtful pairs of an image are looked at closely: costs grow with the images, not with their pairs."""
+_AT_ONCE = 64
 
 
 def near_duplicates(
@@ -34,8 +35,9 @@ def near_duplicates(
     descriptions = [own.likeness if first[own.digest] == row else None for row, own in enumerate(looks)]
     pairs = apart(table, alike(descriptions, progress=progress))
 
-    def same(pair: Alike, one: Overlay, other: Overlay) -> Alike | None:
-        return pair if overlap(one, other.mirrored() if pair.mirrored else other) >= OVERLAP else None
+    def same(pairs: Sequence[Alike], ones: Sequence[Overlay], others: Sequence[Overlay]) -> Iterator[Alike]:
+        turned = [own.mirrored() if pair.mirrored else own for pair, own in zip(pairs, others, strict=True)]
+        yield from (pair for pair, found in zip(pairs, overlaps(ones, turned), strict=True) if found >= OVERLAP)
 
     doubtful = [pair for pair in pairs if pair.cosine < SURE]
     headers = [own.header for own in looks]
@@ -51,9 +53,10 @@ def widely_alike(
     Both files are read again; at most `MOST_CHECKS` pairs of an image are looked at, the likeliest first.
     """
 
-    def same(pair: Alike, one: Overlay, other: Overlay) -> Alike | None:
-        found, mirrored = wide_overlap(one, other)
-        return replace(pair, mirrored=mirrored) if found >= OVERLAP else None
+    def same(pairs: Sequence[Alike], ones: Sequence[Overlay], others: Sequence[Overlay]) -> Iterator[Alike]:
+        for pair, found, mirrored in zip(pairs, *wide_overlaps(ones, others), strict=True):
+            if found >= OVERLAP:
+                yield replace(pair, mirrored=bool(mirrored))
 
     return sorted(_checked(table, pairs, same, headers=None, threads=threads, progress=progress), key=_place)
 
@@ -71,19 +74,20 @@ def _place(pair: Alike) -> tuple[int, int]:
 def _checked(
     table: ImageTable,
     pairs: Sequence[Alike],
-    same: Callable[[Alike, Overlay, Overlay], Alike | None],
+    same: Callable[[Sequence[Alike], Sequence[Overlay], Sequence[Overlay]], Iterable[Alike]],
     *,
     headers: Sequence[Header | None] | None,
     threads: int,
     progress: Progress | None,
 ) -> list[Alike]:
-    """Give what `same` gives for the likeliest pairs of each image, without the Nones."""
+    """Give what `same` keeps of the likeliest pairs of each image, both of whose files are read again."""
     checks: Counter[int] = Counter()
     doubtful = []
     for pair in sorted(pairs, key=lambda pair: -pair.cosine):
         if max(checks[pair.first], checks[pair.second]) < MOST_CHECKS:
             checks.update((pair.first, pair.second))
             doubtful.append(pair)
+    doubtful.sort(key=_place)  # an image's pairs follow each other, so that it is read about once
     uris = table.uris
 
     @functools.lru_cache(maxsize=4096)
@@ -94,18 +98,17 @@ def _checked(
         except (OSError, UnreadableImage):  # it went away meanwhile
             return None
 
-    def judged(pair: Alike) -> Alike | None:
-        one, other = of(pair.first), of(pair.second)
-        return same(pair, one, other) if one and other else None
-
-    found = []
+    found: list[Alike] = []
     with (
         (progress or Silent()).task("compare", len(doubtful), "pairs") as task,
-        threadpool_limits(1, user_api="blas"),  # its threads would wait for each other over matrices of 8 x 8
+        threadpool_limits(1, user_api="blas"),  # its threads would wait for each other over small matrices
         ThreadPoolExecutor(max_workers=threads) as pool,
     ):
-        for pair_or_none in pool.map(judged, doubtful):
-            if pair_or_none is not None:
-                found.append(pair_or_none)
-            task.advance()
+        for start in range(0, len(doubtful), _AT_ONCE):
+            block = doubtful[start : start + _AT_ONCE]
+            rows = sorted({row for pair in block for row in _place(pair)})
+            seen = {row: own for row, own in zip(rows, pool.map(of, rows), strict=True) if own is not None}
+            kept = [pair for pair in block if {pair.first, pair.second} <= seen.keys()]
+            found += same(kept, [seen[pair.first] for pair in kept], [seen[pair.second] for pair in kept])
+            task.advance(len(block))
     return found

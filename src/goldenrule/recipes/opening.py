@@ -12,7 +12,6 @@ from typing import Any
 from goldenrule.activations.precompute import Activations
 from goldenrule.foundation.errors import OptionError, RunError
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
 from goldenrule.images.look import glance, looked
 from goldenrule.images.read import unreadable
@@ -25,7 +24,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, check_device, engine_kind
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Story
-from goldenrule.recipes.together import near_pairs
+from goldenrule.recipes.together import kept_together, near_pairs
 from goldenrule.recipes.work import Work, precomputed
 from goldenrule.training.run import about_images, check_same, differences, known_split, opened
 
@@ -66,8 +65,7 @@ def begun(
         work = Work(run=run, table=table, body=body, kind=kind, options=options, story=story, progress=progress)
         activations = precomputed(work, 0)
         pairs = near_pairs(work, activations)
-        together = with_alike(table, [(pair.first, pair.second) for pair in pairs])
-        table = with_split(together, seed=options.seed, before=known_split(earlier))
+        table = with_split(kept_together(table, pairs), seed=options.seed, before=known_split(earlier))
         story.findings += near_duplicates(table, pairs)
         run.begin(about, table)
         yield replace(work, table=table), activations
