@@ -27,7 +27,7 @@ WIDTH, HEIGHT = 128, 96
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--counts", nargs="*", type=int, default=[1_000, 10_000, 30_000])
+    parser.add_argument("--counts", nargs="*", type=int, default=[1_000, 10_000, 30_000, 100_000])
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "audit_many.md")
     arguments = parser.parse_args()
     records = []

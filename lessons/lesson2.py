@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 import goldenrule as gr
+from goldenrule.images.split import sample_per_class
 from goldenrule.recipes.digits import write_digits
 
 ON_DIGITS = len(sys.argv) < 2
@@ -25,7 +26,10 @@ FOLDER = write_digits(Path("demo/digits")) if ON_DIGITS else Path(sys.argv[1])
 FIGURES = Path("lesson2")
 FIGURES.mkdir(exist_ok=True)
 
-images = gr.with_split(gr.from_folder(FOLDER))
+images = gr.from_folder(FOLDER)
+if ON_DIGITS:
+    images = sample_per_class(images, 60)  # enough to see what happens
+images = gr.with_split(images)
 for part, counts in images.counts().items():
     print(f"{part:>6}", ", ".join(f"{name} {count}" for name, count in counts.items()))
 
@@ -51,7 +55,7 @@ draw_augmentation(FOLDER, augment=augment.name, images=3, size=128, out=FIGURES 
 # %%
 learn = gr.Learner(images, "efficientnet_lite0", precompute=True, augment=augment, augmented_views=1)
 if ON_DIGITS:
-    learn.set_size(64)  # so small a picture has no more to show, and the lesson is quicker
+    learn.set_size(128)  # so small a picture has no more to show, and the lesson is quicker
 
 # %% [markdown]
 # ## 2. Find the learning rate
@@ -74,8 +78,8 @@ learn.fit(rate.suggestion, 2, stage="head, precomputed")
 # %% [markdown]
 # ## 4. Train the head on live pictures
 #
-# With `precompute=False` each picture is augmented anew in each epoch. `cycle_len=1` lets the rate fall to nothing within
-# each epoch and begin again: a restart may jump out of a narrow valley into a wider one (SGDR).
+# With `precompute=False` each picture is augmented anew in each epoch. `cycle_len=1` lets the rate fall to nothing
+# within each epoch and begin again: a restart may jump out of a narrow valley into a wider one (SGDR).
 
 # %%
 learn.precompute = False

@@ -178,6 +178,14 @@ def test_an_earlier_split_never_changes_when_images_come(old, new, seed):
         assert part == before.get(content, part)
 
 
+@many
+@given(rows_with_duplicates, st.integers(0, 3))
+def test_an_earlier_split_never_changes_though_images_turn_out_to_belong_together(rows, seed):
+    first = with_split(table_of([(label, content, None) for label, content, _ in rows]), seed=seed)
+    before = dict(zip(first.digests, first.parts, strict=True))
+    assert with_split(table_of(rows), seed=seed, before=before).parts == first.parts
+
+
 def test_a_new_image_of_a_known_group_goes_where_its_group_is():
     old = [(number % 2, number, f"group {number % 10}") for number in range(40)]
     first = with_split(table_of(old))

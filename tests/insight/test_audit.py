@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from goldenrule.images.look import Look, look, looked, near_duplicates
+from goldenrule.images.look import Look, look, looked
+from goldenrule.images.near import near_duplicates
 from goldenrule.images.read import Header
 from goldenrule.images.sources import from_folder
 from goldenrule.images.table import ImageTable, image_table

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from goldenrule.images.look import looked, near_duplicates
+from goldenrule.images.look import looked
+from goldenrule.images.near import near_duplicates
 from goldenrule.images.sources import from_folder
 from goldenrule.insight.audit import audit
 from goldenrule.report.audit_page import render_audit

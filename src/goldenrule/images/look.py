@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,22 +16,11 @@ from goldenrule.foundation.errors import UnreadableImage
 from goldenrule.foundation.files import digest
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.likeness import (
-    OVERLAP,
-    OVERLAY_PX,
-    SURE,
-    Alike,
-    Floats,
-    alike,
-    description,
-    overlap,
-    overlay,
-)
+from goldenrule.images.likeness import description
+from goldenrule.images.neighbours import Floats
 from goldenrule.images.read import Header, decode, header, unreadable, upright
+from goldenrule.images.registration import OVERLAY_PX
 from goldenrule.images.table import ImageTable
-
-MOST_CHECKS = 4
-"""So many doubtful pairs of an image are looked at closely: costs grow with the images, not with their pairs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +50,7 @@ def look(content: bytes) -> Look:
     if known.problem is not None:
         return known
     try:
-        return replace(known, likeness=description(_gray(content, known.header)))
+        return replace(known, likeness=description(gray_of(content, known.header)))
     except UnreadableImage as error:
         return replace(known, problem=str(error))
 
@@ -105,52 +92,8 @@ def unreadable_files(table: ImageTable, looks: Sequence[Look]) -> Iterator[Findi
         yield unreadable(reasons)
 
 
-def near_duplicates(
-    table: ImageTable, looks: Sequence[Look], *, threads: int = 4, progress: Progress | None = None
-) -> list[Alike]:
-    """Give the pairs of different files whose pictures are nearly the same, the closest of each image.
-
-    Files with equal bytes are no such pair (one of them stands for all), nor are two of one group. Where the
-    descriptions leave a doubt, both files are read again; at most `MOST_CHECKS` times per image, the likeliest first.
-    """
-    first = {own.digest: row for row, own in reversed(list(enumerate(looks)))}
-    descriptions = [own.likeness if first[own.digest] == row else None for row, own in enumerate(looks)]
-    pairs = alike(descriptions, progress=progress)
-    groups, uris = table.rows["group"].to_pylist(), table.uris
-    apart = [pair for pair in pairs if groups[pair.first] is None or groups[pair.first] != groups[pair.second]]
-    sure = [pair for pair in apart if pair.cosine >= SURE]
-    checks: Counter[int] = Counter()
-    doubtful = []
-    for pair in sorted((pair for pair in apart if pair.cosine < SURE), key=lambda pair: -pair.cosine):
-        if max(checks[pair.first], checks[pair.second]) < MOST_CHECKS:
-            checks.update((pair.first, pair.second))
-            doubtful.append(pair)
-
-    @functools.lru_cache(maxsize=4096)
-    def of(row: int) -> Floats | None:
-        try:
-            return overlay(_gray(table.read(uris[row]), looks[row].header))
-        except (OSError, UnreadableImage):  # it went away meanwhile
-            return None
-
-    def same(pair: Alike) -> bool:
-        one, other = of(pair.first), of(pair.second)
-        if one is None or other is None:
-            return False
-        return overlap(one, np.ascontiguousarray(other[:, ::-1]) if pair.mirrored else other) >= OVERLAP
-
-    with (
-        (progress or Silent()).task("compare", len(doubtful), "pairs") as task,
-        ThreadPoolExecutor(max_workers=threads) as pool,
-    ):
-        for pair, found in zip(doubtful, pool.map(same, doubtful), strict=True):
-            if found:
-                sure.append(pair)
-            task.advance()
-    return sorted(sure, key=lambda pair: (pair.first, pair.second))
-
-
-def _gray(content: bytes, own: Header | None) -> npt.NDArray[np.uint8]:
+def gray_of(content: bytes, own: Header | None) -> npt.NDArray[np.uint8]:
+    """Give the gray picture (height, width) of a file's bytes, large enough to be described and compared."""
     if own and own.is_plain_jpeg:
         try:  # to the end of the file, but only as many pixels as are needed
             gray = simplejpeg.decode_jpeg(content, "GRAY", min_height=2 * OVERLAY_PX, min_width=2 * OVERLAY_PX)

@@ -65,8 +65,9 @@ def with_split(
         classes = [labels[row][0] if labels[row] else -1 for row in movable]
         assigned = stratified_parts(classes, own, wanted, seed=seed, known=known)
     new: list[Part | None] = list(parts)
+    digests = table.digests
     for row, part in zip(movable, assigned, strict=True):
-        new[row] = part
+        new[row] = (before or {}).get(digests[row] or b"", part)  # even of images that are known to belong together now
     return table.with_parts(new)
 
 

@@ -80,7 +80,7 @@ def near_duplicates(table: ImageTable, pairs: Sequence[Alike]) -> Iterator[Findi
     kinds = (
         ("warning", "leak-near", leaks, "in two parts", "The scores of those parts flatter: keep one of each."),
         ("warning", "two-labels-near", torn, "under two labels", "Look at them: one of the labels may be wrong."),
-        ("note", "near-duplicate", others, "in one part", "goldenrule split keeps them on one side."),
+        ("note", "near-duplicate", others, "in one part", "A split keeps them in one part, a fit in one fold."),
     )
     for severity, code, own, where, advice in kinds:
         if own:

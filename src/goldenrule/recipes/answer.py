@@ -27,6 +27,6 @@ def answer(
     Writes the run to `out`, by default the next free `runs/NAME`; goes on where a killed run stopped. Raises
     a `GoldenRuleError` for what the user can mend.
     """
-    with begun(source, options=options, out=out, runs=runs, progress=progress) as work:
-        solved = solved_heads(work)
+    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
+        solved = solved_heads(work, activations)
         return concluded(work, solved.candidates, solved.chosen, solved.activations)

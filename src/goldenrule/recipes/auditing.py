@@ -6,10 +6,13 @@ import datetime
 import os
 from pathlib import Path
 
+from goldenrule.activations.neighbours import best_bank
+from goldenrule.activations.neighbours import near_duplicates as near_by_activations
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
-from goldenrule.images.look import looked, near_duplicates
+from goldenrule.images.look import looked
+from goldenrule.images.near import near_duplicates
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.audit import Audit, audit
 
@@ -28,12 +31,19 @@ def audit_images(
     """Look at every image of a folder or table: give what was found, and write it to `out` where that is given.
 
     `out/audit.html` is one page with sample sheets and pictures of the findings, `out/audit.json` the same for
-    programs. Files are only read; one that can't be is a finding.
+    programs. Files are only read; one that can't be is a finding. Where a bank has activations of these images, near
+    duplicates are looked for among their neighbours too; none are computed.
     """
     progress = progress or Silent()
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by)
     looks = looked(table, threads=threads, progress=progress)
-    found = audit(table, looks, near_duplicates(table, looks, threads=threads, progress=progress))
+    pairs = near_duplicates(table, looks, threads=threads, progress=progress)
+    own = table.with_digests([one.digest for one in looks])
+    if (bank := best_bank(own.digests)) is not None:
+        known = {(pair.first, pair.second) for pair in pairs}
+        more = near_by_activations(own, bank, known=known, threads=threads, progress=progress)
+        pairs = sorted([*pairs, *more], key=lambda pair: (pair.first, pair.second))
+    found = audit(table, looks, pairs)
     if out is not None:
         write_audit(found, Path(out).expanduser())
     return found

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import read_json, write_json
-from goldenrule.recipes.opening import Work
 from goldenrule.recipes.speed import remember_training_speed
+from goldenrule.recipes.work import Work
 from goldenrule.training.history import EpochRow
 
 

@@ -18,8 +18,9 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import engine_kind
 from goldenrule.recipes.checks import contradictions
 from goldenrule.recipes.environment import environment
-from goldenrule.recipes.opening import Work, folder_name
+from goldenrule.recipes.opening import folder_name
 from goldenrule.recipes.results import Answer, Candidate
+from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.training.run import about_images
 

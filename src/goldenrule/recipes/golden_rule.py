@@ -13,11 +13,12 @@ from goldenrule.learner import Learner
 from goldenrule.recipes.clock import Clock
 from goldenrule.recipes.concluding import concluded, finished, scored_on_valid
 from goldenrule.recipes.contest import Contest
-from goldenrule.recipes.opening import Work, begun
+from goldenrule.recipes.opening import begun
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.planning import live_plan_for
 from goldenrule.recipes.results import Answer
 from goldenrule.recipes.solved import Solved, readable, solved_heads
+from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
 from goldenrule.training.choice import far_from_known
@@ -48,8 +49,8 @@ def golden_rule(
     place only where it is clearly better on validation. Writes the run to `out`, by default the next free
     `runs/NAME`; goes on where a killed run stopped. Raises a `GoldenRuleError` for what the user can mend.
     """
-    with begun(source, options=options, out=out, runs=runs, progress=progress) as work:
-        solved = solved_heads(work)  # step 1
+    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
+        solved = solved_heads(work, activations)  # step 1
         if work.options.quick or not _can_be_judged(work, solved):
             return concluded(work, solved.candidates, solved.chosen, solved.activations)
         if not finished(work):  # what is finished is not replaced by less, not even for seconds

@@ -1,15 +1,15 @@
-"""How every fit begins: read and check the images, find the run's folder, prepare the backbone, fix the split."""
+"""How every fit begins: read the images, find the run's folder, precompute the plain activations, fix the split."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from goldenrule.engine import EngineKind
+from goldenrule.activations.precompute import Activations
 from goldenrule.foundation.errors import OptionError, RunError
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.folds import fold_drawn, without_valid
@@ -19,32 +19,17 @@ from goldenrule.images.read import unreadable
 from goldenrule.images.split import check_enough, sample_per_class, with_split
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.audit import at_a_glance
+from goldenrule.insight.duplicates import near_duplicates
 from goldenrule.models.backbone import Backbone, backbone, kept
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, check_device, engine_kind
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Story
-from goldenrule.training.run import Run, about_images, check_same, differences, drew_split, known_split, opened
+from goldenrule.recipes.together import kept_together, near_pairs
+from goldenrule.recipes.work import Work, precomputed
+from goldenrule.training.run import about_images, check_same, differences, drew_split, known_split, opened
 
 SMALLEST_CLASS_TO_SPLIT, SMALLEST_CLASS_TO_LEARN = 3, 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Work:
-    """What all steps of a fit share: the open run, the split images, the backbone and how it runs."""
-
-    run: Run
-    table: ImageTable
-    body: Backbone
-    kind: EngineKind
-    options: FitOptions
-    story: Story
-    progress: Progress
-
-    @property
-    def threads(self) -> int:
-        """How many processors are used."""
-        return self.options.threads or available_threads()
 
 
 @contextmanager
@@ -55,8 +40,12 @@ def begun(
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
-) -> Iterator[Work]:
-    """Open the run of these images and options; it stays locked while the block runs."""
+) -> Iterator[tuple[Work, Activations]]:
+    """Open the run of these images and options; it stays locked while the block runs.
+
+    The plain activations of all images do not depend on the split, so they come first: near duplicates are found by
+    them, and stay in one part and one fold. Killed before the split is written, a fit finds the same ones again.
+    """
     options, progress, story = options or FitOptions(), progress or Silent(), Story()
     out, runs = Path(out) if out else None, Path(runs)
     device = check_device(options.device)
@@ -76,9 +65,13 @@ def begun(
         kind = engine_kind(body, device=device, progress=progress)
     with opened(folder) as run:
         check_same(folder, about, table)  # again: another process may have begun a story here since
-        table = with_split(table, seed=options.seed, before=known_split(earlier))
+        work = Work(run=run, table=table, body=body, kind=kind, options=options, story=story, progress=progress)
+        activations = precomputed(work, 0)
+        pairs = near_pairs(work, activations)
+        table = with_split(kept_together(table, pairs), seed=options.seed, before=known_split(earlier))
+        story.findings += near_duplicates(table, pairs)
         run.begin(about, table)
-        yield Work(run=run, table=table, body=body, kind=kind, options=options, story=story, progress=progress)
+        yield replace(work, table=table), activations
 
 
 def first_body(options: FitOptions, progress: Progress) -> Backbone:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.activations.bank import enforce_limit
-from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.activations.precompute import Activations
 from goldenrule.foundation.errors import TooFewImages
-from goldenrule.images.augment import views
 from goldenrule.images.read import unreadable
 from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable, Part
-from goldenrule.models.compiled import compiled
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
-from goldenrule.recipes.opening import Work
 from goldenrule.recipes.results import Candidate
-from goldenrule.recipes.speed import remember_speed
+from goldenrule.recipes.work import Work, precomputed
 from goldenrule.training.choice import later_replaces, views_are_worth_it
 from goldenrule.training.plan import DEFAULT_VIEWS
 from goldenrule.training.run import about_images
@@ -37,9 +31,8 @@ class Solved:
     views: int
 
 
-def solved_heads(work: Work) -> Solved:
+def solved_heads(work: Work, activations: Activations) -> Solved:
     """Solve the head on plain activations, then, where it leaves room, with augmented views; choose out-of-fold."""
-    activations = _precomputed(work, 0)
     if activations.failures:
         work.story.findings.append(unreadable([f"{uri}: {why}" for uri, why in activations.failures.items()]))
     train = readable(work.table, "train", activations)
@@ -52,7 +45,7 @@ def solved_heads(work: Work) -> Solved:
         count = DEFAULT_VIEWS if views_are_worth_it(chosen.judged_on) else 0
     if count:
         with_views = _candidate(
-            work, f"{name}, {count} views", _fit(work, train, _precomputed(work, count), count, chosen.facts.get("l2"))
+            work, f"{name}, {count} views", _fit(work, train, precomputed(work, count), count, chosen.facts.get("l2"))
         )
         verdict = later_replaces(chosen.judged_on, with_views.judged_on, names=(chosen.name, with_views.name))
         candidates.append(replace(with_views, verdict=verdict))
@@ -79,29 +72,6 @@ def _candidate(work: Work, name: str, head: FittedHead) -> Candidate:
         judged_part="out-of-fold",
         facts=head.facts,
     )
-
-
-def _precomputed(work: Work, count: int) -> Activations:
-    story, threads = work.story, work.threads
-    began = time.perf_counter()
-    with story.stage("precompute views" if count else "precompute"):
-        activations = precompute(
-            work.table,
-            work.body.spec,
-            work.kind,
-            partial(compiled, work.body, work.kind, device=work.options.device, threads=threads),
-            views=views(work.options.augmentation, count),
-            augmented=np.array([part == "train" for part in work.table.parts]) if count else None,
-            threads=threads,
-            progress=work.progress,
-        )
-    remember_speed(work.body.spec, work.kind, sum(activations.computed), time.perf_counter() - began)
-    for removed in enforce_limit(keep=[bank.name for bank in activations.banks]):
-        work.progress.say(f"The bank {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit.")
-    new = slice(1 if count else 0, None)  # the plain view was counted before
-    story.computed += sum(activations.computed[new])
-    story.reused += sum(activations.reused[new])
-    return activations
 
 
 def _fit(work: Work, train: ImageTable, activations: Activations, count: int, near: float | None = None) -> FittedHead:

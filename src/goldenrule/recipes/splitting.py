@@ -47,7 +47,7 @@ from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
 from goldenrule.images.layout import LABELS, new_places
 from goldenrule.images.look import look_to_copy, looked, unreadable_files
-from goldenrule.images.look import near_duplicates as near_pairs
+from goldenrule.images.near import near_duplicates as near_pairs
 from goldenrule.images.sources import all_files
 from goldenrule.images.split import Shares, with_split
 from goldenrule.images.table import ImageTable

@@ -1,0 +1,92 @@
+"""Near duplicates found by the activations that a bank has: far windows, turned and written-on copies too.
+
+A description (`images.likeness`) of a cropped or turned picture soon differs; what a pretrained body makes of it hardly
+does. But activations are close for two photos of one thing, too: they only propose, and a registration decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from goldenrule.activations.bank import ActivationBank, stored
+from goldenrule.foundation.progress import Progress
+from goldenrule.foundation.randomness import generator
+from goldenrule.images.augment import PLAIN
+from goldenrule.images.likeness import Alike
+from goldenrule.images.near import MOST_CHECKS, apart, widely_alike
+from goldenrule.images.neighbours import Floats, close_pairs
+from goldenrule.images.read import DECODING
+from goldenrule.images.table import ImageTable
+
+CANDIDATE = 0.75
+"""The cosine of activations from which on a pair is looked at closely (docs/results/near_duplicates.md)."""
+DIMENSIONS, _BLOCK, _PER_BUCKET = 256, 4096, 8
+"""Activations are projected to so many dimensions first, so that 100,000 images take 100 MB."""
+
+
+def near_duplicates(
+    table: ImageTable,
+    bank: ActivationBank,
+    *,
+    known: Collection[tuple[int, int]] = (),
+    threads: int = 4,
+    progress: Progress | None = None,
+) -> list[Alike]:
+    """Give the pairs of different files with close activations whose pictures lie on each other, but for `known` ones.
+
+    Of files with equal bytes one stands for all; two of one group are no such pair; images without a row in the
+    bank have none. Costs grow with the number of images: each is compared with its nearest few only.
+    """
+    first: dict[bytes, int] = {}
+    for row, digest in enumerate(table.digests):
+        if digest is not None and digest in bank:
+            first.setdefault(digest, row)
+    if len(first) < 2:
+        return []
+    rows, short = list(first.values()), shortened(bank, list(first))
+    close = close_pairs(
+        short,
+        least=CANDIDATE,
+        most=MOST_CHECKS,
+        origin=short.mean(axis=0),
+        per_bucket=_PER_BUCKET,
+        progress=progress,
+    )
+    pairs = [
+        Alike(first=rows[one], second=rows[other], cosine=float(cosine), mirrored=False)
+        for one, other, cosine in zip(*close, strict=True)
+    ]
+    new = [pair for pair in apart(table, pairs) if (pair.first, pair.second) not in known]
+    return widely_alike(table, new, threads=threads, progress=progress)
+
+
+def shortened(bank: ActivationBank, digests: Sequence[bytes]) -> Floats:
+    """Give the activations of these images as vectors (n, DIMENSIONS) of length 1, by one fixed random projection.
+
+    Cosines stay what they were, give or take .02 (Johnson and Lindenstrauss 1984).
+    """
+    projection = generator(0, "likeness", bank.features).standard_normal((bank.features, DIMENSIONS))
+    short = np.empty((len(digests), DIMENSIONS), np.float32)
+    for start in range(0, len(digests), _BLOCK):
+        block = bank.rows(digests[start : start + _BLOCK]).astype(np.float32)
+        short[start : start + _BLOCK] = block @ projection.astype(np.float32)
+    return np.asarray(short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-6), np.float32)
+
+
+def best_bank(digests: Sequence[bytes | None]) -> ActivationBank | None:
+    """Give the bank of plain views that has rows of most of these images, the one used last among equals.
+
+    None where no bank has a row of any. Nothing is computed, and no backbone is loaded.
+    """
+    wanted = {digest for digest in digests if digest is not None}
+    best, most = None, 0
+    for about in stored():
+        key = about["key"]
+        if key.get("view") != PLAIN.to_json() or key.get("decoding") != DECODING or about["rows"] <= most:
+            continue
+        bank = ActivationBank(key, key["features"])
+        if bank.name == about["name"] and (found := sum(digest in bank for digest in wanted)) > most:
+            best, most = bank, found
+    return best

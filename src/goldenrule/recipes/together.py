@@ -1,0 +1,72 @@
+"""What must stay together in a fit's split though no name says so: near duplicates, found by the plain activations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from goldenrule.activations.neighbours import near_duplicates
+from goldenrule.activations.precompute import Activations
+from goldenrule.images.grouping import with_alike
+from goldenrule.images.likeness import Alike
+from goldenrule.images.split import duplicate_units
+from goldenrule.images.table import ImageTable
+from goldenrule.recipes.work import Work
+from goldenrule.training.run import Outcome, about_images
+
+NEAR_VERSION = 1
+"""Goes up when other pairs are found: an earlier run's are not replayed then."""
+
+
+FEWEST_UNITS = 3
+"""So many units a class needs to be split into train, valid and test; one that has fewer keeps what it has."""
+
+
+def kept_together(table: ImageTable, pairs: Sequence[Alike]) -> ImageTable:
+    """Give the images with near duplicates in one group each.
+
+    But not in a class that would be left with fewer than three units to split: one film is a poor class, no
+    validation is none at all. The finding on near duplicates in two parts then says so.
+    """
+    joined = with_alike(table, [(pair.first, pair.second) for pair in pairs])
+    before, after = _units_of_classes(table), _units_of_classes(joined)
+    lost = {label for label, units in before.items() if len(after[label]) < min(FEWEST_UNITS, len(units))}
+    if not lost:
+        return joined
+    labels = table.rows["labels"].to_pylist()
+    kept = [pair for pair in pairs if not lost & {*labels[pair.first], *labels[pair.second]}]
+    return with_alike(table, [(pair.first, pair.second) for pair in kept])
+
+
+def near_pairs(work: Work, activations: Activations) -> list[Alike]:
+    """Give the near duplicates among the images of a fit; found once per run, then replayed (law 7)."""
+    key = {
+        "step": "near duplicates",
+        "version": NEAR_VERSION,
+        "images": about_images(work.table),
+        "bank": activations.banks[0].name,
+    }
+
+    def found() -> Outcome:
+        bank = activations.banks[0]
+        pairs = near_duplicates(work.table, bank, threads=work.threads, progress=work.progress)
+        rows = np.array([(pair.first, pair.second, pair.mirrored) for pair in pairs], np.int32).reshape(-1, 3)
+        return Outcome({"pairs": rows, "cosine": np.array([pair.cosine for pair in pairs], np.float32)}, {})
+
+    with work.story.stage("near duplicates"):
+        outcome, _ = work.run.step(key, found)
+    return [
+        Alike(first=int(first), second=int(second), cosine=float(cosine), mirrored=bool(mirrored))
+        for (first, second, mirrored), cosine in zip(outcome.tensors["pairs"], outcome.tensors["cosine"], strict=True)
+    ]
+
+
+def _units_of_classes(table: ImageTable) -> dict[int, set[bytes]]:
+    units: dict[int, set[bytes]] = defaultdict(set)
+    for unit, labels, part in zip(duplicate_units(table), table.rows["labels"].to_pylist(), table.parts, strict=True):
+        if part in (None, "train"):
+            for label in labels:
+                units[label].add(unit)
+    return units

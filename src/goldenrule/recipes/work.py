@@ -1,0 +1,64 @@
+"""What all steps of a fit share, and the activations they stand on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from goldenrule.activations.bank import enforce_limit
+from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.engine import EngineKind
+from goldenrule.foundation.progress import Progress
+from goldenrule.images.augment import views
+from goldenrule.images.table import ImageTable
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.compiled import available_threads, compiled
+from goldenrule.recipes.options import FitOptions
+from goldenrule.recipes.results import Story
+from goldenrule.recipes.speed import remember_speed
+from goldenrule.training.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """What all steps of a fit share: the open run, the images, the backbone and how it runs."""
+
+    run: Run
+    table: ImageTable
+    body: Backbone
+    kind: EngineKind
+    options: FitOptions
+    story: Story
+    progress: Progress
+
+    @property
+    def threads(self) -> int:
+        """How many processors are used."""
+        return self.options.threads or available_threads()
+
+
+def precomputed(work: Work, count: int) -> Activations:
+    """Give the activations of all images, with `count` augmented views of those that train, from the bank or anew."""
+    story, threads = work.story, work.threads
+    began = time.perf_counter()
+    with story.stage("precompute views" if count else "precompute"):
+        activations = precompute(
+            work.table,
+            work.body.spec,
+            work.kind,
+            partial(compiled, work.body, work.kind, device=work.options.device, threads=threads),
+            views=views(work.options.augmentation, count),
+            augmented=np.array([part == "train" for part in work.table.parts]) if count else None,
+            threads=threads,
+            progress=work.progress,
+        )
+    remember_speed(work.body.spec, work.kind, sum(activations.computed), time.perf_counter() - began)
+    for removed in enforce_limit(keep=[bank.name for bank in activations.banks]):
+        work.progress.say(f"The bank {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit.")
+    new = slice(1 if count else 0, None)  # the plain view was counted before
+    story.computed += sum(activations.computed[new])
+    story.reused += sum(activations.reused[new])
+    return activations
