@@ -31,7 +31,7 @@ if ON_DIGITS:
     images = sample_per_class(images, 60)  # enough to see what happens
 images = gr.with_split(images)
 for part, counts in images.counts().items():
-    print(f"{part:>6}", ", ".join(f"{name} {count}" for name, count in counts.items()))
+    print(f"{part:>6}:", ", ".join(f"{name} {count}" for name, count in counts.items() if name))
 
 # %% [markdown]
 # ## Pictures that vary
