@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from goldenrule.activations.bank import ActivationBank
+from goldenrule.activations.bank import ActivationBank, stored
 from goldenrule.activations.neighbours import best_bank, near_duplicates, shortened
 from goldenrule.foundation.files import digest
 from goldenrule.images.augment import PLAIN
@@ -96,6 +96,12 @@ def test_the_bank_that_has_most_of_the_images_is_taken(cache: Path) -> None:
     bank_with(names(4), weights="some")
     most = bank_with(names(9), weights="most")
     bank_with(names(5), weights="fewer")
+    before = used()
     found = best_bank(digests)
     assert found is not None
     assert found.name == most.name
+    assert {name for name, when in used().items() if when != before[name]} <= {most.name}
+
+
+def used() -> dict[str, float]:
+    return {bank["name"]: bank["used"] for bank in stored()}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from goldenrule.activations.bank import ActivationBank, stored
+from goldenrule.activations.bank import FORMAT, ActivationBank, digests_in, stored
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.randomness import generator
 from goldenrule.images.augment import PLAIN
@@ -84,9 +84,8 @@ def best_bank(digests: Sequence[bytes | None]) -> ActivationBank | None:
     best, most = None, 0
     for about in stored():
         key = about["key"]
-        if key.get("view") != PLAIN.to_json() or key.get("decoding") != DECODING or about["rows"] <= most:
-            continue
-        bank = ActivationBank(key, key["features"])
-        if bank.name == about["name"] and (found := sum(digest in bank for digest in wanted)) > most:
-            best, most = bank, found
-    return best
+        made = (key.get("view"), key.get("decoding"), key.get("format"))
+        if made == (PLAIN.to_json(), DECODING, FORMAT) and about["rows"] > most:
+            found = len(wanted.intersection(digests_in(about["name"])))
+            best, most = (key, found) if found > most else (best, most)
+    return ActivationBank(best, best["features"]) if best else None
