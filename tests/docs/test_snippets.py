@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "results" not in path.parts),
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if not {"results", "lessons"} & {*path.parts}),
 ]
 SHELLS = ("console", "bash", "sh")
 PLACEHOLDERS = re.compile(r"\[options\]|\.\.\.")

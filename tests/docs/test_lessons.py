@@ -1,0 +1,63 @@
+"""The lessons run on anyone's folder, cost seconds a second time, and their pages are what they are."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LESSONS = sorted((ROOT / "lessons").glob("*.py"))
+sys.path.insert(0, str(ROOT / "docs"))
+from make_lessons import cells  # noqa: E402
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def test_there_are_lessons() -> None:
+    assert [lesson.name for lesson in LESSONS] == ["lesson2.py"]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_a_page_has_the_words_the_code_and_the_figures_of_its_lesson(lesson: Path) -> None:
+    page = (ROOT / "docs" / "lessons" / f"{lesson.stem}.md").read_text(encoding="utf-8")
+    for kind, content in cells(lesson.read_text(encoding="utf-8")):
+        assert (content if kind == "text" else f"```python\n{content}\n```") in page, "run python docs/make_lessons.py"
+    figures = re.findall(r"!\[.*?\]\((.*?)\)", page)
+    written = re.findall(r'FIGURES / "([\w-]+\.svg)"', lesson.read_text(encoding="utf-8"))
+    assert sorted(figures) == sorted(f"{lesson.stem}-{name}" for name in written)
+    for figure in figures:
+        assert (ROOT / "docs" / "lessons" / figure).read_text(encoding="utf-8").lstrip().startswith("<?xml")
+
+
+@pytest.mark.slow
+def test_lesson_2_runs_on_photos_and_a_second_time_takes_seconds(
+    start: Start, cache: Path, small_photos: Path, tmp_path: Path
+) -> None:
+    few = tmp_path / "few"
+    for folder in small_photos.glob("*/*"):
+        (few / folder.relative_to(small_photos)).mkdir(parents=True)
+        for file in sorted(folder.iterdir())[:6]:
+            shutil.copy(file, few / folder.relative_to(small_photos))
+    seconds, texts, told = [], [], []
+    for _ in range(2):
+        began = time.perf_counter()
+        process = start(ROOT / "lessons" / "lesson2.py", few)
+        out, err = process.communicate(timeout=500)
+        assert process.returncode == 0, err
+        seconds.append(time.perf_counter() - began)
+        texts.append(out)
+        told.append(out + err)
+    assert "test, plain: " in texts[0]
+    results = [[line for line in text.splitlines() if line.startswith("test, ")] for text in texts]
+    assert results[0] == results[1]
+    assert told[1].count("replayed") == 5, "two curves of the finder, three fits"
+    assert seconds[1] < seconds[0] / 2
+    assert {path.name for path in (tmp_path / "lesson2").glob("*.svg")} >= {"finder.svg", "history.svg", "cycles.svg"}
+    assert (tmp_path / "lesson2" / "classifier" / "classifier.json").is_file()
