@@ -17,8 +17,11 @@ import numpy.typing as npt
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.randomness import generator
 
+FEW = 2048
+"""Of so many rows every pair is compared: that takes less time than the tables."""
 _TABLES, _WINDOW, _MOST_BITS = 48, 64, 15
-_BLOCK = 1 << 14  # pairs that are compared at once
+_BLOCK, _ROWS = 1 << 14, 512  # pairs, or rows with all others, that are compared at once
+_MANY = 4_000_000  # pairs that are kept before the less close ones go, 80 MB
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,27 +46,38 @@ def close_pairs(
 ) -> Pairs:
     """Give the pairs of `rows` (n, features), each of length 1, whose cosine is `least` or more, sorted.
 
-    Nearly all of them: with two rows to a key, a pair of cosine .9 is found with a probability above 98 %; of up to 64
-    rows every pair is compared. Of very many that are all close, each is compared with its next ones only. A pair
-    stays where it is one of the `most` closest of either row.
+    All of up to `FEW` rows; nearly all of more: with two rows to a key, a pair of cosine .9 is found with a probability
+    above 98 %. Of very many that are all close, each is compared with its next ones only. A pair stays where it is one
+    of the `most` closest of either row.
 
     `among`: only the first so many rows are looked for, among all; row `among` + i is another face of row i. `origin`
     (features,): the planes go through it; the mean of the rows, where they all point one way.
     """
     among = len(rows) if among is None else among
-    few = len(rows) <= _WINDOW
-    bits = 0 if few else min(max(round(math.log2(among / per_bucket)), 4), _MOST_BITS)
-    tables = 1 if few else _TABLES
     nothing = np.empty(0, np.int64)
     best = Pairs(nothing, nothing, np.empty(0, np.float32))
-    with (progress or Silent()).task("match", tables, "tables") as task:
-        for table in range(tables):
+    if len(rows) <= FEW:
+        for block in _every(rows, among, least):
+            best = _joined(best, block, most=most)
+        return _closest(best, most)
+    bits = min(max(round(math.log2(among / per_bucket)), 4), _MOST_BITS)
+    with (progress or Silent()).task("match", _TABLES, "tables") as task:
+        for table in range(_TABLES):
             planes = generator(0, "likeness", table).standard_normal((rows.shape[1], bits)).astype(np.float32)
             offset = 0.0 if origin is None else origin @ planes
             keys = (rows @ planes > offset) @ (1 << np.arange(bits))
-            best = _closest(best, *_sharing(keys, rows, among, least), most=most)
+            best = _joined(best, *_sharing(keys, rows, among, least), most=most)
             task.advance()
-    return best
+    return _closest(best, most)
+
+
+def _every(rows: Floats, among: int, least: float) -> Iterator[Pairs]:
+    """Give all pairs whose cosine is large enough, in blocks."""
+    for start in range(0, among, _ROWS):
+        cosines = rows[start : min(start + _ROWS, among)] @ rows.T
+        one, other = np.nonzero(cosines >= least)
+        kept = (other > one + start) & (other % among != one + start)
+        yield Pairs(one[kept] + start, other[kept], cosines[one[kept], other[kept]])
 
 
 def _sharing(keys: npt.NDArray[np.int64], rows: Floats, among: int, least: float) -> Iterator[Pairs]:
@@ -83,19 +97,22 @@ def _sharing(keys: npt.NDArray[np.int64], rows: Floats, among: int, least: float
             yield Pairs(one[block][close], other[block][close], cosines[close])
 
 
-def _closest(*found: Pairs, most: int) -> Pairs:
-    """Give each pair of some collections once, if it is one of the `most` closest of one of its rows."""
+def _joined(*found: Pairs, most: int) -> Pairs:
+    """Give each pair of some collections once, sorted; of very many only the closest."""
     first, second, cosine = (np.concatenate(column) for column in zip(*found, strict=True))
-    order = np.lexsort((second, first))
-    first, second, cosine = first[order], second[order], cosine[order]
-    new = np.ones(len(first), bool)
-    new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    first, second, cosine = first[new], second[new], cosine[new]
-    rows, pairs = np.concatenate([first, second]), np.tile(np.arange(len(first)), 2)
-    order = np.lexsort((pairs, -cosine[pairs], rows))
+    _, new = np.unique(first << 32 | second, return_index=True)
+    pairs = Pairs(first[new], second[new], cosine[new])
+    return _closest(pairs, most) if len(new) > _MANY else pairs
+
+
+def _closest(pairs: Pairs, most: int) -> Pairs:
+    """Give the pairs that are among the `most` closest of one of their rows."""
+    first, second, cosine = pairs
+    rows, numbers = np.concatenate([first, second]), np.tile(np.arange(len(first)), 2)
+    order = np.lexsort((numbers, -cosine[numbers], rows))
     places = np.arange(len(order))
     begins = np.ones(len(order), bool)
     begins[1:] = rows[order[1:]] != rows[order[:-1]]
     rank = places - np.maximum.accumulate(np.where(begins, places, 0))
-    kept = np.unique(pairs[order[rank < most]])
+    kept = np.unique(numbers[order[rank < most]])
     return Pairs(first[kept], second[kept], cosine[kept])
