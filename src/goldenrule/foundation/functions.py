@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import inspect
 import json
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,7 @@ def from_file(reference: str) -> Any:
     if not path.is_file():
         raise OptionError(f"{reference}: there is no file {path}. Wanted FILE.py:NAME.")
     try:
-        spec = importlib.util.spec_from_loader(path.stem, loader=None, origin=str(path))
-        assert spec is not None
-        module = importlib.util.module_from_spec(spec)
+        module = types.ModuleType(path.stem)  # not imported: kept bytecode may be that of an earlier content
         module.__file__ = str(path)
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))  # noqa: S102 - asked for
     except Exception as error:
