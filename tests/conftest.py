@@ -20,12 +20,17 @@ DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "dat
 
 LONGEST = (
     "recipes/test_golden_rule_killed.py",
+    "recipes/test_full_disk.py",
     "recipes/test_golden_rule.py",
+    "training/test_lr_find_leaves_no_trace.py",
     "docs/test_snippets.py",
+    "models/test_every_family.py",
     "recipes/test_listings.py",
     "test_learner.py",
     "cli/test_fit.py",
     "recipes/test_laws.py",
+    "training/test_depth.py",
+    "training/test_how_to_train.py",
 )
 """Files that take minutes: `make test` deals out whole files to two processes, and these first."""
 

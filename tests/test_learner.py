@@ -15,7 +15,7 @@ import torch
 import goldenrule as gr
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Silent
-from goldenrule.models.head import LinearHead, cooled
+from goldenrule.models.head import LinearHead
 from goldenrule.training import fitting
 
 Learner = Callable[..., gr.Learner]
@@ -251,7 +251,7 @@ def test_the_mean_of_the_ends_is_kept_where_it_validates_better(
 
 def test_calibrating_takes_over_confidence_back_and_changes_no_prediction(learner: Learner) -> None:
     learn = learner(precompute=True)
-    learn.load(replace(learn.classifier(), head=cooled(learn.state.head, 0.02)))  # random, and 50 times too sure
+    learn.load(replace(learn.classifier(), head=learn.state.head.cooled(0.02)))  # random, and 50 times too sure
     before = learn.evaluate()
     temperature = learn.calibrate()
     after = learn.evaluate()
@@ -359,10 +359,10 @@ def test_rows_and_pictures_of_another_size_are_not_taken_for_this_one(learner: L
     first = next(iter(changed.material.source(changed.state).batches(1, 0))).inputs
     second = next(iter(straight.material.source(state).batches(1, 0))).inputs
     torch.testing.assert_close(first, second, rtol=0, atol=0)
-    plain = changed.material.plain_rows(changed.material.part("valid"), changed.state.backbone)
-    assert (
-        np.abs(plain - changed.material.plain_rows(changed.material.part("valid"), changed.material.base)).max() > 0.1
-    )
+    valid = [digest or b"" for digest in changed.material.part("valid").digests]
+    bodies = changed.state.backbone, changed.material.base
+    small, large = (changed.material.activations(body, views=0).rows(valid) for body in bodies)
+    assert np.abs(small - large).max() > 0.1
 
 
 def test_a_size_that_the_network_can_not_take_is_refused(learner: Learner) -> None:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from goldenrule.models.backbone import Backbone, backbone
     from goldenrule.models.classifier import Classifier
     from goldenrule.models.compiled import compiled, engine_kind
+    from goldenrule.models.own_backbone import own_backbone
+    from goldenrule.models.own_head import own_head
     from goldenrule.recipes.answer import answer
     from goldenrule.recipes.auditing import audit_images
     from goldenrule.recipes.by_hand import activations_of
@@ -52,7 +54,9 @@ if TYPE_CHECKING:
     from goldenrule.recipes.results import Answer
     from goldenrule.recipes.splitting import split_folder, verify_split
     from goldenrule.training.history import History
+    from goldenrule.training.loggers import MLflow, TensorBoard, WandB
     from goldenrule.training.range_test import RangeTest
+    from goldenrule.training.schedule import OneCycle, Sgdr
 
 __version__ = "0.1.0"
 
@@ -71,10 +75,15 @@ _HOMES = {
     "History": "training.history",
     "ImageTable": "images.table",
     "Learner": "learner",
+    "MLflow": "training.loggers",
+    "OneCycle": "training.schedule",
     "Predictions": "evaluation",
     "Preprocessing": "images.preprocess",
     "RangeTest": "training.range_test",
+    "Sgdr": "training.schedule",
     "Shares": "images.split",
+    "TensorBoard": "training.loggers",
+    "WandB": "training.loggers",
     "accuracy": "evaluation",
     "activations_of": "recipes.by_hand",
     "answer": "recipes.answer",
@@ -95,6 +104,8 @@ _HOMES = {
     "log_loss": "evaluation",
     "mcnemar": "evaluation",
     "own": "images.kinds",
+    "own_backbone": "models.own_backbone",
+    "own_head": "models.own_head",
     "paired_bootstrap": "evaluation",
     "per_class": "evaluation",
     "precompute": "activations.precompute",
@@ -122,10 +133,15 @@ __all__ = [
     "History",
     "ImageTable",
     "Learner",
+    "MLflow",
+    "OneCycle",
     "Predictions",
     "Preprocessing",
     "RangeTest",
+    "Sgdr",
     "Shares",
+    "TensorBoard",
+    "WandB",
     "accuracy",
     "activations_of",
     "answer",
@@ -146,6 +162,8 @@ __all__ = [
     "log_loss",
     "mcnemar",
     "own",
+    "own_backbone",
+    "own_head",
     "paired_bootstrap",
     "per_class",
     "precompute",

@@ -28,22 +28,24 @@ from goldenrule.images.augment import PLAIN, Augmentation, views
 from goldenrule.images.read import with_digests
 from goldenrule.images.split import with_split
 from goldenrule.images.table import ImageTable, Part
-from goldenrule.models.backbone import Backbone, Pooling, backbone, resized
+from goldenrule.models.backbone import Backbone, backbone, pooling_for, resized
 from goldenrule.models.catalog import DEFAULT_BACKBONE
 from goldenrule.models.compiled import available_threads, check_device
-from goldenrule.models.head import Head, HeadKind
+from goldenrule.models.own_head import AnyHead, head_or_maker
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen
 from goldenrule.training import verbs
 from goldenrule.training.examples import Sampling
 from goldenrule.training.fitting import Keep
-from goldenrule.training.history import EpochRow, History, cells
+from goldenrule.training.history import EpochRow, History
+from goldenrule.training.loggers import Logger
 from goldenrule.training.losses import Objective, OwnLoss
 from goldenrule.training.material import ClassWeights, Material
 from goldenrule.training.range_test import HIGHEST_RATE, LOWEST_RATE, RangeTest
 from goldenrule.training.run import Run
 from goldenrule.training.schedule import Constant, OneCycle, Schedule, Sgdr
+from goldenrule.training.settings import Settings
 from goldenrule.training.state import HEAD, LearnerState
-from goldenrule.training.terminal import history_text
+from goldenrule.training.terminal import LiveCurves
 
 if TYPE_CHECKING:
     import torch
@@ -56,14 +58,16 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 class Learner:
     """A training story in progress. `images` without parts are split 8:1:1; the head begins with random weights.
 
+    Head and body may be made by functions of your own: `head=make` (`own_head`), `own_backbone(make, ...)`.
     `augment` makes the training images vary: with `precompute` as `augmented_views` cached views of each beside
     the plain one, else anew in every epoch. `folder` keeps the outcomes of verbs, by default in the cache;
     `replay=False` neither looks for them nor keeps them. The same seed gives the same weights.
 
     `optimizer` is one of torch.optim by name; `weight_decay` one number or one per group. `loss(logits, targets)`
-    gives a loss per example instead of the cross-entropy; it is known by its source, or by `loss_key`. With
-    `class_weights="balanced"` every class counts the same, with `sampling="balanced"` it comes equally often.
-    `clip_norm` shortens gradients; `accumulate=4` computes each batch in four parts, for want of memory.
+    gives a loss per example instead of the cross-entropy; it is known by its source, or by `loss_key`: without either
+    nothing is kept. With `class_weights="balanced"` every class counts the same, with `sampling="balanced"` it comes
+    equally often. `clip_norm` shortens gradients; `accumulate=4` computes each batch in four parts, for want of memory.
+    `loggers` keep the epochs elsewhere too: `gr.TensorBoard("logs")`.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class Learner:
         precompute: bool = False,
         augment: Augmentation | None = None,
         augmented_views: int = 4,
-        head: HeadKind | Head = "linear",
+        head: AnyHead = "linear",
         optimizer: str = "adamw",
         weight_decay: float | Sequence[float] = 0.01,
         loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
@@ -89,12 +93,12 @@ class Learner:
         threads: int | None = None,
         folder: str | Path | None = None,
         replay: bool = True,
+        loggers: Sequence[Logger] = (),
         progress: Progress | None = None,
     ) -> None:
-        kind: HeadKind = head if isinstance(head, str) else head.kind
-        pooling: Pooling = "average" if kind == "linear" else "max+average"
+        first = head_or_maker(head)
         shown = progress or Bars()
-        base = body if isinstance(body, Backbone) else backbone(body, pooling=pooling, progress=shown)
+        base = body if isinstance(body, Backbone) else backbone(body, pooling=pooling_for(first), progress=shown)
         table = images if None not in images.digests else with_digests(images, progress=shown)
         self.material = Material(
             table=with_split(table, seed=seed),
@@ -109,30 +113,41 @@ class Learner:
             threads=threads or available_threads(),
             progress=shown,
         )
+        own = OwnLoss.of(loss, loss_key) if loss else None
+        if replay and own and own.untold:
+            shown.say(own.untold)
+        kept = replay and not (own and own.untold)
+        self._curves = LiveCurves(shown)
         self._teller = verbs.Teller(
             material=self.material,
-            run=Run(Path(folder) if folder else cache_folder() / "stories") if replay else None,
-            optimizer=optimizer,
-            weight_decay=weight_decay,
-            loss=OwnLoss.of(loss, loss_key) if loss else None,
-            clip_norm=clip_norm,
-            accumulate=accumulate,
-            on_epoch=self._show,
+            run=Run(Path(folder) if folder else cache_folder() / "stories") if kept else None,
+            settings=Settings(
+                optimizer=optimizer,
+                weight_decay=weight_decay,
+                loss=own,
+                clip_norm=clip_norm,
+                accumulate=accumulate,
+            ),
+            on_epoch=self._curves.show,
+            loggers=tuple(loggers),
         )
-        self.state: LearnerState = self._teller.begin(head)
-        self._shown: list[EpochRow] = []
+        self._measured: RangeTest | None = None
+        self.state: LearnerState = self._teller.begin(first)
         if precompute:
             self.precompute = True
 
     @property
     def precompute(self) -> bool:
-        """Whether the head trains on the bank's rows. Setting it is a verb; `unfreeze` turns it off by itself."""
+        """Whether what is trained begins with the bank's rows. Setting it is a verb; `unfreeze` turns it off by itself.
+
+        With `freeze()` these are pooled features, with `freeze_to(1)` the activations before the late layers.
+        """
         return self.state.precompute
 
     @precompute.setter
     def precompute(self, on: bool) -> None:
-        if on and not self.state.frozen_body:
-            raise OptionError("precompute=True needs a frozen body: call freeze() first.")
+        if on and self.state.first_trained == 0:
+            raise OptionError("precompute=True needs frozen early layers: call freeze() or freeze_to(1) first.")
         self.state = self.state.after("precompute", {"on": bool(on)}, precompute=bool(on))
 
     @property
@@ -145,10 +160,14 @@ class Learner:
         self.freeze_to(HEAD)
 
     def freeze_to(self, group: int) -> None:
-        """Freeze the groups before number `group`: 0 trains all, 1 late layers and head, 2 the head."""
+        """Freeze the groups before number `group`: 0 trains all, 1 late layers and head, 2 the head.
+
+        With `precompute`, what is frozen runs once per view and stays in the bank, at some 40 KB a view before the
+        late layers; how much that takes is said first. For a body that can't be cut there a fit raises `OptionError`.
+        """
         if group not in range(len(GROUPS)):
             raise OptionError(f"freeze_to({group}): wanted 0 to {HEAD}, the groups being {', '.join(GROUPS)}.")
-        precompute = self.state.precompute and group == HEAD
+        precompute = self.state.precompute and group > 0
         changes = {"first_trained": group, "precompute": precompute}
         self.state = self.state.after("freeze_to", {"group": group}, **changes)
 
@@ -184,7 +203,9 @@ class Learner:
 
         `rates` per group are kept in their ratio. By default 100 steps on precomputed rows, 40 on live images.
         """
-        return self._teller.find_rate(self.state, rates=rates, lowest=lowest, highest=highest, steps=steps)
+        test = self._teller.find_rate(self.state, rates=rates, lowest=lowest, highest=highest, steps=steps)
+        self._measured = None if self.state.frozen_body else test
+        return test
 
     def fit(
         self,
@@ -219,6 +240,7 @@ class Learner:
                 Constant(epochs=cycles) if cycle_len is None else Sgdr(cycles=cycles, length=cycle_len, mult=cycle_mult)
             )
         before = len(self.history)
+        self._curves.begin()
         self.state = self._teller.fit(
             self.state,
             lr=lr,
@@ -230,8 +252,9 @@ class Learner:
             ema=ema,
             stage=stage,
             out_of_time=out_of_time,
+            measured=self._measured,
         )
-        self.material.progress.picture("")
+        self._curves.end()
         return History(self.history.rows[before:])
 
     def fit_one_cycle(self, lr: float | Sequence[float], epochs: int, **how: Any) -> History:
@@ -313,16 +336,6 @@ class Learner:
         return self.classifier().predict_table(
             table, views=every, threads=self.material.threads, progress=self.material.progress
         )
-
-    def _show(self, row: EpochRow) -> None:
-        """Print a row as soon as its epoch is over, under a head where a fit begins, and draw the losses so far."""
-        progress = self.material.progress
-        if row.epoch == self.state.epochs + 1:
-            self._shown = []
-            progress.say(f"{row.stage}\n{'epoch':>5} {'train loss':>11} {'valid loss':>11} {'accuracy':>9}  rate")
-        self._shown.append(row)
-        progress.say("{:>5} {:>11} {:>11} {:>9}  {}".format(*cells(row)))
-        progress.picture(history_text(History(tuple(self._shown))) if len(self._shown) > 1 else "")
 
     def __repr__(self) -> str:
         state = self.state

@@ -92,6 +92,7 @@ def test_the_bank_that_has_most_of_the_images_is_taken(cache: Path) -> None:
     bank_with(names(30, first=10), weights="of other images")
     bank_with(names(10), view={"kind": "augmented"})
     bank_with(names(10), decoding=0)
+    bank_with(names(10), tap="boundary")
     assert best_bank(digests) is None
     bank_with(names(4), weights="some")
     most = bank_with(names(9), weights="most")

@@ -403,6 +403,12 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
 
 
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+
+
 def newer(path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
 
@@ -412,6 +418,8 @@ def newer(path: Path) -> None:
     [
         ("head.safetensors", cut, "damaged"),
         ("head.safetensors", Path.unlink, "damaged"),
+        ("head.safetensors", flip, "its checksum is wrong): copy it again, whole"),
+        ("body.safetensors", flip, "is not what the classifier was saved with: copy it again, whole"),
         ("body.safetensors", cut, "copy it again"),
         ("body.safetensors", Path.unlink, "damaged"),
         ("classifier.json", cut, "can't be read as JSON"),

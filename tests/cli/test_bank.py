@@ -52,6 +52,16 @@ def test_the_banks_are_shown_with_what_they_hold(command: Command, two_banks: li
     assert "1.2 MB in all" in found.stdout
 
 
+def test_a_bank_of_early_layers_is_named_as_such(command: Command, cache: Path) -> None:
+    spec = BackboneSpec(
+        name="tiny", timm_name="tiny", weights="b" * 64, features=9, pooling="average", parameters=1, tap="boundary",
+        preprocessing=Preprocessing(size=224), groups={}, source={},
+    )  # fmt: skip
+    bank = bank_for(spec, EngineKind(name="openvino", precision="bf16", version="1"), PLAIN)
+    bank.add([digest(b"1")], np.ones((1, 9), np.float16))
+    assert "tiny 224, early layers" in command("bank").stdout
+
+
 def test_banks_are_cleared_by_name_or_all(command: Command, two_banks: list[str], cache: Path) -> None:
     assert "1 banks cleared" in command("bank", "clear", two_banks[0][:8]).stdout
     assert [path.name for path in (cache / "banks").iterdir()] == [two_banks[1]]

@@ -184,3 +184,26 @@ def test_sockets_may_be_forbidden_while_openvino_is_imported():
         assert not tried, tried
     """)
     assert result.returncode == 0, result.stderr
+
+
+SIGNALLED = """
+import gc, signal, sys
+from pathlib import Path
+from goldenrule.engine import openvino
+
+one = openvino.OpenVinoEngine(Path(sys.argv[1]), "fp32", threads=1)
+other = openvino.OpenVinoEngine(Path(sys.argv[1]), "fp32", threads=1)
+del one
+gc.collect()
+del other
+gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("came"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_signals_still_come_where_engines_have_come_and_gone(prepared_cache):
+    """OpenVINO's CPU plugin gives signals a stack of their own; unloaded, it leaves them one that is gone."""
+    (model,) = prepared_cache.glob("engines/*/body.xml")
+    found = subprocess.run([sys.executable, "-c", SIGNALLED, str(model)], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "came\n"), found.stderr

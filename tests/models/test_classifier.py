@@ -231,6 +231,7 @@ def test_a_classifier_of_a_newer_version_asks_for_an_update(saved, tmp_path):
     [
         *((name, damage) for name in ("body", "head", "classifier") for damage in ("cut", "missing", "garbage")),
         ("body", "changed"),
+        ("head", "changed"),
     ],
 )
 def test_a_damaged_classifier_is_a_format_error(saved, tmp_path, name, damage):

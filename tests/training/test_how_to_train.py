@@ -56,6 +56,8 @@ def trained(learn: gr.Learner, epochs: int, rate: float = 1e-2, **how: Any) -> n
     return weight(learn)
 
 
+DEFAULTS: dict[str, Any] = {"clip_norm": None, "accumulate": 1, "sampling": "uniform"}
+
 OPTIMIZERS = sorted(
     name for name, kind in vars(torch.optim).items() if isinstance(kind, type) and hasattr(kind, "step")
 )
@@ -83,6 +85,37 @@ def test_every_optimizer_learns_and_goes_on_where_it_was_killed(
     monkeypatch.setattr(fitting, "train", real)
     found = trained(learner(optimizer=name.lower(), folder=tmp_path / "broken"), 4, rate)
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("how", [{"clip_norm": 0.05}, {"accumulate": 3}, {"sampling": "balanced"}], ids=str)
+@pytest.mark.parametrize("moments", [(1,), (0, 4, 5), (7, 2, 3)], ids=str)
+def test_a_fit_goes_on_to_the_same_bits_however_it_trains(
+    learner: Learner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: dict[str, Any], moments: tuple[int, ...]
+) -> None:
+    """Law 6: `moments` says after how many steps and epochs each of the processes is killed."""
+    options = {"batch_size": 8, "augment": gr.side_on(), "augmented_views": 1, **how}
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    wanted = trained(whole := learner(folder=tmp_path / "whole", **options), 3, mixup=0.4)
+    assert np.abs(wanted - trained(learner(folder=tmp_path / "plain", **(options | DEFAULTS)), 3, mixup=0.4)).max()
+    real = fitting.train
+
+    def killed_after(count: int) -> Callable[..., Iterator[Any]]:
+        def events(*arguments: Any, **settings: Any) -> Iterator[Any]:
+            for number, event in enumerate(real(*arguments, **settings)):
+                yield event
+                if number == count:
+                    raise KeyboardInterrupt
+
+        return events
+
+    for count in moments:
+        monkeypatch.setattr(fitting, "train", killed_after(count))
+        with pytest.raises(KeyboardInterrupt):
+            trained(learner(folder=tmp_path / "broken", **options), 3, mixup=0.4)
+    monkeypatch.setattr(fitting, "train", real)
+    found = trained(broken := learner(folder=tmp_path / "broken", **options), 3, mixup=0.4)
+    np.testing.assert_array_equal(found, wanted)
+    assert broken.history == whole.history
 
 
 def test_the_moving_average_is_that_of_the_weights_after_each_step(learner: Learner, tmp_path: Path) -> None:
@@ -215,6 +248,39 @@ def test_a_loss_of_ones_own_is_trained_by_and_replayed_by_its_source(learner: Le
     assert first.lr_find().losses[0] < learner().lr_find().losses[0], "the finder looks at the same loss"
 
 
+def test_a_loss_that_can_not_be_told_apart_from_another_is_trained_by_anew_every_time(
+    learner: Learner, tmp_path: Path
+) -> None:
+    calls = []
+    names: dict[str, Any] = {"calls": calls, "cross_entropy": torch.nn.functional.cross_entropy}
+    exec(
+        "def typed(logits, targets):\n calls.append(1)\n return cross_entropy(logits, targets, reduction='none')", names
+    )
+
+    def script(**options: Any) -> tuple[gr.Learner, np.ndarray]:
+        calls.clear()
+        learn = learner(loss=names["typed"], **options)
+        learn.lr_find(steps=3)
+        learn.fit(1e-2, 2)
+        learn.blend()
+        learn.calibrate()
+        return learn, weight(learn)
+
+    runs = [script() for _ in range(2)]
+    for learn, own in runs:
+        assert isinstance(learn.material.progress, Told)
+        lines = learn.material.progress.lines
+        assert sum("typed can't be told apart" in line and 'loss_key="my-loss-v1"' in line for line in lines) == 1
+        assert not any("replayed" in line for line in lines)
+        np.testing.assert_array_equal(own, runs[0][1])
+    assert len(calls) == 5, "it was called again: three steps of the finder, two of the fit"
+    assert not (tmp_path / "story").exists()
+    np.testing.assert_array_equal(script(loss_key="typed-v1")[1], runs[0][1])
+    assert len(calls) == 5
+    script(loss_key="typed-v1")
+    assert not calls, "with a key all is replayed"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -226,7 +292,7 @@ def test_a_loss_of_ones_own_is_trained_by_and_replayed_by_its_source(learner: Le
         ({"class_weights": "rare"}, "class_weights='rare'"),
         ({"sampling": "rare"}, "sampling='rare'"),
         ({"sampling": "balanced", "class_weights": "balanced"}, "wanted one of them"),
-        ({"loss": torch.nn.CrossEntropyLoss()}, "key="),
+        ({"loss": "focal"}, "'focal' was given; wanted a function"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_done(learner: Learner, options: dict[str, Any], said: str) -> None:

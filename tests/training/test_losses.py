@@ -164,8 +164,8 @@ def test_what_is_wrong_with_an_objective_is_said() -> None:
         Objective(label_smoothing=1.0)
     with pytest.raises(OptionError, match="take one"):
         Objective(label_smoothing=0.1, loss=OwnLoss.of(focal))
-    with pytest.raises(OptionError, match=r'key="my-loss-v1"'):
-        OwnLoss.of(torch.nn.CrossEntropyLoss())
+    assert 'loss_key="my-loss-v1"' in OwnLoss.of(torch.nn.CrossEntropyLoss()).untold
+    assert OwnLoss.of(torch.nn.CrossEntropyLoss(), "my-loss-v1").untold == OwnLoss.of(focal).untold == ""
     with pytest.raises(OptionError, match=r"wanted a tensor of shape \(6,\)"):
         value_of(logits, *batch(0), loss=OwnLoss.of(torch.nn.functional.cross_entropy, "mean"))
     with pytest.raises(OptionError, match=r"unfreeze\(\) first"):

@@ -54,7 +54,7 @@ def test_another_key_is_another_step(tmp_path: Path) -> None:
     assert Run(tmp_path).step(KEY, not_again)[0].tensors["weight"][0, 0] == 1.5
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "no facts", "flipped length"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "no facts", "flipped length", "flipped bit"])
 def test_a_damaged_story_file_is_computed_again(tmp_path: Path, damage: str) -> None:
     from safetensors.numpy import save
 
@@ -67,6 +67,7 @@ def test_a_damaged_story_file_is_computed_again(tmp_path: Path, damage: str) -> 
             "empty": b"",
             "text": b"something else",
             "no facts": save(outcome().tensors),
+            "flipped bit": content[:-3] + bytes([content[-3] ^ 8]) + content[-2:],
             "flipped length": bytes([content[0] ^ 0xFF]) + content[1:],
         }[damage]
     )
@@ -74,6 +75,17 @@ def test_a_damaged_story_file_is_computed_again(tmp_path: Path, damage: str) -> 
     assert not replayed
     assert same(again, outcome())
     assert Run(tmp_path).step(KEY, not_again)[1]
+
+
+def test_a_story_file_of_an_earlier_version_has_no_checksum_and_is_replayed(tmp_path: Path) -> None:
+    from safetensors.numpy import save
+
+    Run(tmp_path).step(KEY, outcome)
+    (file,) = (tmp_path / "story").iterdir()
+    file.write_bytes(save(outcome(2.5).tensors, metadata={"facts": json.dumps(outcome().facts)}))
+    again, replayed = Run(tmp_path).step(KEY, not_again)
+    assert replayed
+    assert same(again, outcome(2.5))
 
 
 def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:

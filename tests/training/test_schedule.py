@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import OptionError
@@ -34,6 +36,22 @@ def test_sgdr_restarts_at_the_full_rate_and_falls_to_nothing(schedule: Sgdr) -> 
         assert schedule.factor(start) == pytest.approx(1)
         assert schedule.factor((start + end) / 2) == pytest.approx(0.5)
         assert schedule.factor(end - 1e-6) == pytest.approx(0, abs=1e-9)
+
+
+@settings(deadline=None, max_examples=50)
+@given(sgdr, st.integers(1, 12))
+def test_sgdrs_rates_are_those_of_the_paper_at_every_batch(schedule: Sgdr, batches: int) -> None:
+    """A cycle of T batches has the rates (1 + cos(pi t / T)) / 2 at t = 0 ... T - 1; the reference counts them out."""
+    wanted: list[float] = []
+    length = schedule.length
+    for _ in range(schedule.cycles):
+        wanted += [(1 + math.cos(math.pi * batch / (length * batches))) / 2 for batch in range(length * batches)]
+        length *= schedule.mult
+    found = [schedule.factor(epoch + batch / batches) for epoch in range(schedule.epochs) for batch in range(batches)]
+    assert found == pytest.approx(wanted, abs=1e-12)
+    ends = {end * batches for end in schedule.cycle_ends}
+    assert [found[start * batches] for start in schedule.restarts] == [1.0] * schedule.cycles
+    assert all(found[step] < found[step - 1] for step in range(1, len(found)) if step not in ends)
 
 
 @given(st.builds(OneCycle, epochs=counts), shares, shares)

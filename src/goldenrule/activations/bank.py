@@ -39,6 +39,7 @@ from goldenrule.foundation.files import (
 
 FORMAT = 1
 CHUNK_ROWS = 2048
+CHUNK_BYTES = 32 << 20
 CHUNK_SECONDS = 5.0
 
 Halves = npt.NDArray[np.float16]
@@ -136,10 +137,11 @@ class ActivationBank:
 
 
 class ChunkWriter:
-    """Collects rows for a bank and writes a chunk when it is full or some seconds old."""
+    """Collects rows for a bank and writes a chunk when it has CHUNK_ROWS or CHUNK_BYTES, or is some seconds old."""
 
     def __init__(self, bank: ActivationBank) -> None:
         self._bank = bank
+        self._most = min(CHUNK_ROWS, CHUNK_BYTES // (2 * bank.features) + 1)
         self._digests: list[bytes] = []
         self._rows: list[Halves] = []
         self._since = time.monotonic()
@@ -148,7 +150,7 @@ class ChunkWriter:
         """Add one row (features,)."""
         self._digests.append(digest)
         self._rows.append(row.astype(np.float16))
-        if len(self._rows) >= CHUNK_ROWS or time.monotonic() - self._since > CHUNK_SECONDS:
+        if len(self._rows) >= self._most or time.monotonic() - self._since > CHUNK_SECONDS:
             self.flush()
 
     def flush(self) -> None:

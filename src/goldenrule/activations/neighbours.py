@@ -76,7 +76,7 @@ def shortened(bank: ActivationBank, digests: Sequence[bytes]) -> Floats:
 
 
 def best_bank(digests: Sequence[bytes | None]) -> ActivationBank | None:
-    """Give the bank of plain views that has rows of most of these images, the one used last among equals.
+    """Give the bank of plain pooled features that has rows of most of these images, the one used last among equals.
 
     None where no bank has a row of any. Nothing is computed, and no backbone is loaded.
     """
@@ -85,7 +85,8 @@ def best_bank(digests: Sequence[bytes | None]) -> ActivationBank | None:
     for about in stored():
         key = about["key"]
         made = (key.get("view"), key.get("decoding"), key.get("format"))
-        if made == (PLAIN.to_json(), DECODING, FORMAT) and about["rows"] > most:
+        pooled = key.get("tap", "pooled") == "pooled"
+        if pooled and made == (PLAIN.to_json(), DECODING, FORMAT) and about["rows"] > most:
             found = len(wanted.intersection(digests_in(about["name"])))
             best, most = (key, found) if found > most else (best, most)
     return ActivationBank(best, best["features"]) if best else None

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from goldenrule.activations.bank import ActivationBank, ChunkWriter, Halves
 from goldenrule.engine import Engine, EngineKind
 from goldenrule.foundation.errors import StorageError
+from goldenrule.foundation.interrupts import held_back
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Batch, Job, batches
@@ -37,11 +38,11 @@ class Activations:
 
 
 def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> ActivationBank:
-    """Give the bank of a backbone's pooled features for one view through one engine."""
+    """Give the bank of a body's activations, at the tap its description names, for one view through one engine."""
     key = {
         "weights": spec.weights,
         "network": spec.timm_name,
-        "tap": "pooled",
+        "tap": spec.tap,
         "pooling": spec.pooling,
         "preprocessing": spec.preprocessing.to_json(),
         "decoding": DECODING,
@@ -65,6 +66,7 @@ def precompute(
     """Give the activations of all images: the plain view of each, the others where `augmented` (n,) is true.
 
     `engine` compiles the body and is called only if a row is missing. Images with equal bytes have one row.
+    Ctrl-C and SIGTERM let the batch come to its end, and the open chunks be written.
     """
     banks = tuple(bank_for(spec, kind, view) for view in views)
     jobs, reused = _missing(table, banks, augmented)
@@ -79,6 +81,7 @@ def precompute(
     with (
         (progress or Silent()).task("precompute", wanted, "views") as task,
         threadpool_limits(1, user_api="blas"),
+        held_back() as held,
     ):
         try:
             for batch, features in running.run(_with_pixels(decoded)):
@@ -90,17 +93,23 @@ def precompute(
                     writers[view].add(digest, features[slot])
                     computed[view] += 1
                 task.advance(len(batch.slots))
+                if held:
+                    _flush(writers)
+                    held.deliver()
         except StorageError:
             raise  # the disk is full: flushing would only fail again
         except BaseException:
-            for writer in writers:
-                writer.flush()
+            _flush(writers)
             raise
-    for writer in writers:
-        writer.flush()
+        _flush(writers)
     named = zip(table.uris, table.digests, strict=True)
     failures = {uri: failed[digest] for uri, digest in named if digest in failed}
     return Activations(banks=banks, views=tuple(views), computed=tuple(computed), reused=reused, failures=failures)
+
+
+def _flush(writers: Sequence[ChunkWriter]) -> None:
+    for writer in writers:
+        writer.flush()
 
 
 def _missing(

@@ -102,7 +102,7 @@ def _show() -> None:
         size = key["preprocessing"]["size"]
         table.add_row(
             one["name"][:8],
-            f"{canonical_name(key['network'])} {size}",
+            f"{canonical_name(key['network'])} {size}" + (", early layers" if key["tap"] == "boundary" else ""),
             shown,
             engine,
             f"{one['rows']:,}",

@@ -60,6 +60,8 @@ EXAMPLES = """Examples:
 
   goldenrule fit photos --backbone resnet18 --weights resnet18.safetensors
 
+  goldenrule fit photos --log tensorboard:logs --log mlflow:mlruns     every epoch there too
+
   goldenrule fit more_photos --from runs/photos        go on from an earlier classifier; new classes are fine
 """
 
@@ -135,8 +137,13 @@ def fit(
         Path | None,
         typer.Option("--from", help="Start from the trained body of an earlier run.", show_default=False),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="Log epochs to tensorboard:FOLDER, mlflow:FOLDER or wandb:PROJECT.", show_default=False),
+    ] = None,
 ) -> None:
     """Fit a classifier by the golden rule, all seven steps; judge it; write it with a report."""
+    from goldenrule.foundation.errors import OptionError
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.options import FitOptions
 
@@ -176,6 +183,8 @@ def fit(
         rename=rename,
         classes=classes,
     ).images()
+    if log and quick:
+        raise OptionError("--log writes down epochs, and --quick trains in none: leave one of them away.")
     if plan:
         show_plan(source, options)
         return
@@ -186,9 +195,11 @@ def fit(
         return
     from goldenrule.foundation.memory import keep_freed_memory
     from goldenrule.recipes.golden_rule import golden_rule
+    from goldenrule.training.loggers import logger_of
 
+    loggers = [logger_of(one) for one in log or ()]
     keep_freed_memory()
-    show(golden_rule(source, options=options, out=out, progress=Bars(), on_answer=show_first))
+    show(golden_rule(source, options=options, out=out, progress=Bars(), on_answer=show_first, loggers=loggers))
 
 
 fit.__doc__ = f"{fit.__doc__}\n\n{EXAMPLES}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 import typer
 
 from goldenrule.cli import audit, bank, demo, doctor, fit, lr_find, predict, show_augment, split
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 app = typer.Typer(
     name="goldenrule",
@@ -47,8 +49,16 @@ def main(
     del context
 
 
+class Terminated(BaseException):
+    """SIGTERM came: what Ctrl-C does, with an exit code of its own."""
+
+
 def run() -> NoReturn:
-    """Run the command line: exit code 0, or 2 with a message where the user can mend something."""
+    """Run the command line: exit code 0, or 2 with a message where the user can mend something.
+
+    130 where Ctrl-C ended it, 143 where SIGTERM did.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     quiet_dependencies()
     from goldenrule.foundation.errors import GoldenRuleError
 
@@ -61,10 +71,12 @@ def run() -> NoReturn:
         _complain(f"{error.filename} can't be used: {error.strerror}. Ask its owner for access, or choose another.")
         sys.exit(2)
     except KeyboardInterrupt:
-        _stopped()
+        _stopped(INTERRUPTED)
+    except Terminated:
+        _stopped(TERMINATED)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # Typer's answer to Ctrl-C while a command runs
-            _stopped()
+            _stopped(INTERRUPTED)
         raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -83,9 +95,13 @@ def quiet_dependencies() -> None:
         os.environ.setdefault(name, value)
 
 
-def _stopped() -> NoReturn:
+def _terminate(_: int, __: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def _stopped(code: int) -> NoReturn:
     _complain("Stopped. Give the same command again: it goes on where it stopped.")
-    sys.exit(INTERRUPTED)
+    sys.exit(code)
 
 
 def _complain(message: str) -> None:

@@ -14,6 +14,8 @@ EXAMPLES = """Examples:
   goldenrule predict runs/dogscats new_photos/ -o predictions.csv
 
   goldenrule predict runs/dogscats new_photos/ --min-confidence 0.9     below it: status "unsure", no prediction
+
+  goldenrule predict my_classifier photo.jpg --head parts.py:make     where a function of yours made its head
 """
 
 
@@ -33,6 +35,14 @@ def predict(
         ),
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
+    head: Annotated[
+        str,
+        typer.Option(help="FILE.py:NAME, the function that makes the head; the file is run.", show_default=False),
+    ] = "",
+    backbone: Annotated[
+        str,
+        typer.Option(help="FILE.py:NAME, the function that makes the backbone; the file is run.", show_default=False),
+    ] = "",
     threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
 ) -> None:
     """Predict the class of images; a row per image, also for those that can't be read."""
@@ -43,8 +53,13 @@ def predict(
     from goldenrule.deploy.batch import predict_files
     from goldenrule.foundation.progress import Bars
     from goldenrule.models.classifier import Classifier
+    from goldenrule.models.own import maker_from_file
 
-    classifier = Classifier.load(run)
+    classifier = Classifier.load(
+        run,
+        head=maker_from_file("head", head) if head else None,
+        backbone=maker_from_file("backbone", backbone) if backbone else None,
+    )
     result = predict_files(classifier, images, out=out, min_confidence=min_confidence, threads=threads, progress=Bars())
     console = Console()
     if note := classifier.engine_note():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,16 @@ def imported() -> Any:
     return openvino
 
 
+@functools.cache
+def core() -> Any:
+    """Give the one core of this process, which is never let go.
+
+    The CPU plugin gives signals a stack of their own; unloaded with its last core, it would leave them one that is
+    gone, and the next Ctrl-C would be a segmentation fault.
+    """
+    return imported().Core()
+
+
 def version() -> str:
     """Give OpenVINO's version without importing it."""
     from importlib.metadata import version as installed
@@ -40,7 +51,7 @@ def version() -> str:
 
 def best_precision() -> Precision:
     """Give bf16 where the processor computes it natively, fp32 elsewhere."""
-    capabilities = imported().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bf16" if "BF16" in capabilities else "fp32"
 
 
@@ -68,8 +79,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": str(threads),
             "NUM_STREAMS": str(streams),
         }
-        core = imported().Core()
-        self._model = core.compile_model(core.read_model(path), "CPU", options)
+        self._model = core().compile_model(core().read_model(path), "CPU", options)
         effective = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.kind = EngineKind(name="openvino", precision="bf16" if effective == "bf16" else "fp32", version=version())
         self.batch_size = int(self._model.input(0).shape[0])

@@ -92,3 +92,12 @@ def nearest(name: str, known: Iterable[str], *, most: int = 5) -> list[str]:
     ['efficientnet_lite0']
     """
     return difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
+
+
+def first_line(error: Exception) -> str:
+    r"""Give an error of somebody else's in one short line.
+
+    >>> first_line(ValueError("no such layer\nTraceback ...")), first_line(AssertionError())
+    ('ValueError: no such layer', 'AssertionError: ')
+    """
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:160]}"

@@ -25,8 +25,10 @@ def function_key(function: Callable[..., Any]) -> str | None:
     """Give the hash of a function's qualified name, source, defaults and the values it closes over.
 
     None where that can't be told: it has no source, or was given a value that is no plain JSON. What it takes
-    from its module is not looked at.
+    from its module is not looked at. `OptionError` for what is no function.
     """
+    if not callable(function):
+        raise OptionError(f"{function!r} was given; wanted a function.")
     about = _about(function)
     try:
         text = json.dumps(about, sort_keys=True, allow_nan=False)
@@ -37,8 +39,6 @@ def function_key(function: Callable[..., Any]) -> str | None:
 
 def key_of(function: Callable[..., Any], what: str, example: str) -> str:
     """Give the key of a function; where it has none, an `OptionError` says that `what` could not be kept."""
-    if not callable(function):
-        raise OptionError(f"{function!r} was given; wanted a function.")
     key = function_key(function)
     if key is None:
         raise OptionError(

@@ -14,18 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from goldenrule.foundation.cache import cache_folder
-from goldenrule.foundation.errors import BackboneError, FormatError, OptionError
+from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, first_line
 from goldenrule.foundation.files import atomic_folder, file_digest, json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, canonical_name, check_known
+from goldenrule.models.groups import layer_groups
 
 if TYPE_CHECKING:
     import torch
 
+    from goldenrule.models.own import Maker
     from goldenrule.models.weights import State
 
 Pooling = Literal["average", "max+average"]
+Tap = Literal["pooled", "boundary"]
+"""The depth at which activations are kept: pooled features, or what flows into the late layers."""
+OwnPooling = Literal["average", "none"]
+"""Of a backbone of the user's own: its maps are averaged, or it gives features already."""
 FORMAT = 1
 
 
@@ -34,13 +40,14 @@ class BackboneSpec:
     """All that can be known of a backbone without loading it, a plain JSON value."""
 
     name: str
-    timm_name: str
+    timm_name: str  # the architecture; "own KEY" where a function of the user's makes it
     weights: str  # blake2b of body.safetensors: the identity of the pretrained tensors
     features: int
-    pooling: Pooling
+    pooling: Pooling | OwnPooling
+    tap: Tap = "pooled"
     parameters: int
     preprocessing: Preprocessing
-    groups: Mapping[str, str] = field(repr=False)  # parameter name -> "early" or "late"
+    groups: Mapping[str, str] = field(repr=False)  # parameter (of an own body: or buffer) -> "early" or "late"
     source: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -64,10 +71,11 @@ class BackboneSpec:
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A prepared backbone: its description and the folder with its weights."""
+    """A prepared backbone: its description, the folder with its weights, and of one's own what makes it."""
 
     spec: BackboneSpec
     folder: Path
+    maker: Maker | None = None
 
     @property
     def weights_file(self) -> Path:
@@ -120,12 +128,12 @@ def backbone(
         Preprocessing(size=size)  # says at once what is wrong with it
     key = json_digest({"name": name, "origin": origin, "pooling": pooling, "size": size, "format": FORMAT})
     folder = cache_folder() / "backbones" / key[:32]
-    if (found := _cached(folder)) is not None:
+    if (found := cached(folder)) is not None:
         return _looking(found, squish, decoding)
     check_known(name)
     (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
     _prepare(folder, name, weights, size, pooling)
-    prepared = _cached(folder)
+    prepared = cached(folder)
     assert prepared is not None
     return _looking(prepared, squish, decoding)
 
@@ -134,32 +142,35 @@ def _looking(backbone: Backbone, squish: bool, decoding: Decoding) -> Backbone:
     """Give the same body behind a preprocessing that squishes, or decodes, as asked."""
     own = replace(backbone.spec.preprocessing, name=decoding)
     own = replace(own, resize="squish", crop_fraction=1.0) if squish else own
-    return Backbone(replace(backbone.spec, preprocessing=own), backbone.folder)
+    return replace(backbone, spec=replace(backbone.spec, preprocessing=own))
 
 
 def resized(backbone: Backbone, size: int) -> Backbone:
     """Give the same weights behind another input side in px; `OptionError` where the network can't take it."""
     preprocessing = replace(backbone.spec.preprocessing, size=size)
     if size != backbone.spec.preprocessing.size:
-        _features(backbone.module, size, backbone.spec.name)
-    return Backbone(replace(backbone.spec, preprocessing=preprocessing), backbone.folder)
+        features = _features(backbone.module, size, backbone.spec.name)
+        if features != backbone.spec.features:
+            known = f"{backbone.spec.features} at {backbone.spec.preprocessing.size} px"
+            raise OptionError(f"{backbone.spec.name} gives {features} features at {size} px, {known}: keep that size.")
+    return replace(backbone, spec=replace(backbone.spec, preprocessing=preprocessing))
 
 
-def from_files(spec: BackboneSpec, weights_file: Path) -> Backbone:
+def from_files(spec: BackboneSpec, weights_file: Path, maker: Maker | None = None) -> Backbone:
     """Give the backbone whose description and weights a classifier carries."""
     if file_digest(weights_file) != spec.weights:
         raise FormatError(f"{weights_file} is not what the classifier was saved with: copy it again, whole.")
-    return Backbone(spec, weights_file.parent)
+    return Backbone(spec, weights_file.parent, maker)
 
 
 def kept(backbone: Backbone) -> Backbone:
     """Give the same backbone from the cache, where its weights stay though the classifier they came from may go."""
     folder = cache_folder() / "backbones" / f"trained-{backbone.spec.weights[:32]}"
-    if not (folder / "spec.json").exists():
+    if cached(folder) is None:
         with atomic_folder(folder) as temporary:
             shutil.copyfile(backbone.weights_file, temporary / "body.safetensors")
             write_json(temporary / "spec.json", backbone.spec.to_json())
-    return Backbone(backbone.spec, folder)
+    return replace(backbone, folder=folder)
 
 
 def new_module(backbone: Backbone) -> torch.nn.Module:
@@ -168,19 +179,36 @@ def new_module(backbone: Backbone) -> torch.nn.Module:
 
     from goldenrule.models.weights import load_into
 
-    model = _timm_model(backbone.spec.timm_name)
+    spec = backbone.spec
+    model = own_model(backbone.maker, spec.preprocessing.size) if backbone.maker else _timm_model(spec.timm_name)
     load_into(model, load_file(backbone.weights_file), what=str(backbone.weights_file))
-    return pooled(model, backbone.spec.pooling).eval()
+    return pooled(model, spec.pooling, own=backbone.maker is not None).eval()
 
 
-def pooled(model: torch.nn.Module, pooling: Pooling) -> torch.nn.Module:
+def pooling_for(head: object) -> Pooling:
+    """Give how the features of a head are pooled, for which may stand its kind."""
+    return "max+average" if "concat-pool" in (head, getattr(head, "kind", "")) else "average"
+
+
+def own_model(maker: Maker, size: int) -> torch.nn.Module:
+    """Give a new module of a function of the user's, called once: lazy layers then have their tensors."""
+    import torch
+
+    model, _ = maker.module(probe=torch.zeros(2, 3, size, size))
+    return model.requires_grad_(False)
+
+
+def pooled(model: torch.nn.Module, pooling: Pooling | OwnPooling, *, own: bool = False) -> torch.nn.Module:
     """Give a module from pictures to pooled features; "max+average" needs feature maps (fastai's concat pool)."""
-    from goldenrule.models.pooling import AveragePooled, MaxAveragePooled
+    from goldenrule.models.pooling import AveragePooled, MapsAveraged, MaxAveragePooled, Plain
 
+    if own:
+        return MapsAveraged(model) if pooling == "average" else Plain(model)
     return AveragePooled(model) if pooling == "average" else MaxAveragePooled(model)
 
 
-def _cached(folder: Path) -> Backbone | None:
+def cached(folder: Path, maker: Maker | None = None) -> Backbone | None:
+    """Give the backbone that was prepared in a folder; None where there is none, or a damaged one."""
     try:
         spec = BackboneSpec.from_json(read_json(folder / "spec.json"))
     except FormatError:
@@ -189,12 +217,10 @@ def _cached(folder: Path) -> Backbone | None:
     if not weights_file.is_file() or file_digest(weights_file) != spec.weights:
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    return Backbone(spec, folder)
+    return Backbone(spec, folder, maker)
 
 
 def _prepare(folder: Path, name: str, weights: Path | None, size: int | None, pooling: Pooling) -> None:
-    from safetensors.torch import save
-
     embedded = EMBEDDED.get(name)
     timm_name = embedded.timm_name if embedded else name
     state, source = _weights(name, weights)
@@ -207,7 +233,7 @@ def _prepare(folder: Path, name: str, weights: Path | None, size: int | None, po
     features = _features(body, preprocessing.size, name)
     with atomic_folder(folder) as temporary:
         file = temporary / "body.safetensors"
-        file.write_bytes(save({key: value.contiguous() for key, value in model.state_dict().items()}))
+        write_weights(file, model)
         spec = BackboneSpec(
             name=name,
             timm_name=timm_name,
@@ -220,6 +246,13 @@ def _prepare(folder: Path, name: str, weights: Path | None, size: int | None, po
             source=source,
         )
         write_json(temporary / "spec.json", spec.to_json())
+
+
+def write_weights(path: Path, model: torch.nn.Module) -> None:
+    """Write a model's tensors under its own names; tied ones are written once under each."""
+    from safetensors.torch import save
+
+    path.write_bytes(save({name: value.contiguous().clone() for name, value in model.state_dict().items()}))
 
 
 def _weights(name: str, weights: Path | None) -> tuple[State, Mapping[str, Any]]:
@@ -266,20 +299,6 @@ def _features(body: torch.nn.Module, size: int, name: str) -> int:
         raise
     except Exception as error:
         raise OptionError(
-            f"{name} does not take pictures of {size} x {size} px ({str(error).splitlines()[0][:160]}). "
+            f"{name} does not take pictures of {size} x {size} px ({first_line(error)}). "
             "Choose another size: a multiple of 32, as a rule."
         ) from error
-
-
-def layer_groups(model: Any) -> dict[str, str]:
-    """Give "early" or "late" for every parameter, from timm's group matcher; the head is the third group.
-
-    Late are the last third of timm's coarse layers, at least two: blocks 5-6 of an EfficientNet-Lite,
-    layers 3-4 of a ResNet.
-    """
-    from timm.models import group_parameters
-
-    numbers = group_parameters(model, model.group_matcher(coarse=True), reverse=True)
-    layers = max(numbers.values()) + 1
-    first_late = layers - max(2, layers // 3)
-    return {name: "late" if number >= first_late else "early" for name, number in sorted(numbers.items())}

@@ -15,9 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from goldenrule.engine import Engine, EngineKind
 from goldenrule.evaluation import Predictions
-from goldenrule.foundation.errors import FormatError, SourceError
+from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import atomic_folder, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.tensors import read_tensors, tensors_content
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Job, batches
 from goldenrule.images.preprocess import Preprocessing
@@ -29,6 +30,9 @@ from goldenrule.models.head import Head, head_from_tensors
 
 if TYPE_CHECKING:
     from goldenrule.models.network import Network
+    from goldenrule.models.own import Maker
+    from goldenrule.models.own_backbone import MakeBackbone
+    from goldenrule.models.own_head import MakeHead
 
 SCHEMA_VERSION = 1
 
@@ -130,13 +134,10 @@ class Classifier:
 
     def save(self, folder: str | Path) -> Path:
         """Write the classifier as a folder of safetensors and JSON; appears whole or not at all."""
-        from safetensors.numpy import save
-
         target = Path(folder)
         with atomic_folder(target) as temporary:
             shutil.copyfile(self.backbone.weights_file, temporary / "body.safetensors")
-            head = {name: np.ascontiguousarray(value) for name, value in self.head.tensors.items()}
-            (temporary / "head.safetensors").write_bytes(save(head))
+            (temporary / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
             write_json(temporary / "classifier.json", self.to_json())
         return target
 
@@ -149,6 +150,7 @@ class Classifier:
             "backbone": self.backbone.spec.to_json(),
             "preprocessing": self.preprocessing.to_json(),
             "head": self.head.kind,
+            "head_made_by": getattr(self.head, "made_by", None),
             "engine": self.engine.to_json(),
             "views": [view.to_json() for view in self.views],
             "calibration": None,
@@ -157,14 +159,19 @@ class Classifier:
         }
 
     @classmethod
-    def load(cls, folder: str | Path) -> Classifier:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        head: MakeHead | Maker | None = None,
+        backbone: MakeBackbone | Backbone | Maker | None = None,
+    ) -> Classifier:
         """Read a classifier from its folder, or from the folder of the run it belongs to.
 
-        Raises `SourceError` where there is none, `FormatError` where it is damaged or of a newer version.
+        `head` and `backbone` are the functions that make these parts, where they are its owner's own and this
+        program has not named them before: no code is run that a classifier names. Raises `SourceError` where there
+        is no classifier, `FormatError` where it is damaged, of a newer version, or made by other functions.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         path = Path(folder)
         if (path / "classifier" / "classifier.json").is_file():
             path = path / "classifier"
@@ -173,18 +180,20 @@ class Classifier:
         value = read_json(path / "classifier.json", newest_schema=SCHEMA_VERSION)
         try:
             spec = BackboneSpec.from_json(value["backbone"])
-            head = head_from_tensors(value["head"], load_file(path / "head.safetensors"))
+            tensors, _ = read_tensors(path / "head.safetensors")
             engine = EngineKind.from_json(value["engine"])
             classes = tuple(value["classes"])
             provenance = value["provenance"]
             views = tuple(map(View.from_json, value.get("views", [PLAIN.to_json()])))
-            backbone = from_files(spec, path / "body.safetensors")
-            logits = head.logits(np.zeros((1, spec.features), np.float16))
+            maker = _own_maker(spec, backbone)
+            body = from_files(spec, path / "body.safetensors", maker)
+            found = _own_head(value, tensors, head, spec.features) or head_from_tensors(value["head"], tensors)
+            logits = found.logits(np.zeros((1, spec.features), np.float16))
             if logits.shape != (1, len(classes)):
                 raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
-        except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
+        except (KeyError, TypeError, ValueError, OSError) as error:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
-        return cls(classes, backbone, head, engine, provenance, views)
+        return cls(classes, body, found, engine, provenance, views)
 
     def _compiled(self, threads: int) -> Engine:
         return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)
@@ -199,3 +208,33 @@ class Classifier:
     def __repr__(self) -> str:
         names = ", ".join(self.classes[:6]) + (", ..." if len(self.classes) > 6 else "")
         return f"Classifier({len(self.classes)} classes: {names}; {self.backbone.spec.name}, {self.engine})"
+
+
+def _own_head(
+    value: Mapping[str, Any],
+    tensors: Mapping[str, npt.NDArray[Any]],
+    given: MakeHead | Maker | None,
+    features: int,
+) -> Head | None:
+    """Give the head that a function of the user's makes; None where it is one of goldenrule's."""
+    if value["head"] != "own":
+        if given is not None:
+            raise OptionError(f"head= was given, and this classifier has goldenrule's own {value['head']} head.")
+        return None
+    from goldenrule.models.own_head import OwnHead, own_head
+
+    maker = own_head(given) if given is not None else None
+    about = {"features": features, "classes": len(value["classes"])}
+    return OwnHead.saved(value["head_made_by"], tensors, maker, **about)
+
+
+def _own_maker(spec: BackboneSpec, given: MakeBackbone | Backbone | Maker | None) -> Maker | None:
+    """Give the function that makes the body, where that is the user's own."""
+    if "made_by" not in spec.source:
+        if given is not None:
+            raise OptionError(f"backbone= was given, and this classifier has goldenrule's own {spec.name}.")
+        return None
+    from goldenrule.models.own import find_again
+    from goldenrule.models.own_backbone import own_maker
+
+    return find_again("backbone", spec.source["made_by"], own_maker(given))

@@ -114,6 +114,7 @@ def _folder(backbone: Backbone) -> Path:
         "weights": spec.weights,
         "timm_name": spec.timm_name,
         "pooling": spec.pooling,
+        "tap": spec.tap,
         "size": spec.preprocessing.size,
         "openvino": ov.version(),
         "format": FORMAT,

@@ -78,10 +78,18 @@ def _pairs(body: torch.nn.Module) -> Iterator[tuple[str, str]]:
         if node.op != "call_module" or not isinstance(modules[node.target], torch.nn.BatchNorm2d):
             continue
         (source, *_) = node.all_input_nodes
-        if source.op == "call_module" and type(modules[source.target]).__name__.startswith("Conv2d"):
+        if source.op == "call_module" and _foldable(modules[source.target], modules[node.target]):
             once = sum(other.op == "call_module" and other.target == source.target for other in graph.nodes) == 1
             if once and len(source.users) == 1 and isinstance(modules[source.target], torch.nn.Conv2d):
                 yield source.target, node.target
+
+
+def _foldable(convolution: torch.nn.Module, norm: torch.nn.BatchNorm2d) -> bool:
+    """Say whether both compute what their names say, as PyTorch's and timm's do, and the norm is an affine map."""
+    kinds = type(convolution), type(norm)
+    known = all(kind.__module__.partition(".")[0] in ("torch", "timm") for kind in kinds)
+    affine = norm.weight is not None and norm.running_mean is not None
+    return known and affine and kinds[0].__name__.startswith("Conv2d")
 
 
 def _folded(own: torch.nn.Conv2d, bn: torch.nn.BatchNorm2d) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:

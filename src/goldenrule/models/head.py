@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,15 +21,21 @@ class Head(Protocol):
     """What stands on the features."""
 
     @property
-    def kind(self) -> HeadKind:
-        """The name the command line and the files use."""
+    def kind(self) -> str:
+        """The name the command line and the files use: a `HeadKind`, or "own"."""
 
     @property
-    def tensors(self) -> Mapping[str, Floats]:
-        """The parameters by name."""
+    def tensors(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The parameters by name; of an own head its buffers too."""
 
     def logits(self, features: npt.NDArray[Any]) -> Floats:
         """Give the logits (n, classes) of features (n, features), float16 or float32."""
+
+    def with_tensors(self, tensors: Mapping[str, npt.NDArray[Any]]) -> Head:
+        """Give the same head with other tensors of these names."""
+
+    def cooled(self, temperature: float) -> Head:
+        """Give the head with its logits divided by a temperature."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +55,14 @@ class LinearHead:
         """Give the logits (n, classes), summed in float64: which rows come together then makes no difference."""
         product = features.astype(np.float64) @ self.weight.astype(np.float64).T
         return (product + self.bias).astype(np.float32)
+
+    def with_tensors(self, tensors: Mapping[str, Floats]) -> LinearHead:
+        """Give the head with other weight and bias."""
+        return LinearHead(tensors["weight"], tensors["bias"])
+
+    def cooled(self, temperature: float) -> LinearHead:
+        """Give the head with its logits divided by a temperature."""
+        return LinearHead(_divided(self.weight, temperature), _divided(self.bias, temperature))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +95,15 @@ class ConcatPoolHead:
         rectified = np.maximum(hidden, 0) * self.scale_2 + self.shift_2
         return np.asarray(rectified @ weight_2.T + self.bias_2, np.float32)
 
+    def with_tensors(self, tensors: Mapping[str, Floats]) -> ConcatPoolHead:
+        """Give the head with other parameters."""
+        return replace(self, **dict[str, Any](tensors))
+
+    def cooled(self, temperature: float) -> ConcatPoolHead:
+        """Give the head with its logits divided by a temperature."""
+        weight, bias = _divided(self.weight_2, temperature), _divided(self.bias_2, temperature)
+        return replace(self, weight_2=weight, bias_2=bias)
+
 
 def fresh_head(kind: str, *, features: int, classes: int, draws: np.random.Generator) -> Head:
     """Give a head with random weights, as PyTorch draws them for a Linear: uniform within 1 / sqrt(inputs).
@@ -108,13 +131,6 @@ def fresh_head(kind: str, *, features: int, classes: int, draws: np.random.Gener
     )
 
 
-def cooled(head: Head, temperature: float) -> Head:
-    """Give the head whose logits are those of `head` divided by a temperature."""
-    last = ("weight", "bias") if isinstance(head, LinearHead) else ("weight_2", "bias_2")
-    divided = {name: (head.tensors[name] / np.float32(temperature)).astype(np.float32) for name in last}
-    return head_from_tensors(head.kind, {**head.tensors, **divided})
-
-
 def head_from_tensors(kind: str, tensors: Mapping[str, Floats]) -> Head:
     """Give the head a classifier's file holds."""
     known: dict[str, Any] = {"linear": LinearHead, "concat-pool": ConcatPoolHead}
@@ -125,3 +141,7 @@ def head_from_tensors(kind: str, tensors: Mapping[str, Floats]) -> Head:
     except TypeError as error:
         raise FormatError(f"The classifier's head has the tensors {sorted(tensors)}: {error}.") from error
     return head
+
+
+def _divided(values: Floats, temperature: float) -> Floats:
+    return (values / np.float32(temperature)).astype(np.float32)

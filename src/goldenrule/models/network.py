@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from goldenrule.models.head import ConcatPoolHead, Head, LinearHead
+from goldenrule.models.own_head import OwnHead
 
 
 class Network(torch.nn.Module):
@@ -35,6 +36,8 @@ class Affine(torch.nn.Module):
 
 def head_module(head: Head) -> torch.nn.Module:
     """Give a head of arrays as a module with the same logits."""
+    if isinstance(head, OwnHead):
+        return head.module()
     tensors = {name: torch.from_numpy(value.copy()) for name, value in head.tensors.items()}
     if isinstance(head, LinearHead):
         return _linear(tensors["weight"], tensors["bias"])

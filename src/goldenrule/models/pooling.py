@@ -38,3 +38,29 @@ class MaxAveragePooled(torch.nn.Module):
         if maps.ndim != 4 or maps.shape[1] != self.model.num_features:
             raise BackboneError("--head concat-pool needs a backbone with feature maps; this one has tokens.")
         return torch.cat([maps.amax(dim=(2, 3)), maps.mean(dim=(2, 3))], dim=1)
+
+
+class MapsAveraged(torch.nn.Module):
+    """A body of the user's own that gives feature maps (batch, c, h, w): their average, (batch, c)."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Run the body and average over the places."""
+        maps: torch.Tensor = self.model(pixels)
+        return maps.mean(dim=(2, 3))
+
+
+class Plain(torch.nn.Module):
+    """A body of the user's own that gives features (batch, features)."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Run the body."""
+        features: torch.Tensor = self.model(pixels)
+        return features

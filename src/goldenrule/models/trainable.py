@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,12 @@ import torch
 from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import atomic_folder, digest, write_json
-from goldenrule.models.backbone import Backbone, new_module
+from goldenrule.models.backbone import Backbone, cached, new_module
+from goldenrule.models.cutting import cut
 from goldenrule.models.folding import fold, unfolded_state
-from goldenrule.models.head import Head, HeadKind, head_from_tensors
+from goldenrule.models.head import Head
 from goldenrule.models.network import Network, head_module
+from goldenrule.models.own_head import arrays_of
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 GROUPS = ("early", "late", "head")
@@ -29,23 +32,45 @@ class Trainable(Network):
     """Body and head with their groups; what is frozen has no gradient, and its BatchNorms keep their statistics.
 
     The BatchNorms that `bn_frozen` names keep their statistics and are folded into the convolutions before
-    them (`models.folding`); the others of trained groups follow the batches.
+    them (`models.folding`); the others of trained groups follow the batches. With `from_boundary` its input are the
+    activations (batch, features) that a `models.boundary.Boundary` gives, not pixels.
     """
 
-    def __init__(self, backbone: Backbone, head: Head, *, first_trained: int, bn_frozen: BatchNormFrozen) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: Head,
+        *,
+        first_trained: int,
+        bn_frozen: BatchNormFrozen,
+        from_boundary: bool = False,
+    ) -> None:
         body = new_module(backbone)
         original = {name: value.clone() for name, value in timm_model(body).state_dict().items()}
-        groups = {name.rpartition(".")[0]: group for name, group in backbone.spec.groups.items()}
+        groups = _of_modules(backbone.spec.groups)
         early_or_all = {"all": lambda _: True, "early": lambda norm: groups.get(norm) == "early"}
         folded = fold(timm_model(body), early_or_all[bn_frozen]) if bn_frozen in early_or_all else ()
         super().__init__(body, head_module(head))
         self._original = original
-        self._folded, self._kind, self._spec_groups = folded, head.kind, backbone.spec.groups
+        self._folded, self._head = folded, head
+        self._tensor_groups, self._module_groups = backbone.spec.groups, groups
         self._bn_frozen = bn_frozen
         self.first_trained = first_trained
         for number, name in enumerate(GROUPS):
             for parameter in self.group(name):
                 parameter.requires_grad_(number >= first_trained)
+        self._late = _late(body, backbone) if from_boundary else None
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Give the logits (batch, classes) of pixels, or of activations at the boundary."""
+        if self._late is None:
+            return super().forward(inputs)
+        shape, (late,) = self._late
+        maps = inputs.reshape(len(inputs), *shape)
+        if maps.ndim == 4:
+            maps = maps.contiguous(memory_format=torch.channels_last)
+        logits: torch.Tensor = self.head(late(maps))
+        return logits
 
     def group(self, name: str) -> list[torch.nn.Parameter]:
         """Give the parameters of "early", "late" or "head"."""
@@ -69,12 +94,12 @@ class Trainable(Network):
         """Give the body's tensors under timm's names; those of frozen groups are bit for bit what they were."""
         model = timm_model(self.body)
         state = unfolded_state(model, self._folded, self._original) if self._folded else model.state_dict()
-        state |= {name: value for name, value in self._original.items() if self._frozen(name.rpartition(".")[0])}
+        state |= {name: value for name, value in self._original.items() if self._frozen(self._group_of(name))}
         return {name: value.detach().cpu().numpy().copy() for name, value in state.items()}
 
     def head_value(self) -> Head:
         """Give the head as plain arrays."""
-        return head_of(self.head, self._kind)
+        return head_of(self.head, self._head)
 
     def _named_group(self, name: str) -> Iterator[tuple[str, torch.nn.Parameter]]:
         if name == "head":
@@ -84,18 +109,27 @@ class Trainable(Network):
             if self._group_of(own) == name:
                 yield own, parameter
 
-    def _group_of(self, parameter: str) -> str:
-        """Give the group; a bias that folding has made belongs where its convolution's weight does."""
-        groups = self._spec_groups
-        return groups[parameter] if parameter in groups else groups[f"{parameter.rpartition('.')[0]}.weight"]
+    def _group_of(self, tensor: str) -> str:
+        """Give the group; a buffer, or a bias that folding has made, belongs where its module does."""
+        return self._tensor_groups.get(tensor) or self._module_groups.get(tensor.rpartition(".")[0], "")
 
-    def _frozen(self, module: str) -> bool:
-        weight = f"{module}.weight"
-        return weight in self._spec_groups and GROUPS.index(self._spec_groups[weight]) < self.first_trained
+    def _frozen(self, group: str) -> bool:
+        return group in GROUPS[: self.first_trained]
 
     def _keeps_statistics(self, norm: str) -> bool:
-        early = self._spec_groups.get(f"{norm}.weight") == "early"
-        return self._bn_frozen == "all" or (self._bn_frozen == "early" and early) or self._frozen(norm)
+        group = self._module_groups.get(norm, "")
+        return self._bn_frozen == "all" or self._bn_frozen == group == "early" or self._frozen(group)
+
+
+def _late(body: torch.nn.Module, backbone: Backbone) -> tuple[torch.Size, tuple[torch.nn.Module]]:
+    """Give the shape of one image's activations at the boundary, and the late layers, which share their modules.
+
+    In a tuple, so that PyTorch does not count their parameters twice.
+    """
+    size = backbone.spec.preprocessing.size
+    early, late = cut(body, {f"model.{name}": group for name, group in backbone.spec.groups.items()})
+    with torch.no_grad():
+        return early(torch.zeros(1, 3, size, size)).shape[1:], (late,)
 
 
 def timm_model(body: torch.nn.Module) -> torch.nn.Module:
@@ -103,10 +137,15 @@ def timm_model(body: torch.nn.Module) -> torch.nn.Module:
     return body.get_submodule("model")
 
 
-def head_of(module: torch.nn.Module, kind: HeadKind) -> Head:
-    """Give the arrays of a module that `head_module` made."""
-    state = {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
-    if kind == "concat-pool":
+def _of_modules(groups: Mapping[str, str]) -> dict[str, str]:
+    """Give the group of every module that has tensors of its own; "late" where it has some in both."""
+    return {name.rpartition(".")[0]: group for name, group in sorted(groups.items(), key=lambda item: item[1])}
+
+
+def head_of(module: torch.nn.Module, like: Head) -> Head:
+    """Give the arrays of a module that `head_module` made of a head."""
+    state = arrays_of(module)
+    if like.kind == "concat-pool":
         state = {
             "scale_1": state["0.scale"],
             "shift_1": state["0.shift"],
@@ -116,24 +155,36 @@ def head_of(module: torch.nn.Module, kind: HeadKind) -> Head:
             "weight_2": state["4.weight"],
             "bias_2": state["4.bias"],
         }
-    return head_from_tensors(kind, state)
+    return like.with_tensors(state)
+
+
+def tensors_of(network: torch.nn.Module, like: Head) -> dict[str, npt.NDArray[Any]]:
+    """Give what a fit has changed, under head. and body.: the head, and the body where it was trained."""
+    if not isinstance(network, Trainable):
+        return {f"head.{name}": value for name, value in head_of(network, like).tensors.items()}
+    head = {f"head.{name}": value for name, value in network.head_value().tensors.items()}
+    return head | {f"body.{name}": value for name, value in network.body_state().items()}
+
+
+def moving_norms(network: torch.nn.Module) -> int:
+    """Count the BatchNorms whose statistics follow the batches where they are trained."""
+    norms = (module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm))
+    return sum(norm.track_running_stats for norm in norms)
 
 
 def with_body(backbone: Backbone, state: Arrays) -> Backbone:
     """Give a backbone with other tensors (timm's names), kept in the cache by their content."""
-    from dataclasses import replace
-
     from safetensors.numpy import save
 
     content = save({name: np.asarray(value, order="C") for name, value in state.items()})
     name = digest(content).hex()
     folder = cache_folder() / "backbones" / f"trained-{name[:32]}"
     spec = replace(backbone.spec, weights=name, source={**backbone.spec.source, "trained": True})
-    if not (folder / "spec.json").exists():
+    if cached(folder) is None:
         with atomic_folder(folder) as temporary:
             (temporary / "body.safetensors").write_bytes(content)
             write_json(temporary / "spec.json", spec.to_json())
-    return Backbone(spec, folder)
+    return replace(backbone, spec=spec, folder=folder)
 
 
 def rates_of_groups(rate: float | list[float] | tuple[float, ...], *, spread: float | None = None) -> tuple[float, ...]:

@@ -111,7 +111,10 @@ def _inner(name: str, expanded: bool) -> str:
     return f"{modules[module]}.{field}"
 
 
-def load_into(model: torch.nn.Module, state: State, *, what: str) -> None:
+TIMM_NAMES = "timm's names; choose the --backbone that these weights were made for"
+
+
+def load_into(model: torch.nn.Module, state: State, *, what: str, names: str = TIMM_NAMES) -> None:
     """Load a body's weights by name; heads are dropped; a missing or misshapen tensor is a `BackboneError`."""
     own = model.state_dict()
     matching = {name: value for name, value in state.items() if name in own}
@@ -123,10 +126,7 @@ def load_into(model: torch.nn.Module, state: State, *, what: str) -> None:
     missing = [name for name in own if name not in matching and not name.endswith("num_batches_tracked")]
     if wrong or missing:
         found = f"{len(missing)} tensors are missing ({', '.join(missing[:3])}...)" if missing else wrong[0]
-        raise BackboneError(
-            f"{what} does not fit the backbone: {found}. Wanted {len(own)} tensors with timm's names; "
-            "choose the --backbone that these weights were made for."
-        )
+        raise BackboneError(f"{what} does not fit the backbone: {found}. Wanted {len(own)} tensors with {names}.")
     model.load_state_dict(matching, strict=False)
 
 

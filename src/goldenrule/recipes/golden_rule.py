@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from goldenrule.foundation.progress import Progress
@@ -22,6 +22,7 @@ from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
 from goldenrule.training.choice import far_from_known
+from goldenrule.training.loggers import Logger
 from goldenrule.training.plan import LATE_SPEED
 from goldenrule.training.range_test import RangeTest
 
@@ -42,12 +43,14 @@ def golden_rule(
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
     on_answer: Callable[[Answer], None] | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> Answer:
     """Fit a classifier by the golden rule and judge it; the best network of all steps is the answer.
 
     After step 1 there is an answer already: it is saved, and given to `on_answer`. A later network takes its
     place only where it is clearly better on validation. Writes the run to `out`, by default the next free
-    `runs/NAME`; goes on where a killed run stopped. Raises a `GoldenRuleError` for what the user can mend.
+    `runs/NAME`; goes on where a killed run stopped. `loggers` keep the epochs elsewhere too. Raises a
+    `GoldenRuleError` for what the user can mend.
     """
     with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
         solved = solved_heads(work, activations)  # step 1
@@ -57,7 +60,7 @@ def golden_rule(
             first = concluded(work, solved.candidates, solved.chosen, solved.activations, final=False)
             if on_answer:
                 on_answer(first)
-        contest, live = seven_steps(work, solved)
+        contest, live = seven_steps(work, solved, loggers)
         return concluded(work, contest.candidates, contest.best, solved.activations, live=live)
 
 
@@ -69,7 +72,7 @@ def _can_be_judged(work: Work, solved: Solved) -> bool:
     return False
 
 
-def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
+def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> tuple[Contest, LiveContent]:
     """Take the steps from the solved head on; give all candidates with the best, and the curves."""
     options, clock = work.options, Clock(work)
     far = far_from_known(solved.chosen.judged_on)
@@ -92,6 +95,7 @@ def seven_steps(work: Work, solved: Solved) -> tuple[Contest, LiveContent]:
         device=options.device,
         threads=work.threads,
         folder=work.run.folder,
+        loggers=loggers,
         progress=work.progress,
     )
     if clock.allows("train the head", plan.head_seconds):

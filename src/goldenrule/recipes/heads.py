@@ -15,11 +15,12 @@ from goldenrule.activations.solve import Rows, solve
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress
+from goldenrule.foundation.tensors import Tensors
 from goldenrule.images.folds import stratified_folds
 from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable
 from goldenrule.models.head import Head, HeadKind, head_from_tensors
-from goldenrule.training.run import Outcome, Tensors
+from goldenrule.training.run import Outcome
 
 FOLDS = 5
 SOLVER_VERSION = 3

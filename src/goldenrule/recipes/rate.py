@@ -36,7 +36,7 @@ def find_rate_of(
     learn = Learner(
         read_table(folder, options, progress),
         earlier.backbone if earlier else backbone,
-        head=earlier.head.kind if earlier else "linear",
+        head=earlier.head if earlier else "linear",
         augment=options.augmentation,
         augmented_views=0,
         precompute=not (live or unfrozen),

@@ -1,10 +1,13 @@
-"""Checkpoints inside a fit: network, optimizer and place, so that a killed fit goes on to the same bits (law 6)."""
+"""Checkpoints inside a fit: network, optimizer and place, so that a killed fit goes on to the same bits (law 6).
+
+Two are kept, the newest and the one before: where one is damaged the other is used.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,11 @@ import numpy as np
 import torch
 
 from goldenrule.foundation.errors import FormatError
+from goldenrule.foundation.files import storage_errors
+from goldenrule.foundation.tensors import Tensors
 from goldenrule.training.history import EpochRow
 from goldenrule.training.loop import Position
-from goldenrule.training.run import Outcome, Tensors, read_outcome, write_outcome
+from goldenrule.training.run import Outcome, read_outcome, write_outcome
 from goldenrule.training.stopping import CycleEnd
 
 State = dict[str, torch.Tensor]
@@ -35,7 +40,7 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically over the one before."""
+    """Write a checkpoint atomically; the one before stays beside it, the one before that goes."""
     tensors: Tensors = {}
     for prefix, state in (("network", checkpoint.network), ("optimizer", checkpoint.optimizer)):
         tensors |= {f"{prefix}.{name}": value.numpy() for name, value in state.items()}
@@ -46,13 +51,40 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "rows": [asdict(row) for row in checkpoint.rows],
         "cycles": [asdict(cycle) for cycle in checkpoint.cycles],
     }
+    if path.exists():
+        with storage_errors(path):
+            path.replace(_before(path))
     write_outcome(path, Outcome(tensors, facts))
 
 
-def load(path: Path) -> Checkpoint | None:
-    """Read a checkpoint; None where there is none or it is damaged: then the fit starts again."""
-    if not path.exists():
-        return None
+def load(path: Path, say: Callable[[str], None]) -> Checkpoint | None:
+    """Read the newest checkpoint that is whole; None where there is none: then the fit starts again."""
+    damaged = False
+    for own in (path, _before(path)):
+        if own.exists():
+            if (found := _read(own)) is not None:
+                if damaged:
+                    say(f"{path} is damaged: going on from the checkpoint before it.")
+                return found
+            damaged = True
+            own.unlink()  # else it would take the place of the one before
+    if damaged:
+        say(f"{path} is damaged, and there is none whole before it: this fit starts again.")
+    return None
+
+
+def remove(path: Path) -> None:
+    """Remove the checkpoints of a fit that is over."""
+    for own in (path, _before(path)):
+        own.unlink(missing_ok=True)
+
+
+def _before(path: Path) -> Path:
+    return path.with_suffix(f".before{path.suffix}")
+
+
+def _read(path: Path) -> Checkpoint | None:
+    """Read a checkpoint; None where it is damaged."""
     try:
         outcome = read_outcome(path)
         facts: Mapping[str, Any] = outcome.facts

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from goldenrule.training.history import History
     from goldenrule.training.range_test import RangeTest
+    from goldenrule.training.schedule import Schedule
 
 COLOURS = {"steepest": "#a87400", "largest flat": "#a87400", "valley": "#2f6f94", "minimum / 10": "#cf5a2e"}
 GREY = "#888888"
+CURVE_POINTS = 1000
 
 
 def range_figure(test: RangeTest) -> Figure:
@@ -27,10 +29,13 @@ def range_figure(test: RangeTest) -> Figure:
             [rate], [test.smoothed[at]], "o", color=COLOURS.get(rule, GREY), markersize=8, label=f"{rule}: {rate:.1e}"
         )
     if test.minimum is not None:
-        low, label = min(test.smoothed), "minimum: too high"
-        axes.plot([test.minimum], [low], "o", color=GREY, markerfacecolor="none", markersize=8, label=label)
+        label = "minimum: too high"
+        axes.plot(
+            [test.minimum], [min(test.smoothed)], "o", color=GREY, markerfacecolor="none", markersize=8, label=label
+        )
     top = max(test.smoothed[: max(len(test.smoothed) // 2, 1)])
-    axes.set_ylim(min(test.smoothed) * 0.95, max(top * 1.3, min(test.smoothed) * 1.5))
+    low, high = min(*test.losses, *test.smoothed), max(top * 1.3, min(test.smoothed) * 1.5)
+    axes.set_ylim(low - 0.05 * (high - low), high)
     axes.set(xlabel="learning rate", ylabel="loss")
     axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
@@ -47,6 +52,25 @@ def rate_figure(test: RangeTest) -> Figure:
     return figure
 
 
+def schedule_figure(schedule: Schedule, rate: float = 1.0) -> Figure:
+    """Give rate and momentum over the epochs; the rate jumps where a cycle restarts."""
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")
+    rates, momenta = figure.subplots(1, 2)
+    places = [schedule.epochs * step / CURVE_POINTS for step in range(CURVE_POINTS)]
+    for axes, values, label in (
+        (rates, [rate * schedule.factor(place) for place in places], "rate" if rate != 1 else "share of the full rate"),
+        (momenta, [schedule.momentum(place) for place in places], "momentum"),
+    ):
+        axes.plot(places, values, color="#333333")
+        axes.set(xlabel="epoch", ylabel=label, xlim=(0, schedule.epochs))
+        axes.set_facecolor("none")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    rates.set_ylim(0, None)
+    momenta.set_ylim(0.8, 1)
+    return figure
+
+
 def history_figure(history: History) -> Figure:
     """Give losses, accuracy and the rate over the epochs; the ends of cycles are marked."""
     figure = Figure(figsize=(9.0, 2.7), layout="constrained")
@@ -59,14 +83,17 @@ def history_figure(history: History) -> Figure:
     losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     losses.legend(frameon=False, fontsize=8)
     shares.plot(epochs, [row.accuracy for row in history], marker=".", color="#2f6f94")
-    shares.set(xlabel="epoch", ylabel="accuracy on valid")
+    known = [row.accuracy for row in history if row.accuracy is not None] or [0.5]
+    room = (max(0.0, min(known) - 0.05), min(1.02, max(known) + 0.05))
+    shares.set(xlabel="epoch", ylabel="accuracy on valid", ylim=room)
     highest = [float(f"{max(row.rates):.6g}") for row in history]  # a last bit of difference would break the axis
     rates.semilogy(epochs, highest, marker=".", color="#333333")
     rates.set(xlabel="epoch", ylabel="highest rate")
     for axes in (losses, shares, rates):
+        axes.set_xlim(min(epochs, default=1) - 0.5, max(epochs, default=1) + 0.5)
         axes.set_facecolor("none")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     return figure
 
 

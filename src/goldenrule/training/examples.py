@@ -7,7 +7,7 @@ and can begin at any step of an epoch (law 6).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple, Protocol
@@ -29,6 +29,8 @@ from goldenrule.training.losses import Examples
 from goldenrule.training.temperature import best_temperature
 
 Sampling = Literal["uniform", "balanced"]
+VALIDATION_BYTES = 64 << 20
+"""Rows are judged so many bytes at a time."""
 
 
 class Source(Protocol):
@@ -244,15 +246,19 @@ Validate = Callable[[torch.nn.Module], Judged]
 """Judges a network on validation."""
 
 
-def validate_rows(features: npt.NDArray[np.float16], targets: Sequence[int] | npt.NDArray[np.int64]) -> Validate:
-    """Give a validation of heads on rows (n, features)."""
-    inputs = torch.from_numpy(features.astype(np.float32)).clone()
-    truth = torch.from_numpy(np.asarray(targets, np.int64)).clone()
+def validate_rows(valid: ImageTable, activations: Activations) -> Validate:
+    """Give a validation of networks that begin with the rows of labelled, readable images, some of them at a time."""
+    digests, truth = [digest or b"" for digest in valid.digests], torch.from_numpy(valid.targets.copy())
+    count = VALIDATION_BYTES // (4 * activations.banks[0].features) + 1
 
-    def validate(head: torch.nn.Module) -> Judged:
-        head.eval()
+    def validate(network: torch.nn.Module) -> Judged:
+        network.eval()
+        logits = []
         with torch.inference_mode():
-            return _judged(head(inputs.to(_device(head))).cpu().double(), truth)
+            for first in range(0, len(digests), count):
+                rows = torch.from_numpy(activations.rows(digests[first : first + count]).astype(np.float32))
+                logits.append(network(rows.to(_device(network))).cpu().double())
+        return _judged(torch.cat(logits), truth)
 
     return validate
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 
+from goldenrule.foundation.interrupts import HeldBack, Interrupted, held_back
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.training import checkpoint as saving
 from goldenrule.training.checkpoint import Checkpoint, State
@@ -84,12 +85,16 @@ class Fitted:
 
 
 def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progress: Progress | None = None) -> Fitted:
-    """Train; go on from the checkpoint if there is one. The result does not depend on where it was killed."""
+    """Train; go on from the checkpoint if there is one. The result does not depend on where it was killed.
+
+    Ctrl-C and SIGTERM let the step come to its end, and the checkpoint be written.
+    """
+    progress = progress or Silent()
     optimizer = optimizer_for(fit.groups, fit.optimizer, weight_decay=fit.weight_decay)
     first = saving.copied(fit.network)
-    before = saving.load(fit.checkpoint) if fit.checkpoint else None
+    before = saving.load(fit.checkpoint, progress.say) if fit.checkpoint else None
     rows, cycles, snapshots = _restored(fit, before, optimizer)
-    start = before.position if before else Position()
+    start = place = before.position if before else Position()
     for row in rows:
         _tell(on_epoch, row)
     stopped = _why_stopped(fit, cycles, rows)
@@ -109,32 +114,50 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             )
             saving.save(fit.checkpoint, state)
 
+    def stop(held: HeldBack) -> None:
+        save(place)
+        if fit.checkpoint:
+            progress.say(f"{fit.stage}: saved in epoch {fit.first_epoch + place.epoch + 1}, after step {place.step}.")
+        held.deliver()
+
+    def judged(event: EpochEnded, held: HeldBack) -> EpochRow:
+        try:
+            with saving.lent(fit.network, snapshots.get(MOVING)), held.at_once():
+                return _row(fit, event)
+        except Interrupted:
+            stop(held)
+            return judged(event, held)  # whoever was told lets it go on
+
     going_on = not stopped and len(rows) < fit.schedule.epochs
     remaining = (fit.schedule.epochs - start.epoch) * steps_per_epoch(fit.source) - start.step
-    with (progress or Silent()).task("train", remaining if going_on else 0, "batches") as task:
+    with progress.task("train", remaining if going_on else 0, "batches") as task, held_back() as held:
         for event in _events(fit, optimizer, start) if going_on else ():
             if isinstance(event, StepEnded):
                 task.advance()
+                place = event.position
                 if fit.ema:
                     saving.move(snapshots[MOVING], fit.network, 1 - fit.ema)
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    save(event.position)
+                if held:
+                    stop(held)
+                elif time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    save(place)
                     saved = time.monotonic()
                 continue
             if not math.isfinite(event.train_loss):
                 stopped = "diverged"
                 break
-            with saving.lent(fit.network, snapshots.get(MOVING)):
-                row = _row(fit, event)
-                if row.valid_loss is not None and not math.isfinite(row.valid_loss):
-                    stopped = "diverged"
-                    break
-                rows.append(row)
-                if rows[-1].cycle_end:
-                    _end_cycle(fit, event, rows[-1], cycles, snapshots)
-            save(Position(epoch=event.epoch + 1))
+            row = judged(event, held)
+            if row.valid_loss is not None and not math.isfinite(row.valid_loss):
+                stopped = "diverged"
+                break
+            rows.append(row)
+            if row.cycle_end:
+                with saving.lent(fit.network, snapshots.get(MOVING)):
+                    _end_cycle(fit, event, row, cycles, snapshots)
+            place = Position(epoch=event.epoch + 1)
+            save(place)
             saved = time.monotonic()
-            _tell(on_epoch, rows[-1])
+            _tell(on_epoch, row)
             if stopped := _why_stopped(fit, cycles, rows):
                 break
     averaged = 0

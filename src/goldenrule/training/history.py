@@ -8,8 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from goldenrule.foundation.errors import MissingExtra
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+COLUMNS = ("stage", "epoch", "train_loss", "valid_loss", "accuracy", "rates", "cycle_end", "tempered_loss")
+HEADER = f"{'epoch':>5} {'train loss':>11} {'valid loss':>11} {'accuracy':>9}  rate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +59,19 @@ class History:
         """Give the rows as CSV, rates joined by spaces."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        names = ("stage", "epoch", "train_loss", "valid_loss", "accuracy", "rates", "cycle_end", "tempered_loss")
-        writer.writerow(names)
+        writer.writerow(COLUMNS)
         for row in self.rows:
             value = asdict(row) | {"rates": " ".join(f"{rate:.6g}" for rate in row.rates)}
-            writer.writerow(["" if value[name] is None else value[name] for name in names])
+            writer.writerow(["" if value[name] is None else value[name] for name in COLUMNS])
         return text.getvalue()
+
+    def to_frame(self) -> Any:
+        """Give a pandas.DataFrame: a row per epoch, the columns of the CSV, rates as tuples; wants pandas."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtra("A data frame needs pandas: pip install pandas. to_csv() needs nothing.") from error
+        return pandas.DataFrame([asdict(row) for row in self.rows], columns=list(COLUMNS))
 
     def plot(self) -> Figure:
         """Draw losses, accuracy and rates over the epochs."""
@@ -68,13 +80,17 @@ class History:
         return history_figure(self)
 
     def __str__(self) -> str:
-        head = f"{'epoch':>5} {'train loss':>11} {'valid loss':>11} {'accuracy':>9}  rate"
-        return "\n".join([head, *("{:>5} {:>11} {:>11} {:>9}  {}".format(*cells(row)) for row in self.rows)])
+        return "\n".join([HEADER, *map(line, self.rows)])
 
     def _repr_html_(self) -> str:
         head = "<tr><th>epoch</th><th>train loss</th><th>valid loss</th><th>accuracy</th><th>rate</th></tr>"
         body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells(row)) + "</tr>" for row in self.rows)
         return f"<table>{head}{body}</table>"
+
+
+def line(row: EpochRow) -> str:
+    """Give a row as a line under `HEADER`."""
+    return "{:>5} {:>11} {:>11} {:>9}  {}".format(*cells(row))
 
 
 def cells(row: EpochRow) -> tuple[str, str, str, str, str]:

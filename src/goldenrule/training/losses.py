@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.functions import function_name, key_of
+from goldenrule.foundation.functions import function_key, function_name
 
 MOST_MIXUP = 10.0
 
@@ -27,15 +27,29 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class OwnLoss:
-    """A user's function (logits (batch, classes), targets (batch,)) -> losses (batch,), and the key it is known by."""
+    """A user's function (logits (batch, classes), targets (batch,)) -> losses (batch,), and the key it is known by.
+
+    Without a key nothing that was trained by it can be found again: it may have changed since (law 7).
+    """
 
     function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    key: str
+    key: str | None
 
     @classmethod
     def of(cls, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], key: str | None = None) -> OwnLoss:
-        """Name a function by its source, or by `key`; raises `OptionError` where neither is to be had."""
-        return cls(function, key or key_of(function, "outcomes of training by it", "my-loss-v1"))
+        """Name a function by its source, or by `key`; `OptionError` for what is no function."""
+        return cls(function, key or function_key(function))
+
+    @property
+    def untold(self) -> str:
+        """Say that what is trained by a function without a key is not kept; empty where there is a key."""
+        if self.key:
+            return ""
+        return (
+            f"The loss {function_name(self.function)} can't be told apart from a changed version of itself (no source, "
+            "or a value that is no plain JSON): nothing trained by it is kept, and the next time all is done again. "
+            'loss_key="my-loss-v1" would keep it.'
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give what stands for the function in keys."""

@@ -7,18 +7,19 @@ from functools import cached_property, partial
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 import torch
 
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import Engine, EngineKind
-from goldenrule.foundation.errors import OptionError, TooFewImages
+from goldenrule.foundation.errors import BackboneError, OptionError, TooFewImages
+from goldenrule.foundation.files import readable_bytes
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import Augmentation, View, views
 from goldenrule.images.batches import Canvases
 from goldenrule.images.table import ImageTable, Part
 from goldenrule.models.backbone import Backbone
+from goldenrule.models.boundary import Boundary, boundary
 from goldenrule.models.compiled import available_threads, compiled, engine_kind
 from goldenrule.training.examples import (
     BankRows,
@@ -31,7 +32,7 @@ from goldenrule.training.examples import (
     validate_pixels,
     validate_rows,
 )
-from goldenrule.training.plan import MOST_PIXELS, MOST_ROWS, batch_size
+from goldenrule.training.plan import MOST_BOUNDARY_BYTES, MOST_PIXELS, MOST_ROWS, batch_size, views_that_fit
 from goldenrule.training.state import LearnerState
 
 ClassWeights = Literal["balanced"]
@@ -77,21 +78,15 @@ class Material:
             self._activations[key] = self._precomputed(backbone, views)
         return self._activations[key]
 
-    def plain_rows(self, table: ImageTable, backbone: Backbone) -> npt.NDArray[np.float16]:
-        """Give the plain rows (n, features) of readable images of train or valid."""
-        return self.activations(backbone, views=0).rows([digest or b"" for digest in table.digests])
-
     def source(self, state: LearnerState) -> Source:
         """Give where the batches of this state's next fit come from."""
         train = self._train()
-        if state.frozen_body and state.precompute:
-            count = self.augmented_views if self.augmentation else 0
-            activations = self.activations(state.backbone, views=count)
+        if state.precompute:
             return BankRows(
                 train=train,
-                activations=activations,
+                activations=self._kept(state),
                 seed=self.seed,
-                batch_size=self._size(train, MOST_ROWS),
+                batch_size=self._size(train, MOST_ROWS if state.frozen_body else MOST_PIXELS),
                 sampling=self.sampling,
             )
         spec = state.backbone.spec
@@ -124,9 +119,39 @@ class Material:
         valid = self.part("valid")
         if not len(valid):
             return None
-        if state.frozen_body:
-            return validate_rows(self.plain_rows(valid, state.backbone), valid.targets)
+        if state.frozen_body or state.precompute:
+            return validate_rows(valid, self._kept(state))
         return validate_pixels(valid, state.backbone.spec.preprocessing, threads=self.threads)
+
+    def _kept(self, state: LearnerState) -> Activations:
+        """Give the rows that this state trains on or is judged by: pooled, or those before the late layers."""
+        if state.frozen_body:
+            return self.activations(state.backbone, views=self.augmented_views if state.precompute else 0)
+        key = _looks(state.backbone)
+        if key not in self._boundaries:
+            self._boundaries.clear()  # each holds a whole module
+            try:
+                self._boundaries[key] = boundary(state.backbone)
+            except BackboneError as error:
+                raise OptionError(f"{error} Set precompute = False: its late layers train on live images.") from error
+        early = self._boundaries[key]
+        return self.activations(early, views=self._bounded(early))
+
+    def _bounded(self, early: Backbone) -> int:
+        """Give how many augmented views are kept before the late layers, and say what they take, before they do."""
+        count, train = len(self.table.part("train")) + len(self.table.part("valid")), len(self.table.part("train"))
+        wanted = self.augmented_views if self.augmentation else 0
+        fit = views_that_fit(wanted, images=count, train_images=train, features=early.spec.features)
+        if fit < 0:
+            raise OptionError(
+                f"{count:,} images of {readable_bytes(2 * early.spec.features)} each before the late layers are more "
+                f"than the {readable_bytes(MOST_BOUNDARY_BYTES)} kept: set precompute = False to train on live images."
+            )
+        if (*_looks(early), fit) not in self._activations:
+            total = readable_bytes(2 * early.spec.features * (count + fit * train))
+            less = f" (no room for more than {fit} of {wanted} augmented ones)" if fit < wanted else ""
+            self.progress.say(f"Before the late layers: {count + fit * train:,} views{less}, {total} in the bank.")
+        return fit
 
     def engine(self, backbone: Backbone) -> Engine:
         """Give the compiled body; compiled once."""
@@ -180,10 +205,14 @@ class Material:
         return {}
 
     @cached_property
+    def _boundaries(self) -> dict[tuple[str, int], Boundary]:
+        return {}
+
+    @cached_property
     def _engines(self) -> dict[tuple[str, int], Engine]:
         return {}
 
 
 def _looks(backbone: Backbone) -> tuple[str, int]:
-    """Give what tells the bodies of one story apart: weights, and the side of the input."""
-    return backbone.spec.weights, backbone.spec.preprocessing.size
+    """Give what tells the bodies of one story apart: architecture and weights, and the side of the input."""
+    return f"{backbone.spec.timm_name} {backbone.spec.weights}", backbone.spec.preprocessing.size

@@ -23,6 +23,8 @@ FAR_TIMES = 2.5
 LATE_EPOCHS = 3
 LATE_SPEED = 2.0
 """How many times faster late layers and head train than the whole network."""
+MOST_BOUNDARY_BYTES = 8_000_000_000
+"""How much of the disk activations before the late layers may take per augmentation; some 40 KB each."""
 SPEED_UNKNOWN = 120.0
 """Views per second assumed before anything was measured on this machine."""
 
@@ -135,6 +137,20 @@ def live_plan(
         network_seconds=5 + (passes + STEPS_LIVE * batch_size(train_images, most=MOST_PIXELS)) / whole,
         tta_seconds=1 + 5 * valid_images / frozen,
     )
+
+
+def views_that_fit(views: int, *, images: int, train_images: int, features: int) -> int:
+    """Give how many of so many augmented views of the training images keep all rows below `MOST_BOUNDARY_BYTES`.
+
+    -1 where not even one plain row of every image does.
+
+    >>> [views_that_fit(4, images=n, train_images=n, features=14 * 14 * 112) for n in (1_000, 60_000, 200_000)]
+    [4, 2, -1]
+    """
+    rows = MOST_BOUNDARY_BYTES // (2 * features)
+    if images > rows:
+        return -1
+    return min(views, (rows - images) // max(train_images, 1))
 
 
 def batch_size(count: int, *, most: int) -> int:

@@ -2,7 +2,7 @@
 
 RUN/run.json         which images and options this story is about
 RUN/split.csv        path, part, class and digest of every image: the split never changes again
-RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7)
+RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7), with checksums
 RUN/classifier/      the classifier: safetensors and JSON
 RUN/predictions/*    one CSV per part
 RUN/result.json      the numbers, for programs
@@ -20,12 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from goldenrule.foundation.errors import FormatError, RunMismatch
 from goldenrule.foundation.files import (
-    atomic_path,
     canonical_json,
     digest,
     json_digest,
@@ -35,10 +31,11 @@ from goldenrule.foundation.files import (
     write_json,
 )
 from goldenrule.foundation.lock import only_writer
+from goldenrule.foundation.tensors import Tensors, read_tensors, tensors_content
 from goldenrule.images.table import PARTS, ImageTable, Part
+from goldenrule.training.history import EpochRow
 
 SCHEMA_VERSION = 1
-Tensors = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +72,20 @@ class Run:
         outcome = compute()
         write_outcome(path, outcome)
         return outcome, False
+
+    def journaled(self, key: str, out_of_time: Callable[[EpochRow], bool]) -> Callable[[EpochRow], bool]:
+        """Write a decision of the clock down before it is obeyed, and obey what was written (law 6)."""
+        path = self.folder / "story" / f"{key[:32]}.stopped.json"
+
+        def decided(row: EpochRow) -> bool:
+            if path.exists():
+                return row.epoch >= int(read_json(path)["after_epoch"])
+            if out_of_time(row):
+                write_json(path, {"after_epoch": row.epoch})
+                return True
+            return False
+
+        return decided
 
 
 @contextlib.contextmanager
@@ -168,22 +179,14 @@ def _image_differences(folder: Path, before: Mapping[str, Any], table: ImageTabl
 
 
 def write_outcome(path: Path, outcome: Outcome) -> None:
-    """Write an outcome as one safetensors file, atomically."""
-    from safetensors.numpy import save
-
-    tensors = {name: np.asarray(value, order="C") for name, value in outcome.tensors.items()}
-    content = save(tensors, metadata={"facts": json.dumps(dict(outcome.facts), allow_nan=False)})
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    """Write an outcome as one safetensors file with its checksum, atomically."""
+    write_atomic(path, tensors_content(outcome.tensors, facts=json.dumps(dict(outcome.facts), allow_nan=False)))
 
 
 def read_outcome(path: Path) -> Outcome:
     """Read what `write_outcome` wrote; a damaged file is a `FormatError`."""
-    from safetensors import SafetensorError, safe_open
-
+    tensors, texts = read_tensors(path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            facts = json.loads(file.metadata()["facts"])
-            return Outcome({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        return Outcome(tensors, json.loads(texts["facts"]))
+    except (KeyError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}.") from error

@@ -52,7 +52,7 @@ VERSIONS = {
     "lr_find": 1,
     "blend": 2,
     "calibrate": 1,
-    "freeze_to": 1,
+    "freeze_to": 2,
     "precompute": 1,
     "bn_freeze": 2,
     "set_size": 1,

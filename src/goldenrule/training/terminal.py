@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from goldenrule.training.history import History
+from goldenrule.foundation.progress import Progress
+from goldenrule.training.history import HEADER, EpochRow, History, line
 from goldenrule.training.range_test import RangeTest
 
 WIDTH, HEIGHT = 62, 10
@@ -41,6 +42,30 @@ def history_text(history: History) -> str:
     if ends:
         figure.scatter([x for x, _ in ends], [y for _, y in ends], marker="o")
     return str(figure.show())
+
+
+class LiveCurves:
+    """Prints a row as soon as its epoch is over, under a head where a fit begins, and draws the losses so far."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._rows: list[EpochRow] = []
+
+    def begin(self) -> None:
+        """Begin a fit: the next row is its first."""
+        self._rows = []
+
+    def show(self, row: EpochRow) -> None:
+        """Print a row and draw the curves of two rows and more."""
+        if not self._rows:
+            self._progress.say(f"{row.stage}\n{HEADER}")
+        self._rows.append(row)
+        self._progress.say(line(row))
+        self._progress.picture(history_text(History(tuple(self._rows))) if len(self._rows) > 1 else "")
+
+    def end(self) -> None:
+        """Take the drawing away."""
+        self._progress.picture("")
 
 
 def _figure(x_label: str, y_label: str, xs: Sequence[float], ys: Sequence[float]) -> Any:

@@ -10,31 +10,30 @@ import numpy as np
 import torch
 
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.files import digest, json_digest, read_json, write_json
+from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.randomness import generator
+from goldenrule.foundation.tensors import Tensors
 from goldenrule.images.read import DECODING
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.head import Head, HeadKind, cooled, fresh_head, head_from_tensors
+from goldenrule.models.head import Head, fresh_head
 from goldenrule.models.network import head_module
-from goldenrule.models.trainable import GROUPS, Trainable, head_of, rates_of_groups, with_body
-from goldenrule.training.checkpoint import between, copied
+from goldenrule.models.own import Maker
+from goldenrule.models.own_head import OwnHead, head_digest
+from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, with_body
+from goldenrule.training.checkpoint import between, copied, remove
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
+from goldenrule.training.hints import MOST, STOPPED, arithmetic, before, hints
 from goldenrule.training.history import EpochRow, History
-from goldenrule.training.loop import optimizer_class
-from goldenrule.training.losses import Objective, OwnLoss
+from goldenrule.training.loggers import LoggedFit, Logger, logged
+from goldenrule.training.losses import Objective
 from goldenrule.training.material import Material
 from goldenrule.training.range_test import STEPS_LIVE, STEPS_ON_ROWS, RangeTest, read_curve
-from goldenrule.training.run import Outcome, Run, Tensors, about_images
+from goldenrule.training.run import Outcome, Run, about_images
 from goldenrule.training.runtime import runtime
 from goldenrule.training.schedule import Constant, Schedule
-from goldenrule.training.state import LearnerState, next_key
-
-STOPPED = {
-    "over-fitting": "stopped, over-fitting is confirmed: training still improves, validation gets worse.",
-    "out of time": "stopped, another epoch would end too late.",
-    "diverged": "stopped, the loss is no number any more: take a lower rate (lr_find() shows which).",
-}
+from goldenrule.training.settings import Settings, plain
+from goldenrule.training.state import HEAD, LearnerState, next_key
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,28 +42,14 @@ class Teller:
 
     material: Material
     run: Run | None
-    optimizer: str
-    weight_decay: float | Sequence[float]
-    loss: OwnLoss | None
-    clip_norm: float | None
-    accumulate: int
+    settings: Settings
     on_epoch: Callable[[EpochRow], None]
+    loggers: Sequence[Logger] = ()
 
-    def __post_init__(self) -> None:
-        optimizer_class(self.optimizer)
-        decays = self.weight_decay if isinstance(self.weight_decay, Sequence) else [self.weight_decay]
-        if len(decays) not in (1, len(GROUPS)) or not all(0 <= decay < 1 for decay in decays):
-            groups = ", ".join(GROUPS)
-            raise OptionError(f"weight_decay={self.weight_decay}: wanted 0 to 1, one or one per group: {groups}.")
-        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
-            raise OptionError(f"clip_norm={self.clip_norm}: wanted the longest gradient, above 0; 1 is usual.")
-        if self.accumulate < 1:
-            raise OptionError(f"accumulate={self.accumulate}: wanted in how many parts a batch is computed, 1 or more.")
-
-    def begin(self, head: str | Head) -> LearnerState:
+    def begin(self, head: str | Head | Maker) -> LearnerState:
         """Give the first state; its key is all that the story depends on."""
         material = self.material
-        first = self._fresh_head(head) if isinstance(head, str) else head
+        first = self._fresh_head(head) if isinstance(head, str | Maker) else head
         about = {
             "images": about_images(material.table)["digest"],
             "weights": material.base.spec.weights,
@@ -74,13 +59,9 @@ class Teller:
             "pooling": material.base.spec.pooling,
             "engine": material.kind(material.base).to_json(),
             "augmentation": material.augmentation.to_json() if material.augmentation else None,
+            **self.settings.to_json(),
             "augmented_views": material.augmented_views,
             "batch_size": material.batch_size,
-            "optimizer": self.optimizer,
-            "weight_decay": _plain(self.weight_decay),
-            "loss": self.loss.to_json() if self.loss else None,
-            "clip_norm": self.clip_norm,
-            "accumulate": self.accumulate,
             "class_weights": material.class_weights,
             "sampling": material.sampling,
             "seed": material.seed,
@@ -88,16 +69,17 @@ class Teller:
             "threads": material.threads,
             "torch": torch.__version__,
             "numpy": np.__version__,
-            "head": head if isinstance(head, str) else _digest(first),
+            "head": head if isinstance(head, str) else head_digest(first),
         }
         return LearnerState(key=next_key("", "start", about), backbone=material.base, head=first)
 
     def loaded(self, state: LearnerState, other: Classifier) -> LearnerState:
         """Give the state with the weights of a classifier."""
         base, spec = self.material.base, other.backbone.spec
-        known = Backbone(replace(base.spec, preprocessing=spec.preprocessing), base.folder)
-        body = known if spec.weights == base.spec.weights else kept(other.backbone)
-        arguments = {"body": spec.weights, "head": _digest(other.head), "size": spec.preprocessing.size}
+        known = replace(base, spec=replace(base.spec, preprocessing=spec.preprocessing))
+        same = (spec.weights, spec.timm_name) == (base.spec.weights, base.spec.timm_name)
+        body = known if same else kept(other.backbone)
+        arguments = {"body": spec.weights, "head": head_digest(other.head), "size": spec.preprocessing.size}
         return state.after("load", arguments, backbone=body, head=other.head)
 
     def find_rate(
@@ -111,7 +93,7 @@ class Teller:
     ) -> RangeTest:
         """Give the curve of the learning-rate finder; the state stays as it is."""
         count = steps or (STEPS_ON_ROWS if state.precompute else STEPS_LIVE)
-        groups = rates_of_groups(_plain(rates))
+        groups = rates_of_groups(plain(rates))
         arguments = {"rates": list(groups), "lowest": lowest, "highest": highest, "steps": count}
 
         def compute() -> Outcome:
@@ -143,14 +125,16 @@ class Teller:
         ema: float,
         stage: str,
         out_of_time: Callable[[EpochRow], bool] | None,
+        measured: RangeTest | None = None,
     ) -> LearnerState:
         """Give the state after a fit."""
-        rates = rates_of_groups(_plain(lr), spread=spread)
+        rates = rates_of_groups(plain(lr), spread=spread)
         if not 0 <= ema < 1:
             raise OptionError(f"ema={ema}: wanted 0 (the last weights) to less than 1; 0.99 is usual.")
-        if objective.cutmix and state.frozen_body:
-            raise OptionError("cutmix cuts pixels, and a frozen body's head learns from activations: unfreeze() first.")
-        objective = replace(objective, loss=self.loss)
+        if objective.cutmix and (state.frozen_body or state.precompute):
+            raise OptionError("cutmix cuts pixels, and what learns here begins with activations: unfreeze() first.")
+        objective = replace(objective, loss=self.settings.loss)
+        say = self.material.progress.say
         arguments = {
             "rates": list(rates),
             "schedule": schedule.to_json(),
@@ -169,21 +153,37 @@ class Teller:
             fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, checkpoint=checkpoint)
             fit = replace(fit, objective=objective, ema=ema)
             if out_of_time:
-                stop = _journaled(self.run, key, out_of_time) if self.run else out_of_time
+                stop = self.run.journaled(key, out_of_time) if self.run else out_of_time
                 fit = replace(fit, out_of_time=stop)
-            done = run(fit, on_epoch=self.on_epoch, progress=self.material.progress)
-            facts = {"rows": [asdict(row) for row in done.rows], "averaged": done.averaged, "stopped": done.stopped}
-            return Outcome(_tensors_of(network, state.head.kind), facts)
+            say(f"{stage}: {arithmetic(fit.source.count, fit.source.batch_size, schedule.epochs)}")
+            for finding in self._before(state, rates, network, measured):
+                say(str(finding))
 
-        outcome = self._outcome(key, stage, compute)
+            def on_epoch(row: EpochRow) -> None:
+                self.on_epoch(row)
+                note(row)
+
+            done = run(fit, on_epoch=on_epoch, progress=self.material.progress)
+            facts = {"rows": [asdict(row) for row in done.rows], "averaged": done.averaged, "stopped": done.stopped}
+            return Outcome(tensors_of(network, state.head), facts)
+
+        settings = {"backbone": state.backbone.spec.name, **self.settings.to_json(), **arguments}
+        fit_facts = LoggedFit(key=key, images=self.material.table.root.resolve().name, stage=stage, settings=settings)
+        with logged(self.loggers, fit_facts) as note:
+            outcome = self._outcome(key, stage, compute)
+            rows = tuple(EpochRow.from_json(row) for row in outcome.facts["rows"])
+            for row in rows:  # of a replayed fit
+                note(row)
         if checkpoint:
-            checkpoint.unlink(missing_ok=True)
+            remove(checkpoint)
         if outcome.facts["stopped"]:
-            self.material.progress.say(f"{stage}: {STOPPED[outcome.facts['stopped']]}")
+            say(f"{stage}: {STOPPED[outcome.facts['stopped']]}")
         if outcome.facts["averaged"]:
             ends = outcome.facts["averaged"]
-            self.material.progress.say(f"{stage}: the mean of the weights at the ends of {ends} cycles validates best.")
-        rows = tuple(EpochRow.from_json(row) for row in outcome.facts["rows"])
+            say(f"{stage}: the mean of the weights at the ends of {ends} cycles validates best.")
+        chance = math.log(len(self.material.table.classes))
+        for finding in hints(rows, rate=max(rates), chance=chance, keeps_best=keep == "best")[:MOST]:
+            say(str(finding))
         body, head = self._weights(state, outcome)
         return replace(
             state,
@@ -215,7 +215,7 @@ class Teller:
             best = int(np.argmin(losses))
             network.load_state_dict(between(first, last, shares[best]))
             facts = {"share": shares[best], "losses": losses, "shares": list(shares)}
-            return Outcome(_tensors_of(network, state.head.kind), facts)
+            return Outcome(tensors_of(network, state.head), facts)
 
         outcome = self._outcome(key, "blend", compute)
         body, own = self._weights(state, outcome)
@@ -232,16 +232,14 @@ class Teller:
             return Outcome({}, {"temperature": validate(self._network(state)).temperature})
 
         temperature = float(self._outcome(key, "calibrate", compute).facts["temperature"])
-        return replace(state, key=key, head=cooled(state.head, temperature)), temperature
+        return replace(state, key=key, head=state.head.cooled(temperature)), temperature
 
-    def _fresh_head(self, kind: str) -> Head:
-        material = self.material
-        return fresh_head(
-            kind,
-            features=material.base.spec.features,
-            classes=len(material.table.classes),
-            draws=generator(material.seed, "fresh head"),
-        )
+    def _fresh_head(self, kind: str | Maker) -> Head:
+        features, classes = self.material.base.spec.features, len(self.material.table.classes)
+        draws = generator(self.material.seed, "fresh head")
+        if isinstance(kind, Maker):
+            return OwnHead.fresh(kind, features=features, classes=classes, seed=int(draws.integers(2**62)))
+        return fresh_head(kind, features=features, classes=classes, draws=draws)
 
     def _outcome(self, key: str, what: str, compute: Callable[[], Outcome]) -> Outcome:
         if self.run is None:
@@ -256,7 +254,13 @@ class Teller:
         torch.set_num_threads(self.material.threads)
         if state.frozen_body:
             return head_module(state.head)
-        network = Trainable(state.backbone, state.head, first_trained=state.first_trained, bn_frozen=state.bn_frozen)
+        network = Trainable(
+            state.backbone,
+            state.head,
+            first_trained=state.first_trained,
+            bn_frozen=state.bn_frozen,
+            from_boundary=state.precompute,
+        )
         return network.to(memory_format=torch.channels_last)
 
     def _fit(
@@ -273,51 +277,33 @@ class Teller:
             runtime=runtime(self.material.device),
             stage=stage,
             first_epoch=state.epochs,
-            optimizer=self.optimizer,
-            weight_decay=self.weight_decay,
-            objective=Objective(loss=self.loss),
-            clip_norm=self.clip_norm,
-            accumulate=self.accumulate,
+            optimizer=self.settings.optimizer,
+            weight_decay=self.settings.weight_decay,
+            objective=Objective(loss=self.settings.loss),
+            clip_norm=self.settings.clip_norm,
+            accumulate=self.settings.accumulate,
+        )
+
+    def _before(
+        self, state: LearnerState, rates: Sequence[float], network: torch.nn.Module, measured: RangeTest | None
+    ) -> tuple[Finding, ...]:
+        """Give what should be known before this fit begins; `measured` by `lr_find` on these layers."""
+        last = state.history.rows[-1].accuracy if state.history else None
+        body = slice(state.first_trained, HEAD)
+        return before(
+            optimizer=self.settings.optimizer,
+            body_rate=max(rates[body], default=0.0),
+            measured=measured.suggestion * max(measured.ratio[body], default=0.0) if measured else None,
+            moving_norms=moving_norms(network) if state.bn_frozen == "none" else 0,
+            accuracy=last,
         )
 
     def _weights(self, state: LearnerState, outcome: Outcome) -> tuple[Backbone, Head]:
         """Give body and head of an outcome; the body is the state's where only the head was trained."""
-        head = head_from_tensors(state.head.kind, _under("head.", outcome.tensors))
+        head = state.head.with_tensors(_under("head.", outcome.tensors))
         body = _under("body.", outcome.tensors)
         return (with_body(state.backbone, body) if body else state.backbone), head
 
 
-def _plain(rates: float | Sequence[float]) -> float | list[float]:
-    return list(map(float, rates)) if isinstance(rates, Sequence) else float(rates)
-
-
-def _digest(head: Head) -> str:
-    """Give what identifies a head's weights."""
-    return json_digest({name: digest(value.tobytes()).hex() for name, value in sorted(head.tensors.items())})
-
-
-def _tensors_of(network: torch.nn.Module, kind: HeadKind) -> Tensors:
-    """Give what a fit has changed: the head, and the body where it was trained."""
-    if not isinstance(network, Trainable):
-        return {f"head.{name}": value for name, value in head_of(network, kind).tensors.items()}
-    head = {f"head.{name}": value for name, value in network.head_value().tensors.items()}
-    return head | {f"body.{name}": value for name, value in network.body_state().items()}
-
-
 def _under(prefix: str, tensors: Tensors) -> Tensors:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _journaled(run: Run, key: str, out_of_time: Callable[[EpochRow], bool]) -> Callable[[EpochRow], bool]:
-    """Write a decision of the clock down before it is obeyed, and obey what was written (law 6)."""
-    path = run.folder / "story" / f"{key[:32]}.stopped.json"
-
-    def decided(row: EpochRow) -> bool:
-        if path.exists():
-            return row.epoch >= int(read_json(path)["after_epoch"])
-        if out_of_time(row):
-            write_json(path, {"after_epoch": row.epoch})
-            return True
-        return False
-
-    return decided

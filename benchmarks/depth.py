@@ -1,0 +1,170 @@
+"""What training deeper gives and costs: the head alone, late layers from kept activations, the whole network live.
+
+All three begin with the solved head, each with its seconds from an empty bank (backbone and engines prepared). Late
+layers: four epochs over the plain and four augmented views. Whole network: three epochs of live, augmented images.
+Both in one cosine cycle, then blended with the start and calibrated on validation. Where the solved head is wrong on
+more than three of ten, as `goldenrule fit` does: higher rates, late BatchNorms that follow, mixup, no mirroring.
+Accuracy and log loss are those of test images that no choice has seen. A run per set and seed, kept in
+runs/depth.jsonl and not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import goldenrule as gr
+from common import RESULTS, ROOT, commit, made_with, markdown_table, with_clean_test
+from goldenrule.activations import bank
+from goldenrule.evaluation import Predictions, paired_bootstrap
+from goldenrule.foundation.memory import keep_freed_memory
+from goldenrule.foundation.progress import Silent
+from goldenrule.images.kinds import stronger
+from goldenrule.images.split import sample_per_class
+from goldenrule.learner import Learner
+from goldenrule.models.head import Head
+from goldenrule.recipes.heads import FittedHead, fit_head
+from goldenrule.training.choice import far_from_known
+
+SETS = ("dogscats", "cat_dog_horse", "clothing_small", "GTSRB")
+KEPT = ROOT / "runs" / "depth.jsonl"
+ARMS = ("head only", "late layers from the bank", "whole network live")
+LATE_EPOCHS, LIVE_EPOCHS, VIEWS = 4, 3, 4
+NEAR_RATE, FAR_RATE = 3e-4, 3e-3
+Record = dict[str, Any]
+
+
+def main() -> None:
+    """Measure what is not there yet and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", nargs="*", default=SETS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("-o", "--out", type=Path, default=RESULTS / "depth.md")
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    records = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["GOLDENRULE_CACHE"] = str(Path(folder) / "cache")
+        for seed in range(arguments.seeds):
+            for name in arguments.sets:
+                if not any((one["set"], one["seed"]) == (name, seed) for one in records):
+                    records.append(measured(name, seed, Path(folder) / f"{name}-{seed}"))
+                    with KEPT.open("a") as file:
+                        file.write(json.dumps(records[-1]) + "\n")
+                    print(records[-1], flush=True)
+    arguments.out.write_text(page(records))
+
+
+def measured(name: str, seed: int, folder: Path) -> Record:
+    """Train all three ways on one set and judge them on test."""
+    photos = gr.from_folder(with_clean_test(name, folder))
+    prepare(photos, seed)
+    bank.clear()
+    record: Record = {"set": name, "seed": seed, "commit": commit()}
+    began = time.monotonic()
+    solved, far = solved_head(photos, seed)
+    seconds = time.monotonic() - began
+    seen: dict[str, Predictions] = {}
+    for arm in ARMS:
+        learn = learner(photos, seed, solved.head, far)
+        began = time.monotonic()
+        train(learn, arm, far)
+        own = time.monotonic() - began
+        seen[arm] = learn.evaluate("test")
+        record[arm] = {
+            "seconds": seconds + own,
+            "accuracy": numbers(gr.accuracy(seen[arm])),
+            "log_loss": numbers(gr.log_loss(seen[arm])),
+        }
+        if arm != ARMS[0]:
+            record[arm]["gain"] = numbers(paired_bootstrap(seen[ARMS[0]], seen[arm], metric="log_loss").gain)
+    return record
+
+
+def prepare(photos: gr.ImageTable, seed: int) -> None:
+    """Have backbone and engines compiled before the clock starts."""
+    learn = Learner(sample_per_class(photos, 8), precompute=True, replay=False, progress=Silent(), seed=seed)
+    learn.freeze_to(1)
+    learn.fit([0.0, 0.0, 0.0], 1)
+
+
+def solved_head(photos: gr.ImageTable, seed: int) -> tuple[FittedHead, bool]:
+    """Give the solved head on plain rows, computed now, and whether the pictures are far from those of the body."""
+    learn = Learner(photos, precompute=True, replay=False, progress=Silent(), seed=seed)
+    material = learn.material
+    found = fit_head(material.part("train"), material.activations(material.base, views=0), seed=seed)
+    return found, far_from_known(found.out_of_fold)
+
+
+def learner(photos: gr.ImageTable, seed: int, head: Head, far: bool) -> Learner:
+    """Give a learner that stands at the solved head."""
+    augment = stronger(gr.basic()) if far else gr.side_on(max_zoom=1.1)
+    learn = Learner(
+        photos,
+        precompute=True,
+        augment=augment,
+        augmented_views=VIEWS,
+        head=head,
+        seed=seed,
+        replay=False,
+        progress=Silent(),
+    )
+    learn.bn_freeze("early" if far else True)
+    return learn
+
+
+def train(learn: Learner, arm: str, far: bool) -> None:
+    """Train as the arm says."""
+    rate = FAR_RATE if far else NEAR_RATE
+    mixup = 0.4 if far else 0.0
+    if arm == "late layers from the bank":
+        learn.freeze_to(1)
+        learn.fit([0.0, rate / 3, rate], 1, cycle_len=LATE_EPOCHS, mixup=mixup)
+    elif arm == "whole network live":
+        learn.unfreeze()
+        learn.fit([rate / 9, rate / 3, rate], 1, cycle_len=LIVE_EPOCHS, mixup=mixup)
+    else:
+        return
+    learn.blend()
+    learn.calibrate()
+
+
+def numbers(estimate: gr.Estimate) -> list[float]:
+    """Give value, low, high and n."""
+    return [estimate.value, estimate.low, estimate.high, estimate.n]
+
+
+def page(records: list[Record]) -> str:
+    """Give the page of docs/results."""
+    rows = []
+    for record in sorted(records, key=lambda one: (one["set"], one["seed"])):
+        for arm in ARMS:
+            own = record[arm]
+            rows.append(
+                [
+                    record["set"],
+                    str(record["seed"]),
+                    arm,
+                    f"{own['seconds']:.0f}",
+                    "{:.1%} [{:.1%}, {:.1%}] n={}".format(*own["accuracy"]),
+                    "{:.3f} [{:.3f}, {:.3f}]".format(*own["log_loss"][:3]),
+                    "{:.3f} [{:.3f}, {:.3f}]".format(*own["gain"][:3]) if "gain" in own else "",
+                ]
+            )
+    head = ["set", "seed", "trained", "seconds", "accuracy", "log loss", "lower by (paired)"]
+    how = " ".join((__doc__ or "").partition("\n\n")[2].split())
+    return (
+        f"# What training deeper gives\n\n{how}\n\n"
+        f"Intervals are of 95 %.\n\n{markdown_table(head, rows)}\n\n"
+        f"Made by `python benchmarks/depth.py`: {made_with(*(record['commit'] for record in records))}.\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

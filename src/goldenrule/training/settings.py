@@ -1,0 +1,50 @@
+"""`Settings`: how all fits of a story train, checked at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from goldenrule.foundation.errors import OptionError
+from goldenrule.models.trainable import GROUPS
+from goldenrule.training.loop import optimizer_class
+from goldenrule.training.losses import OwnLoss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Optimizer, decay (one, or one per group), a loss of one's own, clipping, and in how many parts a batch comes."""
+
+    optimizer: str
+    weight_decay: float | Sequence[float]
+    loss: OwnLoss | None
+    clip_norm: float | None
+    accumulate: int
+
+    def __post_init__(self) -> None:
+        optimizer_class(self.optimizer)
+        decays = self.weight_decay if isinstance(self.weight_decay, Sequence) else [self.weight_decay]
+        if len(decays) not in (1, len(GROUPS)) or not all(0 <= decay < 1 for decay in decays):
+            groups = ", ".join(GROUPS)
+            raise OptionError(f"weight_decay={self.weight_decay}: wanted 0 to 1, one or one per group: {groups}.")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise OptionError(f"clip_norm={self.clip_norm}: wanted the longest gradient, above 0; 1 is usual.")
+        if self.accumulate < 1:
+            raise OptionError(f"accumulate={self.accumulate}: wanted in how many parts a batch is computed, 1 or more.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        return {
+            "optimizer": self.optimizer,
+            "weight_decay": plain(self.weight_decay),
+            "loss": self.loss.to_json() if self.loss else None,
+            "clip_norm": self.clip_norm,
+            "accumulate": self.accumulate,
+        }
+
+
+def plain(rates: float | Sequence[float]) -> float | list[float]:
+    """Give one number, or one per group, as JSON has them."""
+    return list(map(float, rates)) if isinstance(rates, Sequence) else float(rates)

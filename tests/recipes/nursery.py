@@ -1,0 +1,84 @@
+"""Starts commands as processes forked from one that has imported all they need: many can be killed in a minute.
+
+    python nursery.py < requests    a request a line, JSON: arguments, cache, log, and perhaps what goes wrong where
+
+Each child is a process of its own that does what `goldenrule ARGUMENTS` does, with a plan short enough to be lived
+through often. Of each request two lines are answered: the child's pid, and when it has ended its status.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning_fabric  # noqa: F401
+import matplotlib.pyplot  # noqa: F401 - slow to import
+import openvino  # noqa: F401
+import sklearn.linear_model  # noqa: F401
+import timm  # noqa: F401
+
+from goldenrule.activations import bank
+from goldenrule.cli import main
+from goldenrule.recipes import golden_rule, reporting  # noqa: F401
+from goldenrule.report import page  # noqa: F401
+from goldenrule.training import fitting, plan, verbs
+
+
+def full(file: Path) -> None:
+    """Leave no room on the disk of a file: it is made as small as what is on it."""
+    disk = next(parent for parent in file.parents if parent.is_mount())
+    about = os.statvfs(disk)
+    used = (about.f_blocks - about.f_bfree) * about.f_frsize // 1024
+    subprocess.run(["mount", "-o", f"remount,size={used}k", str(disk)], check=True)
+
+
+def read_only(file: Path) -> None:
+    """Take the right to write in the folder of a file, and from root the right to do so all the same."""
+    file.parent.chmod(0o500)
+    header, rights, library = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(), ctypes.CDLL(None)
+    library.capget(header, rights)
+    rights[0] &= ~0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH of the effective ones
+    library.capset(header, rights)
+
+
+FAULTS: dict[str, Callable[[Path], None]] = {"full": full, "read-only": read_only}
+
+
+def live(arguments: list[str], cache: str, log: str, fault: str = "", at: str = "") -> None:
+    """Be the command; the fault comes as soon as a file whose path holds `at` is about to be written."""
+    os.environ["GOLDENRULE_CACHE"] = cache
+    with Path(log).open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+    def watch(event: str, about: tuple[Any, ...]) -> None:
+        nonlocal fault
+        if fault and event in ("tempfile.mkstemp", "tempfile.mkdtemp") and at in about[0]:
+            what, fault = FAULTS[fault], ""
+            what(Path(about[0]))
+
+    sys.addaudithook(watch)
+    sys.argv = ["goldenrule", *arguments]
+    main.run()
+
+
+def answer() -> None:
+    """Live through the requests, one after the other, with chunks, checkpoints and a plan that are short."""
+    bank.CHUNK_SECONDS, fitting.CHECKPOINT_SECONDS = 0.05, 0.5
+    plan.MOST_PASSES, plan.HEAD_CYCLES, verbs.STEPS_LIVE = {2: 10_000}, 1, 6
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            live(**json.loads(line))
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    answer()

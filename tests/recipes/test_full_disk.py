@@ -1,0 +1,59 @@
+"""Law 11 on the golden rule: wherever the disk is full or can't be written, nothing that was finished is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WRITES = {
+    "a bank's key": "/.key.json.",
+    "a chunk of a bank": ".arrow.",
+    "the split": "/.split.csv.",
+    "what the run is about": "/.run.json.",
+    "the outcome of a step": "/story/.",
+    "the classifier": "/.classifier.",
+    "the choice": "/.choice.json.",
+    "predictions": "/predictions/.",
+    "the report": "/.report.html.",
+    "the numbers": "/.result.json.",
+    "a checkpoint": ".checkpo",
+    "a trained body": "/backbones/.trained-",
+    "its engine": "/engines/.",
+}
+"""In the order in which a golden rule comes to them: what to look for in paths of temporary files (names are cut)."""
+
+SAID = {"full": "The disk is full: ", "read-only": "can't be written (Permission denied). Choose a folder of yours"}
+
+
+@pytest.fixture
+def disk(tiny_disk: Callable[[str], Path], nursery: Any) -> Path:
+    """A disk of 700 MB, the place of the world "broken"."""
+    disk = tiny_disk("700m")
+    (nursery.worlds / "broken").symlink_to(disk)
+    shutil.copytree(nursery.prepared, disk / "cache")
+    return disk
+
+
+@pytest.mark.parametrize("fault", ["full", pytest.param("read-only", marks=pytest.mark.slow)])
+def test_at_every_kind_of_write_it_is_told_and_the_same_command_goes_on(nursery: Any, disk: Path, fault: str) -> None:
+    for what, at in WRITES.items():
+        code = nursery.fit("broken", fault=fault, at=at)
+        said = nursery.said("broken")
+        assert code == 2, f"{what}: {said}"
+        assert said.count("error: ") == 1, said
+        assert "Traceback" not in said, said
+        assert SAID[fault] in said, said
+        assert ("Free some space" if fault == "full" else "--out for the run") in said
+        subprocess.run(["mount", "-o", "remount,size=700m", str(disk)], check=True)
+        for folder, _, _ in os.walk(disk):
+            Path(folder).chmod(0o755)
+        assert not [path for path in disk.rglob(".*.tmp") if fault == "full"], what
+    assert nursery.fit("broken") == 0, nursery.said("broken")
+    assert nursery.fit("unbroken") == 0
+    assert nursery.differences("broken", "unbroken") == []
