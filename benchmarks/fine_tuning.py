@@ -35,6 +35,7 @@ SETS = ("dogscats", "cat_dog_horse", "clothing_small", "flowers_128", "surface_c
 TRAIN, VALID, TEST = 240, 80, 480
 KEPT = ROOT / "runs" / "fine_tuning.jsonl"
 Record = dict[str, Any]
+State = dict[str, torch.Tensor]
 Losses = npt.NDArray[np.float64]
 
 
@@ -52,6 +53,7 @@ class Variant:
     mixup: float = 0.0
     label_smoothing: float = 0.0
     ema: float = 0.0
+    optimizer: str = "adamw"
 
 
 VARIANTS = {
@@ -69,8 +71,11 @@ VARIANTS = {
     "label smoothing .1": Variant(label_smoothing=0.1),
     "moving average .98": Variant(ema=0.98),
     "4 cycles of 1 epoch": Variant(cycles=4, epochs=1),
+    "SGD, rate .01": Variant(optimizer="sgd", rate=1e-2),
+    "SGD, rate .1": Variant(optimizer="sgd", rate=1e-1),
 }
 SHARES = (0.25, 0.5, 0.75)
+PARTS = ("head", "body")
 
 
 def main() -> None:
@@ -115,6 +120,7 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
             precompute=True,
             augment=material.augmentation,
             head=solved,
+            optimizer=how.optimizer,
             weight_decay=how.weight_decay,
             replay=False,
             threads=threads,
@@ -138,6 +144,7 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
             ends.append(copied(network_of(learn)))
         network = network_of(learn)
         states = {"0": start, "1": ends[-1], **{f"{share:g}": between(start, ends[-1], share) for share in SHARES}}
+        states |= {part: of_part(part, start, ends[-1]) for part in PARTS}
         if how.cycles > 1:
             states["mean"] = {key: torch.stack([end[key].double() for end in ends]).mean(0) for key in ends[0]}
         record: Record = {"set": name, "seed": seed, "variant": variant, "n": len(test), "commit": commit()}
@@ -174,6 +181,11 @@ def network_of(learn: Learner) -> torch.nn.Module:
     return learn._teller._network(learn.state)
 
 
+def of_part(part: str, start: State, end: State) -> State:
+    """Give the network of which only the head, or only the body, has been trained."""
+    return {key: (end if key.startswith(f"{part}.") else start)[key] for key in start}
+
+
 def judged_on(
     network: torch.nn.Module, targets: Any, rows: Any, digests: Any, temperature: float
 ) -> tuple[Losses, Losses, float]:
@@ -206,16 +218,20 @@ def page(records: list[Record]) -> str:
         worse = sum(record["gain"]["1"] + 1.96 * record["error"]["1"] < 0 for record in own)
         better = sum(record["gain"]["1"] - 1.96 * record["error"]["1"] > 0 for record in own)
         gains = (mean([record["gain"][share] for record in own]) for share in shares)
-        ways.append([variant, str(len(own)), *gains, f"{worse}, {better}", mean(chosen)])
+        parts = (mean([record["gain"][part] for record in own]) for part in PARTS)
+        ways.append([variant, str(len(own)), *gains, *parts, f"{worse}, {better}", mean(chosen)])
         of_sets = ([record["gain"]["1"] for record in own if record["set"] == name] for name in sets)
         wheres.append([variant, *map(spread, of_sets)])
     averaged = [record["gain"]["mean"] for record in records if "mean" in record["gain"]]
-    head = ["variant", "runs", *(f"share {share}" for share in shares), "clearly worse, better", "share by validation"]
+    of_parts = (f"{part} alone" for part in PARTS)
+    head = ["variant", "runs", *(f"share {share}" for share in shares), *of_parts, "clearly worse, better"]
+    head.append("share by validation")
     how = " ".join((__doc__ or "").partition("\n\n")[2].split())
     return (
         f"# Why training from a solved head ends below it\n\n{how}\n\n"
         "How much lower the test log loss is than the solved head's (nats, at the temperature that suits validation; "
         "negative: worse), mean over all runs, at shares of the way between the solved head and the trained network. "
+        "Head alone, body alone: the other is that of the solved head. "
         "Clearly: the paired 95 % interval of a run leaves zero out, at share 1.\n\n"
         f"{markdown_table(head, ways)}\n\nThe mean of the weights at the ends of four cycles: {spread(averaged)}.\n\n"
         "## Set by set\n\nAt share 1: mean over the seeds [lowest, highest].\n\n"
