@@ -23,15 +23,24 @@ import os, sys
 def watch(event, arguments):
     if event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.connect", "socket.sendto"):
         address = arguments[1] if event in ("socket.connect", "socket.sendto") else arguments[0]
-        if isinstance(address, str) and event in ("socket.connect", "socket.sendto"):
-            return  # a socket of this machine's own, by its path
+        if event in ("socket.connect", "socket.sendto"):
+            if isinstance(address, str) or address[0] == os.environ.get("LOOPBACK"):
+                return  # a socket of this machine's own, by its path or its address
         with open(os.environ["ATTEMPTS"], "a") as file:
             file.write(f"{event} {address}\\n")
         raise PermissionError(f"this process may not {event} {address}")
 
 sys.addaudithook(watch)
+"""
+RUN = """
 from goldenrule.cli.main import run
 run()
+"""
+LOGGED = """
+import goldenrule as gr
+loggers = [gr.TensorBoard("logs"), gr.MLflow("mlruns"), gr.WandB("project")]
+learn = gr.Learner(gr.from_folder(sys.argv[1]), precompute=True, loggers=loggers, folder="story")
+learn.fit(1e-2, 2)
 """
 
 
@@ -85,11 +94,24 @@ def test_a_fit_and_its_predictions_need_no_network(start: Start, small_photos: P
         ("fit", small_photos, "--out", tmp_path / "run", "--sample", "4"),
         ("predict", tmp_path / "run", small_photos / "valid", "-o", tmp_path / "predictions.csv"),
     ):
-        process = start("-c", FORBIDDEN_SOCKETS, *arguments, env={"ATTEMPTS": str(attempts)})
+        process = start("-c", FORBIDDEN_SOCKETS + RUN, *arguments, env={"ATTEMPTS": str(attempts)})
         _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
     assert not attempts.exists(), attempts.read_text()
     assert json.loads((tmp_path / "run" / "result.json").read_text())["valid"]["n"] == 8
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_is_logged_stays_on_this_machine(start: Start, small_photos: Path, tmp_path: Path) -> None:
+    """W&B talks to a process of its own, which no hook sees into; its run is one that was never sent."""
+    attempts = tmp_path / "attempts"
+    environment = {"ATTEMPTS": str(attempts), "LOOPBACK": "127.0.0.1"}
+    process = start("-c", FORBIDDEN_SOCKETS + LOGGED, small_photos, env=environment)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert not attempts.exists(), attempts.read_text()
+    assert [len(list(tmp_path.rglob(f"{name}*"))) for name in ("events.out.tfevents.", "offline-run-")] == [1, 1]
+    assert list((tmp_path / "mlruns").iterdir())
 
 
 @pytest.mark.slow
@@ -98,7 +120,7 @@ def test_preparing_a_backbone_needs_no_network(start: Start, small_photos: Path,
     environment = {"ATTEMPTS": str(attempts), "GOLDENRULE_CACHE": str(tmp_path / "empty")}
     process = start(
         "-c",
-        FORBIDDEN_SOCKETS,
+        FORBIDDEN_SOCKETS + RUN,
         "fit",
         "--quick",
         small_photos,
@@ -114,7 +136,7 @@ def test_preparing_a_backbone_needs_no_network(start: Start, small_photos: Path,
 
 
 def test_the_watch_over_sockets_does_see_an_attempt(start: Start, tmp_path: Path) -> None:
-    code = FORBIDDEN_SOCKETS.split("from goldenrule")[0] + "import socket; socket.create_connection(('127.0.0.1', 9))"
+    code = FORBIDDEN_SOCKETS + "import socket; socket.create_connection(('127.0.0.1', 9))"
     process = start("-c", code, env={"ATTEMPTS": str(tmp_path / "attempts")})
     process.communicate(timeout=60)
     assert process.returncode != 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldenrule.training.hints import MOST, before, clearly_above, hints
+from goldenrule.training.hints import MOST, before, clearly_above, hints, hints_by_stage
 from goldenrule.training.history import EpochRow
 from goldenrule.training.schedule import Sgdr
 
@@ -144,3 +145,13 @@ def test_frozen_batch_norms_are_advised_for_deep_networks_on_photos_they_know(
 ) -> None:
     found = before(optimizer="adamw", body_rate=1e-4, moving_norms=norms, accuracy=accuracy)
     assert [one.code for one in found] == ["batch-norm-moves"] * told
+
+
+def test_of_a_whole_story_each_stage_is_judged_by_itself() -> None:
+    head, network = rows_of([0.9, 0.6, 0.4]), rows_of([0.4, 0.7, 1.2])
+    story = [replace(row, stage="head") for row in head] + [replace(row, stage="whole network") for row in network]
+    (sentence,) = hints_by_stage(story, chance=CHANCE)
+    assert sentence == (
+        "whole network: The training loss rose from 0.400 to 1.200: 1e-03 (0.001) is too high. Try 1e-04 (0.0001)."
+    )
+    assert hints_by_stage([*head, *head], chance=CHANCE) == ()

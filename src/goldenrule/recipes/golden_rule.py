@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
 from goldenrule.training.choice import far_from_known
+from goldenrule.training.hints import hints_by_stage
 from goldenrule.training.loggers import Logger
 from goldenrule.training.plan import LATE_SPEED
 from goldenrule.training.range_test import RangeTest
@@ -155,4 +157,5 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             contest.enter_views(learn, augmentation)
     if contest.best.head is not solved.chosen.head:
         contest.notes.append("Out-of-fold numbers are those of the solved head: the network was trained once, on all.")
-    return contest, LiveContent(curves=curves, history=learn.history, notes=tuple(contest.notes))
+    said = hints_by_stage(learn.history.rows, chance=math.log(len(work.table.classes)))
+    return contest, LiveContent(curves=curves, history=learn.history, notes=(*contest.notes, *said))

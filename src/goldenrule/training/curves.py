@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
@@ -72,9 +73,10 @@ def schedule_figure(schedule: Schedule, rate: float = 1.0) -> Figure:
 
 
 def history_figure(history: History) -> Figure:
-    """Give losses, accuracy and the rate over the epochs; the ends of cycles are marked."""
-    figure = Figure(figsize=(9.0, 2.7), layout="constrained")
-    losses, shares, rates = figure.subplots(1, 3)
+    """Give losses, accuracy, own metrics and the rate over the epochs; the ends of cycles are marked."""
+    own = history.metrics
+    figure = Figure(figsize=(9.0 + 3.0 * bool(own), 2.7), layout="constrained")
+    losses, shares, *measures, rates = figure.subplots(1, 3 + bool(own))
     epochs = [row.epoch for row in history]
     losses.plot(epochs, [row.train_loss for row in history], marker=".", color=GREY, label="train")
     losses.plot(epochs, [row.valid_loss for row in history], marker=".", color="#2f6f94", label="valid")
@@ -86,10 +88,15 @@ def history_figure(history: History) -> Figure:
     known = [row.accuracy for row in history if row.accuracy is not None] or [0.5]
     room = (max(0.0, min(known) - 0.05), min(1.02, max(known) + 0.05))
     shares.set(xlabel="epoch", ylabel="accuracy on valid", ylim=room)
+    for axes in measures:
+        for name in own:
+            axes.plot(epochs, [row.metrics.get(name, math.nan) for row in history], marker=".", label=name)
+        axes.set(xlabel="epoch", ylabel="own metrics on valid")
+        axes.legend(frameon=False, fontsize=8)
     highest = [float(f"{max(row.rates):.6g}") for row in history]  # a last bit of difference would break the axis
     rates.semilogy(epochs, highest, marker=".", color="#333333")
     rates.set(xlabel="epoch", ylabel="highest rate")
-    for axes in (losses, shares, rates):
+    for axes in (losses, shares, *measures, rates):
         axes.set_xlim(min(epochs, default=1) - 0.5, max(epochs, default=1) + 0.5)
         axes.set_facecolor("none")
         axes.spines[["top", "right"]].set_visible(False)

@@ -234,12 +234,17 @@ def _check_some(weights: npt.NDArray[np.float32], train: ImageTable) -> None:
 
 
 class Judged(NamedTuple):
-    """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss."""
+    """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss.
+
+    All follow from `logits` (n, classes) and the class numbers `truth` (n,).
+    """
 
     loss: float
     accuracy: float
     temperature: float
     tempered_loss: float
+    logits: npt.NDArray[np.float64]
+    truth: npt.NDArray[np.int64]
 
 
 Validate = Callable[[torch.nn.Module], Judged]
@@ -289,6 +294,5 @@ def validate_pixels(valid: ImageTable, preprocessing: Preprocessing, *, threads:
 def _judged(logits: torch.Tensor, targets: torch.Tensor) -> Judged:
     loss = float(torch.nn.functional.cross_entropy(logits, targets))
     accuracy = float((logits.argmax(1) == targets).double().mean())
-    if not math.isfinite(loss):
-        return Judged(loss, accuracy, 1.0, loss)
-    return Judged(loss, accuracy, *best_temperature(logits.numpy(), targets.numpy()))
+    own = (logits.numpy(), targets.numpy())
+    return Judged(loss, accuracy, *(best_temperature(*own) if math.isfinite(loss) else (1.0, loss)), *own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from goldenrule.foundation.interrupts import HeldBack, Interrupted, held_back
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.training import checkpoint as saving
 from goldenrule.training.checkpoint import Checkpoint, State
-from goldenrule.training.examples import Source, Validate, steps_per_epoch
+from goldenrule.training.examples import Judged, Source, Validate, steps_per_epoch
 from goldenrule.training.history import EpochRow
 from goldenrule.training.loop import (
     EpochEnded,
@@ -52,6 +52,7 @@ class Fit:
     groups: Sequence[Sequence[torch.nn.Parameter]]
     source: Source
     validate: Validate | None
+    measure: Callable[[Judged], Mapping[str, float]] = field(default=lambda _: {})
     rates: Sequence[float]
     schedule: Schedule
     seed: int
@@ -229,6 +230,7 @@ def _row(fit: Fit, event: EpochEnded) -> EpochRow:
         rates=event.rates,
         cycle_end=event.epoch + 1 in fit.schedule.cycle_ends,
         tempered_loss=judged and judged.tempered_loss,
+        metrics=fit.measure(judged) if judged else {},
     )
 
 

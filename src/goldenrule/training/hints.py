@@ -108,6 +108,17 @@ def hints(rows: Sequence[EpochRow], *, rate: float, chance: float, keeps_best: b
     return tuple(found[:MOST])
 
 
+def hints_by_stage(rows: Sequence[EpochRow], *, chance: float) -> tuple[str, ...]:
+    """Give sentences on the stages of a whole story, of which the best weights were kept."""
+    found = []
+    for stage in dict.fromkeys(row.stage for row in rows):
+        own = [row for row in rows if row.stage == stage]
+        rate = max(max(row.rates) for row in own)
+        said = hints(own, rate=rate, chance=chance, keeps_best=True)
+        found += [f"{stage}: {finding.sentence}. {finding.advice}" for finding in said]
+    return tuple(found)
+
+
 def clearly_above(loss: float, before: float) -> bool:
     """Say whether a loss is above an earlier one by more than noise.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.foundation.errors import MissingExtra
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("stage", "epoch", "train_loss", "valid_loss", "accuracy", "rates", "cycle_end", "tempered_loss")
-HEADER = f"{'epoch':>5} {'train loss':>11} {'valid loss':>11} {'accuracy':>9}  rate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class EpochRow:
     """One epoch: which stage, losses in nats, the share of validation images that were right, the highest rates.
 
     `tempered_loss` is the validation loss at the temperature that suits it best: by it cycles are compared, since
-    over-confidence can be taken back.
+    over-confidence can be taken back. `metrics` are the user's own, by name.
     """
 
     stage: str
@@ -33,6 +33,7 @@ class EpochRow:
     rates: tuple[float, ...]
     cycle_end: bool
     tempered_loss: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EpochRow:
@@ -55,14 +56,20 @@ class History:
     def __add__(self, other: History) -> History:
         return History((*self.rows, *other.rows))
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the user's own metrics, in the order in which they appeared."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.metrics))
+
     def to_csv(self) -> str:
-        """Give the rows as CSV, rates joined by spaces."""
+        """Give the rows as CSV, rates joined by spaces; own metrics are the last columns."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        columns = [*COLUMNS, *self.metrics]
+        writer.writerow(columns)
         for row in self.rows:
-            value = asdict(row) | {"rates": " ".join(f"{rate:.6g}" for rate in row.rates)}
-            writer.writerow(["" if value[name] is None else value[name] for name in COLUMNS])
+            value = _flat(row) | {"rates": " ".join(f"{rate:.6g}" for rate in row.rates)}
+            writer.writerow(["" if value.get(name) is None else value[name] for name in columns])
         return text.getvalue()
 
     def to_frame(self) -> Any:
@@ -71,7 +78,7 @@ class History:
             import pandas
         except ImportError as error:
             raise MissingExtra("A data frame needs pandas: pip install pandas. to_csv() needs nothing.") from error
-        return pandas.DataFrame([asdict(row) for row in self.rows], columns=list(COLUMNS))
+        return pandas.DataFrame([_flat(row) for row in self.rows], columns=[*COLUMNS, *self.metrics])
 
     def plot(self) -> Figure:
         """Draw losses, accuracy and rates over the epochs."""
@@ -80,21 +87,43 @@ class History:
         return history_figure(self)
 
     def __str__(self) -> str:
-        return "\n".join([HEADER, *map(line, self.rows)])
+        return "\n".join([header(self.metrics), *(line(row, self.metrics) for row in self.rows)])
 
     def _repr_html_(self) -> str:
-        head = "<tr><th>epoch</th><th>train loss</th><th>valid loss</th><th>accuracy</th><th>rate</th></tr>"
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells(row)) + "</tr>" for row in self.rows)
-        return f"<table>{head}{body}</table>"
+        titles = ["epoch", "train loss", "valid loss", "accuracy", *map(html.escape, self.metrics), "rate"]
+        head = "<tr>" + "".join(f"<th>{title}</th>" for title in titles) + "</tr>"
+        rows = ("".join(f"<td>{cell}</td>" for cell in cells(row, self.metrics)) for row in self.rows)
+        return f"<table>{head}{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
-def line(row: EpochRow) -> str:
-    """Give a row as a line under `HEADER`."""
-    return "{:>5} {:>11} {:>11} {:>9}  {}".format(*cells(row))
+def header(metrics: Sequence[str] = ()) -> str:
+    """Give the line above rows with these own metrics.
+
+    >>> header(["f1"])
+    'epoch  train loss  valid loss  accuracy        f1  rate'
+    """
+    return _aligned(("epoch", "train loss", "valid loss", "accuracy", *metrics, "rate"), metrics)
 
 
-def cells(row: EpochRow) -> tuple[str, str, str, str, str]:
-    """Give the cells of a row: epoch, train loss, valid loss, accuracy, highest rate.
+def line(row: EpochRow, metrics: Sequence[str] = ()) -> str:
+    """Give a row as a line under `header(metrics)`."""
+    return _aligned(cells(row, metrics), metrics)
+
+
+def _aligned(shown: Sequence[str], metrics: Sequence[str]) -> str:
+    widths = (5, 11, 11, 9, *(max(len(name), 9) for name in metrics))
+    return " ".join(f"{cell:>{width}}" for cell, width in zip(shown[:-1], widths, strict=True)) + f"  {shown[-1]}"
+
+
+def _flat(row: EpochRow) -> dict[str, Any]:
+    """Give the values of a row by column, own metrics beside the others."""
+    value = asdict(row)
+    own: Mapping[str, float] = value.pop("metrics")
+    return {**value, **own}
+
+
+def cells(row: EpochRow, metrics: Sequence[str] = ()) -> tuple[str, ...]:
+    """Give the cells of a row: epoch, train loss, valid loss, accuracy, own metrics, highest rate.
 
     >>> row = EpochRow(stage="a", epoch=1, train_loss=1, valid_loss=.25, accuracy=.9, rates=(1e-3,), cycle_end=True)
     >>> cells(row)
@@ -106,5 +135,6 @@ def cells(row: EpochRow) -> tuple[str, str, str, str, str]:
         f"{row.train_loss:.4f}",
         "" if row.valid_loss is None else f"{row.valid_loss:.4f}",
         "" if row.accuracy is None else f"{row.accuracy:.4f}",
+        *(f"{row.metrics[name]:.4f}" if name in row.metrics else "" for name in metrics),
         f"{rate:.0e} ({rate:.6g})",
     )

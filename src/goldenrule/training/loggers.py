@@ -68,7 +68,9 @@ def numbers(row: EpochRow) -> dict[str, float]:
         "accuracy/valid": row.accuracy,
     }
     rates = zip(GROUPS[-len(row.rates) :], row.rates, strict=True)  # frozen groups have none
-    return {name: value for name, value in named.items() if value is not None} | {f"rate/{g}": r for g, r in rates}
+    own = {f"{name}/valid": value for name, value in row.metrics.items()}
+    known = {name: value for name, value in named.items() if value is not None}
+    return known | own | {f"rate/{group}": rate for group, rate in rates}
 
 
 @contextlib.contextmanager

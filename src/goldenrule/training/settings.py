@@ -11,17 +11,22 @@ from goldenrule.foundation.errors import OptionError
 from goldenrule.models.trainable import GROUPS
 from goldenrule.training.loop import optimizer_class
 from goldenrule.training.losses import OwnLoss
+from goldenrule.training.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Optimizer, decay (one, or one per group), a loss of one's own, clipping, and in how many parts a batch comes."""
+    """Optimizer, decay (one, or one per group), a loss of one's own, clipping, in how many parts a batch comes.
+
+    `metrics` are only looked at: they change what is kept of a fit, not what it learns.
+    """
 
     optimizer: str
     weight_decay: float | Sequence[float]
     loss: OwnLoss | None
     clip_norm: float | None
     accumulate: int
+    metrics: tuple[Metric, ...] = ()
 
     def __post_init__(self) -> None:
         optimizer_class(self.optimizer)
@@ -35,7 +40,7 @@ class Settings:
             raise OptionError(f"accumulate={self.accumulate}: wanted in how many parts a batch is computed, 1 or more.")
 
     def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
+        """Give what decides what is learned, as a JSON object."""
         return {
             "optimizer": self.optimizer,
             "weight_decay": plain(self.weight_decay),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from goldenrule.foundation.progress import Progress
-from goldenrule.training.history import HEADER, EpochRow, History, line
+from goldenrule.training.history import EpochRow, History, header, line
 from goldenrule.training.range_test import RangeTest
 
 WIDTH, HEIGHT = 62, 10
@@ -58,9 +58,9 @@ class LiveCurves:
     def show(self, row: EpochRow) -> None:
         """Print a row and draw the curves of two rows and more."""
         if not self._rows:
-            self._progress.say(f"{row.stage}\n{HEADER}")
+            self._progress.say(f"{row.stage}\n{header(list(row.metrics))}")
         self._rows.append(row)
-        self._progress.say(line(row))
+        self._progress.say(line(row, list(row.metrics)))
         self._progress.picture(history_text(History(tuple(self._rows))) if len(self._rows) > 1 else "")
 
     def end(self) -> None:

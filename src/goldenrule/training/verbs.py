@@ -22,12 +22,14 @@ from goldenrule.models.own import Maker
 from goldenrule.models.own_head import OwnHead, head_digest
 from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, with_body
 from goldenrule.training.checkpoint import between, copied, remove
+from goldenrule.training.examples import Judged
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
 from goldenrule.training.hints import MOST, STOPPED, arithmetic, before, hints
 from goldenrule.training.history import EpochRow, History
 from goldenrule.training.loggers import LoggedFit, Logger, logged
 from goldenrule.training.losses import Objective
 from goldenrule.training.material import Material
+from goldenrule.training.metrics import measured
 from goldenrule.training.range_test import STEPS_LIVE, STEPS_ON_ROWS, RangeTest, read_curve
 from goldenrule.training.run import Outcome, Run, about_images
 from goldenrule.training.runtime import runtime
@@ -144,6 +146,8 @@ class Teller:
             "ema": ema,
             "stage": stage,
         }
+        if self.settings.metrics:
+            arguments["metrics"] = {metric.name: metric.key for metric in self.settings.metrics}
         key = next_key(state.key, "fit", arguments)
         checkpoint = self.run.folder / "story" / f"{key[:32]}.checkpoint" if self.run else None
 
@@ -271,6 +275,7 @@ class Teller:
             groups=network.groups() if isinstance(network, Trainable) else ([], [], list(network.parameters())),
             source=self.material.source(state),
             validate=self.material.validation(state),
+            measure=self._own_metrics,
             rates=rates,
             schedule=schedule,
             seed=self.material.seed,
@@ -283,6 +288,9 @@ class Teller:
             clip_norm=self.settings.clip_norm,
             accumulate=self.settings.accumulate,
         )
+
+    def _own_metrics(self, judged: Judged) -> dict[str, float]:
+        return measured(self.settings.metrics, self.material.table.classes, judged.logits, judged.truth)
 
     def _before(
         self, state: LearnerState, rates: Sequence[float], network: torch.nn.Module, measured: RangeTest | None
