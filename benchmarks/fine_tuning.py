@@ -2,7 +2,8 @@
 
 Of each set some 240 images are trained on, 80 validate and 480 are test, so that small differences can be seen. Late
 layers and head train on kept activations, from the solved head; the late layers at a third of the head's rate, both
-in one cosine cycle. A run per set, seed and variant, kept in runs/fine_tuning.jsonl and not repeated.
+in one cosine cycle. Where it says so the whole network trains live, the early layers at a ninth. A run
+per set, seed and variant, kept in runs/fine_tuning.jsonl and not repeated.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from threadpoolctl import threadpool_limits
 
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, commit, made_with, markdown_table
@@ -29,6 +29,7 @@ from goldenrule.learner import Learner
 from goldenrule.models.boundary import boundary
 from goldenrule.recipes.heads import fit_head
 from goldenrule.training.checkpoint import between, copied
+from goldenrule.training.examples import Judged, validate_pixels, validate_rows
 from goldenrule.training.schedule import OneCycle
 
 SETS = ("dogscats", "cat_dog_horse", "clothing_small", "flowers_128", "surface_crack", "GTSRB_native15")
@@ -54,6 +55,7 @@ class Variant:
     label_smoothing: float = 0.0
     ema: float = 0.0
     optimizer: str = "adamw"
+    live: bool = False
 
 
 VARIANTS = {
@@ -72,7 +74,10 @@ VARIANTS = {
     "moving average .98": Variant(ema=0.98),
     "4 cycles of 1 epoch": Variant(cycles=4, epochs=1),
     "SGD, rate .01": Variant(optimizer="sgd", rate=1e-2),
-    "SGD, rate .1": Variant(optimizer="sgd", rate=1e-1),
+    "SGD, rate .001": Variant(optimizer="sgd", rate=1e-3),
+    "live, rate .001": Variant(live=True),
+    "live, rate .0003": Variant(live=True, rate=3e-4),
+    "live, rate .0001": Variant(live=True, rate=1e-4),
 }
 SHARES = (0.25, 0.5, 0.75)
 PARTS = ("head", "body")
@@ -113,6 +118,8 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
     kind = material.kind(early)
     rows = precompute(test, early.spec, kind, lambda: material.engine(early), threads=material.threads)
     test = test.where(np.array([digest in rows.banks[0] for digest in test.digests]))
+    on_rows = validate_rows(test, rows)
+    on_pixels = validate_pixels(test, material.base.spec.preprocessing, threads=material.threads)
     for variant in variants:
         how = VARIANTS[variant]
         learn = Learner(
@@ -126,7 +133,7 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
             threads=threads,
             seed=seed,
         )
-        learn.freeze_to(1)
+        learn.freeze_to(0 if how.live else 1)
         learn.bn_freeze("early" if how.batch_norm == "early" else True)
         validate = material.validation(learn.state)
         assert validate is not None
@@ -134,7 +141,7 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
         ends = []
         for _ in range(how.cycles):
             learn.fit(
-                [0.0, how.rate / 3, 0.0 if how.head_held else how.rate],
+                [how.rate / 9, how.rate / 3, 0.0 if how.head_held else how.rate],
                 schedule=OneCycle(epochs=how.epochs) if how.warm_up else None,
                 cycle_len=None if how.warm_up else how.epochs,
                 mixup=how.mixup,
@@ -151,15 +158,17 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
         record |= {"train": len(train), "train_loss": learn.history.rows[-1].train_loss}
         judgements = ("valid", "valid_accuracy", "temperature", "test", "tempered", "accuracy", "gain", "error")
         record |= {judgement: {} for judgement in judgements}
+        judge = on_pixels if how.live else on_rows
         first: Losses | None = None
         for share, state in states.items():
             network.load_state_dict(state)
             judged = validate(network)
-            losses, tempered, accuracy = judged_on(network, test.targets, rows, test.digests, judged.temperature)
-            first = losses if first is None else first
+            seen = judge(network)
+            tempered = losses_of(seen, judged.temperature)
+            first = losses_of(seen, 1.0) if first is None else first
             record["valid"][share], record["temperature"][share] = judged.tempered_loss, judged.temperature
-            record["valid_accuracy"][share], record["accuracy"][share] = judged.accuracy, accuracy
-            record["test"][share], record["tempered"][share] = float(losses.mean()), float(tempered.mean())
+            record["valid_accuracy"][share], record["accuracy"][share] = judged.accuracy, seen.accuracy
+            record["test"][share], record["tempered"][share] = seen.loss, float(tempered.mean())
             record["gain"][share] = float((first - tempered).mean())
             record["error"][share] = float((first - tempered).std() / len(first) ** 0.5)
         yield record
@@ -186,24 +195,11 @@ def of_part(part: str, start: State, end: State) -> State:
     return {key: (end if key.startswith(f"{part}.") else start)[key] for key in start}
 
 
-def judged_on(
-    network: torch.nn.Module, targets: Any, rows: Any, digests: Any, temperature: float
-) -> tuple[Losses, Losses, float]:
-    """Give the loss of every test image, that at a temperature, and the accuracy."""
-    network.eval()
-    with torch.inference_mode(), threadpool_limits(torch.get_num_threads()):
-        logits = torch.cat(
-            [
-                network(torch.from_numpy(rows.rows(digests[first : first + 200]).astype(np.float32))).double()
-                for first in range(0, len(digests), 200)
-            ]
-        )
-    truth = torch.from_numpy(targets)
-    own, tempered = (
-        torch.nn.functional.cross_entropy(each, truth, reduction="none").numpy()
-        for each in (logits, logits / temperature)
-    )
-    return own, tempered, float((logits.argmax(1) == truth).double().mean())
+def losses_of(judged: Judged, temperature: float) -> Losses:
+    """Give the loss of every image at a temperature, in nats."""
+    logits, truth = torch.from_numpy(judged.logits / temperature), torch.from_numpy(judged.truth)
+    losses: Losses = torch.nn.functional.cross_entropy(logits, truth, reduction="none").numpy()
+    return losses
 
 
 def page(records: list[Record]) -> str:

@@ -109,18 +109,8 @@ print(again)
 # Each cycle is twice as long as the one before. Before that, what the rate will do:
 
 # %%
-from matplotlib.figure import Figure  # noqa: E402
-
-from goldenrule.training.schedule import Sgdr  # noqa: E402
-
-schedule = Sgdr(cycles=2, length=1, mult=2)
-figure = Figure(figsize=(5, 2.4), layout="constrained")
-axes = figure.add_subplot(xlabel="epoch", ylabel="share of the full rate")
-places = [step / 100 for step in range(100 * schedule.epochs)]
-axes.plot(places, [schedule.factor(place) for place in places], color="#2f6f94")
-figure.savefig(FIGURES / "cycles.svg")
-
 top = again.suggestion
+gr.Sgdr(cycles=2, length=1, mult=2).plot(top).savefig(FIGURES / "cycles.svg")
 learn.fit([top / 9, top / 3, top], 2, cycle_len=1, cycle_mult=2, keep="best", stage="whole network")
 learn.history.plot().savefig(FIGURES / "history.svg")
 print(learn.history)

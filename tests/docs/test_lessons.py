@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "lessons").glob("*.py"))
 sys.path.insert(0, str(ROOT / "docs"))
-from make_lessons import cells  # noqa: E402
+from make_lessons import WITH_PICTURES, cells, page_name  # noqa: E402
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -24,16 +24,20 @@ def test_there_are_lessons() -> None:
     assert [lesson.name for lesson in LESSONS] == ["lesson2.py"]
 
 
+@pytest.mark.parametrize("photos", [None, Path("dogscats")], ids=str)
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
-def test_a_page_has_the_words_the_code_and_the_figures_of_its_lesson(lesson: Path) -> None:
-    page = (ROOT / "docs" / "lessons" / f"{lesson.stem}.md").read_text(encoding="utf-8")
+def test_a_page_has_the_words_the_code_and_the_figures_of_its_lesson(lesson: Path, photos: Path | None) -> None:
+    name = page_name(lesson, photos)
+    page = (ROOT / "docs" / "lessons" / f"{name}.md").read_text(encoding="utf-8")
     for kind, content in cells(lesson.read_text(encoding="utf-8")):
         assert (content if kind == "text" else f"```python\n{content}\n```") in page, "run python docs/make_lessons.py"
     figures = re.findall(r"!\[.*?\]\((.*?)\)", page)
     written = re.findall(r'FIGURES / "([\w-]+\.svg)"', lesson.read_text(encoding="utf-8"))
-    assert sorted(figures) == sorted(f"{lesson.stem}-{name}" for name in written)
+    left_out = {f"{figure}.svg" for figure in WITH_PICTURES} if photos else set()
+    assert sorted(figures) == sorted(f"{name}-{figure}" for figure in written if figure not in left_out)
     for figure in figures:
         assert (ROOT / "docs" / "lessons" / figure).read_text(encoding="utf-8").lstrip().startswith("<?xml")
+        assert not photos or "<image" not in (ROOT / "docs" / "lessons" / figure).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

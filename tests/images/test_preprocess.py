@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from goldenrule.engine import openvino
 from goldenrule.foundation.errors import FormatError, OptionError
@@ -147,3 +148,18 @@ def test_the_resized_picture_always_holds_the_crop(preprocessing, height, width)
     new_height, new_width = preprocessing.resized(height, width)
     assert min(new_height, new_width) == preprocessing.short_side >= preprocessing.size
     assert 0 <= centre(new_height, preprocessing.size) <= new_height - preprocessing.size
+
+
+@given(st.integers(40, 420), st.integers(40, 420), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_the_plain_view_is_that_of_the_canvas_to_the_last_bit_whoever_shares_the_work(
+    height: int, width: int, seed: int
+) -> None:
+    rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    own = Preprocessing(size=96, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    with threadpool_limits(1, user_api="blas"):
+        alone, of_canvas = own.pixels(rgb), own.crop(own.canvas(rgb))
+    with threadpool_limits(2, user_api="blas"):
+        shared = own.pixels(rgb)
+    assert np.array_equal(alone, of_canvas)
+    assert np.array_equal(alone, shared)

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from goldenrule.activations.bank import ActivationBank, ChunkWriter, Halves
 from goldenrule.engine import Engine, EngineKind
@@ -80,7 +79,6 @@ def precompute(
     decoded = batches(jobs, views, spec.preprocessing, batch_size=running.batch_size, threads=threads)
     with (
         (progress or Silent()).task("precompute", wanted, "views") as task,
-        threadpool_limits(1, user_api="blas"),
         held_back() as held,
     ):
         try:

@@ -1,4 +1,4 @@
-"""How this process keeps memory; for our own commands only, never on import."""
+"""How this process keeps memory: set by our own commands and where a network is trained, never on import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def keep_freed_memory() -> bool:
     """Tell glibc to keep up to 1 GB of freed memory for the next tensor; False where there is no glibc.
 
     By default it gives every large block back to the kernel and faults it in again, page by page, at every
-    step of a training.
+    step of a training: steps of 32 pictures of 224 px took twice as long.
     """
     if not sys.platform.startswith("linux"):
         return False

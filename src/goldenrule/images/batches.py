@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.foundation.errors import UnreadableImage
 from goldenrule.foundation.files import digest
 from goldenrule.images.augment import PLAIN, Reflected, View, Warp
@@ -86,7 +87,7 @@ def batches(
     """
     shape = (batch_size, 3, preprocessing.size, preprocessing.size)
     ready: deque[Batch] = deque()
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") as pool:
+    with one_blas_thread(), ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") as pool:
         try:
             batch = Batch(np.zeros(shape, np.float32))
             for job in jobs:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from threadpoolctl import threadpool_limits
-
+from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.foundation.errors import UnreadableImage
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.likeness import SURE, Alike, alike
@@ -101,7 +100,7 @@ def _checked(
     found: list[Alike] = []
     with (
         (progress or Silent()).task("compare", len(doubtful), "pairs") as task,
-        threadpool_limits(1, user_api="blas"),  # its threads would wait for each other over small matrices
+        one_blas_thread(),  # its threads would wait for each other over small matrices
         ThreadPoolExecutor(max_workers=threads) as pool,
     ):
         for start in range(0, len(doubtful), _AT_ONCE):

@@ -21,7 +21,9 @@ from goldenrule.foundation.errors import FormatError, OptionError
 Floats = npt.NDArray[np.float32]
 Decoding = Literal["canonical", "scaled"]
 """Whether a picture is decoded in full, or large JPEGs at a fraction of their size (`read.decode`)."""
-BAND_ROWS = 16
+BAND_ROWS, BAND_COLUMNS = 4, 16
+"""So few rows, and columns filled up to whole sixteens: OpenBLAS then computes each number by the same steps wherever
+it stands. With 16 rows, or a rest of columns, its kernels for AMD's processors do not."""
 SMALLEST_SIZE, LARGEST_SIZE = 32, 2048
 
 
@@ -152,24 +154,25 @@ def resample(
     starts, weights = bands(rgb.shape[1], size[1], *columns, interpolation=interpolation)
     top, left = int(row_starts[0]), int(starts[0])
     bottom, right = int(row_starts[-1]) + row_weights.shape[2], int(starts[-1]) + weights.shape[2]
-    tall = _banded_product(row_starts - top, row_weights, rgb[top:bottom, left:right], rows[1] - rows[0])
+    tall = _banded_product(row_starts - top, row_weights, rgb[top:bottom, left:right], rows)
     turned = tall.reshape(len(tall), right - left, 3).transpose(1, 0, 2).reshape(right - left, -1)
-    wide = _banded_product(starts - left, weights, turned, columns[1] - columns[0])
+    wide = _banded_product(starts - left, weights, turned, columns)
     return wide.reshape(len(wide), len(tall), 3).transpose(1, 0, 2)
 
 
 def bands(
     source: int, target: int, first: int, last: int, *, interpolation: str = "bicubic"
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Give the rows first..last-1 of the (target, source) resize matrix as dense bands.
+    """Give the bands of the (target, source) resize matrix that hold its rows first..last-1.
 
-    Band b holds `BAND_ROWS` rows and the columns from starts[b] on, all others being zero: starts (bands,),
-    weights (bands, BAND_ROWS, width). The rows after `last` in the last band are there but meaningless.
+    A band holds `BAND_ROWS` rows from a multiple of that on, and the columns from its start on, all others being zero:
+    starts (bands,), weights (bands, BAND_ROWS, width). A row is computed in the same band, in the same order of sums,
+    whatever window is wanted: some processors would give it other last bits. Rows after `target` are meaningless.
     """
     scale = source / target
     stretch = max(scale, 1.0)
     reach = (2.0 if interpolation == "bicubic" else 1.0) * stretch
-    begin = np.arange(first, last, BAND_ROWS)
+    begin = np.arange(first // BAND_ROWS * BAND_ROWS, last, BAND_ROWS)
     width = min(source, math.ceil((BAND_ROWS - 1) * scale + 2 * reach) + 2)
     starts = np.clip(np.floor((begin + 0.5) * scale - reach).astype(np.int64), 0, source - width)
     rows = begin[:, None, None] + np.arange(BAND_ROWS)[:, None]
@@ -188,11 +191,15 @@ def _kernel(distance: npt.NDArray[np.float64], interpolation: str) -> npt.NDArra
     return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
-def _banded_product(starts: npt.NDArray[np.int64], weights: Floats, source: npt.NDArray[Any], length: int) -> Floats:
-    """Give the product (length, columns) of the bands with `source` (rows, ...), one band at a time."""
-    width = weights.shape[2]
-    result = np.empty((len(starts) * BAND_ROWS, math.prod(source.shape[1:])), np.float32)
+def _banded_product(
+    starts: npt.NDArray[np.int64], weights: Floats, source: npt.NDArray[Any], window: tuple[int, int]
+) -> Floats:
+    """Give the rows of a window, (rows, columns), of the product of the bands with `source` (rows, ...)."""
+    width, columns = weights.shape[2], math.prod(source.shape[1:])
+    rows = np.zeros((width, -(-columns // BAND_COLUMNS) * BAND_COLUMNS), np.float32)
+    result = np.empty((len(starts) * BAND_ROWS, rows.shape[1]), np.float32)
     for band, start in enumerate(starts.tolist()):
-        rows = source[start : start + width].astype(np.float32, copy=False).reshape(width, -1)
+        rows[:, :columns] = source[start : start + width].reshape(width, -1)
         np.matmul(weights[band], rows, out=result[band * BAND_ROWS : (band + 1) * BAND_ROWS])
-    return result[:length]
+    skipped = window[0] % BAND_ROWS
+    return result[skipped : skipped + window[1] - window[0], :columns]

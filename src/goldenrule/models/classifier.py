@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from goldenrule.engine import Engine, EngineKind
 from goldenrule.evaluation import Predictions
+from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import atomic_folder, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
@@ -112,7 +112,7 @@ class Classifier:
         decoded = batches(jobs, views, self.preprocessing, batch_size=engine.batch_size, threads=threads)
         with (
             (progress or Silent()).task("predict", len(readers) * len(views), "views") as task,
-            threadpool_limits(1, "blas"),
+            one_blas_thread(),
         ):
             for batch, features in engine.run((batch, batch.pixels) for batch in decoded):
                 good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from goldenrule.engine import Engine
+from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.batches import Job, batches
 from goldenrule.models.backbone import BackboneSpec
@@ -37,7 +37,7 @@ def speed_test(spec: BackboneSpec, engine: Engine, *, threads: int) -> dict[str,
         while time.perf_counter() < end:
             yield None, pixels
 
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         list(engine.run([(None, pixels)]))
         return {
             "decode and preprocess": _rate(decoded(), engine.batch_size),

@@ -11,6 +11,7 @@ import torch
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.memory import keep_freed_memory
 from goldenrule.foundation.randomness import generator
 from goldenrule.foundation.tensors import Tensors
 from goldenrule.images.read import DECODING
@@ -258,6 +259,7 @@ class Teller:
         torch.set_num_threads(self.material.threads)
         if state.frozen_body:
             return head_module(state.head)
+        keep_freed_memory()
         network = Trainable(
             state.backbone,
             state.head,

@@ -1,0 +1,34 @@
+"""How many threads NumPy's matrix products take: one, wherever pictures become pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from threadpoolctl import threadpool_limits
+
+_LOCK = threading.Lock()
+_OPEN: list[object] = []
+_RESTORE = contextlib.ExitStack()
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let matrix products run in the thread that asks for them; may be nested, and overlap in any order.
+
+    OpenBLAS shares a product among its threads, and on some processors its last bits depend on among how many: the
+    same file has to give the same pixels everywhere (law 7). Its threads also get in the way of those that decode.
+    """
+    mark = object()
+    with _LOCK:
+        if not _OPEN:
+            _RESTORE.enter_context(threadpool_limits(1, user_api="blas"))
+        _OPEN.append(mark)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _OPEN.remove(mark)
+            if not _OPEN:
+                _RESTORE.close()
