@@ -197,7 +197,7 @@ def of_part(part: str, start: State, end: State) -> State:
 
 def losses_of(judged: Judged, temperature: float) -> Losses:
     """Give the loss of every image at a temperature, in nats."""
-    logits, truth = torch.from_numpy(judged.logits / temperature), torch.from_numpy(judged.truth)
+    logits, truth = torch.from_numpy(judged.seen.logits / temperature), torch.from_numpy(judged.seen.truth)
     losses: Losses = torch.nn.functional.cross_entropy(logits, truth, reduction="none").numpy()
     return losses
 

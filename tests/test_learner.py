@@ -272,8 +272,8 @@ def test_a_loss_that_is_no_number_ends_the_fit_with_the_weights_of_the_start(lea
 def test_validation_that_is_no_number_ends_the_fit_too(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
     learn = learner(precompute=True)
     before = weights(learn)
-    real = fitting._row
-    monkeypatch.setattr(fitting, "_row", lambda fit, event: replace(real(fit, event), valid_loss=float("nan")))
+    real = fitting._validated
+    monkeypatch.setattr(fitting, "_validated", lambda fit: real(fit)._replace(loss=float("nan")))
     learn.fit(1e-2, 3)
     assert weights(learn) == before
     assert len(learn.history) == 0

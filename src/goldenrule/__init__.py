@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from goldenrule.recipes.splitting import split_folder, verify_split
     from goldenrule.training.history import History
     from goldenrule.training.loggers import MLflow, TensorBoard, WandB
-    from goldenrule.training.metrics import own_metric
     from goldenrule.training.range_test import RangeTest
     from goldenrule.training.schedule import OneCycle, Sgdr
 
@@ -107,7 +106,6 @@ _HOMES = {
     "own": "images.kinds",
     "own_backbone": "models.own_backbone",
     "own_head": "models.own_head",
-    "own_metric": "training.metrics",
     "paired_bootstrap": "evaluation",
     "per_class": "evaluation",
     "precompute": "activations.precompute",
@@ -166,7 +164,6 @@ __all__ = [
     "own",
     "own_backbone",
     "own_head",
-    "own_metric",
     "paired_bootstrap",
     "per_class",
     "precompute",

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from goldenrule.evaluation import Estimate, Predictions
+from goldenrule.evaluation import Predictions
 from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Bars, Progress
@@ -40,7 +40,7 @@ from goldenrule.training.history import EpochRow, History
 from goldenrule.training.loggers import Logger
 from goldenrule.training.losses import Objective, OwnLoss
 from goldenrule.training.material import ClassWeights, Material
-from goldenrule.training.metrics import Metric, metrics_of
+from goldenrule.training.metrics import Metric, Metrics, metrics_of
 from goldenrule.training.range_test import HIGHEST_RATE, LOWEST_RATE, RangeTest
 from goldenrule.training.run import Run
 from goldenrule.training.schedule import Constant, OneCycle, Schedule, Sgdr
@@ -68,7 +68,7 @@ class Learner:
     gives a loss per example instead of the cross-entropy; it is known by its source, or by `loss_key`: without either
     nothing is kept. With `class_weights="balanced"` every class counts the same, with `sampling="balanced"` it comes
     equally often. `clip_norm` shortens gradients; `accumulate=4` computes each batch in four parts, for want of memory.
-    `metrics` are functions of `Predictions`, computed on validation after every epoch (`own_metric`).
+    `metrics` are functions of `Predictions`, or such by name, computed on validation after every epoch.
     `loggers` keep the epochs elsewhere too: `gr.TensorBoard("logs")`.
     """
 
@@ -87,7 +87,7 @@ class Learner:
         loss_key: str | None = None,
         class_weights: ClassWeights | None = None,
         sampling: Sampling = "uniform",
-        metrics: Sequence[Metric | Callable[[Predictions], float | Estimate]] = (),
+        metrics: Metrics | Sequence[Metric] = (),
         clip_norm: float | None = None,
         accumulate: int = 1,
         batch_size: int | None = None,

@@ -160,13 +160,13 @@ def at_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C while the first epoch is validated: the network has the averaged weights then."""
-    real = fitting._row
+    real = fitting._validated
 
     def interrupted(*arguments: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
         return real(*arguments)
 
-    monkeypatch.setattr(fitting, "_row", interrupted)
+    monkeypatch.setattr(fitting, "_validated", interrupted)
 
 
 @pytest.mark.parametrize(("moment", "step"), [(at_a_step, 4), (at_validation, 5)])

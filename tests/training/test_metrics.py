@@ -1,10 +1,11 @@
-"""Metrics of one's own: computed after every epoch on validation, kept in the history, logged, and part of its key."""
+"""Metrics of one's own: computed after every epoch on validation, shown wherever epochs are, no part of any key."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import goldenrule as gr
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Silent
+from goldenrule.training import checkpoint
+from goldenrule.training.examples import Seen
 from goldenrule.training.loggers import numbers
 from goldenrule.training.metrics import measured, metrics_of
 
@@ -41,41 +44,42 @@ def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
 
 
 def test_every_epoch_has_the_metric_of_its_weights_and_the_last_one_is_that_of_the_learner(learner: Learner) -> None:
-    learn = learner(
-        metrics=[missed_dogs, gr.own_metric(gr.accuracy, name="right"), gr.own_metric(gr.log_loss, name="nats")]
-    )
+    learn = learner(metrics={"missed": missed_dogs, "right": gr.accuracy, "nats": gr.log_loss})
     rows = learn.fit(1e-2, 3).rows
-    assert [list(row.metrics) for row in rows] == [["missed_dogs", "right", "nats"]] * 3
+    assert [list(row.metrics) for row in rows] == [["missed", "right", "nats"]] * 3
     assert all(row.metrics["right"] == row.accuracy for row in rows)
     assert all(row.metrics["nats"] == pytest.approx(row.valid_loss, abs=1e-5) for row in rows)
-    assert rows[-1].metrics["missed_dogs"] == pytest.approx(missed_dogs(learn.evaluate()))
+    assert rows[-1].metrics["missed"] == pytest.approx(missed_dogs(learn.evaluate()))
 
 
-def test_they_change_nothing_of_what_is_learned(learner: Learner) -> None:
-    plain, looked_at = learner(), learner(metrics=[missed_dogs])
-    plain.fit(1e-2, 2)
-    looked_at.fit(1e-2, 2)
-    assert np.array_equal(plain.state.head.tensors["weight"], looked_at.state.head.tensors["weight"])
+def test_one_that_is_added_later_shows_without_training_again(
+    learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = learner()
+    plain = before.fit(1e-2, 2)
+    monkeypatch.setattr("goldenrule.training.verbs.run", None)  # nothing can be trained any more
+    later = learner(metrics=[missed_dogs, lambda predictions: len(predictions.ids)])
+    rows = later.fit(1e-2, 2).rows
+    assert [replace(row, metrics={}) for row in rows] == list(plain)
+    assert [row.metrics["missed_dogs"] for row in rows][-1] == pytest.approx(missed_dogs(before.evaluate()))
+    assert {value for row in rows for name, value in row.metrics.items() if "lambda" in name} == {16.0}
+    assert later.state.key == before.state.key
 
 
-def test_a_replayed_fit_shows_them_again_and_a_changed_metric_is_computed(learner: Learner) -> None:
-    calls = []
+def test_a_killed_fit_that_goes_on_has_them_of_all_epochs(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = learner(metrics=[missed_dogs], folder=None, replay=False).fit(1e-2, 3)
+    save = checkpoint.save
 
-    def counted(weight: float) -> Callable[[Predictions], float]:
-        def metric(predictions: Predictions) -> float:
-            return weight * len(predictions.ids)
+    def killed(path: Path, state: checkpoint.Checkpoint) -> None:
+        save(path, state)
+        if len(state.rows) == 2:
+            raise KeyboardInterrupt
 
-        return lambda predictions: calls.append(weight) or metric(predictions)
-
-    def own(weight: float, key: str) -> Any:
-        return gr.own_metric(counted(weight), name="weighted", key=key)
-
-    first = learner(metrics=[own(1.0, "a")]).fit(1e-2, 2)
-    again = learner(metrics=[own(1.0, "a")]).fit(1e-2, 2)
-    other = learner(metrics=[own(2.0, "b")]).fit(1e-2, 2)
-    assert again == first
-    assert [row.metrics["weighted"] for row in other] == [2 * row.metrics["weighted"] for row in first]
-    assert calls == [1.0, 1.0, 2.0, 2.0]
+    with monkeypatch.context() as patch:
+        patch.setattr("goldenrule.training.checkpoint.save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learner().fit(1e-2, 3)
+    assert learner(metrics=[missed_dogs]).fit(1e-2, 3) == whole
 
 
 def test_they_are_shown_in_the_table_the_csv_the_frame_the_plot_and_the_logs(learner: Learner) -> None:
@@ -95,20 +99,18 @@ def test_they_are_shown_in_the_table_the_csv_the_frame_the_plot_and_the_logs(lea
 
 def test_what_is_wrong_with_a_metric_is_said(learner: Learner) -> None:
     with pytest.raises(OptionError, match="'accuracy' is taken"):
-        metrics_of([gr.own_metric(missed_dogs, name="accuracy")])
+        metrics_of([gr.accuracy])
     with pytest.raises(OptionError, match="'missed_dogs' is taken"):
         metrics_of([missed_dogs, missed_dogs])
-    with pytest.raises(OptionError, match='key="my-metric-v1"'):
-        metrics_of([eval("lambda predictions: 0.0")])
-    with pytest.raises(OptionError, match="was given; wanted a function"):
+    with pytest.raises(OptionError, match="'f1' was given; wanted a function of Predictions"):
         metrics_of(["f1"])  # type: ignore[list-item]
     with pytest.raises(OptionError, match="gave str; wanted a number or an Estimate"):
-        learner(metrics=[gr.own_metric(lambda _: "high", name="wrong", key="1")]).fit(1e-2, 1)  # type: ignore[arg-type, return-value]
+        learner(metrics={"wrong": lambda _: "high"}).fit(1e-2, 1)
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=2, max_size=8))
 @settings(max_examples=30, deadline=None)
 def test_logits_that_are_no_numbers_are_not_measured(values: list[float]) -> None:
-    logits = np.array(values[: len(values) // 2 * 2], np.float64).reshape(-1, 2)
-    found = measured(metrics_of([missed_dogs]), ("cat", "dog"), logits, np.ones(len(logits), np.int64))
+    logits = np.array(values[: len(values) // 2 * 2], np.float32).reshape(-1, 2)
+    found = measured({"missed": missed_dogs}, ("cat", "dog"), Seen(logits, np.ones(len(logits), np.int64)))
     assert bool(found) == bool(np.isfinite(logits).all())

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import storage_errors
 from goldenrule.foundation.tensors import Tensors
+from goldenrule.training.examples import Seen
 from goldenrule.training.history import EpochRow
 from goldenrule.training.loop import Position
 from goldenrule.training.run import Outcome, read_outcome, write_outcome
@@ -29,12 +30,16 @@ _SNAPSHOT = re.compile(r"snapshot(\d+)\.(.*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """All that a fit needs to go on: `snapshots` are the states that it may come back to, by number."""
+    """All that a fit needs to go on: `snapshots` are the states that it may come back to, by number.
+
+    `seen` is what the network said on validation after every epoch.
+    """
 
     position: Position
     network: State
     optimizer: State
     rows: tuple[EpochRow, ...] = ()
+    seen: tuple[Seen, ...] = ()
     cycles: tuple[CycleEnd, ...] = ()
     snapshots: Mapping[int, State] = field(default_factory=dict)
 
@@ -46,9 +51,10 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         tensors |= {f"{prefix}.{name}": value.numpy() for name, value in state.items()}
     for number, state in checkpoint.snapshots.items():
         tensors |= {f"snapshot{number}.{name}": value.numpy() for name, value in state.items()}
+    tensors |= seen_tensors(checkpoint.seen)
     facts = {
         "position": asdict(checkpoint.position),
-        "rows": [asdict(row) for row in checkpoint.rows],
+        "rows": row_facts(checkpoint.rows),
         "cycles": [asdict(cycle) for cycle in checkpoint.cycles],
     }
     if path.exists():
@@ -98,11 +104,28 @@ def _read(path: Path) -> Checkpoint | None:
             network=_under("network.", state),
             optimizer=_under("optimizer.", state),
             rows=tuple(EpochRow.from_json(row) for row in facts["rows"]),
+            seen=seen_in(outcome.tensors),
             cycles=tuple(CycleEnd(**cycle) for cycle in facts["cycles"]),
             snapshots=snapshots,
         )
     except (FormatError, KeyError, TypeError):
         return None
+
+
+def row_facts(rows: Sequence[EpochRow]) -> list[dict[str, Any]]:
+    """Give rows as JSON objects, without the user's own metrics: those are computed again from what was seen."""
+    return [asdict(replace(row, metrics={})) for row in rows]
+
+
+def seen_tensors(seen: Sequence[Seen]) -> Tensors:
+    """Give what was seen after every epoch under names of its own."""
+    return {f"seen.{epoch}.{name}": value for epoch, own in enumerate(seen) for name, value in own._asdict().items()}
+
+
+def seen_in(tensors: Tensors) -> tuple[Seen, ...]:
+    """Give what `seen_tensors` named, by epoch."""
+    epochs = range(sum(name.startswith("seen.") for name in tensors) // len(Seen._fields))
+    return tuple(Seen(*(np.array(tensors[f"seen.{epoch}.{name}"]) for name in Seen._fields)) for epoch in epochs)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> State:

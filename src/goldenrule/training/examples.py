@@ -235,18 +235,21 @@ def _check_some(weights: npt.NDArray[np.float32], train: ImageTable) -> None:
         )
 
 
-class Judged(NamedTuple):
-    """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss.
+class Seen(NamedTuple):
+    """Logits (n, classes) of validation images, and their class numbers (n,)."""
 
-    All follow from `logits` (n, classes) and the class numbers `truth` (n,).
-    """
+    logits: npt.NDArray[np.float32]
+    truth: npt.NDArray[np.int64]
+
+
+class Judged(NamedTuple):
+    """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss."""
 
     loss: float
     accuracy: float
     temperature: float
     tempered_loss: float
-    logits: npt.NDArray[np.float64]
-    truth: npt.NDArray[np.int64]
+    seen: Seen
 
 
 Validate = Callable[[torch.nn.Module], Judged]
@@ -303,5 +306,6 @@ def validate_pixels(valid: ImageTable, preprocessing: Preprocessing, *, threads:
 def _judged(logits: torch.Tensor, targets: torch.Tensor) -> Judged:
     loss = float(torch.nn.functional.cross_entropy(logits, targets))
     accuracy = float((logits.argmax(1) == targets).double().mean())
-    own = (logits.numpy(), targets.numpy())
-    return Judged(loss, accuracy, *(best_temperature(*own) if math.isfinite(loss) else (1.0, loss)), *own)
+    own, truth = logits.numpy(), targets.numpy()
+    temperature = best_temperature(own, truth) if math.isfinite(loss) else (1.0, loss)
+    return Judged(loss, accuracy, *temperature, Seen(own.astype(np.float32), truth))

@@ -15,7 +15,7 @@ from goldenrule.foundation.interrupts import HeldBack, Interrupted, held_back
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.training import checkpoint as saving
 from goldenrule.training.checkpoint import Checkpoint, State
-from goldenrule.training.examples import Judged, Source, Validate, steps_per_epoch
+from goldenrule.training.examples import Judged, Seen, Source, Validate, steps_per_epoch
 from goldenrule.training.history import EpochRow
 from goldenrule.training.loop import (
     EpochEnded,
@@ -45,14 +45,15 @@ class Fit:
     `groups` are the parameters of the layer groups, `rates` their full rates; `first_epoch` counts the epochs
     of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it. With `ema`
     (.99, say) what is validated and kept is the moving average of the weights: after each step
-    average = ema * average + (1 - ema) * weights (Polyak and Juditsky 1992).
+    average = ema * average + (1 - ema) * weights (Polyak and Juditsky 1992). `measure` gives the user's own metrics of
+    what was seen on validation.
     """
 
     network: torch.nn.Module
     groups: Sequence[Sequence[torch.nn.Parameter]]
     source: Source
     validate: Validate | None
-    measure: Callable[[Judged], Mapping[str, float]] = field(default=lambda _: {})
+    measure: Callable[[Seen], Mapping[str, float]] = field(default=lambda _: {})
     rates: Sequence[float]
     schedule: Schedule
     seed: int
@@ -76,13 +77,15 @@ class Fitted:
     """What a fit gave; the network has the kept weights. `stopped` says why it ended before its last epoch.
 
     Where the loss became no number ("diverged") those are the best cycle's, else the weights of the start.
-    `averaged` counts the ends of cycles whose weights' mean was kept, 0 where it was not the mean.
+    `averaged` counts the ends of cycles whose weights' mean was kept, 0 where it was not the mean. `seen` is
+    what the network said on validation after every epoch.
     """
 
     rows: tuple[EpochRow, ...]
     cycles: tuple[CycleEnd, ...]
     averaged: int = 0
     stopped: Stopped = ""
+    seen: tuple[Seen, ...] = ()
 
 
 def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progress: Progress | None = None) -> Fitted:
@@ -94,7 +97,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
     optimizer = optimizer_for(fit.groups, fit.optimizer, weight_decay=fit.weight_decay)
     first = saving.copied(fit.network)
     before = saving.load(fit.checkpoint, progress.say) if fit.checkpoint else None
-    rows, cycles, snapshots = _restored(fit, before, optimizer)
+    rows, seen, cycles, snapshots = _restored(fit, before, optimizer)
     start = place = before.position if before else Position()
     for row in rows:
         _tell(on_epoch, row)
@@ -110,6 +113,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
                 network=saving.copied(fit.network),
                 optimizer=saving.optimizer_tensors(optimizer),
                 rows=tuple(rows),
+                seen=tuple(seen),
                 cycles=tuple(cycles),
                 snapshots=snapshots,
             )
@@ -121,10 +125,10 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             progress.say(f"{fit.stage}: saved in epoch {fit.first_epoch + place.epoch + 1}, after step {place.step}.")
         held.deliver()
 
-    def judged(event: EpochEnded, held: HeldBack) -> EpochRow:
+    def judged(event: EpochEnded, held: HeldBack) -> Judged | None:
         try:
             with saving.lent(fit.network, snapshots.get(MOVING)), held.at_once():
-                return _row(fit, event)
+                return _validated(fit)
         except Interrupted:
             stop(held)
             return judged(event, held)  # whoever was told lets it go on
@@ -147,11 +151,12 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             if not math.isfinite(event.train_loss):
                 stopped = "diverged"
                 break
-            row = judged(event, held)
-            if row.valid_loss is not None and not math.isfinite(row.valid_loss):
+            valid = judged(event, held)
+            if valid and not math.isfinite(valid.loss):
                 stopped = "diverged"
                 break
-            rows.append(row)
+            rows.append(row := _row(fit, event, valid))
+            seen += [valid.seen] if valid else []
             if row.cycle_end:
                 with saving.lent(fit.network, snapshots.get(MOVING)):
                     _end_cycle(fit, event, row, cycles, snapshots)
@@ -170,7 +175,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
         fit.network.load_state_dict(first)
     elif fit.ema:
         fit.network.load_state_dict(snapshots[MOVING])
-    return Fitted(rows=tuple(rows), cycles=tuple(cycles), averaged=averaged, stopped=stopped)
+    return Fitted(rows=tuple(rows), cycles=tuple(cycles), averaged=averaged, stopped=stopped, seen=tuple(seen))
 
 
 def find_rate(fit: Fit, *, steps: int, lowest: float, highest: float, progress: Progress | None = None) -> RangeTest:
@@ -219,8 +224,11 @@ def _trained_rates(fit: Fit) -> list[float]:
     return [rate for rate, own in zip(fit.rates, trained, strict=True) if own]
 
 
-def _row(fit: Fit, event: EpochEnded) -> EpochRow:
-    judged = fit.validate(fit.network) if fit.validate else None
+def _validated(fit: Fit) -> Judged | None:
+    return fit.validate(fit.network) if fit.validate else None
+
+
+def _row(fit: Fit, event: EpochEnded, judged: Judged | None) -> EpochRow:
     return EpochRow(
         stage=fit.stage,
         epoch=fit.first_epoch + event.epoch + 1,
@@ -230,7 +238,7 @@ def _row(fit: Fit, event: EpochEnded) -> EpochRow:
         rates=event.rates,
         cycle_end=event.epoch + 1 in fit.schedule.cycle_ends,
         tempered_loss=judged and judged.tempered_loss,
-        metrics=fit.measure(judged) if judged else {},
+        metrics=fit.measure(judged.seen) if judged else {},
     )
 
 
@@ -257,12 +265,15 @@ def _end_cycle(fit: Fit, event: EpochEnded, row: EpochRow, cycles: list[CycleEnd
 
 def _restored(
     fit: Fit, before: Checkpoint | None, optimizer: torch.optim.Optimizer
-) -> tuple[list[EpochRow], list[CycleEnd], dict[int, State]]:
+) -> tuple[list[EpochRow], list[Seen], list[CycleEnd], dict[int, State]]:
     if before is None:
-        return [], [], {}
+        return [], [], [], {}
     fit.network.load_state_dict(before.network)
     saving.restore_optimizer(optimizer, before.optimizer)
-    return list(before.rows), list(before.cycles), dict(before.snapshots)
+    rows = list(before.rows)
+    if before.seen:
+        rows = [replace(row, metrics=fit.measure(own)) for row, own in zip(rows, before.seen, strict=True)]
+    return rows, list(before.seen), list(before.cycles), dict(before.snapshots)
 
 
 def _why_stopped(fit: Fit, cycles: Sequence[CycleEnd], rows: Sequence[EpochRow]) -> Stopped:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.models.trainable import GROUPS
 from goldenrule.training.loop import optimizer_class
 from goldenrule.training.losses import OwnLoss
-from goldenrule.training.metrics import Metric
+from goldenrule.training.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Optimizer, decay (one, or one per group), a loss of one's own, clipping, in how many parts a batch comes.
 
-    `metrics` are only looked at: they change what is kept of a fit, not what it learns.
+    `metrics` are only looked at: they decide nothing.
     """
 
     optimizer: str
@@ -26,7 +26,7 @@ class Settings:
     loss: OwnLoss | None
     clip_norm: float | None
     accumulate: int
-    metrics: tuple[Metric, ...] = ()
+    metrics: Metrics = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         optimizer_class(self.optimizer)

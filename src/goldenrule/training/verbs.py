@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ from goldenrule.models.network import head_module
 from goldenrule.models.own import Maker
 from goldenrule.models.own_head import OwnHead, head_digest
 from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, with_body
-from goldenrule.training.checkpoint import between, copied, remove
-from goldenrule.training.examples import Judged
+from goldenrule.training.checkpoint import between, copied, remove, row_facts, seen_in, seen_tensors
+from goldenrule.training.examples import Seen
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
 from goldenrule.training.hints import MOST, STOPPED, arithmetic, before, hints
 from goldenrule.training.history import EpochRow, History
@@ -147,8 +147,6 @@ class Teller:
             "ema": ema,
             "stage": stage,
         }
-        if self.settings.metrics:
-            arguments["metrics"] = {metric.name: metric.key for metric in self.settings.metrics}
         key = next_key(state.key, "fit", arguments)
         checkpoint = self.run.folder / "story" / f"{key[:32]}.checkpoint" if self.run else None
 
@@ -169,14 +167,14 @@ class Teller:
                 note(row)
 
             done = run(fit, on_epoch=on_epoch, progress=self.material.progress)
-            facts = {"rows": [asdict(row) for row in done.rows], "averaged": done.averaged, "stopped": done.stopped}
-            return Outcome(tensors_of(network, state.head), facts)
+            facts = {"rows": row_facts(done.rows), "averaged": done.averaged, "stopped": done.stopped}
+            return Outcome(tensors_of(network, state.head) | seen_tensors(done.seen), facts)
 
         settings = {"backbone": state.backbone.spec.name, **self.settings.to_json(), **arguments}
         fit_facts = LoggedFit(key=key, images=self.material.table.root.resolve().name, stage=stage, settings=settings)
         with logged(self.loggers, fit_facts) as note:
             outcome = self._outcome(key, stage, compute)
-            rows = tuple(EpochRow.from_json(row) for row in outcome.facts["rows"])
+            rows = self._rows(outcome)
             for row in rows:  # of a replayed fit
                 note(row)
         if checkpoint:
@@ -291,8 +289,15 @@ class Teller:
             accumulate=self.settings.accumulate,
         )
 
-    def _own_metrics(self, judged: Judged) -> dict[str, float]:
-        return measured(self.settings.metrics, self.material.table.classes, judged.logits, judged.truth)
+    def _rows(self, outcome: Outcome) -> tuple[EpochRow, ...]:
+        """Give the epochs of a fit, with the metrics that are wanted now."""
+        rows = [EpochRow.from_json(row) for row in outcome.facts["rows"]]
+        if seen := seen_in(outcome.tensors):
+            rows = [replace(row, metrics=self._own_metrics(own)) for row, own in zip(rows, seen, strict=True)]
+        return tuple(rows)
+
+    def _own_metrics(self, seen: Seen) -> dict[str, float]:
+        return measured(self.settings.metrics, self.material.table.classes, seen)
 
     def _before(
         self, state: LearnerState, rates: Sequence[float], network: torch.nn.Module, measured: RangeTest | None
