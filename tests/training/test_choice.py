@@ -8,9 +8,11 @@ import pytest
 from goldenrule.evaluation import Predictions
 from goldenrule.training.choice import (
     FAR_BELOW,
+    KNOWN_ABOVE,
     NEEDED_PROBABILITY,
     ROOM_ABOVE,
     far_from_known,
+    gentle_share,
     later_replaces,
     views_are_worth_it,
 )
@@ -63,3 +65,9 @@ def test_views_are_worth_it_below_the_room_above(wrong: int, worth: bool) -> Non
 def test_pictures_are_far_where_the_solved_head_is_wrong_on_more_than_three_of_ten(wrong: int, far: bool) -> None:
     assert pytest.approx(0.7) == FAR_BELOW
     assert far_from_known(predictions(3.0, noise=0.1, wrong=wrong)) is far
+
+
+@pytest.mark.parametrize(("wrong", "share"), [(0, 0.1), (9, 0.1), (10, 1.0), (200, 1.0)])
+def test_what_the_body_knows_well_is_trained_gently(wrong: int, share: float) -> None:
+    assert pytest.approx(0.95) == KNOWN_ABOVE
+    assert gentle_share(predictions(3.0, noise=0.1, wrong=wrong)) == share

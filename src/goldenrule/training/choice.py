@@ -12,6 +12,10 @@ ROOM_ABOVE = 0.98
 """Out-of-fold accuracy from which on augmented views are not computed."""
 FAR_BELOW = 0.7
 """Out-of-fold accuracy of the solved head below which pictures are taken to be far from those the body knows."""
+KNOWN_ABOVE = 0.95
+"""Out-of-fold accuracy of the solved head above which the body knows such pictures well."""
+GENTLE = 0.1
+"""The share of a found rate at which a body that knows such pictures well is trained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,15 @@ def far_from_known(out_of_fold: Predictions) -> bool:
     Then the body has much to learn: higher rates pay, and late BatchNorms that follow the batches.
     """
     return accuracy(out_of_fold).value < FAR_BELOW
+
+
+def gentle_share(out_of_fold: Predictions) -> float:
+    """Give the share of a found rate at which the whole network is trained, by what the solved head makes of it.
+
+    Where that is nearly always right the body has little to learn and much to forget: the finder looks at the training
+    loss alone, and what it suggests makes such a network worse on new pictures (docs/decisions/0021).
+    """
+    return GENTLE if accuracy(out_of_fold).value > KNOWN_ABOVE else 1.0
 
 
 def views_are_worth_it(out_of_fold: Predictions) -> bool:
