@@ -45,3 +45,9 @@ def test_no_augmentation_means_no_views() -> None:
     assert FitOptions(augment="none", views=None).most_views == 0
     assert FitOptions(views=None).most_views is None
     assert FitOptions(views=3).most_views == 3
+
+
+@pytest.mark.parametrize("other", [{"weights": Path("w.safetensors")}, {"backbone": "efficientnet_lite1"}], ids=str)
+def test_an_earlier_run_and_another_network_are_not_taken_together(other: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="wanted one of them"):
+        FitOptions(start_from=Path("runs/photos"), **other)

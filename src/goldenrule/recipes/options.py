@@ -61,6 +61,8 @@ class FitOptions:
             raise OptionError(f"--minutes {self.minutes:g}: wanted how long the fit may take, more than 0.")
         if self.start_from is not None and self.weights is not None:
             raise OptionError("--from and --weights both say what to start from: wanted one of them.")
+        if self.start_from is not None and canonical_name(self.backbone) != DEFAULT_BACKBONE:
+            raise OptionError("--from and --backbone both name a network: wanted one of them.")
         if self.fold is not None:
             number_of_folds(self.fold)
         if self.crop not in get_args(CropOption):
