@@ -61,8 +61,8 @@ class Learner:
 
     Head and body may be made by functions of your own: `head=make` (`own_head`), `own_backbone(make, ...)`.
     `augment` makes the training images vary: with `precompute` as `augmented_views` cached views of each beside
-    the plain one, else anew in every epoch. `folder` keeps the outcomes of verbs, by default in the cache;
-    `replay=False` neither looks for them nor keeps them. The same seed gives the same weights.
+    the plain one (`late_views` before the late layers, by default as many), else anew in every epoch.
+    `folder` keeps the outcomes of verbs, by default in the cache; `replay=False` neither looks for them nor keeps them. The same seed gives the same weights.
 
     `optimizer` is one of torch.optim by name; `weight_decay` one number or one per group. `loss(logits, targets)`
     gives a loss per example instead of the cross-entropy; it is known by its source, or by `loss_key`: without either
@@ -80,6 +80,7 @@ class Learner:
         precompute: bool = False,
         augment: Augmentation | None = None,
         augmented_views: int = 4,
+        late_views: int | None = None,
         head: AnyHead = "linear",
         optimizer: str = "adamw",
         weight_decay: float | Sequence[float] = 0.01,
@@ -108,6 +109,7 @@ class Learner:
             base=base,
             augmentation=augment,
             augmented_views=augmented_views,
+            late_views=late_views,
             seed=seed,
             batch_size=batch_size,
             class_weights=class_weights,
@@ -158,6 +160,13 @@ class Learner:
     def history(self) -> History:
         """A row per epoch of the story so far."""
         return self.state.history
+
+    def can_precompute(self) -> bool:
+        """Say whether what flows into the layers that are trained now can be kept in the bank.
+
+        Not where all are trained; nor before the late layers of a body that can't be cut there, or of too many images.
+        """
+        return self.state.frozen_body or (self.state.first_trained > 0 and self.material.can_keep(self.state))
 
     def freeze(self) -> None:
         """Train the head only."""

@@ -168,8 +168,21 @@ def test_what_is_kept_is_bounded_and_said(learner: Learner, monkeypatch: pytest.
     learn.lr_find(steps=2)
     assert "96 views (no room for more than 1 of 3 augmented ones), 4.2 MB in the bank." in said(learn)
     monkeypatch.setattr(plan, "MOST_BOUNDARY_BYTES", 55 * row)
+    assert learner(replay=False, augment=gr.side_on()).can_precompute() is False
     with pytest.raises(OptionError, match="set precompute = False to train on live images"):
         learner(replay=False).fit(RATES, 1)
+
+
+def test_views_before_the_late_layers_may_be_others_than_those_of_the_head(learner: Learner) -> None:
+    learn = learner(augment=gr.side_on(), augmented_views=0, late_views=2)
+    assert learn.can_precompute()
+    learn.lr_find(steps=2)
+    assert f"Before the late layers: {40 + 16 + 2 * 40} views, 6.0 MB in the bank." in said(learn)
+    learn.freeze()
+    assert learn.can_precompute()
+    assert len(learn.material.source(learn.state).activations.banks) == 1  # type: ignore[attr-defined]
+    learn.unfreeze()
+    assert not learn.can_precompute()
 
 
 @given(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from threadpoolctl import threadpool_limits
 
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()  # what is collected while it is held may end a use too
 _OPEN: list[object] = []
 _RESTORE = contextlib.ExitStack()
 
@@ -22,9 +22,9 @@ def one_blas_thread() -> Iterator[None]:
     """
     mark = object()
     with _LOCK:
-        if not _OPEN:
-            _RESTORE.enter_context(threadpool_limits(1, user_api="blas"))
         _OPEN.append(mark)
+        if len(_OPEN) == 1:
+            _RESTORE.enter_context(threadpool_limits(1, user_api="blas"))
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ from goldenrule.report.sentences import duration
 from goldenrule.training.choice import far_from_known, gentle_share
 from goldenrule.training.hints import hints_by_stage
 from goldenrule.training.loggers import Logger
-from goldenrule.training.plan import LATE_SPEED
+from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS
 from goldenrule.training.range_test import RangeTest
 
 MIXUP = 0.4
@@ -96,6 +96,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
         precompute=True,
         augment=stronger(augmentation) if far and augmentation else augmentation,
         augmented_views=0 if far else solved.views,
+        late_views=LATE_VIEWS,
         head=options.head,
         seed=options.seed,
         device=options.device,
@@ -124,6 +125,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
         with work.story.stage("train the late layers"):
             better = learn.classifier()
             learn.freeze_to(1)
+            learn.precompute = learn.can_precompute()
             learn.fit(
                 [rate.suggestion * share for share in plan.ratio],
                 1,

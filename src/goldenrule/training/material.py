@@ -42,12 +42,16 @@ MOST_CANVAS_BYTES = 1 << 30
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
-    """Images with parts and digests, how they are augmented and in what batches they come."""
+    """Images with parts and digests, how they are augmented and in what batches they come.
+
+    `augmented_views` are kept of pooled features, `late_views` before the late layers; None: as many.
+    """
 
     table: ImageTable
     base: Backbone
     augmentation: Augmentation | None
     augmented_views: int
+    late_views: int | None = None
     seed: int
     batch_size: int | None = None
     class_weights: ClassWeights | None = None
@@ -123,10 +127,21 @@ class Material:
             return validate_rows(valid, self._kept(state))
         return validate_pixels(valid, state.backbone.spec.preprocessing, threads=self.threads)
 
+    def can_keep(self, state: LearnerState) -> bool:
+        """Say whether what flows into this state's late layers can be kept: the body can be cut, and it is not too much."""
+        try:
+            return self._fitting(self._boundary(state)) >= 0
+        except OptionError:
+            return False
+
     def _kept(self, state: LearnerState) -> Activations:
         """Give the rows that this state trains on or is judged by: pooled, or those before the late layers."""
         if state.frozen_body:
             return self.activations(state.backbone, views=self.augmented_views if state.precompute else 0)
+        early = self._boundary(state)
+        return self.activations(early, views=self._bounded(early))
+
+    def _boundary(self, state: LearnerState) -> Boundary:
         key = _looks(state.backbone)
         if key not in self._boundaries:
             self._boundaries.clear()  # each holds a whole module
@@ -134,14 +149,23 @@ class Material:
                 self._boundaries[key] = boundary(state.backbone)
             except BackboneError as error:
                 raise OptionError(f"{error} Set precompute = False: its late layers train on live images.") from error
-        early = self._boundaries[key]
-        return self.activations(early, views=self._bounded(early))
+        return self._boundaries[key]
+
+    @property
+    def _late_views(self) -> int:
+        wanted = self.augmented_views if self.late_views is None else self.late_views
+        return wanted if self.augmentation else 0
+
+    def _fitting(self, early: Backbone) -> int:
+        """Give how many augmented views have room before the late layers, -1 where not even the plain ones do."""
+        train = len(self.table.part("train"))
+        images = train + len(self.table.part("valid"))
+        return views_that_fit(self._late_views, images=images, train_images=train, features=early.spec.features)
 
     def _bounded(self, early: Backbone) -> int:
         """Give how many augmented views are kept before the late layers, and say what they take, before they do."""
         count, train = len(self.table.part("train")) + len(self.table.part("valid")), len(self.table.part("train"))
-        wanted = self.augmented_views if self.augmentation else 0
-        fit = views_that_fit(wanted, images=count, train_images=train, features=early.spec.features)
+        wanted, fit = self._late_views, self._fitting(early)
         if fit < 0:
             raise OptionError(
                 f"{count:,} images of {readable_bytes(2 * early.spec.features)} each before the late layers are more "

@@ -20,9 +20,14 @@ LIVE_SPEED_UNKNOWN = 16.0
 """Training images per second of a whole network, validation included, before anything was measured."""
 FAR_TIMES = 2.5
 """How many times as many where the pictures are far from those the body knows: there every epoch gains."""
-LATE_EPOCHS = 3
-LATE_SPEED = 2.0
-"""How many times faster late layers and head train than the whole network."""
+LATE_EPOCHS, FEWEST_LATE_EPOCHS, MOST_LATE_PASSES = 8, 3, 40_000
+"""Late layers train for so many epochs; fewer, down to three, where they would look at more rows than that."""
+LATE_VIEWS = 3
+"""Augmented views kept before the late layers, beside the plain one."""
+LATE_SPEED = 4.0
+"""How many times faster late layers and head train from the bank than the whole network does."""
+LATE_BYTES = 44_000
+"""What a view takes in the bank before the late layers of the default backbone; of others up to three times that."""
 MOST_BOUNDARY_BYTES = 8_000_000_000
 """How much of the disk activations before the late layers may take per augmentation; some 40 KB each."""
 SPEED_UNKNOWN = 120.0
@@ -74,6 +79,7 @@ class LivePlan:
     ratio: tuple[float, ...]
     head_seconds: float
     late_seconds: float
+    late_bytes: int
     network_seconds: float
     tta_seconds: float
 
@@ -87,6 +93,7 @@ class LivePlan:
         late = Step(
             name=f"train the late layers first: {self.late_epochs} epochs",
             seconds=self.late_seconds,
+            stored_bytes=self.late_bytes,
             condition="if the solved head is often wrong; the next step is then longer" if self.far is None else "",
         )
         return (
@@ -122,18 +129,21 @@ def live_plan(
     allowed = {count: (FAR_TIMES if far else 1.0) * most for count, most in MOST_PASSES.items()}
     cycles = max((count for count, most in allowed.items() if ((1 << count) - 1) * train_images <= most), default=1)
     epochs, head_cycles = (1 << cycles) - 1, 1 if far else HEAD_CYCLES
+    late_epochs = max(FEWEST_LATE_EPOCHS, min(LATE_EPOCHS, MOST_LATE_PASSES // max(train_images, 1)))
+    late_views = (1 + LATE_VIEWS) * train_images + valid_images
     frozen, whole = views_per_second or SPEED_UNKNOWN, images_per_second or LIVE_SPEED_UNKNOWN
     passes = epochs * train_images
     return LivePlan(
         head_epochs=HEAD_EPOCHS,
         far=far,
         live_cycles=head_cycles,
-        late_epochs=LATE_EPOCHS,
+        late_epochs=late_epochs,
         cycles=1 if far else cycles,
         cycle_len=epochs if far else 1,
         ratio=RATIO,
         head_seconds=3 + head_cycles * train_images / frozen,
-        late_seconds=3 + LATE_EPOCHS * train_images / (LATE_SPEED * whole),
+        late_seconds=3 + late_views / frozen + late_epochs * train_images / (LATE_SPEED * whole),
+        late_bytes=late_views * LATE_BYTES,
         network_seconds=5 + (passes + STEPS_LIVE * batch_size(train_images, most=MOST_PIXELS)) / whole,
         tta_seconds=1 + 5 * valid_images / frozen,
     )

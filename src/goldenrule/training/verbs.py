@@ -64,6 +64,7 @@ class Teller:
             "augmentation": material.augmentation.to_json() if material.augmentation else None,
             **self.settings.to_json(),
             "augmented_views": material.augmented_views,
+            "late_views": material.late_views,
             "batch_size": material.batch_size,
             "class_weights": material.class_weights,
             "sampling": material.sampling,
