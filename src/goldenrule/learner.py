@@ -61,8 +61,9 @@ class Learner:
 
     Head and body may be made by functions of your own: `head=make` (`own_head`), `own_backbone(make, ...)`.
     `augment` makes the training images vary: with `precompute` as `augmented_views` cached views of each beside
-    the plain one (`late_views` before the late layers, by default as many), else anew in every epoch.
-    `folder` keeps the outcomes of verbs, by default in the cache; `replay=False` neither looks for them nor keeps them. The same seed gives the same weights.
+    the plain one (`late_views` before the late layers, by default as many), else anew in every epoch. `folder` keeps
+    the outcomes of verbs, by default in the cache; `replay=False` neither looks for them nor keeps them. The same seed
+    gives the same weights.
 
     `optimizer` is one of torch.optim by name; `weight_decay` one number or one per group. `loss(logits, targets)`
     gives a loss per example instead of the cross-entropy; it is known by its source, or by `loss_key`: without either
