@@ -128,7 +128,7 @@ class Material:
         return validate_pixels(valid, state.backbone.spec.preprocessing, threads=self.threads)
 
     def can_keep(self, state: LearnerState) -> bool:
-        """Say whether what flows into this state's late layers can be kept: the body can be cut, and it is not too much."""
+        """Say whether what flows into this state's late layers can be kept: the body can be cut, and there is room."""
         try:
             return self._fitting(self._boundary(state)) >= 0
         except OptionError:
