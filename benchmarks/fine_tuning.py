@@ -1,9 +1,9 @@
 """Why training from a solved head so often ends below it: one thing changed at a time, judged on far more images.
 
-Of each set some 240 images are trained on, 80 validate and 480 are test, so that small differences can be seen. Late
+Each set, or some 800 images of it, is split 3:1:6, most of it for test, so that small differences can be seen. Late
 layers and head train on kept activations, from the solved head; the late layers at a third of the head's rate, both
-in one cosine cycle. Where it says so the whole network trains live, the early layers at a ninth. A run
-per set, seed and variant, kept in runs/fine_tuning.jsonl and not repeated.
+in one cosine cycle. Where it says so the whole network trains live, the early layers at a ninth. A run per set, seed
+and variant, kept in runs/fine_tuning.jsonl and not repeated.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def main() -> None:
                 with KEPT.open("a") as file:
                     file.write(json.dumps(record) + "\n")
                 print(name, seed, record["variant"], f"{record['gain']['1']:.4f}", flush=True)
-    arguments.out.write_text(page(known))
+    wanted = [one for one in known if one["seed"] < arguments.seeds and one["variant"] in arguments.variants]
+    arguments.out.write_text(page(wanted))
 
 
 def measured(name: str, seed: int, variants: list[str], threads: int | None) -> Iterator[Record]:
@@ -207,6 +208,7 @@ def page(records: list[Record]) -> str:
     shares = ["0.25", "0.5", "0.75", "1"]
     variants = [name for name in VARIANTS if any(record["variant"] == name for record in records)]
     sets = [name for name in SETS if any(record["set"] == name for record in records)]
+    seeds = len({record["seed"] for record in records})
     ways, wheres = [], []
     for variant in variants:
         own = [record for record in records if record["variant"] == variant]
@@ -218,6 +220,8 @@ def page(records: list[Record]) -> str:
         ways.append([variant, str(len(own)), *gains, *parts, f"{worse}, {better}", mean(chosen)])
         of_sets = ([record["gain"]["1"] for record in own if record["set"] == name] for name in sets)
         wheres.append([variant, *map(spread, of_sets)])
+    sizes = ({(record["train"], record["n"]) for record in records if record["set"] == name} for name in sets)
+    wheres.append(["images: trained on, test", *("; ".join(f"{a}, {b}" for a, b in sorted(size)) for size in sizes)])
     averaged = [record["gain"]["mean"] for record in records if "mean" in record["gain"]]
     of_parts = (f"{part} alone" for part in PARTS)
     head = ["variant", "runs", *(f"share {share}" for share in shares), *of_parts, "clearly worse, better"]
@@ -229,7 +233,8 @@ def page(records: list[Record]) -> str:
         "negative: worse), mean over all runs, at shares of the way between the solved head and the trained network. "
         "Head alone, body alone: the other is that of the solved head. "
         "Clearly: the paired 95 % interval of a run leaves zero out, at share 1.\n\n"
-        f"{markdown_table(head, ways)}\n\nThe mean of the weights at the ends of four cycles: {spread(averaged)}.\n\n"
+        f"Seeds: {seeds}.\n\n{markdown_table(head, ways)}\n\n"
+        f"The mean of the weights at the ends of four cycles: {spread(averaged)}.\n\n"
         "## Set by set\n\nAt share 1: mean over the seeds [lowest, highest].\n\n"
         f"{markdown_table(['variant', *sets], wheres)}\n\n"
         f"Made by `python benchmarks/fine_tuning.py`: {made_with(*(record['commit'] for record in records))}.\n"
@@ -242,8 +247,10 @@ def mean(gains: list[float]) -> str:
 
 
 def spread(gains: list[float]) -> str:
-    """Give the mean and the range of gains."""
-    return f"{np.mean(gains):+.3f} [{min(gains):+.3f}, {max(gains):+.3f}]" if gains else ""
+    """Give the mean of gains, and their range where there are several."""
+    if len(gains) < 2:
+        return mean(gains) if gains else ""
+    return f"{mean(gains)} [{min(gains):+.3f}, {max(gains):+.3f}]"
 
 
 if __name__ == "__main__":
