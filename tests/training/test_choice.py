@@ -12,7 +12,7 @@ from goldenrule.training.choice import (
     NEEDED_PROBABILITY,
     ROOM_ABOVE,
     far_from_known,
-    gentle_share,
+    gentle,
     later_replaces,
     views_are_worth_it,
 )
@@ -67,7 +67,8 @@ def test_pictures_are_far_where_the_solved_head_is_wrong_on_more_than_three_of_t
     assert far_from_known(predictions(3.0, noise=0.1, wrong=wrong)) is far
 
 
-@pytest.mark.parametrize(("wrong", "share"), [(0, 0.1), (9, 0.1), (10, 1.0), (200, 1.0)])
-def test_what_the_body_knows_well_is_trained_gently(wrong: int, share: float) -> None:
+@pytest.mark.parametrize(("wrong", "rate"), [(0, 1e-4), (9, 1e-4), (10, 1e-3), (200, 1e-3)])
+def test_what_the_body_knows_well_is_trained_gently(wrong: int, rate: float) -> None:
     assert pytest.approx(0.95) == KNOWN_ABOVE
-    assert gentle_share(predictions(3.0, noise=0.1, wrong=wrong)) == share
+    assert gentle(1e-3, predictions(3.0, noise=0.1, wrong=wrong)) == rate
+    assert gentle(2e-5, predictions(3.0, noise=0.1, wrong=wrong)) == 2e-5

@@ -22,7 +22,7 @@ from goldenrule.recipes.solved import Solved, readable, solved_heads
 from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
-from goldenrule.training.choice import far_from_known, gentle_share
+from goldenrule.training.choice import far_from_known, gentle
 from goldenrule.training.hints import hints_by_stage
 from goldenrule.training.loggers import Logger
 from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS
@@ -36,7 +36,7 @@ FAR = (
 )
 KNOWN = (
     "The body knows such pictures well (the solved head is right on more than 95 of 100): the whole network is trained "
-    "at a tenth of the rate that was found, since it has little to learn there and much to forget."
+    "at a lower rate than was found, since it has little to learn there and much to forget."
 )
 VARIED = "They are varied more in light and size, and mirrored only if --augment says so."
 
@@ -141,11 +141,11 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             learn.unfreeze()
             # 6. lr_find again, the rates of the groups in their ratio: earlier layers learn slower.
             curves["whole network"] = rate = learn.lr_find(rates=plan.ratio)
-            gentle = gentle_share(solved.chosen.judged_on)
-            contest.notes += [KNOWN] if gentle < 1 else []
+            top = gentle(rate.suggestion, solved.chosen.judged_on)
+            contest.notes += [KNOWN] if top < rate.suggestion else []
             # 7. Train the whole network with cycle_mult=2 until over-fitting; the best cycle is kept.
             learn.fit(
-                [rate.suggestion * gentle * share for share in plan.ratio],
+                [top * share for share in plan.ratio],
                 plan.cycles,
                 cycle_len=plan.cycle_len,
                 cycle_mult=2,

@@ -14,8 +14,8 @@ FAR_BELOW = 0.7
 """Out-of-fold accuracy of the solved head below which pictures are taken to be far from those the body knows."""
 KNOWN_ABOVE = 0.95
 """Out-of-fold accuracy of the solved head above which the body knows such pictures well."""
-GENTLE = 0.1
-"""The share of a found rate at which a body that knows such pictures well is trained."""
+GENTLE_RATE = 1e-4
+"""The head's rate above which the whole network is not trained where the body knows such pictures well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +55,13 @@ def far_from_known(out_of_fold: Predictions) -> bool:
     return accuracy(out_of_fold).value < FAR_BELOW
 
 
-def gentle_share(out_of_fold: Predictions) -> float:
-    """Give the share of a found rate at which the whole network is trained, by what the solved head makes of it.
+def gentle(rate: float, out_of_fold: Predictions) -> float:
+    """Give the rate at which the whole network is trained where the finder suggests this one.
 
-    Where that is nearly always right the body has little to learn and much to forget: the finder looks at the training
-    loss alone, and what it suggests makes such a network worse on new pictures (docs/decisions/0021).
+    Where the solved head is nearly always right the body has little to learn and much to forget: higher rates make it
+    worse on new pictures, which the training loss that the finder looks at does not show (docs/decisions/0021).
     """
-    return GENTLE if accuracy(out_of_fold).value > KNOWN_ABOVE else 1.0
+    return min(rate, GENTLE_RATE) if accuracy(out_of_fold).value > KNOWN_ABOVE else rate
 
 
 def views_are_worth_it(out_of_fold: Predictions) -> bool:
