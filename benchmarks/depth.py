@@ -22,7 +22,6 @@ import goldenrule as gr
 from common import RESULTS, ROOT, commit, made_with, markdown_table, with_clean_test
 from goldenrule.activations import bank
 from goldenrule.evaluation import Predictions, paired_bootstrap
-from goldenrule.foundation.memory import keep_freed_memory
 from goldenrule.foundation.progress import Silent
 from goldenrule.images.kinds import stronger
 from goldenrule.images.split import sample_per_class
@@ -46,7 +45,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "depth.md")
     arguments = parser.parse_args()
-    keep_freed_memory()
     KEPT.parent.mkdir(parents=True, exist_ok=True)
     records = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
     with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,6 @@ import torch
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, commit, made_with, markdown_table
 from goldenrule.activations.precompute import precompute
-from goldenrule.foundation.memory import keep_freed_memory
 from goldenrule.images.read import with_digests
 from goldenrule.images.split import Shares, sample_per_class, with_split
 from goldenrule.learner import Learner
@@ -92,7 +91,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "fine_tuning.md")
     arguments = parser.parse_args()
-    keep_freed_memory()
     KEPT.parent.mkdir(parents=True, exist_ok=True)
     known = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
     for seed in range(arguments.seeds):

@@ -193,12 +193,10 @@ def fit(
 
         show(answer(source, options=options, out=out, progress=Bars()))
         return
-    from goldenrule.foundation.memory import keep_freed_memory
     from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.training.loggers import logger_of
 
     loggers = [logger_of(one) for one in log or ()]
-    keep_freed_memory()
     show(golden_rule(source, options=options, out=out, progress=Bars(), on_answer=show_first, loggers=loggers))
 
 

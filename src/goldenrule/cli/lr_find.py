@@ -49,14 +49,12 @@ def lr_find(
     from rich.text import Text
 
     from goldenrule.foundation.errors import OptionError
-    from goldenrule.foundation.memory import keep_freed_memory
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.rate import find_rate_of
     from goldenrule.training.terminal import range_text
 
     if out.suffix not in (".svg", ".png", ".pdf"):
         raise OptionError(f"-o {out}: wanted a name that ends in .svg, .png or .pdf.")
-    keep_freed_memory()
     test = find_rate_of(
         folder,
         backbone=backbone,

@@ -1,4 +1,4 @@
-"""How this process keeps memory: set by our own commands and where a network is trained, never on import."""
+"""How this process keeps memory: set where a network is trained, never on import."""
 
 from __future__ import annotations
 
