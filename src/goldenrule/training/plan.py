@@ -27,7 +27,7 @@ LATE_VIEWS = 3
 LATE_SPEED = 4.0
 """How many times faster late layers and head train from the bank than the whole network does."""
 LATE_BYTES = 44_000
-"""What a view takes in the bank before the late layers of the default backbone at 224 px; `Material` says what it is for others."""
+"""What a view takes in the bank before the late layers of the default backbone at 224 px."""
 MOST_BOUNDARY_BYTES = 8_000_000_000
 """How much of the disk activations before the late layers may take per augmentation; some 40 KB each."""
 SPEED_UNKNOWN = 120.0
