@@ -186,7 +186,7 @@ def drawn(name: str, seed: int) -> gr.ImageTable:
 
 def network_of(learn: Learner) -> torch.nn.Module:
     """Give what the learner would train now."""
-    return learn._teller._network(learn.state)
+    return learn._teller.network(learn.state)
 
 
 def of_part(part: str, start: State, end: State) -> State:

@@ -33,7 +33,7 @@ from goldenrule.models.catalog import DEFAULT_BACKBONE
 from goldenrule.models.compiled import available_threads, check_device
 from goldenrule.models.own_head import AnyHead, head_or_maker
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen
-from goldenrule.training import verbs
+from goldenrule.training import afterwards, verbs
 from goldenrule.training.examples import Sampling
 from goldenrule.training.fitting import Keep
 from goldenrule.training.history import EpochRow, History
@@ -232,6 +232,7 @@ class Learner:
         spread: float | None = None,
         keep: Keep = "last",
         until_over_fitting: bool = False,
+        until_converged: int = 0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
         label_smoothing: float = 0.0,
@@ -245,7 +246,9 @@ class Learner:
         many epochs and restarts, each cycle `cycle_mult` times as long as the one before (SGDR). `lr` is one rate,
         or one per layer group, early layers first; `spread=10` lets earlier groups learn 10 times slower each.
         `keep="best"` goes back to the end of the cycle with the lowest validation loss, or takes the mean of the
-        weights at the ends so far where that is lower. Against over-fitting: `mixup`=.4 blends pictures (or rows) in
+        weights at the ends so far where that is lower. `until_over_fitting` and `until_converged`=5
+        (in five epochs the validation loss has not fallen by 2 %; with cycles their ends count) end it earlier.
+        Against over-fitting: `mixup`=.4 blends pictures (or rows) in
         pairs, `cutmix`=1 lays rectangles of one into the other, `label_smoothing`=.1 (`training.losses.Objective`);
         the train loss shown is then that of the blends. `ema`=.99 keeps the moving average of the weights.
         """
@@ -262,6 +265,7 @@ class Learner:
             spread=spread,
             keep=keep,
             until_over_fitting=until_over_fitting,
+            until_converged=until_converged,
             objective=Objective(mixup=mixup, cutmix=cutmix, label_smoothing=label_smoothing),
             ema=ema,
             stage=stage,
@@ -290,13 +294,31 @@ class Learner:
         options = {"keep": "best", "until_over_fitting": True, **how}
         return self.fit(lr, most_cycles, cycle_len=cycle_len, cycle_mult=cycle_mult, **options)
 
+    @property
+    def cycles(self) -> tuple[int, ...]:
+        """The cycles of the last fit, from 1, whose ends are kept: the newest 20, up to 200 MB of weights."""
+        return self.state.ends.cycles
+
+    def back_to(self, cycle: int) -> None:
+        """Go back to what the last fit had learned at the end of a cycle, counted from 1."""
+        self.state = afterwards.back_to(self._teller, self.state, cycle)
+
+    def soup(self) -> tuple[int, ...]:
+        """Take the mean of the weights at those ends of the last fit's cycles that validate best together; gives them.
+
+        The best one first, then each other only where the mean with it is better: a greedy soup. Wortsman et al.,
+        "Model soups", arXiv:2203.05482.
+        """
+        self.state, cycles = afterwards.soup(self._teller, self.state)
+        return cycles
+
     def blend(self, shares: Sequence[float] = SHARES) -> float:
         """Go back a part of the way from the weights before the last fit; validation chooses the share.
 
         w = (1 - a) * before + a * after, a from `shares`; gives a. Wortsman et al., "Robust fine-tuning of
         zero-shot models", arXiv:2109.01903.
         """
-        self.state, share = self._teller.blend(self.state, tuple(shares))
+        self.state, share = afterwards.blend(self._teller, self.state, tuple(shares))
         return share
 
     def calibrate(self) -> float:
@@ -305,7 +327,7 @@ class Learner:
         Takes back over-confidence and changes no ranking. Guo et al., "On calibration of modern neural networks",
         arXiv:1706.04599.
         """
-        self.state, temperature = self._teller.calibrate(self.state)
+        self.state, temperature = afterwards.calibrate(self._teller, self.state)
         return temperature
 
     def evaluate(self, part: Part = "valid") -> Predictions:

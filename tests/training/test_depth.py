@@ -140,9 +140,9 @@ def test_a_blend_and_a_temperature_are_judged_on_the_same_rows(learner: Learner)
     learn.fit([0.0, 3e-2, 3e-2], 2)
     worst = learn.material.validation(learn.state)
     assert worst is not None
-    before = worst(learn._teller._network(learn.state)).tempered_loss
+    before = worst(learn._teller.network(learn.state)).tempered_loss
     learn.blend()
-    assert worst(learn._teller._network(learn.state)).tempered_loss <= before
+    assert worst(learn._teller.network(learn.state)).tempered_loss <= before
     assert learn.calibrate() >= 1
 
 

@@ -28,10 +28,10 @@ from goldenrule.training.losses import Objective
 from goldenrule.training.range_test import RangeTest, blown_up, read_curve, rising_rates, smoothing
 from goldenrule.training.runtime import Runtime
 from goldenrule.training.schedule import Rising, Schedule
-from goldenrule.training.stopping import CycleEnd, kept_cycle, over_fitting
+from goldenrule.training.stopping import CycleEnd, converged, kept_cycle, over_fitting
 
 Keep = Literal["last", "best"]
-Stopped = Literal["", "over-fitting", "out of time", "diverged"]
+Stopped = Literal["", "over-fitting", "converged", "out of time", "diverged"]
 CHECKPOINT_SECONDS = 120.0
 BEST, MEAN, MOVING = 0, 1, 2
 """Snapshots: keep="best" needs the best weights so far and the mean of the weights at all ends of cycles, `ema` the
@@ -43,8 +43,10 @@ class Fit:
     """What is trained, on what, how: all that decides the outcome, and where to keep checkpoints.
 
     `groups` are the parameters of the layer groups, `rates` their full rates; `first_epoch` counts the epochs
-    of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it. With `ema`
-    (.99, say) what is validated and kept is the moving average of the weights: after each step
+    of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it,
+    `until_converged` where the validation loss has not fallen for so many epochs (0: never). `on_cycle` hears the
+    number of every cycle that ends, from 1, with the network as it is kept then. With `ema` (.99, say) what is
+    validated and kept is the moving average of the weights: after each step
     average = ema * average + (1 - ema) * weights (Polyak and Juditsky 1992). `measure` gives the user's own metrics of
     what was seen on validation.
     """
@@ -64,6 +66,8 @@ class Fit:
     weight_decay: float | Sequence[float] = 0.01
     keep: Keep = "last"
     until_over_fitting: bool = False
+    until_converged: int = 0
+    on_cycle: Callable[[int], None] = field(default=lambda _: None)
     objective: Objective = field(default_factory=Objective)
     ema: float = 0.0
     clip_norm: float | None = None
@@ -247,6 +251,7 @@ def _end_cycle(fit: Fit, event: EpochEnded, row: EpochRow, cycles: list[CycleEnd
 
     The mean: Izmailov et al., "Averaging weights leads to wider optima", arXiv:1803.05407.
     """
+    fit.on_cycle(fit.schedule.cycle_ends.index(event.epoch + 1) + 1)
     if row.tempered_loss is None or fit.validate is None:
         return
     end = CycleEnd(epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.tempered_loss)
@@ -281,6 +286,8 @@ def _why_stopped(fit: Fit, cycles: Sequence[CycleEnd], rows: Sequence[EpochRow])
         return ""
     if fit.until_over_fitting and rows and rows[-1].cycle_end and over_fitting(cycles):
         return "over-fitting"
+    if fit.until_converged and rows and rows[-1].cycle_end and converged(cycles, epochs=fit.until_converged):
+        return "converged"
     if rows and fit.out_of_time(rows[-1]):
         return "out of time"
     return ""

@@ -24,6 +24,7 @@ HIGH_FOR_ADAM = 2e-4
 """Rates at which pretrained layers are usually fine-tuned by Adam, and from where one is told so."""
 STOPPED = {
     "over-fitting": "stopped, over-fitting is confirmed: training still improves, validation gets worse.",
+    "converged": "stopped, validation has converged: it no longer improves.",
     "out of time": "stopped, another epoch would end too late.",
     "diverged": "stopped, the loss is no number any more: take a lower rate (lr_find() shows which).",
 }

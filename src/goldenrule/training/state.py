@@ -10,6 +10,7 @@ from goldenrule.models.backbone import Backbone
 from goldenrule.models.head import Head
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen
 from goldenrule.training.history import History
+from goldenrule.training.snapshots import Snapshots
 
 HEAD = GROUPS.index("head")
 
@@ -18,7 +19,8 @@ HEAD = GROUPS.index("head")
 class LearnerState:
     """Weights and settings, and the key: the hash of all that led here (law 7).
 
-    Groups before `first_trained` are frozen. `start` holds the weights before the last fit.
+    Groups before `first_trained` are frozen. `start` holds the weights before the last fit, `ends` those at the ends
+    of its cycles.
     """
 
     key: str
@@ -30,6 +32,7 @@ class LearnerState:
     epochs: int = 0
     history: History = field(default_factory=History)
     start: tuple[Backbone, Head] | None = None
+    ends: Snapshots = field(default_factory=Snapshots)
 
     @property
     def frozen_body(self) -> bool:
@@ -57,4 +60,6 @@ VERSIONS = {
     "bn_freeze": 2,
     "set_size": 1,
     "load": 2,
+    "back_to": 1,
+    "soup": 1,
 }

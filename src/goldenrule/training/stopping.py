@@ -62,3 +62,18 @@ def over_fitting(cycles: Sequence[CycleEnd], *, patience: int = 1) -> bool:
         cycle.valid_loss > best.valid_loss * (1 + TOLERANCE) and cycle.train_loss < best.train_loss
         for cycle in cycles[-patience:]
     )
+
+
+def converged(cycles: Sequence[CycleEnd], *, epochs: int) -> bool:
+    """Say whether the validation loss has converged: for so many epochs it has not fallen by more than `TOLERANCE`.
+
+    What is compared are the ends of cycles, as for over-fitting; with a constant rate every epoch is one.
+
+    >>> ends = [CycleEnd(epochs=n, train_loss=1.0, valid_loss=loss) for n, loss in enumerate((.9, .5, .495, .5), 1)]
+    >>> converged(ends, epochs=2), converged(ends, epochs=3)
+    (True, False)
+    """
+    last = cycles[-1].epochs if cycles else 0
+    before = [cycle.valid_loss for cycle in cycles if cycle.epochs <= last - epochs]
+    since = [cycle.valid_loss for cycle in cycles if cycle.epochs > last - epochs]
+    return bool(before) and min(since) >= min(before) * (1 - TOLERANCE)

@@ -22,7 +22,7 @@ from goldenrule.models.network import head_module
 from goldenrule.models.own import Maker
 from goldenrule.models.own_head import OwnHead, head_digest
 from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, with_body
-from goldenrule.training.checkpoint import between, copied, remove, row_facts, seen_in, seen_tensors
+from goldenrule.training.checkpoint import remove, row_facts, seen_in, seen_tensors
 from goldenrule.training.examples import Seen
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
 from goldenrule.training.hints import MOST, STOPPED, arithmetic, before, hints
@@ -36,6 +36,7 @@ from goldenrule.training.run import Outcome, Run, about_images
 from goldenrule.training.runtime import runtime
 from goldenrule.training.schedule import Constant, Schedule
 from goldenrule.training.settings import Settings, plain
+from goldenrule.training.snapshots import Snapshots
 from goldenrule.training.state import HEAD, LearnerState, next_key
 
 
@@ -84,7 +85,7 @@ class Teller:
         same = (spec.weights, spec.timm_name) == (base.spec.weights, base.spec.timm_name)
         body = known if same else kept(other.backbone)
         arguments = {"body": spec.weights, "head": head_digest(other.head), "size": spec.preprocessing.size}
-        return state.after("load", arguments, backbone=body, head=other.head)
+        return state.after("load", arguments, backbone=body, head=other.head, ends=Snapshots())
 
     def find_rate(
         self,
@@ -102,7 +103,7 @@ class Teller:
 
         def compute() -> Outcome:
             test = find_rate(
-                self._fit(state, self._network(state), groups, Constant(epochs=1), "lr_find"),
+                self._fit(state, self.network(state), groups, Constant(epochs=1), "lr_find"),
                 steps=count,
                 lowest=lowest,
                 highest=highest,
@@ -112,7 +113,7 @@ class Teller:
                 {"rates": np.array(test.rates), "losses": np.array(test.losses)}, {"ratio": list(test.ratio)}
             )
 
-        found = self._outcome(next_key(state.key, "lr_find", arguments), "lr_find", compute)
+        found = self.outcome(next_key(state.key, "lr_find", arguments), "lr_find", compute)
         curve = found.tensors["rates"].tolist(), found.tensors["losses"].tolist()
         return read_curve(*curve, ratio=found.facts["ratio"], chance=math.log(len(self.material.table.classes)))
 
@@ -125,6 +126,7 @@ class Teller:
         spread: float | None,
         keep: Keep,
         until_over_fitting: bool,
+        until_converged: int,
         objective: Objective,
         ema: float,
         stage: str,
@@ -135,6 +137,11 @@ class Teller:
         rates = rates_of_groups(plain(lr), spread=spread)
         if not 0 <= ema < 1:
             raise OptionError(f"ema={ema}: wanted 0 (the last weights) to less than 1; 0.99 is usual.")
+        if until_converged and (until_converged < 0 or not len(self.material.part("valid"))):
+            raise OptionError(
+                f"until_converged={until_converged}: wanted for how many epochs validation no longer improves, 1 or "
+                "more, and labelled validation images."
+            )
         if objective.cutmix and (state.frozen_body or state.precompute):
             raise OptionError("cutmix cuts pixels, and what learns here begins with activations: unfreeze() first.")
         objective = replace(objective, loss=self.settings.loss)
@@ -148,14 +155,18 @@ class Teller:
             "ema": ema,
             "stage": stage,
         }
+        if until_converged:
+            arguments["until_converged"] = until_converged
         key = next_key(state.key, "fit", arguments)
         checkpoint = self.run.folder / "story" / f"{key[:32]}.checkpoint" if self.run else None
+        ends = Snapshots(checkpoint)
 
         def compute() -> Outcome:
-            network = self._network(state)
+            network = self.network(state)
             fit = self._fit(state, network, rates, schedule, stage)
-            fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, checkpoint=checkpoint)
-            fit = replace(fit, objective=objective, ema=ema)
+            fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, until_converged=until_converged)
+            fit = replace(fit, objective=objective, ema=ema, checkpoint=checkpoint)
+            fit = replace(fit, on_cycle=lambda cycle: ends.keep(cycle, tensors_of(network, state.head)))
             if out_of_time:
                 stop = self.run.journaled(key, out_of_time) if self.run else out_of_time
                 fit = replace(fit, out_of_time=stop)
@@ -174,7 +185,7 @@ class Teller:
         settings = {"backbone": state.backbone.spec.name, **self.settings.to_json(), **arguments}
         fit_facts = LoggedFit(key=key, images=self.material.table.root.resolve().name, stage=stage, settings=settings)
         with logged(self.loggers, fit_facts) as note:
-            outcome = self._outcome(key, stage, compute)
+            outcome = self.outcome(key, stage, compute)
             rows = self._rows(outcome)
             for row in rows:  # of a replayed fit
                 note(row)
@@ -183,12 +194,12 @@ class Teller:
         if outcome.facts["stopped"]:
             say(f"{stage}: {STOPPED[outcome.facts['stopped']]}")
         if outcome.facts["averaged"]:
-            ends = outcome.facts["averaged"]
-            say(f"{stage}: the mean of the weights at the ends of {ends} cycles validates best.")
+            averaged = outcome.facts["averaged"]
+            say(f"{stage}: the mean of the weights at the ends of {averaged} cycles validates best.")
         chance = math.log(len(self.material.table.classes))
         for finding in hints(rows, rate=max(rates), chance=chance, keeps_best=keep == "best")[:MOST]:
             say(str(finding))
-        body, head = self._weights(state, outcome)
+        body, head = self.weights(state, outcome)
         return replace(
             state,
             key=key,
@@ -197,46 +208,8 @@ class Teller:
             epochs=state.epochs + len(rows),
             history=state.history + History(rows),
             start=(state.backbone, state.head),
+            ends=ends,
         )
-
-    def blend(self, state: LearnerState, shares: tuple[float, ...]) -> tuple[LearnerState, float]:
-        """Give the state between the weights before the last fit and after it that validates best, and its share."""
-        if state.start is None or not all(0 <= share <= 1 for share in shares) or not shares:
-            raise OptionError(f"blend({list(shares)}): wanted shares from 0 to 1, after a fit.")
-        key = next_key(state.key, "blend", {"shares": list(shares)})
-        backbone, head = state.start
-        start = replace(state, backbone=backbone, head=head)
-
-        def compute() -> Outcome:
-            validate = self.material.validation(state)
-            if validate is None:
-                raise OptionError("blend() chooses on validation images, and there are none.")
-            network, first, last = self._network(state), copied(self._network(start)), copied(self._network(state))
-            losses = []
-            for share in shares:
-                network.load_state_dict(between(first, last, share))
-                losses.append(validate(network).tempered_loss)
-            best = int(np.argmin(losses))
-            network.load_state_dict(between(first, last, shares[best]))
-            facts = {"share": shares[best], "losses": losses, "shares": list(shares)}
-            return Outcome(tensors_of(network, state.head), facts)
-
-        outcome = self._outcome(key, "blend", compute)
-        body, own = self._weights(state, outcome)
-        return replace(state, key=key, backbone=body, head=own), float(outcome.facts["share"])
-
-    def calibrate(self, state: LearnerState) -> tuple[LearnerState, float]:
-        """Give the state with the head's logits divided by the temperature that suits validation, and that."""
-        key = next_key(state.key, "calibrate", {})
-
-        def compute() -> Outcome:
-            validate = self.material.validation(state)
-            if validate is None:
-                raise OptionError("calibrate() chooses on validation images, and there are none.")
-            return Outcome({}, {"temperature": validate(self._network(state)).temperature})
-
-        temperature = float(self._outcome(key, "calibrate", compute).facts["temperature"])
-        return replace(state, key=key, head=state.head.cooled(temperature)), temperature
 
     def _fresh_head(self, kind: str | Maker) -> Head:
         features, classes = self.material.base.spec.features, len(self.material.table.classes)
@@ -245,7 +218,8 @@ class Teller:
             return OwnHead.fresh(kind, features=features, classes=classes, seed=int(draws.integers(2**62)))
         return fresh_head(kind, features=features, classes=classes, draws=draws)
 
-    def _outcome(self, key: str, what: str, compute: Callable[[], Outcome]) -> Outcome:
+    def outcome(self, key: str, what: str, compute: Callable[[], Outcome]) -> Outcome:
+        """Give the outcome of a verb: computed now, or kept from when it was done before."""
         if self.run is None:
             return compute()
         outcome, replayed = self.run.step({"learner": key}, compute)
@@ -253,7 +227,7 @@ class Teller:
             self.material.progress.say(f"{what}: done before, replayed from {self.run.folder}.")
         return outcome
 
-    def _network(self, state: LearnerState) -> torch.nn.Module:
+    def network(self, state: LearnerState) -> torch.nn.Module:
         """Give a new module to train: the head alone where the body is frozen."""
         torch.set_num_threads(self.material.threads)
         if state.frozen_body:
@@ -314,7 +288,7 @@ class Teller:
             accuracy=last,
         )
 
-    def _weights(self, state: LearnerState, outcome: Outcome) -> tuple[Backbone, Head]:
+    def weights(self, state: LearnerState, outcome: Outcome) -> tuple[Backbone, Head]:
         """Give body and head of an outcome; the body is the state's where only the head was trained."""
         head = state.head.with_tensors(_under("head.", outcome.tensors))
         body = _under("body.", outcome.tensors)
