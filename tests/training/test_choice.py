@@ -11,8 +11,10 @@ from goldenrule.training.choice import (
     KNOWN_ABOVE,
     NEEDED_PROBABILITY,
     ROOM_ABOVE,
-    far_from_known,
+    as_sure_as_allowed,
+    familiarity,
     gentle,
+    late_rate,
     later_replaces,
     views_are_worth_it,
 )
@@ -61,10 +63,42 @@ def test_views_are_worth_it_below_the_room_above(wrong: int, worth: bool) -> Non
     assert views_are_worth_it(predictions(3.0, noise=0.1, wrong=wrong)) is worth
 
 
-@pytest.mark.parametrize(("wrong", "far"), [(0, False), (60, False), (61, True), (200, True)])
-def test_pictures_are_far_where_the_solved_head_is_wrong_on_more_than_three_of_ten(wrong: int, far: bool) -> None:
-    assert pytest.approx(0.7) == FAR_BELOW
-    assert far_from_known(predictions(3.0, noise=0.1, wrong=wrong)) is far
+@pytest.mark.parametrize(
+    ("wrong", "known"), [(0, "well"), (9, "well"), (10, "partly"), (60, "partly"), (61, "far"), (200, "far")]
+)
+def test_how_well_pictures_are_known_is_told_by_how_many_the_solved_head_gets_right(wrong: int, known: str) -> None:
+    assert pytest.approx((0.7, 0.95)) == (FAR_BELOW, KNOWN_ABOVE)
+    assert familiarity(predictions(3.0, noise=0.1, wrong=wrong)) == known
+
+
+def test_late_layers_of_far_pictures_learn_at_the_rate_that_was_found() -> None:
+    assert (late_rate(3e-3, "far"), late_rate(3e-3, "partly"), late_rate(1e-5, "partly")) == (3e-3, 3e-4, 1e-5)
+
+
+@pytest.mark.parametrize("n", [10, 68, 300])
+def test_being_surer_of_images_that_are_all_right_is_no_gain(n: int) -> None:
+    earlier = predictions(7.0, n=n, noise=0.5)
+    later = Predictions.from_logits(1.5 * earlier.logits, earlier.classes, truth=earlier.truth)
+    assert later_replaces(earlier, later, names=NAMES).replaced
+    verdict = later_replaces(earlier, later, names=NAMES, tempered=True)
+    assert not verdict.replaced
+    assert n < 300 or "too little to matter" in verdict.sentence
+    assert "both as sure as these images allow" in verdict.sentence
+
+
+def test_being_right_more_often_is_a_gain_however_sure() -> None:
+    earlier, later = predictions(4.0, noise=0.5, wrong=80), predictions(1.5, noise=0.5)
+    assert later_replaces(earlier, later, names=NAMES, tempered=True).replaced
+    assert not later_replaces(later, earlier, names=NAMES, tempered=True).replaced
+
+
+@pytest.mark.parametrize("wrong", [0, 3, 150])
+def test_as_sure_as_allowed_changes_no_order_and_is_at_most_as_sure(wrong: int) -> None:
+    seen = predictions(5.0, wrong=wrong)
+    told = as_sure_as_allowed(seen)
+    np.testing.assert_array_equal(told.predicted, seen.predicted)
+    assert (told.probabilities.max(1) <= seen.probabilities.max(1) + 1e-6).all()
+    assert told.basis == "chosen on"
 
 
 @pytest.mark.parametrize(("wrong", "rate"), [(0, 1e-4), (9, 1e-4), (10, 1e-3), (200, 1e-3)])

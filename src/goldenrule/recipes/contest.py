@@ -48,7 +48,7 @@ class Contest:
 
     def _judge(self, newcomer: Candidate, seen: Predictions) -> bool:
         seen = replace(seen, basis="chosen on")
-        verdict = later_replaces(self._valid, seen, names=(self.best.name, newcomer.name))
+        verdict = later_replaces(self._valid, seen, names=(self.best.name, newcomer.name), tempered=True)
         newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")
         self.candidates.append(newcomer)
         if verdict.replaced:

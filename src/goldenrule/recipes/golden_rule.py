@@ -22,7 +22,7 @@ from goldenrule.recipes.solved import Solved, readable, solved_heads
 from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
-from goldenrule.training.choice import far_from_known, gentle
+from goldenrule.training.choice import familiarity, gentle, late_rate
 from goldenrule.training.hints import hints_by_stage
 from goldenrule.training.loggers import Logger
 from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS
@@ -33,6 +33,10 @@ FAR = (
     "The body knows little of such pictures (the solved head is wrong on more than three of ten): its late layers are "
     "trained before the whole network, at the fresh head's rate, and their BatchNorms follow the batches; pictures are "
     "blended in pairs (mixup)."
+)
+PARTLY = (
+    "The body knows such pictures partly (the solved head is right on 70 to 95 of 100): its late layers are trained "
+    "first, on activations from the bank; their pictures are blended in pairs (mixup)."
 )
 KNOWN = (
     "The body knows such pictures well (the solved head is right on more than 95 of 100): the whole network is trained "
@@ -81,8 +85,9 @@ def _can_be_judged(work: Work, solved: Solved) -> bool:
 def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> tuple[Contest, LiveContent]:
     """Take the steps from the solved head on; give all candidates with the best, and the curves."""
     options, clock = work.options, Clock(work)
-    far = far_from_known(solved.chosen.judged_on)
-    plan = live_plan_for(work.table, work.body, work.kind, far=far)
+    known = familiarity(solved.chosen.judged_on)
+    far = known == "far"
+    plan = live_plan_for(work.table, work.body, work.kind, known=known)
     work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
     standing, valid = scored_on_valid(work, solved.chosen, solved.activations)
     contest = Contest(solved, valid)
@@ -115,19 +120,21 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             learn.precompute = False
             learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live")
             contest.enter("trained head", learn)
-    # 5. Unfreeze, starting from the better head; where the body knows little of such pictures, its late layers first.
+    # 5. Unfreeze, starting from the better head; where the body has more to learn, its late layers first.
     if contest.best is solved.chosen:
         learn.load(standing)
     if far:
         contest.notes.append(f"{FAR} {VARIED}" if augmentation else FAR)
         learn.bn_freeze("early")
-    if far and curves and clock.allows("train the late layers", plan.late_seconds):
+    if known == "partly":
+        contest.notes.append(PARTLY)
+    if known != "well" and curves and clock.allows("train the late layers", plan.late_seconds):
         with work.story.stage("train the late layers"):
             better = learn.classifier()
             learn.freeze_to(1)
             learn.precompute = learn.can_precompute()
             learn.fit(
-                [rate.suggestion * share for share in plan.ratio],
+                [late_rate(rate.suggestion, known) * share for share in plan.ratio],
                 1,
                 cycle_len=plan.late_epochs,
                 mixup=MIXUP,

@@ -17,6 +17,7 @@ from goldenrule.models.compiled import check_device, engine_kind
 from goldenrule.recipes.opening import first_body, read_table
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.speed import known_speed, known_training_speed
+from goldenrule.training.choice import Familiarity
 from goldenrule.training.plan import DEFAULT_VIEWS, LivePlan, Plan, live_plan, plan_answer
 
 
@@ -46,15 +47,15 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     )
 
 
-def live_plan_for(table: ImageTable, body: Backbone, kind: EngineKind, *, far: bool | None = None) -> LivePlan:
+def live_plan_for(table: ImageTable, body: Backbone, kind: EngineKind, *, known: Familiarity | None = None) -> LivePlan:
     """Give the plan of the live steps; the speeds measured here change its seconds, never its epochs.
 
-    `far`: whether the pictures are far from those the body knows, None before the head is solved.
+    `known`: how well the body knows such pictures, None before the head is solved.
     """
     return live_plan(
         train_images=len(table.part("train")),
         valid_images=len(table.part("valid")),
         views_per_second=known_speed(body.spec, kind),
         images_per_second=known_training_speed(body.spec),
-        far=far,
+        known=known,
     )

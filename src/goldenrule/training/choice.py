@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
 
 from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_bootstrap, value_and_interval
+from goldenrule.training.temperature import smoothed_temperature
+
+Familiarity = Literal["far", "partly", "well"]
+"""How well the body knows pictures like these, by what the solved head makes of them."""
 
 NEEDED_PROBABILITY = 0.9
 """A later stage replaces an earlier one only at this one-sided probability of a lower log loss."""
+LEAST_GAIN = 0.0005
+"""So many nats a later stage gains at least: less is rounding."""
 ROOM_ABOVE = 0.98
 """Out-of-fold accuracy from which on augmented views are not computed."""
 FAR_BELOW = 0.7
@@ -16,6 +25,9 @@ KNOWN_ABOVE = 0.95
 """Out-of-fold accuracy of the solved head above which the body knows such pictures well."""
 GENTLE_RATE = 1e-4
 """The head's rate above which the whole network is not trained where the body knows such pictures well."""
+PARTLY_RATE = 3e-4
+"""The head's rate above which the late layers are not trained where the body knows such pictures partly."""
+TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,32 +39,59 @@ class Verdict:
     sentence: str
 
 
-def later_replaces(earlier: Predictions, later: Predictions, *, names: tuple[str, str]) -> Verdict:
+def later_replaces(
+    earlier: Predictions, later: Predictions, *, names: tuple[str, str], tempered: bool = False
+) -> Verdict:
     """Compare two candidates on the same images: the earlier stays unless the later is clearly better.
 
-    One-sided paired bootstrap of the log loss, at least `NEEDED_PROBABILITY`.
+    One-sided paired bootstrap of the log loss, at least `NEEDED_PROBABILITY` and `LEAST_GAIN`; where `tempered`, as
+    sure of themselves as these images allow (`as_sure_as_allowed`).
     """
+    if tempered:
+        earlier, later = as_sure_as_allowed(earlier), as_sure_as_allowed(later)
     comparison = paired_bootstrap(earlier, later, metric="log_loss")
-    replaced = comparison.probability_better >= NEEDED_PROBABILITY
+    clear = comparison.probability_better >= NEEDED_PROBABILITY
+    replaced = clear and comparison.gain.value >= LEAST_GAIN
+    but = ", too little to matter" if clear and not replaced else ""
     verdict = f"{names[1]} is taken" if replaced else f"{names[0]} stays"
     gain = comparison.gain
     change = "lower"
     if gain.value < 0:
         change, gain = "higher", replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
     sentence = (
-        f"{names[1]} against {names[0]}: log loss {change} by {value_and_interval(gain)} on "
+        f"{names[1]} against {names[0]}{', both as sure as these images allow' if tempered else ''}: "
+        f"log loss {change} by {value_and_interval(gain)} on "
         f"{gain.n:,} images, lower in {100 * comparison.probability_better:.1f} % of resamples "
-        f"({100 * NEEDED_PROBABILITY:.0f} % are needed): {verdict}"
+        f"({100 * NEEDED_PROBABILITY:.0f} % are needed){but}: {verdict}"
     )
     return Verdict(replaced=replaced, comparison=comparison, sentence=sentence)
 
 
-def far_from_known(out_of_fold: Predictions) -> bool:
-    """Say whether the pictures are far from those the body was trained with, by what the solved head makes of them.
+def as_sure_as_allowed(seen: Predictions) -> Predictions:
+    """Give the scored images' predictions with the logits divided by their smoothed temperature.
 
-    Then the body has much to learn: higher rates pay, and late BatchNorms that follow the batches.
+    Where nearly all are right, whatever is surer of itself has the lower log loss: that says nothing about the next
+    image that is wrong (docs/decisions/0023).
     """
-    return accuracy(out_of_fold).value < FAR_BELOW
+    scored = seen.scored
+    logits = np.log(np.maximum(scored.probabilities, TINY))
+    logits /= smoothed_temperature(logits, scored.truth.astype(np.int64))
+    return Predictions.from_logits(logits, scored.classes, truth=scored.truth, ids=scored.ids, basis=scored.basis)
+
+
+def familiarity(out_of_fold: Predictions) -> Familiarity:
+    """Say how well the body knows such pictures: by how many the solved head gets right, out-of-fold.
+
+    The further they are from what it was trained with, the more it has to learn: higher rates pay, then also late
+    BatchNorms that follow.
+    """
+    right = accuracy(out_of_fold).value
+    return "far" if right < FAR_BELOW else "well" if right > KNOWN_ABOVE else "partly"
+
+
+def late_rate(found: float, known: Familiarity) -> float:
+    """Give the rate for head and late layers where the finder suggests this one for a fresh head."""
+    return found if known == "far" else min(found, PARTLY_RATE)
 
 
 def gentle(rate: float, out_of_fold: Predictions) -> float:
@@ -61,7 +100,7 @@ def gentle(rate: float, out_of_fold: Predictions) -> float:
     Where the solved head is nearly always right the body has little to learn and much to forget: higher rates make it
     worse on new pictures, which the training loss that the finder looks at does not show (docs/decisions/0021).
     """
-    return min(rate, GENTLE_RATE) if accuracy(out_of_fold).value > KNOWN_ABOVE else rate
+    return min(rate, GENTLE_RATE) if familiarity(out_of_fold) == "well" else rate
 
 
 def views_are_worth_it(out_of_fold: Predictions) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from goldenrule.foundation.findings import plural
+from goldenrule.training.choice import Familiarity
 from goldenrule.training.range_test import STEPS_LIVE
 
 DEFAULT_VIEWS = 4
@@ -67,10 +68,10 @@ class LivePlan:
 
     `cycles` of the whole network begin with one of `cycle_len` epochs, each twice as long as the one before.
     `ratio` are the rates of the groups as shares of the head's, early layers first. `late_epochs` are for
-    pictures far from those the body knows (`far`, None before it is known).
+    pictures that the body does not know well (`known`, None before the head is solved).
     """
 
-    far: bool | None
+    known: Familiarity | None
     head_epochs: int
     live_cycles: int
     late_epochs: int
@@ -94,15 +95,17 @@ class LivePlan:
             name=f"train the late layers first: {self.late_epochs} epochs",
             seconds=self.late_seconds,
             stored_bytes=self.late_bytes,
-            condition="if the solved head is often wrong; the next step is then longer" if self.far is None else "",
+            condition="unless the solved head is nearly always right" if self.known is None else "",
         )
         return (
             Step(name=f"train a fresh head: {self.head_epochs} + {self.live_cycles} epochs", seconds=self.head_seconds),
-            *((late,) if self.far is not False else ()),
+            *((late,) if self.known != "well" else ()),
             Step(
                 name=f"train the whole network: up to {plural(self.network_epochs, 'epoch')}",
                 seconds=self.network_seconds,
-                condition="until over-fitting",
+                condition="until over-fitting; longer if the solved head is often wrong"
+                if self.known is None
+                else "until over-fitting",
             ),
             Step(name="try test-time augmentation", seconds=self.tta_seconds),
         )
@@ -114,7 +117,7 @@ def live_plan(
     valid_images: int = 0,
     views_per_second: float | None = None,
     images_per_second: float | None = None,
-    far: bool | None = None,
+    known: Familiarity | None = None,
 ) -> LivePlan:
     """Give the plan of the live steps; speeds are those of the frozen body and of training the whole network.
 
@@ -123,9 +126,10 @@ def live_plan(
 
     >>> [live_plan(train_images=n).network_epochs for n in (200, 400, 800, 1763, 50_000)]
     [15, 7, 3, 1, 1]
-    >>> live_plan(train_images=1763, far=True).network_epochs
+    >>> live_plan(train_images=1763, known="far").network_epochs
     3
     """
+    far = known == "far"
     allowed = {count: (FAR_TIMES if far else 1.0) * most for count, most in MOST_PASSES.items()}
     cycles = max((count for count, most in allowed.items() if ((1 << count) - 1) * train_images <= most), default=1)
     epochs, head_cycles = (1 << cycles) - 1, 1 if far else HEAD_CYCLES
@@ -135,7 +139,7 @@ def live_plan(
     passes = epochs * train_images
     return LivePlan(
         head_epochs=HEAD_EPOCHS,
-        far=far,
+        known=known,
         live_cycles=head_cycles,
         late_epochs=late_epochs,
         cycles=1 if far else cycles,
