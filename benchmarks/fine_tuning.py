@@ -28,8 +28,9 @@ from goldenrule.learner import Learner
 from goldenrule.models.boundary import boundary
 from goldenrule.recipes.heads import fit_head
 from goldenrule.training.checkpoint import between, copied
-from goldenrule.training.examples import Judged, validate_pixels, validate_rows
+from goldenrule.training.examples import Judged, Validate, validate_pixels, validate_rows
 from goldenrule.training.schedule import OneCycle
+from goldenrule.training.snapshots import greedy_soup
 
 SETS = ("dogscats", "cat_dog_horse", "clothing_small", "flowers_128", "surface_crack", "GTSRB_native15")
 TRAIN, VALID, TEST = 240, 80, 480
@@ -153,7 +154,16 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
         states |= {part: of_part(part, start, ends[-1]) for part in PARTS}
         if how.cycles > 1:
             states["mean"] = {key: torch.stack([end[key].double() for end in ends]).mean(0) for key in ends[0]}
+
+            def loss(state: State, network: torch.nn.Module = network, validate: Validate = validate) -> float:
+                network.load_state_dict(state)
+                return validate(network).tempered_loss
+
+            states["best end"] = min(ends, key=loss)
+            states["soup"], taken, _ = greedy_soup(ends, loss)
         record: Record = {"set": name, "seed": seed, "variant": variant, "n": len(test), "commit": commit()}
+        if how.cycles > 1:
+            record["taken"] = [place + 1 for place in taken]
         record |= {"train": len(train), "train_loss": learn.history.rows[-1].train_loss}
         judgements = ("valid", "valid_accuracy", "temperature", "test", "tempered", "accuracy", "gain", "error")
         record |= {judgement: {} for judgement in judgements}
@@ -220,7 +230,10 @@ def page(records: list[Record]) -> str:
         wheres.append([variant, *map(spread, of_sets)])
     sizes = ({(record["train"], record["n"]) for record in records if record["set"] == name} for name in sets)
     wheres.append(["images: trained on, test", *("; ".join(f"{a}, {b}" for a, b in sorted(size)) for size in sizes)])
-    averaged = [record["gain"]["mean"] for record in records if "mean" in record["gain"]]
+    several = [record["gain"] for record in records if "soup" in record["gain"]]
+    averages = {"the last": "1", "the best by validation": "best end", "their mean": "mean", "a greedy soup": "soup"}
+    averaged = "; ".join(f"{what} {spread([gain[name] for gain in several])}" for what, name in averages.items())
+    taken = sorted(record["taken"] for record in records if "taken" in record)
     of_parts = (f"{part} alone" for part in PARTS)
     head = ["variant", "runs", *(f"share {share}" for share in shares), *of_parts, "clearly worse, better"]
     head.append("share by validation")
@@ -232,7 +245,8 @@ def page(records: list[Record]) -> str:
         "Head alone, body alone: the other is that of the solved head. "
         "Clearly: the paired 95 % interval of a run leaves zero out, at share 1.\n\n"
         f"Seeds: {seeds}.\n\n{markdown_table(head, ways)}\n\n"
-        f"The mean of the weights at the ends of four cycles: {spread(averaged)}.\n\n"
+        f"Of the ends of four cycles ({len(several)} runs; mean [lowest, highest]): {averaged}. The soups took "
+        f"{', '.join('+'.join(map(str, own)) for own in taken)}.\n\n"
         "## Set by set\n\nAt share 1: mean over the seeds [lowest, highest].\n\n"
         f"{markdown_table(['variant', *sets], wheres)}\n\n"
         f"Made by `python benchmarks/fine_tuning.py`: {made_with(*(record['commit'] for record in records))}.\n"

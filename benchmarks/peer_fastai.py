@@ -41,7 +41,11 @@ from fastai.vision.all import (
 )
 
 BACKBONE = "tf_efficientnet_lite0"
-METHODS = {"frozen": lambda learn: learn.fit_one_cycle(1), "fine_tune3": lambda learn: learn.fine_tune(3)}
+METHODS = {
+    "frozen": lambda learn: learn.fit_one_cycle(1),
+    "fine_tune1": lambda learn: learn.fine_tune(1),
+    "fine_tune3": lambda learn: learn.fine_tune(3),
+}
 PACKAGES = ("fastai", "fastcore", "torch", "torchvision", "timm", "numpy", "pillow")
 
 

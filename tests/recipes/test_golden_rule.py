@@ -20,6 +20,7 @@ from goldenrule.recipes import golden_rule as recipe
 from goldenrule.recipes import planning
 from goldenrule.recipes.golden_rule import golden_rule
 from goldenrule.recipes.options import FitOptions
+from goldenrule.training import choice
 from goldenrule.training.plan import live_plan
 
 SHORT = {"MOST_PASSES": {2: 10_000}, "HEAD_CYCLES": 1}
@@ -145,6 +146,28 @@ def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms
     followed = {name for name in means if network[name].any()}  # those that are folded only add a bias
     assert {groups[name.replace("running_mean", "weight")] for name in followed} == {"late"}
     assert all(not np.array_equal(body[name], network[name]) for name in followed)
+
+
+def test_what_the_body_knows_partly_has_its_late_layers_trained_from_the_bank_first(
+    told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("goldenrule.training.choice.KNOWN_ABOVE", 2.0)  # nothing is known well
+    monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
+    monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
+    monkeypatch.setattr("goldenrule.training.verbs.STEPS_LIVE", 6)
+    answer = golden_rule(small_photos, out=own)
+    assert answer.live is not None
+    assert recipe.PARTLY in answer.live.notes
+    rows = [row for row in answer.live.history if row.stage == "late layers"]
+    assert [max(row.rates) for row in rows] == [choice.PARTLY_RATE]
+    solved, late = (
+        load_file(candidate.body.weights_file)
+        for candidate in answer.candidates
+        if candidate.name in ("solved head", "late layers")
+    )
+    groups = answer.candidates[0].body.spec.groups
+    assert {groups[name] for name in groups if not np.array_equal(solved[name], late[name])} == {"late"}
+    assert all(np.array_equal(solved[name], late[name]) for name in solved if name.endswith("running_var"))
 
 
 def test_a_finished_run_is_at_no_moment_replaced_by_less(
