@@ -11,9 +11,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.evaluation.predictions import Predictions
+from goldenrule.foundation.errors import FormatError
 
 UNSURE = "unsure"
+SMALLEST = 1e-30
+"""A probability of 0 is read as this one."""
 
 
 def rows_of(predictions: Predictions, *, min_confidence: float = 0.0) -> Iterator[dict[str, str]]:
@@ -59,3 +63,26 @@ def to_csv(predictions: Predictions, *, min_confidence: float = 0.0) -> str:
     writer.writeheader()
     writer.writerows(rows_of(predictions, min_confidence=min_confidence))
     return text.getvalue()
+
+
+def from_csv(text: str, *, basis: Basis = "clean") -> Predictions:
+    """Give the predictions that `to_csv` wrote, their logits the logarithms of the probabilities.
+
+    Raises `FormatError` for another file.
+
+    >>> one = Predictions.from_logits([[0.0, 0.0]], ["cat", "dog"], ids=["a.jpg"], truth=[1])
+    >>> from_csv(to_csv(one))
+    Predictions(1 image, 2 classes, 1 view, single label, 1 scored)
+    """
+    rows = list(csv.DictReader(io.StringIO(text)))
+    classes = [name.removeprefix("p:") for name in (rows[0] if rows else ()) if name.startswith("p:")]
+    try:
+        shown = [[float(row[f"p:{label}"] or "nan") for label in classes] for row in rows]
+        truth = [classes.index(row["truth"]) if row.get("truth") else -1 for row in rows]
+        ids, status = [row["path"] for row in rows], ["ok" if row["probability"] else row["status"] for row in rows]
+    except (KeyError, ValueError) as error:
+        raise FormatError(f"these are no predictions of goldenrule: {error}.") from error
+    if not classes:
+        raise FormatError("these are no predictions of goldenrule: no rows, or no columns p:CLASS.")
+    logits = np.log(np.maximum(shown, SMALLEST))
+    return Predictions.from_logits(logits, classes, truth=truth, ids=ids, status=np.array(status), basis=basis)
