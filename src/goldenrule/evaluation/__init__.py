@@ -1,9 +1,16 @@
-"""Predictions and what follows: metrics with intervals, scores per class, comparisons, calibration."""
+"""Predictions and what follows: metrics with intervals, scores per class, comparisons, calibration, conformal sets."""
 
 from goldenrule.evaluation.calibration import ReliabilityBin, brier_score, calibration_error, reliability
 from goldenrule.evaluation.class_averages import AverageScore, averages, f_beta
 from goldenrule.evaluation.class_scores import ClassScore, confusion, per_class
 from goldenrule.evaluation.comparison import Comparison, McNemar, mcnemar, paired_bootstrap
+from goldenrule.evaluation.conformal import (
+    ConformalSets,
+    images_needed,
+    mean_set_size,
+    set_coverage,
+    singletons,
+)
 from goldenrule.evaluation.estimate import Basis, Estimate, render, value_and_interval
 from goldenrule.evaluation.intervals import bootstrap, clopper_pearson, wilson
 from goldenrule.evaluation.metrics import (
@@ -32,6 +39,7 @@ __all__ = [
     "Calibration",
     "ClassScore",
     "Comparison",
+    "ConformalSets",
     "Estimate",
     "McNemar",
     "Mistake",
@@ -54,13 +62,17 @@ __all__ = [
     "fit_platt",
     "fit_temperature",
     "image_losses",
+    "images_needed",
     "log_loss",
     "mcnemar",
+    "mean_set_size",
     "most_confident_mistakes",
     "paired_bootstrap",
     "per_class",
     "reliability",
     "render",
+    "set_coverage",
+    "singletons",
     "top_k_accuracy",
     "value_and_interval",
     "wilson",
