@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_bootstrap, value_and_interval
-from goldenrule.training.temperature import smoothed_temperature
+from goldenrule.evaluation.temperature import smoothed_temperature
 
 Familiarity = Literal["far", "partly", "well"]
 """How well the body knows pictures like these, by what the solved head makes of them."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldenrule.training.temperature import HIGHEST, best_temperature, smoothed_temperature
+from goldenrule.evaluation.temperature import HIGHEST, best_temperature, smoothed_temperature
 
 
 def sample(seed: int, scale: float, n: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
