@@ -27,28 +27,15 @@ def best_temperature(logits: NDArray[np.float64], targets: NDArray[np.int64]) ->
     return temperature, float(f"{_loss(logits, own, temperature):.6g}")
 
 
-def smoothed_temperature(logits: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
-    """Give the temperature, 1 or more, for which n right images are no proof that the next one is right.
+def cautious_temperature(
+    logits: NDArray[np.float64], targets: NDArray[np.int64], *, least: float = 1 / HIGHEST
+) -> float:
+    """Give the temperature, from `least` to `HIGHEST`, for which n right images are no proof that the next one is.
 
-    As if 1 / (n + 2) of each image belonged to the other classes: Platt, "Probabilistic outputs for support vector
-    machines", 1999, section 2.2. Shapes as for `best_temperature`.
-
-    >>> few, many = (smoothed_temperature(np.array([[9.0, 0.0]] * n), np.zeros(n, int)) for n in (8, 8000))
-    >>> round(few, 1), round(many, 1)
-    (4.1, 1.0)
-    """
-    elsewhere = 1 / (len(logits) + 2)
-    own = logits[np.arange(len(logits)), targets]
-    others = (logits.sum(axis=1) - own) / max(1, logits.shape[1] - 1)
-    return _lowest(logits, (1 - elsewhere) * own + elsewhere * others)
-
-
-def cautious_temperature(logits: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
-    """Give the temperature, from 1 / `HIGHEST` to `HIGHEST`, that suits new images: made more sure where that is due.
-
-    As if 1 / (n + 2) of each image belonged to the likeliest other class. With two classes that is Platt's smoothing;
-    with more, mistakes are mostly the likeliest other class, and a share for all of them would ask for far too much
-    doubt where logits are far apart. Shapes as for `best_temperature`.
+    As if 1 / (n + 2) of each image belonged to the likeliest other class. With two classes that is the smoothing of
+    Platt, "Probabilistic outputs for support vector machines", 1999, section 2.2; with more, mistakes are mostly the
+    likeliest other class, and a share for all of them would ask for far too much doubt where logits are far apart.
+    Below 1 it makes more sure. Shapes as for `best_temperature`.
 
     >>> few, many = (cautious_temperature(np.array([[9.0, 0, -9]] * n), np.zeros(n, int)) for n in (8, 80_000))
     >>> round(few, 1), round(many, 1)
@@ -59,7 +46,7 @@ def cautious_temperature(logits: NDArray[np.float64], targets: NDArray[np.int64]
     elsewhere, rows = 1 / (len(logits) + 2), np.arange(len(logits))
     rest = logits.copy()
     rest[rows, targets] = -np.inf
-    return _lowest(logits, (1 - elsewhere) * logits[rows, targets] + elsewhere * rest.max(axis=1), 1 / HIGHEST)
+    return _lowest(logits, (1 - elsewhere) * logits[rows, targets] + elsewhere * rest.max(axis=1), least)
 
 
 def _lowest(logits: NDArray[np.float64], wanted: NDArray[np.float64], smallest: float = 1.0) -> float:
