@@ -127,6 +127,7 @@ def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms
 ) -> None:
     monkeypatch.setattr("goldenrule.training.choice.FAR_BELOW", 2.0)  # everything is far
     monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
+    monkeypatch.setattr("goldenrule.training.plan.FEWEST_LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.verbs.STEPS_LIVE", 6)
     monkeypatch.setattr("goldenrule.learner.Learner.blend", lambda _: 1.0)
@@ -153,6 +154,7 @@ def test_what_the_body_knows_partly_has_its_late_layers_trained_from_the_bank_fi
 ) -> None:
     monkeypatch.setattr("goldenrule.training.choice.KNOWN_ABOVE", 2.0)  # nothing is known well
     monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
+    monkeypatch.setattr("goldenrule.training.plan.FEWEST_LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.verbs.STEPS_LIVE", 6)
     answer = golden_rule(small_photos, out=own)
