@@ -20,16 +20,20 @@ def floored(probabilities: Floats, floor: float) -> Floats:
     array([[0.9, 0.1],
            [0.7, 0.3]])
     """
-    raised = np.maximum(probabilities, floor)
-    kept = raised > floor
-    room = 1 - floor * (~kept).sum(axis=1, keepdims=True)
-    own = np.where(kept, raised, 0.0)
-    sums = own.sum(axis=1, keepdims=True)
-    return np.where(kept, np.maximum(own * room / np.where(sums > 0, sums, 1), floor), floor)
+    lifted = np.zeros(probabilities.shape, np.bool_)
+    while True:
+        room = 1 - floor * lifted.sum(axis=1, keepdims=True)
+        own = np.where(lifted, 0.0, probabilities)
+        sums = own.sum(axis=1, keepdims=True)
+        found = np.where(lifted, floor, own * room / np.where(sums > 0, sums, 1))
+        below = (found < floor) & ~lifted
+        if not below.any():
+            return np.asarray(found)
+        lifted |= below
 
 
 def best_floor(seen: Predictions) -> float:
-    """Give the floor with the lowest log loss on these images and one more that is wrong, and sure of itself.
+    """Give the floor with the lowest log loss on these images and one more that is wrong, as sure as the surest.
 
     The log loss of one such image has no bound; n images without one show that they are rarer than about one in n
     (Laplace's rule of succession). So the floor falls as 1 / n where all images are right, and is higher where
@@ -44,5 +48,8 @@ def best_floor(seen: Predictions) -> float:
     probabilities, truth = scored.probabilities, scored.truth
     rows = np.arange(len(scored))
     tried = np.geomspace(LOWEST, 0.4 / len(scored.classes), 200)
-    losses = [-np.log(floored(probabilities, floor)[rows, truth]).sum() - np.log(floor) for floor in tried]
+    least = probabilities.min(initial=1.0)
+    losses = [
+        -np.log(floored(probabilities, floor)[rows, truth]).sum() - np.log(max(floor, least)) for floor in tried
+    ]
     return float(f"{tried[int(np.argmin(losses))]:.2g}")
