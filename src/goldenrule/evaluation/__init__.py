@@ -1,7 +1,7 @@
 """Predictions and what follows from them: metrics with intervals, scores per class, paired comparisons."""
 
 from goldenrule.evaluation.class_averages import AverageScore, averages, f_beta
-from goldenrule.evaluation.class_scores import ClassScore, confusion, per_class
+from goldenrule.evaluation.class_scores import ClassScore, called_labels, confusion, per_class
 from goldenrule.evaluation.comparison import Comparison, McNemar, mcnemar, paired_bootstrap
 from goldenrule.evaluation.estimate import Basis, Estimate, render, value_and_interval
 from goldenrule.evaluation.intervals import bootstrap, clopper_pearson, wilson
@@ -28,6 +28,7 @@ __all__ = [
     "accuracy",
     "averages",
     "bootstrap",
+    "called_labels",
     "clopper_pearson",
     "confusion",
     "f_beta",
