@@ -42,7 +42,8 @@ def cohen_kappa(predictions: Predictions, *, weights: KappaWeights | None = None
     agrees by 1 - k / (C - 1), "linear", or 1 - (k / (C - 1))², "quadratic". The order is that of the classes.
     Undefined where all images are of one class and all are called so.
 
-    The interval is Wilson's of o, at the sample size that gives kappa its variance, mapped to kappa.
+    The interval is Wilson's of o, at the sample size that gives kappa its variance, mapped to kappa. With about three
+    images of a class it holds the truth in 87 % of cases (docs/results/interval_coverage.md), with ten in 93 %.
     Raises `OptionError` for many labels and for other weights.
 
     Source: Cohen (1960), Educational and Psychological Measurement 20:37-46; variance of Fleiss, Cohen and Everitt

@@ -51,7 +51,7 @@ def average_precision(predictions: Predictions, *, average: RankAverage = "macro
 
     The interval is Wilson's at the effective sample size, from the linearised variance over images; 1 is as sure as a
     share of 1 of the images of the class. Of fewer than about ten images of a class average precision is too high on
-    average, and the interval too often as well.
+    average, and the interval holds the truth less often: in 85 to 92 % of cases (docs/results/interval_coverage.md).
 
     Source: Boyd, Eng and Page (2013), Area under the precision-recall curve, ECML PKDD, who take the number of
     positive images for the size of the sample; see `effective_interval`.
