@@ -128,10 +128,12 @@ def scores_of(case: OneLabel | ManyLabels) -> dict[str, Score]:
 def delong(own: gr.Predictions) -> gr.Estimate:
     """Give the ROC-AUC of two classes with the symmetric interval of the paper: what ours is compared with."""
     positive, name = own.truth == 1, "ROC-AUC"
-    if positive.all() or not positive.any():
+    counts = np.array([len(own) - positive.sum(), positive.sum()])
+    if counts.min() < 2:
         return gr.Estimate.undefined(name, "DeLong 95 %")
     value, influences = auc_and_influences(own.probabilities[:, 1], positive)
-    reach = 1.96 * float(np.linalg.norm(influences))
+    unbiased = np.sqrt(counts / (counts - 1))[own.truth]
+    reach = 1.96 * float(np.linalg.norm(influences * unbiased))
     low, high = value - reach, value + reach
     return gr.Estimate(name=name, value=value, low=low, high=high, n=len(own), method="DeLong 95 %")
 
@@ -206,8 +208,8 @@ def page(rows: list[dict[str, Any]], repeats: int, population: int) -> str:
         "The ten lowest:\n\n"
         f"{listed}\n\n"
         "The truth is that of all classes: in a small set some have no image, and an average without them measures "
-        "something else. Log losses of few images miss the rare, dear mistakes. The metrics of a case are measured on the same "
-        "sets, so that neighbouring rows are no independent evidence.\n\n"
+        "something else. Log losses of few images miss the rare, dear mistakes. The metrics of a case are measured on "
+        "the same sets, so that neighbouring rows are no independent evidence.\n\n"
         f"{sections}\n\n"
         f"Made by `python benchmarks/interval_coverage.py --repeats {repeats}`: {made_with()}.\n"
     )

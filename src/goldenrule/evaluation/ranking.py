@@ -33,7 +33,7 @@ def roc_auc(predictions: Predictions, *, average: RankAverage = "macro") -> Esti
     left out is not in it.
 
     Source: DeLong et al. (1988), Biometrics 44:837-845; see `effective_interval`. DeLong's own interval, symmetric and
-    without width at 1, holds the truth far less often than 95 % where the area is near 1 or a class is rare.
+    without width at 1, holds the truth less often where a class is rare (docs/results/interval_coverage.md).
 
     >>> both = Predictions.from_logits([[2, 0], [0, 1], [3, 0], [0, 2]], ["cat", "dog"], truth=[0, 0, 0, 1])
     >>> print(roc_auc(both))
