@@ -9,7 +9,6 @@ repeated while they are there.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ import numpy as np
 from common import RESULTS, made_with, markdown_table
 from every_set import accuracy
 from golden_runs import GoldenRun, golden_run
-from goldenrule.evaluation import Predictions, paired_bootstrap
+from goldenrule.evaluation import Predictions, bootstrap, image_losses, paired_bootstrap
+from goldenrule.evaluation.predictions_csv import from_csv
 
 SETS = (
     "dogscats",
@@ -87,18 +87,31 @@ def gain(solved: GoldenRun, whole: GoldenRun) -> str:
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
+def all_seeds(pairs: list[Pair]) -> list[str]:
+    """Give a row of gains on the test images of all seeds: an image that several seeds have tested counts once.
+
+    Its gain is then the mean of theirs. Seeds split sets of class folders differently, so they test other images.
+    """
+    gains: dict[str, list[float]] = {}
+    for pair in pairs:
+        first, last = (tested(run) for run in pair)
+        if first and last:
+            losses = zip(last.ids, image_losses(first) - image_losses(last), strict=True)
+            for name, value in losses:
+                gains.setdefault(name, []).append(float(value))
+    means = np.array([np.mean(each) for each in gains.values()])
+    low, high = bootstrap(means, resamples=10_000)
+    seeds = ", ".join(str(pair[1].seed) for pair in pairs)
+    return [pairs[0][1].set, seeds, f"{len(means):,}", f"{means.mean():+.3f} [{low:+.3f}, {high:+.3f}]"]
+
+
 def tested(run: GoldenRun) -> Predictions | None:
     """Read the test predictions that a run has written, in the order of their paths."""
     file = run.run / "predictions" / "test.csv"
     if not file.exists():
         return None
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = sorted((row for row in csv.DictReader(lines) if row["status"] == "ok"), key=lambda row: row["path"])
-    classes = [name.removeprefix("p:") for name in rows[0] if name.startswith("p:")]
-    probabilities = np.array([[float(row[f"p:{name}"]) for name in classes] for row in rows])
-    truth = [classes.index(row["truth"]) if row["truth"] else -1 for row in rows]
-    logits = np.log(np.maximum(probabilities, 1e-12))
-    return Predictions.from_logits(logits, classes, truth=truth, ids=[row["path"] for row in rows])
+    seen = from_csv(file.read_text(encoding="utf-8")).scored
+    return seen.select(np.argsort(seen.ids))
 
 
 def facts(solved: GoldenRun, whole: GoldenRun) -> dict[str, Any]:
@@ -133,6 +146,9 @@ def page(pairs: list[Pair]) -> str:
                     loss(numbers),
                 ]
             )
+    names = dict.fromkeys(whole.set for _, whole in pairs)
+    of_set = [[pair for pair in pairs if pair[1].set == name] for name in names]
+    together = [all_seeds(own) for own in of_set if len(own) > 1]
     head = ["set", "seed", "solved head: test", "log loss", "seconds", "chosen", "its test", "log loss"]
     head += ["lower by (paired)", "seconds"]
     others = max(run.cost.others_cpu_share for pair in pairs for run in pair)
@@ -142,7 +158,9 @@ def page(pairs: list[Pair]) -> str:
         "Where a set has no labelled test part, every second validation image of each class is put to test. "
         "A row per run, bank empty, backbone prepared; seconds are those of the whole process. Other programs used "
         f"at most {100 * others:.0f} % of the processor during a run.\n\n"
-        f"{markdown_table(head, [row(*pair) for pair in pairs])}\n\n## What each stage gave\n\n"
+        f"{markdown_table(head, [row(*pair) for pair in pairs])}\n\n"
+        "All seeds together; an image that several of them tested counts once, with the mean of its gains:\n\n"
+        f"{markdown_table(['set', 'seeds', 'images', 'log loss lower by'], together)}\n\n## What each stage gave\n\n"
         "Seed 0, on the images by which it was judged: out-of-fold for solved heads, validation (chosen on) for the "
         f"rest.\n\n{markdown_table(['set', 'stage', 'judged on', 'accuracy', 'log loss'], stages)}\n\n"
         f"Made by `python benchmarks/golden_rule.py`: {made_with(*(whole.commit for _, whole in pairs))}.\n"

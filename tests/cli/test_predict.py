@@ -18,12 +18,13 @@ def test_predictions_are_printed_and_written(command: Command, fitted: Any, smal
     assert found.returncode == 0, found.stderr
     with (tmp_path / "out" / "all.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["path", "status", "prediction", "probability", "p:cats", "p:dogs"]
+    assert list(rows[0]) == ["path", "status", "prediction", "probability", "set", "p:cats", "p:dogs"]
     assert len(rows) == 13
     assert [row["path"] for row in rows if row["status"] == "unreadable"] == ["broken [b].jpg"]
     assert "13 images (12 ok, 1 unreadable)" in found.stdout
     assert "can't be read and have no prediction: broken [b].jpg" in found.stdout
     assert "Written: out/all.csv" in found.stdout
+    assert "Sets: These sets hold the true class of 95 % of images or more on average" in found.stdout
 
 
 def test_one_photo_is_named_as_it_was_given(command: Command, fitted: Any, small_photos: Path) -> None:

@@ -43,7 +43,7 @@ def rows_in(path: Path) -> list[dict[str, str]]:
 def test_every_image_has_a_row_with_the_fixed_columns(classifier: Classifier, new_photos: Path, tmp_path: Path) -> None:
     predict_files(classifier, [new_photos], out=tmp_path / "out.csv")
     rows = rows_in(tmp_path / "out.csv")
-    assert list(rows[0]) == ["path", "status", "prediction", "probability", "p:cats", "p:dogs"]
+    assert list(rows[0]) == ["path", "status", "prediction", "probability", "set", "p:cats", "p:dogs"]
     assert [row["path"] for row in rows] == sorted(
         str(file.relative_to(new_photos)) for file in new_photos.rglob("*.jpg")
     )
@@ -53,6 +53,9 @@ def test_every_image_has_a_row_with_the_fixed_columns(classifier: Classifier, ne
             assert sum(values.values()) == pytest.approx(1)
             assert row["prediction"] == max(values, key=values.__getitem__)
             assert float(row["probability"]) == values[row["prediction"]]
+            assert row["set"].split(" | ")[0] == row["prediction"]
+        else:
+            assert row["set"] == ""
 
 
 def test_what_can_t_be_read_has_a_status_and_no_numbers(

@@ -133,6 +133,9 @@ def fit(
         float | None,
         typer.Option(help="End within so many minutes, with the best so far.", show_default=False),
     ] = None,
+    coverage: Annotated[
+        float, typer.Option(help="How often the set of classes that predict gives shall hold the true one.")
+    ] = 0.95,
     start_from: Annotated[
         Path | None,
         typer.Option("--from", help="Start from the trained body of an earlier run.", show_default=False),
@@ -167,6 +170,7 @@ def fit(
         quick=quick,
         minutes=minutes,
         start_from=start_from,
+        coverage=coverage,
     )
     source = Asked(
         folder=folder,
@@ -229,6 +233,8 @@ def show(answer: Answer, console: Console | None = None) -> None:
     for candidate in answer.candidates:
         if candidate.verdict:
             console.print(Text(candidate.verdict.sentence + "."))
+    if about_sets := answer.about_sets():
+        console.print(Text(about_sets))
     for finding in answer.findings:
         console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+MOST_IN_A_SET = 4
 EXAMPLES = """Examples:
 
   goldenrule predict runs/dogscats photo.jpg
@@ -65,17 +66,21 @@ def predict(
     if note := classifier.engine_note():
         console.print(Text(note, style="yellow"))
     table = Table()
-    for name in ("path", "status", "prediction", "probability"):
+    of_set = ("set",) if classifier.sets else ()
+    for name in ("path", "status", "prediction", "probability", *of_set):
         table.add_column(name, overflow="fold")
     for row in result.shown:
         probability = f"{100 * float(row['probability']):.1f} %" if row["probability"] else ""
         style = "" if row["status"] == "ok" else "yellow"
-        table.add_row(Text(row["path"]), row["status"], Text(row["prediction"]), probability, style=style)
+        cells = (Text(row["path"]), row["status"], Text(row["prediction"]), probability)
+        table.add_row(*cells, *(Text(_few(row[name])) for name in of_set), style=style)
     console.print(table)
     if result.images > len(result.shown):
         console.print(
             f"... and {result.images - len(result.shown):,} more" + (f" in {out}" if out else "; -o FILE.csv keeps all")
         )
+    if classifier.sets:
+        console.print(Text(f"Sets: {classifier.sets.sentence}"))
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
     statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
     console.print(Text(f"{result.images:,} images ({statuses}): {counts or 'no prediction'}"))
@@ -89,6 +94,18 @@ def predict(
         )
     if out:
         console.print(Text(f"Written: {out}"), soft_wrap=True)
+
+
+def _few(names: str) -> str:
+    """Give the classes of a set, or how many they are where that is easier to read.
+
+    >>> _few("cat | dog"), _few("a | b | c | d | e")
+    ('cat | dog', '5 classes, first a')
+    """
+    from goldenrule.evaluation.predictions_csv import BETWEEN
+
+    each = names.split(BETWEEN)
+    return names if len(each) <= MOST_IN_A_SET else f"{len(each)} classes, first {each[0]}"
 
 
 predict.__doc__ = f"{predict.__doc__}\n\n{EXAMPLES}"

@@ -51,7 +51,7 @@ def predict_files(
     texts = []
     for start in range(0, len(files), PIECE):
         piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
-        for row in rows_of(piece, min_confidence=min_confidence):
+        for row in rows_of(piece, min_confidence=min_confidence, sets=classifier.sets):
             statuses[row["status"]] += 1
             counts[row["prediction"]] += bool(row["prediction"])
             if row["status"] not in ("ok", UNSURE):
@@ -59,7 +59,7 @@ def predict_files(
             if len(shown) < SHOWN:
                 shown.append(row)
         if out is not None:
-            text = to_csv(piece, min_confidence=min_confidence)
+            text = to_csv(piece, min_confidence=min_confidence, sets=classifier.sets)
             texts.append(text if start == 0 else text.split("\n", 1)[1])
     if out is not None:
         with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

@@ -1,9 +1,17 @@
-"""Predictions and what follows from them: metrics with intervals, scores per class, paired comparisons."""
+"""Predictions and what follows: metrics with intervals, scores per class, comparisons, calibration, conformal sets."""
 
 from goldenrule.evaluation.agreement import balanced_accuracy, cohen_kappa, matthews_correlation
+from goldenrule.evaluation.calibration import ReliabilityBin, brier_score, calibration_error, reliability
 from goldenrule.evaluation.class_averages import AverageScore, averages, f_beta
 from goldenrule.evaluation.class_scores import ClassScore, called_labels, confusion, per_class
 from goldenrule.evaluation.comparison import Comparison, McNemar, mcnemar, paired_bootstrap
+from goldenrule.evaluation.conformal import (
+    ConformalSets,
+    images_needed,
+    mean_set_size,
+    set_coverage,
+    singletons,
+)
 from goldenrule.evaluation.estimate import Basis, Estimate, render, value_and_interval
 from goldenrule.evaluation.intervals import bootstrap, clopper_pearson, wilson
 from goldenrule.evaluation.metrics import (
@@ -17,40 +25,67 @@ from goldenrule.evaluation.metrics import (
 from goldenrule.evaluation.named import NamedMetric, metric_named
 from goldenrule.evaluation.predictions import Predictions, Task
 from goldenrule.evaluation.ranking import RankingScore, average_precision, ranking_per_class, roc_auc
+from goldenrule.evaluation.scaling import (
+    Calibration,
+    PlattScaling,
+    Temperature,
+    calibrated_by_fold,
+    calibration_from_json,
+    fit_calibration,
+    fit_platt,
+    fit_temperature,
+)
 
 __all__ = [
     "AverageScore",
     "Basis",
+    "Calibration",
     "ClassScore",
     "Comparison",
+    "ConformalSets",
     "Estimate",
     "McNemar",
     "Mistake",
     "NamedMetric",
+    "PlattScaling",
     "Predictions",
     "RankingScore",
+    "ReliabilityBin",
     "Task",
+    "Temperature",
     "accuracy",
     "average_precision",
     "averages",
     "balanced_accuracy",
     "bootstrap",
+    "brier_score",
+    "calibrated_by_fold",
+    "calibration_error",
+    "calibration_from_json",
     "called_labels",
     "clopper_pearson",
     "cohen_kappa",
     "confusion",
     "f_beta",
+    "fit_calibration",
+    "fit_platt",
+    "fit_temperature",
     "image_losses",
+    "images_needed",
     "log_loss",
     "matthews_correlation",
     "mcnemar",
+    "mean_set_size",
     "metric_named",
     "most_confident_mistakes",
     "paired_bootstrap",
     "per_class",
     "ranking_per_class",
+    "reliability",
     "render",
     "roc_auc",
+    "set_coverage",
+    "singletons",
     "top_k_accuracy",
     "value_and_interval",
     "wilson",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.evaluation.checks import require_single_label
-from goldenrule.evaluation.estimate import Estimate
+from goldenrule.evaluation.estimate import Basis, Estimate
 from goldenrule.evaluation.intervals import bootstrap
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.foundation.errors import OptionError
@@ -53,23 +53,34 @@ def log_loss(predictions: Predictions, *, resamples: int = 2000, seed: int = 0) 
     One image alone has no spread: its interval is all that a loss can be, 0 to 34.54. Losses that never
     were seen are not in a bootstrap: where every image is right, the interval is about such images only.
     """
-    losses = image_losses(predictions)
-    name = "log loss"
-    if len(losses) == 0:
-        return Estimate.undefined(name, "mean", basis=predictions.basis)
-    if len(losses) == 1:
-        method, (low, high) = "the range of the loss", (0.0, _MOST_LOSS)
+    return mean_estimate(
+        "log loss", image_losses(predictions), most=_MOST_LOSS, basis=predictions.basis, resamples=resamples, seed=seed
+    )
+
+
+def mean_estimate(
+    name: str,
+    values: NDArray[np.float64],
+    *,
+    least: float = 0.0,
+    most: float,
+    basis: Basis,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Give the mean of one value per image (n,), each from `least` to `most`, with its BCa bootstrap interval.
+
+    One image alone has no spread: its interval is all that a value can be.
+    """
+    if len(values) == 0:
+        return Estimate.undefined(name, "mean", basis=basis)
+    if len(values) == 1:
+        method, (low, high) = "the range of a value", (least, most)
     else:
         method = f"BCa bootstrap 95 % ({resamples:,} resamples)"
-        low, high = bootstrap(losses, resamples=resamples, seed=seed)
+        low, high = bootstrap(values, resamples=resamples, seed=seed)
     return Estimate(
-        name=name,
-        value=float(losses.mean()),
-        low=low,
-        high=high,
-        n=len(losses),
-        method=method,
-        basis=predictions.basis,
+        name=name, value=float(values.mean()), low=low, high=high, n=len(values), method=method, basis=basis
     )
 
 

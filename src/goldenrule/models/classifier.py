@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.engine import Engine, EngineKind
-from goldenrule.evaluation import Predictions
+from goldenrule.evaluation import ConformalSets, Predictions
 from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import atomic_folder, read_json, write_json
@@ -42,7 +42,7 @@ class Classifier:
     """A trained classifier. `engine` is what its numbers were measured with.
 
     It looks at every image through `views` and averages: the plain one, and augmented ones where that was
-    measured to help (test-time augmentation).
+    measured to help (test-time augmentation). `sets` are the classes that it can't rule out, where it was calibrated.
     """
 
     classes: tuple[str, ...]
@@ -51,6 +51,7 @@ class Classifier:
     engine: EngineKind
     provenance: Mapping[str, Any] = field(default_factory=dict)
     views: tuple[View, ...] = (PLAIN,)
+    sets: ConformalSets | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -154,6 +155,7 @@ class Classifier:
             "engine": self.engine.to_json(),
             "views": [view.to_json() for view in self.views],
             "calibration": None,
+            "sets": self.sets.to_json() if self.sets else None,
             "thresholds": None,
             "provenance": dict(self.provenance),
         }
@@ -185,6 +187,7 @@ class Classifier:
             classes = tuple(value["classes"])
             provenance = value["provenance"]
             views = tuple(map(View.from_json, value.get("views", [PLAIN.to_json()])))
+            sets = ConformalSets.from_json(value["sets"]) if value.get("sets") else None
             maker = _own_maker(spec, backbone)
             body = from_files(spec, path / "body.safetensors", maker)
             found = _own_head(value, tensors, head, spec.features) or head_from_tensors(value["head"], tensors)
@@ -193,7 +196,7 @@ class Classifier:
                 raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
-        return cls(classes, body, found, engine, provenance, views)
+        return cls(classes, body, found, engine, provenance, views, sets)
 
     def _compiled(self, threads: int) -> Engine:
         return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from goldenrule.activations.precompute import Activations
-from goldenrule.evaluation import Predictions
+from goldenrule.evaluation import ConformalSets, Predictions
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.files import read_json, write_atomic, write_json
 from goldenrule.images.augment import PLAIN
@@ -101,7 +101,8 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
     }
     own = chosen.body.spec.weights == work.body.spec.weights
     kind = work.kind if own else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
-    return Classifier(work.table.classes, chosen.body, chosen.head, kind, provenance, chosen.views)
+    sets = ConformalSets.fit(chosen.judged_on, coverage=work.options.coverage, method="aps")
+    return Classifier(work.table.classes, chosen.body, chosen.head, kind, provenance, chosen.views, sets)
 
 
 def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:

@@ -141,6 +141,9 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
                 stage="late layers",
                 out_of_time=clock.out_of_time(times_faster=LATE_SPEED),
             )
+            if not far:  # there is something to lose
+                learn.blend()
+                learn.calibrate()
             if not contest.enter("late layers", learn):
                 learn.load(better)
     if clock.allows("train the whole network", plan.network_seconds):

@@ -17,8 +17,8 @@ from goldenrule.models.head import HeadKind
 
 CropOption = Literal["random", "centre", "resized", "squish"]
 """How training cuts its views (`augment.Crop`); with "squish" all see the whole picture, brought to a square."""
-STORY_FREE = ("threads",)
-"""Options that change how fast a story is told, never the story."""
+STORY_FREE = ("threads", "coverage")
+"""Options that change how fast a story is told, or what is said of its end, never the story."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class FitOptions:
     quick: bool = False  # end with the solved head
     minutes: float | None = None  # begin nothing that would end later
     start_from: Path | None = None  # a run: start from its classifier's body
+    coverage: float = 0.95  # how often the sets of classes hold the true one
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -59,6 +60,8 @@ class FitOptions:
             raise OptionError(f"--head {self.head}: wanted linear or concat-pool.")
         if self.minutes is not None and not 0 < self.minutes < 1e6:
             raise OptionError(f"--minutes {self.minutes:g}: wanted how long the fit may take, more than 0.")
+        if not 0 < self.coverage < 1:
+            raise OptionError(f"--coverage {self.coverage:g}: wanted a share between 0 and 1, such as .95.")
         if self.start_from is not None and self.weights is not None:
             raise OptionError("--from and --weights both say what to start from: wanted one of them.")
         if self.start_from is not None and canonical_name(self.backbone) != DEFAULT_BACKBONE:

@@ -36,6 +36,7 @@ def result_json(answer: Answer) -> dict[str, Any]:
             }
             for candidate in answer.candidates
         ],
+        "sets": _sets_json(answer),
         "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
         "activations": dict(answer.activations),
@@ -92,6 +93,7 @@ def report_content(answer: Answer) -> ReportContent:
         image=_reader(answer),
         next_steps=next_steps(answer),
         live=answer.live,
+        sets=answer.about_sets(),
     )
 
 
@@ -111,6 +113,16 @@ def _live_json(answer: Answer) -> dict[str, Any] | None:
         for name, test in answer.live.curves.items()
     }
     return {"lr_find": rates, "history": [asdict(row) for row in answer.live.history], "notes": list(answer.live.notes)}
+
+
+def _sets_json(answer: Answer) -> dict[str, Any] | None:
+    if answer.classifier.sets is None:
+        return None
+    measured = {
+        part: {name.replace(" ", "_"): own.to_json() for name, own in of.items()}
+        for part, of in answer.sets_measured().items()
+    }
+    return {**answer.classifier.sets.to_json(), "says": answer.classifier.sets.sentence, "measured": measured}
 
 
 def _reader(answer: Answer) -> Any:

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goldenrule.evaluation import Estimate, Predictions, accuracy, log_loss
+from goldenrule.evaluation import (
+    Estimate,
+    Predictions,
+    accuracy,
+    log_loss,
+    mean_set_size,
+    set_coverage,
+    singletons,
+    value_and_interval,
+)
 from goldenrule.foundation.findings import Finding
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.table import ImageTable
@@ -94,6 +103,28 @@ class Answer:
     def headline(self) -> Estimate:
         """The accuracy to quote."""
         return accuracy(self.scored[self.headline_part])
+
+    def sets_measured(self) -> dict[str, dict[str, Estimate]]:
+        """Give how often the sets of classes hold the true one, and how large they are, by part that is clean."""
+        found: dict[str, dict[str, Estimate]] = {}
+        for part, own in self.scored.items():
+            if self.classifier.sets and own.basis == "clean":
+                sets = self.classifier.sets.sets(own)
+                measures = (set_coverage(own, sets), mean_set_size(own, sets), singletons(own, sets))
+                found[part] = {one.name: one for one in measures}
+        return found
+
+    def about_sets(self) -> str:
+        """Say what the sets of classes promise, and what was measured of it."""
+        rule = self.classifier.sets
+        if rule is None:
+            return ""
+        measured = [
+            f" On {part}: {value_and_interval(own['coverage'])} of {own['coverage'].n:,}, "
+            f"{value_and_interval(own['set size'])} classes a set."
+            for part, own in self.sets_measured().items()
+        ]
+        return f"Sets: {rule.sentence[0].lower()}{rule.sentence[1:]}{''.join(measured)}"
 
     @property
     def report(self) -> Path:

@@ -35,6 +35,7 @@ class ReportContent:
     - `backbone`: name, parameters, features, source {from, trained_on, licence}, preprocessing {...}.
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
     - `live`: what live training left, None where there was none.
+    - `sets`: a sentence on the sets of classes, "" where there are none.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     """
 
@@ -58,3 +59,4 @@ class ReportContent:
     image: Callable[[str], bytes | None]
     next_steps: Sequence[str]
     live: LiveContent | None = None
+    sets: str = ""

@@ -40,7 +40,7 @@ def confusion_figure(predictions: Predictions) -> Figure:
     from matplotlib.figure import Figure
 
     require_single_label(predictions, "a picture of the confusion matrix")
-    table, names = confusion(predictions), [_shortened(name) for name in predictions.classes]
+    table, names = confusion(predictions), [shortened(name) for name in predictions.classes]
     size = min(max(3.2, 1.4 + 0.24 * len(names)), 9.0)
     label = 9 if len(names) <= MOST_COUNTS else 13
     figure = Figure(figsize=(size, size), layout="constrained")
@@ -154,7 +154,7 @@ def _rgb(colour: str) -> list[float]:
     return [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """Give a class name as a label: one line, nothing that XML can't hold."""
     shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
     return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 1]}…"

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_bootstrap, value_and_interval
-from goldenrule.training.temperature import smoothed_temperature
+from goldenrule.evaluation.temperature import cautious_temperature
 
 Familiarity = Literal["far", "partly", "well"]
 """How well the body knows pictures like these, by what the solved head makes of them."""
@@ -68,14 +68,14 @@ def later_replaces(
 
 
 def as_sure_as_allowed(seen: Predictions) -> Predictions:
-    """Give the scored images' predictions with the logits divided by their smoothed temperature.
+    """Give the scored images' predictions with the logits divided by their `cautious_temperature`, 1 or more.
 
     Where nearly all are right, whatever is surer of itself has the lower log loss: that says nothing about the next
     image that is wrong (docs/decisions/0023).
     """
     scored = seen.scored
     logits = np.log(np.maximum(scored.probabilities, TINY))
-    logits /= smoothed_temperature(logits, scored.truth.astype(np.int64))
+    logits /= cautious_temperature(logits, scored.truth.astype(np.int64), least=1.0)
     return Predictions.from_logits(logits, scored.classes, truth=scored.truth, ids=scored.ids, basis=scored.basis)
 
 

@@ -18,6 +18,7 @@ import torch
 
 from goldenrule.activations.precompute import Activations
 from goldenrule.engine import Engine
+from goldenrule.evaluation.temperature import best_temperature
 from goldenrule.foundation.errors import SourceError
 from goldenrule.foundation.randomness import generator
 from goldenrule.images.augment import PLAIN, Augmentation, View
@@ -26,7 +27,6 @@ from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.table import ImageTable
 from goldenrule.training.augmenting import augmented_inputs, can_batch
 from goldenrule.training.losses import Examples
-from goldenrule.training.temperature import best_temperature
 
 Sampling = Literal["uniform", "balanced"]
 VALIDATION_BYTES = 64 << 20

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldenrule.training.temperature import HIGHEST, best_temperature, smoothed_temperature
+from goldenrule.evaluation.temperature import HIGHEST, best_temperature, cautious_temperature
 
 
 def sample(seed: int, scale: float, n: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -53,15 +53,18 @@ def test_logits_that_are_always_wrong_end_at_the_highest() -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 1000), st.floats(0.3, 8.0), st.integers(2, 60))
-def test_smoothing_never_makes_it_surer_and_vanishes_with_many_images(seed: int, scale: float, n: int) -> None:
+def test_caution_is_at_least_what_is_asked_for_and_vanishes_with_many_images(seed: int, scale: float, n: int) -> None:
     logits, targets = sample(seed, scale, n=n)
-    assert smoothed_temperature(logits, targets) >= best_temperature(logits, targets)[0] - 1e-3
+    free, bounded = cautious_temperature(logits, targets), cautious_temperature(logits, targets, least=1.0)
+    assert bounded == pytest.approx(max(free, 1.0), rel=1e-3)
     many = np.tile(logits, (2000, 1)), np.tile(targets, 2000)
-    assert smoothed_temperature(*many) == pytest.approx(best_temperature(*many)[0], rel=0.02, abs=0.02)
+    assert cautious_temperature(*many, least=1.0) == pytest.approx(best_temperature(*many)[0], rel=0.02, abs=0.02)
 
 
-def test_images_that_are_all_right_allow_the_odds_that_so_many_show() -> None:
+@pytest.mark.parametrize("classes", [2, 100])
+def test_images_that_are_all_right_allow_the_odds_that_so_many_show(classes: int) -> None:
+    logits = np.zeros((1000, classes))
+    logits[:, 0], logits[:, 2:] = 30.0, -2000.0
     for n in (10, 100, 1000):
-        logits = np.tile([[30.0, 0.0]], (n, 1))
-        odds = 30.0 / smoothed_temperature(logits, np.zeros(n, np.int64))
+        odds = 30.0 / cautious_temperature(logits[:n], np.zeros(n, np.int64))
         assert odds == pytest.approx(np.log(n + 1), rel=1e-2)

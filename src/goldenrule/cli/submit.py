@@ -1,0 +1,87 @@
+"""`goldenrule submit`: a contest's file, in the layout of its sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+  goldenrule submit runs/dogscats test1 --sample sample_submission.csv
+
+  goldenrule submit runs/dogscats test1 --sample sample_submission.csv --positive dogs -o dogs.csv
+
+  goldenrule submit runs/dog_breed test --sample sample_submission.csv --floor 0     probabilities as they are
+"""
+
+
+def submit(
+    run: Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)],
+    images: Annotated[Path, typer.Argument(help="The folder of the contest's test images.", show_default=False)],
+    sample: Annotated[
+        Path, typer.Option(help="The contest's sample submission: its columns and rows are filled.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The CSV to write; a .json beside it says how.")] = Path(
+        "submission.csv"
+    ),
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            help="The class whose probability is asked for, where the sample has one column of numbers. "
+            "\\[default: the class that the column is named after, else the second]",
+            show_default=False,
+        ),
+    ] = None,
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            help="No probability is below it: the log loss of one sure mistake has no bound. "
+            "\\[default: the best one on the images the classifier was judged by, and one sure mistake more]",
+            show_default=False,
+        ),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+) -> None:
+    """Write the submission to a contest: every id of its sample, in its order."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from goldenrule.deploy.submission import submit as write
+    from goldenrule.evaluation import value_and_interval
+    from goldenrule.foundation.findings import plural
+    from goldenrule.foundation.progress import Bars
+
+    done = write(run, images, sample, out=out, positive=positive, floor=floor, threads=threads, progress=Bars())
+    console = Console()
+    layout = done.layout
+    table = Table("score", "expected (95 %)", "images", "basis")
+    for estimate in done.expected:
+        table.add_row(estimate.name, value_and_interval(estimate), f"{estimate.n:,}", estimate.basis)
+    if done.expected:
+        console.print(table)
+    asked = {
+        "probability": f"the probability of {done.classes[layout.labels[0]]}" if layout.labels else "",
+        "probabilities": f"the probability of each of {len(layout.labels)} classes",
+        "class": "the name of the class",
+    }[layout.kind]
+    lines = [f"{plural(len(layout.ids), 'row')}: {layout.id_column}, {asked}."]
+    if layout.kind != "class" and done.floor:
+        lines.append(f"No probability is below {done.floor:g}: one sure mistake can cost more than all the rest.")
+    for line in lines:
+        console.print(Text(line))
+    if layout.kind == "probability":
+        other = done.classes[1 - layout.labels[0]]
+        console.print(Text(f"Where the contest asks for {other}: --positive {other}."))
+    if done.unreadable:
+        names = ", ".join(done.unreadable[:5]) + (", ..." if len(done.unreadable) > 5 else "")
+        warning = f"warning: {len(done.unreadable):,} can't be read and get the shares of the classes: {names}"
+        console.print(Text(warning, style="yellow"))
+    if done.left_out:
+        console.print(Text(f"{plural(len(done.left_out), 'image')} not in the sample: left out.", style="yellow"))
+    console.print(Text(f"Written: {out}, {out.with_suffix('.json').name}"), soft_wrap=True)
+
+
+submit.__doc__ = f"{submit.__doc__}\n\n{EXAMPLES}"
