@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from goldenrule.evaluation import Predictions, confusion, per_class, wilson
+from goldenrule.evaluation import Predictions, averages, called_labels, confusion, per_class, wilson
 from goldenrule.foundation.errors import OptionError
 
 light = settings(deadline=None, max_examples=40)
@@ -88,10 +88,57 @@ def test_unreadable_images_are_in_no_cell():
     assert confusion(predictions).tolist() == [[1, 0], [0, 0]]
 
 
-def test_many_labels_and_an_impossible_beta_are_refused():
+def random_labels(n, classes, seed):
+    """Images with many labels, of which the second can't be read and the third is not labelled; equal scores."""
+    generator = np.random.default_rng(seed)
+    logits = generator.integers(-2, 3, size=(n, classes)).astype(np.float32)
+    truth = generator.integers(0, 2, (n, classes)) * (np.arange(classes) < classes - seed % 2)
+    logits[1:2], truth[2:3] = np.nan, -1
+    status = np.where(np.arange(n) == 1, "unreadable", "ok")
+    return Predictions.from_logits(
+        logits, [f"label {k}" for k in range(classes)], truth=truth, status=status, task="multi"
+    )
+
+
+@light
+@given(**cases, threshold=st.sampled_from([None, 0.2, 0.5, 0.9]), one_per_class=st.booleans())
+def test_counts_of_many_labels_are_those_of_scikit_learn(n, classes, seed, threshold, one_per_class):
+    predictions = random_labels(n, classes, seed)
+    limits = np.linspace(0.1, 0.9, classes) if one_per_class else 0.5 if threshold is None else threshold
+    given = limits if one_per_class else threshold
+    table = confusion(predictions, thresholds=given)
+    assert table.shape == (classes, 2, 2)
+    scored = predictions.scored
+    if len(scored):
+        theirs = oracle.multilabel_confusion_matrix(scored.truth, scored.probabilities >= limits)
+        assert np.array_equal(table, theirs)
+    for own, score in zip(table, per_class(predictions, thresholds=given), strict=True):
+        counts = [score.true_negatives, score.false_positives, score.false_negatives, score.true_positives]
+        assert counts == own.ravel().tolist()
+        assert score.support == score.recall.n == own[1].sum()
+
+
+def test_a_label_is_called_from_its_threshold_on():
+    labels = Predictions.from_logits([[0.0, 0.0]], ["a", "b"], truth=[[1, 0]], task="multi")
+    assert called_labels(labels).tolist() == [[True, True]]
+    assert called_labels(labels, [0.4, 0.6]).tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("thresholds", [1.5, -0.1, np.nan, [0.5], [[0.5, 0.5]], ["a", "b"], {"a": 0.5}])
+def test_thresholds_that_are_none_are_refused(thresholds):
     labels = Predictions.from_logits(np.eye(2), ["a", "b"], truth=[[0, 1], [1, 1]], task="multi")
-    for metric in (confusion, per_class):
-        with pytest.raises(OptionError, match="many labels"):
-            metric(labels)
+    with pytest.raises(OptionError, match="wanted a number from 0 to 1, or 2, one per class"):
+        confusion(labels, thresholds=thresholds)
+
+
+def test_thresholds_are_for_many_labels():
+    for metric in (confusion, per_class, averages):
+        with pytest.raises(OptionError, match="they are for many labels"):
+            metric(predictions_with([[1, 0], [0, 1]]), thresholds=0.5)
+    with pytest.raises(OptionError, match="wanted many labels"):
+        called_labels(predictions_with([[1, 0], [0, 1]]))
+
+
+def test_an_impossible_beta_is_refused():
     with pytest.raises(OptionError, match="beta = 0: wanted a number above 0"):
         per_class(predictions_with([[1, 0], [0, 1]]))[0].f_beta(0)

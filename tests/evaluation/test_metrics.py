@@ -144,7 +144,7 @@ def test_every_metric_says_when_its_images_were_chosen_on():
 
 @pytest.mark.parametrize("metric", [accuracy, top_k_accuracy, most_confident_mistakes])
 def test_many_labels_are_refused_where_one_is_meant(metric):
-    with pytest.raises(OptionError, match="many labels per image: use log_loss, or choose a threshold"):
+    with pytest.raises(OptionError, match="many labels per image: use log_loss, roc_auc, or f_beta"):
         metric(random_predictions(5, 1, 3, 0, task="multi"))
 
 

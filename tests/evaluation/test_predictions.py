@@ -206,7 +206,7 @@ def test_what_does_not_fit_is_refused_with_both_sides(fields, message):
 
 
 def test_many_labels_have_no_predicted_class_without_thresholds():
-    with pytest.raises(OptionError, match="choose a threshold per class first"):
+    with pytest.raises(OptionError, match="f_beta with a threshold per class"):
         _ = several().predicted
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import fbeta_score
 
 from goldenrule.evaluation import wilson
-from goldenrule.evaluation.score_intervals import f_score, f_score_interval, mean_interval
+from goldenrule.evaluation.score_intervals import effective_interval, f_score, f_score_interval, mean_interval, widened
 
 light = settings(deadline=None, max_examples=60)
 count = st.integers(0, 2000)
@@ -80,3 +80,34 @@ def test_the_mean_of_many_shares_covers_about_95_percent(n):
         low, high = mean_interval(lambda c, right=right: wilson(right, sizes, confidence=c), np.ones(20))
         covered += low <= shares.mean() <= high
     assert 0.9 < covered / 300 < 0.99
+
+
+@light
+@given(st.integers(1, 500), st.floats(0, 1))
+def test_the_effective_interval_of_a_share_is_about_wilsons(n, share):
+    successes = round(share * n)
+    value = successes / n
+    ours = effective_interval(value, value * (1 - value) / n, n)
+    np.testing.assert_allclose(ours, wilson(successes, n), atol=1e-9)
+
+
+@light
+@given(st.floats(0, 1), st.floats(0, 0.25), st.floats(1, 1000))
+def test_the_effective_interval_holds_the_value_and_grows_with_its_variance(value, variance, n):
+    low, high = effective_interval(value, variance, n)
+    wider_low, wider_high = effective_interval(value, 2 * variance, n)
+    assert 0 <= low <= value <= high <= 1
+    assert high - low <= wider_high - wider_low + 1e-9
+
+
+def test_the_effective_interval_narrows_with_n_and_never_to_nothing():
+    widths = [np.subtract(*effective_interval(1.0, 0.0, n)[::-1]) for n in (1, 10, 100, 1000)]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] > 0
+    assert effective_interval(1.0, 0.0, 10) == wilson(10, 10)
+
+
+def test_another_source_of_variance_widens_an_interval_as_far_as_0_to_1():
+    low, high = widened(0.6, 0.7, 0.8, 0.01)
+    assert (low, high) == pytest.approx((0.7 - np.hypot(0.1, 0.196), 0.7 + np.hypot(0.1, 0.196)), abs=1e-3)
+    assert widened(0.1, 0.7, 0.9, 1.0) == (0.0, 1.0)

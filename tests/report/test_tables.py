@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.evaluation import Estimate, Predictions, accuracy, confusion, log_loss
+from goldenrule.foundation.errors import OptionError
 from goldenrule.report import tables
 from goldenrule.report.facts import facts, network_facts
 
@@ -95,6 +96,13 @@ def test_the_pairs_begin_with_the_most_frequent_then_the_largest_share():
     assert found == [("cat", "dog", 2, 3), ("dog", "cat", 1, 1), ("horse", "cat", 1, 2)]
     assert tables.confused_pairs(said([0, 1], [0, 1])) == ()
     assert len(tables.confused_pairs(predictions, 1)) == 1
+
+
+@pytest.mark.parametrize("table", [tables.confusion_rows, tables.confused_pairs])
+def test_many_labels_are_not_mistaken_for_each_other(table):
+    many = Predictions.from_logits([[1.0, 2.0]], ["a", "b"], truth=[[1, 1]], task="multi")
+    with pytest.raises(OptionError, match="single label"):
+        table(many)
 
 
 def test_the_weakest_class_comes_first_and_one_without_images_last():

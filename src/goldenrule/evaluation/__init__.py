@@ -1,8 +1,9 @@
 """Predictions and what follows: metrics with intervals, scores per class, comparisons, calibration, conformal sets."""
 
+from goldenrule.evaluation.agreement import balanced_accuracy, cohen_kappa, matthews_correlation
 from goldenrule.evaluation.calibration import ReliabilityBin, brier_score, calibration_error, reliability
 from goldenrule.evaluation.class_averages import AverageScore, averages, f_beta
-from goldenrule.evaluation.class_scores import ClassScore, confusion, per_class
+from goldenrule.evaluation.class_scores import ClassScore, called_labels, confusion, per_class
 from goldenrule.evaluation.comparison import Comparison, McNemar, mcnemar, paired_bootstrap
 from goldenrule.evaluation.conformal import (
     ConformalSets,
@@ -21,7 +22,9 @@ from goldenrule.evaluation.metrics import (
     most_confident_mistakes,
     top_k_accuracy,
 )
+from goldenrule.evaluation.named import NamedMetric, metric_named
 from goldenrule.evaluation.predictions import Predictions, Task
+from goldenrule.evaluation.ranking import RankingScore, average_precision, ranking_per_class, roc_auc
 from goldenrule.evaluation.scaling import (
     Calibration,
     PlattScaling,
@@ -43,19 +46,25 @@ __all__ = [
     "Estimate",
     "McNemar",
     "Mistake",
+    "NamedMetric",
     "PlattScaling",
     "Predictions",
+    "RankingScore",
     "ReliabilityBin",
     "Task",
     "Temperature",
     "accuracy",
+    "average_precision",
     "averages",
+    "balanced_accuracy",
     "bootstrap",
     "brier_score",
     "calibrated_by_fold",
     "calibration_error",
     "calibration_from_json",
+    "called_labels",
     "clopper_pearson",
+    "cohen_kappa",
     "confusion",
     "f_beta",
     "fit_calibration",
@@ -64,13 +73,17 @@ __all__ = [
     "image_losses",
     "images_needed",
     "log_loss",
+    "matthews_correlation",
     "mcnemar",
     "mean_set_size",
+    "metric_named",
     "most_confident_mistakes",
     "paired_bootstrap",
     "per_class",
+    "ranking_per_class",
     "reliability",
     "render",
+    "roc_auc",
     "set_coverage",
     "singletons",
     "top_k_accuracy",

@@ -45,7 +45,7 @@ def require_single_label(predictions: Predictions, what: str) -> None:
     if predictions.task != "single":
         raise OptionError(
             f"{what} is defined for a single label, but these predictions have many labels per image: "
-            "use log_loss, or choose a threshold per class first"
+            "use log_loss, roc_auc, or f_beta with a threshold per class"
         )
 
 

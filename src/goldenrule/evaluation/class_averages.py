@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from goldenrule.evaluation.class_scores import confusion, require_positive_beta
+from goldenrule.evaluation.class_scores import called_labels, confusion, require_positive_beta
 from goldenrule.evaluation.estimate import Basis, Estimate
 from goldenrule.evaluation.intervals import wilson
+from goldenrule.evaluation.label_averages import LabelAverage, label_average
 from goldenrule.evaluation.predictions import Predictions
-from goldenrule.evaluation.resampling import normal_quantile
-from goldenrule.evaluation.score_intervals import f_score, f_score_interval, mean_interval
+from goldenrule.evaluation.score_intervals import f_score, f_score_interval, mean_interval, widened
 from goldenrule.foundation.errors import OptionError
 
-Average = Literal["macro", "micro", "weighted"]
+Average = Literal["macro", "micro", "weighted", "samples"]
+_ClassAverage = Literal["macro", "micro", "weighted"]
 Floats = NDArray[np.float64]
 
 
@@ -30,24 +31,40 @@ class AverageScore:
     f_beta: Estimate
 
 
-def averages(predictions: Predictions, *, beta: float = 1) -> dict[Average, AverageScore]:
-    """Give the macro, micro and weighted average of precision, recall and F-beta.
+def averages(
+    predictions: Predictions, *, beta: float = 1, thresholds: ArrayLike | None = None
+) -> dict[Average, AverageScore]:
+    """Give the macro, micro and weighted average of precision, recall and F-beta; of many labels "samples" too.
 
     Macro: every class counts the same. Weighted: by its number of images. A class for which a score is
     undefined (no image of it, or none called so) is left out of that average; `method` says how many are in.
-    Micro: over images; with a single label all three are the accuracy.
-    Raises `OptionError` for many labels, and unless beta > 0.
+    Micro: over images, or over all labels of all images; with a single label all three are the accuracy.
+    Samples: of the labels of each image, every image counts the same; one for which a score is undefined is
+    left out, and `method` says how many are in.
+    `thresholds` says from what probability one of many labels is called: a number, or one per class; .5 without.
+    Raises `OptionError` unless beta > 0.
     """
     require_positive_beta(beta)
-    table, basis = confusion(predictions), predictions.basis
-    return {average: _averaged(average, table, beta, basis) for average in get_args(Average)}
+    if predictions.task == "multi":
+        called, true = called_labels(predictions, thresholds), predictions.scored.truth == 1
+        return {one: _of_labels(one, true, called, beta, predictions.basis) for one in get_args(LabelAverage)}
+    table, basis = confusion(predictions, thresholds=thresholds), predictions.basis
+    return {average: _averaged(average, table, beta, basis) for average in get_args(_ClassAverage)}
 
 
-def f_beta(predictions: Predictions, beta: float = 1, *, average: Average = "macro") -> Estimate:
-    """Give F-beta averaged over the classes as `averages` does; beta = 2 weighs recall twice."""
-    if average not in get_args(Average):
-        raise OptionError(f"average = {average!r}: wanted one of {get_args(Average)}")
-    return averages(predictions, beta=beta)[average].f_beta
+def f_beta(
+    predictions: Predictions, beta: float = 1, *, average: Average = "macro", thresholds: ArrayLike | None = None
+) -> Estimate:
+    """Give F-beta averaged as `averages` does; beta = 2 weighs recall twice.
+
+    >>> both = Predictions.from_logits([[3, -2], [2, 1]], ["cat", "dog"], truth=[[1, 0], [0, 1]], task="multi")
+    >>> print(f_beta(both, 2, average="samples", thresholds=0.2))
+    92 % [37, 100] n=2
+    """
+    wanted = get_args(LabelAverage if predictions.task == "multi" else _ClassAverage)
+    if average not in wanted:
+        raise OptionError(f"average = {average!r}: wanted one of {wanted}")
+    return averages(predictions, beta=beta, thresholds=thresholds)[average].f_beta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +74,20 @@ class _Metric:
     name: str
     values: Floats
     limits: Callable[[float], tuple[Floats, Floats]]
-    shared: bool = False
+    design_effect: float = 1.0
 
 
-def _averaged(average: Average, table: NDArray[np.int64], beta: float, basis: Basis) -> AverageScore:
+def _of_labels(
+    average: LabelAverage, true: NDArray[np.bool_], called: NDArray[np.bool_], beta: float, basis: Basis
+) -> AverageScore:
+    precision, recall, score = (
+        label_average(average, metric, true, called, beta=beta, basis=basis)
+        for metric in ("precision", "recall", "f_beta")
+    )
+    return AverageScore(precision=precision, recall=recall, f_beta=score)
+
+
+def _averaged(average: _ClassAverage, table: NDArray[np.int64], beta: float, basis: Basis) -> AverageScore:
     hits, n = int(np.trace(table)), int(table.sum())
     precision, recall, score = (
         Estimate.of_share(f"micro {metric.name}", hits, n, basis=basis)
@@ -90,7 +117,7 @@ def _metrics(table: NDArray[np.int64], beta: float) -> tuple[_Metric, _Metric, _
             name=f"F{beta:g}",
             values=f_score(*counts, beta),
             limits=lambda confidence: f_score_interval(*counts, beta, confidence=confidence),
-            shared=True,
+            design_effect=2.0,
         ),
     )
 
@@ -105,19 +132,13 @@ def _mean(average: Literal["macro", "weighted"], metric: _Metric, support: NDArr
     values = metric.values[kept]
     weights = support[kept] if average == "weighted" else np.ones(len(values))
     value = float(np.average(values, weights=weights))
-    low, high = mean_interval(lambda c: _only(kept, metric.limits(c)), weights, shared=metric.shared)
+    low, high = mean_interval(lambda c: _only(kept, metric.limits(c)), weights, design_effect=metric.design_effect)
     if average == "weighted":
-        low, high = _widened(low, value, high, values, weights)
+        # Other images would have had other numbers of each class.
+        spread = float(np.average((values - value) ** 2, weights=weights)) / int(weights.sum())
+        low, high = widened(low, value, high, spread)
     low, high, n = min(low, value), max(high, value), int(support.sum())  # rounding errors of 1e-16
     return Estimate(name=name, value=value, low=low, high=high, n=n, method=method, kind="share", basis=basis)
-
-
-def _widened(low: float, value: float, high: float, values: Floats, support: NDArray[Any]) -> tuple[float, float]:
-    """Add what comes from the support itself: other images would have had other numbers of each class."""
-    error = np.sqrt(np.average((values - value) ** 2, weights=support) / support.sum())
-    reach = normal_quantile(0.975) * error
-    below, above = np.hypot(value - low, reach), np.hypot(high - value, reach)
-    return max(0.0, float(value - below)), min(1.0, float(value + above))
 
 
 def _only(kept: NDArray[np.bool_], limits: tuple[Floats, Floats]) -> tuple[Floats, Floats]:

@@ -5,27 +5,52 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from goldenrule.evaluation.checks import require_single_label
 from goldenrule.evaluation.estimate import Basis, Estimate
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.evaluation.score_intervals import f_score, f_score_interval
 from goldenrule.foundation.errors import OptionError
 
 
-def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """Give the counts (C, C) of scored images: a row per true class, a column per predicted class.
+def confusion(predictions: Predictions, *, thresholds: ArrayLike | None = None) -> NDArray[np.int64]:
+    """Give the counts of scored images by what is true and what is predicted.
 
-    Raises `OptionError` for many labels.
+    Single label: (C, C), a row per true class, a column per predicted class. Many labels: (C, 2, 2), for each
+    class [[true negatives, false positives], [false negatives, true positives]] at the `thresholds` of
+    `called_labels`.
 
     >>> confusion(Predictions.from_logits([[2, 0], [0, 1], [3, 0]], ["cat", "dog"], truth=[0, 0, 1])).tolist()
     [[1, 1], [1, 0]]
     """
-    require_single_label(predictions, "the confusion matrix")
+    if predictions.task == "multi":
+        called, true = called_labels(predictions, thresholds), predictions.scored.truth == 1
+        cells = [[~true & ~called, ~true & called], [true & ~called, true & called]]
+        return np.asarray(np.asarray(cells).sum(axis=2, dtype=np.int64).transpose(2, 0, 1))
+    _require_no_thresholds(thresholds)
     scored, size = predictions.scored, len(predictions.classes)
-    cells = np.bincount(scored.truth * size + scored.predicted, minlength=size * size)
-    return cells.reshape(size, size)
+    table = np.bincount(scored.truth * size + scored.predicted, minlength=size * size)
+    return np.asarray(table, np.int64).reshape(size, size)
+
+
+def called_labels(predictions: Predictions, thresholds: ArrayLike | None = None) -> NDArray[np.bool_]:
+    """Give, for each scored image and class, whether its probability reaches the threshold: (n scored, C).
+
+    `thresholds` is a number from 0 to 1 or one per class, (C,); None is .5. For many labels.
+    Raises `OptionError` for anything else.
+
+    >>> both = Predictions.from_logits([[0, -1], [2, 1]], ["cat", "dog"], truth=[[1, 0], [1, 1]], task="multi")
+    >>> called_labels(both).tolist(), called_labels(both, [0.6, 0.2]).tolist()
+    ([[True, False], [True, True]], [[False, True], [True, True]])
+    """
+    if predictions.task != "multi":
+        raise OptionError("labels above a threshold: wanted many labels per image, these predictions have one")
+    limits = np.asarray(0.5 if thresholds is None else thresholds)
+    size = len(predictions.classes)
+    numbers = limits.dtype.kind in "fiu" and limits.shape in ((), (size,))
+    if not (numbers and ((limits >= 0) & (limits <= 1)).all()):
+        raise OptionError(f"thresholds = {thresholds!r:.80}: wanted a number from 0 to 1, or {size}, one per class")
+    return np.asarray(predictions.scored.probabilities >= limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,21 +108,25 @@ class ClassScore:
         )
 
 
-def per_class(predictions: Predictions) -> tuple[ClassScore, ...]:
+def per_class(predictions: Predictions, *, thresholds: ArrayLike | None = None) -> tuple[ClassScore, ...]:
     """Give the scores of each class, in the order of the classes.
 
-    Raises `OptionError` for many labels.
+    With many labels a class is predicted where its probability reaches its threshold, see `called_labels`.
     """
-    table = confusion(predictions)
-    n = int(table.sum())
-    hit, true, called = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+    table = confusion(predictions, thresholds=thresholds)
+    if predictions.task == "multi":
+        counts = table.reshape(-1, 4).T
+    else:
+        hit, true, called = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+        counts = np.stack([table.sum() - true - called + hit, called - hit, true - hit, hit])
+    rest, alarms, misses, hits = counts.tolist()
     return tuple(
         ClassScore(
             name=name,
-            true_positives=int(hit[k]),
-            false_positives=int(called[k] - hit[k]),
-            false_negatives=int(true[k] - hit[k]),
-            true_negatives=int(n - true[k] - called[k] + hit[k]),
+            true_positives=hits[k],
+            false_positives=alarms[k],
+            false_negatives=misses[k],
+            true_negatives=rest[k],
             basis=predictions.basis,
         )
         for k, name in enumerate(predictions.classes)
@@ -108,3 +137,11 @@ def require_positive_beta(beta: float) -> None:
     """Refuse a beta for which F-beta is no score."""
     if not 0 < beta < np.inf:
         raise OptionError(f"beta = {beta}: wanted a number above 0, such as 1 or 2")
+
+
+def _require_no_thresholds(thresholds: ArrayLike | None) -> None:
+    if thresholds is not None:
+        raise OptionError(
+            f"thresholds = {thresholds!r:.80}: they are for many labels; of a single label the most probable "
+            "class is predicted, leave them out"
+        )
