@@ -42,6 +42,8 @@ EXAMPLES = """Examples:
 
   goldenrule fit photos --backbone efficientnet_lite2 --out runs/better
 
+  goldenrule fit photos --metric f2 --metric roc_auc    these too, with their intervals
+
   goldenrule fit satellite --augment top_down --views 8
 
   goldenrule fit frames --group-by "(.+)_frame"        series that stay in one part: what stands before _frame
@@ -133,6 +135,13 @@ def fit(
         float | None,
         typer.Option(help="End within so many minutes, with the best so far.", show_default=False),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Measure this too, repeatable: f1, f2, balanced_accuracy, roc_auc, kappa, top_5_accuracy ...",
+            show_default=False,
+        ),
+    ] = None,
     coverage: Annotated[
         float, typer.Option(help="How often the set of classes that predict gives shall hold the true one.")
     ] = 0.95,
@@ -170,6 +179,7 @@ def fit(
         quick=quick,
         minutes=minutes,
         start_from=start_from,
+        metrics=tuple(metric or ()),
         coverage=coverage,
     )
     source = Asked(
@@ -230,6 +240,12 @@ def show(answer: Answer, console: Console | None = None) -> None:
         row = (part, f"{share.n:,}", value_and_interval(share), value_and_interval(loss), basis)
         table.add_row(*row, style=style)
     console.print(table)
+    if answer.options.metrics:
+        more = Table("metric (95 %)", *answer.scored, box=box.SIMPLE_HEAD)
+        measured = [answer.measured(own) for own in answer.scored.values()]
+        for name in [*measured[0]][2:]:
+            more.add_row(name, *(value_and_interval(own[name]) for own in measured))
+        console.print(more)
     for candidate in answer.candidates:
         if candidate.verdict:
             console.print(Text(candidate.verdict.sentence + "."))

@@ -49,7 +49,5 @@ def best_floor(seen: Predictions) -> float:
     rows = np.arange(len(scored))
     tried = np.geomspace(LOWEST, 0.4 / len(scored.classes), 200)
     least = probabilities.min(initial=1.0)
-    losses = [
-        -np.log(floored(probabilities, floor)[rows, truth]).sum() - np.log(max(floor, least)) for floor in tried
-    ]
+    losses = [-np.log(floored(probabilities, floor)[rows, truth]).sum() - np.log(max(floor, least)) for floor in tried]
     return float(f"{tried[int(np.argmin(losses))]:.2g}")

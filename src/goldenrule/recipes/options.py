@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
+from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.named import metric_named
 from goldenrule.foundation.errors import OptionError
 from goldenrule.images.augment import Augmentation, Crop
 from goldenrule.images.folds import number_of_folds
@@ -17,7 +22,7 @@ from goldenrule.models.head import HeadKind
 
 CropOption = Literal["random", "centre", "resized", "squish"]
 """How training cuts its views (`augment.Crop`); with "squish" all see the whole picture, brought to a square."""
-STORY_FREE = ("threads", "coverage")
+STORY_FREE = ("threads", "coverage", "metrics")
 """Options that change how fast a story is told, or what is said of its end, never the story."""
 
 
@@ -43,6 +48,7 @@ class FitOptions:
     quick: bool = False  # end with the solved head
     minutes: float | None = None  # begin nothing that would end later
     start_from: Path | None = None  # a run: start from its classifier's body
+    metrics: tuple[str, ...] = ()  # what is measured beside accuracy and log loss, by name
     coverage: float = 0.95  # how often the sets of classes hold the true one
 
     def __post_init__(self) -> None:
@@ -60,6 +66,8 @@ class FitOptions:
             raise OptionError(f"--head {self.head}: wanted linear or concat-pool.")
         if self.minutes is not None and not 0 < self.minutes < 1e6:
             raise OptionError(f"--minutes {self.minutes:g}: wanted how long the fit may take, more than 0.")
+        for name in self.metrics:
+            metric_named(name)
         if not 0 < self.coverage < 1:
             raise OptionError(f"--coverage {self.coverage:g}: wanted a share between 0 and 1, such as .95.")
         if self.start_from is not None and self.weights is not None:
@@ -74,6 +82,13 @@ class FitOptions:
             raise OptionError(f"--decoding {self.decoding}: wanted one of {', '.join(get_args(Decoding))}.")
         if self.augmentation is None and self.crop in ("resized", "centre"):
             raise OptionError(f"--crop {self.crop} cuts augmented views, and --augment none makes none: give one.")
+
+    def check_metrics(self, classes: Sequence[str]) -> None:
+        """Raise `OptionError` for a metric that classifiers of these classes do not have."""
+        truth = list(range(len(classes)))
+        likely = Predictions.from_logits(np.eye(len(classes)), classes, truth=truth)
+        for name in self.metrics:
+            metric_named(name)(likely)
 
     @property
     def augmentation(self) -> Augmentation | None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import Predictions, accuracy, log_loss
+from goldenrule.evaluation.named import metric_named
 from goldenrule.recipes.environment import environment
 from goldenrule.report.content import ReportContent
 
@@ -25,6 +26,7 @@ def result_json(answer: Answer) -> dict[str, Any]:
         "valid": _numbers(scored.get("valid")),
         "test": _numbers(scored.get("test")),
         "out_of_fold": _numbers(scored.get("out-of-fold")),
+        "metrics": _metrics_json(answer),
         "chosen": answer.chosen,
         "candidates": [
             {
@@ -60,7 +62,7 @@ def report_content(answer: Answer) -> ReportContent:
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         headline=answer.headline,
         headline_part=answer.headline_part,
-        estimates={part: {"accuracy": accuracy(own), "log loss": log_loss(own)} for part, own in answer.scored.items()},
+        estimates={part: answer.measured(own) for part, own in answer.scored.items()},
         predictions=answer.scored[answer.headline_part],
         counts=answer.table.counts(),
         stages=answer.stages,
@@ -113,6 +115,14 @@ def _live_json(answer: Answer) -> dict[str, Any] | None:
         for name, test in answer.live.curves.items()
     }
     return {"lr_find": rates, "history": [asdict(row) for row in answer.live.history], "notes": list(answer.live.notes)}
+
+
+def _metrics_json(answer: Answer) -> dict[str, Any]:
+    """Give every metric that was asked for, by name and part."""
+    return {
+        name: {part.replace("-", "_"): metric_named(name)(own).to_json() for part, own in answer.scored.items()}
+        for name in answer.options.metrics
+    }
 
 
 def _sets_json(answer: Answer) -> dict[str, Any] | None:

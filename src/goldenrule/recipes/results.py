@@ -19,6 +19,7 @@ from goldenrule.evaluation import (
     singletons,
     value_and_interval,
 )
+from goldenrule.evaluation.named import metric_named
 from goldenrule.foundation.findings import Finding
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.table import ImageTable
@@ -103,6 +104,11 @@ class Answer:
     def headline(self) -> Estimate:
         """The accuracy to quote."""
         return accuracy(self.scored[self.headline_part])
+
+    def measured(self, own: Predictions) -> dict[str, Estimate]:
+        """Give accuracy, log loss and the metrics that were asked for, by name."""
+        asked = {name.replace("_", " "): metric_named(name)(own) for name in self.options.metrics}
+        return {"accuracy": accuracy(own), "log loss": log_loss(own), **asked}
 
     def sets_measured(self) -> dict[str, dict[str, Estimate]]:
         """Give how often the sets of classes hold the true one, and how large they are, by part that is clean."""
