@@ -33,7 +33,11 @@ def test_they_stand_in_result_json_and_the_report_and_change_nothing(
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("rocauc", "no metric 'rocauc'.*Did you mean roc_auc"), ("samples_f2", "wanted one of .*macro"), ("top_9_accuracy", "k = 9")],
+    [
+        ("rocauc", "no metric 'rocauc'.*Did you mean roc_auc"),
+        ("samples_f2", "wanted one of .*macro"),
+        ("top_9_accuracy", "k = 9"),
+    ],
 )
 def test_a_metric_that_there_is_not_is_told_before_anything_is_done(
     small_photos: Path, tmp_path: Path, name: str, said: str
