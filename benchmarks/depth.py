@@ -32,7 +32,7 @@ from goldenrule.models.head import Head
 from goldenrule.recipes.heads import FittedHead, fit_head
 from goldenrule.training.choice import Familiarity, familiarity
 
-SETS = ("dogscats", "cat_dog_horse", "clothing_small", "GTSRB_native15")
+SETS = ("cat_dog_horse", "surface_crack", "clothing_small", "GTSRB_native15")
 KEPT = ROOT / "runs" / "depth.jsonl"
 ARMS = ("head only", "late layers from the bank", "whole network live")
 LATE_EPOCHS, LIVE_EPOCHS, VIEWS = 8, 3, 3

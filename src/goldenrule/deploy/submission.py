@@ -176,7 +176,8 @@ def files_of(
 def judged(run: Path) -> Predictions | None:
     """Give the predictions by which a run's classifier was judged: out-of-fold for a solved head, else validation."""
     folder = run / "predictions"
-    solved = (run / "choice.json").exists() and str(read_json(run / "choice.json")["chosen"]).startswith("solved head")
+    chosen = str(read_json(run / "choice.json")["chosen"]) if (run / "choice.json").exists() else ""
+    solved = chosen.startswith("solved head") and not chosen.endswith("averaged")
     for name in ("out-of-fold", "valid") if solved else ("valid", "out-of-fold"):
         if (path := folder / f"{name}.csv").exists():
             seen = from_csv(path.read_text(encoding="utf-8"), basis="chosen on")
