@@ -25,6 +25,7 @@ COMMANDS = [
     ["show-augment"],
     ["lr-find"],
     ["predict"],
+    ["submit"],
     ["demo"],
     ["doctor"],
     ["bank"],
