@@ -26,7 +26,7 @@ def own(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_classifier_keeps_the_rule_that_its_out_of_fold_predictions_gave(fitted: Any, own: Path) -> None:
-    wanted = ConformalSets.fit(fitted.predictions["out-of-fold"], coverage=0.95, method="aps")
+    wanted = ConformalSets.fit(fitted.predictions["out-of-fold"], coverage=0.95, method="lac")
     assert gr.Classifier.load(own).sets == wanted
     assert wanted.n == 40
 
