@@ -240,11 +240,10 @@ def show(answer: Answer, console: Console | None = None) -> None:
         row = (part, f"{share.n:,}", value_and_interval(share), value_and_interval(loss), basis)
         table.add_row(*row, style=style)
     console.print(table)
-    if answer.options.metrics:
+    if answer.metrics:
         more = Table("metric (95 %)", *answer.scored, box=box.SIMPLE_HEAD)
-        measured = [answer.measured(own) for own in answer.scored.values()]
-        for name in [*measured[0]][2:]:
-            more.add_row(name, *(value_and_interval(own[name]) for own in measured))
+        for name, of_part in answer.metrics.items():
+            more.add_row(name, *map(value_and_interval, of_part.values()))
         console.print(more)
     for candidate in answer.candidates:
         if candidate.verdict:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import Predictions, accuracy, log_loss
-from goldenrule.evaluation.named import metric_named
 from goldenrule.recipes.environment import environment
 from goldenrule.report.content import ReportContent
 
@@ -62,7 +61,14 @@ def report_content(answer: Answer) -> ReportContent:
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         headline=answer.headline,
         headline_part=answer.headline_part,
-        estimates={part: answer.measured(own) for part, own in answer.scored.items()},
+        estimates={
+            part: {
+                "accuracy": accuracy(own),
+                "log loss": log_loss(own),
+                **{name.replace("_", " "): of_part[part] for name, of_part in answer.metrics.items()},
+            }
+            for part, own in answer.scored.items()
+        },
         predictions=answer.scored[answer.headline_part],
         counts=answer.table.counts(),
         stages=answer.stages,
@@ -120,8 +126,8 @@ def _live_json(answer: Answer) -> dict[str, Any] | None:
 def _metrics_json(answer: Answer) -> dict[str, Any]:
     """Give every metric that was asked for, by name and part."""
     return {
-        name: {part.replace("-", "_"): metric_named(name)(own).to_json() for part, own in answer.scored.items()}
-        for name in answer.options.metrics
+        name: {part.replace("-", "_"): estimate.to_json() for part, estimate in of_part.items()}
+        for name, of_part in answer.metrics.items()
     }
 
 
@@ -130,7 +136,7 @@ def _sets_json(answer: Answer) -> dict[str, Any] | None:
         return None
     measured = {
         part: {name.replace(" ", "_"): own.to_json() for name, own in of.items()}
-        for part, of in answer.sets_measured().items()
+        for part, of in answer.sets_measured.items()
     }
     return {**answer.classifier.sets.to_json(), "says": answer.classifier.sets.sentence, "measured": measured}
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Candidate:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Answer:
     """What a fit gives: the run's folder, the classifier, its predictions per part, and the numbers."""
 
@@ -105,11 +106,13 @@ class Answer:
         """The accuracy to quote."""
         return accuracy(self.scored[self.headline_part])
 
-    def measured(self, own: Predictions) -> dict[str, Estimate]:
-        """Give accuracy, log loss and the metrics that were asked for, by name."""
-        asked = {name.replace("_", " "): metric_named(name)(own) for name in self.options.metrics}
-        return {"accuracy": accuracy(own), "log loss": log_loss(own), **asked}
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, Estimate]]:
+        """The metrics that were asked for: name -> part -> estimate."""
+        scored = self.scored.items()
+        return {name: {part: metric_named(name)(own) for part, own in scored} for name in self.options.metrics}
 
+    @cached_property
     def sets_measured(self) -> dict[str, dict[str, Estimate]]:
         """Give how often the sets of classes hold the true one, and how large they are, by part that is clean."""
         found: dict[str, dict[str, Estimate]] = {}
@@ -128,7 +131,7 @@ class Answer:
         measured = [
             f" On {part}: {value_and_interval(own['coverage'])} of {own['coverage'].n:,}, "
             f"{value_and_interval(own['set size'])} classes a set."
-            for part, own in self.sets_measured().items()
+            for part, own in self.sets_measured.items()
         ]
         return f"Sets: {rule.sentence[0].lower()}{rule.sentence[1:]}{''.join(measured)}"
 

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_bootstrap, value_and_interval
+from goldenrule.evaluation.scaling import Temperature, pooled_logits
 from goldenrule.evaluation.temperature import cautious_temperature
 
 Familiarity = Literal["far", "partly", "well"]
@@ -27,7 +28,6 @@ GENTLE_RATE = 1e-4
 """The head's rate above which the whole network is not trained where the body knows such pictures well."""
 PARTLY_RATE = 3e-4
 """The head's rate above which the late layers are not trained where the body knows such pictures partly."""
-TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +74,8 @@ def as_sure_as_allowed(seen: Predictions) -> Predictions:
     image that is wrong (docs/decisions/0023).
     """
     scored = seen.scored
-    logits = np.log(np.maximum(scored.probabilities, TINY))
-    logits /= cautious_temperature(logits, scored.truth.astype(np.int64), least=1.0)
-    return Predictions.from_logits(logits, scored.classes, truth=scored.truth, ids=scored.ids, basis=scored.basis)
+    value = cautious_temperature(pooled_logits(scored), scored.truth.astype(np.int64), least=1.0)
+    return Temperature(value=value, n=len(scored)).apply(scored)
 
 
 def familiarity(out_of_fold: Predictions) -> Familiarity:
