@@ -77,7 +77,8 @@ def submit(
         console.print(Text(f"Where the contest asks for {other}: --positive {other}."))
     if done.unreadable:
         names = ", ".join(done.unreadable[:5]) + (", ..." if len(done.unreadable) > 5 else "")
-        warning = f"warning: {len(done.unreadable):,} can't be read and get the shares of the classes: {names}"
+        instead = "the commonest class" if layout.kind == "class" else "the shares of the classes in training"
+        warning = f"warning: {len(done.unreadable):,} can't be read and get {instead}: {names}"
         console.print(Text(warning, style="yellow"))
     if done.left_out:
         console.print(Text(f"{plural(len(done.left_out), 'image')} not in the sample: left out.", style="yellow"))
