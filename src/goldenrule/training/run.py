@@ -2,6 +2,7 @@
 
 RUN/run.json         which images and options this story is about
 RUN/split.csv        path, part, class and digest of every image: the split never changes again
+RUN/images.arrow     the same images with all that is known of them, and where they lie
 RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7), with checksums
 RUN/classifier/      the classifier: safetensors and JSON
 RUN/predictions/*    one CSV per part
@@ -32,6 +33,7 @@ from goldenrule.foundation.files import (
 )
 from goldenrule.foundation.lock import only_writer
 from goldenrule.foundation.tensors import Tensors, read_tensors, tensors_content
+from goldenrule.images.kept import keep_table
 from goldenrule.images.table import PARTS, ImageTable, Part
 from goldenrule.training.history import EpochRow
 
@@ -61,6 +63,7 @@ class Run:
         """Write down what the story is about, once; `table` is split."""
         if not (self.folder / "run.json").exists():
             write_atomic(self.split_file, _split_text(table))
+            keep_table(self.folder / "images.arrow", table)
             write_json(self.folder / "run.json", {"schema_version": SCHEMA_VERSION, **about})
 
     def step(self, key: Mapping[str, Any], compute: Callable[[], Outcome]) -> tuple[Outcome, bool]:

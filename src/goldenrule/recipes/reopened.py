@@ -1,0 +1,93 @@
+"""A finished run, opened again: its classifier, its images, and the activations that its solved head stands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.engine import EngineKind
+from goldenrule.foundation.errors import SourceError
+from goldenrule.foundation.files import read_json
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.kept import kept_table
+from goldenrule.images.table import ImageTable
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.recipes.opening import first_body
+from goldenrule.recipes.options import FitOptions
+from goldenrule.training.run import SCHEMA_VERSION
+
+PATHS = ("weights", "start_from")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reopened:
+    """A finished run. `body` is the one it began with, which has learned from none of its labels."""
+
+    folder: Path
+    table: ImageTable
+    options: FitOptions
+    classifier: Classifier
+    body: Backbone
+    kind: EngineKind
+    progress: Progress
+
+    @property
+    def threads(self) -> int:
+        """How many processors are used."""
+        return self.options.threads or available_threads()
+
+    def activations(self, body: Backbone | None = None) -> Activations:
+        """Give the plain activations of all images by a body (default: the one the run began with).
+
+        They are in the bank where the run has used that body; else they are computed, with a progress bar.
+        """
+        body = body or self.body
+        kind = self.kind if body is self.body else engine_kind(body, progress=self.progress)
+        return precompute(
+            self.table,
+            body.spec,
+            kind,
+            partial(compiled, body, kind, threads=self.threads),
+            threads=self.threads,
+            progress=self.progress,
+        )
+
+
+def reopened(run: str | Path, *, threads: int | None = None, progress: Progress | None = None) -> Reopened:
+    """Open a finished run to look into it; nothing of it is changed.
+
+    Raises `SourceError` where the folder holds no finished run, or its images are gone.
+    """
+    folder, progress = Path(run), progress or Silent()
+    images = folder / "images.arrow"
+    if not (folder / "result.json").is_file() or not images.is_file():
+        raise SourceError(f"{folder} holds no finished run of this version. Wanted: the folder that a fit wrote.")
+    table = kept_table(images)
+    if not table.root.is_dir():
+        raise SourceError(f"The images of {folder} are no longer in {table.root}. Put them back, or fit again.")
+    options = _options(read_json(folder / "run.json", newest_schema=SCHEMA_VERSION)["options"], threads)
+    classifier = Classifier.load(folder)
+    body = first_body(options, progress)
+    return Reopened(
+        folder=folder,
+        table=table,
+        options=options,
+        classifier=classifier,
+        body=body,
+        kind=engine_kind(body, device=options.device, progress=progress),
+        progress=progress,
+    )
+
+
+def _options(story: dict[str, Any], threads: int | None) -> FitOptions:
+    """Give the options of a story again, but for what does not change a story."""
+    known = {field.name for field in fields(FitOptions)}
+    values = {name: value for name, value in story.items() if name in known}
+    for name in PATHS:
+        values[name] = Path(values[name]) if values.get(name) else None
+    return FitOptions(**values | {"threads": threads})

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldenrule.foundation.errors import FormatError
+from goldenrule.foundation.files import digest
+from goldenrule.images.kept import keep_table, kept_table
+from goldenrule.images.table import image_table
+
+ROWS = st.lists(
+    st.tuples(
+        st.text(min_size=1),
+        st.sampled_from(["train", "valid", "test", None]),
+        st.lists(st.integers(0, 2), max_size=3, unique=True),
+        st.one_of(st.none(), st.text()),
+        st.one_of(st.none(), st.binary(max_size=5)),
+        st.floats(0, 10, width=32),
+    )
+)
+
+
+@settings(deadline=None, max_examples=40)  # each writes with fsync
+@given(ROWS)
+def test_a_table_is_read_back_as_it_was_written(tmp_path_factory, rows):
+    uris, parts, labels, groups, contents, weights = zip(*rows, strict=True) if rows else ((),) * 6
+    root = tmp_path_factory.mktemp("kept")
+    table = image_table(root, ["a", "b b", "ü"], uris=uris, parts=parts, labels=labels).with_groups(groups)
+    table = table.with_digests([None if one is None else digest(one) for one in contents])
+    table = table.with_weights(np.array(weights, np.float32)).with_folds(groups)
+    keep_table(root / "images.arrow", table)
+    again = kept_table(root / "images.arrow")
+    assert again.rows.equals(table.rows)
+    assert (again.classes, again.root) == (table.classes, table.root)
+
+
+@pytest.mark.parametrize("content", [b"", b"ARROW1 no table", b"x" * 500])
+def test_what_is_no_table_is_a_clear_error(tmp_path, content):
+    (tmp_path / "images.arrow").write_bytes(content)
+    with pytest.raises(FormatError, match="no list of images"):
+        kept_table(tmp_path / "images.arrow")
+
+
+def test_the_table_of_a_newer_version_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("goldenrule.images.kept.SCHEMA_VERSION", 2)
+    keep_table(tmp_path / "images.arrow", image_table(Path("x"), ["a"], uris=[], parts=[], labels=[]))
+    monkeypatch.setattr("goldenrule.images.kept.SCHEMA_VERSION", 1)
+    with pytest.raises(FormatError, match="newer"):
+        kept_table(tmp_path / "images.arrow")
