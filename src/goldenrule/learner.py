@@ -341,14 +341,13 @@ class Learner:
         return self._predicted(part, augmented_views)
 
     def classifier(self) -> Classifier:
-        """Give what is saved, shared and served."""
+        """Give what is saved, shared and served; of many labels those are called that have a probability of .5."""
         from goldenrule.models.classifier import Classifier
 
-        state = self.state
+        state, table = self.state, self.material.table
         facts = {"made_by": "Learner", "epochs": state.epochs}
-        return Classifier(
-            self.material.table.classes, state.backbone, state.head, self.material.kind(state.backbone), facts
-        )
+        kind = self.material.kind(state.backbone)
+        return Classifier(table.classes, state.backbone, state.head, kind, facts, task=table.task)
 
     def save(self, folder: str | Path) -> Path:
         """Write the classifier to a folder (safetensors and JSON)."""
@@ -359,10 +358,11 @@ class Learner:
         from goldenrule.models.classifier import Classifier
 
         other = source if isinstance(source, Classifier) else Classifier.load(source)
-        if other.classes != self.material.table.classes:
+        table, several = self.material.table, {"single": "one label", "multi": "several labels"}
+        if other.classes != table.classes or other.task != table.task:
             raise OptionError(
-                f"{source} knows the classes {', '.join(other.classes)}; these images have "
-                f"{', '.join(self.material.table.classes)}. Wanted the same."
+                f"{source} knows {several[other.task]} an image, of {', '.join(other.classes)}; these images have "
+                f"{several[table.task]}, of {', '.join(table.classes)}. Wanted the same."
             )
         self.state = self._teller.loaded(self.state, other)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import OptionError
-from goldenrule.training.losses import Examples, Objective, OwnLoss, blended, loss_of
+from goldenrule.training.losses import Examples, Objective, OwnLoss, asymmetric_loss, blended, loss_of
 
 CLASSES = 3
 seeds = st.integers(0, 2**31)
@@ -170,3 +170,43 @@ def test_what_is_wrong_with_an_objective_is_said() -> None:
         value_of(logits, *batch(0), loss=OwnLoss.of(torch.nn.functional.cross_entropy, "mean"))
     with pytest.raises(OptionError, match=r"unfreeze\(\) first"):
         value_of(logits, *batch(0), cutmix=1.0)
+
+
+@light
+@given(seeds)
+def test_of_many_labels_it_is_the_mean_over_the_classes_of_the_binary_cross_entropy(seed: int) -> None:
+    inputs, _, weights = batch(seed)
+    marks = (torch.rand(6, CLASSES, generator=torch.Generator().manual_seed(seed)) > 0.5).to(torch.int8)
+    there, absent = torch.nn.functional.logsigmoid(inputs), torch.nn.functional.logsigmoid(-inputs)
+    own = -torch.where(marks == 1, there, absent).mean(dim=1)
+    assert torch.isclose(value_of(logits, inputs, marks, weights), (own * weights).sum() / weights.sum(), atol=1e-6)
+
+
+@light
+@given(seeds, amounts)
+def test_many_labels_are_mixed_smoothed_and_summed_in_parts_as_one_is(seed: int, mixup: float) -> None:
+    inputs, _, weights = batch(seed)
+    marks = torch.zeros(6, CLASSES, dtype=torch.int8)
+    values = []
+    for parts in (1, 3):
+        torch.manual_seed(seed)
+        values.append(value_of(logits, inputs, marks, weights, parts=parts, mixup=mixup, label_smoothing=0.2))
+    assert torch.isclose(*values, atol=1e-5)
+    assert values[0] > 0
+
+
+@light
+@given(seeds)
+def test_the_asymmetric_loss_hardly_counts_what_is_clearly_absent(seed: int) -> None:
+    inputs, _, _ = batch(seed)
+    none, every = torch.zeros(6, CLASSES, dtype=torch.int8), torch.ones(6, CLASSES, dtype=torch.int8)
+    assert torch.allclose(asymmetric_loss(inputs, every), -torch.nn.functional.logsigmoid(inputs).sum(dim=1), atol=1e-5)
+    assert (asymmetric_loss(inputs, none) <= -torch.nn.functional.logsigmoid(-inputs).sum(dim=1)).all()
+    assert (asymmetric_loss(torch.full((1, 3), -4.0), none[:1]) == 0).all()
+
+
+def test_the_asymmetric_loss_can_be_given_as_a_loss() -> None:
+    assert OwnLoss.of(asymmetric_loss).key
+    inputs, _, weights = batch(0)
+    marks = torch.eye(3, dtype=torch.int8).repeat(2, 1)
+    assert value_of(logits, inputs, marks, weights, loss=OwnLoss.of(asymmetric_loss)) > 0

@@ -1,6 +1,7 @@
-"""Linear heads by convex optimisation: multinomial logistic regression with an L2 penalty chosen out-of-fold.
+"""Linear heads by convex optimisation: logistic regression with an L2 penalty chosen out-of-fold.
 
-Minimised is mean cross-entropy + l2 / 2 * |W|^2 over weights W of centred features, scaled so that their mean
+Multinomial for one label an image; for many labels a binary one per class, which share the penalty. Minimised is
+mean cross-entropy + l2 / 2 * |W|^2 over weights W of centred features, scaled so that their mean
 square is 1; the intercept is free. All folds are solved at once (one matrix product serves them all), along
 a path of l2 with warm starts. The variables are weights along the principal axes of the features, where the
 Hessian is nearly diagonal (variance times mean p (1 - p), as in Boehning, "Multinomial logistic regression
@@ -16,6 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.activations.lbfgs import minimize
+from goldenrule.activations.likelihood import (
+    Targets,
+    learned_classes,
+    losses,
+    probabilities,
+    residual,
+    unlearned_biases,
+)
 from goldenrule.foundation.progress import Progress, Silent, Task
 from goldenrule.models.head import LinearHead
 
@@ -32,8 +41,6 @@ WORTH_GOING_ON = 0.02
 FOLD_TOLERANCE, FINAL_TOLERANCE, FIXED_TOLERANCE = 3e-3, 1e-4, 1e-6
 """Promised relative decrease of the objective at which the folds, the head itself, and `solve_fixed` are solved."""
 BLOCK_BYTES = 64 << 20
-ABSENT_LOGIT = -20.0
-"""How far below the others the bias of a class without training images lies."""
 AXES_ROWS = 4096
 
 
@@ -42,11 +49,12 @@ class Rows:
     """Training rows that are read in blocks, so that memory need not hold them all (law 12).
 
     `read(start, stop)` gives features (stop - start, features); `targets` (n,) are class indices below
-    `classes`, `weights` (n,) say how much each counts, `folds` (n,) which fold leaves it out.
+    `classes`, or 0 and 1 for each of many labels (n, classes); `weights` (n,) say how much each counts, `folds` (n,)
+    which fold leaves it out.
     """
 
     read: Callable[[int, int], Features]
-    targets: npt.NDArray[np.int64]
+    targets: Targets
     weights: Floats
     folds: npt.NDArray[np.int64]
     features: int
@@ -144,8 +152,9 @@ class _Problem:
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        self.present = np.unique(rows.targets)
-        self.columns = np.searchsorted(self.present, rows.targets)
+        self.present = learned_classes(rows.targets)
+        many = rows.targets.ndim == 2
+        self.columns = rows.targets[:, self.present] if many else np.searchsorted(self.present, rows.targets)
         width = 4 * rows.features
         self._block = max(256, BLOCK_BYTES // width)
         self._resident = (
@@ -176,23 +185,23 @@ class _Problem:
         problems, _, classes = z.shape
         flat = self._effective(z)
         intercept = z[:, -1]
-        losses = np.zeros(problems)
+        total = np.zeros(problems)
         gradient = np.zeros((len(flat), problems * classes), np.float32)
         intercepts = np.zeros((problems, classes), np.float32)
         for (start, stop), block in self._blocks():
             logits = (block @ flat).reshape(stop - start, problems, classes) + intercept
-            residual, loss = _softmax_residual(logits, self.columns[start:stop])
+            slopes, loss = residual(logits, self.columns[start:stop])
             own = weights[:, start:stop].T
-            losses += (loss * own).sum(axis=0)
-            residual *= own[:, :, None]
-            gradient += block.T @ residual.reshape(stop - start, -1)
-            intercepts += residual.sum(axis=0)
+            total += (loss * own).sum(axis=0)
+            slopes *= own[:, :, None]
+            gradient += block.T @ slopes.reshape(stop - start, -1)
+            intercepts += slopes.sum(axis=0)
         turned = gradient if self._resident is not None else self.axes.T @ gradient
         slope = np.empty_like(z)
         slope[:, :-1] = turned.reshape(-1, problems, classes).transpose(1, 0, 2) + np.float32(l2) * z[:, :-1]
         slope[:, -1] = intercepts
-        losses += 0.5 * l2 * np.square(z[:, :-1], dtype=np.float64).sum(axis=(1, 2))
-        return losses, slope
+        total += 0.5 * l2 * np.square(z[:, :-1], dtype=np.float64).sum(axis=(1, 2))
+        return total, slope
 
     def _spread(self, z: Floats) -> float:
         """Give the mean of p (1 - p) over rows, problems and classes: the curvature along an axis of variance 1."""
@@ -200,14 +209,14 @@ class _Problem:
         total = 0.0
         for (start, stop), block in self._blocks():
             logits = (block @ flat).reshape(stop - start, *intercept.shape) + intercept
-            probability = np.exp(logits - logits.max(axis=2, keepdims=True))
-            probability /= probability.sum(axis=2, keepdims=True)
+            probability = probabilities(logits, self.columns)
             total += float((probability * (1 - probability)).sum(dtype=np.float64))
         return max(total / len(self.rows) / intercept.size, 1e-4)
 
     def fold_logits(self, z: Floats) -> Floats:
         """Give the logits (n, all classes) of each row by the problem of its fold."""
-        result = np.full((len(self.rows), self.rows.classes), ABSENT_LOGIT, np.float32)
+        unlearned = unlearned_biases(self.rows.targets, self.rows.classes)
+        result = np.tile(unlearned, (len(self.rows), 1))
         flat, intercept = self._effective(z), z[:, -1]
         for (start, stop), block in self._blocks():
             logits = (block @ flat).reshape(stop - start, *intercept.shape) + intercept
@@ -219,9 +228,8 @@ class _Problem:
         """Give the head on raw features that z[0] stands for."""
         scaled = (self.axes @ z[0, :-1]).T.astype(np.float64) * self.scale
         weight = np.zeros((self.rows.classes, self.rows.features), np.float32)
-        lowest = float(z[0, -1].min()) + ABSENT_LOGIT
-        bias = np.full(self.rows.classes, lowest, np.float32)
         weight[self.present] = scaled
+        bias = unlearned_biases(self.rows.targets, self.rows.classes, lowest=float(z[0, -1].min()))
         bias[self.present] = z[0, -1] - scaled @ self.mean.astype(np.float64)
         return LinearHead(weight, bias)
 
@@ -285,21 +293,7 @@ class _Problem:
         return np.concatenate(parts)
 
 
-def _softmax_residual(logits: Floats, columns: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Give softmax - onehot (n, problems, classes), in place, and the cross-entropy (n, problems)."""
-    logits -= logits.max(axis=2, keepdims=True)
-    rows = np.arange(len(logits))
-    own = logits[rows, :, columns].copy()
-    np.exp(logits, out=logits)
-    total = logits.sum(axis=2, keepdims=True)
-    logits /= total
-    logits[rows, :, columns] -= 1
-    return logits, np.log(total[:, :, 0]) - own
-
-
 def _log_loss(logits: Floats, rows: Rows) -> float:
     """Give the weighted mean cross-entropy of the plain views, each by the head of the folds it is not in."""
-    own = logits[: rows.scored].astype(np.float64)
-    own -= own.max(axis=1, keepdims=True)
-    loss = np.log(np.exp(own).sum(axis=1)) - own[np.arange(len(own)), rows.targets[: rows.scored]]
-    return float(np.average(loss, weights=rows.weights[: rows.scored]))
+    plain = slice(None, rows.scored)
+    return float(np.average(losses(logits[plain], rows.targets[plain]), weights=rows.weights[plain]))

@@ -50,6 +50,8 @@ EXAMPLES = """Examples:
 
   goldenrule fit dog_breed                             a folder with labels.csv (or train_v2.csv)
 
+  goldenrule fit satellite --beta 2                    several labels an image, as in train_v2.csv; F2 is the goal
+
   goldenrule fit photos --csv table.csv --id file --label species
 
   goldenrule fit photos --csv table.csv --group patient              a column that says what stays together
@@ -142,6 +144,9 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    beta: Annotated[
+        float, typer.Option(help="F-beta: 2 counts recall twice. Of many labels the thresholds are chosen for it.")
+    ] = 1.0,
     coverage: Annotated[
         float, typer.Option(help="How often the set of classes that predict gives shall hold the true one.")
     ] = 0.95,
@@ -181,6 +186,7 @@ def fit(
         start_from=start_from,
         metrics=tuple(metric or ()),
         coverage=coverage,
+        beta=beta,
     )
     source = Asked(
         folder=folder,
@@ -224,17 +230,17 @@ def show(answer: Answer, console: Console | None = None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from goldenrule.evaluation import accuracy, log_loss, value_and_interval
+    from goldenrule.evaluation import log_loss, value_and_interval
     from goldenrule.recipes.reporting import next_steps
 
     console = console or Console()
     table = Table(
         box=box.SIMPLE_HEAD, title=f"{answer.table.root.resolve().name}: {answer.chosen}", title_justify="left"
     )
-    for name in ("part", "images", "accuracy (95 %)", "log loss (95 %)", "basis"):
+    for name in ("part", "images", f"{answer.headline.name} (95 %)", "log loss (95 %)", "basis"):
         table.add_column(name, justify="right" if name == "images" else "left", no_wrap=True)
     for part, own in answer.scored.items():
-        share, loss = accuracy(own), log_loss(own)
+        share, loss = answer.quality(own), log_loss(own)
         style = "bold" if part == answer.headline_part else ""
         basis = "clean" if share.basis == "clean" else "chosen on"
         row = (part, f"{share.n:,}", value_and_interval(share), value_and_interval(loss), basis)
@@ -250,6 +256,8 @@ def show(answer: Answer, console: Console | None = None) -> None:
             console.print(Text(candidate.verdict.sentence + "."))
     if about_sets := answer.about_sets():
         console.print(Text(about_sets))
+    if answer.classifier.thresholds:
+        console.print(Text(answer.classifier.thresholds.sentence))
     for finding in answer.findings:
         console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)

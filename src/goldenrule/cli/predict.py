@@ -81,6 +81,8 @@ def predict(
         )
     if classifier.sets:
         console.print(Text(f"Sets: {classifier.sets.sentence}"))
+    if classifier.thresholds:
+        console.print(Text(classifier.thresholds.sentence))
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
     statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
     console.print(Text(f"{result.images:,} images ({statuses}): {counts or 'no prediction'}"))

@@ -13,6 +13,8 @@ EXAMPLES = """Examples:
 
   goldenrule submit runs/dogscats test1 --sample sample_submission.csv --positive dogs -o dogs.csv
 
+  goldenrule submit runs/planet test --sample sample_submission_v2.csv     several labels an image: tags with spaces
+
   goldenrule submit runs/dog_breed test --sample sample_submission.csv --floor 0     probabilities as they are
 """
 
@@ -66,9 +68,10 @@ def submit(
         "probability": f"the probability of {done.classes[layout.labels[0]]}" if layout.labels else "",
         "probabilities": f"the probability of each of {len(layout.labels)} classes",
         "class": "the name of the class",
+        "labels": "the labels that are called",
     }[layout.kind]
     lines = [f"{plural(len(layout.ids), 'row')}: {layout.id_column}, {asked}."]
-    if layout.kind != "class" and done.floor:
+    if layout.kind in ("probability", "probabilities") and done.floor:
         lines.append(f"No probability is below {done.floor:g}: one sure mistake can cost more than all the rest.")
     for line in lines:
         console.print(Text(line))
@@ -77,7 +80,10 @@ def submit(
         console.print(Text(f"Where the contest asks for {other}: --positive {other}."))
     if done.unreadable:
         names = ", ".join(done.unreadable[:5]) + (", ..." if len(done.unreadable) > 5 else "")
-        instead = "the commonest class" if layout.kind == "class" else "the shares of the classes in training"
+        instead = {
+            "class": "the commonest class",
+            "labels": "the commonest labels",
+        }.get(layout.kind, "the shares of the classes in training")
         warning = f"warning: {len(done.unreadable):,} can't be read and get {instead}: {names}"
         console.print(Text(warning, style="yellow"))
     if done.left_out:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goldenrule.evaluation.predictions_csv import UNSURE, rows_of, to_csv
+from goldenrule.evaluation.predictions_csv import UNSURE, between_labels, rows_of, to_csv
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import atomic_path
 from goldenrule.foundation.progress import Progress
@@ -44,6 +44,7 @@ def predict_files(
     if out is not None and out.is_dir():
         raise OptionError(f"-o {out} is a folder; wanted the name of a CSV file, such as {out / 'predictions.csv'}.")
     files = image_files(images)
+    several, between = classifier.task == "multi", between_labels(classifier.classes)
     shown: list[dict[str, str]] = []
     unread: list[str] = []
     counts: Counter[str] = Counter()
@@ -53,7 +54,8 @@ def predict_files(
         piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
         for row in rows_of(piece, min_confidence=min_confidence, sets=classifier.sets):
             statuses[row["status"]] += 1
-            counts[row["prediction"]] += bool(row["prediction"])
+            for label in row["prediction"].split(between) if several else [row["prediction"]]:
+                counts[label] += bool(label)
             if row["status"] not in ("ok", UNSURE):
                 unread.append(row["path"])
             if len(shown) < SHOWN:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.deploy.batch import PIECE
-from goldenrule.evaluation import Estimate, Predictions, accuracy, log_loss
-from goldenrule.evaluation.caution import best_floor, floored
-from goldenrule.evaluation.predictions_csv import from_csv
+from goldenrule.evaluation import Estimate, Predictions, Task, accuracy, log_loss, quality, with_own_thresholds
+from goldenrule.evaluation.caution import best_floor, floored, kept_off
+from goldenrule.evaluation.predictions_csv import between_labels, from_csv
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.files import atomic_path, read_json, write_json
 from goldenrule.foundation.findings import plural
@@ -24,7 +24,7 @@ from goldenrule.images.label_files import read_columns
 from goldenrule.images.sources import image_files
 from goldenrule.models.classifier import Classifier
 
-Kind = Literal["probability", "probabilities", "class"]
+Kind = Literal["probability", "probabilities", "class", "labels"]
 NAMED = 5
 UNTOLD_FLOOR = 0.01
 """How low a probability may be where a classifier's folder has no predictions to learn it from."""
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What a sample asks for: its `id` column, then one probability, one per class, or the name of a class.
+    """What a sample asks for: its `id` column, then one probability, one per class, the name of a class, or of several.
 
     `columns` are the columns after the first, `labels` the class number that each stands for (none for a name).
     """
@@ -97,11 +97,12 @@ def submit(
     `SourceError` where the sample and the images do not fit, `OptionError` for an `out` that holds something else.
     """
     classifier = Classifier.load(run)
-    if floor is not None and not 0 <= floor <= (highest := 1 / len(classifier.classes)):
+    highest = 1 / len(classifier.classes) if classifier.task == "single" else 0.5
+    if floor is not None and not 0 <= floor <= highest:
         raise OptionError(f"--floor {floor}: wanted the lowest probability to submit, from 0 to {highest:.3g}.")
-    layout = layout_of(sample, classifier.classes, positive=positive)
+    layout = layout_of(sample, classifier.classes, positive=positive, task=classifier.task)
     files, left_out = files_of(layout.ids, image_files([images]), images=images)
-    seen = judged(run)
+    seen = judged(run, classifier)
     own = floor if floor is not None else best_floor(seen) if seen else UNTOLD_FLOOR
     prior = shares(classifier)
     unreadable: list[str] = []
@@ -113,7 +114,7 @@ def submit(
         for start in range(0, len(files), PIECE):
             piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
             unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
-            writer.writerows(_rows(layout, piece, classifier.classes, prior, own, layout.ids[start : start + PIECE]))
+            writer.writerows(_rows(layout, piece, prior, own, layout.ids[start : start + PIECE]))
         text.flush()
         _not_over_something_else(temporary, out)
     done = Submission(
@@ -124,13 +125,13 @@ def submit(
         images=len(files),
         unreadable=tuple(unreadable),
         left_out=left_out,
-        expected=expected(seen, own) if seen else (),
+        expected=expected(seen, own, beta=classifier.thresholds.beta if classifier.thresholds else 1) if seen else (),
     )
     write_json(out.with_suffix(".json"), done.to_json())
     return done
 
 
-def layout_of(sample: Path, classes: Sequence[str], *, positive: str | None = None) -> Layout:
+def layout_of(sample: Path, classes: Sequence[str], *, positive: str | None = None, task: Task = "single") -> Layout:
     """Read what a sample submission asks for. Raises `SourceError`, with both sides, where its columns do not fit."""
     table = read_columns(sample)
     id_column, *columns = table
@@ -140,6 +141,8 @@ def layout_of(sample: Path, classes: Sequence[str], *, positive: str | None = No
     if len(columns) > 1:
         labels = _labels_of(sample, columns, classes)
         return Layout(kind="probabilities", id_column=id_column, ids=ids, columns=tuple(columns), labels=labels)
+    if task == "multi":
+        return Layout(kind="labels", id_column=id_column, ids=ids, columns=tuple(columns), labels=())
     if not all(map(_is_number, table[columns[0]])) or _names_a_class(table[columns[0]], classes):
         return Layout(kind="class", id_column=id_column, ids=ids, columns=tuple(columns), labels=())
     label = _positive(sample, columns[0], classes, positive)
@@ -173,43 +176,65 @@ def files_of(
     return [found[number] for number in taken], tuple(found[number][0] for number in left_out)
 
 
-def judged(run: Path) -> Predictions | None:
-    """Give the predictions by which a run's classifier was judged: out-of-fold for a solved head, else validation."""
+def judged(run: Path, classifier: Classifier) -> Predictions | None:
+    """Give the predictions by which a run's classifier was judged: out-of-fold for a solved head, else validation.
+
+    Of many labels with thresholds: those of each fold chosen on the others.
+    """
     folder = run / "predictions"
     chosen = str(read_json(run / "choice.json")["chosen"]) if (run / "choice.json").exists() else ""
     solved = chosen.startswith("solved head") and not chosen.endswith("averaged")
     for name in ("out-of-fold", "valid") if solved else ("valid", "out-of-fold"):
         if (path := folder / f"{name}.csv").exists():
-            seen = from_csv(path.read_text(encoding="utf-8"), basis="chosen on")
+            seen = from_csv(path.read_text(encoding="utf-8"), task=classifier.task, basis="chosen on")
             if len(seen.scored) > 1:
-                return seen
+                beta = classifier.thresholds.beta if classifier.thresholds else 1
+                return with_own_thresholds(seen, beta=beta)
     return None
 
 
-def expected(seen: Predictions, floor: float) -> tuple[Estimate, ...]:
-    """Give accuracy and log loss with probabilities of at least `floor`."""
+def expected(seen: Predictions, floor: float, *, beta: float = 1) -> tuple[Estimate, ...]:
+    """Give log loss and accuracy with probabilities of at least `floor`; of many labels F-beta and the log loss."""
     scored = seen.scored
+    if scored.task == "multi":
+        kept = kept_off(scored.probabilities, floor)
+        told = replace(scored, logits=(np.log(kept) - np.log1p(-kept))[:, np.newaxis].astype(np.float32))
+        return quality(scored, beta=beta), log_loss(told)
     logits = np.log(np.maximum(floored(scored.probabilities, floor), np.finfo(np.float64).tiny))
     told = Predictions.from_logits(logits, scored.classes, truth=scored.truth, ids=scored.ids, basis=scored.basis)
     return log_loss(told), accuracy(told)
 
 
 def shares(classifier: Classifier) -> Floats:
-    """Give the share of each class among the training images (C,); equal ones where a classifier does not say."""
+    """Give the share of each class among the training images (C,); equal ones where a classifier does not say.
+
+    Of many labels the shares of the images that have each.
+    """
     counts: Mapping[str, Any] = classifier.provenance.get("counts", {}).get("train", {})
     own = np.array([float(counts.get(label, 0)) for label in classifier.classes])
+    if classifier.task == "multi":
+        return np.asarray(own / max(float(classifier.provenance.get("train_images", 0)), own.max(), 1.0))
     return own / own.sum() if own.sum() else np.full(len(own), 1 / len(own))
 
 
-def _rows(
-    layout: Layout, piece: Predictions, classes: Sequence[str], prior: Floats, floor: float, ids: Sequence[str]
-) -> Iterator[list[str]]:
-    probabilities = floored(np.where(piece.ok[:, None], piece.probabilities, prior), floor)
-    for own, row in zip(ids, probabilities, strict=True):
+def _rows(layout: Layout, piece: Predictions, prior: Floats, floor: float, ids: Sequence[str]) -> Iterator[list[str]]:
+    told = np.where(piece.ok[:, None], piece.probabilities, prior)
+    probabilities = floored(told, floor) if piece.task == "single" else kept_off(told, floor)
+    limits = np.full(told.shape, 0.5) if piece.thresholds is None else piece.thresholds
+    for place, (own, row) in enumerate(zip(ids, probabilities, strict=True)):
         if layout.kind == "class":
-            yield [own, classes[int(np.argmax(row))]]
+            yield [own, piece.classes[int(np.argmax(row))]]
+        elif layout.kind == "labels":
+            yield [own, _several(told[place], limits[place], piece.classes)]
         else:
             yield [own, *(f"{row[label]:.9g}" for label in layout.labels)]
+
+
+def _several(told: Floats, limits: Floats, classes: Sequence[str]) -> str:
+    """Give the labels that reach their thresholds, the likeliest first; where none does, the one that comes closest."""
+    called = [label for label in np.argsort(-told, kind="stable") if told[label] >= limits[label]]
+    names = [classes[label] for label in called or [int(np.argmax(told - limits))]]
+    return between_labels(classes).join(names)
 
 
 def _labels_of(sample: Path, columns: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from goldenrule.evaluation.metrics import (
 )
 from goldenrule.evaluation.named import NamedMetric, metric_named
 from goldenrule.evaluation.predictions import Predictions, Task
+from goldenrule.evaluation.quality import quality, with_own_thresholds
 from goldenrule.evaluation.ranking import RankingScore, average_precision, ranking_per_class, roc_auc
 from goldenrule.evaluation.scaling import (
     Calibration,
@@ -35,6 +36,7 @@ from goldenrule.evaluation.scaling import (
     fit_platt,
     fit_temperature,
 )
+from goldenrule.evaluation.thresholds import Thresholds, best_thresholds, with_thresholds_by_fold
 
 __all__ = [
     "AverageScore",
@@ -53,10 +55,12 @@ __all__ = [
     "ReliabilityBin",
     "Task",
     "Temperature",
+    "Thresholds",
     "accuracy",
     "average_precision",
     "averages",
     "balanced_accuracy",
+    "best_thresholds",
     "bootstrap",
     "brier_score",
     "calibrated_by_fold",
@@ -80,6 +84,7 @@ __all__ = [
     "most_confident_mistakes",
     "paired_bootstrap",
     "per_class",
+    "quality",
     "ranking_per_class",
     "reliability",
     "render",
@@ -89,4 +94,6 @@ __all__ = [
     "top_k_accuracy",
     "value_and_interval",
     "wilson",
+    "with_own_thresholds",
+    "with_thresholds_by_fold",
 ]

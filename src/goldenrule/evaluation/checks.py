@@ -37,6 +37,7 @@ def checked_fields(predictions: Predictions) -> dict[str, Any]:
         "truth": _checked_truth(predictions.truth, predictions.task, len(ids), len(classes)),
         "logits": _checked_logits(predictions.logits, status == "ok", len(classes)),
         "fold": None if predictions.fold is None else _checked_fold(predictions.fold, len(ids)),
+        "thresholds": _checked_thresholds(predictions.thresholds, predictions.task, len(ids), len(classes)),
     }
 
 
@@ -64,9 +65,14 @@ def require_alike(parts: Sequence[Predictions]) -> None:
     """Refuse parts that can't be put one after the other."""
     if not parts:
         raise OptionError("nothing to concatenate: wanted one Predictions or more, got none")
-    kinds = {(part.task, part.views, "with folds" if part.fold is not None else "without folds") for part in parts}
+    kinds = {(part.task, part.views, part.fold is not None, part.thresholds is not None) for part in parts}
     if len(kinds) > 1:
-        raise OptionError(f"can't concatenate unlike predictions: wanted one (task, views, folds), got {sorted(kinds)}")
+        yes = ("without", "with")
+        listed = sorted(
+            f"{task}, {views} views, {yes[folds]} folds, {yes[limits]} thresholds"
+            for task, views, folds, limits in kinds
+        )
+        raise OptionError(f"can't concatenate unlike predictions: wanted one kind, got {'; '.join(listed)}")
 
 
 def row_numbers(rows: ArrayLike, n: int) -> NDArray[np.int64]:
@@ -122,6 +128,18 @@ def _checked_fold(fold: ArrayLike, n: int) -> NDArray[np.int64]:
     array = _integers("fold", np.asarray(fold))
     _require_shape("fold", array, (n,))
     return _read_only(array.astype(np.int64, copy=False))
+
+
+def _checked_thresholds(limits: ArrayLike | None, task: str, n: int, n_classes: int) -> NDArray[np.float64] | None:
+    if limits is None:
+        return None
+    if task != "multi":
+        raise OptionError("thresholds: they are for many labels; of a single label the most probable is predicted")
+    array = np.asarray(limits, np.float64)
+    _require_shape("thresholds", array, (n, n_classes))
+    if array.size and not ((array >= 0) & (array <= 1)).all():
+        raise OptionError("thresholds: wanted numbers from 0 to 1")
+    return _read_only(array)
 
 
 def _integers(name: str, array: NDArray[Any]) -> NDArray[Any]:

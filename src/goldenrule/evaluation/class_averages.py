@@ -41,7 +41,8 @@ def averages(
     Micro: over images, or over all labels of all images; with a single label all three are the accuracy.
     Samples: of the labels of each image, every image counts the same; one for which a score is undefined is
     left out, and `method` says how many are in.
-    `thresholds` says from what probability one of many labels is called: a number, or one per class; .5 without.
+    `thresholds` says from what probability one of many labels is called: a number, or one per class; without it the
+    predictions' own count, .5 where they have none.
     Raises `OptionError` unless beta > 0.
     """
     require_positive_beta(beta)

@@ -36,7 +36,8 @@ def confusion(predictions: Predictions, *, thresholds: ArrayLike | None = None) 
 def called_labels(predictions: Predictions, thresholds: ArrayLike | None = None) -> NDArray[np.bool_]:
     """Give, for each scored image and class, whether its probability reaches the threshold: (n scored, C).
 
-    `thresholds` is a number from 0 to 1 or one per class, (C,); None is .5. For many labels.
+    `thresholds` is a number from 0 to 1 or one per class, (C,); None is the predictions' own, .5 where they have none.
+    For many labels.
     Raises `OptionError` for anything else.
 
     >>> both = Predictions.from_logits([[0, -1], [2, 1]], ["cat", "dog"], truth=[[1, 0], [1, 1]], task="multi")
@@ -45,7 +46,9 @@ def called_labels(predictions: Predictions, thresholds: ArrayLike | None = None)
     """
     if predictions.task != "multi":
         raise OptionError("labels above a threshold: wanted many labels per image, these predictions have one")
-    limits = np.asarray(0.5 if thresholds is None else thresholds)
+    if thresholds is None:
+        return predictions.scored.called
+    limits = np.asarray(thresholds)
     size = len(predictions.classes)
     numbers = limits.dtype.kind in "fiu" and limits.shape in ((), (size,))
     if not (numbers and ((limits >= 0) & (limits <= 1)).all()):

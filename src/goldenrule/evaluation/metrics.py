@@ -16,6 +16,7 @@ from goldenrule.foundation.errors import OptionError
 SMALLEST_PROBABILITY = 1e-15
 """Log loss counts a smaller probability as this one: no image costs more than 34.54 nats."""
 
+WITHOUT = "without"
 _MOST_LOSS = float(-np.log(SMALLEST_PROBABILITY))
 
 
@@ -107,7 +108,10 @@ def image_losses(predictions: Predictions) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
-    """An image that was taken for another class, and the probability given to that class."""
+    """An image that was taken for another class, and the probability given to that class.
+
+    Of many labels: a label it has or has not (`WITHOUT`), taken for the contrary.
+    """
 
     id: str
     truth: str
@@ -118,9 +122,11 @@ class Mistake:
 def most_confident_mistakes(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
     """Give up to k mistakes, the most probable first: often wrong labels, or images of two things.
 
-    Raises `OptionError` for many labels.
+    Of many labels the surest mistake of each image.
     """
     scored = predictions.scored
+    if scored.task == "multi":
+        return _label_mistakes(scored, k)
     wrong = np.flatnonzero(~hits(scored))
     predicted, confidence = scored.predicted, scored.probabilities.max(axis=1, initial=0)
     order = wrong[np.argsort(-confidence[wrong], kind="stable")][: max(k, 0)]
@@ -133,6 +139,28 @@ def most_confident_mistakes(predictions: Predictions, k: int = 12) -> tuple[Mist
         )
         for row in order
     )
+
+
+def _label_mistakes(scored: Predictions, k: int) -> tuple[Mistake, ...]:
+    called, true = scored.called, scored.truth == 1
+    sureness = np.where(called, scored.probabilities, 1 - scored.probabilities)
+    wrong = np.where(called != true, sureness, -1.0)
+    order = np.argsort(-wrong.max(axis=1, initial=-1), kind="stable")[: max(k, 0)]
+    labels = wrong.argmax(axis=1) if len(scored) else np.zeros(0, np.int64)
+    found = []
+    for row in order[wrong[order].max(axis=1, initial=-1) >= 0] if len(scored) else ():
+        name = scored.classes[labels[row]]
+        names = (f"{WITHOUT} {name}", name)
+        there = bool(true[row, labels[row]])
+        found.append(
+            Mistake(
+                id=scored.ids[row],
+                truth=names[there],
+                predicted=names[not there],
+                probability=float(wrong[row, labels[row]]),
+            )
+        )
+    return tuple(found)
 
 
 def _minus_log(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

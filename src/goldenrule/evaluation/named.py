@@ -36,8 +36,9 @@ METRICS: dict[str, NamedMetric] = {
 
 
 def metric_named(name: str) -> NamedMetric:
-    """Give the metric of this name, a function of `Predictions`; f1 and f2 are macro averages, of many labels at .5.
+    """Give the metric of this name, a function of `Predictions`.
 
+    f1 and f2 are macro averages, of many labels at the predictions' thresholds.
     top_5_accuracy is there with any number. Of all but log_loss more is better.
     Raises `OptionError` with the names for any other.
 

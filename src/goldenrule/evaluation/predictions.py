@@ -35,6 +35,7 @@ class Predictions:
     - `truth`: for a single label the class number (n,) int64, -1 where unlabelled; for many labels 0 or 1
       per class, (n, C) int8, a row of -1 where unlabelled.
     - `fold` (n,) int64: the fold that held the image out; None where there are no folds.
+    - `thresholds` (n, C) float64, many labels only: from what probability each is called; None is .5 for all.
     - `basis`: "chosen on" once these images have helped to choose the network, as in
       `dataclasses.replace(predictions, basis="chosen on")`; every metric passes it on.
 
@@ -51,6 +52,7 @@ class Predictions:
     truth: NDArray[np.int64] | NDArray[np.int8]
     logits: NDArray[np.float32]
     fold: NDArray[np.int64] | None = None
+    thresholds: NDArray[np.float64] | None = None
     basis: Basis = "clean"
 
     def __post_init__(self) -> None:
@@ -141,6 +143,30 @@ class Predictions:
         classes[self.ok] = self.probabilities[self.ok].argmax(axis=1)
         return classes
 
+    @cached_property
+    def called(self) -> NDArray[np.bool_]:
+        """What is said to be there, (n, C): of many labels those that reach their threshold, else the likeliest class.
+
+        None where the image is not ok.
+        """
+        if self.task == "single":
+            return np.asarray(self.predicted[:, np.newaxis] == np.arange(len(self.classes)))
+        limits = 0.5 if self.thresholds is None else self.thresholds
+        return np.asarray(np.nan_to_num(self.probabilities, nan=-1.0) >= limits)
+
+    def true_names(self, row: int) -> list[str]:
+        """Give the names of what is true of an image; none where it is unlabelled."""
+        truth = self.truth[row]
+        if self.task == "single":
+            return [self.classes[truth]] if truth >= 0 else []
+        return [self.classes[label] for label in np.flatnonzero(truth == 1)]
+
+    def called_names(self, row: int) -> list[str]:
+        """Give the names of what is said to be in an image, the most probable first."""
+        called = np.flatnonzero(self.called[row])
+        order = np.argsort(-self.probabilities[row, called], kind="stable")
+        return [self.classes[label] for label in called[order]]
+
     def select(self, rows: ArrayLike) -> Predictions:
         """Give the images of a boolean mask (n,) or of row numbers, in their order."""
         chosen = checks.row_numbers(rows, len(self))
@@ -151,6 +177,7 @@ class Predictions:
             truth=self.truth[chosen],
             logits=self.logits[chosen],
             fold=None if self.fold is None else self.fold[chosen],
+            thresholds=None if self.thresholds is None else self.thresholds[chosen],
         )
 
     def only_views(self, *views: int) -> Predictions:
@@ -169,19 +196,21 @@ class Predictions:
         checks.require_same_classes(wanted=classes, got=self.classes)
         order = np.array([self.classes.index(name) for name in classes])
         truth = self.truth[:, order] if self.task == "multi" else np.append(np.argsort(order), -1)[self.truth]
-        return replace(self, classes=tuple(classes), truth=truth, logits=self.logits[:, :, order])
+        limits = None if self.thresholds is None else self.thresholds[:, order]
+        return replace(self, classes=tuple(classes), truth=truth, logits=self.logits[:, :, order], thresholds=limits)
 
     @staticmethod
     def concatenate(parts: Sequence[Predictions]) -> Predictions:
         """All images of `parts` in their order, with the classes of the first; such as folds put together.
 
         One part that was chosen on makes the whole so. Raises `OptionError` for no parts, other classes,
-        another task or number of views, or folds in some parts only.
+        another task or number of views, or folds or thresholds in some parts only.
         """
         checks.require_alike(parts)
         first, *_ = parts
         aligned = [part.aligned_to(first.classes) for part in parts]
         folds = [part.fold for part in aligned if part.fold is not None]
+        limits = [part.thresholds for part in aligned if part.thresholds is not None]
         return replace(
             first,
             ids=tuple(name for part in aligned for name in part.ids),
@@ -189,6 +218,7 @@ class Predictions:
             truth=np.concatenate([part.truth for part in aligned]),
             logits=np.concatenate([part.logits for part in aligned]),
             fold=np.concatenate(folds) if folds else None,
+            thresholds=np.concatenate(limits) if limits else None,
             basis="chosen on" if any(part.basis == "chosen on" for part in parts) else "clean",
         )
 
@@ -224,7 +254,7 @@ class Predictions:
     def _repr_html_(self) -> str:
         rows = [("id", "status", "truth", "probability")]
         for row in range(min(len(self), _ROWS_SHOWN)):
-            truth = ", ".join(self._true_names(row)) or "?"
+            truth = ", ".join(self.true_names(row)) or "?"
             rows.append((self.ids[row], str(self.status[row]), truth, self._likeliest(row)))
         cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
         more = f"<p>… and {len(self) - _ROWS_SHOWN:,} more</p>" if len(self) > _ROWS_SHOWN else ""
@@ -234,12 +264,6 @@ class Predictions:
     @cached_property
     def _scored_part(self) -> Predictions:
         return self.select(self.ok & self.labelled)
-
-    def _true_names(self, row: int) -> list[str]:
-        truth = self.truth[row]
-        if self.task == "single":
-            return [self.classes[truth]] if truth >= 0 else []
-        return [self.classes[k] for k in np.flatnonzero(truth == 1)]
 
     def _likeliest(self, row: int) -> str:
         """Give the most probable class of a row and its probability, as text."""

@@ -1,19 +1,21 @@
 """Predictions as a CSV file: path, status, prediction, probability, then one column p:NAME per class.
 
-Files of a run, whose images are labelled, have the column `truth` behind `probability`; those of new images `set`.
+Of many labels `prediction` holds those that are called, the likeliest first, and `probability` that of the first.
+Files of a run, whose images are labelled, have the column `truth` behind `probability`, and out-of-fold ones `fold`;
+those of new images `set`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from goldenrule.evaluation.conformal import ConformalSets
 from goldenrule.evaluation.estimate import Basis
-from goldenrule.evaluation.predictions import Predictions
+from goldenrule.evaluation.predictions import Predictions, Task
 from goldenrule.foundation.errors import FormatError
 
 UNSURE = "unsure"
@@ -26,32 +28,32 @@ SMALLEST = 1e-30
 def rows_of(
     predictions: Predictions, *, min_confidence: float = 0.0, sets: ConformalSets | None = None
 ) -> Iterator[dict[str, str]]:
-    """Give a row per image, with text for every column; single label.
+    """Give a row per image, with text for every column.
 
     An image whose highest probability is below `min_confidence` has the status "unsure" and no prediction;
     one that can't be read has neither prediction nor probabilities. With `sets` the column `set` holds the classes
     that can't be ruled out, the likeliest first.
     """
     inside = sets.sets(predictions) if sets else None
-    probabilities, predicted = predictions.probabilities, predictions.predicted
-    labelled = bool((predictions.truth >= 0).any())
+    probabilities, between = predictions.probabilities, between_labels(predictions.classes)
+    labelled, readable = bool(predictions.labelled.any()), predictions.ok
     for row, (name, status) in enumerate(zip(predictions.ids, predictions.status, strict=True)):
-        number = int(predicted[row])
-        ok = number >= 0
-        highest = float(probabilities[row, number]) if ok else np.nan
+        ok = bool(readable[row])
+        highest = float(probabilities[row].max()) if ok else np.nan
         sure = ok and highest >= min_confidence
         columns = {
             "path": name,
             "status": UNSURE if ok and not sure else str(status),
-            "prediction": predictions.classes[number] if sure else "",
+            "prediction": between.join(predictions.called_names(row)) if sure else "",
             "probability": f"{highest:.9g}" if ok else "",
         }
         if inside is not None:
             order = np.argsort(-probabilities[row], kind="stable")
             columns["set"] = BETWEEN.join(predictions.classes[label] for label in order if inside[row, label])
         if labelled:
-            truth = int(predictions.truth[row])
-            columns["truth"] = predictions.classes[truth] if truth >= 0 else ""
+            columns["truth"] = between.join(predictions.true_names(row))
+        if predictions.fold is not None:
+            columns["fold"] = str(predictions.fold[row])
         for label, value in zip(predictions.classes, probabilities[row], strict=True):
             columns[f"p:{label}"] = f"{value:.9g}" if ok else ""
         yield columns
@@ -66,7 +68,8 @@ def to_csv(predictions: Predictions, *, min_confidence: float = 0.0, sets: Confo
     a.jpg,unsure,,0.5,0.5,0.5
     """
     names = ["path", "status", "prediction", "probability", *(["set"] if sets else [])]
-    names += ["truth"] if bool((predictions.truth >= 0).any()) else []
+    names += ["truth"] if bool(predictions.labelled.any()) else []
+    names += ["fold"] if predictions.fold is not None else []
     names += [f"p:{label}" for label in predictions.classes]
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -75,8 +78,17 @@ def to_csv(predictions: Predictions, *, min_confidence: float = 0.0, sets: Confo
     return text.getvalue()
 
 
-def from_csv(text: str, *, basis: Basis = "clean") -> Predictions:
-    """Give the predictions that `to_csv` wrote, their logits the logarithms of the probabilities.
+def between_labels(classes: Sequence[str]) -> str:
+    """Give what stands between several labels: a space, or a bar where a name has spaces.
+
+    >>> between_labels(["sea", "trees"]), between_labels(["sea", "blow down"])
+    (' ', ' | ')
+    """
+    return BETWEEN if any(" " in name for name in classes) else " "
+
+
+def from_csv(text: str, *, task: Task = "single", basis: Basis = "clean") -> Predictions:
+    """Give the predictions that `to_csv` wrote, with logits that stand for the same probabilities, without thresholds.
 
     Raises `FormatError` for another file.
 
@@ -88,11 +100,24 @@ def from_csv(text: str, *, basis: Basis = "clean") -> Predictions:
     classes = [name.removeprefix("p:") for name in (rows[0] if rows else ()) if name.startswith("p:")]
     try:
         shown = [[float(row[f"p:{label}"] or "nan") for label in classes] for row in rows]
-        truth = [classes.index(row["truth"]) if row.get("truth") else -1 for row in rows]
+        truth = [_truth(row.get("truth") or "", classes, task) for row in rows]
+        fold = [int(row["fold"]) for row in rows] if rows and "fold" in rows[0] else None
         ids, status = [row["path"] for row in rows], ["ok" if row["probability"] else row["status"] for row in rows]
     except (KeyError, ValueError) as error:
         raise FormatError(f"these are no predictions of goldenrule: {error}.") from error
     if not classes:
         raise FormatError("these are no predictions of goldenrule: no rows, or no columns p:CLASS.")
     logits = np.log(np.maximum(shown, SMALLEST))
-    return Predictions.from_logits(logits, classes, truth=truth, ids=ids, status=np.array(status), basis=basis)
+    if task == "multi":
+        logits -= np.log(np.maximum(1 - np.array(shown), SMALLEST))
+    return Predictions.from_logits(
+        logits, classes, truth=truth, ids=ids, status=np.array(status), fold=fold, task=task, basis=basis
+    )
+
+
+def _truth(cell: str, classes: Sequence[str], task: Task) -> int | list[int]:
+    """Give the class number of a cell, or of many labels a mark for each; -1 where it is empty."""
+    if task == "single":
+        return classes.index(cell) if cell else -1
+    named = [classes.index(name) for name in cell.split(between_labels(classes))] if cell else []
+    return [int(label in named) if cell else -1 for label in range(len(classes))]

@@ -49,6 +49,16 @@ def cautious_temperature(
     return _lowest(logits, (1 - elsewhere) * logits[rows, targets] + elsewhere * rest.max(axis=1), least)
 
 
+def as_pairs(logits: NDArray[np.float64], marks: NDArray[np.int8]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Give each of many labels, logits and marks (n, classes), as an image of two classes: (n * classes, 2) and truth.
+
+    >>> [part.tolist() for part in as_pairs(np.array([[2.0, -1.0]]), np.array([[1, 0]], np.int8))]
+    [[[0.0, 2.0], [0.0, -1.0]], [1, 0]]
+    """
+    flat = logits.reshape(-1)
+    return np.stack([np.zeros_like(flat), flat], axis=1), marks.reshape(-1).astype(np.int64)
+
+
 def _lowest(logits: NDArray[np.float64], wanted: NDArray[np.float64], smallest: float = 1.0) -> float:
     """Give the temperature, from `smallest` to `HIGHEST`, with the lowest loss; 1 unless another is better."""
     from scipy.optimize import minimize_scalar

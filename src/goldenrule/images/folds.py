@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
@@ -14,7 +14,7 @@ from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.randomness import key
 from goldenrule.images.read import with_digests
 from goldenrule.images.split import duplicate_units, label_sets_dealt, most_frequent
-from goldenrule.images.table import ImageTable
+from goldenrule.images.table import ImageTable, Task
 
 
 def k_fold(images: ImageTable, folds: int | None = None, *, seed: int = 0) -> tuple[ImageTable, ...]:
@@ -84,18 +84,33 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
             f"{folds} folds want as many images or groups, there {'is' if len(set(units)) == 1 else 'are'} "
             f"{len(set(units)):,}: take fewer folds, or add images."
         )
-    numbers: Sequence[int]
-    if any(len(own) > 1 for own in labels):
-        shares = dict.fromkeys(range(folds), 1 / folds)
-        sets = [labels[row] for row in rows]
-        numbers = label_sets_dealt(sets, units, shares, draw=lambda unit: key(seed, "fold", unit))
-    else:
-        classes = [labels[row][0] if labels[row] else -1 for row in rows]
-        numbers = stratified_folds(classes, units, folds=folds, seed=seed).tolist()
+    numbers = _dealt([labels[row] for row in rows], units, images.task, folds=folds, seed=seed).tolist()
     names: list[str | None] = [None] * len(images)
     for row, number in zip(rows, numbers, strict=True):
         names[row] = str(number + 1)
     return images.with_folds(names)
+
+
+def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[np.int64]:
+    """Give a fold (n,) for each image, from 0: at most so many as the largest class has images, two at least.
+
+    Labels are spread evenly; equal files and groups stay together.
+    """
+    counts = Counter(label for own in images.rows["labels"].to_pylist() for label in own)
+    folds = min(most, max(2, *counts.values()))
+    labels = images.rows["labels"].to_pylist()
+    return _dealt(labels, duplicate_units(images), images.task, folds=folds, seed=seed)
+
+
+def _dealt(
+    labels: Sequence[Sequence[int]], units: Sequence[bytes], task: Task, *, folds: int, seed: int
+) -> npt.NDArray[np.int64]:
+    if task == "multi":
+        shares = dict.fromkeys(range(folds), 1 / folds)
+        places = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "fold", unit))
+        return np.array(places, dtype=np.int64)
+    classes = [own[0] if own else -1 for own in labels]
+    return stratified_folds(classes, units, folds=folds, seed=seed)
 
 
 def stratified_folds(

@@ -16,7 +16,12 @@ SCHEMA_VERSION = 1
 
 def keep_table(path: Path, table: ImageTable) -> None:
     """Write a table, its classes and where its images lie, atomically; findings are not kept."""
-    about = {"schema_version": SCHEMA_VERSION, "root": str(table.root.resolve()), "classes": table.classes}
+    about = {
+        "schema_version": SCHEMA_VERSION,
+        "root": str(table.root.resolve()),
+        "classes": table.classes,
+        "task": table.task,
+    }
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, SCHEMA.with_metadata({"goldenrule": json.dumps(about)})) as writer:
         writer.write_table(table.rows)
@@ -30,6 +35,7 @@ def kept_table(path: Path) -> ImageTable:
         about = json.loads(rows.schema.metadata[b"goldenrule"])
         if about["schema_version"] > SCHEMA_VERSION:
             raise FormatError(f"{path} was written by a newer goldenrule. Update: pip install -U goldenrule.")
-        return ImageTable(Path(about["root"]), tuple(about["classes"]), rows.replace_schema_metadata(None))
+        rows = rows.replace_schema_metadata(None)
+        return ImageTable(Path(about["root"]), tuple(about["classes"]), rows, task=about["task"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path} is no list of images: {error}. Fit again.") from error

@@ -59,7 +59,7 @@ def with_split(
     labels = table.rows["labels"].to_pylist()
     known = _known_units(table, units, movable, before or {}) if before else {}
     own = [units[row] for row in movable]
-    if any(len(row) > 1 for row in labels):
+    if table.task == "multi":
         assigned = stratified_label_sets([labels[row] for row in movable], own, wanted, seed=seed, known=known)
     else:
         classes = [labels[row][0] if labels[row] else -1 for row in movable]

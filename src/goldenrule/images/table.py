@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from goldenrule.foundation.errors import InputError
 from goldenrule.foundation.files import DIGEST_BYTES
 from goldenrule.foundation.findings import Finding
 
 Part = Literal["train", "valid", "test"]
+Task = Literal["single", "multi"]
+"""One label an image, or as many as are true of it."""
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 SCHEMA = pa.schema(
@@ -36,17 +40,21 @@ class ImageTable:
     """Labelled files as an Arrow table (columns of `SCHEMA`) with the class names its labels point into.
 
     Bytes are reached only through `open`, so that folders can become archives or object stores. An image
-    costs some bytes here, never its pixels (law 12).
+    costs some bytes here, never its pixels (law 12). The task is "multi" where an image has several labels, and stays
+    so for a part whose images have one each.
     """
 
     root: Path
     classes: tuple[str, ...]
     rows: pa.Table
     findings: tuple[Finding, ...] = ()
+    task: Task = "single"
 
     def __post_init__(self) -> None:
         if self.rows.schema != SCHEMA:
             raise InputError(f"An ImageTable has the columns {SCHEMA.names}, got {self.rows.schema.names}.")
+        if (pc.max(pc.list_value_length(self.rows["labels"])).as_py() or 0) > 1:
+            object.__setattr__(self, "task", "multi")
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -70,11 +78,28 @@ class ImageTable:
     def targets(self) -> npt.NDArray[np.int64]:
         """The class index of each row (n,), -1 where unlabelled; single label only."""
         labels = self.rows["labels"].to_pylist()
-        if any(len(row) > 1 for row in labels):
-            raise InputError(
-                "These images have several labels each; wanted one class per image: several can't be learned yet."
-            )
+        if self.task == "multi":
+            raise InputError("These images have several labels each; wanted one class per image here.")
         return np.array([row[0] if row else -1 for row in labels], dtype=np.int64)
+
+    @property
+    def truth(self) -> npt.NDArray[np.int64] | npt.NDArray[np.int8]:
+        """What is true of each row, as `Predictions` has it.
+
+        Single label: `targets`. Several: 0 or 1 per class, (n, classes) int8, a row of -1 where unlabelled.
+        """
+        if self.task == "single":
+            return self.targets
+        labels = self.rows["labels"].to_pylist()
+        marks = np.zeros((len(self), len(self.classes)), np.int8)
+        for row, own in zip(marks, labels, strict=True):
+            row[own if own else slice(None)] = 1 if own else -1
+        return marks
+
+    @property
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """Which rows have a label, (n,)."""
+        return np.asarray(pc.list_value_length(self.rows["labels"]).to_numpy() > 0)
 
     @property
     def folds(self) -> list[str | None]:
@@ -137,8 +162,10 @@ class ImageTable:
         return replace(self, rows=self.rows.set_column(index, SCHEMA.field(index), values))
 
     def __repr__(self) -> str:
-        counts = {part: sum(row.values()) for part, row in self.counts().items()}
-        return f"ImageTable({len(self):,} images, {len(self.classes)} classes, {counts})"
+        images: Counter[str] = Counter(part or "all" for part in self.parts)
+        counts = {part: images[part] for part in (*PARTS, "all") if part in images}
+        several = ", several labels an image" if self.task == "multi" else ""
+        return f"ImageTable({len(self):,} images, {len(self.classes)} classes{several}, {counts})"
 
     def _repr_html_(self) -> str:
         import html

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from goldenrule.engine import Engine, EngineKind
-from goldenrule.evaluation import ConformalSets, Predictions
+from goldenrule.evaluation import ConformalSets, Predictions, Task, Thresholds
 from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import atomic_folder, read_json, write_json
@@ -43,6 +43,7 @@ class Classifier:
 
     It looks at every image through `views` and averages: the plain one, and augmented ones where that was
     measured to help (test-time augmentation). `sets` are the classes that it can't rule out, where it was calibrated.
+    `task` "multi" gives each label a probability of its own; from where on they are called is a matter of `thresholds`.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +53,8 @@ class Classifier:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     views: tuple[View, ...] = (PLAIN,)
     sets: ConformalSets | None = None
+    task: Task = "single"
+    thresholds: Thresholds | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -81,9 +84,7 @@ class Classifier:
     ) -> Predictions:
         """Give the predictions for (name, path) pairs."""
         readers = [path.read_bytes for _, path in files]
-        return Predictions.from_logits(
-            **self._seen(readers, threads, progress), classes=self.classes, ids=[name for name, _ in files]
-        )
+        return self.predictions(**self._seen(readers, threads, progress), ids=[name for name, _ in files])
 
     def predict_table(
         self,
@@ -96,7 +97,19 @@ class Classifier:
         """Give the predictions for the images of a table, with their truth, through `views` (default: its own)."""
         readers = [partial(table.read, uri) for uri in table.uris]
         seen = self._seen(readers, threads, progress, views)
-        return Predictions.from_logits(**seen, classes=self.classes, ids=table.uris, truth=table.targets)
+        return self.predictions(**seen, ids=table.uris, truth=table.truth)
+
+    def predictions(
+        self,
+        logits: npt.NDArray[np.float32],
+        *,
+        ids: Sequence[str],
+        truth: npt.NDArray[Any] | None = None,
+        status: npt.NDArray[np.str_] | None = None,
+    ) -> Predictions:
+        """Give logits (n, classes) or (n, views, classes) of this classifier as predictions, with its thresholds."""
+        said = Predictions.from_logits(logits, self.classes, ids=ids, truth=truth, status=status, task=self.task)
+        return self.thresholds.apply(said) if self.thresholds else said
 
     def _seen(
         self,
@@ -146,7 +159,7 @@ class Classifier:
         """Give all but the weights."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "task": "single",
+            "task": self.task,
             "classes": list(self.classes),
             "backbone": self.backbone.spec.to_json(),
             "preprocessing": self.preprocessing.to_json(),
@@ -156,7 +169,7 @@ class Classifier:
             "views": [view.to_json() for view in self.views],
             "calibration": None,
             "sets": self.sets.to_json() if self.sets else None,
-            "thresholds": None,
+            "thresholds": self.thresholds.to_json() if self.thresholds else None,
             "provenance": dict(self.provenance),
         }
 
@@ -188,6 +201,8 @@ class Classifier:
             provenance = value["provenance"]
             views = tuple(map(View.from_json, value.get("views", [PLAIN.to_json()])))
             sets = ConformalSets.from_json(value["sets"]) if value.get("sets") else None
+            task = _task(value["task"])
+            thresholds = Thresholds.from_json(value["thresholds"]) if value.get("thresholds") else None
             maker = _own_maker(spec, backbone)
             body = from_files(spec, path / "body.safetensors", maker)
             found = _own_head(value, tensors, head, spec.features) or head_from_tensors(value["head"], tensors)
@@ -196,7 +211,7 @@ class Classifier:
                 raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
-        return cls(classes, body, found, engine, provenance, views, sets)
+        return cls(classes, body, found, engine, provenance, views, sets, task, thresholds)
 
     def _compiled(self, threads: int) -> Engine:
         return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)
@@ -210,7 +225,14 @@ class Classifier:
 
     def __repr__(self) -> str:
         names = ", ".join(self.classes[:6]) + (", ..." if len(self.classes) > 6 else "")
-        return f"Classifier({len(self.classes)} classes: {names}; {self.backbone.spec.name}, {self.engine})"
+        several = ", several labels an image" if self.task == "multi" else ""
+        return f"Classifier({len(self.classes)} classes{several}: {names}; {self.backbone.spec.name}, {self.engine})"
+
+
+def _task(value: str) -> Task:
+    if value not in get_args(Task):
+        raise ValueError(f"task {value!r}")
+    return cast(Task, value)
 
 
 def _own_head(

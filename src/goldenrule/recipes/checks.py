@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from goldenrule.evaluation import Predictions, accuracy, value_and_interval
+from goldenrule.evaluation import Predictions, quality, value_and_interval
 from goldenrule.foundation.findings import Finding
 
 
-def contradictions(scored: Mapping[str, Predictions]) -> Iterator[Finding]:
+def contradictions(scored: Mapping[str, Predictions], *, beta: float = 1) -> Iterator[Finding]:
     """Give a finding where validation is far better than test: their intervals do not even touch."""
     if not {"test", "valid"} <= scored.keys():
         return
-    valid, test = accuracy(scored["valid"]), accuracy(scored["test"])
+    valid, test = quality(scored["valid"], beta=beta), quality(scored["test"], beta=beta)
     if valid.low > test.high:
         yield Finding(
             severity="warning",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from goldenrule.activations.precompute import Activations
-from goldenrule.evaluation import ConformalSets, Predictions
+from goldenrule.evaluation import ConformalSets, Predictions, best_thresholds
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.files import read_json, write_atomic, write_json
 from goldenrule.images.augment import PLAIN
@@ -59,7 +59,7 @@ def concluded(
         options=work.options,
         stages=tuple(work.story.stages),
         activations={"computed": work.story.computed, "reused": work.story.reused},
-        findings=(*work.story.findings, *duplicates(work.table), *contradictions(scored)),
+        findings=(*work.story.findings, *duplicates(work.table), *contradictions(scored, beta=work.options.beta)),
         live=live,
     )
     return _reported(work, result)
@@ -95,14 +95,25 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
         "goldenrule": environment()["goldenrule"],
         "images": about_images(work.table) | {"folder": folder_name(work.table)},  # shared: no paths of its maker
         "counts": work.table.counts(),
+        "train_images": len(work.table.part("train")),
         "options": work.options.story(),
         "candidate": chosen.name,
         "solver": dict(chosen.facts),
     }
     own = chosen.body.spec.weights == work.body.spec.weights
     kind = work.kind if own else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
-    sets = ConformalSets.fit(chosen.judged_on, coverage=work.options.coverage, method="lac")
-    return Classifier(work.table.classes, chosen.body, chosen.head, kind, provenance, chosen.views, sets)
+    several = work.table.task == "multi"
+    return Classifier(
+        work.table.classes,
+        chosen.body,
+        chosen.head,
+        kind,
+        provenance,
+        chosen.views,
+        None if several else ConformalSets.fit(chosen.judged_on, coverage=work.options.coverage, method="lac"),
+        work.table.task,
+        best_thresholds(chosen.judged_on, beta=work.options.beta) if several else None,
+    )
 
 
 def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:
@@ -115,10 +126,9 @@ def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: 
     for start in range(0, len(known), 4096):
         block = known[start : start + 4096]
         logits[block] = classifier.logits(activations.rows([digests[row] or b"" for row in block]))
-    return Predictions.from_logits(
+    return classifier.predictions(
         logits,
-        classifier.classes,
-        truth=table.targets,
+        truth=table.truth,
         ids=table.uris,
         status=np.where(np.isnan(logits[:, 0]), "unreadable", "ok"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from goldenrule.evaluation import Predictions
+from goldenrule.evaluation import Predictions, with_own_thresholds
 from goldenrule.images.augment import Augmentation, views
 from goldenrule.learner import Learner
 from goldenrule.recipes.results import Candidate
@@ -17,10 +17,11 @@ TTA_VIEWS = 4
 class Contest:
     """Compares on validation, always the newcomer with the best so far (DESIGN, interfaces)."""
 
-    def __init__(self, solved: Solved, valid: Predictions) -> None:
+    def __init__(self, solved: Solved, valid: Predictions, *, beta: float = 1) -> None:
         self.candidates = list(solved.candidates)
         self.best = solved.chosen
         self.notes: list[str] = []
+        self._beta = beta
         self._valid = replace(valid, basis="chosen on")
 
     def enter(self, name: str, learn: Learner) -> bool:
@@ -47,7 +48,7 @@ class Contest:
         )
 
     def _judge(self, newcomer: Candidate, seen: Predictions) -> bool:
-        seen = replace(seen, basis="chosen on")
+        seen = with_own_thresholds(replace(seen, basis="chosen on"), beta=self._beta)
         verdict = later_replaces(self._valid, seen, names=(self.best.name, newcomer.name), tempered=True)
         newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")
         self.candidates.append(newcomer)

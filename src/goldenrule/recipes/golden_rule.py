@@ -76,7 +76,7 @@ def golden_rule(
 
 def _can_be_judged(work: Work, solved: Solved) -> bool:
     readable_ones = readable(work.table, "valid", solved.activations)
-    if int((readable_ones.targets >= 0).sum()) >= 2:
+    if int(readable_ones.labelled.sum()) >= 2:
         return True
     work.progress.say("Live training is left out: it is judged on validation, and wants two images there at least.")
     return False
@@ -90,7 +90,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
     plan = live_plan_for(work.table, work.body, work.kind, known=known)
     work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
     standing, valid = scored_on_valid(work, solved.chosen, solved.activations)
-    contest = Contest(solved, valid)
+    contest = Contest(solved, valid, beta=options.beta)
     curves: dict[str, RangeTest] = {}
 
     # 1. Enable data augmentation, precompute=True: the bank has plain rows, and views where they can pay.
@@ -175,5 +175,6 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             contest.enter_views(learn, augmentation)
     if contest.best.head is not solved.chosen.head:
         contest.notes.append("Out-of-fold numbers are those of the solved head: the network was trained once, on all.")
-    said = hints_by_stage(learn.history.rows, chance=math.log(len(work.table.classes)))
+    chance = math.log(len(work.table.classes) if work.table.task == "single" else 2)
+    said = hints_by_stage(learn.history.rows, chance=chance)
     return contest, LiveContent(curves=curves, history=learn.history, notes=(*contest.notes, *said))

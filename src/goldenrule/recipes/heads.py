@@ -16,8 +16,7 @@ from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.tensors import Tensors
-from goldenrule.images.folds import stratified_folds
-from goldenrule.images.split import duplicate_units
+from goldenrule.images.folds import folds_to_judge
 from goldenrule.images.table import ImageTable
 from goldenrule.models.head import Head, HeadKind, head_from_tensors
 from goldenrule.training.run import Outcome
@@ -84,9 +83,10 @@ def fitted(train: ImageTable, outcome: Outcome, kind: HeadKind) -> FittedHead:
     out_of_fold = Predictions.from_logits(
         outcome.tensors["fold_logits"],
         train.classes,
-        truth=train.targets,
+        truth=train.truth,
         ids=train.uris,
         fold=outcome.tensors["fold"],
+        task=train.task,
         basis="chosen on",
     )
     return FittedHead(head=head_from_tensors(kind, heads), out_of_fold=out_of_fold, facts=outcome.facts)
@@ -99,9 +99,8 @@ def training_rows(train: ImageTable, activations: Activations, *, views: int, se
         raise OptionError(f"views={views}: these activations have {len(activations.banks) - 1} augmented views.")
     if len(digests) != len(train) or any(digest not in activations.banks[0] for digest in digests):
         raise OptionError("Some of these images have no activations: precompute them first.")
-    folds = min(FOLDS, max(2, int(np.bincount(train.targets).max())))
-    fold = stratified_folds(train.targets, duplicate_units(train), folds=folds, seed=seed)
-    count = views + 1
+    fold = folds_to_judge(train, FOLDS, seed=seed)
+    truth, count = train.truth, views + 1
 
     def read(start: int, stop: int) -> npt.NDArray[np.float16]:
         pieces = []
@@ -112,7 +111,7 @@ def training_rows(train: ImageTable, activations: Activations, *, views: int, se
 
     return Rows(
         read=read,
-        targets=np.tile(train.targets, count),
+        targets=np.concatenate([truth] * count),
         weights=np.tile(train.rows["weight"].to_numpy() / np.float32(count), count).astype(np.float32),
         folds=np.tile(fold, count),
         features=activations.banks[0].features,

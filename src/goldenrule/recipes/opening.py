@@ -51,7 +51,7 @@ def begun(
     device = check_device(options.device)
     with story.stage("read"):
         table = read_table(source, options, progress)
-        options.check_metrics(table.classes)
+        options.check_metrics(table.classes, table.task)
     story.findings += table.findings
     given = "valid" in table.parts
     about = {"images": about_images(table), "options": options.story(), "split": "given" if given else "drawn"}

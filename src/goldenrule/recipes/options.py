@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from goldenrule.evaluation import Predictions
+from goldenrule.evaluation import Predictions, Task
 from goldenrule.evaluation.named import metric_named
 from goldenrule.foundation.errors import OptionError
 from goldenrule.images.augment import Augmentation, Crop
@@ -22,7 +22,7 @@ from goldenrule.models.head import HeadKind
 
 CropOption = Literal["random", "centre", "resized", "squish"]
 """How training cuts its views (`augment.Crop`); with "squish" all see the whole picture, brought to a square."""
-STORY_FREE = ("threads", "coverage", "metrics")
+STORY_FREE = ("threads", "coverage", "metrics", "beta")
 """Options that change how fast a story is told, or what is said of its end, never the story."""
 
 
@@ -50,6 +50,7 @@ class FitOptions:
     start_from: Path | None = None  # a run: start from its classifier's body
     metrics: tuple[str, ...] = ()  # what is measured beside accuracy and log loss, by name
     coverage: float = 0.95  # how often the sets of classes hold the true one
+    beta: float = 1.0  # how much recall counts against precision
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -70,6 +71,8 @@ class FitOptions:
             metric_named(name)
         if not 0 < self.coverage < 1:
             raise OptionError(f"--coverage {self.coverage:g}: wanted a share between 0 and 1, such as .95.")
+        if not 0 < self.beta < 1e3:
+            raise OptionError(f"--beta {self.beta:g}: wanted how much recall counts, 1 as much as precision, 2 twice.")
         if self.start_from is not None and self.weights is not None:
             raise OptionError("--from and --weights both say what to start from: wanted one of them.")
         if self.start_from is not None and canonical_name(self.backbone) != DEFAULT_BACKBONE:
@@ -83,10 +86,11 @@ class FitOptions:
         if self.augmentation is None and self.crop in ("resized", "centre"):
             raise OptionError(f"--crop {self.crop} cuts augmented views, and --augment none makes none: give one.")
 
-    def check_metrics(self, classes: Sequence[str]) -> None:
+    def check_metrics(self, classes: Sequence[str], task: Task = "single") -> None:
         """Raise `OptionError` for a metric that classifiers of these classes do not have."""
-        truth = list(range(len(classes)))
-        likely = Predictions.from_logits(np.eye(len(classes)), classes, truth=truth)
+        each = np.eye(len(classes))
+        truth = np.arange(len(classes)) if task == "single" else each.astype(np.int8)
+        likely = Predictions.from_logits(each, classes, truth=truth, task=task)
         for name in self.metrics:
             metric_named(name)(likely)
 

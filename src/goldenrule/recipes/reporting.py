@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from goldenrule.evaluation import Predictions, accuracy, log_loss
+from goldenrule.evaluation import Predictions, log_loss
 from goldenrule.recipes.environment import environment
 from goldenrule.report.content import ReportContent
 
@@ -22,22 +23,24 @@ def result_json(answer: Answer) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "headline": {"part": answer.headline_part, **answer.headline.to_json()},
-        "valid": _numbers(scored.get("valid")),
-        "test": _numbers(scored.get("test")),
-        "out_of_fold": _numbers(scored.get("out-of-fold")),
+        "task": answer.table.task,
+        "valid": _numbers(answer, scored.get("valid")),
+        "test": _numbers(answer, scored.get("test")),
+        "out_of_fold": _numbers(answer, scored.get("out-of-fold")),
         "metrics": _metrics_json(answer),
         "chosen": answer.chosen,
         "candidates": [
             {
                 "name": candidate.name,
                 "judged_on": candidate.judged_part,
-                candidate.judged_part.replace("-", "_"): _numbers(candidate.judged_on),
+                candidate.judged_part.replace("-", "_"): _numbers(answer, candidate.judged_on),
                 "comparison": candidate.verdict.sentence if candidate.verdict else None,
                 "solver": dict(candidate.facts),
             }
             for candidate in answer.candidates
         ],
         "sets": _sets_json(answer),
+        "thresholds": answer.classifier.thresholds.to_json() if answer.classifier.thresholds else None,
         "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
         "activations": dict(answer.activations),
@@ -55,7 +58,7 @@ def report_content(answer: Answer) -> ReportContent:
     """Give what the report page shows."""
     spec = answer.classifier.backbone.spec
     chosen = next(candidate for candidate in answer.candidates if candidate.name == answer.chosen)
-    facts = chosen.facts
+    facts, thresholds = chosen.facts, answer.classifier.thresholds
     return ReportContent(
         title=answer.table.root.resolve().name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -63,7 +66,7 @@ def report_content(answer: Answer) -> ReportContent:
         headline_part=answer.headline_part,
         estimates={
             part: {
-                "accuracy": accuracy(own),
+                answer.headline.name: answer.quality(own),
                 "log loss": log_loss(own),
                 **{name.replace("_", " "): of_part[part] for name, of_part in answer.metrics.items()},
             }
@@ -77,7 +80,7 @@ def report_content(answer: Answer) -> ReportContent:
             {
                 "name": candidate.name,
                 "estimates": {
-                    "accuracy": accuracy(candidate.judged_on),
+                    answer.headline.name: answer.quality(candidate.judged_on),
                     "log loss": log_loss(candidate.judged_on),
                 },
                 "comparison": candidate.verdict.sentence if candidate.verdict else "",
@@ -102,6 +105,9 @@ def report_content(answer: Answer) -> ReportContent:
         next_steps=next_steps(answer),
         live=answer.live,
         sets=answer.about_sets(),
+        images=Counter(part or "all" for part in answer.table.parts) if answer.table.task == "multi" else None,
+        thresholds=dict(zip(thresholds.classes, thresholds.values, strict=True)) if thresholds else None,
+        about_thresholds=thresholds.sentence if thresholds else "",
     )
 
 
@@ -151,13 +157,13 @@ def _reader(answer: Answer) -> Any:
     return image
 
 
-def _numbers(predictions: Predictions | None) -> dict[str, Any] | None:
+def _numbers(answer: Answer, predictions: Predictions | None) -> dict[str, Any] | None:
     if predictions is None or not len(predictions.scored):
         return None
-    share, loss = accuracy(predictions), log_loss(predictions)
+    share, loss = answer.quality(predictions), log_loss(predictions)
     return {
         "n": share.n,
-        "accuracy": share.value,
+        share.name.replace(" ", "_"): share.value,
         "low": share.low,
         "high": share.high,
         "method": share.method,

@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from goldenrule.evaluation import (
     Estimate,
     Predictions,
-    accuracy,
+    f_beta,
     log_loss,
     mean_set_size,
+    quality,
     set_coverage,
     singletons,
     value_and_interval,
@@ -103,14 +104,21 @@ class Answer:
 
     @property
     def headline(self) -> Estimate:
-        """The accuracy to quote."""
-        return accuracy(self.scored[self.headline_part])
+        """The number to quote: accuracy, of many labels F-beta averaged over images."""
+        return self.quality(self.scored[self.headline_part])
+
+    def quality(self, predictions: Predictions) -> Estimate:
+        """Give the accuracy of predictions, of many labels their F-beta averaged over images."""
+        return quality(predictions, beta=self.options.beta)
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Estimate]]:
-        """The metrics that were asked for: name -> part -> estimate."""
+        """The metrics that were asked for, by name or by a beta: name -> part -> estimate."""
         scored = self.scored.items()
-        return {name: {part: metric_named(name)(own) for part, own in scored} for name in self.options.metrics}
+        asked = {name: metric_named(name) for name in self.options.metrics}
+        if self.options.beta != 1 and self.table.task == "single":
+            asked |= {f"macro F{self.options.beta:g}": partial(f_beta, beta=self.options.beta)}
+        return {name: {part: metric(own) for part, own in scored} for name, metric in asked.items()}
 
     @cached_property
     def sets_measured(self) -> dict[str, dict[str, Estimate]]:
@@ -142,7 +150,7 @@ class Answer:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{part}</td><td>{accuracy(own)}</td><td>{log_loss(own)}</td></tr>"
+            f"<tr><td>{part}</td><td>{self.quality(own)}</td><td>{log_loss(own)}</td></tr>"
             for part, own in self.scored.items()
         )
-        return f"<table><tr><th>part</th><th>accuracy</th><th>log loss</th></tr>{rows}</table>"
+        return f"<table><tr><th>part</th><th>{self.headline.name}</th><th>log loss</th></tr>{rows}</table>"

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from goldenrule.activations.likelihood import learned_classes
 from goldenrule.activations.precompute import Activations
+from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.errors import TooFewImages
 from goldenrule.images.read import unreadable
 from goldenrule.images.split import duplicate_units
@@ -68,7 +70,7 @@ def _candidate(work: Work, name: str, head: FittedHead) -> Candidate:
         name=name,
         body=work.body,
         head=head.head,
-        judged_on=head.out_of_fold,
+        judged_on=with_own_thresholds(head.out_of_fold, beta=work.options.beta),
         judged_part="out-of-fold",
         facts=head.facts,
     )
@@ -110,7 +112,7 @@ def _fit(work: Work, train: ImageTable, activations: Activations, count: int, ne
 
 
 def _check_learnable(train: ImageTable, failures: Mapping[str, str]) -> None:
-    if len(np.unique(train.targets)) < 2:
+    if len(learned_classes(train.truth)) < (2 if train.task == "single" else 1):
         listed = "; ".join(f"{uri}: {why}" for uri, why in sorted(failures.items())[:3])
         raise TooFewImages(
             f"Fewer than two classes of {train.root} have a readable training image: {len(failures):,} files can't be "

@@ -33,6 +33,8 @@ class ReportContent:
     - `candidates`: {"name", "estimates": metric -> `Estimate`, "comparison": a sentence or "", "chosen"}.
     - `penalty_path`: (l2, out-of-fold log loss) as tried; `penalty` is the one that was taken.
     - `backbone`: name, parameters, features, source {from, trained_on, licence}, preprocessing {...}.
+    - `images`: part -> images where an image can count for several classes, None where `counts` says it.
+    - `thresholds`: from what probability each of many labels is called, by class; `about_thresholds` says why.
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
     - `live`: what live training left, None where there was none.
     - `sets`: a sentence on the sets of classes, "" where there are none.
@@ -60,3 +62,6 @@ class ReportContent:
     next_steps: Sequence[str]
     live: LiveContent | None = None
     sets: str = ""
+    images: Mapping[str, int] | None = None
+    thresholds: Mapping[str, float] | None = None
+    about_thresholds: str = ""

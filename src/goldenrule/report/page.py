@@ -41,7 +41,9 @@ def render_page(content: ReportContent) -> str:
         "scores": "Scores",
         "data": "Data",
         "time": "Time",
-        **({"confusion": "Confusion", "mistakes": "Mistakes", "classes": "Classes"} if single else {}),
+        **({"confusion": "Confusion"} if single else {}),
+        "mistakes": "Mistakes",
+        "classes": "Classes",
         **({"penalty": "Penalty"} if content.penalty_path else {}),
         **({"training": "Live training"} if content.live else {}),
         "candidates": "Candidates",
@@ -61,7 +63,9 @@ def render_page(content: ReportContent) -> str:
             script_digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
             **_scores(content),
             **_data_and_time(content),
-            **(_answers(content.predictions, content) if single else {}),
+            **_answers(content.predictions, content),
+            **(_confusion(content.predictions) if single else {}),
+            thresholds=content.thresholds,
             **_choices(content),
             training=training_section(content.live) if content.live else None,
         )
@@ -87,7 +91,7 @@ def _scores(content: ReportContent) -> dict[str, Any]:
 
 def _data_and_time(content: ReportContent) -> dict[str, Any]:
     return {
-        "data": tables.data_table(content.counts),
+        "data": tables.data_table(content.counts, content.images),
         "seconds": sum(seconds for _, seconds in content.stages),
         "activations": sentences.activations_sentence(
             content.activations.get("computed", 0), content.activations.get("reused", 0)
@@ -100,6 +104,15 @@ def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]
     """Give what is told image by image and class by class."""
     mistakes = most_confident_mistakes(predictions, MOST_MISTAKES)
     photos = [thumbnail_of(content.image, mistake.id) for mistake in mistakes]
+    return {
+        "mistakes": list(zip(mistakes, photos, strict=True)),
+        "photos": sum(photo is not None for photo in photos),
+        "mistakes_sentence": sentences.mistakes_sentence(predictions, content.headline_part, len(mistakes)),
+        "classes": tables.weakest_first(predictions),
+    }
+
+
+def _confusion(predictions: Predictions) -> dict[str, Any]:
     pairs = tables.confused_pairs(predictions)
     few = len(predictions.classes) <= MOST_GRID_CLASSES
     return {
@@ -107,10 +120,6 @@ def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]
         "heatmap": None if few else _heatmap(predictions),
         "pairs": pairs,
         "repeated": [pair for pair in pairs if pair.count > 1],
-        "mistakes": list(zip(mistakes, photos, strict=True)),
-        "photos": sum(photo is not None for photo in photos),
-        "mistakes_sentence": sentences.mistakes_sentence(predictions, content.headline_part, len(mistakes)),
-        "classes": tables.weakest_first(predictions),
     }
 
 

@@ -141,6 +141,11 @@ def mistakes_sentence(predictions: Predictions, part: str, shown: int) -> str:
     n = len(scored)
     if n == 0:
         return "No image has a label, so there are no mistakes to show."
+    if scored.task == "multi":
+        wrong = int((scored.called != (scored.truth == 1)).any(axis=1).sum())
+        said = "A label too many or too few" if wrong else "No label too many or too few"
+        more = " The surest of them:" if shown else ""
+        return f"{said}: {wrong:,} of {images_of(part, n)}.{more}"
     wrong = int((scored.predicted != scored.truth).sum())
     if not wrong:
         _, most, among = mistakes_allowed(accuracy(predictions))

@@ -150,12 +150,14 @@ def candidate_scores(candidates: Sequence[Mapping[str, Any]]) -> ScoreTable:
     )
 
 
-def data_table(counts: Mapping[str, Mapping[str, int]]) -> DataTable:
-    """Give a row per class, in order, with a column per part."""
+def data_table(counts: Mapping[str, Mapping[str, int]], images: Mapping[str, int] | None = None) -> DataTable:
+    """Give a row per class, in order, with a column per part; `images` per part, where one has several classes."""
     names = list(dict.fromkeys(name for own in counts.values() for name in own if name))
     rows = tuple(DataRow(name=name, counts=tuple(own.get(name, 0) for own in counts.values())) for name in names)
     unlabelled = DataRow(name="", counts=tuple(own.get("", 0) for own in counts.values()))
-    totals = DataRow(name="all", counts=tuple(sum(own.values()) for own in counts.values()))
+    totals = DataRow(
+        name="all", counts=tuple((images or {}).get(part, sum(own.values())) for part, own in counts.items())
+    )
     return DataTable(parts=tuple(counts), rows=rows, unlabelled=unlabelled if unlabelled.total else None, totals=totals)
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from goldenrule.evaluation import Comparison, Predictions, accuracy, paired_bootstrap, value_and_interval
-from goldenrule.evaluation.scaling import Temperature, pooled_logits
-from goldenrule.evaluation.temperature import cautious_temperature
+from goldenrule.evaluation import Comparison, Predictions, paired_bootstrap, quality, value_and_interval
+from goldenrule.evaluation.scaling import pooled_logits
+from goldenrule.evaluation.temperature import as_pairs, cautious_temperature
 
 Familiarity = Literal["far", "partly", "well"]
 """How well the body knows pictures like these, by what the solved head makes of them."""
@@ -19,7 +19,9 @@ NEEDED_PROBABILITY = 0.9
 LEAST_GAIN = 0.0005
 """So many nats a later stage gains at least: less is rounding."""
 ROOM_ABOVE = 0.98
-"""Out-of-fold accuracy from which on augmented views are not computed."""
+"""Out-of-fold accuracy from which on augmented views are not computed.
+
+Here and below: of many labels F1 averaged over images."""
 FAR_BELOW = 0.7
 """Out-of-fold accuracy of the solved head below which pictures are taken to be far from those the body knows."""
 KNOWN_ABOVE = 0.95
@@ -74,8 +76,12 @@ def as_sure_as_allowed(seen: Predictions) -> Predictions:
     image that is wrong (docs/decisions/0023).
     """
     scored = seen.scored
-    value = cautious_temperature(pooled_logits(scored), scored.truth.astype(np.int64), least=1.0)
-    return Temperature(value=value, n=len(scored)).apply(scored)
+    logits = pooled_logits(scored)
+    if scored.task == "multi":
+        value = cautious_temperature(*as_pairs(logits, scored.truth.astype(np.int8)), least=1.0)
+    else:
+        value = cautious_temperature(logits, scored.truth.astype(np.int64), least=1.0)
+    return replace(scored, logits=(logits / value)[:, np.newaxis].astype(np.float32))
 
 
 def familiarity(out_of_fold: Predictions) -> Familiarity:
@@ -84,7 +90,7 @@ def familiarity(out_of_fold: Predictions) -> Familiarity:
     The further they are from what it was trained with, the more it has to learn: higher rates pay, then also late
     BatchNorms that follow.
     """
-    right = accuracy(out_of_fold).value
+    right = quality(out_of_fold).value
     return "far" if right < FAR_BELOW else "well" if right > KNOWN_ABOVE else "partly"
 
 
@@ -108,4 +114,4 @@ def views_are_worth_it(out_of_fold: Predictions) -> bool:
     Not where the out-of-fold accuracy is `ROOM_ABOVE` or more: what is nearly always right
     does not get better by waiting five times as long.
     """
-    return accuracy(out_of_fold).value < ROOM_ABOVE
+    return quality(out_of_fold).value < ROOM_ABOVE

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from goldenrule.activations.likelihood import Targets
 from goldenrule.activations.precompute import Activations
 from goldenrule.engine import Engine
-from goldenrule.evaluation.temperature import best_temperature
+from goldenrule.evaluation.temperature import as_pairs, best_temperature
 from goldenrule.foundation.errors import SourceError
 from goldenrule.foundation.randomness import generator
 from goldenrule.images.augment import PLAIN, Augmentation, View
@@ -26,7 +27,7 @@ from goldenrule.images.batches import Batch, Canvases, Job, batches
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.table import ImageTable
 from goldenrule.training.augmenting import augmented_inputs, can_batch
-from goldenrule.training.losses import Examples
+from goldenrule.training.losses import Examples, Objective
 
 Sampling = Literal["uniform", "balanced"]
 VALIDATION_BYTES = 64 << 20
@@ -88,7 +89,7 @@ class BankRows:
 
     def batches(self, epoch: int, step: int) -> Iterator[Examples]:
         """See `Source.batches`."""
-        digests, targets, weights = self.train.digests, self.train.targets, _weights(self.train)
+        digests, targets, weights = self.train.digests, self.train.truth, _weights(self.train)
         view = epoch % len(self.activations.banks)
         for rows in _batches_of(order(self.train, self.seed, epoch, self.sampling), self.batch_size, step):
             features = self.activations.rows([digests[row] or b"" for row in rows], view)
@@ -118,7 +119,7 @@ class LiveRows:
         """See `Source.batches`; the features are rounded as the bank keeps them."""
         rows = order(self.train, self.seed, epoch, self.sampling)[step * self.batch_size :]
         decoded = _decoded(self, rows, epoch, self.engine.batch_size)
-        targets, weights = self.train.targets, _weights(self.train)
+        targets, weights = self.train.truth, _weights(self.train)
         held: list[tuple[int, npt.NDArray[np.float32], bool]] = []
         for batch, features in self.engine.run((batch, batch.pixels) for batch in decoded):
             for slot, (row, _) in enumerate(batch.slots):
@@ -132,7 +133,7 @@ class LiveRows:
     def _gathered(
         self,
         held: list[tuple[int, npt.NDArray[np.float32], bool]],
-        targets: npt.NDArray[np.int64],
+        targets: Targets,
         weights: npt.NDArray[np.float32],
     ) -> Examples:
         rows = [row for row, _, _ in held]
@@ -170,7 +171,7 @@ class Pixels:
 
     def batches(self, epoch: int, step: int) -> Iterator[Examples]:
         """See `Source.batches`."""
-        targets, weights = self.train.targets, _weights(self.train)
+        targets, weights = self.train.truth, _weights(self.train)
         rows = order(self.train, self.seed, epoch, self.sampling)[step * self.batch_size :]
         for batch in _decoded(self, rows, epoch, self.batch_size, warped=self.warped):
             own = [row for row, _ in batch.slots]
@@ -216,9 +217,7 @@ def _weights(train: ImageTable) -> npt.NDArray[np.float32]:
     return np.asarray(train.rows["weight"].to_numpy(), np.float32)
 
 
-def _examples(
-    inputs: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]
-) -> Examples:
+def _examples(inputs: npt.NDArray[np.float32], targets: Targets, weights: npt.NDArray[np.float32]) -> Examples:
     """Give tensors of PyTorch's own memory, whose alignment is always the same (law 6: it changes bits)."""
     pixels = torch.from_numpy(inputs)
     layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
@@ -236,14 +235,17 @@ def _check_some(weights: npt.NDArray[np.float32], train: ImageTable) -> None:
 
 
 class Seen(NamedTuple):
-    """Logits (n, classes) of validation images, and their class numbers (n,)."""
+    """Logits (n, classes) of validation images, and their truth: class numbers (n,), or marks (n, classes)."""
 
     logits: npt.NDArray[np.float32]
-    truth: npt.NDArray[np.int64]
+    truth: Targets
 
 
 class Judged(NamedTuple):
-    """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss."""
+    """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss.
+
+    Of many labels the accuracy is the share of all labels of all images that are right at a probability of .5.
+    """
 
     loss: float
     accuracy: float
@@ -258,7 +260,7 @@ Validate = Callable[[torch.nn.Module], Judged]
 
 def validate_rows(valid: ImageTable, activations: Activations) -> Validate:
     """Give a validation of networks that begin with the rows of labelled, readable images, some of them at a time."""
-    digests, truth = [digest or b"" for digest in valid.digests], torch.from_numpy(valid.targets.copy())
+    digests, truth = [digest or b"" for digest in valid.digests], torch.from_numpy(valid.truth.copy())
     count = VALIDATION_BYTES // (4 * activations.banks[0].features) + 1
 
     def validate(network: torch.nn.Module) -> Judged:
@@ -304,8 +306,10 @@ def validate_pixels(valid: ImageTable, preprocessing: Preprocessing, *, threads:
 
 
 def _judged(logits: torch.Tensor, targets: torch.Tensor) -> Judged:
-    loss = float(torch.nn.functional.cross_entropy(logits, targets))
-    accuracy = float((logits.argmax(1) == targets).double().mean())
+    loss = float(Objective().losses(logits, targets).mean())
+    right = logits.argmax(1) == targets if targets.ndim == 1 else (logits >= 0) == targets.bool()
+    accuracy = float(right.double().mean())
     own, truth = logits.numpy(), targets.numpy()
-    temperature = best_temperature(own, truth) if math.isfinite(loss) else (1.0, loss)
+    shown = (own, truth) if targets.ndim == 1 else as_pairs(own, truth)
+    temperature = best_temperature(*shown) if math.isfinite(loss) else (1.0, loss)
     return Judged(loss, accuracy, *temperature, Seen(own.astype(np.float32), truth))

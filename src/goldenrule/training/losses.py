@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.functions import function_key, function_name
 
 MOST_MIXUP = 10.0
+ASYMMETRIC_MARGIN, ASYMMETRIC_FOCUS = 0.05, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """A global batch: inputs (batch, ...), targets (batch,) and what each counts (batch,)."""
+    """A global batch: inputs (batch, ...), targets and what each counts (batch,).
+
+    Targets are class numbers (batch,), or of many labels 0 and 1 for each (batch, classes).
+    """
 
     inputs: torch.Tensor
     targets: torch.Tensor
@@ -27,8 +31,9 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class OwnLoss:
-    """A user's function (logits (batch, classes), targets (batch,)) -> losses (batch,), and the key it is known by.
+    """A user's function (logits (batch, classes), targets) -> losses (batch,), and the key it is known by.
 
+    Targets are class numbers (batch,), or of many labels 0 and 1 (batch, classes).
     Without a key nothing that was trained by it can be found again: it may have changed since (law 7).
     """
 
@@ -58,11 +63,11 @@ class OwnLoss:
     def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Give the losses; `OptionError` where the function gives something else."""
         losses = self.function(logits, targets)
-        if not isinstance(losses, torch.Tensor) or losses.shape != targets.shape:
+        if not isinstance(losses, torch.Tensor) or losses.shape != targets.shape[:1]:
             found = f"shape {tuple(losses.shape)}" if isinstance(losses, torch.Tensor) else type(losses).__name__
             raise OptionError(
                 f"The loss {function_name(self.function)} gave {found}; wanted a tensor of shape "
-                f"{tuple(targets.shape)}: a loss per example, not their mean."
+                f"{tuple(targets.shape[:1])}: a loss per example, not their mean."
             )
         return losses
 
@@ -71,6 +76,7 @@ class OwnLoss:
 class Objective:
     """What training makes small: the cross-entropy, with what keeps examples from being learned by heart.
 
+    Of many labels that is the mean over the classes of the binary one.
     `mixup`: examples are blended in pairs, x = a x_i + (1 - a) x_j with a ~ Beta(mixup, mixup), and the loss is shared
     by both targets in the same way (Zhang et al., arXiv:1710.09412). `cutmix`: a rectangle of one picture lies in the
     other, its area's share being drawn likewise (Yun et al., arXiv:1905.04899). With both, each batch has one of them,
@@ -103,7 +109,27 @@ class Objective:
         """Give the loss (batch,) of each example."""
         if self.loss:
             return self.loss(logits, targets)
-        return cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
+        if targets.ndim == 1:
+            return cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
+        marks = targets.to(logits.dtype)
+        smooth = marks * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return binary_cross_entropy_with_logits(logits, smooth, reduction="none").mean(dim=1)
+
+
+def asymmetric_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Give a loss (batch,) for many labels of which an image has few: what is clearly absent hardly counts.
+
+    -log p for a label that is there, -q^4 log(1 - q) for one that is not, with q = max(p - .05, 0), summed over the
+    classes (Ridnik et al., "Asymmetric loss for multi-label classification", arXiv:2009.14119). Probabilities come
+    out too high by it: thresholds and calibration are fitted afterwards.
+
+    >>> asymmetric_loss(torch.tensor([[0.0, -9.0]]), torch.tensor([[1, 0]]))
+    tensor([0.6931])
+    """
+    there = targets.to(logits.dtype)
+    shifted = (torch.sigmoid(logits) - ASYMMETRIC_MARGIN).clamp(min=0)
+    absent = shifted**ASYMMETRIC_FOCUS * torch.log1p(-shifted)
+    return -(there * logsigmoid(logits) + (1 - there) * absent).sum(dim=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import torch
 
+from goldenrule.activations.likelihood import learned_classes
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import Engine, EngineKind
 from goldenrule.foundation.errors import BackboneError, OptionError, TooFewImages
@@ -65,6 +66,10 @@ class Material:
             raise OptionError(f"class_weights={self.class_weights!r}: wanted None or 'balanced'.")
         if self.sampling not in get_args(Sampling):
             raise OptionError(f"sampling={self.sampling!r}: wanted one of {', '.join(get_args(Sampling))}.")
+        if self.table.task == "multi" and (self.class_weights or self.sampling == "balanced"):
+            raise OptionError(
+                "class_weights and sampling balance classes of which an image has one; these have several."
+            )
         if self.class_weights and self.sampling == "balanced":
             raise OptionError("class_weights and sampling both balance the classes: wanted one of them.")
 
@@ -73,7 +78,7 @@ class Material:
         own = self.table.part(name)
         bank = self.activations(self.base, views=0).banks[0]
         good = [d is not None and d in bank for d in own.digests]
-        return own.where(np.array(good, dtype=bool) & (own.targets >= 0))
+        return own.where(np.array(good, dtype=bool) & own.labelled)
 
     def activations(self, backbone: Backbone, *, views: int) -> Activations:
         """Give the rows of train and valid, with this many augmented views of train; from the bank or made now."""
@@ -204,7 +209,7 @@ class Material:
 
     def _train(self) -> ImageTable:
         own = self.part("train")
-        if len(np.unique(own.targets)) < 2:
+        if len(learned_classes(own.truth)) < (2 if own.task == "single" else 1):
             raise TooFewImages(f"{self.table.root} has readable training images of fewer than two classes: add some.")
         if self.class_weights == "balanced":
             return own.with_weights(np.asarray(own.rows["weight"].to_numpy()) * balanced_weights(own))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.evaluation import Estimate, Predictions
+from goldenrule.evaluation import Estimate, Predictions, Task
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.functions import function_name
 from goldenrule.training.examples import Seen
@@ -37,7 +37,8 @@ def measured(metrics: Metrics, classes: Sequence[str], seen: Seen) -> dict[str, 
     """Give the metrics of what was seen; none where a logit is no number."""
     if not metrics or not np.isfinite(seen.logits).all():
         return {}
-    predictions = Predictions.from_logits(seen.logits, classes, truth=seen.truth, basis="chosen on")
+    task: Task = "single" if seen.truth.ndim == 1 else "multi"
+    predictions = Predictions.from_logits(seen.logits, classes, truth=seen.truth, task=task, basis="chosen on")
     return {name: _number(name, metric(predictions)) for name, metric in metrics.items()}
 
 

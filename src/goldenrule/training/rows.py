@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from goldenrule.activations.likelihood import Targets, learned_classes, unlearned_biases
 from goldenrule.activations.solve import Rows
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import readable_bytes
@@ -24,7 +25,6 @@ PASSES, FEWEST_EPOCHS = 12, 4
 PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.05
 BATCH_SIZE = 64
-ABSENT_LOGIT = -20.0
 
 
 def train_concat_pool(rows: Rows, *, seed: int, progress: Progress | None = None) -> Outcome:
@@ -96,7 +96,7 @@ def _trained(
         ):
             if isinstance(event, EpochEnded):
                 task.advance()
-    return _as_arrays(network, np.unique(rows.targets[own]))
+    return _as_arrays(network, rows.targets[own])
 
 
 def _network(rows: Rows) -> torch.nn.Sequential:
@@ -111,7 +111,7 @@ def _network(rows: Rows) -> torch.nn.Sequential:
     )
 
 
-def _as_arrays(network: torch.nn.Sequential, present: npt.NDArray[np.int64]) -> ConcatPoolHead:
+def _as_arrays(network: torch.nn.Sequential, targets: Targets) -> ConcatPoolHead:
     """Give the trained head as arrays, its BatchNorms folded; a class without rows can't be predicted."""
     scale_1, shift_1 = _affine(network[0])
     scale_2, shift_2 = _affine(network[4])
@@ -119,9 +119,10 @@ def _as_arrays(network: torch.nn.Sequential, present: npt.NDArray[np.int64]) -> 
     assert isinstance(first, torch.nn.Linear)
     assert isinstance(last, torch.nn.Linear)
     bias = last.bias.detach().cpu().numpy().copy()
-    absent = np.setdiff1d(np.arange(len(bias)), present)
+    absent = np.setdiff1d(np.arange(len(bias)), learned_classes(targets))
     weight = last.weight.detach().cpu().numpy().copy()
-    weight[absent], bias[absent] = 0.0, bias.min() + ABSENT_LOGIT
+    unlearned = unlearned_biases(targets, len(bias), lowest=float(bias.min()))
+    weight[absent], bias[absent] = 0.0, unlearned[absent]
     return ConcatPoolHead(
         scale_1=scale_1,
         shift_1=shift_1,
