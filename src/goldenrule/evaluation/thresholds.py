@@ -54,7 +54,7 @@ class Thresholds:
     @property
     def sentence(self) -> str:
         """Say where they come from."""
-        found = f"chosen for F{self.beta:g}, averaged over images, on {self.n:,} images out-of-fold"
+        found = f"chosen for F{self.beta:g}, averaged over images, on {self.n:,} images it has not learned from"
         if self.own:
             return (
                 f"A label is called from its own threshold on, {min(self.values):g} to {max(self.values):g}, {found}."

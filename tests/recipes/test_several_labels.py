@@ -1,0 +1,160 @@
+"""Photos with several labels each, from folder to predictions: real scenes, the real network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goldenrule.deploy.batch import predict_files
+from goldenrule.deploy.submission import layout_of, submit
+from goldenrule.evaluation import f_beta, quality
+from goldenrule.evaluation.predictions_csv import from_csv
+from goldenrule.foundation.errors import OptionError
+from goldenrule.images.labels import from_csv as images_of
+from goldenrule.learner import Learner
+from goldenrule.models.classifier import Classifier
+from goldenrule.recipes.answer import answer
+from goldenrule.recipes.golden_rule import golden_rule
+from goldenrule.recipes.options import FitOptions
+
+
+@pytest.fixture(scope="module")
+def scenes(photos: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some 100 scenes with one to three of five labels, as a contest gives them."""
+    source, root = photos("scenes_multilabel"), tmp_path_factory.mktemp("several") / "scenes"
+    (root / "images").mkdir(parents=True)
+    rows = list(csv.DictReader((source / "train_v2.csv").read_text().splitlines()))
+    several = [row for row in rows if " " in row["tags"]]
+    chosen = {row["image_name"]: row for row in several[::8]}
+    for label in ("desert", "mountains", "sea", "sunset", "trees"):
+        alone = [row for row in rows if row["tags"] == label]
+        chosen |= {row["image_name"]: row for row in alone[:: len(alone) // 16]}
+    lines = ["image_name,tags", *(f"{name},{row['tags']}" for name, row in sorted(chosen.items()))]
+    (root / "train_v2.csv").write_text("\n".join(lines) + "\n")
+    for name in chosen:
+        shutil.copy(source / "images" / f"{name}.jpg", root / "images")
+    return root
+
+
+@pytest.fixture(scope="module")
+def told(scenes: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("told")
+    shutil.copytree(prepared_cache, folder / "cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
+        yield answer(scenes, options=FitOptions(beta=2, views=0, metrics=("macro_f2",)), out=folder / "run")
+
+
+def test_the_split_has_each_label_in_every_part(told: Any) -> None:
+    counts = told.table.counts()
+    assert told.table.task == "multi"
+    assert all(counts[part][label] for part in ("train", "valid", "test") for label in told.table.classes)
+    assert told.table.part("valid").task == "multi"
+
+
+def test_the_headline_is_f2_of_images_and_far_above_that_of_calling_everything(told: Any) -> None:
+    assert told.headline.name == "samples F2"
+    own = told.predictions["out-of-fold"]
+    everything = f_beta(own, 2, average="samples", thresholds=0.0)
+    assert quality(own, beta=2).low > everything.high
+    assert told.metrics["macro_f2"]["valid"].n == len(told.predictions["valid"].scored)
+
+
+def test_the_files_of_the_run_say_the_same(told: Any) -> None:
+    result = json.loads((told.folder / "result.json").read_text())
+    assert result["task"] == "multi"
+    assert result["sets"] is None
+    assert result["valid"]["samples_F2"] == quality(told.predictions["valid"], beta=2).value
+    assert result["thresholds"]["values"].keys() == set(told.table.classes)
+    written = from_csv((told.folder / "predictions" / "test.csv").read_text(), task="multi")
+    assert written.truth.tolist() == told.predictions["test"].truth.tolist()
+    again = Classifier.load(told.folder).predict_table(told.table.part("test"))
+    assert again.called.tolist() == told.predictions["test"].called.tolist()
+    assert again.probabilities == pytest.approx(written.probabilities, abs=1e-4)
+
+
+def test_the_report_shows_each_label_with_its_threshold(told: Any) -> None:
+    page = told.report.read_text()
+    assert "called from" in page
+    assert "samples F2 on" in page
+    assert "without" in page, "the surest mistakes are labels that are there or not"
+    images = len(told.table)
+    assert f"<dd>{images:,}</dd>" in page, "an image counts once, however many labels it has"
+
+
+def test_several_labels_are_predicted_and_written(told: Any, scenes: Path, tmp_path: Path) -> None:
+    files = sorted((scenes / "images").iterdir())[:12]
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    seen = predict_files(told.classifier, [*files, tmp_path / "broken.jpg"], out=tmp_path / "p.csv")
+    rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
+    assert rows[-1]["status"] == "unreadable"
+    assert rows[-1]["prediction"] == ""
+    assert any(" " in row["prediction"] for row in rows)
+    assert set(seen.counts) <= {"", *told.table.classes}, "labels are counted, not their combinations"
+
+
+def test_a_submission_has_tags_between_spaces_and_the_labels_of_old_for_what_is_unreadable(
+    told: Any, scenes: Path, tmp_path: Path
+) -> None:
+    test = tmp_path / "test"
+    test.mkdir()
+    names = [path.stem for path in sorted((scenes / "images").iterdir())[:8]]
+    for name in names:
+        shutil.copy(scenes / "images" / f"{name}.jpg", test)
+    (test / "broken.jpg").write_bytes(b"no picture")
+    sample = tmp_path / "sample.csv"
+    sample.write_text("image_name,tags\n" + "".join(f"{name},sea trees\n" for name in [*names[::-1], "broken"]))
+    done = submit(told.folder, test, sample, out=tmp_path / "submission.csv")
+    rows = list(csv.DictReader((tmp_path / "submission.csv").read_text().splitlines()))
+    assert [row["image_name"] for row in rows] == [*names[::-1], "broken"]
+    assert all(set(row["tags"].split()) <= set(told.table.classes) and row["tags"] for row in rows)
+    assert done.unreadable == ("broken.jpg",)
+    f2 = done.expected[0]
+    assert (f2.name, f2.value) == ("samples F2", quality(told.predictions["out-of-fold"], beta=2).value)
+    again = submit(told.folder, test, sample, out=tmp_path / "submission.csv")
+    assert again.expected == done.expected
+
+
+def test_a_column_per_label_gets_a_probability_of_its_own(told: Any, tmp_path: Path, scenes: Path) -> None:
+    classes = told.table.classes
+    sample = tmp_path / "sample.csv"
+    name = sorted((scenes / "images").iterdir())[0].name
+    sample.write_text(f"id,{','.join(classes[::-1])}\n{name},{','.join('0' for _ in classes)}\n")
+    layout = layout_of(sample, classes, task="multi")
+    assert (layout.kind, layout.labels) == ("probabilities", tuple(range(len(classes)))[::-1])
+    done = submit(told.folder, scenes / "images", sample, out=tmp_path / "out.csv", floor=0.1)
+    row = next(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    values = np.array([float(row[label]) for label in classes])
+    assert ((values >= 0.1) & (values <= 0.9)).all()
+    assert abs(values.sum() - 1) > 1e-3, "labels do not share one probability"
+    assert done.floor == 0.1
+
+
+def test_what_only_one_label_has_is_refused_by_name(told: Any, scenes: Path) -> None:
+    with pytest.raises(OptionError, match="a single label"):
+        answer(scenes, options=FitOptions(metrics=("accuracy",)), out=told.folder.parent / "other")
+    table = images_of(scenes / "train_v2.csv")
+    with pytest.raises(OptionError, match="these have several"):
+        Learner(table, class_weights="balanced")
+
+
+@pytest.mark.slow
+def test_the_whole_golden_rule_learns_several_labels_and_a_second_run_replays_it(
+    scenes: Path, told: Any, tmp_path: Path
+) -> None:
+    options = FitOptions(beta=2, size=64, threads=2)
+    done = golden_rule(scenes, options=options, out=tmp_path / "run")
+    assert {"trained head", "whole network"} <= {candidate.name for candidate in done.candidates}
+    assert all(np.isfinite(row.train_loss) for row in done.live.history)  # type: ignore[union-attr]
+    again = golden_rule(scenes, options=options, out=tmp_path / "run")
+    assert again.chosen == done.chosen
+    for part, own in done.predictions.items():
+        assert replace(again.predictions[part], basis=own.basis) == own
