@@ -254,6 +254,8 @@ def show(answer: Answer, console: Console | None = None) -> None:
     for candidate in answer.candidates:
         if candidate.verdict:
             console.print(Text(candidate.verdict.sentence + "."))
+    if (views := len(answer.classifier.views)) > 1:
+        console.print(f"It averages {views} views of every image: predicting takes {views} times as long.")
     if about_sets := answer.about_sets():
         console.print(Text(about_sets))
     if answer.classifier.thresholds:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
+
 MOST_IN_A_SET = 4
 EXAMPLES = """Examples:
 
@@ -36,14 +38,8 @@ def predict(
         ),
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
-    head: Annotated[
-        str,
-        typer.Option(help="FILE.py:NAME, the function that makes the head; the file is run.", show_default=False),
-    ] = "",
-    backbone: Annotated[
-        str,
-        typer.Option(help="FILE.py:NAME, the function that makes the backbone; the file is run.", show_default=False),
-    ] = "",
+    head: OwnHead = "",
+    backbone: OwnBackbone = "",
     threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
 ) -> None:
     """Predict the class of images; a row per image, also for those that can't be read."""
@@ -53,14 +49,8 @@ def predict(
 
     from goldenrule.deploy.batch import predict_files
     from goldenrule.foundation.progress import Bars
-    from goldenrule.models.classifier import Classifier
-    from goldenrule.models.own import maker_from_file
 
-    classifier = Classifier.load(
-        run,
-        head=maker_from_file("head", head) if head else None,
-        backbone=maker_from_file("backbone", backbone) if backbone else None,
-    )
+    classifier = loaded(run, head, backbone)
     result = predict_files(classifier, images, out=out, min_confidence=min_confidence, threads=threads, progress=Bars())
     console = Console()
     if note := classifier.engine_note():

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
+
 EXAMPLES = """Examples:
 
   goldenrule submit runs/dogscats test1 --sample sample_submission.csv
@@ -44,6 +46,8 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    head: OwnHead = "",
+    backbone: OwnBackbone = "",
     threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
 ) -> None:
     """Write the submission to a contest: every id of its sample, in its order."""
@@ -56,7 +60,17 @@ def submit(
     from goldenrule.foundation.findings import plural
     from goldenrule.foundation.progress import Bars
 
-    done = write(run, images, sample, out=out, positive=positive, floor=floor, threads=threads, progress=Bars())
+    done = write(
+        run,
+        images,
+        sample,
+        out=out,
+        positive=positive,
+        floor=floor,
+        classifier=loaded(run, head, backbone),
+        threads=threads,
+        progress=Bars(),
+    )
     console = Console()
     layout = done.layout
     table = Table("score", "expected (95 %)", "images", "basis")

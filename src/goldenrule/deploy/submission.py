@@ -87,16 +87,18 @@ def submit(
     out: Path,
     positive: str | None = None,
     floor: float | None = None,
+    classifier: Classifier | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Submission:
     """Write the submission of a run (or a classifier's folder) on a folder of test images, and a JSON file beside it.
 
+    `classifier` is the run's, where it had to be loaded with functions of its owner's.
     Ids are file names, with extension or without, or paths below `images`. Every id of the sample has a row, in the
     sample's order; an image that can't be read gets the shares of the classes among the training images. Raises
     `SourceError` where the sample and the images do not fit, `OptionError` for an `out` that holds something else.
     """
-    classifier = Classifier.load(run)
+    classifier = classifier or Classifier.load(run)
     highest = 1 / len(classifier.classes) if classifier.task == "single" else 0.5
     if floor is not None and not 0 <= floor <= highest:
         raise OptionError(f"--floor {floor}: wanted the lowest probability to submit, from 0 to {highest:.3g}.")

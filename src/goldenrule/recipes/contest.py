@@ -38,7 +38,10 @@ class Contest:
             material.table.part("valid"), views=every, threads=material.threads, progress=material.progress
         )
         newcomer = replace(best, name=f"{best.name}, {TTA_VIEWS} views averaged", views=every)
-        return self._judge(newcomer, seen)
+        taken = self._judge(newcomer, seen)
+        cost = f"averaging takes {len(every)} times as long, for every image that is predicted"
+        self.notes += [f"Test-time augmentation was {'taken' if taken else 'tried and not taken'}: {cost}."]
+        return taken
 
     def _enter(self, name: str, learn: Learner, seen: Predictions) -> bool:
         body, head = learn.state.backbone, learn.state.head

@@ -1,0 +1,34 @@
+"""The options by which a command finds the functions that made a classifier's own head or backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from goldenrule.models.classifier import Classifier
+
+OwnHead = Annotated[
+    str,
+    typer.Option("--head", help="FILE.py:NAME, the function that makes the head; the file is run.", show_default=False),
+]
+OwnBackbone = Annotated[
+    str,
+    typer.Option(
+        "--backbone", help="FILE.py:NAME, the function that makes the backbone; the file is run.", show_default=False
+    ),
+]
+
+
+def loaded(run: Path, head: str, backbone: str) -> Classifier:
+    """Give the classifier of a run, made with these functions where they are named."""
+    from goldenrule.models.classifier import Classifier
+    from goldenrule.models.own import maker_from_file
+
+    return Classifier.load(
+        run,
+        head=maker_from_file("head", head) if head else None,
+        backbone=maker_from_file("backbone", backbone) if backbone else None,
+    )
