@@ -145,6 +145,9 @@ def fit(
     coverage: Annotated[
         float, typer.Option(help="How often the set of classes that predict gives shall hold the true one.")
     ] = 0.95,
+    false_alarms: Annotated[
+        float, typer.Option(help="How often an image like those of the training may be flagged as unlike them.")
+    ] = 0.02,
     start_from: Annotated[
         Path | None,
         typer.Option("--from", help="Start from the trained body of an earlier run.", show_default=False),
@@ -181,6 +184,7 @@ def fit(
         start_from=start_from,
         metrics=tuple(metric or ()),
         coverage=coverage,
+        false_alarms=false_alarms,
     )
     source = Asked(
         folder=folder,
@@ -250,6 +254,8 @@ def show(answer: Answer, console: Console | None = None) -> None:
             console.print(Text(candidate.verdict.sentence + "."))
     if about_sets := answer.about_sets():
         console.print(Text(about_sets))
+    if about_unlike := answer.about_unlike():
+        console.print(Text(about_unlike))
     for finding in answer.findings:
         console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)

@@ -17,7 +17,7 @@ _KEY = b"goldenrule.predictions"
 
 
 def to_table(predictions: Predictions) -> pa.Table:
-    """Give columns id, status, truth, logits (views x C numbers a row, views outermost) and fold if any."""
+    """Give columns id, status, truth, logits (views x C numbers a row, views outermost), fold and distance if any."""
     n = len(predictions)
     columns: dict[str, Any] = {
         "id": pa.array(predictions.ids, pa.string()),
@@ -27,6 +27,8 @@ def to_table(predictions: Predictions) -> pa.Table:
     }
     if predictions.fold is not None:
         columns["fold"] = pa.array(predictions.fold)
+    if predictions.distance is not None:
+        columns["distance"] = pa.array(predictions.distance)
     about = {
         "schema_version": SCHEMA_VERSION,
         "task": predictions.task,
@@ -50,6 +52,7 @@ def from_table(table: pa.Table) -> Predictions:
         truth=truth.reshape(n, len(classes)) if about["task"] == "multi" else truth,
         logits=_array(table["logits"]).reshape(n, views, len(classes)),
         fold=_array(table["fold"]) if "fold" in table.column_names else None,
+        distance=_array(table["distance"]) if "distance" in table.column_names else None,
         basis=about["basis"],
     )
 

@@ -37,6 +37,7 @@ def checked_fields(predictions: Predictions) -> dict[str, Any]:
         "truth": _checked_truth(predictions.truth, predictions.task, len(ids), len(classes)),
         "logits": _checked_logits(predictions.logits, status == "ok", len(classes)),
         "fold": None if predictions.fold is None else _checked_fold(predictions.fold, len(ids)),
+        "distance": None if predictions.distance is None else _checked_distance(predictions.distance, status == "ok"),
     }
 
 
@@ -122,6 +123,16 @@ def _checked_fold(fold: ArrayLike, n: int) -> NDArray[np.int64]:
     array = _integers("fold", np.asarray(fold))
     _require_shape("fold", array, (n,))
     return _read_only(array.astype(np.int64, copy=False))
+
+
+def _checked_distance(distance: ArrayLike, ok: NDArray[np.bool_]) -> NDArray[np.float32]:
+    array = np.asarray(distance, np.float32)
+    _require_shape("distance", array, (len(ok),))
+    if (bad := np.flatnonzero(np.isfinite(array) != ok)).size:
+        raise OptionError(
+            f"distance: wanted numbers where the status is ok, else nan; got {array[bad[0]]} in row {bad[0]}"
+        )
+    return _read_only(array)
 
 
 def _integers(name: str, array: NDArray[Any]) -> NDArray[Any]:

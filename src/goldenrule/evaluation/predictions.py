@@ -35,6 +35,8 @@ class Predictions:
     - `truth`: for a single label the class number (n,) int64, -1 where unlabelled; for many labels 0 or 1
       per class, (n, C) int8, a row of -1 where unlabelled.
     - `fold` (n,) int64: the fold that held the image out; None where there are no folds.
+    - `distance` (n,) float32: how far the image is from those of the training (`Familiar`), nan where it is not ok;
+      None where that was not measured.
     - `basis`: "chosen on" once these images have helped to choose the network, as in
       `dataclasses.replace(predictions, basis="chosen on")`; every metric passes it on.
 
@@ -51,6 +53,7 @@ class Predictions:
     truth: NDArray[np.int64] | NDArray[np.int8]
     logits: NDArray[np.float32]
     fold: NDArray[np.int64] | None = None
+    distance: NDArray[np.float32] | None = None
     basis: Basis = "clean"
 
     def __post_init__(self) -> None:
@@ -68,6 +71,7 @@ class Predictions:
         ids: Sequence[str] | None = None,
         status: ArrayLike | None = None,
         fold: ArrayLike | None = None,
+        distance: ArrayLike | None = None,
         task: Task = "single",
         basis: Basis = "clean",
     ) -> Predictions:
@@ -86,6 +90,7 @@ class Predictions:
             truth=np.asarray(unlabelled if truth is None else truth),
             logits=rows,
             fold=None if fold is None else np.asarray(fold),
+            distance=None if distance is None else np.asarray(distance),
             basis=basis,
         )
 
@@ -151,6 +156,7 @@ class Predictions:
             truth=self.truth[chosen],
             logits=self.logits[chosen],
             fold=None if self.fold is None else self.fold[chosen],
+            distance=None if self.distance is None else self.distance[chosen],
         )
 
     def only_views(self, *views: int) -> Predictions:
@@ -175,13 +181,14 @@ class Predictions:
     def concatenate(parts: Sequence[Predictions]) -> Predictions:
         """All images of `parts` in their order, with the classes of the first; such as folds put together.
 
-        One part that was chosen on makes the whole so. Raises `OptionError` for no parts, other classes,
-        another task or number of views, or folds in some parts only.
+        One part that was chosen on makes the whole so; distances are kept where all parts have them. Raises
+        `OptionError` for no parts, other classes, another task or number of views, or folds in some parts only.
         """
         checks.require_alike(parts)
         first, *_ = parts
         aligned = [part.aligned_to(first.classes) for part in parts]
         folds = [part.fold for part in aligned if part.fold is not None]
+        distances = [part.distance for part in aligned if part.distance is not None]
         return replace(
             first,
             ids=tuple(name for part in aligned for name in part.ids),
@@ -189,6 +196,7 @@ class Predictions:
             truth=np.concatenate([part.truth for part in aligned]),
             logits=np.concatenate([part.logits for part in aligned]),
             fold=np.concatenate(folds) if folds else None,
+            distance=np.concatenate(distances) if len(distances) == len(aligned) else None,
             basis="chosen on" if any(part.basis == "chosen on" for part in parts) else "clean",
         )
 

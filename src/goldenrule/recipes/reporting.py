@@ -38,6 +38,7 @@ def result_json(answer: Answer) -> dict[str, Any]:
             for candidate in answer.candidates
         ],
         "sets": _sets_json(answer),
+        "unlike": _unlike_json(answer),
         "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
         "activations": dict(answer.activations),
@@ -102,6 +103,7 @@ def report_content(answer: Answer) -> ReportContent:
         next_steps=next_steps(answer),
         live=answer.live,
         sets=answer.about_sets(),
+        unlike=answer.about_unlike(),
     )
 
 
@@ -139,6 +141,14 @@ def _sets_json(answer: Answer) -> dict[str, Any] | None:
         for part, of in answer.sets_measured.items()
     }
     return {**answer.classifier.sets.to_json(), "says": answer.classifier.sets.sentence, "measured": measured}
+
+
+def _unlike_json(answer: Answer) -> dict[str, Any] | None:
+    if answer.classifier.familiar is None:
+        return None
+    measured = {part: own.to_json() for part, own in answer.unlike_measured.items()}
+    familiar = answer.classifier.familiar
+    return {**familiar.to_json(), "says": familiar.sentence, "measured": measured}
 
 
 def _reader(answer: Answer) -> Any:
