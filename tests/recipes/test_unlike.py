@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import goldenrule as gr
 from goldenrule.evaluation import Familiar
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.files import file_digest
 from goldenrule.images.split import duplicate_units
+from goldenrule.models.compiled import engine_kind
+from goldenrule.models.head import fresh_head
 from goldenrule.recipes.answer import answer
+from goldenrule.recipes.familiar import familiar_images
+from goldenrule.recipes.opening import begun
 from goldenrule.recipes.options import FitOptions
 
 
@@ -110,6 +117,37 @@ def test_a_network_that_was_trained_on_the_images_is_calibrated_on_validation(
     assert (familiar.n, len(familiar.references), familiar.basis) == (16, 40, "chosen on")
     assert set(again.unlike_measured) == {"test"}, "on validation it was calibrated"
     assert "all 16 validation ones" in again.about_unlike()
+
+
+@pytest.mark.slow
+def test_the_distances_of_a_trained_network_are_those_of_its_own_body(
+    small_photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    with begun(small_photos, options=FitOptions(views=0), out=tmp_path / "run") as (work, activations):
+        body = slightly_changed(work.body, tmp_path / "changed")
+        head = fresh_head("linear", features=body.spec.features, classes=2, draws=np.random.default_rng(0))
+        trained = gr.Classifier(work.table.classes, body, head, engine_kind(body))
+        computed = work.story.computed
+        familiar = familiar_images(work, trained, activations)
+        assert familiar is not None
+        assert (familiar.n, familiar.basis) == (16, "chosen on"), "its validation images"
+        assert work.story.computed == computed + 40 + 16
+        seen = replace(trained, familiar=familiar).predict_table(work.table.part("valid"))
+        assert seen.distance is not None
+        np.testing.assert_array_equal(np.sort(seen.distance)[::-1], familiar.held_out)
+        assert familiar_images(work, trained, activations).to_json() == familiar.to_json()
+        assert work.story.computed == computed + 40 + 16, "the second time they come from the bank"
+
+
+def slightly_changed(body: gr.Backbone, folder: Path) -> gr.Backbone:
+    """Give a body with its last convolution a little changed, as training would."""
+    tensors = load_file(body.weights_file)
+    tensors["conv_head.weight"] *= (
+        np.random.default_rng(0).normal(1, 0.1, tensors["conv_head.weight"].shape).astype("f4")
+    )
+    folder.mkdir()
+    save_file(tensors, folder / "body.safetensors")
+    return gr.Backbone(replace(body.spec, weights=file_digest(folder / "body.safetensors")), folder)
 
 
 def test_a_classifier_of_an_earlier_version_flags_nothing(own: Path, small_photos: Path) -> None:
