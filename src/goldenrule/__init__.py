@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from goldenrule.evaluation import (
         ConformalSets,
         Estimate,
+        Familiar,
         PlattScaling,
         Predictions,
         Temperature,
@@ -92,6 +93,7 @@ _HOMES = {
     "Classifier": "models.classifier",
     "ConformalSets": "evaluation",
     "Estimate": "evaluation",
+    "Familiar": "evaluation",
     "Finding": "foundation.findings",
     "FitOptions": "recipes.options",
     "FittedHead": "recipes.heads",
@@ -173,6 +175,7 @@ __all__ = [
     "Classifier",
     "ConformalSets",
     "Estimate",
+    "Familiar",
     "Finding",
     "FitOptions",
     "FittedHead",
