@@ -68,9 +68,14 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sets = {name: opened(name, Path(folder)) for name in (*HOMES, *FOREIGN_ONLY)}
-        pairs = [row for home in HOMES for row in against_others(sets[home], sets)]
-        alarms = [row for home in HOMES for row in false_alarms(sets[home], sets)]
-        classes = [row for home in HOMES for row in without_a_class(sets[home])]
+        pairs: list[dict[str, Any]] = []
+        alarms: list[dict[str, Any]] = []
+        classes: list[dict[str, Any]] = []
+        for home in HOMES:
+            pairs += against_others(sets[home], sets)
+            alarms += false_alarms(sets[home], sets)
+            classes += without_a_class(sets[home])
+            print(f"{home}: measured", flush=True)
     values = {"made_with": made_with(), "pairs": pairs, "false_alarms": alarms, "classes_left_out": classes}
     arguments.out.with_suffix(".json").write_text(json.dumps(values, separators=(",", ":")).replace("},{", "},\n{"))
     text = page(pairs, alarms, classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ SAME_THINGS = (
 )
 RATES = (0.01, 0.02, 0.05)
 LEFT_OUT = (CHOSEN, "nearest, cosine", "Mahalanobis, length 1", "relative Mahalanobis, length 1", "highest probability")
-MOST_FOREIGN, MOST_FAMILIAR, MOST_CLASSES = 200, 1_000, 5
+MOST_FOREIGN, MOST_FAMILIAR, MOST_CLASSES = 200, 1_000, 3
 
 
 def same_things(one: str, other: str) -> bool:
@@ -62,16 +62,17 @@ def same_things(one: str, other: str) -> bool:
 def methods(train: Rows, targets: npt.NDArray[np.int64], head: Head) -> dict[str, Method]:
     """Give the ways by name, fitted on activations of training images (n, features) and their classes."""
     short = directions(train)
-    plain, unit = Mahalanobis(train.astype(np.float64), targets), Mahalanobis(short, targets)
+    plain = cache(partial(Mahalanobis, train.astype(np.float64), targets))
+    unit = cache(partial(Mahalanobis, short, targets))
     return {
         "nearest, cosine": lambda rows: _nth_nearest(short, directions(rows), 1),
         CHOSEN: lambda rows: _nth_nearest(short, directions(rows), 5),
         "10th nearest, cosine": lambda rows: _nth_nearest(short, directions(rows), 10),
         "50th nearest, cosine": lambda rows: _nth_nearest(short, directions(rows), 50),
         "5th nearest, Euclidean": lambda rows: _nth_nearest(train.astype(np.float64), rows.astype(np.float64), 5),
-        "Mahalanobis": lambda rows: plain.to_classes(rows.astype(np.float64)),
-        "Mahalanobis, length 1": lambda rows: unit.to_classes(directions(rows)),
-        "relative Mahalanobis, length 1": lambda rows: unit.relative(directions(rows)),
+        "Mahalanobis": lambda rows: plain().to_classes(rows.astype(np.float64)),
+        "Mahalanobis, length 1": lambda rows: unit().to_classes(directions(rows)),
+        "relative Mahalanobis, length 1": lambda rows: unit().relative(directions(rows)),
         "highest probability": partial(_doubt, head),
         "energy": lambda rows: -_log_sum_exp(head.logits(rows)),
     }
