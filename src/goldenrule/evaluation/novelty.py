@@ -88,9 +88,8 @@ class Familiar:
         The held-out distances are those of `others` (n, features), by default of the references themselves; each is
         measured to the references of other units only, so that copies and images of a group do not vouch for each
         other. Where some image has fewer than five such references, a nearer neighbour is taken for all; one that has
-        none is left out. A network that
-        was trained on the references needs `others` that it was not trained on: it knows the former too well. Raises
-        `OptionError` where no image has a reference of another unit.
+        none is left out. A network that was trained on the references needs `others` that it was not trained on: it
+        knows the former too well. Raises `OptionError` where no image has a reference of another unit.
         """
         rows, own_units = (references, units) if others is None else (others, other_units)
         if own_units is None or len(own_units) != len(rows) or len(units) != len(references):

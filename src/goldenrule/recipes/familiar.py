@@ -28,7 +28,8 @@ def familiar_images(work: Work, classifier: Classifier, activations: Activations
     and those of the references, together 4,000 at most, go into the bank of that body.
     """
     train = readable(work.table, "train", activations)
-    references = _some(train, drawn(_digests(train), train.targets))
+    labels = [own[0] if own else -1 for own in train.rows["labels"].to_pylist()]  # of several the first
+    references = _some(train, drawn(_digests(train), labels))
     trained = classifier.backbone.spec.weights != work.body.spec.weights
     valid = readable(work.table, "valid", activations)
     learned = (trained or work.options.start_from is not None) and len(valid) > 0
