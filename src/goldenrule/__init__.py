@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from goldenrule.evaluation import (
         ConformalSets,
         Estimate,
+        Familiar,
         PlattScaling,
         Predictions,
         Temperature,
@@ -95,6 +96,7 @@ _HOMES = {
     "Classifier": "models.classifier",
     "ConformalSets": "evaluation",
     "Estimate": "evaluation",
+    "Familiar": "evaluation",
     "Finding": "foundation.findings",
     "FitOptions": "recipes.options",
     "FittedHead": "recipes.heads",
@@ -179,6 +181,7 @@ __all__ = [
     "Classifier",
     "ConformalSets",
     "Estimate",
+    "Familiar",
     "Finding",
     "FitOptions",
     "FittedHead",

@@ -18,7 +18,17 @@ def test_predictions_are_printed_and_written(command: Command, fitted: Any, smal
     assert found.returncode == 0, found.stderr
     with (tmp_path / "out" / "all.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["path", "status", "prediction", "probability", "set", "p:cats", "p:dogs"]
+    assert list(rows[0]) == [
+        "path",
+        "status",
+        "prediction",
+        "probability",
+        "set",
+        "unlike",
+        "distance",
+        "p:cats",
+        "p:dogs",
+    ]
     assert len(rows) == 13
     assert [row["path"] for row in rows if row["status"] == "unreadable"] == ["broken [b].jpg"]
     assert "13 images (12 ok, 1 unreadable)" in found.stdout
@@ -45,3 +55,20 @@ def test_below_the_confidence_there_is_no_prediction(
     assert {row["status"] for row in rows} == {"unsure"}
     assert {row["prediction"] for row in rows} == {""}
     assert "no prediction" in found.stdout
+
+
+def test_photos_unlike_any_seen_are_marked_and_counted(
+    command: Command, fitted: Any, photos: Callable[[str], Path], small_photos: Path, tmp_path: Path
+) -> None:
+    cracks = sorted(photos("surface_crack").glob("Positive/*"))[:2]
+    known = sorted((small_photos / "train" / "cats").iterdir())[0]
+    found = command("predict", fitted.folder, *cracks, known, "-o", "out.csv")
+    assert found.returncode == 0, found.stderr
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["unlike"] for row in rows] == ["yes", "yes", ""]
+    assert min(float(row["distance"]) for row in rows[:2]) > float(rows[2]["distance"])
+    assert "warning: 2 of 3 images are unlike anything seen in training" in found.stdout
+    assert "Unlike: Images farther from those of the training than all 40 held-out ones are flagged" in found.stdout
+    alone = command("predict", fitted.folder, known)
+    assert "nlike" not in alone.stdout, "where nothing is flagged nothing is said"

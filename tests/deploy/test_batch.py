@@ -43,7 +43,17 @@ def rows_in(path: Path) -> list[dict[str, str]]:
 def test_every_image_has_a_row_with_the_fixed_columns(classifier: Classifier, new_photos: Path, tmp_path: Path) -> None:
     predict_files(classifier, [new_photos], out=tmp_path / "out.csv")
     rows = rows_in(tmp_path / "out.csv")
-    assert list(rows[0]) == ["path", "status", "prediction", "probability", "set", "p:cats", "p:dogs"]
+    assert list(rows[0]) == [
+        "path",
+        "status",
+        "prediction",
+        "probability",
+        "set",
+        "unlike",
+        "distance",
+        "p:cats",
+        "p:dogs",
+    ]
     assert [row["path"] for row in rows] == sorted(
         str(file.relative_to(new_photos)) for file in new_photos.rglob("*.jpg")
     )
@@ -55,7 +65,7 @@ def test_every_image_has_a_row_with_the_fixed_columns(classifier: Classifier, ne
             assert float(row["probability"]) == values[row["prediction"]]
             assert row["set"].split(" | ")[0] == row["prediction"]
         else:
-            assert row["set"] == ""
+            assert (row["set"], row["unlike"], row["distance"]) == ("", "", "")
 
 
 def test_what_can_t_be_read_has_a_status_and_no_numbers(
@@ -118,6 +128,9 @@ def test_an_image_by_itself_gets_what_it_gets_among_others(classifier: Classifie
     for place in (0, 5, 11):
         alone = classifier.predict(new_photos / together.ids[place])
         assert alone.logits.tobytes() == together.logits[place].tobytes()
+        assert alone.distance is not None
+        assert together.distance is not None
+        assert alone.distance.tobytes() == together.distance[place].tobytes()
 
 
 def test_a_folder_in_the_place_of_the_file_is_refused_before_the_work(

@@ -14,7 +14,7 @@ from goldenrule.foundation.errors import FormatError
 light = settings(deadline=None, max_examples=40)
 
 
-def random_predictions(n, views, classes, seed, *, task="single", folds=False):
+def random_predictions(n, views, classes, seed, *, task="single", folds=False, distances=False):
     generator = np.random.default_rng(seed)
     status = generator.choice(["ok", "unreadable", "missing"], n, p=[0.8, 0.1, 0.1])
     logits = generator.normal(scale=50, size=(n, views, classes)).astype(np.float32)
@@ -29,6 +29,7 @@ def random_predictions(n, views, classes, seed, *, task="single", folds=False):
         status=status,
         task=task,
         fold=generator.integers(0, 5, n) if folds else None,
+        distance=np.where(status == "ok", generator.random(n), np.nan) if distances else None,
         basis="chosen on" if seed % 2 else "clean",
     )
 
@@ -41,9 +42,10 @@ def random_predictions(n, views, classes, seed, *, task="single", folds=False):
     st.integers(0, 1000),
     st.sampled_from(["single", "multi"]),
     st.booleans(),
+    st.booleans(),
 )
-def test_a_table_gives_the_same_predictions_back_to_the_last_bit(n, views, classes, seed, task, folds):
-    before = random_predictions(n, views, classes, seed, task=task, folds=folds)
+def test_a_table_gives_the_same_predictions_back_to_the_last_bit(n, views, classes, seed, task, folds, distances):
+    before = random_predictions(n, views, classes, seed, task=task, folds=folds, distances=distances)
     after = Predictions.from_arrow(before.to_arrow())
     assert after == before
     assert after.logits.tobytes() == before.logits.tobytes()

@@ -191,6 +191,8 @@ def test_unlike_parts_are_refused(parts, message):
         ({"classes": ["cat", "cat", "dog"]}, r"each once; got 3, twice: \['cat'\]"),
         ({"classes": []}, "wanted one name or more"),
         ({"fold": [1]}, r"fold: wanted shape \(2,\), got \(1,\)"),
+        ({"distance": [0.5]}, r"distance: wanted shape \(2,\), got \(1,\)"),
+        ({"distance": [0.5, np.nan]}, "distance: wanted numbers where the status is ok, else nan; got nan in row 1"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_both_sides(fields, message):
@@ -226,3 +228,13 @@ def test_the_table_shows_what_is_true_and_what_is_likely_and_escapes_names():
     assert "<td>?</td>" in shown
     assert repr(some()) == "Predictions(6 images, 3 classes, 2 views, single label, 4 scored, 1 unreadable)"
     assert "many labels" in several()._repr_html_()
+
+
+def test_distances_go_with_their_images_and_stay_where_all_parts_have_them():
+    near = np.where(some().ok, np.arange(6) / 10, np.nan)
+    whole = some(distance=near)
+    np.testing.assert_array_equal(whole.select([4, 1]).distance, near[[4, 1]].astype(np.float32))
+    np.testing.assert_array_equal(whole.only_views(0).distance, whole.distance)
+    np.testing.assert_array_equal(Predictions.concatenate([whole, whole]).distance, np.tile(whole.distance, 2))
+    assert Predictions.concatenate([whole, some()]).distance is None
+    assert whole != some()

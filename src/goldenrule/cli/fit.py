@@ -150,6 +150,9 @@ def fit(
     coverage: Annotated[
         float, typer.Option(help="How often the set of classes that predict gives shall hold the true one.")
     ] = 0.95,
+    false_alarms: Annotated[
+        float, typer.Option(help="How often an image like those of the training may be flagged as unlike them.")
+    ] = 0.02,
     start_from: Annotated[
         Path | None,
         typer.Option("--from", help="Start from the trained body of an earlier run.", show_default=False),
@@ -187,6 +190,7 @@ def fit(
         metrics=tuple(metric or ()),
         coverage=coverage,
         beta=beta,
+        false_alarms=false_alarms,
     )
     source = Asked(
         folder=folder,
@@ -260,6 +264,8 @@ def show(answer: Answer, console: Console | None = None) -> None:
         console.print(Text(about_sets))
     if answer.classifier.thresholds:
         console.print(Text(answer.classifier.thresholds.sentence))
+    if about_unlike := answer.about_unlike():
+        console.print(Text(about_unlike))
     for finding in answer.findings:
         console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)

@@ -33,7 +33,7 @@ def predict(
         typer.Option(
             "-o",
             "--out",
-            help="Write a CSV: path,status,prediction,probability,p:CLASS...",
+            help="Write a CSV: path,status,prediction,probability,set,unlike,distance,p:CLASS...",
             show_default=False,
         ),
     ] = None,
@@ -57,13 +57,16 @@ def predict(
         console.print(Text(note, style="yellow"))
     table = Table()
     of_set = ("set",) if classifier.sets else ()
-    for name in ("path", "status", "prediction", "probability", *of_set):
+    of_flag = ("unlike",) if any(row.get("unlike") for row in result.shown) else ()
+    for name in ("path", "status", "prediction", "probability", *of_set, *of_flag):
         table.add_column(name, overflow="fold")
     for row in result.shown:
         probability = f"{100 * float(row['probability']):.1f} %" if row["probability"] else ""
-        style = "" if row["status"] == "ok" else "yellow"
+        style = "" if row["status"] == "ok" and not row.get("unlike") else "yellow"
         cells = (Text(row["path"]), row["status"], Text(row["prediction"]), probability)
-        table.add_row(*cells, *(Text(_few(row[name])) for name in of_set), style=style)
+        table.add_row(
+            *cells, *(Text(_few(row[name])) for name in of_set), *(row[name] for name in of_flag), style=style
+        )
     console.print(table)
     if result.images > len(result.shown):
         console.print(
@@ -73,6 +76,16 @@ def predict(
         console.print(Text(f"Sets: {classifier.sets.sentence}"))
     if classifier.thresholds:
         console.print(Text(classifier.thresholds.sentence))
+    if classifier.familiar and result.unlike:
+        names = ", ".join(result.unlike[:5]) + (", ..." if len(result.unlike) > 5 else "")
+        console.print(
+            Text(
+                f"warning: {len(result.unlike):,} of {result.flagged.n:,} images are unlike anything seen in training, "
+                f"and what is predicted of them means little: {names}",
+                style="yellow",
+            )
+        )
+        console.print(Text(f"Unlike: {classifier.familiar.sentence}"))
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
     statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
     console.print(Text(f"{result.images:,} images ({statuses}): {counts or 'no prediction'}"))

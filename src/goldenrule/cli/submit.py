@@ -100,6 +100,12 @@ def submit(
         }.get(layout.kind, "the shares of the classes in training")
         warning = f"warning: {len(done.unreadable):,} can't be read and get {instead}: {names}"
         console.print(Text(warning, style="yellow"))
+    if done.many_unlike and done.familiar:
+        warning = (
+            f"warning: {value_and_interval(done.unlike)} of the images are unlike anything seen in training; of images "
+            f"like those it would be {100 * done.familiar.rate:.2g} %. What is expected above may not hold for them."
+        )
+        console.print(Text(warning, style="yellow"))
     if done.left_out:
         console.print(Text(f"{plural(len(done.left_out), 'image')} not in the sample: left out.", style="yellow"))
     console.print(Text(f"Written: {out}, {out.with_suffix('.json').name}"), soft_wrap=True)

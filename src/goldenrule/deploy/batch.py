@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goldenrule.evaluation.predictions_csv import UNSURE, between_labels, rows_of, to_csv
+from goldenrule.evaluation import Estimate
+from goldenrule.evaluation.predictions_csv import UNLIKE, UNSURE, between_labels, rows_of, to_csv
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import atomic_path
 from goldenrule.foundation.progress import Progress
@@ -20,12 +21,18 @@ SHOWN = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predicted:
-    """What a prediction of files gave: rows for people, counts, and what went wrong."""
+    """What a prediction of files gave: rows for people, counts, and what went wrong.
+
+    `unlike` are images unlike anything that the classifier was trained on; `flagged` is their share, undefined where it
+    knows of none.
+    """
 
     shown: tuple[dict[str, str], ...]
     counts: dict[str, int]
     statuses: dict[str, int]
     unreadable: tuple[str, ...]
+    unlike: tuple[str, ...]
+    flagged: Estimate
     images: int
 
 
@@ -47,21 +54,24 @@ def predict_files(
     several, between = classifier.task == "multi", between_labels(classifier.classes)
     shown: list[dict[str, str]] = []
     unread: list[str] = []
+    unlike: list[str] = []
     counts: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     texts = []
     for start in range(0, len(files), PIECE):
         piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
-        for row in rows_of(piece, min_confidence=min_confidence, sets=classifier.sets):
+        for row in rows_of(piece, min_confidence=min_confidence, sets=classifier.sets, familiar=classifier.familiar):
             statuses[row["status"]] += 1
             for label in row["prediction"].split(between) if several else [row["prediction"]]:
                 counts[label] += bool(label)
             if row["status"] not in ("ok", UNSURE):
                 unread.append(row["path"])
+            if row.get("unlike") == UNLIKE:
+                unlike.append(row["path"])
             if len(shown) < SHOWN:
                 shown.append(row)
         if out is not None:
-            text = to_csv(piece, min_confidence=min_confidence, sets=classifier.sets)
+            text = to_csv(piece, min_confidence=min_confidence, sets=classifier.sets, familiar=classifier.familiar)
             texts.append(text if start == 0 else text.split("\n", 1)[1])
     if out is not None:
         with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -71,5 +81,7 @@ def predict_files(
         counts=dict(counts),
         statuses=dict(statuses),
         unreadable=tuple(unread),
+        unlike=tuple(unlike),
+        flagged=Estimate.of_share("unlike", len(unlike), len(files) - len(unread) if classifier.familiar else 0),
         images=len(files),
     )

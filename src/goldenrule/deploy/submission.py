@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.deploy.batch import PIECE
-from goldenrule.evaluation import Estimate, Predictions, Task, accuracy, log_loss, quality, with_own_thresholds
+from goldenrule.evaluation import (
+    Estimate,
+    Familiar,
+    Predictions,
+    Task,
+    accuracy,
+    log_loss,
+    quality,
+    with_own_thresholds,
+)
 from goldenrule.evaluation.caution import best_floor, floored, kept_off
 from goldenrule.evaluation.predictions_csv import between_labels, from_csv
 from goldenrule.foundation.errors import OptionError, SourceError
@@ -50,7 +59,8 @@ class Layout:
 class Submission:
     """What was written: its layout, the floor under the probabilities, and what went wrong.
 
-    `expected` are the scores of images that the classifier was chosen or judged by, at the same floor.
+    `expected` are the scores of images that the classifier was chosen or judged by, at the same floor. `unlike` is the
+    share of images that are unlike anything seen in training, and `familiar` what is known of familiar ones.
     """
 
     path: Path
@@ -61,6 +71,13 @@ class Submission:
     unreadable: tuple[str, ...]
     left_out: tuple[str, ...]
     expected: tuple[Estimate, ...]
+    unlike: Estimate
+    familiar: Familiar | None
+
+    @property
+    def many_unlike(self) -> bool:
+        """Whether clearly more than twice as many images are unlike anything seen as of familiar ones would be."""
+        return self.familiar is not None and self.unlike.defined and self.unlike.low > 2 * self.familiar.rate
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
@@ -76,6 +93,7 @@ class Submission:
             "unreadable": list(self.unreadable),
             "images_left_out": len(self.left_out),
             "expected": [estimate.to_json() for estimate in self.expected],
+            "unlike": self.unlike.to_json(),
         }
 
 
@@ -108,6 +126,7 @@ def submit(
     own = floor if floor is not None else best_floor(seen) if seen else UNTOLD_FLOOR
     prior = shares(classifier)
     unreadable: list[str] = []
+    unlike = 0
     if out.is_dir():
         raise OptionError(f"-o {out} is a folder; wanted the name of a CSV file, such as {out / 'submission.csv'}.")
     with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as text:
@@ -117,6 +136,7 @@ def submit(
             piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
             unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
             writer.writerows(_rows(layout, piece, prior, own, layout.ids[start : start + PIECE]))
+            unlike += int(classifier.familiar.unlike(piece).sum()) if classifier.familiar else 0
         text.flush()
         _not_over_something_else(temporary, out)
     done = Submission(
@@ -128,6 +148,8 @@ def submit(
         unreadable=tuple(unreadable),
         left_out=left_out,
         expected=expected(seen, own, beta=classifier.thresholds.beta if classifier.thresholds else 1) if seen else (),
+        unlike=Estimate.of_share("unlike", unlike, len(files) - len(unreadable) if classifier.familiar else 0),
+        familiar=classifier.familiar,
     )
     write_json(out.with_suffix(".json"), done.to_json())
     return done

@@ -23,6 +23,7 @@ from goldenrule.evaluation.metrics import (
     top_k_accuracy,
 )
 from goldenrule.evaluation.named import NamedMetric, metric_named
+from goldenrule.evaluation.novelty import Familiar
 from goldenrule.evaluation.predictions import Predictions, Task
 from goldenrule.evaluation.quality import quality, with_own_thresholds
 from goldenrule.evaluation.ranking import RankingScore, average_precision, ranking_per_class, roc_auc
@@ -46,6 +47,7 @@ __all__ = [
     "Comparison",
     "ConformalSets",
     "Estimate",
+    "Familiar",
     "McNemar",
     "Mistake",
     "NamedMetric",

@@ -17,7 +17,7 @@ _KEY = b"goldenrule.predictions"
 
 
 def to_table(predictions: Predictions) -> pa.Table:
-    """Give columns id, status, truth, logits (views x C numbers a row, views outermost), fold and thresholds if any."""
+    """Give columns id, status, truth, logits (views x C a row, views outermost); fold, thresholds, distance if any."""
     n = len(predictions)
     columns: dict[str, Any] = {
         "id": pa.array(predictions.ids, pa.string()),
@@ -29,6 +29,8 @@ def to_table(predictions: Predictions) -> pa.Table:
         columns["fold"] = pa.array(predictions.fold)
     if predictions.thresholds is not None:
         columns["thresholds"] = _column(predictions.thresholds)
+    if predictions.distance is not None:
+        columns["distance"] = pa.array(predictions.distance)
     about = {
         "schema_version": SCHEMA_VERSION,
         "task": predictions.task,
@@ -55,6 +57,7 @@ def from_table(table: pa.Table) -> Predictions:
         thresholds=(
             _array(table["thresholds"]).reshape(n, len(classes)) if "thresholds" in table.column_names else None
         ),
+        distance=_array(table["distance"]) if "distance" in table.column_names else None,
         basis=about["basis"],
     )
 

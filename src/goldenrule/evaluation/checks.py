@@ -38,6 +38,7 @@ def checked_fields(predictions: Predictions) -> dict[str, Any]:
         "logits": _checked_logits(predictions.logits, status == "ok", len(classes)),
         "fold": None if predictions.fold is None else _checked_fold(predictions.fold, len(ids)),
         "thresholds": _checked_thresholds(predictions.thresholds, predictions.task, len(ids), len(classes)),
+        "distance": None if predictions.distance is None else _checked_distance(predictions.distance, status == "ok"),
     }
 
 
@@ -139,6 +140,16 @@ def _checked_thresholds(limits: ArrayLike | None, task: str, n: int, n_classes: 
     _require_shape("thresholds", array, (n, n_classes))
     if array.size and not ((array >= 0) & (array <= 1)).all():
         raise OptionError("thresholds: wanted numbers from 0 to 1")
+    return _read_only(array)
+
+
+def _checked_distance(distance: ArrayLike, ok: NDArray[np.bool_]) -> NDArray[np.float32]:
+    array = np.asarray(distance, np.float32)
+    _require_shape("distance", array, (len(ok),))
+    if (bad := np.flatnonzero(np.isfinite(array) != ok)).size:
+        raise OptionError(
+            f"distance: wanted numbers where the status is ok, else nan; got {array[bad[0]]} in row {bad[0]}"
+        )
     return _read_only(array)
 
 

@@ -36,6 +36,8 @@ class Predictions:
       per class, (n, C) int8, a row of -1 where unlabelled.
     - `fold` (n,) int64: the fold that held the image out; None where there are no folds.
     - `thresholds` (n, C) float64, many labels only: from what probability each is called; None is .5 for all.
+    - `distance` (n,) float32: how far the image is from those of the training (`Familiar`), nan where it is not ok;
+      None where that was not measured.
     - `basis`: "chosen on" once these images have helped to choose the network, as in
       `dataclasses.replace(predictions, basis="chosen on")`; every metric passes it on.
 
@@ -53,6 +55,7 @@ class Predictions:
     logits: NDArray[np.float32]
     fold: NDArray[np.int64] | None = None
     thresholds: NDArray[np.float64] | None = None
+    distance: NDArray[np.float32] | None = None
     basis: Basis = "clean"
 
     def __post_init__(self) -> None:
@@ -70,6 +73,7 @@ class Predictions:
         ids: Sequence[str] | None = None,
         status: ArrayLike | None = None,
         fold: ArrayLike | None = None,
+        distance: ArrayLike | None = None,
         task: Task = "single",
         basis: Basis = "clean",
     ) -> Predictions:
@@ -88,6 +92,7 @@ class Predictions:
             truth=np.asarray(unlabelled if truth is None else truth),
             logits=rows,
             fold=None if fold is None else np.asarray(fold),
+            distance=None if distance is None else np.asarray(distance),
             basis=basis,
         )
 
@@ -178,6 +183,7 @@ class Predictions:
             logits=self.logits[chosen],
             fold=None if self.fold is None else self.fold[chosen],
             thresholds=None if self.thresholds is None else self.thresholds[chosen],
+            distance=None if self.distance is None else self.distance[chosen],
         )
 
     def only_views(self, *views: int) -> Predictions:
@@ -203,14 +209,16 @@ class Predictions:
     def concatenate(parts: Sequence[Predictions]) -> Predictions:
         """All images of `parts` in their order, with the classes of the first; such as folds put together.
 
-        One part that was chosen on makes the whole so. Raises `OptionError` for no parts, other classes,
-        another task or number of views, or folds or thresholds in some parts only.
+        One part that was chosen on makes the whole so; distances are kept where all parts have them. Raises
+        `OptionError` for no parts, other classes, another task or number of views, or folds or thresholds in some
+        parts only.
         """
         checks.require_alike(parts)
         first, *_ = parts
         aligned = [part.aligned_to(first.classes) for part in parts]
         folds = [part.fold for part in aligned if part.fold is not None]
         limits = [part.thresholds for part in aligned if part.thresholds is not None]
+        distances = [part.distance for part in aligned if part.distance is not None]
         return replace(
             first,
             ids=tuple(name for part in aligned for name in part.ids),
@@ -219,6 +227,7 @@ class Predictions:
             logits=np.concatenate([part.logits for part in aligned]),
             fold=np.concatenate(folds) if folds else None,
             thresholds=np.concatenate(limits) if limits else None,
+            distance=np.concatenate(distances) if len(distances) == len(aligned) else None,
             basis="chosen on" if any(part.basis == "chosen on" for part in parts) else "clean",
         )
 

@@ -3,6 +3,8 @@
 Of many labels `prediction` holds those that are called, the likeliest first, and `probability` that of the first.
 Files of a run, whose images are labelled, have the column `truth` behind `probability`, and out-of-fold ones `fold`;
 those of new images `set`.
+Files of a run, whose images are labelled, have the column `truth` behind `probability`; those of new images `set`,
+`unlike` and `distance`.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import numpy as np
 
 from goldenrule.evaluation.conformal import ConformalSets
 from goldenrule.evaluation.estimate import Basis
+from goldenrule.evaluation.novelty import Familiar
 from goldenrule.evaluation.predictions import Predictions, Task
 from goldenrule.foundation.errors import FormatError
 
 UNSURE = "unsure"
+UNLIKE = "yes"
 BETWEEN = " | "
 """What stands between the classes of a set."""
 SMALLEST = 1e-30
@@ -26,17 +30,23 @@ SMALLEST = 1e-30
 
 
 def rows_of(
-    predictions: Predictions, *, min_confidence: float = 0.0, sets: ConformalSets | None = None
+    predictions: Predictions,
+    *,
+    min_confidence: float = 0.0,
+    sets: ConformalSets | None = None,
+    familiar: Familiar | None = None,
 ) -> Iterator[dict[str, str]]:
     """Give a row per image, with text for every column.
 
     An image whose highest probability is below `min_confidence` has the status "unsure" and no prediction;
     one that can't be read has neither prediction nor probabilities. With `sets` the column `set` holds the classes
-    that can't be ruled out, the likeliest first.
+    that can't be ruled out, the likeliest first; with `familiar` the column `unlike` has "yes" where an image is unlike
+    anything seen in training, and `distance` says how far from it.
     """
     inside = sets.sets(predictions) if sets else None
     probabilities, between = predictions.probabilities, between_labels(predictions.classes)
     labelled, readable = bool(predictions.labelled.any()), predictions.ok
+    unlike = familiar.unlike(predictions) if familiar else None
     for row, (name, status) in enumerate(zip(predictions.ids, predictions.status, strict=True)):
         ok = bool(readable[row])
         highest = float(probabilities[row].max()) if ok else np.nan
@@ -50,6 +60,9 @@ def rows_of(
         if inside is not None:
             order = np.argsort(-probabilities[row], kind="stable")
             columns["set"] = BETWEEN.join(predictions.classes[label] for label in order if inside[row, label])
+        if unlike is not None and predictions.distance is not None:
+            columns["unlike"] = UNLIKE if unlike[row] else ""
+            columns["distance"] = f"{predictions.distance[row]:.6g}" if ok else ""
         if labelled:
             columns["truth"] = between.join(predictions.true_names(row))
         if predictions.fold is not None:
@@ -59,7 +72,13 @@ def rows_of(
         yield columns
 
 
-def to_csv(predictions: Predictions, *, min_confidence: float = 0.0, sets: ConformalSets | None = None) -> str:
+def to_csv(
+    predictions: Predictions,
+    *,
+    min_confidence: float = 0.0,
+    sets: ConformalSets | None = None,
+    familiar: Familiar | None = None,
+) -> str:
     """Give the file's text.
 
     >>> one = Predictions.from_logits([[0.0, 0.0]], ["cat", "dog"], ids=["a.jpg"])
@@ -68,13 +87,14 @@ def to_csv(predictions: Predictions, *, min_confidence: float = 0.0, sets: Confo
     a.jpg,unsure,,0.5,0.5,0.5
     """
     names = ["path", "status", "prediction", "probability", *(["set"] if sets else [])]
+    names += ["unlike", "distance"] if familiar else []
     names += ["truth"] if bool(predictions.labelled.any()) else []
     names += ["fold"] if predictions.fold is not None else []
     names += [f"p:{label}" for label in predictions.classes]
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows_of(predictions, min_confidence=min_confidence, sets=sets))
+    writer.writerows(rows_of(predictions, min_confidence=min_confidence, sets=sets, familiar=familiar))
     return text.getvalue()
 
 

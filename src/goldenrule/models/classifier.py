@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.engine import Engine, EngineKind
-from goldenrule.evaluation import ConformalSets, Predictions, Task, Thresholds
+from goldenrule.evaluation import ConformalSets, Familiar, Predictions, Task, Thresholds
 from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import atomic_folder, read_json, write_json
@@ -42,8 +42,9 @@ class Classifier:
     """A trained classifier. `engine` is what its numbers were measured with.
 
     It looks at every image through `views` and averages: the plain one, and augmented ones where that was
-    measured to help (test-time augmentation). `sets` are the classes that it can't rule out, where it was calibrated.
-    `task` "multi" gives each label a probability of its own; from where on they are called is a matter of `thresholds`.
+    measured to help (test-time augmentation). `sets` are the classes that it can't rule out, where it was calibrated;
+    `familiar` are images that it was trained on: what is far from them is flagged. `task` "multi" gives each label a
+    probability of its own; from where on they are called is a matter of `thresholds`.
     """
 
     classes: tuple[str, ...]
@@ -55,6 +56,7 @@ class Classifier:
     sets: ConformalSets | None = None
     task: Task = "single"
     thresholds: Thresholds | None = None
+    familiar: Familiar | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -106,9 +108,12 @@ class Classifier:
         ids: Sequence[str],
         truth: npt.NDArray[Any] | None = None,
         status: npt.NDArray[np.str_] | None = None,
+        distance: npt.NDArray[np.float32] | None = None,
     ) -> Predictions:
         """Give logits (n, classes) or (n, views, classes) of this classifier as predictions, with its thresholds."""
-        said = Predictions.from_logits(logits, self.classes, ids=ids, truth=truth, status=status, task=self.task)
+        said = Predictions.from_logits(
+            logits, self.classes, ids=ids, truth=truth, status=status, distance=distance, task=self.task
+        )
         return self.thresholds.apply(said) if self.thresholds else said
 
     def _seen(
@@ -118,9 +123,13 @@ class Classifier:
         progress: Progress | None,
         views: Sequence[View] | None = None,
     ) -> dict[str, Any]:
-        """Give logits (n, views, classes), nan where a file can't be read, and the status of each."""
+        """Give logits (n, views, classes), nan where a file can't be read, the status of each, and its distance.
+
+        The distance to familiar images is that of the first view, the plain one.
+        """
         views, threads = views or self.views, threads or available_threads()
         logits = np.full((len(readers), len(views), len(self.classes)), np.nan, np.float32)
+        distance = np.full(len(readers), np.nan, np.float32)
         engine = self._compiled(threads)
         jobs = (Job(row=row, read=read, views=range(len(views))) for row, read in enumerate(readers))
         decoded = batches(jobs, views, self.preprocessing, batch_size=engine.batch_size, threads=threads)
@@ -133,8 +142,16 @@ class Classifier:
                 if good:
                     rows, seen = zip(*(batch.slots[slot] for slot in good), strict=True)
                     logits[rows, seen] = self.logits(features[good])
+                    if self.familiar and (first := np.flatnonzero(np.array(seen) == 0)).size:
+                        distance[np.array(rows)[first]] = self.familiar.distances(features[good][first])
                 task.advance(len(batch.slots))
-        return {"logits": logits, "status": np.where(np.isnan(logits).any(axis=(1, 2)), "unreadable", "ok")}
+        failed = np.isnan(logits).any(axis=(1, 2))
+        distance[failed] = np.nan
+        return {
+            "logits": logits,
+            "status": np.where(failed, "unreadable", "ok"),
+            "distance": distance if self.familiar else None,
+        }
 
     def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Give the logits (n, classes) of pooled features (n, features), rounded as the bank keeps them."""
@@ -152,6 +169,8 @@ class Classifier:
         with atomic_folder(target) as temporary:
             shutil.copyfile(self.backbone.weights_file, temporary / "body.safetensors")
             (temporary / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
+            if self.familiar:
+                (temporary / "familiar.safetensors").write_bytes(tensors_content(self.familiar.tensors))
             write_json(temporary / "classifier.json", self.to_json())
         return target
 
@@ -170,6 +189,7 @@ class Classifier:
             "calibration": None,
             "sets": self.sets.to_json() if self.sets else None,
             "thresholds": self.thresholds.to_json() if self.thresholds else None,
+            "familiar": self.familiar.to_json() if self.familiar else None,
             "provenance": dict(self.provenance),
         }
 
@@ -203,6 +223,7 @@ class Classifier:
             sets = ConformalSets.from_json(value["sets"]) if value.get("sets") else None
             task = _task(value["task"])
             thresholds = Thresholds.from_json(value["thresholds"]) if value.get("thresholds") else None
+            familiar = _familiar(path, value.get("familiar"), spec.features)
             maker = _own_maker(spec, backbone)
             body = from_files(spec, path / "body.safetensors", maker)
             found = _own_head(value, tensors, head, spec.features) or head_from_tensors(value["head"], tensors)
@@ -211,7 +232,7 @@ class Classifier:
                 raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
-        return cls(classes, body, found, engine, provenance, views, sets, task, thresholds)
+        return cls(classes, body, found, engine, provenance, views, sets, task, thresholds, familiar)
 
     def _compiled(self, threads: int) -> Engine:
         return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)
@@ -233,6 +254,17 @@ def _task(value: str) -> Task:
     if value not in get_args(Task):
         raise ValueError(f"task {value!r}")
     return cast(Task, value)
+
+
+def _familiar(path: Path, value: Mapping[str, Any] | None, features: int) -> Familiar | None:
+    """Give the familiar images of a saved classifier; None where it has none, as those of earlier versions."""
+    if not value:
+        return None
+    tensors, _ = read_tensors(path / "familiar.safetensors")
+    familiar = Familiar.from_parts(value, tensors)
+    if familiar.references.shape[1] != features:
+        raise ValueError(f"familiar images of {familiar.references.shape[1]} features, the body gives {features}")
+    return familiar
 
 
 def _own_head(

@@ -18,6 +18,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import engine_kind
 from goldenrule.recipes.checks import contradictions
 from goldenrule.recipes.environment import environment
+from goldenrule.recipes.familiar import familiar_images
 from goldenrule.recipes.opening import folder_name
 from goldenrule.recipes.results import Answer, Candidate
 from goldenrule.recipes.work import Work
@@ -36,7 +37,7 @@ def concluded(
 ) -> Answer:
     """Save, judge and report. The test part is opened only where this is `final`, after the choice is written."""
     with work.story.stage("judge"):
-        classifier = _saved(work, chosen)
+        classifier = _saved(work, chosen, activations)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
         write_json(work.run.folder / "choice.json", {"chosen": chosen.name, "final": final, "why": why})
         parts: tuple[Part, ...] = ("test", "valid") if final else ("valid",)
@@ -84,9 +85,10 @@ def _solved(candidates: Sequence[Candidate]) -> Candidate:
     ][-1]
 
 
-def _saved(work: Work, chosen: Candidate) -> Classifier:
+def _saved(work: Work, chosen: Candidate, activations: Activations) -> Classifier:
     """Save the classifier and give what was saved: the numbers are those of the file (law 1)."""
-    _classifier(work, chosen).save(work.run.folder / "classifier")
+    made = _classifier(work, chosen)
+    replace(made, familiar=familiar_images(work, made, activations)).save(work.run.folder / "classifier")
     return Classifier.load(work.run.folder / "classifier")
 
 
@@ -123,13 +125,18 @@ def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: 
     digests = table.digests
     known = [row for row, digest in enumerate(digests) if digest is not None and digest in activations.banks[0]]
     logits = np.full((len(table), len(classifier.classes)), np.nan, np.float32)
+    distance = np.full(len(table), np.nan, np.float32)
     for start in range(0, len(known), 4096):
         block = known[start : start + 4096]
-        logits[block] = classifier.logits(activations.rows([digests[row] or b"" for row in block]))
+        rows = activations.rows([digests[row] or b"" for row in block])
+        logits[block] = classifier.logits(rows)
+        if classifier.familiar:
+            distance[block] = classifier.familiar.distances(rows)
     return classifier.predictions(
         logits,
         truth=table.truth,
         ids=table.uris,
+        distance=distance if classifier.familiar else None,
         status=np.where(np.isnan(logits[:, 0]), "unreadable", "ok"),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from goldenrule.evaluation import Predictions, Task
 from goldenrule.evaluation.named import metric_named
+from goldenrule.evaluation.novelty import FALSE_ALARMS
 from goldenrule.foundation.errors import OptionError
 from goldenrule.images.augment import Augmentation, Crop
 from goldenrule.images.folds import number_of_folds
@@ -22,7 +23,7 @@ from goldenrule.models.head import HeadKind
 
 CropOption = Literal["random", "centre", "resized", "squish"]
 """How training cuts its views (`augment.Crop`); with "squish" all see the whole picture, brought to a square."""
-STORY_FREE = ("threads", "coverage", "metrics", "beta")
+STORY_FREE = ("threads", "coverage", "metrics", "beta", "false_alarms")
 """Options that change how fast a story is told, or what is said of its end, never the story."""
 
 
@@ -51,6 +52,7 @@ class FitOptions:
     metrics: tuple[str, ...] = ()  # what is measured beside accuracy and log loss, by name
     coverage: float = 0.95  # how often the sets of classes hold the true one
     beta: float = 1.0  # how much recall counts against precision
+    false_alarms: float = FALSE_ALARMS  # how often a familiar image is flagged as unlike anything seen
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -73,6 +75,8 @@ class FitOptions:
             raise OptionError(f"--coverage {self.coverage:g}: wanted a share between 0 and 1, such as .95.")
         if not 0 < self.beta < 1e3:
             raise OptionError(f"--beta {self.beta:g}: wanted how much recall counts, 1 as much as precision, 2 twice.")
+        if not 0 < self.false_alarms < 1:
+            raise OptionError(f"--false-alarms {self.false_alarms:g}: wanted a share between 0 and 1, such as .02.")
         if self.start_from is not None and self.weights is not None:
             raise OptionError("--from and --weights both say what to start from: wanted one of them.")
         if self.start_from is not None and canonical_name(self.backbone) != DEFAULT_BACKBONE:

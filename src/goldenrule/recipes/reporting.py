@@ -41,6 +41,7 @@ def result_json(answer: Answer) -> dict[str, Any]:
         ],
         "sets": _sets_json(answer),
         "thresholds": answer.classifier.thresholds.to_json() if answer.classifier.thresholds else None,
+        "unlike": _unlike_json(answer),
         "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
         "activations": dict(answer.activations),
@@ -108,6 +109,7 @@ def report_content(answer: Answer) -> ReportContent:
         images=Counter(part or "all" for part in answer.table.parts) if answer.table.task == "multi" else None,
         thresholds=dict(zip(thresholds.classes, thresholds.values, strict=True)) if thresholds else None,
         about_thresholds=thresholds.sentence if thresholds else "",
+        unlike=answer.about_unlike(),
     )
 
 
@@ -145,6 +147,14 @@ def _sets_json(answer: Answer) -> dict[str, Any] | None:
         for part, of in answer.sets_measured.items()
     }
     return {**answer.classifier.sets.to_json(), "says": answer.classifier.sets.sentence, "measured": measured}
+
+
+def _unlike_json(answer: Answer) -> dict[str, Any] | None:
+    if answer.classifier.familiar is None:
+        return None
+    measured = {part: own.to_json() for part, own in answer.unlike_measured.items()}
+    familiar = answer.classifier.familiar
+    return {**familiar.to_json(), "says": familiar.sentence, "measured": measured}
 
 
 def _reader(answer: Answer) -> Any:

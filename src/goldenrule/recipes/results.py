@@ -131,6 +131,28 @@ class Answer:
                 found[part] = {one.name: one for one in measures}
         return found
 
+    @cached_property
+    def unlike_measured(self) -> dict[str, Estimate]:
+        """Give the share of images that are flagged as unlike anything seen, by part that had no say in it."""
+        familiar = self.classifier.familiar
+        return {
+            part: familiar.flagged(own, basis="clean")
+            for part, own in self.predictions.items()
+            if familiar and own.distance is not None and not (part == "valid" and familiar.basis == "chosen on")
+        }
+
+    def about_unlike(self) -> str:
+        """Say when an image is flagged as unlike anything seen, and how often that was so of images alike."""
+        familiar = self.classifier.familiar
+        if familiar is None:
+            return ""
+        measured = [
+            f" On {part}: {value_and_interval(own)} of {own.n:,}."
+            for part, own in self.unlike_measured.items()
+            if own.n
+        ]
+        return f"Unlike anything seen: {familiar.sentence[0].lower()}{familiar.sentence[1:]}{''.join(measured)}"
+
     def about_sets(self) -> str:
         """Say what the sets of classes promise, and what was measured of it."""
         rule = self.classifier.sets

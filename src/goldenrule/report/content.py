@@ -38,6 +38,7 @@ class ReportContent:
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
     - `live`: what live training left, None where there was none.
     - `sets`: a sentence on the sets of classes, "" where there are none.
+    - `unlike`: a sentence on images that are flagged as unlike anything seen, "" where none can be.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     """
 
@@ -65,3 +66,4 @@ class ReportContent:
     images: Mapping[str, int] | None = None
     thresholds: Mapping[str, float] | None = None
     about_thresholds: str = ""
+    unlike: str = ""

@@ -1,0 +1,200 @@
+"""How well images unlike those of the training are told: every photo set against all others, by several methods.
+
+Each set is fitted (the solved head, plain views); its held-out images are the familiar ones, images of the other sets
+the foreign ones. Then, harder: single classes are left out of the training and are the foreign ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import goldenrule as gr
+from common import DATA, RESULTS, made_with
+from goldenrule.evaluation import Familiar
+from goldenrule.evaluation.novelty import drawn
+from goldenrule.evaluation.rank_statistics import auc_and_influences
+from goldenrule.evaluation.score_intervals import effective_interval
+from goldenrule.foundation.progress import Bars
+from goldenrule.images.labels import from_source
+from goldenrule.images.split import duplicate_units
+from goldenrule.models.head import Head
+from goldenrule.recipes.reopened import reopened
+from unlike_methods import (
+    FOREIGN_ONLY,
+    HOMES,
+    LEFT_OUT,
+    MOST_CLASSES,
+    MOST_FAMILIAR,
+    MOST_FOREIGN,
+    RATES,
+    methods,
+    same_things,
+)
+from unlike_report import page
+
+Rows = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PhotoSet:
+    """Activations of some images of a set, foreign to others; of a home also its images, all activations, its head."""
+
+    name: str
+    foreign: Rows
+    train: gr.ImageTable | None = None
+    held_out: gr.ImageTable | None = None
+    activations: gr.Activations | None = None
+    head: Head | None = None
+
+    def rows(self, table: gr.ImageTable) -> Rows:
+        """Give the activations of some of its images."""
+        assert self.activations is not None
+        return self.activations.rows([digest for digest in table.digests if digest is not None])
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--out", type=Path, default=RESULTS / "unlike.md")
+    parser.add_argument("--again", action="store_true", help="write the page from the numbers that were kept")
+    arguments = parser.parse_args()
+    kept = arguments.out.with_suffix(".json")
+    values = json.loads(kept.read_text()) if arguments.again else measured()
+    if not arguments.again:
+        kept.write_text(json.dumps(values, separators=(",", ":")).replace("},{", "},\n{") + "\n")
+    text = page(values)
+    arguments.out.write_text(text)
+    print(text)
+
+
+def measured() -> dict[str, Any]:
+    """Give the numbers of the page."""
+    with tempfile.TemporaryDirectory() as folder:
+        sets = {name: opened(name, Path(folder)) for name in (*HOMES, *FOREIGN_ONLY)}
+        pairs: list[dict[str, Any]] = []
+        alarms: list[dict[str, Any]] = []
+        classes: list[dict[str, Any]] = []
+        for home in HOMES:
+            pairs += against_others(sets[home], sets)
+            alarms += false_alarms(sets[home], sets)
+            classes += without_a_class(sets[home])
+            print(f"{home}: measured", flush=True)
+    return {"made_with": made_with(), "pairs": pairs, "false_alarms": alarms, "classes_left_out": classes}
+
+
+def opened(name: str, folder: Path) -> PhotoSet:
+    """Fit a set and give its activations; of one that can't be a home only those of some images."""
+    if name in FOREIGN_ONLY:
+        table, activations = gr.activations_of(from_source(DATA / name), gr.backbone(), progress=Bars())
+        return PhotoSet(name=name, foreign=activations.rows(some(table, MOST_FOREIGN).digests))
+    gr.answer(DATA / name, out=folder / name, options=gr.FitOptions(views=0), progress=Bars())
+    run = reopened(folder / name, progress=Bars())
+    activations, parts = run.activations(), np.array(run.table.parts)
+    known = np.array([digest is not None and digest in activations.banks[0] for digest in run.table.digests])
+    return PhotoSet(
+        name=name,
+        foreign=activations.rows(some(run.table.where(known), MOST_FOREIGN).digests),
+        train=run.table.where(known & (parts == "train")),
+        held_out=some(run.table.where(known & (parts != "train")), MOST_FAMILIAR),
+        activations=activations,
+        head=run.classifier.head,
+    )
+
+
+def some(table: gr.ImageTable, most: int) -> gr.ImageTable:
+    """Give at most so many images, drawn by the hash of their bytes."""
+    mask = np.zeros(len(table), bool)
+    mask[drawn(table.digests, most=most)] = True
+    return table.where(mask)
+
+
+def against_others(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[str, Any]]:
+    """Give the AUROC of every method for each foreign set."""
+    ways = methods(home.rows(home.train), home.train.targets, home.head)
+    familiar = home.rows(home.held_out)
+    own = {name: way(familiar) for name, way in ways.items()}
+    for foreign in sets.values():
+        if foreign is not home:
+            yield {
+                "home": home.name,
+                "foreign": foreign.name,
+                "same_things": same_things(home.name, foreign.name),
+                "familiar_images": len(familiar),
+                "foreign_images": len(foreign.foreign),
+                "auroc": {name: auroc(own[name], way(foreign.foreign)) for name, way in ways.items()},
+            }
+
+
+def false_alarms(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[str, Any]]:
+    """Give the share of familiar and of foreign images that are flagged, for some promised rates."""
+    train, units = home.rows(home.train), duplicate_units(home.train)
+    others = [own for own in sets.values() if own is not home and not same_things(home.name, own.name)]
+    for rate in RATES:
+        familiar = Familiar.fit(train, units, false_alarms=rate)
+        alarms = familiar.distances(home.rows(home.held_out)) > np.float32(familiar.threshold)
+        found = {own.name: familiar.distances(own.foreign) > np.float32(familiar.threshold) for own in others}
+        every = np.concatenate(list(found.values()))
+        worst = min(found, key=lambda name: float(found[name].mean()))
+        yield {
+            "home": home.name,
+            "asked": rate,
+            "n": familiar.n,
+            "units": len(set(units)),
+            "promised": familiar.rate,
+            "false_alarms": share(alarms),
+            "detected": share(every),
+            "worst": worst,
+            "worst_detected": share(found[worst]),
+        }
+
+
+def without_a_class(home: PhotoSet) -> Iterator[dict[str, Any]]:
+    """Give the AUROC for images of single classes that the training was left without."""
+    train, held_out = home.train, home.held_out
+    if len(train.classes) < 3:
+        return
+    counted = [label for label in range(len(train.classes)) if (train.targets == label).sum() >= 10]
+    for label in np.array(counted)[drawn([train.classes[label].encode() for label in counted], most=MOST_CLASSES)]:
+        rest = gr.with_classes(train, {train.classes[label]: None})
+        head = gr.fit_head(rest, home.activations).head
+        rows = home.rows(rest)
+        ways = methods(rows, rest.targets, head)
+        new = np.concatenate([home.rows(own.where(own.targets == label)) for own in (train, held_out)])
+        known = home.rows(held_out.where((held_out.targets != label) & (held_out.targets >= 0)))
+        familiar = Familiar.fit(rows, duplicate_units(rest))
+        yield {
+            "home": home.name,
+            "left_out": train.classes[label],
+            "familiar_images": len(known),
+            "foreign_images": len(new),
+            "auroc": {name: auroc(ways[name](known), ways[name](new)) for name in LEFT_OUT},
+            "detected": share(familiar.distances(new) > np.float32(familiar.threshold)),
+        }
+
+
+def auroc(familiar: Rows, foreign: Rows) -> dict[str, Any]:
+    """Give how often a foreign image has the higher number, with the interval that `gr.roc_auc` has."""
+    marks = np.arange(len(familiar) + len(foreign)) >= len(familiar)
+    value, influences = auc_and_influences(np.concatenate([familiar, foreign]).astype(np.float64), marks)
+    fewer = min(len(familiar), len(foreign))
+    value = min(value, 1.0)
+    low, high = effective_interval(value, float(influences @ influences), fewer, imagined=0.25)
+    return {"value": round(value, 5), "low": round(low, 5), "high": round(high, 5), "n": len(marks)}
+
+
+def share(flagged: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Give the share of images that are flagged."""
+    return gr.Estimate.of_share("flagged", int(flagged.sum()), len(flagged)).to_json()
+
+
+if __name__ == "__main__":
+    main()
