@@ -18,18 +18,19 @@ import numpy as np
 import pyarrow as pa
 
 import goldenrule as gr
-from common import DATA, RESULTS, made_with, markdown_table
+from common import DATA, RESULTS, commit, made_with, markdown_table
 from goldenrule.activations.precompute import Activations
-from goldenrule.activations.solve import fold_logits, solve
+from goldenrule.activations.solve import fold_logits
 from goldenrule.images.labels import from_source
 from goldenrule.images.table import ImageTable
-from goldenrule.insight.label_errors import LabelErrors, label_errors
-from goldenrule.recipes.doubts import MORE_PENALTY, doubts, held_out, with_activations
+from goldenrule.recipes.doubts import MORE_PENALTY, Doubts, doubts, held_out, with_activations
 from goldenrule.recipes.heads import training_rows
 
 SETS = ("dogscats", "cat_dog_horse", "flowers_128", "clothing_small", "dog_breed")
 SHARE, FIRST = 0.05, (10, 20)
 KINDS = ("random", "confusable")
+MANY, DRAWS_OF_MANY = 50, 5
+"""Sets of more classes than MANY are drawn less often."""
 DEFAULT = "self-confidence"
 
 
@@ -40,9 +41,10 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "label_errors.md")
     arguments = parser.parse_args()
+    measured_at = commit()
     found = {name: measured(name, arguments.draws) for name in arguments.sets}
     arguments.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
-    text = page(found, arguments.draws)
+    text = page(found, arguments.draws, measured_at)
     arguments.out.write_text(text)
     print(text)
 
@@ -60,6 +62,7 @@ def measured(name: str, draws: int) -> dict[str, Any]:
         "first as it is": [own.to_json() for own in plain.errors.first(20)],
     }
     kinds = KINDS if len(images.classes) > 2 else KINDS[:1]
+    draws = min(draws, DRAWS_OF_MANY) if len(images.classes) > MANY else draws
     runs = {
         kind: [one_draw(images, activations, plain.predictions, kind, seed) for seed in range(draws)] for kind in kinds
     }
@@ -82,7 +85,7 @@ def one_draw(
     named = int(is_wrong[errors.doubted].sum())
     return {
         "flipped": len(flipped),
-        "top": {way: hits(order, wrong, len(flipped)) for way, order in rankings(own, activations, found.predictions)},
+        "top": {way: hits(order, wrong, len(flipped)) for way, order in rankings(own, activations, found)},
         "first": {str(count): int(is_wrong[:count].sum()) for count in FIRST},
         "doubted": errors.number_doubted,
         "doubted and flipped": named,
@@ -113,26 +116,25 @@ def relabelled(images: ImageTable, labels: np.ndarray) -> ImageTable:
     return replace(images, rows=images.rows.set_column(index, images.rows.schema.field(index), column))
 
 
-def rankings(images: ImageTable, activations: Activations, default: gr.Predictions) -> Iterator[tuple[str, np.ndarray]]:
+def rankings(images: ImageTable, activations: Activations, found: Doubts) -> Iterator[tuple[str, np.ndarray]]:
     """Give the rows, the most doubtful first, by the ranking that is used and by those it was chosen among."""
     rows = training_rows(images, activations, views=0, seed=0)
-    targets = rows.targets
-    own = default.probabilities[np.arange(len(targets)), targets]
+    targets, said = rows.targets, found.predictions.probabilities
+    own = said[np.arange(len(targets)), targets]
     yield DEFAULT, np.argsort(own, kind="stable")
-    others = default.probabilities.copy()
+    others = said.copy()
     others[np.arange(len(targets)), targets] = -1
     yield "margin to the likeliest other", np.argsort(own - others.max(axis=1), kind="stable")
-    solved = solve(rows)
-    yield "penalty that is best out-of-fold", ranked(solved.fold_logits, images, rows)
-    l2 = solved.l2 * MORE_PENALTY
-    draws = [fold_logits(training_rows(images, activations, views=0, seed=seed), l2) for seed in range(3)]
+    yield "penalty that is best out-of-fold", ranked(fold_logits(rows, found.l2 / MORE_PENALTY), images, rows)
+    draws = [found.predictions.logits[:, 0]]
+    others_rows = [training_rows(images, activations, views=0, seed=seed) for seed in (1, 2)]
+    draws += [fold_logits(other, found.l2) for other in others_rows]
     yield "mean over three draws of folds", ranked(np.stack(draws, axis=1), images, rows)
     weights = rows.weights.copy()
-    ids = {uri: row for row, uri in enumerate(images.uris)}
-    errors: LabelErrors = label_errors(default)
-    weights[[ids[uri] for uri, doubted in zip(errors.ids, errors.doubted, strict=True) if doubted]] = 0
+    place = {uri: row for row, uri in enumerate(images.uris)}
+    weights[[place[own.id] for own in found.errors if own.doubted]] = 0
     left_out = replace(rows, weights=weights)
-    yield "solved again without the doubted", ranked(fold_logits(left_out, l2), images, rows)
+    yield "solved again without the doubted", ranked(fold_logits(left_out, found.l2), images, rows)
 
 
 def ranked(logits: np.ndarray, images: ImageTable, rows: Any) -> np.ndarray:
@@ -146,13 +148,14 @@ def hits(order: np.ndarray, wrong: np.ndarray, count: int) -> int:
     return int(wrong[order[:count]].sum())
 
 
-def page(found: dict[str, Any], draws: int) -> str:
+def page(found: dict[str, Any], draws: int, measured_at: str) -> str:
     """Give the page of docs/results."""
     cases = [(name, kind) for name in found for kind in KINDS if kind in found[name]]
     return (
         "# Label errors\n\n"
         f"{100 * SHARE:.0f} % of the labels of photo sets were made wrong and looked for among all labelled images, "
-        f"{draws} draws each; frozen EfficientNet-Lite0, heads solved on the bank, folds that keep equal files and "
+        f"{draws} draws each ({DRAWS_OF_MANY} of sets with more than {MANY} classes); "
+        "frozen EfficientNet-Lite0, heads solved on the bank, folds that keep equal files and "
         "series together. *Random*: any other class alike. *Confusable*: the class that the heads take the own one for "
         "most often. Precision in the first 5 % of the ranking is recall there too, since as many are flipped. **It is "
         "a lower bound**: the sets have wrong labels of their own, which are counted as false alarms.\n\n"
@@ -174,7 +177,7 @@ def page(found: dict[str, Any], draws: int) -> str:
         "their share comes out too low by that.\n\n"
         f"## The sets as they are\n\n{plain_table(found)}\n\n"
         "Nobody has looked at these by hand for this table; they are what the command shows first.\n\n"
-        f"Made by `python benchmarks/label_errors.py --draws {draws}`: {made_with()}.\n"
+        f"Made by `python benchmarks/label_errors.py --draws {draws}`: {made_with(measured_at)}.\n"
     )
 
 
@@ -197,7 +200,7 @@ def top_table(found: dict[str, Any], cases: list[tuple[str, str]]) -> str:
             _percent(own["accuracy"]),
         ]
         lines.append([*facts, str(pooled), f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %", *firsts])
-    head = ["set", "flips", "images", "classes", "flipped", "heads right", "precision = recall", "over draws"]
+    head = ["set", "flips", "images", "classes", "flipped", "heads right", "precision = recall", "range over draws"]
     return markdown_table([*head, *(f"of the first {count}" for count in FIRST)], lines)
 
 
