@@ -45,6 +45,7 @@ bench: install
 	$(BIN)/python benchmarks/near_duplicates.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/interval_coverage.py
+	$(BIN)/python benchmarks/label_errors.py
 	$(BIN)/python benchmarks/augmented_views.py
 	$(BIN)/python benchmarks/golden_rule.py
 	$(BIN)/python benchmarks/blend.py

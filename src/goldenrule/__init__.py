@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         mcnemar,
         mean_set_size,
         metric_named,
+        most_confident_mistakes,
         paired_bootstrap,
         per_class,
         ranking_per_class,
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
     from goldenrule.images.split import Shares, with_split
     from goldenrule.images.table import ImageTable
     from goldenrule.insight.audit import Audit
+    from goldenrule.insight.label_errors import LabelErrors, label_errors
+    from goldenrule.insight.mistakes import most_uncertain, surest_right
     from goldenrule.learner import Learner
     from goldenrule.models.backbone import Backbone, backbone
     from goldenrule.models.classifier import Classifier
@@ -75,6 +78,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.by_hand import activations_of
     from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.recipes.heads import FittedHead, fit_head
+    from goldenrule.recipes.insights import Insights, insights
     from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
     from goldenrule.recipes.splitting import split_folder, verify_split
@@ -103,6 +107,8 @@ _HOMES = {
     "GoldenRuleError": "foundation.errors",
     "History": "training.history",
     "ImageTable": "images.table",
+    "Insights": "recipes.insights",
+    "LabelErrors": "insight.label_errors",
     "Learner": "learner",
     "MLflow": "training.loggers",
     "OneCycle": "training.schedule",
@@ -143,13 +149,17 @@ _HOMES = {
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
     "golden_rule": "recipes.golden_rule",
+    "insights": "recipes.insights",
     "k_fold": "images.folds",
     "keras": "images.kinds",
+    "label_errors": "insight.label_errors",
     "log_loss": "evaluation",
     "matthews_correlation": "evaluation",
     "mcnemar": "evaluation",
     "mean_set_size": "evaluation",
     "metric_named": "evaluation",
+    "most_confident_mistakes": "evaluation",
+    "most_uncertain": "insight.mistakes",
     "own": "images.kinds",
     "own_backbone": "models.own_backbone",
     "own_head": "models.own_head",
@@ -164,6 +174,7 @@ _HOMES = {
     "side_on": "images.kinds",
     "singletons": "evaluation",
     "split_folder": "recipes.splitting",
+    "surest_right": "insight.mistakes",
     "top_down": "images.kinds",
     "top_k_accuracy": "evaluation",
     "trivial": "images.kinds",
@@ -188,6 +199,8 @@ __all__ = [
     "GoldenRuleError",
     "History",
     "ImageTable",
+    "Insights",
+    "LabelErrors",
     "Learner",
     "MLflow",
     "OneCycle",
@@ -228,13 +241,17 @@ __all__ = [
     "from_dataframe",
     "from_folder",
     "golden_rule",
+    "insights",
     "k_fold",
     "keras",
+    "label_errors",
     "log_loss",
     "matthews_correlation",
     "mcnemar",
     "mean_set_size",
     "metric_named",
+    "most_confident_mistakes",
+    "most_uncertain",
     "own",
     "own_backbone",
     "own_head",
@@ -249,6 +266,7 @@ __all__ = [
     "side_on",
     "singletons",
     "split_folder",
+    "surest_right",
     "top_down",
     "top_k_accuracy",
     "trivial",

@@ -142,6 +142,13 @@ def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FIXED_TOLERANCE) ->
     return problem.head(problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=tolerance)[0])
 
 
+def fold_logits(rows: Rows, l2: float) -> Floats:
+    """Give the logits (n, classes) of each row by the head of the folds it is not in, for a given l2."""
+    problem = _Problem(rows)
+    masks = np.stack([rows.folds != fold for fold in range(int(rows.folds.max()) + 1)])
+    return problem.fold_logits(problem.minimum(masks, l2, None, tolerance=FOLD_TOLERANCE)[0])
+
+
 class _Problem:
     """Losses and gradients of several folds at once, in preconditioned variables.
 

@@ -1,0 +1,77 @@
+"""`goldenrule insight`: labels that are probably wrong, surest mistakes, most uncertain and best images of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from goldenrule.report.insight_page import Section
+
+SHOWN = 10
+"""So many images of a list are printed; the page has all of them."""
+EXAMPLES = """Examples:
+
+  goldenrule insight runs/photos                 tables here, runs/photos/insight/insight.html to look at
+
+  goldenrule insight runs/photos --top 50        more images in each list
+
+The labels, all of them, the most doubtful first: runs/photos/insight/label_errors.csv
+"""
+
+
+def insight(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    top: Annotated[int, typer.Option("--top", help="Images in each list.")] = 20,
+    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+) -> None:
+    """Look into a run: which labels are probably wrong, its surest mistakes, where it wavers, what it knows best."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.insights import LABELS, NUMBERS, insights
+
+    found = insights(run, top=top, threads=threads, progress=Bars())
+    console = Console()
+    for section in found.sections:
+        show(section, console)
+    for note in found.notes():
+        console.print(Text(f"warning: {note}", style="yellow"))
+    if found.kept_csv:
+        stays = f"warning: {found.folder / LABELS} holds something else, and stays: move it away to have it anew."
+        console.print(Text(stays, style="yellow"), soft_wrap=True)
+    seconds = ", ".join(f"{section.title.lower()} {section.seconds:.2f}" for section in found.sections)
+    console.print(Text(f"Seconds: opening {found.opening_seconds:.2f}, {seconds}; in all {found.seconds:.1f}."))
+    console.print(Text(f"Look:    {found.page}"), soft_wrap=True)
+    console.print(Text(f"Labels:  {found.folder / LABELS}"), soft_wrap=True)
+    console.print(Text(f"Numbers: {found.folder / NUMBERS}"), soft_wrap=True)
+    console.print("Next:    look at the first labels; move what is wrong to its class, and fit again.", highlight=False)
+
+
+insight.__doc__ = f"{insight.__doc__}\n\n{EXAMPLES}"
+
+
+def show(section: Section, console: Console) -> None:
+    """Print a section: its table, then what it says."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if section.cards:
+        others = any(card.other for card in section.cards)
+        table = Table(title=section.title, title_justify="left")
+        for name in ("image", "part", "label", *(["rather"] if others else []), "probability"):
+            table.add_column(name, overflow="fold")
+        for card in section.cards[:SHOWN]:
+            other = [Text(card.other)] if others else []
+            table.add_row(Text(card.uri), card.part, Text(card.label), *other, Text(card.note))
+        console.print(table)
+        if len(section.cards) > SHOWN:
+            console.print(f"... and {len(section.cards) - SHOWN:,} more on the page", highlight=False)
+    for sentence in section.sentences:
+        console.print(Text(sentence, style="dim" if section.cards else ""))
+    console.print()

@@ -1,0 +1,67 @@
+"""Which labels of a table are probably wrong, and how many: from heads solved without the image, on the bank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.activations.precompute import Activations
+from goldenrule.activations.solve import DECADES, Rows, fold_logits, solve
+from goldenrule.evaluation import Estimate, Predictions
+from goldenrule.foundation.progress import Progress
+from goldenrule.images.table import ImageTable
+from goldenrule.insight.label_errors import LabelErrors, label_errors
+from goldenrule.insight.planted import planted, share_wrong
+from goldenrule.recipes.heads import training_rows
+
+MORE_PENALTY = 10**0.5
+"""How many times the penalty that is best for the labels as they are: a head that follows wrong ones less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Doubts:
+    """What is found of labels: the ranking, the predictions it is from, and an estimate of how many are wrong."""
+
+    errors: LabelErrors
+    predictions: Predictions
+    wrong: Estimate
+    planted: int
+    l2: float
+
+
+def doubts(images: ImageTable, activations: Activations, *, seed: int = 0, progress: Progress | None = None) -> Doubts:
+    """Judge each label by heads that were solved without the image, its duplicates and its group.
+
+    `images` are labelled and have activations; of all parts alike, as nothing is chosen by them for a classifier.
+    Then some labels are made wrong on purpose, and all is solved once more, to learn how many others are.
+    """
+    rows = training_rows(images, activations, views=0, seed=seed)
+    l2 = min(solve(rows, progress=progress).l2 * MORE_PENALTY, DECADES[0])
+    predictions = held_out(images, rows, fold_logits(rows, l2))
+    labels, planted_rows = planted(rows.targets, rows.classes, seed=seed)
+    again = replace(rows, targets=labels)
+    chances = held_out(images, again, fold_logits(again, l2)).probabilities[np.arange(len(labels)), labels]
+    is_planted = np.isin(np.arange(len(labels)), planted_rows)
+    return Doubts(
+        errors=label_errors(predictions),
+        predictions=predictions,
+        wrong=share_wrong(chances[is_planted], chances[~is_planted]),
+        planted=len(planted_rows),
+        l2=l2,
+    )
+
+
+def held_out(images: ImageTable, rows: Rows, logits: npt.NDArray[np.float32]) -> Predictions:
+    """Give the predictions of images by the heads of the folds they are not in."""
+    return Predictions.from_logits(logits, images.classes, truth=rows.targets, ids=images.uris, fold=rows.folds)
+
+
+def with_activations(images: ImageTable, activations: Activations) -> tuple[ImageTable, Sequence[str]]:
+    """Give the labelled images that have activations, and the names of those that could not be read."""
+    bank = activations.banks[0]
+    labelled = np.array([len(own) > 0 for own in images.rows["labels"].to_pylist()], dtype=bool)
+    known = np.array([own is not None and own in bank for own in images.digests], dtype=bool)
+    return images.where(labelled & known), images.where(labelled & ~known).uris

@@ -1,0 +1,60 @@
+"""The images that tell most come first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldenrule.evaluation import Predictions
+from goldenrule.foundation.errors import OptionError
+from goldenrule.insight.mistakes import most_uncertain, surest_right
+
+
+def drawn(size: int, classes: int, seed: int) -> Predictions:
+    draws = np.random.default_rng(seed)
+    names = [f"class {number}" for number in range(classes)]
+    truth = draws.integers(-1, classes, size=size)
+    return Predictions.from_logits(draws.normal(size=(size, classes)), names, truth=truth)
+
+
+@settings(max_examples=50, deadline=None)
+@given(size=st.integers(1, 50), classes=st.integers(2, 6), seed=st.integers(0, 999), k=st.integers(0, 60))
+def test_the_uncertain_are_sorted_by_the_margin_between_the_two_likeliest(size, classes, seed, k) -> None:
+    predictions = drawn(size, classes, seed)
+    found = most_uncertain(predictions, k)
+    assert len(found) == min(k, int((predictions.truth >= 0).sum()))
+    margins = [own.probability - own.second_probability for own in found]
+    assert margins == sorted(margins)
+    for own in found:
+        chances = np.sort(predictions.probabilities[int(own.id)])[::-1]
+        assert (own.probability, own.second_probability) == (chances[0], chances[1])
+        assert own.first == predictions.classes[predictions.predicted[int(own.id)]]
+        assert own.truth == predictions.classes[predictions.truth[int(own.id)]]
+    everything = np.sort(predictions.scored.probabilities, axis=1)
+    if found and len(everything):
+        assert margins[0] == pytest.approx((everything[:, -1] - everything[:, -2]).min())
+
+
+@settings(max_examples=50, deadline=None)
+@given(size=st.integers(1, 50), classes=st.integers(2, 6), seed=st.integers(0, 999), k=st.integers(0, 60))
+def test_the_surest_right_are_right_and_sorted(size, classes, seed, k) -> None:
+    predictions = drawn(size, classes, seed)
+    found = surest_right(predictions, k)
+    right = (predictions.predicted == predictions.truth).sum()
+    assert len(found) == min(k, int(right))
+    assert [own.probability for own in found] == sorted((own.probability for own in found), reverse=True)
+    for own in found:
+        assert own.truth == own.predicted == predictions.classes[predictions.truth[int(own.id)]]
+
+
+def test_many_labels_have_no_margin_between_classes() -> None:
+    many = Predictions.from_logits([[0.0, 1.0]], ["a", "b"], truth=[[1, 1]], task="multi")
+    for look in (most_uncertain, surest_right):
+        with pytest.raises(OptionError):
+            look(many)
+
+
+def test_one_class_is_never_uncertain() -> None:
+    assert most_uncertain(Predictions.from_logits([[1.0]], ["a"], truth=[0])) == ()
