@@ -23,6 +23,7 @@ from goldenrule.evaluation.metrics import (
     top_k_accuracy,
 )
 from goldenrule.evaluation.named import NamedMetric, metric_named
+from goldenrule.evaluation.power import images_for_mcnemar, images_for_mean
 from goldenrule.evaluation.predictions import Predictions, Task
 from goldenrule.evaluation.ranking import RankingScore, average_precision, ranking_per_class, roc_auc
 from goldenrule.evaluation.scaling import (
@@ -71,6 +72,8 @@ __all__ = [
     "fit_platt",
     "fit_temperature",
     "image_losses",
+    "images_for_mcnemar",
+    "images_for_mean",
     "images_needed",
     "log_loss",
     "matthews_correlation",
