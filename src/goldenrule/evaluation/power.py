@@ -51,8 +51,10 @@ def images_for_mcnemar(
     return max(2, math.ceil(corrected))
 
 
-def needed_text(needed: int | None) -> str:
+def needed_text(needed: int | None, noun: str = "") -> str:
     """Say how many images would be needed, in two digits; it goes on after "can't be told apart on 96 images".
+
+    `noun` is said where images have not been spoken of.
 
     >>> print(needed_text(2_317), needed_text(None), sep=chr(10))
     ; about 2,300 would be needed
@@ -61,8 +63,8 @@ def needed_text(needed: int | None) -> str:
     if needed is None:
         return "; by what is seen no number of images would do"
     if needed > MOST_NAMED:
-        return "; more than a million would be needed"
-    return f"; about {in_two_digits(needed):,} would be needed"
+        return f"; more than a million{noun and f' {noun}'} would be needed"
+    return f"; about {in_two_digits(needed):,}{noun and f' {noun}'} would be needed"
 
 
 def in_two_digits(number: float) -> int:

@@ -74,7 +74,7 @@ def _but(comparison: Comparison, *, clear: bool, replaced: bool) -> str:
         return ", too little to matter"
     if replaced or comparison.gain.value <= 0 or comparison.better != "neither":
         return ""
-    return f", can't be told apart{needed_text(comparison.images_needed)}"
+    return f", can't be told apart{needed_text(comparison.images_needed, 'images')}"
 
 
 def as_sure_as_allowed(seen: Predictions) -> Predictions:
