@@ -26,6 +26,7 @@ COMMANDS = [
     ["lr-find"],
     ["predict"],
     ["submit"],
+    ["compare"],
     ["demo"],
     ["doctor"],
     ["bank"],
