@@ -27,6 +27,7 @@ COMMANDS = [
     ["predict"],
     ["submit"],
     ["compare"],
+    ["learning-curve"],
     ["demo"],
     ["doctor"],
     ["bank"],

@@ -1,4 +1,4 @@
-"""What a head makes of images it has not seen, solved on more and more of the others: a learning curve's raw numbers."""
+"""Losses on images that a head has not seen, solved on more and more of the others: a learning curve's raw numbers."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ STEP = 2**0.5
 MOST_SIZES, LEAST_SIZES = 12, 4
 LEAST_PER_CLASS, LEAST_UNITS_PER_CLASS, LEAST_IMAGES = 2.0, 2.0, 8
 """The smallest size has as many images per class, as many units (groups of images) per class, and images."""
-CHEAP = 500
-"""Up to so many images every head has a penalty of its own; above it all heads of a size share one."""
+CHEAP = 1_000
+"""Up to so many images times classes every head has a penalty of its own; above it the draws of a fold share one."""
 SOLVED_TO = 1e-3
 """Promised relative decrease of the objective: closer moves no accuracy."""
 
@@ -86,20 +86,22 @@ def measured_curve(
         )
     wrong = np.empty((len(sizes), draws, len(targets)), np.float32)
     nats = np.empty_like(wrong)
-    problem = _Problem(features, targets, units, classes, seed)
-    with (progress or Silent()).task("learning curve", len(sizes) * draws * FOLDS, "heads") as task:
-        for number, size in enumerate(sizes):
-            penalty: float | None = None
-            for held in range(FOLDS):
-                tested, others = np.flatnonzero(fold == held), np.flatnonzero(fold != held)
-                for draw in range(draws if size < most else 1):
-                    order = others[nested_order(targets[others], [units[row] for row in others], draw, seed=seed)]
-                    head, penalty = problem.head(np.sort(order[:size]), penalty)
-                    scored = problem.scored(head, tested)
-                    same = slice(None) if size == most else draw
-                    wrong[number, same, tested] = (scored.predicted != scored.truth)[:, None if size == most else ...]
-                    nats[number, same, tested] = image_losses(scored)[:, None if size == most else ...]
-                task.advance(draws)
+    heads = _Heads(features, targets, units, classes, seed)
+    with (progress or Silent()).task("learning curve", FOLDS * (draws * (len(sizes) - 1) + 1), "heads") as task:
+        for held in range(FOLDS):
+            tested, others = np.flatnonzero(fold == held), np.flatnonzero(fold != held)
+            own_units = [units[row] for row in others.tolist()]
+            orders = [others[nested_order(targets[others], own_units, draw, seed=seed)] for draw in range(draws)]
+            for number, size in enumerate(sizes):
+                shared: float | None = None
+                for draw, order in enumerate(orders[:1] if size == most else orders):
+                    head, penalty = heads.solved(order[:size], shared)
+                    shared = penalty if size * classes > CHEAP else None
+                    scored = heads.scored(head, tested)
+                    same = slice(draw, None if size == most else draw + 1)  # all draws take all that there is
+                    wrong[number][same, tested] = scored.predicted != scored.truth
+                    nats[number][same, tested] = image_losses(scored)
+                    task.advance()
     numbers = {name: number for number, name in enumerate(dict.fromkeys(units))}
     return Measured(
         sizes=np.array(sizes),
@@ -134,21 +136,20 @@ def nested_order(targets: Integers, units: Sequence[bytes], draw: int, *, seed: 
     return np.array([row for unit in ordered for row in members[unit]], np.int64)
 
 
-class _Problem:
+class _Heads:
     """Heads on some of the images, and what they say of others."""
 
-    def __init__(
-        self, features: Features, targets: Integers, units: Sequence[bytes], classes: int, seed: int
-    ) -> None:
+    def __init__(self, features: Features, targets: Integers, units: Sequence[bytes], classes: int, seed: int) -> None:
         self.features, self.targets, self.units = features, targets, units
         self.classes, self.seed = classes, seed
 
-    def head(self, rows: Integers, penalty: float | None) -> tuple[LinearHead, float | None]:
-        """Give the head solved on these rows, and the penalty for the next head of this size if they share one."""
+    def solved(self, rows: Integers, penalty: float | None) -> tuple[LinearHead, float]:
+        """Give the head on these rows and its penalty: the given one, or one chosen out-of-fold."""
+        rows = np.sort(rows)
         if penalty is not None:
             return solve_fixed(self._rows(rows), penalty, tolerance=SOLVED_TO), penalty
-        solved = solve(self._rows(rows))
-        return solved.head, solved.l2 if len(rows) > CHEAP else None
+        found = solve(self._rows(rows))
+        return found.head, found.l2
 
     def scored(self, head: LinearHead, rows: Integers) -> Predictions:
         """Give what a head says of these images."""
@@ -162,7 +163,7 @@ class _Problem:
             read=lambda start, stop: own[start:stop],
             targets=targets,
             weights=np.ones(len(rows), np.float32),
-            folds=stratified_folds(targets, [self.units[row] for row in rows], folds=folds, seed=self.seed),
+            folds=stratified_folds(targets, [self.units[row] for row in rows.tolist()], folds=folds, seed=self.seed),
             features=own.shape[1],
             classes=self.classes,
             scored=len(rows),

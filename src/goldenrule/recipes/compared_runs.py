@@ -97,14 +97,14 @@ def compare_runs(first: str | Path, second: str | Path, *, part: Judged | Litera
     if part not in ("auto", *get_args(Judged)):
         raise OptionError(f"--part {part}: wanted auto, {', '.join(get_args(Judged))}.")
     a, b = _Judge(Path(first)), _Judge(Path(second))
-    wanted: tuple[Judged, ...] = get_args(Judged) if part == "auto" else (part,)  # type: ignore[assignment]
+    wanted: tuple[Judged, ...] = get_args(Judged) if part == "auto" else (part,)
     for own in wanted:
         pair, left_out = _common(a, b, own)
         if pair is not None:
             return _compared(_names(a, b), own, *pair, left_out)
     reasons = "; ".join(f"{plural(count, 'image')} {reason}" for reason, count in left_out.items())
     raise OptionError(
-        f"{first} and {second} have no {LEAST} common images in {' or '.join(wanted)}{f': {reasons}' if reasons else ''}. "
+        f"{first} and {second} have no {LEAST} common images in {' or '.join(wanted)}{reasons and f': {reasons}'}. "
         "Fit both on the same folder with the same --seed, so that both are judged by the same images."
     )
 
