@@ -203,8 +203,8 @@ def _sentence(records: list[Record], share: str) -> str:
         f"Over {len(forecast)} sets (mean of each set's seeds) the forecast from {share} is wrong by "
         f"{_mean(forecast)} points, what is had already by {_mean(stays)}: {_mean(stays - forecast)} less. Its gain is "
         f"wrong by {_mean(gain)} points, no gain by {_mean(none)}: {_mean(none - gain)} less. The measured accuracy is "
-        f"inside the interval in {value_and_interval(inside)} of {len(records)} forecasts (seeds of a set share images, "
-        "so that the true interval is wider)."
+        f"inside the interval in {value_and_interval(inside)} of {len(records)} forecasts (seeds of a set share "
+        "images, so that the true interval is wider)."
     )
 
 
