@@ -53,7 +53,7 @@ def test_sizes_rise_to_all_and_teach_each_class_something(most, classes):
     sizes = curve_sizes(most, classes=classes)
     assert sizes == sorted(set(sizes))
     assert len(sizes) <= 12
-    assert all(size >= max(8, 2 * classes) for size in sizes)
+    assert all(size >= max(6, 2 * classes) for size in sizes)
     assert not sizes or sizes[-1] == most
 
 

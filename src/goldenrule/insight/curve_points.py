@@ -24,7 +24,7 @@ FOLDS, DRAWS = 5, 4
 STEP = 2**0.5
 """Each size is so many times the one below it."""
 MOST_SIZES, LEAST_SIZES = 12, 4
-LEAST_PER_CLASS, LEAST_UNITS_PER_CLASS, LEAST_IMAGES = 2.0, 2.0, 8
+LEAST_PER_CLASS, LEAST_UNITS_PER_CLASS, LEAST_IMAGES = 2.0, 2.0, 6
 """The smallest size has as many images per class, as many units (groups of images) per class, and images."""
 CHEAP = 1_000
 """Up to so many images times classes every head has a penalty of its own; above it the draws of a fold share one."""
