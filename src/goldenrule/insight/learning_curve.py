@@ -106,9 +106,7 @@ class LearningCurve:
 
         A target of accuracy is a share below 1, one of log loss is in nats. Raises `OptionError` for another.
         """
-        if not 0 < target < (1 if self.metric == "accuracy" else math.inf):
-            wanted = "a share between 0 and 1, such as 0.99" if self.metric == "accuracy" else "nats above 0"
-            raise OptionError(f"--target {target:g}: wanted {wanted}.")
+        check_asked(self.metric, target)
         error = 1 - target if self.metric == "accuracy" else target
         images = np.maximum(self.forecasts.images_for(error) / self.classes, self.points[0].images_per_class)
         images[images > self.farthest] = np.inf
@@ -239,10 +237,18 @@ def learning_curve(
     `images` are how many there are where only n of them are looked at. See `measured_curve` for how it is measured.
     Raises `TooFewImages` where less than four sizes are possible.
     """
-    if metric not in ("accuracy", "log_loss"):
-        raise OptionError(f"--metric {metric}: wanted accuracy or log_loss.")
+    check_asked(metric)
     measured = measured_curve(features, targets, units, classes=classes, seed=seed, progress=progress)
     return curve_of(measured, metric=metric, images=len(targets) if images is None else images, seed=seed)
+
+
+def check_asked(metric: CurveMetric, target: float | None = None) -> None:
+    """Raise `OptionError` for a metric that has no curve, or a target that is none of it."""
+    if metric not in ("accuracy", "log_loss"):
+        raise OptionError(f"--metric {metric}: wanted accuracy or log_loss.")
+    if target is not None and not 0 < target < (1 if metric == "accuracy" else math.inf):
+        wanted = "a share between 0 and 1, such as 0.99" if metric == "accuracy" else "nats above 0"
+        raise OptionError(f"--target {target:g}: wanted {wanted}.")
 
 
 def curve_of(measured: Measured, *, metric: CurveMetric, images: int, seed: int = 0) -> LearningCurve:

@@ -15,7 +15,7 @@ from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.split import duplicate_units
 from goldenrule.insight.curve_points import nested_order
-from goldenrule.insight.learning_curve import CurveMetric, LearningCurve, learning_curve
+from goldenrule.insight.learning_curve import CurveMetric, LearningCurve, check_asked, learning_curve
 from goldenrule.recipes.reopened import reopened
 
 SCHEMA_VERSION = 1
@@ -55,6 +55,7 @@ def learning_curve_of(
     `OptionError` for another metric or target.
     """
     began = time.monotonic()
+    check_asked(metric, target)
     opened = reopened(run, threads=threads, progress=progress)
     activations = opened.activations()
     train = opened.table.part("train")
