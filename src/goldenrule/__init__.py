@@ -76,9 +76,11 @@ if TYPE_CHECKING:
     from goldenrule.recipes.answer import answer
     from goldenrule.recipes.auditing import audit_images
     from goldenrule.recipes.by_hand import activations_of
+    from goldenrule.recipes.compared_runs import compare_runs
     from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.recipes.heads import FittedHead, fit_head
     from goldenrule.recipes.insights import Insights, insights
+    from goldenrule.recipes.learning_curve import learning_curve_of
     from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
     from goldenrule.recipes.splitting import split_folder, verify_split
@@ -137,6 +139,7 @@ _HOMES = {
     "calibrated_by_fold": "evaluation",
     "calibration_error": "evaluation",
     "cohen_kappa": "evaluation",
+    "compare_runs": "recipes.compared_runs",
     "compiled": "models.compiled",
     "confusion": "evaluation",
     "engine_kind": "models.compiled",
@@ -153,6 +156,7 @@ _HOMES = {
     "k_fold": "images.folds",
     "keras": "images.kinds",
     "label_errors": "insight.label_errors",
+    "learning_curve_of": "recipes.learning_curve",
     "log_loss": "evaluation",
     "matthews_correlation": "evaluation",
     "mcnemar": "evaluation",
@@ -229,6 +233,7 @@ __all__ = [
     "calibrated_by_fold",
     "calibration_error",
     "cohen_kappa",
+    "compare_runs",
     "compiled",
     "confusion",
     "engine_kind",
@@ -245,6 +250,7 @@ __all__ = [
     "k_fold",
     "keras",
     "label_errors",
+    "learning_curve_of",
     "log_loss",
     "matthews_correlation",
     "mcnemar",

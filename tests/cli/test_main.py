@@ -27,6 +27,8 @@ COMMANDS = [
     ["predict"],
     ["submit"],
     ["insight"],
+    ["compare"],
+    ["learning-curve"],
     ["demo"],
     ["doctor"],
     ["bank"],

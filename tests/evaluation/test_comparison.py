@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from goldenrule.evaluation import Predictions, accuracy, image_losses, log_loss, mcnemar, paired_bootstrap
+from goldenrule.evaluation.power import in_two_digits
 from goldenrule.foundation.errors import OptionError
 
 light = settings(deadline=None, max_examples=30)
@@ -104,8 +105,13 @@ def test_a_clearly_better_network_is_called_better_from_both_sides():
 
 def test_a_tie_is_called_a_tie():
     a, b = network(1, n=96, seed=1), network(1, n=96, seed=2)
-    assert paired_bootstrap(a, b).sentence().startswith("A and B can't be told apart on 96 images (B: gain in log loss")
-    assert mcnemar(a, b).sentence().startswith("A and B can't be told apart on 96 images (A alone is right")
+    tie = "A and B can't be told apart on 96 images; "
+    loss, right = paired_bootstrap(a, b), mcnemar(a, b)
+    assert loss.sentence().startswith(f"{tie}about {in_two_digits(loss.images_needed):,} would be needed (B: gain in")
+    assert right.sentence().startswith(f"{tie}about {in_two_digits(right.images_needed):,} would be needed (A alone")
+    for one in (paired_bootstrap(a, a), mcnemar(a, a)):
+        assert one.images_needed is None
+        assert one.sentence().startswith(f"{tie}by what is seen no number of images would do (")
 
 
 def test_the_share_of_resamples_is_close_to_the_one_sided_t_test():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.power import in_two_digits
 from goldenrule.training.choice import (
     FAR_BELOW,
     KNOWN_ABOVE,
@@ -50,6 +51,20 @@ def test_the_later_stays_only_where_it_is_clearly_better(
     assert verdict.replaced is (verdict.comparison.probability_better >= NEEDED_PROBABILITY)
     assert verdict.sentence.endswith("views is taken" if replaced else "plain stays")
     assert verdict.comparison.gain.n == len(earlier)
+
+
+def test_where_a_later_one_seems_better_and_too_few_images_tell_the_sentence_says_how_many_would() -> None:
+    verdict = later_replaces(predictions(1.0, n=60), predictions(1.3, n=60, seed=1), names=NAMES)
+    needed = verdict.comparison.images_needed
+    assert not verdict.replaced
+    assert needed is not None
+    assert needed > 60
+    assert (
+        f", can't be told apart; about {in_two_digits(needed):,} images would be needed: plain stays"
+        in verdict.sentence
+    )
+    worse = later_replaces(predictions(1.3, n=60, seed=1), predictions(1.0, n=60), names=NAMES)
+    assert "would be needed" not in worse.sentence
 
 
 def test_the_verdict_is_the_same_whenever_it_is_asked_for() -> None:

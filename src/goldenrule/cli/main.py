@@ -10,7 +10,21 @@ from typing import NoReturn
 
 import typer
 
-from goldenrule.cli import audit, bank, demo, doctor, fit, insight, lr_find, predict, show_augment, split, submit
+from goldenrule.cli import (
+    audit,
+    bank,
+    compare,
+    demo,
+    doctor,
+    fit,
+    insight,
+    learning_curve,
+    lr_find,
+    predict,
+    show_augment,
+    split,
+    submit,
+)
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
@@ -29,6 +43,8 @@ app.command(rich_help_panel="Main job")(predict.predict)
 app.command(rich_help_panel="Main job")(submit.submit)
 app.command(rich_help_panel="Main job")(insight.insight)
 app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
+app.command("learning-curve", rich_help_panel="Main job")(learning_curve.learning_curve)
+app.command(rich_help_panel="Main job")(compare.compare)
 app.command(rich_help_panel="Main job")(demo.demo)
 app.command(rich_help_panel="The images")(audit.audit)
 app.command(rich_help_panel="The images")(split.split)

@@ -24,6 +24,7 @@ from goldenrule.evaluation.metrics import (
 )
 from goldenrule.evaluation.named import NamedMetric, metric_named
 from goldenrule.evaluation.novelty import Familiar
+from goldenrule.evaluation.power import images_for_mcnemar, images_for_mean
 from goldenrule.evaluation.predictions import Predictions, Task
 from goldenrule.evaluation.quality import quality, with_own_thresholds
 from goldenrule.evaluation.ranking import RankingScore, average_precision, ranking_per_class, roc_auc
@@ -77,6 +78,8 @@ __all__ = [
     "fit_platt",
     "fit_temperature",
     "image_losses",
+    "images_for_mcnemar",
+    "images_for_mean",
     "images_needed",
     "log_loss",
     "matthews_correlation",

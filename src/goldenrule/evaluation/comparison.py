@@ -10,6 +10,7 @@ import numpy as np
 
 from goldenrule.evaluation.estimate import Basis, Estimate, value_and_interval
 from goldenrule.evaluation.metrics import hits, image_losses
+from goldenrule.evaluation.power import images_for_mcnemar, images_for_mean, needed_text
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.evaluation.resampling import bca_interval, resampled_means
 from goldenrule.foundation.errors import OptionError
@@ -28,11 +29,14 @@ class Comparison:
     `gain` says how much better B is: above 0 where B has the lower log loss (nats) or the higher accuracy
     (percentage points). `probability_better` is the share of the resamples with a gain above 0, no gain
     counted half: one-sided, .5 between equals. A later stage replaces an earlier one where it is .9 or more.
+    `images_needed` is how many images would show the gain, were it the true one, four times of five with an
+    interval that leaves out 0; None where there is no gain.
     """
 
     metric: Metric
     gain: Estimate
     probability_better: float
+    images_needed: int | None
 
     @property
     def better(self) -> Better:
@@ -52,7 +56,7 @@ class Comparison:
             evidence = f"{b}: {evidence}"
         if gain.basis == "chosen on":
             evidence += ", chosen on"
-        return f"{_verdict(self.better != 'neither', a, b, gain.n)} ({evidence})"
+        return f"{_verdict(self.better != 'neither', a, b, gain.n, self.images_needed)} ({evidence})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,11 @@ class McNemar:
         return self.both_right + self.only_a_right + self.only_b_right + self.both_wrong
 
     @property
+    def images_needed(self) -> int | None:
+        """How many images would show this difference four times of five; None where there is none."""
+        return images_for_mcnemar(self.only_a_right, self.only_b_right, self.n)
+
+    @property
     def better(self) -> Better:
         """The one more often right if p < .05, else "neither"."""
         if self.p_value >= _MOST_BY_CHANCE:
@@ -86,7 +95,7 @@ class McNemar:
         chance = f"p = {self.p_value:.2g}" if self.p_value >= _LEAST_SHOWN else f"p < {_LEAST_SHOWN:g}"
         if self.better == "a":
             a, b = b, a
-        return f"{_verdict(self.better != 'neither', a, b, self.n)} ({alone}, {chance})"
+        return f"{_verdict(self.better != 'neither', a, b, self.n, self.images_needed)} ({alone}, {chance})"
 
 
 def paired_bootstrap(
@@ -118,7 +127,12 @@ def paired_bootstrap(
         basis=_joint_basis(a, b),
     )
     better = float(np.mean(means > 0) + np.mean(means == 0) / 2)
-    return Comparison(metric=metric, gain=gain, probability_better=better)
+    return Comparison(
+        metric=metric,
+        gain=gain,
+        probability_better=better,
+        images_needed=images_for_mean(gain.value, float(gains.std(ddof=1))),
+    )
 
 
 def mcnemar(a: Predictions, b: Predictions) -> McNemar:
@@ -178,6 +192,7 @@ def _joint_basis(a: Predictions, b: Predictions) -> Basis:
     return "chosen on" if "chosen on" in (a.basis, b.basis) else "clean"
 
 
-def _verdict(b_is_better: bool, a: str, b: str, n: int) -> str:
-    relation = f"{b} is better than {a}" if b_is_better else f"{a} and {b} can't be told apart"
-    return f"{relation} on {n:,} images"
+def _verdict(b_is_better: bool, a: str, b: str, n: int, needed: int | None) -> str:
+    if b_is_better:
+        return f"{b} is better than {a} on {n:,} images"
+    return f"{a} and {b} can't be told apart on {n:,} images{needed_text(needed)}"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from goldenrule.activations.precompute import Activations
 from goldenrule.activations.solve import DECADES, Rows, fold_logits, solve
 from goldenrule.evaluation import Estimate, Predictions
+from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.label_errors import LabelErrors, label_errors
@@ -38,10 +39,12 @@ def doubts(images: ImageTable, activations: Activations, *, seed: int = 0, progr
     `images` are labelled and have activations; of all parts alike, as nothing is chosen by them for a classifier.
     Then some labels are made wrong on purpose, and all is solved once more, to learn how many others are.
     """
+    if images.task == "multi":
+        raise OptionError("Wrong labels are looked for where an image has one label; these have several.")
     rows = training_rows(images, activations, views=0, seed=seed)
     l2 = min(solve(rows, progress=progress).l2 * MORE_PENALTY, DECADES[0])
     predictions = held_out(images, rows, fold_logits(rows, l2))
-    labels, planted_rows = planted(rows.targets, rows.classes, seed=seed)
+    labels, planted_rows = planted(images.targets, rows.classes, seed=seed)
     again = replace(rows, targets=labels)
     chances = held_out(images, again, fold_logits(again, l2)).probabilities[np.arange(len(labels)), labels]
     is_planted = np.isin(np.arange(len(labels)), planted_rows)

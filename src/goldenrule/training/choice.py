@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from goldenrule.evaluation import Comparison, Predictions, paired_bootstrap, quality, value_and_interval
+from goldenrule.evaluation.power import needed_text
 from goldenrule.evaluation.scaling import pooled_logits
 from goldenrule.evaluation.temperature import as_pairs, cautious_temperature
 
@@ -54,7 +55,7 @@ def later_replaces(
     comparison = paired_bootstrap(earlier, later, metric="log_loss")
     clear = comparison.probability_better >= NEEDED_PROBABILITY
     replaced = clear and comparison.gain.value >= LEAST_GAIN
-    but = ", too little to matter" if clear and not replaced else ""
+    but = _but(comparison, clear=clear, replaced=replaced)
     verdict = f"{names[1]} is taken" if replaced else f"{names[0]} stays"
     gain = comparison.gain
     change = "lower"
@@ -67,6 +68,15 @@ def later_replaces(
         f"({100 * NEEDED_PROBABILITY:.0f} % are needed){but}: {verdict}"
     )
     return Verdict(replaced=replaced, comparison=comparison, sentence=sentence)
+
+
+def _but(comparison: Comparison, *, clear: bool, replaced: bool) -> str:
+    """Say why a candidate that seems better is not taken: too little better, or too few images to tell."""
+    if clear and not replaced:
+        return ", too little to matter"
+    if replaced or comparison.gain.value <= 0 or comparison.better != "neither":
+        return ""
+    return f", can't be told apart{needed_text(comparison.images_needed, 'images')}"
 
 
 def as_sure_as_allowed(seen: Predictions) -> Predictions:

@@ -1,0 +1,75 @@
+"""`goldenrule learning-curve`: how many more images are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_TARGET = 0.99
+EXAMPLES = """Examples:
+
+  goldenrule learning-curve runs/photos                     how many more images for 99 % accuracy?
+
+  goldenrule learning-curve runs/photos --target 0.95
+
+  goldenrule learning-curve runs/photos --metric log_loss --target 0.1
+"""
+
+
+def learning_curve(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    target: Annotated[
+        float | None,
+        typer.Option(help="The accuracy (or log loss) that is wanted. \\[default: 0.99]", show_default=False),
+    ] = None,
+    metric: Annotated[str, typer.Option(help="accuracy or log_loss.")] = "accuracy",
+    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+) -> None:
+    """Say how many more images are needed for a target, from heads solved on more and more of those there are."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from goldenrule.evaluation import value_and_interval
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.learning_curve import learning_curve_of
+
+    if target is None and metric == "accuracy":
+        target = DEFAULT_TARGET
+    done = learning_curve_of(run, target=target, metric=metric, threads=threads, progress=Bars())  # type: ignore[arg-type]
+    curve, console = done.curve, Console()
+    table = Table("images per class", "images", f"{metric.replace('_', ' ')} (95 %)", "")
+    for point in curve.points:
+        table.add_row(
+            _count(point.images_per_class), f"{point.images:,}", value_and_interval(point.estimate), "measured"
+        )
+    for number in curve.multiples():
+        there = ": all there are" if number == curve.images_per_class else ""
+        cells = (_count(number), f"{number * curve.classes:,.0f}", value_and_interval(curve.forecast(number)))
+        table.add_row(*cells, f"forecast{there}", style="dim")
+    console.print(table)
+    judged = curve.points[-1].estimate.n
+    console.print(
+        Text(
+            f"Solved heads on plain activations, each judged on images it has not seen: {judged:,} at every size. "
+            "Images per class are all images / classes. What is trained after the head may be better."
+        )
+    )
+    if done.sentence:
+        console.print(Text(f"{done.sentence}.", style="bold"))
+    console.print(Text(f"Picture: {done.picture}"), soft_wrap=True)
+    console.print(Text(f"Numbers: {done.numbers} ({done.seconds:.1f} s)"), soft_wrap=True)
+
+
+def _count(images_per_class: float) -> str:
+    """Give images per class with a decimal where there are few.
+
+    >>> _count(2.4), _count(1600.0), _count(40.0)
+    ('2.4', '1,600', '40')
+    """
+    return f"{images_per_class:,.0f}" if images_per_class >= 20 else f"{images_per_class:.2g}"
+
+
+learning_curve.__doc__ = f"{learning_curve.__doc__}\n\n{EXAMPLES}"

@@ -1,0 +1,57 @@
+"""`goldenrule learning-curve` and `goldenrule compare` as processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(fitted: Any, tmp_path: Path) -> Path:
+    """A copy of the run on cats and dogs."""
+    return Path(shutil.copytree(fitted.folder, tmp_path / "run"))
+
+
+def test_the_learning_curve_is_shown_answered_and_written(command: Command, fitted: Any, run: Path) -> None:
+    cache = str(fitted.folder.parent / "cache")
+    found = command("learning-curve", "run", "--target", "0.95", env={"GOLDENRULE_CACHE": cache})
+    assert found.returncode == 0, found.stderr
+    assert "measured" in found.stdout
+    assert "forecast: all there are" in found.stdout
+    assert "95 % accuracy" in found.stdout
+    assert (run / "insight" / "learning_curve.svg").is_file()
+    value = json.loads((run / "insight" / "learning_curve.json").read_text())
+    assert " ".join(value["says"].split()) in " ".join(found.stdout.split())
+
+
+def test_a_wrong_target_is_told(command: Command, fitted: Any, run: Path) -> None:
+    cache = str(fitted.folder.parent / "cache")
+    found = command("learning-curve", run, "--target", "99", env={"GOLDENRULE_CACHE": cache})
+    assert found.returncode == 2
+    assert "wanted a share between 0 and 1" in found.stderr
+    assert not (run / "insight").exists()
+
+
+def test_two_runs_are_compared_in_a_sentence_and_in_json(command: Command, fitted: Any, tmp_path: Path) -> None:
+    found = command("compare", fitted.folder, fitted.folder, "--json", "compared.json")
+    assert found.returncode == 0, found.stderr
+    assert "12 common images: test." in found.stdout
+    assert "can't be told apart on 12 images; by what is seen no number of images would do" in found.stdout
+    value = json.loads((tmp_path / "compared.json").read_text())
+    assert value["n"] == 12
+    assert value["mcnemar"]["images_needed"] is None
+
+
+def test_a_folder_that_is_no_run_is_told(command: Command, fitted: Any, tmp_path: Path) -> None:
+    found = command("compare", fitted.folder, tmp_path)
+    assert found.returncode == 2
+    assert "holds no finished run" in found.stderr
+    assert command("compare", fitted.folder, fitted.folder, "--part", "train").returncode == 2
