@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from goldenrule.cli import audit, bank, demo, doctor, fit, lr_find, predict, show_augment, split, submit
+from goldenrule.cli import audit, bank, demo, doctor, explain, fit, lr_find, predict, show_augment, split, submit
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="Main job")(fit.fit)
 app.command(rich_help_panel="Main job")(predict.predict)
+app.command(rich_help_panel="Main job")(explain.explain)
 app.command(rich_help_panel="Main job")(submit.submit)
 app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
 app.command(rich_help_panel="Main job")(demo.demo)
