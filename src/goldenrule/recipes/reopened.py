@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,8 @@ def reopened(
     if not gone and not table.root.is_dir():
         raise SourceError(f"The images of {folder} are no longer in {table.root}. Put them back, or fit again.")
     options = _options(read_json(folder / "run.json", newest_schema=SCHEMA_VERSION)["options"], threads)
+    if options.candidates:
+        options = replace(options, backbone=read_json(folder / "result.json")["backbones"]["chosen"])
     classifier = Classifier.load(folder)
     body = first_body(options, progress)
     return Reopened(

@@ -37,6 +37,7 @@ def result_json(answer: Answer) -> dict[str, Any]:
             }
             for candidate in answer.candidates
         ],
+        "backbones": answer.backbones.to_json() if answer.backbones else None,
         "sets": _sets_json(answer),
         "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
@@ -102,6 +103,8 @@ def report_content(answer: Answer) -> ReportContent:
         next_steps=next_steps(answer),
         live=answer.live,
         sets=answer.about_sets(),
+        backbones=_backbones(answer),
+        backbones_say=answer.backbones.sentence if answer.backbones else "",
     )
 
 
@@ -139,6 +142,20 @@ def _sets_json(answer: Answer) -> dict[str, Any] | None:
         for part, of in answer.sets_measured.items()
     }
     return {**answer.classifier.sets.to_json(), "says": answer.classifier.sets.sentence, "measured": measured}
+
+
+def _backbones(answer: Answer) -> list[dict[str, Any]]:
+    """Give the backbones that were tried, as rows like those of the candidates."""
+    return [
+        {
+            "name": one.name,
+            "estimates": {"accuracy": one.accuracy, "log loss": one.log_loss},
+            "comparison": one.why,
+            "chosen": one.name == answer.backbones.chosen,
+        }
+        for one in (answer.backbones.candidates if answer.backbones else ())
+        if answer.backbones
+    ]
 
 
 def _reader(answer: Answer) -> Any:

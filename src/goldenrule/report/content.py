@@ -35,6 +35,7 @@ class ReportContent:
     - `backbone`: name, parameters, features, source {from, trained_on, licence}, preprocessing {...}.
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
     - `live`: what live training left, None where there was none.
+    - `backbones`: those that were tried, as `candidates`; `backbones_say` which was taken, and why.
     - `sets`: a sentence on the sets of classes, "" where there are none.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     """
@@ -60,3 +61,5 @@ class ReportContent:
     next_steps: Sequence[str]
     live: LiveContent | None = None
     sets: str = ""
+    backbones: Sequence[Mapping[str, Any]] = ()
+    backbones_say: str = ""
