@@ -16,7 +16,7 @@ from goldenrule.insight.backbone_choice import BackboneChoice, Tried, choose_bac
 
 
 def said(right: float, n: int = 300, seed: int = 0, mood: int = 0) -> Predictions:
-    """Predictions of two classes that are right on about that share of the images, the same ones for equal seeds; how sure, by mood."""
+    """Predictions of two classes, right on about that share of images: the same ones for equal seeds; sure by mood."""
     draws = np.random.default_rng(seed)
     truth = draws.integers(0, 2, n)
     correct = draws.random(n) < right

@@ -119,7 +119,9 @@ def test_the_window_is_what_the_centre_crop_leaves(height: int, width: int, resi
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 9), st.integers(1, 9))
-def test_over_a_picture_it_lies_in_the_window_and_nowhere_else(height: int, width: int, rows: int, columns: int) -> None:
+def test_over_a_picture_it_lies_in_the_window_and_nowhere_else(
+    height: int, width: int, rows: int, columns: int
+) -> None:
     values = np.random.default_rng(rows).normal(size=(rows, columns)).astype(np.float32)
     over = HeatMap(of="a", values=values, window=(0.25, 0.1, 0.75, 0.9)).over(height, width)
     assert over.shape == (height, width)
