@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from goldenrule.images.split import Shares, with_split
     from goldenrule.images.table import ImageTable
     from goldenrule.insight.audit import Audit
+    from goldenrule.insight.explanation import Explained
+    from goldenrule.insight.heatmap import heatmap
+    from goldenrule.insight.neighbours import nearest
     from goldenrule.learner import Learner
     from goldenrule.models.backbone import Backbone, backbone
     from goldenrule.models.classifier import Classifier
@@ -70,11 +73,13 @@ if TYPE_CHECKING:
     from goldenrule.recipes.answer import answer
     from goldenrule.recipes.auditing import audit_images
     from goldenrule.recipes.by_hand import activations_of
+    from goldenrule.recipes.explaining import explain
     from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.recipes.heads import FittedHead, fit_head
     from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
     from goldenrule.recipes.splitting import split_folder, verify_split
+    from goldenrule.report.heat import explanation_figure
     from goldenrule.report.reliability_figure import reliability_figure
     from goldenrule.training.history import History
     from goldenrule.training.loggers import MLflow, TensorBoard, WandB
@@ -92,6 +97,7 @@ _HOMES = {
     "Classifier": "models.classifier",
     "ConformalSets": "evaluation",
     "Estimate": "evaluation",
+    "Explained": "insight.explanation",
     "Finding": "foundation.findings",
     "FitOptions": "recipes.options",
     "FittedHead": "recipes.heads",
@@ -126,6 +132,8 @@ _HOMES = {
     "compiled": "models.compiled",
     "confusion": "evaluation",
     "engine_kind": "models.compiled",
+    "explain": "recipes.explaining",
+    "explanation_figure": "report.heat",
     "f_beta": "evaluation",
     "fit_head": "recipes.heads",
     "fit_platt": "evaluation",
@@ -135,6 +143,7 @@ _HOMES = {
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
     "golden_rule": "recipes.golden_rule",
+    "heatmap": "insight.heatmap",
     "k_fold": "images.folds",
     "keras": "images.kinds",
     "log_loss": "evaluation",
@@ -142,6 +151,7 @@ _HOMES = {
     "mcnemar": "evaluation",
     "mean_set_size": "evaluation",
     "metric_named": "evaluation",
+    "nearest": "insight.neighbours",
     "own": "images.kinds",
     "own_backbone": "models.own_backbone",
     "own_head": "models.own_head",
@@ -173,6 +183,7 @@ __all__ = [
     "Classifier",
     "ConformalSets",
     "Estimate",
+    "Explained",
     "Finding",
     "FitOptions",
     "FittedHead",
@@ -207,6 +218,8 @@ __all__ = [
     "compiled",
     "confusion",
     "engine_kind",
+    "explain",
+    "explanation_figure",
     "f_beta",
     "fit_head",
     "fit_platt",
@@ -216,6 +229,7 @@ __all__ = [
     "from_dataframe",
     "from_folder",
     "golden_rule",
+    "heatmap",
     "k_fold",
     "keras",
     "log_loss",
@@ -223,6 +237,7 @@ __all__ = [
     "mcnemar",
     "mean_set_size",
     "metric_named",
+    "nearest",
     "own",
     "own_backbone",
     "own_head",
