@@ -17,7 +17,7 @@ from goldenrule.foundation.errors import OptionError
 from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
 from goldenrule.insight import neighbours
-from goldenrule.insight.neighbours import Neighbour, Neighbours, nearest, nearest_rows
+from goldenrule.insight.neighbours import Neighbour, Neighbours, nearest, nearest_rows, with_copies
 
 
 def brute_force(queries: Any, rows: Any, k: int) -> tuple[Any, Any]:
@@ -100,14 +100,16 @@ def test_a_training_image_finds_itself_and_a_copy_of_it_is_nearly_the_same(
     folder.mkdir(parents=True)
     shutil.copy(original, folder / "same.jpg")
     again = io.BytesIO()
-    Image.open(original).convert("RGB").save(again, "JPEG", quality=80)
+    photo = Image.open(original).convert("RGB")
+    photo.resize((photo.width * 2 // 3, photo.height * 2 // 3)).save(again, "JPEG", quality=60)
     (folder / "again.jpg").write_bytes(again.getvalue())
     shutil.copy(next((small_photos / "valid" / "dogs").iterdir()), folder / "other.jpg")
     (folder / "broken.jpg").write_bytes(b"no picture")
     new = with_digests(from_folder(tmp_path / "new"))
     _, seen = gr.activations_of(new, fitted.classifier.backbone)
     _, known = gr.activations_of(train, fitted.classifier.backbone)
-    found = {own.id.rpartition("/")[2]: own for own in nearest(new, seen, train, known, k=3)}
+    near = with_copies(nearest(new, seen, train, known, k=3), new, train)
+    found = {own.id.rpartition("/")[2]: own for own in near}
     assert (found["same.jpg"].nearest[0].id, found["same.jpg"].nearest[0].copy) == (train.uris[0], "same file")
     assert found["same.jpg"].nearest[0].similarity == pytest.approx(1, abs=1e-3)
     assert (found["again.jpg"].nearest[0].id, found["again.jpg"].nearest[0].copy) == (train.uris[0], "nearly the same")

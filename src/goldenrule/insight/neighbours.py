@@ -6,8 +6,9 @@ to some degree, and 0 would not mean "nothing in common" (docs/results/neighbour
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,14 +16,17 @@ import numpy.typing as npt
 
 from goldenrule.activations.precompute import Activations
 from goldenrule.foundation.errors import OptionError
-from goldenrule.images.table import ImageTable
+from goldenrule.foundation.progress import Progress
+from goldenrule.images.likeness import Alike
+from goldenrule.images.near import widely_alike
+from goldenrule.images.table import ImageTable, image_table
 
 Floats = npt.NDArray[np.float32]
 Read = Callable[[int, int], npt.NDArray[np.floating]]
 Copy = Literal["", "same file", "nearly the same"]
 
-NEARLY = 0.95
-"""The similarity from which on two pictures are called nearly the same (docs/results/neighbours.md)."""
+CLOSE = 0.5
+"""The similarity from which on two pictures are laid on each other: copies are not always closer than other pictures."""
 BLOCK_BYTES = 32 << 20
 QUERIES = 1024
 """So many pictures are compared with a block of training images at once."""
@@ -87,7 +91,7 @@ def nearest(
                     id=uris[rows[place]],
                     labels=tuple(train.classes[label] for label in labels[rows[place]]),
                     similarity=float(similarity),
-                    copy=_copy(own == digests[place], float(similarity)),
+                    copy="same file" if own == digests[place] else "",
                 )
                 for place, similarity in zip(places.tolist(), similarities, strict=True)
             ),
@@ -123,11 +127,43 @@ def nearest_rows(
         yield from zip(places, np.clip(best, -1, 1), strict=True)
 
 
+def with_copies(
+    found: Sequence[Neighbours],
+    images: ImageTable,
+    train: ImageTable,
+    *,
+    threads: int = 4,
+    progress: Progress | None = None,
+) -> list[Neighbours]:
+    """Give the same neighbours, those marked whose picture lies on the asked one: resized, cropped, mirrored, turned.
+
+    `found` is for the rows of `images`. Only the closest few of each are laid on it; where a file is gone, none.
+    """
+    paths = [str(images.root / uri) for uri in images.uris]
+    pairs, places = [], []
+    for row, own in enumerate(found):
+        for place, one in enumerate(own.nearest):
+            if not one.copy and one.similarity >= CLOSE:
+                pairs.append(Alike(first=row, second=len(paths), cosine=one.similarity, mirrored=False))
+                places.append((row, place))
+                paths.append(str(train.root / one.id))
+    count = len(paths)
+    joint = image_table(Path("/"), (), uris=paths, parts=[None] * count, labels=[[]] * count)
+    alike = {pair.second for pair in widely_alike(joint, pairs, threads=threads, progress=progress)}
+    marked = {place for pair, place in zip(pairs, places, strict=True) if pair.second in alike}
+    return [
+        replace(
+            own,
+            nearest=tuple(
+                replace(one, copy="nearly the same") if (row, place) in marked else one
+                for place, one in enumerate(own.nearest)
+            ),
+        )
+        for row, own in enumerate(found)
+    ]
+
+
 def _directions(rows: npt.NDArray[np.floating], mean: npt.NDArray[np.float64]) -> Floats:
     """Give rows (n, features) less the mean, each of length 1."""
     centred = rows.astype(np.float32) - mean.astype(np.float32)
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6), np.float32)
-
-
-def _copy(same: bool, similarity: float) -> Copy:
-    return "same file" if same else "nearly the same" if similarity >= NEARLY else ""

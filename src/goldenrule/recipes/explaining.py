@@ -24,7 +24,7 @@ from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable, image_table
 from goldenrule.insight.explanation import Explained, Explanation
 from goldenrule.insight.heatmap import HeatMap, HeatMaps
-from goldenrule.insight.neighbours import nearest
+from goldenrule.insight.neighbours import nearest, with_copies
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.compiled import compiled, engine_kind, serving_kind
 from goldenrule.recipes.reopened import Reopened, reopened
@@ -85,7 +85,8 @@ def explained(
         known = _activations(again, train, body, kind)
         asked_table = with_digests(_as_table(files), progress=progress)
         seen = _activations(again, asked_table, body, kind)
-        neighbours = nearest(asked_table, seen, train, known, k=k)
+        near = nearest(asked_table, seen, train, known, k=k)
+        neighbours = with_copies(near, asked_table, train, threads=again.threads, progress=progress)
     with _timed(seconds, "predictions"):
         predictions = _predictions(again, files, asked_table, seen, kind)
     ok, predicted = predictions.ok, predictions.probabilities
