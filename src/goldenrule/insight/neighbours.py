@@ -26,7 +26,7 @@ Read = Callable[[int, int], npt.NDArray[np.floating]]
 Copy = Literal["", "same file", "nearly the same"]
 
 CLOSE = 0.5
-"""The similarity from which on two pictures are laid on each other: copies are not always closer than other pictures."""
+"""The similarity from which on two pictures are laid on each other: copies need not be closer than other pictures."""
 BLOCK_BYTES = 32 << 20
 QUERIES = 1024
 """So many pictures are compared with a block of training images at once."""
