@@ -65,8 +65,11 @@ if TYPE_CHECKING:
     from goldenrule.images.split import Shares, with_split
     from goldenrule.images.table import ImageTable
     from goldenrule.insight.audit import Audit
+    from goldenrule.insight.explanation import Explained
+    from goldenrule.insight.heatmap import heatmap
     from goldenrule.insight.label_errors import LabelErrors, label_errors
     from goldenrule.insight.mistakes import most_uncertain, surest_right
+    from goldenrule.insight.neighbours import nearest
     from goldenrule.learner import Learner
     from goldenrule.models.backbone import Backbone, backbone
     from goldenrule.models.classifier import Classifier
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.auditing import audit_images
     from goldenrule.recipes.by_hand import activations_of
     from goldenrule.recipes.compared_runs import compare_runs
+    from goldenrule.recipes.explaining import explain
     from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.recipes.heads import FittedHead, fit_head
     from goldenrule.recipes.insights import Insights, insights
@@ -84,6 +88,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
     from goldenrule.recipes.splitting import split_folder, verify_split
+    from goldenrule.report.heat import explanation_figure
     from goldenrule.report.reliability_figure import reliability_figure
     from goldenrule.training.history import History
     from goldenrule.training.loggers import MLflow, TensorBoard, WandB
@@ -102,6 +107,7 @@ _HOMES = {
     "Classifier": "models.classifier",
     "ConformalSets": "evaluation",
     "Estimate": "evaluation",
+    "Explained": "insight.explanation",
     "Familiar": "evaluation",
     "Finding": "foundation.findings",
     "FitOptions": "recipes.options",
@@ -143,6 +149,8 @@ _HOMES = {
     "compiled": "models.compiled",
     "confusion": "evaluation",
     "engine_kind": "models.compiled",
+    "explain": "recipes.explaining",
+    "explanation_figure": "report.heat",
     "f_beta": "evaluation",
     "fit_head": "recipes.heads",
     "fit_platt": "evaluation",
@@ -152,6 +160,7 @@ _HOMES = {
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
     "golden_rule": "recipes.golden_rule",
+    "heatmap": "insight.heatmap",
     "insights": "recipes.insights",
     "k_fold": "images.folds",
     "keras": "images.kinds",
@@ -164,6 +173,7 @@ _HOMES = {
     "metric_named": "evaluation",
     "most_confident_mistakes": "evaluation",
     "most_uncertain": "insight.mistakes",
+    "nearest": "insight.neighbours",
     "own": "images.kinds",
     "own_backbone": "models.own_backbone",
     "own_head": "models.own_head",
@@ -196,6 +206,7 @@ __all__ = [
     "Classifier",
     "ConformalSets",
     "Estimate",
+    "Explained",
     "Familiar",
     "Finding",
     "FitOptions",
@@ -237,6 +248,8 @@ __all__ = [
     "compiled",
     "confusion",
     "engine_kind",
+    "explain",
+    "explanation_figure",
     "f_beta",
     "fit_head",
     "fit_platt",
@@ -246,6 +259,7 @@ __all__ = [
     "from_dataframe",
     "from_folder",
     "golden_rule",
+    "heatmap",
     "insights",
     "k_fold",
     "keras",
@@ -258,6 +272,7 @@ __all__ = [
     "metric_named",
     "most_confident_mistakes",
     "most_uncertain",
+    "nearest",
     "own",
     "own_backbone",
     "own_head",

@@ -25,6 +25,7 @@ COMMANDS = [
     ["show-augment"],
     ["lr-find"],
     ["predict"],
+    ["explain"],
     ["submit"],
     ["insight"],
     ["compare"],

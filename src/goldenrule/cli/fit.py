@@ -25,8 +25,10 @@ from goldenrule.cli.views import Augment, Crop
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from goldenrule.images.table import ImageTable
+    from goldenrule.insight.backbone_choice import BackboneChoice
     from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
 
@@ -41,6 +43,8 @@ EXAMPLES = """Examples:
   goldenrule fit photos --plan               what would be done, minutes and GB, without doing it
 
   goldenrule fit photos --backbone efficientnet_lite2 --out runs/better
+
+  goldenrule fit photos --backbone auto      the cheapest of three that can't be told from the best, out-of-fold
 
   goldenrule fit photos --metric f2 --metric roc_auc    these too, with their intervals
 
@@ -81,7 +85,8 @@ def fit(
         Path | None, typer.Option(help="The run's folder. \\[default: runs/NAME]", show_default=False)
     ] = None,
     backbone: Annotated[
-        str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")
+        str,
+        typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), any timm name, or auto: the best of these three."),
     ] = "efficientnet_lite0",
     weights: Annotated[
         Path | None, typer.Option(help="The backbone's weights: .safetensors or .pth.", show_default=False)
@@ -255,6 +260,9 @@ def show(answer: Answer, console: Console | None = None) -> None:
         for name, of_part in answer.metrics.items():
             more.add_row(name, *map(value_and_interval, of_part.values()))
         console.print(more)
+    if answer.backbones:
+        console.print(backbones_table(answer.backbones))
+        console.print(Text(answer.backbones.sentence))
     for candidate in answer.candidates:
         if candidate.verdict:
             console.print(Text(candidate.verdict.sentence + "."))
@@ -273,6 +281,32 @@ def show(answer: Answer, console: Console | None = None) -> None:
     console.print(Text(f"Seconds: {seconds}. Activations: {rows['computed']:,} computed, {rows['reused']:,} reused."))
     console.print(Text(f"Report:  {answer.report}"), soft_wrap=True)  # a path that is broken can't be copied
     console.print(Text(f"Next:    {next_steps(answer)[0]}"), soft_wrap=True)
+
+
+def backbones_table(choice: BackboneChoice) -> Table:
+    """Give the backbones that were tried: their numbers, how they stand against the best, and what they cost."""
+    from rich import box
+    from rich.table import Table
+
+    from goldenrule.evaluation import value_and_interval
+
+    asked = f"{choice.images:,} of {choice.of:,}" if choice.images < choice.of else f"{choice.images:,}"
+    table = Table(box=box.SIMPLE_HEAD, title=f"Backbones, out-of-fold on {asked} training images", title_justify="left")
+    for name in (
+        "backbone",
+        f"{choice.candidates[0].quality.name} (95 %)",
+        "log loss (95 %)",
+        "against the best",
+        "multiply-adds",
+        "seconds",
+    ):
+        table.add_column(name, justify="right" if name in ("multiply-adds", "seconds") else "left")
+    for one in choice.candidates:
+        numbers = (value_and_interval(one.quality), value_and_interval(one.log_loss))
+        took = f"{one.seconds:.1f}" if one.computed else "in the bank"
+        cost = f"{one.multiply_adds / 1e9:.2f} G"
+        table.add_row(one.name, *numbers, one.standing, cost, took, style="bold" if one.name == choice.chosen else "")
+    return table
 
 
 def show_first(answer: Answer) -> None:

@@ -16,6 +16,7 @@ from goldenrule.cli import (
     compare,
     demo,
     doctor,
+    explain,
     fit,
     insight,
     learning_curve,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="Main job")(fit.fit)
 app.command(rich_help_panel="Main job")(predict.predict)
+app.command(rich_help_panel="Main job")(explain.explain)
 app.command(rich_help_panel="Main job")(submit.submit)
 app.command(rich_help_panel="Main job")(insight.insight)
 app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)

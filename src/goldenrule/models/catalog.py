@@ -8,9 +8,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from goldenrule.foundation.errors import UnknownBackbone, WeightsUnavailable, nearest
+from goldenrule.foundation.errors import OptionError, UnknownBackbone, WeightsUnavailable, nearest
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
+AUTO = "auto"
+"""The name that stands for a choice among several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,23 @@ def canonical_name(name: str) -> str:
         if name == embedded.timm_name:
             return short
     return name
+
+
+def named_candidates(name: str) -> tuple[str, ...]:
+    """Give the backbones that "auto" (the embedded ones) or "auto:NAME,NAME" stands for; none for a backbone's name.
+
+    >>> named_candidates("auto:resnet18,tf_efficientnet_lite0")
+    ('resnet18', 'efficientnet_lite0')
+    """
+    first, colon, listed = name.partition(":")
+    if first != AUTO:
+        return ()
+    if not colon:
+        return tuple(EMBEDDED)
+    names = tuple(dict.fromkeys(canonical_name(one.strip()) for one in listed.split(",") if one.strip()))
+    if len(names) < 2:
+        raise OptionError(f"--backbone {name}: wanted two or more to choose from, as auto:efficientnet_lite0,resnet18.")
+    return names
 
 
 def check_known(name: str) -> None:

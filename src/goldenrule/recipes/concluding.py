@@ -62,6 +62,7 @@ def concluded(
         activations={"computed": work.story.computed, "reused": work.story.reused},
         findings=(*work.story.findings, *duplicates(work.table), *contradictions(scored, beta=work.options.beta)),
         live=live,
+        backbones=work.story.backbones,
     )
     return _reported(work, result)
 

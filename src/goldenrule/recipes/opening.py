@@ -23,6 +23,7 @@ from goldenrule.insight.duplicates import near_duplicates
 from goldenrule.models.backbone import Backbone, backbone, kept
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, check_device, engine_kind
+from goldenrule.recipes.backbones import with_chosen_backbone
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Story
 from goldenrule.recipes.together import kept_together, near_pairs
@@ -62,7 +63,8 @@ def begun(
         kept_parts = "" if given or not drew_split(earlier) else " Its images keep the parts they had there."
         progress.say(f"{earlier} holds another story: writing to {folder}.{kept_parts}")
     with story.stage("backbone"):
-        body = first_body(options, progress)
+        bodies = candidate_bodies(options, progress)
+        body = bodies[0]
         kind = engine_kind(body, device=device, progress=progress)
     with opened(folder) as run:
         check_same(folder, about, table)  # again: another process may have begun a story here since
@@ -72,7 +74,14 @@ def begun(
         table = with_split(kept_together(table, pairs), seed=options.seed, before=known_split(earlier))
         story.findings += near_duplicates(table, pairs)
         run.begin(about, table)
-        yield replace(work, table=table), activations
+        work = replace(work, table=table)
+        yield with_chosen_backbone(work, activations, bodies) if len(bodies) > 1 else (work, activations)
+
+
+def candidate_bodies(options: FitOptions, progress: Progress) -> list[Backbone]:
+    """Give the bodies to choose from (`--backbone auto`), or the one to start from."""
+    names = options.candidates or (options.backbone,)
+    return [first_body(replace(options, backbone=name), progress) for name in names]
 
 
 def first_body(options: FitOptions, progress: Progress) -> Backbone:

@@ -18,7 +18,7 @@ from goldenrule.images.folds import number_of_folds
 from goldenrule.images.kinds import by_name
 from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.backbone import Pooling
-from goldenrule.models.catalog import DEFAULT_BACKBONE, canonical_name
+from goldenrule.models.catalog import AUTO, DEFAULT_BACKBONE, canonical_name, named_candidates
 from goldenrule.models.head import HeadKind
 
 CropOption = Literal["random", "centre", "resized", "squish"]
@@ -31,7 +31,7 @@ STORY_FREE = ("threads", "coverage", "metrics", "beta", "false_alarms")
 class FitOptions:
     """All options of a fit; None means: goldenrule decides."""
 
-    backbone: str = DEFAULT_BACKBONE
+    backbone: str = DEFAULT_BACKBONE  # a name, "auto" or "auto:NAME,NAME": the best of these
     weights: Path | None = None
     size: int | None = None
     views: int | None = None  # augmented views per training image; None: as many as pay
@@ -81,6 +81,8 @@ class FitOptions:
             raise OptionError("--from and --weights both say what to start from: wanted one of them.")
         if self.start_from is not None and canonical_name(self.backbone) != DEFAULT_BACKBONE:
             raise OptionError("--from and --backbone both name a network: wanted one of them.")
+        if self.candidates and self.weights is not None:
+            raise OptionError(f"--backbone {self.backbone} tries several networks, and --weights is of one: name it.")
         if self.fold is not None:
             number_of_folds(self.fold)
         if self.crop not in get_args(CropOption):
@@ -109,6 +111,11 @@ class FitOptions:
         return by_name(name, crop=crop)
 
     @property
+    def candidates(self) -> tuple[str, ...]:
+        """The backbones to choose from, where that was asked for."""
+        return named_candidates(self.backbone)
+
+    @property
     def pooling(self) -> Pooling:
         """The pooling that the head stands on."""
         return "average" if self.head == "linear" else "max+average"
@@ -122,8 +129,13 @@ class FitOptions:
         """Give the options that make a story another one, as JSON."""
         value = {name: item for name, item in asdict(self).items() if name not in STORY_FREE}
         return value | {
-            "backbone": canonical_name(self.backbone),
+            "backbone": self.backbone if self.backbone == AUTO else _canonical(self.backbone),
             "weights": str(self.weights) if self.weights else None,
             "start_from": str(self.start_from) if self.start_from else None,
             "own": own.to_json() if (own := self.augmentation and self.augmentation.own) else None,
         }
+
+
+def _canonical(name: str) -> str:
+    candidates = named_candidates(name)
+    return f"{AUTO}:{','.join(candidates)}" if candidates else canonical_name(name)

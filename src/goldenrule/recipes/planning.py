@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,17 @@ import numpy as np
 from goldenrule.activations.precompute import bank_for
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.augment import views
+from goldenrule.images.augment import PLAIN, views
 from goldenrule.images.split import with_split
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.compiled import check_device, engine_kind
-from goldenrule.recipes.opening import first_body, read_table
+from goldenrule.recipes.backbones import MOST_IMAGES, sampled
+from goldenrule.recipes.opening import candidate_bodies, read_table
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.speed import known_speed, known_training_speed
 from goldenrule.training.choice import Familiarity
-from goldenrule.training.plan import DEFAULT_VIEWS, LivePlan, Plan, live_plan, plan_answer
+from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, LivePlan, Plan, Step, live_plan, plan_answer
 
 
 def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progress | None = None) -> Plan:
@@ -26,14 +28,15 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     progress = progress or Silent()
     device = check_device(options.device)
     table = with_split(read_table(source, options, progress), seed=options.seed)
-    body = first_body(options, progress)
+    bodies = candidate_bodies(options, progress)
+    body = bodies[0]
     kind = engine_kind(body, device=device, progress=progress)
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views
     banks = [bank_for(body.spec, kind, view) for view in views(options.augmentation, number)]
     digests = {digest for digest in table.digests if digest}
     train = table.part("train")
     train_digests = {digest for digest in train.digests if digest}
-    return plan_answer(
+    plan = plan_answer(
         images=len(table),
         train_images=len(train),
         missing_plain=int(np.sum([digest not in banks[0] for digest in digests])),
@@ -45,6 +48,24 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
         head=options.head,
         live=None if options.quick else live_plan_for(table, body, kind),
     )
+    if not options.candidates:
+        return plan
+    choosing = _choosing(sampled(train, MOST_IMAGES, seed=options.seed), bodies, device)
+    return Plan(steps=(*plan.steps[:2], choosing, *plan.steps[2:]))
+
+
+def _choosing(asked: ImageTable, bodies: Sequence[Backbone], device: str) -> Step:
+    """Give what choosing among backbones takes: the plain rows of training images that their banks lack."""
+    seconds, stored = 0.5 * len(bodies), 0
+    for body in bodies[1:]:  # the first has its rows by then
+        kind = engine_kind(body, device=device)
+        bank = bank_for(body.spec, kind, PLAIN)
+        missing = sum(digest not in bank for digest in set(asked.digests) if digest)
+        seconds += missing / (known_speed(body.spec, kind) or SPEED_UNKNOWN)
+        stored += missing * (2 * body.spec.features + 40)
+    names = ", ".join(body.spec.name for body in bodies)
+    condition = "what follows: if the first is taken"
+    return Step(name=f"choose among {names}", seconds=seconds, stored_bytes=stored, condition=condition)
 
 
 def live_plan_for(table: ImageTable, body: Backbone, kind: EngineKind, *, known: Familiarity | None = None) -> LivePlan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,19 +58,23 @@ class Reopened:
         )
 
 
-def reopened(run: str | Path, *, threads: int | None = None, progress: Progress | None = None) -> Reopened:
+def reopened(
+    run: str | Path, *, threads: int | None = None, progress: Progress | None = None, gone: bool = False
+) -> Reopened:
     """Open a finished run to look into it; nothing of it is changed.
 
-    Raises `SourceError` where the folder holds no finished run, or its images are gone.
+    Raises `SourceError` where the folder holds no finished run, or its images are gone; with `gone` they may be.
     """
     folder, progress = Path(run), progress or Silent()
     images = folder / "images.arrow"
     if not (folder / "result.json").is_file() or not images.is_file():
         raise SourceError(f"{folder} holds no finished run of this version. Wanted: the folder that a fit wrote.")
     table = kept_table(images)
-    if not table.root.is_dir():
+    if not gone and not table.root.is_dir():
         raise SourceError(f"The images of {folder} are no longer in {table.root}. Put them back, or fit again.")
     options = _options(read_json(folder / "run.json", newest_schema=SCHEMA_VERSION)["options"], threads)
+    if options.candidates:
+        options = replace(options, backbone=read_json(folder / "result.json")["backbones"]["chosen"])
     classifier = Classifier.load(folder)
     body = first_body(options, progress)
     return Reopened(

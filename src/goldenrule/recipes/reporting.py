@@ -39,6 +39,7 @@ def result_json(answer: Answer) -> dict[str, Any]:
             }
             for candidate in answer.candidates
         ],
+        "backbones": answer.backbones.to_json() if answer.backbones else None,
         "sets": _sets_json(answer),
         "thresholds": answer.classifier.thresholds.to_json() if answer.classifier.thresholds else None,
         "unlike": _unlike_json(answer),
@@ -110,6 +111,8 @@ def report_content(answer: Answer) -> ReportContent:
         thresholds=dict(zip(thresholds.classes, thresholds.values, strict=True)) if thresholds else None,
         about_thresholds=thresholds.sentence if thresholds else "",
         unlike=answer.about_unlike(),
+        backbones=_backbones(answer),
+        backbones_say=answer.backbones.sentence if answer.backbones else "",
     )
 
 
@@ -155,6 +158,20 @@ def _unlike_json(answer: Answer) -> dict[str, Any] | None:
     measured = {part: own.to_json() for part, own in answer.unlike_measured.items()}
     familiar = answer.classifier.familiar
     return {**familiar.to_json(), "says": familiar.sentence, "measured": measured}
+
+
+def _backbones(answer: Answer) -> list[dict[str, Any]]:
+    """Give the backbones that were tried, as rows like those of the candidates."""
+    return [
+        {
+            "name": one.name,
+            "estimates": {one.quality.name: one.quality, "log loss": one.log_loss},
+            "comparison": one.why,
+            "chosen": one.name == answer.backbones.chosen,
+        }
+        for one in (answer.backbones.candidates if answer.backbones else ())
+        if answer.backbones
+    ]
 
 
 def _reader(answer: Answer) -> Any:

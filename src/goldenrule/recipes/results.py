@@ -25,6 +25,7 @@ from goldenrule.evaluation.named import metric_named
 from goldenrule.foundation.findings import Finding
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.table import ImageTable
+from goldenrule.insight.backbone_choice import BackboneChoice
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.head import Head
@@ -42,6 +43,7 @@ class Story:
     findings: list[Finding] = field(default_factory=list)
     computed: int = 0
     reused: int = 0
+    backbones: BackboneChoice | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -86,6 +88,7 @@ class Answer:
     activations: Mapping[str, int]
     findings: tuple[Finding, ...]
     live: LiveContent | None = None
+    backbones: BackboneChoice | None = None  # where one was chosen among several
 
     @property
     def scored(self) -> dict[str, Predictions]:

@@ -38,7 +38,7 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
     if activations.failures:
         work.story.findings.append(unreadable([f"{uri}: {why}" for uri, why in activations.failures.items()]))
     train = readable(work.table, "train", activations)
-    _check_learnable(train, activations.failures)
+    check_learnable(train, activations.failures)
     name = "solved head" if work.options.head == "linear" else "concat-pool head"
     candidates = [_candidate(work, name, _fit(work, train, activations, 0))]
     chosen = candidates[0]
@@ -111,7 +111,8 @@ def _fit(work: Work, train: ImageTable, activations: Activations, count: int, ne
     return fitted(train, outcome, options.head)
 
 
-def _check_learnable(train: ImageTable, failures: Mapping[str, str]) -> None:
+def check_learnable(train: ImageTable, failures: Mapping[str, str]) -> None:
+    """Raise `TooFewImages` unless the readable training images are of two classes, and of two pictures or groups."""
     if len(learned_classes(train.truth)) < (2 if train.task == "single" else 1):
         listed = "; ".join(f"{uri}: {why}" for uri, why in sorted(failures.items())[:3])
         raise TooFewImages(

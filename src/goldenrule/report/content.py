@@ -37,6 +37,7 @@ class ReportContent:
     - `thresholds`: from what probability each of many labels is called, by class; `about_thresholds` says why.
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
     - `live`: what live training left, None where there was none.
+    - `backbones`: those that were tried, as `candidates`; `backbones_say` which was taken, and why.
     - `sets`: a sentence on the sets of classes, "" where there are none.
     - `unlike`: a sentence on images that are flagged as unlike anything seen, "" where none can be.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
@@ -67,3 +68,5 @@ class ReportContent:
     thresholds: Mapping[str, float] | None = None
     about_thresholds: str = ""
     unlike: str = ""
+    backbones: Sequence[Mapping[str, Any]] = ()
+    backbones_say: str = ""

@@ -46,6 +46,7 @@ def render_page(content: ReportContent) -> str:
         "classes": "Classes",
         **({"penalty": "Penalty"} if content.penalty_path else {}),
         **({"training": "Live training"} if content.live else {}),
+        **({"backbones": "Backbones"} if content.backbones else {}),
         "candidates": "Candidates",
         "findings": "Findings",
         "network": "Made with",
@@ -129,6 +130,7 @@ def _choices(content: ReportContent) -> dict[str, Any]:
     return {
         "curve": penalty_curve(content.penalty_path, content.penalty),
         "candidates": tables.candidate_scores(content.candidates),
+        "backbones": tables.candidate_scores(content.backbones),
         "findings": sorted(content.findings, key=lambda finding: order[finding.severity]),
         "groups": [
             *network_facts(content.backbone, content.engine),

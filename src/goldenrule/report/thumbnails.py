@@ -7,10 +7,15 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from goldenrule.foundation.errors import UnreadableImage
 
 LARGEST_SIDE_PX = 200
 _QUALITY = 82
+
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +33,9 @@ def thumbnail(content: bytes, *, side: int = LARGEST_SIDE_PX) -> Thumbnail:
     It is decoded as for the network (EXIF orientation, alpha over white, 16-bit gray scaled). Raises
     `UnreadableImage` where that can't be done.
     """
-    from PIL import Image
-
     from goldenrule.images.read import decode
 
-    picture = Image.fromarray(decode(content))
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_QUALITY, optimize=True)
-    text = base64.b64encode(file.getvalue()).decode("ascii")
-    return Thumbnail(uri=f"data:image/jpeg;base64,{text}", width=picture.width, height=picture.height)
+    return thumbnail_from(shrunk(decode(content), side))
 
 
 def thumbnail_of(image: Callable[[str], bytes | None], uri: str, *, side: int = LARGEST_SIDE_PX) -> Thumbnail | None:
@@ -47,3 +45,22 @@ def thumbnail_of(image: Callable[[str], bytes | None], uri: str, *, side: int = 
         return thumbnail(content, side=side) if content else None
     except (OSError, UnreadableImage):
         return None
+
+
+def shrunk(pixels: Pixels, side: int) -> Pixels:
+    """Give a picture (height, width, 3) with its longer side at most `side` px; a smaller one keeps its size."""
+    from PIL import Image
+
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(picture)
+
+
+def thumbnail_from(pixels: Pixels) -> Thumbnail:
+    """Give a picture (height, width, 3) as a thumbnail of its own size."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY, optimize=True)
+    text = base64.b64encode(file.getvalue()).decode("ascii")
+    return Thumbnail(uri=f"data:image/jpeg;base64,{text}", width=pixels.shape[1], height=pixels.shape[0])

@@ -1,0 +1,94 @@
+"""`goldenrule explain`: what a classifier says of images, their nearest training images, and where it looked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from goldenrule.insight.explanation import Explained
+
+MOST_ROWS = 40
+EXAMPLES = """Examples:
+
+  goldenrule explain runs/dogscats photo.jpg             a table here, explained/dogscats/explained.html to look at
+
+  goldenrule explain runs/dogscats new_photos/ -k 8 -o explained/new
+
+  goldenrule explain runs/dogscats photo.jpg --class cats      what in it speaks for cats, whatever was predicted
+
+  goldenrule explain runs/dogscats photo.jpg --no-heat         the nearest training images alone
+"""
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Images and folders of images.", show_default=False, readable=False),
+    ],  # not checked by Typer: what can't be read has its row (law 9)
+    k: Annotated[int, typer.Option("-k", help="How many of the nearest training images.")] = 5,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder of page and numbers. \\[default: explained/NAME]", show_default=False),
+    ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option("--class", help="Heat maps of this class. \\[default: the predicted one]", show_default=False),
+    ] = None,
+    heat: Annotated[bool, typer.Option("--heat/--no-heat", help="Heat maps: they need the extra explain.")] = True,
+    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+) -> None:
+    """Explain predictions: the nearest training images and a heat map of each, as a table and a page."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.images.sources import image_files
+    from goldenrule.recipes.explaining import NUMBERS, PAGE, asked, free_folder
+    from goldenrule.recipes.explaining import explain as explained_by
+
+    default = Path("explained") / (run.resolve().name or "run")
+    folder = out or free_folder(default, asked(run, image_files(images), of))
+    found = explained_by(run, images, k=k, of=of, out=folder, heat=heat, threads=threads, progress=Bars())
+    console = Console()
+    show(found, console)
+    console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
+    console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
+
+
+explain.__doc__ = f"{explain.__doc__}\n\n{EXAMPLES}"
+
+
+def show(found: Explained, console: Console) -> None:
+    """Print a row per image with its nearest training images, and what is missing."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for name in ("path", "prediction", "probability", "nearest", "alike", "training image"):
+        table.add_column(name, overflow="fold", justify="right" if name in ("probability", "alike") else "left")
+    for own in found.explanations[:MOST_ROWS]:
+        if own.status != "ok":
+            table.add_row(Text(own.id), own.status, "", Text(own.why), style="yellow", end_section=True)
+            continue
+        first = (Text(own.id), Text(own.prediction, style="bold"), f"{100 * own.probability:.1f} %")
+        for place, one in enumerate(own.nearest):
+            style = "" if own.prediction in one.labels else "yellow"
+            named = f"{one.id} ({one.copy})" if one.copy else one.id
+            cells = (Text(", ".join(one.labels), style=style), f"{one.similarity:.2f}", Text(named))
+            table.add_row(*(first if place == 0 else ("", "", "")), *cells)
+        if not own.nearest:
+            table.add_row(*first, "", "", "")
+        table.add_section()
+    console.print(table)
+    if len(found) > MOST_ROWS:
+        console.print(f"... and {len(found) - MOST_ROWS:,} more in explained.json")
+    for note in found.notes:
+        console.print(Text(f"note: {note}", style="yellow"))
+    seconds = ", ".join(f"{name} {took:.1f}" for name, took in found.seconds)
+    console.print(Text(f"Seconds: {seconds}."))

@@ -1,0 +1,81 @@
+"""`Explained`: what a classifier says of some images, and what there is to be seen of why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goldenrule.images.table import ImageTable
+from goldenrule.insight.heatmap import HeatMap
+from goldenrule.insight.neighbours import Neighbour, Neighbours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explanation:
+    """One image: the prediction, the nearest training images, and what speaks for a class where.
+
+    `why` says why an image that has another status than "ok" has no explanation. `heat` is None where there is no heat
+    map; the notes of `Explained` say why.
+    """
+
+    id: str
+    path: Path
+    status: str
+    why: str = ""
+    prediction: str = ""
+    probability: float = float("nan")
+    neighbours: Neighbours
+    heat: HeatMap | None = None
+
+    @property
+    def nearest(self) -> tuple[Neighbour, ...]:
+        """The nearest training images."""
+        return self.neighbours.nearest
+
+    @property
+    def agreeing(self) -> int:
+        """How many of the nearest training images are of the predicted class."""
+        return sum(self.prediction in one.labels for one in self.nearest)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the explanation for programs."""
+        known = self.status == "ok"
+        return {
+            "path": self.id,
+            "status": self.status,
+            "why": self.why,
+            "prediction": self.prediction or None,
+            "probability": self.probability if known else None,
+            "nearest": [
+                {"path": one.id, "classes": list(one.labels), "similarity": one.similarity, "copy": one.copy or None}
+                for one in self.nearest
+            ],
+            "heat_map": None
+            if self.heat is None
+            else {
+                "class": self.heat.of,
+                "values": [[float(f"{value:.4g}") for value in row] for row in self.heat.values.tolist()],
+                "window": list(self.heat.window),
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Explained:
+    """The explanations of some images by the classifier of a run, with the images it learned from.
+
+    `notes` are sentences on what is missing, `seconds` what it took, by stage.
+    """
+
+    run: Path
+    train: ImageTable
+    explanations: tuple[Explanation, ...]
+    notes: tuple[str, ...] = ()
+    seconds: tuple[tuple[str, float], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.explanations)
+
+    def __getitem__(self, place: int) -> Explanation:
+        return self.explanations[place]

@@ -1,0 +1,28 @@
+"""What a picture costs a backbone, counted: it does not depend on what else the machine does."""
+
+from __future__ import annotations
+
+import contextlib
+
+from goldenrule.foundation.cache import cache_folder
+from goldenrule.foundation.errors import FormatError, StorageError
+from goldenrule.foundation.files import read_json, write_json
+from goldenrule.models.backbone import Backbone
+
+
+def multiply_adds(backbone: Backbone) -> int:
+    """Give the multiply-adds of one picture through the body; counted once by PyTorch, then kept in the cache."""
+    spec = backbone.spec
+    path = cache_folder() / "costs" / f"{spec.weights[:32]}-{spec.pooling}-{spec.preprocessing.size}.json"
+    with contextlib.suppress(FormatError, KeyError):
+        return int(read_json(path)["multiply_adds"])
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    size = spec.preprocessing.size
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        backbone.module(torch.zeros(1, 3, size, size))
+    found: int = counter.get_total_flops() // 2  # a multiply-add is two operations
+    with contextlib.suppress(StorageError):
+        write_json(path, {"network": spec.timm_name, "size": size, "multiply_adds": found})
+    return found

@@ -1,0 +1,112 @@
+"""Choosing a backbone: several bodies' activations in the bank, a head solved on each, judged out-of-fold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.foundation.progress import Progress
+from goldenrule.foundation.randomness import key
+from goldenrule.images.table import ImageTable
+from goldenrule.insight.backbone_choice import BackboneChoice, Tried, choose_backbone
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.models.cost import multiply_adds
+from goldenrule.recipes.heads import SOLVER_VERSION, fit_head
+from goldenrule.recipes.options import FitOptions
+from goldenrule.recipes.solved import check_learnable, readable
+from goldenrule.recipes.speed import remember_speed
+from goldenrule.recipes.work import Work, precomputed
+from goldenrule.training.run import Outcome, about_images
+
+MOST_IMAGES = 2_000
+"""Of more training images a stratified sample of so many is asked: enough to tell candidates apart, in a minute."""
+CHOICE_VERSION = 1
+
+
+def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[Backbone]) -> tuple[Work, Activations]:
+    """Go on with the body that suits the training part of a fit best, as if it had been named; give its activations.
+
+    `activations` are those of the first body. The choice is made once per run, written down before it is obeyed, and
+    replayed (laws 6 and 7). What the candidates gave stays in the bank.
+    """
+    train = readable(work.table, "train", activations)
+    check_learnable(train, activations.failures)
+    step = {
+        "step": "choose backbone",
+        "version": [CHOICE_VERSION, SOLVER_VERSION],
+        "candidates": [[body.spec.name, body.spec.weights, body.spec.preprocessing.to_json()] for body in bodies],
+        "images": about_images(train),
+        "seed": work.options.seed,
+    }
+
+    def chosen() -> Outcome:
+        found = judged_backbones(train, bodies, options=work.options, progress=work.progress)
+        return Outcome({"candidates": np.arange(len(bodies))}, found.to_json())
+
+    with work.story.stage("choose backbone"):
+        outcome, replayed = work.run.step(step, chosen)
+    found = BackboneChoice.from_json(outcome.facts)
+    work.progress.say(f"{found.sentence}{' Chosen before: replayed.' if replayed else ''}")
+    work.story.backbones = found
+    if not replayed:
+        work.story.computed += sum(one.computed for one in found.candidates)
+    body = next(body for body in bodies if body.spec.name == found.chosen)
+    if body is work.body:
+        return work, activations
+    kind = engine_kind(body, device=work.options.device, progress=work.progress)
+    own = replace(work, body=body, kind=kind)
+    return own, precomputed(own, 0)
+
+
+def judged_backbones(
+    train: ImageTable, bodies: Sequence[Backbone], *, options: FitOptions, progress: Progress
+) -> BackboneChoice:
+    """Give the choice among bodies by labelled, readable training images with digests; of many a sample is asked."""
+    asked = sampled(train, MOST_IMAGES, seed=options.seed)
+    threads = options.threads or available_threads()
+    tried = []
+    for body in bodies:
+        progress.say(f"Trying {body.spec.name} on {len(asked):,} training images.")
+        began = time.perf_counter()
+        kind = engine_kind(body, device=options.device, progress=progress)
+        activations = precompute(
+            asked,
+            body.spec,
+            kind,
+            partial(compiled, body, kind, device=options.device, threads=threads),
+            threads=threads,
+            progress=progress,
+        )
+        seconds, computed = time.perf_counter() - began, sum(activations.computed)
+        remember_speed(body.spec, kind, computed, seconds)
+        head = fit_head(asked, activations, seed=options.seed, progress=progress)
+        tried.append(
+            Tried(
+                name=body.spec.name,
+                out_of_fold=head.out_of_fold,
+                multiply_adds=multiply_adds(body),
+                seconds=seconds,
+                computed=computed,
+            )
+        )
+    return choose_backbone(tried, of=len(train))
+
+
+def sampled(train: ImageTable, most: int, *, seed: int) -> ImageTable:
+    """Give at most about `most` images, each class by its share but with two at least, drawn by (seed, uri)."""
+    if len(train) <= most:
+        return train
+    uris, labels = train.uris, train.rows["labels"].to_pylist()
+    strata: dict[tuple[int, ...], list[int]] = {}
+    for row in sorted(range(len(train)), key=lambda row: key(seed, "choose backbone", uris[row])):
+        strata.setdefault(tuple(labels[row]), []).append(row)
+    mask = np.zeros(len(train), dtype=bool)
+    for rows in strata.values():
+        mask[rows[: max(2, round(most * len(rows) / len(train)))]] = True
+    return train.where(mask)

@@ -1,0 +1,242 @@
+"""`explain`: what the classifier of a run says of new images, its nearest training images, and where it looked."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.engine import EngineKind
+from goldenrule.evaluation import Predictions
+from goldenrule.foundation.errors import BackboneError, FormatError, MissingExtra, OptionError
+from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
+from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.augment import PLAIN
+from goldenrule.images.read import with_digests
+from goldenrule.images.sources import image_files
+from goldenrule.images.table import ImageTable, image_table
+from goldenrule.insight.explanation import Explained, Explanation
+from goldenrule.insight.heatmap import HeatMap, HeatMaps
+from goldenrule.insight.neighbours import nearest, with_copies
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.compiled import compiled, engine_kind, serving_kind
+from goldenrule.recipes.reopened import Reopened, reopened
+
+SCHEMA_VERSION = 1
+PAGE, NUMBERS = "explained.html", "explained.json"
+
+
+def explain(
+    run: str | os.PathLike[str],
+    images: str | Path | Iterable[str | Path],
+    *,
+    k: int = 5,
+    of: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    heat: bool = True,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Explained:
+    """Explain what the classifier of a finished run says of images: files, a folder, or several of them.
+
+    Each has its prediction, the `k` nearest training images as that network sees them, and with `heat` the heat map of
+    the predicted class, or of the class `of`. Writes a page and its numbers to `out` where that is given. Where the
+    run's images are gone its training images are named only; where captum is not installed there are no heat maps: the
+    notes say so. An image that can't be read has its status and nothing else.
+    """
+    progress = progress or Silent()
+    if k < 1:
+        raise OptionError(f"-k {k}: wanted how many nearest images to show, at least 1.")
+    several = [images] if isinstance(images, str | Path) else list(images)
+    files = image_files(several)
+    again = reopened(Path(run), threads=threads, progress=progress, gone=True)
+    if of is not None and of not in again.classifier.classes:
+        HeatMaps(again.classifier).of([], [of])  # says what classes there are
+    folder = Path(out).expanduser() if out is not None else None
+    if folder is not None:
+        check_free(folder, asked(again.folder, files, of))
+    found = explained(again, files, k=k, of=of, heat=heat, progress=progress)
+    if folder is not None:
+        write_explained(found, folder, asked(again.folder, files, of))
+    return found
+
+
+def explained(
+    again: Reopened,
+    files: Sequence[tuple[str, Path]],
+    *,
+    k: int,
+    of: str | None,
+    heat: bool,
+    progress: Progress,
+) -> Explained:
+    """Give the explanations of (name, path) pairs; nothing is written but rows of the bank."""
+    seconds: list[tuple[str, float]] = []
+    train = again.table.part("train")
+    body, kind = _body(again)
+    with _timed(seconds, "nearest images"):
+        known = _activations(again, train, body, kind)
+        asked_table = with_digests(_as_table(files), progress=progress)
+        seen = _activations(again, asked_table, body, kind)
+        near = nearest(asked_table, seen, train, known, k=k)
+        neighbours = with_copies(near, asked_table, train, threads=again.threads, progress=progress)
+    with _timed(seconds, "predictions"):
+        predictions = _predictions(again, files, asked_table, seen, kind)
+    ok, predicted = predictions.ok, predictions.probabilities
+    best = [
+        again.classifier.classes[int(row.argmax())] if fine else "" for row, fine in zip(predicted, ok, strict=True)
+    ]
+    readable = [place for place in range(len(files)) if ok[place]]
+    with _timed(seconds, "heat maps"):
+        heats, notes = _heats(again, files, readable, [of or name for name in best], wanted=heat, progress=progress)
+    if not again.table.root.is_dir():
+        notes += (f"The training images are no longer in {again.table.root}: they are named, and not shown.",)
+    if len(train) and not any(own.nearest for own in neighbours) and readable:
+        notes += ("No activation of a training image is in the bank, and the images are gone: none is near.",)
+    closed = dict(line.rsplit(": ", 1) for finding in asked_table.findings for line in finding.evidence)
+    reasons = closed | seen.failures
+    return Explained(
+        run=again.folder,
+        train=train,
+        explanations=tuple(
+            Explanation(
+                id=name,
+                path=path,
+                status=str(predictions.status[place]),
+                why="" if ok[place] else reasons.get(str(path.resolve()), "can't be read"),
+                prediction=best[place],
+                probability=float(predicted[place].max()) if ok[place] else float("nan"),
+                neighbours=neighbours[place],
+                heat=heats.get(place),
+            )
+            for place, (name, path) in enumerate(files)
+        ),
+        notes=notes,
+        seconds=tuple(seconds),
+    )
+
+
+def asked(run: Path, files: Sequence[tuple[str, Path]], of: str | None) -> dict[str, object]:
+    """Give what tells one question from another: the run, the images and the class."""
+    listed = json_digest([str(path.resolve()) for _, path in files])[:32]
+    return {"run": str(run.resolve()), "images": len(files), "digest": listed, "class": of}
+
+
+def check_free(folder: Path, question: dict[str, object]) -> None:
+    """Raise `OptionError` where a folder holds something else than an answer to this very question."""
+    if folder.is_file():
+        raise OptionError(f"-o {folder} is a file; wanted a folder for {PAGE} and {NUMBERS}.")
+    if (folder / NUMBERS).exists() or (folder / PAGE).exists():
+        try:
+            before = read_json(folder / NUMBERS).get("asked")
+        except FormatError:
+            before = None
+        if before != question:
+            raise OptionError(f"-o {folder} holds the explanation of other images. Nothing was changed: give another.")
+
+
+def free_folder(base: Path, question: dict[str, object]) -> Path:
+    """Give the folder for an answer: NAME where it is free or answers this question, else NAME-2, NAME-3 ..."""
+    number, folder = 1, base
+    while True:
+        try:
+            check_free(folder, question)
+        except OptionError:
+            number += 1
+            folder = base.with_name(f"{base.name}-{number}")
+        else:
+            return folder
+
+
+def write_explained(found: Explained, folder: Path, question: dict[str, object]) -> None:
+    """Write the page and the numbers."""
+    from goldenrule.report.explained_page import render_explained
+
+    created = datetime.datetime.now().astimezone()
+    write_atomic(folder / PAGE, render_explained(found, f"{created:%Y-%m-%d %H:%M %Z}"))
+    write_json(
+        folder / NUMBERS,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "asked": question,
+            "created": created.isoformat(timespec="seconds"),
+            "notes": list(found.notes),
+            "seconds": {name: round(took, 3) for name, took in found.seconds},
+            "images": [own.to_json() for own in found.explanations],
+        },
+    )
+
+
+def _body(again: Reopened) -> tuple[Backbone, EngineKind]:
+    """Give the classifier's own body and engine: those that the run began with where it has not been trained."""
+    classifier = again.classifier
+    same = again.body.spec == classifier.backbone.spec
+    body = again.body if same else classifier.backbone
+    return body, again.kind if same else engine_kind(body, device=again.options.device, progress=again.progress)
+
+
+def _activations(again: Reopened, table: ImageTable, body: Backbone, kind: EngineKind) -> Activations:
+    return precompute(
+        table,
+        body.spec,
+        kind,
+        partial(compiled, body, kind, device=again.options.device, threads=again.threads),
+        threads=again.threads,
+        progress=again.progress,
+    )
+
+
+def _as_table(files: Sequence[tuple[str, Path]]) -> ImageTable:
+    """Give new files as unlabelled images; an absolute name stands for itself below any root."""
+    paths = [str(path.resolve()) for _, path in files]
+    nothing: list[None] = [None] * len(files)
+    return image_table(Path("/"), (), uris=paths, parts=nothing, labels=[[]] * len(files))
+
+
+def _predictions(
+    again: Reopened, files: Sequence[tuple[str, Path]], table: ImageTable, seen: Activations, kind: EngineKind
+) -> Predictions:
+    """Give what `predict` gives: from the bank's rows where they are what it looks at."""
+    classifier = again.classifier
+    if classifier.views != (PLAIN,) or serving_kind(classifier.backbone, classifier.engine) != kind:
+        return classifier.predict_files(list(files), threads=again.threads, progress=again.progress)
+    known = [(row, own) for row, own in enumerate(table.digests) if own is not None and own in seen.banks[0]]
+    logits = np.full((len(files), len(classifier.classes)), np.nan, np.float32)
+    if known:
+        logits[[row for row, _ in known]] = classifier.logits(seen.rows([own for _, own in known]))
+    status = np.where(np.isnan(logits[:, 0]), "unreadable", "ok")
+    return Predictions.from_logits(logits, classifier.classes, ids=[name for name, _ in files], status=status)
+
+
+def _heats(
+    again: Reopened,
+    files: Sequence[tuple[str, Path]],
+    readable: Sequence[int],
+    classes: Sequence[str],
+    *,
+    wanted: bool,
+    progress: Progress,
+) -> tuple[dict[int, HeatMap], tuple[str, ...]]:
+    """Give the heat map of each readable image by its place, and why there are none."""
+    if not wanted or not readable:
+        return {}, ()
+    readers = [files[place][1].read_bytes for place in readable]
+    try:
+        found = HeatMaps(again.classifier).of(readers, [classes[place] for place in readable], progress=progress)
+    except (MissingExtra, BackboneError) as error:
+        return {}, (str(error),)
+    return dict(zip(readable, found, strict=True)), ()
+
+
+@contextmanager
+def _timed(seconds: list[tuple[str, float]], name: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds.append((name, time.perf_counter() - began))

@@ -1,0 +1,68 @@
+"""`render_explained`: pictures with heat maps and nearest training images, as one HTML file that loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldenrule.insight.explanation import Explained, Explanation
+from goldenrule.insight.neighbours import Neighbour
+from goldenrule.report import sentences
+from goldenrule.report.heat import heat_thumbnail
+from goldenrule.report.page import SCRIPT, environment, printable
+from goldenrule.report.thumbnails import Thumbnail, thumbnail_of
+
+MOST_SHOWN = 200
+"""So many images stand on the page; explained.json has all."""
+SIDE_PX, NEAR_SIDE_PX = 240, 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """An explanation with its pictures; None where a file is gone."""
+
+    own: Explanation
+    picture: Thumbnail | None
+    heat: Thumbnail | None
+    nearest: tuple[tuple[Neighbour, Thumbnail | None], ...]
+
+
+def render_explained(found: Explained, created: str) -> str:
+    """Give the whole page. Names and paths may hold anything; they are shown, never interpreted."""
+    read = sum(own.status == "ok" for own in found.explanations)
+    left = len(found) - read
+    head = f"{sentences.count(read, 'image')} explained{f', {left:,} unreadable' if left else ''}"
+    page = (
+        environment()
+        .get_template("explained.html")
+        .render(
+            title=found.run.resolve().name,
+            created=created,
+            head=head,
+            notes=found.notes,
+            shown=list(_shown(found)),
+            more=max(0, len(found) - MOST_SHOWN),
+            train=len(found.train),
+            script=SCRIPT,
+            script_digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
+        )
+    )
+    return printable(page)
+
+
+def _shown(found: Explained) -> Iterator[Shown]:
+    for own in found.explanations[:MOST_SHOWN]:
+        path = str(own.path)
+        yield Shown(
+            own=own,
+            picture=thumbnail_of(_content, path, side=SIDE_PX) if own.status == "ok" else None,
+            heat=heat_thumbnail(_content, path, own.heat, side=SIDE_PX) if own.heat else None,
+            nearest=tuple((one, thumbnail_of(found.train.read, one.id, side=NEAR_SIDE_PX)) for one in own.nearest),
+        )
+
+
+def _content(path: str) -> bytes:
+    return Path(path).read_bytes()
