@@ -132,6 +132,12 @@ def without_valid(images: ImageTable) -> ImageTable:
     return merged.with_findings(finding)
 
 
+def all_in_train(images: ImageTable) -> ImageTable:
+    """Give the images with all but the test part in train; a finding says so where there was a valid part."""
+    merged = without_valid(images)
+    return merged.with_parts([part or "train" for part in merged.parts])
+
+
 def fold_name(cell: str) -> str | None:
     """Give the fold that a cell of a table names, None where it is empty; data frames write 2 beside gaps as 2.0.
 

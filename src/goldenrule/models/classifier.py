@@ -42,7 +42,8 @@ class Classifier:
     """A trained classifier. `engine` is what its numbers were measured with.
 
     It looks at every image through `views` and averages: the plain one, and augmented ones where that was
-    measured to help (test-time augmentation). `sets` are the classes that it can't rule out, where it was calibrated.
+    measured to help (test-time augmentation). `sets` are the classes that it can't rule out, where it was calibrated;
+    `calibration` says which temperature its logits were divided by: it is in the head's weights, never to be applied.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +53,7 @@ class Classifier:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     views: tuple[View, ...] = (PLAIN,)
     sets: ConformalSets | None = None
+    calibration: Mapping[str, Any] | None = None  # a record of what the head's weights hold already
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -154,7 +156,7 @@ class Classifier:
             "head_made_by": getattr(self.head, "made_by", None),
             "engine": self.engine.to_json(),
             "views": [view.to_json() for view in self.views],
-            "calibration": None,
+            "calibration": dict(self.calibration) if self.calibration else None,
             "sets": self.sets.to_json() if self.sets else None,
             "thresholds": None,
             "provenance": dict(self.provenance),
@@ -188,6 +190,7 @@ class Classifier:
             provenance = value["provenance"]
             views = tuple(map(View.from_json, value.get("views", [PLAIN.to_json()])))
             sets = ConformalSets.from_json(value["sets"]) if value.get("sets") else None
+            calibration = dict(value["calibration"]) if value.get("calibration") else None
             maker = _own_maker(spec, backbone)
             body = from_files(spec, path / "body.safetensors", maker)
             found = _own_head(value, tensors, head, spec.features) or head_from_tensors(value["head"], tensors)
@@ -196,7 +199,7 @@ class Classifier:
                 raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
-        return cls(classes, body, found, engine, provenance, views, sets)
+        return cls(classes, body, found, engine, provenance, views, sets, calibration)
 
     def _compiled(self, threads: int) -> Engine:
         return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)

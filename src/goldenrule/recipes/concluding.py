@@ -102,7 +102,8 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
     own = chosen.body.spec.weights == work.body.spec.weights
     kind = work.kind if own else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
     sets = ConformalSets.fit(chosen.judged_on, coverage=work.options.coverage, method="lac")
-    return Classifier(work.table.classes, chosen.body, chosen.head, kind, provenance, chosen.views, sets)
+    record = chosen.calibration.to_json() if chosen.calibration and chosen.calibration.applied else None
+    return Classifier(work.table.classes, chosen.body, chosen.head, kind, provenance, chosen.views, sets, record)
 
 
 def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:

@@ -38,6 +38,7 @@ def result_json(answer: Answer) -> dict[str, Any]:
             for candidate in answer.candidates
         ],
         "sets": _sets_json(answer),
+        "calibration": _calibration_json(answer),
         "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
         "activations": dict(answer.activations),
@@ -102,6 +103,8 @@ def report_content(answer: Answer) -> ReportContent:
         next_steps=next_steps(answer),
         live=answer.live,
         sets=answer.about_sets(),
+        calibration=answer.about_calibration(),
+        uncalibrated=answer.uncalibrated(answer.headline_part),
     )
 
 
@@ -139,6 +142,20 @@ def _sets_json(answer: Answer) -> dict[str, Any] | None:
         for part, of in answer.sets_measured.items()
     }
     return {**answer.classifier.sets.to_json(), "says": answer.classifier.sets.sentence, "measured": measured}
+
+
+def _calibration_json(answer: Answer) -> dict[str, Any]:
+    """Give the temperature that was tried on the chosen candidate, and what was measured of probabilities."""
+    own = answer.calibration
+    tried = {**own.to_json(), "applied": own.applied, "why": own.why} if own else None
+    parts = {
+        part.replace("-", "_"): {
+            when: {name.replace(" ", "_").lower(): one.to_json() for name, one in found.items()}
+            for when, found in of_part.items()
+        }
+        for part, of_part in answer.calibration_measured.items()
+    }
+    return {"tried": tried, "measured": parts, "says": answer.about_calibration()}
 
 
 def _reader(answer: Answer) -> Any:

@@ -35,6 +35,8 @@ class ReportContent:
     - `backbone`: name, parameters, features, source {from, trained_on, licence}, preprocessing {...}.
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
     - `live`: what live training left, None where there was none.
+    - `calibration`: a sentence on how far probabilities are from what comes true; `uncalibrated`: what would have been
+      predicted on `headline_part` without the temperature that was applied, None where none was.
     - `sets`: a sentence on the sets of classes, "" where there are none.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     """
@@ -60,3 +62,5 @@ class ReportContent:
     next_steps: Sequence[str]
     live: LiveContent | None = None
     sets: str = ""
+    calibration: str = ""
+    uncalibrated: Predictions | None = None

@@ -14,6 +14,7 @@ from goldenrule.report import sentences, tables
 from goldenrule.report.content import ReportContent
 from goldenrule.report.curve import penalty_curve, penalty_text
 from goldenrule.report.facts import facts, network_facts
+from goldenrule.report.reliability import reliability_drawing
 from goldenrule.report.thumbnails import thumbnail_of
 from goldenrule.report.training import training_section
 
@@ -42,6 +43,7 @@ def render_page(content: ReportContent) -> str:
         "data": "Data",
         "time": "Time",
         **({"confusion": "Confusion", "mistakes": "Mistakes", "classes": "Classes"} if single else {}),
+        **({"calibration": "Calibration"} if content.calibration else {}),
         **({"penalty": "Penalty"} if content.penalty_path else {}),
         **({"training": "Live training"} if content.live else {}),
         "candidates": "Candidates",
@@ -63,6 +65,7 @@ def render_page(content: ReportContent) -> str:
             **_data_and_time(content),
             **(_answers(content.predictions, content) if single else {}),
             **_choices(content),
+            reliability=reliability_drawing(content.predictions, content.uncalibrated) if content.calibration else None,
             training=training_section(content.live) if content.live else None,
         )
     )
