@@ -26,7 +26,6 @@ from goldenrule.recipes.heads import training_rows
 from held_out import OUTER, SETS, Split, says, splits
 
 WEAKER = 100
-TOLERANCE = 1e-4
 KINDS = ("as solved", "temperature", "where it helps by folds")
 
 
@@ -87,7 +86,7 @@ def too_sure(split: Split, seed: int) -> tuple[LinearHead, gr.Predictions]:
     logits = np.zeros((len(rows), rows.classes), np.float32)
     for fold in range(int(rows.folds.max()) + 1):
         out = rows.folds == fold
-        logits[out] = solve_fixed(without(rows, out), l2, tolerance=TOLERANCE).logits(features[out])
+        logits[out] = solve_fixed(without(rows, out), l2).logits(features[out])
     out_of_fold = gr.Predictions.from_logits(
         logits,
         split.train.classes,
@@ -96,7 +95,7 @@ def too_sure(split: Split, seed: int) -> tuple[LinearHead, gr.Predictions]:
         fold=rows.folds,
         basis="chosen on",
     )
-    return solve_fixed(rows, l2, tolerance=TOLERANCE), out_of_fold
+    return solve_fixed(rows, l2), out_of_fold
 
 
 def without(rows: Rows, out: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:

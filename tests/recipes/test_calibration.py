@@ -38,9 +38,9 @@ def a_head() -> LinearHead:
     return LinearHead(draws.normal(size=(3, 8)).astype(np.float32), draws.normal(size=3).astype(np.float32))
 
 
-@pytest.mark.parametrize("sharpness", [3.0, 0.4])
+@pytest.mark.parametrize("sharpness", [3.0, 0.85])
 def test_a_head_that_is_too_sure_or_not_sure_enough_is_mended(sharpness: float) -> None:
-    head, seen = a_head(), honest(sharpness=sharpness)
+    head, seen = a_head(), honest(4000, sharpness=sharpness)
     cooled, judged_on, tried = calibrated_head(head, seen)
     assert tried is not None
     assert tried.applied
@@ -56,7 +56,7 @@ def test_a_head_that_is_too_sure_or_not_sure_enough_is_mended(sharpness: float) 
         "kind": "temperature",
         "temperature": tried.temperature.value,
         "fitted_on": "out-of-fold",
-        "n": 600,
+        "n": 4000,
     }
 
 
@@ -68,6 +68,16 @@ def test_what_the_cooled_head_is_judged_by_has_not_calibrated_itself() -> None:
     assert judged_on != of_all
     ratio = seen.logits[:, 0] / judged_on.logits[:, 0]
     assert len(np.unique(np.round(ratio[:, 0], 3))) == 5, "each fold at the temperature of the other four"
+
+
+def test_folds_that_were_not_solved_to_the_end_make_no_head_surer() -> None:
+    head, seen = a_head(), honest(sharpness=0.2)
+    same, judged_on, tried = calibrated_head(head, seen)
+    assert same is head
+    assert judged_on is seen
+    assert tried is not None
+    assert not tried.applied
+    assert "below 0.75" in tried.why
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -158,7 +168,7 @@ def test_a_fit_says_how_far_confidence_and_accuracy_are_apart(fitted: Any) -> No
     assert not fitted.calibration.applied
     assert fitted.classifier.calibration is None
     assert "apart on 12 test images" in fitted.about_calibration()
-    assert "none was taken" in fitted.about_calibration()
+    assert "No temperature was taken" in fitted.about_calibration()
     page = (fitted.folder / "report.html").read_text()
     assert '<section id="calibration">' in page
     assert '<g class="miss">' not in page

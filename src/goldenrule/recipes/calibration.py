@@ -13,6 +13,10 @@ from goldenrule.evaluation.scaling import Temperature, calibrated_by_fold, fit_t
 from goldenrule.models.head import Head
 from goldenrule.training.choice import later_replaces
 
+LOWEST = 0.75
+"""Below this a temperature is not taken: it says that the folds' heads were not solved to the end, as happens with few
+images that are easily told apart. The head on all images is surer than they are, and would become far too sure."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibrated:
@@ -38,8 +42,8 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
     """Give the head, its out-of-fold predictions and what was tried: cooled by a temperature, or as they were.
 
     The temperature is fitted on all out-of-fold predictions. Whether it is taken is judged by folds: each fold at the
-    temperature of the others, against as they are, by the rule of all later stages (`later_replaces`). Those fold by
-    fold predictions are what the cooled head is judged by. Nothing is tried on many labels, or on a single fold.
+    temperature of the others, against as they are, by the rule of all later stages (`later_replaces`); one below
+    `LOWEST` is not. Those fold by fold predictions are what the cooled head is judged by. Nothing is tried on many labels, or on a single fold.
     """
     folds = out_of_fold.scored.fold
     if out_of_fold.task != "single" or folds is None or len(np.unique(folds)) < 2:
@@ -51,11 +55,11 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
     found = Calibrated(
         temperature=temperature,
         fitted_on="out-of-fold",
-        applied=verdict.replaced,
-        why=verdict.sentence,
+        applied=verdict.replaced and temperature.value >= LOWEST,
+        why=verdict.sentence if temperature.value >= LOWEST else f"{temperature.value:.3g} is below {LOWEST}",
         before=out_of_fold,
     )
-    if not verdict.replaced:
+    if not found.applied:
         return head, out_of_fold, found
     return head.cooled(temperature.value), by_fold, found
 

@@ -179,7 +179,9 @@ class Answer:
             )
         if own is None or own.applied:
             return f"{said}."
-        return f"{said}. A temperature ({own.temperature.value:.3g}) did not clearly help out-of-fold: none was taken."
+        return (
+            f"{said}. No temperature was taken: {own.temperature.value:.3g}, fitted out-of-fold, is of no clear help."
+        )
 
     @property
     def report(self) -> Path:
