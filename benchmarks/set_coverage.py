@@ -113,8 +113,8 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"{sections}\n\n"
         "Where a head is right more often than was asked for, no rule can cover less: the most probable class is "
         "always in. GTSRB's held-out signs are of other films, though drawn alike. Images of a set are judged by five "
-        "heads, and five thresholds: a threshold's own luck (about ± 1 point with 500 images to calibrate on, ± 2 with "
-        "100) is averaged over five of them, and not in the intervals.\n\n"
+        "heads, and five thresholds: a threshold's own luck (a standard deviation of 1 point of coverage with 500 "
+        "images to calibrate on, of 2 with 100) is averaged over five of them, and not in the intervals.\n\n"
         f"Made by `python benchmarks/set_coverage.py`: {made_with()}.\n"
     )
 

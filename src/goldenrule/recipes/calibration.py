@@ -43,7 +43,8 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
 
     The temperature is fitted on all out-of-fold predictions. Whether it is taken is judged by folds: each fold at the
     temperature of the others, against as they are, by the rule of all later stages (`later_replaces`); one below
-    `LOWEST` is not. Those fold by fold predictions are what the cooled head is judged by. Nothing is tried on many labels, or on a single fold.
+    `LOWEST` never is. Those fold by fold predictions are what the cooled head is judged by. Nothing is tried on many
+    labels, or on a single fold.
     """
     folds = out_of_fold.scored.fold
     if out_of_fold.task != "single" or folds is None or len(np.unique(folds)) < 2:
