@@ -69,7 +69,8 @@ def page(rows: list[dict[str, Any]]) -> str:
         "points. All intervals 95 %.\n\n"
         f"{verdicts(rows)}\n\n{table(rows)}\n\n"
         "Each head of the average has seen four fifths (nine tenths) of the images. Images of a set are judged by "
-        "five classifiers that share most of their training images: the intervals are those of images, not of training sets.\n\n"
+        "five classifiers that share most of their training images: the intervals are those of images, "
+        "not of training sets.\n\n"
         f"Made by `python benchmarks/folds.py`: {made_with()}.\n"
     )
 
