@@ -88,6 +88,27 @@ def test_the_head_is_that_of_scikit_learn_on_real_activations(real: Data, l2: fl
     assert np.abs(own - sklearn_probabilities(x, y, l2)).max() < 1e-3
 
 
+def test_the_average_of_folds_is_one_head_with_the_mean_of_their_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solving, "FINAL_TOLERANCE", 1e-6)
+    x, y = random_data(200, 12, 3, spread=4.0)
+    rows = rows_of(x, y)
+    solved = solve(rows, average=True)
+    heads = []
+    for fold in range(5):
+        own = rows.folds != fold
+        heads.append(solve_fixed(rows_of(x, y, weights=own.astype(np.float32)), solved.l2))
+    members = np.stack([head.logits(x) for head in heads])
+    np.testing.assert_allclose(softmax(solved.head.logits(x)), softmax(members.mean(axis=0)), atol=2e-3)
+    held_out = members[rows.folds, np.arange(len(x))]
+    np.testing.assert_allclose(softmax(solved.fold_logits), softmax(held_out), atol=4e-3)
+
+
+def test_the_penalty_of_the_average_is_that_of_the_head_on_everything() -> None:
+    x, y = random_data(200, 12, 3, spread=2.0)
+    one, average = solve(rows_of(x, y)), solve(rows_of(x, y), average=True)
+    assert (one.l2, one.path) == (average.l2, average.path)
+
+
 @pytest.mark.parametrize("weights", [np.ones(300), np.linspace(0.2, 3, 300)], ids=["equal", "unequal"])
 def test_a_row_counts_as_much_as_its_weight(weights: npt.NDArray[np.float64]) -> None:
     x, y = random_data()

@@ -7,7 +7,15 @@ from goldenrule.foundation.errors import OptionError
 
 SINGLE = Predictions.from_logits(np.random.default_rng(0).normal(size=(30, 6)), list("abcdef"), truth=np.arange(30) % 6)
 MULTI = Predictions.from_logits(SINGLE.logits, SINGLE.classes, truth=np.eye(6, dtype=int)[SINGLE.truth], task="multi")
-ONE_LABEL_ONLY = {"accuracy", "balanced_accuracy", "kappa", "linear_kappa", "quadratic_kappa", "matthews_correlation"}
+ONE_LABEL_ONLY = {
+    "accuracy",
+    "balanced_accuracy",
+    "calibration_error",
+    "kappa",
+    "linear_kappa",
+    "quadratic_kappa",
+    "matthews_correlation",
+}
 MANY_LABELS_ONLY = {"samples_f1", "samples_f2"}
 
 

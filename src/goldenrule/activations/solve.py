@@ -77,19 +77,21 @@ class Solved:
     iterations: int
 
 
-def solve(rows: Rows, *, near: float | None = None, progress: Progress | None = None) -> Solved:
+def solve(rows: Rows, *, near: float | None = None, average: bool = False, progress: Progress | None = None) -> Solved:
     """Choose l2 by the out-of-fold log loss of the plain views, then solve on all rows.
 
     `near` is a penalty that is probably not far from the best: the search then begins about a decade above it.
+    With `average` no head is solved on all rows: those of the folds are averaged. Weights and bias of the average
+    are the means of theirs, and its logits the means of their logits, since logits are linear in the weights.
     """
     first = FIRST if near is None else min(10 * near, FIRST)
     down = [l2 for l2 in DECADES if l2 <= first * 1.01]
     up = [l2 for l2 in reversed(DECADES) if l2 > first * 1.01]
     with (progress or Silent()).task("solve", len(down) + 3, "penalties") as task:
-        return _solve(rows, down, up, task)
+        return _solve(rows, down, up, average, task)
 
 
-def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], task: Task) -> Solved:
+def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], average: bool, task: Task) -> Solved:
     problem = _Problem(rows)
     masks = np.stack([rows.folds != fold for fold in range(int(rows.folds.max()) + 1)])
     tried: dict[float, tuple[float, Floats, Floats]] = {}
@@ -116,13 +118,18 @@ def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], task: Task) -
         while (l2 := _best(tried) * half_decade) <= DECADES[0] and l2 >= DECADES[-1] and not _has(tried, l2):
             follow((l2,), tried[_best(tried)][2])
     l2 = _best(tried)
-    start = tried[l2][2].mean(axis=0, keepdims=True)
-    everything, steps = problem.minimum(np.ones((1, len(rows)), bool), l2, start, tolerance=FINAL_TOLERANCE)
+    _, fold_logits, of_folds = tried[l2]
+    if average:  # the folds are solved as well as a head is, and judged as what they are then
+        members, steps = problem.minimum(masks, l2, of_folds, tolerance=FINAL_TOLERANCE)
+        fold_logits, final = problem.fold_logits(members), members.mean(axis=0, keepdims=True)
+    else:
+        start = of_folds.mean(axis=0, keepdims=True)
+        final, steps = problem.minimum(np.ones((1, len(rows)), bool), l2, start, tolerance=FINAL_TOLERANCE)
     return Solved(
-        head=problem.head(everything),
+        head=problem.head(final),
         l2=l2,
         path=tuple(sorted((tried_l2, loss) for tried_l2, (loss, *_) in tried.items())),
-        fold_logits=tried[l2][1],
+        fold_logits=fold_logits,
         iterations=iterations + steps,
     )
 

@@ -66,6 +66,8 @@ EXAMPLES = """Examples:
 
   goldenrule fit animals --rename cane=dog --rename scoiattolo=      other class names; a class left out
 
+  goldenrule fit photos --folds 5                      the average of five folds' heads, judged out-of-fold
+
   goldenrule fit photos --backbone resnet18 --weights resnet18.safetensors
 
   goldenrule fit photos --log tensorboard:logs --log mlflow:mlruns     every epoch there too
@@ -127,6 +129,13 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="The average of the solved heads of so many folds, on all images but test ones; no live training.",
+            show_default=False,
+        ),
+    ] = None,
     train_name: TrainName = None,
     valid_name: ValidName = None,
     test_name: TestName = None,
@@ -173,6 +182,8 @@ def fit(
     from goldenrule.recipes.options import FitOptions
 
     in_column = "=" in (fold or "")
+    if in_column and folds is not None:
+        raise OptionError(f"--folds {folds} draws its folds, --fold {fold} names one of a table: wanted one of them.")
     options = FitOptions(
         backbone=backbone,
         weights=weights,
@@ -189,6 +200,7 @@ def fit(
         min_per_class=min_per_class,
         group_by=group_by,
         fold=None if in_column else fold,
+        folds=folds,
         quick=quick,
         minutes=minutes,
         start_from=start_from,
@@ -212,12 +224,13 @@ def fit(
         rename=rename,
         classes=classes,
     ).images()
-    if log and quick:
-        raise OptionError("--log writes down epochs, and --quick trains in none: leave one of them away.")
+    if log and options.solved_only:
+        option = "--quick" if quick else f"--folds {folds}"
+        raise OptionError(f"--log writes down epochs, and {option} trains in none: leave one of them away.")
     if plan:
         show_plan(source, options)
         return
-    if quick:  # no torch is imported
+    if options.solved_only:  # no torch is imported
         from goldenrule.recipes.answer import answer
 
         show(answer(source, options=options, out=out, progress=Bars()))
@@ -274,6 +287,8 @@ def show(answer: Answer, console: Console | None = None) -> None:
         console.print(Text(answer.classifier.thresholds.sentence))
     if about_unlike := answer.about_unlike():
         console.print(Text(about_unlike))
+    if about_calibration := answer.about_calibration():
+        console.print(Text(f"Calibration: {about_calibration[0].lower()}{about_calibration[1:]}"))
     for finding in answer.findings:
         console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import get_args
 
 from goldenrule.evaluation.agreement import balanced_accuracy, cohen_kappa, matthews_correlation
+from goldenrule.evaluation.calibration import brier_score, calibration_error
 from goldenrule.evaluation.class_averages import Average, f_beta
 from goldenrule.evaluation.estimate import Estimate
 from goldenrule.evaluation.metrics import accuracy, log_loss, top_k_accuracy
@@ -21,6 +22,8 @@ METRICS: dict[str, NamedMetric] = {
     "accuracy": accuracy,
     "average_precision": average_precision,
     "balanced_accuracy": balanced_accuracy,
+    "brier_score": brier_score,
+    "calibration_error": calibration_error,
     "f1": f_beta,
     "f2": partial(f_beta, beta=2),
     "kappa": cohen_kappa,
@@ -39,7 +42,8 @@ def metric_named(name: str) -> NamedMetric:
     """Give the metric of this name, a function of `Predictions`.
 
     f1 and f2 are macro averages, of many labels at the predictions' thresholds.
-    top_5_accuracy is there with any number. Of all but log_loss more is better.
+    top_5_accuracy is there with any number. Of log_loss, brier_score and calibration_error less is better, of all
+    others more.
     Raises `OptionError` with the names for any other.
 
     >>> both = Predictions.from_logits([[2, 0], [0, 1], [0, 2]], ["cat", "dog"], truth=[0, 0, 1])

@@ -97,9 +97,23 @@ def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[n
     Labels are spread evenly; equal files and groups stay together.
     """
     counts = Counter(label for own in images.rows["labels"].to_pylist() for label in own)
-    folds = min(most, max(2, *counts.values()))
     labels = images.rows["labels"].to_pylist()
+    folds = min(most, max(2, *counts.values()))
     return _dealt(labels, duplicate_units(images), images.task, folds=folds, seed=seed)
+
+
+def dealt_folds(images: ImageTable, folds: int, *, seed: int) -> npt.NDArray[np.int64]:
+    """Give a fold (n,) for each image, from 0 to `folds` - 1, spread as in `folds_to_judge`.
+
+    Raises `TooFewImages` where some would stay empty.
+    """
+    units = duplicate_units(images)
+    if len(set(units)) < folds:
+        raise TooFewImages(
+            f"{folds} folds want as many images that are no duplicates of each other, nor of one group; there are "
+            f"{len(set(units)):,}: take fewer folds, or add images."
+        )
+    return _dealt(images.rows["labels"].to_pylist(), units, images.task, folds=folds, seed=seed)
 
 
 def _dealt(
@@ -145,6 +159,12 @@ def without_valid(images: ImageTable) -> ImageTable:
         advice="Of several folds each validates once. Without folds the parts stay as they are.",
     )
     return merged.with_findings(finding)
+
+
+def all_in_train(images: ImageTable) -> ImageTable:
+    """Give the images with all but the test part in train; a finding says so where there was a valid part."""
+    merged = without_valid(images)
+    return merged.with_parts([part or "train" for part in merged.parts])
 
 
 def fold_name(cell: str) -> str | None:

@@ -44,7 +44,8 @@ class Classifier:
     It looks at every image through `views` and averages: the plain one, and augmented ones where that was
     measured to help (test-time augmentation). `sets` are the classes that it can't rule out, where it was calibrated;
     `familiar` are images that it was trained on: what is far from them is flagged. `task` "multi" gives each label a
-    probability of its own; from where on they are called is a matter of `thresholds`.
+    probability of its own; from where on they are called is a matter of `thresholds`. `calibration` says which
+    temperature its logits were divided by: it is in the head's weights, never to be applied.
     """
 
     classes: tuple[str, ...]
@@ -57,6 +58,7 @@ class Classifier:
     task: Task = "single"
     thresholds: Thresholds | None = None
     familiar: Familiar | None = None
+    calibration: Mapping[str, Any] | None = None  # a record of what the head's weights hold already
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -186,7 +188,7 @@ class Classifier:
             "head_made_by": getattr(self.head, "made_by", None),
             "engine": self.engine.to_json(),
             "views": [view.to_json() for view in self.views],
-            "calibration": None,
+            "calibration": dict(self.calibration) if self.calibration else None,
             "sets": self.sets.to_json() if self.sets else None,
             "thresholds": self.thresholds.to_json() if self.thresholds else None,
             "familiar": self.familiar.to_json() if self.familiar else None,
@@ -224,6 +226,7 @@ class Classifier:
             task = _task(value["task"])
             thresholds = Thresholds.from_json(value["thresholds"]) if value.get("thresholds") else None
             familiar = _familiar(path, value.get("familiar"), spec.features)
+            calibration = dict(value["calibration"]) if value.get("calibration") else None
             maker = _own_maker(spec, backbone)
             body = from_files(spec, path / "body.safetensors", maker)
             found = _own_head(value, tensors, head, spec.features) or head_from_tensors(value["head"], tensors)
@@ -232,7 +235,7 @@ class Classifier:
                 raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
-        return cls(classes, body, found, engine, provenance, views, sets, task, thresholds, familiar)
+        return cls(classes, body, found, engine, provenance, views, sets, task, thresholds, familiar, calibration)
 
     def _compiled(self, threads: int) -> Engine:
         return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)

@@ -116,6 +116,7 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
         None if several else ConformalSets.fit(chosen.judged_on, coverage=work.options.coverage, method="lac"),
         work.table.task,
         best_thresholds(chosen.judged_on, beta=work.options.beta) if several else None,
+        calibration=chosen.calibration.to_json() if chosen.calibration and chosen.calibration.applied else None,
     )
 
 

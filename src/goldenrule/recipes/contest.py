@@ -7,6 +7,7 @@ from dataclasses import replace
 from goldenrule.evaluation import Predictions, with_own_thresholds
 from goldenrule.images.augment import Augmentation, views
 from goldenrule.learner import Learner
+from goldenrule.recipes.calibration import calibrated_on_valid
 from goldenrule.recipes.results import Candidate
 from goldenrule.recipes.solved import Solved
 from goldenrule.training.choice import later_replaces
@@ -24,9 +25,12 @@ class Contest:
         self._beta = beta
         self._valid = replace(valid, basis="chosen on")
 
-    def enter(self, name: str, learn: Learner) -> bool:
-        """Let the learner's network compete; say whether it is the best now."""
-        return self._enter(name, learn, learn.evaluate())
+    def enter(self, name: str, learn: Learner, *, temperature: float = 1.0) -> bool:
+        """Let the learner's network compete; say whether it is the best now.
+
+        `temperature` is what `learn.calibrate` has divided its logits by.
+        """
+        return self._enter(name, learn, learn.evaluate(), temperature)
 
     def enter_views(self, learn: Learner, augmentation: Augmentation) -> bool:
         """Let the best compete with itself through some augmented views as well (test-time augmentation)."""
@@ -43,12 +47,17 @@ class Contest:
         self.notes += [f"Test-time augmentation was {'taken' if taken else 'tried and not taken'}: {cost}."]
         return taken
 
-    def _enter(self, name: str, learn: Learner, seen: Predictions) -> bool:
-        body, head = learn.state.backbone, learn.state.head
-        epochs = {"epochs": learn.state.epochs}
-        return self._judge(
-            Candidate(name=name, body=body, head=head, judged_on=seen, judged_part="valid", facts=epochs), seen
+    def _enter(self, name: str, learn: Learner, seen: Predictions, temperature: float) -> bool:
+        newcomer = Candidate(
+            name=name,
+            body=learn.state.backbone,
+            head=learn.state.head,
+            judged_on=seen,
+            judged_part="valid",
+            calibration=calibrated_on_valid(temperature, seen),
+            facts={"epochs": learn.state.epochs},
         )
+        return self._judge(newcomer, seen)
 
     def _judge(self, newcomer: Candidate, seen: Predictions) -> bool:
         seen = with_own_thresholds(replace(seen, basis="chosen on"), beta=self._beta)

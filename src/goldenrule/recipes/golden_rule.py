@@ -64,7 +64,7 @@ def golden_rule(
     """
     with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
         solved = solved_heads(work, activations)  # step 1
-        if work.options.quick or not _can_be_judged(work, solved):
+        if work.options.solved_only or not _can_be_judged(work, solved):
             return concluded(work, solved.candidates, solved.chosen, solved.activations)
         if not finished(work):  # what is finished is not replaced by less, not even for seconds
             first = concluded(work, solved.candidates, solved.chosen, solved.activations, final=False)
@@ -141,10 +141,11 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
                 stage="late layers",
                 out_of_time=clock.out_of_time(times_faster=LATE_SPEED),
             )
+            temperature = 1.0
             if not far:  # there is something to lose
                 learn.blend()
-                learn.calibrate()
-            if not contest.enter("late layers", learn):
+                temperature = learn.calibrate()
+            if not contest.enter("late layers", learn, temperature=temperature):
                 learn.load(better)
     if clock.allows("train the whole network", plan.network_seconds):
         with work.story.stage("train the whole network"):
@@ -169,7 +170,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             contest.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
             if (temperature := learn.calibrate()) > 1:
                 contest.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
-            contest.enter("whole network", learn)
+            contest.enter("whole network", learn, temperature=temperature)
     if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
         with work.story.stage("test-time augmentation"):
             contest.enter_views(learn, augmentation)

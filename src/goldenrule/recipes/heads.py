@@ -16,7 +16,7 @@ from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.tensors import Tensors
-from goldenrule.images.folds import folds_to_judge
+from goldenrule.images.folds import dealt_folds, folds_to_judge
 from goldenrule.images.table import ImageTable
 from goldenrule.models.head import Head, HeadKind, head_from_tensors
 from goldenrule.training.run import Outcome
@@ -42,15 +42,19 @@ def fit_head(
     kind: HeadKind = "linear",
     seed: int = 0,
     near: float | None = None,
+    folds: int | None = None,
     progress: Progress | None = None,
 ) -> FittedHead:
     """Fit a head on the activations of labelled, readable images; folds keep duplicates and views together.
 
     `views` is the number of augmented views to learn from beside the plain one. The linear head is solved, its
     penalty chosen out-of-fold (the search begins beside `near`); the concat-pool head is trained by AdamW.
-    Raises `OptionError` where an image has no activations.
+    With `folds` the linear head is the average of the heads of so many folds instead of one solved on all images.
+    Raises `OptionError` where an image has no activations, `TooFewImages` where a fold would stay empty.
     """
-    outcome = fit_outcome(train, activations, views=views, kind=kind, seed=seed, near=near, progress=progress)
+    outcome = fit_outcome(
+        train, activations, views=views, kind=kind, seed=seed, near=near, folds=folds, progress=progress
+    )
     return fitted(train, outcome, kind)
 
 
@@ -62,17 +66,21 @@ def fit_outcome(
     kind: HeadKind,
     seed: int,
     near: float | None = None,
+    folds: int | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Give what `fit_head` found as plain arrays, to be stored in a run."""
-    rows = training_rows(train, activations, views=views, seed=seed)
+    rows = training_rows(train, activations, views=views, seed=seed, folds=folds)
+    if kind == "concat-pool" and folds is not None:
+        raise OptionError(f"folds={folds} averages linear heads, and kind={kind!r}: leave one of them away.")
     if kind == "concat-pool":
         from goldenrule.training.rows import train_concat_pool
 
         return train_concat_pool(rows, seed=seed, progress=progress)
-    solved = solve(rows, near=near, progress=progress)
+    solved = solve(rows, near=near, average=folds is not None, progress=progress)
     tensors: Tensors = {f"head.{name}": value for name, value in solved.head.tensors.items()}
-    facts = {"l2": solved.l2, "path": [list(step) for step in solved.path], "iterations": solved.iterations}
+    facts: dict[str, Any] = {"l2": solved.l2, "path": [list(step) for step in solved.path]}
+    facts |= {"iterations": solved.iterations} | ({"averaged_folds": folds} if folds else {})
     tensors["fold_logits"], tensors["fold"] = solved.fold_logits[: len(train)], rows.folds[: len(train)]
     return Outcome(tensors, facts)
 
@@ -92,14 +100,19 @@ def fitted(train: ImageTable, outcome: Outcome, kind: HeadKind) -> FittedHead:
     return FittedHead(head=head_from_tensors(kind, heads), out_of_fold=out_of_fold, facts=outcome.facts)
 
 
-def training_rows(train: ImageTable, activations: Activations, *, views: int, seed: int) -> Rows:
-    """Give the rows of all views, plain first, each image counting once; read from the bank in blocks."""
+def training_rows(
+    train: ImageTable, activations: Activations, *, views: int, seed: int, folds: int | None = None
+) -> Rows:
+    """Give the rows of all views, plain first, each image counting once; read from the bank in blocks.
+
+    Without `folds` there are `FOLDS`, or fewer where no class has as many images.
+    """
     digests = [digest for digest in train.digests if digest is not None]
     if not 0 <= views < len(activations.banks):
         raise OptionError(f"views={views}: these activations have {len(activations.banks) - 1} augmented views.")
     if len(digests) != len(train) or any(digest not in activations.banks[0] for digest in digests):
         raise OptionError("Some of these images have no activations: precompute them first.")
-    fold = folds_to_judge(train, FOLDS, seed=seed)
+    fold = folds_to_judge(train, FOLDS, seed=seed) if folds is None else dealt_folds(train, folds, seed=seed)
     truth, count = train.truth, views + 1
 
     def read(start: int, stop: int) -> npt.NDArray[np.float16]:

@@ -12,7 +12,7 @@ from typing import Any
 from goldenrule.activations.precompute import Activations
 from goldenrule.foundation.errors import OptionError, RunError
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.folds import fold_drawn, without_valid
+from goldenrule.images.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.images.labels import from_source
 from goldenrule.images.look import glance, looked
 from goldenrule.images.read import unreadable
@@ -54,7 +54,7 @@ def begun(
         table = read_table(source, options, progress)
         options.check_metrics(table.classes, table.task)
     story.findings += table.findings
-    given = "valid" in table.parts
+    given = "valid" in table.parts or options.folds is not None
     about = {"images": about_images(table), "options": options.story(), "split": "given" if given else "drawn"}
     folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table)
     if out:
@@ -71,7 +71,9 @@ def begun(
         work = Work(run=run, table=table, body=body, kind=kind, options=options, story=story, progress=progress)
         activations = precomputed(work, 0)
         pairs = near_pairs(work, activations)
-        table = with_split(kept_together(table, pairs), seed=options.seed, before=known_split(earlier))
+        table = kept_together(table, pairs)
+        if options.folds is None:
+            table = with_split(table, seed=options.seed, before=known_split(earlier))
         story.findings += near_duplicates(table, pairs)
         run.begin(about, table)
         work = replace(work, table=table)
@@ -118,6 +120,8 @@ def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions,
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
     if options.fold is not None:
         table = without_valid(table)
+    if options.folds is not None:
+        table = all_in_train(table)
     if options.sample is not None:
         table = sample_per_class(table, options.sample, seed=options.seed)
     fixed = "train" in table.parts

@@ -26,6 +26,8 @@ CropOption = Literal["random", "centre", "resized", "squish"]
 STORY_FREE = ("threads", "coverage", "metrics", "beta", "false_alarms")
 """Options that change how fast a story is told, or what is said of its end, never the story."""
 
+FEWEST_FOLDS, MOST_FOLDS = 2, 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitOptions:
@@ -46,6 +48,7 @@ class FitOptions:
     min_per_class: int | None = None
     group_by: str = "auto"  # what in a name makes images belong together
     fold: str | None = None  # "2/5": of five drawn folds the second validates, the others train
+    folds: int | None = None  # the average of the solved heads of so many folds; all but test images train
     quick: bool = False  # end with the solved head
     minutes: float | None = None  # begin nothing that would end later
     start_from: Path | None = None  # a run: start from its classifier's body
@@ -85,12 +88,32 @@ class FitOptions:
             raise OptionError(f"--backbone {self.backbone} tries several networks, and --weights is of one: name it.")
         if self.fold is not None:
             number_of_folds(self.fold)
+        if self.folds is not None:
+            self._check_folds(self.folds)
         if self.crop not in get_args(CropOption):
             raise OptionError(f"--crop {self.crop}: wanted one of {', '.join(get_args(CropOption))}.")
         if self.decoding not in get_args(Decoding):
             raise OptionError(f"--decoding {self.decoding}: wanted one of {', '.join(get_args(Decoding))}.")
         if self.augmentation is None and self.crop in ("resized", "centre"):
             raise OptionError(f"--crop {self.crop} cuts augmented views, and --augment none makes none: give one.")
+
+    def _check_folds(self, folds: int) -> None:
+        if not FEWEST_FOLDS <= folds <= MOST_FOLDS:
+            raise OptionError(f"--folds {folds}: wanted {FEWEST_FOLDS} to {MOST_FOLDS}, such as 5.")
+        if self.fold is not None:
+            raise OptionError(
+                f"--folds {folds} averages the heads of all folds, --fold {self.fold} fits one: give one option."
+            )
+        if self.head != "linear":
+            raise OptionError(
+                f"--folds {folds} --head {self.head}: the average of linear heads is one linear head, that of "
+                f"{self.head} heads is none. Leave --head away, or fit one fold at a time with --fold 1/{folds}."
+            )
+
+    @property
+    def solved_only(self) -> bool:
+        """Whether the fit ends with solved heads: no live training."""
+        return self.quick or self.folds is not None
 
     def check_metrics(self, classes: Sequence[str], task: Task = "single") -> None:
         """Raise `OptionError` for a metric that classifiers of these classes do not have."""

@@ -27,7 +27,9 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     """Give the plan of a fit with the rows that the bank has already taken off."""
     progress = progress or Silent()
     device = check_device(options.device)
-    table = with_split(read_table(source, options, progress), seed=options.seed)
+    table = read_table(source, options, progress)
+    if options.folds is None:
+        table = with_split(table, seed=options.seed)
     bodies = candidate_bodies(options, progress)
     body = bodies[0]
     kind = engine_kind(body, device=device, progress=progress)
@@ -46,7 +48,7 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
         views=options.most_views,
         views_per_second=known_speed(body.spec, kind),
         head=options.head,
-        live=None if options.quick else live_plan_for(table, body, kind),
+        live=None if options.solved_only else live_plan_for(table, body, kind),
     )
     if not options.candidates:
         return plan

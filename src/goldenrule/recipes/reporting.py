@@ -43,6 +43,7 @@ def result_json(answer: Answer) -> dict[str, Any]:
         "sets": _sets_json(answer),
         "thresholds": answer.classifier.thresholds.to_json() if answer.classifier.thresholds else None,
         "unlike": _unlike_json(answer),
+        "calibration": _calibration_json(answer),
         "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
         "activations": dict(answer.activations),
@@ -113,6 +114,8 @@ def report_content(answer: Answer) -> ReportContent:
         unlike=answer.about_unlike(),
         backbones=_backbones(answer),
         backbones_say=answer.backbones.sentence if answer.backbones else "",
+        calibration=answer.about_calibration(),
+        uncalibrated=answer.uncalibrated(answer.headline_part),
     )
 
 
@@ -172,6 +175,20 @@ def _backbones(answer: Answer) -> list[dict[str, Any]]:
         for one in (answer.backbones.candidates if answer.backbones else ())
         if answer.backbones
     ]
+
+
+def _calibration_json(answer: Answer) -> dict[str, Any]:
+    """Give the temperature that was tried on the chosen candidate, and what was measured of probabilities."""
+    own = answer.calibration
+    tried = {**own.to_json(), "applied": own.applied, "why": own.why} if own else None
+    parts = {
+        part.replace("-", "_"): {
+            when: {name.replace(" ", "_").lower(): one.to_json() for name, one in found.items()}
+            for when, found in of_part.items()
+        }
+        for part, of_part in answer.calibration_measured.items()
+    }
+    return {"tried": tried, "measured": parts, "says": answer.about_calibration()}
 
 
 def _reader(answer: Answer) -> Any:

@@ -29,8 +29,10 @@ from goldenrule.insight.backbone_choice import BackboneChoice
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.head import Head
+from goldenrule.recipes.calibration import Calibrated, measured, undone
 from goldenrule.recipes.options import FitOptions
 from goldenrule.report.content import LiveContent
+from goldenrule.report.sentences import images_of
 from goldenrule.training.choice import Verdict
 
 
@@ -70,6 +72,7 @@ class Candidate:
     judged_part: str  # "out-of-fold" or "valid"
     views: tuple[View, ...] = (PLAIN,)
     verdict: Verdict | None = None
+    calibration: Calibrated | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -167,6 +170,51 @@ class Answer:
             for part, own in self.sets_measured.items()
         ]
         return f"Sets: {rule.sentence[0].lower()}{rule.sentence[1:]}{''.join(measured)}"
+
+    @property
+    def calibration(self) -> Calibrated | None:
+        """The temperature that was tried on the chosen candidate."""
+        return next(one.calibration for one in self.candidates if one.name == self.chosen)
+
+    def uncalibrated(self, part: str) -> Predictions | None:
+        """Give the predictions of a part without the temperature that was applied; None where none was."""
+        if part == "out-of-fold":  # those of the best solved head, whatever was chosen in the end
+            tried = [one.calibration for one in self.candidates if one.calibration and one.calibration.before]
+            return tried[-1].before if tried and tried[-1].applied else None
+        own = self.calibration
+        return undone(self.predictions[part], own) if own and own.applied else None
+
+    @cached_property
+    def calibration_measured(self) -> dict[str, dict[str, Mapping[str, Estimate]]]:
+        """Give, by part, how far probabilities are from what comes true: "after", and "before" a temperature."""
+        found: dict[str, dict[str, Mapping[str, Estimate]]] = {}
+        for part, own in self.scored.items():
+            if own.task == "single":
+                before = self.uncalibrated(part)
+                found[part] = ({"before": measured(before)} if before else {}) | {"after": measured(own)}
+        return found
+
+    def about_calibration(self) -> str:
+        """Say how far confidence and accuracy lie apart on the headline's images, and what a temperature did to it."""
+        found = self.calibration_measured.get(self.headline_part)
+        if found is None:
+            return ""
+        error = found["after"]["calibration error"]
+        said = (
+            f"Confidence and accuracy are {value_and_interval(error)} apart on {images_of(self.headline_part, error.n)}"
+        )
+        own = self.calibration
+        if "before" in found and own:
+            was = value_and_interval(found["before"]["calibration error"])
+            return (
+                f"{said}, {was} before logits were divided by {own.temperature.value:.3g} "
+                f"(fitted on {own.temperature.n:,} images, {own.fitted_on})."
+            )
+        if own is None or own.applied:
+            return f"{said}."
+        return (
+            f"{said}. No temperature was taken: {own.temperature.value:.3g}, fitted out-of-fold, is of no clear help."
+        )
 
     @property
     def report(self) -> Path:

@@ -15,6 +15,7 @@ from goldenrule.foundation.errors import TooFewImages
 from goldenrule.images.read import unreadable
 from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable, Part
+from goldenrule.recipes.calibration import calibrated_head
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.results import Candidate
 from goldenrule.recipes.work import Work, precomputed
@@ -40,6 +41,13 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
     train = readable(work.table, "train", activations)
     check_learnable(train, activations.failures)
     name = "solved head" if work.options.head == "linear" else "concat-pool head"
+    if work.options.folds:
+        name = f"{name}, mean of {work.options.folds} folds"
+        work.progress.say(
+            f"--folds {work.options.folds}: all images but test ones are dealt out to folds, and judge out-of-fold. "
+            "Live training is left out, as it would take that many times as long; --fold "
+            f"1/{work.options.folds} and so on does it a fold at a time."
+        )
     candidates = [_candidate(work, name, _fit(work, train, activations, 0))]
     chosen = candidates[0]
     count = work.options.most_views
@@ -52,7 +60,10 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
         verdict = later_replaces(chosen.judged_on, with_views.judged_on, names=(chosen.name, with_views.name))
         candidates.append(replace(with_views, verdict=verdict))
         chosen = candidates[-1] if verdict.replaced else chosen
-    return Solved(candidates=tuple(candidates), chosen=chosen, activations=activations, views=count)
+    head, judged_on, tried = calibrated_head(chosen.head, chosen.judged_on)
+    best = replace(chosen, head=head, judged_on=judged_on, calibration=tried)
+    every = tuple(best if one is chosen else one for one in candidates)
+    return Solved(candidates=every, chosen=best, activations=activations, views=count)
 
 
 def readable(table: ImageTable, part: Part, activations: Activations) -> ImageTable:
@@ -87,6 +98,7 @@ def _fit(work: Work, train: ImageTable, activations: Activations, count: int, ne
         "seed": options.seed,
         "views": count,
         "near": near,
+        **({"folds": options.folds} if options.folds else {}),
         "augment": options.augment,
         "weights": work.body.spec.weights,
         "banks": [bank.name for bank in activations.banks],
@@ -102,6 +114,7 @@ def _fit(work: Work, train: ImageTable, activations: Activations, count: int, ne
                 kind=options.head,
                 seed=options.seed,
                 near=near,
+                folds=options.folds,
                 progress=work.progress,
             ),
         )

@@ -38,6 +38,8 @@ class ReportContent:
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
     - `live`: what live training left, None where there was none.
     - `backbones`: those that were tried, as `candidates`; `backbones_say` which was taken, and why.
+    - `calibration`: a sentence on how far probabilities are from what comes true; `uncalibrated`: what would have been
+      predicted on `headline_part` without the temperature that was applied, None where none was.
     - `sets`: a sentence on the sets of classes, "" where there are none.
     - `unlike`: a sentence on images that are flagged as unlike anything seen, "" where none can be.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
@@ -70,3 +72,5 @@ class ReportContent:
     unlike: str = ""
     backbones: Sequence[Mapping[str, Any]] = ()
     backbones_say: str = ""
+    calibration: str = ""
+    uncalibrated: Predictions | None = None

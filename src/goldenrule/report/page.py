@@ -14,6 +14,7 @@ from goldenrule.report import sentences, tables
 from goldenrule.report.content import ReportContent
 from goldenrule.report.curve import penalty_curve, penalty_text
 from goldenrule.report.facts import facts, network_facts
+from goldenrule.report.reliability import reliability_drawing
 from goldenrule.report.thumbnails import thumbnail_of
 from goldenrule.report.training import training_section
 
@@ -44,6 +45,7 @@ def render_page(content: ReportContent) -> str:
         **({"confusion": "Confusion"} if single else {}),
         "mistakes": "Mistakes",
         "classes": "Classes",
+        **({"calibration": "Calibration"} if content.calibration else {}),
         **({"penalty": "Penalty"} if content.penalty_path else {}),
         **({"training": "Live training"} if content.live else {}),
         **({"backbones": "Backbones"} if content.backbones else {}),
@@ -68,6 +70,7 @@ def render_page(content: ReportContent) -> str:
             **(_confusion(content.predictions) if single else {}),
             thresholds=content.thresholds,
             **_choices(content),
+            reliability=reliability_drawing(content.predictions, content.uncalibrated) if content.calibration else None,
             training=training_section(content.live) if content.live else None,
         )
     )

@@ -1,0 +1,216 @@
+"""What a temperature does to solved heads: fitted out-of-fold, judged on held-out images; and to one that is too sure.
+
+A head as it is solved, the same at the temperature that its out-of-fold predictions ask for, and at that temperature
+only where it helps by folds, as `goldenrule fit` does it. Then the same with a head that is too sure of itself: its
+penalty is a hundredth of the best.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import goldenrule as gr
+from common import RESULTS, made_with, markdown_table
+from goldenrule.activations.solve import Rows, solve_fixed
+from goldenrule.evaluation import value_and_interval
+from goldenrule.models.head import LinearHead
+from goldenrule.recipes.calibration import calibrated_head
+from goldenrule.recipes.heads import training_rows
+from held_out import OUTER, SETS, Split, says, splits
+
+WEAKER = 100
+KINDS = ("as solved", "temperature", "where it helps by folds")
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", nargs="*", default=SETS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--out", type=Path, default=RESULTS / "calibration.md")
+    arguments = parser.parse_args()
+    rows = []
+    for name in arguments.sets:
+        rows += list(measured(name, arguments.seed))
+        print(json.dumps(rows[-2:])[:400], flush=True)
+    arguments.out.with_suffix(".json").write_text(
+        json.dumps({"made_with": made_with(), "seed": arguments.seed, "rows": rows}, indent=1) + "\n"
+    )
+    arguments.out.write_text(page(rows))
+
+
+def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
+    """Give, for the solved head and for one that is too sure, what was measured on all images of a set."""
+    solved, sure = [], []
+    for split in splits(name, seed=seed):
+        solved.append(judged(split, split.fitted.head, split.fitted.out_of_fold))
+        sure.append(judged(split, *too_sure(split, seed)))
+    for kind, own in (("solved head", solved), (f"penalty / {WEAKER}", sure)):
+        said = {when: gr.Predictions.concatenate([one[when] for one in own]) for when in KINDS}
+        yield {
+            "set": name,
+            "classes": len(said["as solved"].classes),
+            "head": kind,
+            "temperatures": [one["value"] for one in own],
+            "taken": sum(one["taken"] for one in own),
+            "measured": {when: numbers(seen, said["as solved"]) for when, seen in said.items()},
+        }
+
+
+def judged(split: Split, head: LinearHead, out_of_fold: gr.Predictions) -> dict[str, Any]:
+    """Give what a head says of the held-out images: as it is, at its temperature, and as a fit would leave it."""
+    after, _, tried = calibrated_head(head, out_of_fold)
+    assert tried is not None
+    seen = split.says(head)
+    return {
+        "as solved": seen,
+        "temperature": tried.temperature.apply(seen),
+        "where it helps by folds": says(after, split.held_out, split.activations),
+        "value": tried.temperature.value,
+        "taken": tried.applied,
+    }
+
+
+def too_sure(split: Split, seed: int) -> tuple[LinearHead, gr.Predictions]:
+    """Give a head with a penalty that is far too weak, and its out-of-fold predictions."""
+    rows = training_rows(split.train, split.activations, views=0, seed=seed)
+    l2 = float(split.fitted.facts["l2"]) / WEAKER
+    features = rows.read(0, len(rows))
+    logits = np.zeros((len(rows), rows.classes), np.float32)
+    for fold in range(int(rows.folds.max()) + 1):
+        out = rows.folds == fold
+        logits[out] = solve_fixed(without(rows, out), l2).logits(features[out])
+    out_of_fold = gr.Predictions.from_logits(
+        logits,
+        split.train.classes,
+        truth=split.train.targets,
+        ids=split.train.uris,
+        fold=rows.folds,
+        basis="chosen on",
+    )
+    return solve_fixed(rows, l2), out_of_fold
+
+
+def without(rows: Rows, out: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:
+    """Give the rows with those left out counting nothing."""
+    return dataclasses.replace(rows, weights=np.where(out, 0, rows.weights).astype(np.float32))
+
+
+def numbers(seen: gr.Predictions, before: gr.Predictions) -> dict[str, Any]:
+    """Give the scores, and the paired gain in log loss over the head as it was solved."""
+    return {
+        "calibration error": gr.calibration_error(seen).to_json(),
+        "ECE": familiar_ece(seen),
+        "log loss": gr.log_loss(seen).to_json(),
+        "Brier score": gr.brier_score(seen).to_json(),
+        "gain": gr.paired_bootstrap(before, seen).gain.to_json(),
+    }
+
+
+def familiar_ece(seen: gr.Predictions, bins: int = 15) -> float:
+    """Give the familiar expected calibration error, in points: 15 bins of equal width, biased upwards.
+
+    Guo et al. (2017), On calibration of modern neural networks, arXiv:1706.04599, section 2.
+    """
+    confidence = seen.probabilities.max(axis=1)
+    right = seen.predicted == seen.truth
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [
+        abs(right[which == number].mean() - confidence[which == number].mean()) * np.mean(which == number)
+        for number in np.unique(which)
+    ]
+    return float(100 * np.sum(gaps))
+
+
+def estimate(value: dict[str, Any]) -> gr.Estimate:
+    """Give an estimate back from its JSON value."""
+    return gr.Estimate(**value)
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """Give the page of docs/results."""
+    solved = [row for row in rows if row["head"] == "solved head"]
+    sure = [row for row in rows if row["head"] != "solved head"]
+    gains = [(row["set"], estimate(row["measured"]["where it helps by folds"]["gain"])) for row in solved]
+    better = [name for name, gain in gains if gain.low > 0]
+    worse = [name for name, gain in gains if gain.high < 0]
+    always = [(row["set"], estimate(row["measured"]["temperature"]["gain"])) for row in solved]
+    mended = [row["set"] for row in sure if estimate(row["measured"]["where it helps by folds"]["gain"]).low > 0]
+    return (
+        "# Calibration: before and after a temperature\n\n"
+        "The solved head of each set, on images that took no part in anything: "
+        f"{OUTER} outer folds, each held out once, so n is all labelled images of the set. Within the four fifths that "
+        "train, the penalty is chosen and the temperature fitted on out-of-fold predictions, as `goldenrule fit` does. "
+        "Equal files, near duplicates and series stay together. *Calibration error* is the debiased root mean square "
+        "of (accuracy - confidence) in percentage points ([how](../reference/python.md#grcalibration_error)), *ECE* "
+        "the familiar sum of absolute gaps over 15 bins of equal width, which is biased upwards. Gains are paired over "
+        "images, in nats of log loss, above 0 where the temperature helps. All intervals 95 %.\n\n"
+        "## What came of it\n\n"
+        f"- As a fit does it (a temperature only where it helps by folds with 90 % or more): clearly better on "
+        f"{_names(better)}, clearly worse on {_names(worse)}, no clear difference on the other "
+        f"{len(solved) - len(better) - len(worse)} of {len(solved)} sets.\n"
+        f"- Always taken: clearly better on {_names([name for name, gain in always if gain.low > 0])}, clearly worse "
+        f"on {_names([name for name, gain in always if gain.high < 0])}.\n"
+        f"- A head that is too sure (its penalty a {WEAKER}th of the best): clearly mended on {len(mended)} of "
+        f"{len(sure)} sets.\n\n"
+        f"## The solved head\n\n{table(solved)}\n\n"
+        f"## A head that is too sure\n\nIts penalty is a {WEAKER}th of the best.\n\n{table(sure)}\n\n"
+        "*Taken* counts the outer folds whose temperature helped by folds within their own training images. Images of "
+        "a set are judged by five heads that share most of their training images; the intervals are those of images, "
+        "not of training sets.\n\n"
+        f"Made by `python benchmarks/calibration.py`: {made_with()}.\n"
+    )
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Give a table with three lines per set."""
+    lines = []
+    for row in rows:
+        for when, own in row["measured"].items():
+            first = when == "as solved"
+            lines.append(
+                [
+                    f"{row['set']}, {row['classes']} classes" if first else "",
+                    when,
+                    _span(row["temperatures"]) if when == "temperature" else "",
+                    f"{row['taken']} of {OUTER}" if when == "where it helps by folds" else "",
+                    value_and_interval(estimate(own["calibration error"])).replace(" points", ""),
+                    f"{own['ECE']:.1f}",
+                    value_and_interval(estimate(own["log loss"])),
+                    f"{own['Brier score']['value']:.4f}",
+                    "" if first else value_and_interval(estimate(own["gain"])),
+                    f"{own['log loss']['n']:,}" if first else "",
+                ]
+            )
+    header = [
+        "set",
+        "head",
+        "temperatures",
+        "taken",
+        "calibration error, points",
+        "ECE",
+        "log loss",
+        "Brier",
+        "paired gain in log loss",
+        "n",
+    ]
+    return markdown_table(header, lines)
+
+
+def _span(values: list[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}"
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) if names else "none"
+
+
+if __name__ == "__main__":
+    main()

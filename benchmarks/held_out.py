@@ -1,0 +1,76 @@
+"""Solved heads judged on images that took no part in anything: five outer folds of a photo set, each tested once.
+
+Within the four fifths that train, folds are drawn again: out-of-fold predictions choose the penalty, fit temperatures
+and calibrate sets, as in a fit; the fifth that is held out judges. Equal files, near duplicates and series stay
+together in both. So every image of a set is a test image once, and the intervals are of independent images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import goldenrule as gr
+from common import DATA
+from goldenrule.activations.neighbours import near_duplicates
+from goldenrule.activations.precompute import Activations
+from goldenrule.images.grouping import with_alike
+from goldenrule.images.labels import from_source
+from goldenrule.images.table import ImageTable
+from goldenrule.models.head import Head
+
+SETS = (
+    "dogscats",
+    "cat_dog_horse",
+    "flowers_128",
+    "clothing_small",
+    "dog_breed",
+    "GTSRB",
+    "GTSRB_native15",
+    "hymenoptera_data",
+    "surface_crack",
+    "cifar10_cat_dog_horse",
+)
+OUTER = 5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """One outer fold: `train` and its fitted head, and the images that are held out, all with activations."""
+
+    name: str
+    number: int
+    train: ImageTable
+    held_out: ImageTable
+    activations: Activations
+    fitted: gr.FittedHead
+
+    def says(self, head: Head) -> gr.Predictions:
+        """Give what a head says of the held-out images."""
+        return says(head, self.held_out, self.activations)
+
+
+def splits(name: str, *, seed: int = 0) -> Iterator[Split]:
+    """Give the outer folds of a photo set; all its labelled images are dealt out, whatever parts they had."""
+    table, activations = gr.activations_of(from_source(DATA / name), gr.backbone())
+    table = table.where(table.targets >= 0).with_parts([None] * int((table.targets >= 0).sum()))
+    pairs = near_duplicates(table, activations.banks[0], threads=2)
+    table = with_alike(table, [(pair.first, pair.second) for pair in pairs])
+    for number, own in enumerate(gr.k_fold(table, OUTER, seed=seed)):
+        train = own.part("train")
+        yield Split(
+            name=name,
+            number=number,
+            train=train,
+            held_out=own.part("valid"),
+            activations=activations,
+            fitted=gr.fit_head(train, activations, seed=seed),
+        )
+
+
+def says(head: Head, images: ImageTable, activations: Activations) -> gr.Predictions:
+    """Give what a head says of images that have activations."""
+    features = activations.rows([digest for digest in images.digests if digest is not None])
+    return gr.Predictions.from_logits(
+        head.logits(features), images.classes, truth=images.targets, ids=images.uris, basis="clean"
+    )

@@ -1,0 +1,83 @@
+"""Whether a temperature mends the probabilities of a solved head: fitted out-of-fold, taken only where it helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from goldenrule.evaluation import Estimate, Predictions, brier_score, calibration_error, log_loss
+from goldenrule.evaluation.scaling import Temperature, calibrated_by_fold, fit_temperature
+from goldenrule.models.head import Head
+from goldenrule.training.choice import later_replaces
+
+LOWEST = 0.75
+"""Below this a temperature is not taken: it says that the folds' heads were not solved to the end, as happens with few
+images that are easily told apart. The head on all images is surer than they are, and would become far too sure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibrated:
+    """A temperature that was tried, and what became of it.
+
+    `before` are the out-of-fold predictions that it was fitted on, where it was; they are those of the head as it was
+    solved.
+    """
+
+    temperature: Temperature
+    fitted_on: Literal["out-of-fold", "valid"]
+    applied: bool
+    why: str = ""
+    before: Predictions | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the record that a classifier keeps of it."""
+        own = self.temperature
+        return {"kind": "temperature", "temperature": own.value, "fitted_on": self.fitted_on, "n": own.n}
+
+
+def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
+    """Give the head, its out-of-fold predictions and what was tried: cooled by a temperature, or as they were.
+
+    The temperature is fitted on all out-of-fold predictions. Whether it is taken is judged by folds: each fold at the
+    temperature of the others, against as they are, by the rule of all later stages (`later_replaces`); one below
+    `LOWEST` never is. Those fold by fold predictions are what the cooled head is judged by. Nothing is tried on many
+    labels, or on a single fold.
+    """
+    folds = out_of_fold.scored.fold
+    if out_of_fold.task != "single" or folds is None or len(np.unique(folds)) < 2:
+        return head, out_of_fold, None
+    temperature = fit_temperature(out_of_fold)
+    by_fold = calibrated_by_fold(out_of_fold)
+    names = ("the head as solved", f"a temperature of {temperature.value:.3g}, judged by folds,")
+    verdict = later_replaces(out_of_fold, by_fold, names=names)
+    found = Calibrated(
+        temperature=temperature,
+        fitted_on="out-of-fold",
+        applied=verdict.replaced and temperature.value >= LOWEST,
+        why=verdict.sentence if temperature.value >= LOWEST else f"{temperature.value:.3g} is below {LOWEST}",
+        before=out_of_fold,
+    )
+    if not found.applied:
+        return head, out_of_fold, found
+    return head.cooled(temperature.value), by_fold, found
+
+
+def calibrated_on_valid(temperature: float, seen: Predictions) -> Calibrated | None:
+    """Give the record of a temperature that `Learner.calibrate` has applied; None where it changed nothing."""
+    if temperature == 1:
+        return None
+    own = Temperature(value=temperature, n=len(seen.scored))
+    return Calibrated(temperature=own, fitted_on="valid", applied=True)
+
+
+def undone(seen: Predictions, calibrated: Calibrated) -> Predictions:
+    """Give what a classifier would have said without its temperature."""
+    return replace(seen, logits=(seen.logits * np.float32(calibrated.temperature.value)).astype(np.float32))
+
+
+def measured(seen: Predictions) -> Mapping[str, Estimate]:
+    """Give how far the probabilities of scored images with a single label are from what comes true."""
+    return {one.name: one for one in (calibration_error(seen), log_loss(seen), brier_score(seen))}

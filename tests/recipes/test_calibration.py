@@ -1,0 +1,181 @@
+"""A temperature is fitted out-of-fold and taken only where it helps; numbers before and after are kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goldenrule.evaluation import Predictions, calibration_error, log_loss
+from goldenrule.evaluation.probabilities import softmax
+from goldenrule.foundation.files import read_json, write_json
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.head import LinearHead
+from goldenrule.recipes import solved
+from goldenrule.recipes.answer import answer
+from goldenrule.recipes.calibration import calibrated_head, calibrated_on_valid, undone
+from goldenrule.recipes.options import FitOptions
+
+CLASSES = ("ant", "bee", "cow")
+
+
+def honest(n: int = 600, *, seed: int = 0, sharpness: float = 1.0, fold: bool = True) -> Predictions:
+    """Predictions whose truth is drawn from their own probabilities; then made `sharpness` times as sure."""
+    draws = np.random.default_rng(seed)
+    logits = draws.normal(scale=2, size=(n, 3))
+    truth = (softmax(logits).cumsum(axis=1) < draws.random((n, 1))).sum(axis=1)
+    folds = np.arange(n) % 5 if fold else None
+    return Predictions.from_logits(sharpness * logits, CLASSES, truth=truth, fold=folds, basis="chosen on")
+
+
+def a_head() -> LinearHead:
+    draws = np.random.default_rng(1)
+    return LinearHead(draws.normal(size=(3, 8)).astype(np.float32), draws.normal(size=3).astype(np.float32))
+
+
+@pytest.mark.parametrize("sharpness", [3.0, 0.85])
+def test_a_head_that_is_too_sure_or_not_sure_enough_is_mended(sharpness: float) -> None:
+    head, seen = a_head(), honest(4000, sharpness=sharpness)
+    cooled, judged_on, tried = calibrated_head(head, seen)
+    assert tried is not None
+    assert tried.applied
+    assert tried.temperature.value == pytest.approx(sharpness, rel=0.2)
+    np.testing.assert_allclose(cooled.tensors["weight"], head.weight / tried.temperature.value, rtol=1e-6)
+    assert log_loss(judged_on).value < log_loss(seen).value
+    assert calibration_error(judged_on).value < calibration_error(seen).value
+    assert tried.before == seen
+    assert judged_on.ids == seen.ids
+    assert (judged_on.predicted == seen.predicted).all()
+    assert judged_on.basis == "chosen on"
+    assert tried.to_json() == {
+        "kind": "temperature",
+        "temperature": tried.temperature.value,
+        "fitted_on": "out-of-fold",
+        "n": 4000,
+    }
+
+
+def test_what_the_cooled_head_is_judged_by_has_not_calibrated_itself() -> None:
+    seen = honest(sharpness=3.0)
+    _, judged_on, tried = calibrated_head(a_head(), seen)
+    assert tried is not None
+    of_all = tried.temperature.apply(seen)
+    assert judged_on != of_all
+    ratio = seen.logits[:, 0] / judged_on.logits[:, 0]
+    assert len(np.unique(np.round(ratio[:, 0], 3))) == 5, "each fold at the temperature of the other four"
+
+
+def test_folds_that_were_not_solved_to_the_end_make_no_head_surer() -> None:
+    head, seen = a_head(), honest(sharpness=0.2)
+    same, judged_on, tried = calibrated_head(head, seen)
+    assert same is head
+    assert judged_on is seen
+    assert tried is not None
+    assert not tried.applied
+    assert "below 0.75" in tried.why
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_head_whose_probabilities_come_true_stays_as_it_is(seed: int) -> None:
+    head, seen = a_head(), honest(seed=seed)
+    same, judged_on, tried = calibrated_head(head, seen)
+    assert same is head
+    assert judged_on is seen
+    assert tried is not None
+    assert not tried.applied
+    assert "the head as solved stays" in tried.why
+
+
+def test_nothing_is_tried_without_folds_or_on_many_labels() -> None:
+    many = np.eye(3, dtype=int)[honest(60).truth]
+    for seen in (
+        honest(60, fold=False),
+        Predictions.from_logits(honest(60).logits, CLASSES, truth=many, task="multi", fold=np.arange(60) % 5),
+    ):
+        head = a_head()
+        assert calibrated_head(head, seen) == (head, seen, None)
+
+
+def test_a_temperature_of_validation_is_recorded_unless_it_is_1() -> None:
+    seen = honest(40)
+    assert calibrated_on_valid(1.0, seen) is None
+    tried = calibrated_on_valid(1.5, seen)
+    assert tried is not None
+    assert (tried.applied, tried.fitted_on, tried.temperature.n) == (True, "valid", 40)
+    np.testing.assert_allclose(undone(seen, tried).logits, 1.5 * seen.logits, rtol=1e-6)
+
+
+@pytest.fixture
+def too_sure(fitted: Any, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An answer whose solved head was made nine times as sure of itself before anyone looked at it."""
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
+    solve = solved.fit_outcome
+
+    def sharpened(*arguments: Any, **options: Any) -> Any:
+        outcome = solve(*arguments, **options)
+        draws = np.random.default_rng(0)
+        tensors = {name: 9 * values if "head" in name else values for name, values in outcome.tensors.items()}
+        noise = draws.normal(scale=20, size=outcome.tensors["fold_logits"].shape)
+        return replace(outcome, tensors=tensors | {"fold_logits": 9 * outcome.tensors["fold_logits"] + noise})
+
+    monkeypatch.setattr(solved, "fit_outcome", sharpened)
+    return answer(small_photos, out=tmp_path / "run", options=FitOptions(views=0))
+
+
+def test_classifier_result_and_report_tell_what_was_applied(too_sure: Any) -> None:
+    tried = too_sure.calibration
+    assert tried.applied
+    classifier = Classifier.load(too_sure.folder)
+    assert classifier.calibration == tried.to_json()
+    result = json.loads((too_sure.folder / "result.json").read_text())["calibration"]
+    assert result["tried"]["applied"] is True
+    assert result["tried"]["temperature"] == tried.temperature.value
+    for part, n in (("test", 12), ("valid", 16), ("out_of_fold", 40)):
+        for when in ("before", "after"):
+            assert result["measured"][part][when]["calibration_error"]["n"] == n
+            assert set(result["measured"][part][when]) == {"calibration_error", "log_loss", "brier_score"}
+    before, after = (result["measured"]["out_of_fold"][when]["log_loss"]["value"] for when in ("before", "after"))
+    assert after < before
+    page = (too_sure.folder / "report.html").read_text()
+    assert "before logits were divided by" in page
+    assert '<g class="miss">' in page
+
+
+def test_the_temperature_is_in_the_weights_once(too_sure: Any, small_photos: Path) -> None:
+    classifier = Classifier.load(too_sure.folder)
+    seen = classifier.predict_table(too_sure.table.part("test"))
+    np.testing.assert_allclose(seen.probabilities, too_sure.predictions["test"].probabilities, atol=1e-5)
+    without = too_sure.uncalibrated("test")
+    np.testing.assert_allclose(
+        without.logits, too_sure.calibration.temperature.value * too_sure.predictions["test"].logits, rtol=1e-5
+    )
+
+
+def test_the_sets_are_calibrated_on_what_the_cooled_head_is_judged_by(too_sure: Any) -> None:
+    from goldenrule.evaluation import ConformalSets
+
+    wanted = ConformalSets.fit(too_sure.predictions["out-of-fold"], coverage=0.95, method="lac")
+    assert too_sure.classifier.sets == wanted
+
+
+def test_a_fit_says_how_far_confidence_and_accuracy_are_apart(fitted: Any) -> None:
+    assert fitted.calibration is not None
+    assert not fitted.calibration.applied
+    assert fitted.classifier.calibration is None
+    assert "apart on 12 test images" in fitted.about_calibration()
+    assert "No temperature was taken" in fitted.about_calibration()
+    page = (fitted.folder / "report.html").read_text()
+    assert '<section id="calibration">' in page
+    assert '<g class="miss">' not in page
+
+
+def test_a_classifier_of_before_has_no_record(fitted: Any, tmp_path: Path) -> None:
+    shutil.copytree(fitted.folder / "classifier", tmp_path / "old")
+    path = tmp_path / "old" / "classifier.json"
+    write_json(path, {name: value for name, value in read_json(path).items() if name != "calibration"})
+    assert Classifier.load(tmp_path / "old").calibration is None
