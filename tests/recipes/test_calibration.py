@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from goldenrule.evaluation import Predictions, calibration_error, log_loss
-from goldenrule.evaluation.probabilities import softmax
+from goldenrule.evaluation.probabilities import sigmoid, softmax
 from goldenrule.foundation.files import read_json, write_json
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.head import LinearHead
@@ -91,14 +91,9 @@ def test_a_head_whose_probabilities_come_true_stays_as_it_is(seed: int) -> None:
     assert "the head as solved stays" in tried.why
 
 
-def test_nothing_is_tried_without_folds_or_on_many_labels() -> None:
-    many = np.eye(3, dtype=int)[honest(60).truth]
-    for seen in (
-        honest(60, fold=False),
-        Predictions.from_logits(honest(60).logits, CLASSES, truth=many, task="multi", fold=np.arange(60) % 5),
-    ):
-        head = a_head()
-        assert calibrated_head(head, seen) == (head, seen, None)
+def test_nothing_is_tried_without_folds() -> None:
+    head, seen = a_head(), honest(60, fold=False)
+    assert calibrated_head(head, seen) == (head, seen, None)
 
 
 def test_a_temperature_of_validation_is_recorded_unless_it_is_1() -> None:
@@ -179,3 +174,36 @@ def test_a_classifier_of_before_has_no_record(fitted: Any, tmp_path: Path) -> No
     path = tmp_path / "old" / "classifier.json"
     write_json(path, {name: value for name, value in read_json(path).items() if name != "calibration"})
     assert Classifier.load(tmp_path / "old").calibration is None
+
+
+def several(n: int, *, slope: float, seed: int = 0) -> Predictions:
+    """Predictions of three labels, the truth drawn from their probabilities; then the first is `slope` times as sure."""
+    draws = np.random.default_rng(seed)
+    logits = draws.normal(scale=2, size=(n, 3))
+    truth = (draws.random((n, 3)) < sigmoid(logits)).astype(np.int8)
+    logits[:, 0] *= slope
+    return Predictions.from_logits(logits, CLASSES, truth=truth, task="multi", fold=np.arange(n) % 5)
+
+
+def test_of_many_labels_each_is_mended_by_a_line_of_its_own_that_stands_in_the_head() -> None:
+    head, seen = a_head(), several(3000, slope=3.0)
+    mended, judged_on, tried = calibrated_head(head, seen)
+    assert tried is not None
+    assert tried.applied
+    record = tried.to_json()
+    assert record["kind"] == "platt"
+    assert record["slopes"][0] == pytest.approx(1 / 3, rel=0.15)
+    assert log_loss(judged_on).high < log_loss(seen).value
+    features = np.random.default_rng(2).normal(size=(5, 8)).astype(np.float32)
+    expected = head.logits(features) * record["slopes"] + np.array(record["intercepts"])
+    np.testing.assert_allclose(mended.logits(features), expected, rtol=1e-5, atol=1e-5)
+    shown = Predictions.from_logits(mended.logits(features), CLASSES, task="multi")
+    np.testing.assert_allclose(undone(shown, tried).logits[:, 0], head.logits(features), rtol=1e-4, atol=1e-4)
+
+
+def test_of_many_labels_no_line_is_taken_where_none_is_needed() -> None:
+    head = a_head()
+    same, _, tried = calibrated_head(head, several(600, slope=1.0))
+    assert same is head
+    assert tried is not None
+    assert not tried.applied

@@ -64,6 +64,12 @@ class LinearHead:
         """Give the head with its logits divided by a temperature."""
         return LinearHead(_divided(self.weight, temperature), _divided(self.bias, temperature))
 
+    def rescaled(self, slopes: npt.ArrayLike, intercepts: npt.ArrayLike) -> LinearHead:
+        """Give the head with each class's logit put on a line: slope · logit + intercept, both (classes,)."""
+        own = np.asarray(slopes, np.float64)
+        weight = (self.weight * own[:, np.newaxis]).astype(np.float32)
+        return LinearHead(weight, (self.bias * own + np.asarray(intercepts, np.float64)).astype(np.float32))
+
 
 @dataclass(frozen=True, eq=False)
 class ConcatPoolHead:

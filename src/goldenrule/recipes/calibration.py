@@ -1,4 +1,7 @@
-"""Whether a temperature mends the probabilities of a solved head: fitted out-of-fold, taken only where it helps."""
+"""Whether a temperature, or of many labels a line per label, mends the probabilities of a solved head.
+
+Fitted out-of-fold, taken only where it helps.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from goldenrule.evaluation import Estimate, Predictions, brier_score, calibration_error, log_loss
-from goldenrule.evaluation.scaling import Temperature, calibrated_by_fold, fit_temperature
-from goldenrule.models.head import Head
+from goldenrule.evaluation.scaling import PlattScaling, Temperature, calibrated_by_fold, fit_platt, fit_temperature
+from goldenrule.models.head import Head, LinearHead
 from goldenrule.training.choice import later_replaces
 
 LOWEST = 0.75
@@ -20,13 +23,13 @@ images that are easily told apart. The head on all images is surer than they are
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibrated:
-    """A temperature that was tried, and what became of it.
+    """A temperature (of many labels a line per label) that was tried, and what became of it.
 
     `before` are the out-of-fold predictions that it was fitted on, where it was; they are those of the head as it was
     solved.
     """
 
-    temperature: Temperature
+    rule: Temperature | PlattScaling
     fitted_on: Literal["out-of-fold", "valid"]
     applied: bool
     why: str = ""
@@ -34,8 +37,23 @@ class Calibrated:
 
     def to_json(self) -> dict[str, Any]:
         """Give the record that a classifier keeps of it."""
-        own = self.temperature
+        own = self.rule
+        if isinstance(own, PlattScaling):
+            return {**own.to_json(), "fitted_on": self.fitted_on}
         return {"kind": "temperature", "temperature": own.value, "fitted_on": self.fitted_on, "n": own.n}
+
+    @property
+    def temperature(self) -> Temperature:
+        """The temperature; of many labels there is none."""
+        assert isinstance(self.rule, Temperature)
+        return self.rule
+
+    @property
+    def words(self) -> str:
+        """Name what was tried."""
+        return (
+            "one line per label" if isinstance(self.rule, PlattScaling) else f"a temperature of {self.rule.value:.3g}"
+        )
 
 
 def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
@@ -43,18 +61,20 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
 
     The temperature is fitted on all out-of-fold predictions. Whether it is taken is judged by folds: each fold at the
     temperature of the others, against as they are, by the rule of all later stages (`later_replaces`); one below
-    `LOWEST` never is. Those fold by fold predictions are what the cooled head is judged by. Nothing is tried on many
-    labels, or on a single fold.
+    `LOWEST` never is. Those fold by fold predictions are what the cooled head is judged by. Of many labels it is a line
+    per label, for linear heads. Nothing is tried on a single fold.
     """
     folds = out_of_fold.scored.fold
-    if out_of_fold.task != "single" or folds is None or len(np.unique(folds)) < 2:
+    if folds is None or len(np.unique(folds)) < 2:
         return head, out_of_fold, None
+    if out_of_fold.task == "multi":
+        return _rescaled(head, out_of_fold) if isinstance(head, LinearHead) else (head, out_of_fold, None)
     temperature = fit_temperature(out_of_fold)
     by_fold = calibrated_by_fold(out_of_fold)
     names = ("the head as solved", f"a temperature of {temperature.value:.3g}, judged by folds,")
     verdict = later_replaces(out_of_fold, by_fold, names=names)
     found = Calibrated(
-        temperature=temperature,
+        rule=temperature,
         fitted_on="out-of-fold",
         applied=verdict.replaced and temperature.value >= LOWEST,
         why=verdict.sentence if temperature.value >= LOWEST else f"{temperature.value:.3g} is below {LOWEST}",
@@ -65,19 +85,36 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
     return head.cooled(temperature.value), by_fold, found
 
 
+def _rescaled(head: LinearHead, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
+    lines = fit_platt(out_of_fold)
+    by_fold = calibrated_by_fold(out_of_fold)
+    verdict = later_replaces(out_of_fold, by_fold, names=("the head as solved", "a line per label, judged by folds,"))
+    found = Calibrated(
+        rule=lines, fitted_on="out-of-fold", applied=verdict.replaced, why=verdict.sentence, before=out_of_fold
+    )
+    if not found.applied:
+        return head, out_of_fold, found
+    return head.rescaled(lines.slopes, lines.intercepts), by_fold, found
+
+
 def calibrated_on_valid(temperature: float, seen: Predictions) -> Calibrated | None:
     """Give the record of a temperature that `Learner.calibrate` has applied; None where it changed nothing."""
     if temperature == 1:
         return None
     own = Temperature(value=temperature, n=len(seen.scored))
-    return Calibrated(temperature=own, fitted_on="valid", applied=True)
+    return Calibrated(rule=own, fitted_on="valid", applied=True)
 
 
 def undone(seen: Predictions, calibrated: Calibrated) -> Predictions:
-    """Give what a classifier would have said without its temperature."""
-    return replace(seen, logits=(seen.logits * np.float32(calibrated.temperature.value)).astype(np.float32))
+    """Give what a classifier would have said without its temperature, or its lines."""
+    rule = calibrated.rule
+    if isinstance(rule, PlattScaling):
+        lines = np.asarray(rule.intercepts, np.float32), np.asarray(rule.slopes, np.float32)
+        return replace(seen, logits=((seen.logits - lines[0]) / lines[1]).astype(np.float32))
+    return replace(seen, logits=(seen.logits * np.float32(rule.value)).astype(np.float32))
 
 
 def measured(seen: Predictions) -> Mapping[str, Estimate]:
-    """Give how far the probabilities of scored images with a single label are from what comes true."""
-    return {one.name: one for one in (calibration_error(seen), log_loss(seen), brier_score(seen))}
+    """Give how far the probabilities of scored images are from what comes true."""
+    error = (calibration_error(seen),) if seen.task == "single" else ()
+    return {one.name: one for one in (*error, log_loss(seen), brier_score(seen))}

@@ -189,9 +189,8 @@ class Answer:
         """Give, by part, how far probabilities are from what comes true: "after", and "before" a temperature."""
         found: dict[str, dict[str, Mapping[str, Estimate]]] = {}
         for part, own in self.scored.items():
-            if own.task == "single":
-                before = self.uncalibrated(part)
-                found[part] = ({"before": measured(before)} if before else {}) | {"after": measured(own)}
+            before = self.uncalibrated(part)
+            found[part] = ({"before": measured(before)} if before else {}) | {"after": measured(own)}
         return found
 
     def about_calibration(self) -> str:
@@ -199,6 +198,8 @@ class Answer:
         found = self.calibration_measured.get(self.headline_part)
         if found is None:
             return ""
+        if self.table.task == "multi":
+            return self._about_lines(found)
         error = found["after"]["calibration error"]
         said = (
             f"Confidence and accuracy are {value_and_interval(error)} apart on {images_of(self.headline_part, error.n)}"
@@ -215,6 +216,15 @@ class Answer:
         return (
             f"{said}. No temperature was taken: {own.temperature.value:.3g}, fitted out-of-fold, is of no clear help."
         )
+
+    def _about_lines(self, found: Mapping[str, Mapping[str, Estimate]]) -> str:
+        own, loss = self.calibration, value_and_interval(found["after"]["log loss"])
+        where = images_of(self.headline_part, found["after"]["log loss"].n)
+        if own is None or "before" not in found:
+            tried = "No line per label was taken: fitted out-of-fold, it is of no clear help." if own else ""
+            return f"The log loss is {loss} on {where}. {tried}".strip()
+        was = value_and_interval(found["before"]["log loss"])
+        return f"The log loss is {loss} on {where}, {was} before each label's logit was put on a line of its own."
 
     @property
     def report(self) -> Path:

@@ -61,7 +61,8 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
         candidates.append(replace(with_views, verdict=verdict))
         chosen = candidates[-1] if verdict.replaced else chosen
     head, judged_on, tried = calibrated_head(chosen.head, chosen.judged_on)
-    best = replace(chosen, head=head, judged_on=judged_on, calibration=tried)
+    own = with_own_thresholds(judged_on, beta=work.options.beta)
+    best = replace(chosen, head=head, judged_on=own, calibration=tried)
     every = tuple(best if one is chosen else one for one in candidates)
     return Solved(candidates=every, chosen=best, activations=activations, views=count)
 
