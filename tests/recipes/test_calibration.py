@@ -177,7 +177,7 @@ def test_a_classifier_of_before_has_no_record(fitted: Any, tmp_path: Path) -> No
 
 
 def several(n: int, *, slope: float, seed: int = 0) -> Predictions:
-    """Predictions of three labels, the truth drawn from their probabilities; then the first is `slope` times as sure."""
+    """Predictions of three labels, the truth drawn from their probabilities; the first made `slope` times as sure."""
     draws = np.random.default_rng(seed)
     logits = draws.normal(scale=2, size=(n, 3))
     truth = (draws.random((n, 3)) < sigmoid(logits)).astype(np.int8)
