@@ -142,7 +142,7 @@ def test_every_metric_says_when_its_images_were_chosen_on():
         assert str(estimate).endswith("(chosen on)")
 
 
-@pytest.mark.parametrize("metric", [accuracy, top_k_accuracy, most_confident_mistakes])
+@pytest.mark.parametrize("metric", [accuracy, top_k_accuracy])
 def test_many_labels_are_refused_where_one_is_meant(metric):
     with pytest.raises(OptionError, match="many labels per image: use log_loss, roc_auc, or f_beta"):
         metric(random_predictions(5, 1, 3, 0, task="multi"))
@@ -162,3 +162,12 @@ def test_the_most_confident_mistakes_come_first_and_are_mistakes(n, views, class
         assert mistake.probability == scored.probabilities[row].max()
     assert most_confident_mistakes(predictions, 2) == mistakes[:2]
     assert most_confident_mistakes(predictions, 0) == ()
+
+
+def test_of_many_labels_the_surest_wrong_label_of_each_image_is_a_mistake():
+    logits = [[3.0, -4.0], [-2.0, 1.0], [2.0, 2.0]]
+    seen = Predictions.from_logits(logits, ["sea", "sky"], truth=[[0, 1], [1, 1], [1, 1]], ids="abc", task="multi")
+    first, second = most_confident_mistakes(seen)
+    assert (first.id, first.truth, first.predicted) == ("a", "sky", "without sky")
+    assert first.probability == pytest.approx(1 - 1 / (1 + np.exp(4)))
+    assert (second.id, second.truth, second.predicted) == ("b", "sea", "without sea")

@@ -57,8 +57,8 @@ def test_equals_are_told_by_their_cost_whatever_their_order() -> None:
 
 def test_numbers_say_that_they_were_chosen_on() -> None:
     choice = choose_backbone([tried("small", 0.7, 1), tried("large", 0.95, 9)])
-    assert {one.accuracy.basis for one in choice.candidates} == {one.log_loss.basis for one in choice.candidates}
-    assert {one.accuracy.basis for one in choice.candidates} == {"chosen on"}
+    assert {one.quality.basis for one in choice.candidates} == {one.log_loss.basis for one in choice.candidates}
+    assert {one.quality.basis for one in choice.candidates} == {"chosen on"}
 
 
 @given(st.lists(st.floats(0.55, 0.99), min_size=2, max_size=4), st.integers(0, 99))

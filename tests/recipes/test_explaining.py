@@ -14,6 +14,7 @@ import pytest
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.images.kept import keep_table, kept_table
 from goldenrule.recipes.explaining import NUMBERS, PAGE, explain
+from goldenrule.report.explained_page import render_explained
 from goldenrule.report.heat import explanation_figure
 
 
@@ -145,3 +146,17 @@ def test_in_a_notebook_it_is_a_figure(fitted: Any, new: Path) -> None:
     figure.canvas.draw()
     unnamed = explanation_figure(found[0])
     assert [bool(axes.images) for axes in unnamed.axes] == [True, True, False, False]
+
+
+def test_a_picture_unlike_any_seen_is_flagged_as_predict_flags_it(
+    fitted: Any, photos: Any, small_photos: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "both"
+    folder.mkdir()
+    shutil.copy(next((photos("surface_crack") / "Negative").glob("*.jpg")), folder / "wall.jpg")
+    shutil.copy(next((small_photos / "test" / "cats").iterdir()), folder / "cat.jpg")
+    found = explain(fitted.folder, folder, heat=False)
+    assert [(own.id, own.unlike) for own in found.explanations] == [("cat.jpg", False), ("wall.jpg", True)]
+    said = fitted.classifier.predict(folder)
+    assert fitted.classifier.familiar.unlike(said).tolist() == [False, True]
+    assert "Unlike anything seen" in render_explained(found, "now")

@@ -102,7 +102,7 @@ def test_a_contest_is_answered_with_what_the_folds_let_expect(world: Any, tmp_pa
     sample.write_text("id,label\n" + "".join(f"{number},0.5\n" for number in range(12)))
     done = submit(world.folder, world.table.root / "test", sample, out=tmp_path / "submission.csv")
     assert done.expected[0].n == 56
-    seen = judged(world.folder)
+    seen = judged(world.folder, world.classifier)
     assert seen is not None
     assert len(seen) == 56
     rows = (tmp_path / "submission.csv").read_text().splitlines()

@@ -76,7 +76,8 @@ def show(found: Explained, console: Console) -> None:
         if own.status != "ok":
             table.add_row(Text(own.id), own.status, "", Text(own.why), style="yellow", end_section=True)
             continue
-        first = (Text(own.id), Text(own.prediction, style="bold"), f"{100 * own.probability:.1f} %")
+        named = f"{own.prediction} (unlike anything seen)" if own.unlike else own.prediction
+        first = (Text(own.id), Text(named, style="yellow" if own.unlike else "bold"), f"{100 * own.probability:.1f} %")
         for place, one in enumerate(own.nearest):
             style = "" if own.prediction in one.labels else "yellow"
             named = f"{one.id} ({one.copy})" if one.copy else one.id

@@ -15,7 +15,8 @@ from goldenrule.insight.neighbours import Neighbour, Neighbours
 class Explanation:
     """One image: the prediction, the nearest training images, and what speaks for a class where.
 
-    `why` says why an image that has another status than "ok" has no explanation. `heat` is None where there is no heat
+    `why` says why an image that has another status than "ok" has no explanation. `unlike`: nothing like it was seen in
+    training, and the prediction means little. `heat` is None where there is no heat
     map; the notes of `Explained` say why.
     """
 
@@ -27,6 +28,7 @@ class Explanation:
     probability: float = float("nan")
     neighbours: Neighbours
     heat: HeatMap | None = None
+    unlike: bool = False
 
     @property
     def nearest(self) -> tuple[Neighbour, ...]:
@@ -47,6 +49,7 @@ class Explanation:
             "why": self.why,
             "prediction": self.prediction or None,
             "probability": self.probability if known else None,
+            "unlike": self.unlike,
             "nearest": [
                 {"path": one.id, "classes": list(one.labels), "similarity": one.similarity, "copy": one.copy or None}
                 for one in self.nearest

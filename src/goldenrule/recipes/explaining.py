@@ -90,6 +90,8 @@ def explained(
     with _timed(seconds, "predictions"):
         predictions = _predictions(again, files, asked_table, seen, kind)
     ok, predicted = predictions.ok, predictions.probabilities
+    familiar = again.classifier.familiar
+    unlike = familiar.unlike(predictions) if familiar else np.zeros(len(files), np.bool_)
     best = [
         again.classifier.classes[int(row.argmax())] if fine else "" for row, fine in zip(predicted, ok, strict=True)
     ]
@@ -115,6 +117,7 @@ def explained(
                 probability=float(predicted[place].max()) if ok[place] else float("nan"),
                 neighbours=neighbours[place],
                 heat=heats.get(place),
+                unlike=bool(unlike[place]),
             )
             for place, (name, path) in enumerate(files)
         ),
@@ -209,10 +212,18 @@ def _predictions(
         return classifier.predict_files(list(files), threads=again.threads, progress=again.progress)
     known = [(row, own) for row, own in enumerate(table.digests) if own is not None and own in seen.banks[0]]
     logits = np.full((len(files), len(classifier.classes)), np.nan, np.float32)
+    distance = np.full(len(files), np.nan, np.float32)
     if known:
-        logits[[row for row, _ in known]] = classifier.logits(seen.rows([own for _, own in known]))
-    status = np.where(np.isnan(logits[:, 0]), "unreadable", "ok")
-    return Predictions.from_logits(logits, classifier.classes, ids=[name for name, _ in files], status=status)
+        places, rows = [row for row, _ in known], seen.rows([own for _, own in known])
+        logits[places] = classifier.logits(rows)
+        if classifier.familiar:
+            distance[places] = classifier.familiar.distances(rows)
+    return classifier.predictions(
+        logits,
+        ids=[name for name, _ in files],
+        status=np.where(np.isnan(logits[:, 0]), "unreadable", "ok"),
+        distance=distance if classifier.familiar else None,
+    )
 
 
 def _heats(
