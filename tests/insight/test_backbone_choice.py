@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.evaluation import Predictions, log_loss
@@ -64,6 +64,7 @@ def test_numbers_say_that_they_were_chosen_on() -> None:
     assert {one.accuracy.basis for one in choice.candidates} == {"chosen on"}
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(0.55, 0.99), min_size=2, max_size=4), st.integers(0, 99))
 def test_a_choice_comes_back_from_json_as_it_was(shares: list[float], seed: int) -> None:
     choice = choose_backbone([tried(f"n{i}", share, i, n=40, seed=seed) for i, share in enumerate(shares)])
