@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.evaluation import Predictions, log_loss
@@ -34,6 +34,8 @@ def test_a_clearly_better_backbone_is_taken_though_it_costs_more() -> None:
     choice = choose_backbone([tried("small", 0.7, 1), tried("large", 0.95, 9)])
     assert choice.chosen == "large"
     assert [one.standing for one in choice.candidates] == ["worse", "best"]
+    assert choice.candidates[0].why.startswith("large against small: log loss lower by")
+    assert choice.candidates[0].why.endswith("(90 % are needed): better")
     assert choice.sentence == "large is taken: the lowest log loss out-of-fold on 300 images, beside small."
 
 
@@ -43,6 +45,7 @@ def test_of_two_that_can_not_be_told_apart_the_cheaper_is_taken_and_the_tie_is_c
     choice = choose_backbone(three, of=1000)
     assert [one.name for one in choice.candidates] == ["small", "poor", "large"]
     assert {one.name: one.standing for one in choice.candidates} == {"small": "tie", "poor": "worse", "large": "best"}
+    assert choice.candidates[0].why.endswith(": a tie")
     assert choice.chosen == "small"
     assert choice.sentence == (
         "small is taken: the cheapest that can't be told from the best, large, out-of-fold on 300 of 1,000 images."
@@ -61,6 +64,7 @@ def test_numbers_say_that_they_were_chosen_on() -> None:
     assert {one.quality.basis for one in choice.candidates} == {"chosen on"}
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(0.55, 0.99), min_size=2, max_size=4), st.integers(0, 99))
 def test_a_choice_comes_back_from_json_as_it_was(shares: list[float], seed: int) -> None:
     choice = choose_backbone([tried(f"n{i}", share, i, n=40, seed=seed) for i, share in enumerate(shares)])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -106,6 +106,7 @@ def test_an_own_body_without_places_has_no_heat_map(dogs: list[Path], tmp_path: 
         heatmap(gr.Classifier(("a", "b"), body, head, kind), dogs[0])
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.integers(20, 3000), st.integers(20, 3000), st.sampled_from(["shorter", "squish"]), st.sampled_from([0.875, 1.0])
 )
@@ -118,6 +119,7 @@ def test_the_window_is_what_the_centre_crop_leaves(height: int, width: int, resi
     assert (left + right) / 2 == pytest.approx(0.5, abs=0.01)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 9), st.integers(1, 9))
 def test_over_a_picture_it_lies_in_the_window_and_nowhere_else(
     height: int, width: int, rows: int, columns: int

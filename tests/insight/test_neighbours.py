@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -29,6 +29,7 @@ def brute_force(queries: Any, rows: Any, k: int) -> tuple[Any, Any]:
     return order, np.take_along_axis(cosine, order, 1)
 
 
+@settings(deadline=None, max_examples=100)
 @given(
     st.integers(0, 10_000),
     st.integers(2, 60),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import timm
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import BackboneError
@@ -79,6 +79,7 @@ def test_a_body_that_keeps_no_places_apart_is_a_clear_error() -> None:
         over_maps(Network(Plain(flat), head(8)).eval(), 32, "flat")
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.integers(0, 2), st.integers(1, 3))
 def test_features_become_maps_and_come_back_bit_for_bit(
     rows: int, columns: int, channels: int, prefix: int, batch: int
