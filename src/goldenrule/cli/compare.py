@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+FEW = 30
 EXAMPLES = """Examples:
 
   goldenrule compare runs/photos runs/photos_lite2
@@ -50,10 +51,13 @@ def compare(
         "test": "test",
     }[compared.part]
     console.print(Text(f"{plural(compared.n, 'common image')}: {judged}."))
-    for sentence in compared.sentences:
-        console.print(Text(f"{sentence}."))
+    asked = ("Who is right: ", "Log loss: ")[-len(compared.sentences) :]
+    for question, sentence in zip(asked, compared.sentences, strict=True):
+        console.print(Text(f"{question}{sentence}."))
     for reason, count in compared.left_out.items():
         console.print(Text(f"Left out: {plural(count, 'image')} {reason}.", style="yellow"))
+    if compared.n < FEW and compared.part != "out-of-fold":
+        console.print(Text("These are few: --part out-of-fold compares the solved heads on more."))
     if json is not None:
         write_json(json, compared.to_json())
         console.print(Text(f"Written: {json}"), soft_wrap=True)
