@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.evaluation import Predictions
-from goldenrule.foundation.errors import OptionError
 from goldenrule.insight.mistakes import most_uncertain, surest_right
 
 
@@ -49,12 +48,10 @@ def test_the_surest_right_are_right_and_sorted(size, classes, seed, k) -> None:
         assert own.truth == own.predicted == predictions.classes[predictions.truth[int(own.id)]]
 
 
-def test_many_labels_have_no_margin_between_classes() -> None:
-    many = Predictions.from_logits([[0.0, 1.0]], ["a", "b"], truth=[[1, 1]], task="multi")
-    for look in (most_uncertain, surest_right):
-        with pytest.raises(OptionError):
-            look(many)
-
-
-def test_one_class_is_never_uncertain() -> None:
-    assert most_uncertain(Predictions.from_logits([[1.0]], ["a"], truth=[0])) == ()
+def test_of_many_labels_the_most_undecided_one_counts_and_right_is_who_has_all_right() -> None:
+    logits = [[3.0, 0.2], [-2.0, 1.0], [4.0, -5.0]]
+    seen = Predictions.from_logits(logits, ["sea", "sky"], truth=[[1, 0], [0, 1], [1, 0]], ids="abc", task="multi")
+    first, *_ = most_uncertain(seen)
+    assert (first.id, first.truth, first.first, first.second) == ("a", "sea", "sky", "without sky")
+    assert first.probability + first.second_probability == pytest.approx(1)
+    assert [(own.id, own.truth) for own in surest_right(seen)] == [("c", "sea"), ("b", "sky")]

@@ -22,7 +22,10 @@ from goldenrule.images.labels import from_csv as images_of
 from goldenrule.learner import Learner
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.answer import answer
+from goldenrule.recipes.compared_runs import compare_runs
 from goldenrule.recipes.golden_rule import golden_rule
+from goldenrule.recipes.insights import insights
+from goldenrule.recipes.learning_curve import learning_curve_of
 from goldenrule.recipes.options import FitOptions
 
 
@@ -158,3 +161,27 @@ def test_the_whole_golden_rule_learns_several_labels_and_a_second_run_replays_it
     assert again.chosen == done.chosen
     for part, own in done.predictions.items():
         assert replace(again.predictions[part], basis=own.basis) == own
+
+
+def test_insight_shows_doubtful_labels_and_what_is_undecided(told: Any) -> None:
+    found = insights(told.folder, top=5)
+    labels, mistakes, uncertain, best = found.sections
+    assert found.doubts is None
+    assert len(labels.cards) == 5
+    assert all(("without " in card.label) is not ("without " in card.other) for card in labels.cards)
+    assert {card.uri for card in mistakes.cards}.isdisjoint(card.uri for card in best.cards)
+    assert all("without" in card.note for card in uncertain.cards)
+    rows = list(csv.DictReader((told.folder / "insight" / "label_errors.csv").read_text().splitlines()))
+    assert [row["path"] for row in rows[:5]] == [card.uri for card in labels.cards]
+
+
+def test_two_runs_are_compared_by_the_log_loss_of_their_labels(told: Any, scenes: Path) -> None:
+    other = answer(scenes, options=FitOptions(views=0, folds=5), out=told.folder.parent / "folds")
+    found = compare_runs(told.folder, other.folder, part="out-of-fold")
+    assert set(found.gains) == {"log loss"}
+    assert found.right is None
+
+
+def test_a_learning_curve_of_several_labels_is_refused_in_words(told: Any) -> None:
+    with pytest.raises(OptionError, match="these have several"):
+        learning_curve_of(told.folder)

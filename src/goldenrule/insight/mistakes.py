@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from goldenrule.evaluation import Mistake, Predictions
-from goldenrule.evaluation.checks import require_single_label
-from goldenrule.evaluation.metrics import hits
+from goldenrule.evaluation.metrics import WITHOUT, hits
+from goldenrule.evaluation.predictions_csv import between_labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +26,11 @@ class Wavering:
 def most_uncertain(predictions: Predictions, k: int = 12) -> tuple[Wavering, ...]:
     """Give up to k labelled images whose two likeliest classes are closest, the closest first.
 
-    Raises `OptionError` for many labels.
+    Of many labels those with a label that is nearest to be there or not (a probability of .5).
     """
-    require_single_label(predictions, "the margin between two classes")
     scored = predictions.scored
+    if scored.task == "multi":
+        return _undecided(scored, k)
     if len(scored.classes) < 2 or not len(scored):
         return ()
     two = np.argpartition(-scored.probabilities, 1, axis=1)[:, :2]
@@ -54,9 +55,11 @@ def most_uncertain(predictions: Predictions, k: int = 12) -> tuple[Wavering, ...
 def surest_right(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
     """Give up to k images that are recognised, the most probable first: what the classifier knows best.
 
-    Raises `OptionError` for many labels.
+    Of many labels those that are all called rightly, by the least sure of them.
     """
     scored = predictions.scored
+    if scored.task == "multi":
+        return _all_right(scored, k)
     right = np.flatnonzero(hits(scored))
     confidence = scored.probabilities.max(axis=1, initial=0)
     order = right[np.argsort(-confidence[right], kind="stable")][: max(k, 0)]
@@ -64,4 +67,38 @@ def surest_right(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
     return tuple(
         Mistake(id=scored.ids[row], truth=name, predicted=name, probability=float(confidence[row]))
         for row, name in zip(order, names, strict=True)
+    )
+
+
+def _undecided(scored: Predictions, k: int) -> tuple[Wavering, ...]:
+    gaps = np.abs(scored.probabilities - 0.5)
+    order = np.argsort(gaps.min(axis=1, initial=1), kind="stable")[: max(k, 0)]
+    between = between_labels(scored.classes)
+    shown = []
+    for row in order:
+        label = int(gaps[row].argmin())
+        name, chance = scored.classes[label], float(scored.probabilities[row, label])
+        there = (name, chance), (f"{WITHOUT} {name}", 1 - chance)
+        (first, probability), (second, other) = sorted(there, key=lambda one: -one[1])
+        shown.append(
+            Wavering(
+                id=scored.ids[row],
+                truth=between.join(scored.true_names(row)),
+                first=first,
+                second=second,
+                probability=probability,
+                second_probability=other,
+            )
+        )
+    return tuple(shown)
+
+
+def _all_right(scored: Predictions, k: int) -> tuple[Mistake, ...]:
+    right = np.flatnonzero((scored.called == (scored.truth == 1)).all(axis=1))
+    least = np.where(scored.called, scored.probabilities, 1 - scored.probabilities).min(axis=1, initial=1)
+    between = between_labels(scored.classes)
+    return tuple(
+        Mistake(id=scored.ids[row], truth=names, predicted=names, probability=float(least[row]))
+        for row in right[np.argsort(-least[right], kind="stable")][: max(k, 0)]
+        for names in [between.join(scored.true_names(row))]
     )

@@ -140,7 +140,7 @@ class _Judge:
         for name in get_args(Judged):
             path, numbers = folder / "predictions" / f"{name}.csv", result.get(name.replace("-", "_"))
             if path.is_file() and numbers:
-                seen = from_csv(path.read_text(encoding="utf-8"), basis=numbers["basis"]).scored
+                seen = from_csv(path.read_text(encoding="utf-8"), task=table.task, basis=numbers["basis"]).scored
                 self.said[name] = _by_digest(seen, digests)
 
 
@@ -158,6 +158,8 @@ def _common(a: _Judge, b: _Judge, part: Judged) -> tuple[tuple[Predictions, Pred
     of_a, of_b = a.said.get(part), b.said.get(part)
     if of_a is None or of_b is None:
         return None, {}
+    if of_a.task != of_b.task:
+        raise OptionError(f"{a.folder} and {b.folder} differ: one label an image, and several. Nothing is common.")
     of_b = of_b.aligned_to(of_a.classes)
     rows_a, rows_b = ({name: row for row, name in enumerate(seen.ids)} for seen in (of_a, of_b))
     names, reasons, common = _names(a, b), Counter[str](), list[tuple[int, int]]()

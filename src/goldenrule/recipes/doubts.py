@@ -57,6 +57,17 @@ def doubts(images: ImageTable, activations: Activations, *, seed: int = 0, progr
     )
 
 
+def marks_held_out(
+    images: ImageTable, activations: Activations, *, seed: int = 0, progress: Progress | None = None
+) -> Predictions:
+    """Judge each of several labels by heads that were solved without the image, its duplicates and its group."""
+    rows = training_rows(images, activations, views=0, seed=seed)
+    logits = solve(rows, progress=progress).fold_logits
+    return Predictions.from_logits(
+        logits, images.classes, truth=images.truth, ids=images.uris, fold=rows.folds, task="multi"
+    )
+
+
 def held_out(images: ImageTable, rows: Rows, logits: npt.NDArray[np.float32]) -> Predictions:
     """Give the predictions of images by the heads of the folds they are not in."""
     return Predictions.from_logits(logits, images.classes, truth=rows.targets, ids=images.uris, fold=rows.folds)

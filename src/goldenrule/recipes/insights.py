@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import io
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +18,8 @@ from goldenrule.foundation.findings import plural
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.mistakes import Wavering, most_uncertain, surest_right
-from goldenrule.recipes.doubts import Doubts, doubts, with_activations
+from goldenrule.models.classifier import Classifier
+from goldenrule.recipes.doubts import Doubts, doubts, marks_held_out, with_activations
 from goldenrule.recipes.reopened import reopened
 from goldenrule.report.insight_page import Card, Section, render_insight
 from goldenrule.report.sentences import sureness
@@ -31,13 +34,15 @@ MOST_PAIRS = 3
 class Insights:
     """What is found in a run: sections in their order, the labels' doubts, and where all of it is written.
 
+    Of several labels an image there are no `doubts`, only the ranked list.
     `opening_seconds`: reading the run and its activations. `left_out`: labelled images that could not be read.
     `kept_csv`: a label_errors.csv that holds something else was there, and stays.
     """
 
     folder: Path
     sections: tuple[Section, ...]
-    doubts: Doubts
+    doubts: Doubts | None
+    labels_csv: str
     left_out: tuple[str, ...]
     opening_seconds: float
     kept_csv: bool = False
@@ -55,6 +60,8 @@ class Insights:
     @property
     def headline(self) -> str:
         """Say in one sentence how the labels stand."""
+        if self.doubts is None:
+            return "The most doubtful labels first"
         labels = plural(len(self.doubts.errors), "label")
         if not self.doubts.wrong.defined:
             return f"{labels}, the most doubtful first"
@@ -88,16 +95,20 @@ def insights(
     if not len(images):
         raise OptionError(f"No image of {own.folder} has a label and can be read: insight is into labelled images.")
     began = time.perf_counter()
-    found = doubts(images, activations, seed=own.options.seed, progress=progress)
-    seconds = time.perf_counter() - began
-    sections = (
-        label_section(found, images, top, seconds),
-        *looking_sections(_judged(own.folder, found), images, top),
-    )
+    if images.task == "multi":
+        found, said = None, marks_held_out(images, activations, seed=own.options.seed, progress=progress)
+        first = marks_section(said, images, top, time.perf_counter() - began)
+    else:
+        found = doubts(images, activations, seed=own.options.seed, progress=progress)
+        said = found.predictions
+        first = label_section(found, images, top, time.perf_counter() - began)
+    judged = _judged(own.folder, said, own.classifier)
+    sections = (first, *looking_sections(judged, images, top))
     result = Insights(
         folder=own.folder / FOLDER,
         sections=sections,
         doubts=found,
+        labels_csv=found.errors.to_csv() if found else marks_csv(said),
         left_out=tuple(left_out),
         opening_seconds=opening,
     )
@@ -143,6 +154,46 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
         cards=cards,
         numbers=errors.to_json(top) | {"wrong": found.wrong.to_json(), "planted": found.planted, "l2": found.l2},
     )
+
+
+def marks_section(said: Predictions, images: ImageTable, top: int, seconds: float) -> Section:
+    """Give the surest disagreement with the labels of each image, where it may have several."""
+    parts = _parts(images)
+    mistakes = most_confident_mistakes(said, top)
+    cards = tuple(
+        Card(
+            uri=own.id,
+            part=parts.get(own.id, ""),
+            label=own.truth,
+            other=own.predicted,
+            joined="rather",
+            note=sureness(own.probability),
+        )
+        for own in mistakes
+    )
+    sentence = (
+        "Each label of each image is judged by heads that were solved without the image, its copies and its series, "
+        "on activations of the body that the run began with. Shown is the label of an image that they doubt most: "
+        "whether it is there or missing. How many are wrong is not estimated where an image has several labels."
+    )
+    return Section(
+        key="labels",
+        title="Doubtful labels",
+        sentences=(sentence,),
+        seconds=seconds,
+        cards=cards,
+        numbers={"of": len(said), "rows": [_plain(row) for row in mistakes]},
+    )
+
+
+def marks_csv(said: Predictions) -> str:
+    """Give rows path, given, likely, probability_likely: of each image the label that is doubted most, ranked."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "given", "likely", "probability_likely"])
+    for own in most_confident_mistakes(said, len(said)):
+        writer.writerow([own.id, own.truth, own.predicted, f"{own.probability:.6g}"])
+    return text.getvalue()
 
 
 def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: int) -> tuple[Section, ...]:
@@ -196,15 +247,15 @@ def small(probability: float) -> str:
     return f"{100 * probability:.2g} %" if probability >= 1e-4 else "< 0.01 %"
 
 
-def _judged(folder: Path, found: Doubts) -> tuple[str, Predictions]:
+def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tuple[str, Predictions]:
     """Give what the run's classifier said of images that it has not learned from, in words and as predictions."""
     said = {}
     for part in JUDGING:
         path = folder / "predictions" / f"{part}.csv"
-        if path.is_file() and len(own := from_csv(path.read_text(encoding="utf-8")).scored):
-            said[part] = own
+        if path.is_file() and len(own := from_csv(path.read_text("utf-8"), task=classifier.task).scored):
+            said[part] = classifier.thresholds.apply(own) if classifier.thresholds else own
     if not said:
-        return f"{plural(len(found.predictions), 'image')}, each by heads solved without it", found.predictions
+        return f"{plural(len(held_out), 'image')}, each by heads solved without it", held_out
     count = sum(map(len, said.values()))
     about = f"the run's classifier, on {plural(count, 'image')} that it has not learned from ({' and '.join(said)})"
     return about, Predictions.concatenate(list(said.values()))
@@ -220,7 +271,7 @@ def _plain(row: Any) -> dict[str, Any]:
 
 def _written(result: Insights, images: ImageTable) -> Insights:
     """Write the three files; a list of labels that somebody has worked on stays as it is."""
-    text = result.doubts.errors.to_csv()
+    text = result.labels_csv
     path = result.folder / LABELS
     kept = path.exists() and path.read_bytes() != text.encode("utf-8", "surrogateescape")
     if not kept:

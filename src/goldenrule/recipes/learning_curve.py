@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.foundation.errors import TooFewImages
+from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.split import duplicate_units
@@ -59,7 +59,9 @@ def learning_curve_of(
     opened = reopened(run, threads=threads, progress=progress)
     activations = opened.activations()
     train = opened.table.part("train")
-    bank, known = activations.banks[0], train.targets >= 0
+    if train.task == "multi":
+        raise OptionError("A learning curve is drawn where an image has one label; these have several.")
+    bank, known = activations.banks[0], train.labelled
     readable = np.array([digest is not None and digest in bank for digest in train.digests], dtype=bool)
     train = train.where(known & readable)
     if len(train) == 0:
