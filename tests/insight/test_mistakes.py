@@ -55,3 +55,7 @@ def test_of_many_labels_the_most_undecided_one_counts_and_right_is_who_has_all_r
     assert (first.id, first.truth, first.first, first.second) == ("a", "sea", "sky", "without sky")
     assert first.probability + first.second_probability == pytest.approx(1)
     assert [(own.id, own.truth) for own in surest_right(seen)] == [("c", "sea"), ("b", "sky")]
+
+
+def test_one_class_is_never_uncertain() -> None:
+    assert most_uncertain(Predictions.from_logits([[1.0]], ["a"], truth=[0])) == ()
