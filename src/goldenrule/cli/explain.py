@@ -69,6 +69,8 @@ def show(found: Explained, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from goldenrule.report.sentences import sureness
+
     table = Table()
     for name in ("path", "prediction", "probability", "nearest", "alike", "training image"):
         table.add_column(name, overflow="fold", justify="right" if name in ("probability", "alike") else "left")
@@ -77,7 +79,7 @@ def show(found: Explained, console: Console) -> None:
             table.add_row(Text(own.id), own.status, "", Text(own.why), style="yellow", end_section=True)
             continue
         named = f"{own.prediction} (unlike anything seen)" if own.unlike else own.prediction
-        first = (Text(own.id), Text(named, style="yellow" if own.unlike else "bold"), f"{100 * own.probability:.1f} %")
+        first = (Text(own.id), Text(named, style="yellow" if own.unlike else "bold"), sureness(own.probability))
         for place, one in enumerate(own.nearest):
             style = "" if own.prediction in one.labels else "yellow"
             named = f"{one.id} ({one.copy})" if one.copy else one.id

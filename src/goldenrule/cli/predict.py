@@ -49,6 +49,7 @@ def predict(
 
     from goldenrule.deploy.batch import predict_files
     from goldenrule.foundation.progress import Bars
+    from goldenrule.report.sentences import sureness
 
     classifier = loaded(run, head, backbone)
     result = predict_files(classifier, images, out=out, min_confidence=min_confidence, threads=threads, progress=Bars())
@@ -61,7 +62,7 @@ def predict(
     for name in ("path", "status", "prediction", "probability", *of_set, *of_flag):
         table.add_column(name, overflow="fold")
     for row in result.shown:
-        probability = f"{100 * float(row['probability']):.1f} %" if row["probability"] else ""
+        probability = sureness(float(row["probability"])) if row["probability"] else ""
         style = "" if row["status"] == "ok" and not row.get("unlike") else "yellow"
         cells = (Text(row["path"]), row["status"], Text(row["prediction"]), probability)
         table.add_row(
