@@ -142,7 +142,9 @@ def page(rows: list[dict[str, Any]]) -> str:
     better = [name for name, gain in gains if gain.low > 0]
     worse = [name for name, gain in gains if gain.high < 0]
     always = [(row["set"], estimate(row["measured"]["temperature"]["gain"])) for row in solved]
-    mended = [row["set"] for row in sure if estimate(row["measured"]["where it helps by folds"]["gain"]).low > 0]
+    repaired = [(row["set"], estimate(row["measured"]["where it helps by folds"]["gain"])) for row in sure]
+    mended = [name for name, gain in repaired if gain.low > 0]
+    harmed = [name for name, gain in repaired if gain.high < 0]
     return (
         "# Calibration: before and after a temperature\n\n"
         "The solved head of each set, on images that took no part in anything: "
@@ -158,8 +160,9 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"{len(solved) - len(better) - len(worse)} of {len(solved)} sets.\n"
         f"- Always taken: clearly better on {_names([name for name, gain in always if gain.low > 0])}, clearly worse "
         f"on {_names([name for name, gain in always if gain.high < 0])}.\n"
-        f"- A head that is too sure (its penalty a {WEAKER}th of the best): clearly mended on {len(mended)} of "
-        f"{len(sure)} sets.\n\n"
+        f"- A head that is too sure (its penalty a {WEAKER}th of the best): clearly better on {_names(mended)}; "
+        f"clearly worse on {_names(harmed)}; no clear difference on the other "
+        f"{len(sure) - len(mended) - len(harmed)} of {len(sure)} sets.\n\n"
         f"## The solved head\n\n{table(solved)}\n\n"
         f"## A head that is too sure\n\nIts penalty is a {WEAKER}th of the best.\n\n{table(sure)}\n\n"
         "*Taken* counts the outer folds whose temperature helped by folds within their own training images. Images of "
