@@ -104,7 +104,8 @@ def page(rows: list[dict[str, Any]]) -> str:
     return (
         "# Sets of classes on held-out images\n\n"
         "How often the set of classes holds the true one, on images that took no part in anything: "
-        f"{OUTER} outer folds of each set, each held out once, so n is all its labelled images. Solved heads, no temperature. "
+        f"{OUTER} outer folds of each set, each held out once, so n is all its labelled images. Solved heads, no "
+        "temperature. "
         "Sets are "
         "calibrated on the *out-of-fold* predictions of all training images, as `goldenrule fit` does, or on an *own "
         f"split*: a fifth of them, the head being fitted on the other four. {_methods()} Coverages with 95 % Wilson "
