@@ -124,6 +124,9 @@ def next_steps(answer: Answer) -> tuple[str, ...]:
     return (
         f"goldenrule predict {answer.folder} NEW_PHOTOS -o predictions.csv",
         f"goldenrule predict {answer.folder} NEW_PHOTOS --min-confidence 0.9",
+        f"goldenrule insight {answer.folder}",
+        *([f"goldenrule learning-curve {answer.folder}"] if answer.table.task == "single" else []),
+        f"goldenrule explain {answer.folder} NEW_PHOTOS",
     )
 
 
