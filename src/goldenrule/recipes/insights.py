@@ -135,8 +135,8 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
         sentences.append(
             f"{plural(found.planted, 'label')} {'was' if found.planted == 1 else 'were'} made wrong on purpose, and "
             f"the heads solved again: as many as {value_and_interval(found.wrong)} of the other labels look like "
-            "those. Errors between classes that look alike are not in that number, and where classes are hard to tell most "
-            "of what confident learning doubts are the heads' own mistakes: only looking tells."
+            "those. Errors between classes that look alike are not in that number, and where classes are hard to tell "
+            "most of what confident learning doubts are the heads' own mistakes: only looking tells."
         )
     return Section(
         key="labels",
