@@ -43,10 +43,11 @@ def planted(given: Numbers, classes: int, *, seed: int = 0) -> tuple[Numbers, Nu
 def share_wrong(of_planted: Floats, of_others: Floats) -> Estimate:
     """Estimate the share of wrong labels from the probabilities of planted (m,) and of all other labels (n,).
 
-    The interval joins those of both shares (Wilson), and so is wider than 95 % asks; its upper end is an upper bound
-    where errors are random. Undefined without planted errors.
+    Errors between classes that are easily confused are mostly not in it. The interval joins those of both shares
+    (Wilson), and so is wider than 95 % asks; its upper end is an upper bound where errors are random. Undefined
+    without planted errors.
     """
-    name, number, size = "wrong labels", len(of_planted), len(of_others)
+    name, number, size = "labels like random errors", len(of_planted), len(of_others)
     if not number or not size:
         return Estimate.undefined(name, METHOD, kind="share")
     below = min(max(round(QUARTER * number), FEWEST), max(round(MOST_BELOW * number), 1))

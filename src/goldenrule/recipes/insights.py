@@ -65,7 +65,10 @@ class Insights:
         labels = plural(len(self.doubts.errors), "label")
         if not self.doubts.wrong.defined:
             return f"{labels}, the most doubtful first"
-        return f"Of {labels} about {value_and_interval(self.doubts.wrong)} are wrong, if errors are random"
+        return (
+            f"Of {labels} {self.doubts.errors.number_doubted:,} are doubted; "
+            f"{value_and_interval(self.doubts.wrong)} look like random errors"
+        )
 
     def notes(self) -> list[str]:
         """Say what is missing."""
@@ -142,9 +145,9 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
     if found.wrong.defined:
         sentences.append(
             f"{plural(found.planted, 'label')} {'was' if found.planted == 1 else 'were'} made wrong on purpose, and "
-            f"the heads solved again: by what those look like, {value_and_interval(found.wrong)} of the other labels "
-            "are wrong, if errors are random. Where classes are easily confused the heads' own mistakes are counted "
-            "with them, and errors between just those classes are missed: only looking tells."
+            f"the heads solved again: as many as {value_and_interval(found.wrong)} of the other labels look like "
+            "those. Errors between classes that look alike are not in that number, and where classes are hard to tell "
+            "most of what confident learning doubts are the heads' own mistakes: only looking tells."
         )
     return Section(
         key="labels",

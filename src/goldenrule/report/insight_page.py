@@ -16,7 +16,7 @@ from goldenrule.report.thumbnails import thumbnail_of
 class Card:
     """One image of a section: its label, what else it may be ("" for nothing), and what is said below.
 
-    `joined` is the word between both: "→" where the second is taken for the first, "or" between two.
+    `joined` is the word between both: "→" where the first is taken for the second, "rather" where it should be it.
     """
 
     uri: str
