@@ -153,7 +153,7 @@ def test_what_only_one_label_has_is_refused_by_name(told: Any, scenes: Path) -> 
 def test_the_whole_golden_rule_learns_several_labels_and_a_second_run_replays_it(
     scenes: Path, told: Any, tmp_path: Path
 ) -> None:
-    options = FitOptions(beta=2, size=64, threads=2)
+    options = FitOptions(beta=2, size=64, sample=5)
     done = golden_rule(scenes, options=options, out=tmp_path / "run")
     assert {"trained head", "whole network"} <= {candidate.name for candidate in done.candidates}
     assert all(np.isfinite(row.train_loss) for row in done.live.history)  # type: ignore[union-attr]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib.util
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,15 @@ def tracker(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Logger, Cal
         pytest.skip(f"{request.param} is not installed: pip install 'goldenrule[{request.param}]'")
     make, read = TRACKERS[request.param]
     folder = tmp_path / request.param
-    return make(folder), lambda: read(folder)
+
+    def written() -> Curves:
+        """Read it, waiting where a program beside ours, as W&B has one, is still writing on a busy machine."""
+        deadline = time.monotonic() + 30
+        while not all((found := read(folder)).values()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
+
+    return make(folder), written
 
 
 @pytest.fixture
