@@ -7,6 +7,7 @@ import csv
 import json
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from goldenrule.foundation.errors import SourceError
@@ -50,9 +51,8 @@ def read_columns(path: Path) -> dict[str, list[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             head = file.readline()
-            file.seek(0)
             delimiter = max(",;\t", key=head.count)
-            lines = list(csv.reader(file, delimiter=delimiter, strict=True))
+            lines = list(csv.reader(chain([head], file), delimiter=delimiter, strict=True))  # a pipe can't be rewound
     except FileNotFoundError:
         raise SourceError(f"{path} does not exist. Give a CSV file that has a line per image.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
