@@ -1,0 +1,159 @@
+"""The trials of a search on disk: an Optuna study in SQLite that goes on where it was killed.
+
+Each draw is a pure function of the seed, the trial's number, the setting's name and the trials before, so that a search
+that was killed ends with the trials of one that was not. Bergstra et al., "Algorithms for hyper-parameter
+optimization", 2011 (the tree-structured Parzen estimator); a trial worse than the median at the same share of its way
+is given up. Nothing here knows what is tried.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goldenrule.foundation.errors import FormatError, MissingExtra
+from goldenrule.foundation.randomness import key
+from goldenrule.recipes.search_space import Draws, Drawn
+
+try:
+    import optuna
+    from optuna.trial import FrozenTrial, TrialState
+    from sqlalchemy.exc import SQLAlchemyError
+except ImportError as error:
+    raise MissingExtra('goldenrule search needs optuna: pip install "goldenrule[search]".') from error
+
+FILE = "search.sqlite3"
+RANDOM_TRIALS = 12
+"""So many trials are drawn at random before the good ones are looked at."""
+STEPS = 8
+"""A training reports its loss at eighths of its way, where it is compared with those before."""
+FEWEST_TO_GIVE_UP, FIRST_STEP_TO_GIVE_UP = 5, 2
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A finished trial: what was drawn, how it ended, and the log loss where it came to its end."""
+
+    number: int
+    drawn: Drawn
+    state: str  # "finished" or "given up"
+    log_loss: float | None
+    facts: Mapping[str, Any]
+
+
+class Repeatable(optuna.samplers.BaseSampler):
+    """Draws each setting by a sampler of its own, seeded by the trial's number and the setting's name."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, Any]:  # noqa: ARG002
+        """Give nothing: settings are drawn one by one, as which are needed depends on those before."""
+        return {}
+
+    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:  # noqa: ARG002
+        """Draw nothing together."""
+        return {}
+
+    def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
+        """Draw one setting."""
+        seed = int.from_bytes(key(self._seed, "search", trial.number, param_name)[:4], "little")
+        own = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS, multivariate=False)
+        return own.sample_independent(study, trial, param_name, param_distribution)
+
+
+class Study:
+    """One search, open: its trials so far, the next one, and what became of it."""
+
+    def __init__(self, folder: Path, name: str, *, seed: int, first: Sequence[Drawn]) -> None:
+        try:
+            self._storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / FILE).resolve()}")
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=name,
+                load_if_exists=True,
+                sampler=Repeatable(seed),
+                pruner=optuna.pruners.MedianPruner(
+                    n_startup_trials=FEWEST_TO_GIVE_UP, n_warmup_steps=FIRST_STEP_TO_GIVE_UP
+                ),
+            )
+        except SQLAlchemyError as error:
+            raise FormatError(f"{folder / FILE} can't be read as a search: {error}. Take another --out.") from error
+        for settings in first[len(self._study.trials) :]:
+            self._study.enqueue_trial(dict(settings))
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The finished trials, in their order."""
+        return tuple(_plain(trial) for trial in self._study.trials if trial.state.is_finished())
+
+    def run_next(self, draw: Callable[[Draws], Drawn], judge: Callable[[Drawn, Watch], Result | None]) -> Trial:
+        """Run the trial that was interrupted, or else the next one, and write down what became of it."""
+        running = [trial for trial in self._study.trials if trial.state == TrialState.RUNNING]
+        known = running[0].intermediate_values if running else {}
+        trial = optuna.trial.Trial(self._study, running[0]._trial_id) if running else self._study.ask()
+        drawn = draw(trial)
+        result = judge(drawn, Watch(trial, known))
+        if result is None or not math.isfinite(result.log_loss):
+            return _plain(self._study.tell(trial, state=TrialState.PRUNED))
+        for name, value in result.facts.items():
+            trial.set_user_attr(name, value)
+        return _plain(self._study.tell(trial, result.log_loss))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def importance(self) -> dict[str, float]:
+        """Give each setting's share in what tells the better trials from the others; nothing where too few are done.
+
+        PED-ANOVA: Watanabe et al., arXiv:2304.10255; in spaces where settings depend on others, arXiv:2601.20800.
+        """
+        if len([trial for trial in self.trials if trial.log_loss is not None]) < RANDOM_TRIALS:
+            return {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # experimental, or nothing varied
+            found = optuna.importance.get_param_importances(self._study)
+        return {name: float(share) for name, share in found.items() if math.isfinite(share)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a trial that came to its end gave."""
+
+    log_loss: float
+    facts: Mapping[str, Any]
+
+
+class Watch:
+    """Reports a training's losses at eighths of its way, and says whether to give it up."""
+
+    def __init__(self, trial: Any, known: Mapping[int, float]) -> None:
+        self._trial = trial
+        self._known = set(known)
+
+    def __call__(self, loss: float, done: int, of: int) -> bool:
+        """Say whether a training with this validation loss after `done` of its epochs is to be given up."""
+        step = STEPS * done // of
+        if step not in self._known and math.isfinite(loss):
+            self._known.add(step)
+            self._trial.report(loss, step)
+        return done < of and bool(self._trial.should_prune())
+
+
+def _plain(trial: FrozenTrial) -> Trial:
+    ended = trial.state == TrialState.COMPLETE
+    return Trial(
+        number=trial.number,
+        drawn=dict(trial.params),
+        state="finished" if ended else "given up",
+        log_loss=trial.value if ended else None,
+        facts=dict(trial.user_attrs),
+    )
