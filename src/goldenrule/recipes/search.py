@@ -164,6 +164,9 @@ def _run(bench: Trials, study: Study, name: str, wanted: int, clock: _Clock, pro
                 progress.say("Time is up: --minutes. The same command with more of them goes on.")
                 break
             trial = study.run_next(_draw(bench, name), _judge(bench))
+            if trial is None:
+                progress.say("All settings that can be drawn were tried: the search is over.")
+                break
             clock.took()
             task.advance()
             if trial.log_loss is not None and (best is None or trial.log_loss < best):

@@ -17,7 +17,7 @@ from typing import Any
 
 from goldenrule.foundation.errors import FormatError, MissingExtra
 from goldenrule.foundation.randomness import key
-from goldenrule.recipes.search_space import Draws, Drawn
+from goldenrule.recipes.search_space import Drawn, Draws
 
 try:
     import optuna
@@ -31,6 +31,8 @@ RANDOM_TRIALS = 12
 """So many trials are drawn at random before the good ones are looked at."""
 STEPS = 8
 """A training reports its loss at eighths of its way, where it is compared with those before."""
+MOST_REPEATS = 200
+"""After so many draws in a row of what was tried before a search is over."""
 FEWEST_TO_GIVE_UP, FIRST_STEP_TO_GIVE_UP = 5, 2
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -90,16 +92,26 @@ class Study:
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """The finished trials, in their order."""
-        return tuple(_plain(trial) for trial in self._study.trials if trial.state.is_finished())
+        """The finished trials, in their order; draws of what was tried before are none."""
+        return tuple(_plain(one) for one in self._study.trials if one.state in (TrialState.COMPLETE, TrialState.PRUNED))
 
-    def run_next(self, draw: Callable[[Draws], Drawn], judge: Callable[[Drawn, Watch], Result | None]) -> Trial:
-        """Run the trial that was interrupted, or else the next one, and write down what became of it."""
-        running = [trial for trial in self._study.trials if trial.state == TrialState.RUNNING]
-        known = running[0].intermediate_values if running else {}
-        trial = optuna.trial.Trial(self._study, running[0]._trial_id) if running else self._study.ask()
-        drawn = draw(trial)
-        result = judge(drawn, Watch(trial, known))
+    def run_next(self, draw: Callable[[Draws], Drawn], judge: Callable[[Drawn, Watch], Result | None]) -> Trial | None:
+        """Run the trial that was interrupted, or else the next one, and write down what became of it.
+
+        None where nothing is drawn but what was tried before: there is nothing left to try.
+        """
+        tried = [trial.drawn for trial in self.trials]
+        for _ in range(MOST_REPEATS):
+            running = [trial for trial in self._study.trials if trial.state == TrialState.RUNNING]
+            known = running[0].intermediate_values if running else {}
+            trial = optuna.trial.Trial(self._study, running[0]._trial_id) if running else self._study.ask()
+            drawn = draw(trial)
+            if drawn not in tried:
+                return self._ended(trial, judge(drawn, Watch(trial, known)))
+            self._study.tell(trial, state=TrialState.FAIL)
+        return None
+
+    def _ended(self, trial: optuna.trial.Trial, result: Result | None) -> Trial:
         if result is None or not math.isfinite(result.log_loss):
             return _plain(self._study.tell(trial, state=TrialState.PRUNED))
         for name, value in result.facts.items():
