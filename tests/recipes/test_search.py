@@ -194,3 +194,18 @@ def test_without_optuna_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delitem(sys.modules, "goldenrule.recipes.search_study")
     with pytest.raises(MissingExtra, match=r"goldenrule\[search\]"):
         importlib.import_module("goldenrule.recipes.search_study")
+
+
+@pytest.mark.slow
+def test_live_trials_are_added_to_a_search_and_begin_with_the_default_head(
+    world: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_space, "AUGMENTATIONS", ("none", "side_on"))
+    found = search(small_photos, trials=1, live=True, options=FitOptions(threads=1), out=world / "live")
+    (trial,) = found.trials["live"]
+    assert trial.drawn == search_space.FIRST_LIVE
+    assert trial.log_loss is not None
+    assert "learn.load" in code(replace(found, best=trial))
+    names: dict[str, Any] = {}
+    exec(code(replace(found, best=trial)).replace("'my-classifier'", repr(str(world / "made live"))), names)
+    assert log_loss(names["learn"].evaluate()).value == pytest.approx(trial.log_loss, rel=1e-3, abs=1e-5)

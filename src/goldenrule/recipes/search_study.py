@@ -29,6 +29,8 @@ except ImportError as error:
 FILE = "search.sqlite3"
 RANDOM_TRIALS = 12
 """So many trials are drawn at random before the good ones are looked at."""
+CANDIDATES = 8
+"""Of so many draws the most promising is taken: of more it would always be the same category."""
 STEPS = 8
 """A training reports its loss at eighths of its way, where it is compared with those before."""
 MOST_REPEATS = 200
@@ -50,7 +52,10 @@ class Trial:
 
 
 class Repeatable(optuna.samplers.BaseSampler):
-    """Draws each setting by a sampler of its own, seeded by the trial's number and the setting's name."""
+    """Draws each setting by a sampler of its own, seeded by the trial's number and the setting's name.
+
+    After a draw of what was tried before it draws at random.
+    """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -66,7 +71,13 @@ class Repeatable(optuna.samplers.BaseSampler):
     def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
         """Draw one setting."""
         seed = int.from_bytes(key(self._seed, "search", trial.number, param_name)[:4], "little")
-        own = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS, multivariate=False)
+        before = [one.state for one in study.get_trials(deepcopy=False) if one.number == trial.number - 1]
+        if before == [TrialState.FAIL]:  # what the estimator likes best was tried already
+            own: Any = optuna.samplers.RandomSampler(seed=seed)
+        else:
+            own = optuna.samplers.TPESampler(
+                seed=seed, n_startup_trials=RANDOM_TRIALS, n_ei_candidates=CANDIDATES, multivariate=False
+            )
         return own.sample_independent(study, trial, param_name, param_distribution)
 
 
