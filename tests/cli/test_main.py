@@ -28,6 +28,7 @@ COMMANDS = [
     ["explain"],
     ["submit"],
     ["insight"],
+    ["search"],
     ["compare"],
     ["learning-curve"],
     ["demo"],

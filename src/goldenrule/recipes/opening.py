@@ -41,8 +41,12 @@ def begun(
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
+    also: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[Work, Activations]]:
     """Open the run of these images and options; it stays locked while the block runs.
+
+    `also` is what makes a story that is no fit another one, beside its options: such a story keeps the parts of the
+    fits of these images in `runs`.
 
     The plain activations of all images do not depend on the split, so they come first: near duplicates are found by
     them, and stay in one part and one fold. Killed before the split is written, a fit finds the same ones again.
@@ -55,8 +59,11 @@ def begun(
         options.check_metrics(table.classes, table.task)
     story.findings += table.findings
     given = "valid" in table.parts or options.folds is not None
-    about = {"images": about_images(table), "options": options.story(), "split": "given" if given else "drawn"}
+    told = {**options.story(), **(also or {})}
+    about = {"images": about_images(table), "options": told, "split": "given" if given else "drawn"}
     folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table)
+    if also and not drew_split(folder):
+        earlier = latest_split(runs / folder_name(table))
     if out:
         check_same(out, about, table)
     elif folder != runs / folder_name(table) and not (folder / "run.json").exists():
@@ -139,6 +146,17 @@ def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions,
 def folder_name(table: ImageTable) -> str:
     """Give the name of the images' folder."""
     return table.root.resolve().name or "images"
+
+
+def latest_split(base: Path) -> Path:
+    """Give the latest of NAME, NAME-2 ... that has drawn a split, or NAME where none has."""
+    latest = base
+    for number in range(1, 10_000):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        if not (folder / "run.json").exists():
+            break
+        latest = folder if drew_split(folder) else latest
+    return latest
 
 
 def _free_folder(base: Path, about: Mapping[str, Any], table: ImageTable) -> tuple[Path, Path]:

@@ -48,14 +48,16 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
             "Live training is left out, as it would take that many times as long; --fold "
             f"1/{work.options.folds} and so on does it a fold at a time."
         )
-    candidates = [_candidate(work, name, _fit(work, train, activations, 0))]
+    candidates = [_candidate(work, name, solved_head(work, train, activations, 0))]
     chosen = candidates[0]
     count = work.options.most_views
     if count is None:
         count = DEFAULT_VIEWS if views_are_worth_it(chosen.judged_on) else 0
     if count:
         with_views = _candidate(
-            work, f"{name}, {count} views", _fit(work, train, precomputed(work, count), count, chosen.facts.get("l2"))
+            work,
+            f"{name}, {count} views",
+            solved_head(work, train, precomputed(work, count), count, chosen.facts.get("l2")),
         )
         verdict = later_replaces(chosen.judged_on, with_views.judged_on, names=(chosen.name, with_views.name))
         candidates.append(replace(with_views, verdict=verdict))
@@ -88,7 +90,10 @@ def _candidate(work: Work, name: str, head: FittedHead) -> Candidate:
     )
 
 
-def _fit(work: Work, train: ImageTable, activations: Activations, count: int, near: float | None = None) -> FittedHead:
+def solved_head(
+    work: Work, train: ImageTable, activations: Activations, count: int, near: float | None = None
+) -> FittedHead:
+    """Give the head on the plain activations and `count` augmented views of the training images; solved once a run."""
     options = work.options
     key = {
         "step": "fit head",
