@@ -30,6 +30,7 @@ COMMANDS = [
     ["insight"],
     ["compare"],
     ["learning-curve"],
+    ["report"],
     ["demo"],
     ["doctor"],
     ["bank"],

@@ -22,6 +22,7 @@ from goldenrule.cli import (
     learning_curve,
     lr_find,
     predict,
+    report,
     show_augment,
     split,
     submit,
@@ -47,6 +48,7 @@ app.command(rich_help_panel="Main job")(insight.insight)
 app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
 app.command("learning-curve", rich_help_panel="Main job")(learning_curve.learning_curve)
 app.command(rich_help_panel="Main job")(compare.compare)
+app.command(rich_help_panel="Main job")(report.report)
 app.command(rich_help_panel="Main job")(demo.demo)
 app.command(rich_help_panel="The images")(audit.audit)
 app.command(rich_help_panel="The images")(split.split)
