@@ -153,7 +153,7 @@ def left_out_sentence(predictions: Predictions) -> str:
     unlabelled = int((predictions.ok & ~predictions.labelled).sum())
     reasons = [f"{n:,} {status}" for status, n in predictions.status_counts.items() if status != "ok"]
     reasons += [say("{n} without a label", n=f"{unlabelled:,}")] if unlabelled else []
-    images, why = count(missing, "image"), ", ".join(reasons)
+    images, why = count(missing, "image"), say(", ").join(reasons)
     if missing == 1:
         return say("{images} is not counted: {why}.", images=images, why=why)
     return say("{images} are not counted: {why}.", images=images, why=why)

@@ -75,7 +75,7 @@ class DataTable:
     @property
     def sentence(self) -> str:
         """Say how much there is, and how evenly."""
-        parts = ", ".join(
+        parts = say(", ").join(
             say("{n} {part}", n=f"{n:,}", part=translated(part))
             for part, n in zip(self.parts, self.totals.counts, strict=True)
         )
