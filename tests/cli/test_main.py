@@ -31,6 +31,7 @@ COMMANDS = [
     ["search"],
     ["compare"],
     ["learning-curve"],
+    ["report"],
     ["demo"],
     ["doctor"],
     ["bank"],

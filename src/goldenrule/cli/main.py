@@ -23,6 +23,7 @@ from goldenrule.cli import (
     lr_find,
     predict,
     search,
+    report,
     show_augment,
     split,
     submit,
@@ -49,6 +50,7 @@ app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
 app.command("learning-curve", rich_help_panel="Main job")(learning_curve.learning_curve)
 app.command(rich_help_panel="Main job")(search.search)
 app.command(rich_help_panel="Main job")(compare.compare)
+app.command(rich_help_panel="Main job")(report.report)
 app.command(rich_help_panel="Main job")(demo.demo)
 app.command(rich_help_panel="The images")(audit.audit)
 app.command(rich_help_panel="The images")(split.split)

@@ -147,9 +147,12 @@ def _reported(work: Work, result: Answer) -> Answer:
     from goldenrule.recipes.reporting import report_content, result_json
 
     with work.story.stage("report"):
+        from goldenrule.report.kept import keep_content
         from goldenrule.report.page import render_page
 
-        write_atomic(result.report, render_page(report_content(result)))
+        content = report_content(result)
+        keep_content(result.folder / "report", content)
+        write_atomic(result.report, render_page(content))
     finished = replace(result, stages=tuple(work.story.stages))
     write_json(work.run.folder / "result.json", result_json(finished))
     return finished

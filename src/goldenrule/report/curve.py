@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from goldenrule.report.language import say
+
 WIDTH, HEIGHT = 560, 270
 LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 48
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -131,17 +133,29 @@ def _decades(left: float, right: float) -> range:
 def _sentence(pairs: Sequence[tuple[float, float]], chosen: float) -> str:
     first, last = pairs[0][0], pairs[-1][0]
     best, lowest = min(pairs, key=lambda pair: pair[1])
-    tried = f"{len(pairs)} penalties were tried, from {penalty_text(first)} to {penalty_text(last)}."
-    taken = [loss for l2, loss in pairs if _same(l2, chosen)]
+    tried = say(
+        "{count} penalties were tried, from {first} to {last}.",
+        count=len(pairs),
+        first=penalty_text(first),
+        last=penalty_text(last),
+    )
+    own, taken = penalty_text(chosen), [loss for l2, loss in pairs if _same(l2, chosen)]
     if not taken:
-        return f"{tried} The head was solved with {penalty_text(chosen)}."
-    said = f"The head has {penalty_text(chosen)}, with an out-of-fold log loss of {loss_text(taken[0])}"
+        return f"{tried} {say('The head was solved with {own}.', own=own)}"
+    loss = loss_text(taken[0])
     if _same(best, chosen):
-        said += ", the lowest."
+        said = say("The head has {own}, with an out-of-fold log loss of {loss}, the lowest.", own=own, loss=loss)
     else:
-        said += f"; the lowest is {loss_text(lowest)} at {penalty_text(best)}."
+        said = say(
+            "The head has {own}, with an out-of-fold log loss of {loss}; the lowest is {lowest} at {best}.",
+            own=own,
+            loss=loss,
+            lowest=loss_text(lowest),
+            best=penalty_text(best),
+        )
     if _same(chosen, first) or _same(chosen, last):
-        said += " That is the end of the range that was tried: beyond it may be a better one."
+        end = say("That is the end of the range that was tried: beyond it may be a better one.")
+        return f"{tried} {said} {end}"
     return f"{tried} {said}"
 
 

@@ -14,12 +14,14 @@ from goldenrule.report import sentences, tables
 from goldenrule.report.content import ReportContent
 from goldenrule.report.curve import penalty_curve, penalty_text
 from goldenrule.report.facts import facts, network_facts
+from goldenrule.report.language import LANGUAGES, language, say, translated
 from goldenrule.report.reliability import reliability_drawing
 from goldenrule.report.thumbnails import thumbnail_of
 from goldenrule.report.training import training_section
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 MOST_MISTAKES = 12
 MOST_GRID_CLASSES = 15
@@ -35,24 +37,25 @@ SCRIPT = 'addEventListener("beforeprint",()=>{for(const d of document.querySelec
 def render_page(content: ReportContent) -> str:
     """Give the whole page: styles, pictures and drawings are inside, and a policy forbids loading any more.
 
-    Equal content gives an equal page. Names and paths may hold anything; they are shown, never interpreted.
+    Equal content gives an equal page, in the language that is spoken (`language.spoken`). Names and paths may hold
+    anything; they are shown, never interpreted.
     """
     single = content.predictions.task == "single"
     sections = {
-        "scores": "Scores",
-        "data": "Data",
-        "time": "Time",
-        **({"confusion": "Confusion"} if single else {}),
-        "mistakes": "Mistakes",
-        "classes": "Classes",
-        **({"calibration": "Calibration"} if content.calibration else {}),
-        **({"penalty": "Penalty"} if content.penalty_path else {}),
-        **({"training": "Live training"} if content.live else {}),
-        **({"backbones": "Backbones"} if content.backbones else {}),
-        "candidates": "Candidates",
-        "findings": "Findings",
-        "network": "Made with",
-        "next": "What next",
+        "scores": say("Scores"),
+        "data": say("Data"),
+        "time": say("Time"),
+        **({"confusion": say("Confusion")} if single else {}),
+        "mistakes": say("Mistakes"),
+        "classes": say("Classes"),
+        **({"calibration": say("Calibration")} if content.calibration else {}),
+        **({"penalty": say("Penalty")} if content.penalty_path else {}),
+        **({"training": say("Live training")} if content.live else {}),
+        **({"backbones": say("Backbones")} if content.backbones else {}),
+        "candidates": say("Candidates"),
+        "findings": say("Findings"),
+        "network": say("Made with"),
+        "next": say("What next"),
     }
     page = (
         environment()
@@ -137,8 +140,8 @@ def _choices(content: ReportContent) -> dict[str, Any]:
         "findings": sorted(content.findings, key=lambda finding: order[finding.severity]),
         "groups": [
             *network_facts(content.backbone, content.engine),
-            facts("Options", {**content.options, **penalty}),
-            facts("Environment", content.environment),
+            facts(say("Options"), {**content.options, **penalty}),
+            facts(say("Environment"), content.environment),
         ],
     }
 
@@ -169,15 +172,28 @@ def environment() -> Environment:
         "prose": _prose,
         "sureness": sentences.sureness,
         "track": _track,
+        "word": translated,
     }
-    environment.globals |= {"most_open_rows": MOST_OPEN_ROWS, "most_evidence": MOST_EVIDENCE}
+    environment.globals |= {
+        "most_open_rows": MOST_OPEN_ROWS,
+        "most_evidence": MOST_EVIDENCE,
+        "html_language": LANGUAGES[language()],
+        "say": _say_in_html,
+    }
     return environment
+
+
+def _say_in_html(sentence: str, **values: object) -> Markup:
+    """Give what `say` does for a template: tags in the sentence are tags, values are shown and never interpreted."""
+    from markupsafe import Markup
+
+    return Markup(translated(sentence)).format(**values)  # noqa: S704 the sentences are ours
 
 
 def _printed_parts(estimate: Estimate) -> tuple[str, str]:
     """Give what `render` prints in two parts, the second (interval, n, mark) to be set small."""
     value, bracket, rest = render(estimate).partition(" [")
-    return value, f"{bracket}{rest}".strip()
+    return value, f"{bracket}{rest}".strip().replace("(chosen on)", f"({translated('chosen on')})")
 
 
 def _prose(text: str) -> str:

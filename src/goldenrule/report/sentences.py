@@ -10,19 +10,10 @@ from decimal import Decimal
 from goldenrule.evaluation import Estimate, Predictions, accuracy, value_and_interval
 from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.findings import Finding
+from goldenrule.report.language import NOUNS, language, say, translated
 
 FEW_IMAGES = 100
 _KIND_OF_IMAGE = {"test": "test", "valid": "validation", "out-of-fold": "held-out"}
-_KEPT_APART = "These images took no part in training, nor in any choice: the number is clean."
-_CHOSEN_ON = (
-    "These images helped to choose the classifier, so the number flatters it. "
-    "Only images that were kept apart give a clean one."
-)
-_FOLDS_CLEAN = "Each image was judged by a classifier that was trained without it."
-_FOLDS_CHOSEN_ON = (
-    "Each image was judged by a classifier that was trained without it. But settings were chosen on the same "
-    "images, so the number may flatter a little: a test folder that is kept apart gives a clean one."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +40,28 @@ def headline(estimate: Estimate, part: str) -> Headline:
     """
     images = images_of(part, estimate.n)
     if not estimate.defined:
-        claim = f"There is no labelled {_KIND_OF_IMAGE.get(part, part)} image to measure the {estimate.name} on"
+        kind, metric = translated(_KIND_OF_IMAGE.get(part, part)), translated(estimate.name)
+        claim = say("There is no labelled {kind} image to measure the {metric} on", kind=kind, metric=metric)
         return Headline(value="", claim=claim, interval="", meaning="", basis="")
     value, low, high = printed(estimate)
     is_accuracy = estimate.kind == "share" and estimate.name == "accuracy"
-    unit = " %" if estimate.kind == "share" else ""
     return Headline(
         value=value,
-        claim=f"of {images} {'is' if estimate.n == 1 else 'are'} recognised"
+        claim=_claim(estimate, images)
         if is_accuracy
-        else f"{estimate.name} on {images}",
-        interval=f"(95 % interval {low}–{high}{unit})" if unit else f"(95 % interval {low} to {high})",
+        else say("{metric} on {images}", metric=translated(estimate.name), images=images),
+        interval=say("(95 % interval {low}–{high} %)", low=low, high=high)
+        if estimate.kind == "share"
+        else say("(95 % interval {low} to {high})", low=low, high=high),
         meaning=meaning(estimate) if is_accuracy else "",
         basis=basis_sentence(part, estimate.basis),
     )
+
+
+def _claim(accuracy: Estimate, images: str) -> str:
+    if accuracy.n == 1:
+        return say("of {images} is recognised", images=images)
+    return say("of {images} are recognised", images=images)
 
 
 def printed(estimate: Estimate) -> tuple[str, str, str]:
@@ -83,13 +82,23 @@ def meaning(estimate: Estimate) -> str:
     'For new images of the same kind, that allows for between 1 and 28 mistakes in 1,000.'
     """
     fewest, most, among = mistakes_allowed(estimate)
-    amount = f"between {fewest:,} and {most:,}" if 0 < fewest < most else f"up to {most:,}"
-    few = (
-        f" With only {count(estimate.n, 'image')} the interval is wide; more would narrow it."
-        if estimate.n < FEW_IMAGES
-        else ""
-    )
-    return f"For new images of the same kind, that allows for {amount} mistakes in {among:,}.{few}"
+    if 0 < fewest < most:
+        said = say(
+            "For new images of the same kind, that allows for between {fewest} and {most} mistakes in {among}.",
+            fewest=f"{fewest:,}",
+            most=f"{most:,}",
+            among=f"{among:,}",
+        )
+    else:
+        said = say(
+            "For new images of the same kind, that allows for up to {most} mistakes in {among}.",
+            most=f"{most:,}",
+            among=f"{among:,}",
+        )
+    if estimate.n >= FEW_IMAGES:
+        return said
+    images = count(estimate.n, "image")
+    return f"{said} {say('With only {images} the interval is wide; more would narrow it.', images=images)}"
 
 
 def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
@@ -107,8 +116,18 @@ def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
 def basis_sentence(part: str, basis: Basis) -> str:
     """Say whether the images that a number was measured on had a say in what was measured."""
     if part == "out-of-fold":
-        return _FOLDS_CLEAN if basis == "clean" else _FOLDS_CHOSEN_ON
-    return _KEPT_APART if basis == "clean" else _CHOSEN_ON
+        if basis == "clean":
+            return say("Each image was judged by a classifier that was trained without it.")
+        return say(
+            "Each image was judged by a classifier that was trained without it. But settings were chosen on the same "
+            "images, so the number may flatter a little: a test folder that is kept apart gives a clean one."
+        )
+    if basis == "clean":
+        return say("These images took no part in training, nor in any choice: the number is clean.")
+    return say(
+        "These images helped to choose the classifier, so the number flatters it. "
+        "Only images that were kept apart give a clean one."
+    )
 
 
 def baseline_sentence(predictions: Predictions) -> str:
@@ -118,9 +137,12 @@ def baseline_sentence(predictions: Predictions) -> str:
         return ""
     (number, times), *others = Counter(scored.truth.tolist()).most_common(2)
     tied = any(other == times for _, other in others)
-    answer = "the same" if tied else f"“{predictions.classes[number]}”"
     share = Estimate.of_share("the most frequent class", times, len(scored))
-    return f"Always answering {answer} would be right for {value_and_interval(share)} of these images."
+    right = value_and_interval(share)
+    if tied:
+        return say("Always answering the same would be right for {right} of these images.", right=right)
+    answer = predictions.classes[number]
+    return say("Always answering “{answer}” would be right for {right} of these images.", answer=answer, right=right)
 
 
 def left_out_sentence(predictions: Predictions) -> str:
@@ -130,9 +152,11 @@ def left_out_sentence(predictions: Predictions) -> str:
         return ""
     unlabelled = int((predictions.ok & ~predictions.labelled).sum())
     reasons = [f"{n:,} {status}" for status, n in predictions.status_counts.items() if status != "ok"]
-    reasons += [f"{unlabelled:,} without a label"] if unlabelled else []
-    verb = "is" if missing == 1 else "are"
-    return f"{count(missing, 'image')} {verb} not counted: {', '.join(reasons)}."
+    reasons += [say("{n} without a label", n=f"{unlabelled:,}")] if unlabelled else []
+    images, why = count(missing, "image"), say(", ").join(reasons)
+    if missing == 1:
+        return say("{images} is not counted: {why}.", images=images, why=why)
+    return say("{images} are not counted: {why}.", images=images, why=why)
 
 
 def mistakes_sentence(predictions: Predictions, part: str, shown: int) -> str:
@@ -140,27 +164,36 @@ def mistakes_sentence(predictions: Predictions, part: str, shown: int) -> str:
     scored = predictions.scored
     n = len(scored)
     if n == 0:
-        return "No image has a label, so there are no mistakes to show."
+        return say("No image has a label, so there are no mistakes to show.")
+    images = images_of(part, n)
     if scored.task == "multi":
         wrong = int((scored.called != (scored.truth == 1)).any(axis=1).sum())
-        said = "A label too many or too few" if wrong else "No label too many or too few"
-        more = " The surest of them:" if shown else ""
-        return f"{said}: {wrong:,} of {images_of(part, n)}.{more}"
+        more = f" {say('The surest of them:')}" if shown else ""
+        if wrong:
+            return say("A label too many or too few: {wrong} of {images}.", wrong=f"{wrong:,}", images=images) + more
+        return say("No label too many or too few: {wrong} of {images}.", wrong=f"{wrong:,}", images=images) + more
     wrong = int((scored.predicted != scored.truth).sum())
     if not wrong:
         _, most, among = mistakes_allowed(accuracy(predictions))
-        return (
-            f"None of {images_of(part, n)} was mistaken. That proves no perfection: the 95 % interval still "
-            f"allows for up to {most:,} mistakes in {among:,} images of the same kind."
+        return say(
+            "None of {images} was mistaken. That proves no perfection: the 95 % interval still "
+            "allows for up to {most} mistakes in {among} images of the same kind.",
+            images=images,
+            most=f"{most:,}",
+            among=f"{among:,}",
         )
-    which = "It is shown here." if wrong == 1 else f"Here are all {wrong}, the surest first."
-    if shown < wrong:
-        which = f"Here are the {shown} that the classifier was surest of."
-    return (
-        f"{wrong:,} of {images_of(part, n)} {'was' if wrong == 1 else 'were'} taken for another class. "
-        f"{which} A confident mistake is often a wrong label or a picture of two things: look at these "
-        "before anything else."
+    said = (
+        say("{wrong} of {images} was taken for another class.", wrong=f"{wrong:,}", images=images)
+        if wrong == 1
+        else say("{wrong} of {images} were taken for another class.", wrong=f"{wrong:,}", images=images)
     )
+    which = say("It is shown here.") if wrong == 1 else say("Here are all {wrong}, the surest first.", wrong=wrong)
+    if shown < wrong:
+        which = say("Here are the {shown} that the classifier was surest of.", shown=shown)
+    why = say(
+        "A confident mistake is often a wrong label or a picture of two things: look at these before anything else."
+    )
+    return f"{said} {which} {why}"
 
 
 def activations_sentence(computed: int, reused: int) -> str:
@@ -170,11 +203,17 @@ def activations_sentence(computed: int, reused: int) -> str:
     '40 activations were computed; 960 were known from before and cost nothing.'
     """
     if not computed:
-        return f"No activation had to be computed: all {reused:,} were known from before." if reused else ""
-    said = f"{count(computed, 'activation')} {'was' if computed == 1 else 'were'} computed"
+        if not reused:
+            return ""
+        return say("No activation had to be computed: all {reused} were known from before.", reused=f"{reused:,}")
+    own, known = count(computed, "activation"), f"{reused:,}"
+    if reused and computed == 1:
+        return say("{own} was computed; {known} were known from before and cost nothing.", own=own, known=known)
     if reused:
-        return f"{said}; {reused:,} were known from before and cost nothing."
-    return f"{said} and kept: the next run on the same images reads them back."
+        return say("{own} were computed; {known} were known from before and cost nothing.", own=own, known=known)
+    if computed == 1:
+        return say("{own} was computed and kept: the next run on the same images reads them back.", own=own)
+    return say("{own} were computed and kept: the next run on the same images reads them back.", own=own)
 
 
 def alarm(findings: Sequence[Finding]) -> str:
@@ -185,7 +224,7 @@ def alarm(findings: Sequence[Finding]) -> str:
     """
     severities = Counter(finding.severity for finding in findings)
     named = [count(severities[kind], kind) for kind in ("error", "warning") if severities[kind]]
-    return " and ".join(named)
+    return say(" and ").join(named)
 
 
 def images_of(part: str, n: int) -> str:
@@ -203,6 +242,8 @@ def count(n: int, noun: str) -> str:
     >>> count(2, "class"), count(1, "image")
     ('2 classes', '1 image')
     """
+    if language() != "en" and noun in NOUNS:
+        return say(NOUNS[noun], n=f"{n:,}")
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{n:,} {noun if n == 1 else plural}"
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from goldenrule.evaluation import ClassScore, Estimate, Predictions, confusion, per_class
 from goldenrule.evaluation.checks import require_single_label
+from goldenrule.report.language import say, translated
 from goldenrule.report.sentences import count
 
 Counts = tuple[int, ...]
@@ -41,7 +42,7 @@ class ScoreTable:
     def methods(self) -> str:
         """How each metric's interval was made."""
         found = {e.name: e.method for row in self.rows for e in row.estimates if e is not None and e.defined}
-        return "; ".join(f"{name}: {method}" for name, method in found.items())
+        return "; ".join(f"{translated(name)}: {method}" for name, method in found.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +75,25 @@ class DataTable:
     @property
     def sentence(self) -> str:
         """Say how much there is, and how evenly."""
-        parts = ", ".join(f"{n:,} {part}" for part, n in zip(self.parts, self.totals.counts, strict=True))
-        said = f"{count(self.totals.total, 'image')} in {count(len(self.rows), 'class')}: {parts}."
+        parts = say(", ").join(
+            say("{n} {part}", n=f"{n:,}", part=translated(part))
+            for part, n in zip(self.parts, self.totals.counts, strict=True)
+        )
+        images, classes = count(self.totals.total, "image"), count(len(self.rows), "class")
+        said = say("{images} in {classes}: {parts}.", images=images, classes=classes, parts=parts)
         if len(self.rows) < 2:
             return said
         small, large = min(self.rows, key=lambda row: row.total), max(self.rows, key=lambda row: row.total)
         if small.total == large.total:
-            return f"{said} Every class has {count(small.total, 'image')}."
-        return (
-            f"{said} The smallest class, “{small.name}”, has {small.total:,}; "
-            f"the largest, “{large.name}”, {large.total:,}."
+            return f"{said} {say('Every class has {images}.', images=count(small.total, 'image'))}"
+        sizes = say(
+            "The smallest class, “{small}”, has {fewest}; the largest, “{large}”, {most}.",
+            small=small.name,
+            fewest=f"{small.total:,}",
+            large=large.name,
+            most=f"{large.total:,}",
         )
+        return f"{said} {sizes}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ RUN/classifier/      the classifier: safetensors and JSON
 RUN/predictions/*    one CSV per part
 RUN/result.json      the numbers, for programs
 RUN/report.html      the numbers, for people
+RUN/report/*         what the report says, to make its page again
 """
 
 from __future__ import annotations

@@ -1,0 +1,52 @@
+"""`goldenrule report`: the report of a finished run, again, in English, Japanese or Chinese."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+  goldenrule report runs/photos --lang ja              runs/photos/report.ja.html, in Japanese
+
+  goldenrule report runs/photos --lang zh -o bao.html  in simplified Chinese, to a file of your choosing
+
+  goldenrule report runs/photos                        runs/photos/report.html, should it be lost
+"""
+
+
+class Language(StrEnum):
+    """The languages of a report."""
+
+    en = "en"
+    ja = "ja"
+    zh = "zh"
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    language: Annotated[
+        Language, typer.Option("--lang", help="English, Japanese or simplified Chinese.")
+    ] = Language.en,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="The page to write. \\[default: RUN/report.LANG.html]", show_default=False),
+    ] = None,
+) -> None:
+    """Write the report of a finished run again, in English, Japanese or Chinese; the numbers stay as they are."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.recipes.report_again import report_again
+
+    path = report_again(run, language=language.value, out=out)
+    console = Console()
+    console.print(Text(f"Report:  {path}"), soft_wrap=True)
+    if language is not Language.en:
+        console.print("Names, findings and comparisons stay in English: they are kept with the run.", highlight=False)
+
+
+report.__doc__ = f"{report.__doc__}\n\n{EXAMPLES}"

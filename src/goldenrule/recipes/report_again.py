@@ -1,0 +1,77 @@
+"""The report of a finished run, made again: in another language, or after its page was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from goldenrule.foundation.errors import SourceError, StorageError
+from goldenrule.foundation.files import write_atomic
+from goldenrule.images.kept import kept_table
+from goldenrule.report.kept import CONTENT, kept_content
+from goldenrule.report.language import spoken
+
+FOLDER = "report"
+"""The folder of a run that holds what its report says."""
+MARKS = ("<!DOCTYPE html>", 'class="brand-mark"', '<section id="scores">')
+"""What every report has: by it a page of ours is told from any other file."""
+
+
+def report_again(run: str | Path, *, language: str = "en", out: str | Path | None = None) -> Path:
+    """Write the report of a finished run in a language ("en", "ja" or "zh") and give its path.
+
+    That is RUN/report.html in English and RUN/report.LANGUAGE.html in others, if not `out`. Nothing is computed but the
+    page; its numbers are those of the run. Images that are gone leave a place that says so.
+
+    Raises `SourceError` where the folder holds no finished run, or one of a version that did not keep what its report
+    says; `OptionError` for an unknown language; `StorageError` where the file is there and is no report of ours, or
+    `out` is there and holds something else.
+    """
+    folder = Path(run)
+    with spoken(language):
+        content = kept_content(_folder_of_content(folder), _reader(folder))
+        from goldenrule.report.page import render_page
+
+        page = render_page(content)
+    path = Path(out) if out else folder / ("report.html" if language == "en" else f"report.{language}.html")
+    _write(path, page, replace_report=out is None)
+    return path
+
+
+def _folder_of_content(run: Path) -> Path:
+    if not (run / "result.json").is_file() or not (run / "images.arrow").is_file():
+        raise SourceError(f"{run} holds no finished run of this version. Wanted: the folder that a fit wrote.")
+    if not (run / FOLDER / CONTENT).is_file():
+        raise SourceError(
+            f"{run} was fitted by a version that did not keep what its report says. Give the same `goldenrule fit` "
+            "command again: it replays what is finished, in seconds, and keeps it."
+        )
+    return run / FOLDER
+
+
+def _reader(run: Path) -> Callable[[str], bytes | None]:
+    table = kept_table(run / "images.arrow")
+
+    def image(uri: str) -> bytes | None:
+        try:
+            return table.read(uri)
+        except OSError:
+            return None
+
+    return image
+
+
+def _write(path: Path, page: str, *, replace_report: bool) -> None:
+    """Write the page where there is none, or one that may be replaced; what is the same is left alone."""
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder; wanted the name of a file for the page.")
+    if path.exists():
+        there = path.read_bytes()
+        if there == page.encode():
+            return
+        if not (replace_report and all(mark.encode() in there for mark in MARKS)):
+            raise StorageError(
+                f"{path} is there and holds something else: it is not overwritten. Move it away, or name another "
+                "file with -o."
+            )
+    write_atomic(path, page)
