@@ -31,6 +31,7 @@ COMMANDS = [
     ["compare"],
     ["learning-curve"],
     ["demo"],
+    ["lesson"],
     ["doctor"],
     ["bank"],
     ["bank", "clear"],

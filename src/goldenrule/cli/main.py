@@ -20,6 +20,7 @@ from goldenrule.cli import (
     fit,
     insight,
     learning_curve,
+    lesson,
     lr_find,
     predict,
     show_augment,
@@ -48,6 +49,7 @@ app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
 app.command("learning-curve", rich_help_panel="Main job")(learning_curve.learning_curve)
 app.command(rich_help_panel="Main job")(compare.compare)
 app.command(rich_help_panel="Main job")(demo.demo)
+app.command(rich_help_panel="Main job")(lesson.lesson)
 app.command(rich_help_panel="The images")(audit.audit)
 app.command(rich_help_panel="The images")(split.split)
 app.command("show-augment", rich_help_panel="The images")(show_augment.show_augment)
