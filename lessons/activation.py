@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from goldenrule.report.plots import HIT, MISTAKE
+from goldenrule.report.plots import GOLD, HIT, MISTAKE
 
 FIGURES = Path("activation")
 FIGURES.mkdir(exist_ok=True)
@@ -79,11 +79,11 @@ def backwards(bend, gain, depth=20, width=256):
 
 figure = Figure(figsize=(5.6, 3.2), layout="constrained")
 axes = figure.add_subplot()
-for (name, gain), style in zip({"sigmoid": 1, "tanh": 1, "ReLU": 2}.items(), ("s-", "^-", "o-"), strict=True):
+for name, gain, colour in (("sigmoid", 1, MISTAKE), ("tanh", 1, GOLD), ("ReLU", 2, HIT)):
     sizes = backwards(BENDS[name], gain)
     print(f"{name:>8}: gradient at layer 1 is {sizes[0] / sizes[-1]:.1e} of that at layer 20")
-    axes.semilogy(range(1, 21), sizes, style, label=name, markersize=4)
-axes.set(xlabel="layer", ylabel="size of the gradient")
+    axes.semilogy(range(1, 21), sizes, "o-", color=colour, label=name, markersize=4)
+axes.set(xlabel="layer", ylabel="size of the gradient", xticks=[1, 5, 10, 15, 20])
 axes.legend()
 figure.savefig(
     FIGURES / "vanishing.svg",

@@ -18,6 +18,8 @@ import torch
 from matplotlib.figure import Figure
 from sklearn.datasets import load_sample_image
 
+from goldenrule.report.plots import GOLD
+
 FIGURES = Path("convolution")
 FIGURES.mkdir(exist_ok=True)
 
@@ -181,12 +183,13 @@ figure = Figure(figsize=(3.6, 3), layout="constrained")
 axes = figure.add_subplot()
 axes.imshow(grey[20:120, 40:140], cmap="gray", vmin=0, vmax=1)
 axes.imshow(weight, cmap="Oranges", alpha=np.clip(weight / weight.max(), 0, 0.8))
+axes.contour(weight > 0, levels=[0.5], colors=GOLD, linewidths=1)
 axes.set_title(f"what one number sees: {fields[-1]} x {fields[-1]} px", fontsize=9)
 axes.axis("off")
 figure.savefig(
     FIGURES / "field.svg",
     metadata={
-        "Description": "The photo in grey with an orange spot in its middle: strong at the centre, faint outwards"
+        "Description": "The photo in grey with a square of 36 pixels; an orange spot in it is strong at the centre"
     },
 )
 

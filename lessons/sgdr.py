@@ -93,7 +93,8 @@ figure.savefig(
 # %% [markdown]
 # ## Two thousand walkers
 #
-# One walk is luck. Two thousand walkers start anywhere between -9 and 9; all meet the same noise whichever way they
+# One walk is luck: above the long cosine happened to end in the deepest hollow, SGDR in a poor one. Two thousand
+# walkers start anywhere between -9 and 9; all meet the same noise whichever way they
 # take. How low do they stand, on average, after each epoch?
 
 # %%

@@ -81,17 +81,17 @@ say("with 4 hidden units", two_layers, train(two_layers))
 # %%
 side = torch.linspace(-0.5, 1.5, 120)
 grid = torch.cartesian_prod(side, side)
-figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+figure = Figure(figsize=(6.4, 3.5), layout="constrained")
 for axes, network, title in zip(
     figure.subplots(1, 2), (one_layer, two_layers), ("one layer", "4 hidden units"), strict=True
 ):
     with torch.no_grad():
         shades = network(grid)[:, 0].sigmoid().reshape(120, 120).T.numpy()
-    axes.contourf(side, side, shades, levels=[0, 0.1, 0.3, 0.5, 0.7, 0.9, 1], cmap="Greys", alpha=0.5)
+    axes.contourf(side, side, shades, levels=[0, 0.1, 0.25, 0.4, 0.6, 0.75, 0.9, 1], cmap="Greys", alpha=0.5)
     for wanted, colour, mark in ((0, MISTAKE, "s"), (1, HIT, "o")):
         axes.plot(*X[wanted == Y].T.numpy(), mark, color=colour, markersize=11, label=f"wanted {wanted}")
     axes.set(xlabel="a", ylabel="b", title=title, aspect="equal")
-axes.legend(loc="center")
+figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
 figure.savefig(
     FIGURES / "planes.svg",
     metadata={
@@ -108,7 +108,7 @@ figure.savefig(
 
 
 # %%
-def solved(width, networks=200, steps=500):
+def solved(width, networks=200, steps=400):
     torch.manual_seed(width)
     shapes, spread = [(2, width), (1, width), (width, 1), (1, 1)], [1, 1, width**-0.5, 0]
     parameters = [

@@ -98,9 +98,13 @@ def cells(script: str) -> list[tuple[Kind, str]]:
 def run_lesson(lesson: Lesson, folder: Path, show: Show) -> tuple[Path, ...]:
     """Run a lesson in a folder, cell by cell; each is shown before it runs. Give the figures, in their order.
 
-    What the lesson prints goes to standard output. Figures of an earlier time are written anew.
+    What the lesson prints goes to standard output. Figures of an earlier time are written anew. Raises `OptionError`
+    where a file stands in the folder's place.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OptionError(f"{folder} is or lies in a file: wanted a folder to write figures to.") from error
     namespace = {"__name__": "__main__", "__file__": str(lesson.path)}
     with contextlib.chdir(folder), mock.patch.object(sys, "argv", [str(lesson.path)]):
         for kind, content in cells(lesson.path.read_text(encoding="utf-8")):
