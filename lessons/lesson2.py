@@ -5,6 +5,9 @@
 
 or open it in an editor that knows cells (# %%). What is finished is kept: a second time takes seconds. The figures
 are written to the folder lesson2.
+
+Seconds: 36
+Order: 200
 """
 
 # %% [markdown]

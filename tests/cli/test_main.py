@@ -33,6 +33,7 @@ COMMANDS = [
     ["learning-curve"],
     ["report"],
     ["demo"],
+    ["lesson"],
     ["doctor"],
     ["bank"],
     ["bank", "clear"],

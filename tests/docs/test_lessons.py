@@ -15,17 +15,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "lessons").glob("*.py"))
 sys.path.insert(0, str(ROOT / "docs"))
-from make_lessons import WITH_PICTURES, cells, page_name  # noqa: E402
+from make_lessons import WITH_PICTURES, index, page_name  # noqa: E402
+
+from goldenrule.recipes.lessons import cells, find_lessons  # noqa: E402
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
-def test_there_are_lessons() -> None:
-    assert [lesson.name for lesson in LESSONS] == ["lesson2.py"]
-
-
-@pytest.mark.parametrize("photos", [None, Path("dogscats")], ids=str)
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("lesson", "photos"),
+    [*((lesson, None) for lesson in LESSONS), (ROOT / "lessons" / "lesson2.py", Path("dogscats"))],
+    ids=lambda path: path.stem if path else "",
+)
 def test_a_page_has_the_words_the_code_and_the_figures_of_its_lesson(lesson: Path, photos: Path | None) -> None:
     name = page_name(lesson, photos)
     page = (ROOT / "docs" / "lessons" / f"{name}.md").read_text(encoding="utf-8")
@@ -38,6 +39,11 @@ def test_a_page_has_the_words_the_code_and_the_figures_of_its_lesson(lesson: Pat
     for figure in figures:
         assert (ROOT / "docs" / "lessons" / figure).read_text(encoding="utf-8").lstrip().startswith("<?xml")
         assert not photos or "<image" not in (ROOT / "docs" / "lessons" / figure).read_text(encoding="utf-8")
+
+
+def test_the_list_of_lessons_has_them_all() -> None:
+    page = (ROOT / "docs" / "lessons" / "README.md").read_text(encoding="utf-8")
+    assert page == index(find_lessons(ROOT / "lessons")), "run python docs/make_lessons.py"
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from goldenrule.cli import (
     fit,
     insight,
     learning_curve,
+    lesson,
     lr_find,
     predict,
     search,
@@ -52,6 +53,7 @@ app.command(rich_help_panel="Main job")(search.search)
 app.command(rich_help_panel="Main job")(compare.compare)
 app.command(rich_help_panel="Main job")(report.report)
 app.command(rich_help_panel="Main job")(demo.demo)
+app.command(rich_help_panel="Main job")(lesson.lesson)
 app.command(rich_help_panel="The images")(audit.audit)
 app.command(rich_help_panel="The images")(split.split)
 app.command("show-augment", rich_help_panel="The images")(show_augment.show_augment)

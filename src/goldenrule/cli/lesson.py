@@ -1,0 +1,97 @@
+"""`goldenrule lesson`: small lessons that run, with their words, their code and their figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from goldenrule.recipes.lessons import Lesson
+
+EXAMPLES = """Examples:
+
+  goldenrule lesson                                the list
+
+  goldenrule lesson regression                     read it and run it
+
+  goldenrule lesson 2 --no-code                    words and results alone
+
+  goldenrule lesson convolution --out figures
+"""
+
+
+def lesson(
+    name: Annotated[
+        str | None, typer.Argument(help="The lesson's name or number; without it they are listed.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the figures are written, in a folder each.")] = Path(
+        "demo/lessons"
+    ),
+    code: Annotated[bool, typer.Option(help="Show the code of each step before it runs.")] = True,
+    json: Annotated[Path | None, typer.Option(help="Write the list to this file.", show_default=False)] = None,
+) -> None:
+    """Learn by small lessons that run: from a line through five points to the network's layers."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.recipes.lessons import chosen_lesson, find_lessons
+
+    console, lessons = Console(), find_lessons()
+    if json is not None:
+        from goldenrule.foundation.files import write_json
+
+        write_json(json, [{"name": one.name, "title": one.title, "seconds": one.seconds} for one in lessons])
+        console.print(Text(f"Written: {json}"), soft_wrap=True)
+    elif name is None:
+        _list(console, lessons)
+    else:
+        _run(console, chosen_lesson(name, lessons), out, with_code=code)
+
+
+def _list(console: Console, lessons: tuple[Lesson, ...]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE)
+    table.add_column("", justify="right")
+    table.add_column("lesson", no_wrap=True)
+    table.add_column("what it shows")
+    table.add_column("seconds", justify="right")
+    for number, lesson in enumerate(lessons, 1):
+        table.add_row(str(number), Text(lesson.name), Text(lesson.title), str(lesson.seconds or ""))
+    console.print(table)
+    console.print(Text(f"Begin with: goldenrule lesson {lessons[0].name}"), soft_wrap=True)
+
+
+def _run(console: Console, lesson: Lesson, out: Path, *, with_code: bool) -> None:
+    from rich.markdown import Markdown
+    from rich.syntax import Syntax
+    from rich.text import Text
+
+    from goldenrule.recipes.lessons import description, find_lessons, run_lesson
+
+    def show(kind: str, content: str) -> None:
+        if kind == "text":
+            console.print()
+            console.print(Markdown(content))
+        elif with_code:
+            console.print()
+            console.print(Syntax(content, "python", background_color="default", word_wrap=True))
+            console.print()
+
+    drawn = run_lesson(lesson, out, show)
+    console.print()
+    for figure in drawn:
+        console.print(Text(f"Figure: {figure}  ({description(figure)})"), soft_wrap=True)
+    lessons = find_lessons()
+    following = lessons[lessons.index(lesson) + 1 :]
+    if following:
+        console.print(Text(f"Next: goldenrule lesson {following[0].name}"), soft_wrap=True)
+
+
+lesson.__doc__ = f"{lesson.__doc__}\n\n{EXAMPLES}"
