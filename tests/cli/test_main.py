@@ -30,6 +30,8 @@ COMMANDS = [
     ["insight"],
     ["compare"],
     ["learning-curve"],
+    ["summary"],
+    ["train"],
     ["demo"],
     ["doctor"],
     ["bank"],

@@ -25,6 +25,8 @@ from goldenrule.cli import (
     show_augment,
     split,
     submit,
+    summary,
+    train,
 )
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -47,6 +49,8 @@ app.command(rich_help_panel="Main job")(insight.insight)
 app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
 app.command("learning-curve", rich_help_panel="Main job")(learning_curve.learning_curve)
 app.command(rich_help_panel="Main job")(compare.compare)
+app.command(rich_help_panel="Networks by name")(summary.summary)
+app.command(rich_help_panel="Networks by name")(train.train)
 app.command(rich_help_panel="Main job")(demo.demo)
 app.command(rich_help_panel="The images")(audit.audit)
 app.command(rich_help_panel="The images")(split.split)
