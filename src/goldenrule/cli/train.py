@@ -109,7 +109,7 @@ def train(
 ) -> None:
     """Train the named network the named way, whether or not that is best; judge it; write it with a report.
 
-    goldenrule fit chooses by itself. A killed training goes on where it stopped: it is saved after every epoch and
+    The command fit chooses by itself. A killed training goes on where it stopped: it is saved after every epoch and
     every two minutes.
     """
     from goldenrule.cli.fit import show
