@@ -4,7 +4,7 @@
     python benchmarks/original.py --trial            one epoch on few images, nothing is written
 
 Every network trains one cycle (`OneCycle`) of as many epochs as fit into the minutes, by the seconds that its second
-epoch takes here, at the rate that `lr_find` suggests. What is judged is the test part, which nothing looked at.
+epoch takes here, at the rate that `lr_find` suggests, or `--rate`. What is judged is the test part, which nothing looked at.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--trial", action="store_true", help="one epoch on few images, nothing is written")
     parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, help="the same rate for all networks, instead of what lr_find suggests")
     asked = parser.parse_args()
     keep_freed_memory()
     found: list[dict[str, Any]] = []
@@ -49,7 +50,7 @@ def main() -> None:
                 table = sample_per_class(table, 6, seed=0)
             for network, size in NETWORKS:
                 for minutes in (0.0,) if asked.trial else asked.minutes:
-                    row, test = measured(table, network, size, minutes, by_name(kind), asked.seed)
+                    row, test = measured(table, network, size, minutes, by_name(kind), asked.seed, asked.rate)
                     found.append({"set": name, **row})
                     said[name, minutes, row["network"]] = test
                     print(found[-1], flush=True)
@@ -62,12 +63,18 @@ def main() -> None:
 
 
 def measured(
-    table: gr.ImageTable, network: str, size: int, minutes: float, augment: Augmentation | None, seed: int
+    table: gr.ImageTable,
+    network: str,
+    size: int,
+    minutes: float,
+    augment: Augmentation | None,
+    seed: int,
+    given_rate: float | None,
 ) -> tuple[dict[str, Any], Predictions]:
     """Train one network for so many minutes and judge it on test; at least one epoch."""
     body = gr.backbone(network, drawn=seed, size=size)
     trial = learner(table, body, augment, seed)
-    rate = trial.lr_find().suggestion
+    rate = given_rate or trial.lr_find().suggestion
     trial.fit(rate, 1)  # decodes the pictures, as the first epoch does
     began = time.perf_counter()
     trial.fit(rate, 1)
@@ -116,13 +123,24 @@ def compared(said: dict[tuple[str, float, str], Predictions]) -> list[str]:
 
 def page(found: list[dict[str, Any]], sentences: list[str], seed: int) -> str:
     """Give the Markdown page."""
-    header = ["set", "network", "parameters", "multiply-adds", "minutes", "epochs", "images/s", "test accuracy (95 %)"]
+    header = [
+        "set",
+        "network",
+        "parameters",
+        "multiply-adds",
+        "rate",
+        "minutes",
+        "epochs",
+        "images/s",
+        "test accuracy (95 %)",
+    ]
     rows = [
         [
             row["set"],
             row["network"],
             f"{row['parameters'] / 1e6:.2f} M",
             f"{row['multiply_adds'] / 1e6:,.0f} M",
+            f"{row['rate']:.1e}",
             f"{row['took_minutes']:.1f}",
             str(row["epochs"]),
             f"{row['images_per_second']:.0f}",
