@@ -4,7 +4,7 @@
     python benchmarks/original.py --trial            one epoch on few images, nothing is written
 
 Every network trains one cycle (`OneCycle`) of as many epochs as fit into the minutes, by the seconds that its second
-epoch takes here, at the rate that `lr_find` suggests, or `--rate`. What is judged is the test part, which nothing looked at.
+epoch takes here, at the rate that `lr_find` suggests, or `--rate`. Judged is the test part, which nothing looked at.
 """
 
 from __future__ import annotations
