@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from goldenrule.models.compiled import compiled, engine_kind
     from goldenrule.models.own_backbone import own_backbone
     from goldenrule.models.own_head import own_head
+    from goldenrule.models.summary import summary
     from goldenrule.recipes.answer import answer
     from goldenrule.recipes.auditing import audit_images
     from goldenrule.recipes.by_hand import activations_of
@@ -88,6 +89,8 @@ if TYPE_CHECKING:
     from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
     from goldenrule.recipes.splitting import split_folder, verify_split
+    from goldenrule.recipes.train import train
+    from goldenrule.recipes.training_options import TrainingOptions
     from goldenrule.report.heat import explanation_figure
     from goldenrule.report.reliability_figure import reliability_figure
     from goldenrule.training.history import History
@@ -129,6 +132,7 @@ _HOMES = {
     "Temperature": "evaluation",
     "TensorBoard": "training.loggers",
     "Thresholds": "evaluation",
+    "TrainingOptions": "recipes.training_options",
     "WandB": "training.loggers",
     "accuracy": "evaluation",
     "activations_of": "recipes.by_hand",
@@ -188,9 +192,11 @@ _HOMES = {
     "side_on": "images.kinds",
     "singletons": "evaluation",
     "split_folder": "recipes.splitting",
+    "summary": "models.summary",
     "surest_right": "insight.mistakes",
     "top_down": "images.kinds",
     "top_k_accuracy": "evaluation",
+    "train": "recipes.train",
     "trivial": "images.kinds",
     "verify_split": "recipes.splitting",
     "with_classes": "images.classes",
@@ -228,6 +234,7 @@ __all__ = [
     "Temperature",
     "TensorBoard",
     "Thresholds",
+    "TrainingOptions",
     "WandB",
     "accuracy",
     "activations_of",
@@ -287,9 +294,11 @@ __all__ = [
     "side_on",
     "singletons",
     "split_folder",
+    "summary",
     "surest_right",
     "top_down",
     "top_k_accuracy",
+    "train",
     "trivial",
     "verify_split",
     "with_classes",

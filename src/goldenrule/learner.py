@@ -231,7 +231,7 @@ class Learner:
         schedule: Schedule | None = None,
         spread: float | None = None,
         keep: Keep = "last",
-        until_over_fitting: bool = False,
+        until_over_fitting: bool | int = False,
         until_converged: int = 0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
@@ -247,7 +247,8 @@ class Learner:
         or one per layer group, early layers first; `spread=10` lets earlier groups learn 10 times slower each.
         `keep="best"` goes back to the end of the cycle with the lowest validation loss, or takes the mean of the
         weights at the ends so far where that is lower. `until_over_fitting` and `until_converged`=5
-        (in five epochs the validation loss has not fallen by 2 %; with cycles their ends count) end it earlier.
+        (in five epochs the validation loss has not fallen by 2 %; with cycles their ends count) end it earlier;
+        `until_over_fitting`=3 wants it confirmed at three ends of cycles in a row.
         Against over-fitting: `mixup`=.4 blends pictures (or rows) in
         pairs, `cutmix`=1 lays rectangles of one into the other, `label_smoothing`=.1 (`training.losses.Objective`);
         the train loss shown is then that of the blends. `ema`=.99 keeps the moving average of the weights.

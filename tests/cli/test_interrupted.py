@@ -104,3 +104,17 @@ def test_while_a_fit_runs_its_place_is_saved(
     assert len(list(tmp_path.glob("run/story/*.checkpoint"))) == 1
     assert not list(tmp_path.rglob("*.tmp"))
     assert not (tmp_path / "run" / ".lock.pid").exists()
+
+
+@pytest.mark.exhaustive
+def test_a_training_from_zero_goes_on_to_the_same_bits(
+    interrupted: Callable[..., str], command: Callable[..., Any], small_photos: Path, tmp_path: Path
+) -> None:
+    named = ("train", small_photos, "-m", "original", "-t", "fromzero", "--epochs", "2", "--lr", "1e-3")
+    arguments = (*named, "--size", "32", "--threads", "1", "--out")
+    errors = interrupted(TRAINING, "training", signal.SIGINT, 130, *arguments, "run")
+    assert "from zero: saved in epoch 1, after step 3." in errors
+    for run in ("run", "other"):
+        assert command(*arguments, run).returncode == 0
+    found, wanted = ((tmp_path / run / "classifier" / "body.safetensors").read_bytes() for run in ("run", "other"))
+    assert found == wanted

@@ -32,6 +32,8 @@ COMMANDS = [
     ["compare"],
     ["learning-curve"],
     ["report"],
+    ["summary"],
+    ["train"],
     ["demo"],
     ["lesson"],
     ["doctor"],

@@ -28,6 +28,8 @@ from goldenrule.cli import (
     show_augment,
     split,
     submit,
+    summary,
+    train,
 )
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -52,6 +54,8 @@ app.command("learning-curve", rich_help_panel="Main job")(learning_curve.learnin
 app.command(rich_help_panel="Main job")(search.search)
 app.command(rich_help_panel="Main job")(compare.compare)
 app.command(rich_help_panel="Main job")(report.report)
+app.command(rich_help_panel="Networks by name")(summary.summary)
+app.command(rich_help_panel="Networks by name")(train.train)
 app.command(rich_help_panel="Main job")(demo.demo)
 app.command(rich_help_panel="Main job")(lesson.lesson)
 app.command(rich_help_panel="The images")(audit.audit)

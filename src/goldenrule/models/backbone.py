@@ -106,17 +106,23 @@ def backbone(
     pooling: Pooling = "average",
     squish: bool = False,
     decoding: Decoding = "canonical",
+    drawn: int | None = None,
     progress: Progress | None = None,
 ) -> Backbone:
     """Give a prepared backbone, from the cache where it was prepared before.
 
-    `name` is embedded or one of timm's; `weights` a .safetensors or .pth file with timm's names, else the
-    packaged weights or the hub's; `size` another input side in px than the weights were trained at. `squish` shows it
-    the whole picture, brought to a square, instead of a centre crop. `decoding="scaled"` decodes large JPEGs at a
-    fraction of their size (`read.decode`). Raises `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
+    `name` is embedded, a family's, or one of timm's; `weights` a .safetensors or .pth file with timm's names, else the
+    packaged weights or the hub's; with `drawn` random ones, drawn under that seed, to train from zero. `size` is
+    another input side in px than the weights were trained at. `squish` shows it the whole picture, brought to a square,
+    instead of a centre crop. `decoding="scaled"` decodes large JPEGs at a fraction of their size (`read.decode`).
+    Raises `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
     """
     name = canonical_name(name)
-    if weights is not None:
+    if weights is not None and drawn is not None:
+        raise OptionError(f"--weights {weights} and weights drawn by chance: wanted one of them.")
+    if drawn is not None:
+        origin = f"drawn {drawn}"
+    elif weights is not None:
         if not weights.is_file():
             raise BackboneError(f"--weights {weights}: there is no such file. Wanted .safetensors or .pth.")
         origin = f"file {file_digest(weights)}"
@@ -132,7 +138,7 @@ def backbone(
         return _looking(found, squish, decoding)
     check_known(name)
     (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
-    _prepare(folder, name, weights, size, pooling)
+    _prepare(folder, name, weights, size, pooling, drawn)
     prepared = cached(folder)
     assert prepared is not None
     return _looking(prepared, squish, decoding)
@@ -177,10 +183,11 @@ def new_module(backbone: Backbone) -> torch.nn.Module:
     """Give a module of its own, to be trained: (batch, 3, size, size) to (batch, features); in eval mode."""
     from safetensors.torch import load_file
 
+    from goldenrule.models.architectures import architecture
     from goldenrule.models.weights import load_into
 
     spec = backbone.spec
-    model = own_model(backbone.maker, spec.preprocessing.size) if backbone.maker else _timm_model(spec.timm_name)
+    model = own_model(backbone.maker, spec.preprocessing.size) if backbone.maker else architecture(spec.timm_name)
     load_into(model, load_file(backbone.weights_file), what=str(backbone.weights_file))
     return pooled(model, spec.pooling, own=backbone.maker is not None).eval()
 
@@ -220,14 +227,25 @@ def cached(folder: Path, maker: Maker | None = None) -> Backbone | None:
     return Backbone(spec, folder, maker)
 
 
-def _prepare(folder: Path, name: str, weights: Path | None, size: int | None, pooling: Pooling) -> None:
-    embedded = EMBEDDED.get(name)
-    timm_name = embedded.timm_name if embedded else name
-    state, source = _weights(name, weights)
-    model = _timm_model(timm_name)
+def _prepare(
+    folder: Path, name: str, weights: Path | None, size: int | None, pooling: Pooling, drawn: int | None
+) -> None:
+    from goldenrule.models.architectures import architecture
     from goldenrule.models.weights import load_into
 
-    load_into(model, state, what=f"--weights {weights}" if weights else f"The weights of {name}")
+    embedded = EMBEDDED.get(name)
+    timm_name = embedded.timm_name if embedded else name
+    if drawn is not None:
+        source: Mapping[str, Any] = {
+            "from": f"drawn by PyTorch under the seed {drawn}",
+            "licence": "yours",
+            "from_zero": True,
+        }
+        model = architecture(timm_name, seed=drawn)
+    else:
+        state, source = _weights(name, weights)
+        model = architecture(timm_name)
+        load_into(model, state, what=f"--weights {weights}" if weights else f"The weights of {name}")
     preprocessing = _preprocessing(model, name, size)
     body = pooled(model, pooling)
     features = _features(body, preprocessing.size, name)
@@ -263,15 +281,6 @@ def _weights(name: str, weights: Path | None) -> tuple[State, Mapping[str, Any]]
     if name in EMBEDDED:
         return reading.embedded_state(name), EMBEDDED[name].source()
     return reading.hub_state(name), {"from": f"timm hub {name}", "licence": "see the model's page on the hub"}
-
-
-def _timm_model(timm_name: str) -> torch.nn.Module:
-    import timm
-    import torch
-
-    with torch.random.fork_rng(devices=[]):  # the weights that it draws are replaced: nobody's draws change (law 4)
-        model: torch.nn.Module = timm.create_model(timm_name, pretrained=False, num_classes=0)
-    return model.eval().requires_grad_(False)
 
 
 def _preprocessing(model: Any, name: str, size: int | None) -> Preprocessing:

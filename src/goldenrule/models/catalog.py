@@ -1,4 +1,4 @@
-"""The names of backbones: the embedded ones, whose weights come with the installation, and timm's."""
+"""The names of backbones: the embedded ones, whose weights come with the installation, our own, and timm's."""
 
 from __future__ import annotations
 
@@ -62,12 +62,29 @@ EMBEDDED = {
 }
 
 
-def canonical_name(name: str) -> str:
-    """Give the short name of an embedded backbone, or a timm name as it is.
+OWN_ARCHITECTURES = ("original", "alexnet")
+"""Networks that timm does not have: goldenrule's small CNN, and torchvision's AlexNet."""
 
-    >>> canonical_name("tf_efficientnet_lite0")
-    'efficientnet_lite0'
+FAMILIES = {
+    "resnet": "resnet50",
+    "resnext": "resnext50_32x4d",
+    "efficientnet": DEFAULT_BACKBONE,
+    "mobilenet": "mobilenetv3_large_100",
+    "xception": "legacy_xception",
+    "convnext": "convnext_tiny",
+    "vit": "vit_small_patch16_224",
+}
+"""What the bare name of a family stands for: the embedded one where there is one, else the one that is about as large
+as ResNet-50, or the network that the family's paper is about."""
+
+
+def canonical_name(name: str) -> str:
+    """Give the short name of an embedded backbone, the network that a family's name stands for, or the name as it is.
+
+    >>> canonical_name("tf_efficientnet_lite0"), canonical_name("resnet"), canonical_name("resnet18")
+    ('efficientnet_lite0', 'resnet50', 'resnet18')
     """
+    name = FAMILIES.get(name, name)
     for short, embedded in EMBEDDED.items():
         if name == embedded.timm_name:
             return short
@@ -93,13 +110,13 @@ def named_candidates(name: str) -> tuple[str, ...]:
 
 def check_known(name: str) -> None:
     """Raise `UnknownBackbone`, with the nearest names, unless timm or the embedded ones have it."""
-    if name in EMBEDDED:
+    if name in EMBEDDED or name in OWN_ARCHITECTURES:
         return
     import timm
 
     if timm.is_model(name.split(".", 1)[0]):
         return
-    close = nearest(name, dict.fromkeys((*EMBEDDED, *timm.list_models())))
+    close = nearest(name, dict.fromkeys((*EMBEDDED, *OWN_ARCHITECTURES, *FAMILIES, *timm.list_models())))
     hint = f"Did you mean {', '.join(close)}?" if close else "goldenrule doctor lists the embedded ones."
     raise UnknownBackbone(
         f"There is no backbone {name!r}. {hint} Embedded, with weights: {', '.join(EMBEDDED)}; "

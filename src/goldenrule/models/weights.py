@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goldenrule.foundation.errors import BackboneError, SourceError, WeightsUnavailable
-from goldenrule.models.catalog import EMBEDDED
+from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES
 
 if TYPE_CHECKING:
     import torch
@@ -132,6 +132,8 @@ def load_into(model: torch.nn.Module, state: State, *, what: str, names: str = T
 
 def hub_state(name: str) -> State:
     """Give timm's pretrained weights from the hub (or its cache); offline it is `WeightsUnavailable`."""
+    if name in OWN_ARCHITECTURES:
+        raise WeightsUnavailable(_own_weights_wanted(name))
     import huggingface_hub
     import timm
 
@@ -143,10 +145,22 @@ def hub_state(name: str) -> State:
         raise WeightsUnavailable(
             f"The weights of {name} can't be had from the hub ({type(error).__name__}: {_first_line(error)}). "
             f"Offline there are: {', '.join(EMBEDDED)} (embedded), or --weights FILE with a .safetensors or "
-            ".pth of timm's names."
+            f".pth of timm's names. From random weights: goldenrule train FOLDER -m {name} -t fromzero."
         ) from error
     finally:
         huggingface_hub.constants.HF_HUB_OFFLINE = offline
+
+
+def _own_weights_wanted(name: str) -> str:
+    origin = (
+        "goldenrule's own small network, and nobody has trained it in advance"
+        if name == "original"
+        else ("torchvision's: its weights are the file alexnet-owt-7be5be79.pth of download.pytorch.org/models")
+    )
+    return (
+        f"{name} is {origin}. Wanted --weights FILE, or random weights: goldenrule train FOLDER -m {name} -t fromzero. "
+        f"Pretrained ones come with {', '.join(EMBEDDED)} (embedded)."
+    )
 
 
 def _first_sentence(error: Exception) -> str:

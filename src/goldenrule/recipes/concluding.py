@@ -34,8 +34,13 @@ def concluded(
     *,
     live: LiveContent | None = None,
     final: bool = True,
+    solved: bool = True,
 ) -> Answer:
-    """Save, judge and report. The test part is opened only where this is `final`, after the choice is written."""
+    """Save, judge and report. The test part is opened only where this is `final`, after the choice is written.
+
+    With `solved` the out-of-fold predictions of the best solved head are reported too: not where another network was
+    asked for, of which they would say nothing.
+    """
     with work.story.stage("judge"):
         classifier = _saved(work, chosen, activations)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
@@ -46,7 +51,8 @@ def concluded(
         }
         if any(candidate.judged_part == "valid" for candidate in candidates) and "valid" in predictions:
             predictions["valid"] = replace(predictions["valid"], basis="chosen on")
-        predictions["out-of-fold"] = _solved(candidates).judged_on
+        if solved:
+            predictions["out-of-fold"] = _solved(candidates).judged_on
         for name, said in predictions.items():
             write_atomic(work.run.folder / "predictions" / f"{name}.csv", to_csv(said))
     scored = {name: said for name, said in predictions.items() if len(said.scored)}

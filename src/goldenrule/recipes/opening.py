@@ -93,8 +93,26 @@ def candidate_bodies(options: FitOptions, progress: Progress) -> list[Backbone]:
     return [first_body(replace(options, backbone=name), progress) for name in names]
 
 
+def body_from_zero(options: FitOptions, progress: Progress) -> Backbone:
+    """Give the body that is trained from zero: random weights, drawn under the seed."""
+    return backbone(
+        options.backbone,
+        size=options.size,
+        pooling=options.pooling,
+        squish=options.crop == "squish",
+        decoding=options.decoding,
+        drawn=options.seed,
+        progress=progress,
+    )
+
+
 def first_body(options: FitOptions, progress: Progress) -> Backbone:
-    """Give the body to start from: a pretrained one, or that of an earlier classifier (`--from`)."""
+    """Give the body to start from: a pretrained one, or that of an earlier classifier (`--from`).
+
+    What is trained from zero starts from none: the default one then finds near duplicates, and looks into the run.
+    """
+    if options.from_zero:
+        return backbone(progress=progress)
     if options.start_from is None:
         return backbone(
             options.backbone,

@@ -20,6 +20,7 @@ from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.backbone import Pooling
 from goldenrule.models.catalog import AUTO, DEFAULT_BACKBONE, canonical_name, named_candidates
 from goldenrule.models.head import HeadKind
+from goldenrule.recipes.training_options import TrainingOptions
 
 CropOption = Literal["random", "centre", "resized", "squish"]
 """How training cuts its views (`augment.Crop`); with "squish" all see the whole picture, brought to a square."""
@@ -56,6 +57,7 @@ class FitOptions:
     coverage: float = 0.95  # how often the sets of classes hold the true one
     beta: float = 1.0  # how much recall counts against precision
     false_alarms: float = FALSE_ALARMS  # how often a familiar image is flagged as unlike anything seen
+    training: TrainingOptions | None = None  # of `goldenrule train`; None: by the golden rule
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -90,6 +92,8 @@ class FitOptions:
             number_of_folds(self.fold)
         if self.folds is not None:
             self._check_folds(self.folds)
+        if self.training is not None:
+            self._check_training(self.training)
         if self.crop not in get_args(CropOption):
             raise OptionError(f"--crop {self.crop}: wanted one of {', '.join(get_args(CropOption))}.")
         if self.decoding not in get_args(Decoding):
@@ -109,6 +113,17 @@ class FitOptions:
                 f"--folds {folds} --head {self.head}: the average of linear heads is one linear head, that of "
                 f"{self.head} heads is none. Leave --head away, or fit one fold at a time with --fold 1/{folds}."
             )
+
+    def _check_training(self, training: TrainingOptions) -> None:
+        if self.candidates:
+            raise OptionError(f"-m {self.backbone} names several networks: one is trained, name it.")
+        if training.type == "fromzero" and (self.weights is not None or self.start_from is not None):
+            raise OptionError("-t fromzero begins with random weights: leave --weights away, or give -t fine_tuning.")
+
+    @property
+    def from_zero(self) -> bool:
+        """Whether the network begins with random weights."""
+        return self.training is not None and self.training.type == "fromzero"
 
     @property
     def solved_only(self) -> bool:

@@ -19,6 +19,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, compiled, engine_kind
 from goldenrule.recipes.opening import first_body
 from goldenrule.recipes.options import FitOptions
+from goldenrule.recipes.training_options import TrainingOptions
 from goldenrule.training.run import SCHEMA_VERSION
 
 PATHS = ("weights", "start_from")
@@ -92,6 +93,8 @@ def _options(story: dict[str, Any], threads: int | None) -> FitOptions:
     """Give the options of a story again, but for what does not change a story."""
     known = {field.name for field in fields(FitOptions)}
     values = {name: value for name, value in story.items() if name in known}
+    if values.get("training"):
+        values["training"] = TrainingOptions.from_json(values["training"])
     for name in PATHS:
         values[name] = Path(values[name]) if values.get(name) else None
     return FitOptions(**values | {"threads": threads})

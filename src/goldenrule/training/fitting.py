@@ -43,7 +43,8 @@ class Fit:
     """What is trained, on what, how: all that decides the outcome, and where to keep checkpoints.
 
     `groups` are the parameters of the layer groups, `rates` their full rates; `first_epoch` counts the epochs
-    of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it,
+    of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it
+    (a number: the last of so many in a row),
     `until_converged` where the validation loss has not fallen for so many epochs (0: never). `on_cycle` hears the
     number of every cycle that ends, from 1, with the network as it is kept then. With `ema` (.99, say) what is
     validated and kept is the moving average of the weights: after each step
@@ -65,7 +66,7 @@ class Fit:
     optimizer: str = "adamw"
     weight_decay: float | Sequence[float] = 0.01
     keep: Keep = "last"
-    until_over_fitting: bool = False
+    until_over_fitting: bool | int = False
     until_converged: int = 0
     on_cycle: Callable[[int], None] = field(default=lambda _: None)
     objective: Objective = field(default_factory=Objective)
@@ -284,7 +285,12 @@ def _restored(
 def _why_stopped(fit: Fit, cycles: Sequence[CycleEnd], rows: Sequence[EpochRow]) -> Stopped:
     if len(rows) >= fit.schedule.epochs:
         return ""
-    if fit.until_over_fitting and rows and rows[-1].cycle_end and over_fitting(cycles):
+    if (
+        fit.until_over_fitting
+        and rows
+        and rows[-1].cycle_end
+        and over_fitting(cycles, patience=int(fit.until_over_fitting))
+    ):
         return "over-fitting"
     if fit.until_converged and rows and rows[-1].cycle_end and converged(cycles, epochs=fit.until_converged):
         return "converged"

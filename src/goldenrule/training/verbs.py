@@ -125,7 +125,7 @@ class Teller:
         schedule: Schedule,
         spread: float | None,
         keep: Keep,
-        until_over_fitting: bool,
+        until_over_fitting: bool | int,
         until_converged: int,
         objective: Objective,
         ema: float,
@@ -282,7 +282,7 @@ class Teller:
         body = slice(state.first_trained, HEAD)
         return before(
             optimizer=self.settings.optimizer,
-            body_rate=max(rates[body], default=0.0),
+            body_rate=0.0 if state.backbone.spec.source.get("from_zero") else max(rates[body], default=0.0),
             measured=measured.suggestion * max(measured.ratio[body], default=0.0) if measured else None,
             moving_norms=moving_norms(network) if state.bn_frozen == "none" else 0,
             accuracy=last,

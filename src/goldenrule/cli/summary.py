@@ -1,0 +1,109 @@
+"""`goldenrule summary`: what a network is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from goldenrule.models.summary import NetworkSummary
+
+EXAMPLES = """Examples:
+
+  goldenrule summary -m original                     goldenrule's own small network
+
+  goldenrule summary -m resnet18 --size 96 --classes 43
+
+  goldenrule summary -m efficientnet --depth 3       block by block, layer by layer
+
+  goldenrule summary -m mobilenet --json mobilenet.json
+"""
+Model = Annotated[
+    str,
+    typer.Option(
+        "-m",
+        "--model",
+        help="original, resnet, resnext, efficientnet, mobilenet, xception, convnext, vit, alexnet, or any timm name.",
+    ),
+]
+
+
+def summary(
+    model: Model = "original",
+    size: Annotated[
+        int | None, typer.Option(help="Input side in px. \\[default: the network's own]", show_default=False)
+    ] = None,
+    classes: Annotated[int, typer.Option(help="How many classes the head tells apart.")] = 2,
+    head: Annotated[str, typer.Option(help="linear or concat-pool (fastai's).")] = "linear",
+    weights: Annotated[
+        Path | None, typer.Option(help="The network's weights: .safetensors or .pth.", show_default=False)
+    ] = None,
+    depth: Annotated[int, typer.Option(help="How deep into blocks of blocks the list goes.")] = 2,
+    json: Annotated[Path | None, typer.Option(help="Write it all to this file.", show_default=False)] = None,
+) -> None:
+    """Show a network: layers, shapes, parameters, multiply-adds, layer groups, preprocessing, weights, licence."""
+    from goldenrule.foundation.files import write_json
+    from goldenrule.models.summary import summary as summary_of
+
+    found = summary_of(
+        model,
+        weights=weights,
+        size=size,
+        classes=classes,
+        head=head,  # type: ignore[arg-type]  # checked where the head is made
+        depth=depth,
+    )
+    show(found)
+    if json is not None:
+        write_json(json, found.to_json())
+        typer.echo(f"Written: {json}")
+
+
+summary.__doc__ = f"{summary.__doc__}\n\n{EXAMPLES}"
+
+
+def show(found: NetworkSummary) -> None:
+    """Print the layers, then what they add up to."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    layers = Table(box=box.SIMPLE_HEAD, title=found.name, title_justify="left")
+    for heading in ("layer", "kind", "output", "parameters", "group"):
+        layers.add_column(heading, justify="right" if heading == "parameters" else "left")
+    for one in found.layers:
+        shape = " x ".join(map(str, one.shape))
+        layers.add_row(
+            Text(one.name), Text(one.kind), shape, f"{one.parameters:,}" if one.parameters else "", one.group
+        )
+    console = Console()
+    console.print(layers)
+    facts = Table(show_header=False, box=None)
+    groups = ", ".join(f"{name} {count:,}" for name, count in found.groups.items())
+    look = found.preprocessing
+    rows = {
+        "input": " x ".join(map(str, found.input)),
+        "parameters": f"{found.parameters:,} ({groups})",
+        "trainable": ", ".join(f"{name} {count:,}" for name, count in found.trainable.items()),
+        "multiply-adds": f"{found.multiply_adds / 1e6:,.1f} M a picture",
+        "preprocessing": f"{look['size']} px, {100 * look['crop_fraction']:g} % of the picture's {_side(look)}, "
+        f"{look['interpolation']}, mean {_listed(look['mean'])}, std {_listed(look['std'])}",
+        "weights": found.weights,
+        "licence": found.licence,
+    }
+    for name, value in rows.items():
+        facts.add_row(name, Text(value, overflow="fold"))
+    console.print(facts)
+    typer.echo(f"Train it: goldenrule train FOLDER -m {found.name} -t fromzero")
+
+
+def _side(look: Mapping[str, Any]) -> str:
+    return "both sides" if look["resize"] == "squish" else "shorter side"
+
+
+def _listed(values: list[float]) -> str:
+    return " ".join(f"{value:.3g}" for value in values)

@@ -1,0 +1,64 @@
+"""Networks by name, without weights that were learned: timm's, and the two that timm does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+import torchvision
+
+from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES
+from goldenrule.models.original import IMAGENET_MEAN, IMAGENET_STD, Original
+
+
+class AlexNet(torchvision.models.AlexNet):  # type: ignore[misc]  # torchvision has no types
+    """Torchvision's AlexNet up to its last layer, with torchvision's names: (batch, 3, size, size) to (batch, 4096).
+
+    Krizhevsky, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997.
+    """
+
+    num_features = 256  # channels of the maps, as head concat-pool stands on them
+    pretrained_cfg: ClassVar[Mapping[str, Any]] = {  # as timm's networks have it
+        "input_size": (3, 224, 224),
+        "crop_pct": 0.875,
+        "interpolation": "bilinear",
+        "mean": IMAGENET_MEAN,
+        "std": IMAGENET_STD,
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.classifier[6]
+
+    def forward_features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Give the last feature maps (batch, 256, h, w)."""
+        maps: torch.Tensor = self.features(pixels)
+        return maps
+
+    def forward_head(self, maps: torch.Tensor, pre_logits: bool = True) -> torch.Tensor:  # noqa: ARG002
+        """Give the features before the classes, (batch, 4096)."""
+        features: torch.Tensor = self.classifier(torch.flatten(self.avgpool(maps), 1))
+        return features
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Give the features."""
+        return self.forward_head(self.forward_features(pixels))
+
+
+def architecture(name: str, *, seed: int | None = None) -> torch.nn.Module:
+    """Give a network in eval mode, its weights drawn under a seed; nobody else's draws change (law 4).
+
+    `name` is embedded, one of timm's, or of `OWN_ARCHITECTURES`. Without a seed the weights are to be replaced.
+    """
+    import timm
+
+    with torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.manual_seed(seed)
+        if name in OWN_ARCHITECTURES:
+            model: torch.nn.Module = Original() if name == "original" else AlexNet()
+        else:
+            timm_name = EMBEDDED[name].timm_name if name in EMBEDDED else name
+            model = timm.create_model(timm_name, pretrained=False, num_classes=0)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,170 @@
+"""What a network is made of: layers, shapes, parameters, cost, groups, preprocessing, and where its weights come from.
+
+Nothing of it depends on the values of the weights: random ones are drawn where the learned ones can't be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goldenrule.foundation.errors import OptionError
+from goldenrule.models.backbone import Backbone, backbone, pooling_for
+from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, canonical_name
+from goldenrule.models.cost import multiply_adds
+from goldenrule.models.head import HeadKind, fresh_head
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer, or one block of them: its name, kind, output for one picture, parameters, and group."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    group: str  # "early", "late", "early, late", "head", or "" where there is nothing to learn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSummary:
+    """A network with a head for `classes` classes; `groups` and `trainable` count parameters.
+
+    `trainable` is by the way of training: all, or with transfer learning those of the head. `multiply_adds` are those
+    of one picture.
+    """
+
+    name: str
+    input: tuple[int, int, int]
+    classes: int
+    layers: tuple[Layer, ...]
+    parameters: int
+    trainable: Mapping[str, int]
+    groups: Mapping[str, int]
+    multiply_adds: int
+    preprocessing: Mapping[str, Any]
+    weights: str
+    licence: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        return asdict(self)
+
+
+def summary(
+    name: str,
+    *,
+    weights: Path | None = None,
+    size: int | None = None,
+    classes: int = 2,
+    head: HeadKind = "linear",
+    depth: int = 2,
+) -> NetworkSummary:
+    """Describe a network by name; `depth` is how deep into blocks of blocks the list of layers goes.
+
+    Raises `UnknownBackbone`, or `OptionError` for a size that it does not take, fewer than two classes, no depth.
+    """
+    import numpy as np
+
+    if classes < 2 or depth < 1:
+        raise OptionError(f"classes={classes}, depth={depth}: wanted two classes or more, and a depth of 1 or more.")
+    name = canonical_name(name)
+    learned = weights is not None or name in EMBEDDED
+    body = backbone(name, weights=weights, size=size, pooling=pooling_for(head), drawn=None if learned else 0)
+    spec = body.spec
+    on_top = fresh_head(head, features=spec.features, classes=classes, draws=np.random.default_rng(0))
+    in_head = sum(value.size for value in on_top.tensors.values())
+    groups = _parameters_of_groups(body) | {"head": in_head}
+    total = spec.parameters + in_head
+    origin = spec.source if learned else origin_of(name)
+    products = sum(value.size for value in on_top.tensors.values() if value.ndim == 2)
+    return NetworkSummary(
+        name=name,
+        input=(3, spec.preprocessing.size, spec.preprocessing.size),
+        classes=classes,
+        layers=(
+            *_layers(body, depth),
+            Layer(name="head", kind=head, shape=(classes,), parameters=in_head, group="head"),
+        ),
+        parameters=total,
+        trainable={"fromzero": total, "fine_tuning": total, "transfer_learning": in_head},
+        groups=groups,
+        multiply_adds=multiply_adds(body) + products,
+        preprocessing=spec.preprocessing.to_json(),
+        weights=str(origin["from"]),
+        licence=str(origin["licence"]),
+    )
+
+
+def origin_of(name: str) -> dict[str, str]:
+    """Say where the learned weights of a network that is not embedded come from, and under which licence."""
+    if name == "original":
+        return {"from": "none: goldenrule's own small network, to be trained from zero", "licence": "yours"}
+    if name in OWN_ARCHITECTURES:
+        file = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+        return {"from": f"torchvision, by --weights FILE: {file}", "licence": "BSD-3-Clause (torchvision)"}
+    import timm
+
+    config = timm.get_pretrained_cfg(name)
+    hub = getattr(config, "hf_hub_id", None) if config else None
+    if not hub:
+        return {"from": "none: timm has no learned weights of it", "licence": "yours"}
+    return {
+        "from": f"the Hugging Face hub, {hub}, or --weights FILE",
+        "licence": getattr(config, "license", None) or "see the model's page on the hub",
+    }
+
+
+def _parameters_of_groups(body: Backbone) -> dict[str, int]:
+    counts = {"early": 0, "late": 0}
+    for name, parameter in body.module.get_submodule("model").named_parameters():
+        counts[body.spec.groups[name]] += parameter.numel()
+    return counts
+
+
+def _layers(body: Backbone, depth: int) -> list[Layer]:
+    """Give the layers in the order in which they first run, blocks no deeper than `depth`."""
+    import torch
+
+    model: torch.nn.Module = body.module.get_submodule("model")
+    seen: dict[str, tuple[int, ...]] = {}
+    wanted = {name: module for name, module in model.named_modules() if _is_row(name, module, depth)}
+
+    def note(name: str) -> Any:
+        def hook(module: Any, inputs: Any, output: Any) -> None:
+            del module, inputs
+            if isinstance(output, torch.Tensor):
+                seen.setdefault(name, tuple(output.shape[1:]))
+
+        return hook
+
+    hooks = [module.register_forward_hook(note(name)) for name, module in wanted.items()]
+    try:
+        with torch.no_grad():
+            body.module(torch.zeros(1, 3, body.spec.preprocessing.size, body.spec.preprocessing.size))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [_layer(name, wanted[name], shape, body) for name, shape in seen.items()]
+
+
+def _is_row(name: str, module: torch.nn.Module, depth: int) -> bool:
+    """Say whether a module is a line of its own: a block at the greatest depth, or a layer above it."""
+    level = name.count(".") + 1
+    return bool(name) and (level == depth or (level < depth and not any(True for _ in module.children())))
+
+
+def _layer(name: str, module: torch.nn.Module, shape: tuple[int, ...], body: Backbone) -> Layer:
+    own = [f"{name}.{key}" for key, _ in module.named_parameters()]
+    return Layer(
+        name=name,
+        kind=type(module).__name__,
+        shape=shape,
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        group=", ".join(sorted({body.spec.groups[key] for key in own})),
+    )
