@@ -10,9 +10,9 @@ import typer
 
 EXAMPLES = """Examples:
 
-  goldenrule report runs/photos --lang ja              runs/photos/report.ja.html, in Japanese
+  goldenrule report runs/photos --lang ja                runs/photos/report.ja.html, in Japanese
 
-  goldenrule report runs/photos --lang zh -o bao.html  in simplified Chinese, to a file of your choosing
+  goldenrule report runs/photos --lang zh -o bao.html   in simplified Chinese, to a file of your choosing
 
   goldenrule report runs/photos                        runs/photos/report.html, should it be lost
 """
