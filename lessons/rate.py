@@ -100,8 +100,8 @@ figure.savefig(
 
 # %% [markdown]
 # 2.3 is log 10, the loss of a guess among ten digits. The lowest rate hardly leaves it in 200 steps. Rate 3 comes back
-# to it: one of its first steps was so long that 30 of the 32 ReLUs died (see the lesson `activation`). Rate 100 is
-# out of the picture at once.
+# to it: one of its first steps was so long that 30 of the 32 ReLUs died (see the lesson `activation`). Rate 100
+# is out of the picture at once.
 #
 # ## Find it: the range test
 #
