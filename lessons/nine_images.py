@@ -28,8 +28,8 @@ draws = np.random.default_rng(0)
 # %% [markdown]
 # ## What 9 of 9 says
 #
-# A test is a sample: other pictures would have given another number. The interval holds all the accuracies that go well
-# with what was seen (Wilson's, 95 %; the exact one of Clopper and Pearson begins even lower, at 66 %). The same
+# A test is a sample: other pictures would have given another number. The interval holds all the accuracies that go
+# well with what was seen (Wilson's, 95 %; the exact one of Clopper and Pearson begins even lower, at 66 %). The same
 # "100 %" on more pictures says more:
 
 # %%
@@ -70,9 +70,9 @@ figure.savefig(FIGURES / "luck.svg")
 # %% [markdown]
 # ## Seven tries
 #
-# Who throws seven dice is not surprised by a six. If all seven networks are equally good, 80 % each, and one reports the
-# best of the seven, a perfect score is more likely than not. (The networks are taken to err independently. Real ones
-# stumble over the same pictures, which makes it somewhat less likely.)
+# Who throws seven dice is not surprised by a six. If all seven networks are equally good, 80 % each, and one reports
+# the best of the seven, a perfect score is more likely than not. (The networks are taken to err independently. Real
+# ones stumble over the same pictures, which makes it somewhat less likely.)
 
 # %%
 best = draws.binomial(9, 0.8, size=(TESTS, 7)).max(axis=1)
@@ -98,8 +98,9 @@ for name, right_of_nine in STUDY.items():
     print(f"{name:24}", gr.Estimate.of_share("accuracy", right_of_nine, 9))
 
 # %% [markdown]
-# Two networks that took the same test are compared on the same pictures: only those count on which one is right and the
-# other wrong (McNemar's test). Between 9 and 7 of 9 these are two pictures, and two coins that fall alike are no proof.
+# Two networks that took the same test are compared on the same pictures: only those count on which one is right and
+# the other wrong (McNemar's test). Between 9 and 7 of 9 these are two pictures, and two coins that fall alike are no
+# proof.
 
 
 # %%
@@ -155,9 +156,10 @@ print(gr.mcnemar(a, b).sentence())
 # %% [markdown]
 # ## What to do with few pictures
 #
-# Do not keep nine pictures for a test. Let *every* picture be a test picture once: `goldenrule fit` splits the training
-# pictures in five, trains on four fifths, asks the fifth, and goes round (out-of-fold predictions). 500 pictures then
-# are 500 test pictures. And let the interval stand beside each number: goldenrule prints no number without one.
+# Do not keep nine pictures for a test. Let *every* picture be a test picture once: `goldenrule fit` splits the
+# training pictures in five, trains on four fifths, asks the fifth, and goes round (out-of-fold predictions). 500
+# pictures then are 500 test pictures. And let the interval stand beside each number: goldenrule prints no number
+# without one.
 #
 # ## Exercise
 #
@@ -173,6 +175,6 @@ exercise = gr.mcnemar(friends, yours)
 print(exercise.sentence("the friend's", "yours"))
 
 # %% [markdown]
-# **Answer.** Nobody knows. On 43 pictures both are right: those say nothing about who is better. Seven are left, five for
-# you and two for your friend, and seven coins fall five to two or more unevenly in 45 of 100 cases. You are not wrong;
-# you just can't know it from 50 pictures.
+# **Answer.** Nobody knows. On 43 pictures both are right: those say nothing about who is better. Seven are left, five
+# for you and two for your friend, and seven coins fall five to two or more unevenly in 45 of 100 cases. You are not
+# wrong; you just can't know it from 50 pictures.
