@@ -28,7 +28,7 @@ from goldenrule.report.plots import GOLD, HIT
 FIGURES = Path("calibration")
 FIGURES.mkdir(exist_ok=True)
 images = gr.from_folder(write_digits(Path("demo/digits")))
-body = gr.backbone("efficientnet_lite0", size=64)
+body = gr.backbone("efficientnet_lite0", size=96)
 images, activations = gr.activations_of(images, body)
 images = gr.with_split(images, shares=gr.Shares(valid=0.3, test=0.55))
 rows = {part: activations.rows(images.part(part).digests).astype(np.float32) for part in ("train", "valid", "test")}
@@ -38,10 +38,10 @@ print({part: len(own) for part, own in rows.items()})
 # ## A head that is too sure
 #
 # A head with many weights and few pictures can be right on all of them; and as long as it is asked for a lower loss,
-# it can only become surer. So we let it, on purpose: no penalty on the weights, and as many steps as it likes.
+# it can only become surer. So we let it, on purpose: next to no penalty on the weights (C=100), and many steps.
 
 # %%
-careless = LogisticRegression(C=1e4, max_iter=500).fit(rows["train"], images.part("train").targets)
+careless = LogisticRegression(C=100, max_iter=300).fit(rows["train"], images.part("train").targets)
 
 
 def said(part: str) -> gr.Predictions:
@@ -137,4 +137,6 @@ print(f"temperature 20: accuracy {gr.accuracy(timid)}; loss {gr.log_loss(timid)}
 print(f"it believes {timid.probabilities.max(axis=1).mean():.1%}; calibration error {gr.calibration_error(timid)}")
 
 # %% [markdown]
-# **Answer.** TEXT
+# **Answer.** The accuracy stays, to the last picture: no order changes. The loss is nearly twice what it was before,
+# since now the network is right far more often than it says. Being too modest is a calibration error as well: who is
+# sure of nothing helps nobody to choose the pictures that may pass.

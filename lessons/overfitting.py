@@ -102,7 +102,7 @@ axes = figure.add_subplot()
 axes.plot(range(1, EPOCHS + 1), plain["train"], color="#888888", label="train, 60 images")
 axes.plot(range(1, EPOCHS + 1), plain["valid"], color=HIT, label="valid, 400 images")
 axes.plot([turn], [plain["valid"][turn - 1]], "o", color=GOLD, label=f"the turn, epoch {turn}")
-axes.set(xlabel="epoch", ylabel="loss", ylim=(0, 2))
+axes.set(xlabel="epoch", ylabel="loss", ylim=(0, 1.2))
 axes.legend(frameon=False, fontsize=8)
 axes.spines[["top", "right"]].set_visible(False)
 figure.savefig(FIGURES / "curves.svg")
@@ -131,10 +131,10 @@ for name, predictions in judged.items():
 # %%
 figure = Figure(figsize=(9.0, 3.0), layout="constrained")
 curves, bars = figure.subplots(1, 2)
-COLOURS = dict(zip(judged, (MISTAKE, HIT, GOLD, "#5b8c5a", "#333333"), strict=True))
+COLOURS = dict(zip(judged, ("#888888", HIT, GOLD, MISTAKE, "#333333"), strict=True))
 for name, one in CURES.items():
     curves.plot(range(1, EPOCHS + 1), one["valid"], color=COLOURS[name], label=name)
-curves.set(xlabel="epoch", ylabel="loss on 400 validation images", ylim=(0, 2))
+curves.set(xlabel="epoch", ylabel="loss on 400 validation images", ylim=(0, 1.4))
 curves.legend(frameon=False, fontsize=8)
 for place, (name, predictions) in enumerate(judged.items()):
     loss = gr.log_loss(predictions)
