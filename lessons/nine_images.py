@@ -82,7 +82,7 @@ print(f"seven equal networks of 80 %: the best one has 9 of 9 in {best_perfect} 
 # %% [markdown]
 # ## Are they different at all?
 #
-# These are the seven scores of the study. All intervals but the lowest ones overlap widely:
+# These are the seven scores of the study. All intervals overlap, even the lowest and the highest:
 
 # %%
 STUDY = {
