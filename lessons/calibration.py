@@ -4,6 +4,9 @@
 
 A head that is far too sure of itself, how one sees it, and how one number, the temperature, puts it right. The figures
 are written to the folder calibration.
+
+Seconds: 4
+Order: 110
 """
 
 # %% [markdown]

@@ -4,6 +4,9 @@
 
 A network of 16,510 weights learns sixty handwritten digits by heart. Four cures are tried side by side: more images,
 weight decay, augmentation, early stopping. The figures are written to the folder overfitting.
+
+Seconds: 4
+Order: 70
 """
 
 # %% [markdown]
