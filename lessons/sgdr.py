@@ -64,8 +64,8 @@ print(f"hollows between -9 and 9: {(downhill[:-1] & ~downhill[1:]).sum()}; the d
 
 # %%
 WAYS = {
-    "low rate": lambda epoch: 0.05,  # noqa: ARG005
-    "full rate": lambda epoch: 1.0,  # noqa: ARG005
+    "low rate": lambda _: 0.05,
+    "full rate": lambda _: 1.0,
     "one cosine": gr.Sgdr(cycles=1, length=7).factor,
     "7 cycles of 1": gr.Sgdr(cycles=7).factor,
     "cycles of 1, 2, 4": gr.Sgdr(cycles=3, mult=2).factor,

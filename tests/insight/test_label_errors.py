@@ -91,7 +91,7 @@ def test_many_labels_are_judged_one_by_one() -> None:
     assert {own.id for own in found.first(2)} == {"7", "9"}
     assert found.number_doubted == 2
     said = {own.id: (own.given, own.likely) for own in found.first(2)}
-    assert said["7"] == (("sun", "not sun") if labels[7, 1] else ("not sun", "sun"))
+    assert said["7"] == (("sun", "without sun") if labels[7, 1] else ("without sun", "sun"))
     assert found.estimated == pytest.approx(2, abs=0.2)
 
 

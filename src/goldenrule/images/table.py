@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -100,6 +101,11 @@ class ImageTable:
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Which rows have a label, (n,)."""
         return np.asarray(pc.list_value_length(self.rows["labels"]).to_numpy() > 0)
+
+    @property
+    def guessing_loss(self) -> float:
+        """The log loss in nats of giving all classes the same probability, each of several labels one half."""
+        return math.log(len(self.classes) if self.task == "single" else 2)
 
     @property
     def folds(self) -> list[str | None]:

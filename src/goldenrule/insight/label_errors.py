@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.metrics import WITHOUT
 from goldenrule.foundation.errors import OptionError
 
 Floats = npt.NDArray[np.float64]
@@ -29,8 +30,6 @@ Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 ROWS_SHOWN = 10
-LABELS_OF_MANY = "not "
-"""What a label of many is called where it is absent: "not sea"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class Doubt:
 class LabelErrors:
     """All labelled, readable images, the most doubtful label first; as arrays, so that memory stays small.
 
-    - `names`: the class names; for many labels each also as "not NAME".
+    - `names`: the class names; for many labels each also as "without NAME".
     - `ids`, `given`, `likely` (n,) index into `names`; `probability_given`, `probability_likely`, `doubted` (n,).
     - `counts` (k, k): the joint counts that confident learning estimates, how many images that were given a label
       truly have another; off the diagonal they are wrong. For many labels the pairs of all labels.
@@ -264,7 +263,7 @@ def _many_labels(scored: Predictions) -> _Judged:
 
 
 def _names_of_many(classes: tuple[str, ...]) -> tuple[str, ...]:
-    return (*classes, *(f"{LABELS_OF_MANY}{name}" for name in classes))
+    return (*classes, *(f"{WITHOUT} {name}" for name in classes))
 
 
 def _ranked(names: tuple[str, ...], ids: tuple[str, ...], judged: _Judged) -> LabelErrors:

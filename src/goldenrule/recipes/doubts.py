@@ -11,7 +11,6 @@ import numpy.typing as npt
 from goldenrule.activations.precompute import Activations
 from goldenrule.activations.solve import DECADES, Rows, fold_logits, solve
 from goldenrule.evaluation import Estimate, Predictions
-from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.label_errors import LabelErrors, label_errors
@@ -37,13 +36,15 @@ def doubts(images: ImageTable, activations: Activations, *, seed: int = 0, progr
     """Judge each label by heads that were solved without the image, its duplicates and its group.
 
     `images` are labelled and have activations; of all parts alike, as nothing is chosen by them for a classifier.
-    Then some labels are made wrong on purpose, and all is solved once more, to learn how many others are.
+    Then some labels are made wrong on purpose, and all is solved once more, to learn how many others are; not where
+    an image has several: `wrong` is undefined there.
     """
-    if images.task == "multi":
-        raise OptionError("Wrong labels are looked for where an image has one label; these have several.")
     rows = training_rows(images, activations, views=0, seed=seed)
     l2 = min(solve(rows, progress=progress).l2 * MORE_PENALTY, DECADES[0])
     predictions = held_out(images, rows, fold_logits(rows, l2))
+    if images.task == "multi":
+        untold = share_wrong(np.array([]), np.array([]))
+        return Doubts(errors=label_errors(predictions), predictions=predictions, wrong=untold, planted=0, l2=l2)
     labels, planted_rows = planted(images.targets, rows.classes, seed=seed)
     again = replace(rows, targets=labels)
     chances = held_out(images, again, fold_logits(again, l2)).probabilities[np.arange(len(labels)), labels]
@@ -57,25 +58,15 @@ def doubts(images: ImageTable, activations: Activations, *, seed: int = 0, progr
     )
 
 
-def marks_held_out(
-    images: ImageTable, activations: Activations, *, seed: int = 0, progress: Progress | None = None
-) -> Predictions:
-    """Judge each of several labels by heads that were solved without the image, its duplicates and its group."""
-    rows = training_rows(images, activations, views=0, seed=seed)
-    logits = solve(rows, progress=progress).fold_logits
-    return Predictions.from_logits(
-        logits, images.classes, truth=images.truth, ids=images.uris, fold=rows.folds, task="multi"
-    )
-
-
 def held_out(images: ImageTable, rows: Rows, logits: npt.NDArray[np.float32]) -> Predictions:
     """Give the predictions of images by the heads of the folds they are not in."""
-    return Predictions.from_logits(logits, images.classes, truth=rows.targets, ids=images.uris, fold=rows.folds)
+    return Predictions.from_logits(
+        logits, images.classes, truth=rows.targets, ids=images.uris, fold=rows.folds, task=images.task
+    )
 
 
 def with_activations(images: ImageTable, activations: Activations) -> tuple[ImageTable, Sequence[str]]:
     """Give the labelled images that have activations, and the names of those that could not be read."""
     bank = activations.banks[0]
-    labelled = np.array([len(own) > 0 for own in images.rows["labels"].to_pylist()], dtype=bool)
     known = np.array([own is not None and own in bank for own in images.digests], dtype=bool)
-    return images.where(labelled & known), images.where(labelled & ~known).uris
+    return images.where(images.labelled & known), images.where(images.labelled & ~known).uris

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.kinds import stronger
 from goldenrule.images.table import ImageTable
@@ -62,6 +62,8 @@ def golden_rule(
     `runs/NAME`; goes on where a killed run stopped. `loggers` keep the epochs elsewhere too. Raises a
     `GoldenRuleError` for what the user can mend.
     """
+    if options is not None and options.training is not None:
+        raise OptionError("FitOptions(training=...) is for gr.train(): the golden rule chooses by itself.")
     with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
         solved = solved_heads(work, activations)  # step 1
         if work.options.solved_only or not _can_be_judged(work, solved):
@@ -176,6 +178,5 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             contest.enter_views(learn, augmentation)
     if contest.best.head is not solved.chosen.head:
         contest.notes.append("Out-of-fold numbers are those of the solved head: the network was trained once, on all.")
-    chance = math.log(len(work.table.classes) if work.table.task == "single" else 2)
-    said = hints_by_stage(learn.history.rows, chance=chance)
+    said = hints_by_stage(learn.history.rows, chance=work.table.guessing_loss)
     return contest, LiveContent(curves=curves, history=learn.history, notes=(*contest.notes, *said))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.mistakes import Wavering, most_uncertain, surest_right
 from goldenrule.models.classifier import Classifier
-from goldenrule.recipes.doubts import Doubts, doubts, marks_held_out, with_activations
+from goldenrule.recipes.doubts import Doubts, doubts, with_activations
 from goldenrule.recipes.reopened import reopened
 from goldenrule.report.insight_page import Card, Section, render_insight
 from goldenrule.report.sentences import sureness
@@ -33,16 +31,13 @@ MOST_PAIRS = 3
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Insights:
     """What is found in a run: sections in their order, the labels' doubts, and where all of it is written.
-
-    Of several labels an image there are no `doubts`, only the ranked list.
     `opening_seconds`: reading the run and its activations. `left_out`: labelled images that could not be read.
     `kept_csv`: a label_errors.csv that holds something else was there, and stays.
     """
 
     folder: Path
     sections: tuple[Section, ...]
-    doubts: Doubts | None
-    labels_csv: str
+    doubts: Doubts
     left_out: tuple[str, ...]
     opening_seconds: float
     kept_csv: bool = False
@@ -60,8 +55,6 @@ class Insights:
     @property
     def headline(self) -> str:
         """Say in one sentence how the labels stand."""
-        if self.doubts is None:
-            return "The most doubtful labels first"
         labels = plural(len(self.doubts.errors), "label")
         if not self.doubts.wrong.defined:
             return f"{labels}, the most doubtful first"
@@ -98,20 +91,14 @@ def insights(
     if not len(images):
         raise OptionError(f"No image of {own.folder} has a label and can be read: insight is into labelled images.")
     began = time.perf_counter()
-    if images.task == "multi":
-        found, said = None, marks_held_out(images, activations, seed=own.options.seed, progress=progress)
-        first = marks_section(said, images, top, time.perf_counter() - began)
-    else:
-        found = doubts(images, activations, seed=own.options.seed, progress=progress)
-        said = found.predictions
-        first = label_section(found, images, top, time.perf_counter() - began)
-    judged = _judged(own.folder, said, own.classifier)
-    sections = (first, *looking_sections(judged, images, top))
+    found = doubts(images, activations, seed=own.options.seed, progress=progress)
+    seconds = time.perf_counter() - began
+    judged = _judged(own.folder, found.predictions, own.classifier)
+    sections = (label_section(found, images, top, seconds), *looking_sections(judged, images, top))
     result = Insights(
         folder=own.folder / FOLDER,
         sections=sections,
         doubts=found,
-        labels_csv=found.errors.to_csv() if found else marks_csv(said),
         left_out=tuple(left_out),
         opening_seconds=opening,
     )
@@ -157,46 +144,6 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
         cards=cards,
         numbers=errors.to_json(top) | {"wrong": found.wrong.to_json(), "planted": found.planted, "l2": found.l2},
     )
-
-
-def marks_section(said: Predictions, images: ImageTable, top: int, seconds: float) -> Section:
-    """Give the surest disagreement with the labels of each image, where it may have several."""
-    parts = _parts(images)
-    mistakes = most_confident_mistakes(said, top)
-    cards = tuple(
-        Card(
-            uri=own.id,
-            part=parts.get(own.id, ""),
-            label=own.truth,
-            other=own.predicted,
-            joined="rather",
-            note=sureness(own.probability),
-        )
-        for own in mistakes
-    )
-    sentence = (
-        "Each label of each image is judged by heads that were solved without the image, its copies and its series, "
-        "on activations of the body that the run began with. Shown is the label of an image that they doubt most: "
-        "whether it is there or missing. How many are wrong is not estimated where an image has several labels."
-    )
-    return Section(
-        key="labels",
-        title="Doubtful labels",
-        sentences=(sentence,),
-        seconds=seconds,
-        cards=cards,
-        numbers={"of": len(said), "rows": [_plain(row) for row in mistakes]},
-    )
-
-
-def marks_csv(said: Predictions) -> str:
-    """Give rows path, given, likely, probability_likely: of each image the label that is doubted most, ranked."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "given", "likely", "probability_likely"])
-    for own in most_confident_mistakes(said, len(said)):
-        writer.writerow([own.id, own.truth, own.predicted, f"{own.probability:.6g}"])
-    return text.getvalue()
 
 
 def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: int) -> tuple[Section, ...]:
@@ -274,7 +221,7 @@ def _plain(row: Any) -> dict[str, Any]:
 
 def _written(result: Insights, images: ImageTable) -> Insights:
     """Write the three files; a list of labels that somebody has worked on stays as it is."""
-    text = result.labels_csv
+    text = result.doubts.errors.to_csv()
     path = result.folder / LABELS
     kept = path.exists() and path.read_bytes() != text.encode("utf-8", "surrogateescape")
     if not kept:

@@ -8,7 +8,6 @@ stands against the solved head is said.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -166,5 +165,5 @@ def _candidate(work: Work, learn: Learner, name: str) -> Candidate:
 
 
 def _live(work: Work, learn: Learner, curves: dict[str, RangeTest]) -> LiveContent:
-    chance = math.log(len(work.table.classes) if work.table.task == "single" else 2)
-    return LiveContent(curves=curves, history=learn.history, notes=hints_by_stage(learn.history.rows, chance=chance))
+    notes = hints_by_stage(learn.history.rows, chance=work.table.guessing_loss)
+    return LiveContent(curves=curves, history=learn.history, notes=notes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -115,7 +114,7 @@ class Teller:
 
         found = self.outcome(next_key(state.key, "lr_find", arguments), "lr_find", compute)
         curve = found.tensors["rates"].tolist(), found.tensors["losses"].tolist()
-        return read_curve(*curve, ratio=found.facts["ratio"], chance=math.log(len(self.material.table.classes)))
+        return read_curve(*curve, ratio=found.facts["ratio"], chance=self.material.table.guessing_loss)
 
     def fit(
         self,
@@ -196,7 +195,7 @@ class Teller:
         if outcome.facts["averaged"]:
             averaged = outcome.facts["averaged"]
             say(f"{stage}: the mean of the weights at the ends of {averaged} cycles validates best.")
-        chance = math.log(len(self.material.table.classes))
+        chance = self.material.table.guessing_loss
         for finding in hints(rows, rate=max(rates), chance=chance, keeps_best=keep == "best")[:MOST]:
             say(str(finding))
         body, head = self.weights(state, outcome)
