@@ -31,6 +31,7 @@ MOST_PAIRS = 3
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Insights:
     """What is found in a run: sections in their order, the labels' doubts, and where all of it is written.
+
     `opening_seconds`: reading the run and its activations. `left_out`: labelled images that could not be read.
     `kept_csv`: a label_errors.csv that holds something else was there, and stays.
     """
