@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import Threads
+
 EXAMPLES = """Examples:
 
   goldenrule demo
@@ -17,7 +19,7 @@ EXAMPLES = """Examples:
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the digits and their run are written.")] = Path("demo"),
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+    threads: Threads = None,
 ) -> None:
     """Write 1,797 handwritten digits as PNG class folders, fit a classifier on them, and judge it."""
     from rich.console import Console

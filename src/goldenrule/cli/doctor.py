@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import Threads
+
 EXAMPLES = """Examples:
 
   goldenrule doctor
@@ -22,7 +24,7 @@ def doctor(
         str | None, typer.Option(help="Prepare this backbone for this machine and end.", show_default=False)
     ] = None,
     speed: Annotated[bool, typer.Option(help="Run the short speed test.")] = True,
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+    threads: Threads = None,
 ) -> None:
     """Show the environment, versions, the engine and its precision, and a short speed test."""
     from rich.console import Console

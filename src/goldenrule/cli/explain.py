@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenrule.cli.common import Threads
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -41,7 +43,7 @@ def explain(
         typer.Option("--class", help="Heat maps of this class. \\[default: the predicted one]", show_default=False),
     ] = None,
     heat: Annotated[bool, typer.Option("--heat/--no-heat", help="Heat maps: they need the extra explain.")] = True,
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+    threads: Threads = None,
 ) -> None:
     """Explain predictions: the nearest training images and a heat map of each, as a table and a page."""
     from rich.console import Console

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenrule.cli.common import Device, RunFolder, Sample, Threads
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -83,9 +84,7 @@ def fit(
             help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False, readable=False
         ),  # not checked by Typer: our own message says what to do
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="The run's folder. \\[default: runs/NAME]", show_default=False)
-    ] = None,
+    out: RunFolder = None,
     backbone: Annotated[
         str,
         typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), any timm name, or auto: the best of these three."),
@@ -107,12 +106,9 @@ def fit(
     ] = "canonical",
     head: Annotated[str, typer.Option(help="linear (solved) or concat-pool (fastai's, trained).")] = "linear",
     seed: Annotated[int, typer.Option(help="Seed of new splits, folds and training.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option(help="Take at most N images per class and part: a trial.", show_default=False),
-    ] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    sample: Sample = None,
     min_per_class: Annotated[
         int | None, typer.Option(help="Accept classes with as few images as this.", show_default=False)
     ] = None,

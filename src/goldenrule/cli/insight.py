@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenrule.cli.common import Threads
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -27,7 +29,7 @@ The labels, all of them, the most doubtful first: runs/photos/insight/label_erro
 def insight(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
     top: Annotated[int, typer.Option("--top", help="Images in each list.")] = 20,
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+    threads: Threads = None,
 ) -> None:
     """Look into a run: which labels are probably wrong, its surest mistakes, where it wavers, what it knows best."""
     from rich.console import Console

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import Threads
+
 DEFAULT_TARGET = 0.99
 EXAMPLES = """Examples:
 
@@ -25,7 +27,7 @@ def learning_curve(
         typer.Option(help="The accuracy (or log loss) that is wanted. \\[default: 0.99]", show_default=False),
     ] = None,
     metric: Annotated[str, typer.Option(help="accuracy or log_loss.")] = "accuracy",
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+    threads: Threads = None,
 ) -> None:
     """Say how many more images are needed for a target, from heads solved on more and more of those there are."""
     from rich.console import Console

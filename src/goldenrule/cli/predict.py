@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import Threads
 from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
 
 MOST_IN_A_SET = 4
@@ -40,7 +41,7 @@ def predict(
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
     head: OwnHead = "",
     backbone: OwnBackbone = "",
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+    threads: Threads = None,
 ) -> None:
     """Predict the class of images; a row per image, also for those that can't be read."""
     from rich.console import Console

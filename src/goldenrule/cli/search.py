@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import Threads
 from goldenrule.cli.source import GroupBy
 
 SHOWN = 8
@@ -44,7 +45,7 @@ def search(
         int | None, typer.Option(help="Take so many images per class and part.", show_default=False)
     ] = None,
     group_by: GroupBy = "auto",
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+    threads: Threads = None,
 ) -> None:
     """Search for settings (head, augmentation, optimizer, rate, batch size, loss ...) that do better on validation."""
     from rich.console import Console

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import Threads
 from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
 
 EXAMPLES = """Examples:
@@ -48,7 +49,7 @@ def submit(
     ] = None,
     head: OwnHead = "",
     backbone: OwnBackbone = "",
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
+    threads: Threads = None,
 ) -> None:
     """Write the submission to a contest: every id of its sample, in its order."""
     from rich.console import Console

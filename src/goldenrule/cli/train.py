@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import Device, RunFolder, Sample, Threads
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -56,9 +57,7 @@ def train(
             help="fromzero: random weights; transfer_learning: the head alone; fine_tuning: all of a pretrained one.",
         ),
     ] = "transfer_learning",
-    out: Annotated[
-        Path | None, typer.Option(help="The run's folder. \\[default: runs/NAME]", show_default=False)
-    ] = None,
+    out: RunFolder = None,
     epochs: Annotated[
         int | None, typer.Option(help="How many, at most. \\[default: fromzero 30, else 5]", show_default=False)
     ] = None,
@@ -90,11 +89,9 @@ def train(
     augment: Augment = "auto",
     crop: Crop = "random",
     seed: Annotated[int, typer.Option(help="Seed of new splits, random weights and training.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)] = None,
-    sample: Annotated[
-        int | None, typer.Option(help="Take at most N images per class and part: a trial.", show_default=False)
-    ] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    sample: Sample = None,
     group_by: GroupBy = "auto",
     csv: Csv = None,
     id_column: Id = None,
