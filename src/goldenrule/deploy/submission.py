@@ -24,7 +24,7 @@ from goldenrule.evaluation import (
     with_own_thresholds,
 )
 from goldenrule.evaluation.caution import best_floor, floored, kept_off
-from goldenrule.evaluation.predictions_csv import between_labels, from_csv
+from goldenrule.evaluation.predictions_csv import between_labels
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.files import atomic_path, read_json, write_json
 from goldenrule.foundation.findings import plural
@@ -32,6 +32,7 @@ from goldenrule.foundation.progress import Progress
 from goldenrule.images.label_files import read_columns
 from goldenrule.images.sources import image_files
 from goldenrule.models.classifier import Classifier
+from goldenrule.training.run import kept_predictions
 
 Kind = Literal["probability", "probabilities", "class", "labels"]
 NAMED = 5
@@ -205,15 +206,12 @@ def judged(run: Path, classifier: Classifier) -> Predictions | None:
 
     Of many labels with thresholds: those of each fold chosen on the others.
     """
-    folder = run / "predictions"
     chosen = str(read_json(run / "choice.json")["chosen"]) if (run / "choice.json").exists() else ""
     solved = chosen.startswith("solved head") and not chosen.endswith("averaged")
     for name in ("out-of-fold", "valid") if solved else ("valid", "out-of-fold"):
-        if (path := folder / f"{name}.csv").exists():
-            seen = from_csv(path.read_text(encoding="utf-8"), task=classifier.task, basis="chosen on")
-            if len(seen.scored) > 1:
-                beta = classifier.thresholds.beta if classifier.thresholds else 1
-                return with_own_thresholds(seen, beta=beta)
+        seen = kept_predictions(run, name, task=classifier.task, basis="chosen on")
+        if seen is not None and len(seen.scored) > 1:
+            return with_own_thresholds(seen, beta=classifier.thresholds.beta if classifier.thresholds else 1)
     return None
 
 

@@ -19,12 +19,12 @@ from goldenrule.evaluation import (
     paired_bootstrap,
 )
 from goldenrule.evaluation.estimate import Basis
-from goldenrule.evaluation.predictions_csv import from_csv
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.files import read_json
 from goldenrule.foundation.findings import plural
 from goldenrule.images.kept import kept_table
 from goldenrule.recipes.reporting import SCHEMA_VERSION
+from goldenrule.training.run import kept_predictions
 
 Judged = Literal["test", "valid", "out-of-fold"]
 LEAST = 2
@@ -138,10 +138,11 @@ class _Judge:
         digests = dict(zip(table.uris, table.digests, strict=True))
         self.said: dict[str, Predictions] = {}
         for name in get_args(Judged):
-            path, numbers = folder / "predictions" / f"{name}.csv", result.get(name.replace("-", "_"))
-            if path.is_file() and numbers:
-                seen = from_csv(path.read_text(encoding="utf-8"), task=table.task, basis=numbers["basis"]).scored
-                self.said[name] = _by_digest(seen, digests)
+            if not (numbers := result.get(name.replace("-", "_"))):
+                continue
+            seen = kept_predictions(folder, name, task=table.task, basis=numbers["basis"])
+            if seen is not None:
+                self.said[name] = _by_digest(seen.scored, digests)
 
 
 def _by_digest(seen: Predictions, digests: Mapping[str, bytes | None]) -> Predictions:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from goldenrule.evaluation import Mistake, Predictions, most_confident_mistakes, value_and_interval
-from goldenrule.evaluation.predictions_csv import from_csv
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.findings import plural
@@ -21,6 +20,7 @@ from goldenrule.recipes.doubts import Doubts, doubts, with_activations
 from goldenrule.recipes.reopened import reopened
 from goldenrule.report.insight_page import Card, Section, render_insight
 from goldenrule.report.sentences import sureness
+from goldenrule.training.run import kept_predictions
 
 SCHEMA_VERSION = 1
 FOLDER, PAGE, NUMBERS, LABELS = "insight", "insight.html", "insight.json", "label_errors.csv"
@@ -202,9 +202,9 @@ def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tupl
     """Give what the run's classifier said of images that it has not learned from, in words and as predictions."""
     said = {}
     for part in JUDGING:
-        path = folder / "predictions" / f"{part}.csv"
-        if path.is_file() and len(own := from_csv(path.read_text("utf-8"), task=classifier.task).scored):
-            said[part] = classifier.thresholds.apply(own) if classifier.thresholds else own
+        own = kept_predictions(folder, part, task=classifier.task)
+        if own is not None and len(own.scored):
+            said[part] = classifier.thresholds.apply(own.scored) if classifier.thresholds else own.scored
     if not said:
         return f"{plural(len(held_out), 'image')}, each by heads solved without it", held_out
     count = sum(map(len, said.values()))

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from goldenrule.evaluation import Basis, Predictions, Task
+from goldenrule.evaluation.predictions_csv import from_csv
 from goldenrule.foundation.errors import FormatError, RunMismatch
 from goldenrule.foundation.files import (
     canonical_json,
@@ -153,6 +155,12 @@ def known_split(folder: Path) -> dict[bytes, Part]:
     with (folder / "split.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["part"] in PARTS and row["digest"]]
     return {bytes.fromhex(row["digest"]): row["part"] for row in rows}  # type: ignore[misc]
+
+
+def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = "clean") -> Predictions | None:
+    """Give what a run's classifier said of a part ("test", "valid", "out-of-fold"); None where it has no such file."""
+    path = folder / "predictions" / f"{part}.csv"
+    return from_csv(path.read_text(encoding="utf-8"), task=task, basis=basis) if path.is_file() else None
 
 
 def _split_text(table: ImageTable) -> str:
