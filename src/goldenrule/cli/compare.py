@@ -1,33 +1,248 @@
-"""`goldenrule compare`: which of two finished runs is better, and whether that can be told."""
+"""`goldenrule compare`: which of two finished runs is better; or which network, trained which way, for these images."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from goldenrule.cli.common import Device, Sample, Threads
+from goldenrule.cli.source import (
+    Asked,
+    Classes,
+    Csv,
+    GroupBy,
+    GroupColumn,
+    Id,
+    Label,
+    PartColumn,
+    Rename,
+    TestName,
+    TrainName,
+    ValidName,
+)
+from goldenrule.cli.views import Augment, Crop
+from goldenrule.foundation.errors import OptionError
+
+if TYPE_CHECKING:
+    from goldenrule.recipes.compared_networks import ComparedNetworks
 
 FEW = 30
 EXAMPLES = """Examples:
 
-  goldenrule compare runs/photos runs/photos_lite2
+  goldenrule compare photos -m original efficientnet -t all          networks and ways of training, in one table
 
-  goldenrule compare runs/photos runs/photos_lite2 --json compared.json
+  goldenrule compare photos -m efficientnet efficientnet_lite2 -t transfer_learning
 
-  goldenrule compare runs/photos runs/photos_lite2 --part valid     on validation images, though the test part is clean
+  goldenrule compare photos -m original resnet18@96 -t fromzero --epochs 60 --augment basic
+
+  goldenrule compare photos -m resnet --weights resnet=resnet50.safetensors -t transfer_learning fine_tuning
+
+  goldenrule compare runs/photos runs/photos_lite2                   two finished runs
+
+  goldenrule compare runs/photos runs/photos_lite2 --part valid --json compared.json
 """
 
 
 def compare(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
-    other: Annotated[Path, typer.Argument(help="The folder of another.", show_default=False)],
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PHOTOS | RUN OTHER", help="A folder of images, with -m; or two finished runs.", show_default=False
+        ),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-m",
+            "--model",
+            help="The networks, as for train; NAME@PX for another input side. Several may follow.",
+            show_default=False,
+        ),
+    ] = None,
+    training: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-t",
+            "--type",
+            help="all, or fromzero, transfer_learning, fine_tuning. Several may follow. \\[default: all]",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="How many of live training. \\[default: fromzero 30, else 5]", show_default=False),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="End live training earlier: converged:5, overfit:3. Repeatable.", show_default=False),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE: pretrained weights of a network. Repeatable.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where networks are compared. \\[default: runs/NAME-compare]", show_default=False),
+    ] = None,
     part: Annotated[
         str,
-        typer.Option(help="test, valid or out-of-fold; auto takes the first with common images."),
+        typer.Option(help="Of two runs: test, valid or out-of-fold; auto takes the first with common images."),
     ] = "auto",
     json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.", show_default=False)] = None,
+    augment: Augment = "auto",
+    crop: Crop = "random",
+    seed: Annotated[int, typer.Option(help="Seed of new splits, random weights and training.")] = 0,
+    device: Device = "cpu",
+    threads: Threads = None,
+    sample: Sample = None,
+    group_by: GroupBy = "auto",
+    csv: Csv = None,
+    id_column: Id = None,
+    label_column: Label = None,
+    part_column: PartColumn = None,
+    group_column: GroupColumn = None,
+    train_name: TrainName = None,
+    valid_name: ValidName = None,
+    test_name: TestName = None,
+    rename: Rename = None,
+    classes: Classes = None,
 ) -> None:
-    """Compare two finished runs on the images that both were judged by, image by image."""
+    """Compare networks and ways of training on a folder of images; or two finished runs, image by image.
+
+    Networks share the split, the near duplicates and the bank. The one to take is chosen on validation; the test part
+    is opened once, afterwards. A killed comparison goes on where it stopped, and grows when other networks are named.
+    """
+    named = _named(what, model, training)
+    if named is None:
+        if len(what) != 2:
+            raise OptionError(
+                f"{', '.join(what)}: wanted two finished runs, or a folder of images and the networks to compare on it, "
+                "such as: goldenrule compare photos -m original efficientnet."
+            )
+        _runs(Path(what[0]), Path(what[1]), part, json)
+        return
+    from goldenrule.recipes.options import FitOptions
+
+    options = FitOptions(
+        augment=augment,
+        crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
+        seed=seed,
+        device=device,
+        threads=threads,
+        sample=sample,
+        group_by=group_by,
+    )
+    asked = Asked(
+        folder=Path(what[0]),
+        group_by=group_by,
+        csv=csv,
+        id=id_column,
+        label=label_column,
+        part=part_column,
+        group=group_column,
+        train_name=train_name,
+        valid_name=valid_name,
+        test_name=test_name,
+        rename=rename,
+        classes=classes,
+    )
+    from goldenrule.foundation.files import write_json
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.recipes.comparing import compare_networks
+    from goldenrule.recipes.training_options import stopping
+
+    models, types = named
+    rules = stopping(stop or [])
+    found = compare_networks(
+        asked.images(),
+        models,
+        types,
+        epochs=epochs,
+        converged=rules.get("converged", 0),
+        overfit=rules.get("overfit", 0),
+        weights=_weights(weights or []),
+        options=options,
+        out=out,
+        progress=Bars(),
+    )
+    if json is not None:
+        write_json(json, found.to_json())
+    _show(found, json)
+
+
+def _named(what: list[str], model: list[str] | None, training: list[str] | None) -> tuple[list[str], list[str]] | None:
+    """Give the networks and ways of training that were named; None where two runs are meant.
+
+    Words that follow the folder are more of what was listed: a way of training by its name, else a network.
+    """
+    from goldenrule.recipes.comparing import DEFAULT_MODELS, TYPES
+
+    if not model and not training and not (len(what) == 1 and not _is_run(Path(what[0]))):
+        return None
+    first, *more = what
+    if model and not Path(first).exists() and more and Path(more[-1]).exists():
+        raise OptionError(
+            f"{first} is no folder: give the images first, as goldenrule compare {more[-1]} -m {model[0]}."
+        )
+    words = [word for text in (model or []) for word in text.split(",")]
+    types = [word for text in (training or []) for word in text.split(",")]
+    for word in more:
+        (types if word in (*TYPES, "all") else words).append(word)
+    if "all" in types or not types:
+        types = list(TYPES)
+    return words or list(DEFAULT_MODELS), types
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "run.json").exists()
+
+
+def _weights(said: list[str]) -> dict[str, Path]:
+    found = {}
+    for one in said:
+        name, equals, path = one.partition("=")
+        if not (name and equals and path):
+            raise OptionError(f"--weights {one}: wanted NAME=FILE, such as resnet=resnet50.safetensors.")
+        found[name] = Path(path)
+    return found
+
+
+def _show(found: ComparedNetworks, json: Path | None) -> None:
+    """Print the table, which to take and why, and what next."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from goldenrule.recipes.comparison_report import cells, columns, next_steps
+
+    console, table = Console(), Table(box=box.SIMPLE, padding=(0, 1))
+    for heading in columns(found):
+        own = Text(heading.replace(" on ", "\non ").replace(", n=", "\nn="))
+        table.add_column(own, overflow="fold", no_wrap=heading == "network")
+    for row in found.ranked:
+        style = "bold" if row is found.chosen else ""
+        table.add_row(*(Text(_folded(cell), style=style) for cell in cells(found, row)))
+    console.print(table)
+    console.print(Text(f"{found.headline}.", style="bold"))
+    for sentence in found.sentences:
+        console.print(Text(sentence))
+    for step in next_steps(found)[:2]:
+        console.print(Text(f"  {step}"), soft_wrap=True)
+    console.print(Text(f"Page: {found.page}"), soft_wrap=True)
+    if json is not None:
+        console.print(Text(f"Written: {json}"), soft_wrap=True)
+
+
+def _folded(cell: str) -> str:
+    """Put a name's way of training, an interval and a verdict's reasons on lines of their own."""
+    return cell.replace(" [", "\n[").replace(": ", "\n").replace(", p ", "\np ").replace(", ", ",\n", 1 - ("[" in cell))
+
+
+def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
+    """Compare two finished runs on the images that both were judged by."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -133,6 +134,21 @@ def paired_bootstrap(
         probability_better=better,
         images_needed=images_for_mean(gain.value, float(gains.std(ddof=1))),
     )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust the p-values of several tests, so that the chance of any false alarm stays below the level.
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6:65-70.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted
 
 
 def mcnemar(a: Predictions, b: Predictions) -> McNemar:

@@ -29,7 +29,7 @@ from goldenrule.recipes.solved import Solved, check_learnable, readable, solved_
 from goldenrule.recipes.training_options import TrainingOptions
 from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
-from goldenrule.training.choice import gentle, later_replaces
+from goldenrule.training.choice import gentle, later_replaces, rate_from_zero
 from goldenrule.training.hints import hints_by_stage
 from goldenrule.training.plan import RATIO
 from goldenrule.training.range_test import RangeTest
@@ -44,12 +44,14 @@ def train(
     options: FitOptions,
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
+    final: bool = True,
     progress: Progress | None = None,
 ) -> Answer:
     """Train the network that `options.backbone` names as `options.training` says, judge it and write the run.
 
     Writes to `out`, by default the next free `runs/NAME`, with the split of the runs before it; goes on where a killed
-    run stopped. Raises a `GoldenRuleError` for what the user can mend.
+    run stopped. Unless this is `final` the test part stays closed, until the same is told again and is final. Raises a
+    `GoldenRuleError` for what the user can mend.
     """
     training = options.training
     if training is None:
@@ -59,24 +61,25 @@ def train(
         if not training.solved and valid < FEWEST_VALID:
             raise TooFewImages(f"{valid} labelled validation images: wanted {FEWEST_VALID} or more to judge training.")
         if training.type == "fromzero":
-            return _from_zero(work, activations, training)
+            return _from_zero(work, activations, training, final)
         solved = solved_heads(work, activations)
         if training.solved:
-            return concluded(work, solved.candidates, solved.chosen, solved.activations)
-        return _from_pretrained(work, solved, training)
+            return concluded(work, solved.candidates, solved.chosen, solved.activations, final=final)
+        return _from_pretrained(work, solved, training, final)
 
 
-def _from_zero(work: Work, activations: Activations, training: TrainingOptions) -> Answer:
+def _from_zero(work: Work, activations: Activations, training: TrainingOptions, final: bool) -> Answer:
     check_learnable(readable(work.table, "train", activations), activations.failures)
     learn = _learner(work, training, body_from_zero(work.options, work.progress))
     learn.unfreeze()
     learn.bn_freeze(False)  # random layers have no statistics to keep
-    curves = _fit(work, learn, training, (1.0, 1.0, 1.0))
+    curves = _fit(work, learn, training, (1.0, 1.0, 1.0), lambda rate: rate_from_zero(rate, training.optimizer))
     candidate = _candidate(work, learn, "trained from zero")
-    return concluded(work, [candidate], candidate, activations, live=_live(work, learn, curves), solved=False)
+    live = _live(work, learn, curves)
+    return concluded(work, [candidate], candidate, activations, live=live, final=final, solved=False)
 
 
-def _from_pretrained(work: Work, solved: Solved, training: TrainingOptions) -> Answer:
+def _from_pretrained(work: Work, solved: Solved, training: TrainingOptions, final: bool) -> Answer:
     """Train the head on activations from the bank, or from the solved head on the whole network."""
     head_only = training.type == "transfer_learning"
     learn = _learner(work, training, work.body, views=solved.views if head_only else 0, precompute=head_only)
@@ -94,8 +97,8 @@ def _from_pretrained(work: Work, solved: Solved, training: TrainingOptions) -> A
     kept = "" if verdict.replaced else f"; goldenrule fit would keep the {solved.chosen.name}"
     verdict = replace(verdict, replaced=True, sentence=f"{told}: {candidate.name} was asked for{kept}")
     candidate = replace(candidate, verdict=verdict)
-    live = _live(work, learn, curves)
-    return concluded(work, [*solved.candidates, candidate], candidate, solved.activations, live=live, solved=False)
+    every, live = [*solved.candidates, candidate], _live(work, learn, curves)
+    return concluded(work, every, candidate, solved.activations, live=live, final=final, solved=False)
 
 
 def _learner(

@@ -11,6 +11,12 @@ from goldenrule.foundation.errors import FormatError, OptionError
 TrainingType = Literal["fromzero", "transfer_learning", "fine_tuning"]
 EPOCHS: Mapping[TrainingType, int] = {"fromzero": 30, "transfer_learning": 5, "fine_tuning": 5}
 """How long each way of training takes where nothing was said: enough for small sets on a CPU."""
+WAYS: Mapping[TrainingType, str] = {
+    "fromzero": "from zero",
+    "transfer_learning": "transfer learning",
+    "fine_tuning": "fine-tuning",
+}
+"""What people call them."""
 MOST_EPOCHS = 10_000
 
 

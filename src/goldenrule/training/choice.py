@@ -31,6 +31,8 @@ GENTLE_RATE = 1e-4
 """The head's rate above which the whole network is not trained where the body knows such pictures well."""
 PARTLY_RATE = 3e-4
 """The head's rate above which the late layers are not trained where the body knows such pictures partly."""
+ZERO_RATE = 3e-3
+"""The rate above which random weights are not trained by Adam and its kin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,15 @@ def gentle(rate: float, out_of_fold: Predictions) -> float:
     worse on new pictures, which the training loss that the finder looks at does not show (docs/decisions/0021).
     """
     return min(rate, GENTLE_RATE) if familiarity(out_of_fold) == "well" else rate
+
+
+def rate_from_zero(found: float, optimizer: str | None) -> float:
+    """Give the rate for random weights where the finder suggests this one; `optimizer` None is AdamW.
+
+    A random network with BatchNorms seems to bear almost any rate for the hundred steps of a range test; for Adam and
+    its kin those above `ZERO_RATE` end surer of what is wrong (docs/decisions/0028).
+    """
+    return min(found, ZERO_RATE) if "adam" in (optimizer or "adamw").lower() else found
 
 
 def views_are_worth_it(out_of_fold: Predictions) -> bool:

@@ -1,0 +1,301 @@
+"""What a comparison of networks gives: a row each, the choice on validation, and what the test part says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from goldenrule.evaluation import (
+    Comparison,
+    Estimate,
+    McNemar,
+    Predictions,
+    log_loss,
+    mcnemar,
+    paired_bootstrap,
+    quality,
+    value_and_interval,
+)
+from goldenrule.evaluation.comparison import holm
+from goldenrule.foundation.findings import plural
+from goldenrule.recipes.training_options import WAYS, TrainingType
+from goldenrule.training.choice import Verdict, later_replaces
+
+SCHEMA_VERSION = 1
+MOST_BY_CHANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Row:
+    """One network trained one way.
+
+    `seconds` are those it takes from reading the images to its report, `activation_seconds` of them for activations of
+    the pretrained body, by the speed measured here, whether or not the bank had them. `epochs` is None where nothing
+    was trained live.
+    """
+
+    network: str
+    type: TrainingType
+    folder: Path
+    valid: Predictions
+    test: Predictions | None
+    epochs: int | None
+    seconds: float
+    activation_seconds: float
+    parameters: int
+    trained_parameters: int
+    after_test: bool = False  # trained when the test part had been opened for others
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return f"{self.network}, {WAYS[self.type]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The row to take, by its name, and the verdicts that led to it: each row against the one that stood before."""
+
+    chosen: str
+    verdicts: Mapping[str, Verdict]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the choice for programs."""
+        return {"chosen": self.chosen, "why": {name: one.sentence for name, one in self.verdicts.items()}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A row against the chosen one on the same images.
+
+    `p_value` is McNemar's, `adjusted` the same after Holm, since many rows are asked; both None for several labels.
+    `points` is the gain in accuracy, None for several labels.
+    """
+
+    points: Comparison | None
+    loss: Comparison
+    right: McNemar | None
+    adjusted: float | None
+
+    @property
+    def verdict(self) -> str:
+        """In a word: "better", "worse" or "no clear difference"; of several labels by the log loss."""
+        if self.right is None or self.adjusted is None:
+            return {"a": "worse", "b": "better", "neither": "no clear difference"}[self.loss.better]
+        if self.adjusted >= MOST_BY_CHANCE:
+            return "no clear difference"
+        return "better" if self.right.only_b_right > self.right.only_a_right else "worse"
+
+    @property
+    def tie(self) -> bool:
+        """Whether neither accuracy nor log loss can tell the two apart."""
+        return self.verdict == "no clear difference" and self.loss.better == "neither"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the pair for programs."""
+        return {
+            "verdict": self.verdict,
+            "gain_in_accuracy": self.points.gain.to_json() if self.points else None,
+            "gain_in_log_loss": self.loss.gain.to_json(),
+            "p_value": self.right.p_value if self.right else None,
+            "p_value_holm": self.adjusted,
+        }
+
+
+def choose(rows: Sequence[Row]) -> Choice:
+    """Choose on validation: from the quickest on, a slower one is taken where it is clearly better.
+
+    By the rule of every other choice (`later_replaces`): the log loss of the same images, by pairs, both as sure of
+    themselves as these images allow.
+    """
+    ordered = sorted(rows, key=lambda row: (row.seconds, row.name))
+    standing, verdicts = ordered[0], {}
+    for row in ordered[1:]:
+        verdict = later_replaces(standing.valid, row.valid, names=(standing.name, row.name), tempered=True)
+        verdicts[row.name] = verdict
+        standing = row if verdict.replaced else standing
+    return Choice(chosen=standing.name, verdicts=verdicts)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ComparedNetworks:
+    """Every network and way of training, the choice, and what was left out and why."""
+
+    folder: Path
+    images: Path
+    counts: Mapping[str, Mapping[str, int]]
+    rows: tuple[Row, ...]
+    choice: Choice
+    left_out: Mapping[str, str]
+    seed: int
+    beta: float
+
+    @property
+    def page(self) -> Path:
+        """The page for people."""
+        return self.folder / "comparison.html"
+
+    @property
+    def chosen(self) -> Row:
+        """The row to take."""
+        return next(row for row in self.rows if row.name == self.choice.chosen)
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """The chosen row, then the others by their log loss on validation."""
+        return tuple(sorted(self.rows, key=lambda row: (row is not self.chosen, log_loss(row.valid).value)))
+
+    def quality(self, said: Predictions) -> Estimate:
+        """Give the accuracy, of several labels F-beta averaged over images."""
+        return quality(said, beta=self.beta)
+
+    @cached_property
+    def valid_pairs(self) -> dict[str, Pair]:
+        """Every other row against the chosen one on the validation images, which chose it."""
+        return _pairs(self.chosen, [(row, row.valid) for row in self.rows], self.chosen.valid)
+
+    @cached_property
+    def test_pairs(self) -> dict[str, Pair]:
+        """Every other row against the chosen one on the test images; empty where none are labelled."""
+        if self.chosen.test is None:
+            return {}
+        return _pairs(self.chosen, [(row, row.test) for row in self.rows if row.test is not None], self.chosen.test)
+
+    @property
+    def front(self) -> tuple[Row, ...]:
+        """The rows that no other beats in seconds and in accuracy on validation, the quickest first."""
+        best, found = float("-inf"), []
+        for row in sorted(self.rows, key=lambda row: (row.seconds, -self.quality(row.valid).value)):
+            if self.quality(row.valid).value > best:
+                best = self.quality(row.valid).value
+                found.append(row)
+        return tuple(found)
+
+    @property
+    def headline(self) -> str:
+        """Say which to take."""
+        return f"Take {self.chosen.name}" if len(self.rows) > 1 else f"{self.chosen.name} alone was trained"
+
+    @property
+    def sentences(self) -> list[str]:
+        """Say why, what can't be told apart from it, what the test part says of it, and what was left out."""
+        return [*self._why(), *self._test(), *self._left_out()]
+
+    def _why(self) -> list[str]:
+        chosen, n = self.chosen, f"{plural(len(self.chosen.valid.scored), 'validation image')}"
+        accuracy = self.quality(chosen.valid)
+        said = [f"Chosen on {n}: {accuracy.name} {value_and_interval(accuracy)} there, {in_time(chosen.seconds)}."]
+        others = [row for row in self.rows if row is not chosen]
+        if not others:
+            return said
+        slower = [row for row in others if row.seconds > chosen.seconds]
+        taken = self.choice.verdicts.get(chosen.name)
+        if taken:
+            said.append(f"A slower one is taken where it is clearly better: {taken.sentence}.")
+        if slower:
+            which = "It is the quickest, and n" if not taken else "N"
+            said.append(f"{which}one of the {len(slower):,} slower ones is clearly better on these images.")
+        ties = [row for row in others if self.valid_pairs[row.name].tie]
+        if ties:
+            said.append(f"Can't be told from it there: {_listed(ties)}.")
+        return said
+
+    def _test(self) -> list[str]:
+        chosen = self.chosen
+        if chosen.test is None:
+            return ["There are no labelled test images: on new ones the chosen one will be worse than it looks."]
+        accuracy, judged = self.quality(chosen.test), [row for row in self.rows if row.name in self.test_pairs]
+        said = f"On test, opened afterwards, {chosen.name} has {value_and_interval(accuracy)} of {accuracy.n:,}"
+        by = {
+            verdict: [row for row in judged if self.test_pairs[row.name].verdict == verdict]
+            for verdict in ("better", "no clear difference", "worse")
+        }
+        ended = [
+            f"{words}: {_listed(by[verdict])}"
+            for verdict, words in (
+                ("better", "clearly better there"),
+                ("no clear difference", "no clear difference to it"),
+                ("worse", "clearly worse"),
+            )
+            if by[verdict]
+        ]
+        late = [row for row in self.rows if row.after_test]
+        more = f"{_listed(late)}: trained when the test part had been opened for others; validation alone chose."
+        return ["; ".join([said, *ended]) + ".", *([more] if late else [])]
+
+    def _left_out(self) -> list[str]:
+        names: dict[str, list[str]] = {}
+        for name, why in self.left_out.items():
+            names.setdefault(why, []).append(name)
+        return [f"Left out: {'; '.join(own)}. {why}" for why, own in names.items()]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all of it for programs."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "images": str(self.images.resolve()),
+            "counts": dict(self.counts),
+            "seed": self.seed,
+            "chosen": self.choice.to_json(),
+            "says": [f"{self.headline}.", *self.sentences],
+            "left_out": dict(self.left_out),
+            "rows": [self._row_json(row) for row in self.ranked],
+        }
+
+    def _row_json(self, row: Row) -> dict[str, Any]:
+        parts = {"valid": row.valid} | ({"test": row.test} if row.test is not None else {})
+        pairs = {"valid": self.valid_pairs.get(row.name), "test": self.test_pairs.get(row.name)}
+        return {
+            "network": row.network,
+            "type": row.type,
+            "run": row.folder.name,
+            "chosen": row is self.chosen,
+            "on_the_front": row in self.front,
+            **{
+                part: {"quality": self.quality(own).to_json(), "log_loss": log_loss(own).to_json()}
+                for part, own in parts.items()
+            },
+            "against_chosen": {part: pair.to_json() for part, pair in pairs.items() if pair},
+            "epochs": row.epochs,
+            "seconds": round(row.seconds, 2),
+            "activation_seconds": round(row.activation_seconds, 2),
+            "parameters": row.parameters,
+            "trained_parameters": row.trained_parameters,
+        }
+
+    def _repr_html_(self) -> str:
+        from goldenrule.recipes.comparison_report import notebook_table
+
+        return notebook_table(self)
+
+
+def in_time(seconds: float) -> str:
+    """Give seconds as people say them.
+
+    >>> in_time(4.21), in_time(125)
+    ('4.2 s', '2.1 min')
+    """
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
+
+
+def _pairs(chosen: Row, others: Sequence[tuple[Row, Predictions]], own: Predictions) -> dict[str, Pair]:
+    rows = [(row, said) for row, said in others if row is not chosen]
+    single = own.task == "single"
+    right = [mcnemar(own, said) if single else None for _, said in rows]
+    adjusted = holm([one.p_value for one in right if one is not None])
+    return {
+        row.name: Pair(
+            points=paired_bootstrap(own, said, metric="accuracy") if single else None,
+            loss=paired_bootstrap(own, said),
+            right=right[place],
+            adjusted=adjusted[place] if single else None,
+        )
+        for place, (row, said) in enumerate(rows)
+    }
+
+
+def _listed(rows: Sequence[Row]) -> str:
+    return "; ".join(row.name for row in rows)

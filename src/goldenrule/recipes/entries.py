@@ -1,0 +1,125 @@
+"""What is compared: a network, a way of training it, and the seconds it takes, counted across interruptions."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from goldenrule.foundation.errors import OptionError, StorageError
+from goldenrule.foundation.files import read_json, write_json
+from goldenrule.images.preprocess import Preprocessing
+from goldenrule.models.catalog import canonical_name, check_known
+from goldenrule.recipes.training_options import WAYS, TrainingType
+
+TICK = 5.0
+"""Seconds between two times that the stopwatch is written: so many are lost when a process is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network by name, the side of its input in px (None: its own) and its weights (None: where they are found)."""
+
+    name: str
+    size: int | None = None
+    weights: Path | None = None
+
+    @classmethod
+    def named(cls, text: str, weights: Mapping[str, Path]) -> Network:
+        """Give the network that NAME or NAME@PX stands for; `weights` are files by name.
+
+        Raises `UnknownBackbone` for a name that nobody knows, `OptionError` for what is no size.
+
+        >>> Network.named("resnet@96", {})
+        Network(name='resnet50', size=96, weights=None)
+        """
+        name, at, size = text.partition("@")
+        if at and not size.isdecimal():
+            raise OptionError(f"-m {text}: wanted NAME, or NAME@PX such as {name}@96.")
+        if at:
+            Preprocessing(size=int(size))
+        known = canonical_name(name)
+        check_known(known)
+        return cls(known, int(size) if at else None, weights.get(name) or weights.get(known))
+
+    def __str__(self) -> str:
+        return self.name if self.size is None else f"{self.name}@{self.size}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the value as a JSON object."""
+        return {"name": self.name, "size": self.size, "weights": str(self.weights) if self.weights else None}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Network:
+        """Read what `to_json` gave."""
+        return cls(value["name"], value["size"], Path(value["weights"]) if value["weights"] else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A network and the way it is trained."""
+
+    network: Network
+    type: TrainingType
+
+    @property
+    def title(self) -> str:
+        """What to call it.
+
+        >>> Entry(Network("resnet18", 96), "fromzero").title
+        'resnet18@96, from zero'
+        """
+        return f"{self.network}, {WAYS[self.type]}"
+
+    @property
+    def name(self) -> str:
+        """The name of its folder.
+
+        >>> Entry(Network("resnet18", 96), "fromzero").name
+        'resnet18@96-fromzero'
+        """
+        return f"{re.sub(r'[^A-Za-z0-9_.@-]', '_', str(self.network))}-{self.type}"
+
+
+class Stopwatch:
+    """Counts seconds into a JSON file while its block runs, on top of those that are there: a kill loses few."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.facts = path, read_json(path) if path.exists() else {}
+        self._before, self._began = float(self.facts.get("seconds", 0.0)), time.monotonic()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds so far."""
+        return self._before + time.monotonic() - self._began
+
+    def end(self, **facts: Any) -> None:
+        """Stop, and write the seconds with these facts."""
+        self._stop()
+        write_json(self.path, {**self.facts, **facts, "seconds": round(self.seconds, 2)})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        while not self._stopped.wait(TICK):
+            with contextlib.suppress(StorageError):  # whoever needs that disk will say so
+                write_json(self.path, {**self.facts, "seconds": round(self.seconds, 2)})

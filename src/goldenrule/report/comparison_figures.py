@@ -1,0 +1,110 @@
+"""A comparison of networks as figures: accuracy against time, and every interval beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from goldenrule.evaluation import Estimate
+from goldenrule.foundation.errors import OptionError
+from goldenrule.report.plots import GOLD, HIT, MISTAKE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKERS = {"fromzero": "s", "transfer_learning": "o", "fine_tuning": "^"}
+SHADES = {"valid": MISTAKE, "test": HIT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """What a figure shows of a row: what is written beside it, its way of training, seconds and shares by part ("valid", "test")."""
+
+    label: str
+    type: str
+    seconds: float
+    shares: Mapping[str, Estimate]
+    chosen: bool
+    on_front: bool
+
+
+def pareto_figure(points: Sequence[Point]) -> Figure:
+    """Give accuracy on validation against seconds on a logarithmic axis, with 95 % intervals and the Pareto front.
+
+    The front joins what nothing else beats in both. Raises `OptionError` where there is no point.
+    """
+    from matplotlib.figure import Figure
+
+    _check(points)
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot(facecolor="none")
+    front = sorted((point for point in points if point.on_front), key=lambda point: point.seconds)
+    heights = [100 * point.shares["valid"].value for point in front]
+    axes.step([point.seconds for point in front], heights, where="post", color=GOLD, linewidth=1.2, zorder=1)
+    for point in points:
+        own = point.shares["valid"]
+        axes.errorbar(
+            point.seconds,
+            100 * own.value,
+            yerr=[[100 * (own.value - own.low)], [100 * (own.high - own.value)]],
+            fmt=MARKERS.get(point.type, "o"),
+            markersize=9 if point.chosen else 6,
+            color=GOLD if point.chosen else HIT,
+            elinewidth=0.8,
+        )
+    _named(axes, points)
+    axes.set_xscale("log")
+    axes.margins(x=0.25)
+    axes.set_xlabel("seconds to train (square: from zero, circle: transfer learning, triangle: fine-tuning)")
+    axes.set_ylabel(f"{points[0].shares['valid'].name} on validation, %")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def intervals_figure(points: Sequence[Point]) -> Figure:
+    """Give every row's accuracy on validation and on test with its interval, the first row on top."""
+    from matplotlib.figure import Figure
+
+    _check(points)
+    figure = Figure(figsize=(6.4, 1.0 + 0.5 * len(points)), layout="constrained")
+    axes = figure.add_subplot(facecolor="none")
+    for part, shift in (("valid", -0.14), ("test", 0.14)):
+        here = [(place, point.shares[part]) for place, point in enumerate(points) if part in point.shares]
+        if not here:
+            continue
+        values = [100 * own.value for _, own in here]
+        below = [100 * (own.value - own.low) for _, own in here]
+        above = [100 * (own.high - own.value) for _, own in here]
+        places = [place + shift for place, _ in here]
+        shade, n = SHADES[part], here[0][1].n
+        axes.errorbar(values, places, xerr=[below, above], fmt="o", color=shade, label=f"{part}, n={n:,}", elinewidth=1)
+    axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"{points[0].shares['valid'].name}, % (95 % intervals)")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)
+    return figure
+
+
+def _named(axes: Axes, points: Sequence[Point]) -> None:
+    """Write the names beside the points, towards the middle, so that none leaves the figure."""
+    middle = sorted(point.seconds for point in points)[len(points) // 2]
+    for point in points:
+        left = point.seconds > middle
+        axes.annotate(
+            point.label,
+            (point.seconds, 100 * point.shares["valid"].value),
+            xytext=(-8 if left else 8, 4),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize=8,
+            parse_math=False,
+        )
+
+
+def _check(points: Sequence[Point]) -> None:
+    if not points:
+        raise OptionError("There is no network to draw.")

@@ -1,0 +1,50 @@
+"""`render_comparison`: compared networks, their figures and their table as one HTML file that loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from goldenrule.report.page import SCRIPT, environment, printable
+from goldenrule.report.plots import figure_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LABELS = {
+    "pareto": "Accuracy on validation against the seconds to train, and the front of those that nothing beats in both.",
+    "intervals": "Accuracy on validation and test of every network and way of training, with 95 % intervals.",
+}
+
+
+def render_comparison(
+    title: str,
+    created: str,
+    *,
+    head: str,
+    sentences: Sequence[str],
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, Figure],
+    next_steps: Sequence[str],
+) -> str:
+    """Give the whole page; a row has `cells`, one for each of `columns`, `report` (a link) and `chosen`."""
+    page = (
+        environment()
+        .get_template("comparison.html")
+        .render(
+            title=title,
+            created=created,
+            head=head,
+            sentences=sentences,
+            columns=columns,
+            rows=rows,
+            drawings={name: figure_svg(figure, label=LABELS[name]) for name, figure in figures.items()},
+            next_steps=next_steps,
+            script=SCRIPT,
+            script_digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
+        )
+    )
+    return printable(page)
