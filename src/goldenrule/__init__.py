@@ -80,7 +80,9 @@ if TYPE_CHECKING:
     from goldenrule.recipes.answer import answer
     from goldenrule.recipes.auditing import audit_images
     from goldenrule.recipes.by_hand import activations_of
+    from goldenrule.recipes.compared_networks import ComparedNetworks
     from goldenrule.recipes.compared_runs import compare_runs
+    from goldenrule.recipes.comparing import compare_networks
     from goldenrule.recipes.explaining import explain
     from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.recipes.heads import FittedHead, fit_head
@@ -108,6 +110,7 @@ _HOMES = {
     "Augmentation": "images.augment",
     "Backbone": "models.backbone",
     "Classifier": "models.classifier",
+    "ComparedNetworks": "recipes.compared_networks",
     "ConformalSets": "evaluation",
     "Estimate": "evaluation",
     "Explained": "insight.explanation",
@@ -149,6 +152,7 @@ _HOMES = {
     "calibrated_by_fold": "evaluation",
     "calibration_error": "evaluation",
     "cohen_kappa": "evaluation",
+    "compare_networks": "recipes.comparing",
     "compare_runs": "recipes.compared_runs",
     "compiled": "models.compiled",
     "confusion": "evaluation",
@@ -210,6 +214,7 @@ __all__ = [
     "Augmentation",
     "Backbone",
     "Classifier",
+    "ComparedNetworks",
     "ConformalSets",
     "Estimate",
     "Explained",
@@ -251,6 +256,7 @@ __all__ = [
     "calibrated_by_fold",
     "calibration_error",
     "cohen_kappa",
+    "compare_networks",
     "compare_runs",
     "compiled",
     "confusion",

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from goldenrule.evaluation import Predictions, accuracy, image_losses, log_loss, mcnemar, paired_bootstrap
+from goldenrule.evaluation.comparison import holm
 from goldenrule.evaluation.power import in_two_digits
 from goldenrule.foundation.errors import OptionError
 
@@ -182,3 +183,13 @@ def test_what_is_no_pair_is_refused(compare):
 def test_an_unknown_metric_is_refused():
     with pytest.raises(OptionError, match="metric = 'f1': wanted 'log_loss' or 'accuracy'"):
         paired_bootstrap(network(1), network(2), metric="f1")
+
+
+@light
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_rejects_what_holm_s_own_steps_reject(p_values):
+    level, left = 0.05, sorted(range(len(p_values)), key=p_values.__getitem__)
+    rejected = set()
+    while left and p_values[left[0]] * len(left) < level:
+        rejected.add(left.pop(0))
+    assert {place for place, own in enumerate(holm(p_values)) if own < level} == rejected

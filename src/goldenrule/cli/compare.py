@@ -16,7 +16,6 @@ from goldenrule.cli.source import (
     GroupColumn,
     Id,
     Label,
-    PartColumn,
     Rename,
     TestName,
     TrainName,
@@ -87,9 +86,13 @@ def compare(
         typer.Option("--out", help="Where networks are compared. \\[default: runs/NAME-compare]", show_default=False),
     ] = None,
     part: Annotated[
-        str,
-        typer.Option(help="Of two runs: test, valid or out-of-fold; auto takes the first with common images."),
-    ] = "auto",
+        str | None,
+        typer.Option(
+            help="Of two runs: test, valid or out-of-fold. \\[default: the first with common images] "
+            "With --csv: its column that says train, valid or test.",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.", show_default=False)] = None,
     augment: Augment = "auto",
     crop: Crop = "random",
@@ -101,7 +104,6 @@ def compare(
     csv: Csv = None,
     id_column: Id = None,
     label_column: Label = None,
-    part_column: PartColumn = None,
     group_column: GroupColumn = None,
     train_name: TrainName = None,
     valid_name: ValidName = None,
@@ -118,10 +120,10 @@ def compare(
     if named is None:
         if len(what) != 2:
             raise OptionError(
-                f"{', '.join(what)}: wanted two finished runs, or a folder of images and the networks to compare on it, "
-                "such as: goldenrule compare photos -m original efficientnet."
+                f"{', '.join(what)}: wanted two finished runs, or a folder of images and the networks to compare on "
+                "it, such as: goldenrule compare photos -m original efficientnet."
             )
-        _runs(Path(what[0]), Path(what[1]), part, json)
+        _runs(Path(what[0]), Path(what[1]), part or "auto", json)
         return
     from goldenrule.recipes.options import FitOptions
 
@@ -140,7 +142,7 @@ def compare(
         csv=csv,
         id=id_column,
         label=label_column,
-        part=part_column,
+        part=part,
         group=group_column,
         train_name=train_name,
         valid_name=valid_name,

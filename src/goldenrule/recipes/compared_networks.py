@@ -82,17 +82,17 @@ class Pair:
 
     @property
     def verdict(self) -> str:
-        """In a word: "better", "worse" or "no clear difference"; of several labels by the log loss."""
+        """In a word: "better", "worse" or "tie"; of several labels by the log loss."""
         if self.right is None or self.adjusted is None:
-            return {"a": "worse", "b": "better", "neither": "no clear difference"}[self.loss.better]
+            return {"a": "worse", "b": "better", "neither": "tie"}[self.loss.better]
         if self.adjusted >= MOST_BY_CHANCE:
-            return "no clear difference"
+            return "tie"
         return "better" if self.right.only_b_right > self.right.only_a_right else "worse"
 
     @property
     def tie(self) -> bool:
         """Whether neither accuracy nor log loss can tell the two apart."""
-        return self.verdict == "no clear difference" and self.loss.better == "neither"
+        return self.verdict == "tie" and self.loss.better == "neither"
 
     def to_json(self) -> dict[str, Any]:
         """Give the pair for programs."""
@@ -211,13 +211,13 @@ class ComparedNetworks:
         said = f"On test, opened afterwards, {chosen.name} has {value_and_interval(accuracy)} of {accuracy.n:,}"
         by = {
             verdict: [row for row in judged if self.test_pairs[row.name].verdict == verdict]
-            for verdict in ("better", "no clear difference", "worse")
+            for verdict in ("better", "tie", "worse")
         }
         ended = [
             f"{words}: {_listed(by[verdict])}"
             for verdict, words in (
                 ("better", "clearly better there"),
-                ("no clear difference", "no clear difference to it"),
+                ("tie", "no clear difference to it"),
                 ("worse", "clearly worse"),
             )
             if by[verdict]

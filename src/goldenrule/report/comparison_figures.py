@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = {"fromzero": "s", "transfer_learning": "o", "fine_tuning": "^"}
+LINE = 0.045
+"""The height of a line of text in the figure, as a share of its axis."""
 SHADES = {"valid": MISTAKE, "test": HIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """What a figure shows of a row: what is written beside it, its way of training, seconds and shares by part ("valid", "test")."""
+    """What a figure shows of a row: a label, the way of training, seconds and shares by part ("valid", "test")."""
 
     label: str
     type: str
@@ -56,6 +58,7 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
         )
     _named(axes, points)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.25)
     axes.set_xlabel("seconds to train (square: from zero, circle: transfer learning, triangle: fine-tuning)")
     axes.set_ylabel(f"{points[0].shares['valid'].name} on validation, %")
@@ -90,14 +93,17 @@ def intervals_figure(points: Sequence[Point]) -> Figure:
 
 
 def _named(axes: Axes, points: Sequence[Point]) -> None:
-    """Write the names beside the points, towards the middle, so that none leaves the figure."""
+    """Write the names beside the points, towards the middle, one above the other where they would lie on each other."""
     middle = sorted(point.seconds for point in points)[len(points) // 2]
-    for point in points:
-        left = point.seconds > middle
+    low, high = axes.get_ylim()
+    line, lowest = (high - low) * LINE, {True: float("inf"), False: float("inf")}
+    for point in sorted(points, key=lambda point: -point.shares["valid"].value):
+        left, height = point.seconds > middle, 100 * point.shares["valid"].value
+        lowest[left] = written = min(height + line / 3, lowest[left] - line)
         axes.annotate(
             point.label,
-            (point.seconds, 100 * point.shares["valid"].value),
-            xytext=(-8 if left else 8, 4),
+            (point.seconds, written),
+            xytext=(-8 if left else 8, 0),
             textcoords="offset points",
             ha="right" if left else "left",
             fontsize=8,

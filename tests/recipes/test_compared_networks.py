@@ -1,0 +1,97 @@
+"""Which network is taken: the quickest that no slower one clearly beats on validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldenrule.evaluation import Predictions
+from goldenrule.recipes.compared_networks import ComparedNetworks, Row, choose
+from goldenrule.recipes.training_options import TrainingType
+
+CLASSES = ("cat", "dog")
+N = 60
+
+
+def row(name: str, right: int, seconds: float, *, training: TrainingType = "fromzero", margin: float = 2.0) -> Row:
+    """A network that is right on the first `right` of the same 60 images, each as sure as all others."""
+    truth = np.arange(N) % 2
+    called = np.where(np.arange(N) < right, truth, 1 - truth)
+    logits = np.where(called[:, np.newaxis] == np.arange(2), margin, 0.0)
+    said = Predictions.from_logits(logits, CLASSES, truth=truth)
+    return Row(
+        network=name,
+        type=training,
+        folder=Path(name),
+        valid=said,
+        test=said,
+        epochs=1,
+        seconds=seconds,
+        activation_seconds=0.0,
+        parameters=10,
+        trained_parameters=10,
+    )
+
+
+def compared(*rows: Row) -> ComparedNetworks:
+    return ComparedNetworks(
+        folder=Path(),
+        images=Path(),
+        counts={},
+        rows=rows,
+        choice=choose(rows),
+        left_out={},
+        seed=0,
+        beta=1.0,
+    )
+
+
+def test_a_slower_network_is_taken_where_it_is_clearly_better() -> None:
+    found = compared(row("quick", 40, 1), row("slow", 58, 100))
+    assert found.chosen.network == "slow"
+    assert "slow, from zero is taken" in " ".join(found.sentences)
+
+
+def test_of_equals_the_quickest_is_taken_and_the_others_are_called_ties() -> None:
+    found = compared(row("slow", 50, 100), row("quick", 50, 1))
+    assert found.chosen.network == "quick"
+    assert found.valid_pairs["slow, from zero"].verdict == "tie"
+    assert "Can't be told from it there: slow, from zero." in found.sentences
+
+
+def test_one_more_photo_is_no_reason_to_wait() -> None:
+    assert compared(row("slow", 51, 100), row("quick", 50, 1)).chosen.network == "quick"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(20, 60), st.integers(1, 1000)), min_size=1, max_size=5, unique_by=lambda p: p[1]))
+def test_the_front_is_what_nothing_beats_in_seconds_and_accuracy(pairs: list[tuple[int, int]]) -> None:
+    found = compared(*(row(f"net{place}", right, seconds) for place, (right, seconds) in enumerate(pairs)))
+    for one in found.rows:
+        beaten = any(
+            other.seconds < one.seconds and found.quality(other.valid).value >= found.quality(one.valid).value
+            for other in found.rows
+        )
+        assert (one in found.front) == (not beaten)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.permutations([(30, 5.0), (45, 20.0), (59, 60.0), (58, 90.0)]))
+def test_the_order_in_which_networks_are_named_does_not_matter(order: list[tuple[int, float]]) -> None:
+    rows = [row(f"net{right}", right, seconds) for right, seconds in order]
+    assert choose(rows).chosen == "net59, from zero"
+
+
+def test_every_row_stands_against_the_taken_one_with_a_p_value_for_so_many_rows() -> None:
+    found = compared(row("quick", 30, 1), row("middle", 32, 2), row("slow", 59, 3))
+    assert found.chosen.network == "slow"
+    pair = found.test_pairs["quick, from zero"]
+    assert pair.verdict == "worse"
+    assert pair.right is not None
+    assert pair.adjusted is not None
+    assert pair.right.p_value < pair.adjusted <= 2 * pair.right.p_value
+    assert pair.points is not None
+    assert round(100 * pair.points.gain.value) == -48

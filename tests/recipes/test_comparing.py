@@ -1,0 +1,178 @@
+"""Networks compared on real photos: it goes on where it was killed, and opens the test part after the choice."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goldenrule.evaluation import quality
+from goldenrule.foundation.errors import OptionError, RunMismatch, UnknownBackbone
+from goldenrule.foundation.progress import Silent, Task
+from goldenrule.models.classifier import Classifier
+from goldenrule.recipes.comparing import compare_networks
+from goldenrule.recipes.options import FitOptions
+from goldenrule.training.run import known_split
+
+MODELS, TYPES = ("original@32", "original@48"), ("fromzero",)
+OPTIONS = FitOptions(threads=1, augment="none")
+
+
+class Watched:
+    """Progress that keeps what was said, and which files of the test part there were when judging began."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lines: list[str] = []
+        self.folder, self.picture = folder, Silent().picture
+        self.judged_before: list[Path] | None = None
+        self.chosen_before = False
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+    def task(self, name: str, total: int, unit: str) -> AbstractContextManager[Task]:
+        if name == "judge":
+            self.judged_before = list(self.folder.glob("*/predictions/test.csv"))
+            self.chosen_before = (self.folder / "choice.json").exists()
+        return Silent().task(name, total, unit)
+
+
+@pytest.fixture(scope="module")
+def world(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a cache of its own."""
+    folder = tmp_path_factory.mktemp("compare")
+    shutil.copytree(prepared_cache, folder / "cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(small_photos: Path, world: Path) -> Any:
+    """Heads compared, then a network from zero added; and what was watched each time."""
+    out = world / "unbroken"
+    watched, grown = Watched(out), Watched(out)
+    models = ("original@32", "efficientnet")
+    compare_networks(small_photos, models, ("transfer_learning",), options=OPTIONS, out=out, progress=watched)
+    found = compare_networks(small_photos, models[:1], ("fromzero",), options=OPTIONS, out=out, progress=grown)
+    return found, watched, grown
+
+
+def numbers(folder: Path) -> list[dict[str, str]]:
+    """What comparison.csv says but for seconds, which nobody can repeat, and the choice among equals by them."""
+    timed = ("seconds", "activation_seconds", "chosen", "test_against_chosen", "p_value_holm")
+    with (folder / "comparison.csv").open(newline="") as file:
+        rows = [{key: value for key, value in row.items() if key not in timed} for row in csv.DictReader(file)]
+    return sorted(rows, key=lambda row: (row["network"], row["type"]))
+
+
+def test_each_row_is_an_ordinary_run_and_the_pretrained_head_is_taken(unbroken: Any) -> None:
+    found, _, _ = unbroken
+    assert [row.name for row in found.ranked] == ["efficientnet_lite0, transfer learning", "original@32, from zero"]
+    assert found.headline == "Take efficientnet_lite0, transfer learning"
+    for row in found.rows:
+        own = json.loads((row.folder / "result.json").read_text())
+        assert own["test"]["n"] == len(row.test.scored) == 12
+        assert own["test"]["accuracy"] == quality(row.test).value
+        assert own["valid"]["accuracy"] == quality(row.valid).value
+        assert (row.folder / "report.html").is_file()
+    sizes = {row.network: row.parameters for row in found.rows}
+    assert sizes["original@32"] == 488_184 + 2 * 129
+    assert Classifier.load(found.rows[0].folder).backbone.spec.name in ("original", "efficientnet_lite0")
+
+
+def test_the_test_part_is_opened_once_when_the_choice_is_written(unbroken: Any) -> None:
+    _, watched, grown = unbroken
+    assert watched.judged_before == []
+    assert watched.chosen_before
+    assert [path.parts[-3] for path in grown.judged_before] == ["efficientnet_lite0-transfer_learning"]
+
+
+def test_what_was_trained_after_that_says_so(unbroken: Any) -> None:
+    found, _, _ = unbroken
+    late = [row.name for row in found.rows if row.after_test]
+    assert late == ["original@32, from zero"]
+    assert any("had been opened for others" in sentence for sentence in found.sentences)
+
+
+def test_a_network_that_nobody_trained_in_advance_is_left_out_and_named(unbroken: Any) -> None:
+    _, watched, _ = unbroken
+    assert any(line.endswith("original@32, transfer learning: left out") for line in watched.lines)
+    with pytest.raises(OptionError, match="Nothing could be trained"):
+        compare_networks(unbroken[0].images, ("original",), ("fine_tuning",), options=OPTIONS, out=unbroken[0].folder)
+
+
+def test_every_row_has_the_same_parts(unbroken: Any) -> None:
+    found, _, _ = unbroken
+    splits = [(row.folder / "split.csv").read_text() for row in found.rows]
+    assert len(set(splits)) == 1
+
+
+def test_the_page_has_figures_and_loads_nothing(unbroken: Any) -> None:
+    found, _, _ = unbroken
+    page = found.page.read_text()
+    assert page.count("<svg") == 2
+    assert "://" not in page.replace("http://www.w3.org", "")
+    assert (found.folder / "pareto.svg").is_file()
+    written = json.loads((found.folder / "comparison.json").read_text())
+    assert written["chosen"]["chosen"] == found.chosen.name
+    assert written["rows"][1]["against_chosen"]["test"]["verdict"] in ("tie", "worse")
+
+
+def test_a_comparison_killed_in_the_middle_ends_as_an_unbroken_one(
+    unbroken: Any, start: Callable[..., subprocess.Popen[str]], small_photos: Path, world: Path
+) -> None:
+    out = world / "killed"
+    command = ("-m", "goldenrule", "compare", small_photos, "-m", *MODELS, "-t", *TYPES)
+    options = ("--epochs", 3, "--augment", "none", "--threads", 1, "--out", out)
+    process = start(*command, *options)
+    first = out / "entries" / "original@32-fromzero.json"
+    while process.poll() is None and not (first.exists() and json.loads(first.read_text()).get("trained")):
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not (out / "comparison.csv").exists(), "killed too late to tell"
+    before = (out / "original@32-fromzero" / "predictions" / "valid.csv").read_bytes()
+    watched = Watched(out)
+    compare_networks(small_photos, MODELS, TYPES, epochs=3, options=OPTIONS, out=out, progress=watched)
+    assert "1 of 2: original@32, from zero: trained before" in watched.lines
+    assert (out / "original@32-fromzero" / "predictions" / "valid.csv").read_bytes() == before
+    compare_networks(small_photos, MODELS, TYPES, epochs=3, options=OPTIONS, out=world / "whole")
+    assert numbers(out) == numbers(world / "whole")
+    assert len(numbers(out)) == 2
+
+
+def test_it_keeps_the_parts_of_the_fits_before_it(world: Path, small_photos: Path) -> None:
+    from goldenrule.recipes.opening import begun
+
+    photos = Path(shutil.copytree(small_photos / "train", world / "mine"))
+    with begun(photos, options=FitOptions(threads=1, seed=3), runs=world / "runs"):
+        pass
+    found = compare_networks(photos, ("efficientnet",), ("transfer_learning",), options=OPTIONS, runs=world / "runs")
+    assert found.folder == world / "runs" / "mine-compare"
+    assert known_split(world / "runs" / "mine") == known_split(found.folder)
+    assert found.chosen.test is not None
+
+
+def test_what_cannot_be_is_said_before_anything_is_trained(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownBackbone, match="efficientnet"):
+        compare_networks(small_photos, ("efficentnet",), out=tmp_path / "none")
+    with pytest.raises(OptionError, match="NAME@PX"):
+        compare_networks(small_photos, ("original@big",), out=tmp_path / "none")
+    with pytest.raises(OptionError, match="fine_tuning"):
+        compare_networks(small_photos, ("original",), ("tuning",), out=tmp_path / "none")
+    with pytest.raises(OptionError, match="no -m vit"):
+        compare_networks(small_photos, ("original",), weights={"vit": Path("vit.pth")}, out=tmp_path / "none")
+    with pytest.raises(OptionError, match="--epochs 0"):
+        compare_networks(small_photos, ("original",), epochs=0, out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(RunMismatch, match="seed was 0, now 5"):
+        compare_networks(small_photos, options=FitOptions(threads=1, augment="none", seed=5), out=unbroken[0].folder)
