@@ -60,6 +60,7 @@ class _Bench:
             size=entry.network.size or self.options.size,
             weights=entry.network.weights if entry.type != "fromzero" else None,
             sample=None,  # the table is sampled
+            min_per_class=1,  # it had enough before it was split
             training=TrainingOptions(type=entry.type, **_asked_of(entry.type, self.how)),
         )
 
