@@ -196,8 +196,8 @@ class ComparedNetworks:
         if taken:
             said.append(f"A slower one is taken where it is clearly better: {taken.sentence}.")
         if slower:
-            which = "It is the quickest, and n" if not taken else "N"
-            said.append(f"{which}one of the {len(slower):,} slower ones is clearly better on these images.")
+            none = "The slower one is not" if len(slower) == 1 else f"None of the {len(slower):,} slower ones is"
+            said.append(f"{none} clearly better on these images.")
         ties = [row for row in others if self.valid_pairs[row.name].tie]
         if ties:
             said.append(f"Can't be told from it there: {_listed(ties)}.")

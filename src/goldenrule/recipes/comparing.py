@@ -109,7 +109,7 @@ def compare_networks(
     how = {"epochs": epochs, "converged": converged, "overfit": overfit}
     for own in types:
         TrainingOptions(type=own, **how)  # type: ignore[arg-type]  # checked here
-    about = {"compare": {"version": VERSION, **how}}
+    about = {"compare": VERSION, **how}
     with begun(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (work, _):
         shared = replace(work.table, findings=())
         bench = _Bench(folder=folder, table=shared, options=options, how=how, progress=progress)

@@ -104,7 +104,8 @@ class Stopwatch:
     def end(self, **facts: Any) -> None:
         """Stop, and write the seconds with these facts."""
         self._stop()
-        write_json(self.path, {**self.facts, **facts, "seconds": round(self.seconds, 2)})
+        self.facts |= facts
+        self._write()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -113,7 +114,10 @@ class Stopwatch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop()
+        if not self._stopped.is_set():
+            self._stop()
+            with contextlib.suppress(StorageError):  # there is an error already
+                self._write()
 
     def _stop(self) -> None:
         self._stopped.set()
@@ -122,4 +126,7 @@ class Stopwatch:
     def _tick(self) -> None:
         while not self._stopped.wait(TICK):
             with contextlib.suppress(StorageError):  # whoever needs that disk will say so
-                write_json(self.path, {**self.facts, "seconds": round(self.seconds, 2)})
+                self._write()
+
+    def _write(self) -> None:
+        write_json(self.path, {**self.facts, "seconds": round(self.seconds, 2)})
