@@ -171,15 +171,16 @@ class DataSize:
         }
 
     def _measured(self) -> str:
-        if not self.ahead:
-            return "Of more images than there are nothing can be forecast."
+        twice = next((one for one in self.ahead if one.times == TIMES[0]), None)
+        if twice is None:
+            return "Of twice as many images nothing can be forecast."
         says = {
             "clearly": "More images like these would clearly help",
             "hardly": "More images like these would hardly help",
             "unknown": "Whether more images like these would help can't be told",
         }[self.more_images]
         near = f" Within a point of what all of them give it is with {self.near}." if self.near else ""
-        return f"{says}: twice as many are forecast to {gained(self.ahead[0].gain)}.{near}"
+        return f"{says}: twice as many are forecast to {gained(twice.gain)}.{near}"
 
     def _by_the_rule(self) -> str:
         rule, there = self.sizes.rule, f"{self.sizes.median:,.0f}"
