@@ -35,7 +35,7 @@ def curve(floor: float, height: float, *, n: int = 4000, metric: str = "accuracy
 
 
 def advice(floor: float, height: float, each: int = 200, metric: str = "accuracy") -> DataSize:
-    return data_size(curve(floor, height, metric=metric), ClassSizes.of([each, each]), target=0.98)
+    return data_size(curve(floor, height, metric=metric), ClassSizes.of([each, each]))
 
 
 @given(st.integers(1, 20_000))
@@ -138,6 +138,16 @@ def test_the_advice_is_json(metric: str) -> None:
     assert (value["within_a_point"] is None) == (metric == "log_loss")
     assert value["says"] == " ".join(own.sentences)
     assert ("lower it by" in value["says"]) == (metric == "log_loss")
+
+
+def test_the_picture_marks_the_rule_where_the_curve_reaches_it() -> None:
+    def said(own: LearningCurve) -> str:
+        return " ".join(text.get_text() for text in own.plot().axes[0].texts)
+
+    assert "rule of thumb: 1,000" in said(curve(0.0, 0.04))
+    far = curve(0.0, 0.04)
+    assert far.farthest < 5000
+    assert "5,000" not in said(far)
 
 
 def table(*counts: int, several: bool = False) -> ImageTable:

@@ -89,6 +89,7 @@ def _enough(done: CurveOfRun) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
+        show_edge=False,
     )
     table.add_column("way to train", no_wrap=True)
     table.add_column("rule of thumb", no_wrap=True)

@@ -14,7 +14,7 @@ from goldenrule.evaluation.power import in_two_digits
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.curve_laws import RESAMPLES
-from goldenrule.insight.learning_curve import FORECAST_BY, INTERVAL, CurveMetric, CurvePoint, LearningCurve, Needed
+from goldenrule.insight.learning_curve import FORECAST_BY, INTERVAL, CurveMetric, CurvePoint, LearningCurve
 
 Help = Literal["clearly", "hardly", "unknown"]
 TIMES = (2, 5)
@@ -141,7 +141,6 @@ class DataSize:
     now: CurvePoint  # the largest size that was measured
     ahead: tuple[Ahead, ...]
     near: Near | None  # of accuracy only
-    needed: Needed | None  # for the target, where there is one
     more_images: Help
 
     @property
@@ -179,7 +178,7 @@ class DataSize:
             "hardly": "More images like these would hardly help",
             "unknown": "Whether more images like these would help can't be told",
         }[self.more_images]
-        near = f" Within a point of what all of them give it is with {self.near}." if self.near else ""
+        near = f" Accuracy is within a point of what all of them give with {self.near}." if self.near else ""
         return f"{says}: twice as many are forecast to {gained(twice.gain)}.{near}"
 
     def _by_the_rule(self) -> str:
@@ -193,7 +192,7 @@ class DataSize:
         return f"The rule of thumb {verb}: {said}. It has seen none of these images: go by what was measured."
 
 
-def data_size(curve: LearningCurve, sizes: ClassSizes, *, target: float | None = None) -> DataSize:
+def data_size(curve: LearningCurve, sizes: ClassSizes) -> DataSize:
     """Judge by a learning curve whether the images are enough, with the rule of thumb beside it.
 
     More images help clearly where the whole 95 % interval of what twice as many are forecast to gain is above what
@@ -214,7 +213,6 @@ def data_size(curve: LearningCurve, sizes: ClassSizes, *, target: float | None =
         now=curve.points[-1],
         ahead=ahead,
         near=_near(curve) if curve.metric == "accuracy" else None,
-        needed=None if target is None else curve.needed(target),
         more_images=_more_images(curve),
     )
 

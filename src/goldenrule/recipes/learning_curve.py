@@ -108,7 +108,7 @@ def learning_curve_of(
         progress=progress,
     )
     counts = np.bincount(targets)
-    advice = data_size(curve, ClassSizes.of(counts[counts > 0].tolist()), target=target)
+    advice = data_size(curve, ClassSizes.of(counts[counts > 0].tolist()))
     return _written(curve, advice, tried_by(opened.folder), opened.folder / "insight", target, began)
 
 
