@@ -225,27 +225,20 @@ def _advice_table(records: list[Record]) -> str:
     rows = []
     for help_, says in HELP.items():
         own = [advice for advice in every if advice["more_images"] == help_]
+        gains = 100 * np.array([advice["measured_gain"] for advice in own])
+        shown = [""] * 4
         if own:
-            gains = 100 * np.array([advice["measured_gain"] for advice in own])
-            rows.append(
-                [
-                    says,
-                    f"{len(own)}",
-                    f"{100 * np.mean([advice['forecast_gain']['value'] for advice in own]):.1f}",
-                    f"{gains.mean():.1f}",
-                    f"{gains.min():.1f} to {gains.max():.1f}",
-                    f"{int((gains >= 0.5).sum())} of {len(own)}",
-                ]
-            )
-    head = [
-        "more images",
-        "times said",
-        "forecast gain, mean",
-        "measured gain, mean",
-        "from, to",
-        "half a point or more",
-    ]
-    return markdown_table(head, rows)
+            shown = [
+                f"{100 * np.mean([advice['forecast_gain']['value'] for advice in own]):.1f}",
+                f"{gains.mean():.1f}",
+                f"{gains.min():.1f} to {gains.max():.1f}",
+                f"{int((gains >= 0.5).sum())} of {len(own)}",
+            ]
+        rows.append([says, f"{len(own)} of {len(every)}", *shown])
+    head = ["more images", "said", "forecast gain, mean", "measured gain, mean", "from, to", "half a point or more"]
+    table = markdown_table(head, rows)
+    never = [says for help_, says in HELP.items() if all(advice["more_images"] != help_ for advice in every)]
+    return f"{table}\n\nNot said once, so that how right it is is not known: {', '.join(never)}." if never else table
 
 
 def _advice_by_set(records: list[Record]) -> str:
