@@ -88,7 +88,7 @@ class Images:
 
     def measured(self, seed: int, of: int) -> Record:
         """Forecast from a share of the training images, and measure with all."""
-        test = self.own_test if self.own_test.sum() >= LEAST_TEST else self._held_out(seed)
+        test = self.own_test if self.own_test.sum() >= LEAST_TEST else self.held_out(seed)
         train = np.flatnonzero(~test & ~self.own_test)
         units = [self.units[row] for row in train]
         order = train[nested_order(self.targets[train], units, of, seed=seed)]
@@ -123,7 +123,7 @@ class Images:
             "measured_now": self._accuracy(some, np.flatnonzero(test)),
         }
 
-    def _held_out(self, seed: int) -> Any:
+    def held_out(self, seed: int) -> Any:
         """Give which images are held out for a test (n,): whole units."""
         others = np.flatnonzero(~self.own_test)
         order = nested_order(self.targets[others], [self.units[row] for row in others], 1, seed=seed)
@@ -131,7 +131,10 @@ class Images:
         return np.array([unit in chosen for unit in self.units]) & ~self.own_test
 
     def _accuracy(self, train: Any, test: Any) -> float:
-        """Give the accuracy on some images of a head solved on others, as a fit solves it."""
+        return float(self.right(train, test).mean())
+
+    def right(self, train: Any, test: Any) -> Any:
+        """Give which images (n,) a head solved on others, as a fit solves it, gets right."""
         own, targets = self.features[train], self.targets[train]
         folds = min(5, max(2, int(np.bincount(targets).max())))
         rows = Rows(
@@ -144,7 +147,7 @@ class Images:
             scored=len(train),
         )
         said = solve(rows).head.logits(self.features[test])
-        return float((said.argmax(axis=1) == self.targets[test]).mean())
+        return said.argmax(axis=1) == self.targets[test]
 
 
 def page(records: list[Record]) -> str:

@@ -29,7 +29,11 @@ def test_the_learning_curve_is_shown_answered_and_written(command: Command, fitt
     assert "95 % accuracy" in found.stdout
     assert (run / "insight" / "learning_curve.svg").is_file()
     value = json.loads((run / "insight" / "learning_curve.json").read_text())
-    assert " ".join(value["says"].split()) in " ".join(found.stdout.split())
+    said = " ".join(found.stdout.split())
+    assert " ".join(value["says"].split()) in said
+    assert "How much is enough? There are 20 images in each of 2 classes." in said
+    assert "fine-tuning 1,000-5,000: 980 short not tried here" in said
+    assert value["enough"]["says"] in said
 
 
 def test_a_wrong_target_is_told(command: Command, fitted: Any, run: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from goldenrule.foundation.errors import OptionError, SourceError, TooFewImages
+from goldenrule.insight.data_size import ClassSizes
 from goldenrule.recipes.answer import answer
-from goldenrule.recipes.learning_curve import learning_curve_of
+from goldenrule.recipes.learning_curve import learning_curve_of, tried_by
 
 
 @pytest.fixture
@@ -40,8 +41,25 @@ def test_the_curve_of_real_photos_is_measured_from_the_bank_and_written(
     assert [one["images"] for one in value["points"]] == [6, 8, 11, 16, 23, 32]
     assert done.picture.read_text().startswith("<?xml")
     assert all(path.read_bytes() == content for path, content in before.items())  # looking changes nothing
+    assert done.advice.sizes == ClassSizes(classes=2, smallest=20, median=20.0, largest=20)
+    assert value["enough"]["rule_of_thumb"] == "transfer learning"
+    assert value["enough"]["says"] == " ".join(done.advice.sentences)
+    assert value["enough"]["now"]["value"] == value["points"][-1]["value"]
+    assert [one["times"] for one in value["enough"]["ahead"]] == [2, 5]
+    assert value["enough"]["tried_in_this_run"] == []
     again = learning_curve_of(run, target=0.9)
     assert again.curve.to_json() == done.curve.to_json()
+
+
+def test_what_the_run_has_trained_deeper_stands_beside_the_rule(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    numbers = {"n": 68, "accuracy": 0.95, "low": 0.88, "high": 0.98, "method": "Wilson 95 %", "basis": "chosen on"}
+    compared = "whole network against solved head: log loss lower by .01 [-.01, .02]: solved head stays"
+    tuned = {"name": "whole network", "judged_on": "valid", "valid": numbers, "comparison": compared}
+    (run / "result.json").write_text(json.dumps(result | {"candidates": [*result["candidates"], tuned]}))
+    (tried,) = tried_by(run)
+    assert (tried.way, tried.name, tried.outcome) == ("fine-tuning", "whole network", "solved head stays")
+    assert str(tried.accuracy) == "95 % [88, 98] n=68 (chosen on)"
 
 
 def test_a_curve_needs_no_target_and_knows_log_loss(run: Path) -> None:

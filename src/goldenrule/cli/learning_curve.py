@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from goldenrule.cli.common import Threads
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from goldenrule.recipes.learning_curve import CurveOfRun
 
 DEFAULT_TARGET = 0.99
 EXAMPLES = """Examples:
@@ -61,8 +66,53 @@ def learning_curve(
     )
     if done.sentence:
         console.print(Text(f"{done.sentence}.", style="bold"))
+    console.print(_enough(done))
+    console.print(Text(" ".join(done.advice.sentences), style="bold"))
     console.print(Text(f"Picture: {done.picture}"), soft_wrap=True)
     console.print(Text(f"Numbers: {done.numbers} ({done.seconds:.1f} s)"), soft_wrap=True)
+
+
+def _enough(done: CurveOfRun) -> Table:
+    """Give the table of the ways to train: what the rule of thumb wants, and what was measured."""
+    from rich import box
+    from rich.table import Table
+
+    from goldenrule.evaluation import value_and_interval
+    from goldenrule.insight.data_size import RULES, TIMES
+
+    own = done.advice
+    table = Table(
+        title=f"How much is enough? There are {own.sizes}.",
+        title_justify="left",
+        caption="The first accuracy is measured, those for more images are forecast.",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+        show_edge=False,
+    )
+    table.add_column("way to train", no_wrap=True)
+    table.add_column("rule of thumb", no_wrap=True)
+    table.add_column("per class", justify="right", no_wrap=True)
+    table.add_column(f"{own.metric.replace('_', ' ')} (95 %)")
+    for rule in RULES:
+        said = (rule.way, f"{rule.wants}: {rule.says(own.sizes.median)}")
+        if rule is not RULES[0]:
+            table.add_row(*said, "", _tried(done, rule.way))
+            continue
+        table.add_row(*said, _count(own.now.images_per_class), value_and_interval(own.now.estimate))
+        for ahead in own.ahead:
+            times = f"{ahead.times:g} times as many" if ahead.times in TIMES else "as the rule wants"
+            per_class = _count(ahead.images_per_class)
+            table.add_row("", f"  {times}", per_class, value_and_interval(ahead.forecast), style="dim")
+    return table
+
+
+def _tried(done: CurveOfRun, way: str) -> str:
+    """Say what the run itself has tried of a way to train."""
+    tried = [one for one in done.tried if one.way == way]
+    lines = (f"{one.accuracy} on valid, {one.name}{one.outcome and f': {one.outcome}'}" for one in tried)
+    return "\n".join(lines).replace("[", "\\[") or "not tried here"
 
 
 def _count(images_per_class: float) -> str:

@@ -16,6 +16,7 @@ from goldenrule.images.likeness import Alike
 from goldenrule.images.look import Look, unreadable_files
 from goldenrule.images.read import Header
 from goldenrule.images.table import PARTS, ImageTable, Part
+from goldenrule.insight.data_size import how_much
 from goldenrule.insight.duplicates import duplicates, near_duplicates, repeated
 
 TINY_PX, HUGE_PIXELS, LONG = 32, 25_000_000, 3.0
@@ -26,8 +27,6 @@ RARE = 0.02
 """The share of the images that a file format has to stay below to be odd."""
 SHORTCUT_GAIN, SHORTCUT_IMAGES = 0.2, 30
 """A property of the file that tells classes apart better than chance by so much, over so many images."""
-ENOUGH = ((1000, "transfer learning"), (5000, "fine-tuning"))
-"""The rule of thumb: up to so many images a class; above, training from zero may pay."""
 EXTENSIONS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "MPO": (".jpg", ".jpeg", ".mpo"),
@@ -81,7 +80,7 @@ def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> A
         *_flat(own, looks),
         *repeated(own),
         *at_a_glance(own, looks, numberings=True),
-        *_how_much(own),
+        *how_much(own),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
     findings.sort(key=lambda finding: order[finding.severity])
@@ -202,21 +201,6 @@ def _sizes_of_classes(table: ImageTable) -> Iterator[Finding]:
             sentence=f"{large!r} has {own[large] / own[small]:.0f} times as many images as {small!r}",
             evidence=(f"{large}: {own[large]:,}", f"{small}: {own[small]:,}"),
             advice="Accuracy will speak of the large classes: read recall class by class.",
-        )
-
-
-def _how_much(table: ImageTable) -> Iterator[Finding]:
-    counts = table.counts()
-    own = [count for name, count in counts.get("train", counts.get("all", {})).items() if name and count]
-    if own:
-        middle = int(np.median(own))
-        way = next((name for most, name in ENOUGH if middle <= most), "training from zero")
-        yield Finding(
-            severity="note",
-            code="how-much",
-            sentence=f"a class has {middle:,} images to learn from (median): by the rule of thumb enough for {way}",
-            advice="(Up to 1,000: transfer learning; up to 5,000: fine-tuning; above: from zero.) goldenrule fit tries "
-            "the first, then the second, and keeps what validates better.",
         )
 
 

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
     from goldenrule.insight.learning_curve import LearningCurve
 
-MEASURED, FORECAST, TARGET = "#2f6f94", "#2f6f94", "#a87400"
+MEASURED, FORECAST, TARGET, RULE = "#2f6f94", "#2f6f94", "#a87400", "#8a5a83"
 
 
 def curve_figure(curve: LearningCurve, *, target: float | None = None) -> Figure:
     """Give accuracy (or log loss) over images per class, which are on a logarithmic axis."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    from goldenrule.insight.data_size import RULES
 
     share = 100 if curve.metric == "accuracy" else 1
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
@@ -48,6 +50,18 @@ def curve_figure(curve: LearningCurve, *, target: float | None = None) -> Figure
         ha="center",
         fontsize=8,
     )
+    for bound in (rule.least for rule in RULES if first < rule.least < curve.farthest):
+        axes.axvline(bound, color=RULE, linewidth=1, linestyle="-.", zorder=0)
+        axes.annotate(
+            f"rule of thumb: {bound:,}",
+            (bound, 0.98 if share == 100 else 0.02),  # away from the legend
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            ha="right",
+            va="top" if share == 100 else "bottom",
+            fontsize=7,
+            color=RULE,
+        )
     axes.set_xscale("log")
     axes.set_xlim(first * 0.9, curve.farthest * 1.05)
     axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))

@@ -44,8 +44,8 @@ class Forecasts:
         falling = np.where(self.law == LAWS.index("exponential with a floor"), np.exp(-self.speed * x), x**-self.speed)
         return np.asarray(self.floor + self.height * falling)
 
-    def images_for(self, error: float) -> Floats:
-        """Give the images (resamples,) after which the error is this low, inf where it never is."""
+    def images_for(self, error: float | Floats) -> Floats:
+        """Give the images (resamples,) after which an error, one or of each resample, is reached; inf where never."""
         share = (error - self.floor) / np.maximum(self.height, 1e-300)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             power = np.maximum(share, 0.0) ** (-1 / self.speed)

@@ -10,18 +10,44 @@ from typing import Any
 
 import numpy as np
 
+from goldenrule.evaluation import Estimate
 from goldenrule.foundation.errors import OptionError, TooFewImages
-from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.foundation.files import read_json, write_atomic, write_json
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.split import duplicate_units
 from goldenrule.insight.curve_points import nested_order
+from goldenrule.insight.data_size import ClassSizes, DataSize, data_size
 from goldenrule.insight.learning_curve import CurveMetric, LearningCurve, check_asked, learning_curve
 from goldenrule.recipes.reopened import reopened
 
 SCHEMA_VERSION = 1
 NUMBERS, PICTURE = "learning_curve.json", "learning_curve.svg"
+WAYS = {
+    "late layers": "fine-tuning",
+    "whole network": "fine-tuning",
+    "fine-tuned network": "fine-tuning",
+    "trained from zero": "training from zero",
+}
+"""The ways of training that candidates of a run were trained by, beside transfer learning."""
 MOST_IMAGES = 20_000
 """Of more images so many are looked at: a stratified draw, so that memory and time stay bounded (law 12)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What the run itself has trained one way, beyond solving a head: its accuracy on validation, and what came of it.
+
+    `outcome` is such as "solved head stays"; "" where it was compared with nothing.
+    """
+
+    way: str
+    name: str
+    accuracy: Estimate
+    outcome: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give a plain JSON value."""
+        return {"way": self.way, "name": self.name, "outcome": self.outcome, "accuracy": self.accuracy.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +56,8 @@ class CurveOfRun:
 
     curve: LearningCurve
     target: float | None
+    advice: DataSize
+    tried: tuple[Tried, ...]
     numbers: Path
     picture: Path
     seconds: float
@@ -79,11 +107,34 @@ def learning_curve_of(
         seed=opened.options.seed,
         progress=progress,
     )
-    return _written(curve, opened.folder / "insight", target, began)
+    counts = np.bincount(targets)
+    advice = data_size(curve, ClassSizes.of(counts[counts > 0].tolist()))
+    return _written(curve, advice, tried_by(opened.folder), opened.folder / "insight", target, began)
 
 
-def _written(curve: LearningCurve, folder: Path, target: float | None, began: float) -> CurveOfRun:
+def tried_by(run: Path) -> tuple[Tried, ...]:
+    """Give what a finished run has trained deeper than its head, of images with one label each."""
+    found = []
+    for candidate in read_json(run / "result.json")["candidates"]:
+        own = candidate.get("valid")
+        if candidate["name"] in WAYS and own and "accuracy" in own:
+            _, _, outcome = (candidate.get("comparison") or "").rpartition(": ")
+            numbers = {name: own[name] for name in ("low", "high", "n", "method", "basis")}
+            accuracy = Estimate(name="accuracy", value=own["accuracy"], kind="share", **numbers)
+            found.append(Tried(way=WAYS[candidate["name"]], name=candidate["name"], accuracy=accuracy, outcome=outcome))
+    return tuple(found)
+
+
+def _written(
+    curve: LearningCurve,
+    advice: DataSize,
+    tried: tuple[Tried, ...],
+    folder: Path,
+    target: float | None,
+    began: float,
+) -> CurveOfRun:
     value: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **curve.to_json()}
+    value["enough"] = {**advice.to_json(), "tried_in_this_run": [one.to_json() for one in tried]}
     if target is not None:
         value |= {"needed": curve.needed(target).to_json(), "says": curve.sentence(target)}
     write_json(folder / NUMBERS, value)
@@ -93,6 +144,8 @@ def _written(curve: LearningCurve, folder: Path, target: float | None, began: fl
     return CurveOfRun(
         curve=curve,
         target=target,
+        advice=advice,
+        tried=tried,
         numbers=folder / NUMBERS,
         picture=folder / PICTURE,
         seconds=time.monotonic() - began,
