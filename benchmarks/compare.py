@@ -26,7 +26,7 @@ from goldenrule.recipes.comparison_report import against
 
 SETS: dict[str, tuple[tuple[str, ...], str]] = {
     "cat_dog_horse": (("original", "resnet@96", "efficientnet", "mobilenet@96"), "auto"),
-    "GTSRB": (("original@48", "resnet18@48", "efficientnet@128"), "basic"),
+    "GTSRB": (("original", "resnet18@64", "efficientnet@128"), "basic"),
 }
 """By set the networks, and the augmentation: signs are another thing in the mirror."""
 ABOUT = {

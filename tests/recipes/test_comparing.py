@@ -85,7 +85,7 @@ def test_each_row_is_an_ordinary_run_and_the_pretrained_head_is_taken(unbroken: 
         assert own["valid"]["accuracy"] == quality(row.valid).value
         assert (row.folder / "report.html").is_file()
     sizes = {row.network: row.parameters for row in found.rows}
-    assert sizes["original@32"] == 488_184 + 2 * 129
+    assert sizes["original@32"] == 1_964_280 + 2 * 257
     assert Classifier.load(found.rows[0].folder).backbone.spec.name in ("original", "efficientnet_lite0")
 
 

@@ -3,7 +3,8 @@
 Plain 3 x 3 convolutions, which CPUs run fast forwards and backwards (depthwise ones they do not), each with a
 BatchNorm; one residual block per stage (He et al., "Deep residual learning for image recognition", 2016), whose last
 BatchNorm begins at zero, so that every block begins as the identity (Goyal et al., arXiv:1706.02677); the average over
-all places at the end instead of large dense layers (Lin et al., "Network in network", arXiv:1312.4400).
+all places at the end instead of large dense layers (Lin et al., "Network in network", arXiv:1312.4400), a share of it
+dropped in training (Srivastava et al., "Dropout", JMLR 15, 2014). How it was chosen: docs/decisions/0029.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any, ClassVar
 
 import torch
 
-SIZE = 96
-WIDTHS = (24, 32, 64, 128)
-"""Channels after the stem and after each of the three stages; each halves the side of the maps."""
+SIZE = 64
+WIDTHS = (24, 32, 64, 128, 256)
+"""Channels after the stem and after each of the four stages; each halves the side of the maps."""
+DROPPED = 0.3
+"""The share of the features that is dropped in training."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -38,7 +41,7 @@ class Residual(torch.nn.Module):
 
 
 class Original(torch.nn.Module):
-    """(batch, 3, size, size) to the features (batch, 128); 488,000 parameters, 43 million multiply-adds at 96 px."""
+    """(batch, 3, size, size) to the features (batch, 256); 1,964,280 parameters, 25 million multiply-adds at 64 px."""
 
     num_features = WIDTHS[-1]
     pretrained_cfg: ClassVar[Mapping[str, Any]] = {  # as timm's networks have it
@@ -52,22 +55,26 @@ class Original(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = convolution(3, WIDTHS[0], stride=2)
-        self.stage1, self.stage2, self.stage3 = (
+        self.stage1, self.stage2, self.stage3, self.stage4 = (
             torch.nn.Sequential(convolution(before, width, stride=2), Residual(width))
             for before, width in pairwise(WIDTHS)
         )
+        self.drop = torch.nn.Dropout(DROPPED)
         for module in self.modules():
             if isinstance(module, torch.nn.Conv2d):
                 torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward_features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give the last feature maps (batch, 128, size / 16, size / 16)."""
-        maps: torch.Tensor = self.stage3(self.stage2(self.stage1(self.stem(pixels))))
+        """Give the last feature maps (batch, 256, size / 32, size / 32)."""
+        maps: torch.Tensor = self.stem(pixels)
+        for stage in (self.stage1, self.stage2, self.stage3, self.stage4):
+            maps = stage(maps)
         return maps
 
     def forward_head(self, maps: torch.Tensor, pre_logits: bool = True) -> torch.Tensor:  # noqa: ARG002
-        """Give the average over all places, (batch, 128)."""
-        return maps.mean(dim=(2, 3))
+        """Give the average over all places, (batch, 256), of which a share is dropped in training."""
+        features: torch.Tensor = self.drop(maps.mean(dim=(2, 3)))
+        return features
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Give the features."""
