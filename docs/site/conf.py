@@ -37,6 +37,7 @@ html_css_files = ["style.css"]
 html_favicon = "favicon.svg"
 html_show_sphinx = False
 html_copy_source = False
+html_use_index = False
 html_show_copyright = False
 
 

@@ -11,6 +11,8 @@ from sphinx.writers.html5 import HTML5Translator
 
 LETTERS_PX = 9.0
 """The least size of letters on the screen, in CSS pixels."""
+PHONE_PX = 358
+"""What a phone of 390 pixels has left between its margins."""
 WHOLE = 32
 """A word of code of at most so many characters is not broken: a phone's line has room for about 40."""
 PROSE = 60
@@ -23,16 +25,17 @@ class Translator(HTML5Translator):
     """Sphinx's writer of HTML; what style.css can't know about figures, tables and code is added here."""
 
     def visit_image(self, node: nodes.image) -> None:
-        """Write a figure in a box that scrolls, as wide as its smallest letters need."""
+        """Write a figure in a box that scrolls, as wide as its smallest letters need; a tap opens the file."""
         file = Path(self.builder.srcdir) / node["uri"]
         if file.suffix != ".svg" or not file.is_file():  # Sphinx has warned of a missing one
             super().visit_image(node)
             return
         svg = file.read_text(encoding="utf-8")
-        self.body.append('<span class="figure" tabindex="0">')
         super().visit_image(node)
-        self.body[-1] = self.body[-1].replace("<img ", f'<img style="min-width: {width_px(svg)}px" ', 1)
-        self.body.append("</span>")
+        image = self.body.pop().replace("<img ", f'<img style="min-width: {width_px(svg)}px" ', 1)
+        source = re.findall(r'src="([^"]*)"', image)[0]
+        kind = "figure wide" if width_px(svg) > PHONE_PX else "figure"
+        self.body.append(f'<span class="{kind}"><span class="slide"><a href="{source}">{image}</a></span></span>')
 
     def visit_table(self, node: nodes.table) -> None:
         """Write a table with its kind as a class and, where it is stacked, the heading of its column in each cell."""
