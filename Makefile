@@ -1,6 +1,7 @@
 # make demo     set everything up and run the main job on the demo set
 # make test     set everything up and run the tests; make test-all tries every family of networks too (ten minutes more)
 # make check    format, lint, types, layers, then make test
+# make docs     the documentation as a site in site/, warnings are errors
 # make bench    the benchmarks that the README quotes (about three hours on 2 cores)
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ STAMP := .venv/.installed
 # Two processes share the cores here: threads that wait must not keep one busy (40 % of the tests' time)
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo test test-all test-fast check bench clean
+.PHONY: install demo test test-all test-fast check docs bench clean
 
 install: $(STAMP)
 
@@ -38,6 +39,10 @@ check: install
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+docs: install
+	$(BIN)/python -m sphinx -q -W --keep-going -a -E -j auto -c docs/site . site
+	@echo "Open site/index.html in a browser."
+
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/every_set.py
@@ -52,4 +57,4 @@ bench: install
 	$(BIN)/python benchmarks/peers.py --resume
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf site .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

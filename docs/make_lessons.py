@@ -99,7 +99,7 @@ def index(lessons: tuple[Lesson, ...]) -> str:
 
 Each explains one thing in plain words and a few lines of code that can be read, with figures, an exercise and its
 answer. `goldenrule lesson` lists them; `goldenrule lesson {lessons[0].name}` runs one in the terminal and writes its
-figures to `demo/lessons/{lessons[0].name}/`. In a checkout the scripts are in [lessons/](../../lessons): open them
+figures to `demo/lessons/{lessons[0].name}/`. In a checkout the scripts are in `lessons/`: open them
 in an editor that knows cells (`# %%`), and change what you like.
 
 | | lesson | what it shows | seconds |
