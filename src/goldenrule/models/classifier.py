@@ -169,12 +169,17 @@ class Classifier:
         """Write the classifier as a folder of safetensors and JSON; appears whole or not at all."""
         target = Path(folder)
         with atomic_folder(target) as temporary:
-            shutil.copyfile(self.backbone.weights_file, temporary / "body.safetensors")
-            (temporary / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
-            if self.familiar:
-                (temporary / "familiar.safetensors").write_bytes(tensors_content(self.familiar.tensors))
-            write_json(temporary / "classifier.json", self.to_json())
+            self.write_into(temporary)
         return target
+
+    def write_into(self, folder: Path) -> None:
+        """Write the files of a classifier into a folder that is there; a body that lies in it stays."""
+        if self.backbone.folder != folder:
+            shutil.copyfile(self.backbone.weights_file, folder / "body.safetensors")
+        (folder / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
+        if self.familiar:
+            (folder / "familiar.safetensors").write_bytes(tensors_content(self.familiar.tensors))
+        write_json(folder / "classifier.json", self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Give all but the weights."""

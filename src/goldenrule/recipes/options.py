@@ -170,6 +170,7 @@ class FitOptions:
             "backbone": self.backbone if self.backbone == AUTO else _canonical(self.backbone),
             "weights": str(self.weights) if self.weights else None,
             "start_from": str(self.start_from) if self.start_from else None,
+            "training": self.training.to_json() if self.training else None,
             "own": own.to_json() if (own := self.augmentation and self.augmentation.own) else None,
         }
 
