@@ -89,7 +89,7 @@ def train(
             min=1,
         ),
     ] = None,
-    head: Annotated[str, typer.Option(help="linear or concat-pool (fastai's).")] = "linear",
+    head: Annotated[str, typer.Option(help="linear, concat-pool (fastai's), gap-1024 or flatten-64.")] = "linear",
     weights: Annotated[
         Path | None, typer.Option(help="The pretrained weights: .safetensors or .pth.", show_default=False)
     ] = None,

@@ -145,7 +145,7 @@ class Classifier:
                     rows, seen = zip(*(batch.slots[slot] for slot in good), strict=True)
                     logits[rows, seen] = self.logits(features[good])
                     if self.familiar and (first := np.flatnonzero(np.array(seen) == 0)).size:
-                        distance[np.array(rows)[first]] = self.familiar.distances(features[good][first])
+                        distance[np.array(rows)[first]] = self.distances(features[good][first])
                 task.advance(len(batch.slots))
         failed = np.isnan(logits).any(axis=(1, 2))
         distance[failed] = np.nan
@@ -158,6 +158,12 @@ class Classifier:
     def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Give the logits (n, classes) of pooled features (n, features), rounded as the bank keeps them."""
         return self.head.logits(features.astype(np.float16))
+
+    def distances(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Give the distances (n,) of features (n, features) to the familiar images; nan where none are known."""
+        if self.familiar is None:
+            return np.full(len(features), np.nan, np.float32)
+        return self.familiar.distances(self.backbone.spec.averaged(features.astype(np.float16)))
 
     def network(self) -> Network:
         """Give body and head as one PyTorch module in eval mode."""
@@ -230,7 +236,7 @@ class Classifier:
             sets = ConformalSets.from_json(value["sets"]) if value.get("sets") else None
             task = _task(value["task"])
             thresholds = Thresholds.from_json(value["thresholds"]) if value.get("thresholds") else None
-            familiar = _familiar(path, value.get("familiar"), spec.features)
+            familiar = _familiar(path, value.get("familiar"), spec.features // spec.places)
             calibration = dict(value["calibration"]) if value.get("calibration") else None
             maker = _own_maker(spec, backbone)
             body = from_files(spec, path / "body.safetensors", maker)

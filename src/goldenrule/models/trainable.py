@@ -17,7 +17,7 @@ from goldenrule.foundation.files import atomic_folder, digest, write_json
 from goldenrule.models.backbone import Backbone, BackboneSpec, cached, new_module
 from goldenrule.models.cutting import cut
 from goldenrule.models.folding import fold, unfolded_state
-from goldenrule.models.head import Head
+from goldenrule.models.head import Head, HiddenHead
 from goldenrule.models.network import Network, head_module
 from goldenrule.models.own_head import arrays_of
 
@@ -155,6 +155,13 @@ def head_of(module: torch.nn.Module, like: Head) -> Head:
             "shift_2": state["3.shift"],
             "weight_2": state["4.weight"],
             "bias_2": state["4.bias"],
+        }
+    elif isinstance(like, HiddenHead):
+        state = {
+            "weight_1": state["0.weight"],
+            "bias_1": state["0.bias"],
+            "weight_2": state["3.weight"],
+            "bias_2": state["3.bias"],
         }
     return like.with_tensors(state)
 
