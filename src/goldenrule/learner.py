@@ -105,6 +105,11 @@ class Learner:
         first = head_or_maker(head)
         shown = progress or Bars()
         base = body if isinstance(body, Backbone) else backbone(body, pooling=pooling_for(first), progress=shown)
+        if pooling_for(first) == "flattened" and base.spec.pooling not in ("flattened", "none"):
+            raise OptionError(
+                f"The head flatten-64 stands on whole feature maps, and this body gives {base.spec.pooling} features: "
+                'wanted backbone(..., pooling="flattened").'
+            )
         table = images if None not in images.digests else with_digests(images, progress=shown)
         self.material = Material(
             table=with_split(table, seed=seed),
