@@ -27,7 +27,7 @@ from goldenrule.recipes.opening import read_table
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.solved import readable
 
-SETS = ("dogscats", "clothing_small", "flowers_128", "GTSRB_native15")
+SETS = ("hymenoptera_data", "clothing_small", "GTSRB_native15")
 
 
 def main() -> None:
