@@ -57,7 +57,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "one batch": {"batch_size": 1000, "precompute": True},
     "SGD, clipped, in parts": {"optimizer": "sgd", "clip_norm": 1.0, "accumulate": 3, "precompute": True},
     "balanced": {"sampling": "balanced", "precompute": True},
-    "a head with dropout": {"head": "flatten-64", "precompute": True},
+    "a head with dropout": {"head": "concat-pool", "precompute": True},
 }
 
 
