@@ -37,6 +37,7 @@ from goldenrule.training import afterwards, verbs
 from goldenrule.training.examples import Sampling
 from goldenrule.training.fitting import Keep
 from goldenrule.training.history import EpochRow, History
+from goldenrule.training.kept_epochs import KeptEpochs
 from goldenrule.training.loggers import Logger
 from goldenrule.training.losses import Objective, OwnLoss
 from goldenrule.training.material import ClassWeights, Material
@@ -104,6 +105,11 @@ class Learner:
         first = head_or_maker(head)
         shown = progress or Bars()
         base = body if isinstance(body, Backbone) else backbone(body, pooling=pooling_for(first), progress=shown)
+        if pooling_for(first) == "flattened" and base.spec.pooling not in ("flattened", "none"):
+            raise OptionError(
+                f"The head flatten-64 stands on whole feature maps, and this body gives {base.spec.pooling} features: "
+                'wanted backbone(..., pooling="flattened").'
+            )
         table = images if None not in images.digests else with_digests(images, progress=shown)
         self.material = Material(
             table=with_split(table, seed=seed),
@@ -138,6 +144,7 @@ class Learner:
             on_epoch=self._curves.show,
             loggers=tuple(loggers),
         )
+        self._folder = Path(folder) if folder else None
         self._measured: RangeTest | None = None
         self.state: LearnerState = self._teller.begin(first)
         if precompute:
@@ -237,6 +244,7 @@ class Learner:
         cutmix: float = 0.0,
         label_smoothing: float = 0.0,
         ema: float = 0.0,
+        save_every: int = 0,
         stage: str = "fit",
         out_of_time: Callable[[EpochRow], bool] | None = None,
     ) -> History:
@@ -252,6 +260,8 @@ class Learner:
         Against over-fitting: `mixup`=.4 blends pictures (or rows) in
         pairs, `cutmix`=1 lays rectangles of one into the other, `label_smoothing`=.1 (`training.losses.Objective`);
         the train loss shown is then that of the blends. `ema`=.99 keeps the moving average of the weights.
+        `save_every`=5 keeps what was learned after epochs 5, 10 ... of the story as classifiers of their own, to `load`
+        and to predict with: FOLDER/epochs/epoch-005, beside the checkpoint; the learner needs a `folder` then.
         """
         if schedule is None:
             schedule = (
@@ -271,6 +281,7 @@ class Learner:
             ema=ema,
             stage=stage,
             out_of_time=out_of_time,
+            epochs=self._kept_epochs(save_every),
             measured=self._measured,
         )
         self._curves.end()
@@ -366,6 +377,14 @@ class Learner:
                 f"{several[table.task]}, of {', '.join(table.classes)}. Wanted the same."
             )
         self.state = self._teller.loaded(self.state, other)
+
+    def _kept_epochs(self, every: int) -> KeptEpochs | None:
+        if every < 0 or (every and self._folder is None):
+            raise OptionError(
+                f"save_every={every}: wanted after how many epochs a classifier is kept, 1 or more, and where: "
+                'Learner(..., folder="runs/by hand").'
+            )
+        return KeptEpochs(every=every, folder=self._folder / "epochs") if every and self._folder else None
 
     def _predicted(self, part: Part, count: int) -> Predictions:
         table = self.material.table.part(part)

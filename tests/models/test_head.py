@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import FormatError
-from goldenrule.models.head import ConcatPoolHead, LinearHead, head_from_tensors
+from goldenrule.models.head import UNITS, ConcatPoolHead, HiddenHead, LinearHead, fresh_head, head_from_tensors
 from goldenrule.models.network import Network, head_module
 
 
@@ -22,7 +22,13 @@ def concat_pool(features=40, classes=5, hidden=16, seed=0):
     return ConcatPoolHead(*(draws.normal(size=shape).astype(np.float32) for shape in shapes))
 
 
-HEADS = [linear(), concat_pool()]
+def hidden(kind, features=40, classes=5, seed=0):
+    draws, units = np.random.default_rng(seed), UNITS[kind]
+    shapes = [(units, features), (units,), (classes, units), (classes,)]
+    return HiddenHead(*(draws.normal(size=shape).astype(np.float32) for shape in shapes), kind)
+
+
+HEADS = [linear(), concat_pool(), hidden("gap-1024"), hidden("flatten-64")]
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
@@ -34,6 +40,30 @@ def test_the_module_has_the_logits_of_the_arrays(head):
         whole = Network(torch.nn.Identity(), module)(torch.from_numpy(features)).numpy()
     np.testing.assert_allclose(found, head.logits(features), atol=1e-3, rtol=1e-4)
     np.testing.assert_array_equal(whole, found)
+
+
+@pytest.mark.parametrize(("kind", "dropout"), [("gap-1024", 0.0), ("flatten-64", 0.25)])
+def test_a_head_with_a_hidden_layer_has_the_layers_of_its_keras_model(kind, dropout):
+    head = fresh_head(kind, features=40, classes=3, draws=np.random.default_rng(0))
+    layers = list(head_module(head))
+    assert [type(layer).__name__ for layer in layers] == ["Linear", "ReLU", "Dropout", "Linear"]
+    assert layers[0].out_features == int(kind.partition("-")[2])
+    assert layers[2].p == dropout
+    for parameters, bound in ((head.weight_1, 40**-0.5), (head.weight_2, layers[0].out_features ** -0.5)):
+        assert 0.9 * bound < np.abs(parameters).max() <= bound
+
+
+def test_long_rows_are_brought_to_float64_some_at_a_time(monkeypatch):
+    head, features = hidden("flatten-64"), np.random.default_rng(1).normal(size=(9, 40)).astype(np.float16)
+    whole = head.logits(features)
+    monkeypatch.setattr("goldenrule.models.head._MOST_VALUES", 80)
+    np.testing.assert_array_equal(head.logits(features), whole)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
+def test_a_cooled_head_has_its_logits_divided(head):
+    features = np.random.default_rng(1).normal(size=(7, 40)).astype(np.float16)
+    np.testing.assert_allclose(head.cooled(2.5).logits(features), head.logits(features) / 2.5, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldenrule.models.head import HeadKind
 from goldenrule.training.plan import DEFAULT_VIEWS, plan_answer
 
 numbers = st.fixed_dictionaries(
@@ -20,7 +21,7 @@ numbers = st.fixed_dictionaries(
         "classes": st.integers(2, 10_000),
         "views": st.none() | st.integers(0, 64),
         "views_per_second": st.none() | st.floats(0.1, 10_000),
-        "head": st.sampled_from(["linear", "concat-pool"]),
+        "head": st.sampled_from(get_args(HeadKind)),
     }
 )
 COUNTS = ("images", "train_images", "missing_plain", "missing_augmented", "classes")

@@ -11,7 +11,7 @@ import torch
 from goldenrule.activations.solve import Rows
 from goldenrule.foundation.errors import OptionError
 from goldenrule.models.head import head_from_tensors
-from goldenrule.training.rows import train_concat_pool
+from goldenrule.training.rows import train_head
 
 
 def rows(n: int = 80, *, classes: tuple[int, ...] = (0, 1, 2), budget_bytes: int = 1 << 30) -> Rows:
@@ -32,7 +32,7 @@ def rows(n: int = 80, *, classes: tuple[int, ...] = (0, 1, 2), budget_bytes: int
 
 @pytest.fixture(scope="module")
 def trained() -> Any:
-    return train_concat_pool(rows(), seed=0)
+    return train_head(kind="concat-pool", rows=rows(), seed=0)
 
 
 def head_of(outcome: Any) -> Any:
@@ -50,15 +50,15 @@ def test_it_learns_what_can_be_learned(trained: Any) -> None:
 def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone(trained: Any) -> None:
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
-    again = train_concat_pool(rows(), seed=0)
+    again = train_head(kind="concat-pool", rows=rows(), seed=0)
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(again.tensors[name].tobytes() == value.tobytes() for name, value in trained.tensors.items())
-    other = train_concat_pool(rows(), seed=1)
+    other = train_head(kind="concat-pool", rows=rows(), seed=1)
     assert other.tensors["fold_logits"].tobytes() != trained.tensors["fold_logits"].tobytes()
 
 
 def test_a_class_without_rows_can_t_be_predicted() -> None:
-    outcome = train_concat_pool(rows(60, classes=(0, 3)), seed=0)
+    outcome = train_head(kind="concat-pool", rows=rows(60, classes=(0, 3)), seed=0)
     logits = head_of(outcome).logits(rows(60, classes=(0, 3)).read(0, 60))
     assert np.isfinite(logits).all()
     assert set(logits.argmax(axis=1)) == {0, 3}
@@ -67,4 +67,4 @@ def test_a_class_without_rows_can_t_be_predicted() -> None:
 
 def test_rows_above_the_budget_are_refused_with_a_way_out() -> None:
     with pytest.raises(OptionError, match="--head linear"):
-        train_concat_pool(rows(budget_bytes=100), seed=0)
+        train_head(kind="concat-pool", rows=rows(budget_bytes=100), seed=0)

@@ -6,11 +6,11 @@ does. But activations are close for two photos of one thing, too: they only prop
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from goldenrule.activations.bank import FORMAT, ActivationBank, digests_in, stored
+from goldenrule.activations.bank import FORMAT, ActivationBank, Halves, digests_in, stored
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.randomness import generator
 from goldenrule.images.augment import PLAIN
@@ -22,7 +22,8 @@ from goldenrule.images.table import ImageTable
 
 CANDIDATE = 0.75
 """The cosine of activations from which on a pair is looked at closely (docs/results/near_duplicates.md)."""
-DIMENSIONS, _BLOCK, _PER_BUCKET = 256, 4096, 8
+Likened = Callable[[Halves], Halves]
+DIMENSIONS, _BLOCK, _MOST_VALUES, _PER_BUCKET = 256, 4096, 1 << 25, 8
 """Activations are projected to so many dimensions first, so that 100,000 images take 100 MB."""
 
 
@@ -31,13 +32,15 @@ def near_duplicates(
     bank: ActivationBank,
     *,
     known: Collection[tuple[int, int]] = (),
+    likened: Likened | None = None,
     threads: int = 4,
     progress: Progress | None = None,
 ) -> list[Alike]:
     """Give the pairs of different files with close activations whose pictures lie on each other, but for `known` ones.
 
     Of files with equal bytes one stands for all; two of one group are no such pair; images without a row in the
-    bank have none. Costs grow with the number of images: each is compared with its nearest few only.
+    bank have none. `likened` makes of a bank's rows what pictures are likened by (`BackboneSpec.averaged`).
+    Costs grow with the number of images: each is compared with its nearest few only.
     """
     first: dict[bytes, int] = {}
     for row, digest in enumerate(table.digests):
@@ -45,7 +48,7 @@ def near_duplicates(
             first.setdefault(digest, row)
     if len(first) < 2:
         return []
-    rows, short = list(first.values()), shortened(bank, list(first))
+    rows, short = list(first.values()), shortened(bank, list(first), likened)
     close = close_pairs(
         short,
         least=CANDIDATE,
@@ -62,16 +65,19 @@ def near_duplicates(
     return widely_alike(table, new, threads=threads, progress=progress)
 
 
-def shortened(bank: ActivationBank, digests: Sequence[bytes]) -> Floats:
+def shortened(bank: ActivationBank, digests: Sequence[bytes], likened: Likened | None = None) -> Floats:
     """Give the activations of these images as vectors (n, DIMENSIONS) of length 1, by one fixed random projection.
 
     Cosines stay what they were, give or take .02 (Johnson and Lindenstrauss 1984).
     """
-    projection = generator(0, "likeness", bank.features).standard_normal((bank.features, DIMENSIONS))
+    likened = likened or (lambda rows: rows)
+    features = likened(bank.rows(digests[:1])).shape[1]
+    projection = generator(0, "likeness", features).standard_normal((features, DIMENSIONS)).astype(np.float32)
     short = np.empty((len(digests), DIMENSIONS), np.float32)
-    for start in range(0, len(digests), _BLOCK):
-        block = bank.rows(digests[start : start + _BLOCK]).astype(np.float32)
-        short[start : start + _BLOCK] = block @ projection.astype(np.float32)
+    count = min(_BLOCK, _MOST_VALUES // bank.features + 1)
+    for start in range(0, len(digests), count):
+        block = likened(bank.rows(digests[start : start + count])).astype(np.float32)
+        short[start : start + count] = block @ projection
     return np.asarray(short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-6), np.float32)
 
 
@@ -85,7 +91,7 @@ def best_bank(digests: Sequence[bytes | None]) -> ActivationBank | None:
     for about in stored():
         key = about["key"]
         made = (key.get("view"), key.get("decoding"), key.get("format"))
-        pooled = key.get("tap", "pooled") == "pooled"
+        pooled = key.get("tap", "pooled") == "pooled" and key.get("pooling") != "flattened"
         if pooled and made == (PLAIN.to_json(), DECODING, FORMAT) and about["rows"] > most:
             found = len(wanted.intersection(digests_in(about["name"])))
             best, most = (key, found) if found > most else (best, most)

@@ -104,7 +104,9 @@ def fit(
     decoding: Annotated[
         str, typer.Option(help="canonical, or scaled: large JPEGs at 1/2, 1/4 or 1/8, several times as fast.")
     ] = "canonical",
-    head: Annotated[str, typer.Option(help="linear (solved) or concat-pool (fastai's, trained).")] = "linear",
+    head: Annotated[
+        str, typer.Option(help="linear (solved); concat-pool (fastai's), gap-1024, flatten-64 (trained).")
+    ] = "linear",
     seed: Annotated[int, typer.Option(help="Seed of new splits, folds and training.")] = 0,
     device: Device = "cpu",
     threads: Threads = None,

@@ -37,7 +37,7 @@ def summary(
         int | None, typer.Option(help="Input side in px. \\[default: the network's own]", show_default=False)
     ] = None,
     classes: Annotated[int, typer.Option(help="How many classes the head tells apart.")] = 2,
-    head: Annotated[str, typer.Option(help="linear or concat-pool (fastai's).")] = "linear",
+    head: Annotated[str, typer.Option(help="linear, concat-pool (fastai's), gap-1024 or flatten-64.")] = "linear",
     weights: Annotated[
         Path | None, typer.Option(help="The network's weights: .safetensors or .pth.", show_default=False)
     ] = None,

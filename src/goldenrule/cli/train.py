@@ -35,6 +35,8 @@ EXAMPLES = """Examples:
 
   goldenrule train photos -m efficientnet -t fine_tuning --epochs 10 --lr 1e-3 --stop overfit:3
 
+  goldenrule train photos -t fine_tuning --epochs 20 --save-every 5     epoch-005 ... in RUN/epochs, to predict with
+
   goldenrule train photos -t transfer_learning --optimizer adam --epochs 30
 
   goldenrule train photos -m resnet -t fine_tuning --weights resnet50.safetensors
@@ -79,7 +81,15 @@ def train(
             show_default=False,
         ),
     ] = None,
-    head: Annotated[str, typer.Option(help="linear or concat-pool (fastai's).")] = "linear",
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            help="Keep the weights after every so many epochs too, each a classifier in RUN/epochs.",
+            show_default=False,
+            min=1,
+        ),
+    ] = None,
+    head: Annotated[str, typer.Option(help="linear, concat-pool (fastai's), gap-1024 or flatten-64.")] = "linear",
     weights: Annotated[
         Path | None, typer.Option(help="The pretrained weights: .safetensors or .pth.", show_default=False)
     ] = None,
@@ -120,6 +130,7 @@ def train(
         optimizer=optimizer,
         lr=lr,
         batch_size=batch_size,
+        save_every=save_every or 0,
         **stopping(stop or []),
     )
     options = FitOptions(

@@ -13,6 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, first_line
 from goldenrule.foundation.files import atomic_folder, file_digest, json_digest, read_json, write_json
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
     from goldenrule.models.own import Maker
     from goldenrule.models.weights import State
 
-Pooling = Literal["average", "max+average"]
+Pooling = Literal["average", "max+average", "flattened"]
+POOLINGS: Mapping[str, Pooling] = {"concat-pool": "max+average", "flatten-64": "flattened"}
+"""What heads stand on that do not stand on averages."""
 Tap = Literal["pooled", "boundary"]
 """The depth at which activations are kept: pooled features, or what flows into the late layers."""
 OwnPooling = Literal["average", "none"]
@@ -49,10 +54,18 @@ class BackboneSpec:
     preprocessing: Preprocessing
     groups: Mapping[str, str] = field(repr=False)  # parameter (of an own body: or buffer) -> "early" or "late"
     source: Mapping[str, Any]
+    places: int = 1  # of flattened feature maps: how many places each channel has
+
+    def averaged(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Give features (n, features) as pictures are likened by them: flattened maps as averages (n, channels)."""
+        if self.places == 1:
+            return rows
+        maps = rows.reshape(len(rows), -1, self.places)
+        return np.asarray(maps.mean(axis=2, dtype=np.float32), rows.dtype)
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "places" or self.places > 1}
         plain = {
             "preprocessing": self.preprocessing.to_json(),
             "groups": dict(self.groups),
@@ -194,7 +207,7 @@ def new_module(backbone: Backbone) -> torch.nn.Module:
 
 def pooling_for(head: object) -> Pooling:
     """Give how the features of a head are pooled, for which may stand its kind."""
-    return "max+average" if "concat-pool" in (head, getattr(head, "kind", "")) else "average"
+    return POOLINGS.get(head if isinstance(head, str) else getattr(head, "kind", ""), "average")
 
 
 def own_model(maker: Maker, size: int) -> torch.nn.Module:
@@ -206,12 +219,13 @@ def own_model(maker: Maker, size: int) -> torch.nn.Module:
 
 
 def pooled(model: torch.nn.Module, pooling: Pooling | OwnPooling, *, own: bool = False) -> torch.nn.Module:
-    """Give a module from pictures to pooled features; "max+average" needs feature maps (fastai's concat pool)."""
-    from goldenrule.models.pooling import AveragePooled, MapsAveraged, MaxAveragePooled, Plain
+    """Give a module from pictures to pooled features; "max+average" needs feature maps, as does "flattened"."""
+    from goldenrule.models.pooling import AveragePooled, Flattened, MapsAveraged, MaxAveragePooled, Plain
 
     if own:
         return MapsAveraged(model) if pooling == "average" else Plain(model)
-    return AveragePooled(model) if pooling == "average" else MaxAveragePooled(model)
+    kinds = {"average": AveragePooled, "max+average": MaxAveragePooled, "flattened": Flattened}
+    return kinds[pooling](model)
 
 
 def cached(folder: Path, maker: Maker | None = None) -> Backbone | None:
@@ -231,6 +245,7 @@ def _prepare(
     folder: Path, name: str, weights: Path | None, size: int | None, pooling: Pooling, drawn: int | None
 ) -> None:
     from goldenrule.models.architectures import architecture
+    from goldenrule.models.pooling import Flattened
     from goldenrule.models.weights import load_into
 
     embedded = EMBEDDED.get(name)
@@ -249,6 +264,7 @@ def _prepare(
     preprocessing = _preprocessing(model, name, size)
     body = pooled(model, pooling)
     features = _features(body, preprocessing.size, name)
+    places = body.places(preprocessing.size) if isinstance(body, Flattened) else 1
     with atomic_folder(folder) as temporary:
         file = temporary / "body.safetensors"
         write_weights(file, model)
@@ -262,6 +278,7 @@ def _prepare(
             preprocessing=preprocessing,
             groups=layer_groups(model),
             source=source,
+            places=places,
         )
         write_json(temporary / "spec.json", spec.to_json())
 

@@ -33,7 +33,7 @@ def boundary(whole: Backbone) -> Boundary:
     with torch.no_grad():
         features = early(torch.zeros(1, 3, size, size)).numel()
     tensors = {name: digest(value.contiguous().numpy().tobytes()).hex() for name, value in early.state_dict().items()}
-    spec = replace(whole.spec, tap="boundary", weights=json_digest(tensors), features=features)
+    spec = replace(whole.spec, tap="boundary", weights=json_digest(tensors), features=features, places=1)
     return Boundary(spec, whole.folder, whole=whole)
 
 

@@ -145,7 +145,7 @@ class Classifier:
                     rows, seen = zip(*(batch.slots[slot] for slot in good), strict=True)
                     logits[rows, seen] = self.logits(features[good])
                     if self.familiar and (first := np.flatnonzero(np.array(seen) == 0)).size:
-                        distance[np.array(rows)[first]] = self.familiar.distances(features[good][first])
+                        distance[np.array(rows)[first]] = self.distances(features[good][first])
                 task.advance(len(batch.slots))
         failed = np.isnan(logits).any(axis=(1, 2))
         distance[failed] = np.nan
@@ -159,6 +159,12 @@ class Classifier:
         """Give the logits (n, classes) of pooled features (n, features), rounded as the bank keeps them."""
         return self.head.logits(features.astype(np.float16))
 
+    def distances(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Give the distances (n,) of features (n, features) to the familiar images; nan where none are known."""
+        if self.familiar is None:
+            return np.full(len(features), np.nan, np.float32)
+        return self.familiar.distances(self.backbone.spec.averaged(features.astype(np.float16)))
+
     def network(self) -> Network:
         """Give body and head as one PyTorch module in eval mode."""
         from goldenrule.models.network import Network, head_module
@@ -169,12 +175,17 @@ class Classifier:
         """Write the classifier as a folder of safetensors and JSON; appears whole or not at all."""
         target = Path(folder)
         with atomic_folder(target) as temporary:
-            shutil.copyfile(self.backbone.weights_file, temporary / "body.safetensors")
-            (temporary / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
-            if self.familiar:
-                (temporary / "familiar.safetensors").write_bytes(tensors_content(self.familiar.tensors))
-            write_json(temporary / "classifier.json", self.to_json())
+            self.write_into(temporary)
         return target
+
+    def write_into(self, folder: Path) -> None:
+        """Write the files of a classifier into a folder that is there; a body that lies in it stays."""
+        if self.backbone.folder != folder:
+            shutil.copyfile(self.backbone.weights_file, folder / "body.safetensors")
+        (folder / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
+        if self.familiar:
+            (folder / "familiar.safetensors").write_bytes(tensors_content(self.familiar.tensors))
+        write_json(folder / "classifier.json", self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Give all but the weights."""
@@ -225,7 +236,7 @@ class Classifier:
             sets = ConformalSets.from_json(value["sets"]) if value.get("sets") else None
             task = _task(value["task"])
             thresholds = Thresholds.from_json(value["thresholds"]) if value.get("thresholds") else None
-            familiar = _familiar(path, value.get("familiar"), spec.features)
+            familiar = _familiar(path, value.get("familiar"), spec.features // spec.places)
             calibration = dict(value["calibration"]) if value.get("calibration") else None
             maker = _own_maker(spec, backbone)
             body = from_files(spec, path / "body.safetensors", maker)

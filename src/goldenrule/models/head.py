@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,15 @@ import numpy.typing as npt
 from goldenrule.foundation.errors import FormatError, OptionError
 
 Floats = npt.NDArray[np.float32]
-HeadKind = Literal["linear", "concat-pool"]
+HeadKind = Literal["linear", "concat-pool", "gap-1024", "flatten-64"]
 HIDDEN = 512
 """Units of the hidden layer of fastai's head."""
+UNITS: Mapping[str, int] = {"gap-1024": 1024, "flatten-64": 64}
+"""Units of the hidden layer of the heads that Keras tutorials put on a body."""
+DROPOUT: Mapping[str, float] = {"gap-1024": 0.0, "flatten-64": 0.25}
+"""The share of their hidden units that a step of training leaves out."""
+_MOST_VALUES = 1 << 24
+"""So many features are brought to float64 at once: rows of whole feature maps are long."""
 
 
 class Head(Protocol):
@@ -111,6 +118,57 @@ class ConcatPoolHead:
         return replace(self, weight_2=weight, bias_2=bias)
 
 
+@dataclass(frozen=True, eq=False)
+class HiddenHead:
+    """A hidden layer of ReLUs, then the classes.
+
+    "gap-1024" has 1,024 of them on average-pooled features, "flatten-64" 64 on the whole flattened feature map, a
+    quarter of them dropped out in training: Keras's GlobalAveragePooling2D, Dense(1024, relu), Dense(classes), and
+    Flatten, Dense(64, relu), Dropout(.25), Dense(classes).
+    """
+
+    weight_1: Floats  # (hidden, features)
+    bias_1: Floats
+    weight_2: Floats  # (classes, hidden)
+    bias_2: Floats
+    kind: str
+
+    @property
+    def tensors(self) -> Mapping[str, Floats]:
+        """All parameters by the names of the fields."""
+        return {"weight_1": self.weight_1, "bias_1": self.bias_1, "weight_2": self.weight_2, "bias_2": self.bias_2}
+
+    @property
+    def dropout(self) -> float:
+        """The share of hidden units that a step of training leaves out."""
+        return DROPOUT[self.kind]
+
+    def logits(self, features: npt.NDArray[Any]) -> Floats:
+        """Give the logits (n, classes), computed in float64 as in `LinearHead`, some rows at a time."""
+        weight_1, weight_2 = self.weight_1.astype(np.float64), self.weight_2.astype(np.float64)
+        found = np.empty((len(features), len(self.bias_2)), np.float32)
+        block = max(1, _MOST_VALUES // self.weight_1.shape[1])
+        for start in range(0, len(features), block):
+            hidden = features[start : start + block].astype(np.float64) @ weight_1.T + self.bias_1
+            found[start : start + block] = np.maximum(hidden, 0) @ weight_2.T + self.bias_2
+        return found
+
+    def with_tensors(self, tensors: Mapping[str, Floats]) -> HiddenHead:
+        """Give the head with other parameters."""
+        return replace(self, **dict[str, Any](tensors))
+
+    def cooled(self, temperature: float) -> HiddenHead:
+        """Give the head with its logits divided by a temperature."""
+        weight, bias = _divided(self.weight_2, temperature), _divided(self.bias_2, temperature)
+        return replace(self, weight_2=weight, bias_2=bias)
+
+
+def check_head(kind: str, option: str = "--head") -> None:
+    """Raise `OptionError` for a kind of head that there is not."""
+    if kind not in (known := get_args(HeadKind)):
+        raise OptionError(f"{option} {kind}: wanted {', '.join(known[:-1])} or {known[-1]}.")
+
+
 def fresh_head(kind: str, *, features: int, classes: int, draws: np.random.Generator) -> Head:
     """Give a head with random weights, as PyTorch draws them for a Linear: uniform within 1 / sqrt(inputs).
 
@@ -124,8 +182,15 @@ def fresh_head(kind: str, *, features: int, classes: int, draws: np.random.Gener
 
     if kind == "linear":
         return LinearHead(uniform(classes, features), np.zeros(classes, np.float32))
-    if kind != "concat-pool":
-        raise OptionError(f"head={kind!r}: wanted linear or concat-pool.")
+    check_head(kind, "head")
+    if kind in UNITS:
+        return HiddenHead(
+            weight_1=uniform(UNITS[kind], features),
+            bias_1=np.zeros(UNITS[kind], np.float32),
+            weight_2=uniform(classes, UNITS[kind]),
+            bias_2=np.zeros(classes, np.float32),
+            kind=kind,
+        )
     return ConcatPoolHead(
         scale_1=np.ones(features, np.float32),
         shift_1=np.zeros(features, np.float32),
@@ -140,6 +205,7 @@ def fresh_head(kind: str, *, features: int, classes: int, draws: np.random.Gener
 def head_from_tensors(kind: str, tensors: Mapping[str, Floats]) -> Head:
     """Give the head a classifier's file holds."""
     known: dict[str, Any] = {"linear": LinearHead, "concat-pool": ConcatPoolHead}
+    known |= {own: partial(HiddenHead, kind=own) for own in UNITS}
     if kind not in known:
         raise FormatError(f"The classifier has a head of kind {kind!r}; this goldenrule knows {', '.join(known)}.")
     try:

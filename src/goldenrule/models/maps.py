@@ -11,7 +11,7 @@ import torch
 
 from goldenrule.foundation.errors import BackboneError
 from goldenrule.models.network import Network
-from goldenrule.models.pooling import AveragePooled, MapsAveraged, MaxAveragePooled
+from goldenrule.models.pooling import AveragePooled, Flattened, MapsAveraged, MaxAveragePooled
 
 NO_MAPS = (
     "{name} has no feature maps: nothing in it keeps the places of a picture apart, so no heat map can be drawn. "
@@ -84,6 +84,8 @@ def over_maps(network: Network, size: int, name: str) -> tuple[torch.nn.Module, 
     head: Callable[[torch.Tensor], torch.Tensor] = network.head
     if isinstance(body, MapsAveraged):
         return _between(body.model, lambda maps: head(maps.mean(dim=(2, 3))), probe, name)
+    if isinstance(body, Flattened):
+        return _between(body.model.forward_features, lambda maps: head(maps.flatten(1)), probe, name)
     if not isinstance(body, AveragePooled | MaxAveragePooled):
         return _last_maps(network, probe, name)
     model: Any = body.model

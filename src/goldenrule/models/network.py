@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from goldenrule.models.head import ConcatPoolHead, Head, LinearHead
+from goldenrule.models.head import ConcatPoolHead, Head, HiddenHead, LinearHead
 from goldenrule.models.own_head import OwnHead
 
 
@@ -35,12 +35,16 @@ class Affine(torch.nn.Module):
 
 
 def head_module(head: Head) -> torch.nn.Module:
-    """Give a head of arrays as a module with the same logits."""
+    """Give a head of arrays as a module with the same logits, in eval mode."""
     if isinstance(head, OwnHead):
         return head.module()
     tensors = {name: torch.from_numpy(value.copy()) for name, value in head.tensors.items()}
     if isinstance(head, LinearHead):
         return _linear(tensors["weight"], tensors["bias"])
+    if isinstance(head, HiddenHead):
+        hidden = _linear(tensors["weight_1"], tensors["bias_1"])
+        last = _linear(tensors["weight_2"], tensors["bias_2"])
+        return torch.nn.Sequential(hidden, torch.nn.ReLU(), torch.nn.Dropout(head.dropout), last).eval()
     assert isinstance(head, ConcatPoolHead)
     hidden = _linear(tensors["weight_1"], torch.zeros(len(tensors["weight_1"])))
     return torch.nn.Sequential(

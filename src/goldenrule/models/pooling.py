@@ -40,6 +40,27 @@ class MaxAveragePooled(torch.nn.Module):
         return torch.cat([maps.amax(dim=(2, 3)), maps.mean(dim=(2, 3))], dim=1)
 
 
+class Flattened(torch.nn.Module):
+    """(batch, 3, size, size) to (batch, channels * height * width): the last feature map as it lies."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Run the body; all places of a channel follow each other."""
+        features: torch.Tensor = self.model.forward_features(pixels).flatten(1)
+        return features
+
+    def places(self, size: int) -> int:
+        """Give how many places a map has at this side of the input; `BackboneError` where there are no maps."""
+        with torch.no_grad():
+            maps = self.model.forward_features(torch.zeros(1, 3, size, size))
+        if maps.ndim != 4 or maps.shape[1] != self.model.num_features:
+            raise BackboneError("--head flatten-64 needs a backbone with feature maps; this one has tokens.")
+        return int(maps.shape[2] * maps.shape[3])
+
+
 class MapsAveraged(torch.nn.Module):
     """A body of the user's own that gives feature maps (batch, c, h, w): their average, (batch, c)."""
 

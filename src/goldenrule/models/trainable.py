@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +14,10 @@ import torch
 from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import atomic_folder, digest, write_json
-from goldenrule.models.backbone import Backbone, cached, new_module
+from goldenrule.models.backbone import Backbone, BackboneSpec, cached, new_module
 from goldenrule.models.cutting import cut
 from goldenrule.models.folding import fold, unfolded_state
-from goldenrule.models.head import Head
+from goldenrule.models.head import Head, HiddenHead
 from goldenrule.models.network import Network, head_module
 from goldenrule.models.own_head import arrays_of
 
@@ -155,6 +156,13 @@ def head_of(module: torch.nn.Module, like: Head) -> Head:
             "weight_2": state["4.weight"],
             "bias_2": state["4.bias"],
         }
+    elif isinstance(like, HiddenHead):
+        state = {
+            "weight_1": state["0.weight"],
+            "bias_1": state["0.bias"],
+            "weight_2": state["3.weight"],
+            "bias_2": state["3.bias"],
+        }
     return like.with_tensors(state)
 
 
@@ -166,6 +174,11 @@ def tensors_of(network: torch.nn.Module, like: Head) -> dict[str, npt.NDArray[An
     return head | {f"body.{name}": value for name, value in network.body_state().items()}
 
 
+def under(prefix: str, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Give the tensors whose names begin with head. or body., without that."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def moving_norms(network: torch.nn.Module) -> int:
     """Count the BatchNorms whose statistics follow the batches where they are trained."""
     norms = (module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm))
@@ -174,17 +187,28 @@ def moving_norms(network: torch.nn.Module) -> int:
 
 def with_body(backbone: Backbone, state: Arrays) -> Backbone:
     """Give a backbone with other tensors (timm's names), kept in the cache by their content."""
-    from safetensors.numpy import save
-
-    content = save({name: np.asarray(value, order="C") for name, value in state.items()})
-    name = digest(content).hex()
-    folder = cache_folder() / "backbones" / f"trained-{name[:32]}"
-    spec = replace(backbone.spec, weights=name, source={**backbone.spec.source, "trained": True})
+    content, spec = _content_of(backbone, state)
+    folder = cache_folder() / "backbones" / f"trained-{spec.weights[:32]}"
     if cached(folder) is None:
         with atomic_folder(folder) as temporary:
             (temporary / "body.safetensors").write_bytes(content)
             write_json(temporary / "spec.json", spec.to_json())
     return replace(backbone, spec=spec, folder=folder)
+
+
+def body_written(backbone: Backbone, state: Arrays, folder: Path) -> Backbone:
+    """Give a backbone with other tensors (timm's names), which are written into a folder that is there."""
+    content, spec = _content_of(backbone, state)
+    (folder / "body.safetensors").write_bytes(content)
+    return replace(backbone, spec=spec, folder=folder)
+
+
+def _content_of(backbone: Backbone, state: Arrays) -> tuple[bytes, BackboneSpec]:
+    from safetensors.numpy import save
+
+    content = save({name: np.asarray(value, order="C") for name, value in state.items()})
+    source = {**backbone.spec.source, "trained": True}
+    return content, replace(backbone.spec, weights=digest(content).hex(), source=source)
 
 
 def rates_of_groups(rate: float | list[float] | tuple[float, ...], *, spread: float | None = None) -> tuple[float, ...]:

@@ -25,6 +25,9 @@ from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.training.run import about_images
 
+MOST_VALUES = 1 << 25
+"""So many activations are looked at at once."""
+
 
 def concluded(
     work: Work,
@@ -134,12 +137,13 @@ def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: 
     known = [row for row, digest in enumerate(digests) if digest is not None and digest in activations.banks[0]]
     logits = np.full((len(table), len(classifier.classes)), np.nan, np.float32)
     distance = np.full(len(table), np.nan, np.float32)
-    for start in range(0, len(known), 4096):
-        block = known[start : start + 4096]
+    count = min(4096, MOST_VALUES // activations.banks[0].features + 1)
+    for start in range(0, len(known), count):
+        block = known[start : start + count]
         rows = activations.rows([digests[row] or b"" for row in block])
         logits[block] = classifier.logits(rows)
         if classifier.familiar:
-            distance[block] = classifier.familiar.distances(rows)
+            distance[block] = classifier.distances(rows)
     return classifier.predictions(
         logits,
         truth=table.truth,

@@ -217,7 +217,7 @@ def _predictions(
         places, rows = [row for row, _ in known], seen.rows([own for _, own in known])
         logits[places] = classifier.logits(rows)
         if classifier.familiar:
-            distance[places] = classifier.familiar.distances(rows)
+            distance[places] = classifier.distances(rows)
     return classifier.predictions(
         logits,
         ids=[name for name, _ in files],

@@ -40,11 +40,12 @@ def familiar_images(work: Work, classifier: Classifier, activations: Activations
     units = dict(zip(work.table.uris, duplicate_units(work.table), strict=True))
     if len({units[uri] for uri in (*references.uris, *others.uris)}) < 2:
         return None
+    averaged = classifier.backbone.spec.averaged
     with one_blas_thread():
         return Familiar.fit(
-            activations.rows(_digests(references)),
+            averaged(activations.rows(_digests(references))),
             [units[uri] for uri in references.uris],
-            others=activations.rows(_digests(others)),
+            others=averaged(activations.rows(_digests(others))),
             other_units=[units[uri] for uri in others.uris],
             false_alarms=work.options.false_alarms,
             basis="chosen on" if learned else "clean",

@@ -48,7 +48,7 @@ def fit_head(
     """Fit a head on the activations of labelled, readable images; folds keep duplicates and views together.
 
     `views` is the number of augmented views to learn from beside the plain one. The linear head is solved, its
-    penalty chosen out-of-fold (the search begins beside `near`); the concat-pool head is trained by AdamW.
+    penalty chosen out-of-fold (the search begins beside `near`); the others are trained by AdamW.
     With `folds` the linear head is the average of the heads of so many folds instead of one solved on all images.
     Raises `OptionError` where an image has no activations, `TooFewImages` where a fold would stay empty.
     """
@@ -71,12 +71,12 @@ def fit_outcome(
 ) -> Outcome:
     """Give what `fit_head` found as plain arrays, to be stored in a run."""
     rows = training_rows(train, activations, views=views, seed=seed, folds=folds)
-    if kind == "concat-pool" and folds is not None:
+    if kind != "linear" and folds is not None:
         raise OptionError(f"folds={folds} averages linear heads, and kind={kind!r}: leave one of them away.")
-    if kind == "concat-pool":
-        from goldenrule.training.rows import train_concat_pool
+    if kind != "linear":
+        from goldenrule.training.rows import train_head
 
-        return train_concat_pool(rows, seed=seed, progress=progress)
+        return train_head(rows, kind=kind, seed=seed, progress=progress)
     solved = solve(rows, near=near, average=folds is not None, progress=progress)
     tensors: Tensors = {f"head.{name}": value for name, value in solved.head.tensors.items()}
     facts: dict[str, Any] = {"l2": solved.l2, "path": [list(step) for step in solved.path]}

@@ -17,9 +17,9 @@ from goldenrule.images.augment import Augmentation, Crop
 from goldenrule.images.folds import number_of_folds
 from goldenrule.images.kinds import by_name
 from goldenrule.images.preprocess import Decoding, Preprocessing
-from goldenrule.models.backbone import Pooling
+from goldenrule.models.backbone import Pooling, pooling_for
 from goldenrule.models.catalog import AUTO, DEFAULT_BACKBONE, canonical_name, named_candidates
-from goldenrule.models.head import HeadKind
+from goldenrule.models.head import HeadKind, check_head
 from goldenrule.recipes.training_options import TrainingOptions
 
 CropOption = Literal["random", "centre", "resized", "squish"]
@@ -70,8 +70,7 @@ class FitOptions:
             raise OptionError(f"--sample {self.sample}: wanted a number of images per class, at least 1.")
         if self.min_per_class is not None and self.min_per_class < 1:
             raise OptionError(f"--min-per-class {self.min_per_class}: wanted at least 1.")
-        if self.head not in ("linear", "concat-pool"):
-            raise OptionError(f"--head {self.head}: wanted linear or concat-pool.")
+        check_head(self.head)
         if self.minutes is not None and not 0 < self.minutes < 1e6:
             raise OptionError(f"--minutes {self.minutes:g}: wanted how long the fit may take, more than 0.")
         for name in self.metrics:
@@ -156,7 +155,7 @@ class FitOptions:
     @property
     def pooling(self) -> Pooling:
         """The pooling that the head stands on."""
-        return "average" if self.head == "linear" else "max+average"
+        return pooling_for(self.head)
 
     @property
     def most_views(self) -> int | None:
@@ -170,6 +169,7 @@ class FitOptions:
             "backbone": self.backbone if self.backbone == AUTO else _canonical(self.backbone),
             "weights": str(self.weights) if self.weights else None,
             "start_from": str(self.start_from) if self.start_from else None,
+            "training": self.training.to_json() if self.training else None,
             "own": own.to_json() if (own := self.augmentation and self.augmentation.own) else None,
         }
 

@@ -27,7 +27,10 @@ PATHS = ("weights", "start_from")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reopened:
-    """A finished run. `body` is the one it began with, which has learned from none of its labels."""
+    """A finished run. `body` is the one it began with, which has learned from none of its labels.
+
+    Where the head stands on whole feature maps, `body` gives their averages.
+    """
 
     folder: Path
     table: ImageTable
@@ -77,7 +80,8 @@ def reopened(
     if options.candidates:
         options = replace(options, backbone=read_json(folder / "result.json")["backbones"]["chosen"])
     classifier = Classifier.load(folder)
-    body = first_body(options, progress)
+    pooled = replace(options, head="linear") if options.pooling == "flattened" else options
+    body = first_body(pooled, progress)  # what looks into a run likens pictures, place by place they are all apart
     return Reopened(
         folder=folder,
         table=table,

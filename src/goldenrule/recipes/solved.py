@@ -40,7 +40,7 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
         work.story.findings.append(unreadable([f"{uri}: {why}" for uri, why in activations.failures.items()]))
     train = readable(work.table, "train", activations)
     check_learnable(train, activations.failures)
-    name = "solved head" if work.options.head == "linear" else "concat-pool head"
+    name = "solved head" if work.options.head == "linear" else f"{work.options.head} head"
     if work.options.folds:
         name = f"{name}, mean of {work.options.folds} folds"
         work.progress.say(

@@ -51,7 +51,8 @@ def near_pairs(work: Work, activations: Activations) -> list[Alike]:
 
     def found() -> Outcome:
         bank = activations.banks[0]
-        pairs = near_duplicates(work.table, bank, threads=work.threads, progress=work.progress)
+        likened = work.body.spec.averaged
+        pairs = near_duplicates(work.table, bank, likened=likened, threads=work.threads, progress=work.progress)
         rows = np.array([(pair.first, pair.second, pair.mirrored) for pair in pairs], np.int32).reshape(-1, 3)
         return Outcome({"pairs": rows, "cosine": np.array([pair.cosine for pair in pairs], np.float32)}, {})
 

@@ -146,6 +146,7 @@ def _fit(
             keep="best" if training.stops else "last",
             until_over_fitting=training.overfit or False,
             until_converged=training.converged,
+            save_every=training.save_every,
             stage=stage,
         )
     if not learn.history:

@@ -25,7 +25,8 @@ class TrainingOptions:
     """How a network is trained; None means: goldenrule decides.
 
     `converged` ends it where validation has not improved for so many epochs, `overfit` where over-fitting is confirmed
-    at the ends of so many epochs in a row; 0: never.
+    at the ends of so many epochs in a row; 0: never. After every `save_every` epochs the weights as they stand are kept
+    as a classifier of their own in RUN/epochs; 0: none are.
     """
 
     type: TrainingType
@@ -35,6 +36,7 @@ class TrainingOptions:
     batch_size: int | None = None
     converged: int = 0
     overfit: int = 0
+    save_every: int = 0
 
     def __post_init__(self) -> None:
         if self.type not in get_args(TrainingType):
@@ -47,6 +49,11 @@ class TrainingOptions:
             raise OptionError(f"--batch-size {self.batch_size}: wanted how many images a step looks at, 2 or more.")
         if min(self.converged, self.overfit) < 0:
             raise OptionError("--stop converged:N, --stop overfit:N: wanted a number of epochs, 1 or more.")
+        if self.save_every and not 1 <= self.save_every <= self.most_epochs:
+            raise OptionError(
+                f"--save-every {self.save_every}: wanted after how many epochs the weights are kept, 1 to "
+                f"{self.most_epochs:,}, as many as there are (--epochs)."
+            )
         if self.optimizer is not None:
             from goldenrule.training.loop import optimizer_class
 
@@ -55,7 +62,7 @@ class TrainingOptions:
     @property
     def solved(self) -> bool:
         """Whether the head is solved instead of trained: transfer learning of which nothing else was said."""
-        said = (self.epochs, self.optimizer, self.lr, self.batch_size, self.converged or None, self.overfit or None)
+        said = (self.epochs, self.optimizer, self.lr, self.batch_size, self.converged, self.overfit, self.save_every)
         return self.type == "transfer_learning" and not any(said)
 
     @property
@@ -69,8 +76,9 @@ class TrainingOptions:
         return bool(self.converged or self.overfit)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        return asdict(self)
+        """Give the value as a JSON object; a run from before there was `save_every` stays the same story."""
+        value = asdict(self)
+        return value if self.save_every else {name: own for name, own in value.items() if name != "save_every"}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrainingOptions:

@@ -26,7 +26,16 @@ WORDS = (
     *("accuracy", "balanced accuracy", "log loss", "precision", "recall", "average precision", "calibration error"),
     *("read", "backbone", "precompute", "precompute views", "solve", "solve with views", "judge", "report"),
     *("train the head", "train the late layers", "train the whole network", "test-time augmentation"),
-    *("near duplicates", "choose backbone", "solved head", "concat-pool head", "before", "after"),
+    *(
+        "near duplicates",
+        "choose backbone",
+        "solved head",
+        "concat-pool head",
+        "gap-1024 head",
+        "flatten-64 head",
+        "before",
+        "after",
+    ),
 )
 """Words that templates get as values: names of parts, metrics, stages and candidates, severities."""
 NOUNS = {

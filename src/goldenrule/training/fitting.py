@@ -46,8 +46,9 @@ class Fit:
     of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it
     (a number: the last of so many in a row),
     `until_converged` where the validation loss has not fallen for so many epochs (0: never). `on_cycle` hears the
-    number of every cycle that ends, from 1, with the network as it is kept then. With `ema` (.99, say) what is
-    validated and kept is the moving average of the weights: after each step
+    number of every cycle that ends, from 1, with the network as it is kept then; `on_saved` that of every epoch of the
+    story, from 1, when its checkpoint is written, and again where a killed fit goes on from there. With `ema` (.99,
+    say) what is validated and kept is the moving average of the weights: after each step
     average = ema * average + (1 - ema) * weights (Polyak and Juditsky 1992). `measure` gives the user's own metrics of
     what was seen on validation.
     """
@@ -69,6 +70,7 @@ class Fit:
     until_over_fitting: bool | int = False
     until_converged: int = 0
     on_cycle: Callable[[int], None] = field(default=lambda _: None)
+    on_saved: Callable[[int], None] = field(default=lambda _: None)
     objective: Objective = field(default_factory=Objective)
     ema: float = 0.0
     clip_norm: float | None = None
@@ -109,6 +111,8 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
     stopped = _why_stopped(fit, cycles, rows)
     if fit.ema:
         snapshots.setdefault(MOVING, saving.copied(fit.network))
+    if start.epoch and not start.step:
+        _tell_saved(fit, start, snapshots)
     saved = time.monotonic()
 
     def save(position: Position) -> None:
@@ -167,6 +171,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
                     _end_cycle(fit, event, row, cycles, snapshots)
             place = Position(epoch=event.epoch + 1)
             save(place)
+            _tell_saved(fit, place, snapshots)
             saved = time.monotonic()
             _tell(on_epoch, row)
             if stopped := _why_stopped(fit, cycles, rows):
@@ -297,6 +302,11 @@ def _why_stopped(fit: Fit, cycles: Sequence[CycleEnd], rows: Sequence[EpochRow])
     if rows and fit.out_of_time(rows[-1]):
         return "out of time"
     return ""
+
+
+def _tell_saved(fit: Fit, place: Position, snapshots: Mapping[int, State]) -> None:
+    with saving.lent(fit.network, snapshots.get(MOVING)):
+        fit.on_saved(fit.first_epoch + place.epoch)
 
 
 def _tell(on_epoch: Callable[[EpochRow], None] | None, row: EpochRow) -> None:

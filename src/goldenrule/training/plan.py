@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from goldenrule.foundation.findings import plural
+from goldenrule.models.head import HeadKind
 from goldenrule.training.choice import Familiarity
 from goldenrule.training.range_test import STEPS_LIVE
 
@@ -186,7 +186,7 @@ def plan_answer(
     classes: int,
     views: int | None,
     views_per_second: float | None,
-    head: Literal["linear", "concat-pool"] = "linear",
+    head: HeadKind = "linear",
     live: LivePlan | None = None,
 ) -> Plan:
     """Give the plan of the answer in seconds.
@@ -208,7 +208,7 @@ def plan_answer(
 
     def solve_seconds(rows: int) -> float:
         work = 250 * 2 * 2 * rows * features * classes * 5  # iterations x (forward, backward) x folds
-        return 0.3 + work / 60e9 + (5.0 * rows * 1e-3 if head == "concat-pool" else 0.0)
+        return 0.3 + work / 60e9 + (5.0 * rows * 1e-3 if head != "linear" else 0.0)
 
     steps = [
         Step(name=f"read {images:,} images", seconds=0.1 + images / 5000),

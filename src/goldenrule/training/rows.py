@@ -1,4 +1,4 @@
-"""Heads that have no closed optimum, trained on a bank's rows: fastai's concat-pool head."""
+"""Heads with a hidden layer, trained on a bank's rows: those that are not linear have no closed optimum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import readable_bytes
 from goldenrule.foundation.progress import Progress, Silent, Task
 from goldenrule.foundation.randomness import generator
-from goldenrule.models.head import HIDDEN, ConcatPoolHead
+from goldenrule.models.head import DROPOUT, HIDDEN, UNITS, ConcatPoolHead, Head, HeadKind, HiddenHead
 from goldenrule.training.loop import EpochEnded, optimizer_for, train
 from goldenrule.training.losses import Examples
 from goldenrule.training.run import Outcome
@@ -22,13 +22,14 @@ from goldenrule.training.runtime import Runtime, runtime
 from goldenrule.training.schedule import OneCycle
 
 PASSES, FEWEST_EPOCHS = 12, 4
-PEAK_RATE = 2e-3
+PEAK_RATE, PEAK_RATES = 2e-3, {"flatten-64": 2e-4}
+"""The highest rate of the cycle, and where it is another one: a whole feature map has fifty times as many inputs."""
 WEIGHT_DECAY = 0.05
 BATCH_SIZE = 64
 
 
-def train_concat_pool(rows: Rows, *, seed: int, progress: Progress | None = None) -> Outcome:
-    """Train fastai's head on all rows, and once per fold for the out-of-fold logits of the plain views.
+def train_head(rows: Rows, *, kind: HeadKind, seed: int, progress: Progress | None = None) -> Outcome:
+    """Train a head of that kind on all rows, and once per fold for the out-of-fold logits of the plain views.
 
     One cycle of AdamW over each image `PASSES` times, in whichever of its views, but over each view at least
     `FEWEST_EPOCHS` times; the batches are a function of (seed, epoch).
@@ -36,7 +37,7 @@ def train_concat_pool(rows: Rows, *, seed: int, progress: Progress | None = None
     size = len(rows) * rows.features * 2
     if size > rows.budget_bytes:
         raise OptionError(
-            f"--head concat-pool keeps its rows in memory: {readable_bytes(size)}, of which "
+            f"--head {kind} keeps its rows in memory: {readable_bytes(size)}, of which "
             f"{readable_bytes(rows.budget_bytes)} may be used. Take --head linear, which streams, or fewer --views."
         )
     features = np.asarray(rows.read(0, len(rows)), np.float16)
@@ -46,33 +47,39 @@ def train_concat_pool(rows: Rows, *, seed: int, progress: Progress | None = None
     fold_logits = np.zeros((rows.scored, rows.classes), np.float32)
     with (progress or Silent()).task("train heads", (folds + 1) * epochs, "epochs") as task:
 
-        def trained(mask: npt.NDArray[np.bool_]) -> ConcatPoolHead:
-            return _trained(features, rows, mask, seed, epochs, machine, task)
+        def trained(mask: npt.NDArray[np.bool_]) -> Head:
+            return _trained(features, rows, kind, mask, seed, epochs, machine, task)
 
         for fold in range(folds):
             held_out = np.flatnonzero(rows.folds[: rows.scored] == fold)
             fold_logits[held_out] = trained(rows.folds != fold).logits(features[held_out])
         head = trained(np.ones(len(rows), bool))
     tensors = {f"head.{name}": value for name, value in head.tensors.items()}
-    facts = {"epochs": epochs, "peak_rate": PEAK_RATE, "weight_decay": WEIGHT_DECAY, "batch_size": BATCH_SIZE}
+    facts = {
+        "epochs": epochs,
+        "peak_rate": PEAK_RATES.get(kind, PEAK_RATE),
+        "weight_decay": WEIGHT_DECAY,
+        "batch_size": BATCH_SIZE,
+    }
     return Outcome(tensors | {"fold_logits": fold_logits, "fold": rows.folds[: rows.scored]}, facts)
 
 
 def _trained(
     features: npt.NDArray[np.float16],
     rows: Rows,
+    kind: HeadKind,
     mask: npt.NDArray[np.bool_],
     seed: int,
     epochs: int,
     machine: Runtime,
     task: Task,
-) -> ConcatPoolHead:
+) -> Head:
     own = np.flatnonzero(mask)
     batch_size = min(BATCH_SIZE, len(own))
     steps = len(own) // batch_size
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(seed, "concat-pool head").integers(2**62)))
-        network = _network(rows)
+        torch.manual_seed(int(generator(seed, f"{kind} head").integers(2**62)))
+        network = _network(rows, kind)
 
         def batches(epoch: int, first: int) -> Iterator[Examples]:
             order = generator(seed, "batches", epoch).permutation(own)
@@ -88,7 +95,7 @@ def _trained(
             network,
             optimizer_for([list(network.parameters())], "adamw", weight_decay=WEIGHT_DECAY),
             batches,
-            rates=(PEAK_RATE,),
+            rates=(PEAK_RATES.get(kind, PEAK_RATE),),
             schedule=OneCycle(epochs=epochs),
             steps_per_epoch=steps,
             seed=seed,
@@ -96,10 +103,17 @@ def _trained(
         ):
             if isinstance(event, EpochEnded):
                 task.advance()
-    return _as_arrays(network, rows.targets[own])
+    return _as_arrays(network, kind, rows.targets[own])
 
 
-def _network(rows: Rows) -> torch.nn.Sequential:
+def _network(rows: Rows, kind: HeadKind) -> torch.nn.Sequential:
+    if kind in UNITS:
+        return torch.nn.Sequential(
+            torch.nn.Linear(rows.features, UNITS[kind]),
+            torch.nn.ReLU(),
+            torch.nn.Dropout(DROPOUT[kind]),
+            torch.nn.Linear(UNITS[kind], rows.classes),
+        )
     return torch.nn.Sequential(
         torch.nn.BatchNorm1d(rows.features),
         torch.nn.Dropout(0.25),
@@ -111,18 +125,20 @@ def _network(rows: Rows) -> torch.nn.Sequential:
     )
 
 
-def _as_arrays(network: torch.nn.Sequential, targets: Targets) -> ConcatPoolHead:
+def _as_arrays(network: torch.nn.Sequential, kind: HeadKind, targets: Targets) -> Head:
     """Give the trained head as arrays, its BatchNorms folded; a class without rows can't be predicted."""
-    scale_1, shift_1 = _affine(network[0])
-    scale_2, shift_2 = _affine(network[4])
-    first, last = network[2], network[6]
-    assert isinstance(first, torch.nn.Linear)
+    last = network[-1]
     assert isinstance(last, torch.nn.Linear)
-    bias = last.bias.detach().cpu().numpy().copy()
+    weight, bias = _arrays(last)
     absent = np.setdiff1d(np.arange(len(bias)), learned_classes(targets))
-    weight = last.weight.detach().cpu().numpy().copy()
     unlearned = unlearned_biases(targets, len(bias), lowest=float(bias.min()))
     weight[absent], bias[absent] = 0.0, unlearned[absent]
+    first = network[0] if kind in UNITS else network[2]
+    assert isinstance(first, torch.nn.Linear)
+    if kind in UNITS:
+        return HiddenHead(*_arrays(first), weight, bias, kind)
+    scale_1, shift_1 = _affine(network[0])
+    scale_2, shift_2 = _affine(network[4])
     return ConcatPoolHead(
         scale_1=scale_1,
         shift_1=shift_1,
@@ -132,6 +148,10 @@ def _as_arrays(network: torch.nn.Sequential, targets: Targets) -> ConcatPoolHead
         weight_2=weight,
         bias_2=bias,
     )
+
+
+def _arrays(layer: torch.nn.Linear) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    return layer.weight.detach().cpu().numpy().copy(), layer.bias.detach().cpu().numpy().copy()
 
 
 def _affine(norm: torch.nn.Module) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -4,6 +4,7 @@ RUN/run.json         which images and options this story is about
 RUN/split.csv        path, part, class and digest of every image: the split never changes again
 RUN/images.arrow     the same images with all that is known of them, and where they lie
 RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7), with checksums
+RUN/epochs/*         where it was asked for: a classifier of every so many epochs, as the weights stood then
 RUN/classifier/      the classifier: safetensors and JSON
 RUN/predictions/*    one CSV per part
 RUN/result.json      the numbers, for programs
@@ -98,7 +99,7 @@ class Run:
 def opened(folder: Path) -> Iterator[Run]:
     """Open a run for writing; a second writer gets `RunInUse` with the pid of the first."""
     with only_writer(folder, instead="another --out"):
-        for part in (folder, folder / "story", folder / "predictions"):
+        for part in (folder, folder / "story", folder / "predictions", folder / "epochs"):
             remove_leftovers(part)
         yield Run(folder)
 

@@ -12,7 +12,6 @@ from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.memory import keep_freed_memory
 from goldenrule.foundation.randomness import generator
-from goldenrule.foundation.tensors import Tensors
 from goldenrule.images.read import DECODING
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
@@ -20,12 +19,13 @@ from goldenrule.models.head import Head, fresh_head
 from goldenrule.models.network import head_module
 from goldenrule.models.own import Maker
 from goldenrule.models.own_head import OwnHead, head_digest
-from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, with_body
+from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, under, with_body
 from goldenrule.training.checkpoint import remove, row_facts, seen_in, seen_tensors
 from goldenrule.training.examples import Seen
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
 from goldenrule.training.hints import MOST, STOPPED, arithmetic, before, hints
 from goldenrule.training.history import EpochRow, History
+from goldenrule.training.kept_epochs import KeptEpochs
 from goldenrule.training.loggers import LoggedFit, Logger, logged
 from goldenrule.training.losses import Objective
 from goldenrule.training.material import Material
@@ -130,6 +130,7 @@ class Teller:
         ema: float,
         stage: str,
         out_of_time: Callable[[EpochRow], bool] | None,
+        epochs: KeptEpochs | None = None,
         measured: RangeTest | None = None,
     ) -> LearnerState:
         """Give the state after a fit."""
@@ -156,6 +157,8 @@ class Teller:
         }
         if until_converged:
             arguments["until_converged"] = until_converged
+        if epochs:
+            arguments["save_every"] = epochs.every
         key = next_key(state.key, "fit", arguments)
         checkpoint = self.run.folder / "story" / f"{key[:32]}.checkpoint" if self.run else None
         ends = Snapshots(checkpoint)
@@ -166,6 +169,8 @@ class Teller:
             fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, until_converged=until_converged)
             fit = replace(fit, objective=objective, ema=ema, checkpoint=checkpoint)
             fit = replace(fit, on_cycle=lambda cycle: ends.keep(cycle, tensors_of(network, state.head)))
+            if epochs:
+                fit = replace(fit, on_saved=lambda epoch: self._keep(epochs, epoch, state, network, key))
             if out_of_time:
                 stop = self.run.journaled(key, out_of_time) if self.run else out_of_time
                 fit = replace(fit, out_of_time=stop)
@@ -263,6 +268,14 @@ class Teller:
             accumulate=self.settings.accumulate,
         )
 
+    def _keep(self, epochs: KeptEpochs, epoch: int, state: LearnerState, network: torch.nn.Module, key: str) -> None:
+        """Keep the network as it stands after an epoch, where its turn has come."""
+        if not epochs.due(epoch, key):
+            return
+        table, kind = self.material.table, self.material.kind(state.backbone)
+        path = epochs.keep(epoch, network, state, classes=table.classes, task=table.task, engine=kind, story=key)
+        self.material.progress.say(f"Epoch {epoch} is kept: {path}")
+
     def _rows(self, outcome: Outcome) -> tuple[EpochRow, ...]:
         """Give the epochs of a fit, with the metrics that are wanted now."""
         rows = [EpochRow.from_json(row) for row in outcome.facts["rows"]]
@@ -289,10 +302,6 @@ class Teller:
 
     def weights(self, state: LearnerState, outcome: Outcome) -> tuple[Backbone, Head]:
         """Give body and head of an outcome; the body is the state's where only the head was trained."""
-        head = state.head.with_tensors(_under("head.", outcome.tensors))
-        body = _under("body.", outcome.tensors)
+        head = state.head.with_tensors(under("head.", outcome.tensors))
+        body = under("body.", outcome.tensors)
         return (with_body(state.backbone, body) if body else state.backbone), head
-
-
-def _under(prefix: str, tensors: Tensors) -> Tensors:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,64 @@
+"""Epochs that are kept beside the checkpoint: after every so many the weights as they stand, as a classifier."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from goldenrule.engine import EngineKind
+from goldenrule.evaluation import Task
+from goldenrule.foundation.errors import FormatError
+from goldenrule.foundation.files import atomic_folder, read_json
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.trainable import body_written, tensors_of, under
+from goldenrule.training.state import LearnerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptEpochs:
+    """Which epochs are kept, and where: `folder`/epoch-005 is the classifier as it stood after epoch 5 of the story.
+
+    Each is whole or not there, and can be loaded, predicted with and started from like any classifier; its
+    probabilities are not calibrated, and no part has judged it.
+    """
+
+    every: int
+    folder: Path
+
+    def path(self, epoch: int) -> Path:
+        """Give the folder of an epoch, counted from 1."""
+        return self.folder / f"epoch-{epoch:03d}"
+
+    def due(self, epoch: int, story: str) -> bool:
+        """Say whether an epoch is to be kept and is not: a killed fit finds what it has kept by its key, `story`."""
+        if epoch % self.every:
+            return False
+        with contextlib.suppress(FormatError, KeyError):
+            return bool(read_json(self.path(epoch) / "classifier.json")["provenance"]["story"] != story)
+        return True
+
+    def keep(
+        self,
+        epoch: int,
+        network: torch.nn.Module,
+        state: LearnerState,
+        *,
+        classes: tuple[str, ...],
+        task: Task,
+        engine: EngineKind,
+        story: str,
+    ) -> Path:
+        """Write what `network`, made of `state`, has become; of a frozen body the tensors it had.
+
+        Raises `StorageError` where the disk is full: the checkpoint of this epoch is written by then.
+        """
+        tensors, target = tensors_of(network, state.head), self.path(epoch)
+        head, body = state.head.with_tensors(under("head.", tensors)), under("body.", tensors)
+        facts = {"made_by": "Learner", "epochs": epoch, "story": story}
+        with atomic_folder(target) as folder:
+            own = body_written(state.backbone, body, folder) if body else state.backbone
+            Classifier(classes, own, head, engine, facts, task=task).write_into(folder)
+        return target
