@@ -21,7 +21,7 @@ from goldenrule.foundation.errors import BackboneError, FormatError, OptionError
 from goldenrule.foundation.files import atomic_folder, file_digest, json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.preprocess import Decoding, Preprocessing
-from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, canonical_name, check_known
+from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, ORIGINAL_VERSION, canonical_name, check_known
 from goldenrule.models.groups import layer_groups
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def backbone(
     if weights is not None and drawn is not None:
         raise OptionError(f"--weights {weights} and weights drawn by chance: wanted one of them.")
     if drawn is not None:
-        origin = f"drawn {drawn}"
+        origin = f"drawn {drawn}{f', version {ORIGINAL_VERSION}' if name == 'original' else ''}"
     elif weights is not None:
         if not weights.is_file():
             raise BackboneError(f"--weights {weights}: there is no such file. Wanted .safetensors or .pth.")

@@ -64,6 +64,8 @@ EMBEDDED = {
 
 OWN_ARCHITECTURES = ("original", "alexnet")
 """Networks that timm does not have: goldenrule's small CNN, and torchvision's AlexNet."""
+ORIGINAL_VERSION = 2
+"""Of the layers of `original`: what the cache holds of another version is not taken for it."""
 
 FAMILIES = {
     "resnet": "resnet50",
