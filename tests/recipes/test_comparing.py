@@ -162,6 +162,26 @@ def test_it_keeps_the_parts_of_the_fits_before_it(world: Path, small_photos: Pat
     assert found.chosen.test is not None
 
 
+def test_weights_of_one_s_own_are_loaded_by_the_name_of_the_family(
+    world: Path, small_photos: Path, tmp_path: Path
+) -> None:
+    """Those of the embedded body, as a file, for the same network at another size."""
+    from goldenrule.models.catalog import EMBEDDED
+
+    file = EMBEDDED["efficientnet_lite0"].weights_file()
+    found = compare_networks(
+        small_photos,
+        ("efficientnet@96", "efficientnet_lite0@96"),
+        ("transfer_learning",),
+        weights={"efficientnet": file},
+        options=OPTIONS,
+        out=tmp_path / "own",
+    )
+    assert [row.name for row in found.rows] == ["efficientnet_lite0@96, transfer learning"]
+    story = json.loads((found.rows[0].folder / "run.json").read_text())
+    assert story["options"]["weights"] == str(file)
+
+
 def test_what_cannot_be_is_said_before_anything_is_trained(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownBackbone, match="efficientnet"):
         compare_networks(small_photos, ("efficentnet",), out=tmp_path / "none")

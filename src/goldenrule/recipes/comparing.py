@@ -21,7 +21,7 @@ from goldenrule.foundation.files import read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
 from goldenrule.images.table import ImageTable
-from goldenrule.models.catalog import DEFAULT_BACKBONE
+from goldenrule.models.catalog import DEFAULT_BACKBONE, canonical_name
 from goldenrule.recipes.compared_networks import ComparedNetworks, Row, choose
 from goldenrule.recipes.comparison_report import write_comparison
 from goldenrule.recipes.entries import Entry, Network, Stopwatch
@@ -97,11 +97,12 @@ def compare_networks(
     grows. Raises a `GoldenRuleError` for what can be mended.
     """
     progress, options = progress or Silent(), options or FitOptions()
-    networks = [Network.named(name, weights or {}) for name in dict.fromkeys(models)]
+    networks = list(dict.fromkeys(Network.named(name, weights or {}) for name in models))
     _check_types(types)
     if not networks:
         raise OptionError("There is no network to compare: give -m NAME, such as -m original -m efficientnet.")
-    if unknown := sorted(set(weights or {}) - {network.name for network in networks}):
+    known = {network.name for network in networks}
+    if unknown := [name for name in weights or {} if canonical_name(name) not in known]:
         raise OptionError(f"--weights {unknown[0]}=FILE: there is no -m {unknown[0]} to load them into.")
     entries = [Entry(network, own) for network in networks for own in TYPES if own in types]
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)

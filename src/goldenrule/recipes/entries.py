@@ -46,7 +46,8 @@ class Network:
             Preprocessing(size=int(size))
         known = canonical_name(name)
         check_known(known)
-        return cls(known, int(size) if at else None, weights.get(name) or weights.get(known))
+        files = {canonical_name(own): path for own, path in weights.items()}
+        return cls(known, int(size) if at else None, files.get(known))
 
     def __str__(self) -> str:
         return self.name if self.size is None else f"{self.name}@{self.size}"
