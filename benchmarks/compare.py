@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import goldenrule as gr
-from common import DATA, RESULTS, made_with, markdown_table, with_clean_test
+from common import DATA, RESULTS, commit, made_with, markdown_table, with_clean_test
 from goldenrule.evaluation.metrics import hits
 from goldenrule.foundation.files import write_json
 from goldenrule.foundation.memory import keep_freed_memory
@@ -50,17 +50,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trial", action="store_true", help="one epoch on few images, nothing is written")
     parser.add_argument("--out", type=Path, help="where the comparisons are kept, to go on after an interruption")
+    parser.add_argument("--kept-from", nargs="*", default=[], help="commits by which rows in --out were made before")
     asked = parser.parse_args()
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         out = asked.out or Path(folder)
         found = {name: compared(name, out, trial=asked.trial) for name in SETS}
-        text = page(found)
+        made = made_with(*asked.kept_from, commit()) if asked.kept_from else made_with()
+        text = page(found, made)
         print(text)
         if not asked.trial:
             (RESULTS / "compare.md").write_text(text, encoding="utf-8")
             rows = {name: {**one.to_json(), "images": name} for name, one in found.items()}
-            write_json(RESULTS / "compare.json", {"made_with": made_with(), "sets": rows})
+            write_json(RESULTS / "compare.json", {"made_with": made, "sets": rows})
 
 
 def compared(name: str, out: Path, *, trial: bool) -> gr.ComparedNetworks:
@@ -94,7 +96,7 @@ def right_of_nine(said: gr.Predictions) -> str:
     return f"{sum(own)} of {len(own)}"
 
 
-def page(found: dict[str, gr.ComparedNetworks]) -> str:
+def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
     """Give the Markdown page."""
     lines = [
         "# Which network, trained which way",
@@ -138,7 +140,7 @@ def page(found: dict[str, gr.ComparedNetworks]) -> str:
         "of nine are 4 and 7 photos, whose intervals overlap. Pretrained weights of ResNet and MobileNet could not be "
         "had where this was measured, so these rows are from zero alone.",
         "",
-        f"Made with: {made_with()}, {os.environ.get('OMP_NUM_THREADS', 'all')} OpenMP threads.",
+        f"Made with: {made}, {os.environ.get('OMP_NUM_THREADS', 'all')} OpenMP threads.",
         "",
     ]
     return "\n".join(lines)

@@ -28,7 +28,7 @@ from goldenrule.images.augment import Augmentation
 from goldenrule.images.kinds import by_name
 from goldenrule.images.split import sample_per_class
 from goldenrule.models.cost import multiply_adds
-from goldenrule.training.choice import ZERO_RATE
+from goldenrule.training.choice import ZERO_RATES
 
 NETWORKS = (("original", 64), ("resnet18", 64))
 SETS = {"cifar10_cat_dog_horse": "side_on", "GTSRB": "basic"}
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--trial", action="store_true", help="one epoch on few images, nothing is written")
     parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rate", type=float, default=ZERO_RATE, help="the same for all networks")
+    parser.add_argument("--rate", type=float, default=ZERO_RATES[1], help="the same for all networks")
     asked = parser.parse_args()
     keep_freed_memory()
     found: list[dict[str, Any]] = []

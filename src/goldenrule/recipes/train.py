@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from goldenrule.activations.precompute import Activations
@@ -20,6 +21,7 @@ from goldenrule.foundation.progress import Progress
 from goldenrule.images.table import ImageTable
 from goldenrule.learner import Learner
 from goldenrule.models.backbone import Backbone
+from goldenrule.models.trainable import moving_norms
 from goldenrule.recipes.calibration import calibrated_on_valid
 from goldenrule.recipes.concluding import concluded, scored_on_valid
 from goldenrule.recipes.opening import begun, body_from_zero
@@ -70,10 +72,12 @@ def train(
 
 def _from_zero(work: Work, activations: Activations, training: TrainingOptions, final: bool) -> Answer:
     check_learnable(readable(work.table, "train", activations), activations.failures)
-    learn = _learner(work, training, body_from_zero(work.options, work.progress))
+    body = body_from_zero(work.options, work.progress)
+    learn = _learner(work, training, body)
     learn.unfreeze()
     learn.bn_freeze(False)  # random layers have no statistics to keep
-    curves = _fit(work, learn, training, (1.0, 1.0, 1.0), lambda rate: rate_from_zero(rate, training.optimizer))
+    bounded = partial(rate_from_zero, optimizer=training.optimizer, normalised=moving_norms(body.module) > 0)
+    curves = _fit(work, learn, training, (1.0, 1.0, 1.0), bounded)
     candidate = _candidate(work, learn, "trained from zero")
     live = _live(work, learn, curves)
     return concluded(work, [candidate], candidate, activations, live=live, final=final, solved=False)

@@ -31,8 +31,8 @@ GENTLE_RATE = 1e-4
 """The head's rate above which the whole network is not trained where the body knows such pictures well."""
 PARTLY_RATE = 3e-4
 """The head's rate above which the late layers are not trained where the body knows such pictures partly."""
-ZERO_RATE = 3e-3
-"""The rate above which random weights are not trained by Adam and its kin."""
+ZERO_RATES = (1e-3, 3e-3)
+"""The rates at which Adam and its kin train random weights with BatchNorms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,13 +120,22 @@ def gentle(rate: float, out_of_fold: Predictions) -> float:
     return min(rate, GENTLE_RATE) if familiarity(out_of_fold) == "well" else rate
 
 
-def rate_from_zero(found: float, optimizer: str | None) -> float:
+def rate_from_zero(found: float, *, optimizer: str | None, normalised: bool) -> float:
     """Give the rate for random weights where the finder suggests this one; `optimizer` None is AdamW.
 
-    A random network with BatchNorms seems to bear almost any rate for the hundred steps of a range test; for Adam and
-    its kin those above `ZERO_RATE` end surer of what is wrong (docs/decisions/0028).
+    Random weights behind BatchNorms (`normalised`) bear almost any rate for the steps of a range test, which then
+    says little: for Adam and its kin the rate stays within `ZERO_RATES`, without BatchNorms below the highest of
+    them (docs/decisions/0028).
+
+    >>> rate_from_zero(1e-5, optimizer=None, normalised=True), rate_from_zero(.1, optimizer="adam", normalised=False)
+    (0.001, 0.003)
+    >>> rate_from_zero(.1, optimizer="sgd", normalised=True)
+    0.1
     """
-    return min(found, ZERO_RATE) if "adam" in (optimizer or "adamw").lower() else found
+    if "adam" not in (optimizer or "adamw").lower():
+        return found
+    low, high = ZERO_RATES
+    return min(max(found, low), high) if normalised else min(found, high)
 
 
 def views_are_worth_it(out_of_fold: Predictions) -> bool:
