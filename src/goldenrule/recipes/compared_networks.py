@@ -229,8 +229,9 @@ class ComparedNetworks:
     def _left_out(self) -> list[str]:
         names: dict[str, list[str]] = {}
         for name, why in self.left_out.items():
-            names.setdefault(why, []).append(name)
-        return [f"Left out: {'; '.join(own)}. {why}" for why, own in names.items()]
+            names.setdefault(why.partition(". ")[0].rstrip("."), []).append(name)
+        said = [f"Left out: {'; '.join(own)}. {why}." for why, own in names.items()]
+        return [*said, "Weights of your own: --weights NAME=FILE."] if said else []
 
     def to_json(self) -> dict[str, Any]:
         """Give all of it for programs."""
