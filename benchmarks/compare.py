@@ -134,11 +134,12 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
         "",
         markdown_table(["network", "way of training", "valid", "test", "epochs"], rows),
         "",
-        "Beside our cats, dogs and horses: the order is the same, a pretrained body is worth more than many epochs from "
-        "zero, and transfer learning is the quickest and as good as fine-tuning. Their nine test photos are in our test part; "
-        "the last column says how many are right, and [nine prove nothing](../lessons/nine_images.md): 44 % and 77 % "
-        "of nine are 4 and 7 photos, whose intervals overlap. Pretrained weights of ResNet and MobileNet could not be "
-        "had where this was measured, so these rows are from zero alone.",
+        "Beside our cats, dogs and horses: the order is the same, a pretrained body is worth more than many epochs "
+        "from zero, and transfer learning is the quickest and as good as fine-tuning. Their nine test photos are in "
+        "our test part; the last column says how many are right, and "
+        "[nine prove nothing](../lessons/nine_images.md): 44 % and 77 % of nine are 4 and 7 photos, whose intervals "
+        "overlap. Pretrained weights of ResNet and MobileNet could not be had where this was measured, so these rows "
+        "are from zero alone.",
         "",
         f"Made with: {made}, {os.environ.get('OMP_NUM_THREADS', 'all')} OpenMP threads.",
         "",

@@ -142,8 +142,9 @@ def hub_state(name: str) -> State:
         huggingface_hub.constants.HF_HUB_OFFLINE = offline or not _hub_answers()  # else it retries for a minute
         return dict(timm.create_model(name, pretrained=True, num_classes=0).state_dict())
     except Exception as error:
+        why = _first_line(error).partition(". ")[0]
         raise WeightsUnavailable(
-            f"The weights of {name} can't be had from the hub ({type(error).__name__}: {_first_line(error).partition('. ')[0]}). "
+            f"The weights of {name} can't be had from the hub ({type(error).__name__}: {why}). "
             f"Offline there are: {', '.join(EMBEDDED)} (embedded), or --weights FILE with a .safetensors or "
             f".pth of timm's names. From random weights: goldenrule train FOLDER -m {name} -t fromzero."
         ) from error
