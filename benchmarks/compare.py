@@ -21,8 +21,8 @@ from goldenrule.evaluation.metrics import hits
 from goldenrule.foundation.files import write_json
 from goldenrule.foundation.memory import keep_freed_memory
 from goldenrule.foundation.progress import Bars
-from goldenrule.recipes.compared_networks import in_time
 from goldenrule.recipes.comparison_report import against
+from goldenrule.report.sentences import duration
 
 SETS: dict[str, tuple[tuple[str, ...], str]] = {
     "cat_dog_horse": (("original", "resnet@96", "efficientnet", "mobilenet@96"), "auto"),
@@ -155,7 +155,7 @@ def cells(found: gr.ComparedNetworks, row: Any) -> list[str]:
         *shares,
         str(gr.log_loss(row.test)) if row.test is not None else "",
         "solved" if row.epochs is None else str(row.epochs),
-        in_time(row.seconds),
+        duration(row.seconds),
         f"{row.parameters / 1e6:.2f} M",
         against(found, row) if row is not found.chosen else "",
         right_of_nine(row.test) if row.test is not None else "",

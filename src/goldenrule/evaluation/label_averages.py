@@ -118,7 +118,7 @@ def _of_classes(average: Literal["macro", "weighted"], ratio: _Ratio, basis: Bas
     weights = (support if average == "weighted" else np.ones(len(support)))[kept]
     parts = weights / weights.sum()
     values = ratio.top[:, kept].sum(axis=0) / totals[kept]
-    value = float(parts @ values)
+    value = min(float(parts @ values), float(values.max()))  # no rounding errors
     influences = parts * (ratio.top[:, kept] - values * ratio.bottom[:, kept]) / totals[kept]
     counted = ratio.bottom[:, kept] > 0
     effect = _design_effect(influences, counted, float((parts**2 / counted.sum(axis=0)).sum()))

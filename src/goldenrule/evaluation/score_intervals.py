@@ -105,7 +105,7 @@ def mean_interval(
         narrowing = np.linalg.norm(spreads) / spreads.sum() * np.sqrt(design_effect)
         z = wanted_z * min(float(narrowing), 1)
     low, high = intervals(2 * normal_share(z) - 1)
-    return float(parts @ low), float(parts @ high)
+    return max(float(parts @ low), float(low.min())), min(float(parts @ high), float(high.max()))  # no rounding errors
 
 
 def effective_interval(

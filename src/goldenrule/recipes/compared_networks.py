@@ -22,6 +22,7 @@ from goldenrule.evaluation import (
 from goldenrule.evaluation.comparison import holm
 from goldenrule.foundation.findings import plural
 from goldenrule.recipes.training_options import WAYS, TrainingType
+from goldenrule.report.sentences import duration
 from goldenrule.training.choice import Verdict, later_replaces
 
 SCHEMA_VERSION = 1
@@ -187,7 +188,7 @@ class ComparedNetworks:
     def _why(self) -> list[str]:
         chosen, n = self.chosen, f"{plural(len(self.chosen.valid.scored), 'validation image')}"
         accuracy = self.quality(chosen.valid)
-        said = [f"Chosen on {n}: {accuracy.name} {value_and_interval(accuracy)} there, {in_time(chosen.seconds)}."]
+        said = [f"Chosen on {n}: {accuracy.name} {value_and_interval(accuracy)} there, {duration(chosen.seconds)}."]
         others = [row for row in self.rows if row is not chosen]
         if not others:
             return said
@@ -271,15 +272,6 @@ class ComparedNetworks:
         from goldenrule.recipes.comparison_report import notebook_table
 
         return notebook_table(self)
-
-
-def in_time(seconds: float) -> str:
-    """Give seconds as people say them.
-
-    >>> in_time(4.21), in_time(125)
-    ('4.2 s', '2.1 min')
-    """
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
 
 
 def _pairs(chosen: Row, others: Sequence[tuple[Row, Predictions]], own: Predictions) -> dict[str, Pair]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from goldenrule.evaluation import log_loss, value_and_interval
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.recipes.environment import environment
+from goldenrule.report.sentences import duration
 
 if TYPE_CHECKING:
     from goldenrule.recipes.compared_networks import ComparedNetworks, Row
@@ -89,7 +90,7 @@ def cells(found: ComparedNetworks, row: Row) -> list[str]:
         value_and_interval(found.quality(row.valid)),
         *(test if found.chosen.test is not None else []),
         "solved" if row.epochs is None else f"{row.epochs:,}",
-        f"{row.seconds:,.1f} s",
+        duration(row.seconds),
         f"{row.parameters / 1e6:.2f} M",
         against(found, row) if row.name in pairs else "",
     ]
