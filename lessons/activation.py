@@ -1,6 +1,6 @@
 """Activation functions: the bends between layers, and what becomes of a gradient that passes through them.
 
-Seconds: 3
+Seconds: 4
 Order: 30
 """
 

@@ -5,7 +5,7 @@
 A head that is far too sure of itself, how one sees it, and how one number, the temperature, puts it right. The figures
 are written to the folder calibration.
 
-Seconds: 4
+Seconds: 7
 Order: 110
 """
 

@@ -1,6 +1,6 @@
 """Convolution, ReLU and max-pooling on a photo, with the classic kernels, and how far a network sees.
 
-Seconds: 3
+Seconds: 5
 Order: 40
 """
 

@@ -5,7 +5,7 @@
 A look inside EfficientNet-Lite0, from the first filters to the last block, on two photos; and how much can be read
 off each depth about handwritten digits. The figures are written to the folder layers.
 
-Seconds: 12
+Seconds: 27
 Order: 80
 """
 

@@ -5,7 +5,7 @@
 The time of some epochs with and without it, measured here and now; that both end in the same network; and what happens
 when one asks twice. The figure is written to the folder precompute.
 
-Seconds: 15
+Seconds: 17
 Order: 90
 """
 

@@ -1,6 +1,6 @@
 """The learning rate: too low, too high, just right, and how to find it.
 
-Seconds: 4
+Seconds: 5
 Order: 50
 """
 

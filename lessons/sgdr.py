@@ -1,6 +1,6 @@
 """SGDR: a rate that falls and starts anew, on a bumpy valley.
 
-Seconds: 3
+Seconds: 2
 Order: 60
 """
 

@@ -5,7 +5,7 @@
 The network looks at each test picture once plainly and then turned, zoomed and shifted a little; the answers are
 averaged. Does it help? A paired test on the same pictures says. The figures are written to the folder tta.
 
-Seconds: 12
+Seconds: 16
 Order: 100
 """
 

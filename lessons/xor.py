@@ -1,6 +1,6 @@
 """XOR: what one layer can't learn, and why a hidden layer can.
 
-Seconds: 4
+Seconds: 7
 Order: 20
 """
 
