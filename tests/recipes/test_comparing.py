@@ -105,8 +105,9 @@ def test_what_was_trained_after_that_says_so(unbroken: Any) -> None:
 
 
 def test_a_network_that_nobody_trained_in_advance_is_left_out_and_named(unbroken: Any) -> None:
-    _, watched, _ = unbroken
+    found, watched, _ = unbroken
     assert any(line.endswith("original@32, transfer learning: left out") for line in watched.lines)
+    assert not (found.folder / "entries" / "original@32-transfer_learning.json").exists()
     with pytest.raises(OptionError, match="Nothing could be trained"):
         compare_networks(unbroken[0].images, ("original",), ("fine_tuning",), options=OPTIONS, out=unbroken[0].folder)
 

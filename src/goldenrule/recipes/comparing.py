@@ -128,6 +128,7 @@ def _compared(bench: _Bench, entries: Sequence[Entry]) -> ComparedNetworks:
             _train(bench, entry, where, after_test=opened)
         except (BackboneError, OptionError) as error:
             left_out[entry.title] = str(error)
+            _facts_file(bench, entry).unlink(missing_ok=True)
             bench.progress.say(f"{where}: left out")
         else:
             trained.append(entry)
