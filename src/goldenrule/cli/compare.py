@@ -179,7 +179,8 @@ def _named(what: list[str], model: list[str] | None, training: list[str] | None)
 
     Words that follow the folder are more of what was listed: a way of training by its name, else a network.
     """
-    from goldenrule.recipes.comparing import DEFAULT_MODELS, TYPES
+    from goldenrule.recipes.entries import DEFAULT_MODELS
+    from goldenrule.recipes.training_options import TYPES
 
     if not model and not training and not (len(what) == 1 and not _is_run(Path(what[0]))):
         return None

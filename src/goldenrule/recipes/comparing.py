@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from goldenrule.evaluation import Basis, Predictions
 from goldenrule.foundation.errors import BackboneError, OptionError, RunMismatch, SourceError
@@ -21,20 +21,18 @@ from goldenrule.foundation.files import read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
 from goldenrule.images.table import ImageTable
-from goldenrule.models.catalog import DEFAULT_BACKBONE, canonical_name
+from goldenrule.models.catalog import canonical_name
 from goldenrule.recipes.compared_networks import ComparedNetworks, Row, choose
 from goldenrule.recipes.comparison_report import write_comparison
-from goldenrule.recipes.entries import Entry, Network, Stopwatch
+from goldenrule.recipes.entries import DEFAULT_MODELS, Entry, Network, Stopwatch
 from goldenrule.recipes.opening import begun, folder_name
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Answer
 from goldenrule.recipes.speed import known_speed
 from goldenrule.recipes.train import train
-from goldenrule.recipes.training_options import TrainingOptions, TrainingType
+from goldenrule.recipes.training_options import TYPES, TrainingOptions, TrainingType
 from goldenrule.training.run import kept_predictions
 
-TYPES: tuple[TrainingType, ...] = get_args(TrainingType)
-DEFAULT_MODELS = ("original", DEFAULT_BACKBONE)
 VERSION = 1
 SHARED_STAGES = ("precompute", "precompute views")
 """Stages whose result the bank shares: how long they take depends on what is there, so that is told by the speed."""
@@ -177,7 +175,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
             after_test=after_test,
             network=entry.network.to_json(),
             type=entry.type,
-            epochs=chosen.facts.get("epochs") if entry.type != "transfer_learning" else None,
+            epochs=chosen.facts.get("epochs"),
             without=sum(stages.get(stage, 0.0) for stage in SHARED_STAGES) if speed or not rows else 0.0,
             activation_seconds=rows / speed if speed else 0.0,
             parameters=body + head,

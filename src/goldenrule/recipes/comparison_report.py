@@ -105,7 +105,7 @@ def against(found: ComparedNetworks, row: Row) -> str:
 
 def next_steps(found: ComparedNetworks) -> list[str]:
     """Say what to do with what was found."""
-    run = found.folder / found.chosen.folder.name
+    run = found.chosen.folder
     return [
         f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv",
         f"goldenrule insight {run}",

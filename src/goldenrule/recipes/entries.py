@@ -15,9 +15,10 @@ from typing import Any, Self
 from goldenrule.foundation.errors import OptionError, StorageError
 from goldenrule.foundation.files import read_json, write_json
 from goldenrule.images.preprocess import Preprocessing
-from goldenrule.models.catalog import canonical_name, check_known
+from goldenrule.models.catalog import DEFAULT_BACKBONE, canonical_name, check_known
 from goldenrule.recipes.training_options import WAYS, TrainingType
 
+DEFAULT_MODELS = ("original", DEFAULT_BACKBONE)
 TICK = 5.0
 """Seconds between two times that the stopwatch is written: so many are lost when a process is killed."""
 

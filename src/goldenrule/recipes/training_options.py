@@ -17,6 +17,7 @@ WAYS: Mapping[TrainingType, str] = {
     "fine_tuning": "fine-tuning",
 }
 """What people call them."""
+TYPES = tuple(WAYS)
 MOST_EPOCHS = 10_000
 
 

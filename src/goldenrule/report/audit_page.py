@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -14,7 +12,7 @@ from goldenrule.foundation.randomness import key
 from goldenrule.insight.audit import Audit
 from goldenrule.report import sentences, tables
 from goldenrule.report.facts import facts
-from goldenrule.report.page import MOST_EVIDENCE, SCRIPT, environment, printable
+from goldenrule.report.page import MOST_EVIDENCE, environment, printable
 from goldenrule.report.thumbnails import Thumbnail, thumbnail_of
 
 SHEET_CLASSES, SHEET_IMAGES = 60, 6
@@ -55,8 +53,6 @@ def render_audit(audit: Audit, title: str, created: str) -> str:
             classes=len(audit.table.classes),
             shown=shown,
             facts=facts("Files", _file_facts(found)),
-            script=SCRIPT,
-            script_digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
             most_evidence=MOST_EVIDENCE,
         )
     )

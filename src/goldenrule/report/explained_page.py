@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from goldenrule.insight.explanation import Explained, Explanation
 from goldenrule.insight.neighbours import Neighbour
 from goldenrule.report import sentences
 from goldenrule.report.heat import heat_thumbnail
-from goldenrule.report.page import SCRIPT, environment, printable
+from goldenrule.report.page import environment, printable
 from goldenrule.report.thumbnails import Thumbnail, thumbnail_of
 
 MOST_SHOWN = 200
@@ -46,8 +44,6 @@ def render_explained(found: Explained, created: str) -> str:
             shown=list(_shown(found)),
             more=max(0, len(found) - MOST_SHOWN),
             train=len(found.train),
-            script=SCRIPT,
-            script_digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
         )
     )
     return printable(page)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from goldenrule.report.page import SCRIPT, environment, printable
+from goldenrule.report.page import environment, printable
 from goldenrule.report.thumbnails import thumbnail_of
 
 
@@ -67,8 +65,6 @@ def render_insight(
             sections=sections,
             pictures=pictures,
             notes=notes,
-            script=SCRIPT,
-            script_digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
         )
     )
     return printable(page)

@@ -65,8 +65,6 @@ def render_page(content: ReportContent) -> str:
             sections=sections,
             head=sentences.headline(content.headline, content.headline_part),
             created=_readable_time(content.created),
-            script=SCRIPT,
-            script_digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
             **_scores(content),
             **_data_and_time(content),
             **_answers(content.predictions, content),
@@ -155,7 +153,7 @@ def _heatmap(predictions: Predictions) -> str:
 
 
 def environment() -> Environment:
-    """Give the templates with the filters that they use."""
+    """Give the templates with the filters that they use, and the script of every page with its digest."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -179,6 +177,8 @@ def environment() -> Environment:
         "most_evidence": MOST_EVIDENCE,
         "html_language": LANGUAGES[language()],
         "say": _say_in_html,
+        "script": SCRIPT,
+        "script_digest": base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
     }
     return environment
 

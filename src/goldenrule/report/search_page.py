@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from goldenrule.report.page import MOST_OPEN_ROWS, SCRIPT, environment, printable
+from goldenrule.report.page import MOST_OPEN_ROWS, environment, printable
 from goldenrule.report.plots import figure_svg
 
 if TYPE_CHECKING:
@@ -44,8 +42,6 @@ def render_search(
             drawings={name: figure_svg(figure, label=LABELS[name]) for name, figure in figures.items()},
             next_steps=next_steps,
             code=code,
-            script=SCRIPT,
-            script_digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
         )
     )
     return printable(page)
