@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,15 @@ def test_names_after_the_first_are_networks_and_ways_of_training_too(
     assert "Left out: original@32, transfer learning." in found.stdout
     assert "goldenrule predict runs/dogscats-compare/efficientnet_lite0-transfer_learning" in found.stdout
     assert (tmp_path / "runs" / "dogscats-compare" / "comparison.html").is_file()
+
+
+def test_a_broken_image_is_named_and_stops_nothing(command: Command, small_photos: Path, tmp_path: Path) -> None:
+    photos = Path(shutil.copytree(small_photos, tmp_path / "photos"))
+    whole = next((photos / "train" / "cats").iterdir())
+    (photos / "train" / "cats" / "broken.jpg").write_bytes(whole.read_bytes()[:3000])
+    found = command("compare", photos, "-m", "efficientnet", "-t", "transfer_learning", "--threads", "1")
+    assert found.returncode == 0, found.stderr
+    assert "1 file can't be read (train/cats/broken.jpg" in found.stdout
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,8 @@ def _show(found: ComparedNetworks, json: Path | None) -> None:
     console.print(Text(f"{found.headline}.", style="bold"))
     for sentence in found.sentences:
         console.print(Text(sentence))
+    for finding in found.findings:
+        console.print(Text(str(finding), style="" if finding.severity == "note" else "yellow"))
     for step in next_steps(found)[:2]:
         console.print(Text(f"  {step}"), soft_wrap=True)
     console.print(Text(f"Page: {found.page}"), soft_wrap=True)

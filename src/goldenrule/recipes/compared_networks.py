@@ -20,7 +20,7 @@ from goldenrule.evaluation import (
     value_and_interval,
 )
 from goldenrule.evaluation.comparison import holm
-from goldenrule.foundation.findings import plural
+from goldenrule.foundation.findings import Finding, plural
 from goldenrule.recipes.training_options import WAYS, TrainingType
 from goldenrule.report.sentences import duration
 from goldenrule.training.choice import Verdict, later_replaces
@@ -133,6 +133,7 @@ class ComparedNetworks:
     left_out: Mapping[str, str]
     seed: int
     beta: float
+    findings: tuple[Finding, ...] = ()  # of the images, shared by all
 
     @property
     def page(self) -> Path:
@@ -244,6 +245,7 @@ class ComparedNetworks:
             "chosen": self.choice.to_json(),
             "says": [f"{self.headline}.", *self.sentences],
             "left_out": dict(self.left_out),
+            "findings": [finding.to_json() for finding in self.findings],
             "rows": [self._row_json(row) for row in self.ranked],
         }
 

@@ -18,8 +18,10 @@ from typing import Any
 from goldenrule.evaluation import Basis, Predictions
 from goldenrule.foundation.errors import BackboneError, OptionError, RunMismatch, SourceError
 from goldenrule.foundation.files import read_json, write_json
+from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
+from goldenrule.images.read import unreadable
 from goldenrule.images.table import ImageTable
 from goldenrule.models.catalog import canonical_name
 from goldenrule.recipes.compared_networks import ComparedNetworks, Row, choose
@@ -109,13 +111,15 @@ def compare_networks(
     for own in types:
         TrainingOptions(type=own, **how)  # type: ignore[arg-type]  # checked here
     about = {"compare": VERSION, **how}
-    with begun(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (work, _):
+    with begun(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (work, activations):
         shared = replace(work.table, findings=())
         bench = _Bench(folder=folder, table=shared, options=options, how=how, progress=progress)
-        return _compared(bench, entries)
+        broken = [f"{uri}: {why}" for uri, why in activations.failures.items()]
+        findings = (*work.story.findings, *([unreadable(broken)] if broken else []))
+        return _compared(bench, entries, findings)
 
 
-def _compared(bench: _Bench, entries: Sequence[Entry]) -> ComparedNetworks:
+def _compared(bench: _Bench, entries: Sequence[Entry], findings: tuple[Finding, ...]) -> ComparedNetworks:
     before = [entry for entry in _kept_entries(bench) if entry not in entries]
     opened = any(_facts(bench, entry).get("judged") for entry in (*before, *entries))
     left_out: dict[str, str] = {}
@@ -148,6 +152,7 @@ def _compared(bench: _Bench, entries: Sequence[Entry]) -> ComparedNetworks:
         left_out=left_out,
         seed=bench.options.seed,
         beta=bench.options.beta,
+        findings=findings,
     )
     write_comparison(found)
     return found
