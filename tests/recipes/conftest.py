@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -47,7 +48,8 @@ class Nursery:
         with selectors.DefaultSelector() as ended:
             ended.register(self.process.stdout, selectors.EVENT_READ)
             if not ended.select(timeout=kill_after):
-                os.kill(child, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it ended between the two lines
+                    os.kill(child, signal.SIGKILL)
         return int(self.process.stdout.readline())
 
     def said(self, world: str) -> str:
@@ -81,9 +83,10 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
     return [] if one == other else [f"{where}: {str(one)[:60]} against {str(other)[:60]}"]
 
 
-@pytest.fixture
-def nursery(small_photos: Path, prepared_cache: Path, tmp_path: Path) -> Iterator[Nursery]:
-    own = Nursery(tmp_path, small_photos, Path(shutil.copytree(prepared_cache, tmp_path / "prepared")))
+@pytest.fixture(scope="module")
+def nursery(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    worlds = tmp_path_factory.mktemp("worlds")
+    own = Nursery(worlds, small_photos, Path(shutil.copytree(prepared_cache, worlds / "prepared")))
     yield own
     own.process.kill()
     own.process.communicate()

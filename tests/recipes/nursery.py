@@ -70,7 +70,7 @@ def live(arguments: list[str], cache: str, log: str, fault: str = "", at: str = 
 
 def answer() -> None:
     """Live through the requests, one after the other, with chunks, checkpoints and a plan that are short."""
-    bank.CHUNK_SECONDS, fitting.CHECKPOINT_SECONDS = 0.05, 0.1
+    bank.CHUNK_SECONDS, fitting.CHECKPOINT_SECONDS = 0.05, 0.4
     plan.MOST_PASSES, plan.HEAD_CYCLES, verbs.STEPS_LIVE = {2: 10_000}, 1, 6
     for line in sys.stdin:
         child = os.fork()
