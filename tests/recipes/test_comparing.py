@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 
 from goldenrule.evaluation import quality
 from goldenrule.foundation.errors import OptionError, RunMismatch, UnknownBackbone
 from goldenrule.foundation.progress import Silent, Task
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
+from goldenrule.models.original import Original
 from goldenrule.recipes.comparing import compare_networks
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.run import known_split
@@ -180,6 +182,26 @@ def test_weights_of_one_s_own_are_loaded_by_the_name_of_the_family(
     assert [row.name for row in found.rows] == ["efficientnet_lite0@96, transfer learning"]
     story = json.loads((found.rows[0].folder / "run.json").read_text())
     assert story["options"]["weights"] == str(file)
+
+
+def test_weights_that_are_given_later_are_for_what_was_left_out(
+    unbroken: Any, small_photos: Path, tmp_path: Path
+) -> None:
+    """As the comparison itself advises: what was trained from zero has no use for them, and stays."""
+    found, _, _ = unbroken
+    out, file = Path(shutil.copytree(found.folder, tmp_path / "grown")), tmp_path / "mine.safetensors"
+    save_file(Original().state_dict(), file)
+    how: dict[str, Any] = {"options": OPTIONS, "out": out, "weights": {"original": file}}
+    watched = Watched(out)
+    types = ("fromzero", "transfer_learning")
+    grown = compare_networks(small_photos, ("original@32",), types, progress=watched, **how)
+    assert "1 of 2: original@32, from zero: trained before" in watched.lines
+    assert not grown.left_out
+    assert sorted(row.name for row in grown.rows) == [
+        "efficientnet_lite0, transfer learning",
+        "original@32, from zero",
+        "original@32, transfer learning",
+    ]
 
 
 def test_what_cannot_be_is_said_before_anything_is_trained(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class _Bench:
             self.options,
             backbone=entry.network.name,
             size=entry.network.size or self.options.size,
-            weights=entry.network.weights if entry.type != "fromzero" else None,
+            weights=entry.network.weights,
             sample=None,  # the table is sampled
             min_per_class=1,  # it had enough before it was split
             training=TrainingOptions(type=entry.type, **_asked_of(entry.type, self.how)),
@@ -104,7 +104,7 @@ def compare_networks(
     known = {network.name for network in networks}
     if unknown := [name for name in weights or {} if canonical_name(name) not in known]:
         raise OptionError(f"--weights {unknown[0]}=FILE: there is no -m {unknown[0]} to load them into.")
-    entries = [Entry(network, own) for network in networks for own in TYPES if own in types]
+    entries = [Entry.of(network, own) for network in networks for own in TYPES if own in types]
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
     folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-compare"
     how = {"epochs": epochs, "converged": converged, "overfit": overfit}
@@ -162,8 +162,8 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
     """Train an entry without opening the test part, once, and write down what it took."""
     facts = _facts(bench, entry)
     if facts.get("trained"):
-        if facts["network"] != entry.network.to_json():
-            before, now = (own or "those of its name" for own in (facts["network"]["weights"], entry.network.weights))
+        if (kept := Entry.kept(facts)) != entry:
+            before, now = (own.network.weights or "those of its name" for own in (kept, entry))
             raise RunMismatch(f"{entry.name} was trained with the weights {before}, now {now}. Give another --out.")
         bench.progress.say(f"{where}: trained before")
         return
@@ -251,4 +251,4 @@ def _kept_entries(bench: _Bench) -> Iterator[Entry]:
     for path in sorted((bench.folder / "entries").glob("*.json")):
         facts = read_json(path)
         if facts.get("trained"):
-            yield Entry(Network.from_json(facts["network"]), facts["type"])
+            yield Entry.kept(facts)
