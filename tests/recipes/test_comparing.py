@@ -202,6 +202,9 @@ def test_weights_that_are_given_later_are_for_what_was_left_out(
         "original@32, from zero",
         "original@32, transfer learning",
     ]
+    save_file({name: tensor + 1 for name, tensor in Original().state_dict().items()}, file)
+    with pytest.raises(RunMismatch, match=r"mine\.safetensors has changed since original@32-transfer_learning"):
+        compare_networks(small_photos, ("original@32",), types, **how)
 
 
 def test_what_cannot_be_is_said_before_anything_is_trained(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from goldenrule.evaluation import Basis, Predictions
 from goldenrule.foundation.errors import BackboneError, OptionError, RunMismatch, SourceError
-from goldenrule.foundation.files import read_json, write_json
+from goldenrule.foundation.files import file_digest, read_json, write_json
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
@@ -165,9 +165,12 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
         if (kept := Entry.kept(facts)) != entry:
             before, now = (own.network.weights or "those of its name" for own in (kept, entry))
             raise RunMismatch(f"{entry.name} was trained with the weights {before}, now {now}. Give another --out.")
+        if None not in (digests := (facts.get("weights_digest"), _weights_digest(entry))) and len(set(digests)) > 1:
+            raise RunMismatch(f"{entry.network.weights} has changed since {entry.name} was trained. Give another --out.")
         bench.progress.say(f"{where}: trained before")
         return
     bench.progress.say(f"{where}")
+    weights_digest = _weights_digest(entry)
     with Stopwatch(_facts_file(bench, entry)) as watch:
         answer = bench.trained(entry, final=False)
         chosen = next(one for one in answer.candidates if one.name == answer.chosen)
@@ -179,6 +182,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
             trained=True,
             after_test=after_test,
             network=entry.network.to_json(),
+            weights_digest=weights_digest,
             type=entry.type,
             epochs=chosen.facts.get("epochs"),
             without=sum(stages.get(stage, 0.0) for stage in SHARED_STAGES) if speed or not rows else 0.0,
@@ -235,6 +239,12 @@ def _check_types(types: Sequence[str]) -> None:
             raise OptionError(f"-t {own}: wanted all, or some of {', '.join(TYPES)}.")
     if not types:
         raise OptionError(f"There is no way of training to compare: give -t all, or some of {', '.join(TYPES)}.")
+
+
+def _weights_digest(entry: Entry) -> str | None:
+    """Give the digest of the file of weights, None where there is none: `train` says what is wrong with it."""
+    path = entry.network.weights
+    return file_digest(path) if path is not None and path.is_file() else None
 
 
 def _facts_file(bench: _Bench, entry: Entry) -> Path:
