@@ -87,6 +87,8 @@ def test_each_row_is_an_ordinary_run_and_the_pretrained_head_is_taken(unbroken: 
         assert own["test"]["accuracy"] == quality(row.test).value
         assert own["valid"]["accuracy"] == quality(row.valid).value
         assert (row.folder / "report.html").is_file()
+        took = {stage["name"]: stage["seconds"] for stage in own["stages"]}
+        assert took.get("from zero", row.seconds) > 0.2 * row.seconds, "the seconds of the training, not of its replay"
     sizes = {row.network: row.parameters for row in found.rows}
     assert sizes["original@32"] == 1_964_280 + 2 * 257
     assert Classifier.load(found.rows[0].folder).backbone.spec.name in ("original", "efficientnet_lite0")
