@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import time
@@ -14,14 +15,18 @@ from typing import Any
 
 import pytest
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from goldenrule.cli.main import app
 from goldenrule.evaluation import quality
 from goldenrule.foundation.errors import OptionError, RunMismatch, UnknownBackbone
 from goldenrule.foundation.progress import Silent, Task
+from goldenrule.images.labels import from_source
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.original import Original
 from goldenrule.recipes.comparing import compare_networks
+from goldenrule.recipes.comparison_report import next_steps
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.run import known_split
 
@@ -99,6 +104,26 @@ def test_the_test_part_is_opened_once_when_the_choice_is_written(unbroken: Any) 
     assert watched.judged_before == []
     assert watched.chosen_before
     assert [path.parts[-3] for path in grown.judged_before] == ["efficientnet_lite0-transfer_learning"]
+
+
+def test_the_command_that_adds_another_network_is_of_this_comparison(
+    unbroken: Any, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its options and its folder: else it would be another comparison, or be refused."""
+    out = tmp_path / "my comparison"
+    options = FitOptions(threads=1, augment="none", seed=2)
+    how: dict[str, Any] = {"epochs": 3, "converged": 2, "options": options, "out": out}
+    found = compare_networks(small_photos, ("efficientnet",), ("transfer_learning",), **how)
+    command = shlex.split(next_steps(found)[-1])
+    assert command[:2] == ["goldenrule", "compare"]
+    another = [word.replace("ANOTHER", "efficientnet_lite0@96") for word in command[1:]]
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, [*another, "-t", "transfer_learning", "--threads", "1"]).exit_code == 0
+    assert len(numbers(out)) == 2
+    assert shlex.split(next_steps(found)[0])[2] == str(found.chosen.folder)
+    table = from_source(small_photos)
+    again = compare_networks(table, ("efficientnet",), ("transfer_learning",), **how)
+    assert not again.commands, "nobody can say how the table was made"
 
 
 def test_what_was_trained_after_that_says_so(unbroken: Any) -> None:

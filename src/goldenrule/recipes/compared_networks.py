@@ -134,6 +134,7 @@ class ComparedNetworks:
     seed: int
     beta: float
     findings: tuple[Finding, ...] = ()  # of the images, shared by all
+    commands: tuple[str, ...] = ()  # that fit these images, and that add ANOTHER network
 
     @property
     def page(self) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,10 +117,13 @@ def compare_networks(
         bench = _Bench(folder=folder, table=shared, options=options, how=how, progress=progress)
         broken = [f"{uri}: {why}" for uri, why in activations.failures.items()]
         findings = (*work.story.findings, *([unreadable(broken)] if broken else []))
-        return _compared(bench, entries, findings)
+        commands = () if isinstance(source, ImageTable) else _commands(Path(source), bench)
+        return _compared(bench, entries, findings, commands)
 
 
-def _compared(bench: _Bench, entries: Sequence[Entry], findings: tuple[Finding, ...]) -> ComparedNetworks:
+def _compared(
+    bench: _Bench, entries: Sequence[Entry], findings: tuple[Finding, ...], commands: tuple[str, ...]
+) -> ComparedNetworks:
     before = [entry for entry in _kept_entries(bench) if entry not in entries]
     opened = any(_facts(bench, entry).get("judged") for entry in (*before, *entries))
     left_out: dict[str, str] = {}
@@ -153,6 +157,7 @@ def _compared(bench: _Bench, entries: Sequence[Entry], findings: tuple[Finding, 
         seed=bench.options.seed,
         beta=bench.options.beta,
         findings=findings,
+        commands=commands,
     )
     write_comparison(found)
     return found
@@ -166,7 +171,9 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
             before, now = (own.network.weights or "those of its name" for own in (kept, entry))
             raise RunMismatch(f"{entry.name} was trained with the weights {before}, now {now}. Give another --out.")
         if None not in (digests := (facts.get("weights_digest"), _weights_digest(entry))) and len(set(digests)) > 1:
-            raise RunMismatch(f"{entry.network.weights} has changed since {entry.name} was trained. Give another --out.")
+            raise RunMismatch(
+                f"{entry.network.weights} has changed since {entry.name} was trained. Give another --out."
+            )
         bench.progress.say(f"{where}: trained before")
         return
     bench.progress.say(f"{where}")
@@ -231,6 +238,16 @@ def _row(bench: _Bench, entry: Entry) -> Row:
 def _asked_of(training: TrainingType, how: Mapping[str, Any]) -> dict[str, Any]:
     """Give what was said about live training; a head alone is solved."""
     return {} if training == "transfer_learning" else dict(how)
+
+
+def _commands(images: Path, bench: _Bench) -> tuple[str, ...]:
+    """Give the commands that fit these images, and that add ANOTHER network to this comparison."""
+    folder, own = shlex.quote(str(images)), bench.options.said("sample", "group_by", "seed", "device")
+    looks = bench.options.said("augment", "crop")
+    epochs = f" --epochs {bench.how['epochs']}" if bench.how["epochs"] else ""
+    stop = "".join(f" --stop {rule}:{bench.how[rule]}" for rule in ("converged", "overfit") if bench.how[rule])
+    out = f" --out {shlex.quote(str(bench.folder))}"
+    return f"goldenrule fit {folder}{own}", f"goldenrule compare {folder} -m ANOTHER{epochs}{stop}{looks}{own}{out}"
 
 
 def _check_types(types: Sequence[str]) -> None:

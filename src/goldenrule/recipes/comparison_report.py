@@ -6,6 +6,7 @@ import csv
 import datetime
 import html
 import io
+import shlex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -105,13 +106,8 @@ def against(found: ComparedNetworks, row: Row) -> str:
 
 def next_steps(found: ComparedNetworks) -> list[str]:
     """Say what to do with what was found."""
-    run = found.chosen.folder
-    return [
-        f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv",
-        f"goldenrule insight {run}",
-        f"goldenrule fit {found.images}",
-        f"goldenrule compare {found.images} -m ANOTHER",
-    ]
+    run = shlex.quote(str(found.chosen.folder))
+    return [f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv", f"goldenrule insight {run}", *found.commands]
 
 
 def notebook_table(found: ComparedNetworks) -> str:
