@@ -12,7 +12,7 @@ from goldenrule.foundation.errors import OptionError, UnknownBackbone, WeightsUn
 from goldenrule.models.architectures import architecture
 from goldenrule.models.backbone import backbone
 from goldenrule.models.catalog import FAMILIES, canonical_name, check_known
-from goldenrule.models.summary import NetworkSummary, summary
+from goldenrule.models.summary import NetworkSummary, origin_of, summary
 
 SMALL = ["original", "resnet18"]
 
@@ -53,6 +53,15 @@ def test_original_is_small_and_says_that_nobody_has_trained_it(found: Callable[.
     assert own.weights.startswith("none")
     with pytest.raises(WeightsUnavailable, match=r"-t fromzero.*efficientnet_lite0"):
         backbone("original")
+
+
+def test_learned_weights_that_are_not_on_the_hub_are_named_by_their_address() -> None:
+    """timm keeps those of Xception, and of a few others, as releases on GitHub."""
+    origin = origin_of("legacy_xception")
+    assert origin["from"].startswith("https://")
+    assert "xception-43020ad28.pth, or --weights FILE" in origin["from"]
+    assert origin["licence"] == "apache-2.0"
+    assert origin_of("vit_base_patch16_18x2_224")["from"] == "none: timm has no learned weights of it"
 
 
 def test_every_family_name_stands_for_a_network_that_there_is() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import time
@@ -13,13 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from goldenrule.cli.main import app
 from goldenrule.evaluation import quality
 from goldenrule.foundation.errors import OptionError, RunMismatch, UnknownBackbone
 from goldenrule.foundation.progress import Silent, Task
+from goldenrule.images.labels import from_source
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
+from goldenrule.models.original import Original
 from goldenrule.recipes.comparing import compare_networks
+from goldenrule.recipes.comparison_report import next_steps
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.run import known_split
 
@@ -85,6 +92,8 @@ def test_each_row_is_an_ordinary_run_and_the_pretrained_head_is_taken(unbroken: 
         assert own["test"]["accuracy"] == quality(row.test).value
         assert own["valid"]["accuracy"] == quality(row.valid).value
         assert (row.folder / "report.html").is_file()
+        took = {stage["name"]: stage["seconds"] for stage in own["stages"]}
+        assert took.get("from zero", row.seconds) > 0.2 * row.seconds, "the seconds of the training, not of its replay"
     sizes = {row.network: row.parameters for row in found.rows}
     assert sizes["original@32"] == 1_964_280 + 2 * 257
     assert Classifier.load(found.rows[0].folder).backbone.spec.name in ("original", "efficientnet_lite0")
@@ -95,6 +104,26 @@ def test_the_test_part_is_opened_once_when_the_choice_is_written(unbroken: Any) 
     assert watched.judged_before == []
     assert watched.chosen_before
     assert [path.parts[-3] for path in grown.judged_before] == ["efficientnet_lite0-transfer_learning"]
+
+
+def test_the_command_that_adds_another_network_is_of_this_comparison(
+    unbroken: Any, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its options and its folder: else it would be another comparison, or be refused."""
+    out = tmp_path / "my comparison"
+    options = FitOptions(threads=1, augment="none", seed=2)
+    how: dict[str, Any] = {"epochs": 3, "converged": 2, "options": options, "out": out}
+    found = compare_networks(small_photos, ("efficientnet",), ("transfer_learning",), **how)
+    command = shlex.split(next_steps(found)[-1])
+    assert command[:2] == ["goldenrule", "compare"]
+    another = [word.replace("ANOTHER", "efficientnet_lite0@96") for word in command[1:]]
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, [*another, "-t", "transfer_learning", "--threads", "1"]).exit_code == 0
+    assert len(numbers(out)) == 2
+    assert shlex.split(next_steps(found)[0])[2] == str(found.chosen.folder)
+    table = from_source(small_photos)
+    again = compare_networks(table, ("efficientnet",), ("transfer_learning",), **how)
+    assert not again.commands, "nobody can say how the table was made"
 
 
 def test_what_was_trained_after_that_says_so(unbroken: Any) -> None:
@@ -180,6 +209,29 @@ def test_weights_of_one_s_own_are_loaded_by_the_name_of_the_family(
     assert [row.name for row in found.rows] == ["efficientnet_lite0@96, transfer learning"]
     story = json.loads((found.rows[0].folder / "run.json").read_text())
     assert story["options"]["weights"] == str(file)
+
+
+def test_weights_that_are_given_later_are_for_what_was_left_out(
+    unbroken: Any, small_photos: Path, tmp_path: Path
+) -> None:
+    """As the comparison itself advises: what was trained from zero has no use for them, and stays."""
+    found, _, _ = unbroken
+    out, file = Path(shutil.copytree(found.folder, tmp_path / "grown")), tmp_path / "mine.safetensors"
+    save_file(Original().state_dict(), file)
+    how: dict[str, Any] = {"options": OPTIONS, "out": out, "weights": {"original": file}}
+    watched = Watched(out)
+    types = ("fromzero", "transfer_learning")
+    grown = compare_networks(small_photos, ("original@32",), types, progress=watched, **how)
+    assert "1 of 2: original@32, from zero: trained before" in watched.lines
+    assert not grown.left_out
+    assert sorted(row.name for row in grown.rows) == [
+        "efficientnet_lite0, transfer learning",
+        "original@32, from zero",
+        "original@32, transfer learning",
+    ]
+    save_file({name: tensor + 1 for name, tensor in Original().state_dict().items()}, file)
+    with pytest.raises(RunMismatch, match=r"mine\.safetensors has changed since original@32-transfer_learning"):
+        compare_networks(small_photos, ("original@32",), types, **how)
 
 
 def test_what_cannot_be_is_said_before_anything_is_trained(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from goldenrule.evaluation import log_loss
 from goldenrule.foundation.errors import FormatError, MissingExtra, OptionError, RunInUse, RunMismatch
@@ -93,6 +95,22 @@ def test_sixteen_easy_images_are_a_tie_and_told_as_one(unbroken: Any) -> None:
     assert "can't be told" in headline(unbroken) or "None of" in headline(unbroken)
     assert "Keep the default" in next_steps(unbroken)[0]
     assert "16 validation images" in sentences(unbroken)[0]
+
+
+def test_the_command_that_goes_on_is_the_one_of_this_search(
+    small_photos: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its seed and its folder: else it would begin anew elsewhere, or be refused."""
+    from goldenrule.cli.main import app
+
+    options = FitOptions(threads=1, seed=3, sample=10)
+    found = search(small_photos, trials=1, options=options, out=world / "my search")
+    command = shlex.split(next_steps(found)[-1].rpartition(": ")[2])
+    assert command[:2] == ["goldenrule", "search"]
+    monkeypatch.chdir(world)
+    assert CliRunner().invoke(app, [*command[1:], "--threads", "1"]).exit_code == 0
+    assert len(rows_of(found.folder)) == 2
+    assert not (world / "runs" / f"{small_photos.name}-search").exists()
 
 
 def test_a_search_killed_in_the_middle_ends_with_the_trials_of_an_unbroken_one(

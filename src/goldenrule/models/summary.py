@@ -111,12 +111,12 @@ def origin_of(name: str) -> dict[str, str]:
     import timm
 
     config = timm.get_pretrained_cfg(name)
-    hub = getattr(config, "hf_hub_id", None) if config else None
-    if not hub:
+    hub, address = (getattr(config, place, None) or "" for place in ("hf_hub_id", "url"))
+    if not hub and not address:
         return {"from": "none: timm has no learned weights of it", "licence": "yours"}
     return {
-        "from": f"the Hugging Face hub, {hub}, or --weights FILE",
-        "licence": getattr(config, "license", None) or "see the model's page on the hub",
+        "from": f"the Hugging Face hub, {hub}, or --weights FILE" if hub else f"{address}, or --weights FILE",
+        "licence": getattr(config, "license", None) or f"see the model's page {'on the hub' if hub else 'of timm'}",
     }
 
 

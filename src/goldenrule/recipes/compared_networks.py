@@ -72,22 +72,23 @@ class Choice:
 class Pair:
     """A row against the chosen one on the same images.
 
-    `p_value` is McNemar's, `adjusted` the same after Holm, since many rows are asked; both None for several labels.
-    `points` is the gain in accuracy, None for several labels.
+    `p_value` is McNemar's, for several labels that of the log loss by bootstrap; `adjusted` is the same after Holm,
+    since many rows are asked. `points` is the gain in accuracy, None for several labels.
     """
 
     points: Comparison | None
     loss: Comparison
     right: McNemar | None
-    adjusted: float | None
+    p_value: float
+    adjusted: float
 
     @property
     def verdict(self) -> str:
         """In a word: "better", "worse" or "tie"; of several labels by the log loss."""
-        if self.right is None or self.adjusted is None:
-            return {"a": "worse", "b": "better", "neither": "tie"}[self.loss.better]
         if self.adjusted >= MOST_BY_CHANCE:
             return "tie"
+        if self.right is None:
+            return "better" if self.loss.gain.value > 0 else "worse"
         return "better" if self.right.only_b_right > self.right.only_a_right else "worse"
 
     @property
@@ -101,7 +102,7 @@ class Pair:
             "verdict": self.verdict,
             "gain_in_accuracy": self.points.gain.to_json() if self.points else None,
             "gain_in_log_loss": self.loss.gain.to_json(),
-            "p_value": self.right.p_value if self.right else None,
+            "p_value": self.p_value,
             "p_value_holm": self.adjusted,
         }
 
@@ -134,6 +135,7 @@ class ComparedNetworks:
     seed: int
     beta: float
     findings: tuple[Finding, ...] = ()  # of the images, shared by all
+    commands: tuple[str, ...] = ()  # that fit these images, and that add ANOTHER network
 
     @property
     def page(self) -> Path:
@@ -280,16 +282,24 @@ def _pairs(chosen: Row, others: Sequence[tuple[Row, Predictions]], own: Predicti
     rows = [(row, said) for row, said in others if row is not chosen]
     single = own.task == "single"
     right = [mcnemar(own, said) if single else None for _, said in rows]
-    adjusted = holm([one.p_value for one in right if one is not None])
+    losses = [paired_bootstrap(own, said) for _, said in rows]
+    by_chance = [_two_sided(loss) if one is None else one.p_value for one, loss in zip(right, losses, strict=True)]
+    adjusted = holm(by_chance)
     return {
         row.name: Pair(
             points=paired_bootstrap(own, said, metric="accuracy") if single else None,
-            loss=paired_bootstrap(own, said),
+            loss=losses[place],
             right=right[place],
-            adjusted=adjusted[place] if single else None,
+            p_value=by_chance[place],
+            adjusted=adjusted[place],
         )
         for place, (row, said) in enumerate(rows)
     }
+
+
+def _two_sided(loss: Comparison) -> float:
+    """Give how likely the resamples hold so one-sided a difference to be by chance."""
+    return 2 * min(loss.probability_better, 1 - loss.probability_better)
 
 
 def _listed(rows: Sequence[Row]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from goldenrule.evaluation import Basis, Predictions
 from goldenrule.foundation.errors import BackboneError, OptionError, RunMismatch, SourceError
-from goldenrule.foundation.files import read_json, write_json
+from goldenrule.foundation.files import file_digest, read_json, write_json
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
@@ -58,7 +59,7 @@ class _Bench:
             self.options,
             backbone=entry.network.name,
             size=entry.network.size or self.options.size,
-            weights=entry.network.weights if entry.type != "fromzero" else None,
+            weights=entry.network.weights,
             sample=None,  # the table is sampled
             min_per_class=1,  # it had enough before it was split
             training=TrainingOptions(type=entry.type, **_asked_of(entry.type, self.how)),
@@ -104,7 +105,7 @@ def compare_networks(
     known = {network.name for network in networks}
     if unknown := [name for name in weights or {} if canonical_name(name) not in known]:
         raise OptionError(f"--weights {unknown[0]}=FILE: there is no -m {unknown[0]} to load them into.")
-    entries = [Entry(network, own) for network in networks for own in TYPES if own in types]
+    entries = [Entry.of(network, own) for network in networks for own in TYPES if own in types]
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
     folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-compare"
     how = {"epochs": epochs, "converged": converged, "overfit": overfit}
@@ -116,10 +117,13 @@ def compare_networks(
         bench = _Bench(folder=folder, table=shared, options=options, how=how, progress=progress)
         broken = [f"{uri}: {why}" for uri, why in activations.failures.items()]
         findings = (*work.story.findings, *([unreadable(broken)] if broken else []))
-        return _compared(bench, entries, findings)
+        commands = () if isinstance(source, ImageTable) else _commands(Path(source), bench)
+        return _compared(bench, entries, findings, commands)
 
 
-def _compared(bench: _Bench, entries: Sequence[Entry], findings: tuple[Finding, ...]) -> ComparedNetworks:
+def _compared(
+    bench: _Bench, entries: Sequence[Entry], findings: tuple[Finding, ...], commands: tuple[str, ...]
+) -> ComparedNetworks:
     before = [entry for entry in _kept_entries(bench) if entry not in entries]
     opened = any(_facts(bench, entry).get("judged") for entry in (*before, *entries))
     left_out: dict[str, str] = {}
@@ -153,6 +157,7 @@ def _compared(bench: _Bench, entries: Sequence[Entry], findings: tuple[Finding, 
         seed=bench.options.seed,
         beta=bench.options.beta,
         findings=findings,
+        commands=commands,
     )
     write_comparison(found)
     return found
@@ -162,12 +167,17 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
     """Train an entry without opening the test part, once, and write down what it took."""
     facts = _facts(bench, entry)
     if facts.get("trained"):
-        if facts["network"] != entry.network.to_json():
-            before, now = (own or "those of its name" for own in (facts["network"]["weights"], entry.network.weights))
+        if (kept := Entry.kept(facts)) != entry:
+            before, now = (own.network.weights or "those of its name" for own in (kept, entry))
             raise RunMismatch(f"{entry.name} was trained with the weights {before}, now {now}. Give another --out.")
+        if None not in (digests := (facts.get("weights_digest"), _weights_digest(entry))) and len(set(digests)) > 1:
+            raise RunMismatch(
+                f"{entry.network.weights} has changed since {entry.name} was trained. Give another --out."
+            )
         bench.progress.say(f"{where}: trained before")
         return
     bench.progress.say(f"{where}")
+    weights_digest = _weights_digest(entry)
     with Stopwatch(_facts_file(bench, entry)) as watch:
         answer = bench.trained(entry, final=False)
         chosen = next(one for one in answer.candidates if one.name == answer.chosen)
@@ -179,6 +189,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
             trained=True,
             after_test=after_test,
             network=entry.network.to_json(),
+            weights_digest=weights_digest,
             type=entry.type,
             epochs=chosen.facts.get("epochs"),
             without=sum(stages.get(stage, 0.0) for stage in SHARED_STAGES) if speed or not rows else 0.0,
@@ -229,12 +240,28 @@ def _asked_of(training: TrainingType, how: Mapping[str, Any]) -> dict[str, Any]:
     return {} if training == "transfer_learning" else dict(how)
 
 
+def _commands(images: Path, bench: _Bench) -> tuple[str, ...]:
+    """Give the commands that fit these images, and that add ANOTHER network to this comparison."""
+    folder, own = shlex.quote(str(images)), bench.options.said("sample", "group_by", "seed", "device")
+    looks = bench.options.said("augment", "crop")
+    epochs = f" --epochs {bench.how['epochs']}" if bench.how["epochs"] else ""
+    stop = "".join(f" --stop {rule}:{bench.how[rule]}" for rule in ("converged", "overfit") if bench.how[rule])
+    out = f" --out {shlex.quote(str(bench.folder))}"
+    return f"goldenrule fit {folder}{own}", f"goldenrule compare {folder} -m ANOTHER{epochs}{stop}{looks}{own}{out}"
+
+
 def _check_types(types: Sequence[str]) -> None:
     for own in types:
         if own not in TYPES:
             raise OptionError(f"-t {own}: wanted all, or some of {', '.join(TYPES)}.")
     if not types:
         raise OptionError(f"There is no way of training to compare: give -t all, or some of {', '.join(TYPES)}.")
+
+
+def _weights_digest(entry: Entry) -> str | None:
+    """Give the digest of the file of weights, None where there is none: `train` says what is wrong with it."""
+    path = entry.network.weights
+    return file_digest(path) if path is not None and path.is_file() else None
 
 
 def _facts_file(bench: _Bench, entry: Entry) -> Path:
@@ -251,4 +278,4 @@ def _kept_entries(bench: _Bench) -> Iterator[Entry]:
     for path in sorted((bench.folder / "entries").glob("*.json")):
         facts = read_json(path)
         if facts.get("trained"):
-            yield Entry(Network.from_json(facts["network"]), facts["type"])
+            yield Entry.kept(facts)

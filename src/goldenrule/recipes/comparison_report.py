@@ -6,6 +6,7 @@ import csv
 import datetime
 import html
 import io
+import shlex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -66,6 +67,7 @@ def write_comparison(found: ComparedNetworks) -> None:
             }
             for row in found.ranked
         ],
+        asked=asked(found),
         figures=figures,
         next_steps=next_steps(found),
     )
@@ -100,18 +102,20 @@ def against(found: ComparedNetworks, row: Row) -> str:
     """Say how a row stands against the taken one: on test, without labelled test images on validation."""
     pair = (found.test_pairs or found.valid_pairs)[row.name]
     gain = value_and_interval((pair.points or pair.loss).gain)
-    return f"{pair.verdict}: {gain}" + ("" if pair.adjusted is None else f", p {_p_text(pair.adjusted)}")
+    return f"{pair.verdict}: {'' if pair.points else 'gain in log loss '}{gain}, p {_p_text(pair.adjusted)}"
+
+
+def asked(found: ComparedNetworks) -> str:
+    """Say what the last column asks."""
+    if found.chosen.valid.task == "single":
+        return "McNemar's test, adjusted for the number of rows (Holm), and the gain in accuracy"
+    return "the gain in log loss, by bootstrap, its p adjusted for the number of rows (Holm)"
 
 
 def next_steps(found: ComparedNetworks) -> list[str]:
     """Say what to do with what was found."""
-    run = found.chosen.folder
-    return [
-        f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv",
-        f"goldenrule insight {run}",
-        f"goldenrule fit {found.images}",
-        f"goldenrule compare {found.images} -m ANOTHER",
-    ]
+    run = shlex.quote(str(found.chosen.folder))
+    return [f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv", f"goldenrule insight {run}", *found.commands]
 
 
 def notebook_table(found: ComparedNetworks) -> str:
@@ -151,7 +155,7 @@ def _csv_text(found: ComparedNetworks) -> str:
             share = found.quality(own) if own is not None else None
             numbers += [share.value, share.low, share.high, share.n, log_loss(own).value] if share and own else [""] * 5
         pair = found.test_pairs.get(row.name)
-        adjusted = "" if pair is None or pair.adjusted is None else pair.adjusted
+        adjusted = "" if pair is None else pair.adjusted
         last = ("" if row.epochs is None else row.epochs, round(row.seconds, 2), round(row.activation_seconds, 2))
         first = (row.network, row.type, row is found.chosen)
         counted = (row.parameters, row.trained_parameters, row.folder.name)

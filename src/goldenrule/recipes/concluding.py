@@ -44,6 +44,7 @@ def concluded(
     With `solved` the out-of-fold predictions of the best solved head are reported too: not where another network was
     asked for, of which they would say nothing.
     """
+    work.story.took_before(_told_before(work))
     with work.story.stage("judge"):
         classifier = _saved(work, chosen, activations)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
@@ -80,6 +81,14 @@ def finished(work: Work) -> bool:
     """Say whether this run came to its end before."""
     path = work.run.folder / "choice.json"
     return path.exists() and bool(read_json(path).get("final", True))
+
+
+def _told_before(work: Work) -> dict[str, float]:
+    """Give the seconds by stage of this story as far as it was told before, {} where it came to its end."""
+    path = work.run.folder / "result.json"
+    if finished(work) or not path.exists():
+        return {}
+    return {stage["name"]: stage["seconds"] for stage in read_json(path)["stages"]}
 
 
 def scored_on_valid(work: Work, chosen: Candidate, activations: Activations) -> tuple[Classifier, Predictions]:

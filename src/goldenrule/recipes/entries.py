@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -69,6 +69,20 @@ class Entry:
 
     network: Network
     type: TrainingType
+
+    @classmethod
+    def of(cls, network: Network, training: TrainingType) -> Entry:
+        """Give the entry of a network; weights say nothing of what begins with random ones.
+
+        >>> Entry.of(Network("resnet18", weights=Path("r.pth")), "fromzero").network
+        Network(name='resnet18', size=None, weights=None)
+        """
+        return cls(replace(network, weights=None) if training == "fromzero" else network, training)
+
+    @classmethod
+    def kept(cls, facts: Mapping[str, Any]) -> Entry:
+        """Give the entry that was trained, by what was written down of it."""
+        return cls.of(Network.from_json(facts["network"]), facts["type"])
 
     @property
     def title(self) -> str:

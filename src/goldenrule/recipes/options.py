@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -161,6 +162,16 @@ class FitOptions:
     def most_views(self) -> int | None:
         """The number of augmented views, 0 where augmentation is off."""
         return 0 if self.augment == "none" else self.views
+
+    def said(self, *names: str) -> str:
+        """Give those of these options that are not as always, as words of a command line, a blank before each.
+
+        >>> FitOptions(seed=3, group_by="a b").said("backbone", "seed", "group_by")
+        " --seed 3 --group-by 'a b'"
+        """
+        always = FitOptions().story()
+        own = {name: value for name in names if (value := self.story()[name]) != always[name]}
+        return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in own.items())
 
     def story(self) -> dict[str, Any]:
         """Give the options that make a story another one, as JSON."""

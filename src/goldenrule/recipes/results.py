@@ -56,6 +56,11 @@ class Story:
         before[name] = round(before.get(name, 0.0) + time.perf_counter() - began, 3)
         self.stages = list(before.items())
 
+    def took_before(self, stages: Mapping[str, float]) -> None:
+        """Let the seconds of each stage be at least those of an earlier telling, of which this one replays the rest."""
+        now = dict(self.stages)
+        self.stages = list((now | {name: max(took, now.get(name, 0.0)) for name, took in stages.items()}).items())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from goldenrule.recipes.search_study import Trial
 
 SCHEMA_VERSION = 1
+SAID = ("backbone", "sample", "group_by", "seed")
+"""Options of a search that a fit has too: without them it is told of other images, parts or networks."""
 COLUMNS = ("study", "trial", "state", "log_loss", "quality", "seconds", *NAMES)
 
 
@@ -112,10 +115,11 @@ def page_rows(found: Found) -> list[dict[str, Any]]:
 
 def next_steps(found: Found) -> list[str]:
     """Say what to do with what was found."""
-    images, seed = found.images, found.options.seed
-    again = f"goldenrule search {images} --trials {2 * found.asked}"
+    again = f"goldenrule search {_images(found)} --trials {2 * found.asked}{' --live' * ('live' in found.trials)}"
+    again += f"{found.options.said(*SAID)} --out {shlex.quote(str(found.folder))}"
     if not found.replaced:
-        steps = [f"Keep the default: goldenrule fit {images} --seed {seed}. More than a head: leave --quick away."]
+        keep = f"goldenrule fit {_images(found)} --quick{found.options.said(*SAID)}"
+        steps = [f"Keep the default: {keep}. More than a head: leave --quick away."]
         return [*steps, f"Search on, from where this ended: {again}"]
     return [f"Use it: {_command(found) or 'the code below'}.", f"Search on, from where this ended: {again}"]
 
@@ -126,8 +130,11 @@ def _command(found: Found) -> str:
     if drawn.get("head") != SOLVED:
         return ""
     views = f"--augment {drawn['augment']}" + (f" --views {drawn['views']}" if "views" in drawn else "")
-    own = "" if found.options.backbone == "efficientnet_lite0" else f" --backbone {found.options.backbone}"
-    return f"goldenrule fit {found.images} --quick {views}{own} --seed {found.options.seed}"
+    return f"goldenrule fit {_images(found)} --quick {views}{found.options.said(*SAID)}"
+
+
+def _images(found: Found) -> str:
+    return shlex.quote(str(found.images))
 
 
 def code(found: Found) -> str:

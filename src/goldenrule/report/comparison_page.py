@@ -25,10 +25,14 @@ def render_comparison(
     sentences: Sequence[str],
     columns: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
+    asked: str,
     figures: Mapping[str, Figure],
     next_steps: Sequence[str],
 ) -> str:
-    """Give the whole page; a row has `cells`, one for each of `columns`, `report` (a link) and `chosen`."""
+    """Give the whole page; a row has `cells`, one for each of `columns`, `report` (a link) and `chosen`.
+
+    `asked` is what the last column asks.
+    """
     page = (
         environment()
         .get_template("comparison.html")
@@ -39,6 +43,7 @@ def render_comparison(
             sentences=sentences,
             columns=columns,
             rows=rows,
+            asked=asked,
             drawings={name: figure_svg(figure, label=LABELS[name]) for name, figure in figures.items()},
             next_steps=next_steps,
         )
