@@ -89,7 +89,12 @@ axes.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
 axes.minorticks_off()
 axes.legend(frameon=False, fontsize=8)
 axes.spines[["top", "right"]].set_visible(False)
-figure.savefig(FIGURES / "temperature.svg")
+figure.savefig(
+    FIGURES / "temperature.svg",
+    metadata={
+        "Description": "The loss of training images rises with the temperature, that of validation is lowest near 2"
+    },
+)
 
 # %% [markdown]
 # ## Before and after
@@ -98,7 +103,12 @@ figure.savefig(FIGURES / "temperature.svg")
 # %; below it the head is too sure. The calibration error is how far, on average, the two lie apart.
 
 # %%
-gr.reliability_figure(before, after).savefig(FIGURES / "reliability.svg")
+gr.reliability_figure(before, after).savefig(
+    FIGURES / "reliability.svg",
+    metadata={
+        "Description": "Before, the share that is right lies far below the confidence; after, along the diagonal"
+    },
+)
 for name, predictions in (("before", before), ("after", after)):
     print(
         f"{name:6} accuracy {gr.accuracy(predictions)}; loss {gr.log_loss(predictions)}; "

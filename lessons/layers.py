@@ -68,7 +68,10 @@ figure = Figure(figsize=(7.2, 2.0), layout="constrained")
 for axes, number in zip(figure.subplots(2, 16).flat, np.argsort(-strength), strict=True):
     axes.imshow(0.5 + filters[number] / strength[number] / 2, interpolation="none")
     axes.set_axis_off()
-figure.savefig(FIGURES / "filters.svg")
+figure.savefig(
+    FIGURES / "filters.svg",
+    metadata={"Description": "32 squares of 3 by 3 pixels: some in grey with edges, some in colours"},
+)
 
 # %% [markdown]
 # ## Two photos on their way
@@ -110,7 +113,10 @@ for row, name in enumerate(SHOWN, start=1):
         axes.set_title(f"channel {channel}", fontsize=7)
         if column == 0:
             axes.set_ylabel(name, fontsize=9)
-figure.savefig(FIGURES / "maps.svg")
+figure.savefig(
+    FIGURES / "maps.svg",
+    metadata={"Description": "Two photos and what 4 stages answer: fine edges first, then textures, then coarse spots"},
+)
 
 # %% [markdown]
 # (The photos come with scikit-learn: [china](https://www.flickr.com/photos/danielbuechele/6061409035/) by

@@ -108,7 +108,12 @@ axes.plot([turn], [plain["valid"][turn - 1]], "o", color=GOLD, label=f"the turn,
 axes.set(xlabel="epoch", ylabel="loss", ylim=(0, 1.2))
 axes.legend(frameon=False, fontsize=8)
 axes.spines[["top", "right"]].set_visible(False)
-figure.savefig(FIGURES / "curves.svg")
+figure.savefig(
+    FIGURES / "curves.svg",
+    metadata={
+        "Description": "The loss of 60 training images falls to nothing; that of validation turns at epoch 19 and rises"
+    },
+)
 
 # %% [markdown]
 # ## Four cures
@@ -148,7 +153,12 @@ bars.invert_yaxis()
 bars.set(xlabel="loss on 797 test images, 95 % interval", xlim=(0, None))
 for axes in (curves, bars):
     axes.spines[["top", "right"]].set_visible(False)
-figure.savefig(FIGURES / "cures.svg")
+figure.savefig(
+    FIGURES / "cures.svg",
+    metadata={
+        "Description": "Losses over epochs and on test: more images cure best by far, augmentation not in this draw"
+    },
+)
 
 # %% [markdown]
 # ## Or was it luck?

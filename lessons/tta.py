@@ -104,7 +104,12 @@ for axes, metric, label in zip(
     axes.set(xlabel="looks at each picture", ylabel=label, xticks=LOOKS)
     axes.spines[["top", "right"]].set_visible(False)
 axes.legend(frameon=False, fontsize=8)
-figure.savefig(FIGURES / "looks.svg")
+figure.savefig(
+    FIGURES / "looks.svg",
+    metadata={
+        "Description": "More looks help the head that learned from views and hurt the one that saw plain pictures alone"
+    },
+)
 
 # %% [markdown]
 # ## Better, or luck?

@@ -21,8 +21,10 @@ def test_without_a_name_the_lessons_are_listed(command: Command, tmp_path: Path)
 
 
 def test_a_lesson_shows_words_code_results_and_where_its_figures_are(command: Command, tmp_path: Path) -> None:
-    found = command("lesson", "regression", "--out", "figures")
+    found = command("lesson", "regression", "--out", "figures", "--json", "told.json")
     assert found.returncode == 0
+    shown = json.loads((tmp_path / "told.json").read_text())["figures"]
+    assert shown["figures/regression/line.svg"].startswith("Left: lines after 0, 1, 5 and 50 epochs")
     for part in ("Which way is down?", "bias -= RATE * 2 * error", "by formula: y = 2.0000 x + 1.0000"):
         assert part in found.stdout
     assert "Figure: figures/regression/line.svg" in found.stdout

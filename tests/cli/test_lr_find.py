@@ -41,7 +41,10 @@ def test_the_whole_network_of_an_earlier_run_is_at_a_minimum_already(
         (["--augment", "upside"], "--augment upside"),
     ],
 )
-def test_mistakes_are_told(command: Command, small_photos: Path, arguments: list[str], message: str) -> None:
+def test_mistakes_are_told(
+    command: Command, cache: Path, small_photos: Path, arguments: list[str], message: str
+) -> None:
     found = command("lr-find", small_photos, *arguments)
     assert found.returncode == 2
     assert message in found.stderr
+    assert not list(cache.glob("banks/*")), "told before anything is computed"

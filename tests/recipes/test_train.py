@@ -118,7 +118,7 @@ def test_fine_tuning_moves_the_body_and_stands_beside_the_solved_head(
     assert answer.headline_part == "test"
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_trains_from_zero(name: str, photos: Callable[[str], Path], cache: Path, tmp_path: Path) -> None:
     del cache

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenrule.cli.common import with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -96,7 +97,7 @@ def audit(
         raise typer.Exit(FOUND)
 
 
-audit.__doc__ = f"{audit.__doc__}\n\n{EXAMPLES}"
+with_examples(audit, EXAMPLES)
 
 
 def show(found: Audit, console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, Sample, Threads
+from goldenrule.cli.common import Device, Sample, Threads, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from goldenrule.recipes.compared_networks import ComparedNetworks
 
 FEW = 30
+OF_TWO_RUNS = {"what", "part", "json"}
+"""What may be said of two finished runs."""
 EXAMPLES = """Examples:
 
   goldenrule compare photos -m original efficientnet -t all          networks and ways of training, in one table
@@ -45,6 +47,7 @@ EXAMPLES = """Examples:
 
 
 def compare(
+    context: typer.Context,
     what: Annotated[
         list[str],
         typer.Argument(
@@ -123,6 +126,9 @@ def compare(
                 f"{', '.join(what)}: wanted two finished runs, or a folder of images and the networks to compare on "
                 "it, such as: goldenrule compare photos -m original efficientnet."
             )
+        if foreign := _given(context) - OF_TWO_RUNS:
+            said = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(foreign))
+            raise OptionError(f"{said}: nothing is trained to compare two runs, which takes --part and --json alone.")
         _runs(Path(what[0]), Path(what[1]), part or "auto", json)
         return
     from goldenrule.recipes.options import FitOptions
@@ -196,6 +202,12 @@ def _named(what: list[str], model: list[str] | None, training: list[str] | None)
     if "all" in types or not types:
         types = list(TYPES)
     return words or list(DEFAULT_MODELS), types
+
+
+def _given(context: typer.Context) -> set[str]:
+    """Give the names of what stands on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def _is_run(folder: Path) -> bool:
@@ -283,4 +295,4 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
         console.print(Text(f"Written: {json}"), soft_wrap=True)
 
 
-compare.__doc__ = f"{compare.__doc__}\n\n{EXAMPLES}"
+with_examples(compare, EXAMPLES)

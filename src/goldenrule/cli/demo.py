@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads
+from goldenrule.cli.common import Threads, with_examples
 
 EXAMPLES = """Examples:
 
@@ -36,4 +36,4 @@ def demo(
     show(answer(digits, options=replace(DIGITS_OPTIONS, threads=threads), runs=folder / "runs", progress=Bars()))
 
 
-demo.__doc__ = f"{demo.__doc__}\n\n{EXAMPLES}"
+with_examples(demo, EXAMPLES)

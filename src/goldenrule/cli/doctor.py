@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads
+from goldenrule.cli.common import Threads, with_examples
 
 EXAMPLES = """Examples:
 
@@ -62,4 +62,4 @@ def doctor(
         console.print(rates)
 
 
-doctor.__doc__ = f"{doctor.__doc__}\n\n{EXAMPLES}"
+with_examples(doctor, EXAMPLES)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads
+from goldenrule.cli.common import Threads, with_examples
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +63,7 @@ def explain(
     console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
 
 
-explain.__doc__ = f"{explain.__doc__}\n\n{EXAMPLES}"
+with_examples(explain, EXAMPLES)
 
 
 def show(found: Explained, console: Console) -> None:

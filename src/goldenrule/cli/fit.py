@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, RunFolder, Sample, Threads
+from goldenrule.cli.common import Device, RunFolder, Sample, Threads, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -240,7 +240,7 @@ def fit(
     show(golden_rule(source, options=options, out=out, progress=Bars(), on_answer=show_first, loggers=loggers))
 
 
-fit.__doc__ = f"{fit.__doc__}\n\n{EXAMPLES}"
+with_examples(fit, EXAMPLES)
 
 
 def show(answer: Answer, console: Console | None = None) -> None:

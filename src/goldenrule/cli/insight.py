@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads
+from goldenrule.cli.common import Threads, with_examples
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +55,7 @@ def insight(
     console.print("Next:    look at the first labels; move what is wrong to its class, and fit again.", highlight=False)
 
 
-insight.__doc__ = f"{insight.__doc__}\n\n{EXAMPLES}"
+with_examples(insight, EXAMPLES)
 
 
 def show(section: Section, console: Console) -> None:

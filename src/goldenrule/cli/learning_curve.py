@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads
+from goldenrule.cli.common import Threads, with_examples
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -124,4 +124,4 @@ def _count(images_per_class: float) -> str:
     return f"{images_per_class:,.0f}" if images_per_class >= 20 else f"{images_per_class:.2g}"
 
 
-learning_curve.__doc__ = f"{learning_curve.__doc__}\n\n{EXAMPLES}"
+with_examples(learning_curve, EXAMPLES)

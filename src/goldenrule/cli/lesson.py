@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from goldenrule.cli.common import with_examples
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,24 +34,34 @@ def lesson(
         "demo/lessons"
     ),
     code: Annotated[bool, typer.Option(help="Show the code of each step before it runs.")] = True,
-    json: Annotated[Path | None, typer.Option(help="Write the list to this file.", show_default=False)] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the list, or the lesson's figures, to this file.", show_default=False)
+    ] = None,
 ) -> None:
     """Learn by small lessons that run: from a line through five points to the network's layers."""
     from rich.console import Console
     from rich.text import Text
 
-    from goldenrule.recipes.lessons import chosen_lesson, find_lessons
+    from goldenrule.recipes.lessons import chosen_lesson, description, find_lessons
 
     console, lessons = Console(), find_lessons()
+    content: Any
+    if name is None:
+        content = [_facts(one) for one in lessons]
+        _list(console, lessons)
+    else:
+        chosen = chosen_lesson(name, lessons)
+        drawn = _run(console, chosen, out, with_code=code)
+        content = _facts(chosen) | {"figures": {str(figure): description(figure) for figure in drawn}}
     if json is not None:
         from goldenrule.foundation.files import write_json
 
-        write_json(json, [{"name": one.name, "title": one.title, "seconds": one.seconds} for one in lessons])
+        write_json(json, content)
         console.print(Text(f"Written: {json}"), soft_wrap=True)
-    elif name is None:
-        _list(console, lessons)
-    else:
-        _run(console, chosen_lesson(name, lessons), out, with_code=code)
+
+
+def _facts(lesson: Lesson) -> dict[str, Any]:
+    return {"name": lesson.name, "title": lesson.title, "seconds": lesson.seconds}
 
 
 def _list(console: Console, lessons: tuple[Lesson, ...]) -> None:
@@ -68,7 +80,7 @@ def _list(console: Console, lessons: tuple[Lesson, ...]) -> None:
     console.print(Text(f"Begin with: goldenrule lesson {lessons[0].name}"), soft_wrap=True)
 
 
-def _run(console: Console, lesson: Lesson, out: Path, *, with_code: bool) -> None:
+def _run(console: Console, lesson: Lesson, out: Path, *, with_code: bool) -> tuple[Path, ...]:
     from rich.markdown import Markdown
     from rich.syntax import Syntax
     from rich.text import Text
@@ -92,6 +104,7 @@ def _run(console: Console, lesson: Lesson, out: Path, *, with_code: bool) -> Non
     following = lessons[lessons.index(lesson) + 1 :]
     if following:
         console.print(Text(f"Next: goldenrule lesson {following[0].name}"), soft_wrap=True)
+    return drawn
 
 
-lesson.__doc__ = f"{lesson.__doc__}\n\n{EXAMPLES}"
+with_examples(lesson, EXAMPLES)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import with_examples
 from goldenrule.cli.views import Augment
 
 EXAMPLES = """Examples:
@@ -75,4 +76,4 @@ def lr_find(
     console.print(Text(f"Picture: {out}"), soft_wrap=True)
 
 
-lr_find.__doc__ = f"{lr_find.__doc__}\n\n{EXAMPLES}"
+with_examples(lr_find, EXAMPLES)

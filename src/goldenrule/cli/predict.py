@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads
+from goldenrule.cli.common import Threads, with_examples
 from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
 
 MOST_IN_A_SET = 4
@@ -115,4 +115,4 @@ def _few(names: str) -> str:
     return names if len(each) <= MOST_IN_A_SET else f"{len(each)} classes, first {each[0]}"
 
 
-predict.__doc__ = f"{predict.__doc__}\n\n{EXAMPLES}"
+with_examples(predict, EXAMPLES)

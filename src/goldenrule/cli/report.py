@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import with_examples
+
 EXAMPLES = """Examples:
 
   goldenrule report runs/photos --lang ja                runs/photos/report.ja.html, in Japanese
@@ -49,4 +51,4 @@ def report(
         console.print("Names, findings and comparisons stay in English: they are kept with the run.", highlight=False)
 
 
-report.__doc__ = f"{report.__doc__}\n\n{EXAMPLES}"
+with_examples(report, EXAMPLES)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads
+from goldenrule.cli.common import Threads, with_examples
 from goldenrule.cli.source import GroupBy
 
 SHOWN = 8
@@ -78,4 +78,4 @@ def search(
     console.print(Text(f"Page: {found.page} ({found.seconds:.0f} s)"), soft_wrap=True)
 
 
-search.__doc__ = f"{search.__doc__}\n\n{EXAMPLES}"
+with_examples(search, EXAMPLES)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.common import with_examples
 from goldenrule.cli.views import Augment, Crop
 
 EXAMPLES = """Examples:
@@ -54,4 +55,4 @@ def show_augment(
     console.print(Text(f"Look: {out}"), soft_wrap=True)
 
 
-show_augment.__doc__ = f"{show_augment.__doc__}\n\n{EXAMPLES}"
+with_examples(show_augment, EXAMPLES)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenrule.cli.common import with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -110,7 +111,7 @@ def split(
     show(found)
 
 
-split.__doc__ = f"{split.__doc__}\n\n{EXAMPLES}"
+with_examples(split, EXAMPLES)
 
 
 def show(found: Split) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads
+from goldenrule.cli.common import Threads, with_examples
 from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
 
 EXAMPLES = """Examples:
@@ -112,4 +112,4 @@ def submit(
     console.print(Text(f"Written: {out}, {out.with_suffix('.json').name}"), soft_wrap=True)
 
 
-submit.__doc__ = f"{submit.__doc__}\n\n{EXAMPLES}"
+with_examples(submit, EXAMPLES)

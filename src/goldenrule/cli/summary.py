@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from goldenrule.cli.common import with_examples
+
 if TYPE_CHECKING:
     from goldenrule.models.summary import NetworkSummary
 
@@ -62,7 +64,7 @@ def summary(
         typer.echo(f"Written: {json}")
 
 
-summary.__doc__ = f"{summary.__doc__}\n\n{EXAMPLES}"
+with_examples(summary, EXAMPLES)
 
 
 def show(found: NetworkSummary) -> None:

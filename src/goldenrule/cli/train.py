@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, RunFolder, Sample, Threads
+from goldenrule.cli.common import Device, RunFolder, Sample, Threads, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -171,4 +171,4 @@ def train(
     show(trained(source, options=options, out=out, progress=Bars()))
 
 
-train.__doc__ = f"{train.__doc__}\n\n{EXAMPLES}"
+with_examples(train, EXAMPLES)

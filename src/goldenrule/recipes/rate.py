@@ -12,7 +12,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.opening import read_table
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.plan import RATIO
-from goldenrule.training.range_test import RangeTest
+from goldenrule.training.range_test import RangeTest, rising_rates
 
 
 def find_rate_of(
@@ -31,6 +31,7 @@ def find_rate_of(
     progress: Progress,
 ) -> RangeTest:
     """Give the curve of a fresh head (or the network of a run), and draw it into `picture`."""
+    rising_rates(2 if steps is None else steps, lowest=lowest, highest=highest)  # what can't be is told at once
     options = FitOptions(backbone=backbone, augment=augment, seed=seed, start_from=start_from)
     earlier = Classifier.load(start_from) if start_from else None
     learn = Learner(

@@ -50,7 +50,12 @@ def draw_augmentation(
     with (progress or Silent()).task("draw", 1, "sheet") as task:
         figure = augmentation_figure(drawn, options.augmentation, preprocessing, count=views)
         content = io.BytesIO()
-        figure.savefig(content, format=out.suffix[1:])
+        shown = f"Images as they are, a row each, and {views} augmented views of each (--augment {augment})"
+        figure.savefig(
+            content,
+            format=out.suffix[1:],
+            metadata={"Subject" if out.suffix == ".pdf" else "Description": shown},
+        )
         write_atomic(out, content.getvalue())
         task.advance()
     return [name for name, _, _ in drawn]
