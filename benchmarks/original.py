@@ -1,6 +1,6 @@
 """`original` beside ResNet18, both from zero, each for the same minutes: accuracy per minute on a CPU.
 
-    python benchmarks/original.py                    two sets, a quarter of a minute to three minutes: 25 min
+    python benchmarks/original.py                    two sets, a quarter of a minute to three minutes, 3 seeds: 65 min
     python benchmarks/original.py --trial            one epoch on few images, nothing is written
 
 Every network trains one cycle (`OneCycle`) of as many epochs as fit into the minutes, by the seconds that its second
@@ -12,11 +12,17 @@ is right less often after the same minutes (decision 29).
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import scipy.stats
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table, with_clean_test
@@ -40,32 +46,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trial", action="store_true", help="one epoch on few images, nothing is written")
     parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--rate", type=float, default=ZERO_RATES[1], help="the same for all networks")
     asked = parser.parse_args()
     keep_freed_memory()
     found: list[dict[str, Any]] = []
-    said: dict[tuple[str, float, str], Predictions] = {}
+    said: dict[tuple[str, float, str], list[Predictions]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        for name, kind in SETS.items():
+        for seed, (name, kind) in itertools.product(asked.seeds, SETS.items()):
             table = gr.from_folder(with_clean_test(name, Path(folder)))
             if asked.trial:
                 table = sample_per_class(table, 6, seed=0)
             for network, size in NETWORKS:
-                body = gr.backbone(network, drawn=asked.seed, size=size)
-                seconds = seconds_of_an_epoch(table, body, by_name(kind), asked.seed, asked.rate)
+                body = gr.backbone(network, drawn=seed, size=size)
+                seconds = seconds_of_an_epoch(table, body, by_name(kind), seed, asked.rate)
                 for minutes in (0.0,) if asked.trial else asked.minutes:
                     epochs = max(1, round(60 * minutes / seconds))
-                    row, test = measured(table, body, minutes, epochs, by_name(kind), asked.seed, asked.rate)
-                    found.append({"set": name, **row})
-                    said[name, minutes, row["network"]] = test
+                    row, test = measured(table, body, minutes, epochs, by_name(kind), seed, asked.rate)
+                    found.append({"set": name, "seed": seed, **row})
+                    said[name, minutes, network].append(test)
                     print(found[-1], flush=True)
-    sentences = compared(said)
-    text = page(found, sentences, asked.seed)
+    text = page(found, said)
     print(text)
     if not asked.trial:
         (RESULTS / "original.md").write_text(text, encoding="utf-8")
-        write_json(RESULTS / "original.json", {"made_with": made_with(), "seed": asked.seed, "rows": found})
+        write_json(RESULTS / "original.json", {"made_with": made_with(), "rows": found})
 
 
 def seconds_of_an_epoch(
@@ -118,62 +123,67 @@ def learner(table: gr.ImageTable, body: gr.Backbone, augment: Augmentation | Non
     return learn
 
 
-def compared(said: dict[tuple[str, float, str], Predictions]) -> list[str]:
-    """Say, by set and minutes, whether original and each ResNet18 can be told apart on the same test images."""
-    sentences = []
-    for (name, minutes, network), test in said.items():
-        if network.startswith("original"):
-            continue
-        own = said[name, minutes, "original at 64 px"]
-        pair = gr.paired_bootstrap(test, own, metric="accuracy")
-        sentences.append(f"- {name}, {minutes:g} min: {pair.sentence(network, 'original')}")
-    return sentences
+def gain_in_points(original: Sequence[Predictions], other: Sequence[Predictions]) -> tuple[float, float, float]:
+    """Give how many points more of the images `original` is right on, mean over the seeds, with a 95 % interval.
+
+    The interval is that of other test images (bootstrap over images, which all seeds share), not that of other seeds.
+    """
+    right = [[one.predicted == one.truth for one in said] for said in (original, other)]
+    each = 100.0 * (np.mean(right[0], axis=0) - np.mean(right[1], axis=0))
+    found = scipy.stats.bootstrap((each,), np.mean, method="percentile", rng=np.random.default_rng(0))
+    return float(each.mean()), float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def page(found: list[dict[str, Any]], sentences: list[str], seed: int) -> str:
-    """Give the Markdown page."""
-    header = [
-        "set",
-        "network",
-        "parameters",
-        "multiply-adds",
-        "rate",
-        "minutes",
-        "epochs",
-        "images/s",
-        "test accuracy (95 %)",
-    ]
-    rows = [
-        [
-            row["set"],
-            row["network"],
-            f"{row['parameters'] / 1e6:.2f} M",
-            f"{row['multiply_adds'] / 1e6:,.0f} M",
-            f"{row['rate']:.1e}",
-            f"{row['took_minutes']:.1f}",
-            str(row["epochs"]),
-            f"{row['images_per_second']:.0f}",
-            f"{row['accuracy_text']} of {row['accuracy']['n']}",
-        ]
-        for row in found
-    ]
+def page(found: Sequence[dict[str, Any]], said: Mapping[tuple[str, float, str], Sequence[Predictions]]) -> str:
+    """Give the Markdown page: a row for each set and time, `original` beside ResNet18."""
+    (own, own_side), (other, other_side) = NETWORKS
+    names = (f"{own} at {own_side} px", f"{other} at {other_side} px")
+    header = ["set", "minutes asked", *(f"{name}: {what}" for name in names for what in ("took", "epochs", "right"))]
+    rows = []
+    for name, minutes in dict.fromkeys((row["set"], row["minutes"]) for row in found):
+        cells = [name, f"{minutes:g}"]
+        for network in names:
+            same = [row for row in found if (row["set"], row["minutes"], row["network"]) == (name, minutes, network)]
+            shares = [100 * row["accuracy"]["value"] for row in same]
+            cells += [
+                _span([row["took_minutes"] for row in same], ".1f"),
+                _span([row["epochs"] for row in same], ".0f"),
+                f"{np.mean(shares):.1f} % ({_span(shares, '.1f')})",
+            ]
+        gain, low, high = gain_in_points(said[name, minutes, own], said[name, minutes, other])
+        verdict = "better" if low > 0 else "worse" if high < 0 else "tie"
+        count = len(said[name, minutes, own][0])
+        rows.append([*cells, f"**{verdict}**: {gain:.1f} points [{low:.1f}, {high:.1f}], n={count}"])
+    seeds = sorted({row["seed"] for row in found})
+    size = {row["network"]: (row["parameters"], row["multiply_adds"], row["rate"]) for row in found}
     lines = [
         "# original beside ResNet18, both from zero",
         "",
-        "`python benchmarks/original.py`. Random weights, one cycle of as many epochs as fit into the minutes, one "
-        f"seed ({seed}); the test part took no part in any choice of the training. ResNet18 has the input at which it "
-        "learns fastest here ([decision 29](../decisions/0029-original.md)).",
+        "`python benchmarks/original.py`. Random weights, one cycle of as many epochs as fit into the minutes; "
+        f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), each of other random weights, views and order. "
+        "The test part took no part in any choice of the training. ResNet18 has the input at which it learns fastest "
+        "here ([decision 29](../decisions/0029-original.md)).",
         "",
-        markdown_table(header, rows),
+        *(
+            f"- {name}: {parameters / 1e6:.2f} M parameters, {cost / 1e6:,.0f} M multiply-adds, highest rate {rate:g}"
+            for name, (parameters, cost, rate) in size.items()
+        ),
         "",
-        "By pairs, on the same test images:",
+        markdown_table([*header, "original against ResNet18, same images"], rows),
         "",
-        *sentences,
+        "Minutes, epochs and what is right are from the lowest to the highest seed, what is right with its mean. The "
+        "last column is the mean gain over the seeds by pairs on the same test images, its interval that of other "
+        "images (bootstrap), not of other seeds.",
         "",
         f"Made with: {made_with()}, {os.environ.get('OMP_NUM_THREADS', 'all')} OpenMP threads.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _span(values: Sequence[float], form: str) -> str:
+    low, high = f"{min(values):{form}}", f"{max(values):{form}}"
+    return low if low == high else f"{low} to {high}"
 
 
 if __name__ == "__main__":
