@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, Sample, Threads
+from goldenrule.cli.common import Device, MinPerClass, Sample, Threads
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -100,6 +100,7 @@ def compare(
     device: Device = "cpu",
     threads: Threads = None,
     sample: Sample = None,
+    min_per_class: MinPerClass = None,
     group_by: GroupBy = "auto",
     csv: Csv = None,
     id_column: Id = None,
@@ -134,6 +135,7 @@ def compare(
         device=device,
         threads=threads,
         sample=sample,
+        min_per_class=min_per_class,
         group_by=group_by,
     )
     asked = Asked(

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -65,6 +66,15 @@ def storage_errors(path: Path) -> Iterator[None]:
                 ) from error
             case _:
                 raise
+
+
+def in_shell(path: Path) -> str:
+    """Give a path as a word of a command that can be copied into a shell.
+
+    >>> in_shell(Path("runs/dogs")), in_shell(Path("runs/my dogs"))
+    ('runs/dogs', "'runs/my dogs'")
+    """
+    return shlex.quote(str(path))
 
 
 def make_folder(path: Path) -> Path:

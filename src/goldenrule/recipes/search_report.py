@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import value_and_interval
-from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.foundation.files import in_shell, write_atomic, write_json
 from goldenrule.recipes.search_space import NAMES, SMOOTHING, SOLVED, described
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def page_rows(found: Found) -> list[dict[str, Any]]:
 
 def next_steps(found: Found) -> list[str]:
     """Say what to do with what was found."""
-    images, seed = found.images, found.options.seed
+    images, seed = in_shell(found.images), found.options.seed
     again = f"goldenrule search {images} --trials {2 * found.asked}"
     if not found.replaced:
         steps = [f"Keep the default: goldenrule fit {images} --seed {seed}. More than a head: leave --quick away."]
@@ -127,7 +127,7 @@ def _command(found: Found) -> str:
         return ""
     views = f"--augment {drawn['augment']}" + (f" --views {drawn['views']}" if "views" in drawn else "")
     own = "" if found.options.backbone == "efficientnet_lite0" else f" --backbone {found.options.backbone}"
-    return f"goldenrule fit {found.images} --quick {views}{own} --seed {found.options.seed}"
+    return f"goldenrule fit {in_shell(found.images)} --quick {views}{own} --seed {found.options.seed}"
 
 
 def code(found: Found) -> str:
