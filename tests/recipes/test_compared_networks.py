@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from goldenrule.cli.compare import networks_table
 from goldenrule.evaluation import Predictions
 from goldenrule.recipes.compared_networks import ComparedNetworks, Row, choose
+from goldenrule.recipes.comparison_report import next_steps
 from goldenrule.recipes.training_options import TrainingType
 
 CLASSES = ("cat", "dog")
@@ -95,3 +101,27 @@ def test_every_row_stands_against_the_taken_one_with_a_p_value_for_so_many_rows(
     assert pair.right.p_value < pair.adjusted <= 2 * pair.right.p_value
     assert pair.points is not None
     assert round(100 * pair.points.gain.value) == -48
+
+
+def test_a_slower_one_that_was_taken_is_not_said_to_be_no_better() -> None:
+    found = compared(row("quick", 30, 1), row("taken", 58, 10), row("slowest", 58, 100))
+    assert found.chosen.network == "taken"
+    assert "slowest, from zero takes longer still and is not clearly better." in found.sentences
+    more = compared(*found.rows, row("slowest of all", 58, 1000))
+    assert "None of the 2 that take longer still is clearly better." in more.sentences
+    assert not any("slower one is not" in sentence for sentence in (*found.sentences, *more.sentences))
+
+
+def test_the_commands_that_follow_can_be_copied_where_names_have_spaces() -> None:
+    found = compared(row("my net", 58, 1))
+    found = replace(found, images=Path("my photos"))
+    words = [shlex.split(step) for step in next_steps(found)]
+    assert [step[2] for step in words] == ["my net", "my net", "my photos", "my photos"]
+
+
+def test_a_terminal_of_80_columns_breaks_no_word_of_the_table() -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(networks_table(compared(row("efficientnet_lite0", 30, 1), row("original@32", 33, 128))))
+    words = console.export_text().split()
+    for word in ("accuracy", "epochs", "parameters", "against", "taken,", "points", "efficientnet_lite0,"):
+        assert word in words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from goldenrule.evaluation import Estimate
@@ -32,6 +34,13 @@ def test_every_network_has_a_line_with_both_parts() -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["valid, n=100", "test, n=100"]
+
+
+def test_where_there_is_no_test_part_each_interval_lies_on_the_line_of_its_name_and_none_on_the_axis() -> None:
+    points = [replace(own, shares={"valid": own.shares["valid"]}) for own in POINTS]
+    axes = intervals_figure(points).axes[0]
+    assert [list(line.get_ydata()) for line in axes.lines] == [[0, 1, 2, 3]]
+    assert axes.get_ylim() == (3.5, -0.5)
 
 
 def test_nothing_to_draw_is_said() -> None:

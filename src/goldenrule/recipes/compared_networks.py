@@ -198,8 +198,8 @@ class ComparedNetworks:
         if taken:
             said.append(f"A slower one is taken where it is clearly better: {taken.sentence}.")
         if slower:
-            none = "The slower one is not" if len(slower) == 1 else f"None of the {len(slower):,} slower ones is"
-            said.append(f"{none} clearly better on these images.")
+            none = "" if len(slower) == 1 else f"None of the {len(slower):,} that take longer still is clearly better."
+            said.append(none or f"{slower[0].name} takes longer still and is not clearly better.")
         ties = [row for row in others if self.valid_pairs[row.name].tie]
         if ties:
             said.append(f"Can't be told from it there: {_listed(ties)}.")

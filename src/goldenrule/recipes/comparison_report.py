@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from goldenrule.evaluation import log_loss, value_and_interval
-from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.foundation.files import in_shell, write_atomic, write_json
 from goldenrule.recipes.environment import environment
 from goldenrule.report.sentences import duration
 
@@ -68,6 +68,7 @@ def write_comparison(found: ComparedNetworks) -> None:
         ],
         figures=figures,
         next_steps=next_steps(found),
+        on_front=len(found.front),
     )
     write_atomic(found.page, page)
 
@@ -104,13 +105,13 @@ def against(found: ComparedNetworks, row: Row) -> str:
 
 
 def next_steps(found: ComparedNetworks) -> list[str]:
-    """Say what to do with what was found."""
-    run = found.chosen.folder
+    """Give the commands that follow, as a shell takes them."""
+    run, images = in_shell(found.chosen.folder), in_shell(found.images)
     return [
         f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv",
         f"goldenrule insight {run}",
-        f"goldenrule fit {found.images}",
-        f"goldenrule compare {found.images} -m ANOTHER",
+        f"goldenrule fit {images}",
+        f"goldenrule compare {images} -m ANOTHER",
     ]
 
 

@@ -27,8 +27,12 @@ def render_comparison(
     rows: Sequence[Mapping[str, Any]],
     figures: Mapping[str, Figure],
     next_steps: Sequence[str],
+    on_front: int = 0,
 ) -> str:
-    """Give the whole page; a row has `cells`, one for each of `columns`, `report` (a link) and `chosen`."""
+    """Give the whole page; a row has `cells`, one for each of `columns`, `report` (a link) and `chosen`.
+
+    A line joins what is `on_front` in the figure, where that is more than one row.
+    """
     page = (
         environment()
         .get_template("comparison.html")
@@ -41,6 +45,7 @@ def render_comparison(
             rows=rows,
             drawings={name: figure_svg(figure, label=LABELS[name]) for name, figure in figures.items()},
             next_steps=next_steps,
+            on_front=on_front,
         )
     )
     return printable(page)
