@@ -19,6 +19,7 @@ from typing import Any
 from goldenrule.foundation.errors import FormatError, StorageError
 
 DIGEST_BYTES = 32
+SHOWN_RUNS = 3
 
 
 def digest(content: bytes | bytearray | memoryview) -> bytes:
@@ -66,6 +67,19 @@ def storage_errors(path: Path) -> Iterator[None]:
                 ) from error
             case _:
                 raise
+
+
+def no_run_but(folder: Path) -> str:
+    """Say what a folder is that holds no run: none at all, or one of several runs; "" where it is something else.
+
+    >>> no_run_but(Path("no such folder"))
+    ' There is no such folder.'
+    """
+    if not folder.exists():
+        return " There is no such folder."
+    inside = sorted(str(found.parent) for found in folder.glob("*/result.json"))
+    several = " ..." if len(inside) > SHOWN_RUNS else ""
+    return f" It holds runs: give one of them, such as {', '.join(inside[:SHOWN_RUNS])}{several}" if inside else ""
 
 
 def in_shell(path: Path) -> str:
