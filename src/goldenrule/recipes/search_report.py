@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +49,7 @@ def write_report(found: Found) -> None:
         write_atomic(found.folder / f"{name}.svg", picture.getvalue())
     page = render_search(
         found.images.resolve().name,
-        found.created,
+        f"{datetime.datetime.fromisoformat(found.created):%Y-%m-%d %H:%M %Z}",
         head=headline(found),
         sentences=sentences(found),
         rows=page_rows(found),
@@ -113,9 +114,11 @@ def page_rows(found: Found) -> list[dict[str, Any]]:
 def next_steps(found: Found) -> list[str]:
     """Say what to do with what was found."""
     images, seed = in_shell(found.images), found.options.seed
-    again = f"goldenrule search {images} --trials {2 * found.asked}"
+    again = f"goldenrule search {images} --trials {2 * max(found.asked, len(found.trials['bank']))}"
     if not found.replaced:
-        steps = [f"Keep the default: goldenrule fit {images} --seed {seed}. More than a head: leave --quick away."]
+        steps = [
+            f"Keep the default: goldenrule fit {images} --quick --seed {seed}. More than a head: leave --quick away."
+        ]
         return [*steps, f"Search on, from where this ended: {again}"]
     return [f"Use it: {_command(found) or 'the code below'}.", f"Search on, from where this ended: {again}"]
 
