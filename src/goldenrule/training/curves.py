@@ -88,6 +88,8 @@ def history_figure(history: History) -> Figure:
     known = [row.accuracy for row in history if row.accuracy is not None] or [0.5]
     room = (max(0.0, min(known) - 0.05), min(1.02, max(known) + 0.05))
     shares.set(xlabel="epoch", ylabel="accuracy on valid", ylim=room)
+    shares.set_yticks([tick for tick in shares.get_yticks() if tick <= 1], minor=False)
+    shares.set_ylim(room)  # setting ticks may widen it
     for axes in measures:
         for name in own:
             axes.plot(epochs, [row.metrics.get(name, math.nan) for row in history], marker=".", label=name)
