@@ -74,6 +74,10 @@ def test_no_number_is_cut_off_in_a_narrow_terminal(fitted: Any) -> None:
             assert all(part in table for part in value_and_interval(number).replace(" [", "\n[").split("\n"))
 
 
+def test_in_python_an_answer_is_one_line(fitted: Any) -> None:
+    assert repr(fitted) == f"Answer({fitted.folder}: {fitted.chosen}, test, {fitted.headline})"
+
+
 def test_a_folder_with_a_space_can_be_copied_from_what_comes_next(fitted: Any) -> None:
     steps = next_steps(replace(fitted, folder=Path("runs/my photos")))
     assert {shlex.split(step)[2] for step in steps} == {"runs/my photos"}

@@ -125,3 +125,8 @@ def test_a_terminal_of_80_columns_breaks_no_word_of_the_table() -> None:
     words = console.export_text().split()
     for word in ("accuracy", "epochs", "parameters", "against", "taken,", "points", "efficientnet_lite0,"):
         assert word in words
+
+
+def test_in_python_a_comparison_is_one_line() -> None:
+    found = compared(row("quick", 40, 1), row("slow", 41, 100))
+    assert repr(found) == "ComparedNetworks(.: Take quick, from zero, of 2 rows)"

@@ -270,6 +270,9 @@ class ComparedNetworks:
             "trained_parameters": row.trained_parameters,
         }
 
+    def __repr__(self) -> str:
+        return f"ComparedNetworks({self.folder}: {self.headline}, of {plural(len(self.rows), 'row')})"
+
     def _repr_html_(self) -> str:
         from goldenrule.recipes.comparison_report import notebook_table
 

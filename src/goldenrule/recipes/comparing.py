@@ -90,13 +90,14 @@ def compare_networks(
 ) -> ComparedNetworks:
     """Train every network in every way that it can be, choose on validation, then open the test part.
 
-    `models` are names, or NAME@PX for an input of so many pixels; `types` are ways of training. Without pretrained
-    weights a network is trained from zero alone, and what is left out is said. `epochs`, `converged` and `overfit` are
-    for live training: heads alone are solved. Split, near duplicates and bank are shared. Written to `out`, by default
-    `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the same comparison
+    `models` are names, or NAME@PX for an input of so many pixels, `types` ways of training; or one of them. Without
+    pretrained weights a network is trained from zero alone, and what is left out is said. `epochs`, `converged` and
+    `overfit` are for live training: heads alone are solved. Split, near duplicates and bank are shared. Written to
+    `out`, by default `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the same comparison
     grows. Raises a `GoldenRuleError` for what can be mended.
     """
     progress, options = progress or Silent(), options or FitOptions()
+    models, types = ([one] if isinstance(one, str) else one for one in (models, types))
     networks = list(dict.fromkeys(Network.named(name, weights or {}) for name in models))
     _check_types(types)
     if not networks:

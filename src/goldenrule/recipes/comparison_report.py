@@ -69,6 +69,7 @@ def write_comparison(found: ComparedNetworks) -> None:
         figures=figures,
         next_steps=next_steps(found),
         on_front=len(found.front),
+        single=found.chosen.valid.task == "single",
     )
     write_atomic(found.page, page)
 
@@ -101,6 +102,7 @@ def against(found: ComparedNetworks, row: Row) -> str:
     """Say how a row stands against the taken one: on test, without labelled test images on validation."""
     pair = (found.test_pairs or found.valid_pairs)[row.name]
     gain = value_and_interval((pair.points or pair.loss).gain)
+    gain += "" if pair.points else " nats"
     return f"{pair.verdict}: {gain}" + ("" if pair.adjusted is None else f", p {_p_text(pair.adjusted)}")
 
 

@@ -38,6 +38,7 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
     The front joins what nothing else beats in both. Raises `OptionError` where there is no point.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     _check(points)
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
@@ -59,6 +60,7 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
     _named(axes, points)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # 6, 20 instead of powers of ten
     axes.margins(x=0.25)
     axes.set_xlabel("seconds to train (square: from zero, circle: transfer learning, triangle: fine-tuning)")
     axes.set_ylabel(f"{points[0].shares['valid'].name} on validation, %")

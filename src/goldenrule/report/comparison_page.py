@@ -28,10 +28,12 @@ def render_comparison(
     figures: Mapping[str, Figure],
     next_steps: Sequence[str],
     on_front: int = 0,
+    single: bool = True,
 ) -> str:
     """Give the whole page; a row has `cells`, one for each of `columns`, `report` (a link) and `chosen`.
 
-    A line joins what is `on_front` in the figure, where that is more than one row.
+    A line joins what is `on_front` in the figure, where that is more than one row. `single` is whether an image has
+    one label: who is right is asked then, else the log loss.
     """
     page = (
         environment()
@@ -46,6 +48,7 @@ def render_comparison(
             drawings={name: figure_svg(figure, label=LABELS[name]) for name, figure in figures.items()},
             next_steps=next_steps,
             on_front=on_front,
+            single=single,
         )
     )
     return printable(page)
