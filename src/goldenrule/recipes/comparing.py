@@ -93,8 +93,8 @@ def compare_networks(
     `models` are names, or NAME@PX for an input of so many pixels, `types` ways of training; or one of them. Without
     pretrained weights a network is trained from zero alone, and what is left out is said. `epochs`, `converged` and
     `overfit` are for live training: heads alone are solved. Split, near duplicates and bank are shared. Written to
-    `out`, by default `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the same comparison
-    grows. Raises a `GoldenRuleError` for what can be mended.
+    `out`, by default `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the
+    same comparison grows. Raises a `GoldenRuleError` for what can be mended.
     """
     progress, options = progress or Silent(), options or FitOptions()
     models, types = ([one] if isinstance(one, str) else one for one in (models, types))
