@@ -50,6 +50,11 @@ def test_a_history_shows_losses_accuracy_and_rates() -> None:
     assert list(rates.lines[0].get_ydata()) == [1e-3] * 3
 
 
+def test_no_mark_of_a_loss_is_cut_in_two_by_the_upper_edge() -> None:
+    losses = history_figure(history(0.5)).axes[0]
+    assert losses.get_ylim() == (0, pytest.approx(1.08 * 1.1))
+
+
 def test_no_accuracy_above_one_stands_on_the_axis() -> None:
     figure = history_figure(history(0.94, 1.0))
     figure.draw_without_rendering()
