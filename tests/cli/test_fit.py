@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
+
+from goldenrule.cli.fit import scores_table, show
+from goldenrule.evaluation import log_loss, value_and_interval
+from goldenrule.recipes.reporting import next_steps
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]
@@ -52,6 +61,26 @@ def test_long_paths_are_not_broken_where_they_could_not_be_copied(
     assert str(deep / "report.html") in found.stdout
     refused = command("fit", "--quick", small_photos, "--views", "1", "--out", deep, env={"COLUMNS": "60"})
     assert str(deep) in refused.stderr
+
+
+def test_no_number_is_cut_off_in_a_narrow_terminal(fitted: Any) -> None:
+    wide = Console(width=300).measure(scores_table(fitted)).maximum
+    console = Console(width=wide - 1, record=True, file=io.StringIO())
+    show(fitted, console)
+    table, _, _ = console.export_text().partition("Sets:")
+    assert "…" not in table
+    for said in fitted.scored.values():
+        for number in (fitted.quality(said), log_loss(said)):
+            assert all(part in table for part in value_and_interval(number).replace(" [", "\n[").split("\n"))
+
+
+def test_in_python_an_answer_is_one_line(fitted: Any) -> None:
+    assert repr(fitted) == f"Answer({fitted.folder}: {fitted.chosen}, test, {fitted.headline})"
+
+
+def test_a_folder_with_a_space_can_be_copied_from_what_comes_next(fitted: Any) -> None:
+    steps = next_steps(replace(fitted, folder=Path("runs/my photos")))
+    assert {shlex.split(step)[2] for step in steps} == {"runs/my photos"}
 
 
 def test_labels_may_stand_in_a_table(command: Command, small_photos: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+LESSONS = Path(__file__).parents[2] / "lessons"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -30,6 +31,13 @@ def test_a_lesson_shows_words_code_results_and_where_its_figures_are(command: Co
     assert "Figure: figures/regression/line.svg" in found.stdout
     assert (tmp_path / "figures" / "regression" / "line.svg").is_file()
     assert "bias -= RATE * 2 * error" not in command("lesson", "1", "--no-code").stdout
+
+
+def test_no_line_of_code_is_broken_in_a_narrow_terminal(command: Command) -> None:
+    shown = command("lesson", "regression", env={"COLUMNS": "60"}).stdout.splitlines()
+    long = [line for line in (LESSONS / "regression.py").read_text().splitlines() if "after epoch" in line]
+    assert len(long[0]) > 60
+    assert long[0] in shown
 
 
 def test_an_unknown_lesson_is_exit_code_2(command: Command) -> None:

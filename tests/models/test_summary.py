@@ -100,3 +100,11 @@ def test_alexnet_takes_the_weights_of_torchvision(cache: Path, tmp_path: Path) -
 def test_mistakes_are_told(wrong: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="wanted two classes"):
         summary("original", **wrong)
+
+
+def test_a_summary_is_a_line_in_python_and_a_table_in_a_notebook(found: Callable[..., NetworkSummary]) -> None:
+    own = found("original")
+    assert repr(own).startswith("NetworkSummary(original: ")
+    assert f"{own.parameters:,} parameters" in repr(own)
+    assert len(repr(own)) < 120
+    assert own._repr_html_().count("<tr>") == 1 + len(own.layers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from goldenrule.cli.compare import networks_table
 from goldenrule.evaluation import Predictions
 from goldenrule.recipes.compared_networks import Choice, ComparedNetworks, Row, choose
-from goldenrule.recipes.comparison_report import against, asked
+from goldenrule.recipes.comparison_report import against, asked, next_steps
 from goldenrule.recipes.training_options import TrainingType
 
 CLASSES = ("cat", "dog")
@@ -129,3 +133,31 @@ def test_for_several_labels_the_log_loss_is_asked_and_named() -> None:
     assert against(found, found.rows[1]).startswith("worse: gain in log loss -")
     assert "log loss" in asked(found)
     assert "McNemar" in asked(compared(row("quick", 30, 1), row("slow", 31, 2)))
+
+
+def test_a_slower_one_that_was_taken_is_not_said_to_be_no_better() -> None:
+    found = compared(row("quick", 30, 1), row("taken", 58, 10), row("slowest", 58, 100))
+    assert found.chosen.network == "taken"
+    assert "slowest, from zero takes longer still and is not clearly better." in found.sentences
+    more = compared(*found.rows, row("slowest of all", 58, 1000))
+    assert "None of the 2 that take longer still is clearly better." in more.sentences
+    assert not any("slower one is not" in sentence for sentence in (*found.sentences, *more.sentences))
+
+
+def test_the_commands_that_follow_can_be_copied_where_names_have_spaces() -> None:
+    found = compared(row("my net", 58, 1))
+    words = [shlex.split(step) for step in next_steps(found)]
+    assert [step[2] for step in words] == ["my net", "my net"]
+
+
+def test_a_terminal_of_80_columns_breaks_no_word_of_the_table() -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(networks_table(compared(row("efficientnet_lite0", 30, 1), row("original@32", 33, 128))))
+    words = console.export_text().split()
+    for word in ("accuracy", "epochs", "parameters", "against", "taken,", "points", "efficientnet_lite0,"):
+        assert word in words
+
+
+def test_in_python_a_comparison_is_one_line() -> None:
+    found = compared(row("quick", 40, 1), row("slow", 41, 100))
+    assert repr(found) == "ComparedNetworks(.: Take quick, from zero, of 2 rows)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from goldenrule.evaluation import image_losses, mcnemar
 from goldenrule.foundation.errors import OptionError, SourceError
+from goldenrule.images.kept import keep_table, kept_table
+from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.compared_runs import compare_runs
 from goldenrule.recipes.options import FitOptions
@@ -84,6 +87,28 @@ def test_the_gain_is_that_of_the_predictions_of_both(fitted: Any, other_split: A
 def test_the_numbers_are_json(fitted: Any, other_split: Any) -> None:
     value = compare_runs(fitted.folder, other_split.folder, part="out-of-fold").to_json()
     assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+def test_equal_files_count_once_and_that_is_said(fitted: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(fitted.folder, run)
+    table = kept_table(run / "images.arrow")
+    test = [row for row, part in enumerate(table.parts) if part == "test" and table.targets[row] == 0]
+    digests = list(table.digests)
+    digests[test[1]] = digests[test[0]]
+    keep_table(run / "images.arrow", table.with_digests(digests))
+    compared = compare_runs(run, run)
+    assert compared.n == fitted.predictions["test"].truth.size - 1
+    assert compared.left_out == {"with the very bytes of another, which counts once": 1}
+
+
+def test_a_folder_of_runs_names_them_and_one_that_is_missing_is_called_so(fitted: Any, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no finished run.* It holds runs: give one of them, such as .*run"):
+        compare_runs(fitted.folder.parent, fitted.folder)
+    with pytest.raises(SourceError, match=r"no finished run.* There is no such folder"):
+        compare_runs(fitted.folder, tmp_path / "gone")
+    with pytest.raises(SourceError, match=r"no classifier.* It holds runs: give one of them, such as .*run"):
+        Classifier.load(fitted.folder.parent)
 
 
 def test_what_is_no_run_and_no_part_is_a_clear_error(fitted: Any, tmp_path: Path) -> None:

@@ -137,8 +137,8 @@ def test_a_network_that_nobody_trained_in_advance_is_left_out_and_named(unbroken
     found, watched, _ = unbroken
     assert any(line.endswith("original@32, transfer learning: left out") for line in watched.lines)
     assert not (found.folder / "entries" / "original@32-transfer_learning.json").exists()
-    with pytest.raises(OptionError, match="Nothing could be trained"):
-        compare_networks(unbroken[0].images, ("original",), ("fine_tuning",), options=OPTIONS, out=unbroken[0].folder)
+    with pytest.raises(OptionError, match="Nothing could be trained"):  # one name stands for a list of one
+        compare_networks(unbroken[0].images, "original", "fine_tuning", options=OPTIONS, out=unbroken[0].folder)
 
 
 def test_every_row_has_the_same_parts(unbroken: Any) -> None:

@@ -31,6 +31,7 @@ def test_the_curve_of_real_photos_is_measured_from_the_bank_and_written(
     monkeypatch.setattr("goldenrule.recipes.reopened.compiled", never)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     done = learning_curve_of(run, target=0.9)
+    assert repr(done).startswith(f"CurveOfRun({done.picture}: {done.sentence}")
     assert [point.images for point in done.curve.points] == [6, 8, 11, 16, 23, 32]
     assert {point.estimate.n for point in done.curve.points} == {40}  # every training image at every size
     assert done.curve.points[-1].estimate.value > 0.85

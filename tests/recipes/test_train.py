@@ -135,6 +135,24 @@ def test_every_name_trains_from_zero(name: str, photos: Callable[[str], Path], c
     assert Classifier.load(tmp_path / "run").classes == ("cat", "dog", "horse")
 
 
+@pytest.mark.parametrize("inside", ["", "train", "train/cats"])
+def test_no_run_is_written_among_the_images(inside: str, small_photos: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(small_photos, photos)
+    before = sorted(photos.rglob("*"))
+    with pytest.raises(OptionError, match="the images lie there"):
+        train(photos, options=FROM_ZERO, out=photos / inside)
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_a_network_that_takes_no_such_size_leaves_no_run(small_photos: Path, cache: Path, tmp_path: Path) -> None:
+    del cache
+    options = FitOptions(backbone="vit", size=96, training=TrainingOptions(type="fromzero", epochs=1))
+    with pytest.raises(OptionError, match="does not take pictures of 96 x 96 px"):
+        train(small_photos, options=options, runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from goldenrule.evaluation import Estimate
@@ -32,6 +34,23 @@ def test_every_network_has_a_line_with_both_parts() -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["valid, n=100", "test, n=100"]
+
+
+@pytest.mark.parametrize("seconds", [(6.0, 30.0), (2.5, 3.5), (3.0, 4000.0)])
+def test_seconds_are_plain_numbers(seconds: tuple[float, float]) -> None:
+    figure = pareto_figure([point("a", 90, seconds[0], on_front=True), point("b", 50, seconds[1])])
+    figure.draw_without_rendering()
+    axis = figure.axes[0].xaxis
+    shown = [label.get_text() for minor in (False, True) for label in axis.get_ticklabels(minor=minor)]
+    assert any(shown)
+    assert [text for text in shown if text and not text.replace(".", "").isdigit()] == []
+
+
+def test_where_there_is_no_test_part_each_interval_lies_on_the_line_of_its_name_and_none_on_the_axis() -> None:
+    points = [replace(own, shares={"valid": own.shares["valid"]}) for own in POINTS]
+    axes = intervals_figure(points).axes[0]
+    assert [list(line.get_ydata()) for line in axes.lines] == [[0, 1, 2, 3]]
+    assert axes.get_ylim() == (3.5, -0.5)
 
 
 def test_nothing_to_draw_is_said() -> None:

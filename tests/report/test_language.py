@@ -14,6 +14,7 @@ from jinja2.nodes import TemplateData
 
 from goldenrule.evaluation import Estimate
 from goldenrule.foundation.errors import OptionError
+from goldenrule.recipes.training_options import TYPES
 from goldenrule.report import language, sentences
 from goldenrule.report.page import environment
 
@@ -123,3 +124,11 @@ def test_a_headline_has_the_same_numbers_in_every_language() -> None:
         assert own.value == english.value
         for said, translated in ((english.interval, own.interval), (english.meaning, own.meaning)):
             assert sorted(re.findall(r"[\d.,]*\d", said)) == sorted(re.findall(r"[\d.,]*\d", translated))
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_every_way_of_training_and_what_comes_of_it_has_its_words(other: str) -> None:
+    known = language.catalog(other)
+    stages = [way.replace("_", " ").replace("fromzero", "from zero") for way in TYPES]
+    for word in (*stages, "trained from zero", "trained head", "fine-tuned network"):
+        assert known[word]

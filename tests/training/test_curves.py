@@ -50,6 +50,18 @@ def test_a_history_shows_losses_accuracy_and_rates() -> None:
     assert list(rates.lines[0].get_ydata()) == [1e-3] * 3
 
 
+def test_no_mark_of_a_loss_is_cut_in_two_by_the_upper_edge() -> None:
+    losses = history_figure(history(0.5)).axes[0]
+    assert losses.get_ylim() == (0, pytest.approx(1.08 * 1.1))
+
+
+def test_no_accuracy_above_one_stands_on_the_axis() -> None:
+    figure = history_figure(history(0.94, 1.0))
+    figure.draw_without_rendering()
+    assert max(figure.axes[1].get_yticks()) <= 1
+    assert figure.axes[1].get_ylim() == (pytest.approx(0.89), 1.02)
+
+
 @pytest.mark.parametrize("accuracies", [(), (0.5,), (1.0,), (None, None), (0.0, 1.0)])
 def test_epochs_are_whole_numbers_and_shares_stay_shares_however_few_there_are(
     accuracies: tuple[float | None, ...],

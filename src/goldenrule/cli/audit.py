@@ -69,6 +69,7 @@ def audit(
     from rich.console import Console
     from rich.text import Text
 
+    from goldenrule.foundation.files import in_shell
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.auditing import NUMBERS, PAGE, audit_images
 
@@ -92,7 +93,7 @@ def audit(
     show(found, console)
     console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
-    console.print(Text(f"Next:    goldenrule fit {source}"), soft_wrap=True)
+    console.print(Text(f"Next:    goldenrule fit {in_shell(source)}"), soft_wrap=True)
     if strict and any(finding.severity != "note" for finding in found.findings):
         raise typer.Exit(FOUND)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, Sample, Threads, with_examples
+from goldenrule.cli.common import Device, MinPerClass, Sample, Threads, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -25,6 +25,8 @@ from goldenrule.cli.views import Augment, Crop
 from goldenrule.foundation.errors import OptionError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from goldenrule.recipes.compared_networks import ComparedNetworks
 
 FEW = 30
@@ -103,6 +105,7 @@ def compare(
     device: Device = "cpu",
     threads: Threads = None,
     sample: Sample = None,
+    min_per_class: MinPerClass = None,
     group_by: GroupBy = "auto",
     csv: Csv = None,
     id_column: Id = None,
@@ -140,6 +143,7 @@ def compare(
         device=device,
         threads=threads,
         sample=sample,
+        min_per_class=min_per_class,
         group_by=group_by,
     )
     asked = Asked(
@@ -226,21 +230,13 @@ def _weights(said: list[str]) -> dict[str, Path]:
 
 def _show(found: ComparedNetworks, json: Path | None) -> None:
     """Print the table, which to take and why, and what next."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    from goldenrule.recipes.comparison_report import cells, columns, next_steps
+    from goldenrule.recipes.comparison_report import next_steps
 
-    console, table = Console(), Table(box=box.SIMPLE, padding=(0, 1))
-    for heading in columns(found):
-        own = Text(heading.replace(" on ", "\non ").replace(", n=", "\nn="))
-        table.add_column(own, overflow="fold", no_wrap=heading == "network")
-    for row in found.ranked:
-        style = "bold" if row is found.chosen else ""
-        table.add_row(*(Text(_folded(cell), style=style) for cell in cells(found, row)))
-    console.print(table)
+    console = Console()
+    console.print(networks_table(found))
     console.print(Text(f"{found.headline}.", style="bold"))
     for sentence in found.sentences:
         console.print(Text(sentence))
@@ -251,6 +247,25 @@ def _show(found: ComparedNetworks, json: Path | None) -> None:
     console.print(Text(f"Page: {found.page}"), soft_wrap=True)
     if json is not None:
         console.print(Text(f"Written: {json}"), soft_wrap=True)
+
+
+def networks_table(found: ComparedNetworks) -> Table:
+    """Give the rows of a comparison as a table that 80 columns hold with no word broken."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from goldenrule.recipes.comparison_report import cells, columns
+
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for heading in columns(found):
+        own = Text(heading.replace(" on ", "\non ").replace(", n=", "\nn="))
+        longest = max(map(len, heading.split()))
+        table.add_column(own, overflow="fold", no_wrap=heading == "network", min_width=longest)
+    for row in found.ranked:
+        style = "bold" if row is found.chosen else ""
+        table.add_row(*(Text(_folded(cell), style=style) for cell in cells(found, row)))
+    return table
 
 
 def _folded(cell: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, RunFolder, Sample, Threads, with_examples
+from goldenrule.cli.common import Device, MinPerClass, RunFolder, Sample, Threads, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
 
+AS_WIDE_AS_IT_IS = 1000
 EXAMPLES = """Examples:
 
   goldenrule fit photos                      class folders, or train/ valid/ test/ with class folders
@@ -111,9 +112,7 @@ def fit(
     device: Device = "cpu",
     threads: Threads = None,
     sample: Sample = None,
-    min_per_class: Annotated[
-        int | None, typer.Option(help="Accept classes with as few images as this.", show_default=False)
-    ] = None,
+    min_per_class: MinPerClass = None,
     group_by: GroupBy = "auto",
     csv: Csv = None,
     id_column: Id = None,
@@ -250,21 +249,13 @@ def show(answer: Answer, console: Console | None = None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from goldenrule.evaluation import log_loss, value_and_interval
+    from goldenrule.evaluation import value_and_interval
     from goldenrule.recipes.reporting import next_steps
 
     console = console or Console()
-    table = Table(
-        box=box.SIMPLE_HEAD, title=f"{answer.table.root.resolve().name}: {answer.chosen}", title_justify="left"
-    )
-    for name in ("part", "images", f"{answer.headline.name} (95 %)", "log loss (95 %)", "basis"):
-        table.add_column(name, justify="right" if name == "images" else "left", no_wrap=True)
-    for part, own in answer.scored.items():
-        share, loss = answer.quality(own), log_loss(own)
-        style = "bold" if part == answer.headline_part else ""
-        basis = "clean" if share.basis == "clean" else "chosen on"
-        row = (part, f"{share.n:,}", value_and_interval(share), value_and_interval(loss), basis)
-        table.add_row(*row, style=style)
+    table = scores_table(answer)
+    if console.measure(table, options=console.options.update(width=AS_WIDE_AS_IT_IS)).maximum > console.width:
+        table = scores_table(answer, folded=True)
     console.print(table)
     if answer.metrics:
         more = Table("metric (95 %)", *answer.scored, box=box.SIMPLE_HEAD)
@@ -294,6 +285,30 @@ def show(answer: Answer, console: Console | None = None) -> None:
     console.print(Text(f"Seconds: {seconds}. Activations: {rows['computed']:,} computed, {rows['reused']:,} reused."))
     console.print(Text(f"Report:  {answer.report}"), soft_wrap=True)  # a path that is broken can't be copied
     console.print(Text(f"Next:    {next_steps(answer)[0]}"), soft_wrap=True)
+
+
+def scores_table(answer: Answer, *, folded: bool = False) -> Table:
+    """Give the scores of every part; `folded` has the intervals on lines of their own, for narrow terminals."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from goldenrule.evaluation import log_loss, value_and_interval
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(f"{answer.table.root.resolve().name}: {answer.chosen}", style="table.title"),
+        title_justify="left",
+    )
+    for name in ("part", "images", f"{answer.headline.name} (95 %)", "log loss (95 %)", "basis"):
+        table.add_column(name, justify="right" if name == "images" else "left", no_wrap=True)
+    for part, own in answer.scored.items():
+        share, loss = answer.quality(own), log_loss(own)
+        style = "bold" if part == answer.headline_part else ""
+        basis = "clean" if share.basis == "clean" else "chosen on"
+        numbers = (value_and_interval(one).replace(" [", "\n[" if folded else " [") for one in (share, loss))
+        table.add_row(part, f"{share.n:,}", *numbers, basis, style=style)
+    return table
 
 
 def backbones_table(choice: BackboneChoice) -> Table:

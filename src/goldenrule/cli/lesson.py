@@ -93,7 +93,9 @@ def _run(console: Console, lesson: Lesson, out: Path, *, with_code: bool) -> tup
             console.print(Markdown(content))
         elif with_code:
             console.print()
-            console.print(Syntax(content, "python", background_color="default", word_wrap=True))
+            coloured = Syntax(content, "python", background_color="default").highlight(content)
+            coloured.rstrip()
+            console.print(coloured, soft_wrap=True)  # code that is broken can't be copied
             console.print()
 
     drawn = run_lesson(lesson, out, show)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, with_examples
+from goldenrule.cli.common import MinPerClass, Threads, with_examples
 from goldenrule.cli.source import GroupBy
 
 SHOWN = 8
@@ -44,6 +44,7 @@ def search(
     sample: Annotated[
         int | None, typer.Option(help="Take so many images per class and part.", show_default=False)
     ] = None,
+    min_per_class: MinPerClass = None,
     group_by: GroupBy = "auto",
     threads: Threads = None,
 ) -> None:
@@ -60,7 +61,14 @@ def search(
 
     if minutes is not None and not 0 < minutes < 1e6:
         raise OptionError(f"--minutes {minutes:g}: wanted how long the search may take, more than 0.")
-    options = FitOptions(backbone=backbone, sample=sample, group_by=group_by, seed=seed, threads=threads)
+    options = FitOptions(
+        backbone=backbone,
+        sample=sample,
+        min_per_class=min_per_class,
+        group_by=group_by,
+        seed=seed,
+        threads=threads,
+    )
     found = searched(folder, trials=trials, live=live, minutes=minutes, options=options, out=out, progress=Bars())
     console, rows = Console(), page_rows(found)
     table = Table("trial", "settings", "log loss", "right")
@@ -71,8 +79,10 @@ def search(
         table.add_row(*map(Text, cells))
     console.print(table)
     console.print(Text(f"{headline(found)}.", style="bold"))
-    for sentence in [*sentences(found), *next_steps(found)]:
+    for sentence in sentences(found):
         console.print(Text(sentence))
+    for step in next_steps(found):
+        console.print(Text(step), soft_wrap=True)  # a command that is broken can't be copied
     if found.replaced and code(found):
         console.print(Text(f"\n{code(found)}"))
     console.print(Text(f"Page: {found.page} ({found.seconds:.0f} s)"), soft_wrap=True)

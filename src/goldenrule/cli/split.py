@@ -120,6 +120,7 @@ def show(found: Split) -> None:
     from rich.text import Text
 
     from goldenrule.cli.counts import show_counts
+    from goldenrule.foundation.files import in_shell
     from goldenrule.foundation.findings import plural
 
     console = Console()
@@ -129,8 +130,8 @@ def show(found: Split) -> None:
     together = [f"{plural(count, 'group')} of {what}" for what, count in found.together.items() if count]
     console.print(f"Kept on one side: {', '.join(together) or 'nothing had to be'}.", highlight=False)
     console.print(f"{_size(found)} {'were split before, and' if found.again else 'copied, all'} verified by sha256.")
-    console.print(Text(f"Prove it again: goldenrule split --verify {found.folder}"), soft_wrap=True)
-    console.print(Text(f"Next:           goldenrule fit {found.folder}"), soft_wrap=True)
+    console.print(Text(f"Prove it again: goldenrule split --verify {in_shell(found.folder)}"), soft_wrap=True)
+    console.print(Text(f"Next:           goldenrule fit {in_shell(found.folder)}"), soft_wrap=True)
 
 
 def show_verified(folder: Path) -> None:

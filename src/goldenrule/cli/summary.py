@@ -74,14 +74,13 @@ def show(found: NetworkSummary) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from goldenrule.models.catalog import EMBEDDED
+
     layers = Table(box=box.SIMPLE_HEAD, title=found.name, title_justify="left")
     for heading in ("layer", "kind", "output", "parameters", "group"):
         layers.add_column(heading, justify="right" if heading == "parameters" else "left")
     for one in found.layers:
-        shape = " x ".join(map(str, one.shape))
-        layers.add_row(
-            Text(one.name), Text(one.kind), shape, f"{one.parameters:,}" if one.parameters else "", one.group
-        )
+        layers.add_row(*map(Text, one.cells))
     console = Console()
     console.print(layers)
     facts = Table(show_header=False, box=None)
@@ -100,7 +99,8 @@ def show(found: NetworkSummary) -> None:
     for name, value in rows.items():
         facts.add_row(name, Text(value, overflow="fold"))
     console.print(facts)
-    typer.echo(f"Train it: goldenrule train FOLDER -m {found.name} -t fromzero")
+    way = "transfer_learning" if found.name in EMBEDDED else "fromzero"
+    typer.echo(f"Train it: goldenrule train FOLDER -m {found.name} -t {way}")
 
 
 def _side(look: Mapping[str, Any]) -> str:

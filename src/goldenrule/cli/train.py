@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, RunFolder, Sample, Threads, with_examples
+from goldenrule.cli.common import Device, MinPerClass, RunFolder, Sample, Threads, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -102,6 +102,7 @@ def train(
     device: Device = "cpu",
     threads: Threads = None,
     sample: Sample = None,
+    min_per_class: MinPerClass = None,
     group_by: GroupBy = "auto",
     csv: Csv = None,
     id_column: Id = None,
@@ -144,6 +145,7 @@ def train(
         device=device,
         threads=threads,
         sample=sample,
+        min_per_class=min_per_class,
         group_by=group_by,
         training=how,
     )

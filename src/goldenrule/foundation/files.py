@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 from goldenrule.foundation.errors import FormatError, StorageError
 
 DIGEST_BYTES = 32
+SHOWN_RUNS = 3
 
 
 def digest(content: bytes | bytearray | memoryview) -> bytes:
@@ -65,6 +67,28 @@ def storage_errors(path: Path) -> Iterator[None]:
                 ) from error
             case _:
                 raise
+
+
+def no_run_but(folder: Path) -> str:
+    """Say what a folder is that holds no run: none at all, or one of several runs; "" where it is something else.
+
+    >>> no_run_but(Path("no such folder"))
+    ' There is no such folder.'
+    """
+    if not folder.exists():
+        return " There is no such folder."
+    inside = sorted(str(found.parent) for found in folder.glob("*/result.json"))
+    several = " ..." if len(inside) > SHOWN_RUNS else ""
+    return f" It holds runs: give one of them, such as {', '.join(inside[:SHOWN_RUNS])}{several}" if inside else ""
+
+
+def in_shell(path: Path) -> str:
+    """Give a path as a word of a command that can be copied into a shell.
+
+    >>> in_shell(Path("runs/dogs")), in_shell(Path("runs/my dogs"))
+    ('runs/dogs', "'runs/my dogs'")
+    """
+    return shlex.quote(str(path))
 
 
 def make_folder(path: Path) -> Path:

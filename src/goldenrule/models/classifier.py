@@ -16,7 +16,7 @@ from goldenrule.engine import Engine, EngineKind
 from goldenrule.evaluation import ConformalSets, Familiar, Predictions, Task, Thresholds
 from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
-from goldenrule.foundation.files import atomic_folder, read_json, write_json
+from goldenrule.foundation.files import atomic_folder, no_run_but, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.tensors import read_tensors, tensors_content
 from goldenrule.images.augment import PLAIN, View
@@ -224,7 +224,10 @@ class Classifier:
         if (path / "classifier" / "classifier.json").is_file():
             path = path / "classifier"
         if not (path / "classifier.json").is_file():
-            raise SourceError(f"{folder} holds no classifier. Give the folder of a run: goldenrule fit writes one.")
+            raise SourceError(
+                f"{folder} holds no classifier. Give the folder of a run: goldenrule fit writes one."
+                f"{no_run_but(Path(folder))}"
+            )
         value = read_json(path / "classifier.json", newest_schema=SCHEMA_VERSION)
         try:
             spec = BackboneSpec.from_json(value["backbone"])

@@ -5,6 +5,7 @@ Nothing of it depends on the values of the weights: random ones are drawn where 
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,12 @@ class Layer:
     parameters: int
     group: str  # "early", "late", "early, late", "head", or "" where there is nothing to learn
 
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """Name, kind, output, parameters and group as text."""
+        output = " x ".join(map(str, self.shape))
+        return self.name, self.kind, output, f"{self.parameters:,}" if self.parameters else "", self.group
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSummary:
@@ -54,6 +61,19 @@ class NetworkSummary:
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"NetworkSummary({self.name}: {len(self.layers)} layers, {self.parameters:,} parameters, "
+            f"{self.multiply_adds / 1e6:,.1f} M multiply-adds, {' x '.join(map(str, self.input))})"
+        )
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("layer", "kind", "output", "parameters", "group"))
+        rows = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in layer.cells)}</tr>" for layer in self.layers
+        )
+        return f"<p>{html.escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>"
 
 
 def summary(

@@ -200,8 +200,8 @@ class ComparedNetworks:
         if taken:
             said.append(f"A slower one is taken where it is clearly better: {taken.sentence}.")
         if slower:
-            none = "The slower one is not" if len(slower) == 1 else f"None of the {len(slower):,} slower ones is"
-            said.append(f"{none} clearly better on these images.")
+            none = "" if len(slower) == 1 else f"None of the {len(slower):,} that take longer still is clearly better."
+            said.append(none or f"{slower[0].name} takes longer still and is not clearly better.")
         ties = [row for row in others if self.valid_pairs[row.name].tie]
         if ties:
             said.append(f"Can't be told from it there: {_listed(ties)}.")
@@ -271,6 +271,9 @@ class ComparedNetworks:
             "parameters": row.parameters,
             "trained_parameters": row.trained_parameters,
         }
+
+    def __repr__(self) -> str:
+        return f"ComparedNetworks({self.folder}: {self.headline}, of {plural(len(self.rows), 'row')})"
 
     def _repr_html_(self) -> str:
         from goldenrule.recipes.comparison_report import notebook_table

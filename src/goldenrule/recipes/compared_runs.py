@@ -20,7 +20,7 @@ from goldenrule.evaluation import (
 )
 from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.foundation.files import read_json
+from goldenrule.foundation.files import no_run_but, read_json
 from goldenrule.foundation.findings import plural
 from goldenrule.images.kept import kept_table
 from goldenrule.recipes.reporting import SCHEMA_VERSION
@@ -127,7 +127,10 @@ class _Judge:
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "result.json").is_file() or not (folder / "images.arrow").is_file():
-            raise SourceError(f"{folder} holds no finished run of this version. Wanted: the folder that a fit wrote.")
+            raise SourceError(
+                f"{folder} holds no finished run of this version. Wanted: the folder that a fit wrote."
+                f"{no_run_but(folder)}"
+            )
         self.folder = folder
         result = read_json(folder / "result.json", newest_schema=SCHEMA_VERSION)
         table = kept_table(folder / "images.arrow")
@@ -137,12 +140,14 @@ class _Judge:
                 self.parts[file_digest] = part  # of equal files in several parts: what was learned from counts
         digests = dict(zip(table.uris, table.digests, strict=True))
         self.said: dict[str, Predictions] = {}
+        self.copies: dict[str, int] = {}
         for name in get_args(Judged):
             if not (numbers := result.get(name.replace("-", "_"))):
                 continue
             seen = kept_predictions(folder, name, task=table.task, basis=numbers["basis"])
             if seen is not None:
                 self.said[name] = _by_digest(seen.scored, digests)
+                self.copies[name] = len(seen.scored) - len(self.said[name])
 
 
 def _by_digest(seen: Predictions, digests: Mapping[str, bytes | None]) -> Predictions:
@@ -164,6 +169,8 @@ def _common(a: _Judge, b: _Judge, part: Judged) -> tuple[tuple[Predictions, Pred
     of_b = of_b.aligned_to(of_a.classes)
     rows_a, rows_b = ({name: row for row, name in enumerate(seen.ids)} for seen in (of_a, of_b))
     names, reasons, common = _names(a, b), Counter[str](), list[tuple[int, int]]()
+    if copies := max(a.copies[part], b.copies[part]):
+        reasons["with the very bytes of another, which counts once"] = copies
     for image in dict.fromkeys((*rows_a, *rows_b)):
         if why := _why(a, image, image in rows_a, part, names[0]) or _why(b, image, image in rows_b, part, names[1]):
             reasons[why] += 1

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 from goldenrule.evaluation import Basis, Predictions
 from goldenrule.foundation.errors import BackboneError, OptionError, RunMismatch, SourceError
-from goldenrule.foundation.files import file_digest, read_json, write_json
+from goldenrule.foundation.files import file_digest, in_shell, read_json, write_json
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
@@ -91,13 +90,14 @@ def compare_networks(
 ) -> ComparedNetworks:
     """Train every network in every way that it can be, choose on validation, then open the test part.
 
-    `models` are names, or NAME@PX for an input of so many pixels; `types` are ways of training. Without pretrained
-    weights a network is trained from zero alone, and what is left out is said. `epochs`, `converged` and `overfit` are
-    for live training: heads alone are solved. Split, near duplicates and bank are shared. Written to `out`, by default
-    `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the same comparison
-    grows. Raises a `GoldenRuleError` for what can be mended.
+    `models` are names, or NAME@PX for an input of so many pixels, `types` ways of training; or one of them. Without
+    pretrained weights a network is trained from zero alone, and what is left out is said. `epochs`, `converged` and
+    `overfit` are for live training: heads alone are solved. Split, near duplicates and bank are shared. Written to
+    `out`, by default `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the
+    same comparison grows. Raises a `GoldenRuleError` for what can be mended.
     """
     progress, options = progress or Silent(), options or FitOptions()
+    models, types = ([one] if isinstance(one, str) else one for one in (models, types))
     networks = list(dict.fromkeys(Network.named(name, weights or {}) for name in models))
     _check_types(types)
     if not networks:
@@ -242,11 +242,11 @@ def _asked_of(training: TrainingType, how: Mapping[str, Any]) -> dict[str, Any]:
 
 def _commands(images: Path, bench: _Bench) -> tuple[str, ...]:
     """Give the commands that fit these images, and that add ANOTHER network to this comparison."""
-    folder, own = shlex.quote(str(images)), bench.options.said("sample", "group_by", "seed", "device")
+    folder, own = in_shell(images), bench.options.said("sample", "group_by", "min_per_class", "seed", "device")
     looks = bench.options.said("augment", "crop")
     epochs = f" --epochs {bench.how['epochs']}" if bench.how["epochs"] else ""
     stop = "".join(f" --stop {rule}:{bench.how[rule]}" for rule in ("converged", "overfit") if bench.how[rule])
-    out = f" --out {shlex.quote(str(bench.folder))}"
+    out = f" --out {in_shell(bench.folder)}"
     return f"goldenrule fit {folder}{own}", f"goldenrule compare {folder} -m ANOTHER{epochs}{stop}{looks}{own}{out}"
 
 

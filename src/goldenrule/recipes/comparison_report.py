@@ -6,12 +6,11 @@ import csv
 import datetime
 import html
 import io
-import shlex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from goldenrule.evaluation import log_loss, value_and_interval
-from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.foundation.files import in_shell, write_atomic, write_json
 from goldenrule.recipes.environment import environment
 from goldenrule.report.sentences import duration
 
@@ -70,6 +69,7 @@ def write_comparison(found: ComparedNetworks) -> None:
         asked=asked(found),
         figures=figures,
         next_steps=next_steps(found),
+        on_front=len(found.front),
     )
     write_atomic(found.page, page)
 
@@ -102,7 +102,7 @@ def against(found: ComparedNetworks, row: Row) -> str:
     """Say how a row stands against the taken one: on test, without labelled test images on validation."""
     pair = (found.test_pairs or found.valid_pairs)[row.name]
     gain = value_and_interval((pair.points or pair.loss).gain)
-    return f"{pair.verdict}: {'' if pair.points else 'gain in log loss '}{gain}, p {_p_text(pair.adjusted)}"
+    return f"{pair.verdict}: {gain}{'' if pair.points else ' nats'}, p {_p_text(pair.adjusted)}"
 
 
 def asked(found: ComparedNetworks) -> str:
@@ -114,7 +114,7 @@ def asked(found: ComparedNetworks) -> str:
 
 def next_steps(found: ComparedNetworks) -> list[str]:
     """Say what to do with what was found."""
-    run = shlex.quote(str(found.chosen.folder))
+    run = in_shell(found.chosen.folder)
     return [f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv", f"goldenrule insight {run}", *found.commands]
 
 

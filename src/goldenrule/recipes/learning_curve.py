@@ -67,6 +67,9 @@ class CurveOfRun:
         """How many more images are needed, "" without a target."""
         return "" if self.target is None else self.curve.sentence(self.target)
 
+    def __repr__(self) -> str:
+        return f"CurveOfRun({self.picture}: {' '.join((self.sentence, *self.advice.sentences)).strip()})"
+
 
 def learning_curve_of(
     run: str | Path,

@@ -58,6 +58,8 @@ def begun(
         table = read_table(source, options, progress)
         options.check_metrics(table.classes, table.task)
     story.findings += table.findings
+    if out and out.resolve() in _folders_of(table):
+        raise OptionError(f"--out {out}: the images lie there. Give a folder of its own, such as {runs / 'NAME'}.")
     given = "valid" in table.parts or options.folds is not None
     told = {**options.story(), **(also or {})}
     about = {"images": about_images(table), "options": told, "split": "given" if given else "drawn"}
@@ -71,6 +73,8 @@ def begun(
         progress.say(f"{earlier} holds another story: writing to {folder}.{kept_parts}")
     with story.stage("backbone"):
         bodies = candidate_bodies(options, progress)
+        if options.from_zero:
+            body_from_zero(options, progress)  # one that can't be had says so before anything is written
         body = bodies[0]
         kind = engine_kind(body, device=device, progress=progress)
     with opened(folder) as run:
@@ -164,6 +168,12 @@ def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions,
 def folder_name(table: ImageTable) -> str:
     """Give the name of the images' folder."""
     return table.root.resolve().name or "images"
+
+
+def _folders_of(table: ImageTable) -> set[Path]:
+    """Give the images' folder and all folders in it that hold images, or folders with images."""
+    root = table.root.resolve()
+    return {root, *(root / folder for uri in table.uris for folder in Path(uri).parents)}
 
 
 def latest_split(base: Path) -> Path:

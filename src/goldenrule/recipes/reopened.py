@@ -10,7 +10,7 @@ from typing import Any
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import SourceError
-from goldenrule.foundation.files import read_json
+from goldenrule.foundation.files import no_run_but, read_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.kept import kept_table
 from goldenrule.images.table import ImageTable
@@ -72,7 +72,9 @@ def reopened(
     folder, progress = Path(run), progress or Silent()
     images = folder / "images.arrow"
     if not (folder / "result.json").is_file() or not images.is_file():
-        raise SourceError(f"{folder} holds no finished run of this version. Wanted: the folder that a fit wrote.")
+        raise SourceError(
+            f"{folder} holds no finished run of this version. Wanted: the folder that a fit wrote.{no_run_but(folder)}"
+        )
     table = kept_table(images)
     if not gone and not table.root.is_dir():
         raise SourceError(f"The images of {folder} are no longer in {table.root}. Put them back, or fit again.")

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import Predictions, log_loss
+from goldenrule.foundation.files import in_shell
 from goldenrule.recipes.environment import environment
 from goldenrule.report.content import ReportContent
 
@@ -120,13 +121,14 @@ def report_content(answer: Answer) -> ReportContent:
 
 
 def next_steps(answer: Answer) -> tuple[str, ...]:
-    """Give the commands that follow."""
+    """Give the commands that follow, as a shell takes them."""
+    run = in_shell(answer.folder)
     return (
-        f"goldenrule predict {answer.folder} NEW_PHOTOS -o predictions.csv",
-        f"goldenrule predict {answer.folder} NEW_PHOTOS --min-confidence 0.9",
-        f"goldenrule insight {answer.folder}",
-        *([f"goldenrule learning-curve {answer.folder}"] if answer.table.task == "single" else []),
-        f"goldenrule explain {answer.folder} NEW_PHOTOS",
+        f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv",
+        f"goldenrule predict {run} NEW_PHOTOS --min-confidence 0.9",
+        f"goldenrule insight {run}",
+        *([f"goldenrule learning-curve {run}"] if answer.table.task == "single" else []),
+        f"goldenrule explain {run} NEW_PHOTOS",
     )
 
 

@@ -236,6 +236,9 @@ class Answer:
         """The report's file."""
         return self.folder / "report.html"
 
+    def __repr__(self) -> str:
+        return f"Answer({self.folder}: {self.chosen}, {self.headline_part}, {self.headline})"
+
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{part}</td><td>{self.quality(own)}</td><td>{log_loss(own)}</td></tr>"

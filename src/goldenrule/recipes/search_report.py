@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import value_and_interval
-from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.foundation.files import in_shell, write_atomic, write_json
 from goldenrule.recipes.search_space import NAMES, SMOOTHING, SOLVED, described
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.search_study import Trial
 
 SCHEMA_VERSION = 1
-SAID = ("backbone", "sample", "group_by", "seed")
+SAID = ("backbone", "sample", "group_by", "min_per_class", "seed")
 """Options of a search that a fit has too: without them it is told of other images, parts or networks."""
 COLUMNS = ("study", "trial", "state", "log_loss", "quality", "seconds", *NAMES)
 
@@ -51,7 +51,7 @@ def write_report(found: Found) -> None:
         write_atomic(found.folder / f"{name}.svg", picture.getvalue())
     page = render_search(
         found.images.resolve().name,
-        found.created,
+        f"{datetime.datetime.fromisoformat(found.created):%Y-%m-%d %H:%M %Z}",
         head=headline(found),
         sentences=sentences(found),
         rows=page_rows(found),
@@ -115,8 +115,9 @@ def page_rows(found: Found) -> list[dict[str, Any]]:
 
 def next_steps(found: Found) -> list[str]:
     """Say what to do with what was found."""
-    again = f"goldenrule search {_images(found)} --trials {2 * found.asked}{' --live' * ('live' in found.trials)}"
-    again += f"{found.options.said(*SAID)} --out {shlex.quote(str(found.folder))}"
+    more, live = 2 * max(found.asked, len(found.trials["bank"])), " --live" * ("live" in found.trials)
+    again = f"goldenrule search {_images(found)} --trials {more}{live}{found.options.said(*SAID)}"
+    again += f" --out {in_shell(found.folder)}"
     if not found.replaced:
         keep = f"goldenrule fit {_images(found)} --quick{found.options.said(*SAID)}"
         steps = [f"Keep the default: {keep}. More than a head: leave --quick away."]
@@ -134,7 +135,7 @@ def _command(found: Found) -> str:
 
 
 def _images(found: Found) -> str:
-    return shlex.quote(str(found.images))
+    return in_shell(found.images)
 
 
 def code(found: Found) -> str:

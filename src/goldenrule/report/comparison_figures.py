@@ -38,6 +38,7 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
     The front joins what nothing else beats in both. Raises `OptionError` where there is no point.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     _check(points)
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
@@ -59,6 +60,7 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
     _named(axes, points)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # 6, 20 instead of powers of ten
     axes.margins(x=0.25)
     axes.set_xlabel("seconds to train (square: from zero, circle: transfer learning, triangle: fine-tuning)")
     axes.set_ylabel(f"{points[0].shares['valid'].name} on validation, %")
@@ -73,10 +75,9 @@ def intervals_figure(points: Sequence[Point]) -> Figure:
     _check(points)
     figure = Figure(figsize=(6.4, 1.0 + 0.5 * len(points)), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
-    for part, shift in (("valid", -0.14), ("test", 0.14)):
+    shown = [part for part in SHADES if any(part in point.shares for point in points)]
+    for part, shift in zip(shown, (-0.14, 0.14) if len(shown) > 1 else (0.0,), strict=True):
         here = [(place, point.shares[part]) for place, point in enumerate(points) if part in point.shares]
-        if not here:
-            continue
         values = [100 * own.value for _, own in here]
         below = [100 * (own.value - own.low) for _, own in here]
         above = [100 * (own.high - own.value) for _, own in here]
@@ -84,7 +85,7 @@ def intervals_figure(points: Sequence[Point]) -> Figure:
         shade, n = SHADES[part], here[0][1].n
         axes.errorbar(values, places, xerr=[below, above], fmt="o", color=shade, label=f"{part}, n={n:,}", elinewidth=1)
     axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
-    axes.invert_yaxis()
+    axes.set_ylim(len(points) - 0.5, -0.5)  # no row lies on the axis
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"{points[0].shares['valid'].name}, % (95 % intervals)")
     axes.spines[["top", "right", "left"]].set_visible(False)

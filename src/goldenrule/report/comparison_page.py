@@ -28,10 +28,12 @@ def render_comparison(
     asked: str,
     figures: Mapping[str, Figure],
     next_steps: Sequence[str],
+    on_front: int = 0,
 ) -> str:
     """Give the whole page; a row has `cells`, one for each of `columns`, `report` (a link) and `chosen`.
 
-    `asked` is what the last column asks.
+    A line joins what is `on_front` in the figure, where that is more than one row. `asked` is what the last column
+    asks.
     """
     page = (
         environment()
@@ -46,6 +48,7 @@ def render_comparison(
             asked=asked,
             drawings={name: figure_svg(figure, label=LABELS[name]) for name, figure in figures.items()},
             next_steps=next_steps,
+            on_front=on_front,
         )
     )
     return printable(page)

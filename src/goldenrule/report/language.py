@@ -26,6 +26,7 @@ WORDS = (
     *("accuracy", "balanced accuracy", "log loss", "precision", "recall", "average precision", "calibration error"),
     *("read", "backbone", "precompute", "precompute views", "solve", "solve with views", "judge", "report"),
     *("train the head", "train the late layers", "train the whole network", "test-time augmentation"),
+    *("from zero", "transfer learning", "fine tuning", "trained from zero", "trained head", "fine-tuned network"),
     *(
         "near duplicates",
         "choose backbone",

@@ -20,7 +20,8 @@ FARTHEST = 3.0
 def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, default: float) -> Figure:
     """Give the log loss of each trial (number, loss) by study, a line at the best so far and one at the default.
 
-    Trials that were given up have None: a mark at the upper edge. Raises `OptionError` where there is none.
+    Trials that were given up have None: a mark at the upper edge. Those far above the default have another there.
+    Raises `OptionError` where there is none.
     """
     from matplotlib.figure import Figure
 
@@ -30,19 +31,24 @@ def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, d
     axes = figure.add_subplot(facecolor="none")
     ended = [loss for own in losses.values() for _, loss in own if loss is not None]
     top = min(max([*ended, default]), FARTHEST * default) if ended else default
-    offset = 0
+    offset, cut = 0, False
     for name, own in losses.items():
         places = np.array([offset + number for number, _ in own])
         values = np.array([np.inf if loss is None else loss for _, loss in own])
         here = np.isfinite(values)
-        axes.plot(places[here], np.minimum(values[here], top), "o", markersize=4, color=HIT, label=f"trial ({name})")
+        above = here & (values > top)
+        inside = here & ~above
+        axes.plot(places[inside], values[inside], "o", markersize=4, color=HIT, label=f"trial ({name})")
+        axes.plot(places[above], np.full(above.sum(), top), "^", markersize=5, color=HIT)
+        cut = cut or bool(above.any())
         axes.plot(places[~here], np.full((~here).sum(), top), "x", markersize=5, color=MISTAKE)
         best = np.minimum(np.minimum.accumulate(values), top)
         axes.step(places, best, where="post", color=GOLD, linewidth=1.5)
         offset += len(own)
     axes.axhline(default, color="black", linewidth=0.8, linestyle="--")
-    axes.annotate("default", (offset - 0.5, default), ha="right", va="bottom", fontsize=8)
-    axes.set_xlabel("trial (x: given up; the line: the best so far)")
+    axes.annotate("default", (offset - 1, default), ha="right", va="bottom", fontsize=8)
+    higher = "triangle: higher than drawn; " if cut else ""
+    axes.set_xlabel(f"trial (x: given up; {higher}the line: the best so far)")
     axes.set_ylabel("log loss on validation")
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -82,12 +82,18 @@ def history_figure(history: History) -> Figure:
     losses.plot(epochs, [row.valid_loss for row in history], marker=".", color="#2f6f94", label="valid")
     ends = [row for row in history if row.cycle_end and row.valid_loss is not None]
     losses.plot([r.epoch for r in ends], [r.valid_loss for r in ends], "o", color="#a87400", label="end of a cycle")
-    losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    highest_loss = max(
+        (loss for row in history for loss in (row.train_loss, row.valid_loss) if loss is not None), default=1.0
+    )
+    above = 1.08 * highest_loss if 0 < highest_loss < math.inf else None  # no mark is cut in two by the edge
+    losses.set(xlabel="epoch", ylabel="loss", ylim=(0, above))
     losses.legend(frameon=False, fontsize=8)
     shares.plot(epochs, [row.accuracy for row in history], marker=".", color="#2f6f94")
     known = [row.accuracy for row in history if row.accuracy is not None] or [0.5]
     room = (max(0.0, min(known) - 0.05), min(1.02, max(known) + 0.05))
     shares.set(xlabel="epoch", ylabel="accuracy on valid", ylim=room)
+    shares.set_yticks([tick for tick in shares.get_yticks() if tick <= 1], minor=False)
+    shares.set_ylim(room)  # setting ticks may widen it
     for axes in measures:
         for name in own:
             axes.plot(epochs, [row.metrics.get(name, math.nan) for row in history], marker=".", label=name)
