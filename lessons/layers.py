@@ -165,7 +165,10 @@ axes.annotate("guessing", (len(shares) - 1, 10), xytext=(0, 4), textcoords="offs
 axes.set_xticks(range(len(shares)), probed, rotation=30)
 axes.set(ylabel="digits that a probe gets right, %", ylim=(0, 100))
 axes.spines[["top", "right"]].set_visible(False)
-figure.savefig(FIGURES / "probes.svg")
+figure.savefig(
+    FIGURES / "probes.svg",
+    metadata={"Description": "What a probe reads of the digits: most, near 90 %, in the middle, less at both ends"},
+)
 
 # %% [markdown]
 # The probe does worse again at the end. The first layers know strokes and edges, from which a digit can only be

@@ -85,7 +85,7 @@ axes.spines[["top", "right"]].set_visible(False)
 figure.savefig(
     FIGURES / "seconds.svg",
     metadata={
-        "Description": "With precompute the first epoch begins later, and from then on the line climbs half as steeply"
+        "Description": "With precompute the first epoch begins a second later, and from then on the line hardly climbs"
     },
 )
 
