@@ -173,7 +173,8 @@ def folder_name(table: ImageTable) -> str:
 def _folders_of(table: ImageTable) -> set[Path]:
     """Give the images' folder and all folders in it that hold images, or folders with images."""
     root = table.root.resolve()
-    return {root, *(root / folder for uri in table.uris for folder in Path(uri).parents)}
+    nearest = {Path(uri.rpartition("/")[0]) for uri in table.uris}
+    return {root, *(root / folder for own in nearest for folder in (own, *own.parents))}
 
 
 def latest_split(base: Path) -> Path:
