@@ -67,6 +67,7 @@ def test_a_broken_image_is_named_and_stops_nothing(command: Command, small_photo
         (["nowhere", "-m", "original"], "nowhere"),
         (["{run}"], "two finished runs"),
         (["{run}", "{run}", "{run}"], "two finished runs"),
+        (["{run}", "{run}"], "is given twice"),
         (["{run}", "{run}", "--epochs", "3", "--out", "there"], "--epochs, --out: nothing is trained"),
     ],
 )

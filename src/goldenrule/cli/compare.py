@@ -132,7 +132,10 @@ def compare(
         if foreign := _given(context) - OF_TWO_RUNS:
             said = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(foreign))
             raise OptionError(f"{said}: nothing is trained to compare two runs, which takes --part and --json alone.")
-        _runs(Path(what[0]), Path(what[1]), part or "auto", json)
+        first, other = map(Path, what)
+        if first.resolve() == other.resolve():
+            raise OptionError(f"{first} is given twice: wanted two runs.")
+        _runs(first, other, part or "auto", json)
         return
     from goldenrule.recipes.options import FitOptions
 
