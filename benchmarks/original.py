@@ -12,12 +12,10 @@ is right less often after the same minutes (decision 29).
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +24,8 @@ import scipy.stats
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table, with_clean_test
-from goldenrule.evaluation import Predictions, value_and_interval
-from goldenrule.foundation.files import write_json
+from goldenrule.evaluation import value_and_interval
+from goldenrule.foundation.files import read_json, write_json
 from goldenrule.foundation.memory import keep_freed_memory
 from goldenrule.foundation.progress import Bars
 from goldenrule.images.augment import Augmentation
@@ -48,12 +46,26 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES)
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--rate", type=float, default=ZERO_RATES[1], help="the same for all networks")
+    parser.add_argument("--keep", type=Path, help="where the rows of each seed are kept, and found again")
     asked = parser.parse_args()
     keep_freed_memory()
-    found: list[dict[str, Any]] = []
-    said: dict[tuple[str, float, str], list[Predictions]] = defaultdict(list)
+    found = [row for seed in asked.seeds for row in rows_of(seed, asked)]
+    text = page(found)
+    print(text)
+    if not asked.trial:
+        (RESULTS / "original.md").write_text(text, encoding="utf-8")
+        write_json(RESULTS / "original.json", {"rows": found})
+
+
+def rows_of(seed: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """Give the rows of a seed: those that are kept, else measured and kept."""
+    kept = asked.keep / f"seed-{seed}.json" if asked.keep else None
+    if kept and kept.exists():
+        rows: list[dict[str, Any]] = read_json(kept)["rows"]
+        return rows
+    found = []
     with tempfile.TemporaryDirectory() as folder:
-        for seed, (name, kind) in itertools.product(asked.seeds, SETS.items()):
+        for name, kind in SETS.items():
             table = gr.from_folder(with_clean_test(name, Path(folder)))
             if asked.trial:
                 table = sample_per_class(table, 6, seed=0)
@@ -62,15 +74,12 @@ def main() -> None:
                 seconds = seconds_of_an_epoch(table, body, by_name(kind), seed, asked.rate)
                 for minutes in (0.0,) if asked.trial else asked.minutes:
                     epochs = max(1, round(60 * minutes / seconds))
-                    row, test = measured(table, body, minutes, epochs, by_name(kind), seed, asked.rate)
-                    found.append({"set": name, "seed": seed, **row})
-                    said[name, minutes, network].append(test)
+                    row = measured(table, body, minutes, epochs, by_name(kind), seed, asked.rate)
+                    found.append({"set": name, "seed": seed, "made_with": made_with(), **row})
                     print(found[-1], flush=True)
-    text = page(found, said)
-    print(text)
-    if not asked.trial:
-        (RESULTS / "original.md").write_text(text, encoding="utf-8")
-        write_json(RESULTS / "original.json", {"made_with": made_with(), "rows": found})
+    if kept:
+        write_json(kept, {"rows": found})
+    return found
 
 
 def seconds_of_an_epoch(
@@ -92,14 +101,14 @@ def measured(
     augment: Augmentation | None,
     seed: int,
     rate: float,
-) -> tuple[dict[str, Any], Predictions]:
+) -> dict[str, Any]:
     """Train one network for so many epochs, which should take so many minutes, and judge it on test."""
     learn = learner(table, body, augment, seed)
     began = time.perf_counter()
     learn.fit_one_cycle(rate, epochs)
     took = time.perf_counter() - began
     test = learn.evaluate("test")
-    row = {
+    return {
         "network": f"{body.spec.name} at {body.spec.preprocessing.size} px",
         "parameters": body.spec.parameters,
         "multiply_adds": multiply_adds(body),
@@ -111,8 +120,8 @@ def measured(
         "accuracy": gr.accuracy(test).to_json(),
         "accuracy_text": value_and_interval(gr.accuracy(test)),
         "log_loss_text": value_and_interval(gr.log_loss(test)),
+        "right": "".join(map(str, (test.predicted == test.truth).astype(int))),
     }
-    return row, test
 
 
 def learner(table: gr.ImageTable, body: gr.Backbone, augment: Augmentation | None, seed: int) -> gr.Learner:
@@ -123,39 +132,41 @@ def learner(table: gr.ImageTable, body: gr.Backbone, augment: Augmentation | Non
     return learn
 
 
-def gain_in_points(original: Sequence[Predictions], other: Sequence[Predictions]) -> tuple[float, float, float]:
+def gain_in_points(original: Sequence[str], other: Sequence[str]) -> tuple[float, float, float]:
     """Give how many points more of the images `original` is right on, mean over the seeds, with a 95 % interval.
 
-    The interval is that of other test images (bootstrap over images, which all seeds share), not that of other seeds.
+    Each string says of every image whether it was right (1) or not (0). The interval is that of other test images
+    (bootstrap over images, which all seeds share), not that of other seeds.
     """
-    right = [[one.predicted == one.truth for one in said] for said in (original, other)]
-    each = 100.0 * (np.mean(right[0], axis=0) - np.mean(right[1], axis=0))
+    own, its = (np.array([list(map(int, seed)) for seed in right]).mean(axis=0) for right in (original, other))
+    each = 100.0 * (own - its)
     found = scipy.stats.bootstrap((each,), np.mean, method="percentile", rng=np.random.default_rng(0))
     return float(each.mean()), float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def page(found: Sequence[dict[str, Any]], said: Mapping[tuple[str, float, str], Sequence[Predictions]]) -> str:
+def page(found: Sequence[dict[str, Any]]) -> str:
     """Give the Markdown page: a row for each set and time, `original` beside ResNet18."""
     (own, own_side), (other, other_side) = NETWORKS
     names = (f"{own} at {own_side} px", f"{other} at {other_side} px")
     header = ["set", "minutes asked", *(f"{name}: {what}" for name in names for what in ("took", "epochs", "right"))]
     rows = []
     for name, minutes in dict.fromkeys((row["set"], row["minutes"]) for row in found):
-        cells = [name, f"{minutes:g}"]
+        cells, right = [name, f"{minutes:g}"], []
         for network in names:
             same = [row for row in found if (row["set"], row["minutes"], row["network"]) == (name, minutes, network)]
+            right.append([row["right"] for row in same])
             shares = [100 * row["accuracy"]["value"] for row in same]
             cells += [
                 _span([row["took_minutes"] for row in same], ".1f"),
                 _span([row["epochs"] for row in same], ".0f"),
                 f"{np.mean(shares):.1f} % ({_span(shares, '.1f')})",
             ]
-        gain, low, high = gain_in_points(said[name, minutes, own], said[name, minutes, other])
+        gain, low, high = gain_in_points(*right)
         verdict = "better" if low > 0 else "worse" if high < 0 else "tie"
-        count = len(said[name, minutes, own][0])
-        rows.append([*cells, f"**{verdict}**: {gain:.1f} points [{low:.1f}, {high:.1f}], n={count}"])
+        rows.append([*cells, f"**{verdict}**: {gain:.1f} points [{low:.1f}, {high:.1f}], n={len(right[0][0])}"])
     seeds = sorted({row["seed"] for row in found})
     size = {row["network"]: (row["parameters"], row["multiply_adds"], row["rate"]) for row in found}
+    made = "; ".join(sorted({row["made_with"] for row in found}))
     lines = [
         "# original beside ResNet18, both from zero",
         "",
@@ -175,7 +186,7 @@ def page(found: Sequence[dict[str, Any]], said: Mapping[tuple[str, float, str], 
         "last column is the mean gain over the seeds by pairs on the same test images, its interval that of other "
         "images (bootstrap), not of other seeds.",
         "",
-        f"Made with: {made_with()}, {os.environ.get('OMP_NUM_THREADS', 'all')} OpenMP threads.",
+        f"Made with: {made}, {os.environ.get('OMP_NUM_THREADS', 'all')} OpenMP threads.",
         "",
     ]
     return "\n".join(lines)
