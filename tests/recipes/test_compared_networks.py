@@ -130,6 +130,7 @@ def test_for_several_labels_the_log_loss_is_asked_and_named() -> None:
     found = compared(good, replace(bad, valid=said, test=said))
     pair = found.test_pairs["bad, from zero"]
     assert pair.verdict == "worse"
+    assert pair.p_value == 2 / 10_001, "no less than 10,000 resamples can tell"
     assert against(found, found.rows[1]).startswith("worse: -")
     assert " nats, p " in against(found, found.rows[1])
     assert "log loss" in asked(found)

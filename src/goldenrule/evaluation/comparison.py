@@ -19,6 +19,7 @@ from goldenrule.foundation.errors import OptionError
 Metric = Literal["log_loss", "accuracy"]
 Better = Literal["a", "b", "neither"]
 
+RESAMPLES = 10_000
 _MOST_BY_CHANCE = 0.05
 _LEAST_SHOWN = 0.001
 
@@ -100,7 +101,7 @@ class McNemar:
 
 
 def paired_bootstrap(
-    a: Predictions, b: Predictions, *, metric: Metric = "log_loss", resamples: int = 10_000, seed: int = 0
+    a: Predictions, b: Predictions, *, metric: Metric = "log_loss", resamples: int = RESAMPLES, seed: int = 0
 ) -> Comparison:
     """Compare the losses (or hits) of two networks image by image; `a` and `b` may be in another order.
 

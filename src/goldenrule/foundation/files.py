@@ -82,13 +82,13 @@ def no_run_but(folder: Path) -> str:
     return f" It holds runs: give one of them, such as {', '.join(inside[:SHOWN_RUNS])}{several}" if inside else ""
 
 
-def in_shell(path: Path) -> str:
-    """Give a path as a word of a command that can be copied into a shell.
+def in_shell(word: object) -> str:
+    """Give a path or another value as a word of a command that can be copied into a shell.
 
     >>> in_shell(Path("runs/dogs")), in_shell(Path("runs/my dogs"))
     ('runs/dogs', "'runs/my dogs'")
     """
-    return shlex.quote(str(path))
+    return shlex.quote(str(word))
 
 
 def make_folder(path: Path) -> Path:

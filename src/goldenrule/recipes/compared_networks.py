@@ -19,7 +19,7 @@ from goldenrule.evaluation import (
     quality,
     value_and_interval,
 )
-from goldenrule.evaluation.comparison import holm
+from goldenrule.evaluation.comparison import RESAMPLES, holm
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.recipes.training_options import WAYS, TrainingType
 from goldenrule.report.sentences import duration
@@ -301,8 +301,12 @@ def _pairs(chosen: Row, others: Sequence[tuple[Row, Predictions]], own: Predicti
 
 
 def _two_sided(loss: Comparison) -> float:
-    """Give how likely the resamples hold so one-sided a difference to be by chance."""
-    return 2 * min(loss.probability_better, 1 - loss.probability_better)
+    """Give how likely the resamples hold so one-sided a difference to be by chance, never less than they can tell.
+
+    Davison and Hinkley (1997), Bootstrap methods and their application: (1 + as far) / (1 + resamples).
+    """
+    other_side = min(loss.probability_better, 1 - loss.probability_better)
+    return min(1.0, 2 * (1 + other_side * RESAMPLES) / (1 + RESAMPLES))
 
 
 def _listed(rows: Sequence[Row]) -> str:

@@ -19,10 +19,11 @@ from goldenrule.evaluation import (
     paired_bootstrap,
 )
 from goldenrule.evaluation.estimate import Basis
-from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.foundation.files import no_run_but, read_json
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.files import read_json
 from goldenrule.foundation.findings import plural
 from goldenrule.images.kept import kept_table
+from goldenrule.recipes.finished import check_finished
 from goldenrule.recipes.reporting import SCHEMA_VERSION
 from goldenrule.training.run import kept_predictions
 
@@ -126,11 +127,7 @@ class _Judge:
     """A finished run: what it said of which images, by the digest of their bytes."""
 
     def __init__(self, folder: Path) -> None:
-        if not (folder / "result.json").is_file() or not (folder / "images.arrow").is_file():
-            raise SourceError(
-                f"{folder} holds no finished run of this version. Wanted: the folder that a fit wrote."
-                f"{no_run_but(folder)}"
-            )
+        check_finished(folder)
         self.folder = folder
         result = read_json(folder / "result.json", newest_schema=SCHEMA_VERSION)
         table = kept_table(folder / "images.arrow")

@@ -170,7 +170,8 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
         if (kept := Entry.kept(facts)) != entry:
             before, now = (own.network.weights or "those of its name" for own in (kept, entry))
             raise RunMismatch(f"{entry.name} was trained with the weights {before}, now {now}. Give another --out.")
-        if None not in (digests := (facts.get("weights_digest"), _weights_digest(entry))) and len(set(digests)) > 1:
+        trained_with, given = facts.get("weights_digest"), _weights_digest(entry)
+        if trained_with and given and trained_with != given:
             raise RunMismatch(
                 f"{entry.network.weights} has changed since {entry.name} was trained. Give another --out."
             )

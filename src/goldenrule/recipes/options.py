@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from goldenrule.evaluation import Predictions, Task
 from goldenrule.evaluation.named import metric_named
 from goldenrule.evaluation.novelty import FALSE_ALARMS
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.files import in_shell
 from goldenrule.images.augment import Augmentation, Crop
 from goldenrule.images.folds import number_of_folds
 from goldenrule.images.kinds import by_name
@@ -169,9 +169,9 @@ class FitOptions:
         >>> FitOptions(seed=3, group_by="a b").said("backbone", "seed", "group_by")
         " --seed 3 --group-by 'a b'"
         """
-        always = FitOptions().story()
-        own = {name: value for name in names if (value := self.story()[name]) != always[name]}
-        return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in own.items())
+        own, always = self.story(), FitOptions().story()
+        told = [name for name in names if own[name] != always[name]]
+        return "".join(f" --{name.replace('_', '-')} {in_shell(own[name])}" for name in told)
 
     def story(self) -> dict[str, Any]:
         """Give the options that make a story another one, as JSON."""

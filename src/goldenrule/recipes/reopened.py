@@ -10,13 +10,14 @@ from typing import Any
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import SourceError
-from goldenrule.foundation.files import no_run_but, read_json
+from goldenrule.foundation.files import read_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.kept import kept_table
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.recipes.finished import check_finished
 from goldenrule.recipes.opening import first_body
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.training_options import TrainingOptions
@@ -71,10 +72,7 @@ def reopened(
     """
     folder, progress = Path(run), progress or Silent()
     images = folder / "images.arrow"
-    if not (folder / "result.json").is_file() or not images.is_file():
-        raise SourceError(
-            f"{folder} holds no finished run of this version. Wanted: the folder that a fit wrote.{no_run_but(folder)}"
-        )
+    check_finished(folder)
     table = kept_table(images)
     if not gone and not table.root.is_dir():
         raise SourceError(f"The images of {folder} are no longer in {table.root}. Put them back, or fit again.")

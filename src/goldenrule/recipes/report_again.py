@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from goldenrule.foundation.errors import SourceError, StorageError
-from goldenrule.foundation.files import no_run_but, write_atomic
+from goldenrule.foundation.files import write_atomic
 from goldenrule.images.kept import kept_table
+from goldenrule.recipes.finished import check_finished
 from goldenrule.report.kept import CONTENT, kept_content
 from goldenrule.report.language import spoken
 
@@ -39,10 +40,7 @@ def report_again(run: str | Path, *, language: str = "en", out: str | Path | Non
 
 
 def _folder_of_content(run: Path) -> Path:
-    if not (run / "result.json").is_file() or not (run / "images.arrow").is_file():
-        raise SourceError(
-            f"{run} holds no finished run of this version. Wanted: the folder that a fit wrote.{no_run_but(run)}"
-        )
+    check_finished(run)
     if not (run / FOLDER / CONTENT).is_file():
         raise SourceError(
             f"{run} was fitted by a version that did not keep what its report says. Give the same `goldenrule fit` "

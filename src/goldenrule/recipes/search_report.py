@@ -116,10 +116,10 @@ def page_rows(found: Found) -> list[dict[str, Any]]:
 def next_steps(found: Found) -> list[str]:
     """Say what to do with what was found."""
     more, live = 2 * max(found.asked, len(found.trials["bank"])), " --live" * ("live" in found.trials)
-    again = f"goldenrule search {_images(found)} --trials {more}{live}{found.options.said(*SAID)}"
+    again = f"goldenrule search {in_shell(found.images)} --trials {more}{live}{found.options.said(*SAID)}"
     again += f" --out {in_shell(found.folder)}"
     if not found.replaced:
-        keep = f"goldenrule fit {_images(found)} --quick{found.options.said(*SAID)}"
+        keep = f"goldenrule fit {in_shell(found.images)} --quick{found.options.said(*SAID)}"
         steps = [f"Keep the default: {keep}. More than a head: leave --quick away."]
         return [*steps, f"Search on, from where this ended: {again}"]
     return [f"Use it: {_command(found) or 'the code below'}.", f"Search on, from where this ended: {again}"]
@@ -131,11 +131,7 @@ def _command(found: Found) -> str:
     if drawn.get("head") != SOLVED:
         return ""
     views = f"--augment {drawn['augment']}" + (f" --views {drawn['views']}" if "views" in drawn else "")
-    return f"goldenrule fit {_images(found)} --quick {views}{found.options.said(*SAID)}"
-
-
-def _images(found: Found) -> str:
-    return in_shell(found.images)
+    return f"goldenrule fit {in_shell(found.images)} --quick {views}{found.options.said(*SAID)}"
 
 
 def code(found: Found) -> str:

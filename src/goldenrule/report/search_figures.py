@@ -31,7 +31,7 @@ def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, d
     axes = figure.add_subplot(facecolor="none")
     ended = [loss for own in losses.values() for _, loss in own if loss is not None]
     top = min(max([*ended, default]), FARTHEST * default) if ended else default
-    offset, cut = 0, False
+    offset = 0
     for name, own in losses.items():
         places = np.array([offset + number for number, _ in own])
         values = np.array([np.inf if loss is None else loss for _, loss in own])
@@ -40,14 +40,13 @@ def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, d
         inside = here & ~above
         axes.plot(places[inside], values[inside], "o", markersize=4, color=HIT, label=f"trial ({name})")
         axes.plot(places[above], np.full(above.sum(), top), "^", markersize=5, color=HIT)
-        cut = cut or bool(above.any())
         axes.plot(places[~here], np.full((~here).sum(), top), "x", markersize=5, color=MISTAKE)
         best = np.minimum(np.minimum.accumulate(values), top)
         axes.step(places, best, where="post", color=GOLD, linewidth=1.5)
         offset += len(own)
     axes.axhline(default, color="black", linewidth=0.8, linestyle="--")
     axes.annotate("default", (offset - 1, default), ha="right", va="bottom", fontsize=8)
-    higher = "triangle: higher than drawn; " if cut else ""
+    higher = "triangle: higher than drawn; " if max(ended, default=top) > top else ""
     axes.set_xlabel(f"trial (x: given up; {higher}the line: the best so far)")
     axes.set_ylabel("log loss on validation")
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,16 @@
+"""Whether a folder holds a finished run, asked by every command that looks into one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from goldenrule.foundation.errors import SourceError
+from goldenrule.foundation.files import no_run_but
+
+
+def check_finished(run: Path) -> None:
+    """Raise `SourceError` unless a folder holds a finished run; it says what the folder is instead."""
+    if not all((run / name).is_file() for name in ("result.json", "images.arrow")):
+        raise SourceError(
+            f"{run} holds no finished run of this version. Wanted: the folder that a fit wrote.{no_run_but(run)}"
+        )
