@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +39,16 @@ LONGEST = (
 """Files that take minutes: `make test` deals out whole files to two processes, and these first."""
 
 
+TINY, TINY_PX, TINY_SIZES = "test_efficientnet", 64, (None, 32, 64, 96)
+"""The network on which mechanics are tested, one that timm has for tests; its side in px; those it is prepared at."""
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be Ctrl-C: started in the background or under nohup, processes inherit that it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, so that no process is left alone with one at the end."""
     place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
@@ -55,29 +69,106 @@ def photos() -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def prepared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder with the default backbone prepared, made once per session."""
-    folder = tmp_path_factory.mktemp("prepared")
-    before = os.environ.get("GOLDENRULE_CACHE")
-    os.environ["GOLDENRULE_CACHE"] = str(folder)
-    try:
-        from goldenrule.models.backbone import backbone
-        from goldenrule.models.compiled import engine_kind
+def made_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[..., Path]:
+    """Give a folder of the whole session, filled by the first process that asks for it: `made_once(name, fill)`."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
 
-        engine_kind(backbone())
-    finally:
-        if before is None:
-            del os.environ["GOLDENRULE_CACHE"]
-        else:
-            os.environ["GOLDENRULE_CACHE"] = before
+    def folder(name: str, fill: Callable[[Path], None]) -> Path:
+        with FileLock(shared / f"{name}.lock"):
+            if not (shared / name).exists():
+                (new := shared / f"{name}.new").mkdir()
+                fill(new)
+                new.rename(shared / name)
+        return shared / name
+
     return folder
+
+
+@pytest.fixture(scope="session")
+def pretrained_cache(made_once: Callable[..., Path]) -> Path:
+    """A cache folder with the real default backbone prepared: 4.6 million parameters that know ImageNet."""
+
+    def fill(folder: Path) -> None:
+        with cache_at(folder):
+            from goldenrule.models.backbone import backbone
+            from goldenrule.models.compiled import engine_kind
+
+            engine_kind(backbone())
+
+    return made_once("pretrained", fill)
+
+
+@pytest.fixture(scope="session")
+def prepared_cache(made_once: Callable[..., Path], pretrained_cache: Path) -> Path:
+    """A cache folder with a tiny network in the place of the default backbone, made once per session.
+
+    Processes, engines and training find there what they find in any cache. What they compute on it takes
+    milliseconds, and knows little of pictures: a test about that takes `pretrained_cache`. The engine of the real
+    backbone is there too, for classifiers that have it.
+    """
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(pretrained_cache / "engines", folder / "engines")
+        with cache_at(folder):
+            put_tiny_backbone()
+
+    return made_once("tiny", fill)
+
+
+@contextlib.contextmanager
+def cache_at(folder: Path) -> Iterator[None]:
+    """Let goldenrule's cache be that folder for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOLDENRULE_CACHE", str(folder))
+        yield
+
+
+def put_tiny_backbone() -> None:
+    """Prepare `TINY` where the default backbone would lie; its weights are drawn, its statistics those of two photos."""
+    import timm
+    import torch
+    from sklearn.datasets import load_sample_images
+
+    from goldenrule.models import backbone as preparing
+    from goldenrule.models.boundary import boundary
+    from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED
+    from goldenrule.models.compiled import engine_kind
+
+    with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
+        torch.manual_seed(0)
+        model = timm.create_model(TINY, num_classes=0).train()
+        patch.setitem(EMBEDDED, DEFAULT_BACKBONE, replace(EMBEDDED[DEFAULT_BACKBONE], timm_name=TINY, size=TINY_PX))
+        seen = preparing.Preprocessing(size=TINY_PX, mean=(0.5,) * 3, std=(0.5,) * 3)
+        crops = [photo[top:, 2 * top :] for photo in load_sample_images().images for top in (0, 50, 100, 150)]
+        pixels = torch.from_numpy(np.stack([seen.pixels(crop) for crop in crops]))
+        with torch.no_grad():
+            for _ in range(30):  # BatchNorm's running statistics
+                model(pixels)
+        state = model.state_dict()
+        patch.setattr(preparing, "_weights", lambda name, weights: (state, EMBEDDED[name].source()))
+        for size in TINY_SIZES:
+            for pooling in ("average", *preparing.POOLINGS.values()):
+                preparing.backbone(size=size, pooling=pooling)
+        for body in (preparing.backbone(), boundary(preparing.backbone())):
+            assert engine_kind(body).name == "openvino"
 
 
 @pytest.fixture
 def cache(prepared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own: the backbone is prepared, the bank is empty."""
-    own = tmp_path / "cache"
-    shutil.copytree(prepared_cache, own)
+    """A cache of the test's own: the tiny network is prepared, the bank is empty."""
+    return own_cache(prepared_cache, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def real_cache(pretrained_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own: the real default backbone is prepared, the bank is empty."""
+    return own_cache(pretrained_cache, tmp_path, monkeypatch)
+
+
+def own_cache(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy a cache and let goldenrule use the copy until the test ends."""
+    own = Path(shutil.copytree(prepared, tmp_path / "cache"))
     monkeypatch.setenv("GOLDENRULE_CACHE", str(own))
     return own
 
@@ -115,14 +206,13 @@ def small_photos(photos: Callable[[str], Path], tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="session")
-def fitted(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The `Answer` of a default fit on `small_photos`; read only."""
+def fitted(small_photos: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The `Answer` of a default fit of the real backbone on `small_photos`; read only."""
     from goldenrule.recipes.answer import answer
 
     folder = tmp_path_factory.mktemp("fitted")
-    shutil.copytree(prepared_cache, folder / "cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
+    shutil.copytree(pretrained_cache, folder / "cache")
+    with cache_at(folder / "cache"):
         return answer(small_photos, out=folder / "run")
 
 
@@ -144,13 +234,31 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-@pytest.fixture
-def command(
-    start: Callable[..., subprocess.Popen[str]], cache: Path
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `goldenrule ARGUMENTS` to its end with a cache of the test's own; it never shows a traceback."""
+Completed = subprocess.CompletedProcess[str]
 
-    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+
+@pytest.fixture
+def command(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
+    """Run `goldenrule ARGUMENTS` to its end in this process, in tmp_path, with a cache of the test's own."""
+    from typer.testing import CliRunner
+
+    from goldenrule.cli.main import app
+
+    def run(*arguments: object, env: dict[str, str] | None = None) -> Completed:
+        words = [str(one) for one in arguments]
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            found = CliRunner().invoke(app, words, env={"COLUMNS": "300", **(env or {})}, catch_exceptions=False)
+        return subprocess.CompletedProcess(words, found.exit_code, found.stdout, found.stderr)
+
+    return run
+
+
+@pytest.fixture
+def process(start: Callable[..., subprocess.Popen[str]], cache: Path) -> Callable[..., Completed]:
+    """Do what `command` does in a process of its own: where users, disks, memory, locks or signals are at stake."""
+
+    def run(*arguments: object, **options: Any) -> Completed:
         process = start("-m", "goldenrule", *arguments, **options)
         out, err = process.communicate(timeout=240)
         assert "Traceback" not in out + err, out + err

@@ -33,11 +33,21 @@ class Told(Silent):
 
 @pytest.fixture
 def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
-    """Make a learner on 40 cats and dogs whose story lies in tmp_path."""
-    images = gr.from_folder(small_photos)
+    """Make a learner of the tiny network on 40 cats and dogs whose story lies in tmp_path."""
+    return learners_of(small_photos, tmp_path)
+
+
+@pytest.fixture
+def real_learner(small_photos: Path, real_cache: Path, tmp_path: Path) -> Learner:
+    """Make a learner of the real backbone on the same photos."""
+    return learners_of(small_photos, tmp_path)
+
+
+def learners_of(photos: Path, folder: Path) -> Learner:
+    images = gr.from_folder(photos)
 
     def make(**options: Any) -> gr.Learner:
-        return gr.Learner(images, **({"folder": tmp_path / "story", "progress": Told()} | options))
+        return gr.Learner(images, **({"folder": folder / "story", "progress": Told()} | options))
 
     return make
 
@@ -58,8 +68,8 @@ def rows(learn: gr.Learner) -> list[dict[str, Any]]:
     return [asdict(row) for row in learn.history]
 
 
-def test_the_head_learns_from_precomputed_activations(learner: Learner) -> None:
-    learn = learner(precompute=True)
+def test_the_head_learns_from_precomputed_activations(real_learner: Learner) -> None:
+    learn = real_learner(precompute=True)
     before = gr.accuracy(learn.evaluate()).value
     history = learn.fit(1e-2, 4)
     assert len(history) == 4
@@ -107,6 +117,18 @@ STATES: dict[str, Callable[[gr.Learner], object]] = {
 def test_looking_changes_nothing(learner: Learner, state: str) -> None:
     learn = learner(augment=gr.side_on(), replay=False)
     STATES[state](learn)
+    look(learn)
+    assert len(learn.history) == (1 if state == "after a fit" else 0)
+
+
+def test_looking_changes_nothing_about_the_real_network_either(real_learner: Learner) -> None:
+    learn = real_learner(augment=gr.side_on(), replay=False)
+    learn.unfreeze()
+    look(learn)
+
+
+def look(learn: gr.Learner) -> None:
+    """Look at a learner in every way there is: weights, key and random states stay what they were."""
     before, key, draws = weights(learn), learn.state.key, torch.random.get_rng_state()
     legacy = copy.deepcopy(np.random.get_state())  # noqa: NPY002 - that nobody touches it is the point
     tests = [learn.lr_find(steps=3), learn.lr_find(steps=3)]
@@ -118,11 +140,10 @@ def test_looking_changes_nothing(learner: Learner, state: str) -> None:
     assert torch.equal(torch.random.get_rng_state(), draws)
     after = np.random.get_state()  # noqa: NPY002
     assert all(np.array_equal(one, other) for one, other in zip(legacy, after, strict=True))
-    assert len(learn.history) == (1 if state == "after a fit" else 0)
 
 
-def test_the_whole_network_trains_below_its_start_and_is_served_by_the_engine(learner: Learner) -> None:
-    learn = learner(precompute=True)
+def test_the_whole_network_trains_below_its_start_and_is_served_by_the_engine(real_learner: Learner) -> None:
+    learn = real_learner(precompute=True)
     learn.fit(1e-2, 4)
     body = learn.state.backbone.spec.weights
     start = gr.log_loss(learn.evaluate()).value
@@ -318,7 +339,8 @@ def test_mistakes_are_told(learner: Learner, tmp_path: Path) -> None:
 
 
 def test_a_head_of_ones_own_is_the_start(learner: Learner) -> None:
-    head = LinearHead(np.zeros((2, 1280), np.float32), np.zeros(2, np.float32))
+    features = gr.backbone().spec.features
+    head = LinearHead(np.zeros((2, features), np.float32), np.zeros(2, np.float32))
     learn = learner(head=head, precompute=True)
     assert gr.log_loss(learn.evaluate()).value == pytest.approx(np.log(2), abs=1e-6)
     assert "Learner(" in repr(learn)
@@ -355,7 +377,7 @@ def test_rows_and_pictures_of_another_size_are_not_taken_for_this_one(learner: L
     state = replace(straight.state, head=changed.state.head, epochs=1)
     for own in (changed.state, state):
         (batch, *_) = changed.material.source(own).batches(1, 0)
-        assert batch.inputs.shape[1] == 1280
+        assert batch.inputs.shape[1] == own.backbone.spec.features
     first = next(iter(changed.material.source(changed.state).batches(1, 0))).inputs
     second = next(iter(straight.material.source(state).batches(1, 0))).inputs
     torch.testing.assert_close(first, second, rtol=0, atol=0)

@@ -189,43 +189,43 @@ def locked(tmp_path: Path) -> Iterator[Callable[[Path, int], Path]]:
 
 
 def test_a_folder_that_may_not_be_read_is_named(
-    command: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
+    process: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
     locked(root, 0)
-    found = command("fit", "--quick", root, **unprivileged)
+    found = process("fit", "--quick", root, **unprivileged)
     assert found.returncode == 2
     assert "photos can't be read: Permission denied" in found.stderr
     assert "Ask its owner" in found.stderr
 
 
 def test_a_class_folder_that_may_not_be_read_is_named(
-    command: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
+    process: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
     locked(root / "red", 0)
-    found = command("fit", "--quick", root, **unprivileged)
+    found = process("fit", "--quick", root, **unprivileged)
     assert found.returncode == 2
     assert "red can't be read: Permission denied" in found.stderr
 
 
 def test_a_file_that_may_not_be_read_is_listed_and_left_out(
-    command: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
+    process: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
     locked(root / "red" / "0.png", 0)
-    found = command("fit", "--quick", root, "--views", "0", **unprivileged)
+    found = process("fit", "--quick", root, "--views", "0", **unprivileged)
     assert found.returncode == 0, found.stderr
     assert "1 file can't be read (red/0.png: Permission denied)" in found.stdout
 
 
 def test_a_place_that_may_not_be_written_is_named(
-    command: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
+    process: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
     (tmp_path / "closed").mkdir()
     locked(tmp_path / "closed", 0o500)
-    found = command("fit", "--quick", root, "--views", "0", "--out", "closed/run", **unprivileged)
+    found = process("fit", "--quick", root, "--views", "0", "--out", "closed/run", **unprivileged)
     assert found.returncode == 2
     assert "closed/run can't be written (Permission denied)" in found.stderr
     assert "--out" in found.stderr
@@ -234,15 +234,15 @@ def test_a_place_that_may_not_be_written_is_named(
 
 @pytest.mark.slow
 def test_a_cache_that_may_not_be_written_serves_what_it_has(
-    command: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path, cache: Path
+    process: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path, cache: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
-    assert command("fit", "--quick", root, "--views", "0", "--out", "one").returncode == 0
+    assert process("fit", "--quick", root, "--views", "0", "--out", "one").returncode == 0
     for folder in [cache, *(path for path in cache.rglob("*") if path.is_dir())]:
         locked(folder, 0o500)
-    served = command("fit", "--quick", root, "--views", "0", "--out", "two", **unprivileged)
+    served = process("fit", "--quick", root, "--views", "0", "--out", "two", **unprivileged)
     assert served.returncode == 0, served.stderr
-    refused = command("fit", "--quick", root, "--views", "1", "--out", "three", **unprivileged)
+    refused = process("fit", "--quick", root, "--views", "1", "--out", "three", **unprivileged)
     assert refused.returncode == 2
     assert "GOLDENRULE_CACHE" in refused.stderr
 
@@ -271,11 +271,11 @@ def tiny_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 def test_a_full_disk_under_the_run_is_told_and_more_room_lets_it_go_on(
-    command: Command, tiny_disk: Callable[..., Path], tmp_path: Path
+    process: Command, tiny_disk: Callable[..., Path], tmp_path: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
     disk = tiny_disk(400)  # the classifier takes megabytes
-    found = command("fit", "--quick", root, "--views", "0", "--out", disk / "run")
+    found = process("fit", "--quick", root, "--views", "0", "--out", disk / "run")
     assert found.returncode == 2, found.stderr
     assert "The disk is full" in found.stderr
     assert "Free some space" in found.stderr
@@ -283,39 +283,39 @@ def test_a_full_disk_under_the_run_is_told_and_more_room_lets_it_go_on(
     assert not (disk / "run" / "classifier").exists()
     assert not list(disk.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
-    again = command("fit", "--quick", root, "--views", "0", "--out", disk / "run")
+    again = process("fit", "--quick", root, "--views", "0", "--out", disk / "run")
     assert again.returncode == 0, again.stderr
     assert "replayed" in again.stderr
     assert "0 computed" in again.stdout
 
 
 def test_a_full_disk_under_the_cache_is_told_and_what_was_finished_is_kept(
-    command: Command, tiny_disk: Callable[..., Path], cache: Path, tmp_path: Path
+    process: Command, tiny_disk: Callable[..., Path], cache: Path, tmp_path: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
     disk = tiny_disk(40_000)
     shutil.copytree(cache, disk / "cache")
     used = sum(path.stat().st_blocks * 512 for path in disk.rglob("*") if path.is_file())
     own = {"env": {"GOLDENRULE_CACHE": str(disk / "cache")}}
-    assert command("fit", "--quick", root, "--views", "0", **own).returncode == 0
+    assert process("fit", "--quick", root, "--views", "0", **own).returncode == 0
     subprocess.run(["mount", "-o", f"remount,size={used // 1024 + 80}k", str(disk)], check=True)
     for label in ("blue", "red"):
         pictures(root / label / "more", 20, seed=len(label))
-    found = command("fit", "--quick", root, "--views", "0", **own)
+    found = process("fit", "--quick", root, "--views", "0", **own)
     assert found.returncode == 2, found.stderr
     assert "The disk is full" in found.stderr
     assert "goldenrule bank" in found.stderr
     subprocess.run(["mount", "-o", "remount,size=80m", str(disk)], check=True)
-    again = command("fit", "--quick", root, "--views", "0", **own)
+    again = process("fit", "--quick", root, "--views", "0", **own)
     assert again.returncode == 0, again.stderr
     assert " 12 reused" in again.stdout
     assert "40 computed" in again.stdout
 
 
-def test_weights_that_can_t_be_reached_offline_are_told_with_what_there_is(command: Command, tmp_path: Path) -> None:
+def test_weights_that_can_t_be_reached_offline_are_told_with_what_there_is(process: Command, tmp_path: Path) -> None:
     root = good_folder(tmp_path / "photos")
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "TORCH_HOME": str(tmp_path / "torch")}
-    found = command("fit", "--quick", root, "--backbone", "resnet18", env=offline)
+    found = process("fit", "--quick", root, "--backbone", "resnet18", env=offline)
     assert found.returncode == 2
     assert "The weights of resnet18 can't be had from the hub" in found.stderr
     assert "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2 (embedded)" in found.stderr
@@ -463,21 +463,21 @@ def test_what_can_t_be_predicted_is_told(command: Command, run: Path, small_phot
 
 
 def test_a_photo_that_may_not_be_read_has_a_row_among_the_others(
-    command: Command, run: Path, small_photos: Path, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
+    process: Command, run: Path, small_photos: Path, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
 ) -> None:
     photos = Path(shutil.copytree(small_photos / "test" / "cats", tmp_path / "new"))
     files = sorted(photos.iterdir())
     locked(files[2], 0)
-    found = command("predict", run, *files, "-o", "out.csv", **unprivileged)
+    found = process("predict", run, *files, "-o", "out.csv", **unprivileged)
     assert found.returncode == 0, found.stderr
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert [",unreadable," in line for line in lines[1:]] == [False, False, True, False, False, False]
 
 
 def test_a_classifier_that_may_not_be_read_is_named(
-    command: Command, run: Path, small_photos: Path, unprivileged: dict[str, Any], locked: Any
+    process: Command, run: Path, small_photos: Path, unprivileged: dict[str, Any], locked: Any
 ) -> None:
     locked(run / "classifier", 0)
-    found = command("predict", run, small_photos / "test", **unprivileged)
+    found = process("predict", run, small_photos / "test", **unprivileged)
     assert found.returncode == 2
     assert "classifier/classifier.json can't be used: Permission denied" in found.stderr

@@ -16,7 +16,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def test_the_doctor_says_engine_precision_versions_and_speed(command: Command) -> None:
     found = command("doctor")
     assert found.returncode == 0, found.stderr
-    assert re.search(r"engine\s.*(openvino|torch) \S+ (bf16|fp32) for efficientnet_lite0 at 224 px", found.stdout)
+    assert re.search(r"engine\s.*(openvino|torch) \S+ (bf16|fp32) for efficientnet_lite0 at 64 px", found.stdout)
     for name in ("python", "numpy", "openvino", "torch", "processor", "cores", "memory", "cache"):
         assert re.search(rf"^[ │]*{name} +│? +\S", found.stdout, re.MULTILINE), name
     speed = found.stdout.split("Speed on")[1]

@@ -71,7 +71,7 @@ def test_views_by_an_own_function_are_kept_under_its_file(command: Command, smal
     [
         (
             ["--augment", "changes.py:broken", "--views", "1"],
-            "broken gave uint8 of shape (7, 224, 3); wanted a picture",
+            "broken gave uint8 of shape (7, 64, 3); wanted a picture",
         ),
         (["--augment", "changes.py:smoky"], "has no 'smoky'; it has broken, foggy"),
         (["--augment", "nowhere.py:foggy"], "there is no file nowhere.py"),

@@ -119,14 +119,8 @@ SMALLEST = {
 NOT_TRIED = {"deepseek_vit": "412 million parameters at the least: it wants more memory than a test should"}
 """Families that are left out, and why."""
 
-QUICK = {
-    *("byoanet", "byobnet", "coat", "convnext", "cpubone", "csatv2", "cspnet", "cspnext", "dla", "edgenext"),
-    *("efficientnet", "efficientvim", "efficientvit_mit", "efficientvit_msra", "fasternet", "fastvit", "ghostnet"),
-    *("hardcorenas", "hgnet", "iformer", "inception_next", "lcnetv2", "mambaout", "maxxvit", "metaformer"),
-    *("mobilenetv3", "mobilevit", "nfnet", "pit", "pvt_v2", "rdnet", "regnet", "repghost", "resnet", "rexnet"),
-    *("starnet", "swiftformer", "vision_transformer", "vision_transformer_relpos", "vovnet", "xcit"),
-}
-"""Families that take up to some three seconds; the others are tried by `make test-all`."""
+TINY = {family for family, name in SMALLEST.items() if name.startswith("test_")} | {"mobilenetv3"}
+"""Families of which timm has a tiny network for tests, and a last one; the others are tried by `make test-all`."""
 
 SIZES = (64, 96, None)
 """Sides in px that are tried in turn, None the network's own: small pictures are quick."""
@@ -156,10 +150,9 @@ def prepared(name: str, folder: Path) -> Backbone:
     raise AssertionError
 
 
-FAMILIES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.exhaustive) for name in SMALLEST]
+FAMILIES = [name if name in TINY else pytest.param(name, marks=pytest.mark.exhaustive) for name in SMALLEST]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_two_steps_leave_what_is_frozen_bit_identical(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -23,10 +23,10 @@ TWO = "auto:tf_efficientnet_lite1,efficientnet_lite0"
 
 
 @pytest.fixture(scope="module")
-def world(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def world(small_photos: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A quick fit that chose between two backbones."""
     folder = tmp_path_factory.mktemp("auto")
-    shutil.copytree(prepared_cache, folder / "cache")
+    shutil.copytree(pretrained_cache, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         yield answer(small_photos, options=FitOptions(backbone=TWO, augment="none"), out=folder / "run")

@@ -57,7 +57,7 @@ def test_a_golden_rule_killed_a_few_times_ends_with_the_bits_of_an_unbroken_one(
     assert killed(nursery, seconds, 4, seed=0).total() >= 4
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_golden_rule_killed_at_28_more_moments_ends_with_the_same_bits(nursery: Any, seconds: float) -> None:
     places = killed(nursery, seconds, 28, seed=1)
     print(*sorted(places.items()), sep="\n")

@@ -28,10 +28,10 @@ SIZE = 64
 
 
 @pytest.fixture(scope="module")
-def world(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def world(pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a cache of its own for all that is trained here."""
     folder = tmp_path_factory.mktemp("heads")
-    shutil.copytree(prepared_cache, folder / "cache")
+    shutil.copytree(pretrained_cache, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         yield folder

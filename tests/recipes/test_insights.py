@@ -20,7 +20,7 @@ Told = tuple[Insights, Path, set[str]]
 
 @pytest.fixture(scope="module")
 def told(
-    photos: Callable[[str], Path], prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory
+    photos: Callable[[str], Path], pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Told]:
     """What is found in 160 photos of cats and dogs of which eight have wrong labels, and one is no picture."""
     folder = tmp_path_factory.mktemp("told")
@@ -34,7 +34,7 @@ def told(
                 if given == other:
                     wrong.add(f"{part}/{given}/{file.name}")
     (folder / "photos/train/cats/broken.jpg").write_bytes(b"no picture")
-    shutil.copytree(prepared_cache, folder / "cache")
+    shutil.copytree(pretrained_cache, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         run = answer(folder / "photos", options=FitOptions(views=0), out=folder / "run").folder

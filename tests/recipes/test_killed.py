@@ -47,13 +47,13 @@ def folder(photos: Callable[[str], Path], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def fit(start: Start, folder: Path, prepared_cache: Path, tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
+def fit(start: Start, folder: Path, pretrained_cache: Path, tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
     """Start a fit of the folder in the world of that name: its own cache and its own run, the same images."""
 
     def begin(world: str) -> subprocess.Popen[str]:
         cache = tmp_path / world / "cache"
         if not cache.exists():
-            shutil.copytree(prepared_cache, cache)
+            shutil.copytree(pretrained_cache, cache)
         arguments = ("fit", "--quick", folder, "--views", "1", "--out", tmp_path / world / "run")
         return start("-c", WITH_SMALL_CHUNKS, *arguments, env={"GOLDENRULE_CACHE": str(cache)})
 
@@ -96,7 +96,7 @@ def test_a_fit_killed_at_many_moments_ends_with_the_bits_of_an_unbroken_one(
     assert json.loads((broken / "run" / "result.json").read_text())["activations"]["reused"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(3))
 def test_a_fit_killed_at_random_moments_ends_with_the_bits_of_an_unbroken_one(
     fit: Callable[[str], subprocess.Popen[str]], tmp_path: Path, seed: int

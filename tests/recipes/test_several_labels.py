@@ -48,9 +48,9 @@ def scenes(photos: Callable[[str], Path], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def told(scenes: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def told(scenes: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("told")
-    shutil.copytree(prepared_cache, folder / "cache")
+    shutil.copytree(pretrained_cache, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         yield answer(scenes, options=FitOptions(beta=2, views=0, metrics=("macro_f2",)), out=folder / "run")

@@ -93,8 +93,10 @@ def test_another_way_of_training_is_another_story(
         train(small_photos, options=FitOptions(backbone="original", size=32, training=longer), out=from_zero[0].folder)
 
 
-def test_transfer_learning_by_epochs_trains_the_head_alone(small_photos: Path, cache: Path, tmp_path: Path) -> None:
-    del cache
+def test_transfer_learning_by_epochs_trains_the_head_alone(
+    small_photos: Path, real_cache: Path, tmp_path: Path
+) -> None:
+    del real_cache
     how = TrainingOptions(type="transfer_learning", epochs=3, lr=1e-2, optimizer="adam", converged=2)
     answer = train(small_photos, options=FitOptions(views=0, training=how), out=tmp_path / "run")
     assert answer.chosen == "trained head"

@@ -29,11 +29,11 @@ from goldenrule.recipes.options import FitOptions
 
 @pytest.fixture(scope="module")
 def cats_and_dogs(
-    photos: Callable[[str], Path], prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory
+    photos: Callable[[str], Path], pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[gr.Answer]:
     """The answer on 150 photos to train and 60 to validate, of each of two classes."""
     folder = tmp_path_factory.mktemp("cats_and_dogs")
-    shutil.copytree(prepared_cache, folder / "cache")
+    shutil.copytree(pretrained_cache, folder / "cache")
     for part, each in (("train", 150), ("valid", 60)):
         for label in ("cats", "dogs"):
             (folder / "images" / part / label).mkdir(parents=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +15,10 @@ from hypothesis import strategies as st
 import goldenrule as gr
 from goldenrule.activations import bank
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.files import readable_bytes
 from goldenrule.foundation.progress import Silent
 from goldenrule.models.backbone import backbone
 from goldenrule.models.boundary import boundary
-from goldenrule.models.compiled import engine_kind
 from goldenrule.training import fitting, plan
 
 Learner = Callable[..., gr.Learner]
@@ -36,29 +35,33 @@ class Told(Silent):
         self.lines.append(message)
 
 
-@pytest.fixture(scope="module")
-def prepared_cache(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The session's prepared cache, with the early layers compiled too."""
-    own = tmp_path_factory.mktemp("depth") / "cache"
-    shutil.copytree(prepared_cache, own)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GOLDENRULE_CACHE", str(own))
-        engine_kind(boundary(backbone()))
-    return own
+@pytest.fixture
+def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
+    """Make a learner of the tiny network on 40 cats and dogs, early layers frozen; its story lies in tmp_path."""
+    return learners_of(small_photos, tmp_path)
 
 
 @pytest.fixture
-def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
-    """Make a learner on 40 cats and dogs, early layers frozen; its story lies in tmp_path."""
-    images = gr.from_folder(small_photos)
+def real_learner(small_photos: Path, real_cache: Path, tmp_path: Path) -> Learner:
+    """Make such a learner of the real backbone."""
+    return learners_of(small_photos, tmp_path)
+
+
+def learners_of(photos: Path, folder: Path) -> Learner:
+    images = gr.from_folder(photos)
 
     def make(**options: Any) -> gr.Learner:
-        usual = {"folder": tmp_path / "story", "progress": Told(), "precompute": True, "batch_size": 8}
+        usual = {"folder": folder / "story", "progress": Told(), "precompute": True, "batch_size": 8}
         learn = gr.Learner(images, **(usual | options))
         learn.freeze_to(1)
         return learn
 
     return make
+
+
+def row_bytes() -> int:
+    """What a view takes in the bank before the late layers."""
+    return 2 * boundary(backbone()).spec.features
 
 
 def said(learn: gr.Learner) -> str:
@@ -73,8 +76,8 @@ def body(learn: gr.Learner) -> dict[str, np.ndarray]:
     }
 
 
-def test_late_layers_learn_and_early_ones_stay_bit_for_bit(learner: Learner) -> None:
-    learn = learner(augment=gr.side_on(), augmented_views=1)
+def test_late_layers_learn_and_early_ones_stay_bit_for_bit(real_learner: Learner) -> None:
+    learn = real_learner(augment=gr.side_on(), augmented_views=1)
     before = body(learn)
     history = learn.fit(RATES, 4)
     assert learn.precompute
@@ -99,7 +102,7 @@ def test_with_and_without_precompute_nearly_the_same_is_learned(learner: Learner
 def test_the_bank_is_filled_once_and_trained_late_layers_find_it_again(learner: Learner) -> None:
     learn = learner()
     learn.fit(RATES, 1)
-    assert said(learn).count("Before the late layers: 56 views, 2.5 MB in the bank.") == 1
+    assert said(learn).count(f"Before the late layers: 56 views, {readable_bytes(56 * row_bytes())} in the bank.") == 1
     count = sum(one["rows"] for one in bank.stored())
     learn.fit(RATES, 1)
     assert sum(one["rows"] for one in bank.stored()) == count
@@ -162,11 +165,12 @@ def test_activations_are_not_cut_into_pieces(learner: Learner) -> None:
 
 
 def test_what_is_kept_is_bounded_and_said(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
-    row = 2 * 14 * 14 * 112
+    row = row_bytes()
     monkeypatch.setattr(plan, "MOST_BOUNDARY_BYTES", 100 * row)
     learn = learner(augment=gr.side_on(), augmented_views=3)
     learn.lr_find(steps=2)
-    assert "96 views (no room for more than 1 of 3 augmented ones), 4.2 MB in the bank." in said(learn)
+    kept = f"{readable_bytes(96 * row)} in the bank."
+    assert f"96 views (no room for more than 1 of 3 augmented ones), {kept}" in said(learn)
     monkeypatch.setattr(plan, "MOST_BOUNDARY_BYTES", 55 * row)
     assert learner(replay=False, augment=gr.side_on()).can_precompute() is False
     with pytest.raises(OptionError, match="set precompute = False to train on live images"):
@@ -177,7 +181,8 @@ def test_views_before_the_late_layers_may_be_others_than_those_of_the_head(learn
     learn = learner(augment=gr.side_on(), augmented_views=0, late_views=2)
     assert learn.can_precompute()
     learn.lr_find(steps=2)
-    assert f"Before the late layers: {40 + 16 + 2 * 40} views, 6.0 MB in the bank." in said(learn)
+    views = 40 + 16 + 2 * 40
+    assert f"Before the late layers: {views} views, {readable_bytes(views * row_bytes())} in the bank." in said(learn)
     learn.freeze()
     assert learn.can_precompute()
     assert len(learn.material.source(learn.state).activations.banks) == 1  # type: ignore[attr-defined]

@@ -41,7 +41,7 @@ STATES: dict[str, Do] = {
     "after a fit": trained,
     "after a fit of the late layers": lambda learn: (learn.freeze_to(1), learn.fit(1e-4, 1)),
     "after a fit with free BatchNorms": lambda learn: (learn.freeze_to(1), learn.bn_freeze(False), learn.fit(1e-4, 1)),
-    "at another size": lambda learn: learn.set_size(64),
+    "at another size": lambda learn: learn.set_size(96),
     "after load": lambda learn: learn.load(replace(learn.classifier())),
     "after blend": lambda learn: trained(learn, lambda own: own.blend()),
     "after calibrate": lambda learn: trained(learn, lambda own: own.calibrate()),
@@ -86,7 +86,6 @@ def random_states() -> tuple[Any, ...]:
     return torch.random.get_rng_state().tolist(), name, words.tolist(), place, random.getstate()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("options", "state"), CASES)
 def test_a_fit_after_lr_find_gives_the_bits_of_a_fit_without_it(
     small_photos: Path, cache: Path, options: str, state: str
@@ -96,7 +95,6 @@ def test_a_fit_after_lr_find_gives_the_bits_of_a_fit_without_it(
 
     usual = {"augment": gr.side_on(), "augmented_views": 1, "replay": False, "progress": Silent()}
     learn = gr.Learner(images, **(usual | OPTIONS[options]))
-    learn.set_size(96)  # small pictures are quick
     STATES[state](learn)
     start, before, draws = learn.state, bits(learn), random_states()
     learn.fit(1e-4, 1)

@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from goldenrule.cli import (
     audit,
@@ -34,8 +35,26 @@ from goldenrule.cli import (
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
+
+class Commands(TyperGroup):
+    """The commands; what a user can mend ends each of them with a message and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for; `ctx` is Click's context, which Typer has under another name."""
+        from goldenrule.foundation.errors import GoldenRuleError
+
+        try:
+            return super().invoke(ctx)
+        except GoldenRuleError as error:
+            _complain(str(error))
+        except PermissionError as error:
+            _complain(f"{error.filename} can't be used: {error.strerror}. Ask its owner for access, or choose another.")
+        raise typer.Exit(2)
+
+
 app = typer.Typer(
     name="goldenrule",
+    cls=Commands,
     help="From a folder of images to a classifier you can trust, in seconds.",
     epilog="Start with: goldenrule demo, or: goldenrule fit FOLDER (one sub-folder of images per class).",
     no_args_is_help=True,
@@ -90,16 +109,8 @@ def run() -> NoReturn:
     """
     signal.signal(signal.SIGTERM, _terminate)
     quiet_dependencies()
-    from goldenrule.foundation.errors import GoldenRuleError
-
     try:
         app(standalone_mode=True)
-    except GoldenRuleError as error:
-        _complain(str(error))
-        sys.exit(2)
-    except PermissionError as error:
-        _complain(f"{error.filename} can't be used: {error.strerror}. Ask its owner for access, or choose another.")
-        sys.exit(2)
     except KeyboardInterrupt:
         _stopped(INTERRUPTED)
     except Terminated:
