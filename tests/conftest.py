@@ -47,6 +47,15 @@ def pytest_configure() -> None:
     """Let Ctrl-C be Ctrl-C: started in the background or under nohup, processes inherit that it is ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    one_core_each()
+
+
+def one_core_each() -> None:
+    """Give each process of pytest-xdist a core of its own: threads that share cores wait for each other most of the time."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

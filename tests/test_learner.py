@@ -270,8 +270,8 @@ def test_the_mean_of_the_ends_is_kept_where_it_validates_better(
     assert mean_was_better == (not any(torch.equal(kept, one) for one in weights))
 
 
-def test_calibrating_takes_over_confidence_back_and_changes_no_prediction(learner: Learner) -> None:
-    learn = learner(precompute=True)
+def test_calibrating_takes_over_confidence_back_and_changes_no_prediction(real_learner: Learner) -> None:
+    learn = real_learner(precompute=True)
     learn.load(replace(learn.classifier(), head=learn.state.head.cooled(0.02)))  # random, and 50 times too sure
     before = learn.evaluate()
     temperature = learn.calibrate()

@@ -85,7 +85,7 @@ def test_late_layers_learn_and_early_ones_stay_bit_for_bit(real_learner: Learner
     groups = learn.state.backbone.spec.groups
     changed = {groups[name] for name, value in body(learn).items() if name in groups and (value != before[name]).any()}
     assert changed == {"late"}
-    assert gr.accuracy(learn.evaluate()).value > 0.85
+    assert gr.accuracy(learn.evaluate()).low > 0.5
 
 
 def test_with_and_without_precompute_nearly_the_same_is_learned(learner: Learner, tmp_path: Path) -> None:
