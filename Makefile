@@ -1,5 +1,6 @@
 # make demo     set everything up and run the main job on the demo set
-# make test     set everything up and run the tests; make test-all tries every family of networks too (ten minutes more)
+# make test     set everything up and run the tests; make test-all runs many more of the same
+# make laws     break each law of the design in a copy of the code: a test must fail
 # make check    format, lint, types, layers, then make test
 # make docs     the documentation as a site in site/, warnings are errors
 # make bench    the benchmarks that the README quotes (about three hours on 2 cores)
@@ -10,7 +11,7 @@ STAMP := .venv/.installed
 # Two processes share the cores here: threads that wait must not keep one busy (40 % of the tests' time)
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo test test-all test-fast check docs bench clean
+.PHONY: install demo test test-all test-fast laws check docs bench clean
 
 install: $(STAMP)
 
@@ -31,6 +32,9 @@ test-all: install
 
 test-fast: install
 	$(PYTEST) -m "not slow and not exhaustive"
+
+laws: install
+	$(BIN)/python benchmarks/broken_laws.py
 
 check: install
 	$(BIN)/ruff format --check .

@@ -249,6 +249,16 @@ Completed = subprocess.CompletedProcess[str]
 @pytest.fixture
 def command(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
     """Run `goldenrule ARGUMENTS` to its end in this process, in tmp_path, with a cache of the test's own."""
+    return commands_in(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def real_command(real_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
+    """Do what `command` does, with the real backbone."""
+    return commands_in(tmp_path, monkeypatch)
+
+
+def commands_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
     from typer.testing import CliRunner
 
     from goldenrule.cli.main import app
@@ -256,7 +266,7 @@ def command(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
     def run(*arguments: object, env: dict[str, str] | None = None) -> Completed:
         words = [str(one) for one in arguments]
         with monkeypatch.context() as patch:
-            patch.chdir(tmp_path)
+            patch.chdir(folder)
             found = CliRunner().invoke(app, words, env={"COLUMNS": "300", **(env or {})}, catch_exceptions=False)
         return subprocess.CompletedProcess(words, found.exit_code, found.stdout, found.stderr)
 

@@ -104,7 +104,7 @@ def test_a_reader_sees_what_another_process_has_added_since(start: Start, tmp_pa
     assert_served(bank, range(30))
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(1, 5))])
 def test_a_writer_killed_at_any_moment_loses_only_its_open_chunk(start: Start, tmp_path: Path, seed: int) -> None:
     folder = tmp_path / "bank"
     moments = random.Random(seed)

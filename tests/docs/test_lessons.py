@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def test_the_list_of_lessons_has_them_all() -> None:
 
 
 @pytest.mark.slow
-def test_lesson_2_runs_on_photos_and_a_second_time_takes_seconds(
+def test_lesson_2_runs_on_photos_and_a_second_time_all_is_replayed(
     start: Start, cache: Path, small_photos: Path, tmp_path: Path
 ) -> None:
     few = tmp_path / "few"
@@ -57,19 +56,16 @@ def test_lesson_2_runs_on_photos_and_a_second_time_takes_seconds(
         (few / folder.relative_to(small_photos)).mkdir(parents=True)
         for file in sorted(folder.iterdir())[:6]:
             shutil.copy(file, few / folder.relative_to(small_photos))
-    seconds, texts, told = [], [], []
+    texts, told = [], []
     for _ in range(2):
-        began = time.perf_counter()
         process = start(ROOT / "lessons" / "lesson2.py", few)
         out, err = process.communicate(timeout=500)
         assert process.returncode == 0, err
-        seconds.append(time.perf_counter() - began)
         texts.append(out)
         told.append(out + err)
     assert "test, plain: " in texts[0]
     results = [[line for line in text.splitlines() if line.startswith("test, ")] for text in texts]
     assert results[0] == results[1]
     assert told[1].count("replayed") == 5, "two curves of the finder, three fits"
-    assert seconds[1] < seconds[0] / 2
     assert {path.name for path in (tmp_path / "lesson2").glob("*.svg")} >= {"finder.svg", "history.svg", "cycles.svg"}
     assert (tmp_path / "lesson2" / "classifier" / "classifier.json").is_file()

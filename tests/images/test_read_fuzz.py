@@ -73,7 +73,7 @@ print(read, worst, peak)
 """
 
 
-@pytest.mark.parametrize(("first", "count"), [(0, 400), pytest.param(400, 6000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("first", "count"), [(0, 400), pytest.param(400, 6000, marks=pytest.mark.exhaustive)])
 def test_of_thousands_of_damaged_files_each_is_a_picture_or_has_a_reason(
     photos: Callable[[str], Path], tmp_path: Path, first: int, count: int
 ) -> None:

@@ -72,6 +72,7 @@ def answer() -> None:
     """Live through the requests, one after the other, with chunks, checkpoints and a plan that are short."""
     bank.CHUNK_SECONDS, fitting.CHECKPOINT_SECONDS = 0.05, 0.4
     plan.MOST_PASSES, plan.HEAD_CYCLES, verbs.STEPS_LIVE = {2: 10_000}, 1, 6
+    plan.LATE_EPOCHS, plan.FEWEST_LATE_EPOCHS, plan.FAR_TIMES = 2, 2, 1.0
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

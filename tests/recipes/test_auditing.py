@@ -34,7 +34,7 @@ def turned(photos: Callable[[str], Path], tmp_path: Path) -> Path:
     return root
 
 
-def test_what_the_description_misses_is_found_where_a_bank_has_activations(turned: Path, cache: Path) -> None:
+def test_what_the_description_misses_is_found_where_a_bank_has_activations(turned: Path, real_cache: Path) -> None:
     before = audit_images(turned)
     uris = before.table.uris
     again = ("dogs/0.jpg", "dogs/again.jpg")

@@ -54,7 +54,7 @@ QUICK = FitOptions(views=0)
 
 
 def test_altered_copies_stay_in_the_part_and_the_fold_of_their_original(
-    folder: Path, cache: Path, tmp_path: Path
+    folder: Path, real_cache: Path, tmp_path: Path
 ) -> None:
     result = answer(folder, options=QUICK, out=tmp_path / "run")
     parts = parts_of(tmp_path / "run")
@@ -71,7 +71,7 @@ def test_altered_copies_stay_in_the_part_and_the_fold_of_their_original(
 
 
 def test_they_are_found_once_and_replayed(
-    folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, real_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("looked for a second time")
@@ -84,7 +84,7 @@ def test_they_are_found_once_and_replayed(
 
 
 def test_an_earlier_split_stays_though_it_tears_near_duplicates_apart(
-    folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, real_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(together, "near_duplicates", lambda *arguments, **options: [])
@@ -99,7 +99,7 @@ def test_an_earlier_split_stays_though_it_tears_near_duplicates_apart(
 
 
 def test_a_folder_with_parts_of_its_own_is_warned_of_near_duplicates_across_them(
-    small_photos: Path, cache: Path, tmp_path: Path
+    small_photos: Path, real_cache: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(small_photos, tmp_path / "set")
     (file, *_) = sorted((tmp_path / "set" / "train" / "cats").iterdir())

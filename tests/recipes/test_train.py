@@ -32,6 +32,8 @@ NAMES = {
     "efficientnet_b0": 32,
 }
 """Each with the smallest side in px that it takes, or nearly."""
+QUICK = ("original", "efficientnet", "resnet18")
+"""The others are trained by `make test-all`."""
 FROM_ZERO = FitOptions(
     backbone="original", size=32, threads=1, training=TrainingOptions(type="fromzero", epochs=2, lr=1e-3)
 )
@@ -120,8 +122,9 @@ def test_fine_tuning_moves_the_body_and_stands_beside_the_solved_head(
     assert answer.headline_part == "test"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.exhaustive) for name in NAMES]
+)
 def test_every_name_trains_from_zero(name: str, photos: Callable[[str], Path], cache: Path, tmp_path: Path) -> None:
     del cache
     options = FitOptions(

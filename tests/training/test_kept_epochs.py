@@ -60,9 +60,9 @@ def test_without_a_folder_there_is_nowhere_to_keep_them(small_photos: Path, cach
 def test_a_full_disk_is_told_and_the_same_script_goes_on_and_keeps_what_was_missing(
     small_photos: Path, cache: Path, tmp_path: Path, tiny_disk: Callable[[str], Path]
 ) -> None:
-    """A body of 13 MB does not go onto a disk of 8."""
+    """A body of 1.4 MB does not go onto a disk of 1."""
     del cache
-    disk = tiny_disk("8m")
+    disk = tiny_disk("1m")
     with pytest.raises(StorageError, match=r"The disk is full: .*epoch-002"):
         learner(small_photos, disk / "run").fit(1e-2, 3, save_every=2)
     assert names(disk / "run" / "epochs") == []
