@@ -96,7 +96,7 @@ BREAKS = (
         name="Frozen is frozen",
         how="BatchNorms of frozen layers follow the batches",
         file="models/trainable.py",
-        old="        return self._bn_frozen == \"all\" or self._bn_frozen == group == \"early\" or self._frozen(group)\n",
+        old='        return self._bn_frozen == "all" or self._bn_frozen == group == "early" or self._frozen(group)\n',
         new="        return False\n",
         test="tests/models/test_every_family.py",
     ),
@@ -190,8 +190,7 @@ BREAKS = (
         file="engine/openvino.py",
         old='    sys.modules.setdefault("openvino_telemetry", None)',
         new="    pass",
-        test="tests/engine/test_openvino.py::"
-        "test_neither_goldenrule_nor_openvino_through_it_imports_the_telemetry",
+        test="tests/engine/test_openvino.py::test_neither_goldenrule_nor_openvino_through_it_imports_the_telemetry",
     ),
     Break(
         law=13,

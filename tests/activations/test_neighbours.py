@@ -54,9 +54,7 @@ def copied(photos: Callable[[str], Path], tmp_path: Path) -> ImageTable:
     return from_source(root, group_by="none")
 
 
-def test_far_copies_of_real_photos_are_found_and_different_photos_are_not(
-    copied: ImageTable, real_cache: Path
-) -> None:
+def test_far_copies_of_real_photos_are_found_and_different_photos_are_not(copied: ImageTable, real_cache: Path) -> None:
     table, activations = activations_of(copied, backbone())
     pairs = near_duplicates(table, activations.banks[0])
     found = {(table.uris[pair.first], table.uris[pair.second]) for pair in pairs}

@@ -22,7 +22,7 @@ def test_names_after_the_first_are_networks_and_ways_of_training_too(
         small_photos,
         "-m",
         "original@32",
-        "efficientnet",
+        "efficientnet@32",
         "-t",
         "transfer_learning",
         "fromzero",
@@ -39,12 +39,12 @@ def test_names_after_the_first_are_networks_and_ways_of_training_too(
     rows = {(row["network"], row["type"]) for row in json.loads((tmp_path / "compared.json").read_text())["rows"]}
     assert rows == {
         ("original@32", "fromzero"),
-        ("efficientnet_lite0", "fromzero"),
-        ("efficientnet_lite0", "transfer_learning"),
+        ("efficientnet_lite0@32", "fromzero"),
+        ("efficientnet_lite0@32", "transfer_learning"),
     }
-    assert "Take efficientnet_lite0, transfer learning." in found.stdout
+    assert "Take efficientnet_lite0@32, transfer learning." in found.stdout
     assert "Left out: original@32, transfer learning." in found.stdout
-    assert "goldenrule predict runs/dogscats-compare/efficientnet_lite0-transfer_learning" in found.stdout
+    assert "goldenrule predict runs/dogscats-compare/efficientnet_lite0@32-transfer_learning" in found.stdout
     assert (tmp_path / "runs" / "dogscats-compare" / "comparison.html").is_file()
 
 

@@ -213,7 +213,7 @@ def test_the_checks_of_a_page_see_wide_boxes_faint_letters_and_missing_pictures(
     assert [complaint.rpartition(": ")[2] for complaint in complaints] == ["a complaint"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @needs_chromium
 def test_a_phone_shows_every_page_without_scrolling_sideways_complaints_or_dead_links(site: Path) -> None:
     names = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
@@ -242,6 +242,7 @@ def test_letters_stand_out_in_light_and_dark_and_figures_are_big_enough(site: Pa
         for name in CONTRAST:
             page.goto(address + name)
             assert page.evaluate(FAINT) == [], name
+            assert page.evaluate(OUT_OF_THE_PAGE) == [], name
         page.goto(f"{address}docs/lessons/xor.html")
         width = page.locator(".figure img").evaluate("image => image.getBoundingClientRect().width")
     svg = (ROOT / "docs" / "lessons" / "xor-planes.svg").read_text("utf-8")

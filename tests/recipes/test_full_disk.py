@@ -48,7 +48,7 @@ def unbroken(nursery: Any) -> str:
     return "unbroken"
 
 
-@pytest.mark.parametrize("fault", ["full", pytest.param("read-only", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("fault", ["full", pytest.param("read-only", marks=pytest.mark.exhaustive)])
 def test_at_every_kind_of_write_it_is_told_and_the_same_command_goes_on(
     nursery: Any, unbroken: str, disk: Path, fault: str
 ) -> None:

@@ -121,9 +121,18 @@ def test_a_fit_that_is_cut_short_goes_on_to_the_same_bits(
     np.testing.assert_array_equal(loaded.predict(small_photos / "test").logits, whole.evaluate("test").logits)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("way", ["fine_tuning", "fromzero"])
+ALSO = pytest.mark.exhaustive
+
+
+@pytest.mark.parametrize(
+    ("head", "way"),
+    [
+        ("gap-1024", "fine_tuning"),
+        ("flatten-64", "fromzero"),
+        pytest.param("gap-1024", "fromzero", marks=ALSO),
+        pytest.param("flatten-64", "fine_tuning", marks=ALSO),
+    ],
+)
 def test_the_whole_network_is_trained_under_either(
     head: HeadKind, way: str, world: Path, small_photos: Path, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ predictions = learn.tta()
 
 
 @pytest.fixture
-def working_folder(small_photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with dogscats/ (6 + 4 photos of each) and photo.jpg, and the current one."""
     for part, count in (("train", 6), ("valid", 4)):
         for label in ("cats", "dogs"):
@@ -43,7 +43,7 @@ def working_folder(small_photos: Path, cache: Path, tmp_path: Path, monkeypatch:
     return tmp_path
 
 
-def test_the_golden_rule_in_two_lines(working_folder: Path) -> None:
+def test_the_golden_rule_in_two_lines(real_cache: Path, working_folder: Path) -> None:
     namespace: dict[str, Any] = {}
     exec(GOLDEN_RULE, namespace)
     run = namespace["run"]
@@ -52,7 +52,7 @@ def test_the_golden_rule_in_two_lines(working_folder: Path) -> None:
     assert run.classifier.predict("photo.jpg").predicted[0] in (0, 1)
 
 
-def test_lesson_2_by_hand(working_folder: Path) -> None:
+def test_lesson_2_by_hand(cache: Path, working_folder: Path) -> None:
     namespace: dict[str, Any] = {}
     exec(LESSON_2, namespace)
     assert len(namespace["learn"].history) == 1 + 3 + 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import functools
 import hashlib
 import re
 from pathlib import Path
@@ -154,6 +155,12 @@ def _heatmap(predictions: Predictions) -> str:
 
 def environment() -> Environment:
     """Give the templates with the filters that they use, and the script of every page with its digest."""
+    return _environment(language())
+
+
+@functools.cache
+def _environment(spoken: str) -> Environment:
+    """Give the environment of a language; compiling its templates takes longer than a page does."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -175,7 +182,7 @@ def environment() -> Environment:
     environment.globals |= {
         "most_open_rows": MOST_OPEN_ROWS,
         "most_evidence": MOST_EVIDENCE,
-        "html_language": LANGUAGES[language()],
+        "html_language": LANGUAGES[spoken],
         "say": _say_in_html,
         "script": SCRIPT,
         "script_digest": base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
