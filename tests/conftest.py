@@ -51,7 +51,7 @@ def pytest_configure() -> None:
 
 
 def one_core_each() -> None:
-    """Give each process of pytest-xdist a core of its own: threads that share cores wait for each other most of the time."""
+    """Give each process of pytest-xdist a core of its own: threads that share one wait for each other."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if worker and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
@@ -96,7 +96,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Calla
 
 @pytest.fixture(scope="session")
 def pretrained_cache(made_once: Callable[..., Path]) -> Path:
-    """A cache folder with the real default backbone prepared: 4.6 million parameters that know ImageNet."""
+    """A cache folder with the real default backbone prepared: 3.4 million parameters that know ImageNet."""
 
     def fill(folder: Path) -> None:
         with cache_at(folder):
@@ -134,7 +134,7 @@ def cache_at(folder: Path) -> Iterator[None]:
 
 
 def put_tiny_backbone() -> None:
-    """Prepare `TINY` where the default backbone would lie; its weights are drawn, its statistics those of two photos."""
+    """Prepare `TINY` where the default backbone would lie: weights are drawn, statistics those of two photos."""
     import timm
     import torch
     from sklearn.datasets import load_sample_images
