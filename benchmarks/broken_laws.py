@@ -50,8 +50,7 @@ BREAKS = (
         how="predict crops a picture otherwise than the scores did",
         file="models/classifier.py",
         old="batches(jobs, views, self.preprocessing, batch_size",
-        new="batches(jobs, views, type(self.preprocessing)(size=self.preprocessing.size, resize='squish'),"
-        " batch_size",
+        new="batches(jobs, views, type(self.preprocessing)(size=self.preprocessing.size, resize='squish'), batch_size",
         test="tests/recipes/test_answer.py::"
         "test_the_numbers_are_those_of_the_prediction_files_and_of_the_saved_classifier",
     ),

@@ -246,8 +246,25 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 Completed = subprocess.CompletedProcess[str]
 
 
+SHORT_PLAN = {
+    "LATE_EPOCHS": 2,
+    "FEWEST_LATE_EPOCHS": 2,
+    "FAR_TIMES": 1.0,
+    "MOST_PASSES": {2: 10_000},
+    "HEAD_CYCLES": 1,
+}
+"""Of `training.plan`: fewer epochs of everything. How many there are is tested as the pure function it is."""
+
+
 @pytest.fixture
-def command(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
+def short_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let golden rules of this process train for a few epochs."""
+    for name, value in SHORT_PLAN.items():
+        monkeypatch.setattr(f"goldenrule.training.plan.{name}", value)
+
+
+@pytest.fixture
+def command(cache: Path, short_plan: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
     """Run `goldenrule ARGUMENTS` to its end in this process, in tmp_path, with a cache of the test's own."""
     return commands_in(tmp_path, monkeypatch)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,6 @@ sys.path.insert(0, str(ROOT / "docs"))
 from make_lessons import WITH_PICTURES, index, page_name  # noqa: E402
 
 from goldenrule.recipes.lessons import cells, find_lessons  # noqa: E402
-
-Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.mark.parametrize(
@@ -47,20 +44,25 @@ def test_the_list_of_lessons_has_them_all() -> None:
     assert page == index(find_lessons(ROOT / "lessons")), "run python docs/make_lessons.py"
 
 
-@pytest.mark.slow
 def test_lesson_2_runs_on_photos_and_a_second_time_all_is_replayed(
-    start: Start, cache: Path, small_photos: Path, tmp_path: Path
+    cache: Path,
+    small_photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     few = tmp_path / "few"
     for folder in small_photos.glob("*/*"):
         (few / folder.relative_to(small_photos)).mkdir(parents=True)
         for file in sorted(folder.iterdir())[:6]:
             shutil.copy(file, few / folder.relative_to(small_photos))
+    script = ROOT / "lessons" / "lesson2.py"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(script), str(few)])
     texts, told = [], []
     for _ in range(2):
-        process = start(ROOT / "lessons" / "lesson2.py", few)
-        out, err = process.communicate(timeout=500)
-        assert process.returncode == 0, err
+        runpy.run_path(str(script), run_name="__main__")
+        out, err = capsys.readouterr()
         texts.append(out)
         told.append(out + err)
     assert "test, plain: " in texts[0]

@@ -38,7 +38,7 @@ def learning_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     return run
 
 
-@pytest.mark.parametrize("name", ["overfitting", "layers", "calibration"])
+@pytest.mark.parametrize("name", ["calibration"])
 def test_a_lesson_on_networks_runs_with_any_network_and_draws_its_figures(learn: Learn, name: str) -> None:
     assert learn(name)
 

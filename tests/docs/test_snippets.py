@@ -81,7 +81,7 @@ def fitted_folder(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def working_folder(fitted_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(fitted_folder: Path, short_plan: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it that is the page's own, and the current folder."""
     own = shutil.copytree(fitted_folder, tmp_path / "page")
     monkeypatch.setenv("GOLDENRULE_CACHE", str(own / "cache"))

@@ -10,7 +10,7 @@ from goldenrule.foundation.errors import BackboneError, FormatError, OptionError
 from goldenrule.models.backbone import BackboneSpec, backbone, from_files
 from goldenrule.models.catalog import EMBEDDED, canonical_name, check_known
 
-FAST = ["efficientnet_lite0", "resnet18", "mobilenetv3_small_050", "test_vit", "test_convnext"]
+FAST = ["efficientnet_lite0", "resnet18", "mobilenetv3_small_050", "test_convnext"]
 SLOW = ["vit_tiny_patch16_224", "convnext_atto", "regnetx_002", "densenet121", "efficientvit_b0"]
 FAMILIES = [*FAST, *(pytest.param(name, marks=pytest.mark.exhaustive) for name in SLOW)]
 

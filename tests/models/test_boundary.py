@@ -15,7 +15,7 @@ from goldenrule.models.compiled import compiled, engine_kind
 from goldenrule.models.head import fresh_head
 from goldenrule.models.trainable import BatchNormFrozen, Trainable, with_body
 
-FAST = ["efficientnet_lite0", "resnet18", "test_vit", "test_convnext"]
+FAST = ["efficientnet_lite0", "resnet18", "test_convnext"]
 SLOW = ["vit_tiny_patch16_224", "convnext_atto", "regnetx_002", "densenet121", "efficientvit_b0"]
 FAMILIES = [*FAST, *(pytest.param(name, marks=pytest.mark.exhaustive) for name in SLOW)]
 

@@ -159,6 +159,7 @@ def test_the_page_has_figures_and_loads_nothing(unbroken: Any) -> None:
     assert written["rows"][1]["against_chosen"]["test"]["verdict"] in ("tie", "worse")
 
 
+@pytest.mark.exhaustive
 def test_a_comparison_killed_in_the_middle_ends_as_an_unbroken_one(
     unbroken: Any, start: Callable[..., subprocess.Popen[str]], small_photos: Path, world: Path
 ) -> None:

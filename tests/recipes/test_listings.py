@@ -43,7 +43,16 @@ def working_folder(small_photos: Path, tmp_path: Path, monkeypatch: pytest.Monke
     return tmp_path
 
 
-def test_the_golden_rule_in_two_lines(real_cache: Path, working_folder: Path) -> None:
+def test_the_golden_rule_in_two_lines(cache: Path, short_plan: None, working_folder: Path) -> None:
+    two_lines(working_folder)
+
+
+@pytest.mark.exhaustive
+def test_the_golden_rule_in_two_lines_with_the_real_backbone(real_cache: Path, working_folder: Path) -> None:
+    two_lines(working_folder)
+
+
+def two_lines(working_folder: Path) -> None:
     namespace: dict[str, Any] = {}
     exec(GOLDEN_RULE, namespace)
     run = namespace["run"]

@@ -151,9 +151,8 @@ def test_what_only_one_label_has_is_refused_by_name(told: Any, scenes: Path) -> 
 
 @pytest.mark.slow
 def test_the_whole_golden_rule_learns_several_labels_and_a_second_run_replays_it(
-    scenes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scenes: Path, cache: Path, short_plan: None, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 3)
     options = FitOptions(beta=2, sample=5)
     done = golden_rule(scenes, options=options, out=tmp_path / "run")
     assert {"trained head", "whole network"} <= {candidate.name for candidate in done.candidates}

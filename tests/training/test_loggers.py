@@ -38,7 +38,8 @@ def tensorboard_curves(folder: Path) -> Curves:
                 if value.tag != "settings/text_summary":
                     run = found.setdefault(file.parent.name, {})
                     run.setdefault(value.tag, []).append((event.step, value.tensor.float_val[0]))
-    return found
+    # files of one second have names in no order: an epoch that is there twice is still seen
+    return {name: {tag: sorted(curve) for tag, curve in own.items()} for name, own in found.items()}
 
 
 def mlflow_curves(folder: Path) -> Curves:
