@@ -175,9 +175,12 @@ def real_cache(pretrained_cache: Path, tmp_path: Path, monkeypatch: pytest.Monke
     return own_cache(pretrained_cache, tmp_path, monkeypatch)
 
 
+LARGE_BYTES = 1_000_000
+
+
 def own_cache(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Copy a cache and let goldenrule use the copy until the test ends."""
-    own = Path(shutil.copytree(prepared, tmp_path / "cache"))
+    own = Path(shutil.copytree(prepared, tmp_path / "cache", copy_function=linked_or_copied))
     monkeypatch.setenv("GOLDENRULE_CACHE", str(own))
     return own
 
@@ -244,6 +247,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 Completed = subprocess.CompletedProcess[str]
+
+
+def linked_or_copied(source: str, target: str) -> object:
+    """Link a large file, which nobody writes in place, instead of copying it for each of a thousand tests."""
+    large = os.stat(source).st_size > LARGE_BYTES  # noqa: PTH116 - as copytree gives it
+    return os.link(source, target) if large else shutil.copy2(source, target)
 
 
 SHORT_PLAN = {
