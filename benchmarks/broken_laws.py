@@ -207,7 +207,7 @@ BREAKS = (
 def outcome(tests: Sequence[str], source: Path) -> int:
     """Run tests on the code in a folder and give pytest's exit code: 0 where all pass, 1 where some fail."""
     environment = os.environ | {"PYTHONPATH": str(source), "OMP_WAIT_POLICY": "PASSIVE"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not exhaustive", *tests]
     return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
 
 

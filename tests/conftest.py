@@ -43,11 +43,22 @@ TINY, TINY_PX, TINY_SIZES = "test_efficientnet", 64, (None, 32, 64, 96)
 """The network on which mechanics are tested, one that timm has for tests; its side in px; those it is prepared at."""
 
 
+ROOM_BYTES = 6_000_000_000
+
+
 def pytest_configure() -> None:
     """Let Ctrl-C be Ctrl-C: started in the background or under nohup, processes inherit that it is ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    temporary_files_in_memory()
     one_core_each()
+
+
+def temporary_files_in_memory() -> None:
+    """Let folders of tests lie in memory where there is room: else each fsync waits for what all tests have written."""
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def one_core_each() -> None:
