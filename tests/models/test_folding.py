@@ -79,6 +79,7 @@ def test_frozen_is_frozen(
     body = backbone(name, weights=random_weights(name), size=64)
     network = Trainable(body, head_for(body.spec.features), first_trained=first_trained, bn_frozen=bn_frozen)
     before = network.body_state()
+    live = {key: value.clone() for key, value in network.body.get_submodule("model").named_buffers()}
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
     network.train()
     loss = network(torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))).square().mean()
@@ -95,6 +96,8 @@ def test_frozen_is_frozen(
     original = {key: value.numpy() for key, value in timm_state(body).items()}
     frozen = [key for key in before if GROUPS.index(group_of(key)) < first_trained]
     assert all(np.array_equal(after[key], original[key]) for key in frozen)
+    for key, value in network.body.get_submodule("model").named_buffers():  # as they are while it trains
+        assert torch.equal(value, live[key]) or key not in frozen, key
     moved = {group_of(key) for key in before if not np.array_equal(before[key], after[key])}
     assert moved == set(GROUPS[first_trained:2])
     statistics = {group_of(k) for k in before if "running_" in k and not np.array_equal(before[k], after[k])}
