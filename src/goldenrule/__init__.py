@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.compared_networks import ComparedNetworks
     from goldenrule.recipes.compared_runs import compare_runs
     from goldenrule.recipes.comparing import compare_networks
+    from goldenrule.recipes.evaluating import Evaluation, evaluate
     from goldenrule.recipes.explaining import explain
     from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.recipes.heads import FittedHead, fit_head
@@ -113,6 +114,7 @@ _HOMES = {
     "ComparedNetworks": "recipes.compared_networks",
     "ConformalSets": "evaluation",
     "Estimate": "evaluation",
+    "Evaluation": "recipes.evaluating",
     "Explained": "insight.explanation",
     "Familiar": "evaluation",
     "Finding": "foundation.findings",
@@ -157,6 +159,7 @@ _HOMES = {
     "compiled": "models.compiled",
     "confusion": "evaluation",
     "engine_kind": "models.compiled",
+    "evaluate": "recipes.evaluating",
     "explain": "recipes.explaining",
     "explanation_figure": "report.heat",
     "f_beta": "evaluation",
@@ -217,6 +220,7 @@ __all__ = [
     "ComparedNetworks",
     "ConformalSets",
     "Estimate",
+    "Evaluation",
     "Explained",
     "Familiar",
     "Finding",
@@ -261,6 +265,7 @@ __all__ = [
     "compiled",
     "confusion",
     "engine_kind",
+    "evaluate",
     "explain",
     "explanation_figure",
     "f_beta",

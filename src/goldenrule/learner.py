@@ -247,6 +247,7 @@ class Learner:
         save_every: int = 0,
         stage: str = "fit",
         out_of_time: Callable[[EpochRow], bool] | None = None,
+        advise: bool = True,
     ) -> History:
         """Train what is not frozen and give the new rows of the history.
 
@@ -262,6 +263,7 @@ class Learner:
         the train loss shown is then that of the blends. `ema`=.99 keeps the moving average of the weights.
         `save_every`=5 keeps what was learned after epochs 5, 10 ... of the story as classifiers of their own, to `load`
         and to predict with: FOLDER/epochs/epoch-005, beside the checkpoint; the learner needs a `folder` then.
+        `advise=False` is for who has chosen the rates by a rule: nothing is said of high ones before it begins.
         """
         if schedule is None:
             schedule = (
@@ -283,6 +285,7 @@ class Learner:
             out_of_time=out_of_time,
             epochs=self._kept_epochs(save_every),
             measured=self._measured,
+            advise=advise,
         )
         self._curves.end()
         return History(self.history.rows[before:])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import OptionError, TooFewImages
@@ -26,6 +26,7 @@ from goldenrule.images.folds import (
     stratified_folds,
     with_folds,
 )
+from goldenrule.images.judged import NOT_JUDGED
 from goldenrule.images.labels import from_csv
 from goldenrule.images.sources import from_folder
 from goldenrule.images.split import duplicate_units, with_split
@@ -95,16 +96,24 @@ def test_each_image_validates_once_and_trains_otherwise_and_test_stays_test(
         with pytest.raises(TooFewImages, match=f"{folds} folds want as many images or groups"):
             k_fold(table, folds, seed=seed)
         return
-    tables = k_fold(table, folds, seed=seed)
+    try:
+        tables = k_fold(table, folds, seed=seed)
+    except TooFewImages as error:
+        assert "the only one of a class always trains" in str(error)  # noqa: PT017
+        return
     assert len(tables) == folds
     tested = table.part("test").uris
-    assert sorted(fold_by_uri(tables)) == sorted(set(table.uris) - set(tested))
+    always = {uri for uri, fold in zip(tables[0].uris, tables[0].folds, strict=True) if fold is None} - set(tested)
+    assert sorted(fold_by_uri(tables)) == sorted(set(table.uris) - set(tested) - always)
     for own in tables:
         assert own.uris == table.uris
         assert own.part("test").uris == tested
         assert None not in own.parts
         assert own.part("train").uris, "nothing trains"
-        assert own.part("valid").uris, "nothing validates"
+        assert own.part("valid").uris or always, "nothing validates"
+        learned = {label for labels in own.part("train").rows["labels"].to_pylist() for label in labels}
+        judged = {label for labels in own.part("valid").rows["labels"].to_pylist() for label in labels}
+        assert judged <= learned, "a class is judged that was not learned"
 
 
 @many
@@ -115,7 +124,10 @@ def test_units_stay_whole_and_the_order_of_the_images_changes_nothing(
     """For each row there is a second one with the same bytes, and four without any kin."""
     kin = [([0], 100 + number, None, None) for number in range(4)]
     table = table_of([*rows, *rows, *kin])
-    tables = k_fold(table, folds, seed=seed)
+    try:
+        tables = k_fold(table, folds, seed=seed)
+    except TooFewImages:
+        reject()
     found = fold_by_uri(tables)
     folds_of: dict[object, set[int]] = defaultdict(set)
     for uri, unit in zip(table.uris, duplicate_units(table), strict=True):
@@ -157,7 +169,10 @@ def test_folds_keep_units_whole_whatever_the_order(rows: list[Row], folds: int, 
     fold_of: dict[bytes, int] = {}
     for unit, fold in zip(units, assigned.tolist(), strict=True):
         assert fold_of.setdefault(unit, fold) == fold
-        assert 0 <= fold < folds
+        assert NOT_JUDGED <= fold < folds
+    for label in set(table.targets.tolist()):
+        own = {fold for fold, its in zip(assigned.tolist(), table.targets.tolist(), strict=True) if its == label}
+        assert len(own) > 1 or NOT_JUDGED in own
     order = np.random.default_rng(seed).permutation(len(rows))
     mixed = stratified_folds(table.targets[order], [units[row] for row in order], folds=folds, seed=seed)
     assert mixed.tolist() == assigned[order].tolist()
@@ -167,9 +182,10 @@ def test_folds_keep_units_whole_whatever_the_order(rows: list[Row], folds: int, 
 def test_folds_of_single_images_differ_by_at_most_one_image_of_a_class(labels: list[int], folds: int) -> None:
     assigned = stratified_folds(labels, [b"%d" % number for number in range(len(labels))], folds=folds, seed=0)
     for label in set(labels):
-        counts = np.bincount(assigned[np.array(labels) == label], minlength=folds)
-        assert np.ptp(counts) <= 1
-    sizes = np.bincount(assigned, minlength=folds)
+        own = assigned[np.array(labels) == label]
+        assert (own == NOT_JUDGED).sum() == (1 if len(own) == 1 else 0), "a single image always trains"
+        assert np.ptp(np.bincount(own[own >= 0], minlength=folds)) <= 1
+    sizes = np.bincount(assigned[assigned >= 0], minlength=folds)
     assert np.ptp(sizes) <= len(set(labels))
 
 
@@ -205,9 +221,11 @@ def test_a_class_of_fewer_images_or_groups_than_folds_is_a_finding() -> None:
     tables = k_fold(table_of(rows), 5)
     for own in tables:
         (found,) = (finding for finding in own.findings if finding.code == "class-in-few-folds")
-        assert found.evidence == ("class 1: in 3 of 5", "class 2: in 1 of 5")
+        assert found.evidence == ("class 1: in 3 of 5", "class 2: in 0 of 5")
         assert "2 classes are not in every fold" in str(found)
-    assert sorted(own.counts()["valid"]["class 2"] for own in tables) == [0, 0, 0, 0, 9]
+        (unjudged,) = (finding for finding in own.findings if finding.code == "class-not-judged")
+        assert unjudged.evidence == ("class 2: 9 images, film",)
+    assert [own.counts()["train"]["class 2"] for own in tables] == [9] * 5, "one film trains, and is never judged"
 
 
 def test_equal_files_are_known_by_their_bytes_where_nobody_has_read_them(picture_folder: Callable[..., Path]) -> None:

@@ -35,13 +35,13 @@ def groups_of(table: ImageTable) -> list[str | None]:
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(2, 6), st.integers(3, 8))
+@given(st.integers(8, 12), st.integers(3, 8))
 def test_names_of_tracks_and_frames_are_taken_for_series(tracks: int, frames: int) -> None:
     table = with_groups(films(tracks, frames))
     assert len(set(groups_of(table))) == 3 * tracks
     assert groups_of(table)[0] == "00000/00000"
     (finding,) = table.findings
-    assert (finding.severity, finding.code) == ("note", "series")
+    assert (finding.severity, finding.code) == ("warning", "series"), "a guess that changes the split"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_other_names_are_left_alone(names: list[str]) -> None:
 
 
 def test_the_same_series_name_in_two_folders_is_two_series() -> None:
-    table = with_groups(films(2, 4, classes=2))
+    table = with_groups(films(2, 4, classes=2), "gtsrb")
     assert sorted(set(groups_of(table)), key=str) == ["00000/00000", "00000/00001", "00001/00000", "00001/00001"]
 
 

@@ -50,7 +50,7 @@ class Rows:
 
     `read(start, stop)` gives features (stop - start, features); `targets` (n,) are class indices below
     `classes`, or 0 and 1 for each of many labels (n, classes); `weights` (n,) say how much each counts, `folds` (n,)
-    which fold leaves it out.
+    which fold leaves it out, -1 none: such a row always trains, and is not judged.
     """
 
     read: Callable[[int, int], Features]
@@ -73,7 +73,7 @@ class Solved:
     head: LinearHead
     l2: float
     path: tuple[tuple[float, float], ...]  # (l2, out-of-fold log loss)
-    fold_logits: Floats  # (n, classes): each row by the head of the folds it is not in
+    fold_logits: Floats  # (n, classes): each row by the head of the folds it is not in; of no fold: meaningless
     iterations: int
 
 
@@ -309,5 +309,5 @@ class _Problem:
 
 def _log_loss(logits: Floats, rows: Rows) -> float:
     """Give the weighted mean cross-entropy of the plain views, each by the head of the folds it is not in."""
-    plain = slice(None, rows.scored)
+    plain = np.flatnonzero(rows.folds[: rows.scored] >= 0)
     return float(np.average(losses(logits[plain], rows.targets[plain]), weights=rows.weights[plain]))

@@ -16,8 +16,10 @@ from goldenrule.cli.source import (
     GroupColumn,
     Id,
     Label,
+    LabelsFrom,
     PartColumn,
     Rename,
+    Separator,
     TestName,
     TrainName,
     ValidName,
@@ -117,6 +119,8 @@ def fit(
     csv: Csv = None,
     id_column: Id = None,
     label_column: Label = None,
+    separator: Separator = None,
+    labels_from: LabelsFrom = "auto",
     part_column: PartColumn = None,
     group_column: GroupColumn = None,
     fold: Annotated[
@@ -212,6 +216,8 @@ def fit(
         csv=csv,
         id=id_column,
         label=label_column,
+        separator=separator,
+        labels_from=labels_from,
         part=part_column,
         group=group_column,
         fold=fold if in_column else None,
@@ -250,9 +256,13 @@ def show(answer: Answer, console: Console | None = None) -> None:
     from rich.text import Text
 
     from goldenrule.evaluation import value_and_interval
+    from goldenrule.recipes.checks import CONTRADICTIONS
     from goldenrule.recipes.reporting import next_steps
 
     console = console or Console()
+    contradictions = [finding for finding in answer.findings if finding.code in CONTRADICTIONS]
+    for finding in contradictions:  # before the numbers that they put in doubt
+        console.print(Text(str(finding), style="bold yellow"))
     table = scores_table(answer)
     if console.measure(table, options=console.options.update(width=AS_WIDE_AS_IT_IS)).maximum > console.width:
         table = scores_table(answer, folded=True)
@@ -279,7 +289,8 @@ def show(answer: Answer, console: Console | None = None) -> None:
     if about_calibration := answer.about_calibration():
         console.print(Text(f"Calibration: {about_calibration[0].lower()}{about_calibration[1:]}"))
     for finding in answer.findings:
-        console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
+        if finding not in contradictions:
+            console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)
     rows = answer.activations
     console.print(Text(f"Seconds: {seconds}. Activations: {rows['computed']:,} computed, {rows['reused']:,} reused."))

@@ -17,6 +17,7 @@ from goldenrule.cli import (
     compare,
     demo,
     doctor,
+    evaluate,
     explain,
     fit,
     insight,
@@ -65,6 +66,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="Main job")(fit.fit)
 app.command(rich_help_panel="Main job")(predict.predict)
+app.command(rich_help_panel="Main job")(evaluate.evaluate)
 app.command(rich_help_panel="Main job")(explain.explain)
 app.command(rich_help_panel="Main job")(submit.submit)
 app.command(rich_help_panel="Main job")(insight.insight)

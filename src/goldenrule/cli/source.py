@@ -33,6 +33,22 @@ Classes = Annotated[Path | None, typer.Option(help="A file with such lines, OLD 
 GroupBy = Annotated[str, typer.Option(help="What in a name makes images stay together: auto, none, gtsrb or a REGEX.")]
 
 
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        help="What stands between several labels in a cell; '' keeps cells whole. \\[default: what the cells prove]",
+        show_default=False,
+    ),
+]
+LabelsFrom = Annotated[
+    str,
+    typer.Option(
+        help="Which folder names the class: the class folder (auto asks where a table or sub-folders say otherwise, "
+        "folder does not), or parent, the one that an image lies in."
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What was said about the images."""
@@ -42,6 +58,8 @@ class Asked:
     csv: Path | None = None
     id: str | None = None
     label: str | None = None
+    separator: str | None = None
+    labels_from: str = "auto"
     part: str | None = None
     group: str | None = None
     fold: str | None = None  # COLUMN=VALUE
@@ -59,7 +77,10 @@ class Asked:
             self._check_no_columns()
         if self.csv is not None and any(named):
             raise OptionError("--csv and --train-name (--valid-name, --test-name) are two ways to label: give one.")
-        if self.csv is None and not any(named) and not self.rename and self.classes is None:
+        if self.csv is not None and self.labels_from != "auto":
+            raise OptionError(f"--csv and --labels-from {self.labels_from} are two ways to label: give one.")
+        asked = any(named) or self.rename or self.classes is not None or self.labels_from != "auto"
+        if self.csv is None and not asked:
             return self.folder
         from goldenrule.images.classes import renaming_of, with_classes
         from goldenrule.images.folds import fold_called, fold_name
@@ -71,6 +92,7 @@ class Asked:
                 images=self.folder,
                 id=self.id,
                 label=self.label,
+                separator=self.separator,
                 part=self.part,
                 group=self.group,
                 fold=column if self.fold is not None else None,
@@ -78,7 +100,14 @@ class Asked:
             )
         else:
             train, valid, test = named
-            table = from_source(self.folder, train=train, valid=valid, test=test, group_by=self.group_by)
+            table = from_source(
+                self.folder,
+                train=train,
+                valid=valid,
+                test=test,
+                group_by=self.group_by,
+                labels_from=self.labels_from,  # type: ignore[arg-type]  # checked there
+            )
         renaming = renaming_of(self.rename or (), self.classes)
         table = with_classes(table, renaming) if renaming else table
         return table if self.fold is None else fold_called(table, fold_name(value) or "")
@@ -86,6 +115,8 @@ class Asked:
     def _check_no_columns(self) -> None:
         """Raise `OptionError` where a column is named although there is no file that has it."""
         columns = {"--id": self.id, "--label": self.label, "--part": self.part, "--group": self.group}
+        if self.separator is not None:
+            raise OptionError("--separator is about the cells of a table: give --csv FILE too.")
         named = [option for option, column in (columns | {"--fold": self.fold}).items() if column is not None]
         if named:
             from goldenrule.images.label_files import labels_file

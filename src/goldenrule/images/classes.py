@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from goldenrule.foundation.errors import OptionError, SourceError, nearest
+from goldenrule.foundation.files import in_shell
 from goldenrule.foundation.findings import Finding, plural
-from goldenrule.images.table import SCHEMA, ImageTable
+from goldenrule.images.table import SCHEMA, ImageTable, Task
 
 Renaming = Mapping[str, str | None]
 """Old name to new one; None leaves the class out."""
@@ -32,6 +33,49 @@ def with_classes(table: ImageTable, renaming: Renaming) -> ImageTable:
     classes = tuple(sorted({name for name in named.values() if name is not None}))
     index = {name: number for number, name in enumerate(classes)}
     new = [index[own] if (own := named[name]) is not None else None for name in table.classes]
+    return _relabelled(table, classes, new, named)
+
+
+def with_class_map(
+    table: ImageTable, classes: Sequence[str], *, task: Task = "single", skip_unknown: bool = False
+) -> ImageTable:
+    """Return the images with the class map of a classifier: labels are matched by name, never by number (law 2).
+
+    Images may be of some of the classes only. With `skip_unknown` labels that the classifier does not know are left
+    out, and images that have no other, with a finding. `task` "multi" takes images of one label each as well. Raises
+    `OptionError` for an unknown class, naming it, and for images of several labels where the classifier knows one.
+    """
+    if table.task == "multi" and task == "single":
+        raise OptionError(f"{table.root} has several labels an image, and the classifier gives one class to each.")
+    if table.classes == tuple(classes) and table.task == task:
+        return table
+    used = {label for own in table.rows["labels"].to_pylist() for label in own}
+    unknown = [name for label, name in enumerate(table.classes) if label in used and name not in classes]
+    if unknown and not skip_unknown:
+        raise OptionError(_unknown(table, unknown, classes))
+    index = {name: number for number, name in enumerate(classes)}
+    new = [index.get(name) for name in table.classes]
+    named = {name: None if name in unknown else name for name in table.classes}
+    return _relabelled(replace(table, task=task), tuple(classes), new, named)
+
+
+def _unknown(table: ImageTable, unknown: Sequence[str], classes: Sequence[str]) -> str:
+    """Say which classes of images a classifier does not know, and what can be done."""
+    listed = ", ".join(map(repr, unknown[:10])) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
+    knows = ", ".join(map(repr, classes[:10])) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
+    close = nearest(unknown[0], tuple(classes))
+    rename = f"{unknown[0]}={close[0] if close else classes[0]}"
+    return (
+        f"{table.root}: the classifier does not know {listed}. It knows {knows}. Say what it is called there "
+        f"(--rename {in_shell(rename)}), leave a class out (--rename {in_shell(unknown[0] + '=')}), or all that are "
+        "unknown (--skip-unknown)."
+    )
+
+
+def _relabelled(
+    table: ImageTable, classes: tuple[str, ...], new: Sequence[int | None], named: Mapping[str, str | None]
+) -> ImageTable:
+    """Return the images with new labels (`new` by old class); what has none left is left out."""
     before = table.rows["labels"].to_pylist()
     after = [sorted({number for label in own if (number := new[label]) is not None}) for own in before]
     column = SCHEMA.get_field_index("labels")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.randomness import key
+from goldenrule.images.judged import NOT_JUDGED, judgeable_folds, judgeable_parts, not_judged, traits
 from goldenrule.images.read import with_digests
 from goldenrule.images.split import duplicate_units, label_sets_dealt, most_frequent
 from goldenrule.images.table import ImageTable, Task
@@ -71,7 +72,10 @@ def number_of_folds(fold: str) -> tuple[int, int]:
 
 
 def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
-    """Give the images with drawn folds, named from 1; those of the test part are of none."""
+    """Give the images with drawn folds, named from 1; those of the test part are of none.
+
+    Nor are those of a class that only one fold could hold: they always train, and a finding names the class.
+    """
     if folds < 2:
         raise OptionError(f"{plural(folds, 'fold')}: wanted two or more, one validates while the others train.")
     if all(file_digest is None for file_digest in images.digests):
@@ -85,16 +89,24 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
             f"{len(set(units)):,}: take fewer folds, or add images."
         )
     numbers = _dealt([labels[row] for row in rows], units, images.task, folds=folds, seed=seed).tolist()
+    if len(set(numbers) - {NOT_JUDGED}) < folds:
+        raise TooFewImages(
+            f"{folds} folds want as many images or groups that others of their class can teach; the only one of a "
+            "class always trains. Take fewer folds, or add images."
+        )
     names: list[str | None] = [None] * len(images)
     for row, number in zip(rows, numbers, strict=True):
-        names[row] = str(number + 1)
-    return images.with_folds(names)
+        names[row] = str(number + 1) if number != NOT_JUDGED else None
+    dealt = images.with_folds(names)
+    own = images.where(np.array([part != "test" for part in images.parts], dtype=bool))
+    return dealt.with_findings(*not_judged(own, np.array(numbers, np.int64)))
 
 
 def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[np.int64]:
     """Give a fold (n,) for each image, from 0: at most so many as the largest class has images, two at least.
 
-    Labels are spread evenly; equal files and groups stay together.
+    Labels are spread evenly; equal files and groups stay together. `NOT_JUDGED` is an image that always trains,
+    because no other fold could teach its class.
     """
     counts = Counter(label for own in images.rows["labels"].to_pylist() for label in own)
     labels = images.rows["labels"].to_pylist()
@@ -103,7 +115,7 @@ def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[n
 
 
 def dealt_folds(images: ImageTable, folds: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Give a fold (n,) for each image, from 0 to `folds` - 1, spread as in `folds_to_judge`.
+    """Give a fold (n,) for each image, from 0 to `folds` - 1 or `NOT_JUDGED`, spread as in `folds_to_judge`.
 
     Raises `TooFewImages` where some would stay empty.
     """
@@ -122,7 +134,8 @@ def _dealt(
     if task == "multi":
         shares = dict.fromkeys(range(folds), 1 / folds)
         places = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "fold", unit))
-        return np.array(places, dtype=np.int64)
+        dealt = np.array(places, dtype=np.int64)
+        return judgeable_folds(dealt, traits(labels, task="multi"), units, count=folds)
     classes = [own[0] if own else -1 for own in labels]
     return stratified_folds(classes, units, folds=folds, seed=seed)
 
@@ -130,7 +143,10 @@ def _dealt(
 def stratified_folds(
     labels: Sequence[int] | npt.NDArray[np.int64], units: Sequence[bytes], *, folds: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Give a fold (0..folds-1) for each image (n,): classes spread evenly, units kept whole."""
+    """Give a fold (0..folds-1) for each image (n,): classes spread evenly, units kept whole.
+
+    `NOT_JUDGED` are units that always train: the only one of a class, which no other fold could teach.
+    """
     members: dict[bytes, list[int]] = defaultdict(list)
     for row, unit in enumerate(units):
         members[unit].append(row)
@@ -143,7 +159,8 @@ def stratified_folds(
         assigned[members[unit]] = fold
         load[label, fold] += len(members[unit])
         load[fold] += len(members[unit])
-    return assigned
+    shown = traits([[int(label)] if label >= 0 else [] for label in labels], task="single")
+    return judgeable_folds(assigned, shown, units, count=folds)
 
 
 def without_valid(images: ImageTable) -> ImageTable:
@@ -193,7 +210,23 @@ def _validating(images: ImageTable, name: str, names: Sequence[str]) -> ImageTab
     if "train" not in parts:
         raise OptionError(f"All images are of the fold {name!r}: nothing is left to train on.")
     note = Finding(severity="note", code="fold", sentence=f"of {len(names)} folds {name} validates, all else trains")
-    return images.with_parts(parts).with_findings(note)
+    shown = traits(images.rows["labels"].to_pylist(), task=images.task)
+    drawn = [row for row, part in enumerate(parts) if part == "valid"]
+    judged = judgeable_parts(parts, shown, duplicate_units(images), train="train", drawn=drawn)
+    back = [uri for uri, part, own in zip(images.uris, parts, judged, strict=True) if part != own]
+    return images.with_parts(judged).with_findings(note, *_kept_in_train(back, name))
+
+
+def _kept_in_train(uris: Sequence[str], name: str) -> Iterator[Finding]:
+    if uris:
+        yield Finding(
+            severity="warning",
+            code="class-of-one-fold",
+            sentence=f"{plural(len(uris), 'image')} of the fold {name} {'trains' if len(uris) == 1 else 'train'} all "
+            "the same: their class is in no other fold",
+            evidence=tuple(uris[:20]),
+            advice="They are not judged: a class that was not learned can't be recognised.",
+        )
 
 
 def _uneven(images: ImageTable, names: Sequence[str]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from goldenrule.images.copies import ABOUT, MANIFEST, SUMS, Copy, sha256_of
-from goldenrule.images.labels import SEPARATORS
+from goldenrule.images.label_columns import SEPARATORS
 from goldenrule.images.look import Look
 from goldenrule.images.table import ImageTable, Part
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, get_args
 
 from PIL import Image
 
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.images.grouping import with_groups
-from goldenrule.images.table import ImageTable, Part, image_table
+from goldenrule.images.judged import missing_classes
+from goldenrule.images.part_folders import PART_NAMES, part_called, part_like
+from goldenrule.images.table import ImageTable, Part, image_table, one_form
 
-PART_NAMES: dict[Part, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "valid": ("valid", "val", "validation"),
-    "test": ("test", "test1", "testing"),
-}
+LabelsFrom = Literal["auto", "folder", "parent"]
+"""What names the class of an image: its class folder ("auto" asks where something else could be meant, "folder" does
+not), or the folder that it lies in, however deep.
+"""
+
+SHARED = 0.8
+"""Sub-folders are those of every class where so large a share of the classes has them."""
 IMAGE_EXTENSIONS = frozenset(
     [
         ".avif",
@@ -54,25 +58,38 @@ def from_folder(
     valid: str | None = None,
     test: str | None = None,
     group_by: str = "auto",
+    labels_from: LabelsFrom = "auto",
 ) -> ImageTable:
     """Give the images of a folder, labelled by the names of their class folders.
 
     Known layouts: `train/CLASS/`, with `valid/CLASS/` and `test/CLASS/` where there are (also val,
-    validation, training, test1, testing; or the names given as `train`, `valid`, `test`); a flat `test/`
-    is unlabelled; `CLASS/` folders alone have no parts yet. The class map is the union over all parts,
-    sorted by name (law 2): a class that a part lacks, or that only one part knows, is a finding.
-    `group_by` says what in a name makes images belong together (`with_groups`).
+    validation, training, test1, testing, or with words that say nothing more: train_images, training_set; or the
+    names given as `train`, `valid`, `test`); a flat `test/` is unlabelled; `CLASS/` folders alone have no parts yet, or
+    have them inside (`CLASS/train/`). The class map is the union over all parts, sorted by name (law 2): a class that a
+    part lacks, or that only one part knows, is a finding. Names are compared in one normal form of Unicode.
+    `group_by` says what in a name makes images belong together (`with_groups`); `labels_from` which folder names the
+    class.
 
-    Raises `SourceError` where the folder is missing, unreadable, empty or laid out otherwise.
+    Raises `SourceError` where the folder is missing, unreadable, empty or laid out otherwise, and where its class
+    folders all have the same sub-folders: which of them are the classes is asked for.
     """
+    if labels_from not in get_args(LabelsFrom):
+        raise OptionError(f"--labels-from {labels_from}: wanted {', '.join(get_args(LabelsFrom))}.")
     root = Path(path).expanduser()
     folders = _folders(root)
     parts = _part_folders(root, folders, {"train": train, "valid": valid, "test": test})
+    notes: list[Finding] = []
+    if tuple(parts) == ("train",) and train is None and _train_is_a_class(root, folders):
+        parts = {}
+        notes.append(_TRAIN_IS_A_CLASS)
     found: list[tuple[Part | None, str | None, str]]
     if parts:
-        found = [(part, *row) for part, folder in parts.items() for row in _part_files(root, folder, part)]
+        parts = {part: _unwrapped(root, folder) for part, folder in parts.items()}
+        found = [(part, *row) for part, folder in parts.items() for row in _part_files(root, folder, part, labels_from)]
     else:
-        found = [(None, label, uri) for folder in folders for label, uri in _class_files(root, folder)]
+        found = [(None, label, uri) for folder in folders for label, uri in _class_files(root, folder, labels_from)]
+    if labels_from == "auto":
+        found = _asked_of_sub_folders(root, found, parts)
     labelled = sorted({label for _, label, _ in found if label is not None})
     if not labelled:
         raise SourceError(_no_classes(root, folders))
@@ -86,9 +103,11 @@ def from_folder(
         labels=[[] if label is None else [index[label]] for _, label, _ in found],
     )
     used = {uri for _, _, uri in found}
-    beside = [name for name in folders if parts and name not in parts.values()]
+    taken = {PurePosixPath(folder).parts[0] for folder in parts.values()}
+    beside = [name for name in folders if parts and name not in taken]
     return with_groups(table, group_by).with_findings(
-        *_missing_classes(table),
+        *notes,
+        *missing_classes(table),
         *_ignored_folders(beside),
         *_images_without_class(root, parts, used),
         *_ignored_files(root, used),
@@ -155,6 +174,14 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
             )
         if matches:
             parts[part] = matches[0]
+    if "train" not in parts and not any(named.values()):
+        like = part_like(folders)
+        if several := next((own for own in like.values() if len(own) > 1), None):
+            raise SourceError(
+                f"{root} has {' and '.join(several)}: which one is the {part_like_name(like, several)} part? Say it "
+                "with train=NAME, valid=NAME, test=NAME (--train-name and so on)."
+            )
+        parts = {part: own[0] for part, own in like.items()} or parts
     if parts and "train" not in parts:
         names = " and ".join(f"{name}/" for name in parts.values())
         raise SourceError(
@@ -166,13 +193,83 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
     return parts
 
 
-def _part_files(root: Path, folder: str, part: Part) -> Iterator[tuple[str | None, str]]:
+def part_like_name(like: Mapping[Part, Sequence[str]], several: Sequence[str]) -> Part:
+    """Give the part that several folders could be."""
+    return next(part for part, own in like.items() if own == several)
+
+
+def _unwrapped(root: Path, folder: str) -> str:
+    """Give the folder of a part's classes: archives wrap it once more (`training_set/training_set/cats`).
+
+    That is so where a part's folder holds nothing but one folder, which holds folders of images and no images.
+    """
+    entries = _entries(root / folder)
+    if len(entries) != 1 or not entries[0].is_dir():
+        return folder
+    inner = _entries(root / folder / entries[0].name)
+    images = any(entry.is_file() and _is_image(Path(entry.path).parent, PurePosixPath(entry.name)) for entry in inner)
+    alike = part_called(entries[0].name) or entries[0].name == PurePosixPath(folder).name
+    wraps = sum(entry.is_dir() for entry in inner) > 1 or (alike and any(entry.is_dir() for entry in inner))
+    return f"{folder}/{entries[0].name}" if wraps and not images else folder
+
+
+def _train_is_a_class(root: Path, folders: Sequence[str]) -> bool:
+    """Say whether a folder called train is a class beside others: all hold images, and no table could label them."""
+    if any(entry.name.lower().endswith((".csv", ".tsv", ".jsonl")) for entry in _entries(root) if entry.is_file()):
+        return False
+    return len(folders) > 1 and all(_holds_images_alone(root / name) for name in folders)
+
+
+def _holds_images_alone(folder: Path) -> bool:
+    entries = _entries(folder)
+    return not any(entry.is_dir() for entry in entries) and any(
+        entry.is_file() and _is_image(folder, PurePosixPath(entry.name)) for entry in entries
+    )
+
+
+_TRAIN_IS_A_CLASS = Finding(
+    severity="warning",
+    code="train-is-a-class",
+    sentence="the folder train is taken for a class: it holds images and no class folders, as the others do",
+    advice="If it is the training part, put its images into class folders.",
+)
+
+
+def _asked_of_sub_folders(
+    root: Path, found: list[tuple[Part | None, str | None, str]], parts: Mapping[Part, str]
+) -> list[tuple[Part | None, str | None, str]]:
+    """Give the rows, with parts where every class folder has them inside.
+
+    Raises `SourceError` where all class folders have the same sub-folders otherwise: these may be the classes.
+    """
+    below: dict[str, Counter[str]] = defaultdict(Counter)  # images of each class by sub-folder, "" for none
+    for part, label, uri in found:
+        if label is not None:
+            inner = PurePosixPath(uri).relative_to(parts[part]) if part else PurePosixPath(uri)
+            below[label][inner.parts[1] if len(inner.parts) > 2 else ""] += 1
+    if len(below) < 2 or any("" in own for own in below.values()):
+        return found
+    holders = Counter(name for own in below.values() for name in own)
+    shared = sorted(name for name, count in holders.items() if count >= SHARED * len(below))
+    if not parts and shared and all(map(part_called, holders)) and "train" in map(part_called, shared):
+        return [(part_called(PurePosixPath(uri).parts[1]), label, uri) for _, label, uri in found]
+    if len(shared) < 2:
+        return found
+    some, names = " and ".join(sorted(below)[:3]), ", ".join(shared[:4])
+    raise SourceError(
+        f"{root}: the folders {some}{' ...' if len(below) > 3 else ''} all hold the same folders ({names}). Are those "
+        f"the classes? Say it: --labels-from parent takes {shared[0]} and so on for the classes, --labels-from folder "
+        f"{sorted(below)[0]} and so on."
+    )
+
+
+def _part_files(root: Path, folder: str, part: Part, labels_from: LabelsFrom) -> Iterator[tuple[str | None, str]]:
     entries = _entries(root / folder)
     classes = [entry.name for entry in entries if entry.is_dir()]
     flat = [entry.name for entry in entries if entry.is_file() and _is_image(root / folder, PurePosixPath(entry.name))]
     if classes:
         for name in classes:
-            for label, uri in _class_files(root / folder, name):
+            for label, uri in _class_files(root / folder, name, labels_from):
                 yield label, f"{folder}/{uri}"
     elif part == "test":
         for name in flat:
@@ -184,9 +281,9 @@ def _part_files(root: Path, folder: str, part: Part) -> Iterator[tuple[str | Non
         )
 
 
-def _class_files(root: Path, name: str) -> Iterator[tuple[str, str]]:
+def _class_files(root: Path, name: str, labels_from: LabelsFrom) -> Iterator[tuple[str, str]]:
     for uri in _images_below(root, PurePosixPath(name)):
-        yield name, str(uri)
+        yield one_form(uri.parent.name if labels_from == "parent" else name), str(uri)
 
 
 def _images_below(root: Path, relative: PurePosixPath) -> Iterator[PurePosixPath]:
@@ -243,22 +340,6 @@ def _no_classes(root: Path, folders: list[str]) -> str:
         found += f" ({', '.join(tables)} may name labels; put each image into its class's folder)" if tables else ""
     wanted = f"Wanted {root.name}/CLASS/image.jpg, or train/CLASS/image.jpg."
     return f"{root} has no class folders with images: {found}. {wanted}"
-
-
-def _missing_classes(table: ImageTable) -> Iterator[Finding]:
-    counts = table.counts()
-    for part, row in counts.items():
-        if row[""] == sum(row.values()):
-            continue
-        missing = tuple(name for name in table.classes if not row[name])
-        if missing and part != "all":
-            advice = (
-                "The classifier can't learn a class without a training image."
-                if part == "train"
-                else "Nothing is known there about how well it is recognised."
-            )
-            sentence = f"the {part} part has no image of {len(missing)} of {len(table.classes)} classes"
-            yield Finding(severity="warning", code="class-missing", sentence=sentence, evidence=missing, advice=advice)
 
 
 def _ignored_folders(names: list[str]) -> Iterator[Finding]:

@@ -10,13 +10,19 @@ from typing import TypeVar
 import numpy as np
 
 from goldenrule.foundation.errors import OptionError, TooFewImages
+from goldenrule.foundation.findings import plural
 from goldenrule.foundation.randomness import key
+from goldenrule.images.judged import judgeable_parts, missing_classes, traits
 from goldenrule.images.read import with_digests
 from goldenrule.images.table import ImageTable, Part
 
 Place = TypeVar("Place", bound=Hashable)
+FEWEST_UNITS = 3
+"""So many units a class needs to be split into train, valid and test."""
 COARSE = 2.0
 """A class is coarse where its smallest unit is more than so many times its share of a part."""
+FEWEST_TOGETHER = 10
+"""Coarse classes are split together only where each part gets about so many units: fewer say little of many classes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +60,80 @@ def with_split(
     wanted: dict[Part, float] = {"valid": shares.valid}
     if "test" not in parts:
         wanted["test"] = shares.test
-    movable = [row for row, part in enumerate(parts) if part in (None, "train")]
     units = duplicate_units(table)
+    drawn = _drawn(table, units, wanted, seed=seed, before=before or {})
+    new = tuple(part for part, share in wanted.items() if share > 0)
+    if not before:
+        _check_judges(table, drawn, new, wanted, seed)
+    return drawn.with_findings(*missing_classes(drawn, new))
+
+
+def _drawn(
+    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Part, float], *, seed: int, before: Mapping[bytes, Part]
+) -> ImageTable:
+    """Give the images with drawn parts instead of none and train; those without a label train, and teach nothing.
+
+    An unlabelled image goes with its copies and its group.
+    """
+    parts, digests = table.parts, table.digests
     labels = table.rows["labels"].to_pylist()
-    known = _known_units(table, units, movable, before or {}) if before else {}
+    movable = [row for row, part in enumerate(parts) if part in (None, "train") and labels[row]]
+    known = _known_units(table, units, movable, before) if before else {}
     own = [units[row] for row in movable]
+    shown = [labels[row] for row in movable]
     if table.task == "multi":
-        assigned = stratified_label_sets([labels[row] for row in movable], own, wanted, seed=seed, known=known)
+        assigned = stratified_label_sets(shown, own, wanted, seed=seed, known=known)
     else:
-        classes = [labels[row][0] if labels[row] else -1 for row in movable]
+        classes = [one[0] for one in shown]
         assigned = stratified_parts(classes, own, wanted, seed=seed, known=known)
-    new: list[Part | None] = list(parts)
-    digests = table.digests
-    for row, part in zip(movable, assigned, strict=True):
-        new[row] = (before or {}).get(digests[row] or b"", part)  # even of images that are known to belong together now
+    if before:  # even of images that are known to belong together now
+        kept = [before.get(digests[row] or b"", part) for row, part in zip(movable, assigned, strict=True)]
+        single = [digests[row] or units[row] for row in movable]
+        traits_ = traits(shown, task=table.task)
+        assigned = judgeable_parts(kept, traits_, single, train="train", drawn=range(len(movable)))
+    drawn = dict(zip(movable, assigned, strict=True))
+    of_unit = {units[row]: part for row, part in drawn.items()}
+    new = [
+        drawn.get(row) or (of_unit.get(units[row], "train") if part in (None, "train") else part)
+        for row, part in enumerate(parts)
+    ]
     return table.with_parts(new)
+
+
+def _check_judges(
+    table: ImageTable, drawn: ImageTable, new: Sequence[Part], wanted: Mapping[Part, float], seed: int
+) -> None:
+    """Raise `TooFewImages` where groups leave a drawn part without two classes that it would have without them."""
+    if all(group is None for group in table.rows["group"].to_pylist()) or table.task == "multi":
+        return
+    alone = table.with_groups([None] * len(table))
+    without = _drawn(alone, duplicate_units(alone), wanted, seed=seed, before={}).counts()
+    for part in new:
+        there, could = (
+            {name for name, count in counts.get(part, {}).items() if name and count}
+            for counts in (drawn.counts(), without)
+        )
+        if len(there) < 2 <= len(could):
+            raise TooFewImages(
+                f"The groups leave the {part} part with images of {' and '.join(there) or 'no class'} alone: "
+                f"{_groups_of_classes(table, sorted(could - there))}. Each part wants a group of each class, so three "
+                "groups of each: add some, judge by folds of groups (--folds 2), or do without groups "
+                "(--group-by none)."
+            )
+
+
+def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
+    """Say which groups the first of these classes have."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for group, labels in zip(table.rows["group"].to_pylist(), table.rows["labels"].to_pylist(), strict=True):
+        for label in labels:
+            groups[table.classes[label]].add(group or "(none)")
+    said = (
+        f"{name} is of {plural(len(groups[name]), 'group')} ({', '.join(sorted(groups[name])[:4])}"
+        f"{', ...' if len(groups[name]) > 4 else ''})"
+        for name in names[:3]
+    )
+    return "; ".join(said)
 
 
 def stratified_parts(
@@ -86,36 +151,42 @@ def stratified_parts(
     without a class. A unit with images of several classes counts for its most frequent one.
 
     Where one unit is more than `COARSE` times the share of its class, such as a film of 15 frames of the 45 that
-    there are, the shares are those of all such classes together: some classes give a unit, others none.
+    there are, the shares are those of all such classes together: some classes give a unit, others none. Where these
+    are few, each class of three units gives one to each part, and one of two units trains.
+
+    Where units have images of several classes, train keeps a unit of each class that another part judges.
     """
-    members: dict[bytes, list[int]] = defaultdict(list)
-    for row, unit in enumerate(units):
-        members[unit].append(row)
-    by_class: dict[int, list[bytes]] = defaultdict(list)
-    for unit, rows in members.items():
-        by_class[most_frequent([labels[row] for row in rows])].append(unit)
+    members, by_class = _by_class(labels, units)
     parts: dict[bytes, Part] = dict(known or {})
     for own in by_class.values():
         own.sort(key=lambda unit: key(seed, "split", unit))
     most = max(wanted.values(), default=0.0)
-    coarse = {label for label, own in by_class.items() if _is_coarse([len(members[unit]) for unit in own], most)}
-    _split_together([by_class[label] for label in coarse], members, wanted, parts, seed)
-    for own in (own for label, own in by_class.items() if label not in coarse):
+    coarse = _coarse(by_class, members, most)
+    together = coarse if _are_many([by_class[label] for label in coarse], most) else set[int]()
+    _split_together([by_class[label] for label in together], members, wanted, parts, seed)
+    for label, own in ((label, own) for label, own in by_class.items() if label not in together):
+        if label in coarse and len(own) < FEWEST_UNITS:
+            parts.update((unit, "train") for unit in own if unit not in parts)
+            continue
         images = sum(len(members[unit]) for unit in own)
         free = [unit for unit in own if unit not in parts]
         waiting = [*(part for part, share in wanted.items() if share > 0), "train"]
         for part, share in wanted.items():
             waiting = [other for other in waiting if other != part]
             taken = {parts[unit] for unit in own if unit in parts}
-            kept = sum(other not in taken for other in waiting) if len(own) >= 3 else int("train" not in taken)
-            quota = max(round(share * images), int(share > 0 and len(own) >= 3))
+            kept = (
+                sum(other not in taken for other in waiting) if len(own) >= FEWEST_UNITS else int("train" not in taken)
+            )
+            quota = max(round(share * images), int(share > 0 and len(own) >= FEWEST_UNITS))
             have = sum(len(members[unit]) for unit in own if parts.get(unit) == part)
             while len(free) > kept and have < quota:
-                unit = free.pop(0)
+                unit = _fitting(free, members, quota)
+                free.remove(unit)
                 parts[unit] = part
                 have += len(members[unit])
         parts.update(dict.fromkeys(free, "train"))
-    return [parts[unit] for unit in units]
+    shown = traits([[label] if label >= 0 else [] for label in labels], task="single")
+    return judgeable_parts([parts[unit] for unit in units], shown, units, train="train", drawn=range(len(units)))
 
 
 def stratified_label_sets(
@@ -133,7 +204,8 @@ def stratified_label_sets(
     Among equals the hash of (seed, unit) decides. Images without a label are dealt out last.
     """
     shares: dict[Part, float] = {**wanted, "train": 1 - sum(wanted.values())}
-    return label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "split", unit), known=known)
+    parts = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "split", unit), known=known)
+    return judgeable_parts(parts, traits(labels, task="multi"), units, train="train", drawn=range(len(units)))
 
 
 def label_sets_dealt(
@@ -182,6 +254,39 @@ def label_sets_dealt(
         if unit not in places:
             put(unit, max(shares, key=room.__getitem__))
     return [places[unit] for unit in units]
+
+
+def split_together(labels: Sequence[int], units: Sequence[bytes], wanted: Mapping[Part, float]) -> bool:
+    """Say whether `stratified_parts` splits some classes together, so that a part has some of them only."""
+    members, by_class = _by_class(labels, units)
+    most = max(wanted.values(), default=0.0)
+    return _are_many([by_class[label] for label in _coarse(by_class, members, most)], most)
+
+
+def _by_class(labels: Sequence[int], units: Sequence[bytes]) -> tuple[dict[bytes, list[int]], dict[int, list[bytes]]]:
+    """Give the rows of each unit, and the units of each class: that of most of their images."""
+    members: dict[bytes, list[int]] = defaultdict(list)
+    for row, unit in enumerate(units):
+        members[unit].append(row)
+    by_class: dict[int, list[bytes]] = defaultdict(list)
+    for unit, rows in members.items():
+        by_class[most_frequent([labels[row] for row in rows])].append(unit)
+    return members, by_class
+
+
+def _coarse(by_class: Mapping[int, Sequence[bytes]], members: Mapping[bytes, Sequence[int]], share: float) -> set[int]:
+    return {label for label, own in by_class.items() if _is_coarse([len(members[unit]) for unit in own], share)}
+
+
+def _fitting(free: Sequence[bytes], members: Mapping[bytes, Sequence[int]], quota: int) -> bytes:
+    """Give the first unit that is not far above what is wanted, else the smallest."""
+    fits = (unit for unit in free if len(members[unit]) <= COARSE * quota)
+    return next(fits, min(free, key=lambda unit: len(members[unit])))
+
+
+def _are_many(classes: Sequence[Sequence[bytes]], share: float) -> bool:
+    """Say whether a part gets enough units where these classes are split together."""
+    return share * sum(map(len, classes)) >= FEWEST_TOGETHER
 
 
 def _is_coarse(sizes: Sequence[int], share: float) -> bool:
@@ -285,7 +390,7 @@ def most_frequent(labels: Sequence[int]) -> int:
 
 
 def _known_units(
-    table: ImageTable, units: list[bytes], movable: list[int], before: Mapping[bytes, Part]
+    table: ImageTable, units: Sequence[bytes], movable: Sequence[int], before: Mapping[bytes, Part]
 ) -> dict[bytes, Part]:
     digests = table.digests
     known: dict[bytes, Part] = {}

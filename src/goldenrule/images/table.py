@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -121,35 +122,39 @@ class ImageTable:
         with self.open(uri) as file:
             return file.read()
 
-    def part(self, name: Part) -> ImageTable:
+    def part(self, name: Part) -> Self:
         """Give the rows of one part, in order."""
         return self.where(np.array([part == name for part in self.parts], dtype=bool))
 
-    def where(self, mask: npt.NDArray[np.bool_]) -> ImageTable:
+    def only_labelled(self) -> LabelledTable:
+        """Give the rows that have a label, in order: what a classifier can learn from."""
+        return LabelledTable(**_fields(self.where(self.labelled)))
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Self:
         """Give the rows where `mask` (n,) is true, in order."""
         return replace(self, rows=self.rows.filter(pa.array(mask)))
 
-    def with_parts(self, parts: Sequence[str | None]) -> ImageTable:
+    def with_parts(self, parts: Sequence[str | None]) -> Self:
         """Give the same images with other parts (n)."""
         return self._with("part", pa.array(parts, pa.string()))
 
-    def with_groups(self, groups: Sequence[str | None]) -> ImageTable:
+    def with_groups(self, groups: Sequence[str | None]) -> Self:
         """Give the same images with their groups (n); None stands for itself alone."""
         return self._with("group", pa.array(groups, pa.string()))
 
-    def with_folds(self, folds: Sequence[str | None]) -> ImageTable:
+    def with_folds(self, folds: Sequence[str | None]) -> Self:
         """Give the same images with the names of their folds (n); None always trains."""
         return self._with("fold", pa.array(folds, pa.string()))
 
-    def with_weights(self, weights: npt.NDArray[np.float32]) -> ImageTable:
+    def with_weights(self, weights: npt.NDArray[np.float32]) -> Self:
         """Give the same images with what each counts in training (n)."""
         return self._with("weight", pa.array(weights, pa.float32()))
 
-    def with_digests(self, digests: Sequence[bytes | None]) -> ImageTable:
+    def with_digests(self, digests: Sequence[bytes | None]) -> Self:
         """Give the same images with their digests (n)."""
         return self._with("digest", pa.array(digests, pa.binary(DIGEST_BYTES)))
 
-    def with_findings(self, *findings: Finding) -> ImageTable:
+    def with_findings(self, *findings: Finding) -> Self:
         """Give the same images with more findings."""
         return replace(self, findings=(*self.findings, *findings))
 
@@ -163,7 +168,7 @@ class ImageTable:
                 row[names[label]] += 1
         return {part: counts[part] for part in (*PARTS, "all") if part in counts}
 
-    def _with(self, column: str, values: pa.Array) -> ImageTable:
+    def _with(self, column: str, values: pa.Array) -> Self:
         index = SCHEMA.get_field_index(column)
         return replace(self, rows=self.rows.set_column(index, SCHEMA.field(index), values))
 
@@ -171,7 +176,7 @@ class ImageTable:
         images: Counter[str] = Counter(part or "all" for part in self.parts)
         counts = {part: images[part] for part in (*PARTS, "all") if part in images}
         several = ", several labels an image" if self.task == "multi" else ""
-        return f"ImageTable({len(self):,} images, {len(self.classes)} classes{several}, {counts})"
+        return f"{type(self).__name__}({len(self):,} images, {len(self.classes)} classes{several}, {counts})"
 
     def _repr_html_(self) -> str:
         import html
@@ -186,6 +191,33 @@ class ImageTable:
             if any(counts[part][name] for part in counts)
         )
         return f"<table><tr><th>class</th>{head}</tr>{rows}</table>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledTable(ImageTable):
+    """Images that all have a label. What trains or is judged by its own labels takes this, so that none can slip in.
+
+    Made by `ImageTable.only_labelled`. Raises `InputError` where a row has no label.
+    """
+
+    def __post_init__(self) -> None:
+        ImageTable.__post_init__(self)
+        if not self.labelled.all():
+            count = int((~self.labelled).sum())
+            raise InputError(f"{count:,} of {len(self):,} images have no label: only_labelled() leaves them out.")
+
+
+def _fields(table: ImageTable) -> dict[str, Any]:
+    return {field.name: getattr(table, field.name) for field in fields(table)}
+
+
+def one_form(text: str) -> str:
+    r"""Return a name in one normal form: macOS writes é as two characters, most others as one.
+
+    >>> one_form("cafe\u0301") == "caf\u00e9"
+    True
+    """
+    return unicodedata.normalize("NFC", text)
 
 
 def image_table(

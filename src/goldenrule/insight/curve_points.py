@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.activations.solve import Features, Rows, solve, solve_fixed
+from goldenrule.activations.solve import FIRST, Features, Rows, solve, solve_fixed
 from goldenrule.evaluation import Predictions, image_losses
 from goldenrule.foundation.errors import TooFewImages
 from goldenrule.foundation.progress import Progress, Silent
@@ -72,11 +72,12 @@ def measured_curve(
 
     `features` (n, features), `targets` (n,) class indices, `units` (n,) names of what stays together. Every image is
     scored at every size, by `draws` heads: the images of a fold by heads of the other folds. A draw is an order of
-    these, stratified, from which each size takes the first, so that a smaller set is part of a larger one.
+    these, stratified, from which each size takes the first, so that a smaller set is part of a larger one. The only
+    unit of a class is never scored, since nothing else could teach its class.
     Raises `TooFewImages` where less than four sizes are possible.
     """
     fold = stratified_folds(targets, units, folds=FOLDS, seed=seed)
-    most = len(targets) - int(np.bincount(fold, minlength=FOLDS).max())
+    most = len(targets) - int(np.bincount(fold[fold >= 0], minlength=FOLDS).max())
     sizes = curve_sizes(most, classes=classes, images_per_unit=len(targets) / len(set(units)))
     if len(sizes) < LEAST_SIZES:
         raise TooFewImages(
@@ -103,11 +104,12 @@ def measured_curve(
                     nats[number][same, tested] = image_losses(scored)
                     task.advance()
     numbers = {name: number for number, name in enumerate(dict.fromkeys(units))}
+    judged = fold >= 0
     return Measured(
         sizes=np.array(sizes),
-        wrong=wrong,
-        nats=nats,
-        units=np.array([numbers[name] for name in units]),
+        wrong=wrong[:, :, judged],
+        nats=nats[:, :, judged],
+        units=np.array([numbers[name] for name in units])[judged],
         classes=classes,
     )
 
@@ -148,7 +150,10 @@ class _Heads:
         rows = np.sort(rows)
         if penalty is not None:
             return solve_fixed(self._rows(rows), penalty, tolerance=SOLVED_TO), penalty
-        found = solve(self._rows(rows))
+        own = self._rows(rows)
+        if (own.folds < 0).all():  # no penalty can be chosen where each class is one unit
+            return solve_fixed(own, FIRST, tolerance=SOLVED_TO), FIRST
+        found = solve(own)
         return found.head, found.l2
 
     def scored(self, head: LinearHead, rows: Integers) -> Predictions:

@@ -77,6 +77,11 @@ class LabelErrors:
         return int(self.doubted.sum())
 
     @property
+    def number_contradicted(self) -> int:
+        """How many labels are contradicted: heads that have not seen the image find another class likelier."""
+        return int((self.probability_likely > self.probability_given).sum())
+
+    @property
     def estimated(self) -> float:
         """How many labels are wrong by confident learning's estimate.
 
@@ -101,6 +106,7 @@ class LabelErrors:
         """Give the numbers and up to `most` rows as a plain JSON value; without `most` all that are doubted."""
         return {
             "images": len(self),
+            "contradicted": self.number_contradicted,
             "doubted": self.number_doubted,
             "estimated": self.estimated,
             "pairs": [{"given": given, "likely": likely, "doubted": count} for given, likely, count in self.pairs],

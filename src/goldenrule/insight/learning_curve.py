@@ -111,6 +111,7 @@ class LearningCurve:
         images = np.maximum(self.forecasts.images_for(error) / self.classes, self.points[0].images_per_class)
         images[images > self.farthest] = np.inf
         low, middle, high = np.quantile(images, (INTERVAL[0], 0.5, INTERVAL[1]), method="nearest")
+        low, middle, high = self._as_measured(target, float(low), float(middle), float(high))
         outlook: Outlook = "needed"
         if not math.isfinite(low):
             outlook = "out of reach"
@@ -127,6 +128,21 @@ class LearningCurve:
             outlook=outlook,
         )
 
+    def _as_measured(self, target: float, low: float, middle: float, high: float) -> tuple[float, float, float]:
+        """Give a forecast that contradicts nothing that was measured.
+
+        Where the largest size measured misses the target it takes more images than that, where it does not it takes no
+        more; the ends of the interval follow where its own interval says so too.
+        """
+        most, own = self.points[-1].images_per_class, self.points[-1].estimate
+        better = 1 if self.metric == "accuracy" else -1
+        if better * own.value < better * target:
+            clearly = (own.high if better > 0 else own.low) * better < better * target
+            beyond = float(np.nextafter(most, np.inf))
+            return (max(low, beyond) if clearly else low), max(middle, beyond), max(high, beyond)
+        clearly = (own.low if better > 0 else own.high) * better >= better * target
+        return min(low, most), min(middle, most), (min(high, most) if clearly else high)
+
     def sentence(self, target: float) -> str:
         """Answer in plain words how many more images are needed for a target."""
         needed, there = self.needed(target), f"there are {self.images_per_class:,.0f}"
@@ -139,6 +155,13 @@ class LearningCurve:
         then = f"{self._expected(self.farthest)} is forecast with {FARTHEST} times the most that was measured"
         if needed.outlook == "doubtful":
             least = _round(needed.low)
+            if needed.low <= self.points[-1].images_per_class:  # what is there may do: it can't be told
+                now = f"{self._name} {value_and_interval(self.points[-1].estimate)} was measured"
+                most = _round(self.points[-1].images_per_class)
+                return (
+                    f"how many images {goal} takes can't be told: {now} with {most} images per class, and {then}; "
+                    f"{there}"
+                )
             return (
                 f"{goal} would take {least} images per class at least, how many at most can't be told: {then}; {there}"
             )

@@ -21,6 +21,7 @@ from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.tensors import read_tensors, tensors_content
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Job, batches
+from goldenrule.images.classes import with_class_map
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable
@@ -98,7 +99,11 @@ class Classifier:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Predictions:
-        """Give the predictions for the images of a table, with their truth, through `views` (default: its own)."""
+        """Give the predictions for the images of a table, with their truth, through `views` (default: its own).
+
+        Classes are matched by name. Raises `OptionError` for a class that the classifier does not know.
+        """
+        table = with_class_map(table, self.classes, task=self.task)
         readers = [partial(table.read, uri) for uri in table.uris]
         seen = self._seen(readers, threads, progress, views)
         return self.predictions(**seen, ids=table.uris, truth=table.truth)

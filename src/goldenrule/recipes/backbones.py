@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.randomness import key
-from goldenrule.images.table import ImageTable
+from goldenrule.images.table import ImageTable, LabelledTable
 from goldenrule.insight.backbone_choice import BackboneChoice, Tried, choose_backbone
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.compiled import available_threads, compiled, engine_kind
@@ -24,6 +25,7 @@ from goldenrule.recipes.speed import remember_speed
 from goldenrule.recipes.work import Work, precomputed
 from goldenrule.training.run import Outcome, about_images
 
+Table = TypeVar("Table", bound=ImageTable)
 MOST_IMAGES = 2_000
 """Of more training images a stratified sample of so many is asked: enough to tell candidates apart, in a minute."""
 CHOICE_VERSION = 1
@@ -35,7 +37,7 @@ def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[
     `activations` are those of the first body. The choice is made once per run, written down before it is obeyed, and
     replayed (laws 6 and 7). What the candidates gave stays in the bank.
     """
-    train = readable(work.table, "train", activations)
+    train = readable(work.table, "train", activations).only_labelled()
     check_learnable(train, activations.failures)
     step = {
         "step": "choose backbone",
@@ -65,9 +67,9 @@ def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[
 
 
 def judged_backbones(
-    train: ImageTable, bodies: Sequence[Backbone], *, options: FitOptions, progress: Progress
+    train: LabelledTable, bodies: Sequence[Backbone], *, options: FitOptions, progress: Progress
 ) -> BackboneChoice:
-    """Give the choice among bodies by labelled, readable training images with digests; of many a sample is asked."""
+    """Give the choice among bodies by readable training images with digests; of many a sample is asked."""
     asked = sampled(train, MOST_IMAGES, seed=options.seed)
     threads = options.threads or available_threads()
     tried = []
@@ -98,7 +100,7 @@ def judged_backbones(
     return choose_backbone(tried, of=len(train))
 
 
-def sampled(train: ImageTable, most: int, *, seed: int) -> ImageTable:
+def sampled(train: Table, most: int, *, seed: int) -> Table:
     """Give at most about `most` images, each class by its share but with two at least, drawn by (seed, uri)."""
     if len(train) <= most:
         return train

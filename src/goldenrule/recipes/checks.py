@@ -7,13 +7,26 @@ from collections.abc import Iterator, Mapping
 from goldenrule.evaluation import Predictions, quality, value_and_interval
 from goldenrule.foundation.findings import Finding
 
+CONTRADICTIONS = ("out-of-fold-below", "valid-above-test")
+"""Findings that put the numbers of a run in doubt: they are told before them."""
+
 
 def contradictions(scored: Mapping[str, Predictions], *, beta: float = 1) -> Iterator[Finding]:
-    """Give a finding where validation is far better than test: their intervals do not even touch."""
-    if not {"test", "valid"} <= scored.keys():
-        return
-    valid, test = quality(scored["valid"], beta=beta), quality(scored["test"], beta=beta)
-    if valid.low > test.high:
+    """Give a finding where two numbers contradict each other: their intervals do not even touch."""
+    found = {name: quality(own, beta=beta) for name, own in scored.items()}
+    for part in ("valid", "test"):
+        if part in found and "out-of-fold" in found and found["out-of-fold"].high < found[part].low:
+            yield Finding(
+                severity="warning",
+                code="out-of-fold-below",
+                sentence=f"out-of-fold looks far worse than {part}: the folds do not learn what they are judged on, or "
+                f"{part} is easier",
+                evidence=tuple(f"{name} {value_and_interval(found[name])}" for name in ("out-of-fold", part)),
+                advice="Penalty, views, calibration and prediction sets were chosen out-of-fold, and are doubtful. "
+                "Look at what is kept together: --group-by none, or --group-by REGEX.",
+            )
+    if {"test", "valid"} <= found.keys() and found["valid"].low > found["test"].high:
+        valid, test = found["valid"], found["test"]
         yield Finding(
             severity="warning",
             code="valid-above-test",

@@ -11,6 +11,9 @@ from goldenrule.recipes.speed import remember_training_speed
 from goldenrule.recipes.work import Work
 from goldenrule.training.history import EpochRow
 
+PROBE_SECONDS = 10.0
+"""With less time left than this nothing is measured before it is decided."""
+
 
 class Clock:
     """Says whether there is time for a step; without `--minutes` there always is."""
@@ -20,6 +23,11 @@ class Clock:
         self._journal = work.run.folder / "story" / "clock.json"
         minutes = work.options.minutes
         self._end = None if minutes is None else work.story.began + 60 * minutes
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is an end, and time left to measure how fast this machine is now."""
+        return self._end is not None and not self._decided() and time.monotonic() + PROBE_SECONDS < self._end
 
     def allows(self, step: str, seconds: float) -> bool:
         """Say whether a step that takes about so many seconds is begun; decided once per run."""

@@ -70,7 +70,7 @@ def concluded(
         options=work.options,
         stages=tuple(work.story.stages),
         activations={"computed": work.story.computed, "reused": work.story.reused},
-        findings=(*work.story.findings, *duplicates(work.table), *contradictions(scored, beta=work.options.beta)),
+        findings=(*contradictions(scored, beta=work.options.beta), *work.story.findings, *duplicates(work.table)),
         live=live,
         backbones=work.story.backbones,
     )

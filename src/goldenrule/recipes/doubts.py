@@ -12,7 +12,7 @@ from goldenrule.activations.precompute import Activations
 from goldenrule.activations.solve import DECADES, Rows, fold_logits, solve
 from goldenrule.evaluation import Estimate, Predictions
 from goldenrule.foundation.progress import Progress
-from goldenrule.images.table import ImageTable
+from goldenrule.images.table import ImageTable, LabelledTable
 from goldenrule.insight.label_errors import LabelErrors, label_errors
 from goldenrule.insight.planted import planted, share_wrong
 from goldenrule.recipes.heads import training_rows
@@ -32,10 +32,13 @@ class Doubts:
     l2: float
 
 
-def doubts(images: ImageTable, activations: Activations, *, seed: int = 0, progress: Progress | None = None) -> Doubts:
+def doubts(
+    images: LabelledTable, activations: Activations, *, seed: int = 0, progress: Progress | None = None
+) -> Doubts:
     """Judge each label by heads that were solved without the image, its duplicates and its group.
 
-    `images` are labelled and have activations; of all parts alike, as nothing is chosen by them for a classifier.
+    `images` have activations; of all parts alike, as nothing is chosen by them for a classifier. An image whose class
+    only its own fold could teach is not judged, and left out of the predictions.
     Then some labels are made wrong on purpose, and all is solved once more, to learn how many others are; not where
     an image has several: `wrong` is undefined there.
     """
@@ -47,8 +50,10 @@ def doubts(images: ImageTable, activations: Activations, *, seed: int = 0, progr
         return Doubts(errors=label_errors(predictions), predictions=predictions, wrong=untold, planted=0, l2=l2)
     labels, planted_rows = planted(images.targets, rows.classes, seed=seed)
     again = replace(rows, targets=labels)
-    chances = held_out(images, again, fold_logits(again, l2)).probabilities[np.arange(len(labels)), labels]
-    is_planted = np.isin(np.arange(len(labels)), planted_rows)
+    judged = rows.folds >= 0
+    found = held_out(images, again, fold_logits(again, l2))
+    chances = found.probabilities[np.arange(len(found)), labels[judged]]
+    is_planted = np.isin(np.arange(len(labels)), planted_rows)[judged]
     return Doubts(
         errors=label_errors(predictions),
         predictions=predictions,
@@ -58,15 +63,16 @@ def doubts(images: ImageTable, activations: Activations, *, seed: int = 0, progr
     )
 
 
-def held_out(images: ImageTable, rows: Rows, logits: npt.NDArray[np.float32]) -> Predictions:
-    """Give the predictions of images by the heads of the folds they are not in."""
-    return Predictions.from_logits(
+def held_out(images: LabelledTable, rows: Rows, logits: npt.NDArray[np.float32]) -> Predictions:
+    """Give the predictions of images by the heads of the folds they are not in; of those that a fold judges."""
+    found = Predictions.from_logits(
         logits, images.classes, truth=rows.targets, ids=images.uris, fold=rows.folds, task=images.task
     )
+    return found if (rows.folds >= 0).all() else found.select(rows.folds >= 0)
 
 
-def with_activations(images: ImageTable, activations: Activations) -> tuple[ImageTable, Sequence[str]]:
+def with_activations(images: ImageTable, activations: Activations) -> tuple[LabelledTable, Sequence[str]]:
     """Give the labelled images that have activations, and the names of those that could not be read."""
     bank = activations.banks[0]
     known = np.array([own is not None and own in bank for own in images.digests], dtype=bool)
-    return images.where(images.labelled & known), images.where(images.labelled & ~known).uris
+    return images.where(known).only_labelled(), images.where(images.labelled & ~known).uris

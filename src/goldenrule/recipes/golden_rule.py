@@ -16,7 +16,7 @@ from goldenrule.recipes.concluding import concluded, finished, scored_on_valid
 from goldenrule.recipes.contest import Contest
 from goldenrule.recipes.opening import begun
 from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.planning import live_plan_for
+from goldenrule.recipes.planning import live_plan_for, training_speed
 from goldenrule.recipes.results import Answer
 from goldenrule.recipes.solved import Solved, readable, solved_heads
 from goldenrule.recipes.work import Work
@@ -112,6 +112,8 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
         loggers=loggers,
         progress=work.progress,
     )
+    if clock.limited and (measured := training_speed(learn)):  # what this run measures, not what an earlier one did
+        plan = live_plan_for(work.table, work.body, work.kind, known=known, images_per_second=measured)
     if clock.allows("train the head", plan.head_seconds):
         with work.story.stage("train the head"):
             # 2. lr_find: the highest rate where the loss is still clearly improving.
@@ -141,6 +143,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
                 cycle_len=plan.late_epochs,
                 mixup=MIXUP,
                 stage="late layers",
+                advise=False,  # the rate is the recipe's own
                 out_of_time=clock.out_of_time(times_faster=LATE_SPEED),
             )
             temperature = 1.0
@@ -166,6 +169,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
                 until_over_fitting=True,
                 mixup=MIXUP if far else 0.0,
                 stage="whole network",
+                advise=False,
                 out_of_time=clock.out_of_time(),
             )
             share = learn.blend()

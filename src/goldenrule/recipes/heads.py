@@ -13,16 +13,17 @@ import psutil
 from goldenrule.activations.precompute import Activations
 from goldenrule.activations.solve import Rows, solve
 from goldenrule.evaluation import Predictions
-from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.tensors import Tensors
 from goldenrule.images.folds import dealt_folds, folds_to_judge
-from goldenrule.images.table import ImageTable
+from goldenrule.images.judged import NOT_JUDGED
+from goldenrule.images.table import ImageTable, LabelledTable
 from goldenrule.models.head import Head, HeadKind, head_from_tensors
 from goldenrule.training.run import Outcome
 
 FOLDS = 5
-SOLVER_VERSION = 3
+SOLVER_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,21 +46,24 @@ def fit_head(
     folds: int | None = None,
     progress: Progress | None = None,
 ) -> FittedHead:
-    """Fit a head on the activations of labelled, readable images; folds keep duplicates and views together.
+    """Fit a head on the activations of readable images; folds keep duplicates and views together.
+
+    Images without a label take no part.
 
     `views` is the number of augmented views to learn from beside the plain one. The linear head is solved, its
     penalty chosen out-of-fold (the search begins beside `near`); the others are trained by AdamW.
     With `folds` the linear head is the average of the heads of so many folds instead of one solved on all images.
     Raises `OptionError` where an image has no activations, `TooFewImages` where a fold would stay empty.
     """
+    labelled = train.only_labelled()
     outcome = fit_outcome(
-        train, activations, views=views, kind=kind, seed=seed, near=near, folds=folds, progress=progress
+        labelled, activations, views=views, kind=kind, seed=seed, near=near, folds=folds, progress=progress
     )
-    return fitted(train, outcome, kind)
+    return fitted(labelled, outcome, kind)
 
 
 def fit_outcome(
-    train: ImageTable,
+    train: LabelledTable,
     activations: Activations,
     *,
     views: int,
@@ -85,8 +89,8 @@ def fit_outcome(
     return Outcome(tensors, facts)
 
 
-def fitted(train: ImageTable, outcome: Outcome, kind: HeadKind) -> FittedHead:
-    """Give the head and the out-of-fold predictions that an outcome holds."""
+def fitted(train: LabelledTable, outcome: Outcome, kind: HeadKind) -> FittedHead:
+    """Give the head and the out-of-fold predictions that an outcome holds, of the images that a fold judges."""
     heads = {name.removeprefix("head."): v for name, v in outcome.tensors.items() if name.startswith("head.")}
     out_of_fold = Predictions.from_logits(
         outcome.tensors["fold_logits"],
@@ -97,22 +101,42 @@ def fitted(train: ImageTable, outcome: Outcome, kind: HeadKind) -> FittedHead:
         task=train.task,
         basis="chosen on",
     )
+    judged = outcome.tensors["fold"] != NOT_JUDGED
+    if not judged.all():
+        out_of_fold = out_of_fold.select(judged)
     return FittedHead(head=head_from_tensors(kind, heads), out_of_fold=out_of_fold, facts=outcome.facts)
 
 
+def head_folds(train: LabelledTable, *, seed: int, folds: int | None = None) -> npt.NDArray[np.int64]:
+    """Give the fold (n,) that judges each image; `NOT_JUDGED` for what always trains.
+
+    Without `folds` there are `FOLDS`, or fewer where no class has as many images. Raises `TooFewImages` where no
+    image can be judged.
+    """
+    found = folds_to_judge(train, FOLDS, seed=seed) if folds is None else dealt_folds(train, folds, seed=seed)
+    if (found == NOT_JUDGED).all():
+        groups = sorted({group for group in train.rows["group"].to_pylist() if group is not None})
+        named = f" ({', '.join(groups[:4])}{', ...' if len(groups) > 4 else ''})" if groups else ""
+        raise TooFewImages(
+            f"Each class of the training part is one image or one group{named}: nothing could be judged by what has "
+            "not seen it. Add images or groups, or do without groups (--group-by none)."
+        )
+    return found
+
+
 def training_rows(
-    train: ImageTable, activations: Activations, *, views: int, seed: int, folds: int | None = None
+    train: LabelledTable, activations: Activations, *, views: int, seed: int, folds: int | None = None
 ) -> Rows:
     """Give the rows of all views, plain first, each image counting once; read from the bank in blocks.
 
-    Without `folds` there are `FOLDS`, or fewer where no class has as many images.
+    The folds are `head_folds`.
     """
     digests = [digest for digest in train.digests if digest is not None]
     if not 0 <= views < len(activations.banks):
         raise OptionError(f"views={views}: these activations have {len(activations.banks) - 1} augmented views.")
     if len(digests) != len(train) or any(digest not in activations.banks[0] for digest in digests):
         raise OptionError("Some of these images have no activations: precompute them first.")
-    fold = folds_to_judge(train, FOLDS, seed=seed) if folds is None else dealt_folds(train, folds, seed=seed)
+    fold = head_folds(train, seed=seed, folds=folds)
     truth, count = train.truth, views + 1
 
     def read(start: int, stop: int) -> npt.NDArray[np.float16]:

@@ -13,7 +13,10 @@ from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.findings import plural
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.grouping import ALIKE
+from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable
+from goldenrule.insight.label_errors import Doubt, LabelErrors
 from goldenrule.insight.mistakes import Wavering, most_uncertain, surest_right
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.doubts import Doubts, doubts, with_activations
@@ -56,13 +59,10 @@ class Insights:
     @property
     def headline(self) -> str:
         """Say in one sentence how the labels stand."""
-        labels = plural(len(self.doubts.errors), "label")
-        if not self.doubts.wrong.defined:
-            return f"{labels}, the most doubtful first"
-        return (
-            f"Of {labels} {self.doubts.errors.number_doubted:,} are doubted; "
-            f"{value_and_interval(self.doubts.wrong)} look like random errors"
-        )
+        errors = self.doubts.errors
+        count = errors.number_contradicted
+        verb = "is" if count == 1 else "are"
+        return f"{count:,} of {plural(len(errors), 'label')} {verb} contradicted by heads that have not seen the image"
 
     def notes(self) -> list[str]:
         """Say what is missing."""
@@ -116,9 +116,10 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
             label=own.given,
             other=own.likely,
             joined="rather",
-            note=f"{own.given} {small(own.probability_given)}, {own.likely} {sureness(own.probability_likely)}",
+            note=f"{own.given} {small(own.probability_given)}, {own.likely} {sureness(own.probability_likely)}"
+            + (f"; with {plural(len(copies), 'copy', 'copies')}: {', '.join(copies[:3])}" if copies else ""),
         )
-        for own in errors.first(top)
+        for own, copies in without_copies(errors, images, top)
     )
     pairs = "; ".join(
         f"{count:,} labelled {given}, rather {likely}" for given, likely, count in errors.pairs[:MOST_PAIRS]
@@ -126,8 +127,10 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
     sentences = [
         "Each label is judged by heads that were solved without the image, its copies and its series, on activations "
         "of the body that the run began with, which has learned from none of these labels. Images of all parts take "
-        "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first.",
-        f"Confident learning doubts {errors.number_doubted:,} of {plural(len(errors), 'label')}"
+        "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies of an "
+        "image share its place.",
+        f"{errors.number_contradicted:,} of {plural(len(errors), 'label')} contradict what these heads find likelier. "
+        f"Confident learning, an estimate that misses errors which come in copies, doubts {errors.number_doubted:,}"
         + (f" ({pairs})." if pairs else "."),
     ]
     if found.wrong.defined:
@@ -145,6 +148,24 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
         cards=cards,
         numbers=errors.to_json(top) | {"wrong": found.wrong.to_json(), "planted": found.planted, "l2": found.l2},
     )
+
+
+def without_copies(errors: LabelErrors, images: ImageTable, top: int) -> list[tuple[Doubt, list[str]]]:
+    """Give up to `top` of the most doubtful labels, each with the ids of its copies that have the same label.
+
+    Copies are files of equal bytes, and near duplicates as the fit found them.
+    """
+    groups = images.rows["group"].to_pylist()
+    near = images.with_groups([own if own is not None and own.startswith(ALIKE) else None for own in groups])
+    unit = dict(zip(images.uris, duplicate_units(near), strict=True))
+    found: dict[tuple[bytes, str], tuple[Doubt, list[str]]] = {}
+    for own in errors.first(len(errors)):
+        key = unit[own.id], own.given
+        if key in found:
+            found[key][1].append(own.id)
+        elif len(found) < top:
+            found[key] = own, []
+    return list(found.values())
 
 
 def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: int) -> tuple[Section, ...]:

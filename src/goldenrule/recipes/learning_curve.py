@@ -19,6 +19,7 @@ from goldenrule.insight.curve_points import nested_order
 from goldenrule.insight.data_size import ClassSizes, DataSize, data_size
 from goldenrule.insight.learning_curve import CurveMetric, LearningCurve, check_asked, learning_curve
 from goldenrule.recipes.reopened import reopened
+from goldenrule.recipes.solved import readable
 
 SCHEMA_VERSION = 1
 NUMBERS, PICTURE = "learning_curve.json", "learning_curve.svg"
@@ -89,12 +90,9 @@ def learning_curve_of(
     check_asked(metric, target)
     opened = reopened(run, threads=threads, progress=progress)
     activations = opened.activations()
-    train = opened.table.part("train")
-    if train.task == "multi":
+    if opened.table.task == "multi":
         raise OptionError("A learning curve is drawn where an image has one label; these have several.")
-    bank, known = activations.banks[0], train.labelled
-    readable = np.array([digest is not None and digest in bank for digest in train.digests], dtype=bool)
-    train = train.where(known & readable)
+    train = readable(opened.table, "train", activations).only_labelled()
     if len(train) == 0:
         raise TooFewImages(f"{run} has no labelled training images that can be read.")
     units, targets = duplicate_units(train), train.targets

@@ -85,7 +85,7 @@ def begun(
         table = kept_together(table, pairs)
         if options.folds is None:
             table = with_split(table, seed=options.seed, before=known_split(earlier))
-        story.findings += near_duplicates(table, pairs)
+        story.findings += (*table.findings[len(work.table.findings) :], *near_duplicates(table, pairs))
         run.begin(about, table)
         work = replace(work, table=table)
         yield with_chosen_backbone(work, activations, bodies) if len(bodies) > 1 else (work, activations)

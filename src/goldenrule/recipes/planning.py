@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +23,14 @@ from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.speed import known_speed, known_training_speed
 from goldenrule.training.choice import Familiarity
 from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, LivePlan, Plan, Step, live_plan, plan_answer
+
+if TYPE_CHECKING:
+    from goldenrule.learner import Learner
+
+PROBE_STEPS = (5, 8)
+"""Batches that the whole network is trained on to see how long one takes: the difference counts."""
+SHORTEST = 0.01
+"""What takes less was replayed, and tells nothing."""
 
 
 def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progress | None = None) -> Plan:
@@ -70,15 +80,49 @@ def _choosing(asked: ImageTable, bodies: Sequence[Backbone], device: str) -> Ste
     return Step(name=f"choose among {names}", seconds=seconds, stored_bytes=stored, condition=condition)
 
 
-def live_plan_for(table: ImageTable, body: Backbone, kind: EngineKind, *, known: Familiarity | None = None) -> LivePlan:
+def live_plan_for(
+    table: ImageTable,
+    body: Backbone,
+    kind: EngineKind,
+    *,
+    known: Familiarity | None = None,
+    images_per_second: float | None = None,
+) -> LivePlan:
     """Give the plan of the live steps; the speeds measured here change its seconds, never its epochs.
 
-    `known`: how well the body knows such pictures, None before the head is solved.
+    `known`: how well the body knows such pictures, None before the head is solved. `images_per_second` is the speed of
+    training that this run has measured; speeds kept from earlier runs were those of a machine that may have been busy,
+    and are corrected by as much.
     """
+    before, frozen = known_training_speed(body.spec), known_speed(body.spec, kind)
+    if images_per_second and before and frozen:
+        frozen *= images_per_second / before
     return live_plan(
         train_images=len(table.part("train")),
         valid_images=len(table.part("valid")),
-        views_per_second=known_speed(body.spec, kind),
-        images_per_second=known_training_speed(body.spec),
+        views_per_second=frozen,
+        images_per_second=images_per_second or before,
         known=known,
     )
+
+
+def training_speed(learn: Learner) -> float | None:
+    """Measure how many images per second the whole network trains on here and now; None where that was not to be told.
+
+    A few steps of the learning-rate finder more than a few take so much longer: it changes nothing (law 4).
+    """
+    state, precompute = learn.state, learn.precompute
+    try:
+        learn.precompute = False
+        learn.unfreeze()
+        seconds = []
+        for steps in PROBE_STEPS:
+            began = time.perf_counter()
+            learn.lr_find(steps=steps)
+            seconds.append(time.perf_counter() - began)
+        size = learn.material.source(learn.state).batch_size
+    finally:
+        learn.state = state
+        learn.precompute = precompute
+    took = seconds[1] - seconds[0]
+    return (PROBE_STEPS[1] - PROBE_STEPS[0]) * size / took if took > SHORTEST else None

@@ -13,7 +13,7 @@ from goldenrule.activations.precompute import Activations
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.kinds import by_name
-from goldenrule.images.table import ImageTable
+from goldenrule.images.table import LabelledTable
 from goldenrule.learner import Learner
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
@@ -40,15 +40,14 @@ class Trials:
     activations: Activations
 
     @cached_property
-    def train(self) -> ImageTable:
-        """The readable training images."""
-        return readable(self.work.table, "train", self.activations)
+    def train(self) -> LabelledTable:
+        """The readable, labelled training images."""
+        return readable(self.work.table, "train", self.activations).only_labelled()
 
     @cached_property
-    def valid(self) -> ImageTable:
+    def valid(self) -> LabelledTable:
         """The readable, labelled validation images."""
-        own = readable(self.work.table, "valid", self.activations)
-        return own.where(own.labelled)
+        return readable(self.work.table, "valid", self.activations).only_labelled()
 
     @cached_property
     def default(self) -> Solved:

@@ -12,11 +12,12 @@ from goldenrule.activations.likelihood import learned_classes
 from goldenrule.activations.precompute import Activations
 from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.errors import TooFewImages
+from goldenrule.images.judged import not_judged
 from goldenrule.images.read import unreadable
 from goldenrule.images.split import duplicate_units
-from goldenrule.images.table import ImageTable, Part
+from goldenrule.images.table import ImageTable, LabelledTable, Part
 from goldenrule.recipes.calibration import calibrated_head
-from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
+from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted, head_folds
 from goldenrule.recipes.results import Candidate
 from goldenrule.recipes.work import Work, precomputed
 from goldenrule.training.choice import later_replaces, views_are_worth_it
@@ -38,7 +39,7 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
     """Solve the head on plain activations, then, where it leaves room, with augmented views; choose out-of-fold."""
     if activations.failures:
         work.story.findings.append(unreadable([f"{uri}: {why}" for uri, why in activations.failures.items()]))
-    train = readable(work.table, "train", activations)
+    train = readable(work.table, "train", activations).only_labelled()
     check_learnable(train, activations.failures)
     name = "solved head" if work.options.head == "linear" else f"{work.options.head} head"
     if work.options.folds:
@@ -50,6 +51,7 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
         )
     candidates = [_candidate(work, name, solved_head(work, train, activations, 0))]
     chosen = candidates[0]
+    work.story.findings += not_judged(train, head_folds(train, seed=work.options.seed, folds=work.options.folds))
     count = work.options.most_views
     if count is None:
         count = DEFAULT_VIEWS if views_are_worth_it(chosen.judged_on) else 0
@@ -91,7 +93,7 @@ def _candidate(work: Work, name: str, head: FittedHead) -> Candidate:
 
 
 def solved_head(
-    work: Work, train: ImageTable, activations: Activations, count: int, near: float | None = None
+    work: Work, train: LabelledTable, activations: Activations, count: int, near: float | None = None
 ) -> FittedHead:
     """Give the head on the plain activations and `count` augmented views of the training images; solved once a run."""
     options = work.options
@@ -130,7 +132,7 @@ def solved_head(
     return fitted(train, outcome, options.head)
 
 
-def check_learnable(train: ImageTable, failures: Mapping[str, str]) -> None:
+def check_learnable(train: LabelledTable, failures: Mapping[str, str]) -> None:
     """Raise `TooFewImages` unless the readable training images are of two classes, and of two pictures or groups."""
     if len(learned_classes(train.truth)) < (2 if train.task == "single" else 1):
         listed = "; ".join(f"{uri}: {why}" for uri, why in sorted(failures.items())[:3])

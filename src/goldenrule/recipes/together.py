@@ -11,17 +11,13 @@ from goldenrule.activations.neighbours import near_duplicates
 from goldenrule.activations.precompute import Activations
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.likeness import Alike
-from goldenrule.images.split import duplicate_units
+from goldenrule.images.split import FEWEST_UNITS, duplicate_units
 from goldenrule.images.table import ImageTable
 from goldenrule.recipes.work import Work
 from goldenrule.training.run import Outcome, about_images
 
 NEAR_VERSION = 1
 """Goes up when other pairs are found: an earlier run's are not replayed then."""
-
-
-FEWEST_UNITS = 3
-"""So many units a class needs to be split into train, valid and test; one that has fewer keeps what it has."""
 
 
 def kept_together(table: ImageTable, pairs: Sequence[Alike]) -> ImageTable:

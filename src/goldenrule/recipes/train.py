@@ -71,7 +71,7 @@ def train(
 
 
 def _from_zero(work: Work, activations: Activations, training: TrainingOptions, final: bool) -> Answer:
-    check_learnable(readable(work.table, "train", activations), activations.failures)
+    check_learnable(readable(work.table, "train", activations).only_labelled(), activations.failures)
     body = body_from_zero(work.options, work.progress)
     learn = _learner(work, training, body)
     learn.unfreeze()
@@ -148,6 +148,7 @@ def _fit(
             [top * share for share in ratio],
             schedule=schedule,
             keep="best" if training.stops else "last",
+            advise=training.lr is not None,
             until_over_fitting=training.overfit or False,
             until_converged=training.converged,
             save_every=training.save_every,

@@ -69,7 +69,7 @@ def render_page(content: ReportContent) -> str:
             **_scores(content),
             **_data_and_time(content),
             **_answers(content.predictions, content),
-            **(_confusion(content.predictions) if single else {}),
+            **(confusion_content(content.predictions) if single else {}),
             thresholds=content.thresholds,
             **_choices(content),
             reliability=reliability_drawing(content.predictions, content.uncalibrated) if content.calibration else None,
@@ -118,7 +118,8 @@ def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]
     }
 
 
-def _confusion(predictions: Predictions) -> dict[str, Any]:
+def confusion_content(predictions: Predictions) -> dict[str, Any]:
+    """Give what the section on confusion shows: a grid of few classes or a picture of many, and the commonest pairs."""
     pairs = tables.confused_pairs(predictions)
     few = len(predictions.classes) <= MOST_GRID_CLASSES
     return {

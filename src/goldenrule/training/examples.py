@@ -25,7 +25,7 @@ from goldenrule.foundation.randomness import generator
 from goldenrule.images.augment import PLAIN, Augmentation, View
 from goldenrule.images.batches import Batch, Canvases, Job, batches
 from goldenrule.images.preprocess import Preprocessing
-from goldenrule.images.table import ImageTable
+from goldenrule.images.table import LabelledTable
 from goldenrule.training.augmenting import augmented_inputs, can_batch
 from goldenrule.training.losses import Examples, Objective
 
@@ -56,7 +56,7 @@ def steps_per_epoch(source: Source) -> int:
     return -(-source.count // source.batch_size)
 
 
-def order(train: ImageTable, seed: int, epoch: int, sampling: Sampling = "uniform") -> npt.NDArray[np.int64]:
+def order(train: LabelledTable, seed: int, epoch: int, sampling: Sampling = "uniform") -> npt.NDArray[np.int64]:
     """Give the order of an epoch's images: each once, or as many drawn so that all classes come equally often."""
     draws = generator(seed, "batches", epoch)
     if sampling == "uniform":
@@ -66,7 +66,7 @@ def order(train: ImageTable, seed: int, epoch: int, sampling: Sampling = "unifor
     return draws.choice(len(train), size=len(train), p=chances / chances.sum())
 
 
-def balanced_weights(train: ImageTable) -> npt.NDArray[np.float32]:
+def balanced_weights(train: LabelledTable) -> npt.NDArray[np.float32]:
     """Give weights (n,) by which every class counts the same, their mean being 1."""
     counts = np.bincount(train.targets)
     return np.asarray(len(train) / (np.count_nonzero(counts) * counts[train.targets]), np.float32)
@@ -76,7 +76,7 @@ def balanced_weights(train: ImageTable) -> npt.NDArray[np.float32]:
 class BankRows:
     """Rows that the bank has: epoch 0 takes the plain views, epoch 1 the first augmented ones, and around."""
 
-    train: ImageTable
+    train: LabelledTable
     activations: Activations
     seed: int
     batch_size: int
@@ -100,7 +100,7 @@ class BankRows:
 class LiveRows:
     """Rows made now: each epoch every image is decoded, augmented anew and sent through the frozen body."""
 
-    train: ImageTable
+    train: LabelledTable
     engine: Engine
     preprocessing: Preprocessing
     augmentation: Augmentation | None
@@ -149,7 +149,7 @@ class Pixels:
     With `device` the views are made there, a batch at once (`augmenting`), where tensors can do it.
     """
 
-    train: ImageTable
+    train: LabelledTable
     preprocessing: Preprocessing
     augmentation: Augmentation | None
     seed: int
@@ -213,7 +213,7 @@ def _batches_of(rows: npt.NDArray[np.int64], size: int, step: int) -> Iterator[n
         yield rows[start : start + size]
 
 
-def _weights(train: ImageTable) -> npt.NDArray[np.float32]:
+def _weights(train: LabelledTable) -> npt.NDArray[np.float32]:
     return np.asarray(train.rows["weight"].to_numpy(), np.float32)
 
 
@@ -226,7 +226,7 @@ def _examples(inputs: npt.NDArray[np.float32], targets: Targets, weights: npt.ND
     )
 
 
-def _check_some(weights: npt.NDArray[np.float32], train: ImageTable) -> None:
+def _check_some(weights: npt.NDArray[np.float32], train: LabelledTable) -> None:
     if not weights.any():
         raise SourceError(
             f"{len(weights)} training images of {train.root} in a row can't be read any more: is the disk still "
@@ -258,7 +258,7 @@ Validate = Callable[[torch.nn.Module], Judged]
 """Judges a network on validation."""
 
 
-def validate_rows(valid: ImageTable, activations: Activations) -> Validate:
+def validate_rows(valid: LabelledTable, activations: Activations) -> Validate:
     """Give a validation of networks that begin with the rows of labelled, readable images, some of them at a time."""
     digests, truth = [digest or b"" for digest in valid.digests], torch.from_numpy(valid.truth.copy())
     count = VALIDATION_BYTES // (4 * activations.banks[0].features) + 1
@@ -279,7 +279,9 @@ def _device(network: torch.nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 
-def validate_pixels(valid: ImageTable, preprocessing: Preprocessing, *, threads: int, batch_size: int = 32) -> Validate:
+def validate_pixels(
+    valid: LabelledTable, preprocessing: Preprocessing, *, threads: int, batch_size: int = 32
+) -> Validate:
     """Give a validation of networks on the plain views of labelled, readable images, which it keeps if they are few.
 
     Kept, they are decoded once for a fit; threads that decode get in the way of those that compute.

@@ -18,7 +18,7 @@ from goldenrule.foundation.files import readable_bytes
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import Augmentation, View, views
 from goldenrule.images.batches import Canvases
-from goldenrule.images.table import ImageTable, Part
+from goldenrule.images.table import ImageTable, LabelledTable, Part
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.boundary import Boundary, boundary
 from goldenrule.models.compiled import available_threads, compiled, engine_kind
@@ -73,12 +73,12 @@ class Material:
         if self.class_weights and self.sampling == "balanced":
             raise OptionError("class_weights and sampling both balance the classes: wanted one of them.")
 
-    def part(self, name: Part) -> ImageTable:
+    def part(self, name: Part) -> LabelledTable:
         """Give the readable, labelled images of train or valid, found out by precomputing their plain views."""
         own = self.table.part(name)
         bank = self.activations(self.base, views=0).banks[0]
         good = [d is not None and d in bank for d in own.digests]
-        return own.where(np.array(good, dtype=bool) & own.labelled)
+        return own.where(np.array(good, dtype=bool)).only_labelled()
 
     def activations(self, backbone: Backbone, *, views: int) -> Activations:
         """Give the rows of train and valid, with this many augmented views of train; from the bank or made now."""
@@ -207,7 +207,7 @@ class Material:
             progress=self.progress,
         )
 
-    def _train(self) -> ImageTable:
+    def _train(self) -> LabelledTable:
         own = self.part("train")
         if len(learned_classes(own.truth)) < (2 if own.task == "single" else 1):
             raise TooFewImages(f"{self.table.root} has readable training images of fewer than two classes: add some.")
@@ -215,7 +215,7 @@ class Material:
             return own.with_weights(np.asarray(own.rows["weight"].to_numpy()) * balanced_weights(own))
         return own
 
-    def _size(self, train: ImageTable, most: int) -> int:
+    def _size(self, train: LabelledTable, most: int) -> int:
         return self.batch_size or batch_size(len(train), most=most)
 
     @cached_property

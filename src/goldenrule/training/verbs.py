@@ -132,8 +132,9 @@ class Teller:
         out_of_time: Callable[[EpochRow], bool] | None,
         epochs: KeptEpochs | None = None,
         measured: RangeTest | None = None,
+        advise: bool = True,
     ) -> LearnerState:
-        """Give the state after a fit."""
+        """Give the state after a fit; `advise` says before it what its rates and BatchNorms may do."""
         rates = rates_of_groups(plain(lr), spread=spread)
         if not 0 <= ema < 1:
             raise OptionError(f"ema={ema}: wanted 0 (the last weights) to less than 1; 0.99 is usual.")
@@ -175,7 +176,7 @@ class Teller:
                 stop = self.run.journaled(key, out_of_time) if self.run else out_of_time
                 fit = replace(fit, out_of_time=stop)
             say(f"{stage}: {arithmetic(fit.source.count, fit.source.batch_size, schedule.epochs)}")
-            for finding in self._before(state, rates, network, measured):
+            for finding in self._before(state, rates, network, measured) if advise else ():
                 say(str(finding))
 
             def on_epoch(row: EpochRow) -> None:

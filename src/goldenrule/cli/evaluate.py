@@ -1,0 +1,128 @@
+"""`goldenrule evaluate`: how good a run's classifier is on labelled images from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from goldenrule.cli.common import Threads, with_examples
+from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
+from goldenrule.cli.source import Asked, Classes, Csv, Id, Label, LabelsFrom, Rename, Separator
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from goldenrule.recipes.evaluating import Evaluation
+
+MOST_CLASSES = 12
+"""So many classes are printed, the weakest; the page has all of them."""
+EXAMPLES = """Examples:
+
+  goldenrule evaluate runs/cells other_microscope        class folders; some of the classes are enough
+
+  goldenrule evaluate runs/cells photos --csv truth.csv  the labels of a table
+
+  goldenrule evaluate runs/cells other --rename tumour=malignant     other names for the same classes
+
+  goldenrule evaluate runs/cells other --skip-unknown    without the classes that the classifier does not know
+"""
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)],
+    source: Annotated[
+        Path,
+        typer.Argument(help="The labelled images: CLASS/image.jpg, or a folder with a table.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder of page and numbers. \\[default: RUN/evaluations/NAME]"),
+    ] = None,
+    csv: Csv = None,
+    id_column: Id = None,
+    label_column: Label = None,
+    separator: Separator = None,
+    labels_from: LabelsFrom = "auto",
+    rename: Rename = None,
+    classes: Classes = None,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out classes that the classifier does not know.")
+    ] = False,
+    head: OwnHead = "",
+    backbone: OwnBackbone = "",
+    threads: Threads = None,
+) -> None:
+    """Evaluate a classifier on labelled images from elsewhere, and compare with what its run promised."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from goldenrule.foundation.progress import Bars
+    from goldenrule.images.labels import from_source
+    from goldenrule.images.table import ImageTable
+    from goldenrule.recipes.evaluating import NUMBERS, PAGE, ROWS, default_out
+    from goldenrule.recipes.evaluating import evaluate as evaluated
+
+    classifier = loaded(run, head, backbone)
+    asked = Asked(
+        folder=source,
+        group_by="none",
+        csv=csv,
+        id=id_column,
+        label=label_column,
+        separator=separator,
+        labels_from=labels_from,
+        rename=rename,
+        classes=classes,
+    ).images()
+    table = asked if isinstance(asked, ImageTable) else from_source(asked, group_by="none")
+    found = evaluated(
+        run,
+        table,
+        classifier=classifier,
+        skip_unknown=skip_unknown,
+        out=out or default_out(run, table),
+        threads=threads,
+        progress=Bars(),
+    )
+    console = Console()
+    for number, sentence in enumerate(found.sentences):
+        broken = number == 0 and found.promise is not None and found.promise.outcome == "broken"
+        console.print(Text(sentence, style="bold yellow" if broken else ""))
+    console.print(scores_table(found))
+    for finding in found.findings:
+        console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
+    if note := classifier.engine_note():
+        console.print(Text(note, style="yellow"))
+    assert found.folder is not None
+    console.print(Text(f"Look:    {found.folder / PAGE}"), soft_wrap=True)
+    console.print(Text(f"Rows:    {found.folder / ROWS}"), soft_wrap=True)
+    console.print(Text(f"Numbers: {found.folder / NUMBERS} ({found.seconds:.1f} s)"), soft_wrap=True)
+
+
+with_examples(evaluate, EXAMPLES)
+
+
+def scores_table(found: Evaluation) -> Table:
+    """Return the scores of all images, and those of the weakest classes."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from goldenrule.evaluation import value_and_interval
+    from goldenrule.report.tables import weakest_first
+
+    table = Table(box=box.SIMPLE_HEAD, title=f"{found.name}, evaluated", title_justify="left")
+    for name, justify in (("", "left"), ("images", "right"), ("(95 %)", "left")):
+        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    for own in (found.quality, found.log_loss):
+        table.add_row(own.name, f"{own.n:,}", value_and_interval(own), style="bold")
+    table.add_section()
+    single = found.predictions.task == "single"
+    every = [own for own in weakest_first(found.predictions) if own.support or not single]
+    for score in every[:MOST_CLASSES]:
+        table.add_row(Text(f"recall of {score.name}"), f"{score.support:,}", value_and_interval(score.recall))
+    if len(every) > MOST_CLASSES:
+        table.add_row(f"{len(every) - MOST_CLASSES:,} more classes on the page", "", "")
+    return table

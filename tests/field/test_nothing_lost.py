@@ -1,0 +1,94 @@
+"""Whatever is assigned to what: no fold or drawn part judges what it has not trained on, and no row is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldenrule.foundation.errors import TooFewImages
+from goldenrule.foundation.files import digest
+from goldenrule.images.folds import folds_to_judge, k_fold
+from goldenrule.images.grouping import with_groups
+from goldenrule.images.judged import NOT_JUDGED
+from goldenrule.images.split import duplicate_units, with_split
+from goldenrule.images.table import ImageTable, image_table
+
+many = settings(deadline=None, max_examples=150)
+STEMS = ("IMG_", "DSC_", "n0208_", "film-", "x", "")
+"""What names begin with: cameras, ids of ImageNet, films."""
+rows = st.tuples(
+    st.integers(0, 3),  # class
+    st.integers(0, 30),  # content: equal ones are the same file
+    st.none() | st.sampled_from(["a", "b", "c", "d"]),  # given group
+    st.sampled_from(STEMS),
+    st.sampled_from([None, "train"]),
+)
+
+
+def table_of(every: list[tuple[int, int, str | None, str, str | None]], *, several: bool, groups: bool) -> ImageTable:
+    """Give a table of these rows; with `several` an image has its class and, every third, the next one too."""
+    names = [f"class {number}" for number in range(5)]
+    labels = [[own, own + 1] if several and number % 3 == 0 else [own] for number, (own, *_) in enumerate(every)]
+    table = image_table(
+        Path("set"),
+        names,
+        uris=[f"{names[own[0]]}/{own[3]}{number:04d}.png" for number, own in enumerate(every)],
+        parts=[own[4] for own in every],
+        labels=labels,
+    )
+    table = table.with_digests([digest(str(own[1]).encode()) for own in every])
+    return table.with_groups([own[2] for own in every]) if groups else table
+
+
+def labels(table: ImageTable) -> dict[str, list[str]]:
+    every = zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
+    return {uri: [table.classes[label] for label in own] for uri, own in every}
+
+
+def shown(table: ImageTable, part: str) -> set[int]:
+    every = zip(table.parts, table.rows["labels"].to_pylist(), strict=True)
+    return {label for own, labels in every if own == part for label in labels}
+
+
+@many
+@given(
+    st.lists(rows, min_size=2, max_size=60),
+    st.booleans(),
+    st.sampled_from(["given", "auto", r"^([A-Za-z]+)", "none"]),
+    st.integers(0, 3),
+    st.integers(2, 6),
+)
+def test_no_fold_or_drawn_part_judges_what_it_has_not_trained_on(
+    every: list[tuple[int, int, str | None, str, str | None]], several: bool, group_by: str, seed: int, folds: int
+) -> None:
+    table = table_of(every, several=several, groups=group_by == "given")
+    if group_by in ("auto", "none") or (group_by.startswith("^") and any(own[3][:1].isalpha() for own in every)):
+        table = with_groups(table, group_by)
+    before = labels(table)
+    drawn: list[ImageTable] = []
+    try:
+        drawn.append(with_split(table, seed=seed))
+    except TooFewImages as error:
+        assert "The groups leave" in str(error)  # noqa: PT017
+    try:
+        drawn += k_fold(table, folds, seed=seed)
+    except TooFewImages as error:
+        assert "folds want" in str(error)  # noqa: PT017
+    for own in drawn:
+        assert labels(own) == before
+        assert shown(own, "valid") | shown(own, "test") <= shown(own, "train")
+    judged = folds_to_judge(table, folds, seed=seed)
+    truth = table.rows["labels"].to_pylist()
+    for fold in set(judged.tolist()) - {NOT_JUDGED}:
+        learned = {label for own, labels in zip(judged.tolist(), truth, strict=True) if own != fold for label in labels}
+        asked = {label for own, labels in zip(judged.tolist(), truth, strict=True) if own == fold for label in labels}
+        assert asked <= learned
+    units: dict[bytes, int] = {}
+    for unit, fold in zip(duplicate_units(table), judged.tolist(), strict=True):
+        assert units.setdefault(unit, fold) == fold, "what belongs together is in one fold"
+    alone = [labels for own, labels in zip(judged.tolist(), truth, strict=True) if own == NOT_JUDGED]
+    assert len(alone) < len(every) or len(set(duplicate_units(table))) <= len(table.classes)
+    assert np.isin(judged, [NOT_JUDGED, *range(folds)]).all()
