@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -295,8 +296,16 @@ def real_command(real_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return commands_in(tmp_path, monkeypatch)
 
 
+@functools.cache
+def built_once(app: Any) -> Any:
+    """Give Click's command of Typer's app: to build twenty of them takes longer than most of them run."""
+    from typer.main import get_command
+
+    return get_command(app)
+
+
 def commands_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
-    from typer.testing import CliRunner
+    from typer import testing
 
     from goldenrule.cli.main import app
 
@@ -304,7 +313,10 @@ def commands_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         words = [str(one) for one in arguments]
         with monkeypatch.context() as patch:
             patch.chdir(folder)
-            found = CliRunner().invoke(app, words, env={"COLUMNS": "300", **(env or {})}, catch_exceptions=False)
+            patch.setattr(testing, "_get_command", built_once)
+            found = testing.CliRunner().invoke(
+                app, words, env={"COLUMNS": "300", **(env or {})}, catch_exceptions=False
+            )
         return subprocess.CompletedProcess(words, found.exit_code, found.stdout, found.stderr)
 
     return run

@@ -58,7 +58,7 @@ COMMAND_LINES = list(_command_lines())
 
 @pytest.fixture(scope="module")
 def fitted_folder(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `photos`, a run on them, `new_photos`, and the cache; copied for every page."""
+    """A folder with `photos`, a run on them, `new_photos`, labelled `more_photos`, and the cache; copied for a page."""
     from goldenrule.recipes.answer import answer
 
     folder = tmp_path_factory.mktemp("pages")
@@ -70,6 +70,11 @@ def fitted_folder(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory
             pixels = draws.integers(0, 90, size=(48, 64, 3), dtype=np.uint8)
             pixels[:, :, channel] += 150
             Image.fromarray(pixels).save(folder / "photos" / label / f"{number:02d}.png")
+        (folder / "more_photos" / label).mkdir(parents=True)
+        for number in range(4):
+            pixels = draws.integers(0, 90, size=(48, 64, 3), dtype=np.uint8)
+            pixels[:, :, channel] += 150
+            Image.fromarray(pixels).save(folder / "more_photos" / label / f"{number:02d}.png")
     (folder / "new_photos").mkdir()
     shutil.copy(folder / "photos" / "red" / "00.png", folder / "new_photos" / "one.png")
     (folder / "new_photos" / "broken.jpg").write_text("no picture")

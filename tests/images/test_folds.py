@@ -140,7 +140,11 @@ def test_units_stay_whole_and_the_order_of_the_images_changes_nothing(
 @many
 @given(st.lists(st.integers(0, 3), min_size=6, max_size=100), st.integers(2, 6), st.integers(0, 3))
 def test_each_fold_validates_its_share_of_every_class(labels: list[int], folds: int, seed: int) -> None:
-    for own in k_fold(single(labels), folds, seed=seed):
+    try:
+        tables = k_fold(single(labels), folds, seed=seed)
+    except TooFewImages:
+        reject()  # of as many images as folds one is alone of its class, and always trains
+    for own in tables:
         counts = own.part("valid").counts()["valid"]
         for label, number in Counter(labels).items():
             assert abs(counts[f"class {label}"] - number / folds) < 1

@@ -180,8 +180,8 @@ def test_the_seed_draws_another_split_and_the_same_seed_the_same():
 @many
 @given(rows_with_duplicates, rows_with_duplicates, st.integers(0, 3))
 def test_an_earlier_split_never_changes_when_images_come(old, new, seed):
-    old = [(label, content, None) for label, content, _ in old]
-    new = [(label, content, None) for label, content, _ in new]
+    old = [(content % 3, content, None) for _, content, _ in old]  # equal files are of one class
+    new = [(content % 3, content, None) for _, content, _ in new]
     before_table = drawn(table_of(old), seed=seed)
     before = dict(zip(before_table.digests, before_table.parts, strict=True))
     after = drawn(table_of(old + new), seed=seed, before=before)

@@ -19,7 +19,7 @@ from goldenrule.report import language, sentences
 from goldenrule.report.page import environment
 
 REPORT = Path(language.__file__).parent
-ENGLISH_PAGES = ("audit", "comparison", "explained", "insight", "search")
+ENGLISH_PAGES = ("audit", "comparison", "evaluation", "explained", "insight", "search")
 NAMES = {"goldenrule"}
 OTHERS = sorted(set(language.LANGUAGES) - {"en"})
 

@@ -22,7 +22,7 @@ EXAMPLES = """Examples:
 
   goldenrule evaluate runs/cells other_microscope        class folders; some of the classes are enough
 
-  goldenrule evaluate runs/cells photos --csv truth.csv  the labels of a table
+  goldenrule evaluate runs/cells photos --csv truth.csv     the labels of a table
 
   goldenrule evaluate runs/cells other --rename tumour=malignant     other names for the same classes
 

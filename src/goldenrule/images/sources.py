@@ -22,6 +22,7 @@ LabelsFrom = Literal["auto", "folder", "parent"]
 not), or the folder that it lies in, however deep.
 """
 
+TABLE_ENDINGS = (".csv", ".tsv", ".jsonl")
 SHARED = 0.8
 """Sub-folders are those of every class where so large a share of the classes has them."""
 IMAGE_EXTENSIONS = frozenset(
@@ -201,7 +202,8 @@ def part_like_name(like: Mapping[Part, Sequence[str]], several: Sequence[str]) -
 def _unwrapped(root: Path, folder: str) -> str:
     """Give the folder of a part's classes: archives wrap it once more (`training_set/training_set/cats`).
 
-    That is so where a part's folder holds nothing but one folder, which holds folders of images and no images.
+    That is so where a part's folder holds nothing but one folder, which is called the same, or a part, or holds two
+    folders or more; and no images. A table beside the parts may mean another folder (`train/images`): only names count.
     """
     entries = _entries(root / folder)
     if len(entries) != 1 or not entries[0].is_dir():
@@ -209,15 +211,20 @@ def _unwrapped(root: Path, folder: str) -> str:
     inner = _entries(root / folder / entries[0].name)
     images = any(entry.is_file() and _is_image(Path(entry.path).parent, PurePosixPath(entry.name)) for entry in inner)
     alike = part_called(entries[0].name) or entries[0].name == PurePosixPath(folder).name
-    wraps = sum(entry.is_dir() for entry in inner) > 1 or (alike and any(entry.is_dir() for entry in inner))
+    several = sum(entry.is_dir() for entry in inner) > 1 and not _has_table(root)
+    wraps = several or (alike and any(entry.is_dir() for entry in inner))
     return f"{folder}/{entries[0].name}" if wraps and not images else folder
 
 
 def _train_is_a_class(root: Path, folders: Sequence[str]) -> bool:
     """Say whether a folder called train is a class beside others: all hold images, and no table could label them."""
-    if any(entry.name.lower().endswith((".csv", ".tsv", ".jsonl")) for entry in _entries(root) if entry.is_file()):
+    if _has_table(root):
         return False
     return len(folders) > 1 and all(_holds_images_alone(root / name) for name in folders)
+
+
+def _has_table(root: Path) -> bool:
+    return any(entry.is_file() and entry.name.lower().endswith(TABLE_ENDINGS) for entry in _entries(root))
 
 
 def _holds_images_alone(folder: Path) -> bool:

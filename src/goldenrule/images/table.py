@@ -104,6 +104,11 @@ class ImageTable:
         return np.asarray(pc.list_value_length(self.rows["labels"]).to_numpy() > 0)
 
     @property
+    def teaching(self) -> npt.NDArray[np.bool_]:
+        """Which rows are learned from, (n,): those of train that have a label."""
+        return np.asarray(self.labelled & np.array([part == "train" for part in self.parts], dtype=bool))
+
+    @property
     def guessing_loss(self) -> float:
         """The log loss in nats of giving all classes the same probability, each of several labels one half."""
         return math.log(len(self.classes) if self.task == "single" else 2)

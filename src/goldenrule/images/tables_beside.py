@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -9,23 +10,34 @@ from pathlib import Path, PurePosixPath
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.files import in_shell
 from goldenrule.foundation.findings import Finding
+from goldenrule.images.copies import MANIFEST
 from goldenrule.images.label_columns import Wanted, completed, id_column, labels_of, lacks_header
 from goldenrule.images.label_files import Columns, read_columns, without_header
 from goldenrule.images.named_files import MOSTLY, NamedFiles
+from goldenrule.images.sources import TABLE_ENDINGS
 from goldenrule.images.table import ImageTable
 
-ENDINGS = (".csv", ".tsv", ".jsonl")
 AGREE = 0.95
 """A column says the same as the folders where it does so for so large a share of the images."""
 
 
 def tables_beside(root: Path) -> list[Path]:
-    """Return the tables in a folder, but for examples of what a competition wants handed in."""
+    """Return the tables in a folder, but for a manifest of copies, and examples of what a competition wants."""
     return sorted(
         path
-        for path in root.iterdir()
-        if path.suffix.lower() in ENDINGS and path.is_file() and "submission" not in path.name.lower()
+        for path in _listed(root)
+        if path.suffix.lower() in TABLE_ENDINGS
+        and path.is_file()
+        and "submission" not in path.name.lower()
+        and path.name != MANIFEST
     )
+
+
+def _listed(root: Path) -> list[Path]:
+    """Return what lies in a folder; nothing where it may not be looked into, which is told elsewhere."""
+    with contextlib.suppress(OSError):
+        return list(root.iterdir())
+    return []
 
 
 def only_table(root: Path) -> Path | None:

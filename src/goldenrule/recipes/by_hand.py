@@ -41,7 +41,7 @@ def activations_of(
         kind,
         lambda: compiled(backbone, kind, threads=number),
         views=views(augment, count),
-        augmented=np.array([part == "train" for part in table.parts]),
+        augmented=table.teaching,
         threads=number,
         progress=progress,
     )

@@ -116,7 +116,7 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
         "goldenrule": environment()["goldenrule"],
         "images": about_images(work.table) | {"folder": folder_name(work.table)},  # shared: no paths of its maker
         "counts": work.table.counts(),
-        "train_images": len(work.table.part("train")),
+        "train_images": int(work.table.teaching.sum()),
         "options": work.options.story(),
         "candidate": chosen.name,
         "solver": dict(chosen.facts),

@@ -79,7 +79,7 @@ def explained(
 ) -> Explained:
     """Give the explanations of (name, path) pairs; nothing is written but rows of the bank."""
     seconds: list[tuple[str, float]] = []
-    train = again.table.part("train")
+    train = again.table.part("train").only_labelled()
     body, kind = _body(again)
     with _timed(seconds, "nearest images"):
         known = _activations(again, train, body, kind)

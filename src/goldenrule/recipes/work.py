@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from goldenrule.activations.bank import enforce_limit
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import EngineKind
@@ -51,7 +49,7 @@ def precomputed(work: Work, count: int) -> Activations:
             work.kind,
             partial(compiled, work.body, work.kind, device=work.options.device, threads=threads),
             views=views(work.options.augmentation, count),
-            augmented=np.array([part == "train" for part in work.table.parts]) if count else None,
+            augmented=work.table.teaching if count else None,
             threads=threads,
             progress=work.progress,
         )

@@ -113,6 +113,9 @@ def _drawn(figure: Figure) -> Any:
     file = io.BytesIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "goldenrule"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the page's font has them
+        if (engine := figure.get_layout_engine()) is not None:  # savefig would draw all to lay it out, and again
+            engine.execute(figure)
+            figure.set_layout_engine("none")
         figure.savefig(file, format="svg", facecolor="none", edgecolor="none", metadata={"Date": None})
     return ElementTree.fromstring(file.getvalue())  # noqa: S314 - what matplotlib has just written
 

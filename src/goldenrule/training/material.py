@@ -163,13 +163,14 @@ class Material:
 
     def _fitting(self, early: Backbone) -> int:
         """Give how many augmented views have room before the late layers, -1 where not even the plain ones do."""
-        train = len(self.table.part("train"))
+        train = int(self.table.teaching.sum())
         images = train + len(self.table.part("valid"))
         return views_that_fit(self._late_views, images=images, train_images=train, features=early.spec.features)
 
     def _bounded(self, early: Backbone) -> int:
         """Give how many augmented views are kept before the late layers, and say what they take, before they do."""
-        count, train = len(self.table.part("train")) + len(self.table.part("valid")), len(self.table.part("train"))
+        train = int(self.table.teaching.sum())
+        count = train + len(self.table.part("valid"))
         wanted, fit = self._late_views, self._fitting(early)
         if fit < 0:
             raise OptionError(
@@ -194,7 +195,7 @@ class Material:
         return engine_kind(backbone, device=self.device, progress=self.progress)
 
     def _precomputed(self, backbone: Backbone, count: int) -> Activations:
-        wanted = self.table.where(np.array([part in ("train", "valid") for part in self.table.parts], dtype=bool))
+        wanted = self.table.where(self.table.teaching | np.array([part == "valid" for part in self.table.parts]))
         every: tuple[View, ...] = views(self.augmentation, count)
         return precompute(
             wanted,
@@ -202,7 +203,7 @@ class Material:
             self.kind(backbone),
             partial(self.engine, backbone),
             views=every,
-            augmented=np.array([part == "train" for part in wanted.parts]),
+            augmented=wanted.teaching,
             threads=self.threads,
             progress=self.progress,
         )
