@@ -65,6 +65,15 @@ BREAKS = (
         test="tests/images/test_sources.py::test_a_class_that_only_valid_knows_is_a_finding_and_shifts_nothing",
     ),
     Break(
+        law=2,
+        name="Classes by name",
+        how="a classifier takes the class numbers of other images for its own",
+        file="images/classes.py",
+        old="    new = [index.get(name) for name in table.classes]\n    named = {name: None",
+        new="    new = list(range(len(table.classes)))\n    named = {name: None",
+        test="tests/field/test_scoring_by_name.py::test_two_of_three_classes_are_scored_by_name",
+    ),
+    Break(
         law=3,
         name="The bank can't be stale",
         how="the preprocessing is no part of a bank's key",
@@ -163,6 +172,24 @@ BREAKS = (
         new='("test", "valid")',
         test="tests/recipes/test_golden_rule.py::"
         "test_the_answer_in_seconds_stood_before_the_live_steps_and_did_not_open_the_test_part",
+    ),
+    Break(
+        law=10,
+        name="Honest estimates",
+        how="folds are judged on classes that they have not learned",
+        file="images/judged.py",
+        old="        if learned(trait):\n            continue\n",
+        new="        continue\n",
+        test="tests/field/test_nothing_lost.py",
+    ),
+    Break(
+        law=10,
+        name="Honest estimates",
+        how="rows without a label train",
+        file="images/table.py",
+        old="LabelledTable(**_fields(self.where(self.labelled)))",
+        new="LabelledTable(**_fields(self))",
+        test="tests/field/test_unlabelled_rows.py::test_a_labelled_table_holds_no_row_without_a_label",
     ),
     Break(
         law=11,

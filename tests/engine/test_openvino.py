@@ -170,6 +170,31 @@ def test_neither_goldenrule_nor_openvino_through_it_imports_the_telemetry():
     assert result.returncode == 0, result.stderr
 
 
+def test_the_telemetry_of_an_openvino_that_was_imported_before_is_silenced():
+    """Law 13. Its reports also cost a fork of this process each time that a network is converted."""
+    result = in_a_new_process("""
+        import sys
+        import openvino
+        if sys.modules.get("openvino_telemetry") is None:
+            sys.exit(0)  # OpenVINO came without its telemetry
+        import multiprocessing.context
+        def forked(*_):
+            raise AssertionError("a report is sent from a process of its own")
+        multiprocessing.context.ForkProcess._Popen = forked
+        from goldenrule.engine import openvino as engine
+        engine.imported()
+        assert sys.modules["openvino_telemetry"].Telemetry.__module__ == "openvino.tools.ovc.telemetry_stub"
+        import pathlib, tempfile, torch
+        with tempfile.TemporaryDirectory() as folder:
+            engine.export(torch.nn.Conv2d(3, 4, 3), 32, pathlib.Path(folder) / "body.xml")
+    """)
+    assert result.returncode == 0, result.stderr
+
+
+def test_no_process_of_tests_has_the_telemetry():
+    assert sys.modules.get("openvino_telemetry") is None
+
+
 def test_sockets_may_be_forbidden_while_openvino_is_imported():
     result = in_a_new_process("""
         import socket, threading, time

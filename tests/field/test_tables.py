@@ -269,3 +269,24 @@ def test_whatever_is_called_what_each_image_keeps_its_label(
         return
     found = {unicodedata.normalize("NFC", uri): own for uri, own in labels(table).items()}
     assert found == wanted
+
+
+@pytest.mark.parametrize("name", ["set", "Subset", "split", "usage"])
+def test_a_column_that_names_parts_and_nothing_else_is_one_of_parts(draw: Draw, name: str) -> None:
+    root = draw(f"{number}.png" for number in range(4))
+    parts = ["train", "test", "train", "val"]
+    path = csv_beside(root, f"file,{name},label", *(f"{n}.png,{parts[n]},{'xy'[n % 2]}" for n in range(4)))
+    table = from_csv(path)
+    assert (table.classes, table.parts) == (("x", "y"), ["train", "test", "train", "valid"])
+
+
+def test_whole_numbers_of_a_data_frame_are_whole_numbers(draw: Draw) -> None:
+    root = draw(f"{number}.png" for number in range(3))
+    frame = pa.table({"file": [f"{number}.png" for number in range(3)], "grade": [1.0, None, 2.0]})
+    assert labels(from_dataframe(frame, images=root)) == {"0.png": ["1"], "1.png": [], "2.png": ["2"]}
+
+
+def test_paths_relative_to_another_folder_are_found_by_their_end(draw: Draw) -> None:
+    root = draw(["train/a.png", "train/b.png", "other/a.png"])
+    path = csv_beside(root, "path,label", "../input/set/train/a.png,x", "../input/set/train/b.png,y")
+    assert labels(from_csv(path)) == {"train/a.png": ["x"], "train/b.png": ["y"]}

@@ -33,29 +33,23 @@ def table_with(root: Path, label: Callable[[str], str], unlabelled: Iterable[str
     return path
 
 
-@pytest.mark.parametrize("label", [several, NAMES.__getitem__], ids=["several labels", "one label"])
 @pytest.mark.parametrize(
-    "more", [(), ("--head", "gap-1024"), ("--folds", "3")], ids=["linear", "trained head", "folds"]
+    ("label", "more"),
+    [
+        (several, ()),
+        (several, ("--head", "gap-1024")),
+        (NAMES.__getitem__, ()),
+        (NAMES.__getitem__, ("--folds", "3")),
+    ],
+    ids=["several labels", "several labels, trained head", "one label", "one label, folds"],
 )
 def test_unlabelled_rows_change_no_head(draw: Draw, command: Command, label: Any, more: tuple[str, ...]) -> None:
     root = draw(NAMES | MORE)
     heads = []
     for unlabelled in ({}, MORE):
         table = table_with(root, label, unlabelled, f"{len(unlabelled)}.csv")
-        found = command(
-            "fit",
-            root,
-            "--csv",
-            table,
-            "--separator",
-            "|",
-            "--quick",
-            "--views",
-            "0",
-            *more,
-            "--out",
-            f"run{len(unlabelled)}",
-        )
+        quick = ("--separator", "|", "--quick", "--views", "0", *more)
+        found = command("fit", root, "--csv", table, *quick, "--out", f"run{len(unlabelled)}")
         assert found.returncode == 0, found.stderr
         result = json.loads((root.parent / f"run{len(unlabelled)}" / "result.json").read_text())
         heads.append((result["out_of_fold"]["n"], result["out_of_fold"]["log_loss"]))
@@ -63,10 +57,9 @@ def test_unlabelled_rows_change_no_head(draw: Draw, command: Command, label: Any
     assert ("15 images without a label" in found.stdout) or "Nothing is learned from them" in found.stdout
 
 
-@pytest.mark.parametrize("label", [several, NAMES.__getitem__], ids=["several labels", "one label"])
-def test_the_whole_golden_rule_takes_them_in_its_stride(draw: Draw, command: Command, label: Any) -> None:
+def test_the_whole_golden_rule_takes_them_in_its_stride(draw: Draw, command: Command) -> None:
     root = draw(NAMES | MORE)
-    table = table_with(root, label, MORE, "labels.csv")
+    table = table_with(root, several, MORE, "labels.csv")
     found = command("fit", root, "--csv", table, "--separator", "|", "--out", "run")
     assert found.returncode == 0, found.stderr
     assert "nan" not in found.stdout

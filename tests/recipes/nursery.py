@@ -19,15 +19,17 @@ from typing import Any
 
 import lightning_fabric  # noqa: F401
 import matplotlib.pyplot  # noqa: F401 - slow to import
-import openvino  # noqa: F401
 import sklearn.linear_model  # noqa: F401
 import timm  # noqa: F401
 
 from goldenrule.activations import bank
 from goldenrule.cli import main
+from goldenrule.engine.openvino import imported
 from goldenrule.recipes import golden_rule, reporting  # noqa: F401
 from goldenrule.report import page  # noqa: F401
 from goldenrule.training import fitting, plan, verbs
+
+imported()  # OpenVINO, without its telemetry
 
 
 def full(file: Path) -> None:

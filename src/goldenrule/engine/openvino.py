@@ -23,12 +23,17 @@ BATCH_SIZE = 16
 def imported() -> Any:
     """Give the module openvino, imported without its telemetry (law 13).
 
-    On import OpenVINO reports to its makers through the package openvino_telemetry; where that can't be
-    imported it falls back to a stub of its own, so it is made unimportable first.
+    On import, and whenever it converts a network, OpenVINO reports to its makers through the package
+    openvino_telemetry; where that can't be imported it falls back to a stub of its own, so it is made unimportable
+    first. Where somebody else has imported it before, the stub takes its place.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: ImportError
+    told = sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: ImportError
     import openvino
 
+    if told is not None:
+        from openvino.tools.ovc.telemetry_stub import Telemetry
+
+        told.Telemetry = Telemetry  # type: ignore[attr-defined]
     return openvino
 
 

@@ -23,6 +23,8 @@ ID_NAMES = ("id", "image", "image_id", "image_name", "filename", "filenames", "f
 SEPARATORS = (",", ";", "|")
 SPACED_NAMES = ("tags", "labels")
 """Columns whose cells usually hold several labels between spaces; in others a space belongs to a name."""
+PART_COLUMNS = ("part", "split", "set", "subset", "partition", "phase", "usage", "dataset")
+"""What people call the column that says train, valid or test."""
 TRUE, FALSE = ("1", "1.0", "true"), ("0", "0.0", "false", "")
 """What one-hot columns hold, in any case of letters; an empty cell is no label."""
 ROW_NUMBERS = re.compile(r"^(unnamed: \d+|index|)$", re.IGNORECASE)
@@ -114,13 +116,15 @@ def _agree(one: Sequence[str], other: Sequence[str], files: NamedFiles) -> bool:
 
 
 def completed(wanted: Wanted, columns: Columns, own: str) -> Wanted:
-    """Take a column called part or split for parts if it names nothing else, those called group and fold for that.
+    """Take a column that names parts and nothing else for that, if it is called so; those called group and fold too.
 
-    The latter only if a column is left for labels.
+    But only if a column is left for labels, unless it is called part or split.
     """
     free = [name for name in columns if name not in (own, *wanted.columns)]
     parts = (
-        name for name in free if name in ("part", "split") and all(part_called(cell.strip()) for cell in columns[name])
+        name
+        for name in free
+        if name.lower() in PART_COLUMNS[: 2 if len(free) < 2 else None] and all(map(_names_part, set(columns[name])))
     )
     part = wanted.part or next(parts, None)
     labelled = wanted.label is not None or bool(set(free) - {part, "group", "fold"})
@@ -144,19 +148,19 @@ def labels_of(columns: Columns, wanted: Wanted, files: NamedFiles, said: str) ->
     named = [
         name
         for name in more
-        if len(more) > 1 and not all(map(_is_mark, columns[name])) and files.counted(columns[name]) > MOSTLY * lines
+        if len(more) > 1
+        and not all(map(_is_mark, set(columns[name])))
+        and files.counted(columns[name]) > MOSTLY * lines
     ]
     others = [name for name in more if name not in named] or more
     if len(others) == 1:
         return _split(columns[others[0]], others[0], wanted.separator, said)
-    if others and all(_is_mark(cell) for name in others for cell in columns[name]):
+    cells = {cell for name in others for cell in set(columns[name])}
+    if others and all(map(_is_mark, cells)):
+        true = {cell for cell in cells if cell.strip().lower() in TRUE}
+        names = [one_form(name.strip()) for name in others]
         rows = zip(*(columns[name] for name in others), strict=True)
-        return Labels(
-            lines=[
-                [one_form(name.strip()) for name, cell in zip(others, row, strict=True) if cell.strip().lower() in TRUE]
-                for row in rows
-            ]
-        )
+        return Labels(lines=[[name for name, cell in zip(names, row, strict=True) if cell in true] for row in rows])
     usual = [name for name in others if name.lower() in LABEL_NAMES]
     if len(usual) > 1 and _say_the_same([columns[name] for name in usual]):
         usual = [next((name for name in usual if not all(map(_is_number, columns[name]))), usual[0])]
@@ -165,9 +169,13 @@ def labels_of(columns: Columns, wanted: Wanted, files: NamedFiles, said: str) ->
     raise OptionError(_unclear(columns, others, said))
 
 
+def _names_part(cell: str) -> bool:
+    return part_called(cell.strip()) is not None
+
+
 def _unclear(columns: Columns, others: Sequence[str], said: str) -> str:
     odd = [(name, cell) for name in others for cell in columns[name] if not _is_mark(cell)]
-    marked = [name for name in others if all(map(_is_mark, columns[name]))]
+    marked = [name for name in others if all(map(_is_mark, set(columns[name])))]
     text = f"{said} has the columns {', '.join(columns)}: say which one holds the label (--label NAME)."
     if len(marked) > 1 and odd:
         text += (
@@ -198,7 +206,7 @@ def _say_the_same(columns: Sequence[Sequence[str]]) -> bool:
 
 def _split(cells: Sequence[str], name: str, separator: str | None, said: str) -> Labels:
     """Return the labels of cells: whole, or split at a separator that was given or that the cells prove."""
-    whole = [one_form(cell.strip()) for cell in cells]
+    whole = _whole_numbers([one_form(cell.strip()) for cell in cells])
     if any(LISTED in cell for cell in whole):
         return Labels(lines=[_pieces(cell, LISTED) for cell in whole])
     if separator is not None:
@@ -222,6 +230,17 @@ def _split(cells: Sequence[str], name: str, separator: str | None, said: str) ->
         if mark != " ":
             findings.append(_was_kept(name, mark, marked, said))
     return Labels(lines=[[cell] if cell else [] for cell in whole], findings=tuple(findings))
+
+
+def _whole_numbers(cells: list[str]) -> list[str]:
+    """Return 2 for 2.0 where all cells are such: data frames write whole numbers so beside gaps.
+
+    >>> _whole_numbers(["1.0", "", "2.0"]), _whole_numbers(["1.0", "1.5"])
+    (['1', '', '2'], ['1.0', '1.5'])
+    """
+    if not all(re.fullmatch(r"-?[0-9]+[.]0+", cell) for cell in cells if cell):
+        return cells
+    return [cell.partition(".")[0] for cell in cells]
 
 
 def judged_separator(cells: Sequence[str], mark: str, *, usual: bool = False) -> Literal["split", "whole", "ask"]:

@@ -23,7 +23,7 @@ from goldenrule.images.label_files import (
     tables_of_parts,
     without_header,
 )
-from goldenrule.images.named_files import NamedFiles, of_absolute_paths
+from goldenrule.images.named_files import NamedFiles, is_absolute, of_absolute_paths
 from goldenrule.images.part_folders import part_of
 from goldenrule.images.sources import LabelsFrom, from_folder
 from goldenrule.images.table import ImageTable, image_table
@@ -234,7 +234,7 @@ def _cells_of_paths(columns: Columns, wanted: Wanted) -> Sequence[str]:
 
 
 def _absolute(cells: Sequence[str]) -> bool:
-    return sum(Path(cell.strip()).is_absolute() for cell in cells) > len(cells) / 2
+    return sum(map(is_absolute, cells)) > len(cells) / 2
 
 
 def _no_header(columns: Columns, said: str) -> Finding:

@@ -29,6 +29,7 @@ class NamedFiles:
         self.root = root
         self.uris = list(uris)
         self._roots = {own.as_posix().rstrip("/") + "/" for own in (root.resolve(), root.absolute())}
+        self._looked_up: dict[str, list[str]] = {}
         self._by_path: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._any_case: tuple[dict[str, list[str]], dict[str, list[str]]] | None = None
@@ -50,12 +51,16 @@ class NamedFiles:
 
     def named(self, identity: str) -> list[str]:
         """Return all images of that name, those outside of a test part where there are any."""
-        found = self._found(self._relative(identity))
-        return [uri for uri in found if part_of(uri) != "test"] or found
+        if identity not in self._looked_up:
+            found = self._found(self._relative(identity))
+            if len(found) > 1:
+                found = [uri for uri in found if part_of(uri) != "test"] or found
+            self._looked_up[identity] = found
+        return self._looked_up[identity]
 
     def counted(self, identities: Sequence[str]) -> int:
         """Return how many of the images these names tell, each image once."""
-        return len({own[0] for name in identities if len(own := self.named(name)) == 1})
+        return len({own[0] for name in set(identities) if len(own := self.named(name)) == 1})
 
     def _relative(self, identity: str) -> str:
         key = one_form(identity.strip().replace("\\", "/"))
@@ -100,12 +105,17 @@ class NamedFiles:
         return self._any_case
 
 
+def is_absolute(cell: str) -> bool:
+    """Return whether a cell holds an absolute path of this system."""
+    return os.path.isabs(cell.strip())  # noqa: PTH117 - a Path for every cell of a table takes ten times as long
+
+
 def of_absolute_paths(identities: Sequence[str]) -> NamedFiles | None:
     """Return the images that absolute paths name, below the folder that they have in common; no folder is walked.
 
     None where most names are no absolute paths of files that exist.
     """
-    paths = [Path(name.strip()) for name in identities if Path(name.strip()).is_absolute()]
+    paths = [Path(name.strip()) for name in identities if is_absolute(name)]
     if len(paths) <= MOSTLY * len(identities):
         return None
     there = [path for path in paths if path.is_file()]

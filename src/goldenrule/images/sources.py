@@ -83,6 +83,12 @@ def from_folder(
     if tuple(parts) == ("train",) and train is None and _train_is_a_class(root, folders):
         parts = {}
         notes.append(_TRAIN_IS_A_CLASS)
+    usual = {name for names in PART_NAMES.values() for name in names}
+    named = [f"{folder} = {part}" for part, folder in parts.items() if folder.lower() not in usual]
+    if named and not (train or valid or test):
+        sentence = f"parts by the names of their folders: {', '.join(named)}"
+        advice = "--train-name NAME (--valid-name, --test-name) says otherwise."
+        notes.append(Finding(severity="note", code="parts-by-name", sentence=sentence, advice=advice))
     found: list[tuple[Part | None, str | None, str]]
     if parts:
         parts = {part: _unwrapped(root, folder) for part, folder in parts.items()}
@@ -177,11 +183,12 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
             parts[part] = matches[0]
     if "train" not in parts and not any(named.values()):
         like = part_like(folders)
-        if several := next((own for own in like.values() if len(own) > 1), None):
-            raise SourceError(
-                f"{root} has {' and '.join(several)}: which one is the {part_like_name(like, several)} part? Say it "
-                "with train=NAME, valid=NAME, test=NAME (--train-name and so on)."
-            )
+        for part, own in like.items():
+            if len(own) > 1:
+                raise SourceError(
+                    f"{root} has {' and '.join(own)}: which one is the {part} part? Say it with {part}=NAME "
+                    f"(--{part}-name NAME)."
+                )
         parts = {part: own[0] for part, own in like.items()} or parts
     if parts and "train" not in parts:
         names = " and ".join(f"{name}/" for name in parts.values())
@@ -192,11 +199,6 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
     if len(set(parts.values())) < len(parts):
         raise OptionError(f"{', '.join(f'{part}={name!r}' for part, name in parts.items())}: one folder is one part.")
     return parts
-
-
-def part_like_name(like: Mapping[Part, Sequence[str]], several: Sequence[str]) -> Part:
-    """Give the part that several folders could be."""
-    return next(part for part, own in like.items() if own == several)
 
 
 def _unwrapped(root: Path, folder: str) -> str:

@@ -33,6 +33,7 @@ from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.classes import Renaming, with_class_map, with_classes
 from goldenrule.images.kept import kept_table
 from goldenrule.images.labels import from_source
+from goldenrule.images.part_folders import part_called
 from goldenrule.images.read import with_digests
 from goldenrule.images.table import ImageTable
 from goldenrule.models.classifier import Classifier
@@ -184,12 +185,16 @@ def evaluate(
     if not len(predictions.scored):
         raise SourceError(f"None of the {len(table):,} images of {table.root} can be read.")
     beta = float(classifier.thresholds.beta) if classifier.thresholds else 1.0
+    promise = _promise(promised, predictions, beta)
+    if promised is not None and promise is None:
+        sentence = f"nothing can be compared with what the run promised ({promised[0]}): no class occurs in both"
+        table = table.with_findings(Finding(severity="note", code="no-promise", sentence=sentence))
     found = Evaluation(
-        name=table.root.resolve().name or str(table.root),
+        name=name_of(table),
         table=table,
         predictions=predictions,
         classifier=classifier,
-        promise=_promise(promised, predictions, beta),
+        promise=promise,
         findings=_told(table),
         beta=beta,
         seconds=time.perf_counter() - began,
@@ -197,9 +202,15 @@ def evaluate(
     return _written(found, Path(out), run, asked) if out is not None else found
 
 
+def name_of(table: ImageTable) -> str:
+    """Return what to call images: their folder's name, with that of the one above where it only names a part."""
+    root = table.root.resolve()
+    return f"{root.parent.name}-{root.name}" if part_called(root.name) else root.name or "images"
+
+
 def default_out(run: Path, table: ImageTable) -> Path:
     """Return where an evaluation is written: RUN/evaluations/NAME, with a number where NAME has other images."""
-    name = table.root.resolve().name or "images"
+    name = name_of(table)
     number, folder = 1, run / FOLDER / name
     while folder.exists() and _source_of(folder) != _source(table):
         number += 1
