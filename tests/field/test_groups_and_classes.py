@@ -172,3 +172,19 @@ def test_numbers_that_contradict_each_other_are_said_first(draw: Draw) -> None:
 def test_what_groups_refuse_says_which_groups(draw: Draw) -> None:
     with pytest.raises(TooFewImages, match=r"cats is of 2 groups \(cats/DSC, cats/IMG\)"):
         with_split(from_folder(draw(cameras("IMG", "DSC")), group_by="^(IMG|DSC)"))
+
+
+def test_an_earlier_split_that_tears_given_groups_is_not_kept(draw: Draw, command: Command) -> None:
+    names = [f"{label}/{number:02d}.png" for label in ("cats", "dogs") for number in range(24)]
+    root = draw(names)
+    assert command("fit", root, "--quick").returncode == 0
+    table = patients(root, {name: f"{name[:4]} {int(name[-6:-4]) // 6}" for name in names})
+    found = command("fit", root, "--csv", table, "--quick")
+    assert found.returncode == 0, found.stderr
+    assert "in several parts, and is not kept: a new one is drawn" in found.stdout
+    assert "keep the parts they had" not in found.stdout + found.stderr
+    parts = defaultdict(set)
+    with (root.parent / "runs" / "set-2" / "split.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            parts[row["path"][:4], int(row["path"][-6:-4]) // 6].add(row["part"])
+    assert all(len(own) == 1 for own in parts.values())

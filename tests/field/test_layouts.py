@@ -138,12 +138,15 @@ def test_parts_inside_of_each_class_are_parts(draw: Draw) -> None:
     assert table.parts == (["train"] * 4 + ["valid"] * 4) * 2
 
 
-def test_one_folder_around_the_classes_is_named(draw: Draw, command: Command) -> None:
-    root = draw(numbered("PetImages/Cat", "PetImages/Dog"))
+@pytest.mark.parametrize(
+    ("around", "inside"), [("PetImages", ""), ("chest/chest", ""), ("chest/chest", "train/"), ("archive", "train/")]
+)
+def test_folders_around_the_classes_are_named(draw: Draw, command: Command, around: str, inside: str) -> None:
+    root = draw(numbered(f"{around}/{inside}Cat", f"{around}/{inside}Dog"))
     found = command("fit", root, "--quick")
     assert found.returncode == 2
-    assert str(root / "PetImages") in found.stderr
-    assert from_source(root / "PetImages").classes == ("Cat", "Dog")
+    assert f"give that folder: {root / around}. " in found.stderr
+    assert from_source(root / around).classes == ("Cat", "Dog")
 
 
 def test_a_class_called_train_beside_others_is_a_class(draw: Draw) -> None:

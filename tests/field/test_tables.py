@@ -163,6 +163,7 @@ def test_a_data_frame_of_relative_paths_asks_for_their_folder() -> None:
         "CAT/a.png",
         "cat/../cat/a.png",
         r"C:\Users\me\set\cat\a.png",
+        r"D:\photos\CAT\A.PNG",
         "/data/other/cat/a.png",
         "./cat//a.png",
         "a.PNG",

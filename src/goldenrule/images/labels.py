@@ -76,14 +76,20 @@ def from_source(
 
 def _check_not_wrapped(root: Path, table: ImageTable) -> None:
     """Raise `SourceError` where the only class folder holds folders of images: they may be the classes."""
+    if any(part is not None for part in table.parts):
+        return
+    folders = [PurePosixPath(uri).parent for uri in table.uris]
+    inner = PurePosixPath(os.path.commonpath(folders))
+    names = sorted({folder.relative_to(inner).parts[0] for folder in folders if folder != inner})
+    if len(names) < 2 or inner in folders:
+        return
+    if part_of(f"{inner.name}/x"):  # its parts lie beside it
+        inner = inner.parent
     name = PurePosixPath(table.uris[0]).parts[0]
-    inner = {PurePosixPath(uri).parts[1] for uri in table.uris if len(PurePosixPath(uri).parts) > 2}
-    flat = any(len(PurePosixPath(uri).parts) <= 2 for uri in table.uris)
-    if len(inner) > 1 and not flat and all(part is None for part in table.parts):
-        raise SourceError(
-            f"{root} has one folder, {name}, which holds folders of images ({', '.join(sorted(inner)[:4])}). If they "
-            f"are the classes, or parts, give that folder: {root / name}. If {name} is a class: --labels-from folder."
-        )
+    raise SourceError(
+        f"{root} has one folder, {name}, in which {inner} holds folders of images ({', '.join(names[:4])}). If they "
+        f"are the classes, or parts, give that folder: {root / inner}. If {name} is a class: --labels-from folder."
+    )
 
 
 def from_csv(

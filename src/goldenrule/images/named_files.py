@@ -86,11 +86,12 @@ class NamedFiles:
     def _by_its_end(self, key: str) -> list[str]:
         """Return the images whose path is what a path ends in, the longest first; its name alone at last."""
         pieces = [piece for piece in posixpath.normpath(key).split("/") if piece]
+        lower_paths, lower_names = self._lower()
         for start in range(1, len(pieces)):
             end = "/".join(pieces[start:])
-            if found := self._by_path.get(end):
+            if found := self._by_path.get(end) or lower_paths.get(end.casefold()):
                 return found
-        return self._by_name.get(pieces[-1], []) if pieces else []
+        return (self._by_name.get(pieces[-1]) or lower_names.get(pieces[-1].casefold(), [])) if pieces else []
 
     def _lower(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         """Return the same keys in lower case; made only where a table writes names otherwise."""

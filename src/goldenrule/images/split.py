@@ -389,6 +389,15 @@ def most_frequent(labels: Sequence[int]) -> int:
     return min(Counter(labels).items(), key=lambda item: (-item[1], item[0]))[0]
 
 
+def torn_groups(table: ImageTable, before: Mapping[bytes, Part]) -> list[str]:
+    """Return the groups of these images that an earlier split (digest to part) has in several parts, with these."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for group, file_digest in zip(table.rows["group"].to_pylist(), table.digests, strict=True):
+        if group is not None and file_digest is not None and file_digest in before:
+            parts[group].add(before[file_digest])
+    return [f"{group}: {' and '.join(sorted(own))}" for group, own in sorted(parts.items()) if len(own) > 1]
+
+
 def _known_units(
     table: ImageTable, units: Sequence[bytes], movable: Sequence[int], before: Mapping[bytes, Part]
 ) -> dict[bytes, Part]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import Any
 
 from goldenrule.activations.precompute import Activations
 from goldenrule.foundation.errors import OptionError, RunError
+from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.images.labels import from_source
 from goldenrule.images.look import glance, looked
 from goldenrule.images.read import unreadable
-from goldenrule.images.split import check_enough, sample_per_class, with_split
+from goldenrule.images.split import check_enough, sample_per_class, torn_groups, with_split
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.audit import at_a_glance
 from goldenrule.insight.duplicates import near_duplicates
@@ -66,10 +67,14 @@ def begun(
     folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table)
     if also and not drew_split(folder):
         earlier = latest_split(runs / folder_name(table))
+    before = known_split(earlier)
+    if torn := [] if given or earlier == folder else torn_groups(table, before):
+        before, table = {}, table.with_findings(_drawn_anew(earlier, torn))
+        story.findings += table.findings[-1:]
     if out:
         check_same(out, about, table)
     elif folder != runs / folder_name(table) and not (folder / "run.json").exists():
-        kept_parts = "" if given or not drew_split(earlier) else " Its images keep the parts they had there."
+        kept_parts = "" if given or torn or not drew_split(earlier) else " Its images keep the parts they had there."
         progress.say(f"{earlier} holds another story: writing to {folder}.{kept_parts}")
     with story.stage("backbone"):
         bodies = candidate_bodies(options, progress)
@@ -84,11 +89,25 @@ def begun(
         pairs = near_pairs(work, activations)
         table = kept_together(table, pairs)
         if options.folds is None:
-            table = with_split(table, seed=options.seed, before=known_split(earlier))
+            if earlier == folder:
+                before = known_split(folder)  # again: it may have been drawn since
+            table = with_split(table, seed=options.seed, before=before)
         story.findings += (*table.findings[len(work.table.findings) :], *near_duplicates(table, pairs))
         run.begin(about, table)
         work = replace(work, table=table)
         yield with_chosen_backbone(work, activations, bodies) if len(bodies) > 1 else (work, activations)
+
+
+def _drawn_anew(earlier: Path, torn: Sequence[str]) -> Finding:
+    """Give a finding on a split that is not kept, because it tears what is to stay together now."""
+    return Finding(
+        severity="warning",
+        code="split-drawn-anew",
+        sentence=f"the split of {earlier} has {plural(len(torn), 'group')} in several parts, and is not kept: a new "
+        "one is drawn",
+        evidence=tuple(torn),
+        advice="Numbers of both runs are of other images: compare them with goldenrule compare RUN OTHER.",
+    )
 
 
 def candidate_bodies(options: FitOptions, progress: Progress) -> list[Backbone]:
