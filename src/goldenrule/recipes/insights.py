@@ -59,10 +59,7 @@ class Insights:
     @property
     def headline(self) -> str:
         """Say in one sentence how the labels stand."""
-        errors = self.doubts.errors
-        count = errors.number_contradicted
-        verb = "is" if count == 1 else "are"
-        return f"{count:,} of {plural(len(errors), 'label')} {verb} contradicted by heads that have not seen the image"
+        return contradicted(self.doubts.errors)
 
     def notes(self) -> list[str]:
         """Say what is missing."""
@@ -125,13 +122,13 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
         f"{count:,} labelled {given}, rather {likely}" for given, likely, count in errors.pairs[:MOST_PAIRS]
     )
     sentences = [
+        f"{contradicted(errors)}.",
         "Each label is judged by heads that were solved without the image, its copies and its series, on activations "
         "of the body that the run began with, which has learned from none of these labels. Images of all parts take "
         "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies of an "
         "image share its place.",
-        f"{errors.number_contradicted:,} of {plural(len(errors), 'label')} contradict what these heads find likelier. "
-        f"Confident learning, an estimate that misses errors which come in copies, doubts {errors.number_doubted:,}"
-        + (f" ({pairs})." if pairs else "."),
+        f"Confident learning, an estimate that misses wrong labels which come in copies, doubts "
+        f"{errors.number_doubted:,}" + (f" ({pairs})." if pairs else "."),
     ]
     if found.wrong.defined:
         sentences.append(
@@ -148,6 +145,13 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
         cards=cards,
         numbers=errors.to_json(top) | {"wrong": found.wrong.to_json(), "planted": found.planted, "l2": found.l2},
     )
+
+
+def contradicted(errors: LabelErrors) -> str:
+    """Say how many labels are contradicted by heads that have not seen the image."""
+    count = errors.number_contradicted
+    verb = "is" if count == 1 else "are"
+    return f"{count:,} of {plural(len(errors), 'label')} {verb} contradicted by heads that have not seen the image"
 
 
 def without_copies(errors: LabelErrors, images: ImageTable, top: int) -> list[tuple[Doubt, list[str]]]:
