@@ -52,6 +52,7 @@ def test_folders_of_parts_beside_a_table_are_no_classes(draw: Draw, folders: tup
         ("seg_train/seg_train", "seg_test/seg_test"),
         ("train/train", "val/val"),
         ("Training Data", "Test Data"),
+        ("train/images", "test/images"),
     ],
 )
 def test_parts_that_are_wrapped_twice_or_called_otherwise_are_parts(draw: Draw, train: str, test: str) -> None:
@@ -164,3 +165,11 @@ def test_names_in_two_normal_forms_are_one_class(draw: Draw) -> None:
     table = from_source(draw(numbered("train/caf\u00e9", "train/th\u00e9", "valid/cafe\u0301", "valid/the\u0301")))
     assert table.classes == ("caf\u00e9", "th\u00e9")
     assert table.findings == ()
+
+
+def test_the_only_class_of_a_part_is_no_wrapping(draw: Draw, command: Command) -> None:
+    root = draw(numbered("train/cats/indoor", "train/cats/outdoor", "test/cats/indoor"))
+    assert from_source(root).classes == ("cats",)
+    found = command("fit", root, "--quick")
+    assert found.returncode == 2
+    assert "one class only" in found.stderr

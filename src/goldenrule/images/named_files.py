@@ -79,7 +79,7 @@ class NamedFiles:
         if exact:
             return exact
         lower_paths, lower_names = self._lower()
-        folded = key.casefold()
+        folded = any_case(key)
         other = lower_paths.get(folded) or (lower_names.get(folded) if name == key else None)
         return other or (self._by_its_end(key) if name != key else [])
 
@@ -89,9 +89,9 @@ class NamedFiles:
         lower_paths, lower_names = self._lower()
         for start in range(1, len(pieces)):
             end = "/".join(pieces[start:])
-            if found := self._by_path.get(end) or lower_paths.get(end.casefold()):
+            if found := self._by_path.get(end) or lower_paths.get(any_case(end)):
                 return found
-        return (self._by_name.get(pieces[-1]) or lower_names.get(pieces[-1].casefold(), [])) if pieces else []
+        return (self._by_name.get(pieces[-1]) or lower_names.get(any_case(pieces[-1]), [])) if pieces else []
 
     def _lower(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         """Return the same keys in lower case; made only where a table writes names otherwise."""
@@ -100,10 +100,20 @@ class NamedFiles:
             for known in (self._by_path, self._by_name):
                 folded: dict[str, list[str]] = defaultdict(list)
                 for key, uris in known.items():
-                    folded[key.casefold()] += [uri for uri in uris if uri not in folded[key.casefold()]]
+                    own = folded[any_case(key)]
+                    own += [uri for uri in uris if uri not in own]
                 both.append(folded)
             self._any_case = both[0], both[1]
         return self._any_case
+
+
+def any_case(text: str) -> str:
+    r"""Return a name as it compares whatever the case of its letters, in one normal form before and after.
+
+    >>> any_case("IMG.JPG") == any_case("img.jpg"), any_case("\u1fd2") == any_case("\u1fd2".upper())
+    (True, True)
+    """
+    return one_form(one_form(text).casefold())
 
 
 def is_absolute(cell: str) -> bool:

@@ -53,7 +53,21 @@ def neutral_part(name: str) -> Part | None:
     ('train', 'test', None, None)
     """
     part, rest = _taken_apart(name)
-    return part if part and all(word in NEUTRAL or word.isdigit() for word in rest) else None
+    return part if part and _neutral(rest) else None
+
+
+def says_nothing(name: str) -> bool:
+    """Say whether a folder's name is none of a class: "images", "data_set".
+
+    >>> says_nothing("images"), says_nothing("jpg_files_2"), says_nothing("cats"), says_nothing("train")
+    (True, True, False, False)
+    """
+    part, rest = _taken_apart(name)
+    return part is None and bool(rest) and _neutral(rest) and not name.isdigit()
+
+
+def _neutral(words: Sequence[str]) -> bool:
+    return all(word in NEUTRAL or word.isdigit() for word in words)
 
 
 def part_like(names: Sequence[str]) -> dict[Part, list[str]]:

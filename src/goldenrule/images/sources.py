@@ -14,7 +14,7 @@ from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.images.grouping import with_groups
 from goldenrule.images.judged import missing_classes
-from goldenrule.images.part_folders import PART_NAMES, part_called, part_like
+from goldenrule.images.part_folders import PART_NAMES, part_called, part_like, says_nothing
 from goldenrule.images.table import ImageTable, Part, image_table, one_form
 
 LabelsFrom = Literal["auto", "folder", "parent"]
@@ -204,18 +204,17 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
 def _unwrapped(root: Path, folder: str) -> str:
     """Give the folder of a part's classes: archives wrap it once more (`training_set/training_set/cats`).
 
-    That is so where a part's folder holds nothing but one folder, which is called the same, or a part, or holds two
-    folders or more; and no images. A table beside the parts may mean another folder (`train/images`): only names count.
+    That is so where a part's folder holds nothing but one folder, which is called the same, or a part, or nothing in
+    particular (`train/images`, unless a table beside the parts may label them); and which holds folders and no images.
     """
     entries = _entries(root / folder)
     if len(entries) != 1 or not entries[0].is_dir():
         return folder
     inner = _entries(root / folder / entries[0].name)
     images = any(entry.is_file() and _is_image(Path(entry.path).parent, PurePosixPath(entry.name)) for entry in inner)
-    alike = part_called(entries[0].name) or entries[0].name == PurePosixPath(folder).name
-    several = sum(entry.is_dir() for entry in inner) > 1 and not _has_table(root)
-    wraps = several or (alike and any(entry.is_dir() for entry in inner))
-    return f"{folder}/{entries[0].name}" if wraps and not images else folder
+    name = entries[0].name
+    alike = part_called(name) or name == PurePosixPath(folder).name or (says_nothing(name) and not _has_table(root))
+    return f"{folder}/{name}" if alike and not images and any(entry.is_dir() for entry in inner) else folder
 
 
 def _train_is_a_class(root: Path, folders: Sequence[str]) -> bool:
