@@ -210,7 +210,8 @@ def _validating(images: ImageTable, name: str, names: Sequence[str]) -> ImageTab
     if "train" not in parts:
         raise OptionError(f"All images are of the fold {name!r}: nothing is left to train on.")
     note = Finding(severity="note", code="fold", sentence=f"of {len(names)} folds {name} validates, all else trains")
-    shown = traits(images.rows["labels"].to_pylist(), task=images.task)
+    labels = images.rows["labels"].to_pylist()
+    shown = traits([[] if part == "test" else own for part, own in zip(parts, labels, strict=True)], task=images.task)
     drawn = [row for row, part in enumerate(parts) if part == "valid"]
     judged = judgeable_parts(parts, shown, duplicate_units(images), train="train", drawn=drawn)
     back = [uri for uri, part, own in zip(images.uris, parts, judged, strict=True) if part != own]
