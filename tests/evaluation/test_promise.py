@@ -90,3 +90,11 @@ def test_of_several_labels_the_losses_are_compared() -> None:
     assert promise_kept(said(good), said(-good), part="test").outcome == "broken"
     assert promise_kept(said(good), said(good), part="test").outcome == "kept"
     assert "permutation test of the log loss" in promise_kept(said(good), said(-good), part="test").sentence
+
+
+def test_what_is_better_in_every_class_is_not_broken_by_another_mix() -> None:
+    promised, found = answers({0: (190, 200), 1: (20, 100)}), answers({0: (20, 20), 1: (150, 300)})
+    kept = promise_kept(promised, found, part="test")
+    assert kept.found.value < kept.promised.value
+    assert kept.outcome == "exceeded"
+    assert "taken class by class, though the classes are mixed otherwise, these images are easier" in kept.sentence

@@ -61,10 +61,12 @@ class Promise:
         )
         some = f" on the {self.classes} of {self.of_classes} classes that both have" if self._some else ""
         p = f"{self.test}, p {'< 0.001' if self.p_value < 0.001 else f'= {self.p_value:.2g}'}"
+        seems_worse = self.found.value < self.promised.value
+        mixed = "" if seems_worse == self.worse else "taken class by class, though the classes are mixed otherwise, "
         why = {
             "kept": "no difference can be told from chance",
-            "broken": "these images differ from those it was judged on",
-            "exceeded": "these images are easier than those it was judged on",
+            "broken": f"{mixed}these images differ from those it was judged on",
+            "exceeded": f"{mixed}these images are easier than those it was judged on",
         }[self.outcome]
         return f"{said}{some}: {why} ({p})"
 
@@ -108,17 +110,18 @@ def promise_kept(promised: Predictions, found: Predictions, *, part: str, beta: 
     if promised.task == "single":
         right = [hits(own).astype(bool) for own in (promised, found)]
         p_value = stratified_p_value(right[0], promised.truth, right[1], found.truth)
+        worse = bool(right[1].sum() < _expected(right[0], promised.truth, right[1], found.truth))
         test = "exact test, class by class"
     else:
         p_value = permutation_p_value(image_losses(promised), image_losses(found))
+        worse = log_loss(found).value > log_loss(promised).value
         test = "permutation test of the log loss"
-    worse = now.value < before.value if promised.task == "single" else log_loss(found).value > log_loss(promised).value
     return Promise(
         part=part,
         promised=before,
         found=now,
         p_value=p_value,
-        worse=bool(worse),
+        worse=worse,
         classes=classes,
         of_classes=count,
         test=test,
@@ -154,6 +157,14 @@ def stratified_p_value(
     below = float(whole[: place + 1].sum()) if place >= 0 else 0.0
     above = float(whole[max(place, 0) :].sum()) if place < len(whole) else 0.0
     return min(1.0, 2 * min(below, above))
+
+
+def _expected(
+    right: NDArray[np.bool_], of: NDArray[Any], other_right: NDArray[np.bool_], other_of: NDArray[Any]
+) -> float:
+    """Return how many of the other answers would be right if the share were equal in each stratum."""
+    every, strata = np.concatenate([right, other_right]), np.concatenate([of, other_of])
+    return float(sum((other_of == own).sum() * every[strata == own].mean() for own in np.unique(other_of)))
 
 
 def permutation_p_value(one: NDArray[np.float64], other: NDArray[np.float64], *, seed: int = 0) -> float:

@@ -99,7 +99,8 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
         names[row] = str(number + 1) if number != NOT_JUDGED else None
     dealt = images.with_folds(names)
     own = images.where(np.array([part != "test" for part in images.parts], dtype=bool))
-    return dealt.with_findings(*not_judged(own, np.array(numbers, np.int64)))
+    judged = {uri for uri, name in zip(images.uris, names, strict=True) if name is not None}
+    return dealt.with_findings(*not_judged(own, judged))
 
 
 def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[np.int64]:

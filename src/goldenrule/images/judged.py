@@ -136,17 +136,17 @@ def missing_classes(table: ImageTable, parts: Collection[Part] = PARTS) -> Itera
             yield Finding(severity="warning", code="class-missing", sentence=sentence, evidence=missing, advice=advice)
 
 
-def not_judged(table: ImageTable, folds: npt.NDArray[np.int64]) -> Iterator[Finding]:
-    """Give a finding that names the classes without a judged image in any of the folds (n,)."""
+def not_judged(table: ImageTable, judged_uris: Collection[str]) -> Iterator[Finding]:
+    """Return a finding that names the classes without an image among those that are judged, by their uris."""
     images: Counter[int] = Counter()
     groups: dict[int, set[str]] = defaultdict(set)
     judged: set[int] = set()
-    every = zip(table.rows["labels"].to_pylist(), table.rows["group"].to_pylist(), folds.tolist(), strict=True)
-    for own, group, fold in every:
+    every = zip(table.rows["labels"].to_pylist(), table.rows["group"].to_pylist(), table.uris, strict=True)
+    for own, group, uri in every:
         for label in own:
             images[label] += 1
             groups[label] |= {group} if group is not None else set()
-            if fold != NOT_JUDGED:
+            if uri in judged_uris:
                 judged.add(label)
     missing = sorted(set(images) - judged)
     if missing:

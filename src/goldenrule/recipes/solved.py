@@ -17,7 +17,7 @@ from goldenrule.images.read import unreadable
 from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable, LabelledTable, Part
 from goldenrule.recipes.calibration import calibrated_head
-from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted, head_folds
+from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.results import Candidate
 from goldenrule.recipes.work import Work, precomputed
 from goldenrule.training.choice import later_replaces, views_are_worth_it
@@ -51,7 +51,7 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
         )
     candidates = [_candidate(work, name, solved_head(work, train, activations, 0))]
     chosen = candidates[0]
-    work.story.findings += not_judged(train, head_folds(train, seed=work.options.seed, folds=work.options.folds))
+    work.story.findings += not_judged(train, set(chosen.judged_on.ids))
     count = work.options.most_views
     if count is None:
         count = DEFAULT_VIEWS if views_are_worth_it(chosen.judged_on) else 0
