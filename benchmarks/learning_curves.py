@@ -28,7 +28,7 @@ from goldenrule.foundation.errors import TooFewImages
 from goldenrule.foundation.progress import Silent
 from goldenrule.images.folds import stratified_folds
 from goldenrule.images.labels import from_source
-from goldenrule.images.split import duplicate_units
+from goldenrule.images.units import duplicate_units
 from goldenrule.insight.curve_points import nested_order
 from goldenrule.insight.learning_curve import learning_curve
 

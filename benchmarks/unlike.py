@@ -25,7 +25,7 @@ from goldenrule.evaluation.rank_statistics import auc_and_influences
 from goldenrule.evaluation.score_intervals import effective_interval
 from goldenrule.foundation.progress import Bars
 from goldenrule.images.labels import from_source
-from goldenrule.images.split import duplicate_units
+from goldenrule.images.units import duplicate_units
 from goldenrule.models.head import Head
 from goldenrule.recipes.reopened import reopened
 from unlike_methods import (

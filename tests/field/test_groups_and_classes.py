@@ -69,15 +69,13 @@ def test_cameras_of_a_flat_folder_with_a_table_are_no_series_either(draw: Draw) 
     assert classes_by_part(split) == {part: {"cats", "dogs"} for part in ("train", "valid", "test")}
 
 
-def test_a_guess_that_changes_the_split_is_a_warning(draw: Draw) -> None:
+def test_names_of_films_alone_change_nothing(draw: Draw) -> None:
     films = [
         f"{label}/{film:02d}_{frame:03d}.png" for label in ("cats", "dogs") for film in range(12) for frame in range(3)
     ]
     table = from_folder(draw(films))
-    (finding,) = table.findings
-    assert (finding.severity, finding.code) == ("warning", "series")
-    assert "--group-by none" in finding.advice
-    assert "a guess" in finding.sentence
+    assert set(table.rows["group"].to_pylist()) == {None}
+    assert table.findings == ()
 
 
 def test_given_groups_that_leave_a_part_without_classes_are_refused_by_name(draw: Draw, command: Command) -> None:
@@ -155,18 +153,6 @@ def test_a_fold_of_a_column_never_judges_a_class_that_only_it_has(draw: Draw) ->
         assert parts["valid"] <= parts["train"]
     (finding,) = (one for one in fold_called(table, "0").findings if one.code == "class-of-one-fold")
     assert finding.evidence in (("horses/0.png",), ("horses/1.png",)), "one is enough to learn the class from"
-
-
-def test_numbers_that_contradict_each_other_are_said_first(draw: Draw) -> None:
-    from goldenrule.evaluation import Predictions
-    from goldenrule.recipes.checks import contradictions
-
-    classes = ["cats", "dogs"]
-    right = Predictions.from_logits([[4.0, 0.0]] * 50, classes, truth=[0] * 50)
-    wrong = Predictions.from_logits([[0.0, 4.0]] * 50, classes, truth=[0] * 50)
-    (found,) = contradictions({"valid": right, "out-of-fold": wrong})
-    assert (found.severity, found.code) == ("warning", "out-of-fold-below")
-    assert list(contradictions({"valid": right, "out-of-fold": right})) == []
 
 
 def test_what_groups_refuse_says_which_groups(draw: Draw) -> None:

@@ -13,8 +13,9 @@ from goldenrule.foundation.files import digest
 from goldenrule.images.folds import folds_to_judge, k_fold
 from goldenrule.images.grouping import with_groups
 from goldenrule.images.judged import NOT_JUDGED
-from goldenrule.images.split import duplicate_units, with_split
+from goldenrule.images.split import with_split
 from goldenrule.images.table import ImageTable, image_table
+from goldenrule.images.units import duplicate_units
 
 many = settings(deadline=None, max_examples=150)
 STEMS = ("IMG_", "DSC_", "n0208_", "film-", "x", "")

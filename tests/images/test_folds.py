@@ -29,8 +29,9 @@ from goldenrule.images.folds import (
 from goldenrule.images.judged import NOT_JUDGED
 from goldenrule.images.labels import from_csv
 from goldenrule.images.sources import from_folder
-from goldenrule.images.split import duplicate_units, with_split
+from goldenrule.images.split import with_split
 from goldenrule.images.table import ImageTable, Part, image_table
+from goldenrule.images.units import duplicate_units
 
 many = settings(deadline=None, max_examples=60)
 Row = tuple[list[int], int, str | None, Part | None]  # labels, content, group, part

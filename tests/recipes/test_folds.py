@@ -16,7 +16,7 @@ from goldenrule.activations.solve import Rows, solve_fixed
 from goldenrule.deploy.submission import judged, submit
 from goldenrule.evaluation.probabilities import softmax
 from goldenrule.foundation.errors import OptionError, TooFewImages
-from goldenrule.images.split import duplicate_units
+from goldenrule.images.units import duplicate_units
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.golden_rule import golden_rule
 from goldenrule.recipes.heads import training_rows

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from goldenrule.images.likeness import Alike
-from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable, image_table
+from goldenrule.images.units import duplicate_units
 from goldenrule.recipes import together
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions

@@ -18,7 +18,7 @@ from goldenrule.evaluation import Familiar
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.files import file_digest
-from goldenrule.images.split import duplicate_units
+from goldenrule.images.units import duplicate_units
 from goldenrule.models.compiled import engine_kind
 from goldenrule.models.head import fresh_head
 from goldenrule.recipes.answer import answer

@@ -256,13 +256,12 @@ def show(answer: Answer, console: Console | None = None) -> None:
     from rich.text import Text
 
     from goldenrule.evaluation import value_and_interval
-    from goldenrule.recipes.checks import CONTRADICTIONS
     from goldenrule.recipes.reporting import next_steps
 
     console = console or Console()
-    contradictions = [finding for finding in answer.findings if finding.code in CONTRADICTIONS]
-    for finding in contradictions:  # before the numbers that they put in doubt
-        console.print(Text(str(finding), style="bold yellow"))
+    for finding in answer.findings:
+        if finding.leads:  # before the numbers that it puts in doubt
+            console.print(Text(str(finding), style="bold red" if finding.severity == "error" else "bold yellow"))
     table = scores_table(answer)
     if console.measure(table, options=console.options.update(width=AS_WIDE_AS_IT_IS)).maximum > console.width:
         table = scores_table(answer, folded=True)
@@ -289,7 +288,7 @@ def show(answer: Answer, console: Console | None = None) -> None:
     if about_calibration := answer.about_calibration():
         console.print(Text(f"Calibration: {about_calibration[0].lower()}{about_calibration[1:]}"))
     for finding in answer.findings:
-        if finding not in contradictions:
+        if not finding.leads:
             console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)
     rows = answer.activations
@@ -311,14 +310,16 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
         title=Text(f"{answer.table.root.resolve().name}: {answer.chosen}", style="table.title"),
         title_justify="left",
     )
-    for name in ("part", "images", f"{answer.headline.name} (95 %)", "log loss (95 %)", "basis"):
-        table.add_column(name, justify="right" if name == "images" else "left", no_wrap=True)
+    grouped = any(answer.quality(own).groups is not None for own in answer.scored.values())
+    names = ("part", "images", *(["effective n"] if grouped else []), f"{answer.headline.name} (95 %)")
+    for name in (*names, "log loss (95 %)", "basis"):
+        table.add_column(name, justify="right" if name in ("images", "effective n") else "left", no_wrap=True)
     for part, own in answer.scored.items():
         share, loss = answer.quality(own), log_loss(own)
         style = "bold" if part == answer.headline_part else ""
-        basis = "clean" if share.basis == "clean" else "chosen on"
         numbers = (value_and_interval(one).replace(" [", "\n[" if folded else " [") for one in (share, loss))
-        table.add_row(part, f"{share.n:,}", *numbers, basis, style=style)
+        independent = [f"{share.independent:,}"] if grouped else []
+        table.add_row(part, f"{share.n:,}", *independent, *numbers, answer.basis(part), style=style)
     return table
 
 

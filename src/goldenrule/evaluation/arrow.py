@@ -17,7 +17,10 @@ _KEY = b"goldenrule.predictions"
 
 
 def to_table(predictions: Predictions) -> pa.Table:
-    """Give columns id, status, truth, logits (views x C a row, views outermost); fold, thresholds, distance if any."""
+    """Return the columns id, status, truth and logits (views x C a row, views outermost).
+
+    Fold, group, thresholds and distance follow where there are such.
+    """
     n = len(predictions)
     columns: dict[str, Any] = {
         "id": pa.array(predictions.ids, pa.string()),
@@ -27,6 +30,8 @@ def to_table(predictions: Predictions) -> pa.Table:
     }
     if predictions.fold is not None:
         columns["fold"] = pa.array(predictions.fold)
+    if predictions.group is not None:
+        columns["group"] = pa.array(predictions.group)
     if predictions.thresholds is not None:
         columns["thresholds"] = _column(predictions.thresholds)
     if predictions.distance is not None:
@@ -54,6 +59,7 @@ def from_table(table: pa.Table) -> Predictions:
         truth=truth.reshape(n, len(classes)) if about["task"] == "multi" else truth,
         logits=_array(table["logits"]).reshape(n, views, len(classes)),
         fold=_array(table["fold"]) if "fold" in table.column_names else None,
+        group=_array(table["group"]) if "group" in table.column_names else None,
         thresholds=(
             _array(table["thresholds"]).reshape(n, len(classes)) if "thresholds" in table.column_names else None
         ),

@@ -132,6 +132,7 @@ def brier_score(predictions: Predictions, *, resamples: int = 2000, seed: int = 
     return mean_estimate(
         "Brier score",
         squares.sum(axis=1) if single else squares.mean(axis=1),
+        scored.group,
         most=2.0 if single else 1.0,
         basis=predictions.basis,
         resamples=resamples,

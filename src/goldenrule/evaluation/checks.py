@@ -36,7 +36,8 @@ def checked_fields(predictions: Predictions) -> dict[str, Any]:
         "status": _read_only(status),
         "truth": _checked_truth(predictions.truth, predictions.task, len(ids), len(classes)),
         "logits": _checked_logits(predictions.logits, status == "ok", len(classes)),
-        "fold": None if predictions.fold is None else _checked_fold(predictions.fold, len(ids)),
+        "fold": None if predictions.fold is None else _checked_numbers("fold", predictions.fold, len(ids)),
+        "group": None if predictions.group is None else _checked_numbers("group", predictions.group, len(ids)),
         "thresholds": _checked_thresholds(predictions.thresholds, predictions.task, len(ids), len(classes)),
         "distance": None if predictions.distance is None else _checked_distance(predictions.distance, status == "ok"),
     }
@@ -125,9 +126,9 @@ def _checked_logits(logits: ArrayLike, ok: NDArray[np.bool_], n_classes: int) ->
     return _read_only(array)
 
 
-def _checked_fold(fold: ArrayLike, n: int) -> NDArray[np.int64]:
-    array = _integers("fold", np.asarray(fold))
-    _require_shape("fold", array, (n,))
+def _checked_numbers(name: str, numbers: ArrayLike, n: int) -> NDArray[np.int64]:
+    array = _integers(name, np.asarray(numbers))
+    _require_shape(name, array, (n,))
     return _read_only(array.astype(np.int64, copy=False))
 
 

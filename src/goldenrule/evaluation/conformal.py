@@ -185,7 +185,7 @@ def set_coverage(predictions: Predictions, sets: Bools) -> Estimate:
     """
     rows = _rows(predictions, sets, predictions.ok & predictions.labelled)
     inside = sets[rows, predictions.truth[rows]]
-    return Estimate.of_share("coverage", int(inside.sum()), len(rows), basis=predictions.basis)
+    return Estimate.of_right("coverage", inside, predictions.groups_of(rows), basis=predictions.basis)
 
 
 def mean_set_size(predictions: Predictions, sets: Bools, *, resamples: int = 2000, seed: int = 0) -> Estimate:
@@ -193,15 +193,23 @@ def mean_set_size(predictions: Predictions, sets: Bools, *, resamples: int = 200
 
     Raises what `set_coverage` does.
     """
-    sizes = sets[_rows(predictions, sets, predictions.ok)].sum(axis=1).astype(np.float64)
-    most = float(len(predictions.classes))
-    return mean_estimate("set size", sizes, most=most, basis=predictions.basis, resamples=resamples, seed=seed)
+    rows = _rows(predictions, sets, predictions.ok)
+    return mean_estimate(
+        "set size",
+        sets[rows].sum(axis=1).astype(np.float64),
+        predictions.groups_of(rows),
+        most=float(len(predictions.classes)),
+        basis=predictions.basis,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def singletons(predictions: Predictions, sets: Bools) -> Estimate:
     """Give the share of readable images whose set is one class. Raises what `set_coverage` does."""
-    sizes = sets[_rows(predictions, sets, predictions.ok)].sum(axis=1)
-    return Estimate.of_share("sets of one class", int((sizes == 1).sum()), len(sizes), basis=predictions.basis)
+    rows = _rows(predictions, sets, predictions.ok)
+    single = sets[rows].sum(axis=1) == 1
+    return Estimate.of_right("sets of one class", single, predictions.groups_of(rows), basis=predictions.basis)
 
 
 def _rows(predictions: Predictions, sets: Bools, counted: Bools) -> NDArray[np.int64]:

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from goldenrule.evaluation.clusters import clustered_share
 from goldenrule.evaluation.intervals import wilson
 from goldenrule.foundation.errors import FormatError, OptionError
 
@@ -23,6 +27,8 @@ class Estimate:
     `kind` says how it reads: a "share" of images (0 to 1, printed in percent), a difference of two shares
     in percentage "points", or a plain "number" such as a log loss in nats. `basis` is "chosen on" when the
     same images helped to choose what is being measured (then the value flatters), else "clean".
+    Where images come in `groups` these are the sample, and `effective_n` says how many independent images would tell as
+    much; of fewer than six groups there is no interval (`low` and `high` are nan).
     With n = 0 there is nothing to measure: `defined` is False, `value` is nan, and it prints as "n/a (n=0)".
 
     >>> loss = Estimate(name="log loss", value=.018, low=.0107, high=.0261, n=200, method="bootstrap 95 %")
@@ -40,6 +46,8 @@ class Estimate:
     method: str
     kind: Kind = "number"
     basis: Basis = "clean"
+    groups: int | None = None
+    effective_n: float | None = None
 
     def __post_init__(self) -> None:
         """Make numpy's numbers plain; raise `OptionError` for what no measurement gives."""
@@ -53,7 +61,10 @@ class Estimate:
             )
         if self.n < 0:
             raise OptionError(f"{self.name}: n = {self.n}; wanted 0 or more images")
-        if self.n > 0 and not (math.isfinite(self.value) and -math.inf < self.low <= self.high < math.inf):
+        bounded = -math.inf < self.low <= self.high < math.inf or (
+            self.groups is not None and math.isnan(self.low) and math.isnan(self.high)
+        )
+        if self.n > 0 and not (math.isfinite(self.value) and bounded):
             raise OptionError(
                 f"{self.name}: {self.value} [{self.low}, {self.high}] of {self.n} images; wanted finite "
                 "numbers with low <= high (only n = 0 may be undefined)"
@@ -74,6 +85,20 @@ class Estimate:
         return cls(name=name, value=value, low=low, high=high, n=n, method=method, kind="share", basis=basis)
 
     @classmethod
+    def of_right(
+        cls, name: str, right: NDArray[np.bool_], groups: NDArray[np.int64] | None = None, *, basis: Basis = "clean"
+    ) -> Estimate:
+        """Return the share of images for which something is right (n,); of `groups` (n,) where these are the sample.
+
+        >>> print(Estimate.of_right("accuracy", np.arange(100) > 4, np.arange(100) // 5))
+        95.0 % [74.3, 99.2] n=100 (effective n=19)
+        """
+        if groups is None or len(right) == 0:
+            return cls.of_share(name, int(right.sum()), len(right), basis=basis)
+        found = clustered_share(right, groups)
+        return cls(name=name, value=float(right.mean()), n=len(right), kind="share", basis=basis, **found.about)
+
+    @classmethod
     def undefined(cls, name: str, method: str, *, kind: Kind = "number", basis: Basis = "clean") -> Estimate:
         """Give what is known from no image at all.
 
@@ -84,6 +109,16 @@ class Estimate:
         return cls(name=name, value=nan, low=nan, high=nan, n=0, method=method, kind=kind, basis=basis)
 
     @property
+    def independent(self) -> int:
+        """How many independent images would tell as much: n, or the effective n rounded down."""
+        return self.n if self.effective_n is None else math.floor(self.effective_n + 1e-9)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is an interval: not of an undefined value, nor of fewer than six groups."""
+        return self.defined and not math.isnan(self.low)
+
+    @property
     def defined(self) -> bool:
         """Whether there was at least one image to measure on."""
         return self.n > 0
@@ -92,7 +127,11 @@ class Estimate:
         """Give a plain JSON value; an undefined value, low and high become null (nan is no JSON)."""
         value: dict[str, JsonScalar] = {field.name: getattr(self, field.name) for field in fields(self)}
         if not self.defined:
-            value |= {"value": None, "low": None, "high": None}
+            value["value"] = None
+        if not self.bounded:
+            value |= {"low": None, "high": None}
+        if self.groups is None:
+            del value["groups"], value["effective_n"]
         return value
 
     @classmethod
@@ -101,8 +140,8 @@ class Estimate:
 
         Raises `FormatError` for missing or unknown keys.
         """
-        wanted = {field.name for field in fields(cls)}
-        if set(value) != wanted:
+        wanted = {field.name for field in fields(cls)} - {"groups", "effective_n"}
+        if set(value) - {"groups", "effective_n"} != wanted:
             raise FormatError(f"not an estimate: wanted the keys {sorted(wanted)}, got {sorted(value)}")
         numbers = {key: math.nan if value[key] is None else float(value[key]) for key in ("value", "low", "high")}
         return cls(**{**value, **numbers})
@@ -136,7 +175,9 @@ def render(estimate: Estimate) -> str:
     >>> render(Estimate.of_share("accuracy", 9_990, 10_000))
     '99.90 % [99.82, 99.95] n=10,000'
     """
-    mark = " (chosen on)" if estimate.basis == "chosen on" else ""
+    marks = [] if estimate.effective_n is None else [f"effective n={estimate.independent:,}"]
+    marks += ["chosen on"] if estimate.basis == "chosen on" else []
+    mark = f" ({', '.join(marks)})" if marks else ""
     return f"{value_and_interval(estimate)} n={estimate.n:,}{mark}" if estimate.defined else f"n/a (n=0){mark}"
 
 
@@ -150,13 +191,16 @@ def value_and_interval(estimate: Estimate) -> str:
         return "n/a"
     value, low, high = _rounded(estimate)
     unit = {"share": " %", "points": " points", "number": ""}[estimate.kind]
+    if not estimate.bounded:
+        return f"{value}{unit} [no interval: {estimate.groups} groups]"
     return f"{value}{unit} [{low}, {high}]"
 
 
 def _rounded(estimate: Estimate) -> tuple[str, str, str]:
     """Value, low and high as text, all with the same number of decimals."""
     scale = 1 if estimate.kind == "number" else 100
-    value, low, high = (scale * number for number in (estimate.value, estimate.low, estimate.high))
+    ends = (estimate.low, estimate.high) if estimate.bounded else (estimate.value, estimate.value)
+    value, low, high = (scale * number for number in (estimate.value, *ends))
     decimals, most = (3, 6) if estimate.kind == "number" else (int(estimate.n >= 100), 4)
     while decimals < most and (0 < (high - low) * 10**decimals < 10 or _looks_perfect(value, decimals, estimate.kind)):
         decimals += 1

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.evaluation.checks import require_single_label
+from goldenrule.evaluation.clusters import FEWEST_GROUPS, clustered_mean
 from goldenrule.evaluation.estimate import Basis, Estimate
 from goldenrule.evaluation.intervals import bootstrap
 from goldenrule.evaluation.predictions import Predictions
@@ -28,8 +29,7 @@ def accuracy(predictions: Predictions) -> Estimate:
     >>> print(accuracy(Predictions.from_logits([[2, 0], [0, 1], [3, 0]], ["cat", "dog"], truth=[0, 0, 0])))
     67 % [21, 94] n=3
     """
-    hit = hits(predictions)
-    return Estimate.of_share("accuracy", int(hit.sum()), len(hit), basis=predictions.basis)
+    return Estimate.of_right("accuracy", hits(predictions), predictions.scored.group, basis=predictions.basis)
 
 
 def top_k_accuracy(predictions: Predictions, k: int = 5) -> Estimate:
@@ -45,7 +45,7 @@ def top_k_accuracy(predictions: Predictions, k: int = 5) -> Estimate:
     own = np.take_along_axis(probabilities, truth, axis=1)
     equals_before = (probabilities == own) & (np.arange(len(scored.classes)) < truth)
     hit = ((probabilities > own) | equals_before).sum(axis=1) < k
-    return Estimate.of_share(f"top-{k} accuracy", int(hit.sum()), len(hit), basis=predictions.basis)
+    return Estimate.of_right(f"top-{k} accuracy", hit, scored.group, basis=predictions.basis)
 
 
 def log_loss(predictions: Predictions, *, resamples: int = 2000, seed: int = 0) -> Estimate:
@@ -55,13 +55,20 @@ def log_loss(predictions: Predictions, *, resamples: int = 2000, seed: int = 0) 
     were seen are not in a bootstrap: where every image is right, the interval is about such images only.
     """
     return mean_estimate(
-        "log loss", image_losses(predictions), most=_MOST_LOSS, basis=predictions.basis, resamples=resamples, seed=seed
+        "log loss",
+        image_losses(predictions),
+        predictions.scored.group,
+        most=_MOST_LOSS,
+        basis=predictions.basis,
+        resamples=resamples,
+        seed=seed,
     )
 
 
 def mean_estimate(
     name: str,
     values: NDArray[np.float64],
+    groups: NDArray[np.int64] | None = None,
     *,
     least: float = 0.0,
     most: float,
@@ -69,12 +76,17 @@ def mean_estimate(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """Give the mean of one value per image (n,), each from `least` to `most`, with its BCa bootstrap interval.
+    """Return the mean of one value per image (n,), each from `least` to `most`, with its BCa bootstrap interval.
 
-    One image alone has no spread: its interval is all that a value can be.
+    `groups` (n,) are the sample where there are such (`clustered_mean`). One image alone has no
+    spread: its interval is all that a value can be.
     """
     if len(values) == 0:
         return Estimate.undefined(name, "mean", basis=basis)
+    if groups is not None:
+        found = clustered_mean(values, groups, resamples=resamples, seed=seed)
+        ends = {"low": max(found.low, least), "high": min(found.high, most)} if found.groups >= FEWEST_GROUPS else {}
+        return Estimate(name=name, value=float(values.mean()), n=len(values), basis=basis, **(found.about | ends))
     if len(values) == 1:
         method, (low, high) = "the range of a value", (least, most)
     else:

@@ -143,7 +143,8 @@ class Familiar:
         """Give the share of readable images that are flagged, with its Wilson interval."""
         name = "unlike anything seen"
         own = predictions.basis if basis is None else basis
-        return Estimate.of_share(name, int(self.unlike(predictions).sum()), int(predictions.ok.sum()), basis=own)
+        unlike = self.unlike(predictions)[predictions.ok]
+        return Estimate.of_right(name, unlike, predictions.groups_of(predictions.ok), basis=own)
 
     @property
     def n(self) -> int:

@@ -35,6 +35,8 @@ class Predictions:
     - `truth`: for a single label the class number (n,) int64, -1 where unlabelled; for many labels 0 or 1
       per class, (n, C) int8, a row of -1 where unlabelled.
     - `fold` (n,) int64: the fold that held the image out; None where there are no folds.
+    - `group` (n,) int64: images with the same number belong together, and intervals resample them as one (films,
+      patients, stretches of neighbours that are alike); None where images are independent.
     - `thresholds` (n, C) float64, many labels only: from what probability each is called; None is .5 for all.
     - `distance` (n,) float32: how far the image is from those of the training (`Familiar`), nan where it is not ok;
       None where that was not measured.
@@ -54,6 +56,7 @@ class Predictions:
     truth: NDArray[np.int64] | NDArray[np.int8]
     logits: NDArray[np.float32]
     fold: NDArray[np.int64] | None = None
+    group: NDArray[np.int64] | None = None
     thresholds: NDArray[np.float64] | None = None
     distance: NDArray[np.float32] | None = None
     basis: Basis = "clean"
@@ -73,6 +76,7 @@ class Predictions:
         ids: Sequence[str] | None = None,
         status: ArrayLike | None = None,
         fold: ArrayLike | None = None,
+        group: ArrayLike | None = None,
         distance: ArrayLike | None = None,
         task: Task = "single",
         basis: Basis = "clean",
@@ -92,6 +96,7 @@ class Predictions:
             truth=np.asarray(unlabelled if truth is None else truth),
             logits=rows,
             fold=None if fold is None else np.asarray(fold),
+            group=None if group is None else np.asarray(group),
             distance=None if distance is None else np.asarray(distance),
             basis=basis,
         )
@@ -182,9 +187,14 @@ class Predictions:
             truth=self.truth[chosen],
             logits=self.logits[chosen],
             fold=None if self.fold is None else self.fold[chosen],
+            group=None if self.group is None else self.group[chosen],
             thresholds=None if self.thresholds is None else self.thresholds[chosen],
             distance=None if self.distance is None else self.distance[chosen],
         )
+
+    def groups_of(self, rows: ArrayLike) -> NDArray[np.int64] | None:
+        """Return the groups of these rows (a mask or numbers), None where images are independent."""
+        return None if self.group is None else self.group[checks.row_numbers(rows, len(self))]
 
     def only_views(self, *views: int) -> Predictions:
         """Give the same images seen through some of their views: `only_views(0)` is the plain one."""
@@ -209,9 +219,9 @@ class Predictions:
     def concatenate(parts: Sequence[Predictions]) -> Predictions:
         """All images of `parts` in their order, with the classes of the first; such as folds put together.
 
-        One part that was chosen on makes the whole so; distances are kept where all parts have them. Raises
-        `OptionError` for no parts, other classes, another task or number of views, or folds or thresholds in some
-        parts only.
+        One part that was chosen on makes the whole so; distances and groups are kept where all parts have
+        them, the same number being the same group. Raises `OptionError` for no parts, other classes, another task or
+        number of views, or folds or thresholds in some parts only.
         """
         checks.require_alike(parts)
         first, *_ = parts
@@ -219,6 +229,7 @@ class Predictions:
         folds = [part.fold for part in aligned if part.fold is not None]
         limits = [part.thresholds for part in aligned if part.thresholds is not None]
         distances = [part.distance for part in aligned if part.distance is not None]
+        groups = [part.group for part in aligned if part.group is not None]
         return replace(
             first,
             ids=tuple(name for part in aligned for name in part.ids),
@@ -226,6 +237,7 @@ class Predictions:
             truth=np.concatenate([part.truth for part in aligned]),
             logits=np.concatenate([part.logits for part in aligned]),
             fold=np.concatenate(folds) if folds else None,
+            group=np.concatenate(groups) if len(groups) == len(aligned) else None,
             thresholds=np.concatenate(limits) if limits else None,
             distance=np.concatenate(distances) if len(distances) == len(aligned) else None,
             basis="chosen on" if any(part.basis == "chosen on" for part in parts) else "clean",

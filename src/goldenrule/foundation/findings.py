@@ -21,7 +21,8 @@ def plural(count: int, noun: str, several: str | None = None) -> str:
 class Finding:
     """Something the user should know, with what to do about it.
 
-    `code` is a stable short name for programs, `evidence` names the files or numbers it rests on.
+    `code` is a stable short name for programs, `evidence` names the files or numbers it rests on. What `leads` puts the
+    numbers of a run in doubt, and is told before them.
 
     >>> print(Finding(severity="warning", code="unreadable", sentence="1 file can't be read",
     ...               evidence=("cats/3.jpg: truncated",), advice="Replace it."))
@@ -33,6 +34,7 @@ class Finding:
     sentence: str
     evidence: tuple[str, ...] = ()
     advice: str = ""
+    leads: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Give the finding as a JSON object."""

@@ -14,8 +14,10 @@ from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.randomness import key
 from goldenrule.images.judged import NOT_JUDGED, judgeable_folds, judgeable_parts, not_judged, traits
 from goldenrule.images.read import with_digests
-from goldenrule.images.split import duplicate_units, label_sets_dealt, most_frequent
+from goldenrule.images.split import label_sets_dealt, most_frequent
+from goldenrule.images.stretches import stretch_folds
 from goldenrule.images.table import ImageTable, Task
+from goldenrule.images.units import duplicate_units
 
 
 def k_fold(images: ImageTable, folds: int | None = None, *, seed: int = 0) -> tuple[ImageTable, ...]:
@@ -88,7 +90,8 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
             f"{folds} folds want as many images or groups, there {'is' if len(set(units)) == 1 else 'are'} "
             f"{len(set(units)):,}: take fewer folds, or add images."
         )
-    numbers = _dealt([labels[row] for row in rows], units, images.task, folds=folds, seed=seed).tolist()
+    places = [images.places[row] for row in rows]
+    numbers = _dealt([labels[row] for row in rows], units, places, images.task, folds=folds, seed=seed).tolist()
     if len(set(numbers) - {NOT_JUDGED}) < folds:
         raise TooFewImages(
             f"{folds} folds want as many images or groups that others of their class can teach; the only one of a "
@@ -104,15 +107,16 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
 
 
 def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Give a fold (n,) for each image, from 0: at most so many as the largest class has images, two at least.
+    """Return a fold (n,) for each image, from 0: at most so many as the largest class has images, two at least.
 
-    Labels are spread evenly; equal files and groups stay together. `NOT_JUDGED` is an image that always trains,
+    Labels are spread evenly; equal files and groups stay together, and where neighbours are alike each fold is a
+    stretch of their order (`stretch_folds`). `NOT_JUDGED` is an image that always trains,
     because no other fold could teach its class.
     """
     counts = Counter(label for own in images.rows["labels"].to_pylist() for label in own)
     labels = images.rows["labels"].to_pylist()
     folds = min(most, max(2, *counts.values()))
-    return _dealt(labels, duplicate_units(images), images.task, folds=folds, seed=seed)
+    return _dealt(labels, duplicate_units(images), images.places, images.task, folds=folds, seed=seed)
 
 
 def dealt_folds(images: ImageTable, folds: int, *, seed: int) -> npt.NDArray[np.int64]:
@@ -126,16 +130,26 @@ def dealt_folds(images: ImageTable, folds: int, *, seed: int) -> npt.NDArray[np.
             f"{folds} folds want as many images that are no duplicates of each other, nor of one group; there are "
             f"{len(set(units)):,}: take fewer folds, or add images."
         )
-    return _dealt(images.rows["labels"].to_pylist(), units, images.task, folds=folds, seed=seed)
+    return _dealt(images.rows["labels"].to_pylist(), units, images.places, images.task, folds=folds, seed=seed)
 
 
 def _dealt(
-    labels: Sequence[Sequence[int]], units: Sequence[bytes], task: Task, *, folds: int, seed: int
+    labels: Sequence[Sequence[int]],
+    units: Sequence[bytes],
+    places: Sequence[int | None],
+    task: Task,
+    *,
+    folds: int,
+    seed: int,
 ) -> npt.NDArray[np.int64]:
+    if known := [place for place in places if place is not None]:
+        last = max(known) + 1  # what has no place comes after what has one
+        every = [last if place is None else place for place in places]
+        return stretch_folds(labels, every, units, task=task, folds=folds)
     if task == "multi":
         shares = dict.fromkeys(range(folds), 1 / folds)
-        places = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "fold", unit))
-        dealt = np.array(places, dtype=np.int64)
+        assigned = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "fold", unit))
+        dealt = np.array(assigned, dtype=np.int64)
         return judgeable_folds(dealt, traits(labels, task="multi"), units, count=folds)
     classes = [own[0] if own else -1 for own in labels]
     return stratified_folds(classes, units, folds=folds, seed=seed)

@@ -11,7 +11,7 @@ from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import write_atomic
 from goldenrule.images.table import SCHEMA, ImageTable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def keep_table(path: Path, table: ImageTable) -> None:
@@ -35,6 +35,8 @@ def kept_table(path: Path) -> ImageTable:
         about = json.loads(rows.schema.metadata[b"goldenrule"])
         if about["schema_version"] > SCHEMA_VERSION:
             raise FormatError(f"{path} was written by a newer goldenrule. Update: pip install -U goldenrule.")
+        if about["schema_version"] < SCHEMA_VERSION:
+            raise FormatError(f"{path} was written by an older goldenrule, which knew less of the images. Fit again.")
         rows = rows.replace_schema_metadata(None)
         return ImageTable(Path(about["root"]), tuple(about["classes"]), rows, task=about["task"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:

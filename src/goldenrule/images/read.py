@@ -63,6 +63,21 @@ def header(content: bytes) -> Header:
         return _header(image)
 
 
+def taken(content: bytes) -> str | None:
+    """Return when a picture was taken, as its EXIF says it ("2026:11:28 10:00:00": sorts as text); None where it can't.
+
+    EXIF 2.3, DateTimeOriginal, else DateTime.
+    """
+    try:
+        with _opened(content) as image:
+            exif = image.getexif()
+            told = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+            told = str(told or exif.get(ExifTags.Base.DateTime) or "").strip()
+    except UnreadableImage:
+        return None
+    return told if re.fullmatch(r"(?!0000)[0-9]{4}(:[0-9]{2}){2} [0-9]{2}(:[0-9]{2}){2}", told) else None
+
+
 def decode(content: bytes, *, least_side: int | None = None) -> Pixels:
     """Give the picture in `content` as RGB uint8 (height, width, 3), upright.
 

@@ -14,7 +14,9 @@ from goldenrule.foundation.findings import plural
 from goldenrule.foundation.randomness import key
 from goldenrule.images.judged import judgeable_parts, missing_classes, traits
 from goldenrule.images.read import with_digests
+from goldenrule.images.stretches import stretch_parts
 from goldenrule.images.table import ImageTable, Part
+from goldenrule.images.units import duplicate_units
 
 Place = TypeVar("Place", bound=Hashable)
 FEWEST_UNITS = 3
@@ -48,7 +50,8 @@ def with_split(
 
     Parts that the folder itself has stay as they are. Class folders alone are split by `shares`; where only
     the validation part is missing it is carved from train. Images with equal bytes or of one group stay
-    together. `before` (digest to part) is an earlier split of these images: it never changes again, only
+    together, and where neighbours are alike (`ImageTable.places`) parts take whole stretches of their order. `before`
+    (digest to part) is an earlier split of these images: it never changes again, only
     new images are assigned.
     """
     shares = shares or Shares()
@@ -78,9 +81,12 @@ def _drawn(
     parts, digests = table.parts, table.digests
     labels = table.rows["labels"].to_pylist()
     movable = [row for row, part in enumerate(parts) if part in (None, "train") and labels[row]]
-    known = _known_units(table, units, movable, before) if before else {}
     own = [units[row] for row in movable]
     shown = [labels[row] for row in movable]
+    if before:
+        known = _known_units(table, units, movable, before)
+    else:  # whole stretches where neighbours are alike
+        known = stretch_parts(shown, [table.places[row] for row in movable], own, wanted, task=table.task, seed=seed)
     if table.task == "multi":
         assigned = stratified_label_sets(shown, own, wanted, seed=seed, known=known)
     else:
@@ -317,33 +323,6 @@ def _split_together(
     for own in turns:
         for unit in own:
             parts.setdefault(unit, "train")
-
-
-def duplicate_units(table: ImageTable) -> list[bytes]:
-    """Give for each image the name of what must stay together: its group, or all files with its bytes.
-
-    Equal bytes join the groups they appear in (union-find over digests and groups).
-    """
-    parent: dict[bytes, bytes] = {}
-
-    def find(name: bytes) -> bytes:
-        parent.setdefault(name, name)
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    names = []
-    groups = table.rows["group"].to_pylist()
-    for uri, file_digest, group in zip(table.uris, table.digests, groups, strict=True):
-        own = b"d" + file_digest if file_digest else b"u" + uri.encode()
-        names.append(own)
-        if group is not None:
-            first, second = sorted((find(own), find(b"g" + group.encode())))
-            parent[second] = first
-        else:
-            find(own)
-    return [find(name) for name in names]
 
 
 def sample_per_class(table: ImageTable, count: int, *, seed: int = 0) -> ImageTable:

@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("labels", pa.list_(pa.int32()), nullable=False),  # indices into classes; empty: unlabelled
         pa.field("group", pa.string()),  # images of one group stay in one part and one fold
         pa.field("fold", pa.string()),  # images of one fold validate together; null: not dealt out, always trains
+        pa.field("place", pa.int64()),  # in an order in which neighbours are alike; null: no such order is known
         pa.field("weight", pa.float32(), nullable=False),
         pa.field("digest", pa.binary(DIGEST_BYTES)),  # blake2b of the bytes; null: not read yet or unreadable
     ]
@@ -118,6 +119,14 @@ class ImageTable:
         """The name of each row's fold, None where it is of none."""
         return list(self.rows["fold"].to_pylist())
 
+    @property
+    def places(self) -> list[int | None]:
+        """The place of each row in an order in which neighbours are alike, None where there is none.
+
+        Folds and drawn parts take whole stretches of it (`goldenrule.images.stretches`).
+        """
+        return list(self.rows["place"].to_pylist())
+
     def open(self, uri: str) -> BinaryIO:
         """Open one file for reading bytes: the only way to them."""
         return (self.root / uri).open("rb")
@@ -150,6 +159,10 @@ class ImageTable:
     def with_folds(self, folds: Sequence[str | None]) -> Self:
         """Give the same images with the names of their folds (n); None always trains."""
         return self._with("fold", pa.array(folds, pa.string()))
+
+    def with_places(self, places: Sequence[int | None]) -> Self:
+        """Return the same images with their places (n) in an order in which neighbours are alike."""
+        return self._with("place", pa.array(places, pa.int64()))
 
     def with_weights(self, weights: npt.NDArray[np.float32]) -> Self:
         """Give the same images with what each counts in training (n)."""
@@ -242,6 +255,7 @@ def image_table(
         pa.array([list(row) for row in labels], pa.list_(pa.int32())),
         pa.nulls(count, pa.string()),
         pa.nulls(count, pa.string()),
+        pa.nulls(count, pa.int64()),
         pa.array(np.ones(count, np.float32)),
         pa.nulls(count, pa.binary(DIGEST_BYTES)),
     ]

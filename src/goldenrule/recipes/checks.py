@@ -1,38 +1,39 @@
-"""Findings that follow from a fit itself: numbers that contradict each other."""
+"""What a fit's own numbers say against each other, told before them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from goldenrule.evaluation import Predictions, quality, value_and_interval
+from goldenrule.activations.solve import DECADES
+from goldenrule.evaluation import Predictions, log_loss
+from goldenrule.evaluation.consistency import at_the_end_of_its_range, inconsistencies
+from goldenrule.evaluation.temperature import HIGHEST
 from goldenrule.foundation.findings import Finding
+from goldenrule.models.classifier import Classifier
+from goldenrule.recipes.results import Candidate
 
-CONTRADICTIONS = ("out-of-fold-below", "valid-above-test")
-"""Findings that put the numbers of a run in doubt: they are told before them."""
 
+def contradictions(
+    scored: Mapping[str, Predictions],
+    classifier: Classifier,
+    chosen: Candidate,
+    *,
+    torn: Collection[str],
+    beta: float = 1,
+) -> Iterator[Finding]:
+    """Return the errors of `inconsistencies` for the parts that the chosen network has predicted.
 
-def contradictions(scored: Mapping[str, Predictions], *, beta: float = 1) -> Iterator[Finding]:
-    """Give a finding where two numbers contradict each other: their intervals do not even touch."""
-    found = {name: quality(own, beta=beta) for name, own in scored.items()}
-    for part in ("valid", "test"):
-        if part in found and "out-of-fold" in found and found["out-of-fold"].high < found[part].low:
-            yield Finding(
-                severity="warning",
-                code="out-of-fold-below",
-                sentence=f"out-of-fold looks far worse than {part}: the folds do not learn what they are judged on, or "
-                f"{part} is easier",
-                evidence=tuple(f"{name} {value_and_interval(found[name])}" for name in ("out-of-fold", part)),
-                advice="Penalty, views, calibration and prediction sets were chosen out-of-fold, and are doubtful. "
-                "Look at what is kept together: --group-by none, or --group-by REGEX.",
-            )
-    if {"test", "valid"} <= found.keys() and found["valid"].low > found["test"].high:
-        valid, test = found["valid"], found["test"]
-        yield Finding(
-            severity="warning",
-            code="valid-above-test",
-            sentence="validation looks far better than test: train and valid are probably not independent "
-            "(frames of one scene, photos of one object or session)",
-            evidence=(f"valid {value_and_interval(valid)}", f"test {value_and_interval(test)}"),
-            advice="Trust the test number; keep what belongs together in one part: --group-by REGEX (on the names of "
-            "files), or train/ and valid/ folders.",
-        )
+    Out-of-fold predictions are those of a solved head: they count only where it was chosen. Parts that are `torn`,
+    with neighbours in train, are known to flatter, and are not compared.
+    """
+    solved = chosen.judged_part == "out-of-fold"
+    own = {part: said for part, said in scored.items() if part not in torn and (solved or part != "out-of-fold")}
+    clean = {part: said.basis == "clean" for part, said in own.items()}
+    yield from inconsistencies(own, sets=classifier.sets, familiar=classifier.familiar, clean=clean, beta=beta)
+    loss = log_loss(chosen.judged_on).value
+    if solved and "l2" in chosen.facts:
+        l2 = float(chosen.facts["l2"])
+        yield from at_the_end_of_its_range("penalty (l2)", l2, DECADES[-1], DECADES[0], loss)
+    if chosen.calibration and chosen.calibration.applied and scored and classifier.task == "single":
+        value = chosen.calibration.temperature.value  # floors below 1 are there by design
+        yield from at_the_end_of_its_range("temperature", value, 0.0, HIGHEST, loss)

@@ -12,10 +12,12 @@ from goldenrule.evaluation import ConformalSets, Predictions, best_thresholds
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.files import read_json, write_atomic, write_json
 from goldenrule.images.augment import PLAIN
-from goldenrule.images.table import ImageTable, Part
+from goldenrule.images.stretches import torn
+from goldenrule.images.table import PARTS, ImageTable, Part
 from goldenrule.insight.duplicates import duplicates
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import engine_kind
+from goldenrule.recipes.blocked import with_blocks
 from goldenrule.recipes.checks import contradictions
 from goldenrule.recipes.environment import environment
 from goldenrule.recipes.familiar import familiar_images
@@ -60,6 +62,8 @@ def concluded(
         for name, said in predictions.items():
             write_atomic(work.run.folder / "predictions" / f"{name}.csv", to_csv(said))
     scored = {name: said for name, said in predictions.items() if len(said.scored)}
+    mixed = {part for part in PARTS if torn(work.table, part)}
+    odd = contradictions(scored, classifier, chosen, torn=mixed, beta=work.options.beta)
     result = Answer(
         folder=work.run.folder,
         classifier=classifier,
@@ -70,9 +74,11 @@ def concluded(
         options=work.options,
         stages=tuple(work.story.stages),
         activations={"computed": work.story.computed, "reused": work.story.reused},
-        findings=(*contradictions(scored, beta=work.options.beta), *work.story.findings, *duplicates(work.table)),
+        findings=(*odd, *work.story.findings, *duplicates(work.table)),
         live=live,
         backbones=work.story.backbones,
+        dependence=work.story.dependence,
+        leaks=work.story.leaks,
     )
     return _reported(work, result)
 
@@ -139,6 +145,10 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
 
 
 def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:
+    return with_blocks(_predicted(classifier, table, work, activations), work.table)
+
+
+def _predicted(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:
     """Give the saved classifier's predictions: from the bank's rows where they are those of its body."""
     if classifier.backbone.spec.weights != work.body.spec.weights or classifier.views != (PLAIN,):
         return classifier.predict_table(table, threads=work.threads, progress=work.progress)

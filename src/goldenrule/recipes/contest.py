@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from goldenrule.evaluation import Predictions, with_own_thresholds
 from goldenrule.images.augment import Augmentation, views
 from goldenrule.learner import Learner
@@ -60,10 +63,17 @@ class Contest:
         return self._judge(newcomer, seen)
 
     def _judge(self, newcomer: Candidate, seen: Predictions) -> bool:
-        seen = with_own_thresholds(replace(seen, basis="chosen on"), beta=self._beta)
+        seen = with_own_thresholds(replace(seen, basis="chosen on", group=self._groups(seen)), beta=self._beta)
         verdict = later_replaces(self._valid, seen, names=(self.best.name, newcomer.name), tempered=True)
         newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")
         self.candidates.append(newcomer)
         if verdict.replaced:
             self.best, self._valid = newcomer, seen
         return verdict.replaced
+
+    def _groups(self, seen: Predictions) -> NDArray[np.int64] | None:
+        """Return what belongs together among these images of validation."""
+        if self._valid.group is None:
+            return None
+        of_image = dict(zip(self._valid.ids, self._valid.group.tolist(), strict=True))
+        return np.array([of_image[name] for name in seen.ids], np.int64)

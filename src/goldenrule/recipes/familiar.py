@@ -11,8 +11,8 @@ from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.evaluation import Familiar
 from goldenrule.evaluation.novelty import drawn
 from goldenrule.foundation.blas import one_blas_thread
-from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable
+from goldenrule.images.units import duplicate_units
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import compiled
 from goldenrule.recipes.solved import readable

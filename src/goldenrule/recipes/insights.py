@@ -13,9 +13,8 @@ from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.findings import plural
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.grouping import ALIKE
-from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable
+from goldenrule.images.units import ALIKE, duplicate_units
 from goldenrule.insight.label_errors import Doubt, LabelErrors
 from goldenrule.insight.mistakes import Wavering, most_uncertain, surest_right
 from goldenrule.models.classifier import Classifier

@@ -14,7 +14,7 @@ from goldenrule.evaluation import Estimate
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.files import read_json, write_atomic, write_json
 from goldenrule.foundation.progress import Progress
-from goldenrule.images.split import duplicate_units
+from goldenrule.images.units import duplicate_units
 from goldenrule.insight.curve_points import nested_order
 from goldenrule.insight.data_size import ClassSizes, DataSize, data_size
 from goldenrule.insight.learning_curve import CurveMetric, LearningCurve, check_asked, learning_curve

@@ -25,9 +25,10 @@ from goldenrule.models.backbone import Backbone, backbone, kept
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, check_device, engine_kind
 from goldenrule.recipes.backbones import with_chosen_backbone
+from goldenrule.recipes.blocked import blocked, torn_parts
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Story
-from goldenrule.recipes.together import kept_together, near_pairs
+from goldenrule.recipes.together import kept_together, leaked, near_pairs
 from goldenrule.recipes.work import Work, precomputed
 from goldenrule.training.run import about_images, check_same, differences, drew_split, known_split, opened
 
@@ -87,12 +88,15 @@ def begun(
         work = Work(run=run, table=table, body=body, kind=kind, options=options, story=story, progress=progress)
         activations = precomputed(work, 0)
         pairs = near_pairs(work, activations)
-        table = kept_together(table, pairs)
+        asked = blocked(work, activations, kept_together(table, pairs), pairs)
+        table = asked.table
         if options.folds is None:
             if earlier == folder:
                 before = known_split(folder)  # again: it may have been drawn since
             table = with_split(table, seed=options.seed, before=before)
         story.findings += (*table.findings[len(work.table.findings) :], *near_duplicates(table, pairs))
+        story.findings = [*asked.findings, *torn_parts(table, asked.about), *story.findings]
+        story.dependence, story.leaks = asked.about, leaked(table, pairs)
         run.begin(about, table)
         work = replace(work, table=table)
         yield with_chosen_backbone(work, activations, bodies) if len(bodies) > 1 else (work, activations)

@@ -24,7 +24,8 @@ from goldenrule.evaluation import (
 from goldenrule.evaluation.named import metric_named
 from goldenrule.foundation.findings import Finding
 from goldenrule.images.augment import PLAIN, View
-from goldenrule.images.table import ImageTable
+from goldenrule.images.stretches import torn
+from goldenrule.images.table import ImageTable, Part
 from goldenrule.insight.backbone_choice import BackboneChoice
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
@@ -46,6 +47,8 @@ class Story:
     computed: int = 0
     reused: int = 0
     backbones: BackboneChoice | None = None
+    dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
+    leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> part: images that train has too, or nearly
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -97,6 +100,8 @@ class Answer:
     findings: tuple[Finding, ...]
     live: LiveContent | None = None
     backbones: BackboneChoice | None = None  # where one was chosen among several
+    dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
+    leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> part: images that train has too, or nearly
 
     @property
     def scored(self) -> dict[str, Predictions]:
@@ -108,10 +113,26 @@ class Answer:
         """The part whose accuracy is the headline: the first that no choice has looked at, else out-of-fold.
 
         That is test; without one valid, if only solved heads were compared (out-of-fold); else the
-        out-of-fold estimate of the solved head.
+        out-of-fold estimate of the solved head. A part with neighbours in train comes after out-of-fold.
         """
-        clean = [part for part, own in self.scored.items() if own.basis == "clean"]
+        mixed = self.torn_parts
+        clean = [part for part, own in self.scored.items() if own.basis == "clean" and part not in mixed]
         return clean[0] if clean else ("out-of-fold" if "out-of-fold" in self.scored else next(iter(self.scored)))
+
+    @cached_property
+    def torn_parts(self) -> tuple[str, ...]:
+        """The parts whose images have neighbours in train that are like them: their numbers flatter."""
+        parts: tuple[Part, ...] = ("valid", "test")
+        return tuple(part for part in parts if torn(self.table, part))
+
+    def basis(self, part: str) -> str:
+        """Return what a part's number rests on: "clean", "chosen on", or what in train gives its answers away."""
+        own = self.scored[part]
+        if leaked := [row for row, uri in enumerate(own.ids) if self.leaks.get(uri) == part]:
+            rest = [row for row in range(len(own)) if row not in set(leaked)]
+            without = self.quality(own.select(rest))
+            return f"{len(leaked):,} leaked; {value_and_interval(without)} without"
+        return "neighbours in train" if part in self.torn_parts else own.basis
 
     @property
     def headline(self) -> Estimate:

@@ -14,8 +14,9 @@ from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.errors import TooFewImages
 from goldenrule.images.judged import not_judged
 from goldenrule.images.read import unreadable
-from goldenrule.images.split import duplicate_units
 from goldenrule.images.table import ImageTable, LabelledTable, Part
+from goldenrule.images.units import duplicate_units
+from goldenrule.recipes.blocked import with_blocks
 from goldenrule.recipes.calibration import calibrated_head
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.results import Candidate
@@ -86,7 +87,7 @@ def _candidate(work: Work, name: str, head: FittedHead) -> Candidate:
         name=name,
         body=work.body,
         head=head.head,
-        judged_on=with_own_thresholds(head.out_of_fold, beta=work.options.beta),
+        judged_on=with_own_thresholds(with_blocks(head.out_of_fold, work.table), beta=work.options.beta),
         judged_part="out-of-fold",
         facts=head.facts,
     )

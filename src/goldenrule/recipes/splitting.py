@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from goldenrule.foundation.errors import (
     FormatError,
     GoldenRuleError,
@@ -46,11 +48,16 @@ from goldenrule.images.copies import (
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
 from goldenrule.images.layout import LABELS, new_places
-from goldenrule.images.look import look_to_copy, looked, unreadable_files
+from goldenrule.images.look import Look, look_to_copy, looked, unreadable_files
+from goldenrule.images.name_order import named_groups
 from goldenrule.images.near import near_duplicates as near_pairs
+from goldenrule.images.neighbours import Floats
 from goldenrule.images.sources import all_files
 from goldenrule.images.split import Shares, with_split
+from goldenrule.images.stretches import REST, kinds
 from goldenrule.images.table import ImageTable
+from goldenrule.images.units import duplicate_units
+from goldenrule.insight.dependence import nearest_of_kind, nearness
 from goldenrule.insight.duplicates import duplicates
 from goldenrule.insight.duplicates import near_duplicates as near_findings
 
@@ -169,10 +176,11 @@ def _plan(
         labels = before.rows["labels"].to_pylist()
         before = before.with_parts([None if own else part for own, part in zip(labels, before.parts, strict=True)])
     pairs = near_pairs(before, looks, threads=threads, progress=progress) if wish.near_duplicates else []
-    grouped = with_alike(before, [(pair.first, pair.second) for pair in pairs])
+    series = shown_series(before, looks, seed=wish.seed) if wish.group_by == "auto" else before
+    grouped = with_alike(series, [(pair.first, pair.second) for pair in pairs])
     after = with_split(grouped, seed=wish.seed, shares=wish.shares)
     copies, labels_text = new_places(table, after, files, looks)
-    findings = [*table.findings, *duplicates(after), *near_findings(after, pairs), *unreadable_files(table, looks)]
+    findings = [*series.findings, *duplicates(after), *near_findings(after, pairs), *unreadable_files(table, looks)]
     if labels_text is not None:
         write_atomic(folder / LABELS, labels_text)
     write_manifest(folder, copies)
@@ -181,11 +189,46 @@ def _plan(
         "together": {
             "equal files": sum(count > 1 for count in Counter(own.digest for own in looks).values()),
             "near duplicates": len({group for group in grouped.rows["group"].to_pylist() if _is_alike(group)}),
-            "series": len({group for group in before.rows["group"].to_pylist() if group is not None}),
+            "series": len({group for group in series.rows["group"].to_pylist() if group is not None}),
         },
         "findings": [finding.to_json() for finding in findings],
     }
     write_json(folder / ABOUT, {"schema_version": SCHEMA_VERSION, "about": about, **facts})  # last: the plan is whole
+
+
+def shown_series(table: ImageTable, looks: Sequence[Look], *, seed: int) -> ImageTable:
+    """Return the images with groups that their names propose, where the pictures of a group are alike.
+
+    Asked of small pictures (`Look.likeness`), without a network: a fit looks closer, and measures what it does.
+    """
+    if any(own is not None for own in table.rows["group"].to_pylist()):
+        return table
+    shown = [own.likeness for own in looks]
+    labels = table.rows["labels"].to_pylist()
+    each = duplicate_units(table)
+    every = kinds(labels, each, task=table.task)
+    first = {unit: row for row, unit in reversed(list(enumerate(each)))}
+    asked = [row in set(first.values()) and shown[row] is not None for row in range(len(table))]
+    counted = np.where(asked, every, REST)
+    proposals = named_groups(table, counted.tolist())
+    if not proposals:
+        return table
+
+    def read(rows: Sequence[int]) -> Floats:
+        return np.stack([np.ravel(own) for row in rows if (own := shown[row]) is not None])
+
+    found = nearness(proposals, *nearest_of_kind(read, counted, seed=seed), counted, seed=seed)
+    alike = max((one for one in found if one.shown), key=lambda one: one.share - one.chance, default=None)
+    if alike is None or alike.proposal.groups is None:
+        return table
+    note = Finding(
+        severity="warning",
+        code="series",
+        sentence=f"images {alike.proposal.phrase} look alike, and stay in one part",
+        evidence=(alike.sentence,),
+        advice="--group-by none turns this off, --group-by REGEX names other groups.",
+    )
+    return table.with_groups(list(alike.proposal.groups)).with_findings(note)
 
 
 def _is_alike(group: str | None) -> bool:

@@ -11,8 +11,9 @@ from goldenrule.activations.neighbours import near_duplicates
 from goldenrule.activations.precompute import Activations
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.likeness import Alike
-from goldenrule.images.split import FEWEST_UNITS, duplicate_units
+from goldenrule.images.split import FEWEST_UNITS
 from goldenrule.images.table import ImageTable
+from goldenrule.images.units import duplicate_units
 from goldenrule.recipes.work import Work
 from goldenrule.training.run import Outcome, about_images
 
@@ -34,6 +35,18 @@ def kept_together(table: ImageTable, pairs: Sequence[Alike]) -> ImageTable:
     labels = table.rows["labels"].to_pylist()
     kept = [pair for pair in pairs if not lost & {*labels[pair.first], *labels[pair.second]}]
     return with_alike(table, [(pair.first, pair.second) for pair in kept])
+
+
+def leaked(table: ImageTable, pairs: Sequence[Alike]) -> dict[str, str]:
+    """Return the images (with their part) of validation and test that train has too, or nearly so."""
+    parts, uris, digests = table.parts, table.uris, table.digests
+    taught = {digest for digest, part in zip(digests, parts, strict=True) if part == "train" and digest is not None}
+    found = {row for row, digest in enumerate(digests) if digest in taught and parts[row] != "train"}
+    for pair in pairs:
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            if parts[other] == "train" and parts[one] in ("valid", "test"):
+                found.add(one)
+    return {uris[row]: str(parts[row]) for row in sorted(found)}
 
 
 def near_pairs(work: Work, activations: Activations) -> list[Alike]:

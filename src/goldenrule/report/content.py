@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from goldenrule.evaluation import Estimate, Predictions
@@ -42,6 +42,7 @@ class ReportContent:
       predicted on `headline_part` without the temperature that was applied, None where none was.
     - `sets`: a sentence on the sets of classes, "" where there are none.
     - `unlike`: a sentence on images that are flagged as unlike anything seen, "" where none can be.
+    - `bases`: what the numbers of each part rest on, where that is more than their estimates say.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     """
 
@@ -74,3 +75,4 @@ class ReportContent:
     backbones_say: str = ""
     calibration: str = ""
     uncalibrated: Predictions | None = None
+    bases: Mapping[str, str] = field(default_factory=dict)

@@ -87,11 +87,12 @@ def printable(page: str) -> str:
 def _scores(content: ReportContent) -> dict[str, Any]:
     return {
         "axis": tables.axis_start([content.headline]),
-        "scores": tables.part_scores(content.estimates, content.headline_part),
+        "scores": tables.part_scores(content.estimates, content.headline_part, content.bases),
         "unscored": [own for own in tables.unscored_parts(content.counts) if own[0] not in content.estimates],
         "baseline": sentences.baseline_sentence(content.predictions),
         "left_out": sentences.left_out_sentence(content.predictions),
         "alarm": sentences.alarm(content.findings),
+        "leading": [finding for finding in content.findings if finding.leads],
     }
 
 
@@ -211,9 +212,8 @@ def _prose(text: str) -> str:
 
 def _track(estimate: Estimate, start: float) -> str:
     """Give where interval and value of a share lie on an axis from `start` to 1, as CSS properties."""
-    low, value, high = (
-        100 * min(max((share - start) / (1 - start), 0), 1) for share in (estimate.low, estimate.value, estimate.high)
-    )
+    ends = (estimate.low, estimate.high) if estimate.bounded else (estimate.value, estimate.value)
+    low, high, value = (100 * min(max((share - start) / (1 - start), 0), 1) for share in (*ends, estimate.value))
     return f"--low:{low:.1f}%;--high:{100 - high:.1f}%;--value:{value:.1f}%"
 
 

@@ -44,16 +44,19 @@ def headline(estimate: Estimate, part: str) -> Headline:
         claim = say("There is no labelled {kind} image to measure the {metric} on", kind=kind, metric=metric)
         return Headline(value="", claim=claim, interval="", meaning="", basis="")
     value, low, high = printed(estimate)
+    groups = f"{estimate.groups or 0:,}"
     is_accuracy = estimate.kind == "share" and estimate.name == "accuracy"
     return Headline(
         value=value,
         claim=_claim(estimate, images)
         if is_accuracy
         else say("{metric} on {images}", metric=translated(estimate.name), images=images),
-        interval=say("(95 % interval {low}–{high} %)", low=low, high=high)
+        interval=say("(no interval: they come in {groups} groups, which are too few)", groups=groups)
+        if not estimate.bounded
+        else say("(95 % interval {low}–{high} %)", low=low, high=high)
         if estimate.kind == "share"
         else say("(95 % interval {low} to {high})", low=low, high=high),
-        meaning=meaning(estimate) if is_accuracy else "",
+        meaning=meaning(estimate) if is_accuracy and estimate.bounded else "",
         basis=basis_sentence(part, estimate.basis),
     )
 
@@ -107,6 +110,8 @@ def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
     >>> mistakes_allowed(Estimate.of_share("accuracy", 9, 9))
     (0, 30, 100)
     """
+    if not accuracy.bounded:
+        return 0, 100, 100  # nothing is known
     _, low, high = printed(accuracy)
     decimals = len(high.partition(".")[2])
     among = 100 * 10**decimals

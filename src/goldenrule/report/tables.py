@@ -125,7 +125,9 @@ class Pair:
     total: int
 
 
-def part_scores(estimates: Mapping[str, Mapping[str, Estimate]], headline_part: str) -> ScoreTable:
+def part_scores(
+    estimates: Mapping[str, Mapping[str, Estimate]], headline_part: str, bases: Mapping[str, str] | None = None
+) -> ScoreTable:
     """Give a row per part, in order; the headline's part is marked."""
     metrics = _metrics(estimates.values())
     return ScoreTable(
@@ -135,7 +137,7 @@ def part_scores(estimates: Mapping[str, Mapping[str, Estimate]], headline_part: 
                 name=part,
                 estimates=tuple(map(own.get, metrics)),
                 marked=part == headline_part,
-                note=_basis(own),
+                note=(bases or {}).get(part) or _basis(own),
             )
             for part, own in estimates.items()
         ),
@@ -213,7 +215,8 @@ def weakest_first(predictions: Predictions) -> tuple[ClassScore, ...]:
 
     def weakness(score: ClassScore) -> tuple[bool, float, float]:
         recall = score.recall
-        return (not recall.defined, recall.value, recall.low) if recall.defined else (True, 0.0, 0.0)
+        low = recall.low if recall.bounded else recall.value
+        return (not recall.defined, recall.value, low) if recall.defined else (True, 0.0, 0.0)
 
     return tuple(sorted(per_class(predictions), key=weakness))
 
@@ -224,7 +227,7 @@ def axis_start(estimates: Sequence[Estimate]) -> float:
     >>> axis_start([Estimate.of_share("accuracy", 199, 200)]), axis_start([Estimate.of_share("recall", 5, 9)])
     (0.95, 0.0)
     """
-    lows = [estimate.low for estimate in estimates if estimate.defined and estimate.kind == "share"]
+    lows = [estimate.low for estimate in estimates if estimate.bounded and estimate.kind == "share"]
     lowest = min(lows, default=0.0)
     starts = (0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
     return next((start for start in starts if lowest - start >= 0.2 * (1 - start)), 0.0)

@@ -105,11 +105,12 @@ def opened(folder: Path) -> Iterator[Run]:
 
 
 def about_images(table: ImageTable) -> dict[str, Any]:
-    """Give what identifies the images of a story: their content, names, classes and given parts."""
+    """Return what identifies the images of a story: content, names, classes, given parts and what is kept together."""
     rows = zip(table.uris, table.parts, table.rows["labels"].to_pylist(), table.digests, strict=True)
     listed = [[uri, part, labels, d.hex() if d else None] for uri, part, labels, d in rows]
     groups = table.rows["group"].to_pylist()
-    content = canonical_json([*listed, groups] if any(groups) else listed)
+    places = table.places if any(place is not None for place in table.places) else None
+    content = canonical_json([*listed, *([groups] if any(groups) else []), *([places] if places else [])])
     return {
         "folder": str(table.root.resolve()),
         "count": len(table),
