@@ -133,7 +133,7 @@ def chained(length: int, chain: float, generator: np.random.Generator) -> Any:
 
 
 def circular_blocks(values: Any, generator: np.random.Generator, resamples: int = 1000) -> tuple[float, float]:
-    """Give the percentile interval of a mean by the circular block bootstrap, the length chosen by Politis and White."""
+    """Give the percentile interval of a mean by the circular block bootstrap, its length by Politis and White."""
     n, length = len(values), block_length(values)
     starts = generator.integers(0, n, (resamples, -(-n // length)))
     sums = np.concatenate([[0], np.cumsum(np.concatenate([values, values]))])

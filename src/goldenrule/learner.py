@@ -33,7 +33,8 @@ from goldenrule.models.catalog import DEFAULT_BACKBONE
 from goldenrule.models.compiled import available_threads, check_device
 from goldenrule.models.own_head import AnyHead, head_or_maker
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen
-from goldenrule.training import afterwards, verbs
+from goldenrule.training import afterwards, crossing, verbs
+from goldenrule.training.crossing import Crossed
 from goldenrule.training.examples import Sampling
 from goldenrule.training.fitting import Keep
 from goldenrule.training.history import EpochRow, History
@@ -344,6 +345,17 @@ class Learner:
         """
         self.state, temperature = afterwards.calibrate(self._teller, self.state)
         return temperature
+
+    def crossed(self, shares: Sequence[float] = SHARES, *, keep: Keep = "best", temper: bool = True) -> Crossed | None:
+        """Judge the last fit on validation by what had no say in it, before `blend` and `calibrate` choose on all.
+
+        Each half is predicted by the cycle (of a fit with `keep="best"`), share and temperature that the other half
+        chooses. None where validation has fewer than eight labelled images. Leaves no trace in the learner (law 4).
+        Raises `OptionError` before a fit.
+        """
+        if len(self.material.part("valid")) < crossing.FEWEST_VALID:
+            return None
+        return crossing.crossed(self._teller, self.state, shares=tuple(shares), keep=keep, temper=temper)
 
     def evaluate(self, part: Part = "valid") -> Predictions:
         """Give the predictions on the plain views of a part, by the engine that serves the classifier."""

@@ -51,7 +51,7 @@ def test_a_class_that_is_never_predicted_is_named() -> None:
     logits[:, 2] = -9
     blind = Predictions.from_logits(logits, CLASSES, truth=own.truth)
     found = {one.code: one for one in inconsistencies({"out-of-fold": blind})}
-    assert found["never-predicted"].evidence == ("horse: 30 images",)
+    assert found["never-predicted"].evidence[0].startswith("horse: 30 images, ")
     assert "never-predicted" not in codes({"out-of-fold": blind.select(range(24))}), "eight images are few"
 
 
@@ -96,21 +96,19 @@ def test_groups_make_a_difference_less_certain() -> None:
 
 
 def test_sets_that_hold_every_class_say_nothing_and_few_images_are_a_note() -> None:
-    weak = said(200, 6, skill=0.01)
-    rule = ConformalSets.fit(weak, coverage=0.99)
-    own = said(100, 7, skill=0.01)
-    if rule.sets(own).all():
-        assert codes({"test": own}, sets=rule)["sets-hold-everything"] == "error"
-    certain = ConformalSets(threshold=1.0, method="lac", coverage=0.95, n=200)
-    assert codes({"test": said(50, 8)}, sets=certain)["sets-hold-everything"] == "error"
+    everything = ConformalSets(threshold=1.0, method="lac", coverage=0.95, n=200)
+    assert codes({"test": said(80, 8, skill=40.0)}, sets=everything)["sets-hold-everything"] == "error"
+    assert codes({"test": said(50, 8, skill=1.0)}, sets=everything) == {"sets-hold-everything": "note"}
     few = ConformalSets.fit(said(12, 9), coverage=0.95)
     assert codes({"test": said(50, 8)}, sets=few) == {"sets-need-images": "note"}
 
 
 def test_a_coverage_that_was_promised_and_missed() -> None:
     rule = ConformalSets.fit(said(300, 10))
-    assert codes({"test": said(200, 11, skill=0.1)}, sets=rule, clean={"test": True})["coverage-missed"] == "error"
-    assert "coverage-missed" not in codes({"valid": said(200, 11, skill=0.1)}, sets=rule, clean={"valid": False})
+    new = said(200, 11)
+    mixed = Predictions.from_logits(new.logits, CLASSES, truth=np.where(np.arange(200) < 60, 0, new.truth))
+    assert codes({"test": mixed}, sets=rule, clean={"test": True})["coverage-missed"] == "error"
+    assert "coverage-missed" not in codes({"valid": mixed}, sets=rule, clean={"valid": False})
     asked, got = 0.95, 183  # of 200: 91.5 % [86.8, 94.6]
     logits = np.tile([4.0, 0.0, 0.0], (200, 1))
     truth = np.repeat([0, 1], [got, 200 - got])
@@ -138,9 +136,12 @@ def test_more_flagged_than_was_promised() -> None:
 
 
 def test_a_choice_at_the_end_of_its_range() -> None:
-    (found,) = at_the_end_of_its_range("penalty (l2)", 1e-5, 1e-5, 1e2, 0.4)
-    assert (found.severity, "the lowest there is" in found.sentence) == ("error", True)
-    (found,) = at_the_end_of_its_range("penalty (l2)", 1e2, 1e-5, 1e2, 0.4)
-    assert "the highest there is" in found.sentence
-    assert list(at_the_end_of_its_range("penalty (l2)", 1e-5, 1e-5, 1e2, 0.001)) == [], "all is told apart"
-    assert list(at_the_end_of_its_range("penalty (l2)", 1e-2, 1e-5, 1e2, 0.4)) == []
+    def codes_at(value: float, own: Predictions) -> list[str]:
+        return [one.sentence.split()[-3] for one in at_the_end_of_its_range("penalty (l2)", value, 1e-5, 1e2, own)]
+
+    usual, noise, plain = said(300, 20), said(300, 21, skill=0.0), said(300, 22, skill=200.0)
+    assert codes_at(1e-5, usual) == ["lowest"]
+    assert codes_at(1e2, usual) == ["highest"]
+    assert codes_at(1e-2, usual) == []
+    assert codes_at(1e-5, plain) == [], "all is told apart"
+    assert codes_at(1e2, noise) == [], "nothing can be learned"

@@ -1,6 +1,6 @@
 """Numbers of one run that can't all be true: rules on `Predictions` of the same classifier, each with its level.
 
-A rule fires where what was found would be seen in fewer than one of a thousand sound runs, so that all rules together
+A rule fires where what was found would be seen in fewer than one of two thousand sound runs, so that all rules together
 fire in less than one of a hundred (benchmarks/consistency.py simulates them). What fires is an error: the numbers are
 told after it.
 """
@@ -24,12 +24,14 @@ from goldenrule.evaluation.promise import permutation_p_value, stratified_p_valu
 from goldenrule.evaluation.quality import quality
 from goldenrule.foundation.findings import Finding, plural
 
-LEVEL = 0.001
+LEVEL = 0.0005
 """A rule fires below it: there are about ten, and a sound run is to set off none of them 99 times of 100."""
 FEWEST_OF_CLASS = 10
 """A class of fewer images may well never be predicted."""
-SURE = 0.02
-"""A penalty at the end of its range says nothing where the out-of-fold log loss is as good as none."""
+SURE, MANY = 0.02, 200
+"""A penalty at the low end says nothing where the out-of-fold log loss is as good as none, or of fewer images."""
+ENOUGH_GROUPS, GROUPS_PER_CLASS = 20, 5
+"""Of fewer groups folds can be wrong more often than by chance: what is left without a group lies on its other side."""
 
 
 def inconsistencies(
@@ -62,10 +64,18 @@ def inconsistencies(
             yield from _too_many_flagged(name, own, familiar)
 
 
-def at_the_end_of_its_range(name: str, value: float, low: float, high: float, loss: float) -> Iterator[Finding]:
-    """Return an error where a choice is the first or last of what was tried, by a log loss that has room to fall."""
+def at_the_end_of_its_range(
+    name: str, value: float, low: float, high: float, judged_on: Predictions
+) -> Iterator[Finding]:
+    """Return an error where a choice is the first or last of what was tried, and that is no honest answer.
+
+    The lowest is one where all is told apart, so that the log loss has no room to fall; the highest is one where
+    nothing can be learned, so that the answers are no better than guessing.
+    """
+    own = judged_on.scored
     at_low = math.isclose(value, low, rel_tol=1e-6)
-    if (at_low or math.isclose(value, high, rel_tol=1e-6)) and loss > SURE:
+    at_high = math.isclose(value, high, rel_tol=1e-6)
+    if (at_low and len(own) >= MANY and log_loss(own).value > SURE) or (at_high and _better_than_guessing(own)):
         yield Finding(
             severity="error",
             code="end-of-range",
@@ -73,9 +83,17 @@ def at_the_end_of_its_range(name: str, value: float, low: float, high: float, lo
             advice="Images that train and images that judge are probably alike (frames of one film, copies): look at "
             "what is kept together, --group-by REGEX."
             if at_low
-            else "Nothing that could be learned held for other images: look at the labels, or take another backbone.",
+            else "Hardly anything that was learned held for other images: look at the labels, or try another backbone.",
             leads=True,
         )
+
+
+def _better_than_guessing(own: Predictions) -> bool:
+    if own.task != "single":
+        return log_loss(own).value < math.log(2)
+    guess = float(np.bincount(own.truth, minlength=len(own.classes)).max()) / len(own)
+    error, count = clustered_error(hits(own).astype(np.float64), own.group)
+    return count >= FEWEST_GROUPS and float(hits(own).mean()) - 3 * error > guess
 
 
 def _worse_than_guessing(name: str, own: Predictions) -> Iterator[Finding]:
@@ -100,18 +118,31 @@ def _worse_than_guessing(name: str, own: Predictions) -> Iterator[Finding]:
 
 
 def _never_predicted(name: str, own: Predictions) -> Iterator[Finding]:
-    """Of a class with many images not one image of any class is called so, though probabilities expect some."""
+    """Return an error for classes that are never predicted, and hardly expected, though there are many of them.
+
+    Where a weak classifier never calls a rare class it still gives it about its share of the probability: so many
+    images as that adds up to are Poisson distributed, and these are far more.
+    """
+    from scipy.stats import poisson
+
     if own.task != "single":
         return
     counts = np.bincount(own.truth, minlength=len(own.classes))
     called = np.bincount(own.predicted, minlength=len(own.classes))
-    never = np.flatnonzero((counts >= FEWEST_OF_CLASS) & (called == 0))
+    independent = min(1.0, _independent(quality(own)) / len(own))
+    expected = own.probabilities.sum(axis=0)
+    surprise = poisson.sf(np.floor(counts * independent) - 1, expected * independent)
+    level = LEVEL / len(own.classes)
+    never = np.flatnonzero((counts >= FEWEST_OF_CLASS) & (called == 0) & (surprise <= level))
     if len(never):
         yield Finding(
             severity="error",
             code="never-predicted",
             sentence=f"on {name} {plural(len(never), 'class is', 'classes are')} never predicted",
-            evidence=tuple(f"{own.classes[label]}: {counts[label]:,} images" for label in never.tolist()),
+            evidence=tuple(
+                f"{own.classes[label]}: {counts[label]:,} images, {expected[label]:.1f} by their probabilities"
+                for label in never.tolist()
+            ),
             advice="A label may stand for what another label stands for, or its images teach nothing: look at them.",
             leads=True,
         )
@@ -151,19 +182,24 @@ def _why(better: str, worse: str) -> str:
 
 
 def _sets_that_say_nothing(sets: ConformalSets, parts: Mapping[str, Predictions]) -> Iterator[Finding]:
+    """Return an error where sets hold every class though the answers are nearly as often right as was asked of sets."""
     if sets.n < images_needed(sets.coverage):
         yield Finding(severity="note", code="sets-need-images", sentence=sets.sentence.rstrip("."))
         return
     for name, own in parts.items():
-        if len(own.classes) > 1 and sets.sets(own).all():
-            yield Finding(
-                severity="error",
-                code="sets-hold-everything",
-                sentence=f"on {name} every set holds all {len(own.classes)} classes: nothing is told apart at "
-                f"{100 * sets.coverage:g} % coverage",
-                advice="Ask for less (--coverage .8), look for wrong labels, or add images.",
-                leads=True,
-            )
+        if len(own.classes) == 1 or not sets.sets(own).all():
+            continue
+        certain = quality(own).low >= 1 - 2 * (1 - sets.coverage)
+        yield Finding(
+            severity="error" if certain else "note",
+            code="sets-hold-everything",
+            sentence=f"on {name} every set holds all {len(own.classes)} classes: at {100 * sets.coverage:g} % coverage "
+            "nothing is told apart",
+            advice="A few images that look wholly like another class make it so: look for wrong labels."
+            if certain
+            else "Ask for less (--coverage .8), or add images.",
+            leads=certain,
+        )
 
 
 def _coverage_missed(name: str, own: Predictions, sets: ConformalSets) -> Iterator[Finding]:
@@ -243,7 +279,7 @@ def _at_least(limit: float, values: NDArray[np.float64], own: Predictions) -> fl
 
     error, count = clustered_error(values, own.group)
     mean = float(values.mean())
-    if mean >= limit or count < FEWEST_GROUPS:
+    if mean >= limit or count < max(ENOUGH_GROUPS, GROUPS_PER_CLASS * len(own.classes)):
         return 1.0
     return float(student.cdf((mean - limit) / max(error, 1e-12), count - 1))
 

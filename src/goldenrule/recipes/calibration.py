@@ -25,8 +25,7 @@ images that are easily told apart. The head on all images is surer than they are
 class Calibrated:
     """A temperature (of many labels a line per label) that was tried, and what became of it.
 
-    `before` are the out-of-fold predictions that it was fitted on, where it was; they are those of the head as it was
-    solved.
+    `before` are the predictions that it was fitted on, of the head as it was solved, or of validation judged apart.
     """
 
     rule: Temperature | PlattScaling
@@ -97,12 +96,15 @@ def _rescaled(head: LinearHead, out_of_fold: Predictions) -> tuple[Head, Predict
     return head.rescaled(lines.slopes, lines.intercepts), by_fold, found
 
 
-def calibrated_on_valid(temperature: float, seen: Predictions) -> Calibrated | None:
-    """Give the record of a temperature that `Learner.calibrate` has applied; None where it changed nothing."""
+def calibrated_on_valid(temperature: float, seen: Predictions, before: Predictions | None = None) -> Calibrated | None:
+    """Return the record of a temperature that `Learner.calibrate` has applied; None where it changed nothing.
+
+    `before` is what would have been said without one, where each half of validation had a temperature of its own.
+    """
     if temperature == 1:
         return None
     own = Temperature(value=temperature, n=len(seen.scored))
-    return Calibrated(rule=own, fitted_on="valid", applied=True)
+    return Calibrated(rule=own, fitted_on="valid", applied=True, before=before)
 
 
 def undone(seen: Predictions, calibrated: Calibrated) -> Predictions:

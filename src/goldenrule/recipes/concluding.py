@@ -55,8 +55,8 @@ def concluded(
         predictions: dict[str, Predictions] = {
             part: _scored(classifier, own, work, activations) for part in parts if len(own := work.table.part(part))
         }
-        if any(candidate.judged_part == "valid" for candidate in candidates) and "valid" in predictions:
-            predictions["valid"] = replace(predictions["valid"], basis="chosen on")
+        if chosen.judged_part == "valid" and "valid" in predictions:  # a solved head's was clean before others came
+            predictions["valid"] = judged_apart(replace(predictions["valid"], basis="chosen on"), chosen)
         if solved:
             predictions["out-of-fold"] = _solved(candidates).judged_on
         for name, said in predictions.items():
@@ -81,6 +81,18 @@ def concluded(
         leaks=work.story.leaks,
     )
     return _reported(work, result)
+
+
+def judged_apart(valid: Predictions, chosen: Candidate) -> Predictions:
+    """Return validation as it was judged by halves, where the chosen network's settings were chosen on it.
+
+    Images that could not be judged so stay as they are.
+    """
+    if chosen.crossed is None:
+        return valid
+    of_image = dict(zip(chosen.judged_on.ids, chosen.judged_on.logits, strict=True))
+    logits = np.stack([of_image.get(uri, own) for uri, own in zip(valid.ids, valid.logits, strict=True)])
+    return replace(valid, logits=logits.astype(np.float32))
 
 
 def finished(work: Work) -> bool:

@@ -146,11 +146,12 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
                 advise=False,  # the rate is the recipe's own
                 out_of_time=clock.out_of_time(times_faster=LATE_SPEED),
             )
-            temperature = 1.0
+            temperature, apart = 1.0, None
             if not far:  # there is something to lose
+                apart = learn.crossed(keep="last")
                 learn.blend()
                 temperature = learn.calibrate()
-            if not contest.enter("late layers", learn, temperature=temperature):
+            if not contest.enter("late layers", learn, temperature=temperature, crossed=apart):
                 learn.load(better)
     if clock.allows("train the whole network", plan.network_seconds):
         with work.story.stage("train the whole network"):
@@ -172,11 +173,12 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
                 advise=False,
                 out_of_time=clock.out_of_time(),
             )
+            apart = learn.crossed(keep="best")
             share = learn.blend()
             contest.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
             if (temperature := learn.calibrate()) > 1:
                 contest.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
-            contest.enter("whole network", learn, temperature=temperature)
+            contest.enter("whole network", learn, temperature=temperature, crossed=apart)
     if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
         with work.story.stage("test-time augmentation"):
             contest.enter_views(learn, augmentation)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import (
     Estimate,
@@ -35,6 +35,9 @@ from goldenrule.recipes.options import FitOptions
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import images_of
 from goldenrule.training.choice import Verdict
+
+if TYPE_CHECKING:
+    from goldenrule.training.crossing import Crossed
 
 
 @dataclass(slots=True)
@@ -69,7 +72,8 @@ class Story:
 class Candidate:
     """A network that could be the answer, and what its choice looked at.
 
-    `judged_on` are out-of-fold predictions for solved heads, those on valid for what was trained live;
+    `judged_on` are out-of-fold predictions for solved heads, those on valid for what was trained live: `crossed` where
+    something was chosen on them, each half then predicted by what the other half chose;
     `verdict` is the comparison with the candidate that was the best before it.
     """
 
@@ -82,6 +86,7 @@ class Candidate:
     verdict: Verdict | None = None
     calibration: Calibrated | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    crossed: Crossed | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,12 +117,16 @@ class Answer:
     def headline_part(self) -> str:
         """The part whose accuracy is the headline: the first that no choice has looked at, else out-of-fold.
 
-        That is test; without one valid, if only solved heads were compared (out-of-fold); else the
-        out-of-fold estimate of the solved head. A part with neighbours in train comes after out-of-fold.
+        That is test; without one valid, where a solved head was chosen, by out-of-fold data; else valid as it was
+        judged by halves. Out-of-fold numbers are those of the solved head. A part with neighbours in train comes last.
         """
         mixed = self.torn_parts
         clean = [part for part, own in self.scored.items() if own.basis == "clean" and part not in mixed]
-        return clean[0] if clean else ("out-of-fold" if "out-of-fold" in self.scored else next(iter(self.scored)))
+        if clean:
+            return clean[0]
+        trained = any(one.name == self.chosen and one.judged_part == "valid" for one in self.candidates)
+        rest = ("valid", "out-of-fold") if trained and "valid" not in mixed else ("out-of-fold", "valid")
+        return next((part for part in rest if part in self.scored), next(iter(self.scored)))
 
     @cached_property
     def torn_parts(self) -> tuple[str, ...]:
@@ -208,6 +217,8 @@ class Answer:
             tried = [one.calibration for one in self.candidates if one.calibration and one.calibration.before]
             return tried[-1].before if tried and tried[-1].applied else None
         own = self.calibration
+        if own and own.applied and own.before is not None and part == "valid":  # each half has its own temperature
+            return own.before
         return undone(self.predictions[part], own) if own and own.applied else None
 
     @cached_property

@@ -22,6 +22,7 @@ from goldenrule.images.table import ImageTable
 from goldenrule.learner import Learner
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.trainable import moving_norms
+from goldenrule.recipes.blocked import with_blocks
 from goldenrule.recipes.calibration import calibrated_on_valid
 from goldenrule.recipes.concluding import concluded, scored_on_valid
 from goldenrule.recipes.opening import begun, body_from_zero
@@ -78,7 +79,7 @@ def _from_zero(work: Work, activations: Activations, training: TrainingOptions, 
     learn.bn_freeze(False)  # random layers have no statistics to keep
     bounded = partial(rate_from_zero, optimizer=training.optimizer, normalised=moving_norms(body.module) > 0)
     curves = _fit(work, learn, training, (1.0, 1.0, 1.0), bounded)
-    candidate = _candidate(work, learn, "trained from zero")
+    candidate = _candidate(work, learn, training, "trained from zero")
     live = _live(work, learn, curves)
     return concluded(work, [candidate], candidate, activations, live=live, final=final, solved=False)
 
@@ -94,7 +95,7 @@ def _from_pretrained(work: Work, solved: Solved, training: TrainingOptions, fina
         learn.load(standing)
         learn.unfreeze()
         curves = _fit(work, learn, training, RATIO, lambda rate: gentle(rate, solved.chosen.judged_on))
-    candidate = _candidate(work, learn, "trained head" if head_only else "fine-tuned network")
+    candidate = _candidate(work, learn, training, "trained head" if head_only else "fine-tuned network")
     before = replace(with_own_thresholds(before, beta=work.options.beta), basis="chosen on")
     verdict = later_replaces(before, candidate.judged_on, names=(solved.chosen.name, candidate.name), tempered=True)
     told, _, _ = verdict.sentence.rpartition(": ")
@@ -159,17 +160,20 @@ def _fit(
     return curves
 
 
-def _candidate(work: Work, learn: Learner, name: str) -> Candidate:
+def _candidate(work: Work, learn: Learner, training: TrainingOptions, name: str) -> Candidate:
+    apart = learn.crossed((1.0,), keep="best" if training.stops else "last")
     temperature = learn.calibrate()
-    seen = replace(learn.evaluate(), basis="chosen on")
+    seen = replace(learn.evaluate() if apart is None else apart.predictions, basis="chosen on")
+    seen = with_blocks(seen, work.table)
     return Candidate(
         name=name,
         body=learn.state.backbone,
         head=learn.state.head,
         judged_on=with_own_thresholds(seen, beta=work.options.beta),
         judged_part="valid",
-        calibration=calibrated_on_valid(temperature, seen),
+        calibration=calibrated_on_valid(temperature, seen, apart.before if apart else None),
         facts={"epochs": learn.state.epochs},
+        crossed=apart,
     )
 
 

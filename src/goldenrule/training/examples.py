@@ -235,7 +235,7 @@ def _check_some(weights: npt.NDArray[np.float32], train: LabelledTable) -> None:
 
 
 class Seen(NamedTuple):
-    """Logits (n, classes) of validation images, and their truth: class numbers (n,), or marks (n, classes)."""
+    """Logits (n, classes) of validation images in their order, and their truth: class numbers (n,), or marks."""
 
     logits: npt.NDArray[np.float32]
     truth: Targets
@@ -294,7 +294,7 @@ def validate_pixels(
 
     def validate(network: torch.nn.Module) -> Judged:
         network.eval()
-        logits, targets = [], []
+        logits, targets, goods = [], [], []
         with torch.inference_mode():
             if few and not kept:
                 kept.extend(source.batches(0, 0))
@@ -302,7 +302,10 @@ def validate_pixels(
                 good = examples.weights > 0
                 logits.append(network(examples.inputs.to(_device(network))).cpu().double()[good])
                 targets.append(examples.targets[good])
-        return _judged(torch.cat(logits), torch.cat(targets))
+                goods.append(good.numpy())
+        judged = _judged(torch.cat(logits), torch.cat(targets))
+        places = np.argsort(order(valid, 0, 0)[np.concatenate(goods)])  # batches come in a drawn order
+        return judged._replace(seen=Seen(judged.seen.logits[places], judged.seen.truth[places]))
 
     return validate
 

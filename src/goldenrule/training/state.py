@@ -55,6 +55,7 @@ VERSIONS = {
     "lr_find": 1,
     "blend": 2,
     "calibrate": 1,
+    "crossed": 1,
     "freeze_to": 2,
     "precompute": 1,
     "bn_freeze": 2,

@@ -1,0 +1,275 @@
+"""How much the validation numbers of trained networks flatter: their gain over the solved head, there and on test.
+
+Of each set images are drawn anew into train, valid and test (near duplicates and films whole), three times. All seven
+steps run; each trained network is judged whether it was taken or not. *All of validation*: as the saved network, whose
+cycle, share and temperature all of validation has chosen, scores there. *By halves*: each half predicted by what the
+other half chose, which is what `goldenrule fit` prints, selects by and calibrates on. Test took no part in anything.
+The sets of classes of these networks are measured on test too: calibrated either way.
+
+One line a fit in runs/optimism.jsonl: what is finished is not done again. Pictures are 128 px wide, to be quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import goldenrule as gr
+from common import DATA, RESULTS, ROOT, made_with, markdown_table
+from goldenrule.evaluation import image_losses, set_coverage, value_and_interval
+from goldenrule.evaluation.clusters import clustered_mean
+from goldenrule.evaluation.comparison import holm
+from goldenrule.evaluation.metrics import hits
+from goldenrule.images.grouping import with_alike
+from goldenrule.images.labels import from_source
+from goldenrule.images.look import looked
+from goldenrule.images.near import near_duplicates
+from goldenrule.images.read import with_digests
+from goldenrule.images.split import Shares, sample_per_class, with_split
+from goldenrule.images.table import ImageTable
+from goldenrule.recipes.concluding import scored_on_valid
+from goldenrule.recipes.golden_rule import seven_steps
+from goldenrule.recipes.opening import begun
+from goldenrule.recipes.options import FitOptions
+from goldenrule.recipes.solved import solved_heads
+from held_out import films
+
+SETS = (
+    "dogscats",
+    "cat_dog_horse",
+    "clothing_small",
+    "flowers_128",
+    "GTSRB_native15",
+    "hymenoptera_data",
+    "surface_crack",
+    "cifar10_cat_dog_horse",
+)
+SEEDS, IMAGES, PX = 3, 600, 128
+PROMISES = (0.9, 0.95)
+JOURNAL = ROOT / "runs" / "optimism.jsonl"
+WAYS = {"all": "all of validation", "halves": "by halves"}
+
+
+def main() -> None:
+    """Measure what is missing, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", nargs="*", default=SETS)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("-o", "--out", type=Path, default=RESULTS / "optimism.md")
+    arguments = parser.parse_args()
+    JOURNAL.parent.mkdir(exist_ok=True)
+    rows = [json.loads(line) for line in JOURNAL.read_text().splitlines()] if JOURNAL.exists() else []
+    done = {(row["set"], row["seed"]) for row in rows}
+    for seed in range(arguments.seeds):
+        for name in arguments.sets:
+            if (name, seed) not in done:
+                found = list(measured(name, seed))
+                with JOURNAL.open("a") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in found)
+                rows += found
+                print(name, seed, [(row["candidate"], round(row["halves"]["gain"], 3)) for row in found], flush=True)
+    rows = [row for row in rows if row["set"] in arguments.sets and row["seed"] < arguments.seeds]
+    about = {"made_with": made_with(), "px": PX, "images": IMAGES, "rows": rows}
+    arguments.out.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
+    arguments.out.write_text(page(rows))
+
+
+def drawn(name: str, seed: int) -> ImageTable:
+    """Give up to `IMAGES` labelled images of a set, dealt out anew: 40 % train, 20 % valid, 40 % test."""
+    table = from_source(DATA / name, group_by=films(name))
+    table = table.where(table.labelled).with_parts([None] * int(table.labelled.sum()))
+    table = sample_per_class(table, IMAGES // len(table.classes), seed=seed)
+    pairs = near_duplicates(with_digests(table), looked(table))
+    table = with_alike(with_digests(table), [(pair.first, pair.second) for pair in pairs])
+    return with_split(table, seed=seed, shares=Shares(valid=0.2, test=0.4))
+
+
+def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
+    """Give a row for each network that was trained: gains over the solved head, and what its sets hold."""
+    options = FitOptions(size=PX, views=0, seed=seed, group_by="none")
+    folder = ROOT / "runs" / f"optimism-{name}-{seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    with begun(drawn(name, seed), options=options, out=folder) as (work, activations):
+        solved = solved_heads(work, activations)
+        standing, valid = scored_on_valid(work, solved.chosen, solved.activations)
+        test = standing.predict_table(work.table.part("test"))
+        contest, _ = seven_steps(work, solved)
+        for one in contest.candidates:
+            if one.judged_part != "valid" or one.crossed is None or len(one.views) > 1:
+                continue
+            network = replace(standing, backbone=one.body, head=one.head, sets=None, familiar=None)
+            whole = network.predict_table(work.table.part("valid"))
+            unseen = network.predict_table(work.table.part("test"))
+            yield {
+                "set": name,
+                "seed": seed,
+                "candidate": one.name,
+                "taken": bool(one.verdict and one.verdict.replaced),
+                "solved": {"valid": gr.accuracy(valid).value, "test": gr.accuracy(test).value},
+                "n": {"valid": len(valid.scored), "test": len(test.scored)},
+                "all": gains(valid, whole) | {"sets": covered(whole, unseen)},
+                "halves": gains(valid, one.crossed.predictions) | {"sets": covered(one.crossed.predictions, unseen)},
+                "test": gains(test, unseen),
+            }
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def gains(before: gr.Predictions, after: gr.Predictions) -> dict[str, Any]:
+    """Give by how much log loss fell and accuracy rose, on the same images."""
+    before, after = before.scored, after.scored
+    place = {uri: row for row, uri in enumerate(after.ids)}
+    after = after.select([place[uri] for uri in before.ids])
+    return {
+        "gain": float((image_losses(before) - image_losses(after)).mean()),
+        "points": 100 * float(hits(after).mean() - hits(before).mean()),
+        "accuracy": gr.accuracy(after).value,
+        "low": gr.accuracy(after).low,
+        "high": gr.accuracy(after).high,
+    }
+
+
+def covered(calibration: gr.Predictions, test: gr.Predictions) -> list[dict[str, Any]]:
+    """Give how often sets that were calibrated on some images hold the true class of others."""
+    found = []
+    for promise in PROMISES:
+        rule = gr.ConformalSets.fit(calibration, coverage=promise)
+        inside = rule.sets(test)
+        estimate = set_coverage(test, inside)
+        held = round(estimate.value * estimate.n)
+        found.append({"promise": promise, "held": held, "n": estimate.n, "size": float(inside.sum(axis=1).mean())})
+    return found
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """Give the page of docs/results."""
+    candidates = list(dict.fromkeys(row["candidate"] for row in rows))
+    lines = []
+    for candidate in candidates:
+        own = [row for row in rows if row["candidate"] == candidate]
+        for way, said in WAYS.items():
+            lines.append([candidate, said, *optimism(own, way), str(len(own))])
+    header = ["network", "judged", "log loss: gain there - gain on test", "accuracy: points there - on test", "fits"]
+    return (
+        "# What choosing on validation adds to its numbers\n\n"
+        f"{len(rows)} trained networks of {len({row['set'] for row in rows})} sets, "
+        f"{len({row['seed'] for row in rows})} splits each (up to {IMAGES} images a set, {PX} px: 40 % train, 20 % "
+        "valid, 40 % test). The gain is that over the solved head on the same images; what is left of it on test "
+        "images, which nothing was chosen on, is real, and the rest is *optimism*. Intervals are Student's t and "
+        "bootstrap-t over sets.\n\n"
+        f"{markdown_table(header, lines)}\n\n"
+        f"{verdict(rows)}\n\n"
+        f"## Sets of classes of trained networks\n\n{coverage(rows)}\n\n"
+        f"## Every set\n\n{table(rows)}\n\n"
+        f"Made by `python benchmarks/optimism.py`: {made_with()}.\n"
+    )
+
+
+def optimism(rows: list[dict[str, Any]], way: str) -> list[str]:
+    """Give the mean optimism in log loss and accuracy with intervals over sets."""
+    names = sorted({row["set"] for row in rows})
+    groups = np.array([names.index(row["set"]) for row in rows])
+    cells = []
+    for what, digits in (("gain", 3), ("points", 1)):
+        values = np.array([row[way][what] - row["test"][what] for row in rows])
+        found = clustered_mean(values, groups)
+        ends = f" [{found.low:.{digits}f}, {found.high:.{digits}f}]" if np.isfinite(found.low) else ""
+        cells.append(f"{values.mean():.{digits}f}{ends}")
+    return cells
+
+
+def verdict(rows: list[dict[str, Any]]) -> str:
+    """Say in how many fits the accuracy on test lies within the interval that validation gave."""
+    lines = []
+    for way, said in WAYS.items():
+        inside = sum(row[way]["low"] <= row["test"]["accuracy"] <= row[way]["high"] for row in rows)
+        above = sum(row["test"]["accuracy"] < row[way]["low"] for row in rows)
+        lines.append(
+            f"Judged {said}: the accuracy on test lies within the 95 % interval of validation in {inside} of "
+            f"{len(rows)} networks, below it in {above} (test has an error of its own)."
+        )
+    return "\n\n".join(lines)
+
+
+def coverage(rows: list[dict[str, Any]]) -> str:
+    """Give pooled coverage by way and promise, and whether a set's interval lies below what was asked (Holm)."""
+    lines = []
+    for promise in PROMISES:
+        for way, said in WAYS.items():
+            found = {name: held(rows, way, promise, name) for name in sorted({row["set"] for row in rows})}
+            own = gr.Estimate.of_share(
+                "coverage", sum(one[0] for one in found.values()), sum(one[1] for one in found.values())
+            )
+            adjusted = holm([below(*one, promise) for one in found.values()])
+            short = [name for name, p_value in zip(found, adjusted, strict=True) if p_value < 0.05]
+            sizes = [one["size"] for row in rows for one in row[way]["sets"] if one["promise"] == promise]
+            lines.append(
+                [
+                    f"{100 * promise:g} %",
+                    said,
+                    f"{value_and_interval(own)}",
+                    f"{np.mean(sizes):.2f}",
+                    f"{own.n:,}",
+                    ", ".join(short) or "none",
+                ]
+            )
+    header = ["asked for", "calibrated", "held the true class", "classes a set", "n", "sets below it (Holm)"]
+    return markdown_table(header, lines)
+
+
+def held(rows: list[dict[str, Any]], way: str, promise: float, name: str) -> tuple[int, int]:
+    """Give how many test images of a set were held, and of how many, over all its fits."""
+    own = [one for row in rows if row["set"] == name for one in row[way]["sets"] if one["promise"] == promise]
+    return sum(one["held"] for one in own), sum(one["n"] for one in own)
+
+
+def below(hits_: int, n: int, promise: float) -> float:
+    """Give the one-sided p-value of a coverage being what was promised."""
+    from scipy.stats import binom
+
+    return float(binom.cdf(hits_, n, promise))
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Give a line per set and network: mean accuracies and gains."""
+    lines = []
+    for name, candidate in dict.fromkeys((row["set"], row["candidate"]) for row in rows):
+        own = [row for row in rows if (row["set"], row["candidate"]) == (name, candidate)]
+
+        def mean(*keys: str, own: list[dict[str, Any]] = own) -> float:
+            return float(np.mean([row[keys[0]][keys[1]] for row in own]))
+
+        lines.append(
+            [
+                name,
+                candidate,
+                *(f"{100 * mean('solved', part):.1f} %" for part in ("valid", "test")),
+                *(f"{100 * mean(way, 'accuracy'):.1f} %" for way in (*WAYS, "test")),
+                *(f"{mean(way, 'gain'):.3f}" for way in (*WAYS, "test")),
+                f"{sum(row['taken'] for row in own)} of {len(own)}",
+            ]
+        )
+    header = [
+        "set",
+        "network",
+        "solved head: valid",
+        "test",
+        "network: all of valid",
+        "by halves",
+        "test",
+        "log loss gained: all of valid",
+        "by halves",
+        "test",
+        "taken",
+    ]
+    return markdown_table(header, lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Validation judged by what had no say in it: each half is predicted by what was chosen on the other half.
+
+Cycle, share of the blend and temperature of a trained network are chosen by its loss on validation. On the same images
+that loss is too low, the more so the more is chosen among (Cawley and Talbot 2010, "On over-fitting in model
+selection", JMLR 11:2079-2107). So the choice is made on each half alone, and scored on the other half. What is saved is
+chosen on all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.temperature import as_pairs, best_temperature
+from goldenrule.foundation.errors import OptionError, SourceError
+from goldenrule.images.folds import folds_to_judge
+from goldenrule.images.table import LabelledTable
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.head import Head
+from goldenrule.models.trainable import tensors_of
+from goldenrule.training.afterwards import back_to
+from goldenrule.training.checkpoint import State, between, copied
+from goldenrule.training.examples import Seen
+from goldenrule.training.fitting import Keep
+from goldenrule.training.run import Outcome
+from goldenrule.training.state import LearnerState, next_key
+from goldenrule.training.verbs import Teller
+
+FEWEST_VALID = 8
+"""Of fewer validation images a half chooses nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What one half of validation chose: the end of a cycle (0: the end of the fit) or the mean of ends up to it.
+
+    `share` is the share of the way from the weights before the fit, `temperature` what logits are divided by.
+    """
+
+    cycle: int
+    mean: bool
+    share: float
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Crossed:
+    """Predictions on validation, each half by what the other half chose, with and `before` the temperatures.
+
+    `halves` (n,): the half of each image. `network(half)` is the network that predicts it.
+    """
+
+    predictions: Predictions
+    before: Predictions
+    halves: npt.NDArray[np.int64]
+    choices: tuple[Chosen, Chosen]
+    network: Callable[[int], tuple[Backbone, Head]]
+
+
+def crossed(teller: Teller, state: LearnerState, *, shares: Sequence[float], keep: Keep, temper: bool) -> Crossed:
+    """Return validation judged apart, after a fit and before its blend; the state stays as it is.
+
+    `shares` are those that a blend would choose among, `keep` is that of the fit. Raises `OptionError` for fewer than
+    eight labelled validation images, or before a fit.
+    """
+    valid = teller.material.part("valid")
+    if state.start is None or len(valid) < FEWEST_VALID:
+        raise OptionError(f"crossed() wants a fit before it and {FEWEST_VALID} labelled validation images.")
+    halves = np.maximum(folds_to_judge(valid, 2, seed=teller.material.seed), 0)
+    arguments = {"shares": list(shares), "keep": keep, "temper": temper}
+    key = next_key(state.key, "crossed", arguments)
+    judge = _Judge(teller, state, valid)
+
+    def compute() -> Outcome:
+        seen = {place: judge.logits(own) for place, own in judge.ends(keep)}
+        logits = np.empty((len(valid), len(valid.classes)), np.float32)
+        choices = []
+        for half in (0, 1):
+            chosen, said = judge.chosen(seen, halves == half, shares, temper=temper)
+            choices.append(asdict(chosen))
+            logits[halves != half] = said[halves != half]
+        return Outcome({"logits": logits}, {"choices": choices})
+
+    outcome = teller.outcome(key, "judged apart", compute)
+    choices = tuple(Chosen(**own) for own in outcome.facts["choices"])
+    before = outcome.tensors["logits"]
+    by = np.array([own.temperature for own in choices], np.float32)[1 - halves]
+
+    def said(logits: npt.NDArray[np.float32]) -> Predictions:
+        return Predictions.from_logits(
+            logits, valid.classes, truth=valid.truth, ids=valid.uris, task=valid.task, basis="chosen on"
+        )
+
+    return Crossed(
+        predictions=said(before / by[:, np.newaxis]),
+        before=said(before),
+        halves=halves,
+        choices=(choices[0], choices[1]),
+        network=lambda half: judge.network(choices[1 - half], keep),
+    )
+
+
+class _Judge:
+    """The networks that could have been chosen after a fit, and what they say of validation."""
+
+    def __init__(self, teller: Teller, state: LearnerState, valid: LabelledTable) -> None:
+        self.teller, self.state, self.truth = teller, state, valid.truth
+        self._validate = teller.material.validation(state)
+        self._module = teller.network(state)
+        assert state.start is not None
+        backbone, head = state.start
+        start = LearnerState(
+            key=state.key,
+            backbone=backbone,
+            head=head,
+            first_trained=state.first_trained,
+            precompute=state.precompute,
+            bn_frozen=state.bn_frozen,
+        )
+        self._first = copied(teller.network(start))
+        self._blends: dict[tuple[tuple[int, bool], float], npt.NDArray[np.float32]] = {}
+
+    def ends(self, keep: Keep) -> Iterator[tuple[tuple[int, bool], State]]:
+        """Yield the weights at the ends of cycles and their means so far, or those at the end of the fit."""
+        if keep != "best" or not self.state.ends.cycles:
+            yield (0, False), copied(self.teller.network(self.state))
+            return
+        mean: State | None = None
+        for number in self.state.ends.cycles:
+            own = copied(self.teller.network(back_to(self.teller, self.state, number)))
+            yield (number, False), own
+            if number == 1:
+                mean = own
+            elif mean is not None:
+                mean = between(mean, own, 1 / number)
+                yield (number, True), mean
+
+    def logits(self, own: State) -> npt.NDArray[np.float32]:
+        """Return what a network says of validation, (n, classes)."""
+        assert self._validate is not None
+        self._module.load_state_dict(own)
+        seen: Seen = self._validate(self._module).seen
+        if len(seen.logits) != len(self.truth):
+            raise SourceError(f"{len(self.truth) - len(seen.logits)} validation images can't be read any more.")
+        return seen.logits
+
+    def chosen(
+        self,
+        seen: dict[tuple[int, bool], npt.NDArray[np.float32]],
+        rows: npt.NDArray[np.bool_],
+        shares: Sequence[float],
+        *,
+        temper: bool,
+    ) -> tuple[Chosen, npt.NDArray[np.float32]]:
+        """Return what these rows (n,) choose, and what it says of all of them."""
+        place = min(seen, key=lambda one: self._loss(seen[one], rows)[1])
+        keep: Keep = "best" if place[0] else "last"
+        last = next(own for one, own in self.ends(keep) if one == place)
+        for share in shares:
+            if (place, share) not in self._blends:  # both halves often choose the same end
+                self._blends[place, share] = (
+                    seen[place] if share == 1 else self.logits(between(self._first, last, share))
+                )
+        blends = {share: self._blends[place, share] for share in shares}
+        share = min(blends, key=lambda one: self._loss(blends[one], rows)[1])
+        temperature = self._loss(blends[share], rows)[0] if temper else 1.0
+        return Chosen(cycle=place[0], mean=place[1], share=share, temperature=temperature), blends[share]
+
+    def network(self, chosen: Chosen, keep: Keep) -> tuple[Backbone, Head]:
+        """Return the network of a choice, its logits at its temperature."""
+        last = next(own for one, own in self.ends(keep) if one == (chosen.cycle, chosen.mean))
+        self._module.load_state_dict(between(self._first, last, chosen.share))
+        body, head = self.teller.weights(self.state, Outcome(tensors_of(self._module, self.state.head), {}))
+        return body, head.cooled(chosen.temperature)
+
+    def _loss(self, logits: npt.NDArray[np.float32], rows: npt.NDArray[np.bool_]) -> tuple[float, float]:
+        own, truth = logits[rows].astype(np.float64), self.truth[rows]
+        shown = (own, truth.astype(np.int64)) if truth.ndim == 1 else as_pairs(own, truth.astype(np.int8))
+        return best_temperature(*shown)
