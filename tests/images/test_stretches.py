@@ -132,3 +132,13 @@ def test_sets_of_labels_are_cut_like_classes_and_rare_ones_together() -> None:
     for start, stop in ((0, 40), (40, 80), (83, 100)):
         assert [fold for fold, _ in runs_of(dealt[start:stop].tolist())] == list(range(5))
     assert np.bincount(dealt[dealt >= 0]).min() >= 15
+
+
+def test_a_part_whose_groups_train_is_torn_and_one_with_groups_of_its_own_is_not() -> None:
+    table = ordered([40, 40]).with_places([None] * 80)
+    groups: list[str | None] = [f"film {row // 8}" for row in range(80)]
+    cut = table.with_groups(groups).with_parts(["valid" if row % 8 == 0 else "train" for row in range(80)])
+    whole = table.with_groups(groups).with_parts(["valid" if row // 8 == 3 else "train" for row in range(80)])
+    assert torn(cut, "valid")
+    assert not torn(whole, "valid")
+    assert not torn(cut.with_groups([f"{ALIKE}{own}" for own in groups]), "valid")

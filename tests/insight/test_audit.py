@@ -138,7 +138,7 @@ def header(kind: str = "JPEG", width: int = 400, height: int = 300) -> Look:
 
 
 def codes(table: ImageTable, looks: list[Look]) -> dict[str, tuple[str, ...]]:
-    return {finding.code: finding.evidence for finding in at_a_glance(table, looks)}
+    return {finding.code: finding.evidence for finding in at_a_glance(table, looks, numberings=True)}
 
 
 def test_a_class_that_can_be_told_by_the_size_of_its_files_is_a_shortcut() -> None:

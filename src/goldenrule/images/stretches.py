@@ -134,8 +134,13 @@ def blocks(table: ImageTable) -> list[str | None] | None:
 
 
 def torn(table: ImageTable, part: Part) -> bool:
-    """Say whether a part is mixed with train in the order of its images: most of their neighbours are in train."""
-    places, parts = table.places, table.parts
+    """Say whether a part is mixed with train: most of its groups train, or most neighbours in the order do."""
+    places, parts, groups = table.places, table.parts, table.rows["group"].to_pylist()
+    named = [(group, own) for group, own in zip(groups, parts, strict=True) if group and not group.startswith(ALIKE)]
+    taught = {group for group, own in named if own == "train"}
+    of_part = [group in taught for group, own in named if own == part]
+    if sum(of_part) * 2 > len(of_part):
+        return True
     own_kinds = kinds(table.rows["labels"].to_pylist(), duplicate_units(table), task=table.task)
     sides: Counter[bool] = Counter()
     ordered: dict[int, list[int]] = defaultdict(list)

@@ -90,10 +90,11 @@ def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> A
 def at_a_glance(table: ImageTable, looks: Sequence[Look], *, numberings: bool = False) -> Iterator[Finding]:
     """Give what names, labels and headers tell without decoding a picture: what every fit begins with.
 
-    With `numberings` also where a class that is numbered through, once, has neighbours in two parts.
+    With `numberings` also where names count on from one part into another; a fit asks the images themselves.
     """
     readable = [(uri, own.header) for uri, own in zip(table.uris, looks, strict=True) if own.header and not own.problem]
-    yield from (own for own in _series_in_two_parts(table) if numberings or own.severity == "warning")
+    if numberings:
+        yield from _series_in_two_parts(table)
     yield from _shortcuts(table, looks)
     yield from _sizes_of_classes(table)
     yield from _rare_formats(readable)
