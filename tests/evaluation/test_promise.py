@@ -98,3 +98,18 @@ def test_what_is_better_in_every_class_is_not_broken_by_another_mix() -> None:
     assert kept.found.value < kept.promised.value
     assert kept.outcome == "exceeded"
     assert "taken class by class, though the classes are mixed otherwise, these images are easier" in kept.sentence
+
+
+@pytest.mark.parametrize("films", [False, True])
+def test_films_make_a_broken_promise_less_certain_and_a_kept_one_stays_kept(films: bool) -> None:
+    film = np.arange(120) // 10
+
+    def wrong_in(*wrong: int) -> Predictions:
+        right = ~np.isin(film, wrong)
+        logits = np.stack([np.where(right, 4.0, 0.0), np.where(right, 0.0, 4.0)], axis=1)
+        return Predictions.from_logits(logits, ["cat", "dog"], truth=[0] * 120, group=film if films else None)
+
+    assert promise_kept(wrong_in(3), wrong_in(5), part="test").outcome == "kept"
+    found = promise_kept(wrong_in(3), wrong_in(1, 4, 7), part="test")
+    assert found.outcome == ("kept" if films else "broken")
+    assert found.test.startswith("t-test over groups" if films else "exact test")

@@ -20,7 +20,7 @@ from goldenrule.evaluation.estimate import Estimate, value_and_interval
 from goldenrule.evaluation.metrics import hits, image_losses, log_loss
 from goldenrule.evaluation.novelty import Familiar
 from goldenrule.evaluation.predictions import Predictions
-from goldenrule.evaluation.promise import permutation_p_value, stratified_p_value
+from goldenrule.evaluation.promise import clustered_p_value, permutation_p_value, stratified_p_value
 from goldenrule.evaluation.quality import quality
 from goldenrule.foundation.findings import Finding, plural
 
@@ -156,7 +156,7 @@ def _far_apart(one: str, a: Predictions, other: str, b: Predictions, beta: float
     if not len(a) or not len(b):
         return
     if a.group is not None or b.group is not None:
-        p_value = _clustered_p_value(a, b)
+        p_value = clustered_p_value(a, b) if a.task == "single" else _losses_p_value(a, b)
     elif a.task == "single":
         p_value = stratified_p_value(hits(a), a.truth, hits(b), b.truth)
     else:
@@ -294,11 +294,11 @@ def _right_at_least(share: float, own: Predictions) -> float:
     return float(binom.cdf(int(right.sum()), len(right), share))
 
 
-def _clustered_p_value(a: Predictions, b: Predictions) -> float:
-    """Return the two-sided p-value of equal means of two samples of groups: Welch's t-test over groups."""
+def _losses_p_value(a: Predictions, b: Predictions) -> float:
+    """Return the two-sided p-value of equal mean log losses of two samples of groups: Welch's t-test over groups."""
     from scipy.stats import t as student
 
-    one, other = (hits(own).astype(np.float64) if own.task == "single" else image_losses(own) for own in (a, b))
+    one, other = image_losses(a), image_losses(b)
     (error, count), (its_error, its_count) = clustered_error(one, a.group), clustered_error(other, b.group)
     apart = math.hypot(error, its_error)
     if min(count, its_count) < FEWEST_GROUPS or apart == 0:

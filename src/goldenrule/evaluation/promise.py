@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from goldenrule.evaluation.clusters import FEWEST_GROUPS, clustered_error
 from goldenrule.evaluation.estimate import Estimate, value_and_interval
 from goldenrule.evaluation.metrics import hits, image_losses, log_loss
 from goldenrule.evaluation.predictions import Predictions
@@ -109,9 +110,14 @@ def promise_kept(promised: Predictions, found: Predictions, *, part: str, beta: 
     before, now = quality(promised, beta=beta), quality(found, beta=beta)
     if promised.task == "single":
         right = [hits(own).astype(bool) for own in (promised, found)]
-        p_value = stratified_p_value(right[0], promised.truth, right[1], found.truth)
+        grouped = promised.group is not None or found.group is not None
+        p_value = (
+            clustered_p_value(promised, found)
+            if grouped
+            else stratified_p_value(right[0], promised.truth, right[1], found.truth)
+        )
         worse = bool(right[1].sum() < _expected(right[0], promised.truth, right[1], found.truth))
-        test = "exact test, class by class"
+        test = "t-test over groups, class by class" if grouped else "exact test, class by class"
     else:
         p_value = permutation_p_value(image_losses(promised), image_losses(found))
         worse = log_loss(found).value > log_loss(promised).value
@@ -157,6 +163,28 @@ def stratified_p_value(
     below = float(whole[: place + 1].sum()) if place >= 0 else 0.0
     above = float(whole[max(place, 0) :].sum()) if place < len(whole) else 0.0
     return min(1.0, 2 * min(below, above))
+
+
+def clustered_p_value(one: Predictions, other: Predictions) -> float:
+    """Return the two-sided p-value of two accuracies being equal in each class, where images come in groups.
+
+    Welch's t-test over groups of what is left of right and wrong after the share of each class, in both together, was
+    taken away. 1 where either has fewer than six groups. Both are scored predictions of a single label.
+    """
+    from scipy.stats import t as student
+
+    right = [hits(own).astype(np.float64) for own in (one, other)]
+    every, truth = np.concatenate(right), np.concatenate([one.truth, other.truth])
+    shares = np.bincount(truth, weights=every) / np.maximum(np.bincount(truth), 1)
+    left = [values - shares[own.truth] for values, own in zip(right, (one, other), strict=True)]
+    errors, counts = zip(
+        *(clustered_error(values, own.group) for values, own in zip(left, (one, other), strict=True)), strict=True
+    )
+    apart = float(np.hypot(*errors))
+    if min(counts) < FEWEST_GROUPS or apart == 0:
+        return 1.0
+    degrees = apart**4 / sum(error**4 / (count - 1) for error, count in zip(errors, counts, strict=True))
+    return float(2 * student.sf(abs(float(left[0].mean() - left[1].mean())) / apart, degrees))
 
 
 def _expected(

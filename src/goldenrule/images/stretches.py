@@ -10,10 +10,13 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.clusters import group_numbers
 from goldenrule.foundation.randomness import key
 from goldenrule.images.judged import judgeable_folds, traits
 from goldenrule.images.table import ImageTable, Part, Task
@@ -131,6 +134,14 @@ def blocks(table: ImageTable) -> list[str | None] | None:
                 for row in members:
                     found[rows[row]] = f"{kind}/{number}"
     return found
+
+
+def with_blocks(predictions: Predictions, table: ImageTable) -> Predictions:
+    """Return predictions, whose ids are files of `table`, with what belongs together there: intervals resample it."""
+    if (named := blocks(table)) is None:
+        return predictions
+    of_image = dict(zip(table.uris, named, strict=True))
+    return replace(predictions, group=group_numbers([of_image.get(name) for name in predictions.ids]))
 
 
 def torn(table: ImageTable, part: Part) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,6 @@ import psutil
 
 from goldenrule.activations.precompute import Activations
 from goldenrule.activations.solve import Rows
-from goldenrule.evaluation import Predictions
-from goldenrule.evaluation.clusters import group_numbers
 from goldenrule.evaluation.estimate import Estimate, value_and_interval
 from goldenrule.foundation.findings import Finding
 from goldenrule.images.folds import folds_to_judge
@@ -103,14 +101,6 @@ def torn_parts(table: ImageTable, about: Mapping[str, Any]) -> Iterator[Finding]
             advice="Quote that number, or judge by images of another day, place or object.",
             leads=True,
         )
-
-
-def with_blocks(predictions: Predictions, table: ImageTable) -> Predictions:
-    """Return predictions whose intervals resample what belongs together in `table`, an image of which each is of."""
-    if (named := blocks(table)) is None:
-        return predictions
-    of_image = dict(zip(table.uris, group_numbers(named).tolist(), strict=True))
-    return replace(predictions, group=np.array([of_image[name] for name in predictions.ids], np.int64))
 
 
 class _Question:

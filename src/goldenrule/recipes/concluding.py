@@ -12,12 +12,11 @@ from goldenrule.evaluation import ConformalSets, Predictions, best_thresholds
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.files import read_json, write_atomic, write_json
 from goldenrule.images.augment import PLAIN
-from goldenrule.images.stretches import torn
+from goldenrule.images.stretches import torn, with_blocks
 from goldenrule.images.table import PARTS, ImageTable, Part
 from goldenrule.insight.duplicates import duplicates
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import engine_kind
-from goldenrule.recipes.blocked import with_blocks
 from goldenrule.recipes.checks import contradictions
 from goldenrule.recipes.environment import environment
 from goldenrule.recipes.familiar import familiar_images

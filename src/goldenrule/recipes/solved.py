@@ -14,9 +14,9 @@ from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.errors import TooFewImages
 from goldenrule.images.judged import not_judged
 from goldenrule.images.read import unreadable
+from goldenrule.images.stretches import with_blocks
 from goldenrule.images.table import ImageTable, LabelledTable, Part
 from goldenrule.images.units import duplicate_units
-from goldenrule.recipes.blocked import with_blocks
 from goldenrule.recipes.calibration import calibrated_head
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.results import Candidate

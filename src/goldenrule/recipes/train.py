@@ -18,11 +18,11 @@ from goldenrule.activations.precompute import Activations
 from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.progress import Progress
+from goldenrule.images.stretches import with_blocks
 from goldenrule.images.table import ImageTable
 from goldenrule.learner import Learner
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.trainable import moving_norms
-from goldenrule.recipes.blocked import with_blocks
 from goldenrule.recipes.calibration import calibrated_on_valid
 from goldenrule.recipes.concluding import concluded, scored_on_valid
 from goldenrule.recipes.opening import begun, body_from_zero

@@ -37,7 +37,8 @@ from goldenrule.foundation.files import (
 )
 from goldenrule.foundation.lock import only_writer
 from goldenrule.foundation.tensors import Tensors, read_tensors, tensors_content
-from goldenrule.images.kept import keep_table
+from goldenrule.images.kept import keep_table, kept_table
+from goldenrule.images.stretches import with_blocks
 from goldenrule.images.table import PARTS, ImageTable, Part
 from goldenrule.training.history import EpochRow
 
@@ -160,9 +161,15 @@ def known_split(folder: Path) -> dict[bytes, Part]:
 
 
 def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = "clean") -> Predictions | None:
-    """Give what a run's classifier said of a part ("test", "valid", "out-of-fold"); None where it has no such file."""
-    path = folder / "predictions" / f"{part}.csv"
-    return from_csv(path.read_text(encoding="utf-8"), task=task, basis=basis) if path.is_file() else None
+    """Return what a run's classifier said of a part ("test", "valid", "out-of-fold"); None where it has no such file.
+
+    With the groups or blocks of the run's images.
+    """
+    path, images = folder / "predictions" / f"{part}.csv", folder / "images.arrow"
+    if not path.is_file():
+        return None
+    said = from_csv(path.read_text(encoding="utf-8"), task=task, basis=basis)
+    return with_blocks(said, kept_table(images)) if images.is_file() else said
 
 
 def _split_text(table: ImageTable) -> str:
