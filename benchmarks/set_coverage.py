@@ -110,6 +110,8 @@ def page(rows: list[dict[str, Any]]) -> str:
         "calibrated on the *out-of-fold* predictions of all training images, as `goldenrule fit` does, or on an *own "
         f"split*: a fifth of them, the head being fitted on the other four. {_methods()} Coverages with 95 % Wilson "
         "intervals; sizes are mean numbers of classes.\n\n"
+        "Sets of trained networks, calibrated on validation as it is judged by halves, are measured [where those "
+        "networks are](optimism.md#sets-of-classes-of-trained-networks).\n\n"
         f"## What came of it\n\n{verdicts(rows)}\n\n"
         f"### All sets together\n\n{pooled_table(rows)}\n\n"
         f"{sections}\n\n"

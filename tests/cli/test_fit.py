@@ -94,7 +94,7 @@ def test_labels_may_stand_in_a_table(command: Command, small_photos: Path, tmp_p
     found = command("fit", "flat", *options)
     assert found.returncode == 0, found.stderr
     result = json.loads((tmp_path / "runs/flat/result.json").read_text())
-    assert sorted(finding["code"] for finding in result["findings"])[0] == "images-missing"
+    assert "images-missing" in {finding["code"] for finding in result["findings"]}
     split = (tmp_path / "runs/flat/split.csv").read_text()
     assert split.count(",cats,") == split.count(",dogs,") == 20
     refused = command("fit", "flat", "--label", "animal")

@@ -93,7 +93,11 @@ def test_a_later_stage_stays_only_where_it_is_clearly_better(told: Any) -> None:
 
 def test_numbers_say_what_was_chosen_on_and_test_is_clean(told: Any) -> None:
     answer = told[0]
-    assert answer.predictions["valid"].basis == "chosen on"
+    chosen = next(one for one in answer.candidates if one.name == answer.chosen)
+    trained = chosen.judged_part == "valid"
+    assert answer.predictions["valid"].basis == ("chosen on" if trained else "clean"), (
+        "a solved head's was measured first"
+    )
     assert answer.predictions["test"].basis == "clean"
     assert answer.headline_part == "test"
     assert answer.headline.basis == "clean"

@@ -57,7 +57,7 @@ def two_lines(working_folder: Path) -> None:
     exec(GOLDEN_RULE, namespace)
     run = namespace["run"]
     assert (working_folder / "runs" / "dogscats" / "report.html").is_file()
-    assert run.headline_part == "out-of-fold"  # validation has chosen, and there is no test part
+    assert run.headline_part == "valid"  # there is no test part
     assert run.classifier.predict("photo.jpg").predicted[0] in (0, 1)
 
 

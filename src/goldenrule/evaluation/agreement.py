@@ -12,6 +12,7 @@ from goldenrule.evaluation.checks import require_single_label
 from goldenrule.evaluation.class_averages import averages
 from goldenrule.evaluation.class_scores import confusion
 from goldenrule.evaluation.estimate import Estimate
+from goldenrule.evaluation.jackknife import over_groups
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.evaluation.score_intervals import effective_interval
 from goldenrule.foundation.errors import OptionError
@@ -21,6 +22,7 @@ Floats = NDArray[np.float64]
 _METHOD = "Wilson 95 % at the effective sample size, for chance as observed"
 
 
+@over_groups
 def balanced_accuracy(predictions: Predictions) -> Estimate:
     """Give the mean of the recalls of the classes, in which every class counts the same: the macro recall.
 
@@ -34,6 +36,7 @@ def balanced_accuracy(predictions: Predictions) -> Estimate:
     return replace(averages(predictions)["macro"].recall, name="balanced accuracy")
 
 
+@over_groups
 def cohen_kappa(predictions: Predictions, *, weights: KappaWeights | None = None) -> Estimate:
     """Give Cohen's kappa: 1 for full agreement, 0 for that of chance, below for less.
 
@@ -68,6 +71,7 @@ def cohen_kappa(predictions: Predictions, *, weights: KappaWeights | None = None
     return _estimate(predictions, name, kappa, joint, influences, observed, 1 - expected)
 
 
+@over_groups
 def matthews_correlation(predictions: Predictions) -> Estimate:
     """Give the correlation of true and predicted classes: 1 for full agreement, 0 for that of chance.
 

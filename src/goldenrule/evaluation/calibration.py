@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from goldenrule.evaluation.estimate import Estimate
 from goldenrule.evaluation.intervals import wilson
+from goldenrule.evaluation.jackknife import over_groups
 from goldenrule.evaluation.metrics import mean_estimate
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.evaluation.resampling import resampled_means
@@ -64,6 +65,7 @@ def reliability(
     )
 
 
+@over_groups
 def calibration_error(
     predictions: Predictions, *, of: str | None = None, bins: int | None = None, resamples: int = 2000, seed: int = 0
 ) -> Estimate:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from goldenrule.evaluation.class_scores import called_labels, confusion, require_positive_beta
 from goldenrule.evaluation.estimate import Basis, Estimate
 from goldenrule.evaluation.intervals import wilson
+from goldenrule.evaluation.jackknife import over_groups
 from goldenrule.evaluation.label_averages import LabelAverage, label_average
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.evaluation.score_intervals import f_score, f_score_interval, mean_interval, widened
@@ -53,6 +54,7 @@ def averages(
     return {average: _averaged(average, table, beta, basis) for average in get_args(_ClassAverage)}
 
 
+@over_groups
 def f_beta(
     predictions: Predictions, beta: float = 1, *, average: Average = "macro", thresholds: ArrayLike | None = None
 ) -> Estimate:

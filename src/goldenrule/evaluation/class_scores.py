@@ -66,6 +66,7 @@ class ClassScore:
     false_negatives: int
     true_negatives: int
     basis: Basis = "clean"
+    grouped: tuple[Estimate, Estimate] | None = None  # precision and recall, where images come in groups
 
     @property
     def support(self) -> int:
@@ -75,12 +76,16 @@ class ClassScore:
     @property
     def precision(self) -> Estimate:
         """Of the images called so, the share that are; undefined where none is called so."""
+        if self.grouped is not None:
+            return self.grouped[0]
         called = self.true_positives + self.false_positives
         return Estimate.of_share(f"precision of {self.name}", self.true_positives, called, basis=self.basis)
 
     @property
     def recall(self) -> Estimate:
         """Of the images of this class, the share that is found; undefined where there are none."""
+        if self.grouped is not None:
+            return self.grouped[1]
         return Estimate.of_share(f"recall of {self.name}", self.true_positives, self.support, basis=self.basis)
 
     @property
@@ -131,8 +136,24 @@ def per_class(predictions: Predictions, *, thresholds: ArrayLike | None = None) 
             false_negatives=misses[k],
             true_negatives=rest[k],
             basis=predictions.basis,
+            grouped=_grouped(predictions, k, thresholds),
         )
         for k, name in enumerate(predictions.classes)
+    )
+
+
+def _grouped(predictions: Predictions, label: int, thresholds: ArrayLike | None) -> tuple[Estimate, Estimate] | None:
+    """Return precision and recall of a class over groups, None where images are independent."""
+    scored, groups = predictions.scored, predictions.scored.group
+    if groups is None:
+        return None
+    single = scored.task == "single"
+    true = scored.truth == label if single else scored.truth[:, label] == 1
+    called = scored.predicted == label if single else called_labels(predictions, thresholds)[:, label]
+    name, basis = predictions.classes[label], predictions.basis
+    return (
+        Estimate.of_right(f"precision of {name}", true[called], groups[called], basis=basis),
+        Estimate.of_right(f"recall of {name}", called[true], groups[true], basis=basis),
     )
 
 

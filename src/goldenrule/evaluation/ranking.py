@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.evaluation.estimate import Estimate
+from goldenrule.evaluation.jackknife import over_groups
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.evaluation.rank_statistics import auc_and_influences, average_precision_and_influences
 from goldenrule.evaluation.score_intervals import effective_interval
@@ -20,6 +21,7 @@ Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 
 
+@over_groups
 def roc_auc(predictions: Predictions, *, average: RankAverage = "macro") -> Estimate:
     """Give the area under the ROC curve of each class against the rest, averaged over the classes.
 
@@ -42,6 +44,7 @@ def roc_auc(predictions: Predictions, *, average: RankAverage = "macro") -> Esti
     return _averaged(predictions, _AUC, average)
 
 
+@over_groups
 def average_precision(predictions: Predictions, *, average: RankAverage = "macro") -> Estimate:
     """Give the average precision of each class against the rest, averaged over the classes as in `roc_auc`.
 

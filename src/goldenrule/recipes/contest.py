@@ -50,7 +50,7 @@ class Contest:
             facts={"epochs": learn.state.epochs},
             crossed=crossed,
         )
-        return self._judge(newcomer, seen, self._valid)
+        return self._judge(newcomer, seen)
 
     def enter_views(self, learn: Learner, augmentation: Augmentation) -> bool:
         """Let the best compete with itself through some augmented views as well (test-time augmentation)."""
@@ -81,8 +81,9 @@ class Contest:
         place = {uri: row for row, uri in enumerate(joined.ids)}
         return joined.select([place[uri] for uri in best.crossed.predictions.ids])
 
-    def _judge(self, newcomer: Candidate, seen: Predictions, before: Predictions) -> bool:
+    def _judge(self, newcomer: Candidate, seen: Predictions, before: Predictions | None = None) -> bool:
         seen = with_own_thresholds(replace(seen, basis="chosen on", group=self._groups(seen)), beta=self._beta)
+        before = self._valid if before is None else before
         before = with_own_thresholds(replace(before, group=self._groups(before)), beta=self._beta)
         verdict = later_replaces(before, seen, names=(self.best.name, newcomer.name), tempered=True)
         newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")

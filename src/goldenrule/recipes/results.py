@@ -217,7 +217,7 @@ class Answer:
             tried = [one.calibration for one in self.candidates if one.calibration and one.calibration.before]
             return tried[-1].before if tried and tried[-1].applied else None
         own = self.calibration
-        if own and own.applied and own.before is not None and part == "valid":  # each half has its own temperature
+        if own and own.applied and own.fitted_on == part and own.before is not None:  # each half has its own
             return own.before
         return undone(self.predictions[part], own) if own and own.applied else None
 
