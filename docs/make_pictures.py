@@ -18,7 +18,7 @@ from rich.console import Console
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = 100
-DIGITS = [Path("demo/digits") / name for name in ("four/0324.png", "nine/0019.png", "seven/0182.png")]  # test images
+DIGITS = [Path("demo/digits") / name for name in ("four/0324.png", "nine/0295.png", "seven/0300.png")]  # test images
 
 
 def terminal() -> tuple[str, str]:

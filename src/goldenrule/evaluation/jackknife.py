@@ -62,7 +62,7 @@ def _jackknifed(found: Estimate, value: Callable[[np.ndarray], float], groups: n
     error = float(np.sqrt((len(values) - 1) / len(values) * np.square(values - values.mean()).sum()))
     half = float(student.ppf(0.975, len(values) - 1)) * error
     low, high = min(found.low, found.value - half), max(found.high, found.value + half)
-    if found.kind == "share":
+    if found.kind != "number":  # a share, or how far two shares are apart
         low, high = max(low, 0.0), min(high, 1.0)
     share = ((found.high - found.low) / (high - low)) ** 2 if high > low else 1.0
     return replace(
