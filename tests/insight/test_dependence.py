@@ -87,7 +87,18 @@ def test_a_part_is_asked_for_its_neighbours_in_train() -> None:
     asked, nearest = nearest_of_kind(lambda rows: features[list(rows)], kinds, apart=valid)
     assert valid[asked].all()
     assert not valid[nearest].any()
-    assert nearness([order(400)], asked, nearest, kinds)[0].shown
+    assert nearness([order(400)], asked, nearest, kinds, apart=valid)[0].shown
+
+
+def test_other_films_under_the_same_numbers_are_no_neighbours() -> None:
+    alarms = 0
+    for seed in range(20):
+        one, other = series(2 * seed), series(2 * seed + 1)
+        features = np.stack([one, other], axis=1).reshape(-1, FEATURES)  # film by film, frame by frame, in turn
+        kinds, valid = np.repeat([0, 1], 400), np.arange(800) % 2 == 1
+        pairs = nearest_of_kind(lambda rows, own=features: own[list(rows)], kinds, apart=valid)
+        alarms += nearness([order(800)], *pairs, kinds, apart=valid, seed=seed)[0].shown
+    assert alarms <= 2
 
 
 def measured(features: np.ndarray, truth: np.ndarray, group: int = 20) -> Flattery:

@@ -203,3 +203,14 @@ def test_leaked_images_are_counted_in_the_basis_and_the_number_without_them_stan
 
 def draw_name(number: int) -> str:
     return np.random.default_rng(number).bytes(16).hex()
+
+
+def test_a_given_part_with_numbers_of_its_own_is_not_taken_for_neighbours(command: Command, tmp_path: Path) -> None:
+    train, valid = (films(tmp_path / part, names=numbered, seed=seed) for part, seed in (("a", 1), ("b", 2)))
+    for part, root in (("train", train), ("valid", valid)):
+        shutil.copytree(root, tmp_path / "set" / part)
+    command("fit", tmp_path / "set", "--quick", "--views", "0", "--out", "run")
+    result = result_of(tmp_path / "run")
+    assert result["dependence"]["outcome"] == "dependent"
+    assert result["neighbours_in_train"] == []
+    assert result["headline"]["part"] == "valid"

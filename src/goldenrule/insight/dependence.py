@@ -167,15 +167,23 @@ def nearest_of_kind(
 
 
 def nearness(
-    proposals: Sequence[Proposal], asked: Integers, nearest: Integers, kinds: Integers, *, seed: int = 0
+    proposals: Sequence[Proposal],
+    asked: Integers,
+    nearest: Integers,
+    kinds: Integers,
+    *,
+    apart: npt.NDArray[np.bool_] | None = None,
+    seed: int = 0,
 ) -> list[Nearness]:
     """Return for each proposal how often neighbours (`nearest_of_kind`) are near in it, tested by permuting its names.
 
-    All are tested at once: the p-values are those of Holm (1979).
+    With `apart` (n,) the names of these images are shifted along their order instead, all by as much: they may well be
+    like each other, and what is asked is whether they are like the others that are near. All are tested at once: the
+    p-values are those of Holm (1979).
     """
     found = []
     for proposal in proposals:
-        hits_now, by_chance = _permuted(proposal, asked, nearest, kinds, seed=seed)
+        hits_now, by_chance = _permuted(proposal, asked, nearest, kinds, apart, seed=seed)
         p_value = (1 + int((by_chance >= hits_now).sum())) / (1 + PERMUTATIONS)
         count = max(len(asked), 1)
         found.append(
@@ -251,7 +259,13 @@ def _difference(name: str, values: npt.NDArray[np.float64], groups: Integers) ->
 
 
 def _permuted(
-    proposal: Proposal, asked: Integers, nearest: Integers, kinds: Integers, *, seed: int
+    proposal: Proposal,
+    asked: Integers,
+    nearest: Integers,
+    kinds: Integers,
+    apart: npt.NDArray[np.bool_] | None,
+    *,
+    seed: int,
 ) -> tuple[int, npt.NDArray[np.float64]]:
     """Return how many neighbours are near, and how many after each permutation of the names within kinds."""
     draws = generator(seed, "nearness", proposal.name)
@@ -265,8 +279,14 @@ def _permuted(
         names = codes[rows] if grouped else np.argsort(np.argsort(codes[rows], kind="stable"), kind="stable")
         window = 0.0 if grouped else max(1.0, len(rows) / WINDOW)
         now += int((np.abs(names[one] - names[other]) <= window).sum())
+        mine = np.arange(len(rows)) if apart is None else np.flatnonzero(apart[rows])
+        mine = mine[np.argsort(names[mine], kind="stable")]
         for number in range(PERMUTATIONS):
-            mixed = draws.permutation(names)
+            if apart is None:
+                mixed = draws.permutation(names)
+            else:
+                mixed = names.copy()
+                mixed[mine] = np.roll(names[mine], int(draws.integers(len(mine))))
             by_chance[number] += (np.abs(mixed[one] - mixed[other]) <= window).sum()
     return now, by_chance
 

@@ -172,6 +172,31 @@ class _Question:
             return self.table.with_places(list(proposal.places))
         return kept_together(self.table.with_groups(list(proposal.groups)), self.pairs)
 
+    def _joined(self, proposal: Proposal) -> ImageTable:
+        """Return the images with what a proposal keeps together, in given parts only where their names go with train's.
+
+        A part that is numbered for itself has nothing to do with the numbers of train: its images must be like those
+        that train near them.
+        """
+        table = self._together(proposal)
+        for part in ("valid", "test"):
+            mine = self.readable & np.array([own == part for own in self.table.parts], bool)
+            if not mine.any():
+                continue
+            counted = self._counted(self.movable | mine)
+            pairs = nearest_of_kind(self._read, counted, apart=mine, seed=self.work.options.seed)
+            seed = self.work.options.seed
+            if len(pairs[0]) and nearness([proposal], *pairs, counted, apart=mine, seed=seed)[0].shown:
+                continue
+            alone = [own == part for own in self.table.parts]
+            places = zip(table.places, alone, strict=True)
+            table = table.with_places([None if stranger else place for place, stranger in places])
+            if proposal.groups is not None:
+                before = self.table.rows["group"].to_pylist()
+                groups = zip(table.rows["group"].to_pylist(), before, alone, strict=True)
+                table = table.with_groups([own if stranger else new for new, own, stranger in groups])
+        return table
+
     def _flattery(self, proposal: Proposal) -> Flattery:
         rows = np.flatnonzero(self.movable).tolist()
         own = self._together(proposal).where(self.movable)
@@ -207,7 +232,7 @@ class _Question:
             table = self.table
         else:
             advice = f"Folds and drawn parts keep them together, and so should you: {OFF}"
-            table = self._together(found.proposal)
+            table = self._joined(found.proposal)
         return Blocked(
             table=table,
             findings=(
