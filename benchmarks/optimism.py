@@ -6,7 +6,7 @@ cycle, share and temperature all of validation has chosen, scores there. *By hal
 other half chose, which is what `goldenrule fit` prints, selects by and calibrates on. Test took no part in anything.
 The sets of classes of these networks are measured on test too: calibrated either way.
 
-One line a fit in runs/optimism.jsonl: what is finished is not done again. Pictures are 128 px wide, to be quick.
+What is finished stands in the JSON file beside the page, and is not done again. Pictures are 128 px wide, to be quick.
 """
 
 from __future__ import annotations
@@ -53,7 +53,6 @@ SETS = (
 )
 SEEDS, IMAGES, PX = 3, 600, 128
 PROMISES = (0.9, 0.95)
-JOURNAL = ROOT / "runs" / "optimism.jsonl"
 WAYS = {"all": "all of validation", "halves": "by halves"}
 
 
@@ -64,21 +63,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "optimism.md")
     arguments = parser.parse_args()
-    JOURNAL.parent.mkdir(exist_ok=True)
-    rows = [json.loads(line) for line in JOURNAL.read_text().splitlines()] if JOURNAL.exists() else []
-    done = {(row["set"], row["seed"]) for row in rows}
+    kept = arguments.out.with_suffix(".json")
+    found = json.loads(kept.read_text()) if kept.exists() else {"made_with": made_with(), "rows": []}
+    rows, done = found["rows"], {(row["set"], row["seed"]) for row in found["rows"]}
     for seed in range(arguments.seeds):
         for name in arguments.sets:
             if (name, seed) not in done:
-                found = list(measured(name, seed))
-                with JOURNAL.open("a") as file:
-                    file.writelines(json.dumps(row) + "\n" for row in found)
-                rows += found
-                print(name, seed, [(row["candidate"], round(row["halves"]["gain"], 3)) for row in found], flush=True)
-    rows = [row for row in rows if row["set"] in arguments.sets and row["seed"] < arguments.seeds]
-    about = {"made_with": made_with(), "px": PX, "images": IMAGES, "rows": rows}
-    arguments.out.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
-    arguments.out.write_text(page(rows))
+                own = list(measured(name, seed))
+                rows += own
+                kept.write_text(json.dumps(found, indent=1) + "\n")
+                print(name, seed, [(row["candidate"], round(row["halves"]["gain"], 3)) for row in own], flush=True)
+    arguments.out.write_text(page(rows, found["made_with"]))
 
 
 def drawn(name: str, seed: int) -> ImageTable:
@@ -147,7 +142,7 @@ def covered(calibration: gr.Predictions, test: gr.Predictions) -> list[dict[str,
     return found
 
 
-def page(rows: list[dict[str, Any]]) -> str:
+def page(rows: list[dict[str, Any]], made: str) -> str:
     """Give the page of docs/results."""
     candidates = list(dict.fromkeys(row["candidate"] for row in rows))
     lines = []
@@ -158,16 +153,16 @@ def page(rows: list[dict[str, Any]]) -> str:
     header = ["network", "judged", "log loss: gain there - gain on test", "accuracy: points there - on test", "fits"]
     return (
         "# What choosing on validation adds to its numbers\n\n"
-        f"{len(rows)} trained networks of {len({row['set'] for row in rows})} sets, "
-        f"{len({row['seed'] for row in rows})} splits each (up to {IMAGES} images a set, {PX} px: 40 % train, 20 % "
-        "valid, 40 % test). The gain is that over the solved head on the same images; what is left of it on test "
-        "images, which nothing was chosen on, is real, and the rest is *optimism*. Intervals are Student's t and "
-        "bootstrap-t over sets.\n\n"
+        f"{len(rows)} trained networks in {len({(row['set'], row['seed']) for row in rows})} fits of "
+        f"{len({row['set'] for row in rows})} sets, {SEEDS} splits each at most (up to {IMAGES} images a set, {PX} px: "
+        "40 % train, 20 % valid, 40 % test). The gain is that over the solved head on the same images; what is left of "
+        "it on test images, which nothing was chosen on, is real, and the rest is *optimism*. Intervals are Student's "
+        "t and bootstrap-t over sets.\n\n"
         f"{markdown_table(header, lines)}\n\n"
         f"{verdict(rows)}\n\n"
         f"## Sets of classes of trained networks\n\n{coverage(rows)}\n\n"
         f"## Every set\n\n{table(rows)}\n\n"
-        f"Made by `python benchmarks/optimism.py`: {made_with()}.\n"
+        f"Made by `python benchmarks/optimism.py`: {made}.\n"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,7 +67,12 @@ def f_beta(
     wanted = get_args(LabelAverage if predictions.task == "multi" else _ClassAverage)
     if average not in wanted:
         raise OptionError(f"average = {average!r}: wanted one of {wanted}")
-    return averages(predictions, beta=beta, thresholds=thresholds)[average].f_beta
+    require_positive_beta(beta)
+    if predictions.task == "multi":
+        called, true = called_labels(predictions, thresholds), predictions.scored.truth == 1
+        return label_average(average, "f_beta", true, called, beta=beta, basis=predictions.basis)
+    table = confusion(predictions, thresholds=thresholds)
+    return _averaged(cast("_ClassAverage", average), table, beta, predictions.basis).f_beta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
