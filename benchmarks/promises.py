@@ -117,7 +117,7 @@ def page(rows: list[dict[str, Any]]) -> str:
             f"{row['judged_by']}, {row['what']}" + ("" if row["same_source"] else " (another source)"),
             f"{value_and_interval(gr.Estimate.from_json(row['promised']))}, {row['part']}, n={row['promised']['n']:,}",
             f"{value_and_interval(gr.Estimate.from_json(row['found']))}, n={row['found']['n']:,}",
-            f"{row['p_value']:.2g}",
+            "< 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.2g}",
             row["outcome"],
             ", ".join(row["leads"]) or "–",
         ]
