@@ -161,6 +161,7 @@ def page(rows: list[dict[str, Any]], made: str) -> str:
         f"{markdown_table(header, lines)}\n\n"
         f"{verdict(rows)}\n\n"
         f"## Sets of classes of trained networks\n\n{coverage(rows)}\n\n"
+        "Test images are counted one by one here, also those of GTSRB_native15, which come in films.\n\n"
         f"## Every set\n\n{table(rows)}\n\n"
         f"Made by `python benchmarks/optimism.py`: {made}.\n"
     )
