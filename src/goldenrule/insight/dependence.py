@@ -43,6 +43,8 @@ LEAST_DROP, LEAST_RISE = 0.01, 0.05
 """It flatters where accuracy is a point better, or log loss 5 % lower, and an interval leaves out that it is not.
 Less would change no decision: intervals of a thousand images are wider.
 """
+FEW_IMAGES = 2
+"""A difference of so many images is none."""
 LEAST_LOSS = 0.01
 """Below a hundredth of a nat a share of it says nothing."""
 FEWEST_IMAGES = 20
@@ -101,7 +103,9 @@ class Flattery:
     @property
     def shown(self) -> bool:
         """Whether random folds flatter: by so much that it matters, and by more than chance."""
-        falls = self.drop is not None and self.drop.value >= LEAST_DROP and self.drop.bounded and self.drop.low > 0
+        drop = self.drop
+        falls = drop is not None and drop.bounded and drop.value >= LEAST_DROP and drop.low > 0
+        falls = falls and drop is not None and drop.value * drop.n > FEW_IMAGES
         rises = self.rise.value >= LEAST_RISE and self.rise.bounded and self.rise.low > 0
         return falls or rises
 
