@@ -350,11 +350,9 @@ class Learner:
         """Judge the last fit on validation by what had no say in it, before `blend` and `calibrate` choose on all.
 
         Each half is predicted by the cycle (of a fit with `keep="best"`), share and temperature that the other half
-        chooses. None where validation has fewer than eight labelled images. Leaves no trace in the learner (law 4).
-        Raises `OptionError` before a fit.
+        chooses. None where validation has fewer than eight labelled images, or is one group. Leaves no trace in the
+        learner (law 4). Raises `OptionError` before a fit.
         """
-        if len(self.material.part("valid")) < crossing.FEWEST_VALID:
-            return None
         return crossing.crossed(self._teller, self.state, shares=tuple(shares), keep=keep, temper=temper)
 
     def evaluate(self, part: Part = "valid") -> Predictions:

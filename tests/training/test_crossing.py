@@ -10,8 +10,9 @@ import pytest
 import goldenrule as gr
 from goldenrule.evaluation.temperature import best_temperature
 from goldenrule.foundation.errors import OptionError
+from goldenrule.images.table import image_table
 from goldenrule.learner import Learner
-from goldenrule.training.crossing import Crossed
+from goldenrule.training.crossing import Crossed, dealt_halves
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_before_a_fit_it_is_refused_and_few_images_are_not_halved(small_photos: 
     few = images.with_parts(["valid" if number % 16 == 0 else "train" for number in range(len(images))])
     assert Learner(few, threads=1).crossed() is None
     half = images.with_parts(["valid" if number % 2 else "train" for number in range(len(images))])
-    with pytest.raises(OptionError, match="wants a fit before it"):
+    with pytest.raises(OptionError, match="fit\\(\\) first"):
         Learner(half, threads=1).crossed()
 
 
@@ -115,3 +116,14 @@ def test_what_belongs_together_is_in_one_half(small_photos: Path, cache: Path, t
     for uri, half in zip(found.predictions.ids, found.halves.tolist(), strict=True):
         halves.setdefault(of_uri[uri], set()).add(half)
     assert all(len(own) == 1 for own in halves.values())
+
+
+def test_classes_of_one_validation_image_are_spread_over_both_halves() -> None:
+    uris = [f"{label:03d}/{label}.png" for label in range(30)]
+    table = image_table(
+        Path("set"), [f"{n:03d}" for n in range(30)], uris=uris, parts=["valid"] * 30, labels=[[n] for n in range(30)]
+    ).with_digests([uri.encode().ljust(32, b".") for uri in uris])
+    halves = dealt_halves(table.only_labelled(), seed=0)
+    assert sorted(halves.tolist()) == [0] * 15 + [1] * 15
+    one_group = table.with_groups(["film"] * 30).only_labelled()
+    assert len(set(dealt_halves(one_group, seed=0).tolist())) == 1

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from goldenrule.evaluation.clusters import FEWEST_GROUPS, clustered_error
+from goldenrule.evaluation.clusters import FEWEST_GROUPS, clustered_error, welch_p_value
 from goldenrule.evaluation.conformal import ConformalSets, images_needed, set_coverage
 from goldenrule.evaluation.estimate import Estimate, value_and_interval
 from goldenrule.evaluation.metrics import hits, image_losses, log_loss
@@ -156,7 +156,10 @@ def _far_apart(one: str, a: Predictions, other: str, b: Predictions, beta: float
     if not len(a) or not len(b):
         return
     if a.group is not None or b.group is not None:
-        p_value = clustered_p_value(a, b) if a.task == "single" else _losses_p_value(a, b)
+        single = a.task == "single"
+        p_value = (
+            clustered_p_value(a, b) if single else welch_p_value(image_losses(a), a.group, image_losses(b), b.group)
+        )
     elif a.task == "single":
         p_value = stratified_p_value(hits(a), a.truth, hits(b), b.truth)
     else:
@@ -292,19 +295,6 @@ def _right_at_least(share: float, own: Predictions) -> float:
     if own.group is not None:
         return _at_least(share, right.astype(np.float64), own)
     return float(binom.cdf(int(right.sum()), len(right), share))
-
-
-def _losses_p_value(a: Predictions, b: Predictions) -> float:
-    """Return the two-sided p-value of equal mean log losses of two samples of groups: Welch's t-test over groups."""
-    from scipy.stats import t as student
-
-    one, other = image_losses(a), image_losses(b)
-    (error, count), (its_error, its_count) = clustered_error(one, a.group), clustered_error(other, b.group)
-    apart = math.hypot(error, its_error)
-    if min(count, its_count) < FEWEST_GROUPS or apart == 0:
-        return 1.0
-    degrees = apart**4 / (error**4 / (count - 1) + its_error**4 / (its_count - 1))
-    return float(2 * student.sf(abs(float(one.mean() - other.mean())) / apart, degrees))
 
 
 def _p(p_value: float) -> str:

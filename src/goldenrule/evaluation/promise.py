@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from goldenrule.evaluation.clusters import FEWEST_GROUPS, clustered_error
+from goldenrule.evaluation.clusters import welch_p_value
 from goldenrule.evaluation.estimate import Estimate, value_and_interval
 from goldenrule.evaluation.metrics import hits, image_losses, log_loss
 from goldenrule.evaluation.predictions import Predictions
@@ -171,20 +171,11 @@ def clustered_p_value(one: Predictions, other: Predictions) -> float:
     Welch's t-test over groups of what is left of right and wrong after the share of each class, in both together, was
     taken away. 1 where either has fewer than six groups. Both are scored predictions of a single label.
     """
-    from scipy.stats import t as student
-
     right = [hits(own).astype(np.float64) for own in (one, other)]
     every, truth = np.concatenate(right), np.concatenate([one.truth, other.truth])
     shares = np.bincount(truth, weights=every) / np.maximum(np.bincount(truth), 1)
     left = [values - shares[own.truth] for values, own in zip(right, (one, other), strict=True)]
-    errors, counts = zip(
-        *(clustered_error(values, own.group) for values, own in zip(left, (one, other), strict=True)), strict=True
-    )
-    apart = float(np.hypot(*errors))
-    if min(counts) < FEWEST_GROUPS or apart == 0:
-        return 1.0
-    degrees = apart**4 / sum(error**4 / (count - 1) for error, count in zip(errors, counts, strict=True))
-    return float(2 * student.sf(abs(float(left[0].mean() - left[1].mean())) / apart, degrees))
+    return welch_p_value(left[0], one.group, left[1], other.group)
 
 
 def _expected(

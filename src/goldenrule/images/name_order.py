@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from goldenrule.images.read import taken
 from goldenrule.images.table import ImageTable, one_form
@@ -175,8 +176,8 @@ def _without_parts(table: ImageTable) -> list[PurePosixPath]:
     return [PurePosixPath(*path.parts[1:]) for path in paths]
 
 
-def _ranks(keys: Sequence[object]) -> tuple[int, ...]:
-    order = sorted(range(len(keys)), key=keys.__getitem__)  # type: ignore[arg-type]  # all of one kind
+def _ranks(keys: Sequence[Any]) -> tuple[int, ...]:
+    order = sorted(range(len(keys)), key=keys.__getitem__)
     places = [0] * len(keys)
     for place, row in enumerate(order):
         places[row] = place

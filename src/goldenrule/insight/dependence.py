@@ -61,7 +61,7 @@ _BLOCK = 4096
 class Nearness:
     """How often the nearest neighbour of an image is nearby (`share`), and how often by chance.
 
-    `p_value` is one-sided and holds for all `tried` proposals together; `images` were asked.
+    `p_value` is one-sided and holds for all proposals that were tried together; `images` were asked.
     """
 
     proposal: Proposal
@@ -69,7 +69,6 @@ class Nearness:
     chance: float
     p_value: float
     images: int
-    tried: int
 
     @property
     def shown(self) -> bool:
@@ -197,7 +196,6 @@ def nearness(
                 chance=float(by_chance.mean()) / count,
                 p_value=p_value,
                 images=len(asked),
-                tried=len(proposals),
             )
         )
     adjusted = holm([one.p_value for one in found])

@@ -9,22 +9,26 @@ chosen on all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from goldenrule.evaluation import Predictions
 from goldenrule.evaluation.temperature import as_pairs, best_temperature
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.images.folds import folds_to_judge
+from goldenrule.images.judged import NOT_JUDGED
 from goldenrule.images.table import LabelledTable
+from goldenrule.images.units import duplicate_units
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.head import Head
 from goldenrule.models.trainable import tensors_of
 from goldenrule.training.afterwards import back_to
 from goldenrule.training.checkpoint import State, between, copied
-from goldenrule.training.examples import Seen
+from goldenrule.training.examples import Seen, Validate
 from goldenrule.training.fitting import Keep
 from goldenrule.training.run import Outcome
 from goldenrule.training.state import LearnerState, next_key
@@ -61,16 +65,22 @@ class Crossed:
     network: Callable[[int], tuple[Backbone, Head]]
 
 
-def crossed(teller: Teller, state: LearnerState, *, shares: Sequence[float], keep: Keep, temper: bool) -> Crossed:
+def crossed(
+    teller: Teller, state: LearnerState, *, shares: Sequence[float], keep: Keep, temper: bool
+) -> Crossed | None:
     """Return validation judged apart, after a fit and before its blend; the state stays as it is.
 
-    `shares` are those that a blend would choose among, `keep` is that of the fit. Raises `OptionError` for fewer than
-    eight labelled validation images, or before a fit.
+    `shares` are those that a blend would choose among, `keep` is that of the fit. None for fewer than eight labelled
+    validation images, or where all are of one group. Raises `OptionError` before a fit.
     """
     valid = teller.material.part("valid")
-    if state.start is None or len(valid) < FEWEST_VALID:
-        raise OptionError(f"crossed() wants a fit before it and {FEWEST_VALID} labelled validation images.")
-    halves = np.maximum(folds_to_judge(valid, 2, seed=teller.material.seed), 0)
+    if len(valid) < FEWEST_VALID:
+        return None
+    if state.start is None:
+        raise OptionError("crossed() judges what a fit has learned: fit() first.")
+    halves = dealt_halves(valid, seed=teller.material.seed)
+    if halves.min() == halves.max():
+        return None
     arguments = {"shares": list(shares), "keep": keep, "temper": temper}
     key = next_key(state.key, "crossed", arguments)
     judge = _Judge(teller, state, valid)
@@ -96,7 +106,7 @@ def crossed(teller: Teller, state: LearnerState, *, shares: Sequence[float], kee
         )
 
     return Crossed(
-        predictions=said(before / by[:, np.newaxis]),
+        predictions=said((before / by[:, np.newaxis]).astype(np.float32)),
         before=said(before),
         halves=halves,
         choices=(choices[0], choices[1]),
@@ -104,25 +114,41 @@ def crossed(teller: Teller, state: LearnerState, *, shares: Sequence[float], kee
     )
 
 
+def dealt_halves(valid: LabelledTable, *, seed: int) -> npt.NDArray[np.int64]:
+    """Return the half (n,) of each image, 0 or 1: classes spread evenly, what belongs together in one.
+
+    The only unit of a class can be in either: its network has learned the class from train.
+    """
+    halves = folds_to_judge(valid, 2, seed=seed)
+    units = duplicate_units(valid)
+    alone = dict.fromkeys(unit for unit, half in zip(units, halves.tolist(), strict=True) if half == NOT_JUDGED)
+    for unit in alone:
+        rows = [row for row, own in enumerate(units) if own == unit]
+        halves[rows] = int((halves == 0).sum() > (halves == 1).sum())
+    return halves
+
+
 class _Judge:
     """The networks that could have been chosen after a fit, and what they say of validation."""
 
     def __init__(self, teller: Teller, state: LearnerState, valid: LabelledTable) -> None:
         self.teller, self.state, self.truth = teller, state, valid.truth
-        self._validate = teller.material.validation(state)
-        self._module = teller.network(state)
-        assert state.start is not None
-        backbone, head = state.start
-        start = LearnerState(
-            key=state.key,
-            backbone=backbone,
-            head=head,
-            first_trained=state.first_trained,
-            precompute=state.precompute,
-            bn_frozen=state.bn_frozen,
-        )
-        self._first = copied(teller.network(start))
         self._blends: dict[tuple[tuple[int, bool], float], npt.NDArray[np.float32]] = {}
+
+    @cached_property
+    def _validate(self) -> Validate | None:
+        return self.teller.material.validation(self.state)
+
+    @cached_property
+    def _module(self) -> torch.nn.Module:
+        return self.teller.network(self.state)
+
+    @cached_property
+    def _first(self) -> State:
+        """The weights before the fit."""
+        assert self.state.start is not None
+        backbone, head = self.state.start
+        return copied(self.teller.network(replace(self.state, backbone=backbone, head=head)))
 
     def ends(self, keep: Keep) -> Iterator[tuple[tuple[int, bool], State]]:
         """Yield the weights at the ends of cycles and their means so far, or those at the end of the fit."""
