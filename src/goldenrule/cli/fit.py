@@ -311,15 +311,21 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
         title_justify="left",
     )
     grouped = any(answer.quality(own).groups is not None for own in answer.scored.values())
-    names = ("part", "images", *(["effective n"] if grouped else []), f"{answer.headline.name} (95 %)")
-    for name in (*names, "log loss (95 %)", "basis"):
-        table.add_column(name, justify="right" if name in ("images", "effective n") else "left", no_wrap=True)
+    table.add_column("part", no_wrap=True)
+    table.add_column("images\n(effective n)" if grouped and folded else "images", justify="right", no_wrap=True)
+    if grouped and not folded:
+        table.add_column("effective n", justify="right", no_wrap=True)
+    for name in (f"{answer.headline.name} (95 %)", "log loss (95 %)"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("basis", no_wrap=not folded)  # how many images leaked is a longer story
     for part, own in answer.scored.items():
         share, loss = answer.quality(own), log_loss(own)
         style = "bold" if part == answer.headline_part else ""
         numbers = (value_and_interval(one).replace(" [", "\n[" if folded else " [") for one in (share, loss))
-        independent = [f"{share.independent:,}"] if grouped else []
-        table.add_row(part, f"{share.n:,}", *independent, *numbers, answer.basis(part), style=style)
+        counts = [f"{share.n:,}", *([f"{share.independent:,}"] if grouped else [])]
+        if grouped and folded:
+            counts = [f"{counts[0]}\n({counts[1]})"]
+        table.add_row(part, *counts, *numbers, answer.basis(part), style=style)
     return table
 
 
