@@ -18,12 +18,12 @@ import numpy as np
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, made_with, markdown_table
 from goldenrule.evaluation import value_and_interval
-from goldenrule.images.kept import kept_table
 from goldenrule.images.labels import from_source
 from goldenrule.images.read import with_digests
 from goldenrule.images.table import ImageTable, Part
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions
+from goldenrule.training.run_files import run_images
 
 RUNS = ROOT / "runs" / "promises"
 PETS = {"cats": "cat", "dogs": "dog"}
@@ -85,7 +85,7 @@ def judges(case: Promised, run: Path) -> ImageTable:
     table = from_source(DATA / case.judged_by, group_by="none")
     if case.part is not None:
         return table.where(np.array([part == case.part for part in table.parts], bool))
-    known = set(kept_table(run / "images.arrow").digests)
+    known = set(run_images(run).digests)
     table = with_digests(table.where(table.labelled))
     return table.where(np.array([digest not in known for digest in table.digests], bool))
 

@@ -1,3 +1,4 @@
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import digest
-from goldenrule.images.kept import keep_table, kept_table
+from goldenrule.images.kept import table_content, table_of
 from goldenrule.images.table import image_table
 
 ROWS = st.lists(
@@ -30,22 +31,35 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path_factory, rows):
     table = image_table(root, ["a", "b b", "ü"], uris=uris, parts=parts, labels=labels).with_groups(groups)
     table = table.with_digests([None if one is None else digest(one) for one in contents])
     table = table.with_weights(np.array(weights, np.float32)).with_folds(groups)
-    keep_table(root / "images.arrow", table)
-    again = kept_table(root / "images.arrow")
+    again = table_of(table_content(table), root / "images.arrow")
     assert again.rows.equals(table.rows)
     assert (again.classes, again.root) == (table.classes, table.root)
 
 
 @pytest.mark.parametrize("content", [b"", b"ARROW1 no table", b"x" * 500])
 def test_what_is_no_table_is_a_clear_error(tmp_path, content):
-    (tmp_path / "images.arrow").write_bytes(content)
     with pytest.raises(FormatError, match="no list of images"):
-        kept_table(tmp_path / "images.arrow")
+        table_of(content, tmp_path / "images.arrow")
 
 
 def test_the_table_of_a_newer_version_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr("goldenrule.images.kept.SCHEMA_VERSION", 2)
-    keep_table(tmp_path / "images.arrow", image_table(Path("x"), ["a"], uris=[], parts=[], labels=[]))
+    content = table_content(image_table(Path("x"), ["a"], uris=[], parts=[], labels=[]))
     monkeypatch.setattr("goldenrule.images.kept.SCHEMA_VERSION", 1)
     with pytest.raises(FormatError, match="newer"):
-        kept_table(tmp_path / "images.arrow")
+        table_of(content, tmp_path / "images.arrow")
+
+
+CONTENT = table_content(
+    image_table(Path("x"), ["a", "b"], uris=["1.png", "2.png"], parts=["train", None], labels=[[0], [1]])
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(0, 8 * len(CONTENT) - 1))
+def test_one_flipped_bit_never_reads_outside_of_the_file(bit):
+    damaged = bytearray(CONTENT)
+    damaged[bit // 8] ^= 1 << bit % 8
+    with contextlib.suppress(FormatError):
+        table = table_of(bytes(damaged), Path("images.arrow"))
+        assert all(0 <= label < len(table.classes) for own in table.rows["labels"].to_pylist() for label in own)

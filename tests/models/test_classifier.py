@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from goldenrule.engine import openvino
 from goldenrule.engine.openvino import OpenVinoEngine
 from goldenrule.foundation.errors import FormatError, SourceError, StorageError
+from goldenrule.foundation.manifest import seal
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.read import decode
 from goldenrule.images.sources import from_folder
@@ -91,6 +92,7 @@ def copy_of(saved, tmp_path):
 def edit(folder, **changes):
     file = folder / "classifier.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    seal(folder)
 
 
 def softmax(logits):
@@ -148,7 +150,7 @@ def test_a_folder_gives_a_row_for_every_image_by_its_name(own_cache, saved, pict
 
 def test_a_saved_classifier_is_json_and_safetensors_that_others_may_read(saved):
     names = {file.name: file for file in saved.iterdir()}
-    assert set(names) == {"classifier.json", "body.safetensors", "head.safetensors"}
+    assert set(names) == {"classifier.json", "body.safetensors", "head.safetensors", "manifest.json"}
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in names.values())
     value = json.loads(names["classifier.json"].read_text())
     assert value["schema_version"] == SCHEMA_VERSION
@@ -175,6 +177,7 @@ def test_saving_over_an_old_classifier_replaces_it_whole(classifier, tmp_path):
         "body.safetensors",
         "classifier.json",
         "head.safetensors",
+        "manifest.json",
     ]
     assert list(tmp_path.iterdir()) == [target]
 
@@ -257,6 +260,7 @@ def test_a_head_that_does_not_fit_the_classes_or_the_body_is_a_format_error(save
         Classifier.load(folder)
     edit(folder, classes=["a", "b", "c"])
     save_file({"weight": np.zeros((3, 7), np.float32), "bias": np.zeros(3, np.float32)}, folder / "head.safetensors")
+    seal(folder)
     with pytest.raises(FormatError, match="is damaged"):
         Classifier.load(folder)
 

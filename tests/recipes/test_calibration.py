@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 
 from goldenrule.evaluation import Predictions, calibration_error, log_loss
 from goldenrule.evaluation.probabilities import sigmoid, softmax
-from goldenrule.foundation.files import read_json, write_json
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.head import LinearHead
 from goldenrule.recipes import solved
@@ -167,13 +165,6 @@ def test_a_fit_says_how_far_confidence_and_accuracy_are_apart(fitted: Any) -> No
     page = (fitted.folder / "report.html").read_text()
     assert '<section id="calibration">' in page
     assert '<g class="miss">' not in page
-
-
-def test_a_classifier_of_before_has_no_record(fitted: Any, tmp_path: Path) -> None:
-    shutil.copytree(fitted.folder / "classifier", tmp_path / "old")
-    path = tmp_path / "old" / "classifier.json"
-    write_json(path, {name: value for name, value in read_json(path).items() if name != "calibration"})
-    assert Classifier.load(tmp_path / "old").calibration is None
 
 
 def several(n: int, *, slope: float, seed: int = 0) -> Predictions:

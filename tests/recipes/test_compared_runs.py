@@ -12,11 +12,13 @@ import pytest
 
 from goldenrule.evaluation import image_losses, mcnemar
 from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.images.kept import keep_table, kept_table
+from goldenrule.foundation.manifest import write_recorded
+from goldenrule.images.kept import table_content
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.compared_runs import compare_runs
 from goldenrule.recipes.options import FitOptions
+from goldenrule.training.run_files import run_images
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +94,11 @@ def test_the_numbers_are_json(fitted: Any, other_split: Any) -> None:
 def test_equal_files_count_once_and_that_is_said(fitted: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(fitted.folder, run)
-    table = kept_table(run / "images.arrow")
+    table = run_images(run)
     test = [row for row, part in enumerate(table.parts) if part == "test" and table.targets[row] == 0]
     digests = list(table.digests)
     digests[test[1]] = digests[test[0]]
-    keep_table(run / "images.arrow", table.with_digests(digests))
+    write_recorded(run, "images.arrow", table_content(table.with_digests(digests)))
     compared = compare_runs(run, run)
     assert compared.n == fitted.predictions["test"].truth.size - 1
     assert compared.left_out == {"with the very bytes of another, which counts once": 1}

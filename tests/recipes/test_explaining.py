@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.images.kept import keep_table, kept_table
+from goldenrule.foundation.manifest import write_recorded
+from goldenrule.images.kept import table_content
 from goldenrule.recipes.explaining import NUMBERS, PAGE, explain
 from goldenrule.report.explained_page import render_explained
 from goldenrule.report.heat import explanation_figure
+from goldenrule.training.run_files import run_images
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +108,8 @@ def test_without_captum_all_but_the_heat_maps_is_there_and_a_note_says_so(
 
 def test_where_the_training_images_are_gone_they_are_named(fitted: Any, new: Path, tmp_path: Path) -> None:
     run = shutil.copytree(fitted.folder, tmp_path / "run")
-    kept = kept_table(run / "images.arrow")
-    keep_table(run / "images.arrow", type(kept)(tmp_path / "gone", kept.classes, kept.rows))
+    kept = run_images(run)
+    write_recorded(run, "images.arrow", table_content(type(kept)(tmp_path / "gone", kept.classes, kept.rows)))
     found = explain(run, new, heat=False, out=tmp_path / "out")
     assert found[1].nearest[0].id.startswith("train/")
     assert "no longer in" in found.notes[0]

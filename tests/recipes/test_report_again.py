@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError, StorageError
+from goldenrule.foundation.manifest import seal, write_recorded
+from goldenrule.images.kept import table_content
 from goldenrule.recipes.report_again import report_again
+from goldenrule.training.run_files import run_images
 
 
 @pytest.fixture
@@ -61,11 +64,9 @@ def test_a_page_is_made_again_over_its_own_and_over_nothing_else(run: Path, tmp_
 
 
 def test_without_its_images_a_report_has_places_that_say_so(run: Path, fitted: Any, tmp_path: Path) -> None:
-    from goldenrule.images.kept import keep_table, kept_table
-
-    table = kept_table(run / "images.arrow")
+    table = run_images(run)
     object.__setattr__(table, "root", tmp_path / "gone")
-    keep_table(run / "images.arrow", table)
+    write_recorded(run, "images.arrow", table_content(table))
     page = report_again(run, language="zh").read_text()
     assert "data:image/jpeg" not in page
     assert "<h2>评分</h2>" in page
@@ -80,13 +81,18 @@ def test_what_is_no_run_or_an_old_one_or_a_newer_one_is_a_clear_error(run: Path,
     whole = predictions.read_bytes()
     for broken in (b"broken", whole[: len(whole) // 2]):
         predictions.write_bytes(broken)
+        with pytest.raises(FormatError, match="is not what was written"):
+            report_again(run, language="ja")
+        seal(run / "report")
         with pytest.raises(FormatError, match="can't be read as predictions"):
             report_again(run, language="ja")
     predictions.write_bytes(whole)
     content.write_text(content.read_text().replace('"schema_version": 1', '"schema_version": 2', 1))
+    seal(run / "report")
     with pytest.raises(FormatError, match="Update goldenrule"):
         report_again(run, language="ja")
     content.write_text('{"schema_version": 1}')
+    seal(run / "report")
     with pytest.raises(FormatError, match="is not the content of a report"):
         report_again(run, language="ja")
     shutil.rmtree(run / "report")

@@ -25,6 +25,7 @@ from goldenrule.cli.source import (
 )
 from goldenrule.cli.views import Augment, Crop
 from goldenrule.foundation.errors import OptionError
+from goldenrule.training.run_files import is_run
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -224,7 +225,7 @@ def _given(context: typer.Context) -> set[str]:
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / "run.json").exists()
+    return is_run(folder)
 
 
 def _weights(said: list[str]) -> dict[str, Path]:

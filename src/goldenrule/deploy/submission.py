@@ -26,13 +26,13 @@ from goldenrule.evaluation import (
 from goldenrule.evaluation.caution import best_floor, floored, kept_off
 from goldenrule.evaluation.predictions_csv import between_labels
 from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.foundation.files import atomic_path, read_json, write_json
+from goldenrule.foundation.files import atomic_path, write_json
 from goldenrule.foundation.findings import plural
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.label_files import read_columns
 from goldenrule.images.sources import image_files
 from goldenrule.models.classifier import Classifier
-from goldenrule.training.run import kept_predictions
+from goldenrule.training.run_files import kept_predictions, run_choice
 
 Kind = Literal["probability", "probabilities", "class", "labels"]
 NAMED = 5
@@ -206,7 +206,8 @@ def judged(run: Path, classifier: Classifier) -> Predictions | None:
 
     Of many labels with thresholds: those of each fold chosen on the others.
     """
-    chosen = str(read_json(run / "choice.json")["chosen"]) if (run / "choice.json").exists() else ""
+    choice = run_choice(run)
+    chosen = choice.chosen if choice else ""
     solved = chosen.startswith("solved head") and not chosen.endswith("averaged")
     for name in ("out-of-fold", "valid") if solved else ("valid", "out-of-fold"):
         seen = kept_predictions(run, name, task=classifier.task, basis="chosen on")

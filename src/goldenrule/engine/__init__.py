@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from goldenrule.foundation.schema import Name, as_type
+
 Precision = Literal["bf16", "fp32"]
 Tag = TypeVar("Tag")
 
@@ -19,7 +21,7 @@ class EngineKind:
 
     name: Literal["openvino", "torch"]
     precision: Precision
-    version: str
+    version: Name
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
@@ -28,7 +30,7 @@ class EngineKind:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> EngineKind:
         """Read what `to_json` gave."""
-        return cls(**value)
+        return as_type(value, cls, what="this engine")
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} {self.precision}"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goldenrule.evaluation.predictions import Predictions
+from goldenrule.evaluation.estimate import Basis
+from goldenrule.evaluation.predictions import Predictions, Task
 from goldenrule.foundation.errors import FormatError
+from goldenrule.foundation.schema import Name, as_type, parse_json
 
 SCHEMA_VERSION = 1
 _KEY = b"goldenrule.predictions"
@@ -49,37 +52,55 @@ def to_table(predictions: Predictions) -> pa.Table:
 def from_table(table: pa.Table) -> Predictions:
     """Give the predictions of a table that `to_table` wrote, also after it was a parquet or Arrow file."""
     about = _about(table)
-    n, views, classes = table.num_rows, about["views"], about["classes"]
-    truth = _array(table["truth"])
-    return Predictions(
-        task=about["task"],
-        classes=tuple(classes),
-        ids=tuple(table["id"].to_pylist()),
-        status=np.array(table["status"].to_pylist(), dtype=np.str_),
-        truth=truth.reshape(n, len(classes)) if about["task"] == "multi" else truth,
-        logits=_array(table["logits"]).reshape(n, views, len(classes)),
-        fold=_array(table["fold"]) if "fold" in table.column_names else None,
-        group=_array(table["group"]) if "group" in table.column_names else None,
-        thresholds=(
-            _array(table["thresholds"]).reshape(n, len(classes)) if "thresholds" in table.column_names else None
-        ),
-        distance=_array(table["distance"]) if "distance" in table.column_names else None,
-        basis=about["basis"],
-    )
+    n, views, classes = table.num_rows, about.views, about.classes
+    try:
+        table.validate(full=True)  # offsets that point outside would be read otherwise
+        truth = _array(table["truth"])
+        return Predictions(
+            task=about.task,
+            classes=classes,
+            ids=tuple(table["id"].to_pylist()),
+            status=np.array(table["status"].to_pylist(), dtype=np.str_),
+            truth=truth.reshape(n, len(classes)) if about.task == "multi" else truth,
+            logits=_array(table["logits"]).reshape(n, views, len(classes)),
+            fold=_array(table["fold"]) if "fold" in table.column_names else None,
+            group=_array(table["group"]) if "group" in table.column_names else None,
+            thresholds=(
+                _array(table["thresholds"]).reshape(n, len(classes)) if "thresholds" in table.column_names else None
+            ),
+            distance=_array(table["distance"]) if "distance" in table.column_names else None,
+            basis=about.basis,
+        )
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FormatError(f"not a table of predictions: {error}") from error
 
 
-def _about(table: pa.Table) -> dict[str, Any]:
-    """Give the metadata, if this program can read it."""
+class _About(msgspec.Struct, forbid_unknown_fields=True):
+    """What stands beside the rows."""
+
+    schema_version: Literal[1]
+    task: Task
+    classes: tuple[Name, ...]
+    views: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    basis: Basis
+
+
+def _about(table: pa.Table) -> _About:
+    """Return the metadata, if this program can read it."""
     metadata = table.schema.metadata or {}
     if _KEY not in metadata:
         raise FormatError(f"not a table of predictions: its columns are {table.column_names}; wanted one of to_arrow()")
-    about: dict[str, Any] = json.loads(metadata[_KEY])
-    if about["schema_version"] > SCHEMA_VERSION:
+    try:
+        about = parse_json(metadata[_KEY])
+    except ValueError as error:
+        raise FormatError(f"not a table of predictions: {error}") from error
+    version = about.get("schema_version") if isinstance(about, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
         raise FormatError(
-            f"predictions of schema version {about['schema_version']}, but this goldenrule reads up to "
+            f"predictions of schema version {version}, but this goldenrule reads up to "
             f"{SCHEMA_VERSION}: upgrade goldenrule to read them"
         )
-    return about
+    return as_type(about, _About, what="the description of predictions")
 
 
 def _column(rows: NDArray[Any]) -> pa.Array:

@@ -19,8 +19,9 @@ from goldenrule.evaluation.checks import require_single_label
 from goldenrule.evaluation.estimate import Basis, Estimate
 from goldenrule.evaluation.metrics import mean_estimate
 from goldenrule.evaluation.predictions import Predictions
-from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.randomness import key
+from goldenrule.foundation.schema import as_type
 
 Method = Literal["lac", "aps", "raps"]
 Floats = NDArray[np.float64]
@@ -144,12 +145,9 @@ class ConformalSets:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ConformalSets:
         """Read what `to_json` gave. Raises `FormatError` for anything else."""
-        try:
-            threshold = math.inf if value["threshold"] is None else float(value["threshold"])
-            numbers = {"threshold": threshold, "coverage": float(value["coverage"]), "n": int(value["n"])}
-            return cls(**{**value, **numbers})
-        except (KeyError, TypeError, ValueError, OptionError) as error:
-            raise FormatError(f"These conformal sets can't be read ({error}): {dict(value)}.") from error
+        endless = "threshold" in value and value["threshold"] is None
+        found = as_type({**value, **({"threshold": 0.0} if endless else {})}, cls, what="these conformal sets")
+        return replace(found, threshold=math.inf) if endless else found
 
     def _scores(self, readable: Predictions, purpose: str) -> Floats:
         """Give how unlike each class is, (n, C): the lower, the sooner it is in the set."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from goldenrule.evaluation.clusters import clustered_share
 from goldenrule.evaluation.intervals import wilson
-from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import as_type
 
 Basis = Literal["clean", "chosen on"]
 Kind = Literal["share", "points", "number"]
@@ -140,11 +141,10 @@ class Estimate:
 
         Raises `FormatError` for missing or unknown keys.
         """
-        wanted = {field.name for field in fields(cls)} - {"groups", "effective_n"}
-        if set(value) - {"groups", "effective_n"} != wanted:
-            raise FormatError(f"not an estimate: wanted the keys {sorted(wanted)}, got {sorted(value)}")
-        numbers = {key: math.nan if value[key] is None else float(value[key]) for key in ("value", "low", "high")}
-        return cls(**{**value, **numbers})
+        named = {key: math.nan for key in ("value", "low", "high") if key in value and value[key] is None}
+        plain = {**value, **dict.fromkeys(named, 0.0)}
+        found = as_type(plain, cls, what="this estimate", optional={"groups", "effective_n"})
+        return replace(found, **dict[str, Any](named)) if named else found
 
     def __eq__(self, other: object) -> bool:
         """Equal in every field; two undefined estimates of the same thing are equal too, unlike nan."""

@@ -18,6 +18,7 @@ from goldenrule.evaluation.predictions import Predictions
 from goldenrule.evaluation.probabilities import sigmoid
 from goldenrule.evaluation.temperature import HIGHEST, cautious_temperature
 from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.schema import as_type
 
 Floats = NDArray[np.float64]
 
@@ -59,11 +60,7 @@ class Temperature:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Temperature:
         """Read what `to_json` gave. Raises `FormatError` for anything else."""
-        with_kind = _of_kind("temperature", value)
-        try:
-            return cls(**{**with_kind, "value": float(value["value"]), "n": int(value["n"])})
-        except (KeyError, TypeError, ValueError, OptionError) as error:
-            raise FormatError(f"This temperature can't be read ({error}): {dict(value)}.") from error
+        return as_type(_of_kind("temperature", value), cls, what="this temperature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,18 +111,7 @@ class PlattScaling:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> PlattScaling:
         """Read what `to_json` gave. Raises `FormatError` for anything else."""
-        with_kind = _of_kind("platt", value)
-        try:
-            read = {
-                "classes": tuple(map(str, value["classes"])),
-                "slopes": tuple(map(float, value["slopes"])),
-                "intercepts": tuple(map(float, value["intercepts"])),
-                "positives": tuple(map(int, value["positives"])),
-                "n": int(value["n"]),
-            }
-            return cls(**{**with_kind, **read})
-        except (KeyError, TypeError, ValueError, OptionError) as error:
-            raise FormatError(f"This scaling can't be read ({error}): {dict(value)}.") from error
+        return as_type(_of_kind("platt", value), cls, what="this scaling")
 
 
 Calibration = Temperature | PlattScaling

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.evaluation.class_scores import require_positive_beta
 from goldenrule.evaluation.predictions import Predictions
-from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import Count, Share, as_type
 
 GRID = np.round(np.concatenate([np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.96, 0.025)]), 3)
 """The thresholds that are tried; finer steps follow noise."""
@@ -73,16 +75,23 @@ class Thresholds:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Thresholds:
         """Read what `to_json` gave. Raises `FormatError` for anything else."""
-        try:
-            return cls(
-                classes=tuple(map(str, value["values"])),
-                values=tuple(map(float, value["values"].values())),
-                beta=float(value["beta"]),
-                n=int(value["n"]),
-                own=bool(value["own"]),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError, OptionError) as error:
-            raise FormatError(f"These thresholds can't be read ({error}): {value}.") from error
+        found = as_type(value, _Saved, what="these thresholds")
+        return cls(
+            classes=tuple(found.values),
+            values=tuple(found.values.values()),
+            beta=found.beta,
+            n=found.n,
+            own=found.own,
+        )
+
+
+class _Saved(msgspec.Struct, forbid_unknown_fields=True):
+    """Thresholds as JSON."""
+
+    values: dict[str, Share]
+    beta: Annotated[float, msgspec.Meta(gt=0, le=1000)]
+    n: Count
+    own: bool
 
 
 def best_thresholds(predictions: Predictions, *, beta: float = 1) -> Thresholds:

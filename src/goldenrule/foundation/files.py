@@ -6,20 +6,26 @@ import contextlib
 import ctypes
 import errno
 import hashlib
+import io
 import json
 import os
 import shlex
 import shutil
+import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from goldenrule.foundation.errors import FormatError, StorageError
+from goldenrule.foundation.schema import parse_json
 
 DIGEST_BYTES = 32
 SHOWN_RUNS = 3
+DIGEST_FIELD = "digest"
+MOST_JSON_BYTES = 200_000_000
+"""A JSON file that is larger is none of ours."""
 
 
 def digest(content: bytes | bytearray | memoryview) -> bytes:
@@ -29,8 +35,35 @@ def digest(content: bytes | bytearray | memoryview) -> bytes:
 
 def file_digest(path: Path) -> str:
     """Give the hexadecimal blake2b digest of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+    return file_record(path)[1]
+
+
+def file_record(path: Path) -> tuple[int, str]:
+    """Return size in bytes and hexadecimal blake2b digest of a regular file, read in pieces."""
+    with opened_regular(path) as file:
+        found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+        return file.tell(), found
+
+
+def opened_regular(path: Path) -> io.BufferedReader:
+    """Open a regular file for reading, never waiting for a pipe or device; raises `FormatError` for anything else."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return open(handle, "rb")  # noqa: PTH123 - a handle has no path
+    os.close(handle)
+    raise FormatError(f"{path} is no regular file.")
+
+
+def read_regular(path: Path, *, most_bytes: int) -> bytes:
+    """Return the content of a regular file; raises `FormatError` where there is none, or a larger one."""
+    try:
+        with opened_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most_bytes:
+                raise FormatError(f"{path} has {size:,} bytes, wanted at most {most_bytes:,}.")
+            return file.read(most_bytes)
+    except OSError as error:
+        raise FormatError(f"{path} can't be read: {error.strerror or error}.") from error
 
 
 def canonical_json(value: Any) -> str:
@@ -110,14 +143,38 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON value for people and programs, atomically."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomic(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a JSON value as the text of a file."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_digested_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with its own digest, atomically: a file that stands alone, in a folder without manifest."""
+    write_json(path, {**value, DIGEST_FIELD: json_digest(value)})
+
+
+def read_digested_json(path: Path, *, newest_schema: int | None = None) -> dict[str, Any]:
+    """Read what `write_digested_json` wrote; one flipped bit is a `FormatError`."""
+    value = read_json(path, newest_schema=newest_schema)
+    found = value.pop(DIGEST_FIELD, None)
+    if found != json_digest(value):
+        raise FormatError(f"{path} is not what was written: it was changed or damaged. Remove it, or copy it again.")
+    return value
 
 
 def read_json(path: Path, *, newest_schema: int | None = None) -> dict[str, Any]:
     """Read a JSON object; a damaged file, or a schema newer than `newest_schema`, is a `FormatError`."""
+    return json_object(read_regular(path, most_bytes=MOST_JSON_BYTES), path, newest_schema=newest_schema)
+
+
+def json_object(content: bytes, path: Path, *, newest_schema: int | None = None) -> dict[str, Any]:
+    """Return the JSON object in the content of `path`; raises `FormatError` as `read_json` does."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        value = parse_json(content)
+    except ValueError as error:
         raise FormatError(f"{path} can't be read as JSON: {error}.") from error
     if not isinstance(value, dict):
         raise FormatError(f"{path} holds a {type(value).__name__}, wanted a JSON object.")

@@ -26,10 +26,7 @@ def tensors_content(tensors: Mapping[str, npt.NDArray[Any]], **texts: str) -> by
 
 
 def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """Give the arrays and texts of a file; one flipped bit is a `FormatError`.
-
-    A file without a checksum, as earlier versions wrote them, is taken as it is.
-    """
+    """Return the arrays and texts of a file; one flipped bit, or no checksum, is a `FormatError`."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -39,7 +36,7 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path} is damaged ({error}): copy it again, whole.") from error
     checksum = texts.pop(CHECKSUM, None)
-    if checksum is not None and checksum != _checksum(tensors, texts):
+    if checksum != _checksum(tensors, texts):
         raise FormatError(f"{path} is damaged (its checksum is wrong): copy it again, whole.")
     return tensors, texts
 

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.randomness import generator
+from goldenrule.foundation.schema import Count, as_type
 from goldenrule.images.own import OwnChange
 from goldenrule.images.policies import CHANGES, changed
 
@@ -72,6 +74,9 @@ class Augmentation:
             raise OptionError(f"min_zoom={self.min_zoom}: wanted .75 to 1 (never smaller).")
         if not 0 <= self.shear <= 0.25:
             raise OptionError(f"shear={self.shear}: wanted 0 (none) to .25.")
+        for name in ("rotate_degrees", "rotate_probability", "lighting", "contrast"):
+            if not 0 <= getattr(self, name) <= 360:
+                raise OptionError(f"{name}={getattr(self, name)}: wanted 0 (none) or more.")
         if self.crop not in get_args(Crop):
             raise OptionError(f"crop={self.crop!r}: wanted one of {', '.join(get_args(Crop))}.")
 
@@ -92,10 +97,8 @@ class Augmentation:
             raise FormatError(f"Augmentation version {value.get('version')!r}; this goldenrule knows {VERSION}.")
         if value.get("own") is not None:
             raise FormatError(f"Only who has the function {value['own'].get('name')!r} can make these views again.")
-        try:
-            return cls(**{name: item for name, item in value.items() if name != "version"})
-        except TypeError as error:
-            raise FormatError(f"This augmentation can't be read ({error}): {dict(value)}.") from error
+        plain = {name: item for name, item in value.items() if name not in ("version", "own")}
+        return as_type(plain, cls, what="this augmentation", optional={"own"})
 
     def sample(self, draws: np.random.Generator) -> Warp:
         """Draw the parameters of one view."""
@@ -210,18 +213,25 @@ class View:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> View:
         """Read what `to_json` gave."""
-        if value.get("kind") == "plain":
+        if value == {"kind": "plain"}:
             return cls()
-        try:
-            return cls(augmentation=Augmentation.from_json(value["by"]), index=value["index"], seed=value["seed"])
-        except KeyError as error:
-            raise FormatError(f"This view can't be read ({error}): {dict(value)}.") from error
+        found = as_type(value, _Augmented, what="this view")
+        return cls(augmentation=Augmentation.from_json(found.by), index=found.index, seed=found.seed)
 
     def warp(self, digest: bytes) -> Warp | None:
         """Give the parameters for an image, None for the plain view."""
         if self.augmentation is None:
             return None
         return self.augmentation.sample(generator(self.seed, "view", self.index, digest))
+
+
+class _Augmented(msgspec.Struct, forbid_unknown_fields=True):
+    """A view that is not plain, as JSON."""
+
+    kind: Literal["augmented"]
+    by: dict[str, Any]
+    index: Count
+    seed: Count
 
 
 PLAIN = View()

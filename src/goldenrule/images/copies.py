@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
@@ -65,12 +65,25 @@ def read_manifest(folder: Path) -> list[Copy]:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != [field.name for field in fields(Copy)]:
                 raise FormatError(f"{folder / MANIFEST} is not the manifest of a split.")
-            return [
+            copies = [
                 Copy(path=path, source=source, part=part, size=int(size), sha256=sha256)
                 for path, source, part, size, sha256 in rows
             ]
+            if outside := [own.path for own in copies if not _is_inside(own.path)]:
+                raise FormatError(f"{folder / MANIFEST} names {outside[0]}, which lies outside of {folder}.")
+            return copies
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         raise FormatError(f"{folder / MANIFEST} can't be read as the manifest of a split: {error}.") from error
+
+
+def _is_inside(path: str) -> bool:
+    """Return whether a path stays below the folder that it starts from.
+
+    >>> _is_inside("train/cat/1.jpg"), _is_inside("../1.jpg"), _is_inside("/etc/passwd")
+    (True, False, False)
+    """
+    own = PurePosixPath(path)
+    return not own.is_absolute() and ".." not in own.parts and own != PurePosixPath()
 
 
 def copy_all(

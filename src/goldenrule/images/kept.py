@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.files import write_atomic
+from goldenrule.foundation.schema import Name, as_type, parse_json
 from goldenrule.images.table import SCHEMA, ImageTable
 
 SCHEMA_VERSION = 2
 
 
-def keep_table(path: Path, table: ImageTable) -> None:
-    """Write a table, its classes and where its images lie, atomically; findings are not kept."""
+def table_content(table: ImageTable) -> bytes:
+    """Return a table, its classes and where its images lie as an Arrow file; findings are not kept."""
     about = {
         "schema_version": SCHEMA_VERSION,
         "root": str(table.root.resolve()),
@@ -25,19 +28,38 @@ def keep_table(path: Path, table: ImageTable) -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, SCHEMA.with_metadata({"goldenrule": json.dumps(about)})) as writer:
         writer.write_table(table.rows)
-    write_atomic(path, sink.getvalue().to_pybytes())
+    return bytes(sink.getvalue().to_pybytes())
 
 
-def kept_table(path: Path) -> ImageTable:
-    """Give the table that `keep_table` wrote. Raises `FormatError` where the file is none, or of a newer version."""
+def table_of(content: bytes, path: Path) -> ImageTable:
+    """Return the table that `table_content` made, in the file `path`.
+
+    Raises `FormatError` where it is none, is damaged, or of another version.
+    """
     try:
-        rows = pa.ipc.open_file(pa.BufferReader(path.read_bytes())).read_all()
-        about = json.loads(rows.schema.metadata[b"goldenrule"])
+        rows = pa.ipc.open_file(pa.BufferReader(content)).read_all()
+        rows.validate(full=True)  # offsets that point outside would be read otherwise
+        about = parse_json(rows.schema.metadata[b"goldenrule"])
         if about["schema_version"] > SCHEMA_VERSION:
             raise FormatError(f"{path} was written by a newer goldenrule. Update: pip install -U goldenrule.")
         if about["schema_version"] < SCHEMA_VERSION:
             raise FormatError(f"{path} was written by an older goldenrule, which knew less of the images. Fit again.")
+        said = as_type(about, _About, what=str(path))
         rows = rows.replace_schema_metadata(None)
-        return ImageTable(Path(about["root"]), tuple(about["classes"]), rows, task=about["task"])
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        if rows.schema != SCHEMA:
+            raise ValueError(f"its columns are {', '.join(rows.column_names)}")
+        labels = rows["labels"].combine_chunks().flatten()
+        if len(labels) and not 0 <= pc.min(labels).as_py() <= pc.max(labels).as_py() < len(said.classes):
+            raise ValueError("it has labels that are no classes")
+        return ImageTable(Path(said.root), said.classes, rows, task=said.task)
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"{path} is no list of images: {error}. Fit again.") from error
+
+
+class _About(msgspec.Struct, forbid_unknown_fields=True):
+    """What stands beside the rows."""
+
+    schema_version: Literal[2]
+    root: Name
+    classes: tuple[Name, ...]
+    task: Literal["single", "multi"]

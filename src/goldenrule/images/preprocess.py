@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import as_type
 
 Floats = npt.NDArray[np.float32]
 Decoding = Literal["canonical", "scaled"]
@@ -54,6 +55,10 @@ class Preprocessing:
             )
         if not 0 < self.crop_fraction <= 1:
             raise OptionError(f"crop_fraction={self.crop_fraction}: wanted a share above 0, at most 1.")
+        if not all(abs(value) <= 1e3 for value in self.mean):
+            raise OptionError(f"mean={self.mean}: wanted a number per colour, where 0 is black and 1 is white.")
+        if not all(1e-6 <= value <= 1e6 for value in self.std):
+            raise OptionError(f"std={self.std}: wanted a number above 0 per colour.")
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object, the same for equal values."""
@@ -62,12 +67,7 @@ class Preprocessing:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Preprocessing:
         """Read what `to_json` gave; a field that is not known is a `FormatError`."""
-        try:
-            red, green, blue = map(float, value["mean"])
-            s_red, s_green, s_blue = map(float, value["std"])
-            return cls(**{**value, "mean": (red, green, blue), "std": (s_red, s_green, s_blue)})
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"This preprocessing can't be read ({error}): {dict(value)}.") from error
+        return as_type(value, cls, what="this preprocessing")
 
     @property
     def short_side(self) -> int:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +21,7 @@ from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, first_line
 from goldenrule.foundation.files import atomic_folder, file_digest, json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import Count, Digest, Name, as_type
 from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, ORIGINAL_VERSION, canonical_name, check_known
 from goldenrule.models.groups import layer_groups
@@ -44,17 +46,19 @@ FORMAT = 1
 class BackboneSpec:
     """All that can be known of a backbone without loading it, a plain JSON value."""
 
-    name: str
-    timm_name: str  # the architecture; "own KEY" where a function of the user's makes it
-    weights: str  # blake2b of body.safetensors: the identity of the pretrained tensors
-    features: int
+    name: Name
+    timm_name: Name  # the architecture; "own KEY" where a function of the user's makes it
+    weights: Digest  # blake2b of body.safetensors: the identity of the pretrained tensors
+    features: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
     pooling: Pooling | OwnPooling
     tap: Tap = "pooled"
-    parameters: int
+    parameters: Count
     preprocessing: Preprocessing
     groups: Mapping[str, str] = field(repr=False)  # parameter (of an own body: or buffer) -> "early" or "late"
     source: Mapping[str, Any]
-    places: int = 1  # of flattened feature maps: how many places each channel has
+    places: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = (
+        1  # of flattened feature maps: how many places each channel has
+    )
 
     def averaged(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Give features (n, features) as pictures are likened by them: flattened maps as averages (n, channels)."""
@@ -76,10 +80,7 @@ class BackboneSpec:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> BackboneSpec:
         """Read what `to_json` gave."""
-        try:
-            return cls(**{**value, "preprocessing": Preprocessing.from_json(value["preprocessing"])})
-        except (KeyError, TypeError) as error:
-            raise FormatError(f"This description of a backbone can't be read: {error}.") from error
+        return as_type(value, cls, what="this description of a backbone", optional={"places"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,10 @@ from goldenrule.engine import Engine, EngineKind
 from goldenrule.evaluation import ConformalSets, Familiar, Predictions, Task, Thresholds
 from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
-from goldenrule.foundation.files import atomic_folder, no_run_but, read_json, write_json
+from goldenrule.foundation.files import atomic_folder, no_run_but, write_json
+from goldenrule.foundation.manifest import Sealed, seal
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import as_type
 from goldenrule.foundation.tensors import read_tensors, tensors_content
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Job, batches
@@ -26,6 +28,7 @@ from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
+from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, FamiliarJson
 from goldenrule.models.compiled import available_threads, compiled, serving_kind
 from goldenrule.models.head import Head, head_from_tensors
 
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
     from goldenrule.models.own import Maker
     from goldenrule.models.own_backbone import MakeBackbone
     from goldenrule.models.own_head import MakeHead
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,13 +185,14 @@ class Classifier:
         return target
 
     def write_into(self, folder: Path) -> None:
-        """Write the files of a classifier into a folder that is there; a body that lies in it stays."""
+        """Write the files of a classifier and their manifest into a folder that is there; a body in it stays."""
         if self.backbone.folder != folder:
             shutil.copyfile(self.backbone.weights_file, folder / "body.safetensors")
         (folder / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
         if self.familiar:
             (folder / "familiar.safetensors").write_bytes(tensors_content(self.familiar.tensors))
         write_json(folder / "classifier.json", self.to_json())
+        seal(folder)
 
     def to_json(self) -> dict[str, Any]:
         """Give all but the weights."""
@@ -199,7 +201,6 @@ class Classifier:
             "task": self.task,
             "classes": list(self.classes),
             "backbone": self.backbone.spec.to_json(),
-            "preprocessing": self.preprocessing.to_json(),
             "head": self.head.kind,
             "head_made_by": getattr(self.head, "made_by", None),
             "engine": self.engine.to_json(),
@@ -222,8 +223,9 @@ class Classifier:
         """Read a classifier from its folder, or from the folder of the run it belongs to.
 
         `head` and `backbone` are the functions that make these parts, where they are its owner's own and this
-        program has not named them before: no code is run that a classifier names. Raises `SourceError` where there
-        is no classifier, `FormatError` where it is damaged, of a newer version, or made by other functions.
+        program has not named them before: no code is run that a classifier names. Every file is compared with the
+        manifest before it is believed. Raises `SourceError` where there is no classifier, `FormatError` where it is
+        damaged, was changed, is of another version, or made by other functions.
         """
         path = Path(folder)
         if (path / "classifier" / "classifier.json").is_file():
@@ -233,28 +235,39 @@ class Classifier:
                 f"{folder} holds no classifier. Give the folder of a run: goldenrule fit writes one."
                 f"{no_run_but(Path(folder))}"
             )
-        value = read_json(path / "classifier.json", newest_schema=SCHEMA_VERSION)
+        files = Sealed(path)
+        content = files.json("classifier.json", newest_schema=SCHEMA_VERSION)
+        said = as_type(content, ClassifierJson, what=str(path / "classifier.json"), optional={"places"})
+        spec, classes = said.backbone, said.classes
         try:
-            spec = BackboneSpec.from_json(value["backbone"])
-            tensors, _ = read_tensors(path / "head.safetensors")
-            engine = EngineKind.from_json(value["engine"])
-            classes = tuple(value["classes"])
-            provenance = value["provenance"]
-            views = tuple(map(View.from_json, value.get("views", [PLAIN.to_json()])))
-            sets = ConformalSets.from_json(value["sets"]) if value.get("sets") else None
-            task = _task(value["task"])
-            thresholds = Thresholds.from_json(value["thresholds"]) if value.get("thresholds") else None
-            familiar = _familiar(path, value.get("familiar"), spec.features // spec.places)
-            calibration = dict(value["calibration"]) if value.get("calibration") else None
+            tensors, _ = read_tensors(files.check("head.safetensors"))
+            views = tuple(map(View.from_json, said.views))
+            sets = ConformalSets.from_json(said.sets) if said.sets else None
+            thresholds = Thresholds.from_json(said.thresholds) if said.thresholds else None
+            familiar = _familiar(files, said.familiar, spec.features // spec.places) if said.familiar else None
             maker = _own_maker(spec, backbone)
-            body = from_files(spec, path / "body.safetensors", maker)
-            found = _own_head(value, tensors, head, spec.features) or head_from_tensors(value["head"], tensors)
+            body = from_files(spec, files.check("body.safetensors"), maker)
+            found = _own_head(said, tensors, head) or head_from_tensors(said.head, tensors)
             logits = found.logits(np.zeros((1, spec.features), np.float16))
             if logits.shape != (1, len(classes)):
                 raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
+            if thresholds and set(thresholds.classes) != set(classes):
+                raise ValueError("the thresholds are those of other classes")
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
-        return cls(classes, body, found, engine, provenance, views, sets, task, thresholds, familiar, calibration)
+        return cls(
+            classes,
+            body,
+            found,
+            said.engine,
+            said.provenance,
+            views,
+            sets,
+            said.task,
+            thresholds,
+            familiar,
+            said.calibration,
+        )
 
     def _compiled(self, threads: int) -> Engine:
         return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)
@@ -272,17 +285,10 @@ class Classifier:
         return f"Classifier({len(self.classes)} classes{several}: {names}; {self.backbone.spec.name}, {self.engine})"
 
 
-def _task(value: str) -> Task:
-    if value not in get_args(Task):
-        raise ValueError(f"task {value!r}")
-    return cast(Task, value)
-
-
-def _familiar(path: Path, value: Mapping[str, Any] | None, features: int) -> Familiar | None:
-    """Give the familiar images of a saved classifier; None where it has none, as those of earlier versions."""
-    if not value:
-        return None
-    tensors, _ = read_tensors(path / "familiar.safetensors")
+def _familiar(files: Sealed, value: Mapping[str, Any], features: int) -> Familiar:
+    """Return the familiar images of a saved classifier."""
+    as_type(value, FamiliarJson, what=f"{files.folder / 'classifier.json'}: familiar")
+    tensors, _ = read_tensors(files.check("familiar.safetensors"))
     familiar = Familiar.from_parts(value, tensors)
     if familiar.references.shape[1] != features:
         raise ValueError(f"familiar images of {familiar.references.shape[1]} features, the body gives {features}")
@@ -290,21 +296,20 @@ def _familiar(path: Path, value: Mapping[str, Any] | None, features: int) -> Fam
 
 
 def _own_head(
-    value: Mapping[str, Any],
+    said: ClassifierJson,
     tensors: Mapping[str, npt.NDArray[Any]],
     given: MakeHead | Maker | None,
-    features: int,
 ) -> Head | None:
     """Give the head that a function of the user's makes; None where it is one of goldenrule's."""
-    if value["head"] != "own":
+    if said.head != "own":
         if given is not None:
-            raise OptionError(f"head= was given, and this classifier has goldenrule's own {value['head']} head.")
+            raise OptionError(f"head= was given, and this classifier has goldenrule's own {said.head} head.")
         return None
     from goldenrule.models.own_head import OwnHead, own_head
 
     maker = own_head(given) if given is not None else None
-    about = {"features": features, "classes": len(value["classes"])}
-    return OwnHead.saved(value["head_made_by"], tensors, maker, **about)
+    about = {"features": said.backbone.features, "classes": len(said.classes)}
+    return OwnHead.saved(said.head_made_by or {}, tensors, maker, **about)
 
 
 def _own_maker(spec: BackboneSpec, given: MakeBackbone | Backbone | Maker | None) -> Maker | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.files import read_json, write_json
+from goldenrule.foundation.manifest import Sealed
+from goldenrule.foundation.schema import as_type
 from goldenrule.recipes.speed import remember_training_speed
 from goldenrule.recipes.work import Work
 from goldenrule.training.history import EpochRow
 
+JOURNAL = "story/clock.json"
 PROBE_SECONDS = 10.0
 """With less time left than this nothing is measured before it is decided."""
 
@@ -20,7 +21,6 @@ class Clock:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._journal = work.run.folder / "story" / "clock.json"
         minutes = work.options.minutes
         self._end = None if minutes is None else work.story.began + 60 * minutes
 
@@ -36,7 +36,7 @@ class Clock:
             enough = self._end is None or time.monotonic() + seconds <= self._end
             decided[step] = enough
             if self._end is not None:
-                write_json(self._journal, decided)
+                self._work.run.write_json(JOURNAL, decided)
             if not enough:
                 minutes = self._work.options.minutes
                 self._work.progress.say(f"{step}: about {seconds:.0f} s, left out to end within {minutes:g} minutes.")
@@ -59,7 +59,7 @@ class Clock:
         return out_of_time
 
     def _decided(self) -> dict[str, bool]:
-        try:
-            return dict(read_json(self._journal)) if self._journal.exists() else {}
-        except FormatError:
+        folder = self._work.run.folder
+        if not (folder / JOURNAL).exists():
             return {}
+        return as_type(Sealed(folder).json(JOURNAL), dict[str, bool], what=str(folder / JOURNAL))

@@ -20,12 +20,9 @@ from goldenrule.evaluation import (
 )
 from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.files import read_json
 from goldenrule.foundation.findings import plural
-from goldenrule.images.kept import kept_table
 from goldenrule.recipes.finished import check_finished
-from goldenrule.recipes.reporting import SCHEMA_VERSION
-from goldenrule.training.run import kept_predictions
+from goldenrule.training.run_files import kept_predictions, run_images, run_result
 
 Judged = Literal["test", "valid", "out-of-fold"]
 LEAST = 2
@@ -129,8 +126,7 @@ class _Judge:
     def __init__(self, folder: Path) -> None:
         check_finished(folder)
         self.folder = folder
-        result = read_json(folder / "result.json", newest_schema=SCHEMA_VERSION)
-        table = kept_table(folder / "images.arrow")
+        result, table = run_result(folder), run_images(folder)
         self.parts: dict[bytes, str | None] = {}
         for file_digest, part in zip(table.digests, table.parts, strict=True):
             if file_digest is not None and self.parts.get(file_digest) != "train":
@@ -139,9 +135,9 @@ class _Judge:
         self.said: dict[str, Predictions] = {}
         self.copies: dict[str, int] = {}
         for name in get_args(Judged):
-            if not (numbers := result.get(name.replace("-", "_"))):
+            if not (numbers := result.numbers(name)):
                 continue
-            seen = kept_predictions(folder, name, task=table.task, basis=numbers["basis"])
+            seen = kept_predictions(folder, name, task=table.task, basis=numbers.basis)
             if seen is not None:
                 self.said[name] = _by_digest(seen.scored, digests)
                 self.copies[name] = len(seen.scored) - len(self.said[name])

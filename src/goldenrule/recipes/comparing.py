@@ -17,7 +17,7 @@ from typing import Any
 
 from goldenrule.evaluation import Basis, Predictions
 from goldenrule.foundation.errors import BackboneError, OptionError, RunMismatch, SourceError
-from goldenrule.foundation.files import file_digest, in_shell, read_json, write_json
+from goldenrule.foundation.files import file_digest, in_shell, read_digested_json, write_digested_json, write_json
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
@@ -33,7 +33,7 @@ from goldenrule.recipes.results import Answer
 from goldenrule.recipes.speed import known_speed
 from goldenrule.recipes.train import train
 from goldenrule.recipes.training_options import TYPES, TrainingOptions, TrainingType
-from goldenrule.training.run import kept_predictions
+from goldenrule.training.run_files import kept_predictions
 
 VERSION = 1
 SHARED_STAGES = ("precompute", "precompute views")
@@ -207,7 +207,7 @@ def _judge(bench: _Bench, entry: Entry) -> None:
     if facts.get("judged"):
         return
     bench.trained(entry, final=True)
-    write_json(_facts_file(bench, entry), {**facts, "judged": True})
+    write_digested_json(_facts_file(bench, entry), {**facts, "judged": True})
 
 
 def _row(bench: _Bench, entry: Entry) -> Row:
@@ -271,12 +271,12 @@ def _facts_file(bench: _Bench, entry: Entry) -> Path:
 
 def _facts(bench: _Bench, entry: Entry) -> dict[str, Any]:
     path = _facts_file(bench, entry)
-    return read_json(path) if path.exists() else {}
+    return read_digested_json(path) if path.exists() else {}
 
 
 def _kept_entries(bench: _Bench) -> Iterator[Entry]:
     """Give the entries that were trained before, as with other names."""
     for path in sorted((bench.folder / "entries").glob("*.json")):
-        facts = read_json(path)
+        facts = read_digested_json(path)
         if facts.get("trained"):
             yield Entry.kept(facts)

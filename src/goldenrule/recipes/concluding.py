@@ -10,7 +10,7 @@ import numpy as np
 from goldenrule.activations.precompute import Activations
 from goldenrule.evaluation import ConformalSets, Predictions, best_thresholds
 from goldenrule.evaluation.predictions_csv import to_csv
-from goldenrule.foundation.files import read_json, write_atomic, write_json
+from goldenrule.foundation.files import write_atomic
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.stretches import torn, with_blocks
 from goldenrule.images.table import PARTS, ImageTable, Part
@@ -25,6 +25,7 @@ from goldenrule.recipes.results import Answer, Candidate
 from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.training.run import about_images
+from goldenrule.training.run_files import CHOICE, RESULT, run_choice, run_result
 
 MOST_VALUES = 1 << 25
 """So many activations are looked at at once."""
@@ -49,7 +50,7 @@ def concluded(
     with work.story.stage("judge"):
         classifier = _saved(work, chosen, activations)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
-        write_json(work.run.folder / "choice.json", {"chosen": chosen.name, "final": final, "why": why})
+        work.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
         parts: tuple[Part, ...] = ("test", "valid") if final else ("valid",)
         predictions: dict[str, Predictions] = {
             part: _scored(classifier, own, work, activations) for part in parts if len(own := work.table.part(part))
@@ -59,7 +60,7 @@ def concluded(
         if solved:
             predictions["out-of-fold"] = _solved(candidates).judged_on
         for name, said in predictions.items():
-            write_atomic(work.run.folder / "predictions" / f"{name}.csv", to_csv(said))
+            work.run.write(f"predictions/{name}.csv", to_csv(said))
     scored = {name: said for name, said in predictions.items() if len(said.scored)}
     mixed = {part for part in PARTS if torn(work.table, part)}
     odd = contradictions(scored, classifier, chosen, torn=mixed, beta=work.options.beta)
@@ -96,16 +97,15 @@ def judged_apart(valid: Predictions, chosen: Candidate) -> Predictions:
 
 def finished(work: Work) -> bool:
     """Say whether this run came to its end before."""
-    path = work.run.folder / "choice.json"
-    return path.exists() and bool(read_json(path).get("final", True))
+    choice = run_choice(work.run.folder)
+    return choice is not None and choice.final
 
 
 def _told_before(work: Work) -> dict[str, float]:
     """Give the seconds by stage of this story as far as it was told before, {} where it came to its end."""
-    path = work.run.folder / "result.json"
-    if finished(work) or not path.exists():
+    if finished(work) or not (work.run.folder / RESULT).exists():
         return {}
-    return {stage["name"]: stage["seconds"] for stage in read_json(path)["stages"]}
+    return {stage.name: stage.seconds for stage in run_result(work.run.folder).stages}
 
 
 def scored_on_valid(work: Work, chosen: Candidate, activations: Activations) -> tuple[Classifier, Predictions]:
@@ -194,5 +194,5 @@ def _reported(work: Work, result: Answer) -> Answer:
         keep_content(result.folder / "report", content)
         write_atomic(result.report, render_page(content))
     finished = replace(result, stages=tuple(work.story.stages))
-    write_json(work.run.folder / "result.json", result_json(finished))
+    work.run.write_json(RESULT, result_json(finished))
     return finished

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from goldenrule.foundation.errors import OptionError, StorageError
-from goldenrule.foundation.files import read_json, write_json
+from goldenrule.foundation.files import read_digested_json, write_digested_json
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, canonical_name, check_known
 from goldenrule.recipes.training_options import WAYS, TrainingType
@@ -107,7 +107,7 @@ class Stopwatch:
     """Counts seconds into a JSON file while its block runs, on top of those that are there: a kill loses few."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.facts = path, read_json(path) if path.exists() else {}
+        self.path, self.facts = path, read_digested_json(path) if path.exists() else {}
         self._before, self._began = float(self.facts.get("seconds", 0.0)), time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._tick, daemon=True)
@@ -145,4 +145,4 @@ class Stopwatch:
                 self._write()
 
     def _write(self) -> None:
-        write_json(self.path, {**self.facts, "seconds": round(self.seconds, 2)})
+        write_digested_json(self.path, {**self.facts, "seconds": round(self.seconds, 2)})

@@ -31,13 +31,12 @@ from goldenrule.foundation.files import json_digest, read_json, write_atomic, wr
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.classes import Renaming, with_class_map, with_classes
-from goldenrule.images.kept import kept_table
 from goldenrule.images.labels import from_source
 from goldenrule.images.part_folders import part_called
 from goldenrule.images.read import with_digests
 from goldenrule.images.table import ImageTable
 from goldenrule.models.classifier import Classifier
-from goldenrule.training.run import kept_predictions
+from goldenrule.training.run_files import IMAGES, RESULT, kept_predictions, run_images, run_result
 
 SCHEMA_VERSION = 1
 PAGE, NUMBERS, ROWS = "evaluation.html", "evaluation.json", "predictions.csv"
@@ -242,9 +241,9 @@ def _check_out(folder: Path, table: ImageTable, run: Path) -> None:
 
 def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageTable, tuple[str, Predictions] | None]:
     """Leave out what the run has learned from, and give what it promised of other images than these."""
-    if not (run / "images.arrow").is_file():
+    if not (run / IMAGES).is_file():
         return table, None
-    own = kept_table(run / "images.arrow")
+    own = run_images(run)
     parts = {digest: part for digest, part in zip(own.digests, own.parts, strict=True) if digest and part != "train"}
     learned = {digest for digest, part in zip(own.digests, own.parts, strict=True) if digest and part == "train"}
     known = np.array([digest in learned for digest in table.digests], dtype=bool)
@@ -282,12 +281,11 @@ def _promised(
     run: Path, own: ImageTable, without: set[bytes], classifier: Classifier
 ) -> tuple[str, Predictions] | None:
     """Give the part that the run's headline rests on, and its predictions but for some images."""
-    try:
-        headline = read_json(run / "result.json")["headline"]
-        part, basis = headline["part"], headline["basis"]
-    except (FormatError, KeyError, OSError):
+    if not (run / RESULT).is_file():
         return None
-    said = kept_predictions(run, part, task=classifier.task, basis=basis)
+    headline = run_result(run).headline
+    part = headline.part
+    said = kept_predictions(run, part, task=classifier.task, basis=headline.basis)
     if said is None:
         return None
     if classifier.thresholds:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from goldenrule.foundation.errors import SourceError
 from goldenrule.foundation.files import no_run_but
+from goldenrule.training.run_files import IMAGES, RESULT
 
 
 def check_finished(run: Path) -> None:
     """Raise `SourceError` unless a folder holds a finished run; it says what the folder is instead."""
-    if not all((run / name).is_file() for name in ("result.json", "images.arrow")):
+    if not all((run / name).is_file() for name in (RESULT, IMAGES)):
         raise SourceError(
             f"{run} holds no finished run of this version. Wanted: the folder that a fit wrote.{no_run_but(run)}"
         )

@@ -22,7 +22,7 @@ from goldenrule.recipes.doubts import Doubts, doubts, with_activations
 from goldenrule.recipes.reopened import reopened
 from goldenrule.report.insight_page import Card, Section, render_insight
 from goldenrule.report.sentences import sureness
-from goldenrule.training.run import kept_predictions
+from goldenrule.training.run_files import kept_predictions
 
 SCHEMA_VERSION = 1
 FOLDER, PAGE, NUMBERS, LABELS = "insight", "insight.html", "insight.json", "label_errors.csv"

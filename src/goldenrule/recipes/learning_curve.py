@@ -12,7 +12,7 @@ import numpy as np
 
 from goldenrule.evaluation import Estimate
 from goldenrule.foundation.errors import OptionError, TooFewImages
-from goldenrule.foundation.files import read_json, write_atomic, write_json
+from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.units import duplicate_units
 from goldenrule.insight.curve_points import nested_order
@@ -20,6 +20,7 @@ from goldenrule.insight.data_size import ClassSizes, DataSize, data_size
 from goldenrule.insight.learning_curve import CurveMetric, LearningCurve, check_asked, learning_curve
 from goldenrule.recipes.reopened import reopened
 from goldenrule.recipes.solved import readable
+from goldenrule.training.run_files import run_result
 
 SCHEMA_VERSION = 1
 NUMBERS, PICTURE = "learning_curve.json", "learning_curve.svg"
@@ -116,13 +117,11 @@ def learning_curve_of(
 def tried_by(run: Path) -> tuple[Tried, ...]:
     """Give what a finished run has trained deeper than its head, of images with one label each."""
     found = []
-    for candidate in read_json(run / "result.json")["candidates"]:
-        own = candidate.get("valid")
-        if candidate["name"] in WAYS and own and "accuracy" in own:
-            _, _, outcome = (candidate.get("comparison") or "").rpartition(": ")
-            numbers = {name: own[name] for name in ("low", "high", "n", "method", "basis")}
-            accuracy = Estimate(name="accuracy", value=own["accuracy"], kind="share", **numbers)
-            found.append(Tried(way=WAYS[candidate["name"]], name=candidate["name"], accuracy=accuracy, outcome=outcome))
+    for candidate in run_result(run).candidates:
+        accuracy = candidate.valid.estimate() if candidate.valid else None
+        if candidate.name in WAYS and accuracy is not None:
+            _, _, outcome = (candidate.comparison or "").rpartition(": ")
+            found.append(Tried(way=WAYS[candidate.name], name=candidate.name, accuracy=accuracy, outcome=outcome))
     return tuple(found)
 
 

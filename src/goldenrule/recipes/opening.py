@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from goldenrule.activations.precompute import Activations
-from goldenrule.foundation.errors import OptionError, RunError
+from goldenrule.foundation.errors import FormatError, OptionError, RunError
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.folds import all_in_train, fold_drawn, without_valid
@@ -30,7 +31,8 @@ from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Story
 from goldenrule.recipes.together import kept_together, leaked, near_pairs
 from goldenrule.recipes.work import Work, precomputed
-from goldenrule.training.run import about_images, check_same, differences, drew_split, known_split, opened
+from goldenrule.training.run import about_images, check_same, differences, opened
+from goldenrule.training.run_files import drew_split, is_run, known_split
 
 SMALLEST_CLASS_TO_SPLIT, SMALLEST_CLASS_TO_LEARN = 3, 2
 
@@ -65,7 +67,7 @@ def begun(
     given = "valid" in table.parts or options.folds is not None
     told = {**options.story(), **(also or {})}
     about = {"images": about_images(table), "options": told, "split": "given" if given else "drawn"}
-    folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table)
+    folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table, progress)
     if also and not drew_split(folder):
         earlier = latest_split(runs / folder_name(table))
     before = known_split(earlier)
@@ -74,7 +76,7 @@ def begun(
         story.findings += table.findings[-1:]
     if out:
         check_same(out, about, table)
-    elif folder != runs / folder_name(table) and not (folder / "run.json").exists():
+    elif folder not in (runs / folder_name(table), earlier) and not is_run(folder):
         kept_parts = "" if given or torn or not drew_split(earlier) else " Its images keep the parts they had there."
         progress.say(f"{earlier} holds another story: writing to {folder}.{kept_parts}")
     with story.stage("backbone"):
@@ -205,24 +207,29 @@ def latest_split(base: Path) -> Path:
     latest = base
     for number in range(1, 10_000):
         folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        if not (folder / "run.json").exists():
+        if not is_run(folder):
             break
-        latest = folder if drew_split(folder) else latest
+        with contextlib.suppress(FormatError):  # a damaged run has no split to keep
+            latest = folder if drew_split(folder) else latest
     return latest
 
 
-def _free_folder(base: Path, about: Mapping[str, Any], table: ImageTable) -> tuple[Path, Path]:
+def _free_folder(base: Path, about: Mapping[str, Any], table: ImageTable, progress: Progress) -> tuple[Path, Path]:
     """Give the folder for this story, and the latest one with a split that it keeps.
 
     NAME where it is free or holds this story, else NAME-2, NAME-3 ... so that nothing finished is overwritten.
     """
-    latest = base
+    latest, damaged = base, set[Path]()
     for number in range(1, 10_000):
         folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        if not (folder / "run.json").exists():
-            return folder, latest
-        if not differences(folder, about, table):
-            return folder, folder
-        if drew_split(folder):
-            latest = folder
+        if not is_run(folder):
+            return folder, folder if latest in damaged else latest
+        try:
+            if not differences(folder, about, table):
+                return folder, folder
+            if drew_split(folder):
+                latest = folder
+        except FormatError as error:  # nothing finished is overwritten, and nothing damaged is gone on with
+            progress.say(f"{error} This fit goes to another folder.")
+            damaged.add(folder)
     raise RunError(f"{base.parent} holds 9,999 runs of {base.name}. Give --out.")

@@ -10,9 +10,7 @@ from typing import Any
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import SourceError
-from goldenrule.foundation.files import read_json
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.kept import kept_table
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
@@ -21,7 +19,7 @@ from goldenrule.recipes.finished import check_finished
 from goldenrule.recipes.opening import first_body
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.training_options import TrainingOptions
-from goldenrule.training.run import SCHEMA_VERSION
+from goldenrule.training.run_files import run_about, run_images, run_result
 
 PATHS = ("weights", "start_from")
 
@@ -71,14 +69,13 @@ def reopened(
     Raises `SourceError` where the folder holds no finished run, or its images are gone; with `gone` they may be.
     """
     folder, progress = Path(run), progress or Silent()
-    images = folder / "images.arrow"
     check_finished(folder)
-    table = kept_table(images)
+    table = run_images(folder)
     if not gone and not table.root.is_dir():
         raise SourceError(f"The images of {folder} are no longer in {table.root}. Put them back, or fit again.")
-    options = _options(read_json(folder / "run.json", newest_schema=SCHEMA_VERSION)["options"], threads)
-    if options.candidates:
-        options = replace(options, backbone=read_json(folder / "result.json")["backbones"]["chosen"])
+    options = _options(run_about(folder).options, threads)
+    if options.candidates and (backbones := run_result(folder).backbones):
+        options = replace(options, backbone=backbones.chosen)
     classifier = Classifier.load(folder)
     pooled = replace(options, head="linear") if options.pooling == "flattened" else options
     body = first_body(pooled, progress)  # what looks into a run likens pictures, place by place they are all apart

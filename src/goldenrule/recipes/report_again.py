@@ -7,10 +7,10 @@ from pathlib import Path
 
 from goldenrule.foundation.errors import SourceError, StorageError
 from goldenrule.foundation.files import write_atomic
-from goldenrule.images.kept import kept_table
 from goldenrule.recipes.finished import check_finished
 from goldenrule.report.kept import CONTENT, kept_content
 from goldenrule.report.language import spoken
+from goldenrule.training.run_files import run_images
 
 FOLDER = "report"
 """The folder of a run that holds what its report says."""
@@ -50,7 +50,7 @@ def _folder_of_content(run: Path) -> Path:
 
 
 def _reader(run: Path) -> Callable[[str], bytes | None]:
-    table = kept_table(run / "images.arrow")
+    table = run_images(run)
 
     def image(uri: str) -> bytes | None:
         try:

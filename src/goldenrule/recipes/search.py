@@ -34,7 +34,7 @@ from goldenrule.recipes.search_study import Result, Study, Trial, Watch
 from goldenrule.recipes.search_trials import Trials
 from goldenrule.training.choice import Verdict, later_replaces
 from goldenrule.training.history import EpochRow
-from goldenrule.training.run import drew_split
+from goldenrule.training.run_files import drew_split
 
 LIVE_SHARE = 5
 """With `live` one live trial is run for so many on the bank."""

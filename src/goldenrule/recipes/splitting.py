@@ -29,7 +29,7 @@ from goldenrule.foundation.errors import (
     SourceError,
     StorageError,
 )
-from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
+from goldenrule.foundation.files import file_digest, json_digest, read_digested_json, write_atomic, write_digested_json
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.lock import HOLDER, LOCK, only_writer
 from goldenrule.foundation.progress import Progress, Silent
@@ -193,7 +193,8 @@ def _plan(
         },
         "findings": [finding.to_json() for finding in findings],
     }
-    write_json(folder / ABOUT, {"schema_version": SCHEMA_VERSION, "about": about, **facts})  # last: the plan is whole
+    value = {"schema_version": SCHEMA_VERSION, "about": about, "manifest": file_digest(folder / MANIFEST), **facts}
+    write_digested_json(folder / ABOUT, value)  # last: the plan is whole
 
 
 def shown_series(table: ImageTable, looks: Sequence[Look], *, seed: int) -> ImageTable:
@@ -259,7 +260,7 @@ def _is_there(folder: Path) -> bool:
 
 def _is_about(folder: Path, about: Mapping[str, Any]) -> bool:
     try:
-        return bool(read_json(folder / ABOUT)["about"] == about)
+        return bool(read_digested_json(folder / ABOUT)["about"] == about)
     except (FormatError, KeyError):
         return False
 
@@ -274,7 +275,7 @@ def _clear(folder: Path) -> None:
 def _again(folder: Path, about: Mapping[str, Any], threads: int, progress: Progress) -> Split:
     if not (folder / ABOUT).exists():
         raise RunMismatch(f"{folder} holds something else. Nothing was changed: give the name of a new folder.")
-    before = read_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)["about"]
+    before = read_digested_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)["about"]
     if before != about:
         changed = [name for name in ("source", "files", "labels") if before[name] != about[name]]
         changed += [name for name, value in about["options"].items() if before["options"].get(name) != value]
@@ -296,7 +297,9 @@ def _listed(wrong: Sequence[Difference]) -> str:
 
 
 def _read(folder: Path, copies: Sequence[Copy], *, again: bool) -> Split:
-    facts = read_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)
+    facts = read_digested_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)
+    if facts["manifest"] != file_digest(folder / MANIFEST):
+        raise FormatError(f"{folder / MANIFEST} is not what was written: it was changed or damaged. Split again.")
     return Split(
         folder=folder,
         counts=facts["counts"],

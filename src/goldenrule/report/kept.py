@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from goldenrule.evaluation import Estimate, Predictions
-from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.files import atomic_folder, read_json, write_json
+from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.files import atomic_folder, write_json
 from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.manifest import Sealed, seal
 from goldenrule.report.content import LiveContent, ReportContent
 from goldenrule.training.history import EpochRow, History
 from goldenrule.training.range_test import RangeTest
@@ -55,6 +56,7 @@ def keep_content(folder: Path, content: ReportContent) -> None:
         _write_predictions(own / PREDICTIONS, content.predictions)
         if content.uncalibrated is not None:
             _write_predictions(own / UNCALIBRATED, content.uncalibrated)
+        seal(own)
 
 
 def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportContent:
@@ -62,7 +64,8 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
 
     Raises `FormatError` where a file is missing, damaged, or of a newer version.
     """
-    value = read_json(folder / CONTENT, newest_schema=SCHEMA_VERSION)
+    files = Sealed(folder)
+    value = files.json(CONTENT, newest_schema=SCHEMA_VERSION)
     known = {field.name for field in fields(ReportContent)}
     try:
         content = ReportContent(
@@ -73,14 +76,14 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
             backbones=[_candidate(own) for own in value["backbones"]],
             findings=[Finding(**{**own, "evidence": tuple(own["evidence"])}) for own in value["findings"]],
             live=_live(value["live"]) if value["live"] else None,
-            predictions=_read_predictions(folder / PREDICTIONS),
+            predictions=_read_predictions(files, PREDICTIONS),
             image=image,
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FormatError(f"{folder / CONTENT} is not the content of a report: {error!r}. Fit again.") from error
-    if not (folder / UNCALIBRATED).exists():
+    if UNCALIBRATED not in files:
         return content
-    return replace(content, uncalibrated=_read_predictions(folder / UNCALIBRATED))
+    return replace(content, uncalibrated=_read_predictions(files, UNCALIBRATED))
 
 
 def _plain(value: Any) -> Any:
@@ -142,11 +145,11 @@ def _write_predictions(path: Path, predictions: Predictions) -> None:
         writer.write_table(table)
 
 
-def _read_predictions(path: Path) -> Predictions:
+def _read_predictions(files: Sealed, name: str) -> Predictions:
     import pyarrow as pa
 
+    content = files.read(name)
     try:
-        with pa.memory_map(str(path)) as file:
-            return Predictions.from_arrow(pa.ipc.open_file(file).read_all())
-    except (OSError, pa.ArrowException) as error:
-        raise FormatError(f"{path} can't be read as predictions: {error}. Fit again.") from error
+        return Predictions.from_arrow(pa.ipc.open_file(pa.BufferReader(content)).read_all())
+    except (OSError, pa.ArrowException, FormatError, OptionError) as error:
+        raise FormatError(f"{files.folder / name} can't be read as predictions: {error}. Fit again.") from error

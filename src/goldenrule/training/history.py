@@ -6,10 +6,11 @@ import csv
 import html
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.foundation.errors import MissingExtra
+from goldenrule.foundation.schema import as_type
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ class EpochRow:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EpochRow:
         """Read what `dataclasses.asdict` gave."""
-        return cls(**{**value, "rates": tuple(value["rates"])})
+        return as_type(value, cls, what="this epoch", optional={field.name for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from goldenrule.foundation.errors import MissingExtra, OptionError
-from goldenrule.foundation.files import read_json, write_json
+from goldenrule.foundation.files import read_digested_json, write_digested_json
+from goldenrule.foundation.schema import Count, as_type
 from goldenrule.models.trainable import GROUPS
 from goldenrule.training.history import EpochRow
 
@@ -196,7 +199,7 @@ class WandB:
         identity = fit.key[:16]
         self._done = self.folder / "wandb" / "goldenrule" / f"{identity}.json"
         if self._done.exists():
-            return frozenset(read_json(self._done)["epochs"])
+            return frozenset(as_type(read_digested_json(self._done), _Done, what=str(self._done)).epochs)
         for cut_off in (self.folder / "wandb").glob(f"offline-run-*-{identity}"):
             shutil.rmtree(cut_off)
         for name, value in {"DO_NOT_TRACK": "true", "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}.items():
@@ -228,7 +231,13 @@ class WandB:
         if self._run is not None:
             self._run.finish()
             if whole:
-                write_json(self._done, {"epochs": self._epochs})
+                write_digested_json(self._done, {"epochs": self._epochs})
+
+
+class _Done(msgspec.Struct, forbid_unknown_fields=True):
+    """Which epochs were logged."""
+
+    epochs: list[Count]
 
 
 KINDS: Mapping[str, Callable[..., Logger]] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}

@@ -1,5 +1,6 @@
 """`Run`: the folder of one story: what it is about, its lock, its split, and the steps it can replay.
 
+RUN/manifest.json    size and digest of every file that a later command reads
 RUN/run.json         which images and options this story is about
 RUN/split.csv        path, part, class and digest of every image: the split never changes again
 RUN/images.arrow     the same images with all that is known of them, and where they lie
@@ -23,26 +24,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goldenrule.evaluation import Basis, Predictions, Task
-from goldenrule.evaluation.predictions_csv import from_csv
+import msgspec
+
 from goldenrule.foundation.errors import FormatError, RunMismatch
 from goldenrule.foundation.files import (
     canonical_json,
     digest,
     json_digest,
-    read_json,
     remove_leftovers,
     write_atomic,
-    write_json,
 )
 from goldenrule.foundation.lock import only_writer
+from goldenrule.foundation.manifest import Sealed, write_recorded, write_recorded_json
+from goldenrule.foundation.schema import Count, as_type, parse_json
 from goldenrule.foundation.tensors import Tensors, read_tensors, tensors_content
-from goldenrule.images.kept import keep_table, kept_table
-from goldenrule.images.stretches import with_blocks
-from goldenrule.images.table import PARTS, ImageTable, Part
+from goldenrule.images.kept import table_content
+from goldenrule.images.table import ImageTable
 from goldenrule.training.history import EpochRow
-
-SCHEMA_VERSION = 1
+from goldenrule.training.run_files import (
+    ABOUT,
+    COLUMNS,
+    IMAGES,
+    SCHEMA_VERSION,
+    SPLIT,
+    ImagesJson,
+    is_run,
+    run_about,
+    split_rows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +71,22 @@ class Run:
     @property
     def split_file(self) -> Path:
         """Where the split is written."""
-        return self.folder / "split.csv"
+        return self.folder / SPLIT
 
     def begin(self, about: Mapping[str, Any], table: ImageTable) -> None:
         """Write down what the story is about, once; `table` is split."""
-        if not (self.folder / "run.json").exists():
-            write_atomic(self.split_file, _split_text(table))
-            keep_table(self.folder / "images.arrow", table)
-            write_json(self.folder / "run.json", {"schema_version": SCHEMA_VERSION, **about})
+        if not is_run(self.folder):
+            write_recorded(self.folder, SPLIT, _split_text(table))
+            write_recorded(self.folder, IMAGES, table_content(table))
+            write_recorded_json(self.folder, ABOUT, {"schema_version": SCHEMA_VERSION, **about})
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Write a file of the run that later commands read, with its record in the manifest."""
+        write_recorded(self.folder, name, content)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file as `write` does."""
+        write_recorded_json(self.folder, name, value)
 
     def step(self, key: Mapping[str, Any], compute: Callable[[], Outcome]) -> tuple[Outcome, bool]:
         """Give the outcome of a step and whether it was replayed from an earlier run of the same step."""
@@ -83,17 +100,24 @@ class Run:
 
     def journaled(self, key: str, out_of_time: Callable[[EpochRow], bool]) -> Callable[[EpochRow], bool]:
         """Write a decision of the clock down before it is obeyed, and obey what was written (law 6)."""
-        path = self.folder / "story" / f"{key[:32]}.stopped.json"
+        name = f"story/{key[:32]}.stopped.json"
 
         def decided(row: EpochRow) -> bool:
-            if path.exists():
-                return row.epoch >= int(read_json(path)["after_epoch"])
+            if (self.folder / name).exists():
+                value = Sealed(self.folder).json(name)
+                return row.epoch >= as_type(value, _Stopped, what=str(self.folder / name)).after_epoch
             if out_of_time(row):
-                write_json(path, {"after_epoch": row.epoch})
+                self.write_json(name, {"after_epoch": row.epoch})
                 return True
             return False
 
         return decided
+
+
+class _Stopped(msgspec.Struct, forbid_unknown_fields=True):
+    """After which epoch the clock has ended a fit."""
+
+    after_epoch: Count
 
 
 @contextlib.contextmanager
@@ -122,16 +146,16 @@ def about_images(table: ImageTable) -> dict[str, Any]:
 
 def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> list[str]:
     """Say in words how the story in `folder` differs from `about`; nothing where there is no story yet."""
-    if not (folder / "run.json").exists():
+    if not is_run(folder):
         return []
-    before = read_json(folder / "run.json", newest_schema=SCHEMA_VERSION)
+    before = run_about(folder)
     found = []
-    for name in sorted({*before["options"], *about["options"]}):
-        old, new = before["options"].get(name), about["options"].get(name)
+    for name in sorted({*before.options, *about["options"]}):
+        old, new = before.options.get(name), about["options"].get(name)
         if old != new:
             found.append(f"{name.replace('_', '-')} was {old!r}, now {new!r}")
-    if before["images"]["digest"] != about["images"]["digest"]:
-        found.append(_image_differences(folder, before["images"], table))
+    if before.images.digest != about["images"]["digest"]:
+        found.append(_image_differences(folder, before.images, table))
     return found
 
 
@@ -145,37 +169,10 @@ def check_same(folder: Path, about: Mapping[str, Any], table: ImageTable) -> Non
         )
 
 
-def drew_split(folder: Path) -> bool:
-    """Say whether the folder holds a run that drew its split: parts that were given, as by a fold, are its alone."""
-    path = folder / "run.json"
-    return path.exists() and read_json(path, newest_schema=SCHEMA_VERSION).get("split") != "given"
-
-
-def known_split(folder: Path) -> dict[bytes, Part]:
-    """Give the part of every image of a run, by digest; empty where the folder holds no run that drew its split."""
-    if not drew_split(folder):
-        return {}
-    with (folder / "split.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] in PARTS and row["digest"]]
-    return {bytes.fromhex(row["digest"]): row["part"] for row in rows}  # type: ignore[misc]
-
-
-def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = "clean") -> Predictions | None:
-    """Return what a run's classifier said of a part ("test", "valid", "out-of-fold"); None where it has no such file.
-
-    With the groups or blocks of the run's images.
-    """
-    path, images = folder / "predictions" / f"{part}.csv", folder / "images.arrow"
-    if not path.is_file():
-        return None
-    said = from_csv(path.read_text(encoding="utf-8"), task=task, basis=basis)
-    return with_blocks(said, kept_table(images)) if images.is_file() else said
-
-
 def _split_text(table: ImageTable) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "part", "class", "digest"])
+    writer.writerow(COLUMNS)
     labels = table.rows["labels"].to_pylist()
     for uri, part, own, file_digest in zip(table.uris, table.parts, labels, table.digests, strict=True):
         names = " ".join(table.classes[label] for label in own)
@@ -183,12 +180,11 @@ def _split_text(table: ImageTable) -> str:
     return text.getvalue()
 
 
-def _image_differences(folder: Path, before: Mapping[str, Any], table: ImageTable) -> str:
+def _image_differences(folder: Path, before: ImagesJson, table: ImageTable) -> str:
     own = str(table.root.resolve())
-    if before["folder"] != own:
-        return f"its images are those of {before['folder']} ({before['count']:,}), now {own} ({len(table):,})"
-    with (folder / "split.csv").open(newline="", encoding="utf-8") as file:
-        old = {row["path"]: row["digest"] for row in csv.DictReader(file)}
+    if before.folder != own:
+        return f"its images are those of {before.folder} ({before.count:,}), now {own} ({len(table):,})"
+    old = {row["path"]: row["digest"] for row in split_rows(folder)}
     new = {uri: d.hex() if d else "" for uri, d in zip(table.uris, table.digests, strict=True)}
     counts = {
         "added": len(new.keys() - old.keys()),
@@ -200,14 +196,23 @@ def _image_differences(folder: Path, before: Mapping[str, Any], table: ImageTabl
 
 
 def write_outcome(path: Path, outcome: Outcome) -> None:
-    """Write an outcome as one safetensors file with its checksum, atomically."""
-    write_atomic(path, tensors_content(outcome.tensors, facts=json.dumps(dict(outcome.facts), allow_nan=False)))
+    """Write an outcome as one safetensors file with its step and checksum, atomically."""
+    facts = json.dumps(dict(outcome.facts), allow_nan=False)
+    write_atomic(path, tensors_content(outcome.tensors, facts=facts, step=_step(path)))
 
 
 def read_outcome(path: Path) -> Outcome:
-    """Read what `write_outcome` wrote; a damaged file is a `FormatError`."""
+    """Read what `write_outcome` wrote; a damaged file, or that of another step, is a `FormatError`."""
     tensors, texts = read_tensors(path)
     try:
-        return Outcome(tensors, json.loads(texts["facts"]))
+        facts = parse_json(texts["facts"].encode())
+        if texts["step"] != _step(path) or not isinstance(facts, dict):
+            raise ValueError("it belongs to another step")
+        return Outcome(tensors, facts)
     except (KeyError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}.") from error
+
+
+def _step(path: Path) -> str:
+    """Return the key of the step that a file's name begins with."""
+    return path.name.split(".", 1)[0]
