@@ -81,7 +81,7 @@ def test_what_is_no_run_or_an_old_one_or_a_newer_one_is_a_clear_error(run: Path,
     whole = predictions.read_bytes()
     for broken in (b"broken", whole[: len(whole) // 2]):
         predictions.write_bytes(broken)
-        with pytest.raises(FormatError, match="is not what was written"):
+        with pytest.raises(FormatError, match="was changed or damaged"):
             report_again(run, language="ja")
         seal(run / "report")
         with pytest.raises(FormatError, match="can't be read as predictions"):

@@ -37,7 +37,8 @@ from goldenrule.foundation.files import (
     write_json,
 )
 
-FORMAT = 1
+FORMAT = 2
+"""2: a row's checksum also covers whose row it is, and of which bank."""
 CHUNK_ROWS = 2048
 CHUNK_BYTES = 32 << 20
 CHUNK_SECONDS = 5.0
@@ -105,7 +106,7 @@ class ActivationBank:
     def _write(self, path: Path, digests: list[bytes], rows: Halves) -> None:
         columns = [
             pa.array(digests, pa.binary(DIGEST_BYTES)),
-            pa.array(_checksums(rows), pa.uint32()),
+            pa.array(self._checksums(digests, rows), pa.uint32()),
             pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1), pa.float16()), self.features),
         ]
         batch = pa.RecordBatch.from_arrays(columns, names=["digest", "crc", "row"])
@@ -119,15 +120,21 @@ class ActivationBank:
             batch.validate(full=True)  # lengths that point beyond the file would be a bus error
             rows = batch["row"].values.to_numpy(zero_copy_only=True).reshape(-1, self.features)
             digests, sums = batch["digest"].to_pylist(), batch["crc"].to_numpy()
-        except (pa.ArrowException, OSError, KeyError, ValueError, AttributeError):
+            good = self._checksums(digests, rows) == sums
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, AttributeError):
             self._set_aside(path)
             return
-        good = _checksums(rows) == sums
         self._chunks[path.name] = rows
         for place, digest in enumerate(digests):
             if good[place]:
                 self._index.setdefault(digest, (path.name, place))
         self.damaged += int((~good).sum())
+
+    def _checksums(self, digests: Sequence[bytes], rows: Halves) -> npt.NDArray[np.uint32]:
+        """Return the CRC-32 of each row with its image and bank: the row of another is no row."""
+        start = zlib.crc32(self.name.encode())
+        pairs = zip(digests, rows, strict=True)
+        return np.fromiter((zlib.crc32(row, zlib.crc32(own, start)) for own, row in pairs), np.uint32, len(rows))
 
     def _set_aside(self, path: Path) -> None:
         self.damaged += 1
@@ -232,10 +239,6 @@ def enforce_limit(keep: Sequence[str] = ()) -> list[dict[str, Any]]:
             removed += clear([bank["name"]])
             total -= bank["bytes"]
     return removed
-
-
-def _checksums(rows: Halves) -> npt.NDArray[np.uint32]:
-    return np.fromiter((zlib.crc32(row) for row in rows), np.uint32, len(rows))
 
 
 def _count_rows(chunk: Path) -> int:

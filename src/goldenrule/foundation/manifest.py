@@ -29,7 +29,7 @@ from goldenrule.foundation.schema import Count, Digest, Name, as_type
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
-AGAIN = "It was changed or damaged after it was written: copy it again, whole, or fit again."
+CHANGED = "was changed or damaged after it was written: copy it again, whole, or fit again."
 
 
 class Record(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -93,7 +93,7 @@ def recorded(folder: Path) -> Files:
         )
     found = as_type(read_json(path), _Manifest, what=str(path))
     if found.digest != _digest(found.files):
-        raise FormatError(f"{path} is not what was written. {AGAIN}")
+        raise FormatError(f"{path} {CHANGED}")
     return found.files
 
 
@@ -113,11 +113,12 @@ class Sealed:
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
-        records = self._records(name)
-        content = read_regular(self.folder / name, most_bytes=max(record.size for record in records))
-        if Record.of(content) not in records:
-            raise FormatError(f"{self.folder / name} is not what was written. {AGAIN}")
-        return content
+        path, records = self.folder / name, self._records(name)
+        if path.is_file() and path.stat().st_size in {record.size for record in records}:
+            content = read_regular(path, most_bytes=path.stat().st_size)
+            if Record.of(content) in records:
+                return content
+        raise self._differs(name)
 
     def json(self, name: str, *, newest_schema: int | None = None) -> dict[str, Any]:
         """Return the JSON object in a file."""
@@ -126,12 +127,18 @@ class Sealed:
     def check(self, name: str) -> Path:
         """Return the path of a file whose content is what was written; it is read in pieces."""
         if not any(_is(self.folder / name, record) for record in self._records(name)):
-            raise FormatError(f"{self.folder / name} is not what was written. {AGAIN}")
+            raise self._differs(name)
         return self.folder / name
+
+    def _differs(self, name: str) -> FormatError:
+        path = self.folder / name
+        return FormatError(f"{path} {CHANGED if path.exists() else 'is missing: copy it again, whole, or fit again.'}")
 
     def _records(self, name: str) -> tuple[Record, ...]:
         if name not in self.files:
-            raise FormatError(f"{self.folder / name} is not in {MANIFEST}: it was never written there. {AGAIN}")
+            raise FormatError(
+                f"{self.folder / name} is not in {MANIFEST}: it was put there by somebody else. Fit again."
+            )
         return self.files[name]
 
 

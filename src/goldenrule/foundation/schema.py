@@ -7,6 +7,7 @@ a stranger can't ask for more than they allow: numbers are finite, nesting and t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -53,14 +54,21 @@ def as_type(value: Any, kind: type[T], *, what: str, optional: Collection[str] =
     goldenrule.foundation.errors.FormatError: the sizes can't be read: expected `int` >= 0, at `$[1]`.
     """
     try:
-        found = msgspec.convert(value, kind)
+        found = msgspec.convert(value, kind, dec_hook=_path)
     except (msgspec.ValidationError, OptionError) as error:
         text = str(error).replace(" - at ", ", at ").removesuffix(".")
         raise FormatError(f"{what} can't be read: {text[:1].lower()}{text[1:]}.") from error
-    odd = _odd_field(value, msgspec.to_builtins(found), "$", optional)
+    odd = _odd_field(value, msgspec.to_builtins(found, enc_hook=str), "$", optional)
     if odd:
         raise FormatError(f"{what} can't be read: {odd}.")
     return found
+
+
+def _path(kind: type, value: Any) -> Path:
+    """Return a path: JSON has them as texts."""
+    if kind is not Path or not isinstance(value, str):
+        raise ValueError(f"expected `{kind.__name__}`, got `{type(value).__name__}`")
+    return Path(value)
 
 
 def _odd_field(given: Any, known: Any, place: str, optional: Collection[str]) -> str:

@@ -10,6 +10,7 @@ from goldenrule.foundation.schema import as_type
 from goldenrule.recipes.speed import remember_training_speed
 from goldenrule.recipes.work import Work
 from goldenrule.training.history import EpochRow
+from goldenrule.training.run_files import was_written
 
 JOURNAL = "story/clock.json"
 PROBE_SECONDS = 10.0
@@ -60,6 +61,6 @@ class Clock:
 
     def _decided(self) -> dict[str, bool]:
         folder = self._work.run.folder
-        if not (folder / JOURNAL).exists():
+        if not was_written(folder, JOURNAL):
             return {}
         return as_type(Sealed(folder).json(JOURNAL), dict[str, bool], what=str(folder / JOURNAL))

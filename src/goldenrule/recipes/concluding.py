@@ -10,6 +10,7 @@ import numpy as np
 from goldenrule.activations.precompute import Activations
 from goldenrule.evaluation import ConformalSets, Predictions, best_thresholds
 from goldenrule.evaluation.predictions_csv import to_csv
+from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import write_atomic
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.stretches import torn, with_blocks
@@ -25,7 +26,7 @@ from goldenrule.recipes.results import Answer, Candidate
 from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.training.run import about_images
-from goldenrule.training.run_files import CHOICE, RESULT, run_choice, run_result
+from goldenrule.training.run_files import CHOICE, RESULT, run_choice, run_result, was_written
 
 MOST_VALUES = 1 << 25
 """So many activations are looked at at once."""
@@ -97,15 +98,21 @@ def judged_apart(valid: Predictions, chosen: Candidate) -> Predictions:
 
 def finished(work: Work) -> bool:
     """Say whether this run came to its end before."""
-    choice = run_choice(work.run.folder)
+    try:
+        choice = run_choice(work.run.folder)
+    except FormatError:  # damaged: it is written anew
+        return False
     return choice is not None and choice.final
 
 
 def _told_before(work: Work) -> dict[str, float]:
     """Give the seconds by stage of this story as far as it was told before, {} where it came to its end."""
-    if finished(work) or not (work.run.folder / RESULT).exists():
+    if finished(work) or not was_written(work.run.folder, RESULT):
         return {}
-    return {stage.name: stage.seconds for stage in run_result(work.run.folder).stages}
+    try:
+        return {stage.name: stage.seconds for stage in run_result(work.run.folder).stages}
+    except FormatError:  # damaged: it is written anew
+        return {}
 
 
 def scored_on_valid(work: Work, chosen: Candidate, activations: Activations) -> tuple[Classifier, Predictions]:

@@ -11,6 +11,7 @@ from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import SourceError
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import as_type
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
@@ -18,7 +19,6 @@ from goldenrule.models.compiled import available_threads, compiled, engine_kind
 from goldenrule.recipes.finished import check_finished
 from goldenrule.recipes.opening import first_body
 from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.training_options import TrainingOptions
 from goldenrule.training.run_files import run_about, run_images, run_result
 
 PATHS = ("weights", "start_from")
@@ -94,8 +94,5 @@ def _options(story: dict[str, Any], threads: int | None) -> FitOptions:
     """Give the options of a story again, but for what does not change a story."""
     known = {field.name for field in fields(FitOptions)}
     values = {name: value for name, value in story.items() if name in known}
-    if values.get("training"):
-        values["training"] = TrainingOptions.from_json(values["training"])
-    for name in PATHS:
-        values[name] = Path(values[name]) if values.get(name) else None
-    return FitOptions(**values | {"threads": threads})
+    found = as_type(values, FitOptions, what="the options of this run", optional={*known, "save_every"})
+    return replace(found, threads=threads)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from goldenrule.foundation.errors import SourceError, StorageError
+from goldenrule.foundation.errors import FormatError, SourceError, StorageError
 from goldenrule.foundation.files import write_atomic
 from goldenrule.recipes.finished import check_finished
+from goldenrule.report.content import ReportContent
 from goldenrule.report.kept import CONTENT, kept_content
 from goldenrule.report.language import spoken
 from goldenrule.training.run_files import run_images
@@ -31,12 +32,23 @@ def report_again(run: str | Path, *, language: str = "en", out: str | Path | Non
     folder = Path(run)
     with spoken(language):
         content = kept_content(_folder_of_content(folder), _reader(folder))
-        from goldenrule.report.page import render_page
-
-        page = render_page(content)
+        page = _page(content, folder)
     path = Path(out) if out else folder / ("report.html" if language == "en" else f"report.{language}.html")
     _write(path, page, replace_report=out is None)
     return path
+
+
+def _page(content: ReportContent, run: Path) -> str:
+    from jinja2 import TemplateError
+
+    from goldenrule.report.page import render_page
+
+    try:
+        return render_page(content)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, TemplateError) as error:
+        raise FormatError(  # what no report of ours says: a stranger's, whose manifest fits
+            f"{run / FOLDER / CONTENT} says what no report can show ({type(error).__name__}: {error}). Fit again."
+        ) from error
 
 
 def _folder_of_content(run: Path) -> Path:

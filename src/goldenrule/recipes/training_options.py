@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import as_type
 
 TrainingType = Literal["fromzero", "transfer_learning", "fine_tuning"]
 EPOCHS: Mapping[TrainingType, int] = {"fromzero": 30, "transfer_learning": 5, "fine_tuning": 5}
@@ -84,10 +85,7 @@ class TrainingOptions:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrainingOptions:
         """Read what `to_json` gave."""
-        try:
-            return cls(**value)
-        except TypeError as error:
-            raise FormatError(f"These options of a training can't be read: {error}.") from error
+        return as_type(value, cls, what="these options of a training", optional={"save_every"})
 
 
 def stopping(said: list[str]) -> dict[str, int]:

@@ -9,16 +9,20 @@ Images are not kept: they are read again from where they lie.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+import msgspec
 
 from goldenrule.evaluation import Estimate, Predictions
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.files import atomic_folder, write_json
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.manifest import Sealed, seal
+from goldenrule.foundation.schema import as_type
 from goldenrule.report.content import LiveContent, ReportContent
 from goldenrule.training.history import EpochRow, History
 from goldenrule.training.range_test import RangeTest
@@ -66,10 +70,11 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
     """
     files = Sealed(folder)
     value = files.json(CONTENT, newest_schema=SCHEMA_VERSION)
-    known = {field.name for field in fields(ReportContent)}
+    plain = {name: own for name, own in value.items() if name not in (*_APART, "schema_version")}
+    as_type(plain, _plain_fields(), what=str(folder / CONTENT))
     try:
         content = ReportContent(
-            **{name: own for name, own in value.items() if name in known and name not in _APART},
+            **plain,
             headline=Estimate.from_json(value["headline"]),
             estimates={part: _estimates(own) for part, own in value["estimates"].items()},
             candidates=[_candidate(own) for own in value["candidates"]],
@@ -84,6 +89,14 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
     if UNCALIBRATED not in files:
         return content
     return replace(content, uncalibrated=_read_predictions(files, UNCALIBRATED))
+
+
+@functools.cache
+def _plain_fields() -> type[msgspec.Struct]:
+    """Return the type of all fields of a report that stand in its JSON as they are."""
+    hints = get_type_hints(ReportContent)
+    own = [(field.name, hints[field.name]) for field in fields(ReportContent) if field.name not in _APART]
+    return msgspec.defstruct("PlainFields", own, kw_only=True, forbid_unknown_fields=True)
 
 
 def _plain(value: Any) -> Any:

@@ -51,6 +51,7 @@ from goldenrule.training.run_files import (
     is_run,
     run_about,
     split_rows,
+    was_written,
 )
 
 
@@ -103,7 +104,7 @@ class Run:
         name = f"story/{key[:32]}.stopped.json"
 
         def decided(row: EpochRow) -> bool:
-            if (self.folder / name).exists():
+            if was_written(self.folder, name):
                 value = Sealed(self.folder).json(name)
                 return row.epoch >= as_type(value, _Stopped, what=str(self.folder / name)).after_epoch
             if out_of_time(row):

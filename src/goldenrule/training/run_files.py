@@ -15,7 +15,7 @@ import msgspec
 from goldenrule.evaluation import Basis, Estimate, Predictions, Task
 from goldenrule.evaluation.predictions_csv import from_csv
 from goldenrule.foundation.errors import FormatError, OptionError
-from goldenrule.foundation.manifest import Sealed
+from goldenrule.foundation.manifest import Sealed, is_sealed
 from goldenrule.foundation.schema import Count, Digest, Name, as_type
 from goldenrule.images.kept import table_of
 from goldenrule.images.stretches import with_blocks
@@ -129,6 +129,11 @@ def is_run(folder: Path) -> bool:
     return (folder / ABOUT).is_file()
 
 
+def was_written(folder: Path, name: str) -> bool:
+    """Return whether a run has written a file, also where it is gone since: who reads it is told so."""
+    return is_sealed(folder) and name in Sealed(folder)
+
+
 def run_about(folder: Path) -> RunJson:
     """Return what a run is about."""
     value = Sealed(folder).json(ABOUT, newest_schema=SCHEMA_VERSION)
@@ -147,7 +152,7 @@ def run_result(folder: Path) -> ResultJson:
 
 def run_choice(folder: Path) -> ChoiceJson | None:
     """Return which candidate a run has chosen; None where it has not come so far."""
-    return _some_fields(folder, CHOICE, ChoiceJson) if (folder / CHOICE).exists() else None
+    return _some_fields(folder, CHOICE, ChoiceJson) if was_written(folder, CHOICE) else None
 
 
 def split_rows(folder: Path) -> list[dict[str, str]]:
@@ -185,7 +190,7 @@ def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = "cle
     With the groups or blocks of the run's images.
     """
     name = f"predictions/{part}.csv"
-    if not (folder / name).is_file():
+    if not was_written(folder, name):
         return None
     try:
         said = from_csv(Sealed(folder).read(name).decode(), task=task, basis=basis)
