@@ -88,7 +88,7 @@ def test_16_bit_gray_that_uses_few_of_its_bits_stays_dark():
 
 
 def test_32_bit_and_floating_point_pixels_are_refused_with_the_reason():
-    with pytest.raises(UnreadableImage, match="gray values from 0 to 70000"):
+    with pytest.raises(UnreadableImage, match="gray values from 0 to 70,000"):
         decode(encoded(Image.fromarray(np.array([[0, 70000]], np.int32)), "TIFF"))
     with pytest.raises(UnreadableImage, match="floating-point"):
         decode(encoded(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"))
@@ -192,7 +192,7 @@ JPEG = encoded(Image.fromarray(noise(100, 100, 3)), "JPEG")
         (png_that_declares(15_000, 15_000), "too many"),
         (png_that_declares(5_000, 5_000), "."),
         (b"GIF89a" + bytes(20), "."),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG; formats that can be read"),
         (bytes(1000), "not a picture"),
     ],
 )

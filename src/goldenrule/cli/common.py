@@ -12,6 +12,13 @@ import typer
 
 RunFolder = Annotated[Path | None, typer.Option(help="The run's folder. \\[default: runs/NAME]", show_default=False)]
 Threads = Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)]
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        help="Black and white of pictures of more than 8 bits: LOW..HIGH, or full. \\[default: found out]",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
 MinPerClass = Annotated[int | None, typer.Option(help="Accept classes with as few images as this.", show_default=False)]
 Sample = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, MinPerClass, RunFolder, Sample, Threads, with_examples
+from goldenrule.cli.common import Device, Levels, MinPerClass, RunFolder, Sample, Threads, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -107,6 +107,7 @@ def fit(
     decoding: Annotated[
         str, typer.Option(help="canonical, or scaled: large JPEGs at 1/2, 1/4 or 1/8, several times as fast.")
     ] = "canonical",
+    levels: Levels = None,
     head: Annotated[
         str, typer.Option(help="linear (solved); concat-pool (fastai's), gap-1024, flatten-64 (trained).")
     ] = "linear",
@@ -193,6 +194,7 @@ def fit(
         augment=augment,
         crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
         decoding=decoding,  # type: ignore[arg-type]  # checked by FitOptions
+        levels=levels,
         head=head,  # type: ignore[arg-type]  # checked by FitOptions
         seed=seed,
         device=device,

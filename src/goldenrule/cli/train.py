@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, MinPerClass, RunFolder, Sample, Threads, with_examples
+from goldenrule.cli.common import Device, Levels, MinPerClass, RunFolder, Sample, Threads, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -100,6 +100,7 @@ def train(
     ] = None,
     augment: Augment = "auto",
     crop: Crop = "random",
+    levels: Levels = None,
     seed: Annotated[int, typer.Option(help="Seed of new splits, random weights and training.")] = 0,
     device: Device = "cpu",
     threads: Threads = None,
@@ -144,6 +145,7 @@ def train(
         size=size,
         augment=augment,
         crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
+        levels=levels,
         head=head,  # type: ignore[arg-type]  # checked by FitOptions
         seed=seed,
         device=device,

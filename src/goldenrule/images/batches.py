@@ -16,7 +16,7 @@ from goldenrule.foundation.errors import UnreadableImage
 from goldenrule.foundation.files import digest
 from goldenrule.images.augment import PLAIN, Reflected, View, Warp
 from goldenrule.images.preprocess import Preprocessing
-from goldenrule.images.read import decode
+from goldenrule.images.read import BEYOND, Pixels, decoded
 
 BATCHES_AHEAD = 3
 
@@ -39,6 +39,7 @@ class Batch:
     slots: list[tuple[int, int]] = field(default_factory=list)
     unwarped: dict[int, tuple[Reflected, Warp]] = field(default_factory=dict)  # slot -> what its view is made of
     failures: dict[int, str] = field(default_factory=dict)
+    beyond: set[int] = field(default_factory=set)  # slots whose picture has values outside the levels, more than a few
     pending: list[Future[None]] = field(default_factory=list)
 
     def wait(self) -> None:
@@ -133,11 +134,25 @@ def _fill(
         name = digest(content)
         if job.digest is not None and name != job.digest:
             raise UnreadableImage("its bytes changed while goldenrule was reading; start again")
-        rgb = decode(content, least_side=preprocessing.least_side)
+        with decoded(content, least_side=preprocessing.least_side, levels=preprocessing.levels) as found:
+            if found.beyond > BEYOND:
+                for _, batch, slot in slots:
+                    batch.beyond.add(slot)
+            _fill_decoded(found.pixels, name, slots, views, preprocessing, canvases, warped)
     except (UnreadableImage, OSError) as error:
         for _, batch, slot in slots:
             batch.failures[slot] = str(error)
-        return
+
+
+def _fill_decoded(
+    rgb: Pixels,
+    name: bytes,
+    slots: list[tuple[int, Batch, int]],
+    views: Sequence[View],
+    preprocessing: Preprocessing,
+    canvases: Canvases | None,
+    warped: bool,
+) -> None:
     if all(views[view] == PLAIN for view, _, _ in slots):
         for _, batch, slot in slots:
             preprocessing.pixels(rgb, out=batch.pixels[slot])

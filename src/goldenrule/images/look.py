@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,10 @@ from goldenrule.foundation.errors import UnreadableImage
 from goldenrule.foundation.files import digest
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.deep import BAND_ROWS, Used
 from goldenrule.images.likeness import description
 from goldenrule.images.neighbours import Floats
-from goldenrule.images.read import Header, decode, header, unreadable, upright
+from goldenrule.images.read import Header, decoded, header, unreadable, upright, used_range
 from goldenrule.images.registration import OVERLAY_PX
 from goldenrule.images.table import ImageTable
 
@@ -32,25 +34,34 @@ class Look:
     sha256: str | None = None  # where it was asked for
     header: Header | None = None  # None where even that can't be read
     likeness: Floats | None = None  # None for flat pictures and for what is none
+    used: Used | None = None  # the values that a picture of more than 8 bits uses
     problem: str | None = None
 
 
 def glance(content: bytes) -> Look:
-    """Give the digest and the header of a file only: no picture is decoded, so damage further on is not seen."""
+    """Return the digest and the header of a file: no picture is decoded, so damage further on is not seen.
+
+    But for those of more than 8 bits: which of their values they use tells what is black and what is white.
+    """
     known = Look(size=len(content), digest=digest(content))
     try:
-        return replace(known, header=header(content))
+        known = replace(known, header=header(content))
     except UnreadableImage as error:
         return replace(known, problem=str(error))
+    if known.header is not None and known.header.is_deep:
+        with contextlib.suppress(UnreadableImage):  # whoever decodes it says why
+            known = replace(known, used=used_range(content))
+    return known
 
 
 def look(content: bytes) -> Look:
     """Give what can be told of a file by its bytes; the picture is decoded to its end."""
     known = glance(content)
-    if known.problem is not None:
+    if known.header is None:
         return known
     try:
-        return replace(known, likeness=description(gray_of(content, known.header)))
+        with known.header.room:
+            return replace(known, likeness=description(gray_of(content, known.header)))
     except UnreadableImage as error:
         return replace(known, problem=str(error))
 
@@ -93,11 +104,21 @@ def unreadable_files(table: ImageTable, looks: Sequence[Look]) -> Iterator[Findi
 
 
 def gray_of(content: bytes, own: Header | None) -> npt.NDArray[np.uint8]:
-    """Give the gray picture (height, width) of a file's bytes, large enough to be described and compared."""
+    """Return the gray picture (height, width) of a file's bytes, large enough to be described and compared.
+
+    One of more than 8 bits is stretched to the range it uses: it is to be told from others, not to be learned from.
+    """
     if own and own.is_plain_jpeg:
         try:  # to the end of the file, but only as many pixels as are needed
             gray = simplejpeg.decode_jpeg(content, "GRAY", min_height=2 * OVERLAY_PX, min_width=2 * OVERLAY_PX)
             return upright(np.asarray(gray)[:, :, 0], own.orientation)
         except ValueError:
             pass  # Pillow decides
-    return np.asarray(Image.fromarray(decode(content)).convert("L"))
+    levels = None
+    if own and own.is_deep and (used := used_range(content)) and used.usual_low < used.usual_high:
+        levels = used.usual_low, used.usual_high
+    with decoded(content, levels=levels) as found:
+        gray = np.empty(found.pixels.shape[:2], np.uint8)
+        for top in range(0, len(gray), BAND_ROWS):
+            gray[top : top + BAND_ROWS] = Image.fromarray(found.pixels[top : top + BAND_ROWS]).convert("L")
+        return gray

@@ -93,7 +93,9 @@ def _checked(
     def of(row: int) -> Overlay | None:
         try:
             content = table.read(uris[row])
-            return overlay(gray_of(content, headers[row] if headers else header(content)))
+            known = (headers[row] if headers else None) or header(content)
+            with known.room:
+                return overlay(gray_of(content, known))
         except (OSError, UnreadableImage):  # it went away meanwhile
             return None
 

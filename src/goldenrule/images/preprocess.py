@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.schema import as_type
+from goldenrule.images.deep import Levels, check_levels
 
 Floats = npt.NDArray[np.float32]
 Decoding = Literal["canonical", "scaled"]
@@ -46,8 +47,11 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     name: Decoding = "canonical"
+    levels: Levels | None = None  # of pictures of more than 8 bits: the values that become black and white
 
     def __post_init__(self) -> None:
+        if self.levels is not None:
+            check_levels(self.levels)
         if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
             raise OptionError(
                 f"A size of {self.size} px can't be used: wanted the side of the network's input, "
@@ -61,13 +65,14 @@ class Preprocessing:
             raise OptionError(f"std={self.std}: wanted a number above 0 per colour.")
 
     def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object, the same for equal values."""
-        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        """Return the value as a JSON object, the same for equal values; without levels where there are none."""
+        value = asdict(self) | {"mean": list(self.mean), "std": list(self.std), "levels": list(self.levels or ())}
+        return {name: item for name, item in value.items() if name != "levels" or self.levels is not None}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Preprocessing:
         """Read what `to_json` gave; a field that is not known is a `FormatError`."""
-        return as_type(value, cls, what="this preprocessing")
+        return as_type(value, cls, what="this preprocessing", optional=("levels",))
 
     @property
     def short_side(self) -> int:

@@ -15,27 +15,36 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms
 
-from goldenrule.foundation.errors import OptionError, UnreadableImage
+from goldenrule.foundation.errors import GoldenRuleError, OptionError, UnreadableImage
 from goldenrule.foundation.files import digest
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.deep import BAND_ROWS, Deep, Levels, Used, eight_bits, is_deep, stored_bits
+from goldenrule.images.formats import opened_picture
+from goldenrule.images.room import room
 from goldenrule.images.table import ImageTable
 
-DECODING = 2
+DECODING = 3
 """The version of `decode`: activations of another one are computed anew (law 3)."""
 LARGEST_PIXELS = 120_000_000
 """Width x height above which a file is refused: so many pixels take less than 1 GB on their way to RGB."""
 LIMIT_VARIABLE = "GOLDENRULE_MAX_PIXELS"
 """The environment variable that sets another limit."""
-BAND_ROWS = 256
-"""So many rows at a time are turned into RGB."""
+LARGEST_PROFILE_BYTES = 16 << 20
+"""A colour profile of more bytes is none: the largest that printers come with have eight million."""
+BEYOND = 0.01
+"""A share of values outside the levels that is worth a word: fewer may be hot pixels."""
 SRGB_LEVELS = 2
 """A colour profile that moves no colour by more levels than these is taken for sRGB itself."""
 
 Pixels = npt.NDArray[np.uint8]
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_NOTHING: Pixels = np.empty((0, 0, 3), np.uint8)
+_ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
+_USED_BANDS = {"RGB": 3, "RGBA": 3, "CMYK": 4, "YCbCr": 3, "LAB": 3}
+_EXTRA_SAMPLES, _SAMPLES_PER_PIXEL = 338, 277
+_IS_ALPHA = (1, 2, 999)  # TIFF 6.0: associated, unassociated; Corel's own
 _PILLOW = re.compile(r"PIL\.")
 
 
@@ -50,17 +59,40 @@ class Header:
     orientation: int  # EXIF 2.3, tag 0x0112; 1: upright
     animated: bool
     recoloured: bool  # an ICC profile makes its colours others than the bare numbers say
+    progressive: bool = False  # a JPEG whose decoder keeps more than its pixels
+    bits: int = 8  # of a band's value, as stored
+    alpha: bool = False  # a band that says how much is seen of the others
+    left_out: int = 0  # bands that are neither light nor alpha, such as near-infrared: not used
 
     @property
     def is_plain_jpeg(self) -> bool:
         """Whether libjpeg-turbo gives the final pixels at once."""
         return _is_plain_jpeg(self.format, self.mode) and not self.recoloured
 
+    @property
+    def is_deep(self) -> bool:
+        """Whether its light has more than 8 bits."""
+        return is_deep(self.mode, self.bits)
+
+    @property
+    def room(self) -> contextlib.AbstractContextManager[None]:
+        """The memory that it is decoded and looked at in, reserved while a block runs."""
+        pixels = self.width * self.height
+        return room(pixels, kind=self.format, deep=self.is_deep, progressive=self.progressive)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """RGB uint8 (height, width, 3), upright, and the share of values that lay outside the levels."""
+
+    pixels: Pixels
+    beyond: float = 0.0
+
 
 def header(content: bytes) -> Header:
     """Give the header of the picture in `content`; raises `UnreadableImage` with the reason where there is none."""
     with _opened(content) as image:
-        return _header(image)
+        return _header(image, content)
 
 
 def taken(content: bytes) -> str | None:
@@ -78,22 +110,67 @@ def taken(content: bytes) -> str | None:
     return told if re.fullmatch(r"(?!0000)[0-9]{4}(:[0-9]{2}){2} [0-9]{2}(:[0-9]{2}){2}", told) else None
 
 
-def decode(content: bytes, *, least_side: int | None = None) -> Pixels:
-    """Give the picture in `content` as RGB uint8 (height, width, 3), upright.
+def decode(content: bytes, *, least_side: int | None = None, levels: Levels | None = None) -> Pixels:
+    """Return the picture in `content` as RGB uint8 (height, width, 3), upright.
 
     EXIF orientation is applied; the colours of an ICC profile become those of sRGB; alpha is laid over white;
-    16-bit values are scaled, never clipped; the first frame of an animation is taken. Plain JPEGs go through
+    values of more than 8 bits are scaled; the first frame of an animation is taken. Plain JPEGs go through
     libjpeg-turbo directly (bit-equal to Pillow, about twice as fast); whatever it refuses, Pillow decides. With
     `least_side` a plain JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps so many px:
-    several times as fast for large photos, and other pixels. Raises `UnreadableImage` with the reason.
+    several times as fast for large photos, and other pixels. `levels` are the values of more than 8 bits that become
+    black and white, by default 0 and all bits set; pictures of 8 bits know none. Raises `UnreadableImage` with the
+    reason.
     """
+    with decoded(content, least_side=least_side, levels=levels) as found:
+        return found.pixels
+
+
+@contextlib.contextmanager
+def decoded(content: bytes, *, least_side: int | None = None, levels: Levels | None = None) -> Iterator[Decoded]:
+    """Decode as `decode` does, and keep the memory for it reserved while the block runs (`room`)."""
+    with contextlib.ExitStack() as held:
+        found = _decoded(content, least_side, levels, held)
+        try:
+            yield found
+        finally:
+            found.pixels = _NOTHING  # before its room is another's
+
+
+def _decoded(content: bytes, least_side: int | None, levels: Levels | None, held: contextlib.ExitStack) -> Decoded:
     with _opened(content) as image:
         plain = _is_plain_jpeg(image.format, image.mode) and not _is_recoloured(image)
-        pixels = _fast_jpeg(content, _divisor(image.size, least_side)) if plain else None
-        if pixels is None:
-            image.load()  # a TIFF is turned by this
-            pixels = _rgb_pixels(image, _profile(image))
-        return upright(pixels, _orientation(image))
+        divisor = _divisor(image.size, least_side) if plain else 1
+        held.enter_context(_room_for(image, content, divisor))
+        if plain and (pixels := _fast_jpeg(content, divisor)) is not None:
+            return Decoded(upright(pixels, _orientation(image)))
+        found = _loaded(image, content, levels)  # a TIFF is turned by this
+        return Decoded(upright(found.pixels, _orientation(image)), found.beyond)
+
+
+def _room_for(image: Image.Image, content: bytes, divisor: int = 1) -> contextlib.AbstractContextManager[None]:
+    return room(
+        image.width * image.height,
+        kind=image.format or "",
+        deep=is_deep(image.mode, stored_bits(image, content)),
+        progressive=bool(image.info.get("progressive")),
+        divisor=divisor,
+    )
+
+
+def used_range(content: bytes) -> Used | None:
+    """Return the values that a picture of more than 8 bits uses; None for all others.
+
+    Of a colour picture that uses the upper bits, only the high bytes are looked at.
+    """
+    with _opened(content) as image:
+        if not is_deep(image.mode, stored_bits(image, content)):
+            return None
+        with _room_for(image, content):
+            found = Deep(image, content, low_bytes=False).used()
+            if image.mode not in ("RGB", "RGBA") or found.high >= 2**14:
+                return found
+            with _opened(content) as again:
+                return Deep(again, content).used()
 
 
 def pixel_limit() -> int:
@@ -175,37 +252,23 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         Image.MAX_IMAGE_PIXELS = limit
     _silence_pillow()
     try:
-        with _identified(content) as image:
+        with opened_picture(content) as image:
             if image.width * image.height > limit:
                 raise UnreadableImage(
                     f"{image.width:,} x {image.height:,} pixels are too many ({LIMIT_VARIABLE} sets the limit)"
                 )
             yield image
-    except UnreadableImage:
+    except GoldenRuleError:
         raise
     except Image.DecompressionBombError as error:
         raise UnreadableImage("the picture has too many pixels") from error
-    except UnidentifiedImageError as error:
-        raise UnreadableImage("not a picture in any known format") from error
+    except MemoryError as error:
+        raise UnreadableImage("there is too little memory to decode it") from error
     except Exception as error:
         raise UnreadableImage(str(error) or type(error).__name__) from error
 
 
-def _identified(content: bytes) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        if content[4:8] != b"ftyp" or content[8:12] not in _HEIC_BRANDS:
-            raise
-    try:
-        import pi_heif
-    except ImportError:
-        raise UnreadableImage("a HEIC picture: pip install 'goldenrule[heic]' to read it") from None
-    pi_heif.register_heif_opener()
-    return Image.open(io.BytesIO(content))
-
-
-def _header(image: Image.Image) -> Header:
+def _header(image: Image.Image, content: bytes) -> Header:
     return Header(
         format=image.format or "",
         mode=image.mode,
@@ -214,7 +277,32 @@ def _header(image: Image.Image) -> Header:
         orientation=_orientation(image),
         animated=bool(getattr(image, "is_animated", False)),
         recoloured=_is_recoloured(image),
+        progressive=bool(image.info.get("progressive")),
+        bits=stored_bits(image, content),
+        alpha=_has_alpha(image, content) and image.mode in _ALPHA_MODES,
+        left_out=_left_out(image, content),
     )
+
+
+def _left_out(image: Image.Image, content: bytes) -> int:
+    """Return how many bands of a TIFF are neither light nor alpha."""
+    if image.format != "TIFF":
+        return 0
+    samples = int(image.tag_v2.get(_SAMPLES_PER_PIXEL, 1))  # type: ignore[attr-defined]
+    used = _USED_BANDS.get(image.mode, 1)
+    return max(0, samples - used - _has_alpha(image, content))
+
+
+def _has_alpha(image: Image.Image, content: bytes) -> bool:
+    """Return whether a picture has a band of alpha: of a TIFF and a TGA only where the file says that it is."""
+    if image.mode not in _ALPHA_MODES and "transparency" not in image.info:
+        return False
+    if image.format == "TGA":
+        return bool(content[17] & 15)  # as many bits of alpha, says its descriptor
+    if image.format == "TIFF":
+        extra = image.tag_v2.get(_EXTRA_SAMPLES, ())  # type: ignore[attr-defined]
+        return any(one in _IS_ALPHA for one in extra)
+    return True
 
 
 def _is_plain_jpeg(kind: str | None, mode: str) -> bool:
@@ -228,7 +316,11 @@ def _is_recoloured(image: Image.Image) -> bool:
 
 def _profile(image: Image.Image) -> bytes | None:
     profile = image.info.get("icc_profile")
-    return profile if isinstance(profile, bytes) and profile else None
+    if not isinstance(profile, bytes) or not profile:
+        return None
+    if len(profile) > LARGEST_PROFILE_BYTES:
+        raise UnreadableImage(f"a colour profile of {len(profile):,} bytes; wanted {LARGEST_PROFILE_BYTES:,} at most")
+    return profile
 
 
 def _silence_pillow() -> None:
@@ -267,39 +359,78 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _rgb_pixels(image: Image.Image, profile: bytes | None) -> Pixels:
-    """Give RGB (height, width, 3) of a loaded picture, in bands: beside both, little memory is needed."""
+def _loaded(image: Image.Image, content: bytes, levels: Levels | None) -> Decoded:
+    """Return RGB of a picture that is decoded now, in bands: beside both, little memory is needed."""
+    profile, gray = _profile(image), image.mode.startswith(("I", "F"))
+    if gray or (levels is not None and is_deep(image.mode, stored_bits(image, content))):
+        return _deep_pixels(Deep(image, content), levels, profile)
+    image.load()
     pixels = np.empty((image.height, image.width, 3), np.uint8)
+    alpha = _has_alpha(image, content)
     for top in range(0, image.height, BAND_ROWS):
         bottom = min(top + BAND_ROWS, image.height)
         whole = bottom - top == image.height
-        pixels[top:bottom] = np.asarray(_srgb(image if whole else image.crop((0, top, image.width, bottom)), profile))
-    return pixels
+        band = image if whole else image.crop((0, top, image.width, bottom))
+        pixels[top:bottom] = np.asarray(_srgb(_flat(band, alpha), profile))
+    return Decoded(pixels)
 
 
-def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    flat = _flat(image)
+def _deep_pixels(deep: Deep, levels: Levels | None, profile: bytes | None) -> Decoded:
+    if levels is None:
+        _check_scale(deep)
+    own = levels or deep.full
+    width, height = deep.image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    alpha, beyond, count = _has_alpha(deep.image, deep.content), 0, 0
+    for top, bottom, values in deep.bands():
+        flat = Image.fromarray(eight_bits(values, own, inverted=deep.inverted))
+        if alpha:
+            flat = _over_white(Image.fromarray(np.dstack([np.asarray(flat), deep.alpha(top, bottom)])))
+        pixels[top:bottom] = np.asarray(_srgb(flat, profile))
+        beyond += int(np.count_nonzero((values < own[0]) | (values > own[1])))
+        count += values.size
+    return Decoded(pixels, beyond / max(1, count))
+
+
+def _check_scale(deep: Deep) -> None:
+    """Raise `UnreadableImage` for values of which nobody has said what is black and what is white."""
+    if not deep.floating and deep.image.mode.startswith("I;16"):
+        return
+    used = deep.used()
+    if deep.floating or used.low < 0 or used.high > 65535:
+        kind = "floating-point pixels" if deep.floating else "gray values"
+        raise UnreadableImage(
+            f"{kind} from {used}; wanted 8 or 16 bits, or what is black and white: --levels LOW..HIGH"
+        )
+
+
+def _srgb(flat: Image.Image, profile: bytes | None) -> Image.Image:
     transform = _to_srgb(profile, flat.mode) if profile is not None else None
     moved = ImageCms.applyTransform(flat, transform) if transform is not None else None
     return flat.convert("RGB") if moved is None else moved
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """Give a picture of 8 bits without alpha: L, RGB or CMYK."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise UnreadableImage(f"gray values from {values.min()} to {values.max()}; wanted 8 or 16 bits")
-        return Image.fromarray((values / 257 + 0.5).astype(np.uint8))
-    if image.mode == "F":
-        raise UnreadableImage("floating-point pixels; wanted 8 or 16 bits per channel")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        picture = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+def _flat(image: Image.Image, alpha: bool) -> Image.Image:
+    """Return a picture of 8 bits without alpha: L, RGB or CMYK."""
+    if alpha:
+        return _over_white(image.convert("RGBA"))
+    if image.mode == "LAB":
+        lab = ImageCms.applyTransform(image, _from_lab())
+        assert lab is not None
+        return lab
     return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
 
 
-@functools.lru_cache(maxsize=64)
+def _over_white(image: Image.Image) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+@functools.cache
+def _from_lab() -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+
+
+@functools.lru_cache(maxsize=16)
 def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Give the way from a profile's colours to sRGB; None where there is nothing to do, or the profile is none."""
     try:

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from PIL import Image
-
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.findings import Finding, plural
+from goldenrule.images.formats import is_picture
 from goldenrule.images.grouping import with_groups
 from goldenrule.images.judged import missing_classes
 from goldenrule.images.part_folders import PART_NAMES, part_called, part_like, says_nothing
@@ -325,11 +324,7 @@ def _is_image(root: Path, path: PurePosixPath) -> bool:
     """Judge by the extension; a file without any by its first bytes."""
     if path.suffix:
         return path.suffix.lower() in IMAGE_EXTENSIONS
-    try:
-        with Image.open(root / path):
-            return True
-    except Exception:  # noqa: BLE001 - whatever Pillow dislikes about a file, it is no picture then
-        return False
+    return is_picture(root / path)
 
 
 def _extensions() -> str:

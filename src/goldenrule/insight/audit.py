@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from goldenrule.foundation.findings import Finding, Severity, plural
+from goldenrule.images.levels import levels_findings, levels_found
 from goldenrule.images.likeness import Alike
 from goldenrule.images.look import Look, unreadable_files
 from goldenrule.images.read import Header
@@ -27,6 +28,7 @@ RARE = 0.02
 """The share of the images that a file format has to stay below to be odd."""
 SHORTCUT_GAIN, SHORTCUT_IMAGES = 0.2, 30
 """A property of the file that tells classes apart better than chance by so much, over so many images."""
+_BANDS = "Red, green and blue are used, or gray: what else there is, such as near-infrared, is left out."
 EXTENSIONS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "MPO": (".jpg", ".jpeg", ".mpo"),
@@ -80,6 +82,7 @@ def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> A
         *_flat(own, looks),
         *repeated(own),
         *at_a_glance(own, looks, numberings=True),
+        *levels_findings(own, looks, levels_found(own, looks), asked=False),
         *how_much(own),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
@@ -115,8 +118,9 @@ def _odd_files(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
     kinds: tuple[tuple[Severity, str, Callable[[str, Header], bool], str, str], ...] = (
         ("note", "wrong-extension", _is_misnamed, "not what the name says", "They are read by content; rename them."),
         ("note", "turned", lambda _, own: own.orientation != 1, "stored turned (EXIF)", "They are turned upright."),
-        ("note", "16-bit", lambda _, own: own.mode.startswith("I"), "of 16 bits", "They are scaled to 8 bits."),
-        ("note", "alpha", lambda _, own: own.mode in ("RGBA", "LA", "PA"), "with alpha", "They are laid over white."),
+        ("note", "16-bit", lambda _, own: own.is_deep, "of more than 8 bits", "They are scaled to 8 bits."),
+        ("note", "alpha", lambda _, own: own.alpha, "with alpha", "They are laid over white."),
+        ("note", "bands", lambda _, own: own.left_out > 0, "with more bands than are used", _BANDS),
         ("note", "cmyk", lambda _, own: own.mode == "CMYK", "made for print (CMYK)", "They are turned into RGB."),
         ("note", "profile", lambda _, own: own.recoloured, "in other colours than sRGB", "They are turned into sRGB."),
         ("note", "animated", lambda _, own: own.animated, "animated", "The first frame is taken."),
@@ -160,7 +164,8 @@ def _rare_formats(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
 
 
 def _described(own: Header) -> str:
-    return f"{own.format}, {own.mode}, {own.width} x {own.height}"
+    more = f" and {plural(own.left_out, 'band')}" if own.left_out else ""
+    return f"{own.format}, {own.mode.removesuffix('A') if own.left_out else own.mode}{more}, {own.width} x {own.height}"
 
 
 def _is_misnamed(uri: str, own: Header) -> bool:

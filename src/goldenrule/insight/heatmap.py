@@ -115,7 +115,8 @@ class HeatMaps:
         import torch
 
         preprocessing, gradcam = self.classifier.preprocessing, self._gradcam
-        pictures = [decode(content, least_side=preprocessing.least_side) for content in contents]
+        side, levels = preprocessing.least_side, preprocessing.levels
+        pictures = [decode(content, least_side=side, levels=levels) for content in contents]
         pixels = torch.from_numpy(np.stack([preprocessing.pixels(picture) for picture in pictures])).requires_grad_()
         if None in labels:
             with torch.no_grad():

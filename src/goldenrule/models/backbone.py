@@ -22,6 +22,7 @@ from goldenrule.foundation.errors import BackboneError, FormatError, OptionError
 from goldenrule.foundation.files import atomic_folder, file_digest, json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.schema import Count, Digest, Name, as_type
+from goldenrule.images.deep import Levels
 from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, ORIGINAL_VERSION, canonical_name, check_known
 from goldenrule.models.groups import layer_groups
@@ -80,7 +81,7 @@ class BackboneSpec:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> BackboneSpec:
         """Read what `to_json` gave."""
-        return as_type(value, cls, what="this description of a backbone", optional={"places"})
+        return as_type(value, cls, what="this description of a backbone", optional={"places", "levels"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,7 @@ def backbone(
     pooling: Pooling = "average",
     squish: bool = False,
     decoding: Decoding = "canonical",
+    levels: Levels | None = None,
     drawn: int | None = None,
     progress: Progress | None = None,
 ) -> Backbone:
@@ -129,6 +131,7 @@ def backbone(
     packaged weights or the hub's; with `drawn` random ones, drawn under that seed, to train from zero. `size` is
     another input side in px than the weights were trained at. `squish` shows it the whole picture, brought to a square,
     instead of a centre crop. `decoding="scaled"` decodes large JPEGs at a fraction of their size (`read.decode`).
+    `levels` are the values that become black and white in pictures of more than 8 bits.
     Raises `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
     """
     name = canonical_name(name)
@@ -149,20 +152,35 @@ def backbone(
     key = json_digest({"name": name, "origin": origin, "pooling": pooling, "size": size, "format": FORMAT})
     folder = cache_folder() / "backbones" / key[:32]
     if (found := cached(folder)) is not None:
-        return _looking(found, squish, decoding)
+        return _looking(found, squish, decoding, levels)
     check_known(name)
     (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
     _prepare(folder, name, weights, size, pooling, drawn)
     prepared = cached(folder)
     assert prepared is not None
-    return _looking(prepared, squish, decoding)
+    return _looking(prepared, squish, decoding, levels)
 
 
-def _looking(backbone: Backbone, squish: bool, decoding: Decoding) -> Backbone:
+def _looking(backbone: Backbone, squish: bool, decoding: Decoding, levels: Levels | None) -> Backbone:
     """Give the same body behind a preprocessing that squishes, or decodes, as asked."""
-    own = replace(backbone.spec.preprocessing, name=decoding)
+    own = replace(backbone.spec.preprocessing, name=decoding, levels=levels)
     own = replace(own, resize="squish", crop_fraction=1.0) if squish else own
     return replace(backbone, spec=replace(backbone.spec, preprocessing=own))
+
+
+def check_finite(features: npt.NDArray[Any], spec: BackboneSpec) -> None:
+    """Raise `BackboneError` where a body gives NaN or infinity, as float16 keeps it: no fault of a picture's.
+
+    Pixels are always numbers; a picture that has none for every place is no picture (`read.decode`).
+    """
+    with np.errstate(over="ignore"):
+        if np.isfinite(features.astype(np.float16)).all():
+            return
+    what = "NaN" if np.isnan(features).any() else "numbers beyond 65,504, the largest that are kept,"
+    raise BackboneError(
+        f"{spec.name} gives {what} for pictures that are all right: its weights ({spec.source.get('from')}) "
+        "are damaged, or the engine computes wrongly. Give other --weights, or another backbone."
+    )
 
 
 def resized(backbone: Backbone, size: int) -> Backbone:

@@ -24,10 +24,11 @@ from goldenrule.foundation.tensors import read_tensors, tensors_content
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Job, batches
 from goldenrule.images.classes import with_class_map
+from goldenrule.images.levels import clipped
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable
-from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
+from goldenrule.models.backbone import Backbone, BackboneSpec, check_finite, from_files
 from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, FamiliarJson
 from goldenrule.models.compiled import available_threads, compiled, serving_kind
 from goldenrule.models.head import Head, head_from_tensors
@@ -137,6 +138,7 @@ class Classifier:
         """
         views, threads = views or self.views, threads or available_threads()
         logits = np.full((len(readers), len(views), len(self.classes)), np.nan, np.float32)
+        failed, beyond = np.zeros(len(readers), bool), 0
         distance = np.full(len(readers), np.nan, np.float32)
         engine = self._compiled(threads)
         jobs = (Job(row=row, read=read, views=range(len(views))) for row, read in enumerate(readers))
@@ -147,14 +149,21 @@ class Classifier:
         ):
             for batch, features in engine.run((batch, batch.pixels) for batch in decoded):
                 good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
+                failed[[batch.slots[slot][0] for slot in batch.failures]] = True
+                beyond += sum(batch.slots[slot][1] == 0 for slot in batch.beyond)
                 if good:
+                    check_finite(features[good], self.backbone.spec)
                     rows, seen = zip(*(batch.slots[slot] for slot in good), strict=True)
-                    logits[rows, seen] = self.logits(features[good])
+                    found = self.logits(features[good])
+                    if not np.isfinite(found).all():
+                        raise FormatError("The head of this classifier gives NaN: it is damaged. Copy it again, whole.")
+                    logits[rows, seen] = found
                     if self.familiar and (first := np.flatnonzero(np.array(seen) == 0)).size:
                         distance[np.array(rows)[first]] = self.distances(features[good][first])
                 task.advance(len(batch.slots))
-        failed = np.isnan(logits).any(axis=(1, 2))
-        distance[failed] = np.nan
+        logits[failed], distance[failed] = np.nan, np.nan
+        if beyond and self.preprocessing.levels is not None:
+            (progress or Silent()).say(clipped(beyond, self.preprocessing.levels))
         return {
             "logits": logits,
             "status": np.where(failed, "unreadable", "ok"),
@@ -237,7 +246,7 @@ class Classifier:
             )
         files = Sealed(path)
         content = files.json("classifier.json", newest_schema=SCHEMA_VERSION)
-        said = as_type(content, ClassifierJson, what=str(path / "classifier.json"), optional={"places"})
+        said = as_type(content, ClassifierJson, what=str(path / "classifier.json"), optional={"places", "levels"})
         spec, classes = said.backbone, said.classes
         try:
             tensors, _ = read_tensors(files.check("head.safetensors"))

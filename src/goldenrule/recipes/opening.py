@@ -16,6 +16,7 @@ from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.images.labels import from_source
+from goldenrule.images.levels import levels_findings, levels_found, levels_text
 from goldenrule.images.look import glance, looked
 from goldenrule.images.read import unreadable
 from goldenrule.images.split import check_enough, sample_per_class, torn_groups, with_split
@@ -59,7 +60,7 @@ def begun(
     out, runs = Path(out) if out else None, Path(runs)
     device = check_device(options.device)
     with story.stage("read"):
-        table = read_table(source, options, progress)
+        table, seen = read_images(source, options, progress)
         options.check_metrics(table.classes, table.task)
     story.findings += table.findings
     if out and out.resolve() in _folders_of(table):
@@ -67,6 +68,7 @@ def begun(
     given = "valid" in table.parts or options.folds is not None
     told = {**options.story(), **(also or {})}
     about = {"images": about_images(table), "options": told, "split": "given" if given else "drawn"}
+    options = seen
     folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table, progress)
     if also and not drew_split(folder):
         earlier = latest_split(runs / folder_name(table))
@@ -130,6 +132,7 @@ def body_from_zero(options: FitOptions, progress: Progress) -> Backbone:
         pooling=options.pooling,
         squish=options.crop == "squish",
         decoding=options.decoding,
+        levels=options.own_levels,
         drawn=options.seed,
         progress=progress,
     )
@@ -141,7 +144,7 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
     What is trained from zero starts from none: the default one then finds near duplicates, and looks into the run.
     """
     if options.from_zero:
-        return backbone(progress=progress)
+        return backbone(levels=options.own_levels, progress=progress)
     if options.start_from is None:
         return backbone(
             options.backbone,
@@ -150,6 +153,7 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
             pooling=options.pooling,
             squish=options.crop == "squish",
             decoding=options.decoding,
+            levels=options.own_levels,
             progress=progress,
         )
     earlier = Classifier.load(options.start_from).backbone
@@ -166,11 +170,21 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
             f"--from {options.start_from}: that classifier looks at pictures otherwise (resize {preprocessing.resize}, "
             f"decoding {preprocessing.name}), and its body learned from that. Leave --crop squish and --decoding away."
         )
+    if options.levels is not None and options.own_levels != preprocessing.levels:
+        raise OptionError(
+            f"--from {options.start_from}: that classifier learned from pictures with --levels "
+            f"{levels_text(preprocessing.levels)}. Leave --levels away."
+        )
     return kept(earlier)
 
 
-def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions, progress: Progress) -> ImageTable:
-    """Give the table to fit on, sampled, checked and folded, with digests and what a glance at every file found."""
+def read_images(
+    source: str | os.PathLike[str] | ImageTable, options: FitOptions, progress: Progress
+) -> tuple[ImageTable, FitOptions]:
+    """Return the table to fit on, sampled, checked and folded, and the options with the levels that were found.
+
+    The table has digests, and what a glance at every file found.
+    """
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
     if options.fold is not None:
         table = without_valid(table)
@@ -187,7 +201,15 @@ def read_table(source: str | os.PathLike[str] | ImageTable, options: FitOptions,
     table = table.with_digests([own.digest for own in looks])
     if options.fold is not None:
         table = fold_drawn(table, options.fold, seed=options.seed)
-    return table.with_findings(*([unreadable(closed)] if closed else []), *at_a_glance(table, looks))
+    levels, asked = options.own_levels, options.levels is not None
+    if options.start_from is not None and not asked:
+        levels, asked = Classifier.load(options.start_from).preprocessing.levels, True
+    elif not asked:
+        levels = levels_found(table, looks)
+    found = (*at_a_glance(table, looks), *levels_findings(table, looks, levels, asked=asked))
+    if levels is not None:
+        options = replace(options, levels=levels_text(levels))
+    return table.with_findings(*([unreadable(closed)] if closed else []), *found), options
 
 
 def folder_name(table: ImageTable) -> str:

@@ -15,8 +15,10 @@ from goldenrule.evaluation.novelty import FALSE_ALARMS
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import in_shell
 from goldenrule.images.augment import Augmentation, Crop
+from goldenrule.images.deep import Levels
 from goldenrule.images.folds import number_of_folds
 from goldenrule.images.kinds import by_name
+from goldenrule.images.levels import levels_named
 from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.backbone import Pooling, pooling_for
 from goldenrule.models.catalog import AUTO, DEFAULT_BACKBONE, canonical_name, named_candidates
@@ -42,6 +44,7 @@ class FitOptions:
     augment: str = "auto"  # a kind, or FILE.py:NAME
     crop: CropOption = "random"
     decoding: Decoding = "canonical"
+    levels: str | None = None  # LOW..HIGH or "full": black and white of more than 8 bits; None: found over the set
     head: HeadKind = "linear"
     seed: int = 0
     device: str = "cpu"
@@ -98,6 +101,8 @@ class FitOptions:
             raise OptionError(f"--crop {self.crop}: wanted one of {', '.join(get_args(CropOption))}.")
         if self.decoding not in get_args(Decoding):
             raise OptionError(f"--decoding {self.decoding}: wanted one of {', '.join(get_args(Decoding))}.")
+        if self.levels is not None:
+            levels_named(self.levels)
         if self.augmentation is None and self.crop in ("resized", "centre"):
             raise OptionError(f"--crop {self.crop} cuts augmented views, and --augment none makes none: give one.")
 
@@ -147,6 +152,11 @@ class FitOptions:
         """Give the augmentation of that name with the crop that was asked for."""
         crop: Crop = "random" if self.crop == "squish" else self.crop
         return by_name(name, crop=crop)
+
+    @property
+    def own_levels(self) -> Levels | None:
+        """The values that become black and white in pictures of more than 8 bits, where that was asked for."""
+        return levels_named(self.levels) if self.levels is not None else None
 
     @property
     def candidates(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.compiled import check_device, engine_kind
 from goldenrule.recipes.backbones import MOST_IMAGES, sampled
-from goldenrule.recipes.opening import candidate_bodies, read_table
+from goldenrule.recipes.opening import candidate_bodies, read_images
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.speed import known_speed, known_training_speed
 from goldenrule.training.choice import Familiarity
@@ -37,7 +37,7 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     """Give the plan of a fit with the rows that the bank has already taken off."""
     progress = progress or Silent()
     device = check_device(options.device)
-    table = read_table(source, options, progress)
+    table, options = read_images(source, options, progress)
     if options.folds is None:
         table = with_split(table, seed=options.seed)
     bodies = candidate_bodies(options, progress)

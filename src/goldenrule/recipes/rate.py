@@ -9,7 +9,7 @@ from goldenrule.foundation.files import write_atomic
 from goldenrule.foundation.progress import Progress
 from goldenrule.learner import Learner
 from goldenrule.models.classifier import Classifier
-from goldenrule.recipes.opening import read_table
+from goldenrule.recipes.opening import first_body, read_images
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.plan import RATIO
 from goldenrule.training.range_test import RangeTest, rising_rates
@@ -34,9 +34,10 @@ def find_rate_of(
     rising_rates(2 if steps is None else steps, lowest=lowest, highest=highest)  # what can't be is told at once
     options = FitOptions(backbone=backbone, augment=augment, seed=seed, start_from=start_from)
     earlier = Classifier.load(start_from) if start_from else None
+    table, seen = read_images(folder, options, progress)
     learn = Learner(
-        read_table(folder, options, progress),
-        earlier.backbone if earlier else backbone,
+        table,
+        earlier.backbone if earlier else first_body(seen, progress),
         head=earlier.head if earlier else "linear",
         augment=options.augmentation,
         augmented_views=0,

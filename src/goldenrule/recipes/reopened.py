@@ -12,6 +12,7 @@ from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import SourceError
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.schema import as_type
+from goldenrule.images.levels import levels_text
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
@@ -77,6 +78,7 @@ def reopened(
     if options.candidates and (backbones := run_result(folder).backbones):
         options = replace(options, backbone=backbones.chosen)
     classifier = Classifier.load(folder)
+    options = replace(options, levels=levels_text(classifier.preprocessing.levels))
     pooled = replace(options, head="linear") if options.pooling == "flattened" else options
     body = first_body(pooled, progress)  # what looks into a run likens pictures, place by place they are all apart
     return Reopened(

@@ -34,7 +34,7 @@ def augmentation_figure(
     axes = figure.subplots(len(images), len(columns), squeeze=False)
     size = preprocessing.size
     for row, (name, content, digest) in zip(axes, images, strict=True):
-        canvas = preprocessing.canvas(decode(content))
+        canvas = preprocessing.canvas(decode(content, levels=preprocessing.levels))
         top, left = (centre(side, size) for side in canvas.shape[:2])
         for axis, view in zip(row, columns, strict=True):
             warp = view.warp(digest)

@@ -33,9 +33,10 @@ def thumbnail(content: bytes, *, side: int = LARGEST_SIDE_PX) -> Thumbnail:
     It is decoded as for the network (EXIF orientation, alpha over white, 16-bit gray scaled). Raises
     `UnreadableImage` where that can't be done.
     """
-    from goldenrule.images.read import decode
+    from goldenrule.images.read import decoded
 
-    return thumbnail_from(shrunk(decode(content), side))
+    with decoded(content) as found:
+        return thumbnail_from(shrunk(found.pixels, side))
 
 
 def thumbnail_of(image: Callable[[str], bytes | None], uri: str, *, side: int = LARGEST_SIDE_PX) -> Thumbnail | None:

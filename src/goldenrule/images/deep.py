@@ -1,0 +1,196 @@
+"""Pictures of more than 8 bits: their values as they are stored, the range they use, and how they become 8 bits.
+
+A file of 16 bits may hold the 12 bits of a camera (0 to 4,095), temperatures (30,000 to 31,000), a depth map, signed
+or floating-point values. What is black and what is white is a matter of the set, never of one picture: stretched one
+by one, pictures could not be compared any more. `levels` says it, a part of `Preprocessing`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from goldenrule.foundation.errors import OptionError, UnreadableImage
+from goldenrule.images.formats import opened_picture
+
+Levels = tuple[float, float]
+"""The values that become black and white."""
+BAND_ROWS = 256
+"""So many rows at a time are turned into 8 bits."""
+SAMPLED = 65_536
+"""Of so many values of a picture the range without hot pixels is taken."""
+OUTLIERS = 0.001
+"""The share of values at either end that may be hot or dead pixels."""
+
+Values = npt.NDArray[Any]
+_BITS, _PHOTOMETRIC, _PLANES = 258, 262, 284
+_SWAPPED = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """The values that one picture uses: all of them, and without the few at either end."""
+
+    low: float
+    high: float
+    usual_low: float
+    usual_high: float
+    bits: int  # how many the file says that a value has
+    floating: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.low:,g} to {self.high:,g}" if self.floating else f"{self.low:,.0f} to {self.high:,.0f}"
+
+
+def check_levels(levels: Levels) -> None:
+    """Raise `OptionError` unless black and white are two numbers, white the larger."""
+    black, white = levels
+    if not (math.isfinite(black) and math.isfinite(white) and black < white):
+        raise OptionError(f"levels {black:g}..{white:g}: wanted the value of black and that of white, a larger one.")
+
+
+def stored_bits(image: Image.Image, content: bytes) -> int:
+    """Return how many bits a value of a band has, as the file says; 8 where the decoder makes them 8 by itself."""
+    if image.format == "TIFF":
+        return int(max(image.tag_v2.get(_BITS, (1,))))  # type: ignore[attr-defined]
+    if image.format == "PNG" and content[12:16] == b"IHDR":
+        return content[24]
+    if image.format == "PPM" and image.mode == "RGB" and _maximum(image) > 255:
+        return 16
+    return 16 if image.mode.startswith("I") else 32 if image.mode == "F" else 8
+
+
+def is_deep(mode: str, bits: int) -> bool:
+    """Return whether a picture has more than 8 bits for the light of each place; inks and palettes do not count."""
+    return mode.startswith(("I", "F")) or (bits > 8 and mode in ("RGB", "RGBA"))
+
+
+class Deep:
+    """A picture of more than 8 bits, loaded: gray, or RGB perhaps with alpha.
+
+    Pillow keeps 8 of the 16 bits of a colour: the other 8 are read by decoding once more, with the bytes swapped.
+    """
+
+    def __init__(self, image: Image.Image, content: bytes, *, low_bytes: bool = True) -> None:
+        self.image, self.content = image, content
+        self.bits = stored_bits(image, content)
+        self.inverted = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]
+        self.floating = image.mode == "F"
+        self.colour = image.mode in ("RGB", "RGBA")
+        self._values: npt.NDArray[np.uint16] | None = None
+        self._low: Image.Image | None = None
+        if image.format == "PPM" and self.colour:
+            self._values = _of_portable_map(image, content)
+        elif self.colour and low_bytes:
+            self._low = _low_bytes(image, content)
+        if self._values is None:
+            image.load()
+
+    @property
+    def full(self) -> Levels:
+        """Black and white where no levels are given: the range of the bits that the file says."""
+        return (0.0, float(2 ** min(self.bits, 16) - 1))
+
+    def bands(self) -> Iterator[tuple[int, int, Values]]:
+        """Return first and last row and the values (rows, width) or (rows, width, 3) of some rows at a time."""
+        width, height = self.image.size
+        for top in range(0, height, BAND_ROWS):
+            bottom = min(top + BAND_ROWS, height)
+            if self._values is not None:
+                yield top, bottom, self._values[top:bottom]
+                continue
+            box = (0, top, width, bottom)
+            values = np.asarray(self.image.crop(box))
+            if self.colour:
+                high = values[:, :, :3].astype(np.uint16) << 8
+                values = high if self._low is None else high | np.asarray(self._low.crop(box))[:, :, :3]
+            if self.floating and not np.isfinite(values).all():
+                raise UnreadableImage("it holds NaN or infinity; wanted a number for every pixel")
+            yield top, bottom, values
+
+    def alpha(self, top: int, bottom: int) -> npt.NDArray[np.uint8]:
+        """Return the alpha (rows, width, 1) of some rows, 8 bits."""
+        return np.asarray(self.image.crop((0, top, self.image.width, bottom)))[:, :, 3:]
+
+    def used(self) -> Used:
+        """Return the range of values in use."""
+        pixels = self.image.width * self.image.height * (3 if self.colour else 1)
+        step = max(1, pixels // SAMPLED)
+        lows, highs, some = [], [], []
+        for _, _, values in self.bands():
+            lows.append(values.min())
+            highs.append(values.max())
+            some.append(values.reshape(-1)[::step])
+        low, high = np.quantile(np.concatenate(some).astype(np.float64), (OUTLIERS, 1 - OUTLIERS))
+        return Used(
+            low=float(min(lows)),
+            high=float(max(highs)),
+            usual_low=float(low),
+            usual_high=float(high),
+            bits=self.bits,
+            floating=self.floating,
+        )
+
+
+def eight_bits(values: Values, levels: Levels, *, inverted: bool = False) -> npt.NDArray[np.uint8]:
+    """Return values as 0 (black, and whatever is below) to 255 (white, and whatever is above), rounded.
+
+    >>> eight_bits(np.array([0, 2047, 4095, 60000]), (0, 4095)).tolist()
+    [0, 127, 255, 255]
+    """
+    black, white = levels
+    scaled = np.clip((values.astype(np.float64) - black) * (255 / (white - black)) + 0.5, 0, 255)
+    found = scaled.astype(np.uint8)
+    return 255 - found if inverted else found
+
+
+def _low_bytes(image: Image.Image, content: bytes) -> Image.Image:
+    """Return the low bytes of 16-bit colours as a picture of 8 bits."""
+    other = opened_picture(content)
+    tiles = []
+    for tile in other.tile:  # type: ignore[attr-defined]
+        arguments = (tile.args,) if isinstance(tile.args, str) else tuple(tile.args)
+        name = arguments[0]
+        if name == "LA;16B":
+            return _low_bytes_of_gray(image, other)
+        planes = image.format == "TIFF" and tile.codec_name == "libtiff" and image.tag_v2.get(_PLANES) == 2  # type: ignore[attr-defined]
+        if not name.endswith((";16L", ";16B", ";16N")) or name.startswith("RGBa") or planes:
+            raise UnreadableImage(
+                "16-bit colours that are multiplied by alpha, or in compressed planes; wanted plain ones for levels"
+            )
+        swapped = (name[:-1] + _SWAPPED[name[-1]], *arguments[1:])
+        tiles.append(tile._replace(args=swapped[0] if isinstance(tile.args, str) else swapped))
+    other.tile = tiles  # type: ignore[attr-defined]
+    other.load()
+    return other
+
+
+def _low_bytes_of_gray(image: Image.Image, other: Image.Image) -> Image.Image:
+    """Return the low bytes of 16-bit gray with alpha, whose four bytes are read as if they were four bands."""
+    (tile,) = other.tile  # type: ignore[attr-defined]
+    other.tile = [tile._replace(args="RGBA" if isinstance(tile.args, str) else ("RGBA", *tile.args[1:]))]  # type: ignore[attr-defined]
+    other.load()
+    low = other.getchannel("G")
+    return Image.merge("RGB", (low, low, low)) if image.size == other.size else other
+
+
+def _maximum(image: Image.Image) -> int:
+    tile = image.tile[0]  # type: ignore[attr-defined]
+    return int(tile.args[-1]) if tile.codec_name == "ppm" and isinstance(tile.args, tuple) else 0
+
+
+def _of_portable_map(image: Image.Image, content: bytes) -> npt.NDArray[np.uint16]:
+    """Return the values (height, width, 3) of a binary PPM of two bytes a value, brought to 16 bits."""
+    count, start = 3 * image.width * image.height, image.tile[0].offset  # type: ignore[attr-defined]
+    if len(content) < start + 2 * count:
+        raise UnreadableImage("image file is truncated")
+    values = np.frombuffer(content, ">u2", count, start).reshape(image.height, image.width, 3)
+    top = _maximum(image)
+    return values.astype(np.uint16) if top == 65535 else np.minimum(values / top * 65535 + 0.5, 65535).astype(np.uint16)
