@@ -25,10 +25,10 @@ from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Bars, Progress
 from goldenrule.images.augment import PLAIN, Augmentation, views
-from goldenrule.images.read import with_digests
+from goldenrule.images.levels import glanced
 from goldenrule.images.split import with_split
 from goldenrule.images.table import ImageTable, Part
-from goldenrule.models.backbone import Backbone, backbone, pooling_for, resized
+from goldenrule.models.backbone import Backbone, backbone, pooling_for, resized, with_levels
 from goldenrule.models.catalog import DEFAULT_BACKBONE
 from goldenrule.models.compiled import available_threads, check_device
 from goldenrule.models.own_head import AnyHead, head_or_maker
@@ -111,7 +111,12 @@ class Learner:
                 f"The head flatten-64 stands on whole feature maps, and this body gives {base.spec.pooling} features: "
                 'wanted backbone(..., pooling="flattened").'
             )
-        table = images if None not in images.digests else with_digests(images, progress=shown)
+        table = images
+        if None in images.digests:
+            table, levels, said = glanced(images, progress=shown)
+            if base.spec.preprocessing.levels is None and said:
+                shown.say(f"{said[0].sentence}. {said[0].advice}")
+                base = with_levels(base, levels)
         self.material = Material(
             table=with_split(table, seed=seed),
             base=base,

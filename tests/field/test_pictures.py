@@ -19,14 +19,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 import goldenrule as gr
 from goldenrule.foundation.budget import Budget
-from goldenrule.foundation.errors import OptionError, UnreadableImage
+from goldenrule.foundation.errors import BackboneError, OptionError, UnreadableImage
+from goldenrule.foundation.progress import Silent
 from goldenrule.images.read import decode, header
+from goldenrule.models.backbone import check_finite
+from goldenrule.models.compiled import engine_kind
+from goldenrule.models.head import head_from_tensors
 
 Draw = Callable[[Path, npt.NDArray[Any]], None]
 SOURCE = Path(gr.__file__).parent
@@ -236,8 +241,16 @@ def test_8_bits_are_untouched_by_levels_and_an_old_classifier_has_none() -> None
         gr.Preprocessing(size=64, levels=(5, 5))
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
-@pytest.mark.parametrize("kind", ["png", "tiff <", "tiff >", "planar", "ppm", "deflate"])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        *(("png", count) for count in (1, 2, 3, 4)),
+        *((kind, count) for kind in ("tiff <", "tiff >", "planar") for count in (1, 3, 4)),
+        ("ppm", 1),
+        ("ppm", 3),
+        ("deflate", 1),
+    ],
+)
 def test_all_bits_of_16_bit_values_are_read_whatever_the_bands_and_the_file(kind: str, count: int) -> None:
     draws = np.random.default_rng(1)
     values = draws.integers(0, 4096, (5, 7, count)).astype(np.uint16)
@@ -246,16 +259,10 @@ def test_all_bits_of_16_bit_values_are_read_whatever_the_bands_and_the_file(kind
     if kind == "png":
         content = png(values)
     elif kind == "ppm":
-        if count not in (1, 3):
-            pytest.skip("a PPM has one band or three")
         content = f"P{5 if count == 1 else 6} 7 5 65535\n".encode() + values.astype(">u2").tobytes()
     elif kind == "deflate":
-        if count != 1:
-            pytest.skip("Pillow writes 16 bits of gray alone")
         content = encoded(Image.fromarray(values[:, :, 0]), "TIFF", compression="tiff_adobe_deflate")
     else:
-        if count == 2:
-            pytest.skip("a layout that Pillow does not know")
         content = bands(
             values,
             photometric=1 if count == 1 else 2,
@@ -266,6 +273,9 @@ def test_all_bits_of_16_bit_values_are_read_whatever_the_bands_and_the_file(kind
     light = values[:, :, :3] if count > 2 else values[:, :, :1].repeat(3, axis=2)
     np.testing.assert_array_equal(decode(content, levels=(0, 4095)), (light * (255 / 4095) + 0.5).astype(np.uint8))
     assert header(content).bits == 16
+    if kind == "png" and count in (1, 3):
+        seen_through = png(values, extra=chunk(b"tRNS", bytes(2 * count)))
+        np.testing.assert_array_equal(decode(seen_through, levels=(0, 4095)), decode(content, levels=(0, 4095)))
 
 
 def test_12_bit_tiffs_say_their_white_and_white_may_be_zero() -> None:
@@ -474,3 +484,208 @@ def test_a_budget_that_is_no_number_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GOLDENRULE_DECODING_MB", "much")
     with pytest.raises(OptionError, match="wanted the megabytes that pictures may be decoded in"):
         decode(encoded(Image.new("RGB", (4, 4)), "PNG"))
+
+
+def small_jpeg(before: bytes = b"", after: bytes = b"") -> bytes:
+    content = encoded(Image.fromarray(RGB), "JPEG")
+    return content[:2] + before + content[2:-2] + after + content[-2:]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            small_jpeg(after=b"\xff\xda\x00\x08\x01\x01\x00\x01\x05\x02\x00" * 5000),
+            r"a JPEG of 5,001 scans; wanted 100",
+        ),
+        (small_jpeg(b"\xff\xe1\xff\xffExif\0\0" + bytes(65527)) + bytes(99), None),
+        (small_jpeg((b"\xff\xe1\xff\xffExif\0\0" + bytes(65527)) * 600), r"39,3.* bytes before its pixels; wanted 33,"),
+        (png(RGB, bits=8, extra=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(9 << 20)))), "too large"),
+        (png(RGB, bits=8, extra=chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(9 << 20)))), "too large"),
+        (png(RGB, bits=8, extra=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(9 << 20)))), "too large"),
+        (tiff(bytes(48), {256: (4, (8,)), 257: (4, (6,)), 273: (4, (8,) * 1_000_001)}), "1,000,001 strips or tiles"),
+        (encoded(Image.fromarray(RGB), "TIFF", icc_profile=bytes(17 << 20)), "a colour profile of 17,8"),
+        (b"P6 " + b"#" * 99_999 + b"\n8 6 255\n" + RGB.tobytes(), "header does not end within 65,536 bytes"),
+        (b"P3 9999 9999 255\n" + b"1 " * 99, "in plain text of 99,980,001 pixels"),
+    ],
+)
+def test_a_file_never_asks_for_more_than_its_pixels_need(content: bytes, reason: str | None) -> None:
+    if reason is None:
+        assert decode(content).shape == RGB.shape
+    else:
+        with pytest.raises(UnreadableImage, match=reason):
+            decode(content)
+
+
+def test_a_ppm_of_any_white_is_read_as_pillow_reads_it() -> None:
+    draws = np.random.default_rng(3)
+    for white in (1, 100, 254, 256, 4095, 65534):
+        for count in (1, 3):
+            values = draws.integers(0, white + 1, (5, 7, count)).astype(">u2" if white > 255 else "u1")
+            content = f"P{5 if count == 1 else 6} 7 5 {white}\n".encode() + values.tobytes()
+            with Image.open(io.BytesIO(content)) as image:
+                wanted = np.asarray(image)
+            if wanted.dtype != np.uint8:
+                wanted = (wanted / 257 + 0.5).astype(np.uint8)
+            found = decode(content)
+            wanted = wanted[:, :, None].repeat(3, axis=2) if wanted.ndim == 2 else wanted
+            assert np.abs(found.astype(int) - wanted).max() <= (white > 255 and count == 3), white
+            assert found.max() <= 255
+            with pytest.raises(UnreadableImage, match="truncated"):
+                decode(content[:-3])
+
+
+class Dividing(torch.nn.Module):
+    """A body whose features are NaN for whatever is not black."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        shares = pixels.mean(dim=(2, 3))
+        return (shares - shares) / (shares - shares)
+
+
+def test_nan_of_a_network_is_no_fault_of_a_photo(cache: Path, tmp_path: Path) -> None:
+    for label, colour in (("a", "red"), ("b", "blue")):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        Image.new("RGB", (40, 30), colour).save(tmp_path / "set" / label / "0.png")
+    body = gr.own_backbone(Dividing, preprocessing=gr.Preprocessing(size=32), name="dividing", key="1")
+    table = gr.from_folder(tmp_path / "set")
+    with pytest.raises(BackboneError, match="dividing gives NaN for pictures that are all right: its weights"):
+        gr.activations_of(table, body)
+    head = head_from_tensors("linear", {"weight": np.ones((2, 3), np.float32), "bias": np.zeros(2, np.float32)})
+    classifier = gr.Classifier(("a", "b"), body, head, engine_kind(body))
+    with pytest.raises(BackboneError, match="dividing gives NaN"):
+        classifier.predict(tmp_path / "set")
+    with pytest.raises(BackboneError, match="gives numbers beyond 65,504"):
+        check_finite(np.array([[1, 1e6]], np.float32), body.spec)
+
+
+MUTATING = """
+import json, random, sys, time
+from pathlib import Path
+from goldenrule.foundation.errors import UnreadableImage
+from goldenrule.images.look import look
+from goldenrule.images.read import decode
+
+first, count, note = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+files = [path.read_bytes() for path in sorted(Path(sys.argv[4]).iterdir())]
+
+
+def mutated(seed):
+    draws = random.Random(seed)
+    content = bytearray(files[seed % len(files)])
+    for _ in range(draws.choice([1, 1, 2, 5, 40])):
+        early = draws.random() < 0.6
+        at = draws.randrange(min(len(content), 400) if early else len(content))
+        match draws.randrange(7):
+            case 0:
+                content[at] ^= 1 << draws.randrange(8)
+            case 1:
+                content[at] = draws.choice([0, 1, 127, 128, 255])
+            case 2:
+                del content[at + 1 :]
+            case 3:
+                content[at:at] = content[at : at + draws.choice([1, 4, 300])] * draws.choice([1, 1000])
+            case 4:
+                del content[at : at + draws.choice([1, 2, 64])]
+            case 5:
+                content[at : at + 4] = draws.choice([2**32 - 1, 2**31 - 1, 2**16, 0]).to_bytes(4, "big")
+            case 6:
+                other = files[draws.randrange(len(files))]
+                content[at:] = other[draws.randrange(len(other)) :]
+        if not content:
+            break
+    return bytes(content)
+
+
+read, worst = 0, 0.0
+for seed in range(first, first + count):
+    note.write_text(str(seed))
+    content, began = mutated(seed), time.perf_counter()
+    try:
+        pixels = decode(content, levels=(0, 4095) if seed % 2 else None)
+        assert pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == "uint8" and pixels.size
+        read += 1
+    except UnreadableImage as error:
+        assert str(error)
+    found = look(content)
+    assert found.problem or found.header
+    worst = max(worst, time.perf_counter() - began)
+peak = next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps([read, worst, peak]))
+"""
+
+
+SEVERAL = {"save_all": True}
+
+
+def every_kind(folder: Path) -> None:
+    """Write a picture in every format and layout that is read."""
+    y, x = np.mgrid[0:48, 0:64]
+    colour = np.stack([x * 4, y * 5, (x * y) % 256], axis=2).astype(np.uint8)
+    image, deep = Image.fromarray(colour), (colour.astype(np.uint16) * 16)
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("PNG", SEVERAL),
+        ("WEBP", {}),
+        ("WEBP", SEVERAL),
+        ("GIF", SEVERAL),
+        ("BMP", {}),
+        ("TGA", {"compression": "tga_rle"}),
+        ("PPM", {}),
+        ("AVIF", {}),
+        ("JPEG2000", {}),
+        ("MPO", SEVERAL),
+        ("TIFF", SEVERAL),
+        *(("TIFF", {"compression": one}) for one in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")),
+    ]
+    contents = []
+    for kind, options in kinds:
+        more = {"append_images": [image.rotate(90)]} if options is SEVERAL else {}
+        contents.append(encoded(image.copy(), kind, **options, **more))
+    contents += [encoded(image.convert(mode), "TIFF") for mode in ("1", "P", "LA", "RGBA", "CMYK")]
+    contents += [encoded(image.convert("1"), "TIFF", compression=one) for one in ("group3", "group4")]
+    contents += [png(deep), png(deep[:, :, :1]), png(np.dstack([deep, deep[:, :, :1]])), png(deep[:, :, :2])]
+    contents += [bands(deep, photometric=2, extra=None, planar=planar) for planar in (False, True)]
+    contents += [bands(deep[:, :, :1].astype(kind), photometric=1, extra=None) for kind in ("u2", "i2", "i4", "f4")]
+    contents += [b"P6 64 48 4095\n" + deep.astype(">u2").tobytes(), b"P2 64 48 255\n" + b"7 " * 64 * 48]
+    contents += [(Path(__file__).parents[1] / "files" / "gradient.heic").read_bytes()]
+    folder.mkdir()
+    for number, content in enumerate(contents):
+        (folder / f"{number:02d}").write_bytes(content)
+
+
+@pytest.mark.parametrize(("first", "count"), [(0, 160), pytest.param(160, 8000, marks=pytest.mark.exhaustive)])
+def test_of_damaged_pictures_of_every_kind_each_has_pixels_or_a_reason(
+    start: Callable[..., Any], tmp_path: Path, first: int, count: int
+) -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of a process's memory is read from /proc")
+    every_kind(tmp_path / "files")
+    process = start("-c", MUTATING, first, count, tmp_path / "seed", tmp_path / "files")
+    said, errors = process.communicate(timeout=60 + count)
+    assert process.returncode == 0, f"seed {(tmp_path / 'seed').read_text()}: {process.returncode} {errors[-2000:]}"
+    read, worst, peak = json.loads(said)
+    assert 0.05 * count < read < 0.95 * count, "mutants must be neither all harmless nor all hopeless"
+    assert worst < 20, "a hang"
+    assert peak < 1.2e9
+
+
+def test_who_works_by_hand_is_told_of_12_bits_too(cache: Path, tmp_path: Path) -> None:
+    table = gr.from_folder(planted(tmp_path / "set", as_tiff, each=4)).where(np.arange(16) % 2 == 0)
+    said: list[str] = []
+
+    class Heard(Silent):
+        def say(self, message: str) -> None:
+            said.append(message)
+
+    learn = gr.Learner(table, replay=False, progress=Heard())
+    assert learn.state.backbone.spec.preprocessing.levels == (0, 4095)
+    assert any("use the values 1,030 to 3,000 only" in one for one in said)
+    said.clear()
+    gr.activations_of(table, gr.backbone(), progress=Heard())
+    assert any("gr.backbone(..., levels=(0.0, 4095.0))" in one for one in said)
+    said.clear()
+    gr.activations_of(table, gr.backbone(levels=(0, 4095)), progress=Heard())
+    assert said == []

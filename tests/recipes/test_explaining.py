@@ -58,7 +58,7 @@ def test_predictions_are_those_of_predict_and_every_file_has_its_row(fitted: Any
 def test_what_can_not_be_read_says_why_and_has_no_explanation(fitted: Any, new: Path) -> None:
     (broken,) = explain(fitted.folder, new / "broken.jpg").explanations
     assert (broken.status, broken.prediction, broken.nearest, broken.heat) == ("unreadable", "", (), None)
-    assert broken.why == "not a picture in any known format"
+    assert (broken.why or "").startswith("not a picture in any known format")
 
 
 def test_all_neighbours_are_training_images(fitted: Any, new: Path) -> None:

@@ -18,10 +18,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from goldenrule.foundation.errors import OptionError, UnreadableImage
+from goldenrule.foundation.findings import plural
 from goldenrule.images.formats import opened_picture
 
 Levels = tuple[float, float]
 """The values that become black and white."""
+FULL = "full"
+"""What all bits of each file are called."""
 BAND_ROWS = 256
 """So many rows at a time are turned into 8 bits."""
 SAMPLED = 65_536
@@ -56,13 +59,34 @@ def check_levels(levels: Levels) -> None:
         raise OptionError(f"levels {black:g}..{white:g}: wanted the value of black and that of white, a larger one.")
 
 
+def levels_text(levels: Levels | None) -> str:
+    """Return levels as the option that gives them.
+
+    >>> levels_text((0, 4095)), levels_text((0, 0.5)), levels_text(None)
+    ('0..4095', '0..0.5', 'full')
+    """
+    return FULL if levels is None else "..".join(f"{one:.15g}" for one in levels)
+
+
+def clipped(count: int, levels: Levels) -> str:
+    """Return the sentence on images whose values lie outside of the levels a classifier learned with.
+
+    >>> clipped(1, (0, 4095))
+    '1 image has values outside of 0..4095, the levels that were learned: they are cut off there, black or white.'
+    """
+    return (
+        f"{plural(count, 'image')} {'have' if count > 1 else 'has'} values outside of {levels_text(levels)}, the "
+        "levels that were learned: they are cut off there, black or white."
+    )
+
+
 def stored_bits(image: Image.Image, content: bytes) -> int:
     """Return how many bits a value of a band has, as the file says; 8 where the decoder makes them 8 by itself."""
     if image.format == "TIFF":
         return int(max(image.tag_v2.get(_BITS, (1,))))  # type: ignore[attr-defined]
     if image.format == "PNG" and content[12:16] == b"IHDR":
         return content[24]
-    if image.format == "PPM" and image.mode == "RGB" and _maximum(image) > 255:
+    if is_odd_portable(image) and _maximum(image) > 255:
         return 16
     return 16 if image.mode.startswith("I") else 32 if image.mode == "F" else 8
 
@@ -86,8 +110,8 @@ class Deep:
         self.colour = image.mode in ("RGB", "RGBA")
         self._values: npt.NDArray[np.uint16] | None = None
         self._low: Image.Image | None = None
-        if image.format == "PPM" and self.colour:
-            self._values = _of_portable_map(image, content)
+        if is_odd_portable(image):
+            self._values = portable_values(image, content)
         elif self.colour and low_bytes:
             self._low = _low_bytes(image, content)
         if self._values is None:
@@ -181,16 +205,25 @@ def _low_bytes_of_gray(image: Image.Image, other: Image.Image) -> Image.Image:
     return Image.merge("RGB", (low, low, low)) if image.size == other.size else other
 
 
-def _maximum(image: Image.Image) -> int:
-    tile = image.tile[0]  # type: ignore[attr-defined]
-    return int(tile.args[-1]) if tile.codec_name == "ppm" and isinstance(tile.args, tuple) else 0
+def is_odd_portable(image: Image.Image) -> bool:
+    """Return whether a picture is a binary PPM whose white is another value than 255, not decoded yet."""
+    return image.format == "PPM" and bool(image.tile) and image.tile[0].codec_name == "ppm"  # type: ignore[attr-defined]
 
 
-def _of_portable_map(image: Image.Image, content: bytes) -> npt.NDArray[np.uint16]:
-    """Return the values (height, width, 3) of a binary PPM of two bytes a value, brought to 16 bits."""
-    count, start = 3 * image.width * image.height, image.tile[0].offset  # type: ignore[attr-defined]
-    if len(content) < start + 2 * count:
+def portable_values(image: Image.Image, content: bytes) -> npt.NDArray[Any]:
+    """Return the values (height, width) or (height, width, 3) of such a PPM: white is 255, or 65535 of two bytes.
+
+    As Pillow computes them, which takes a minute for every 50 megapixels.
+    """
+    top, start = _maximum(image), image.tile[0].offset  # type: ignore[attr-defined]
+    shape = (image.height, image.width, 3) if image.mode == "RGB" else (image.height, image.width)
+    stored, made, white = (np.dtype("u1"), np.uint8, 255) if top < 256 else (np.dtype(">u2"), np.uint16, 65535)
+    count = math.prod(shape)
+    if len(content) < start + stored.itemsize * count:
         raise UnreadableImage("image file is truncated")
-    values = np.frombuffer(content, ">u2", count, start).reshape(image.height, image.width, 3)
-    top = _maximum(image)
-    return values.astype(np.uint16) if top == 65535 else np.minimum(values / top * 65535 + 0.5, 65535).astype(np.uint16)
+    scaled = np.rint(np.minimum(np.arange(2 ** (8 * stored.itemsize)) / top * white, white)).astype(made)
+    return np.asarray(scaled[np.frombuffer(content, stored, count, start).reshape(shape)])
+
+
+def _maximum(image: Image.Image) -> int:
+    return int(image.tile[0].args[-1])  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ What a file makes decoders do is bounded before they see it: the scans of a JPEG
 from __future__ import annotations
 
 import io
+import re
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,12 @@ MOST_SCANS = 100
 """Scans of a JPEG above which it is refused: each is as much work as the picture, and ten are usual."""
 MOST_STRIPS = 1_000_000
 """Strips or tiles of a TIFF above which it is refused: each costs some 300 bytes before the first pixel is read."""
+MOST_METADATA_BYTES = 32 << 20
+"""Bytes before the first scan of a JPEG above which it is refused: Pillow copies them again with every 64 kB."""
+MOST_HEADER_BYTES = 65_536
+"""Bytes that the header of a PPM with its comments may have: Pillow reads them one by one."""
+MOST_PLAIN_VALUES = 10_000_000
+"""Values of a PPM in plain text above which it is refused: they are read one by one, in some seconds."""
 MOST_TAGS = 4_096
 """Entries of a TIFF's directory that are looked at."""
 
@@ -57,6 +64,7 @@ _SIGNATURES = (
 _MARKUP = ((b"<svg", "SVG"), (b"<!doctype html", "a web page"), (b"<html", "a web page"))
 _TIFF = {b"II": "<", b"MM": ">"}
 _STRIP_OFFSETS, _TILE_OFFSETS, _BITS, _PLANES = 273, 324, 258, 284
+_PORTABLE = re.compile(rb"P[1-6]\s")
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 
@@ -140,17 +148,35 @@ def _found(content: bytes) -> str:
 
 def _check_work(content: bytes) -> None:
     """Raise `UnreadableImage` for a picture that would take far more time or memory than its pixels need."""
-    if content[:2] == b"\xff\xd8" and content.count(b"\xff\xda") > MOST_SCANS:
-        scans = _scans(content)
-        if scans > MOST_SCANS:
-            raise UnreadableImage(f"a JPEG of {scans:,} scans; wanted {MOST_SCANS} at most")
+    if content[:2] == b"\xff\xd8":
+        _check_jpeg(content)
+    elif _PORTABLE.match(content):
+        _check_portable(content)
     for tag, (_, count) in _tags(content).items():
         if tag in (_STRIP_OFFSETS, _TILE_OFFSETS) and count > MOST_STRIPS:
             raise UnreadableImage(f"a TIFF of {count:,} strips or tiles; wanted {MOST_STRIPS:,} at most")
 
 
-def _scans(content: bytes) -> int:
-    """Return how many scans the first picture of a JPEG file has."""
+def _check_jpeg(content: bytes) -> None:
+    if len(content) > MOST_METADATA_BYTES and (before := _scans(content, most=1)[1]) > MOST_METADATA_BYTES:
+        raise UnreadableImage(f"a JPEG of {before:,} bytes before its pixels; wanted {MOST_METADATA_BYTES:,} at most")
+    if content.count(b"\xff\xda") > MOST_SCANS and (scans := _scans(content)[0]) > MOST_SCANS:
+        raise UnreadableImage(f"a JPEG of {scans:,} scans; wanted {MOST_SCANS} at most")
+
+
+def _check_portable(content: bytes) -> None:
+    words = re.sub(rb"#[^\r\n]*([\r\n]|$)", b" ", content[:MOST_HEADER_BYTES]).split(maxsplit=4)
+    if len(words) < (3 if words[0] in (b"P1", b"P4") else 4):
+        raise UnreadableImage(f"a PPM whose header does not end within {MOST_HEADER_BYTES:,} bytes")
+    values = 1
+    for word in words[1:3]:
+        values *= int(word) if word.isdigit() and len(word) < 10 else 1
+    if words[0] in (b"P1", b"P2", b"P3") and values * (3 if words[0] == b"P3" else 1) > MOST_PLAIN_VALUES:
+        raise UnreadableImage(f"a PPM in plain text of {values:,} pixels: save it as a binary one, or as PNG")
+
+
+def _scans(content: bytes, most: int | None = None) -> tuple[int, int]:
+    """Return how many scans the first picture of a JPEG file has, and where the last one counted begins."""
     at, scans = 2, 0
     while (at := content.find(b"\xff", at)) >= 0 and at + 3 < len(content):
         marker = content[at + 1]
@@ -162,8 +188,10 @@ def _scans(content: bytes) -> int:
             break
         else:
             scans += marker == _SOS
+            if scans == most:
+                break
             at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return scans
+    return scans, max(at, 0)
 
 
 def _tags(content: bytes) -> dict[int, tuple[int, int]]:

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.findings import Finding, plural
-from goldenrule.images.deep import Levels, Used, check_levels
-from goldenrule.images.look import Look
+from goldenrule.foundation.progress import Progress
+from goldenrule.images.deep import FULL, Levels, Used, check_levels, levels_text
+from goldenrule.images.look import Look, glance, looked
+from goldenrule.images.read import unreadable
 from goldenrule.images.table import ImageTable
 
 SENSORS = (8, 10, 12, 14)
@@ -24,7 +26,6 @@ NARROW = 1 / 16
 """A range of so small a share of the levels leaves 16 of 256."""
 MIXED = 0.1
 """The share of pictures of a narrow range beside others from which they are worth a word."""
-FULL = "full"
 _RANGE = re.compile(r"(-?[0-9.]+(?:e[-+]?[0-9]+)?)\.\.(-?[0-9.]+(?:e[-+]?[0-9]+)?)", re.IGNORECASE)
 
 
@@ -47,19 +48,23 @@ def levels_named(text: str) -> Levels | None:
     return levels
 
 
-def levels_text(levels: Levels | None) -> str:
-    """Return levels as the option that gives them.
-
-    >>> levels_text((0, 4095)), levels_text((0, 0.5)), levels_text(None)
-    ('0..4095', '0..0.5', 'full')
-    """
-    return FULL if levels is None else "..".join(f"{one:.15g}" for one in levels)
-
-
 def levels_found(table: ImageTable, looks: Sequence[Look]) -> Levels | None:
     """Return the levels that pictures of more than 8 bits prove: those of train where parts are given, else all."""
     used = _used(table, looks, taught=True)
     return _sensor([own for _, own in used])
+
+
+def glanced(table: ImageTable, *, progress: Progress | None = None) -> tuple[ImageTable, Levels | None, list[Finding]]:
+    """Return the table with digests, as `with_digests` does, with the levels that were found and what is said of them.
+
+    For whoever works by hand: a fit glances at its images itself.
+    """
+    looks = looked(table, by=glance, progress=progress)
+    closed = [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.digest is None]
+    table = table.with_digests([own.digest for own in looks])
+    levels = levels_found(table, looks)
+    said = levels_findings(table, looks, levels, asked=False)
+    return table.with_findings(*([unreadable(closed)] if closed else []), *said), levels, said
 
 
 def levels_findings(table: ImageTable, looks: Sequence[Look], levels: Levels | None, *, asked: bool) -> list[Finding]:
@@ -74,18 +79,6 @@ def levels_findings(table: ImageTable, looks: Sequence[Look], levels: Levels | N
     if levels is not None:
         found += _beyond(used, levels)
     return found
-
-
-def clipped(count: int, levels: Levels) -> str:
-    """Return the sentence on images whose values lie outside of the levels a classifier learned with.
-
-    >>> clipped(1, (0, 4095))
-    '1 image has values outside of 0..4095, the levels that were learned: they are cut off there, black or white.'
-    """
-    return (
-        f"{plural(count, 'image')} {'have' if count > 1 else 'has'} values outside of {levels_text(levels)}, the "
-        "levels that were learned: they are cut off there, black or white."
-    )
 
 
 def _used(table: ImageTable, looks: Sequence[Look], *, taught: bool) -> list[tuple[str, Used]]:

@@ -20,7 +20,7 @@ from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.deep import BAND_ROWS, Used
 from goldenrule.images.likeness import description
 from goldenrule.images.neighbours import Floats
-from goldenrule.images.read import Header, decoded, header, unreadable, upright, used_range
+from goldenrule.images.read import Header, header, shown, unreadable, upright, used_range
 from goldenrule.images.registration import OVERLAY_PX
 from goldenrule.images.table import ImageTable
 
@@ -114,10 +114,7 @@ def gray_of(content: bytes, own: Header | None) -> npt.NDArray[np.uint8]:
             return upright(np.asarray(gray)[:, :, 0], own.orientation)
         except ValueError:
             pass  # Pillow decides
-    levels = None
-    if own and own.is_deep and (used := used_range(content)) and used.usual_low < used.usual_high:
-        levels = used.usual_low, used.usual_high
-    with decoded(content, levels=levels) as found:
+    with shown(content) as found:
         gray = np.empty(found.pixels.shape[:2], np.uint8)
         for top in range(0, len(gray), BAND_ROWS):
             gray[top : top + BAND_ROWS] = Image.fromarray(found.pixels[top : top + BAND_ROWS]).convert("L")

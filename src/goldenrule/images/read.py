@@ -21,7 +21,17 @@ from goldenrule.foundation.errors import GoldenRuleError, OptionError, Unreadabl
 from goldenrule.foundation.files import digest
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.deep import BAND_ROWS, Deep, Levels, Used, eight_bits, is_deep, stored_bits
+from goldenrule.images.deep import (
+    BAND_ROWS,
+    Deep,
+    Levels,
+    Used,
+    eight_bits,
+    is_deep,
+    is_odd_portable,
+    portable_values,
+    stored_bits,
+)
 from goldenrule.images.formats import opened_picture
 from goldenrule.images.room import room
 from goldenrule.images.table import ImageTable
@@ -134,6 +144,18 @@ def decoded(content: bytes, *, least_side: int | None = None, levels: Levels | N
             yield found
         finally:
             found.pixels = _NOTHING  # before its room is another's
+
+
+@contextlib.contextmanager
+def shown(content: bytes) -> Iterator[Decoded]:
+    """Decode as `decoded` does, for eyes: a picture of more than 8 bits is stretched to the values it uses.
+
+    What is learned from is never stretched one by one; but many such pictures would be shown black.
+    """
+    used = used_range(content)
+    levels = (used.usual_low, used.usual_high) if used and used.usual_low < used.usual_high else None
+    with decoded(content, levels=levels) as found:
+        yield found
 
 
 def _decoded(content: bytes, least_side: int | None, levels: Levels | None, held: contextlib.ExitStack) -> Decoded:
@@ -364,6 +386,9 @@ def _loaded(image: Image.Image, content: bytes, levels: Levels | None) -> Decode
     profile, gray = _profile(image), image.mode.startswith(("I", "F"))
     if gray or (levels is not None and is_deep(image.mode, stored_bits(image, content))):
         return _deep_pixels(Deep(image, content), levels, profile)
+    if is_odd_portable(image):
+        values = portable_values(image, content)
+        image = Image.fromarray(values if values.dtype == np.uint8 else eight_bits(values, (0, 65535)))
     image.load()
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     alpha = _has_alpha(image, content)
@@ -381,7 +406,7 @@ def _deep_pixels(deep: Deep, levels: Levels | None, profile: bytes | None) -> De
     own = levels or deep.full
     width, height = deep.image.size
     pixels = np.empty((height, width, 3), np.uint8)
-    alpha, beyond, count = _has_alpha(deep.image, deep.content), 0, 0
+    alpha, beyond, count = deep.image.mode == "RGBA" and _has_alpha(deep.image, deep.content), 0, 0
     for top, bottom, values in deep.bands():
         flat = Image.fromarray(eight_bits(values, own, inverted=deep.inverted))
         if alpha:

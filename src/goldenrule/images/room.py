@@ -17,7 +17,7 @@ PIXEL_BYTES, DEEP_PIXEL_BYTES = 8, 20
 """What a pixel takes from the decoder to whoever looks at it: in most formats, and of more than 8 bits."""
 PROGRESSIVE_BYTES = 6
 """What it takes more in a progressive JPEG, at whatever size that is decoded."""
-HEAVY = {"WEBP": 12, "AVIF": 12, "HEIF": 12}
+HEAVY = {"WEBP": 16, "AVIF": 12, "HEIF": 12}
 """Formats whose decoders keep more of it."""
 
 

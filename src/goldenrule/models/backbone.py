@@ -168,6 +168,13 @@ def _looking(backbone: Backbone, squish: bool, decoding: Decoding, levels: Level
     return replace(backbone, spec=replace(backbone.spec, preprocessing=own))
 
 
+def with_levels(backbone: Backbone, levels: Levels | None) -> Backbone:
+    """Return the same body behind a preprocessing with these values as black and white of more than 8 bits."""
+    return replace(
+        backbone, spec=replace(backbone.spec, preprocessing=replace(backbone.spec.preprocessing, levels=levels))
+    )
+
+
 def check_finite(features: npt.NDArray[Any], spec: BackboneSpec) -> None:
     """Raise `BackboneError` where a body gives NaN or infinity, as float16 keeps it: no fault of a picture's.
 

@@ -24,7 +24,7 @@ from goldenrule.foundation.tensors import read_tensors, tensors_content
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Job, batches
 from goldenrule.images.classes import with_class_map
-from goldenrule.images.levels import clipped
+from goldenrule.images.deep import clipped
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable

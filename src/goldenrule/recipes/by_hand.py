@@ -6,9 +6,9 @@ import numpy as np
 
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.progress import Progress
+from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import Augmentation, views
-from goldenrule.images.read import with_digests
+from goldenrule.images.levels import glanced
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.compiled import available_threads, compiled, engine_kind
@@ -32,7 +32,12 @@ def activations_of(
     if augmented_views and augment is None:
         raise OptionError(f"augmented_views={augmented_views} without augment: say how, such as augment=gr.side_on().")
     count = DEFAULT_VIEWS if augmented_views is None else augmented_views
-    table = images if None not in images.digests else with_digests(images, progress=progress)
+    table = images
+    if None in images.digests:
+        table, levels, said = glanced(images, progress=progress)
+        if said and backbone.spec.preprocessing.levels is None:
+            wanted = f" Give gr.backbone(..., levels={levels})." if levels is not None else ""
+            (progress or Silent()).say(f"{said[0].sentence}.{wanted}")
     kind = engine_kind(backbone, progress=progress)
     number = threads or available_threads()
     activations = precompute(

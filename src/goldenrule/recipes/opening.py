@@ -14,9 +14,10 @@ from goldenrule.activations.precompute import Activations
 from goldenrule.foundation.errors import FormatError, OptionError, RunError
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.deep import levels_text
 from goldenrule.images.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.images.labels import from_source
-from goldenrule.images.levels import levels_findings, levels_found, levels_text
+from goldenrule.images.levels import levels_findings, levels_found
 from goldenrule.images.look import glance, looked
 from goldenrule.images.read import unreadable
 from goldenrule.images.split import check_enough, sample_per_class, torn_groups, with_split

@@ -12,7 +12,7 @@ from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import SourceError
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.schema import as_type
-from goldenrule.images.levels import levels_text
+from goldenrule.images.deep import levels_text
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.foundation.errors import UnreadableImage
-from goldenrule.images.read import decode
 from goldenrule.insight.explanation import Explanation
 from goldenrule.insight.heatmap import HeatMap
-from goldenrule.report.thumbnails import LARGEST_SIDE_PX, Thumbnail, shrunk, thumbnail_from
+from goldenrule.report.thumbnails import LARGEST_SIDE_PX, Thumbnail, small, thumbnail_from
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +42,7 @@ def heat_thumbnail(
     """Give a picture with its heat as a thumbnail; None where the file is gone or is no picture any more."""
     try:
         content = image(uri)
-        return thumbnail_from(laid_over(shrunk(decode(content), side), heat)) if content else None
+        return thumbnail_from(laid_over(small(content, side), heat)) if content else None
     except (OSError, UnreadableImage):
         return None
 
@@ -56,7 +55,7 @@ def explanation_figure(explanation: Explanation, image: Callable[[str], bytes | 
     """
     from matplotlib.figure import Figure
 
-    picture = shrunk(decode(explanation.path.read_bytes()), 2 * LARGEST_SIDE_PX)
+    picture = small(explanation.path.read_bytes(), 2 * LARGEST_SIDE_PX)
     percent = f"{100 * explanation.probability:.1f} %"
     shown: list[tuple[Pixels | None, str]] = [(picture, f"{explanation.prediction}\n{percent}")]
     if explanation.heat is not None:
@@ -76,6 +75,6 @@ def explanation_figure(explanation: Explanation, image: Callable[[str], bytes | 
 def _picture(image: Callable[[str], bytes | None] | None, uri: str) -> Pixels | None:
     try:
         content = image(uri) if image else None
-        return shrunk(decode(content), LARGEST_SIDE_PX) if content else None
+        return small(content, LARGEST_SIDE_PX) if content else None
     except (OSError, UnreadableImage):
         return None

@@ -30,13 +30,18 @@ class Thumbnail:
 def thumbnail(content: bytes, *, side: int = LARGEST_SIDE_PX) -> Thumbnail:
     """Give the picture in `content` upright, its longer side at most `side` px; a smaller one keeps its size.
 
-    It is decoded as for the network (EXIF orientation, alpha over white, 16-bit gray scaled). Raises
+    It is decoded as for the network, but of more than 8 bits stretched to the values it uses. Raises
     `UnreadableImage` where that can't be done.
     """
-    from goldenrule.images.read import decoded
+    return thumbnail_from(small(content, side))
 
-    with decoded(content) as found:
-        return thumbnail_from(shrunk(found.pixels, side))
+
+def small(content: bytes, side: int) -> Pixels:
+    """Return the picture in `content` (height, width, 3), its longer side at most `side` px."""
+    from goldenrule.images.read import shown
+
+    with shown(content) as found:
+        return shrunk(found.pixels, side)
 
 
 def thumbnail_of(image: Callable[[str], bytes | None], uri: str, *, side: int = LARGEST_SIDE_PX) -> Thumbnail | None:
