@@ -23,7 +23,7 @@ from goldenrule.models.backbone import backbone, pooling_for
 from goldenrule.models.compiled import available_threads, compiled, engine_kind
 from goldenrule.models.head import HeadKind
 from goldenrule.recipes.heads import fit_head
-from goldenrule.recipes.opening import read_table
+from goldenrule.recipes.opening import read_images
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.solved import readable
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 def measured(name: str, folder: Path, progress: Bars) -> dict[str, Any]:
     """Judge every head on the test part of a set."""
-    table = with_split(read_table(with_clean_test(name, folder), FitOptions(), progress), seed=0)
+    table = with_split(read_images(with_clean_test(name, folder), FitOptions(), progress)[0], seed=0)
     said = {kind: predicted(table, kind, progress) for kind in get_args(HeadKind)}
     linear = said["linear"]
     heads = []

@@ -40,6 +40,7 @@ class Batch:
     unwarped: dict[int, tuple[Reflected, Warp]] = field(default_factory=dict)  # slot -> what its view is made of
     failures: dict[int, str] = field(default_factory=dict)
     beyond: set[int] = field(default_factory=set)  # slots whose picture has values outside the levels, more than a few
+    dark: set[int] = field(default_factory=set)  # slots whose picture uses little of more than 8 bits, without levels
     pending: list[Future[None]] = field(default_factory=list)
 
     def wait(self) -> None:
@@ -135,9 +136,11 @@ def _fill(
         if job.digest is not None and name != job.digest:
             raise UnreadableImage("its bytes changed while goldenrule was reading; start again")
         with decoded(content, least_side=preprocessing.least_side, levels=preprocessing.levels) as found:
-            if found.beyond > BEYOND:
-                for _, batch, slot in slots:
+            for _, batch, slot in slots:
+                if found.beyond > BEYOND:
                     batch.beyond.add(slot)
+                if found.dark:
+                    batch.dark.add(slot)
             _fill_decoded(found.pixels, name, slots, views, preprocessing, canvases, warped)
     except (UnreadableImage, OSError) as error:
         for _, batch, slot in slots:

@@ -80,6 +80,18 @@ def clipped(count: int, levels: Levels) -> str:
     )
 
 
+def unlevelled(count: int) -> str:
+    """Return the sentence on dark images of more than 8 bits that a classifier without levels sees.
+
+    >>> unlevelled(2)
+    '2 images of more than 8 bits use less than a quarter of their range, and this classifier saw all bits: dark.'
+    """
+    return (
+        f"{plural(count, 'image')} of more than 8 bits {'use' if count > 1 else 'uses'} less than a quarter of "
+        f"{'their' if count > 1 else 'its'} range, and this classifier saw all bits: dark."
+    )
+
+
 def stored_bits(image: Image.Image, content: bytes) -> int:
     """Return how many bits a value of a band has, as the file says; 8 where the decoder makes them 8 by itself."""
     if image.format == "TIFF":

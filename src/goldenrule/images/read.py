@@ -44,6 +44,8 @@ LIMIT_VARIABLE = "GOLDENRULE_MAX_PIXELS"
 """The environment variable that sets another limit."""
 LARGEST_PROFILE_BYTES = 16 << 20
 """A colour profile of more bytes is none: the largest that printers come with have eight million."""
+DARK = 64
+"""Of 256 levels: a quarter."""
 BEYOND = 0.01
 """A share of values outside the levels that is worth a word: fewer may be hot pixels."""
 SRGB_LEVELS = 2
@@ -93,10 +95,14 @@ class Header:
 
 @dataclass(slots=True)
 class Decoded:
-    """RGB uint8 (height, width, 3), upright, and the share of values that lay outside the levels."""
+    """RGB uint8 (height, width, 3), upright, and the share of values that lay outside the levels.
+
+    `dark` is a picture of more than 8 bits, seen without levels, that has no value in three quarters of its range.
+    """
 
     pixels: Pixels
     beyond: float = 0.0
+    dark: bool = False
 
 
 def header(content: bytes) -> Header:
@@ -165,8 +171,10 @@ def _decoded(content: bytes, least_side: int | None, levels: Levels | None, held
         held.enter_context(_room_for(image, content, divisor))
         if plain and (pixels := _fast_jpeg(content, divisor)) is not None:
             return Decoded(upright(pixels, _orientation(image)))
+        deep = is_deep(image.mode, stored_bits(image, content))
         found = _loaded(image, content, levels)  # a TIFF is turned by this
-        return Decoded(upright(found.pixels, _orientation(image)), found.beyond)
+        dark = deep and levels is None and bool(found.pixels.max() < DARK)
+        return Decoded(upright(found.pixels, _orientation(image)), found.beyond, dark)
 
 
 def _room_for(image: Image.Image, content: bytes, divisor: int = 1) -> contextlib.AbstractContextManager[None]:

@@ -24,7 +24,7 @@ from goldenrule.foundation.tensors import read_tensors, tensors_content
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Job, batches
 from goldenrule.images.classes import with_class_map
-from goldenrule.images.deep import clipped
+from goldenrule.images.deep import clipped, unlevelled
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable
@@ -138,7 +138,7 @@ class Classifier:
         """
         views, threads = views or self.views, threads or available_threads()
         logits = np.full((len(readers), len(views), len(self.classes)), np.nan, np.float32)
-        failed, beyond = np.zeros(len(readers), bool), 0
+        failed, beyond, dark = np.zeros(len(readers), bool), 0, 0
         distance = np.full(len(readers), np.nan, np.float32)
         engine = self._compiled(threads)
         jobs = (Job(row=row, read=read, views=range(len(views))) for row, read in enumerate(readers))
@@ -151,6 +151,7 @@ class Classifier:
                 good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
                 failed[[batch.slots[slot][0] for slot in batch.failures]] = True
                 beyond += sum(batch.slots[slot][1] == 0 for slot in batch.beyond)
+                dark += sum(batch.slots[slot][1] == 0 for slot in batch.dark)
                 if good:
                     check_finite(features[good], self.backbone.spec)
                     rows, seen = zip(*(batch.slots[slot] for slot in good), strict=True)
@@ -164,6 +165,8 @@ class Classifier:
         logits[failed], distance[failed] = np.nan, np.nan
         if beyond and self.preprocessing.levels is not None:
             (progress or Silent()).say(clipped(beyond, self.preprocessing.levels))
+        if dark:
+            (progress or Silent()).say(unlevelled(dark))
         return {
             "logits": logits,
             "status": np.where(failed, "unreadable", "ok"),
