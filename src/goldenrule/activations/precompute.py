@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from goldenrule.activations.bank import ActivationBank, ChunkWriter, Halves
 from goldenrule.engine import Engine, EngineKind
-from goldenrule.foundation.errors import StorageError
+from goldenrule.foundation.errors import BackboneError, StorageError
 from goldenrule.foundation.interrupts import held_back
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import PLAIN, View
@@ -64,7 +64,8 @@ def precompute(
 ) -> Activations:
     """Give the activations of all images: the plain view of each, the others where `augmented` (n,) is true.
 
-    `engine` compiles the body and is called only if a row is missing. Images with equal bytes have one row.
+    `engine` compiles the body and is called only if a row is missing. Raises `BackboneError` where it gives another
+    engine than `kind`, under which the rows are kept (law 3). Images with equal bytes have one row.
     Ctrl-C and SIGTERM let the batch come to its end, and the open chunks be written.
     """
     banks = tuple(bank_for(spec, kind, view) for view in views)
@@ -73,6 +74,11 @@ def precompute(
     if not jobs:
         return Activations(banks=banks, views=tuple(views), computed=(0,) * len(banks), reused=reused)
     running = engine()
+    if running.kind != kind:
+        raise BackboneError(
+            f"{spec.name} runs {running.kind} here, and its features are kept under {kind}: nothing was computed. "
+            "Compile the engine for the kind that is in the key: compiled(backbone, kind)."
+        )
     failed: dict[bytes, str] = {}
     computed = [0] * len(banks)
     writers = [ChunkWriter(bank) for bank in banks]

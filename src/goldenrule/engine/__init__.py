@@ -17,15 +17,20 @@ Tag = TypeVar("Tag")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineKind:
-    """Which engine at which effective precision: a part of every bank's key, always said, never a default."""
+    """Which engine at which effective precision, and where it runs: a part of every feature cache's key.
+
+    The device belongs to it, so that a kind alone says what to run: nothing else can be compiled for its key.
+    """
 
     name: Literal["openvino", "torch"]
     precision: Precision
     version: Name
+    device: Name = "cpu"
 
     def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        return {"name": self.name, "precision": self.precision, "version": self.version}
+        """Return the value as a JSON object; the device where it is not the CPU."""
+        value = {"name": self.name, "precision": self.precision, "version": self.version}
+        return value if self.device == "cpu" else value | {"device": self.device}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> EngineKind:
@@ -33,7 +38,8 @@ class EngineKind:
         return as_type(value, cls, what="this engine")
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version} {self.precision}"
+        where = "" if self.device == "cpu" else f" on {self.device}"
+        return f"{self.name} {self.version} {self.precision}{where}"
 
 
 class Engine(Protocol):

@@ -13,17 +13,22 @@ from goldenrule.engine import EngineKind, Precision, Tag
 BATCH_SIZE = 32
 
 
+def torch_kind(device: str = "cpu") -> EngineKind:
+    """Return what PyTorch runs on a device: bf16 on a GPU, fp32 on a CPU."""
+    precision: Precision = "fp32" if torch.device(device).type == "cpu" else "bf16"
+    return EngineKind(name="torch", precision=precision, version=torch.__version__, device=device)
+
+
 class TorchEngine:
     """A frozen module, channels last; autocast to bf16 on a GPU (untested there), fp32 on a CPU."""
 
     def __init__(self, body: torch.nn.Module, *, device: str = "cpu", threads: int | None = None) -> None:
-        if threads is not None and device == "cpu":
-            torch.set_num_threads(threads)
         self._device = torch.device(device)
+        if threads is not None and self._device.type == "cpu":
+            torch.set_num_threads(threads)
         frozen = body.eval().requires_grad_(False).to(self._device)
         self._body = frozen.to(memory_format=torch.channels_last)
-        precision: Precision = "fp32" if self._device.type == "cpu" else "bf16"
-        self.kind = EngineKind(name="torch", precision=precision, version=torch.__version__)
+        self.kind = torch_kind(device)
         self.batch_size = BATCH_SIZE
 
     def run(

@@ -35,17 +35,18 @@ def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress |
     On a CPU: OpenVINO in bf16 where the processor has it and the features agree with PyTorch's, else in
     fp32, else PyTorch. The comparison is made once per backbone and machine and kept in the cache.
     """
+    device = check_device(device)
     if device != "cpu":
-        import torch
+        from goldenrule.engine.torch import torch_kind
 
-        return EngineKind(name="torch", precision="bf16", version=torch.__version__)
+        return torch_kind(device)
     check = _checked(backbone, progress or Silent())
     for precision in ("bf16", "fp32"):
         if check["cosine"].get(precision, 0.0) >= LOWEST_COSINE[precision]:
             return EngineKind(name="openvino", precision=precision, version=ov.version())
-    import torch
+    from goldenrule.engine.torch import torch_kind
 
-    return EngineKind(name="torch", precision="fp32", version=torch.__version__)
+    return torch_kind()
 
 
 def serving_kind(backbone: Backbone, scored_with: EngineKind, *, device: str = "cpu") -> EngineKind:
@@ -54,25 +55,30 @@ def serving_kind(backbone: Backbone, scored_with: EngineKind, *, device: str = "
     if (best.name, best.precision) == (scored_with.name, scored_with.precision) or device != "cpu":
         return best
     if scored_with.name == "torch":
-        import torch
+        from goldenrule.engine.torch import torch_kind
 
-        return EngineKind(name="torch", precision="fp32", version=torch.__version__)
+        return torch_kind()
     runs = _checked(backbone, Silent())["cosine"].get(scored_with.precision, 0.0)
     if best.name == "openvino" and runs >= LOWEST_COSINE[scored_with.precision]:
         return replace(best, precision=scored_with.precision)
     return best
 
 
-def compiled(backbone: Backbone, kind: EngineKind, *, device: str = "cpu", threads: int | None = None) -> Engine:
-    """Give the backbone's body, ready to run as `kind` says."""
+def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None) -> Engine:
+    """Return the backbone's body, ready to run as `kind` says: engine, precision and device are all there.
+
+    Raises `OptionError` where this machine runs it in another way.
+    """
     threads = threads or available_threads()
+    engine: Engine
     if kind.name == "torch":
         from goldenrule.engine.torch import TorchEngine
 
-        return TorchEngine(backbone.module, device=device, threads=threads)
-    engine = ov.OpenVinoEngine(_folder(backbone) / "body.xml", kind.precision, threads=threads)
-    if engine.kind.precision != kind.precision:
-        raise OptionError(f"OpenVINO runs {engine.kind} here, wanted {kind}.")
+        engine = TorchEngine(backbone.module, device=kind.device, threads=threads)
+    else:
+        engine = ov.OpenVinoEngine(_folder(backbone) / "body.xml", kind.precision, threads=threads)
+    if engine.kind != kind:
+        raise OptionError(f"{backbone.spec.name} runs {engine.kind} here, wanted {kind}.")
     return engine
 
 

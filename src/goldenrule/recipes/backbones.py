@@ -81,7 +81,7 @@ def judged_backbones(
             asked,
             body.spec,
             kind,
-            partial(compiled, body, kind, device=options.device, threads=threads),
+            partial(compiled, body, kind, threads=threads),
             threads=threads,
             progress=progress,
         )

@@ -17,7 +17,7 @@ from goldenrule.images.stretches import torn, with_blocks
 from goldenrule.images.table import PARTS, ImageTable, Part
 from goldenrule.insight.duplicates import duplicates
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.compiled import engine_kind
+from goldenrule.models.compiled import engine_kind, serving_kind
 from goldenrule.recipes.checks import contradictions
 from goldenrule.recipes.environment import environment
 from goldenrule.recipes.familiar import familiar_images
@@ -147,6 +147,8 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
     }
     own = chosen.body.spec.weights == work.body.spec.weights
     kind = work.kind if own else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
+    if not own or chosen.views != (PLAIN,):
+        kind = serving_kind(chosen.body, kind)  # it is scored by `predict`: what runs there is what is recorded
     several = work.table.task == "multi"
     return Classifier(
         work.table.classes,

@@ -182,7 +182,7 @@ def _body(again: Reopened) -> tuple[Backbone, EngineKind]:
     classifier = again.classifier
     same = again.body.spec == classifier.backbone.spec
     body = again.body if same else classifier.backbone
-    return body, again.kind if same else engine_kind(body, device=again.options.device, progress=again.progress)
+    return body, again.kind if same else engine_kind(body, device=again.device, progress=again.progress)
 
 
 def _activations(again: Reopened, table: ImageTable, body: Backbone, kind: EngineKind) -> Activations:
@@ -190,7 +190,7 @@ def _activations(again: Reopened, table: ImageTable, body: Backbone, kind: Engin
         table,
         body.spec,
         kind,
-        partial(compiled, body, kind, device=again.options.device, threads=again.threads),
+        partial(compiled, body, kind, threads=again.threads),
         threads=again.threads,
         progress=again.progress,
     )

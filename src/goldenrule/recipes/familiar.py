@@ -60,7 +60,7 @@ def _through(classifier: Classifier, work: Work, *tables: ImageTable) -> Activat
         work.table.where(np.array([uri in wanted for uri in work.table.uris])),
         body.spec,
         kind,
-        partial(compiled, body, kind, device=work.options.device, threads=work.threads),
+        partial(compiled, body, kind, threads=work.threads),
         threads=work.threads,
         progress=work.progress,
     )

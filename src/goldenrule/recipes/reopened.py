@@ -9,14 +9,14 @@ from typing import Any
 
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import EngineKind
-from goldenrule.foundation.errors import SourceError
+from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.schema import as_type
 from goldenrule.images.deep import levels_text
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.models.compiled import available_threads, check_device, compiled, engine_kind
 from goldenrule.recipes.finished import check_finished
 from goldenrule.recipes.opening import first_body
 from goldenrule.recipes.options import FitOptions
@@ -41,6 +41,11 @@ class Reopened:
     progress: Progress
 
     @property
+    def device(self) -> str:
+        """Where its features are computed: on the run's own device, on the CPU where this machine has no such one."""
+        return self.kind.device
+
+    @property
     def threads(self) -> int:
         """How many processors are used."""
         return self.options.threads or available_threads()
@@ -51,7 +56,7 @@ class Reopened:
         They are in the bank where the run has used that body; else they are computed, with a progress bar.
         """
         body = body or self.body
-        kind = self.kind if body is self.body else engine_kind(body, progress=self.progress)
+        kind = self.kind if body is self.body else engine_kind(body, device=self.device, progress=self.progress)
         return precompute(
             self.table,
             body.spec,
@@ -87,9 +92,19 @@ def reopened(
         options=options,
         classifier=classifier,
         body=body,
-        kind=engine_kind(body, device=options.device, progress=progress),
+        kind=_kind_here(body, options.device, progress),
         progress=progress,
     )
+
+
+def _kind_here(body: Backbone, device: str, progress: Progress) -> EngineKind:
+    """Return the engine of a run; that of the CPU where its device is not there, under a key of its own."""
+    try:
+        device = check_device(device)
+    except OptionError:
+        progress.say(f"This machine has no {device}, on which the run was made: features are computed on the CPU.")
+        device = "cpu"
+    return engine_kind(body, device=device, progress=progress)
 
 
 def _options(story: dict[str, Any], threads: int | None) -> FitOptions:

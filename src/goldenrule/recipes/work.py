@@ -47,7 +47,7 @@ def precomputed(work: Work, count: int) -> Activations:
             work.table,
             work.body.spec,
             work.kind,
-            partial(compiled, work.body, work.kind, device=work.options.device, threads=threads),
+            partial(compiled, work.body, work.kind, threads=threads),
             views=views(work.options.augmentation, count),
             augmented=work.table.teaching if count else None,
             threads=threads,

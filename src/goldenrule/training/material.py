@@ -187,7 +187,7 @@ class Material:
         """Give the compiled body; compiled once."""
         key = _looks(backbone)
         if key not in self._engines:
-            self._engines[key] = compiled(backbone, self.kind(backbone), device=self.device, threads=self.threads)
+            self._engines[key] = compiled(backbone, self.kind(backbone), threads=self.threads)
         return self._engines[key]
 
     def kind(self, backbone: Backbone) -> EngineKind:
