@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from goldenrule.activations.bank import stored
 from goldenrule.activations.precompute import bank_for, precompute
@@ -16,8 +17,13 @@ from goldenrule.foundation.errors import BackboneError, OptionError
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
-from goldenrule.models.backbone import backbone
+from goldenrule.models.architectures import architecture
+from goldenrule.models.backbone import backbone, resized
+from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import compiled, engine_kind
+from goldenrule.models.input_sizes import resampled
+from goldenrule.models.summary import summary
+from goldenrule.models.trainable import Trainable, with_body
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.reopened import reopened
@@ -67,3 +73,69 @@ def test_a_run_is_looked_into_by_the_engine_that_its_features_are_kept_under(
         )
     elsewhere = reopened(tmp_path / "run")  # on a machine that has no such device
     assert (elsewhere.device, elsewhere.kind.name) == ("cpu", "openvino")
+
+
+BUILT_FOR_A_SIZE = """
+    beit_base_patch16_224 cait_xxs24_224 coat_tiny convit_tiny deit_tiny_patch16_224 efficientformerv2_s0 gcvit_xxtiny
+    hiera_tiny_224 levit_128s nest_tiny pit_ti_224 swin_tiny_patch4_window7_224 swinv2_tiny_window8_256
+    swinv2_cr_tiny_224 tnt_s_legacy_patch16_224 visformer_tiny vit_tiny_r_s16_p8_224 test_vit_relpos vitamin_small_224
+    volo_d1_224 eva02_tiny_patch14_224 maxvit_rmlp_pico_rw_256 vit_small_patch14_reg4_dinov2
+""".split()
+"""Of each family that takes one size of pictures, and another one where it is built for it, a small network."""
+FAMILIES = ["test_coatnet", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in BUILT_FOR_A_SIZE)]
+
+
+def random_weights(name: str, folder: Path) -> Path:
+    import timm
+
+    torch.manual_seed(0)
+    path = folder / f"{name}.safetensors"
+    save_file({key: value.clone() for key, value in timm.create_model(name, num_classes=0).state_dict().items()}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_that_is_built_for_a_size_is_built_for_every_size(
+    command: Command, tmp_path: Path, picture_folder: Pictures, name: str
+) -> None:
+    weights, folder = random_weights(name, tmp_path), picture_folder(each=6)
+    size = 112 if "patch14" in name else 128 if "coatnet" not in name else 64
+    fit = ("fit", folder, "--backbone", name, "--weights", weights, "--size", size, "--quick", "--views", 0)
+    assert (done := command(*fit, "--out", "run")).returncode == 0, done.stderr
+    assert command("predict", "run", folder, "-o", "said.csv").returncode == 0
+    found = Classifier.load(tmp_path / "run")
+    assert found.preprocessing.size == size
+    assert summary(name, weights=weights, size=size).input == (3, size, size)
+    body = found.backbone
+    trainable = Trainable(body, found.head, first_trained=0, bn_frozen="all")
+    trainable.train()
+    trainable(torch.zeros(2, 3, size, size)).sum().backward()
+    assert set(with_body(body, trainable.body_state()).spec.groups) == set(body.spec.groups)
+    again = resized(body, 2 * size)
+    with torch.no_grad():
+        assert again.module(torch.zeros(1, 3, 2 * size, 2 * size)).shape == (1, body.spec.features)
+    assert again.spec.preprocessing.size == 2 * size
+
+
+def test_position_embeddings_are_resampled_as_timm_does() -> None:
+    import sys
+
+    native, other = (architecture("vit_tiny_patch16_224", seed=0, size=size) for size in (64, 96))
+    state = native.state_dict()
+    wanted = sys.modules[type(native).__module__].checkpoint_filter_fn(dict(state), other)
+    found = resampled(state, other)
+    assert found["pos_embed"].shape != state["pos_embed"].shape
+    assert found.keys() == other.state_dict().keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, wanted[name], msg=name)
+        assert name == "pos_embed" or torch.equal(value, state[name])
+
+
+def test_a_family_that_takes_one_size_says_so_with_the_sizes_it_takes(
+    command: Command, tmp_path: Path, picture_folder: Pictures
+) -> None:
+    weights, folder = random_weights("test_coatnet", tmp_path), picture_folder(each=4)
+    fit = command("fit", folder, "--backbone", "test_coatnet", "--weights", weights, "--size", 40, "--quick")
+    assert fit.returncode == 2
+    assert "does not take pictures of 40 x 40 px" in " ".join(fit.stderr.split())
+    assert "It takes 160" in " ".join(fit.stderr.split())

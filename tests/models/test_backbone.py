@@ -120,8 +120,8 @@ def test_a_size_that_is_none_is_an_option_error_before_anything_is_done(tmp_path
 
 
 def test_a_size_that_the_network_does_not_take_is_an_option_error(cache, random_weights):
-    with pytest.raises(OptionError, match=r"does not take pictures of 225 x 225 px .*a multiple of 32"):
-        backbone("vit_tiny_patch16_224", weights=random_weights("vit_tiny_patch16_224"), size=225)
+    with pytest.raises(OptionError, match=r"does not take pictures of 65 x 65 px .* It takes 64, 96, 128, 160,"):
+        backbone("test_vit", weights=random_weights("test_vit"), size=65)
 
 
 def test_an_odd_size_is_used_where_the_network_takes_it(cache, random_weights):

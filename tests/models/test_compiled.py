@@ -9,6 +9,7 @@ from goldenrule.foundation.errors import OptionError, StorageError
 from goldenrule.models import compiled as module
 from goldenrule.models.backbone import backbone
 from goldenrule.models.compiled import available_threads, check_device, compiled, engine_kind, serving_kind
+from goldenrule.models.prepared import seal
 
 
 @pytest.fixture
@@ -44,6 +45,7 @@ def test_the_fastest_engine_whose_features_agree_with_pytorch_is_chosen(cache, m
     monkeypatch.setattr(openvino, "best_precision", lambda: "bf16" if "bf16" in cosine else "fp32")
     (file,) = checks(cache)
     file.write_text(json.dumps({"cosine": cosine, "photos": 16}))
+    seal(file.parent)
     found = engine_kind(backbone())
     assert (found.name, found.precision) == kind
 
@@ -60,6 +62,7 @@ def test_a_classifier_is_served_with_the_engine_it_was_scored_with(cache, monkey
     monkeypatch.setattr(openvino, "best_precision", lambda: "bf16")
     (file,) = checks(cache)
     file.write_text(json.dumps({"cosine": {"bf16": 0.99, "fp32": 1.0}, "photos": 16}))
+    seal(file.parent)
     name, precision = scored_with
     found = serving_kind(backbone(), EngineKind(name=name, precision=precision, version="old"))
     assert (found.name, found.precision) == here
@@ -70,6 +73,7 @@ def test_where_that_engine_does_not_run_the_best_one_serves(cache, monkeypatch):
     monkeypatch.setattr(openvino, "best_precision", lambda: "fp32")
     (file,) = checks(cache)
     file.write_text(json.dumps({"cosine": {"fp32": 1.0}, "photos": 16}))
+    seal(file.parent)
     found = serving_kind(backbone(), EngineKind(name="openvino", precision="bf16", version="1"))
     assert (found.name, found.precision) == ("openvino", "fp32")
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 import torchvision
 
-from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES
+from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, check_known
 from goldenrule.models.original import IMAGENET_MEAN, IMAGENET_STD, Original
 
 
@@ -46,13 +46,16 @@ class AlexNet(torchvision.models.AlexNet):  # type: ignore[misc]  # torchvision 
         return self.forward_head(self.forward_features(pixels))
 
 
-def architecture(name: str, *, seed: int | None = None) -> torch.nn.Module:
-    """Give a network in eval mode, its weights drawn under a seed; nobody else's draws change (law 4).
+def architecture(name: str, *, seed: int | None = None, size: int | None = None) -> torch.nn.Module:
+    """Return a network in eval mode, its weights drawn under a seed; nobody else's draws change (law 4).
 
-    `name` is embedded, one of timm's, or of `OWN_ARCHITECTURES`. Without a seed the weights are to be replaced.
+    `name` is embedded, one of timm's, or of `OWN_ARCHITECTURES`; anything else, an address too, is `UnknownBackbone`.
+    Without a seed the weights are to be replaced. `size` in px builds it for another side of the input.
     """
     import timm
 
+    check_known(name)
+    other: dict[str, Any] = {} if size is None else {"img_size": size}
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)
@@ -60,5 +63,5 @@ def architecture(name: str, *, seed: int | None = None) -> torch.nn.Module:
             model: torch.nn.Module = Original() if name == "original" else AlexNet()
         else:
             timm_name = EMBEDDED[name].timm_name if name in EMBEDDED else name
-            model = timm.create_model(timm_name, pretrained=False, num_classes=0)
+            model = timm.create_model(timm_name, pretrained=False, num_classes=0, **other)
     return model.eval().requires_grad_(False)

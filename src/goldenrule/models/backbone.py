@@ -6,7 +6,6 @@ From then on its features are had without importing torch or timm.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,13 +18,14 @@ import numpy.typing as npt
 
 from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, first_line
-from goldenrule.foundation.files import atomic_folder, file_digest, json_digest, read_json, write_json
+from goldenrule.foundation.files import digest, file_digest, json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.schema import Count, Digest, Name, as_type
 from goldenrule.images.deep import Levels
 from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, ORIGINAL_VERSION, canonical_name, check_known
 from goldenrule.models.groups import layer_groups
+from goldenrule.models.prepared import is_there, is_whole, sealed_folder
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +60,7 @@ class BackboneSpec:
     places: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = (
         1  # of flattened feature maps: how many places each channel has
     )
+    built_for_size: bool = False  # by timm, for the side of the input: the network as it is takes another one
 
     def averaged(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Give features (n, features) as pictures are likened by them: flattened maps as averages (n, channels)."""
@@ -70,7 +71,9 @@ class BackboneSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if name != "places" or self.places > 1}
+        usual = {"places": 1, "built_for_size": False}
+        values = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: value for name, value in values.items() if name not in usual or value != usual[name]}
         plain = {
             "preprocessing": self.preprocessing.to_json(),
             "groups": dict(self.groups),
@@ -154,6 +157,8 @@ def backbone(
     if (found := cached(folder)) is not None:
         return _looking(found, squish, decoding, levels)
     check_known(name)
+    if is_there(folder):
+        (progress or Silent()).say(f"{name} in {folder} is damaged, and is prepared anew.")
     (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
     _prepare(folder, name, weights, size, pooling, drawn)
     prepared = cached(folder)
@@ -191,14 +196,51 @@ def check_finite(features: npt.NDArray[Any], spec: BackboneSpec) -> None:
 
 
 def resized(backbone: Backbone, size: int) -> Backbone:
-    """Give the same weights behind another input side in px; `OptionError` where the network can't take it."""
+    """Return the same weights behind another input side in px; `OptionError` where the network can't take it.
+
+    A network that timm builds for one size is built anew, and its position embeddings are resampled.
+    """
     preprocessing = replace(backbone.spec.preprocessing, size=size)
     if size != backbone.spec.preprocessing.size:
+        if not backbone.maker:
+            from goldenrule.models.input_sizes import takes
+
+            if not takes(backbone.module.get_submodule("model"), size):
+                return _rebuilt(backbone, preprocessing)
         features = _features(backbone.module, size, backbone.spec.name)
         if features != backbone.spec.features:
             known = f"{backbone.spec.features} at {backbone.spec.preprocessing.size} px"
             raise OptionError(f"{backbone.spec.name} gives {features} features at {size} px, {known}: keep that size.")
     return replace(backbone, spec=replace(backbone.spec, preprocessing=preprocessing))
+
+
+def _rebuilt(backbone: Backbone, preprocessing: Preprocessing) -> Backbone:
+    """Return a backbone built anew for the size of a preprocessing, kept in the cache by its content."""
+    from goldenrule.models.input_sizes import sized
+
+    spec = backbone.spec
+    model = sized(backbone.module.get_submodule("model"), spec.timm_name, preprocessing.size)
+    if _features(pooled(model, spec.pooling), preprocessing.size, spec.name) != spec.features:
+        raise OptionError(f"{spec.name} gives other features at {preprocessing.size} px: keep its size.")
+    content = weights_content(model)
+    own = replace(
+        spec,
+        weights=digest(content).hex(),
+        preprocessing=preprocessing,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        built_for_size=True,
+    )
+    return replace(backbone, spec=own, folder=put_in_cache(own, content))
+
+
+def put_in_cache(spec: BackboneSpec, content: bytes) -> Path:
+    """Return the folder of the cache where weights that were made here lie, known by their digest; written once."""
+    folder = cache_folder() / "backbones" / f"trained-{spec.weights[:32]}"
+    if cached(folder) is None:
+        with sealed_folder(folder) as temporary:
+            (temporary / "body.safetensors").write_bytes(content)
+            write_json(temporary / "spec.json", spec.to_json())
+    return folder
 
 
 def from_files(spec: BackboneSpec, weights_file: Path, maker: Maker | None = None) -> Backbone:
@@ -210,12 +252,7 @@ def from_files(spec: BackboneSpec, weights_file: Path, maker: Maker | None = Non
 
 def kept(backbone: Backbone) -> Backbone:
     """Give the same backbone from the cache, where its weights stay though the classifier they came from may go."""
-    folder = cache_folder() / "backbones" / f"trained-{backbone.spec.weights[:32]}"
-    if cached(folder) is None:
-        with atomic_folder(folder) as temporary:
-            shutil.copyfile(backbone.weights_file, temporary / "body.safetensors")
-            write_json(temporary / "spec.json", backbone.spec.to_json())
-    return replace(backbone, folder=folder)
+    return replace(backbone, folder=put_in_cache(backbone.spec, backbone.weights_file.read_bytes()))
 
 
 def new_module(backbone: Backbone) -> torch.nn.Module:
@@ -226,7 +263,9 @@ def new_module(backbone: Backbone) -> torch.nn.Module:
     from goldenrule.models.weights import load_into
 
     spec = backbone.spec
-    model = own_model(backbone.maker, spec.preprocessing.size) if backbone.maker else architecture(spec.timm_name)
+    side = spec.preprocessing.size
+    built_for = side if spec.built_for_size else None
+    model = own_model(backbone.maker, side) if backbone.maker else architecture(spec.timm_name, size=built_for)
     load_into(model, load_file(backbone.weights_file), what=str(backbone.weights_file))
     return pooled(model, spec.pooling, own=backbone.maker is not None).eval()
 
@@ -255,22 +294,20 @@ def pooled(model: torch.nn.Module, pooling: Pooling | OwnPooling, *, own: bool =
 
 
 def cached(folder: Path, maker: Maker | None = None) -> Backbone | None:
-    """Give the backbone that was prepared in a folder; None where there is none, or a damaged one."""
+    """Return the backbone that was prepared in a folder; None where there is none, or not what was written."""
+    if not is_whole(folder, ("body.safetensors", "spec.json")):
+        return None
     try:
-        spec = BackboneSpec.from_json(read_json(folder / "spec.json"))
+        return Backbone(BackboneSpec.from_json(read_json(folder / "spec.json")), folder, maker)
     except FormatError:
         return None
-    weights_file = folder / "body.safetensors"
-    if not weights_file.is_file() or file_digest(weights_file) != spec.weights:
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
-    return Backbone(spec, folder, maker)
 
 
 def _prepare(
     folder: Path, name: str, weights: Path | None, size: int | None, pooling: Pooling, drawn: int | None
 ) -> None:
     from goldenrule.models.architectures import architecture
+    from goldenrule.models.input_sizes import sized, takes
     from goldenrule.models.pooling import Flattened
     from goldenrule.models.weights import load_into
 
@@ -288,10 +325,13 @@ def _prepare(
         model = architecture(timm_name)
         load_into(model, state, what=f"--weights {weights}" if weights else f"The weights of {name}")
     preprocessing = _preprocessing(model, name, size)
+    built_for_size = size is not None and not takes(model, size)
+    if built_for_size:
+        model = sized(model, timm_name, preprocessing.size, seed=drawn)
     body = pooled(model, pooling)
     features = _features(body, preprocessing.size, name)
     places = body.places(preprocessing.size) if isinstance(body, Flattened) else 1
-    with atomic_folder(folder) as temporary:
+    with sealed_folder(folder) as temporary:
         file = temporary / "body.safetensors"
         write_weights(file, model)
         spec = BackboneSpec(
@@ -305,15 +345,21 @@ def _prepare(
             groups=layer_groups(model),
             source=source,
             places=places,
+            built_for_size=built_for_size,
         )
         write_json(temporary / "spec.json", spec.to_json())
 
 
 def write_weights(path: Path, model: torch.nn.Module) -> None:
     """Write a model's tensors under its own names; tied ones are written once under each."""
+    path.write_bytes(weights_content(model))
+
+
+def weights_content(model: torch.nn.Module) -> bytes:
+    """Return the content of a safetensors file with a model's tensors."""
     from safetensors.torch import save
 
-    path.write_bytes(save({name: value.contiguous().clone() for name, value in model.state_dict().items()}))
+    return save({name: value.contiguous().clone() for name, value in model.state_dict().items()})
 
 
 def _weights(name: str, weights: Path | None) -> tuple[State, Mapping[str, Any]]:

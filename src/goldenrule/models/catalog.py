@@ -111,12 +111,26 @@ def named_candidates(name: str) -> tuple[str, ...]:
 
 
 def check_known(name: str) -> None:
-    """Raise `UnknownBackbone`, with the nearest names, unless timm or the embedded ones have it."""
+    """Raise `UnknownBackbone`, with the nearest names, unless timm or the embedded ones have it.
+
+    Only names that are registered pass, so that none asks the network or reads a folder: timm takes "hf-hub:..." and
+    "local-dir:..." for networks too.
+    """
     if name in EMBEDDED or name in OWN_ARCHITECTURES:
         return
+    if ":" in name or "/" in name:
+        raise UnknownBackbone(
+            f"{name!r} is an address, and no backbone's name: nothing is fetched from an address. Download its weights "
+            "and give timm's name of the network: --backbone NAME --weights FILE."
+        )
     import timm
 
-    if timm.is_model(name.split(".", 1)[0]):
+    plain, _, tag = name.partition(".")
+    if timm.is_model(plain):
+        try:
+            timm.models.get_pretrained_cfg(name, allow_unregistered=not tag)
+        except RuntimeError as error:
+            raise UnknownBackbone(f"timm has {plain}, and no weights of it that are called {tag!r}.") from error
         return
     close = nearest(name, dict.fromkeys((*EMBEDDED, *OWN_ARCHITECTURES, *FAMILIES, *timm.list_models())))
     hint = f"Did you mean {', '.join(close)}?" if close else "goldenrule doctor lists the embedded ones."

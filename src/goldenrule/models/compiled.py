@@ -14,10 +14,11 @@ import numpy as np
 from goldenrule.engine import Engine, EngineKind, Precision
 from goldenrule.engine import openvino as ov
 from goldenrule.foundation.cache import cache_folder
-from goldenrule.foundation.errors import FormatError, OptionError
-from goldenrule.foundation.files import atomic_folder, json_digest, read_json, write_json
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.files import json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.models.backbone import Backbone
+from goldenrule.models.prepared import is_there, is_whole, sealed_folder
 
 FORMAT = 1
 LOWEST_COSINE: dict[Precision, float] = {"fp32": 0.9999, "bf16": 0.98}
@@ -76,6 +77,7 @@ def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None
 
         engine = TorchEngine(backbone.module, device=kind.device, threads=threads)
     else:
+        _checked(backbone, Silent())  # its files are read after this: none that is damaged
         engine = ov.OpenVinoEngine(_folder(backbone) / "body.xml", kind.precision, threads=threads)
     if engine.kind != kind:
         raise OptionError(f"{backbone.spec.name} runs {engine.kind} here, wanted {kind}.")
@@ -98,17 +100,18 @@ def check_device(device: str) -> str:
 
 
 def _checked(backbone: Backbone, progress: Progress) -> dict[str, Any]:
+    """Return the comparison of a backbone's engine with PyTorch, made before or now; its files are whole then."""
     folder = _folder(backbone)
     capable = ov.best_precision()
-    try:
+    if is_whole(folder, ("check.json",)):
         check = read_json(folder / "check.json")
-        complete = "failed" in check or all((folder / name).is_file() for name in ("body.xml", "body.bin"))
+        complete = "failed" in check or is_whole(folder, ("body.xml", "body.bin"))
         if complete and (capable == "fp32" or "bf16" in check["cosine"]):
             return check
-    except (FormatError, KeyError):
-        pass
+    elif is_there(folder):
+        progress.say(f"The engine of {backbone.spec.name} in {folder} is damaged, and is made anew.")
     progress.say(f"Compiling {backbone.spec.name} for this processor and comparing with PyTorch (once) ...")
-    with atomic_folder(folder) as temporary:
+    with sealed_folder(folder) as temporary:
         check = _export_and_compare(backbone, temporary, capable)
         write_json(temporary / "check.json", check)
     return check
@@ -132,11 +135,12 @@ def _export_and_compare(backbone: Backbone, folder: Path, capable: Precision) ->
     """Export the body and give the mean cosine of its features to PyTorch's on real photos, per precision."""
     import torch
 
+    module = backbone.module  # weights that can't be used are no fault of the converter's
     try:
-        ov.export(backbone.module, backbone.spec.preprocessing.size, folder / "body.xml")
+        ov.export(module, backbone.spec.preprocessing.size, folder / "body.xml")
         pixels = _photos(backbone)
         with torch.inference_mode():
-            wanted = backbone.module(torch.from_numpy(pixels)).numpy()
+            wanted = module(torch.from_numpy(pixels)).numpy()
         cosine = {}
         precisions: set[Precision] = {"fp32", capable}
         for precision in precisions:

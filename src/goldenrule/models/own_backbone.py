@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import BackboneError, OptionError
-from goldenrule.foundation.files import atomic_folder, file_digest, json_digest, write_json
+from goldenrule.foundation.files import file_digest, json_digest, write_json
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.models.backbone import Backbone, BackboneSpec, OwnPooling, cached, write_weights
 from goldenrule.models.groups import own_groups
 from goldenrule.models.own import Maker
+from goldenrule.models.prepared import sealed_folder
 from goldenrule.models.weights import load_into, read_state
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def own_backbone(
     if (found := cached(folder, maker)) is not None:
         return found
     pooling: OwnPooling = "average" if output.ndim == 4 else "none"
-    with atomic_folder(folder) as temporary:
+    with sealed_folder(folder) as temporary:
         write_weights(temporary / "body.safetensors", model)
         spec = BackboneSpec(
             name=name or maker.name.rpartition(":")[2],

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.files import atomic_folder, digest, write_json
-from goldenrule.models.backbone import Backbone, BackboneSpec, cached, new_module
+from goldenrule.foundation.files import digest
+from goldenrule.models.backbone import Backbone, BackboneSpec, new_module, put_in_cache
 from goldenrule.models.cutting import cut
 from goldenrule.models.folding import fold, unfolded_state
 from goldenrule.models.head import Head, HiddenHead
@@ -188,12 +187,7 @@ def moving_norms(network: torch.nn.Module) -> int:
 def with_body(backbone: Backbone, state: Arrays) -> Backbone:
     """Give a backbone with other tensors (timm's names), kept in the cache by their content."""
     content, spec = _content_of(backbone, state)
-    folder = cache_folder() / "backbones" / f"trained-{spec.weights[:32]}"
-    if cached(folder) is None:
-        with atomic_folder(folder) as temporary:
-            (temporary / "body.safetensors").write_bytes(content)
-            write_json(temporary / "spec.json", spec.to_json())
-    return replace(backbone, spec=spec, folder=folder)
+    return replace(backbone, spec=spec, folder=put_in_cache(spec, content))
 
 
 def body_written(backbone: Backbone, state: Arrays, folder: Path) -> Backbone:

@@ -80,7 +80,8 @@ class Teller:
     def loaded(self, state: LearnerState, other: Classifier) -> LearnerState:
         """Give the state with the weights of a classifier."""
         base, spec = self.material.base, other.backbone.spec
-        known = replace(base, spec=replace(base.spec, preprocessing=spec.preprocessing))
+        built = spec.built_for_size
+        known = replace(base, spec=replace(base.spec, preprocessing=spec.preprocessing, built_for_size=built))
         same = (spec.weights, spec.timm_name) == (base.spec.weights, base.spec.timm_name)
         body = known if same else kept(other.backbone)
         arguments = {"body": spec.weights, "head": head_digest(other.head), "size": spec.preprocessing.size}
