@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -17,16 +21,20 @@ from goldenrule.foundation.errors import BackboneError, OptionError
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
+from goldenrule.models import compiled as compiled_module
+from goldenrule.models import prepared
 from goldenrule.models.architectures import architecture
 from goldenrule.models.backbone import backbone, resized
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import compiled, engine_kind
+from goldenrule.models.cost import multiply_adds
 from goldenrule.models.input_sizes import resampled
 from goldenrule.models.summary import summary
 from goldenrule.models.trainable import Trainable, with_body
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.reopened import reopened
+from goldenrule.recipes.speed import known_speed, remember_speed
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Pictures = Callable[..., Path]
@@ -75,12 +83,31 @@ def test_a_run_is_looked_into_by_the_engine_that_its_features_are_kept_under(
     assert (elsewhere.device, elsewhere.kind.name) == ("cpu", "openvino")
 
 
-BUILT_FOR_A_SIZE = """
-    beit_base_patch16_224 cait_xxs24_224 coat_tiny convit_tiny deit_tiny_patch16_224 efficientformerv2_s0 gcvit_xxtiny
-    hiera_tiny_224 levit_128s nest_tiny pit_ti_224 swin_tiny_patch4_window7_224 swinv2_tiny_window8_256
-    swinv2_cr_tiny_224 tnt_s_legacy_patch16_224 visformer_tiny vit_tiny_r_s16_p8_224 test_vit_relpos vitamin_small_224
-    volo_d1_224 eva02_tiny_patch14_224 maxvit_rmlp_pico_rw_256 vit_small_patch14_reg4_dinov2
-""".split()
+BUILT_FOR_A_SIZE = (
+    "beit_base_patch16_224",
+    "cait_xxs24_224",
+    "coat_tiny",
+    "convit_tiny",
+    "deit_tiny_patch16_224",
+    "efficientformerv2_s0",
+    "gcvit_xxtiny",
+    "hiera_tiny_224",
+    "levit_128s",
+    "nest_tiny",
+    "pit_ti_224",
+    "swin_tiny_patch4_window7_224",
+    "swinv2_tiny_window8_256",
+    "swinv2_cr_tiny_224",
+    "tnt_s_legacy_patch16_224",
+    "visformer_tiny",
+    "vit_tiny_r_s16_p8_224",
+    "test_vit_relpos",
+    "vitamin_small_224",
+    "volo_d1_224",
+    "eva02_tiny_patch14_224",
+    "maxvit_rmlp_pico_rw_256",
+    "vit_small_patch14_reg4_dinov2",
+)
 """Of each family that takes one size of pictures, and another one where it is built for it, a small network."""
 FAMILIES = ["test_coatnet", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in BUILT_FOR_A_SIZE)]
 
@@ -139,3 +166,109 @@ def test_a_family_that_takes_one_size_says_so_with_the_sizes_it_takes(
     assert fit.returncode == 2
     assert "does not take pictures of 40 x 40 px" in " ".join(fit.stderr.split())
     assert "It takes 160" in " ".join(fit.stderr.split())
+
+
+def said_of(folder: Path) -> npt.NDArray[np.float32]:
+    """Return the probabilities of a saved classifier for two photos, as a new process would."""
+    prepared._WHOLE.clear()
+    return np.asarray(Classifier.load(folder / "run").predict(folder / "pictures").probabilities)
+
+
+def flipped(content: bytes, at: float) -> bytes:
+    place = min(int(at * len(content)), len(content) - 1)
+    return content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    **{f"a bit at {at}": functools.partial(flipped, at=at) for at in (0.0, 0.003, 0.4, 0.999)},
+    "empty": lambda _: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "garbage": lambda content: b"\x8f{" * (len(content) // 2),
+    "more": lambda content: content + b"\0",
+}
+
+
+@pytest.fixture
+def fitted_tiny(command: Command, picture_folder: Pictures, tmp_path: Path) -> Path:
+    assert command("fit", picture_folder(each=6), "--quick", "--views", 0, "--out", "run").returncode == 0
+    return tmp_path
+
+
+def replaced(file: Path, content: bytes) -> None:
+    """Write into a file of this test alone: large ones are shared with the caches of other tests."""
+    file.unlink()
+    file.write_bytes(content)
+
+
+def put_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def test_an_engine_in_the_cache_that_is_damaged_is_made_anew(cache: Path, fitted_tiny: Path) -> None:
+    wanted = said_of(fitted_tiny)
+    engine = compiled_module._folder(Classifier.load(fitted_tiny / "run").backbone)
+    damaged = [
+        lambda: replaced(engine / "body.bin", scattered((engine / "body.bin").read_bytes())),
+        lambda: replaced(engine / "body.xml", DAMAGES["half"]((engine / "body.xml").read_bytes())),
+        lambda: replaced(engine / "check.json", b'{"cosine": {"fp32": 0.0}}'),
+        lambda: put_folder(engine / "body.bin"),
+        lambda: (engine / "body.xml").unlink(),
+        lambda: (shutil.rmtree(engine), engine.write_bytes(b"a file")),
+    ]
+    for number, damage in enumerate(damaged):
+        damage()
+        np.testing.assert_array_equal(said_of(fitted_tiny), wanted, err_msg=str(number))
+        assert engine_kind(Classifier.load(fitted_tiny / "run").backbone).name == "openvino"
+
+
+def scattered(content: bytes) -> bytes:
+    """Return a content with 200 flipped bits."""
+    changed = bytearray(content)
+    for place in np.random.default_rng(0).integers(0, len(content), 200):
+        changed[place] ^= 0x40
+    return bytes(changed)
+
+
+def test_no_damage_to_what_is_prepared_passes_for_whole(cache: Path) -> None:
+    for folder in (backbone().folder, compiled_module._folder(backbone())):
+        names = {file.name: file.read_bytes() for file in folder.iterdir()}
+        assert prepared.is_whole(folder, [name for name in names if name != prepared.RECORD])
+        for name, whole in names.items():
+            for damage, change in DAMAGES.items():
+                replaced(folder / name, change(whole))
+                assert not prepared.is_whole(folder, ()), f"{name}: {damage}"
+            replaced(folder / name, whole)
+        assert prepared.is_whole(folder, ())
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_measured_once_and_kept_in_the_cache_is_measured_again_where_it_is_damaged(
+    cache: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, kind = multiply_adds(backbone()), engine_kind(backbone())
+    remember_speed(backbone().spec, kind, 1000, 4.0)
+    (cost,) = (cache / "costs").iterdir()
+    for file in (cost, cache / "speed.json"):
+        replaced(file, DAMAGES[damage](file.read_bytes()))
+    assert multiply_adds(backbone()) == wanted
+    assert known_speed(backbone().spec, kind) in (None, 250.0)
+
+
+def test_a_damaged_key_of_kept_features_is_shown_and_mended(
+    command: Command, cache: Path, fitted_tiny: Path, picture_folder: Pictures
+) -> None:
+    (key,) = (cache / "banks").glob("*/key.json")
+    whole = key.read_bytes()
+    for change in DAMAGES.values():
+        key.write_bytes(change(whole))
+        assert (shown := command("bank")).returncode == 0, shown.stderr
+        assert "its key is damaged" in shown.stdout or change(whole).strip() == whole.strip()
+    assert command("fit", picture_folder("more", each=7, seed=1), "--quick", "--views", 0).returncode == 0
+    assert key.read_bytes() == whole
+
+
+def test_a_damaged_limit_is_an_error_that_says_how_to_set_it_again(command: Command, cache: Path) -> None:
+    (cache / "limits.json").write_text('{"banks_bytes": "20"}')
+    assert (shown := command("bank")).returncode == 2
+    assert "Set the limit again" in " ".join(shown.stderr.split())

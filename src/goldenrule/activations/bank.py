@@ -42,6 +42,8 @@ FORMAT = 2
 CHUNK_ROWS = 2048
 CHUNK_BYTES = 32 << 20
 CHUNK_SECONDS = 5.0
+FEWEST_BYTES = 1_000_000
+"""The smallest limit of all banks together."""
 
 Halves = npt.NDArray[np.float16]
 
@@ -87,7 +89,7 @@ class ActivationBank:
             raise FormatError(f"Rows of shape {rows.shape}, wanted ({len(digests)}, {self.features}).")
         with self._lock():
             remove_leftovers(self.folder)
-            if not (self.folder / "key.json").exists():  # new, or cleared by somebody since
+            if not key_of(self.folder):  # new, damaged, or cleared by somebody since
                 write_json(self.folder / "key.json", self.key)
             self.refresh()
             first = {digest: number for number, digest in reversed(list(enumerate(digests)))}
@@ -172,14 +174,25 @@ def banks_folder() -> Path:
     return cache_folder() / "banks"
 
 
+def key_of(folder: Path) -> dict[str, Any]:
+    """Return the key of a bank, whose digest is the folder's name; {} where it is damaged: its next row mends it."""
+    try:
+        key = read_json(folder / "key.json")
+        return key if json_digest(key)[:32] == folder.name else {}
+    except (FormatError, ValueError):
+        return {}
+
+
 def stored() -> list[dict[str, Any]]:
-    """Give every bank: name, key, rows, bytes and when it was last used (seconds since 1970), newest first."""
+    """Return every bank: name, key, rows, bytes and when it was last used (seconds since 1970), newest first.
+
+    The key is {} where its file is damaged.
+    """
     found = []
     for folder in sorted(banks_folder().glob("*")) if banks_folder().is_dir() else []:
-        try:
-            key = read_json(folder / "key.json")
-        except FormatError:
+        if not (folder / "key.json").exists():
             continue
+        key = key_of(folder)
         chunks = list(folder.glob("*.arrow"))
         size = sum(path.stat().st_size for path in chunks)
         rows = sum(map(_count_rows, chunks))
@@ -215,7 +228,12 @@ def clear(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
 def limit() -> int | None:
     """Give the most bytes all banks together may take, None where no limit was set."""
     path = cache_folder() / "limits.json"
-    return int(read_json(path)["banks_bytes"]) if path.exists() else None
+    if not path.exists():
+        return None
+    found = read_json(path).get("banks_bytes")
+    if type(found) is not int or found < FEWEST_BYTES:
+        raise FormatError(f"{path} is damaged. Set the limit again: goldenrule bank limit 20GB, or none.")
+    return found
 
 
 def set_limit(count: int | None) -> None:
@@ -224,7 +242,7 @@ def set_limit(count: int | None) -> None:
     if count is None:
         path.unlink(missing_ok=True)
         return
-    if count < 1_000_000:
+    if count < FEWEST_BYTES:
         raise OptionError(f"A limit of {readable_bytes(count)} holds nothing; wanted at least 1 MB.")
     write_json(path, {"banks_bytes": count})
 

@@ -95,6 +95,10 @@ def _show() -> None:
         table.add_column(name, justify="right" if name in ("rows", "size") else "left")
     for one in stored:
         key = one["key"]
+        if not key:
+            name, size = one["name"][:8], readable_bytes(one["bytes"])
+            table.add_row(name, "its key is damaged: the next row mends it", "", "", f"{one['rows']:,}", size, "")
+            continue
         view = key["view"]
         shown = "plain" if view["kind"] == "plain" else f"{view['by']['name']} {view['index']}"
         used = datetime.datetime.fromtimestamp(one["used"]).strftime("%m-%d %H:%M")

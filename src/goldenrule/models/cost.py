@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from goldenrule.foundation.cache import cache_folder
+from goldenrule.foundation.cache import cache_folder, read_cached, write_cached
 from goldenrule.foundation.errors import FormatError, StorageError
-from goldenrule.foundation.files import read_json, write_json
 from goldenrule.models.backbone import Backbone
 
 
@@ -15,7 +14,7 @@ def multiply_adds(backbone: Backbone) -> int:
     spec = backbone.spec
     path = cache_folder() / "costs" / f"{spec.weights[:32]}-{spec.pooling}-{spec.preprocessing.size}.json"
     with contextlib.suppress(FormatError, KeyError):
-        return int(read_json(path)["multiply_adds"])
+        return int(read_cached(path)["multiply_adds"])
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -24,5 +23,5 @@ def multiply_adds(backbone: Backbone) -> int:
         backbone.module(torch.zeros(1, 3, size, size))
     found: int = counter.get_total_flops() // 2  # a multiply-add is two operations
     with contextlib.suppress(StorageError):
-        write_json(path, {"network": spec.timm_name, "size": size, "multiply_adds": found})
+        write_cached(path, {"network": spec.timm_name, "size": size, "multiply_adds": found})
     return found

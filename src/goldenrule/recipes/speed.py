@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from goldenrule.engine import EngineKind
-from goldenrule.foundation.cache import cache_folder
+from goldenrule.foundation.cache import cache_folder, read_cached, write_cached
 from goldenrule.foundation.errors import FormatError, StorageError
-from goldenrule.foundation.files import read_json, write_json
 from goldenrule.models.backbone import BackboneSpec
 
 ENOUGH_VIEWS = 100
@@ -18,7 +17,7 @@ def remember_speed(spec: BackboneSpec, kind: EngineKind, views: int, seconds: fl
     if views < ENOUGH_VIEWS:
         return
     with contextlib.suppress(StorageError):
-        write_json(cache_folder() / "speed.json", _speeds() | {_name(spec, kind): round(views / seconds, 1)})
+        write_cached(cache_folder() / "speed.json", _speeds() | {_name(spec, kind): round(views / seconds, 1)})
 
 
 def known_speed(spec: BackboneSpec, kind: EngineKind) -> float | None:
@@ -31,7 +30,7 @@ def remember_training_speed(spec: BackboneSpec, images: int, seconds: float) -> 
     """Keep how many images per second the whole network was trained on here, if there were enough to tell."""
     if images >= ENOUGH_VIEWS:
         with contextlib.suppress(StorageError):
-            write_json(cache_folder() / "speed.json", _speeds() | {_training(spec): round(images / seconds, 1)})
+            write_cached(cache_folder() / "speed.json", _speeds() | {_training(spec): round(images / seconds, 1)})
 
 
 def known_training_speed(spec: BackboneSpec) -> float | None:
@@ -46,8 +45,8 @@ def _training(spec: BackboneSpec) -> str:
 
 def _speeds() -> dict[str, object]:
     try:
-        return read_json(cache_folder() / "speed.json")
-    except FormatError:
+        return dict(read_cached(cache_folder() / "speed.json"))
+    except (FormatError, TypeError, ValueError):
         return {}
 
 
