@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from goldenrule.activations.bank import stored
 from goldenrule.activations.precompute import bank_for, precompute
@@ -272,3 +275,134 @@ def test_a_damaged_limit_is_an_error_that_says_how_to_set_it_again(command: Comm
     (cache / "limits.json").write_text('{"banks_bytes": "20"}')
     assert (shown := command("bank")).returncode == 2
     assert "Set the limit again" in " ".join(shown.stderr.split())
+
+
+def weights_with(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    state = dict(load_file(random_weights("test_coatnet", folder)))
+    change(state)
+    path = folder / "changed.safetensors"
+    save_file(state, path)
+    return path
+
+
+STEM = "stem.conv1.weight"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (
+            lambda old: torch.where(torch.arange(old.numel()).reshape(old.shape) < 2, torch.nan, old),
+            "2 of .* NaN or inf",
+        ),
+        (lambda old: torch.full_like(old, torch.inf), "values that are NaN or infinite"),
+        (lambda old: torch.full(old.shape, 1e300, dtype=torch.float64), "values that are NaN or infinite"),
+        (lambda old: torch.ones(old.shape, dtype=torch.int64), "is of torch.int64"),
+        (lambda old: old.to(torch.complex64), "is of torch.complex64"),
+        (lambda old: old[:1].contiguous(), "instead of"),
+        (lambda old: torch.zeros(0), "instead of"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused_by_the_name_of_the_tensor(
+    command: Command, tmp_path: Path, picture_folder: Pictures, value: Callable[[Any], Any], said: str
+) -> None:
+    path = weights_with(tmp_path, lambda state: state.update({STEM: value(state[STEM])}))
+    done = command("fit", picture_folder(each=4), "--backbone", "test_coatnet", "--weights", path, "--quick")
+    text = " ".join(done.stderr.split())
+    assert done.returncode == 2
+    assert STEM in text
+    assert path.name in text.replace(" ", "")
+    assert re.search(said, text)
+    assert "unreadable" not in text
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_any_float_type_are_taken(cache: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+    path = weights_with(tmp_path, lambda state: state.update({STEM: state[STEM].to(dtype)}))
+    assert backbone("test_coatnet", weights=path).module.state_dict()[f"model.{STEM}"].dtype is torch.float32
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 8, b"\xff" * 64, b"\x00\x00\x00\x00\x00\x00\x00\x10" + b"{" * 100, b"\x02\0\0\0\0\0\0\0{}"],
+)
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_files_that_hold_no_weights_are_refused(cache: Path, tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"weights.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(BackboneError, match=re.escape(str(path))):
+        backbone("test_coatnet", weights=path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(BackboneError, match="no regular file"):
+        backbone("test_coatnet", weights=path)
+
+
+@pytest.mark.parametrize(("scale", "said"), [(3e38, "NaN or infinite"), (1e7, "beyond 65,504")])
+def test_a_network_whose_features_are_no_numbers_is_named_and_no_picture_blamed(
+    command: Command, tmp_path: Path, picture_folder: Pictures, scale: float, said: str
+) -> None:
+    def change(state: dict[str, torch.Tensor]) -> None:
+        for name in ("norm.weight", "norm.bias"):
+            state[name] = torch.full_like(state[name], scale)
+
+    path = weights_with(tmp_path, change)
+    done = command("fit", picture_folder(each=4), "--backbone", "test_coatnet", "--weights", path, "--quick")
+    text = " ".join(done.stderr.split())
+    assert done.returncode == 2, done.stdout
+    assert f"test_coatnet gives features {'' if 'beyond' in said else 'that are '}{said}" in text
+    assert "unreadable" not in text
+
+
+@pytest.mark.parametrize("where", ["head", "body"])
+def test_a_classifier_whose_weights_are_no_numbers_says_so(
+    command: Command, cache: Path, fitted_tiny: Path, tmp_path: Path, where: str
+) -> None:
+    found = Classifier.load(fitted_tiny / "run")
+    if where == "head":
+        bad = found.head.tensors["weight"].copy()
+        bad[0, 0] = np.nan
+        found = replace(found, head=found.head.with_tensors({**found.head.tensors, "weight": bad}))
+    else:
+        state = Trainable(found.backbone, found.head, first_trained=0, bn_frozen="all").body_state()
+        found = replace(
+            found, backbone=with_body(found.backbone, {**state, "conv_stem.weight": np.inf * state["conv_stem.weight"]})
+        )
+    found.save(tmp_path / "bad")
+    done = command("predict", tmp_path / "bad", fitted_tiny / "pictures", "-o", "said.csv")
+    text = " ".join(done.stderr.split())
+    assert done.returncode == 2
+    assert "NaN or infinite" in text
+    assert ("weight" if where == "head" else "conv_stem.weight") in text
+    assert not (tmp_path / "said.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["hf-hub:timm/resnet18.a1_in1k", "local-dir:/etc", "timm:resnet18", "../resnet18", "timm/resnet18", "no_such"],
+)
+def test_a_strangers_classifier_names_registered_networks_only(
+    command: Command, cache: Path, fitted_tiny: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    found = Classifier.load(fitted_tiny / "run")
+    spec = replace(found.backbone.spec, timm_name=name)
+    replace(found, backbone=replace(found.backbone, spec=spec)).save(tmp_path / "strange")
+    done = command("predict", tmp_path / "strange", fitted_tiny / "pictures", "-o", "said.csv")
+    assert done.returncode == 2
+    assert name in done.stderr.replace("\n", "").replace("│", "")
+
+
+@pytest.mark.parametrize("name", ["hf-hub:timm/resnet18.a1_in1k", "local-dir:/tmp/x", "resnet18.no_such_weights"])
+def test_an_address_or_an_unknown_tag_is_no_backbone(
+    command: Command, picture_folder: Pictures, name: str, tmp_path: Path
+) -> None:
+    weights = random_weights("test_coatnet", tmp_path)
+    for words in (("fit", picture_folder(each=4), "--backbone", name, "--weights", weights), ("summary", "-m", name)):
+        done = command(*words)
+        assert done.returncode == 2
+        assert ("is an address" if ":" in name else "no weights of it") in " ".join(done.stderr.split())

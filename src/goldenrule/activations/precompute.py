@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.activations.bank import ActivationBank, ChunkWriter, Halves
-from goldenrule.engine import Engine, EngineKind
+from goldenrule.engine import Engine, EngineKind, as_halves
 from goldenrule.foundation.errors import BackboneError, StorageError
 from goldenrule.foundation.interrupts import held_back
 from goldenrule.foundation.progress import Progress, Silent
@@ -88,7 +88,9 @@ def precompute(
         held_back() as held,
     ):
         try:
-            for batch, features in running.run(_with_pixels(decoded)):
+            for batch, found in running.run(_with_pixels(decoded)):
+                good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
+                features = dict(zip(good, as_halves(found[good], spec.name), strict=True))
                 for slot, (row, view) in enumerate(batch.slots):
                     digest = table.rows["digest"][row].as_py()
                     if slot in batch.failures:

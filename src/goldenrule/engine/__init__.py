@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.foundation.schema import Name, as_type
+from goldenrule.foundation.errors import BackboneError
 
 Precision = Literal["bf16", "fp32"]
 Tag = TypeVar("Tag")
@@ -40,6 +41,23 @@ class EngineKind:
     def __str__(self) -> str:
         where = "" if self.device == "cpu" else f" on {self.device}"
         return f"{self.name} {self.version} {self.precision}{where}"
+
+
+def as_halves(features: npt.NDArray[Any], network: str) -> npt.NDArray[np.float16]:
+    """Return features (n, features) rounded as they are kept; raises `BackboneError` where one is no finite number.
+
+    Pixels are finite, so this is the network's doing: its weights overflow, or features are beyond float16's range.
+    """
+    with np.errstate(over="ignore"):
+        halves = features.astype(np.float16)
+    if not np.isfinite(halves).all():
+        beyond = np.isfinite(features).all()
+        what = f"features beyond {np.finfo(np.float16).max:,.0f}" if beyond else "features that are NaN or infinite"
+        raise BackboneError(
+            f"The network {network} gives {what} for a picture that was read without fault. Its weights are damaged, "
+            "or were trained otherwise than timm says: give other weights, or another --backbone."
+        )
+    return halves
 
 
 class Engine(Protocol):

@@ -199,6 +199,9 @@ class Familiar:
     def from_parts(cls, value: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Familiar:
         """Read what `to_json` and `tensors` gave. Raises `FormatError` for anything else."""
         try:
+            for name, kept in tensors.items():
+                if not np.isfinite(kept).all():
+                    raise ValueError(f"{name} holds values that are NaN or infinite")
             return cls(
                 references=tensors["references"],
                 held_out=tensors["held_out"],

@@ -6,6 +6,7 @@ From then on its features are had without importing torch or timm.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -40,6 +41,8 @@ Tap = Literal["pooled", "boundary"]
 """The depth at which activations are kept: pooled features, or what flows into the late layers."""
 OwnPooling = Literal["average", "none"]
 """Of a backbone of the user's own: its maps are averaged, or it gives features already."""
+NETWORK_NAME = re.compile(r"own [^\s]+|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
+"""What a classifier may name as its network: one of timm's with or without a tag, or what a function makes."""
 FORMAT = 1
 
 
@@ -143,8 +146,9 @@ def backbone(
     if drawn is not None:
         origin = f"drawn {drawn}{f', version {ORIGINAL_VERSION}' if name == 'original' else ''}"
     elif weights is not None:
-        if not weights.is_file():
-            raise BackboneError(f"--weights {weights}: there is no such file. Wanted .safetensors or .pth.")
+        from goldenrule.models.weights import check_file
+
+        check_file(weights)
         origin = f"file {file_digest(weights)}"
     elif name in EMBEDDED:
         origin = f"package {file_digest(EMBEDDED[name].weights_file())}"
@@ -245,6 +249,11 @@ def put_in_cache(spec: BackboneSpec, content: bytes) -> Path:
 
 def from_files(spec: BackboneSpec, weights_file: Path, maker: Maker | None = None) -> Backbone:
     """Give the backbone whose description and weights a classifier carries."""
+    if not NETWORK_NAME.fullmatch(spec.timm_name):
+        raise FormatError(
+            f"{weights_file.parent} names {spec.timm_name!r} as its network, and no network has such a name. Nothing "
+            "is fetched or read from an address that a classifier names."
+        )
     if file_digest(weights_file) != spec.weights:
         raise FormatError(f"{weights_file} is not what the classifier was saved with: copy it again, whole.")
     return Backbone(spec, weights_file.parent, maker)

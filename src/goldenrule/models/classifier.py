@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.engine import Engine, EngineKind
+from goldenrule.engine import Engine, EngineKind, as_halves
 from goldenrule.evaluation import ConformalSets, Familiar, Predictions, Task, Thresholds
 from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
@@ -153,8 +153,8 @@ class Classifier:
                 beyond += sum(batch.slots[slot][1] == 0 for slot in batch.beyond)
                 dark += sum(batch.slots[slot][1] == 0 for slot in batch.dark)
                 if good:
-                    check_finite(features[good], self.backbone.spec)
                     rows, seen = zip(*(batch.slots[slot] for slot in good), strict=True)
+                    as_halves(features[good], self.backbone.spec.name)
                     found = self.logits(features[good])
                     if not np.isfinite(found).all():
                         raise FormatError("The head of this classifier gives NaN: it is damaged. Copy it again, whole.")

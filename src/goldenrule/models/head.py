@@ -208,11 +208,19 @@ def head_from_tensors(kind: str, tensors: Mapping[str, Floats]) -> Head:
     known |= {own: partial(HiddenHead, kind=own) for own in UNITS}
     if kind not in known:
         raise FormatError(f"The classifier has a head of kind {kind!r}; this goldenrule knows {', '.join(known)}.")
+    check_finite(tensors)
     try:
         head: Head = known[kind](**tensors)
     except TypeError as error:
         raise FormatError(f"The classifier's head has the tensors {sorted(tensors)}: {error}.") from error
     return head
+
+
+def check_finite(tensors: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Raise `ValueError` for a tensor of a head that holds NaN or infinity, by its name."""
+    for name, value in tensors.items():
+        if value.dtype.kind not in "iub" and (bad := int((~np.isfinite(value)).sum())):
+            raise ValueError(f"head.safetensors: {name} holds {bad:,} values that are NaN or infinite")
 
 
 def _divided(values: Floats, temperature: float) -> Floats:

@@ -14,7 +14,7 @@ import torch
 
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import digest, json_digest
-from goldenrule.models.head import Floats, Head, HeadKind
+from goldenrule.models.head import Floats, Head, HeadKind, check_finite
 from goldenrule.models.own import Maker, find_again
 
 MakeHead = Callable[[int, int], torch.nn.Module]
@@ -92,6 +92,7 @@ class OwnHead:
         classes: int,
     ) -> OwnHead:
         """Give the head that a classifier's files hold; `FormatError` without the function that makes it."""
+        check_finite(tensors)
         maker = find_again("head", made_by, given, features, classes)
         return cls(maker, str(made_by["key"]), features, classes, tensors)
 

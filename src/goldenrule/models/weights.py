@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goldenrule.foundation.errors import BackboneError, SourceError, WeightsUnavailable
+from goldenrule.foundation.errors import BackboneError, WeightsUnavailable
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 def read_state(path: Path) -> State:
     """Give the tensors of a .safetensors file, or of a .pth/.pt/.bin file read with weights_only=True."""
-    if not path.is_file():
-        raise SourceError(f"--weights {path}: there is no such file. Wanted .safetensors or .pth.")
+    check_file(path)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -39,6 +38,13 @@ def read_state(path: Path) -> State:
     if not tensors:
         raise BackboneError(f"--weights {path} holds no tensors by name: wanted a state_dict with timm's names.")
     return {name.removeprefix("module."): value for name, value in tensors.items()}
+
+
+def check_file(path: Path) -> None:
+    """Raise `BackboneError` unless there is a regular file at the path of weights."""
+    if not path.is_file():
+        found = "that is no regular file" if path.exists() else "there is no such file"
+        raise BackboneError(f"--weights {path}: {found}. Wanted .safetensors or .pth.")
 
 
 def embedded_state(name: str) -> State:
@@ -115,7 +121,10 @@ TIMM_NAMES = "timm's names; choose the --backbone that these weights were made f
 
 
 def load_into(model: torch.nn.Module, state: State, *, what: str, names: str = TIMM_NAMES) -> None:
-    """Load a body's weights by name; heads are dropped; a missing or misshapen tensor is a `BackboneError`."""
+    """Load a body's weights by name; heads are dropped; float16, bfloat16 and float64 become float32.
+
+    Raises `BackboneError` for a tensor that is missing, misshapen, of whole numbers, or holds NaN or infinity.
+    """
     own = model.state_dict()
     matching = {name: value for name, value in state.items() if name in own}
     wrong = [
@@ -127,7 +136,26 @@ def load_into(model: torch.nn.Module, state: State, *, what: str, names: str = T
     if wrong or missing:
         found = f"{len(missing)} tensors are missing ({', '.join(missing[:3])}...)" if missing else wrong[0]
         raise BackboneError(f"{what} does not fit the backbone: {found}. Wanted {len(own)} tensors with {names}.")
+    for name, value in matching.items():
+        if fault := _fault(value, own[name]):
+            raise BackboneError(
+                f"{what} can't be used: the tensor {name} {fault}. Wanted finite floating-point numbers."
+            )
     model.load_state_dict(matching, strict=False)
+
+
+def _fault(value: torch.Tensor, own: torch.Tensor) -> str:
+    """Return what keeps a tensor from being weights; "" where nothing does."""
+    import torch
+
+    if not own.is_floating_point():
+        return "" if not value.is_floating_point() and not value.is_complex() else f"is of {value.dtype}"
+    if value.layout is not torch.strided or value.is_quantized or not value.is_floating_point():
+        return f"is of {value.dtype}{'' if value.layout is torch.strided else f', {value.layout}'}"
+    bad = int((~torch.isfinite(value.to(torch.float32))).sum())
+    if bad and bool(torch.isfinite(own).all()):
+        return f"holds {bad:,} of {value.numel():,} values that are NaN or infinite"
+    return ""
 
 
 def hub_state(name: str) -> State:
