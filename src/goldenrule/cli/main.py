@@ -27,6 +27,7 @@ from goldenrule.cli import (
     predict,
     report,
     search,
+    share,
     show_augment,
     split,
     submit,
@@ -75,6 +76,7 @@ app.command("learning-curve", rich_help_panel="Main job")(learning_curve.learnin
 app.command(rich_help_panel="Main job")(search.search)
 app.command(rich_help_panel="Main job")(compare.compare)
 app.command(rich_help_panel="Main job")(report.report)
+app.command(rich_help_panel="Main job")(share.share)
 app.command(rich_help_panel="Networks by name")(summary.summary)
 app.command(rich_help_panel="Networks by name")(train.train)
 app.command(rich_help_panel="Main job")(demo.demo)

@@ -141,7 +141,8 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
         "images": about_images(work.table) | {"folder": folder_name(work.table)},  # shared: no paths of its maker
         "counts": work.table.counts(),
         "train_images": int(work.table.teaching.sum()),
-        "options": work.options.story(),
+        "options": work.options.shown(),
+        "started_from": work.body.spec.weights,  # the digest: of --weights and --from the options have the names alone
         "candidate": chosen.name,
         "solver": dict(chosen.facts),
     }

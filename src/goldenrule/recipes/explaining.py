@@ -128,8 +128,8 @@ def explained(
 
 def asked(run: Path, files: Sequence[tuple[str, Path]], of: str | None) -> dict[str, object]:
     """Give what tells one question from another: the run, the images and the class."""
-    listed = json_digest([str(path.resolve()) for _, path in files])[:32]
-    return {"run": str(run.resolve()), "images": len(files), "digest": listed, "class": of}
+    listed = json_digest([str(run.resolve()), *(str(path.resolve()) for _, path in files)])[:32]
+    return {"run": run.resolve().name, "images": len(files), "digest": listed, "class": of}
 
 
 def check_free(folder: Path, question: dict[str, object]) -> None:

@@ -33,6 +33,10 @@ STORY_FREE = ("threads", "coverage", "metrics", "beta", "false_alarms")
 FEWEST_FOLDS, MOST_FOLDS = 2, 20
 
 
+PATHS = ("weights", "start_from")
+"""Options that are paths of the user's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitOptions:
     """All options of a fit; None means: goldenrule decides."""
@@ -193,6 +197,14 @@ class FitOptions:
             "training": self.training.to_json() if self.training else None,
             "own": own.to_json() if (own := self.augmentation and self.augmentation.own) else None,
         }
+
+    def shown(self) -> dict[str, Any]:
+        """Return `story` for files that others may see: of each path the name alone."""
+        value = self.story()
+        for name in PATHS:
+            value[name] = Path(value[name]).name if value[name] else None
+        file, colon, function = self.augment.rpartition(":")
+        return value | ({"augment": f"{Path(file).name}{colon}{function}"} if colon else {})
 
 
 def _canonical(name: str) -> str:

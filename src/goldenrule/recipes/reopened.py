@@ -22,8 +22,6 @@ from goldenrule.recipes.opening import first_body
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.run_files import run_about, run_images, run_result
 
-PATHS = ("weights", "start_from")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reopened:
@@ -108,8 +106,13 @@ def _kind_here(body: Backbone, device: str, progress: Progress) -> EngineKind:
 
 
 def _options(story: dict[str, Any], threads: int | None) -> FitOptions:
-    """Give the options of a story again, but for what does not change a story."""
+    """Return the options of a run, but for what does not change a run.
+
+    No function is run that a run names, which may be a stranger's: the augmentation is not made again here.
+    """
     known = {field.name for field in fields(FitOptions)}
     values = {name: value for name, value in story.items() if name in known}
+    if ":" in str(values.get("augment", "")):
+        values["augment"] = "auto"
     found = as_type(values, FitOptions, what="the options of this run", optional={*known, "save_every"})
     return replace(found, threads=threads)

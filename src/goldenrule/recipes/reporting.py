@@ -55,7 +55,7 @@ def result_json(answer: Answer) -> dict[str, Any]:
         "dependence": dict(answer.dependence),
         "leaked": {part: Counter(answer.leaks.values())[part] for part in sorted({*answer.leaks.values()})},
         "neighbours_in_train": list(answer.torn_parts),
-        "options": answer.options.story(),
+        "options": answer.options.shown(),
         "engine": answer.classifier.engine.to_json(),
         "environment": environment(),
     }
@@ -105,7 +105,7 @@ def report_content(answer: Answer) -> ReportContent:
             "preprocessing": spec.preprocessing.to_json(),
         },
         engine=str(answer.classifier.engine),
-        options=answer.options.story(),
+        options=answer.options.shown(),
         environment=environment(),
         findings=answer.findings,
         image=_reader(answer),
@@ -125,8 +125,12 @@ def report_content(answer: Answer) -> ReportContent:
 
 
 def next_steps(answer: Answer) -> tuple[str, ...]:
-    """Give the commands that follow, as a shell takes them."""
-    run = in_shell(answer.folder)
+    """Return the commands that follow, as a shell takes them.
+
+    The report goes with its page wherever that goes: a run's folder that was not named from here is its name alone.
+    """
+    inside = not answer.folder.is_absolute() and ".." not in answer.folder.parts
+    run = in_shell(answer.folder if inside else answer.folder.name)
     return (
         f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv",
         f"goldenrule predict {run} NEW_PHOTOS --min-confidence 0.9",

@@ -1,0 +1,41 @@
+"""`goldenrule share`: a copy of a classifier that others may have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from goldenrule.cli.common import with_examples
+
+EXAMPLES = """Examples:
+
+  goldenrule share runs/photos                      shared/photos, a folder to give away
+
+  goldenrule share runs/photos -o photos-classifier
+
+  goldenrule predict shared/photos new_photos/      the same predictions
+"""
+
+
+def share(
+    run: Annotated[Path, typer.Argument(help="The folder of a run or of a classifier.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="A new folder for the copy. \\[default: shared/NAME]", show_default=False),
+    ] = None,
+) -> None:
+    """Copy a classifier without paths, names of files, thumbnails and features of single images."""
+    from goldenrule.foundation.files import in_shell
+    from goldenrule.recipes.sharing import share as shared_by
+
+    found = shared_by(run, out or Path("shared") / (run.resolve().name or "classifier"))
+    typer.echo(f"Classifier: {found.folder}")
+    typer.echo("Same classes and probabilities as before. Left out:")
+    for what in found.left_out:
+        typer.echo(f"  - {what}")
+    typer.echo(f"Next:       goldenrule predict {in_shell(found.folder)} NEW_PHOTOS -o predictions.csv")
+
+
+with_examples(share, EXAMPLES)
