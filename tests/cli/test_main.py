@@ -32,6 +32,7 @@ COMMANDS = [
     ["compare"],
     ["learning-curve"],
     ["report"],
+    ["share"],
     ["summary"],
     ["train"],
     ["demo"],

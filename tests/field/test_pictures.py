@@ -29,7 +29,6 @@ from goldenrule.foundation.budget import Budget
 from goldenrule.foundation.errors import BackboneError, OptionError, UnreadableImage
 from goldenrule.foundation.progress import Silent
 from goldenrule.images.read import decode, header
-from goldenrule.models.backbone import check_finite
 from goldenrule.models.compiled import engine_kind
 from goldenrule.models.head import head_from_tensors
 
@@ -557,10 +556,8 @@ def test_nan_of_a_network_is_no_fault_of_a_photo(cache: Path, tmp_path: Path) ->
         gr.activations_of(table, body)
     head = head_from_tensors("linear", {"weight": np.ones((2, 3), np.float32), "bias": np.zeros(2, np.float32)})
     classifier = gr.Classifier(("a", "b"), body, head, engine_kind(body))
-    with pytest.raises(BackboneError, match="dividing gives NaN"):
+    with pytest.raises(BackboneError, match="dividing gives features that are NaN"):
         classifier.predict(tmp_path / "set")
-    with pytest.raises(BackboneError, match="gives numbers beyond 65,504"):
-        check_finite(np.array([[1, 1e6]], np.float32), body.spec)
 
 
 MUTATING = """

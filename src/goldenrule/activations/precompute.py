@@ -18,7 +18,7 @@ from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Batch, Job, batches
 from goldenrule.images.read import DECODING
 from goldenrule.images.table import ImageTable
-from goldenrule.models.backbone import BackboneSpec, check_finite
+from goldenrule.models.backbone import BackboneSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,6 @@ def precompute(
                     if slot in batch.failures:
                         failed[digest] = batch.failures[slot]
                         continue
-                    check_finite(features[slot], spec)
                     writers[view].add(digest, features[slot])
                     computed[view] += 1
                 task.advance(len(batch.slots))

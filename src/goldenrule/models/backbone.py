@@ -184,21 +184,6 @@ def with_levels(backbone: Backbone, levels: Levels | None) -> Backbone:
     )
 
 
-def check_finite(features: npt.NDArray[Any], spec: BackboneSpec) -> None:
-    """Raise `BackboneError` where a body gives NaN or infinity, as float16 keeps it: no fault of a picture's.
-
-    Pixels are always numbers; a picture that has none for every place is no picture (`read.decode`).
-    """
-    with np.errstate(over="ignore"):
-        if np.isfinite(features.astype(np.float16)).all():
-            return
-    what = "NaN" if np.isnan(features).any() else "numbers beyond 65,504, the largest that are kept,"
-    raise BackboneError(
-        f"{spec.name} gives {what} for pictures that are all right: its weights ({spec.source.get('from')}) "
-        "are damaged, or the engine computes wrongly. Give other --weights, or another backbone."
-    )
-
-
 def resized(backbone: Backbone, size: int) -> Backbone:
     """Return the same weights behind another input side in px; `OptionError` where the network can't take it.
 

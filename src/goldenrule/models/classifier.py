@@ -28,7 +28,7 @@ from goldenrule.images.deep import clipped, unlevelled
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable
-from goldenrule.models.backbone import Backbone, BackboneSpec, check_finite, from_files
+from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
 from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, FamiliarJson
 from goldenrule.models.compiled import available_threads, compiled, serving_kind
 from goldenrule.models.head import Head, head_from_tensors
