@@ -21,6 +21,7 @@ from goldenrule.activations.bank import stored
 from goldenrule.activations.precompute import bank_for, precompute
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import BackboneError, OptionError
+from goldenrule.foundation.manifest import MANIFEST
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
@@ -236,7 +237,7 @@ def scattered(content: bytes) -> bytes:
 def test_no_damage_to_what_is_prepared_passes_for_whole(cache: Path) -> None:
     for folder in (backbone().folder, compiled_module._folder(backbone())):
         names = {file.name: file.read_bytes() for file in folder.iterdir()}
-        assert prepared.is_whole(folder, [name for name in names if name != prepared.RECORD])
+        assert prepared.is_whole(folder, [name for name in names if name != MANIFEST])
         for name, whole in names.items():
             for damage, change in DAMAGES.items():
                 replaced(folder / name, change(whole))
@@ -406,3 +407,16 @@ def test_an_address_or_an_unknown_tag_is_no_backbone(
         done = command(*words)
         assert done.returncode == 2
         assert ("is an address" if ":" in name else "no weights of it") in " ".join(done.stderr.split())
+
+
+def test_a_run_is_not_looked_into_by_other_weights_than_it_began_with(
+    command: Command, tmp_path: Path, picture_folder: Pictures
+) -> None:
+    weights = random_weights("test_coatnet", tmp_path)
+    fit = ("fit", picture_folder(each=6), "--backbone", "test_coatnet", "--weights", weights, "--size", 64)
+    assert command(*fit, "--quick", "--views", 0, "--out", "run").returncode == 0
+    assert command("insight", "run").returncode == 0
+    weights_with(tmp_path, lambda state: state.update({STEM: 2 * state[STEM]})).rename(weights)
+    done = command("insight", "run")
+    assert done.returncode == 2
+    assert "holds other weights than when the run began" in " ".join(done.stderr.split())

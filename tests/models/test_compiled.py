@@ -6,10 +6,10 @@ import pytest
 
 from goldenrule.engine import EngineKind, openvino
 from goldenrule.foundation.errors import OptionError, StorageError
+from goldenrule.foundation.manifest import seal
 from goldenrule.models import compiled as module
 from goldenrule.models.backbone import backbone
 from goldenrule.models.compiled import available_threads, check_device, compiled, engine_kind, serving_kind
-from goldenrule.models.prepared import seal
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.foundation.schema import Name, as_type
 from goldenrule.foundation.errors import BackboneError
+from goldenrule.foundation.schema import Name, as_type
 
 Precision = Literal["bf16", "fp32"]
 Tag = TypeVar("Tag")
@@ -36,7 +36,7 @@ class EngineKind:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> EngineKind:
         """Read what `to_json` gave."""
-        return as_type(value, cls, what="this engine")
+        return as_type(value, cls, what="this engine", optional={"device"})
 
     def __str__(self) -> str:
         where = "" if self.device == "cpu" else f" on {self.device}"

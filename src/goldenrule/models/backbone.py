@@ -43,6 +43,8 @@ OwnPooling = Literal["average", "none"]
 """Of a backbone of the user's own: its maps are averaged, or it gives features already."""
 NETWORK_NAME = re.compile(r"own [^\s]+|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 """What a classifier may name as its network: one of timm's with or without a tag, or what a function makes."""
+USUAL: Mapping[str, Any] = {"places": 1, "built_for_size": False}
+"""Fields of a description that are written only where they are otherwise."""
 FORMAT = 1
 
 
@@ -74,9 +76,8 @@ class BackboneSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
-        usual = {"places": 1, "built_for_size": False}
         values = {name: getattr(self, name) for name in self.__slots__}
-        fields = {name: value for name, value in values.items() if name not in usual or value != usual[name]}
+        fields = {name: value for name, value in values.items() if name not in USUAL or value != USUAL[name]}
         plain = {
             "preprocessing": self.preprocessing.to_json(),
             "groups": dict(self.groups),
@@ -87,7 +88,7 @@ class BackboneSpec:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> BackboneSpec:
         """Read what `to_json` gave."""
-        return as_type(value, cls, what="this description of a backbone", optional={"places", "levels"})
+        return as_type(value, cls, what="this description of a backbone", optional={*USUAL, "levels"})
 
 
 @dataclass(frozen=True, eq=False)

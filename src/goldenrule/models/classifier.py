@@ -28,7 +28,7 @@ from goldenrule.images.deep import clipped, unlevelled
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable
-from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
+from goldenrule.models.backbone import USUAL, Backbone, BackboneSpec, from_files
 from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, FamiliarJson
 from goldenrule.models.compiled import available_threads, compiled, serving_kind
 from goldenrule.models.head import Head, head_from_tensors
@@ -249,7 +249,7 @@ class Classifier:
             )
         files = Sealed(path)
         content = files.json("classifier.json", newest_schema=SCHEMA_VERSION)
-        said = as_type(content, ClassifierJson, what=str(path / "classifier.json"), optional={"places", "levels"})
+        said = as_type(content, ClassifierJson, what=str(path / "classifier.json"), optional={*USUAL, "device", "levels"})
         spec, classes = said.backbone, said.classes
         try:
             tensors, _ = read_tensors(files.check("head.safetensors"))

@@ -180,7 +180,8 @@ def _is_row(name: str, module: torch.nn.Module, depth: int) -> bool:
 
 
 def _layer(name: str, module: torch.nn.Module, shape: tuple[int, ...], body: Backbone) -> Layer:
-    own = [f"{name}.{key}" for key, _ in module.named_parameters()]
+    named = {id(value): key for key, value in body.module.get_submodule("model").named_parameters()}
+    own = [named[id(value)] for value in module.parameters()]  # one that blocks share has the name of the first
     return Layer(
         name=name,
         kind=type(module).__name__,

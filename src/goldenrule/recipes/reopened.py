@@ -84,6 +84,7 @@ def reopened(
     options = replace(options, levels=levels_text(classifier.preprocessing.levels))
     pooled = replace(options, head="linear") if options.pooling == "flattened" else options
     body = first_body(pooled, progress)  # what looks into a run likens pictures, place by place they are all apart
+    _check_beginning(options, classifier, body)
     return Reopened(
         folder=folder,
         table=table,
@@ -93,6 +94,13 @@ def reopened(
         kind=_kind_here(body, options.device, progress),
         progress=progress,
     )
+
+
+def _check_beginning(options: FitOptions, classifier: Classifier, body: Backbone) -> None:
+    """Raise `SourceError` where a file or run that a run began with holds other weights by now."""
+    given = options.weights or options.start_from
+    if given and classifier.provenance.get("started_from", body.spec.weights) != body.spec.weights:
+        raise SourceError(f"{given} holds other weights than when the run began with it. Put them back, or fit again.")
 
 
 def _kind_here(body: Backbone, device: str, progress: Progress) -> EngineKind:
