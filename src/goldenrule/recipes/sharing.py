@@ -33,7 +33,7 @@ def share(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Shared:
     folder = Path(out)
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
         raise OptionError(f"-o {folder} is there already. Nothing was changed: give a new folder.")
-    whole = Classifier.load(run)
+    whole = Classifier.load(Path(run))
     copy = without_maker(whole)
     copy.save(folder)
     left_out = ["paths", "names of files and folders", "where the weights came from", "options of the fit"]
