@@ -249,7 +249,9 @@ class Classifier:
             )
         files = Sealed(path)
         content = files.json("classifier.json", newest_schema=SCHEMA_VERSION)
-        said = as_type(content, ClassifierJson, what=str(path / "classifier.json"), optional={*USUAL, "device", "levels"})
+        said = as_type(
+            content, ClassifierJson, what=str(path / "classifier.json"), optional={*USUAL, "device", "levels"}
+        )
         spec, classes = said.backbone, said.classes
         try:
             tensors, _ = read_tensors(files.check("head.safetensors"))
