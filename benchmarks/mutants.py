@@ -1,6 +1,6 @@
 """What happens with damaged files: mutants of every file of a run, its classifier and the cache.
 
-A small run is made of drawn pictures with the real default backbone. Then one file at a time is changed at random:
+A small run is made of drawn pictures with a network of timm's that is prepared in a second. Then one file at a time is changed at random:
 bits flipped, bytes overwritten, cut, lengthened, emptied, blocks zeroed, removed, or another file's content put in its
 place. Whoever reads it reads it again in a process of its own, and what comes out is compared with what the whole files
 give: the same answer (as where something is made anew), or a `GoldenRuleError`. Anything else is a failure.
@@ -34,6 +34,7 @@ from PIL import Image
 from common import RESULTS, made_with, markdown_table
 
 SECONDS = 120.0
+NETWORK = "test_efficientnet"
 OUTCOMES = ("same answer", "clean error", "other answer", "silent", "traceback", "crash", "hang")
 FAILURES = ("silent", "traceback", "crash", "hang")
 
@@ -53,6 +54,11 @@ class Place:
     def cache(self) -> Path:
         """The cache."""
         return self.root / "cache"
+
+    @property
+    def weights(self) -> Path:
+        """The weights of the network, drawn once."""
+        return self.root / "weights.safetensors"
 
     @property
     def pictures(self) -> Path:
@@ -89,6 +95,10 @@ def made(root: Path) -> Place:
             pixels = draws.integers(0, 120, size=(48, 48, 3))
             pixels[:, :, hue] += 90
             Image.fromarray(pixels.astype(np.uint8)).save(place.pictures / label / f"{number:02d}.png")
+    from safetensors.torch import save_file
+    from timm import create_model
+
+    save_file(create_model(NETWORK, num_classes=0).state_dict(), place.weights)
     os.environ["GOLDENRULE_CACHE"] = str(place.cache)
     fitted(place)
     return place
@@ -99,7 +109,8 @@ def fitted(place: Place) -> Any:
     from goldenrule.recipes.answer import answer
     from goldenrule.recipes.options import FitOptions
 
-    return answer(place.pictures, options=FitOptions(size=64, views=0, seed=0, threads=1), out=place.run)
+    options = FitOptions(backbone=NETWORK, weights=place.weights, size=64, views=0, seed=0, threads=1)
+    return answer(place.pictures, options=options, out=place.run)
 
 
 # What reads the files. Each gives a value that is equal where the answer is.
