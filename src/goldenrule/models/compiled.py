@@ -169,4 +169,5 @@ def _photos(backbone: Backbone) -> Any:
 
 def _cosine(one: Any, other: Any) -> float:
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return float(np.mean(np.sum(one * other, axis=1) / np.maximum(lengths, 1e-12)))
+    mean = float(np.mean(np.sum(one * other, axis=1) / np.maximum(lengths, 1e-12)))
+    return mean if np.isfinite(mean) else 0.0  # a body that gives NaN: whoever sees its features says so
