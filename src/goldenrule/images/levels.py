@@ -119,11 +119,9 @@ def _scaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[Fin
 
 def _unscaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[Finding]:
     """Return a finding where much of the range is unused, or can't be scaled, and nothing proves what is meant."""
-    if levels is not None:
-        return []
     low, high = min(own.usual_low for _, own in used), max(own.usual_high for _, own in used)
     unclear = [(uri, own) for uri, own in used if own.floating or own.low < 0 or own.high > 65535]
-    if unclear:
+    if unclear and levels is None:
         least, most = min(own.low for _, own in unclear), max(own.high for _, own in unclear)
         kind = "floating-point values" if unclear[0][1].floating else "values outside of 16 bits"
         return [
@@ -134,15 +132,15 @@ def _unscaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[F
                 (least, most),
             )
         ]
-    full = float(2 ** max(min(own.bits, 16) for _, own in used) - 1)
+    full = float(2 ** max(min(own.bits, 16) for _, own in used) - 1) if levels is None else levels[1]
     hot = max(own.high for _, own in used) > 4 * high and high < full / 4
     if high - low < NARROW * full or hot:
         beside = ", but for a few pixels" if hot else ""
         what = f"{plural(len(used), 'image')} of more than 8 bits {'use' if len(used) > 1 else 'uses'} "
         start = 0.0 if low < NARROW * full else low
-        return [_wanted(f"{what}the values {_span(low, high)} of {full:,.0f} only{beside}", used, (start, high))]
+        return [_wanted(f"{what}the values {_span(low, high)} of {full:,g} only{beside}", used, (start, high))]
     narrow = [(uri, own) for uri, own in used if own.usual_high - own.usual_low < NARROW * full]
-    if len(narrow) < MIXED * len(used):
+    if levels is not None or len(narrow) < max(2, MIXED * len(used)):
         return []
     return [
         Finding(
