@@ -163,7 +163,7 @@ def backbone(
         return _looking(found, squish, decoding, levels)
     check_known(name)
     if is_there(folder):
-        (progress or Silent()).say(f"{name} in {folder} is damaged, and is prepared anew.")
+        (progress or Silent()).say(f"{name} in {folder} is damaged or of another version, and is prepared anew.")
     (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
     _prepare(folder, name, weights, size, pooling, drawn)
     prepared = cached(folder)
@@ -224,7 +224,9 @@ def _rebuilt(backbone: Backbone, preprocessing: Preprocessing) -> Backbone:
 
 
 def put_in_cache(spec: BackboneSpec, content: bytes) -> Path:
-    """Return the folder of the cache where weights that were made here lie, known by their digest; written once."""
+    """Return the folder of the cache where weights lie that are known by their digest; written once."""
+    if digest(content).hex() != spec.weights:
+        raise FormatError(f"The weights of {spec.name} have changed while they were read. Give the command again.")
     folder = cache_folder() / "backbones" / f"trained-{spec.weights[:32]}"
     if cached(folder) is None:
         with sealed_folder(folder) as temporary:

@@ -109,7 +109,9 @@ def _checked(backbone: Backbone, progress: Progress) -> dict[str, Any]:
         if complete and (capable == "fp32" or "bf16" in check["cosine"]):
             return check
     elif is_there(folder):
-        progress.say(f"The engine of {backbone.spec.name} in {folder} is damaged, and is made anew.")
+        progress.say(
+            f"The engine of {backbone.spec.name} in {folder} is damaged or of another version, and is made anew."
+        )
     progress.say(f"Compiling {backbone.spec.name} for this processor and comparing with PyTorch (once) ...")
     with sealed_folder(folder) as temporary:
         check = _export_and_compare(backbone, temporary, capable)

@@ -30,7 +30,7 @@ def sealed_folder(folder: Path) -> Iterator[Path]:
 def is_whole(folder: Path, names: Sequence[str]) -> bool:
     """Return whether these files, and all others of the folder's record, are bit for bit what was written.
 
-    They are read once per process: about two milliseconds per megabyte.
+    They are read once per process: two to five milliseconds per megabyte.
     """
     try:
         sealed = Sealed(folder)
