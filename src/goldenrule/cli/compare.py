@@ -25,7 +25,6 @@ from goldenrule.cli.source import (
 )
 from goldenrule.cli.views import Augment, Crop
 from goldenrule.foundation.errors import OptionError
-from goldenrule.training.run_files import is_run
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -201,8 +200,9 @@ def _named(what: list[str], model: list[str] | None, training: list[str] | None)
     """
     from goldenrule.recipes.entries import DEFAULT_MODELS
     from goldenrule.recipes.training_options import TYPES
+    from goldenrule.training.run_files import is_run
 
-    if not model and not training and not (len(what) == 1 and not _is_run(Path(what[0]))):
+    if not model and not training and not (len(what) == 1 and not is_run(Path(what[0]))):
         return None
     first, *more = what
     if model and not Path(first).exists() and more and Path(more[-1]).exists():
@@ -222,10 +222,6 @@ def _given(context: typer.Context) -> set[str]:
     """Give the names of what stands on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-
-
-def _is_run(folder: Path) -> bool:
-    return is_run(folder)
 
 
 def _weights(said: list[str]) -> dict[str, Path]:
