@@ -1,7 +1,7 @@
 """What happens with damaged files: mutants of every file of a run, its classifier and the cache.
 
-A small run is made of drawn pictures with a network of timm's that is prepared in a second. Then one file at a time is changed at random:
-bits flipped, bytes overwritten, cut, lengthened, emptied, blocks zeroed, removed, or another file's content put in its
+A small run is made of drawn pictures with a network of timm's that is prepared in a second. Then one file at a time is
+changed at random: bits flipped, bytes overwritten, cut, lengthened, emptied, blocks zeroed, removed, or another file's content put in its
 place. Whoever reads it reads it again in a process of its own, and what comes out is compared with what the whole files
 give: the same answer (as where something is made anew), or a `GoldenRuleError`. Anything else is a failure.
 
@@ -44,6 +44,7 @@ class Place:
     """The folders that a mutant may lie in, all below one root."""
 
     root: Path
+    weights: Path  # of the network, drawn once
 
     @property
     def run(self) -> Path:
@@ -54,11 +55,6 @@ class Place:
     def cache(self) -> Path:
         """The cache."""
         return self.root / "cache"
-
-    @property
-    def weights(self) -> Path:
-        """The weights of the network, drawn once."""
-        return self.root / "weights.safetensors"
 
     @property
     def pictures(self) -> Path:
@@ -87,7 +83,7 @@ def main() -> None:
 
 def made(root: Path) -> Place:
     """Draw pictures and fit them, quickly and with all steps."""
-    place = Place(root)
+    place = Place(root, root / "weights.safetensors")
     draws = np.random.default_rng(0)
     for hue, label in enumerate(("blue", "green")):
         (place.pictures / label).mkdir(parents=True)
@@ -361,7 +357,7 @@ def _serve(pipe: Connection, place: Place, answers: dict[str, Any]) -> None:
 
     os.environ["GOLDENRULE_CACHE"] = str(place.cache)
     with tempfile.TemporaryDirectory() as folder:
-        sound = Place(Path(folder))
+        sound = Place(Path(folder), place.weights)
         shutil.copytree(place.root.with_name(f"{place.root.name}-whole"), sound.root, dirs_exist_ok=True)
         os.environ["GOLDENRULE_CACHE"] = str(sound.cache)
         for reader in (predict, look, report, fit, classified):
