@@ -38,7 +38,7 @@ def test_the_whole_network_of_an_earlier_run_is_at_a_minimum_already(
         (["--lowest", "1", "--highest", "0.1"], "lowest < highest"),
         (["--steps", "1"], "at least 2"),
         (["--from", "nowhere"], "no classifier"),
-        (["--augment", "upside"], "--augment upside"),
+        (["--live", "--augment", "upside"], "--augment upside"),
     ],
 )
 def test_mistakes_are_told(

@@ -141,7 +141,8 @@ def test_a_folder_in_the_place_of_the_file_is_refused_before_the_work(
 
 
 def test_a_file_that_does_not_exist_is_refused_and_an_old_file_stays(classifier: Classifier, tmp_path: Path) -> None:
-    (tmp_path / "out.csv").write_text("before")
+    before = "path,status,prediction,probability\n"
+    (tmp_path / "out.csv").write_text(before)
     with pytest.raises(SourceError, match="does not exist"):
         predict_files(classifier, [tmp_path / "nothing.jpg"], out=tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").read_text() == "before"
+    assert (tmp_path / "out.csv").read_text() == before

@@ -133,7 +133,7 @@ def test_mistakes_are_told_and_nothing_is_overwritten(run: Path, contest: Path, 
     with pytest.raises(OptionError, match="is a folder"):
         submit(run, contest, wanted, out=tmp_path)
     (tmp_path / "out.csv").write_text("mine")
-    with pytest.raises(OptionError, match="exists already"):
+    with pytest.raises(OptionError, match="did not write"):
         submit(run, contest, wanted, out=tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "mine"
     submit(run, contest, wanted, out=tmp_path / "new.csv")

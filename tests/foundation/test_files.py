@@ -183,10 +183,10 @@ def test_a_file_where_a_folder_is_wanted_and_the_reverse_are_storage_errors(tmp_
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_other_errors_of_the_system_are_not_dressed_up(tmp_path):
-    with pytest.raises(OSError, match="Input/output") as caught, files.storage_errors(tmp_path):
+def test_other_errors_of_the_system_say_what_to_do_too(tmp_path):
+    said = "Input/output error. The disk or the network drive failed"
+    with pytest.raises(StorageError, match=said), files.storage_errors(tmp_path):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
-    assert type(caught.value) is OSError
 
 
 def test_written_files_and_folders_have_the_permissions_of_ordinary_ones(tmp_path):

@@ -32,10 +32,10 @@ from goldenrule.foundation.files import (
     make_folder,
     read_json,
     readable_bytes,
-    remove_leftovers,
     storage_errors,
     write_json,
 )
+from goldenrule.foundation.unfinished import remove_leftovers
 
 FORMAT = 2
 """2: a row's checksum also covers whose row it is, and of which bank."""
@@ -88,8 +88,9 @@ class ActivationBank:
         if rows.shape != (len(digests), self.features):
             raise FormatError(f"Rows of shape {rows.shape}, wanted ({len(digests)}, {self.features}).")
         with self._lock():
-            remove_leftovers(self.folder)
-            if not key_of(self.folder):  # new, damaged, or cleared by somebody since
+            if key_of(self.folder):
+                remove_leftovers(self.folder)
+            else:  # new, damaged, or cleared by somebody since
                 write_json(self.folder / "key.json", self.key)
             self.refresh()
             first = {digest: number for number, digest in reversed(list(enumerate(digests)))}
@@ -210,7 +211,7 @@ def digests_in(name: str) -> Iterator[bytes]:
 
 def clear(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Remove banks by name (or its beginning), or all; give what was removed."""
-    banks = stored()
+    banks = [bank for bank in stored() if json_digest(bank["key"])[:32] == bank["name"]]  # ours, by its very name
     if names is not None:
         for name in names:
             if not name or not any(bank["name"].startswith(name) for bank in banks):

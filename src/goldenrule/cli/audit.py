@@ -26,8 +26,7 @@ from goldenrule.cli.source import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from goldenrule.foundation.console import Console
     from goldenrule.insight.audit import Audit
 
 MOST_CLASSES = 20
@@ -70,9 +69,7 @@ def audit(
     classes: Classes = None,
 ) -> None:
     """Look at every image: unreadable and odd files, duplicates, leaks between parts, shortcuts, small classes."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.files import in_shell
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.auditing import NUMBERS, PAGE, audit_images
@@ -110,9 +107,9 @@ with_examples(audit, EXAMPLES)
 def show(found: Audit, console: Console) -> None:
     """Print images per class and part, what the files are, and the findings."""
     from rich.table import Table
-    from rich.text import Text
 
     from goldenrule.cli.counts import show_counts
+    from goldenrule.foundation.console import Text
     from goldenrule.foundation.files import readable_bytes
     from goldenrule.report.facts import value_text
 

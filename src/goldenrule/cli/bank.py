@@ -11,7 +11,8 @@ app = typer.Typer(
     help="Show, limit and clear the bank of activations.\n\nExamples:\n\n  goldenrule bank\n\n"
     "  goldenrule bank limit 20GB     the banks used longest ago give way\n\n"
     "  goldenrule bank clear 3f2a     one bank, by the beginning of its name\n\n"
-    "  goldenrule bank clear --all",
+    "  goldenrule bank clear --all\n\n"
+    "  goldenrule bank clear --leftovers     what killed processes left unfinished",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
@@ -28,14 +29,25 @@ def bank(context: typer.Context) -> None:
 def clear(
     names: Annotated[list[str] | None, typer.Argument(help="Beginnings of banks' names.", show_default=False)] = None,
     everything: Annotated[bool, typer.Option("--all", help="Clear every bank.")] = False,
+    leftovers: Annotated[
+        bool, typer.Option("--leftovers", help="Remove what killed processes left unfinished in the cache.")
+    ] = False,
 ) -> None:
     """Remove banks; what they held is computed again when it is needed."""
     from goldenrule.activations import bank as banks
+    from goldenrule.foundation.cache import clear_leftovers
     from goldenrule.foundation.errors import OptionError
     from goldenrule.foundation.files import readable_bytes
+    from goldenrule.foundation.findings import plural
 
+    if leftovers:
+        if names or everything:
+            raise OptionError("--leftovers removes no banks: give it alone.")
+        count, size = clear_leftovers()
+        typer.echo(f"{plural(count, 'unfinished leftover')} removed, {readable_bytes(size)} freed.")
+        return
     if bool(names) == everything:
-        raise OptionError("Name the banks to clear (goldenrule bank shows them), or give --all.")
+        raise OptionError("Name the banks to clear (goldenrule bank shows them), or give --all or --leftovers.")
     removed = banks.clear(None if everything else names)
     typer.echo(f"{len(removed)} banks cleared, {readable_bytes(sum(one['bytes'] for one in removed))} freed.")
 
@@ -81,11 +93,14 @@ def _show() -> None:
     import datetime
 
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from goldenrule.activations import bank as banks
+    from goldenrule.foundation.cache import cache_leftovers
+    from goldenrule.foundation.console import Console
     from goldenrule.foundation.files import readable_bytes
+    from goldenrule.foundation.findings import plural
+    from goldenrule.foundation.unfinished import size_of
     from goldenrule.models.catalog import canonical_name
 
     stored = banks.stored()
@@ -116,6 +131,11 @@ def _show() -> None:
     console.print(table)
     most = banks.limit()
     total = readable_bytes(sum(one["bytes"] for one in stored))
+    if left := cache_leftovers():
+        console.print(
+            f"{plural(len(left), 'unfinished leftover')} of killed processes, "
+            f"{readable_bytes(sum(map(size_of, left)))}: goldenrule bank clear --leftovers."
+        )
     console.print(
         f"{total} in all"
         + (f", at most {readable_bytes(most)}." if most else ". No limit is set: goldenrule bank limit 20GB.")

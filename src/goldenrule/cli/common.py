@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from goldenrule.foundation.outputs import Kind
+
 RunFolder = Annotated[Path | None, typer.Option(help="The run's folder. \\[default: runs/NAME]", show_default=False)]
-Threads = Annotated[int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False)]
+Threads = Annotated[
+    int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False, min=1, max=1024)
+]
 Levels = Annotated[
     str | None,
     typer.Option(
@@ -24,6 +29,33 @@ MinPerClass = Annotated[int | None, typer.Option(help="Accept classes with as fe
 Sample = Annotated[
     int | None, typer.Option(help="Take at most N images per class and part: a trial.", show_default=False)
 ]
+
+
+def given(context: typer.Context) -> set[str]:
+    """Return the names of the parameters that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Raise `OptionError` where one of these parameters stands on the command line: it would have no effect."""
+    from goldenrule.foundation.errors import OptionError
+
+    without = given(context) & set(names)
+    spelled = [max(own.opts, key=len) for own in context.command.params if own.name in without]
+    if spelled:
+        raise OptionError(
+            f"{', '.join(spelled)} {'has' if len(spelled) == 1 else 'have'} no effect {why}. Leave "
+            f"{'it' if len(spelled) == 1 else 'them'} away."
+        )
+
+
+def json_kind(example: str, *names: tuple[str, ...]) -> Kind:
+    """Return the kind of a JSON file that has one of these sets of names."""
+    from goldenrule.foundation.outputs import Kind, json_like
+
+    every = [json_like(*own) for own in names]
+    return Kind(name="a JSON file", example=example, ours=lambda content: any(ours(content) for ours in every))
 
 
 def with_examples(command: Callable[..., Any], examples: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, MinPerClass, Sample, Threads, with_examples
+from goldenrule.cli.common import Device, MinPerClass, Sample, Threads, given, json_kind, refuse, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -126,6 +126,11 @@ def compare(
     Networks share the split, the near duplicates and the bank. The one to take is chosen on validation; the test part
     is opened once, afterwards. A killed comparison goes on where it stopped, and grows when other networks are named.
     """
+    if json is not None:
+        from goldenrule.foundation.outputs import check_output
+
+        of_runs, of_networks = ("runs", "estimates", "gains"), ("images", "chosen", "rows")
+        check_output(json, json_kind("compared.json", of_runs, of_networks), option="--json")
     named = _named(what, model, training)
     if named is None:
         if len(what) != 2:
@@ -133,7 +138,7 @@ def compare(
                 f"{', '.join(what)}: wanted two finished runs, or a folder of images and the networks to compare on "
                 "it, such as: goldenrule compare photos -m original efficientnet."
             )
-        if foreign := _given(context) - OF_TWO_RUNS:
+        if foreign := given(context) - OF_TWO_RUNS:
             said = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(foreign))
             raise OptionError(f"{said}: nothing is trained to compare two runs, which takes --part and --json alone.")
         first, other = map(Path, what)
@@ -169,12 +174,15 @@ def compare(
         rename=rename,
         classes=classes,
     )
-    from goldenrule.foundation.files import write_json
+    from goldenrule.foundation.files import json_text
+    from goldenrule.foundation.outputs import write_output
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.comparing import compare_networks
     from goldenrule.recipes.training_options import stopping
 
     models, types = named
+    if set(types) == {"transfer_learning"}:
+        refuse(context, ("epochs", "stop"), "where -t transfer_learning alone is compared: its heads are solved")
     rules = stopping(stop or [])
     found = compare_networks(
         asked.images(),
@@ -189,7 +197,7 @@ def compare(
         progress=Bars(),
     )
     if json is not None:
-        write_json(json, found.to_json())
+        write_output(json, json_text(found.to_json()))
     _show(found, json)
 
 
@@ -218,12 +226,6 @@ def _named(what: list[str], model: list[str] | None, training: list[str] | None)
     return words or list(DEFAULT_MODELS), types
 
 
-def _given(context: typer.Context) -> set[str]:
-    """Give the names of what stands on the command line."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-
-
 def _weights(said: list[str]) -> dict[str, Path]:
     found = {}
     for one in said:
@@ -236,12 +238,11 @@ def _weights(said: list[str]) -> dict[str, Path]:
 
 def _show(found: ComparedNetworks, json: Path | None) -> None:
     """Print the table, which to take and why, and what next."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from goldenrule.foundation.console import Console, Text
+    from goldenrule.foundation.outputs import to_terminal
     from goldenrule.recipes.comparison_report import next_steps
 
-    console = Console()
+    console = Console(stderr=to_terminal(json))
     console.print(networks_table(found))
     console.print(Text(f"{found.headline}.", style="bold"))
     for sentence in found.sentences:
@@ -259,18 +260,18 @@ def networks_table(found: ComparedNetworks) -> Table:
     """Give the rows of a comparison as a table that 80 columns hold with no word broken."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
+    from goldenrule.foundation.console import Text
     from goldenrule.recipes.comparison_report import cells, columns
 
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     for heading in columns(found):
-        own = Text(heading.replace(" on ", "\non ").replace(", n=", "\nn="))
+        own = Text(heading.replace(" on ", "\non ").replace(", n=", "\nn="), lines=True)
         longest = max(map(len, heading.split()))
         table.add_column(own, overflow="fold", no_wrap=heading == "network", min_width=longest)
     for row in found.ranked:
         style = "bold" if row is found.chosen else ""
-        table.add_row(*(Text(_folded(cell), style=style) for cell in cells(found, row)))
+        table.add_row(*(Text(_folded(cell), style=style, lines=True) for cell in cells(found, row)))
     return table
 
 
@@ -281,13 +282,13 @@ def _folded(cell: str) -> str:
 
 def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     """Compare two finished runs on the images that both were judged by."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from goldenrule.evaluation import value_and_interval
-    from goldenrule.foundation.files import write_json
+    from goldenrule.foundation.console import Console, Text
+    from goldenrule.foundation.files import json_text
     from goldenrule.foundation.findings import plural
+    from goldenrule.foundation.outputs import to_terminal, write_output
     from goldenrule.recipes.compared_runs import compare_runs
 
     compared = compare_runs(run, other, part=part)  # type: ignore[arg-type]
@@ -296,7 +297,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
         table.add_column(Text(heading), overflow="fold")
     for name, pair in compared.estimates.items():
         table.add_row(name, *map(value_and_interval, pair), value_and_interval(compared.gains[name].gain))
-    console = Console()
+    console = Console(stderr=to_terminal(json))
     console.print(table)
     judged = {
         "out-of-fold": "out-of-fold, of the solved heads: what was trained after them is not compared",
@@ -312,7 +313,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     if compared.n < FEW and compared.part != "out-of-fold":
         console.print(Text("These are few: --part out-of-fold compares the solved heads on more."))
     if json is not None:
-        write_json(json, compared.to_json())
+        write_output(json, json_text(compared.to_json()))
         console.print(Text(f"Written: {json}"), soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from goldenrule.foundation.console import Console
 
 
 def show_counts(title: str, counts: Mapping[str, Mapping[str, int]], console: Console, *, most: int) -> None:

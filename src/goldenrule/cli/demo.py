@@ -22,9 +22,8 @@ def demo(
     threads: Threads = None,
 ) -> None:
     """Write 1,797 handwritten digits as PNG class folders, fit a classifier on them, and judge it."""
-    from rich.console import Console
-
     from goldenrule.cli.fit import show
+    from goldenrule.foundation.console import Console
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.answer import answer
     from goldenrule.recipes.digits import DIGITS_OPTIONS, write_digits

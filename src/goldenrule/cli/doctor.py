@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, with_examples
+from goldenrule.cli.common import Threads, refuse, with_examples
 
 EXAMPLES = """Examples:
 
@@ -19,6 +19,7 @@ EXAMPLES = """Examples:
 
 
 def doctor(
+    context: typer.Context,
     backbone: Annotated[str, typer.Option(help="The backbone to test.")] = "efficientnet_lite0",
     prepare: Annotated[
         str | None, typer.Option(help="Prepare this backbone for this machine and end.", show_default=False)
@@ -27,17 +28,25 @@ def doctor(
     threads: Threads = None,
 ) -> None:
     """Show the environment, versions, the engine and its precision, and a short speed test."""
-    from rich.console import Console
     from rich.table import Table
 
-    from goldenrule.foundation.cache import cache_folder
+    from goldenrule.foundation.cache import cache_folder, cache_leftovers
+    from goldenrule.foundation.console import Console
+    from goldenrule.foundation.files import readable_bytes
     from goldenrule.foundation.progress import Bars
+    from goldenrule.foundation.unfinished import size_of
     from goldenrule.models.backbone import backbone as prepared
     from goldenrule.models.catalog import EMBEDDED
     from goldenrule.models.compiled import available_threads, compiled, engine_kind
     from goldenrule.recipes.environment import environment
     from goldenrule.recipes.speed_test import speed_test
 
+    if prepare:
+        refuse(context, ("backbone", "threads"), "with --prepare, which prepares that backbone and ends")
+    if prepare and speed:
+        refuse(context, ("speed",), "with --prepare, which tests no speed")
+    if not speed:
+        refuse(context, ("threads",), "with --no-speed: it is of the speed test")
     console, progress = Console(), Bars()
     body = prepared(prepare or backbone, progress=progress)
     kind = engine_kind(body, progress=progress)
@@ -48,6 +57,9 @@ def doctor(
     for name, value in environment().items():
         table.add_row(name, value)
     table.add_row("cache", str(cache_folder()))
+    if left := cache_leftovers():
+        size = readable_bytes(sum(map(size_of, left)))
+        table.add_row("unfinished leftovers", f"{len(left)}, {size}: goldenrule bank clear --leftovers")
     table.add_row("embedded backbones", ", ".join(EMBEDDED))
     table.add_row("engine", f"{kind} for {body.spec.name} at {body.spec.preprocessing.size} px")
     console.print(table)

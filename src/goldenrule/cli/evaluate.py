@@ -55,9 +55,7 @@ def evaluate(
     threads: Threads = None,
 ) -> None:
     """Evaluate a classifier on labelled images from elsewhere, and compare with what its run promised."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.progress import Bars
     from goldenrule.images.labels import from_source
     from goldenrule.images.table import ImageTable
@@ -108,9 +106,9 @@ def scores_table(found: Evaluation) -> Table:
     """Return the scores of all images, and those of the weakest classes."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     from goldenrule.evaluation import value_and_interval
+    from goldenrule.foundation.console import Text
     from goldenrule.report.tables import weakest_first
 
     table = Table(box=box.SIMPLE_HEAD, title=f"{found.name}, evaluated", title_justify="left")

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, with_examples
+from goldenrule.cli.common import Threads, refuse, with_examples
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from goldenrule.foundation.console import Console
     from goldenrule.insight.explanation import Explained
 
 MOST_ROWS = 40
@@ -28,6 +27,7 @@ EXAMPLES = """Examples:
 
 
 def explain(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
     images: Annotated[
         list[Path],
@@ -46,14 +46,14 @@ def explain(
     threads: Threads = None,
 ) -> None:
     """Explain predictions: the nearest training images and a heat map of each, as a table and a page."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.progress import Bars
     from goldenrule.images.sources import image_files
     from goldenrule.recipes.explaining import NUMBERS, PAGE, asked, free_folder
     from goldenrule.recipes.explaining import explain as explained_by
 
+    if not heat:
+        refuse(context, ("of",), "with --no-heat: it says of which class the heat maps are")
     default = Path("explained") / (run.resolve().name or "run")
     folder = out or free_folder(default, asked(run, image_files(images), of))
     found = explained_by(run, images, k=k, of=of, out=folder, heat=heat, threads=threads, progress=Bars())
@@ -69,8 +69,8 @@ with_examples(explain, EXAMPLES)
 def show(found: Explained, console: Console) -> None:
     """Print a row per image with its nearest training images, and what is missing."""
     from rich.table import Table
-    from rich.text import Text
 
+    from goldenrule.foundation.console import Text
     from goldenrule.report.sentences import sureness
 
     table = Table()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, Levels, MinPerClass, RunFolder, Sample, Threads, with_examples
+from goldenrule.cli.common import Device, Levels, MinPerClass, RunFolder, Sample, Threads, refuse, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -27,9 +27,9 @@ from goldenrule.cli.source import (
 from goldenrule.cli.views import Augment, Crop
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
+    from goldenrule.foundation.console import Console
     from goldenrule.images.table import ImageTable
     from goldenrule.insight.backbone_choice import BackboneChoice
     from goldenrule.recipes.options import FitOptions
@@ -81,6 +81,7 @@ EXAMPLES = """Examples:
 
 
 def fit(
+    context: typer.Context,
     folder: Annotated[
         Path,
         typer.Argument(
@@ -186,6 +187,10 @@ def fit(
     in_column = "=" in (fold or "")
     if in_column and folds is not None:
         raise OptionError(f"--folds {folds} draws its folds, --fold {fold} names one of a table: wanted one of them.")
+    if augment == "none":
+        refuse(context, ("views",), "with --augment none, which makes none")
+    if start_from is not None:
+        refuse(context, ("backbone",), "with --from, which names the network")
     options = FitOptions(
         backbone=backbone,
         weights=weights,
@@ -253,11 +258,10 @@ with_examples(fit, EXAMPLES)
 def show(answer: Answer, console: Console | None = None) -> None:
     """Print the result table, the findings and what to do next."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from goldenrule.evaluation import value_and_interval
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.recipes.reporting import next_steps
 
     console = console or Console()
@@ -303,9 +307,9 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
     """Give the scores of every part; `folded` has the intervals on lines of their own, for narrow terminals."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     from goldenrule.evaluation import log_loss, value_and_interval
+    from goldenrule.foundation.console import Text
 
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -359,7 +363,7 @@ def backbones_table(choice: BackboneChoice) -> Table:
 
 def show_first(answer: Answer) -> None:
     """Print the answer in seconds while the live training goes on."""
-    from rich.console import Console
+    from goldenrule.foundation.console import Console
 
     console = Console()
     show(answer, console)
@@ -368,9 +372,9 @@ def show_first(answer: Answer) -> None:
 
 def show_plan(source: Path | ImageTable, options: FitOptions) -> None:
     """Print what a fit would do, without doing it."""
-    from rich.console import Console
     from rich.table import Table
 
+    from goldenrule.foundation.console import Console
     from goldenrule.foundation.files import readable_bytes
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.planning import plan_for

@@ -10,8 +10,7 @@ import typer
 from goldenrule.cli.common import Threads, with_examples
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from goldenrule.foundation.console import Console
     from goldenrule.report.insight_page import Section
 
 SHOWN = 10
@@ -32,9 +31,7 @@ def insight(
     threads: Threads = None,
 ) -> None:
     """Look into a run: which labels are probably wrong, its surest mistakes, where it wavers, what it knows best."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.insights import LABELS, NUMBERS, insights
 
@@ -61,7 +58,8 @@ with_examples(insight, EXAMPLES)
 def show(section: Section, console: Console) -> None:
     """Print a section: its table, then what it says."""
     from rich.table import Table
-    from rich.text import Text
+
+    from goldenrule.foundation.console import Text
 
     if section.cards:
         others = any(card.other for card in section.cards)

@@ -35,11 +35,10 @@ def learning_curve(
     threads: Threads = None,
 ) -> None:
     """Say how many more images are needed for a target, from heads solved on more and more of those there are."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from goldenrule.evaluation import value_and_interval
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.learning_curve import learning_curve_of
 
@@ -112,7 +111,7 @@ def _tried(done: CurveOfRun, way: str) -> str:
     """Say what the run itself has tried of a way to train."""
     tried = [one for one in done.tried if one.way == way]
     lines = (f"{one.accuracy} on valid, {one.name}{one.outcome and f': {one.outcome}'}" for one in tried)
-    return "\n".join(lines).replace("[", "\\[") or "not tried here"
+    return "\n".join(lines) or "not tried here"
 
 
 def _count(images_per_class: float) -> str:

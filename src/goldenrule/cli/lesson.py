@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.common import with_examples
+from goldenrule.cli.common import json_kind, refuse, with_examples
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from goldenrule.foundation.console import Console
     from goldenrule.recipes.lessons import Lesson
 
 EXAMPLES = """Examples:
@@ -27,6 +26,7 @@ EXAMPLES = """Examples:
 
 
 def lesson(
+    context: typer.Context,
     name: Annotated[
         str | None, typer.Argument(help="The lesson's name or number; without it they are listed.", show_default=False)
     ] = None,
@@ -39,12 +39,16 @@ def lesson(
     ] = None,
 ) -> None:
     """Learn by small lessons that run: from a line through five points to the network's layers."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from goldenrule.foundation.console import Console, Text
+    from goldenrule.foundation.files import json_text
+    from goldenrule.foundation.outputs import check_output, to_terminal, write_output
     from goldenrule.recipes.lessons import chosen_lesson, description, find_lessons
 
-    console, lessons = Console(), find_lessons()
+    if name is None:
+        refuse(context, ("out", "code"), "on the list: name a lesson to run")
+    if json is not None:
+        check_output(json, json_kind("lesson.json", ("name", "title", "seconds")), option="--json")
+    console, lessons = Console(stderr=to_terminal(json)), find_lessons()
     content: Any
     if name is None:
         content = [_facts(one) for one in lessons]
@@ -54,9 +58,7 @@ def lesson(
         drawn = _run(console, chosen, out, with_code=code)
         content = _facts(chosen) | {"figures": {str(figure): description(figure) for figure in drawn}}
     if json is not None:
-        from goldenrule.foundation.files import write_json
-
-        write_json(json, content)
+        write_output(json, json_text(content))
         console.print(Text(f"Written: {json}"), soft_wrap=True)
 
 
@@ -67,7 +69,8 @@ def _facts(lesson: Lesson) -> dict[str, Any]:
 def _list(console: Console, lessons: tuple[Lesson, ...]) -> None:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
+
+    from goldenrule.foundation.console import Text
 
     table = Table(box=box.SIMPLE)
     table.add_column("", justify="right")
@@ -83,8 +86,8 @@ def _list(console: Console, lessons: tuple[Lesson, ...]) -> None:
 def _run(console: Console, lesson: Lesson, out: Path, *, with_code: bool) -> tuple[Path, ...]:
     from rich.markdown import Markdown
     from rich.syntax import Syntax
-    from rich.text import Text
 
+    from goldenrule.foundation.console import Text
     from goldenrule.recipes.lessons import description, find_lessons, run_lesson
 
     def show(kind: str, content: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import with_examples
+from goldenrule.cli.common import refuse, with_examples
 from goldenrule.cli.views import Augment
 
 EXAMPLES = """Examples:
@@ -23,6 +23,7 @@ EXAMPLES = """Examples:
 
 
 def lr_find(
+    context: typer.Context,
     folder: Annotated[
         Path, typer.Argument(help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False)
     ],
@@ -46,15 +47,18 @@ def lr_find(
     seed: Annotated[int, typer.Option(help="Seed of the split, the fresh head and the batches.")] = 0,
 ) -> None:
     """Raise the learning rate step by step and draw the loss: which rate to train with."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.errors import OptionError
+    from goldenrule.foundation.outputs import to_terminal, written_into
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.rate import find_rate_of
     from goldenrule.training.terminal import range_text
 
-    if out.suffix not in (".svg", ".png", ".pdf"):
+    if not (live or unfrozen):
+        refuse(context, ("augment",), "on activations of plain images: give --live or --unfrozen too")
+    if start_from is not None:
+        refuse(context, ("backbone",), "with --from, which names the network")
+    if out.suffix not in (".svg", ".png", ".pdf") and written_into(out) is None:
         raise OptionError(f"-o {out}: wanted a name that ends in .svg, .png or .pdf.")
     test = find_rate_of(
         folder,
@@ -70,8 +74,8 @@ def lr_find(
         picture=out,
         progress=Bars(),
     )
-    console = Console()
-    console.print(Text(range_text(test)))
+    console = Console(stderr=to_terminal(out))
+    console.print(Text(range_text(test), lines=True))
     console.print(Text(f"{test} (S: the suggestion, by {test.rule}; M: the minimum)"))
     console.print(Text(f"Picture: {out}"), soft_wrap=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -43,14 +44,26 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for; `ctx` is Click's context, which Typer has under another name."""
-        from goldenrule.foundation.errors import GoldenRuleError
+        from goldenrule.foundation.errors import GoldenRuleError, of_system
 
         try:
             return super().invoke(ctx)
         except GoldenRuleError as error:
             _complain(str(error))
-        except PermissionError as error:
-            _complain(f"{error.filename} can't be used: {error.strerror}. Ask its owner for access, or choose another.")
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _complain(of_system(error))
+        except RuntimeError as error:
+            if not isinstance(error.__context__, OSError):
+                raise
+            _complain(of_system(error.__context__))  # Python's own word for a circle of symbolic links
+        except MemoryError:
+            _complain("There is not enough memory. Close other programs, or give --threads a smaller number.")
+        except ValueError as error:
+            if "null byte" not in str(error):
+                raise
+            _complain("A file name has a NUL byte, which no file can have: mend the table or option that names it.")
         raise typer.Exit(2)
 
 
@@ -113,6 +126,7 @@ def run() -> NoReturn:
     """
     signal.signal(signal.SIGTERM, _terminate)
     quiet_dependencies()
+    _print_anything()
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:
@@ -144,13 +158,23 @@ def _terminate(_: int, __: FrameType | None) -> NoReturn:
     raise Terminated
 
 
+def _print_anything() -> None:
+    """Let names that the terminal's encoding does not have be spelled out, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _stopped(code: int) -> NoReturn:
-    _complain("Stopped. Give the same command again: it goes on where it stopped.")
+    _say("Stopped. Give the same command again: it goes on where it stopped.")
     sys.exit(code)
 
 
 def _complain(message: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
+    _say(message, before="error: ")
 
-    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+def _say(message: str, *, before: str = "") -> None:
+    from goldenrule.foundation.console import Console, Text
+
+    Console(stderr=True).print(Text.assemble((before, "bold red"), Text(message, lines=True)), soft_wrap=True)

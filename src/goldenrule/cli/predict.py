@@ -44,17 +44,18 @@ def predict(
     threads: Threads = None,
 ) -> None:
     """Predict the class of images; a row per image, also for those that can't be read."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from goldenrule.deploy.batch import predict_files
+    from goldenrule.foundation.cells import from_cell
+    from goldenrule.foundation.console import Console, Text
+    from goldenrule.foundation.outputs import to_terminal
     from goldenrule.foundation.progress import Bars
     from goldenrule.report.sentences import sureness
 
     classifier = loaded(run, head, backbone)
     result = predict_files(classifier, images, out=out, min_confidence=min_confidence, threads=threads, progress=Bars())
-    console = Console()
+    console = Console(stderr=to_terminal(out))
     if note := classifier.engine_note():
         console.print(Text(note, style="yellow"))
     table = Table()
@@ -65,7 +66,7 @@ def predict(
     for row in result.shown:
         probability = sureness(float(row["probability"])) if row["probability"] else ""
         style = "" if row["status"] == "ok" and not row.get("unlike") else "yellow"
-        cells = (Text(row["path"]), row["status"], Text(row["prediction"]), probability)
+        cells = (Text(from_cell(row["path"])), row["status"], Text(from_cell(row["prediction"])), probability)
         table.add_row(
             *cells, *(Text(_few(row[name])) for name in of_set), *(row[name] for name in of_flag), style=style
         )
@@ -109,9 +110,9 @@ def _few(names: str) -> str:
     >>> _few("cat | dog"), _few("a | b | c | d | e")
     ('cat | dog', '5 classes, first a')
     """
-    from goldenrule.evaluation.predictions_csv import BETWEEN
+    from goldenrule.evaluation.predictions_csv import classes_in
 
-    each = names.split(BETWEEN)
+    each = classes_in(names)
     return names if len(each) <= MOST_IN_A_SET else f"{len(each)} classes, first {each[0]}"
 
 

@@ -39,13 +39,12 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a finished run again, in English, Japanese or Chinese; the numbers stay as they are."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from goldenrule.foundation.console import Console, Text
+    from goldenrule.foundation.outputs import to_terminal
     from goldenrule.recipes.report_again import report_again
 
     path = report_again(run, language=language.value, out=out)
-    console = Console()
+    console = Console(stderr=to_terminal(out))
     console.print(Text(f"Report:  {path}"), soft_wrap=True)
     if language is not Language.en:
         console.print("Names, findings and comparisons stay in English: they are kept with the run.", highlight=False)

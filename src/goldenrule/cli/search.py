@@ -49,10 +49,9 @@ def search(
     threads: Threads = None,
 ) -> None:
     """Search for settings (head, augmentation, optimizer, rate, batch size, loss ...) that do better on validation."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.errors import OptionError
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.options import FitOptions
@@ -84,7 +83,7 @@ def search(
     for step in next_steps(found):
         console.print(Text(step), soft_wrap=True)  # a command that is broken can't be copied
     if found.replaced and code(found):
-        console.print(Text(f"\n{code(found)}"))
+        console.print(Text(f"\n{code(found)}", lines=True))
     console.print(Text(f"Page: {found.page} ({found.seconds:.0f} s)"), soft_wrap=True)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import with_examples
+from goldenrule.cli.common import refuse, with_examples
 from goldenrule.cli.views import Augment, Crop
 
 EXAMPLES = """Examples:
@@ -25,6 +25,7 @@ EXAMPLES = """Examples:
 
 
 def show_augment(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="The images; only read.", show_default=False)],
     augment: Augment = "auto",
     crop: Crop = "random",
@@ -34,12 +35,13 @@ def show_augment(
     out: Annotated[Path, typer.Option("-o", "--out", help="The sheet: .png, .svg or .pdf.")] = Path("augment.png"),
 ) -> None:
     """Draw a sheet of augmented views: the very ones that training sees."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from goldenrule.foundation.console import Console, Text
+    from goldenrule.foundation.outputs import to_terminal
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.showing import draw_augmentation
 
+    if augment == "none":
+        refuse(context, ("views",), "with --augment none, which makes none")
     shown = draw_augmentation(
         folder,
         augment=augment,
@@ -50,7 +52,7 @@ def show_augment(
         out=out,
         progress=Bars(),
     )
-    console = Console()
+    console = Console(stderr=to_terminal(out))
     console.print(Text(f"{augment}: {', '.join(shown)}, each as it is and in {views} views."), soft_wrap=True)
     console.print(Text(f"Look: {out}"), soft_wrap=True)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import with_examples
+from goldenrule.cli.common import given, refuse, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -27,6 +27,7 @@ from goldenrule.cli.source import (
 from goldenrule.foundation.errors import OptionError
 
 if TYPE_CHECKING:
+    from goldenrule.images.table import ImageTable
     from goldenrule.recipes.splitting import Split
 
 MOST_CLASSES = 30
@@ -48,6 +49,7 @@ EXAMPLES = """Examples:
 
 
 def split(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(help="The images; only read.", show_default=False)],
     destination: Annotated[
         Path | None, typer.Argument(help="The new folder with train/, valid/ and test/.", show_default=False)
@@ -83,6 +85,8 @@ def split(
     if verify:
         if destination is not None:
             raise OptionError(f"--verify proves one folder: {source} or {destination}?")
+        others = set(context.params) - {"source", "destination", "verify"}
+        refuse(context, others, "with --verify, which reads a folder that was split before")
         show_verified(source)
         return
     if destination is None:
@@ -103,6 +107,11 @@ def split(
         rename=rename,
         classes=classes,
     ).images()
+    if "test" in given(context) and not anew and "test" in table_of(images, group_by).parts:
+        raise OptionError(
+            f"--test {test:g} has no effect: {source} has a test part, which stays as it is. Leave it away, or give "
+            "--anew to deal all images out again."
+        )
     found = split_folder(
         images,
         destination,
@@ -120,12 +129,17 @@ def split(
 with_examples(split, EXAMPLES)
 
 
+def table_of(images: Path | ImageTable, group_by: str) -> ImageTable:
+    """Return the images of a folder, or those that were found already."""
+    from goldenrule.images.labels import from_source
+
+    return from_source(images, group_by=group_by) if isinstance(images, Path) else images
+
+
 def show(found: Split) -> None:
     """Print what is in the parts, what was kept together, what was found, and what to do next."""
-    from rich.console import Console
-    from rich.text import Text
-
     from goldenrule.cli.counts import show_counts
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.files import in_shell
     from goldenrule.foundation.findings import plural
 
@@ -142,10 +156,8 @@ def show(found: Split) -> None:
 
 def show_verified(folder: Path) -> None:
     """Prove a split folder and say so; differences end with exit code 2."""
-    from rich.console import Console
-    from rich.text import Text
-
     from goldenrule.cli.counts import show_counts
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.errors import RunMismatch
     from goldenrule.foundation.findings import plural
     from goldenrule.foundation.progress import Bars

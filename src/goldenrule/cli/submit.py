@@ -47,18 +47,25 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    fill: Annotated[
+        str,
+        typer.Option(
+            help="What one column of numbers asks for: auto (what its cells show), class or probability.",
+        ),
+    ] = "auto",
     head: OwnHead = "",
     backbone: OwnBackbone = "",
     threads: Threads = None,
 ) -> None:
     """Write the submission to a contest: every id of its sample, in its order."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
+    from goldenrule.deploy.submission import side_file
     from goldenrule.deploy.submission import submit as write
     from goldenrule.evaluation import value_and_interval
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.findings import plural
+    from goldenrule.foundation.outputs import to_terminal, written_into
     from goldenrule.foundation.progress import Bars
 
     done = write(
@@ -68,11 +75,12 @@ def submit(
         out=out,
         positive=positive,
         floor=floor,
+        fill=fill,  # type: ignore[arg-type]  # checked there
         classifier=loaded(run, head, backbone),
         threads=threads,
         progress=Bars(),
     )
-    console = Console()
+    console = Console(stderr=to_terminal(out))
     layout = done.layout
     table = Table("score", "expected (95 %)", "images", "basis")
     for estimate in done.expected:
@@ -93,6 +101,8 @@ def submit(
     if layout.kind == "probability":
         other = done.classes[1 - layout.labels[0]]
         console.print(Text(f"Where the contest asks for {other}: --positive {other}."))
+        if fill == "auto" and all(map(str.isdigit, done.classes)):
+            console.print(Text("Where it asks for the class itself: --fill class."))
     if done.unreadable:
         names = ", ".join(done.unreadable[:5]) + (", ..." if len(done.unreadable) > 5 else "")
         instead = {
@@ -109,7 +119,8 @@ def submit(
         console.print(Text(warning, style="yellow"))
     if done.left_out:
         console.print(Text(f"{plural(len(done.left_out), 'image')} not in the sample: left out.", style="yellow"))
-    console.print(Text(f"Written: {out}, {out.with_suffix('.json').name}"), soft_wrap=True)
+    beside = "" if written_into(out) else f", {side_file(out).name}"
+    console.print(Text(f"Written: {out}{beside}"), soft_wrap=True)
 
 
 with_examples(submit, EXAMPLES)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.common import with_examples
+from goldenrule.cli.common import json_kind, with_examples
 
 if TYPE_CHECKING:
+    from goldenrule.foundation.console import Console
     from goldenrule.models.summary import NetworkSummary
 
 EXAMPLES = """Examples:
@@ -47,9 +48,13 @@ def summary(
     json: Annotated[Path | None, typer.Option(help="Write it all to this file.", show_default=False)] = None,
 ) -> None:
     """Show a network: layers, shapes, parameters, multiply-adds, layer groups, preprocessing, weights, licence."""
-    from goldenrule.foundation.files import write_json
+    from goldenrule.foundation.console import Console, Text
+    from goldenrule.foundation.files import json_text
+    from goldenrule.foundation.outputs import check_output, to_terminal, write_output
     from goldenrule.models.summary import summary as summary_of
 
+    if json is not None:
+        check_output(json, json_kind("summary.json", ("name", "layers", "multiply_adds")), option="--json")
     found = summary_of(
         model,
         weights=weights,
@@ -58,22 +63,22 @@ def summary(
         head=head,  # type: ignore[arg-type]  # checked where the head is made
         depth=depth,
     )
-    show(found)
+    console = Console(stderr=to_terminal(json))
+    show(found, console)
     if json is not None:
-        write_json(json, found.to_json())
-        typer.echo(f"Written: {json}")
+        write_output(json, json_text(found.to_json()))
+        console.print(Text(f"Written: {json}"), soft_wrap=True)
 
 
 with_examples(summary, EXAMPLES)
 
 
-def show(found: NetworkSummary) -> None:
+def show(found: NetworkSummary, console: Console) -> None:
     """Print the layers, then what they add up to."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
+    from goldenrule.foundation.console import Text
     from goldenrule.models.catalog import EMBEDDED
 
     layers = Table(box=box.SIMPLE_HEAD, title=found.name, title_justify="left")
@@ -81,7 +86,6 @@ def show(found: NetworkSummary) -> None:
         layers.add_column(heading, justify="right" if heading == "parameters" else "left")
     for one in found.layers:
         layers.add_row(*map(Text, one.cells))
-    console = Console()
     console.print(layers)
     facts = Table(show_header=False, box=None)
     groups = ", ".join(f"{name} {count:,}" for name, count in found.groups.items())
@@ -100,7 +104,7 @@ def show(found: NetworkSummary) -> None:
         facts.add_row(name, Text(value, overflow="fold"))
     console.print(facts)
     way = "transfer_learning" if found.name in EMBEDDED else "fromzero"
-    typer.echo(f"Train it: goldenrule train FOLDER -m {found.name} -t {way}")
+    console.print(Text(f"Train it: goldenrule train FOLDER -m {found.name} -t {way}"), soft_wrap=True)
 
 
 def _side(look: Mapping[str, Any]) -> str:

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goldenrule.evaluation import Estimate
-from goldenrule.evaluation.predictions_csv import UNLIKE, UNSURE, between_labels, rows_of, to_csv
+from goldenrule.evaluation.predictions_csv import UNLIKE, UNSURE, rows_of, to_csv
+from goldenrule.foundation.cells import between_labels, from_cell, separated
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.files import atomic_path
+from goldenrule.foundation.outputs import Kind, check_output, csv_like, write_output
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.sources import image_files
 from goldenrule.models.classifier import Classifier
+from goldenrule.models.compiled import check_threads
 
 PIECE = 20_000
 SHOWN = 40
+PREDICTIONS = Kind(
+    name="a CSV file", example="predictions.csv", ours=csv_like("path", "status", "prediction", "probability")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +53,9 @@ def predict_files(
     """Predict files and folders; write the CSV to `out` (whole or not at all) and give a summary."""
     if not 0 <= min_confidence <= 1:
         raise OptionError(f"--min-confidence {min_confidence}: wanted a probability from 0 to 1.")
-    if out is not None and out.is_dir():
-        raise OptionError(f"-o {out} is a folder; wanted the name of a CSV file, such as {out / 'predictions.csv'}.")
+    check_threads(threads)
+    if out is not None:
+        check_output(out, PREDICTIONS)
     files = image_files(images)
     several, between = classifier.task == "multi", between_labels(classifier.classes)
     shown: list[dict[str, str]] = []
@@ -62,20 +68,26 @@ def predict_files(
         piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
         for row in rows_of(piece, min_confidence=min_confidence, sets=classifier.sets, familiar=classifier.familiar):
             statuses[row["status"]] += 1
-            for label in row["prediction"].split(between) if several else [row["prediction"]]:
+            told = from_cell(row["prediction"])
+            for label in separated(told, between) if several else [told]:
                 counts[label] += bool(label)
             if row["status"] not in ("ok", UNSURE):
-                unread.append(row["path"])
+                unread.append(from_cell(row["path"]))
             if row.get("unlike") == UNLIKE:
-                unlike.append(row["path"])
+                unlike.append(from_cell(row["path"]))
             if len(shown) < SHOWN:
                 shown.append(row)
         if out is not None:
-            text = to_csv(piece, min_confidence=min_confidence, sets=classifier.sets, familiar=classifier.familiar)
-            texts.append(text if start == 0 else text.split("\n", 1)[1])
+            text = to_csv(
+                piece,
+                min_confidence=min_confidence,
+                sets=classifier.sets,
+                familiar=classifier.familiar,
+                header=start == 0,
+            )
+            texts.append(text)
     if out is not None:
-        with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(texts)
+        write_output(out, "".join(texts))
     return Predicted(
         shown=tuple(shown),
         counts=dict(counts),

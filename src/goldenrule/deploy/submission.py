@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +25,34 @@ from goldenrule.evaluation import (
     with_own_thresholds,
 )
 from goldenrule.evaluation.caution import best_floor, floored, kept_off
-from goldenrule.evaluation.predictions_csv import between_labels
-from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.foundation.files import atomic_path, write_json
+from goldenrule.foundation.cells import between_labels
+from goldenrule.foundation.errors import FormatError, OptionError, SourceError
+from goldenrule.foundation.files import digest, json_text, read_json
 from goldenrule.foundation.findings import plural
+from goldenrule.foundation.outputs import Kind, check_output, json_like, write_output, written_into
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.label_files import read_columns
 from goldenrule.images.sources import image_files
 from goldenrule.models.classifier import Classifier
+from goldenrule.models.compiled import check_threads
 from goldenrule.training.run_files import kept_predictions, run_choice
 
-Kind = Literal["probability", "probabilities", "class", "labels"]
+Asked = Literal["probability", "probabilities", "class", "labels"]
+Fill = Literal["auto", "class", "probability"]
+"""What the one column of a sample asks for: told by its cells, or said."""
 NAMED = 5
 UNTOLD_FLOOR = 0.01
 """How low a probability may be where a classifier's folder has no predictions to learn it from."""
+
+_ASKED: Mapping[Asked, str] = {
+    "probability": "one probability",
+    "probabilities": "the probability of every class",
+    "class": "the name of a class",
+    "labels": "the names of labels",
+}
+SIDE = Kind(
+    name="a JSON file", example="submission.json", ours=json_like("schema_version", "file", "layout", "expected")
+)
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +64,7 @@ class Layout:
     `columns` are the columns after the first, `labels` the class number that each stands for (none for a name).
     """
 
-    kind: Kind
+    kind: Asked
     id_column: str
     ids: tuple[str, ...]
     columns: tuple[str, ...]
@@ -106,6 +121,7 @@ def submit(
     out: Path,
     positive: str | None = None,
     floor: float | None = None,
+    fill: Fill = "auto",
     classifier: Classifier | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -113,33 +129,39 @@ def submit(
     """Write the submission of a run (or a classifier's folder) on a folder of test images, and a JSON file beside it.
 
     `classifier` is the run's, where it had to be loaded with functions of its owner's.
+    Where one column of numbers could ask for a class or for a probability, `fill` says which. Nothing is written beside
+    an `out` that is a pipe or a device.
     Ids are file names, with extension or without, or paths below `images`. Every id of the sample has a row, in the
     sample's order; an image that can't be read gets the shares of the classes among the training images. Raises
-    `SourceError` where the sample and the images do not fit, `OptionError` for an `out` that holds something else.
+    `SourceError` where the sample and the images do not fit, `OptionError` for an `out` that holds something else, and
+    for an option that has no effect on what the sample asks for.
     """
+    check_threads(threads)
+    _check_free(out)
     classifier = classifier or Classifier.load(run)
     highest = 1 / len(classifier.classes) if classifier.task == "single" else 0.5
     if floor is not None and not 0 <= floor <= highest:
         raise OptionError(f"--floor {floor}: wanted the lowest probability to submit, from 0 to {highest:.3g}.")
-    layout = layout_of(sample, classifier.classes, positive=positive, task=classifier.task)
+    layout = layout_of(sample, classifier.classes, positive=positive, task=classifier.task, fill=fill)
+    if floor is not None and layout.kind in ("class", "labels"):
+        raise OptionError(
+            f"--floor {floor:g} has no effect: {sample} asks for {_ASKED[layout.kind]}, and no probability is written."
+            + (" Leave it away, or give --fill probability." if layout.kind == "class" else " Leave it away.")
+        )
     files, left_out = files_of(layout.ids, image_files([images]), images=images)
     seen = judged(run, classifier)
     own = floor if floor is not None else best_floor(seen) if seen else UNTOLD_FLOOR
     prior = shares(classifier)
     unreadable: list[str] = []
     unlike = 0
-    if out.is_dir():
-        raise OptionError(f"-o {out} is a folder; wanted the name of a CSV file, such as {out / 'submission.csv'}.")
-    with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as text:
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([layout.id_column, *layout.columns])
-        for start in range(0, len(files), PIECE):
-            piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
-            unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
-            writer.writerows(_rows(layout, piece, prior, own, layout.ids[start : start + PIECE]))
-            unlike += int(classifier.familiar.unlike(piece).sum()) if classifier.familiar else 0
-        text.flush()
-        _not_over_something_else(temporary, out)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([layout.id_column, *layout.columns])
+    for start in range(0, len(files), PIECE):
+        piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
+        unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
+        writer.writerows(_rows(layout, piece, prior, own, layout.ids[start : start + PIECE]))
+        unlike += int(classifier.familiar.unlike(piece).sum()) if classifier.familiar else 0
     done = Submission(
         path=out,
         layout=layout,
@@ -152,12 +174,45 @@ def submit(
         unlike=Estimate.of_share("unlike", unlike, len(files) - len(unreadable) if classifier.familiar else 0),
         familiar=classifier.familiar,
     )
-    write_json(out.with_suffix(".json"), done.to_json())
+    content = text.getvalue().encode("utf-8", "surrogateescape")
+    if written_into(out) is None:  # the digests first: killed between the two, the same command still knows its file
+        known = {"digest": digest(content).hex(), "replaces": digest(out.read_bytes()).hex() if out.exists() else None}
+        write_output(side_file(out), json_text(done.to_json() | known))
+    write_output(out, content)
     return done
 
 
-def layout_of(sample: Path, classes: Sequence[str], *, positive: str | None = None, task: Task = "single") -> Layout:
-    """Read what a sample submission asks for. Raises `SourceError`, with both sides, where its columns do not fit."""
+def side_file(out: Path) -> Path:
+    """Return the JSON file beside a submission that says how it was made."""
+    return out.with_suffix(".json")
+
+
+def layout_of(
+    sample: Path,
+    classes: Sequence[str],
+    *,
+    positive: str | None = None,
+    task: Task = "single",
+    fill: Fill = "auto",
+) -> Layout:
+    """Read what a sample submission asks for.
+
+    Raises `SourceError`, with both sides, where its columns do not fit, `OptionError` for what has no effect on them.
+    """
+    if fill not in get_args(Fill):
+        raise OptionError(f"--fill {fill}: wanted one of {', '.join(get_args(Fill))}.")
+    found = _layout_of(sample, classes, positive=positive, task=task, fill=fill)
+    if fill != "auto" and found.kind not in ("class", "probability"):
+        raise OptionError(f"--fill {fill} has no effect: {sample} asks for {_ASKED[found.kind]}. Leave it away.")
+    if positive is not None and found.kind != "probability":
+        raise OptionError(
+            f"--positive {positive} has no effect: {sample} asks for {_ASKED[found.kind]}, not for the probability of "
+            "one class. Leave it away" + (", or leave --fill class away." if fill == "class" else ".")
+        )
+    return found
+
+
+def _layout_of(sample: Path, classes: Sequence[str], *, positive: str | None, task: Task, fill: Fill) -> Layout:
     table = read_columns(sample)
     id_column, *columns = table
     ids = tuple(table[id_column])
@@ -168,7 +223,8 @@ def layout_of(sample: Path, classes: Sequence[str], *, positive: str | None = No
         return Layout(kind="probabilities", id_column=id_column, ids=ids, columns=tuple(columns), labels=labels)
     if task == "multi":
         return Layout(kind="labels", id_column=id_column, ids=ids, columns=tuple(columns), labels=())
-    if not all(map(_is_number, table[columns[0]])) or _names_a_class(table[columns[0]], classes):
+    asks = _asks(table[columns[0]], classes, positive) if fill == "auto" else fill
+    if asks == "class":
         return Layout(kind="class", id_column=id_column, ids=ids, columns=tuple(columns), labels=())
     label = _positive(sample, columns[0], classes, positive)
     return Layout(kind="probability", id_column=id_column, ids=ids, columns=tuple(columns), labels=(label,))
@@ -289,8 +345,20 @@ def _positive(sample: Path, column: str, classes: Sequence[str], wanted: str | N
     return list(classes).index(column) if column in classes else 1
 
 
-def _names_a_class(cells: Sequence[str], classes: Sequence[str]) -> bool:
-    return set(cells) <= set(classes)
+def _asks(cells: Sequence[str], classes: Sequence[str], positive: str | None) -> Fill:
+    """Return what a column of a sample asks for: numbers stand for a probability, names for a class.
+
+    Where the two classes are called by numbers, such as 0 and 1, a column that has the same number everywhere only
+    holds the place of a probability; one that has both shows classes.
+
+    >>> _asks(["0", "0"], ["0", "1"], None), _asks(["0", "1"], ["0", "1"], None), _asks(["0", "0"], list("0123"), None)
+    ('probability', 'class', 'class')
+    """
+    if not all(map(_is_number, cells)):
+        return "class"
+    if not set(cells) <= set(classes):
+        return "probability"
+    return "probability" if len(classes) == 2 and (positive is not None or len(set(cells)) == 1) else "class"
 
 
 def _is_number(cell: str) -> bool:
@@ -305,6 +373,21 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "") or "none"
 
 
-def _not_over_something_else(new: Path, path: Path) -> None:
-    if path.exists() and path.read_bytes() != new.read_bytes():
-        raise OptionError(f"-o {path} exists already, and holds something else: give another name.")
+def _check_free(out: Path) -> None:
+    """See before the work that neither the submission nor the file beside it takes the place of something else."""
+    side = side_file(out)
+    if written_into(out) is not None:
+        return
+    if side == out:
+        raise OptionError(
+            f"-o {out}: the submission is a CSV file, and {side.name} is the name of the file beside it that says how "
+            f"it was made. Give another name, such as {out.with_suffix('.csv')}."
+        )
+    try:
+        before = read_json(side)
+    except FormatError:
+        before = {}
+    known = {str(before.get(name)) for name in ("digest", "replaces")}
+    made = Kind(name="a CSV file", example="submission.csv", ours=lambda content: digest(content).hex() in known)
+    check_output(out, made)
+    check_output(side, SIDE, option=f"-o {out} writes {side.name} beside it, and")

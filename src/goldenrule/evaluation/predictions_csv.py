@@ -2,9 +2,8 @@
 
 Of many labels `prediction` holds those that are called, the likeliest first, and `probability` that of the first.
 Files of a run, whose images are labelled, have the column `truth` behind `probability`, and out-of-fold ones `fold`;
-those of new images `set`.
-Files of a run, whose images are labelled, have the column `truth` behind `probability`; those of new images `set`,
-`unlike` and `distance`.
+those of new images `set`, `unlike` and `distance`. Names are cells of `goldenrule.foundation.cells`: none of them is a
+formula to a spreadsheet, and several in one cell can be told apart (`classes_in`).
 """
 
 from __future__ import annotations
@@ -19,12 +18,11 @@ from goldenrule.evaluation.conformal import ConformalSets
 from goldenrule.evaluation.estimate import Basis
 from goldenrule.evaluation.novelty import Familiar
 from goldenrule.evaluation.predictions import Predictions, Task
+from goldenrule.foundation.cells import between_labels, from_cell, joined, separated, to_cell
 from goldenrule.foundation.errors import FormatError
 
 UNSURE = "unsure"
 UNLIKE = "yes"
-BETWEEN = " | "
-"""What stands between the classes of a set."""
 SMALLEST = 1e-30
 """A probability of 0 is read as this one."""
 
@@ -44,7 +42,8 @@ def rows_of(
     anything seen in training, and `distance` says how far from it.
     """
     inside = sets.sets(predictions) if sets else None
-    probabilities, between = predictions.probabilities, between_labels(predictions.classes)
+    probabilities = predictions.probabilities
+    between = between_labels(predictions.classes) if predictions.task == "multi" else ""
     labelled, readable = bool(predictions.labelled.any()), predictions.ok
     unlike = familiar.unlike(predictions) if familiar else None
     for row, (name, status) in enumerate(zip(predictions.ids, predictions.status, strict=True)):
@@ -52,19 +51,19 @@ def rows_of(
         highest = float(probabilities[row].max()) if ok else np.nan
         sure = ok and highest >= min_confidence
         columns = {
-            "path": name,
+            "path": to_cell(name),
             "status": UNSURE if ok and not sure else str(status),
-            "prediction": between.join(predictions.called_names(row)) if sure else "",
+            "prediction": to_cell(_several(predictions.called_names(row), between)) if sure else "",
             "probability": f"{highest:.9g}" if ok else "",
         }
         if inside is not None:
             order = np.argsort(-probabilities[row], kind="stable")
-            columns["set"] = BETWEEN.join(predictions.classes[label] for label in order if inside[row, label])
+            columns["set"] = to_cell(joined(predictions.classes[label] for label in order if inside[row, label]))
         if unlike is not None and predictions.distance is not None:
             columns["unlike"] = UNLIKE if unlike[row] else ""
             columns["distance"] = f"{predictions.distance[row]:.6g}" if ok else ""
         if labelled:
-            columns["truth"] = between.join(predictions.true_names(row))
+            columns["truth"] = to_cell(_several(predictions.true_names(row), between))
         if predictions.fold is not None:
             columns["fold"] = str(predictions.fold[row])
         for label, value in zip(predictions.classes, probabilities[row], strict=True):
@@ -78,8 +77,9 @@ def to_csv(
     min_confidence: float = 0.0,
     sets: ConformalSets | None = None,
     familiar: Familiar | None = None,
+    header: bool = True,
 ) -> str:
-    """Give the file's text.
+    """Give the file's text; without `header` its rows alone.
 
     >>> one = Predictions.from_logits([[0.0, 0.0]], ["cat", "dog"], ids=["a.jpg"])
     >>> print(to_csv(one, min_confidence=.9), end="")
@@ -93,18 +93,24 @@ def to_csv(
     names += [f"p:{label}" for label in predictions.classes]
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
+    if header:
+        writer.writeheader()
     writer.writerows(rows_of(predictions, min_confidence=min_confidence, sets=sets, familiar=familiar))
     return text.getvalue()
 
 
-def between_labels(classes: Sequence[str]) -> str:
-    """Give what stands between several labels: a space, or a bar where a name has spaces.
+def classes_in(cell: str) -> list[str]:
+    r"""Return the classes of a cell of the column `set`, the likeliest first.
 
-    >>> between_labels(["sea", "trees"]), between_labels(["sea", "blow down"])
-    (' ', ' | ')
+    >>> classes_in("cat | dog"), classes_in(r"a \| b | c")
+    (['cat', 'dog'], ['a | b', 'c'])
     """
-    return BETWEEN if any(" " in name for name in classes) else " "
+    return separated(from_cell(cell))
+
+
+def _several(names: Sequence[str], between: str) -> str:
+    """Return the names of a cell; of one label it is the name as it stands."""
+    return joined(names, between) if between else "".join(names)
 
 
 def from_csv(text: str, *, task: Task = "single", basis: Basis = "clean") -> Predictions:
@@ -122,7 +128,10 @@ def from_csv(text: str, *, task: Task = "single", basis: Basis = "clean") -> Pre
         shown = [[float(row[f"p:{label}"] or "nan") for label in classes] for row in rows]
         truth = [_truth(row.get("truth") or "", classes, task) for row in rows]
         fold = [int(row["fold"]) for row in rows] if rows and "fold" in rows[0] else None
-        ids, status = [row["path"] for row in rows], ["ok" if row["probability"] else row["status"] for row in rows]
+        ids, status = (
+            [from_cell(row["path"]) for row in rows],
+            ["ok" if row["probability"] else row["status"] for row in rows],
+        )
     except (KeyError, ValueError) as error:
         raise FormatError(f"these are no predictions of goldenrule: {error}.") from error
     if not classes:
@@ -138,6 +147,6 @@ def from_csv(text: str, *, task: Task = "single", basis: Basis = "clean") -> Pre
 def _truth(cell: str, classes: Sequence[str], task: Task) -> int | list[int]:
     """Give the class number of a cell, or of many labels a mark for each; -1 where it is empty."""
     if task == "single":
-        return classes.index(cell) if cell else -1
-    named = [classes.index(name) for name in cell.split(between_labels(classes))] if cell else []
+        return classes.index(from_cell(cell)) if cell else -1
+    named = [classes.index(name) for name in separated(from_cell(cell), between_labels(classes))]
     return [int(label in named) if cell else -1 for label in range(len(classes))]

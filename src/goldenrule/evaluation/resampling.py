@@ -50,9 +50,10 @@ def bca_interval(
     parts = strata_rows(len(rows), strata)
     deviations = np.concatenate([rows[part] - rows[part].mean() for part in parts])
     mean, spread = float(rows.mean()), float(np.square(deviations).sum())
-    if spread == 0 or np.ptp(means) == 0:
+    cubed = spread**1.5
+    if cubed == 0 or np.ptp(means) == 0:  # nothing, or so little that its cube is nothing
         return mean, mean
-    acceleration = float((deviations**3).sum()) / (6 * spread**1.5)
+    acceleration = float((deviations**3).sum()) / (6 * cubed)
     below = float(np.mean(means < mean) + np.mean(means <= mean)) / 2
     bias = normal_quantile(min(max(below, 1 / len(means)), 1 - 1 / len(means)))
     low, high = np.quantile(means, [_bca_level(bias, acceleration, tail) for tail in tails(confidence)])

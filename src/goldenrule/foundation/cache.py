@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.files import json_digest, read_json, write_json
+from goldenrule.foundation.files import atomic_folder, json_digest, read_json, write_json
+from goldenrule.foundation.unfinished import MARK, leftovers, remove_leftovers, size_of
 
 VARIABLE = "GOLDENRULE_CACHE"
+
+
+@contextlib.contextmanager
+def made_in_cache(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `folder` of the cache when the block ends well.
+
+    What killed processes left beside it goes first; what living ones are making stays.
+    """
+    remove_leftovers(folder.parent)
+    with atomic_folder(folder) as temporary:
+        yield temporary
+
+
+def cache_leftovers() -> list[Path]:
+    """Return what killed processes left unfinished in the cache."""
+    folders = {path.parent for path in cache_folder().rglob(f"{MARK}*")}
+    return [path for folder in sorted(folders) for path in leftovers(folder)]
+
+
+def clear_leftovers() -> tuple[int, int]:
+    """Remove what killed processes left unfinished in the cache; return how many they were, and their bytes."""
+    left = cache_leftovers()
+    size = sum(map(size_of, left))
+    for folder in {path.parent for path in left}:
+        remove_leftovers(folder)
+    return len(left), size
 
 
 def cache_folder() -> Path:

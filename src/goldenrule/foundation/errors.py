@@ -22,6 +22,8 @@ Each message says what was found, what was wanted and what to do.
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 
@@ -92,6 +94,47 @@ def nearest(name: str, known: Iterable[str], *, most: int = 5) -> list[str]:
     ['efficientnet_lite0']
     """
     return difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
+
+
+_ADVICE = {
+    errno.ENAMETOOLONG: "A file name has at most 255 bytes, as a rule: give a shorter one.",
+    errno.ELOOP: "It is a symbolic link that leads back to itself: give the file or folder it should lead to.",
+    errno.ENOENT: "Give the name of one that is there.",
+    errno.ENOTDIR: "A part of that path is a file and no folder: check its spelling.",
+    errno.EISDIR: "It is a folder; wanted a file.",
+    errno.ENOTEMPTY: "It is a folder that holds something: give another name.",
+    errno.EEXIST: "Something of that name is there: give another name.",
+    errno.EACCES: "Ask its owner for access, or choose another.",
+    errno.EPERM: "Ask its owner for access, or choose another.",
+    errno.EROFS: "That disk can only be read: choose a folder on another one.",
+    errno.EMFILE: "Too many files are open at once: allow more (ulimit -n 4096) and try again.",
+    errno.ENFILE: "Too many files are open on this machine: close some programs and try again.",
+    errno.ENOSPC: "The disk is full: free some space and try again.",
+    errno.EDQUOT: "Your share of the disk is used up: free some space and try again.",
+    errno.ENODEV: "It is a device that is not there, or can't be used so: give a regular file.",
+    errno.ENXIO: "It is a device or a pipe that nobody serves: give a regular file.",
+    errno.EIO: "The disk or the network drive failed: check it, copy the files elsewhere, and try again.",
+    errno.ESTALE: "The network drive lost it: mount it again, and try again.",
+    errno.ETIMEDOUT: "The network drive did not answer: check it, and try again.",
+    errno.ENOMEM: "There is not enough memory: close some programs, or give --threads a smaller number.",
+    errno.EFBIG: "The file system can't hold a file as large: choose a folder on another one.",
+    errno.EXDEV: "The two places are on different disks: choose a folder on the same one.",
+    errno.EBUSY: "Another program is using it: close it, and try again.",
+    errno.ETXTBSY: "Another program is using it: close it, and try again.",
+}
+
+
+def of_system(error: OSError, *, named: bool = True) -> str:
+    """Return what the system says of a file, and what to do about it; without its name where not `named`.
+
+    >>> of_system(OSError(errno.ELOOP, "Too many levels of symbolic links", "a.jpg"))[:58]
+    "a.jpg can't be used: Too many levels of symbolic links. It"
+    """
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    said = error.strerror or str(error) or type(error).__name__
+    advice = _ADVICE.get(error.errno or 0, "Check that the file and its disk are as they should be, and try again.")
+    before = f"{' -> '.join(names)} can't be used: " if named and names else ""
+    return f"{before}{said}. {advice}"
 
 
 def first_line(error: Exception) -> str:

@@ -10,16 +10,15 @@ import io
 import json
 import os
 import shlex
-import shutil
 import stat
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from goldenrule.foundation.errors import FormatError, StorageError
+from goldenrule.foundation.errors import FormatError, StorageError, of_system
 from goldenrule.foundation.schema import parse_json
+from goldenrule.foundation.unfinished import unfinished_file, unfinished_folder
 
 DIGEST_BYTES = 32
 SHOWN_RUNS = 3
@@ -82,9 +81,11 @@ def json_digest(value: Any) -> str:
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a folder that can't be written into a `StorageError` that says what to do."""
+    """Turn what the system says of a file that can't be written into a `StorageError` that says what to do."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # the reader of a pipe has seen enough
     except OSError as error:
         match error.errno:
             case errno.ENOSPC | errno.EDQUOT:
@@ -99,7 +100,7 @@ def storage_errors(path: Path) -> Iterator[None]:
                     "--out for the run, the environment variable GOLDENRULE_CACHE for the activations."
                 ) from error
             case _:
-                raise
+                raise StorageError(f"{path} can't be written: {of_system(error, named=False)}") from error
 
 
 def no_run_but(folder: Path) -> str:
@@ -191,46 +192,41 @@ def json_object(content: bytes, path: Path, *, newest_schema: int | None = None)
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there takes its place when the block ends well."""
     make_folder(path.parent)
-    with storage_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            temporary.chmod(0o666 & ~_umask())
-            yield temporary
-            _sync(temporary)
-            temporary.replace(path)
-            _sync(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with storage_errors(path), unfinished_file(path.parent) as temporary:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` when the block ends well; an older `path` is replaced."""
+def atomic_folder(path: Path, *, known_by: Sequence[str] = ()) -> Iterator[Path]:
+    """Give a temporary folder that becomes `path` when the block ends well; an older `path` is replaced.
+
+    `known_by` names files, one of which a folder of ours has: another folder is not replaced, but a `StorageError`.
+    """
     make_folder(path.parent)
-    with storage_errors(path):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent))
-        try:
-            temporary.chmod(0o777 & ~_umask())
-            yield temporary
-            for file in sorted(temporary.rglob("*")):
-                _sync(file)
-            _sync(temporary)
-            _replace_folder(temporary, path)
-            _sync(path.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    if known_by:
+        check_replaceable(path, known_by=known_by)
+    with storage_errors(path), unfinished_folder(path.parent) as temporary:
+        yield temporary
+        for file in sorted(temporary.rglob("*")):
+            _sync(file)
+        _sync(temporary)
+        _replace_folder(temporary, path)
+        _sync(path.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed writer left of unfinished files in `folder`; call it as the only writer there."""
-    for pattern in (".*.tmp", ".*.old"):
-        for path in folder.glob(pattern):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+def check_replaceable(path: Path, *, known_by: Sequence[str]) -> None:
+    """Raise `StorageError` where something else than a folder of ours, or an empty one, stands at `path`."""
+    if path.is_symlink() or path.is_file():
+        what = "a symbolic link" if path.is_symlink() else "a file"
+        raise StorageError(f"{path} is {what}; wanted a new folder. Nothing was changed: give another name.")
+    if path.is_dir() and not any((path / name).is_file() for name in known_by) and any(path.iterdir()):
+        raise StorageError(
+            f"{path} holds other files (it has no {known_by[0]} of goldenrule's), and would be replaced. "
+            "Nothing was changed: give the name of a new folder."
+        )
 
 
 def _replace_folder(new: Path, path: Path) -> None:
@@ -239,10 +235,9 @@ def _replace_folder(new: Path, path: Path) -> None:
         return
     if _exchanged(new, path):
         return  # what is old goes with the temporary folder
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=".old", dir=path.parent))
-    path.rename(old / path.name)
-    new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    with unfinished_folder(path.parent) as old:
+        path.rename(old / path.name)
+        new.rename(path)
 
 
 def _exchanged(one: Path, other: Path) -> bool:
@@ -260,12 +255,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
 
 
 def readable_bytes(count: float) -> str:

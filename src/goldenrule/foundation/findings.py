@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from goldenrule.foundation.visible import visible
+
 Severity = Literal["error", "warning", "note"]
 
 
@@ -42,4 +44,4 @@ class Finding:
 
     def __str__(self) -> str:
         shown = ", ".join(self.evidence[:5]) + (", ..." if len(self.evidence) > 5 else "")
-        return f"{self.severity}: {self.sentence}{f' ({shown})' if shown else ''}. {self.advice}".rstrip()
+        return visible(f"{self.severity}: {self.sentence}{f' ({shown})' if shown else ''}. {self.advice}".rstrip())

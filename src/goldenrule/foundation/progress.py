@@ -51,7 +51,7 @@ class Bars:
     """Draws a bar with rate and time left for every task, by Rich."""
 
     def __init__(self, console: Any = None) -> None:
-        from rich.console import Console
+        from goldenrule.foundation.console import Console
 
         self._console = console or Console(stderr=True)
         self._picture = ""

@@ -21,7 +21,7 @@ from goldenrule.images.table import ImageTable
 
 def from_arrays(
     images: Sequence[Any],
-    labels: Sequence[str | Sequence[str]],
+    labels: Sequence[str | int | Sequence[str | int]],
     *,
     folder: str | os.PathLike[str],
     groups: Sequence[str] | None = None,
@@ -29,15 +29,16 @@ def from_arrays(
     """Give images that are arrays (height, width, 3), or gray (height, width), uint8 or gray uint16, with their labels.
 
     They are written below `folder` as PNG, lossless, beside a labels.csv: the report, a later fit and
-    `goldenrule fit FOLDER` read them there. A label is a name, or several. `groups` names what stays together.
+    `goldenrule fit FOLDER` read them there. A label is a name or a whole number, or a list of several. `groups` names
+    what stays together.
 
     Raises `InputError` for arrays of another kind, `OptionError` for a folder that holds other images.
     """
     if len(images) != len(labels) or (groups is not None and len(groups) != len(images)):
         raise InputError(f"{len(images):,} images and {len(labels):,} labels: wanted one label (and group) per image.")
     root = Path(folder).expanduser()
-    several = any(not isinstance(own, str) for own in labels)
-    names = [[str(own)] if isinstance(own, str) else [str(name) for name in own] for own in labels]
+    several = any(isinstance(own, list | tuple | set | frozenset) for own in labels)
+    names = [_names(own, number) for number, own in enumerate(labels)]
     classes = sorted({name for own in names for name in own})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -63,6 +64,18 @@ def from_arrays(
         separator="",
         group_by="none",
     )
+
+
+def _names(label: Any, number: int) -> list[str]:
+    """Return the names of a label: a whole number is called as it is written."""
+    each = list(label) if isinstance(label, list | tuple | set | frozenset) else [label]
+    for own in each:
+        if isinstance(own, bool | np.bool_) or not isinstance(own, str | int | np.integer):
+            raise InputError(
+                f"The label of image {number} is {label!r} ({type(own).__name__}): wanted a name or a whole number, or "
+                "a list of such."
+            )
+    return sorted(map(str, each)) if isinstance(label, set | frozenset) else list(map(str, each))
 
 
 def _png(image: Any, number: int) -> bytes:

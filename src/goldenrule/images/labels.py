@@ -148,6 +148,8 @@ def from_dataframe(
         raise OptionError(
             f"{type(frame).__name__}: wanted a data frame of pandas, polars or pyarrow ({error})."
         ) from error
+    if not (table.num_rows and table.num_columns):
+        raise SourceError("The data frame has no rows: wanted one for every image, and a column that names it.")
     columns = {str(name): [cell_of(value) for value in table[name].to_pylist()] for name in table.column_names}
     wanted = Wanted(id=id, label=label, separator=separator, part=part, group=group, fold=fold)
     root = Path(images).expanduser() if images is not None else None

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from goldenrule.evaluation import Predictions
 from goldenrule.evaluation.metrics import WITHOUT
+from goldenrule.foundation.cells import to_cell
 from goldenrule.foundation.errors import OptionError
 
 Floats = npt.NDArray[np.float64]
@@ -126,7 +127,7 @@ class LabelErrors:
         for row in range(len(self)):
             own = self._doubt(row)
             numbers = (f"{own.probability_given:.6g}", f"{own.probability_likely:.6g}")
-            writer.writerow([own.id, own.given, own.likely, *numbers, "yes" if own.doubted else "no"])
+            writer.writerow([*map(to_cell, (own.id, own.given, own.likely)), *numbers, "yes" if own.doubted else "no"])
         return text.getvalue()
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from goldenrule.evaluation import Mistake, Predictions
 from goldenrule.evaluation.metrics import WITHOUT, hits
-from goldenrule.evaluation.predictions_csv import between_labels
+from goldenrule.foundation.cells import between_labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

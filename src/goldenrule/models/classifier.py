@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from goldenrule.models.own_backbone import MakeBackbone
     from goldenrule.models.own_head import MakeHead
 
+FILES = ("classifier.json", "head.safetensors", "body.safetensors")
+"""By one of these the folder of a classifier is known."""
+
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
@@ -190,9 +193,12 @@ class Classifier:
         return Network(self.backbone.module, head_module(self.head)).eval()
 
     def save(self, folder: str | Path) -> Path:
-        """Write the classifier as a folder of safetensors and JSON; appears whole or not at all."""
+        """Write the classifier as a folder of safetensors and JSON; appears whole or not at all.
+
+        One that is there is replaced; `StorageError` where the folder holds other files.
+        """
         target = Path(folder)
-        with atomic_folder(target) as temporary:
+        with atomic_folder(target, known_by=FILES) as temporary:
             self.write_into(temporary)
         return target
 

@@ -21,6 +21,7 @@ from goldenrule.models.backbone import Backbone
 from goldenrule.models.prepared import is_there, is_whole, sealed_folder
 
 FORMAT = 1
+MOST_THREADS = 1024
 LOWEST_COSINE: dict[Precision, float] = {"fp32": 0.9999, "bf16": 0.98}
 """Mean cosine between an engine's features and PyTorch's fp32 ones below which the engine is not used."""
 
@@ -70,6 +71,7 @@ def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None
 
     Raises `OptionError` where this machine runs it in another way.
     """
+    check_threads(threads)
     threads = threads or available_threads()
     engine: Engine
     if kind.name == "torch":
@@ -82,6 +84,12 @@ def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None
     if engine.kind != kind:
         raise OptionError(f"{backbone.spec.name} runs {engine.kind} here, wanted {kind}.")
     return engine
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise `OptionError` for a number of threads that no machine has."""
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise OptionError(f"--threads {threads}: wanted how many processors to use, 1 to {MOST_THREADS:,}.")
 
 
 def check_device(device: str) -> str:

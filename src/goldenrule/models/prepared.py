@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from goldenrule.foundation.cache import made_in_cache
 from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.files import atomic_folder
 from goldenrule.foundation.manifest import MANIFEST, Sealed, seal
 
 Stamp = tuple[int, int, int, int]
@@ -21,7 +21,7 @@ def sealed_folder(folder: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `folder` with a record of its files when the block ends well."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         folder.unlink()  # no folder of ours
-    with atomic_folder(folder) as temporary:
+    with made_in_cache(folder) as temporary:
         yield temporary
         seal(temporary)
     _WHOLE.pop(folder, None)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 
+MOST_CLASSES = 1_000_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One layer, or one block of them: its name, kind, output for one picture, parameters, and group."""
@@ -91,8 +94,10 @@ def summary(
     """
     import numpy as np
 
-    if classes < 2 or depth < 1:
-        raise OptionError(f"classes={classes}, depth={depth}: wanted two classes or more, and a depth of 1 or more.")
+    if not 2 <= classes <= MOST_CLASSES or depth < 1:
+        raise OptionError(
+            f"--classes {classes} --depth {depth}: wanted 2 to {MOST_CLASSES:,} classes, and a depth of 1 or more."
+        )
     name = canonical_name(name)
     learned = weights is not None or name in EMBEDDED
     body = backbone(name, weights=weights, size=size, pooling=pooling_for(head), drawn=None if learned else 0)

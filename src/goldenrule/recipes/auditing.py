@@ -9,6 +9,7 @@ from pathlib import Path
 from goldenrule.activations.neighbours import best_bank
 from goldenrule.activations.neighbours import near_duplicates as near_by_activations
 from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.foundation.outputs import Kind, check_folder, json_like, page
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
 from goldenrule.images.look import looked
@@ -18,6 +19,10 @@ from goldenrule.insight.audit import Audit, audit
 
 SCHEMA_VERSION = 1
 PAGE, NUMBERS = "audit.html", "audit.json"
+FILES = {
+    PAGE: page("a page", PAGE),
+    NUMBERS: Kind(name="a JSON file", example=NUMBERS, ours=json_like("schema_version", "folder", "findings")),
+}
 
 
 def audit_images(
@@ -35,6 +40,8 @@ def audit_images(
     duplicates are looked for among their neighbours too; none are computed.
     """
     progress = progress or Silent()
+    if out is not None:
+        check_folder(Path(out).expanduser(), FILES)
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by)
     looks = looked(table, threads=threads, progress=progress)
     pairs = near_duplicates(table, looks, threads=threads, progress=progress)

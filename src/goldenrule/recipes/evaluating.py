@@ -29,6 +29,7 @@ from goldenrule.evaluation.promise import Promise, promise_kept
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.foundation.findings import Finding, plural
+from goldenrule.foundation.lock import check_no_links
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.classes import Renaming, with_class_map, with_classes
 from goldenrule.images.labels import from_source
@@ -173,6 +174,7 @@ def evaluate(
     asked = _source(table)
     if out is not None:
         _check_out(Path(out), table, run)
+        check_no_links(run)
     if rename:
         table = with_classes(table, rename)
     table = with_class_map(table, classifier.classes, task=classifier.task, skip_unknown=skip_unknown)

@@ -12,6 +12,7 @@ from goldenrule.evaluation import Mistake, Predictions, most_confident_mistakes,
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.findings import plural
+from goldenrule.foundation.lock import check_no_links
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.table import ImageTable
 from goldenrule.images.units import ALIKE, duplicate_units
@@ -81,6 +82,7 @@ def insights(
         raise OptionError(f"--top {top}: wanted the number of images to list, 1 or more.")
     progress = progress or Silent()
     began = time.perf_counter()
+    check_no_links(Path(run))
     own = reopened(run, threads=threads, progress=progress)
     activations = own.activations()
     images, left_out = with_activations(own.table, activations)

@@ -13,6 +13,7 @@ import numpy as np
 from goldenrule.evaluation import Estimate
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.files import write_atomic, write_json
+from goldenrule.foundation.lock import check_no_links
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.units import duplicate_units
 from goldenrule.insight.curve_points import nested_order
@@ -89,6 +90,7 @@ def learning_curve_of(
     """
     began = time.monotonic()
     check_asked(metric, target)
+    check_no_links(Path(run))
     opened = reopened(run, threads=threads, progress=progress)
     activations = opened.activations()
     if opened.table.task == "multi":

@@ -141,6 +141,11 @@ class FitOptions:
 
     def check_metrics(self, classes: Sequence[str], task: Task = "single") -> None:
         """Raise `OptionError` for a metric that classifiers of these classes do not have."""
+        if task == "multi" and self.coverage != FitOptions().coverage:
+            raise OptionError(
+                f"--coverage {self.coverage:g} has no effect: images with several labels get no prediction sets. "
+                "Leave it away."
+            )
         each = np.eye(len(classes))
         truth = np.arange(len(classes)) if task == "single" else each.astype(np.int8)
         likely = Predictions.from_logits(each, classes, truth=truth, task=task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from goldenrule.foundation.files import write_atomic
+from goldenrule.foundation.outputs import FIGURE, FIGURE_METADATA, check_output, write_output
 from goldenrule.foundation.progress import Progress
 from goldenrule.learner import Learner
 from goldenrule.models.classifier import Classifier
@@ -31,6 +31,7 @@ def find_rate_of(
     progress: Progress,
 ) -> RangeTest:
     """Give the curve of a fresh head (or the network of a run), and draw it into `picture`."""
+    check_output(picture, FIGURE)
     rising_rates(2 if steps is None else steps, lowest=lowest, highest=highest)  # what can't be is told at once
     options = FitOptions(backbone=backbone, augment=augment, seed=seed, start_from=start_from)
     earlier = Classifier.load(start_from) if start_from else None
@@ -51,6 +52,7 @@ def find_rate_of(
         learn.unfreeze()
     test = learn.lr_find(rates=RATIO if unfrozen else 1.0, steps=steps, lowest=lowest, highest=highest)
     content = io.BytesIO()
-    test.plot().savefig(content, format=picture.suffix[1:], dpi=120)
-    write_atomic(picture, content.getvalue())
+    suffix = picture.suffix or ".svg"
+    test.plot().savefig(content, format=suffix[1:], dpi=120, metadata=FIGURE_METADATA[suffix])
+    write_output(picture, content.getvalue())
     return test

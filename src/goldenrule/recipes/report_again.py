@@ -7,6 +7,8 @@ from pathlib import Path
 
 from goldenrule.foundation.errors import FormatError, SourceError, StorageError
 from goldenrule.foundation.files import write_atomic
+from goldenrule.foundation.lock import check_no_links
+from goldenrule.foundation.outputs import check_output, page, write_output
 from goldenrule.recipes.finished import check_finished
 from goldenrule.report.content import ReportContent
 from goldenrule.report.kept import CONTENT, kept_content
@@ -15,6 +17,7 @@ from goldenrule.training.run_files import run_images
 
 FOLDER = "report"
 """The folder of a run that holds what its report says."""
+REPORT = page("an HTML file", "report.html")
 MARKS = ("<!DOCTYPE html>", 'class="brand-mark"', '<section id="scores">')
 """What every report has: by it a page of ours is told from any other file."""
 
@@ -26,15 +29,20 @@ def report_again(run: str | Path, *, language: str = "en", out: str | Path | Non
     page; its numbers are those of the run. Images that are gone leave a place that says so.
 
     Raises `SourceError` where the folder holds no finished run, or one of a version that did not keep what its report
-    says; `OptionError` for an unknown language; `StorageError` where the file is there and is no report of ours, or
-    `out` is there and holds something else.
+    says; `OptionError` for an unknown language, or where `out` is there and is no page of ours; `StorageError` where
+    RUN/report.html is there and is no report of ours.
     """
     folder = Path(run)
+    if out is not None:
+        check_output(Path(out), REPORT)
     with spoken(language):
         content = kept_content(_folder_of_content(folder), _reader(folder))
-        page = _page(content, folder)
+        text = _page(content, folder)
     path = Path(out) if out else folder / ("report.html" if language == "en" else f"report.{language}.html")
-    _write(path, page, replace_report=out is None)
+    if out is None:
+        _write(path, text)
+    else:
+        write_output(path, text)
     return path
 
 
@@ -73,17 +81,18 @@ def _reader(run: Path) -> Callable[[str], bytes | None]:
     return image
 
 
-def _write(path: Path, page: str, *, replace_report: bool) -> None:
-    """Write the page where there is none, or one that may be replaced; what is the same is left alone."""
+def _write(path: Path, text: str) -> None:
+    """Write the page where there is none, or an older report of ours; what is the same is left alone."""
+    check_no_links(path.parent)
     if path.is_dir():
         raise StorageError(f"{path} is a folder; wanted the name of a file for the page.")
     if path.exists():
         there = path.read_bytes()
-        if there == page.encode():
+        if there == text.encode():
             return
-        if not (replace_report and all(mark.encode() in there for mark in MARKS)):
+        if not all(mark.encode() in there for mark in MARKS):
             raise StorageError(
                 f"{path} is there and holds something else: it is not overwritten. Move it away, or name another "
                 "file with -o."
             )
-    write_atomic(path, page)
+    write_atomic(path, text)

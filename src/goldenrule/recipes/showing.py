@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from goldenrule.foundation.errors import OptionError, SourceError, UnreadableImage
-from goldenrule.foundation.files import digest, write_atomic
+from goldenrule.foundation.files import digest
+from goldenrule.foundation.outputs import FIGURE, FIGURE_METADATA, check_output, write_output, written_into
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.randomness import key
 from goldenrule.images.labels import from_source
@@ -37,8 +38,10 @@ def draw_augmentation(
     """
     from goldenrule.report.augmentation_figure import augmentation_figure
 
-    if out.suffix not in FORMATS:
+    check_output(out, FIGURE)
+    if out.suffix not in FORMATS and written_into(out) is None:
         raise OptionError(f"-o {out}: wanted a name that ends in .png, .svg or .pdf.")
+    suffix = out.suffix or FORMATS[0]
     for name, value, most in (("--views", views, 16), ("--images", images, 40)):
         if not 1 <= value <= most:
             raise OptionError(f"{name} {value}: wanted 1 to {most}.")
@@ -53,10 +56,10 @@ def draw_augmentation(
         shown = f"Images as they are, a row each, and {views} augmented views of each (--augment {augment})"
         figure.savefig(
             content,
-            format=out.suffix[1:],
-            metadata={"Subject" if out.suffix == ".pdf" else "Description": shown},
+            format=suffix[1:],
+            metadata={"Subject" if suffix == ".pdf" else "Description": shown, **FIGURE_METADATA[suffix]},
         )
-        write_atomic(out, content.getvalue())
+        write_output(out, content.getvalue())
         task.advance()
     return [name for name, _, _ in drawn]
 

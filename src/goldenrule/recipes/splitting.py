@@ -11,6 +11,7 @@ absent. Killed, the same command goes on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections import Counter
@@ -33,6 +34,7 @@ from goldenrule.foundation.files import file_digest, json_digest, read_digested_
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.lock import HOLDER, LOCK, only_writer
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.unfinished import is_marked
 from goldenrule.images.copies import (
     ABOUT,
     LINKS,
@@ -128,6 +130,7 @@ def split_folder(
         if _is_there(folder):  # another process was first
             return _again(folder, about, threads, progress)
         if not _is_about(unfinished, about):
+            _check_ours(unfinished)
             _clear(unfinished)
             try:
                 _plan(table, files, unfinished, about, wish, threads, progress)
@@ -263,6 +266,19 @@ def _is_about(folder: Path, about: Mapping[str, Any]) -> bool:
         return bool(read_digested_json(folder / ABOUT)["about"] == about)
     except (FormatError, KeyError):
         return False
+
+
+def _check_ours(folder: Path) -> None:
+    """Raise `RunMismatch` where a folder with the name of an unfinished split holds what no split of ours has left."""
+    with contextlib.suppress(FormatError):
+        if {"schema_version", "about"} <= read_digested_json(folder / ABOUT).keys():
+            return
+    planned = {LOCK, HOLDER, LABELS, MANIFEST}
+    if strange := sorted(path.name for path in folder.iterdir() if not (path.name in planned or is_marked(path))):
+        raise RunMismatch(
+            f"{folder} holds {', '.join(strange[:3])}, and is no unfinished split. Nothing was changed: move it away, "
+            "or give another name for the new folder."
+        )
 
 
 def _clear(folder: Path) -> None:

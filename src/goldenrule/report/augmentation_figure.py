@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from goldenrule.foundation.visible import visible
 from goldenrule.images.augment import Augmentation, Warp, views
 from goldenrule.images.preprocess import Preprocessing, centre
 from goldenrule.images.read import decode
@@ -40,7 +41,7 @@ def augmentation_figure(
             warp = view.warp(digest)
             if warp is None or augmentation is None:
                 values = canvas[top : top + size, left : left + size]
-                axis.set_title(name[-28:], fontsize=6, loc="left", parse_math=False)
+                axis.set_title(visible(name[-28:]), fontsize=6, loc="left", parse_math=False)
             else:
                 values = augmentation.apply(warp, canvas, size)
                 axis.set_title(described(warp), fontsize=6, loc="left")

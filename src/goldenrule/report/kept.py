@@ -55,7 +55,7 @@ def keep_content(folder: Path, content: ReportContent) -> None:
         "findings": [finding.to_json() for finding in content.findings],
         "live": _live_json(content.live) if content.live else None,
     }
-    with atomic_folder(folder) as own:
+    with atomic_folder(folder, known_by=(CONTENT, PREDICTIONS)) as own:
         write_json(own / CONTENT, _plain(value))
         _write_predictions(own / PREDICTIONS, content.predictions)
         if content.uncalibrated is not None:

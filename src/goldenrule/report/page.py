@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import Estimate, Predictions, most_confident_mistakes, render
+from goldenrule.foundation.visible import visible
 from goldenrule.report import sentences, tables
 from goldenrule.report.content import ReportContent
 from goldenrule.report.curve import penalty_curve, penalty_text
@@ -29,6 +30,7 @@ MOST_GRID_CLASSES = 15
 MOST_OPEN_ROWS = 20
 MOST_EVIDENCE = 100
 
+_LINES = "\n\t\r"
 _INTERVAL = re.compile(r"(\[[-.,\d]+,) (?=[-.,\d]+\])")
 
 SCRIPT = 'addEventListener("beforeprint",()=>{for(const d of document.querySelectorAll("details"))d.open=true})'
@@ -167,6 +169,7 @@ def _environment(spoken: str) -> Environment:
 
     environment = Environment(
         autoescape=True,
+        finalize=_shown,
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -190,6 +193,15 @@ def _environment(spoken: str) -> Environment:
         "script_digest": base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
     }
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return what a page says with all of it visible: no name of a file or class hides or turns around what follows."""
+    from markupsafe import Markup
+
+    if isinstance(value, Markup):
+        return Markup(visible(value, keep=_LINES))  # noqa: S704 it was markup before
+    return visible(value, keep=_LINES) if isinstance(value, str) else value
 
 
 def _say_in_html(sentence: str, **values: object) -> Markup:

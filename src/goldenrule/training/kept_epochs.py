@@ -12,7 +12,7 @@ from goldenrule.engine import EngineKind
 from goldenrule.evaluation import Task
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import atomic_folder, read_json
-from goldenrule.models.classifier import Classifier
+from goldenrule.models.classifier import FILES, Classifier
 from goldenrule.models.trainable import body_written, tensors_of, under
 from goldenrule.training.state import LearnerState
 
@@ -58,7 +58,7 @@ class KeptEpochs:
         tensors, target = tensors_of(network, state.head), self.path(epoch)
         head, body = state.head.with_tensors(under("head.", tensors)), under("body.", tensors)
         facts = {"made_by": "Learner", "epochs": epoch, "story": story}
-        with atomic_folder(target) as folder:
+        with atomic_folder(target, known_by=FILES) as folder:
             own = body_written(state.backbone, body, folder) if body else state.backbone
             Classifier(classes, own, head, engine, facts, task=task).write_into(folder)
         return target

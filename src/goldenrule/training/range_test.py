@@ -81,16 +81,22 @@ class RangeTest:
         return figure_html(range_figure(self)) + f"<p>{self}</p>"
 
 
+MOST_STEPS = 100_000
+SMALLEST_RATE, LARGEST_RATE = 1e-12, 1e6
+
+
 def rising_rates(steps: int, *, lowest: float = LOWEST_RATE, highest: float = HIGHEST_RATE) -> tuple[float, ...]:
     """Give `steps` rates from lowest to highest, each the same factor above the one before.
 
     >>> [round(rate, 6) for rate in rising_rates(4, lowest=1e-3, highest=1.0)]
     [0.001, 0.01, 0.1, 1.0]
     """
-    if not 0 < lowest < highest < math.inf:
-        raise OptionError(f"rates from {lowest} to {highest}: wanted 0 < lowest < highest.")
-    if steps < 2:
-        raise OptionError(f"steps={steps}: a range test needs at least 2.")
+    if not SMALLEST_RATE <= lowest < highest <= LARGEST_RATE:
+        raise OptionError(
+            f"rates from {lowest:g} to {highest:g}: wanted {SMALLEST_RATE:g} <= lowest < highest <= {LARGEST_RATE:g}."
+        )
+    if not 2 <= steps <= MOST_STEPS:
+        raise OptionError(f"steps={steps}: a range test needs at least 2, and at most {MOST_STEPS:,}.")
     return tuple(lowest * (highest / lowest) ** (step / (steps - 1)) for step in range(steps))
 
 

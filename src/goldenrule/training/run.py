@@ -19,6 +19,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,18 +27,18 @@ from typing import Any
 
 import msgspec
 
-from goldenrule.foundation.errors import FormatError, RunMismatch
+from goldenrule.foundation.errors import FormatError, RunError, RunMismatch
 from goldenrule.foundation.files import (
     canonical_json,
     digest,
     json_digest,
-    remove_leftovers,
     write_atomic,
 )
 from goldenrule.foundation.lock import only_writer
-from goldenrule.foundation.manifest import Sealed, write_recorded, write_recorded_json
+from goldenrule.foundation.manifest import MANIFEST, Sealed, recorded, write_recorded, write_recorded_json
 from goldenrule.foundation.schema import Count, as_type, parse_json
 from goldenrule.foundation.tensors import Tensors, read_tensors, tensors_content
+from goldenrule.foundation.unfinished import remove_leftovers
 from goldenrule.images.kept import table_content
 from goldenrule.images.table import ImageTable
 from goldenrule.training.history import EpochRow
@@ -53,6 +54,34 @@ from goldenrule.training.run_files import (
     split_rows,
     was_written,
 )
+
+NAMES = frozenset(
+    {
+        "manifest.json",
+        "split.csv",
+        "images.arrow",
+        "story",
+        "epochs",
+        "classifier",
+        "predictions",
+        "result.json",
+        "choice.json",
+        "report.html",
+        "report",
+        "insight",
+        "evaluations",
+        "default",
+        "entries",
+        "search.csv",
+        "search.json",
+        "search.html",
+        "comparison.csv",
+        "comparison.json",
+        "comparison.html",
+    }
+)
+"""What a run calls its files and folders."""
+_STEP = re.compile(r"[0-9a-f]{32}\.|\.goldenrule-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +153,37 @@ class _Stopped(msgspec.Struct, forbid_unknown_fields=True):
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[Run]:
     """Open a run for writing; a second writer gets `RunInUse` with the pid of the first."""
+    check_ours(folder)
     with only_writer(folder, instead="another --out"):
-        for part in (folder, folder / "story", folder / "predictions", folder / "epochs"):
-            remove_leftovers(part)
+        if is_run(folder):
+            for part in (folder, folder / "story", folder / "predictions", folder / "epochs"):
+                remove_leftovers(part)
         yield Run(folder)
+
+
+def check_ours(folder: Path) -> None:
+    """Raise `RunError` where a folder is no run, and holds files or folders of the names that a run gives its own.
+
+    A run that was killed before it had written run.json holds at most its first steps, its split and its table.
+    """
+    if is_run(folder) or not folder.is_dir():
+        return
+    there = {path.name for path in folder.iterdir()} & NAMES
+    if (folder / MANIFEST).is_file():
+        with contextlib.suppress(FormatError):
+            there -= {MANIFEST, *recorded(folder)}
+    split, story = folder / SPLIT, folder / "story"
+    if SPLIT in there and split.is_file():
+        with split.open("rb") as file:
+            if file.readline() == f"{','.join(COLUMNS)}\n".encode():
+                there -= {SPLIT, IMAGES}
+    if "story" in there and story.is_dir() and all(_STEP.match(path.name) for path in story.iterdir()):
+        there -= {"story"}
+    if there:
+        raise RunError(
+            f"{folder} holds {', '.join(sorted(there))}, and is no run of goldenrule's (it has no run.json): a run "
+            "would overwrite them. Nothing was changed: give another --out, such as a new folder."
+        )
 
 
 def about_images(table: ImageTable) -> dict[str, Any]:

@@ -17,13 +17,14 @@ def range_text(test: RangeTest) -> str:
     """Give the smoothed loss over the rate; S marks the suggestion, M the minimum."""
     highest = 1.3 * max(test.smoothed[: max(len(test.smoothed) // 2, 1)])
     points = [(math.log10(r), loss) for r, loss in zip(test.rates, test.smoothed, strict=True) if loss <= highest]
+    if not points or not math.isfinite(highest):
+        return "(every loss is too large to be drawn)"
     figure = _figure("rate", "loss", [x for x, _ in points], [y for _, y in points])
     figure.x_ticks_fkt = lambda low, _: f"{10**low:.0e}"
     figure.plot([x for x, _ in points], [y for _, y in points])
     for mark, rate in (("M", test.minimum), ("S", test.suggestion)):
         if rate is not None:
-            x = math.log10(rate)
-            _, y = min(points, key=lambda point: abs(point[0] - x))
+            x, y = min(points, key=lambda point: abs(point[0] - math.log10(rate)))
             figure.text([x], [y], [mark])
     return str(figure.show())
 
@@ -76,7 +77,8 @@ def _figure(x_label: str, y_label: str, xs: Sequence[float], ys: Sequence[float]
     figure.with_colors, figure.origin = False, False
     figure.x_label, figure.y_label = x_label, y_label
     low, high = min(ys), max(ys)
-    figure.set_y_limits(min_=max(0.0, low - 0.05 * (high - low)), max_=high + 0.05 * (high - low) + 1e-9)
+    margin = max(0.05 * (high - low), 1e-6 * max(abs(high), 1))
+    figure.set_y_limits(min_=max(0.0, low - margin), max_=high + margin)
     figure.set_x_limits(min_=min(xs), max_=max(max(xs), min(xs) + 1e-9))
     figure.y_ticks_fkt = lambda low, _: f"{low:.3f}"
     return figure
