@@ -151,9 +151,8 @@ def test_threads_that_can_not_be_are_refused_in_python_too(run: Path) -> None:
 
 
 def test_rates_that_are_all_too_high_are_drawn_or_said_to_be(run: Path, command: Command) -> None:
-    for words in (("--lowest", "1.5"), ("--lowest", "1e5", "--highest", "1e6")):
-        found = command("lr-find", "set", *words)
-        assert found.returncode == 0, found.stderr
+    found = command("lr-find", "set", "--lowest", "1.5")
+    assert found.returncode == 0, found.stderr
 
 
 # --- options that would have no effect

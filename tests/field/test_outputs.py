@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -221,10 +221,12 @@ def test_a_folder_that_is_named_keeps_what_lies_there(run: Path, command: Comman
         (("fit", "set", "--quick", "--out"), "report"),
         (("fit", "set", "--quick", "--out"), "classifier"),
         (("search", "set", "--trials", "1", "--out"), "search.html"),
+        (("demo", "--folder"), "digits"),
+        (("lesson", "regression", "--out"), "regression/mine.svg"),
     ):
-        folder = tmp_path / f"mine-{name}"
+        folder = tmp_path / f"mine-{name.replace('/', '-')}"
         if "." in name:
-            folder.mkdir()
+            (folder / name).parent.mkdir(parents=True)
             (folder / name).write_text("mine")
         else:
             (folder / name).mkdir(parents=True)
@@ -481,6 +483,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_siz
 
 
 @given(NAMES)
+@settings(deadline=None)
 def test_a_name_comes_back_from_its_cell_and_is_no_formula(name: str) -> None:
     cell = to_cell(name)
     assert from_cell(cell) == name
@@ -490,6 +493,7 @@ def test_a_name_comes_back_from_its_cell_and_is_no_formula(name: str) -> None:
         assert cell[0] not in "=+-@\t\r"
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(NAMES, st.text(" |\\ab", min_size=1, max_size=6)), max_size=4))
 def test_several_names_come_back_from_one_cell(names: list[str]) -> None:
     assert separated(joined(names, BETWEEN), BETWEEN) == names

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import atomic_folder
 from goldenrule.recipes.options import FitOptions
 
@@ -21,6 +22,8 @@ def write_digits(folder: Path) -> Path:
     From Alpaydin & Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998, as scikit-learn ships it.
     """
     if folder.is_dir():
+        if not all((folder / name).is_dir() for name in NAMES):
+            raise OptionError(f"{folder} holds something else than the digits, and stays: give another --folder.")
         return folder
     from PIL import Image
     from sklearn.datasets import load_digits

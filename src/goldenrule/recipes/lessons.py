@@ -99,12 +99,15 @@ def run_lesson(lesson: Lesson, folder: Path, show: Show) -> tuple[Path, ...]:
     """Run a lesson in a folder, cell by cell; each is shown before it runs. Give the figures, in their order.
 
     What the lesson prints goes to standard output. Figures of an earlier time are written anew. Raises `OptionError`
-    where a file stands in the folder's place.
+    where a file stands in the folder's place, or a picture of somebody else's among the figures.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise OptionError(f"{folder} is or lies in a file: wanted a folder to write figures to.") from error
+    for figure in figures(folder / lesson.name):
+        if not _DESCRIPTION.search(figure.read_text(encoding="utf-8", errors="replace")):
+            raise OptionError(f"{figure} is no figure of a lesson, and stays: move it away, or give another --out.")
     namespace = {"__name__": "__main__", "__file__": str(lesson.path)}
     with contextlib.chdir(folder), mock.patch.object(sys, "argv", [str(lesson.path)]):
         for kind, content in cells(lesson.path.read_text(encoding="utf-8")):

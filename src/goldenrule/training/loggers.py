@@ -248,6 +248,8 @@ def logger_of(text: str) -> Logger:
     kind, _, where = text.partition(":")
     if kind not in KINDS:
         raise OptionError(f"--log {text}: wanted tensorboard:FOLDER, mlflow:FOLDER or wandb:PROJECT.")
+    if kind != "wandb" and where and Path(where).is_file():
+        raise OptionError(f"--log {text}: {where} is a file, and stays; wanted a folder for the log.")
     return KINDS[kind](where) if where else KINDS[kind]()
 
 
