@@ -27,15 +27,20 @@ def share(
     ] = None,
 ) -> None:
     """Copy a classifier without paths, names of files, thumbnails and features of single images."""
+    from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.files import in_shell
     from goldenrule.recipes.sharing import share as shared_by
 
     found = shared_by(run, out or Path("shared") / (run.resolve().name or "classifier"))
-    typer.echo(f"Classifier: {found.folder}")
-    typer.echo("Same classes and probabilities as before. Left out:")
-    for what in found.left_out:
-        typer.echo(f"  - {what}")
-    typer.echo(f"Next:       goldenrule predict {in_shell(found.folder)} NEW_PHOTOS -o predictions.csv")
+    lines = [
+        f"Classifier: {found.folder}",
+        "Same classes and probabilities as before. Left out:",
+        *(f"  - {what}" for what in found.left_out),
+        f"Next:       goldenrule predict {in_shell(found.folder)} NEW_PHOTOS -o predictions.csv",
+    ]
+    console = Console()
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
 
 
 with_examples(share, EXAMPLES)
