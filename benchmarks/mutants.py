@@ -1,9 +1,10 @@
 """What happens with damaged files: mutants of every file of a run, its classifier and the cache.
 
 A small run is made of drawn pictures with a network of timm's that is prepared in a second. Then one file at a time is
-changed at random: bits flipped, bytes overwritten, cut, lengthened, emptied, blocks zeroed, removed, or another file's content put in its
-place. Whoever reads it reads it again in a process of its own, and what comes out is compared with what the whole files
-give: the same answer (as where something is made anew), or a `GoldenRuleError`. Anything else is a failure.
+changed at random: bits flipped, bytes overwritten, cut, lengthened, emptied, blocks zeroed, removed, or another file's
+content put in its place. Whoever reads it reads it again in a process of its own, and what comes out is compared with
+what the whole files give: the same answer (as where something is made anew), or a `GoldenRuleError`. Anything else is a
+failure.
 
 *Of a stranger*: JSON files with single values changed and the manifest made to fit, as somebody else could send them.
 There another answer is no failure: it is what that file says. A traceback is.

@@ -97,8 +97,10 @@ def test_what_does_not_fit_together_is_a_finding(make: Make) -> None:
     text = "id,label\n1,x\n1,y\n2,\n7,x\n3,y\n"
     table = from_csv(make(text, "1.jpg", "2.jpg", "a/3.jpg", "b/3.jpg", "4.jpg"))
     assert labels(table) == {"1.jpg": ["x"], "2.jpg": []}
-    assert codes(table) == ["images-missing", "names-unclear", "labelled-twice", "label-empty", "images-unlisted"]
-    missing, unclear, twice, empty, unlisted = (finding.evidence for finding in table.findings)
+    told = ["images-missing", "names-unclear", "labelled-twice", "label-empty", "images-unlisted"]
+    assert codes(table) == [*told, "class-without-images"]
+    missing, unclear, twice, empty, unlisted, lost = (finding.evidence for finding in table.findings)
+    assert lost == ("y: 2 lines, none of an image",)
     assert missing == ("7",)
     assert unclear == ("3: a/3.jpg, b/3.jpg",)
     assert twice == ("1: x, then y",)

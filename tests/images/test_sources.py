@@ -193,7 +193,7 @@ def test_a_class_that_only_valid_knows_is_a_finding_and_shifts_nothing(folder):
 def test_the_order_in_which_the_disk_lists_its_files_changes_nothing(folder, monkeypatch):
     root = folder(*(f"{part}/{name}/{number}.jpg" for part in ("train", "valid") for name in "zab" for number in "31"))
     wanted = labelled(from_folder(root))
-    scan, walk = os.scandir, os.walk
+    scan = os.scandir
 
     class Reversed:
         def __init__(self, path):
@@ -206,18 +206,18 @@ def test_the_order_in_which_the_disk_lists_its_files_changes_nothing(folder, mon
         def __exit__(self, *error):
             return None
 
-    monkeypatch.setattr(os, "walk", lambda path: walk(path))
-    monkeypatch.setattr("goldenrule.images.sources.os.scandir", Reversed)
-    monkeypatch.setattr("goldenrule.images.sources._ignored_files", lambda *_: ())
+    monkeypatch.setattr("goldenrule.images.listing.os.scandir", Reversed)
     assert labelled(from_folder(root)) == wanted
 
 
 def test_files_that_are_no_images_are_a_note(folder):
     table = from_folder(folder("a/1.jpg", "a/1.xml", "a/2.xml", "b/Thumbs", "b/.DS_Store", "readme.md"))
-    (finding,) = table.findings
-    assert finding.severity == "note"
-    assert finding.sentence == "beside the 1 image there are 3 files without an image's name"
-    assert finding.evidence == ("1 (no extension)", "2 .xml")
+    found = {finding.code: finding for finding in table.findings}
+    assert found["not-images"].severity == "note"
+    assert found["not-images"].sentence == "beside the 1 image there are 3 files that are no picture"
+    assert found["not-images"].evidence == ("1 (no extension): b/Thumbs", "2 .xml: a/1.xml, ...")
+    assert found["system-files"].evidence == ("b/.DS_Store",)
+    assert found["class-without-images"].evidence == ("b: 1 (no extension): b/Thumbs",)
 
 
 def test_folders_beside_the_parts_are_a_warning(folder):
@@ -259,8 +259,10 @@ def test_a_picture_without_an_extension_is_one_and_another_file_is_none(picture_
     (root / "red" / "README").write_text("lamps")
     table = from_folder(root)
     assert table.uris == ["blue/00.png", "blue/01.png", "red/00.png", "red/01"]
-    (finding,) = table.findings
-    assert finding.evidence == ("1 (no extension)",)
+    assert {finding.code: finding.evidence for finding in table.findings} == {
+        "by-content": ("red/01",),
+        "not-images": ("1 (no extension): red/README",),
+    }
 
 
 SETS = {

@@ -12,6 +12,7 @@ from goldenrule.cli.source import (
     Asked,
     Classes,
     Csv,
+    Exclude,
     GroupBy,
     GroupColumn,
     Id,
@@ -67,6 +68,7 @@ def audit(
     test_name: TestName = None,
     rename: Rename = None,
     classes: Classes = None,
+    exclude: Exclude = None,
 ) -> None:
     """Look at every image: unreadable and odd files, duplicates, leaks between parts, shortcuts, small classes."""
     from goldenrule.foundation.console import Console, Text
@@ -89,6 +91,7 @@ def audit(
         test_name=test_name,
         rename=rename,
         classes=classes,
+        exclude=exclude,
     ).images()
     folder = out or Path("audits") / (source.resolve().name or "images")
     found = audit_images(images, out=folder, group_by=group_by, progress=Bars())

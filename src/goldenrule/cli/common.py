@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from goldenrule.foundation.console import Console
+    from goldenrule.foundation.findings import Finding
     from goldenrule.foundation.outputs import Kind
 
 RunFolder = Annotated[Path | None, typer.Option(help="The run's folder. \\[default: runs/NAME]", show_default=False)]
@@ -56,6 +58,14 @@ def json_kind(example: str, *names: tuple[str, ...]) -> Kind:
 
     every = [json_like(*own) for own in names]
     return Kind(name="a JSON file", example=example, ours=lambda content: any(ours(content) for ours in every))
+
+
+def show_findings(findings: Iterable[Finding], console: Console) -> None:
+    """Print findings, a line each; warnings stand out."""
+    from goldenrule.foundation.console import Text
+
+    for finding in findings:
+        console.print(Text(str(finding), style="" if finding.severity == "note" else "yellow"))
 
 
 def with_examples(command: Callable[..., Any], examples: str) -> None:

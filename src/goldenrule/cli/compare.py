@@ -12,6 +12,7 @@ from goldenrule.cli.source import (
     Asked,
     Classes,
     Csv,
+    Exclude,
     GroupBy,
     GroupColumn,
     Id,
@@ -120,6 +121,7 @@ def compare(
     test_name: TestName = None,
     rename: Rename = None,
     classes: Classes = None,
+    exclude: Exclude = None,
 ) -> None:
     """Compare networks and ways of training on a folder of images; or two finished runs, image by image.
 
@@ -173,6 +175,7 @@ def compare(
         test_name=test_name,
         rename=rename,
         classes=classes,
+        exclude=exclude,
     )
     from goldenrule.foundation.files import json_text
     from goldenrule.foundation.outputs import write_output

@@ -9,7 +9,7 @@ import typer
 
 from goldenrule.cli.common import Threads, with_examples
 from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
-from goldenrule.cli.source import Asked, Classes, Csv, Id, Label, LabelsFrom, Rename, Separator
+from goldenrule.cli.source import Asked, Classes, Csv, Exclude, Id, Label, LabelsFrom, Rename, Separator
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,6 +47,7 @@ def evaluate(
     labels_from: LabelsFrom = "auto",
     rename: Rename = None,
     classes: Classes = None,
+    exclude: Exclude = None,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out classes that the classifier does not know.")
     ] = False,
@@ -57,13 +58,11 @@ def evaluate(
     """Evaluate a classifier on labelled images from elsewhere, and compare with what its run promised."""
     from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.progress import Bars
-    from goldenrule.images.labels import from_source
-    from goldenrule.images.table import ImageTable
     from goldenrule.recipes.evaluating import NUMBERS, PAGE, ROWS, default_out
     from goldenrule.recipes.evaluating import evaluate as evaluated
 
     classifier = loaded(run, head, backbone)
-    asked = Asked(
+    table = Asked(
         folder=source,
         group_by="none",
         csv=csv,
@@ -73,8 +72,8 @@ def evaluate(
         labels_from=labels_from,
         rename=rename,
         classes=classes,
-    ).images()
-    table = asked if isinstance(asked, ImageTable) else from_source(asked, group_by="none")
+        exclude=exclude,
+    ).table()
     found = evaluated(
         run,
         table,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, refuse, with_examples
+from goldenrule.cli.common import Threads, refuse, show_findings, with_examples
+from goldenrule.cli.source import Exclude
 
 if TYPE_CHECKING:
     from goldenrule.foundation.console import Console
@@ -43,22 +44,27 @@ def explain(
         typer.Option("--class", help="Heat maps of this class. \\[default: the predicted one]", show_default=False),
     ] = None,
     heat: Annotated[bool, typer.Option("--heat/--no-heat", help="Heat maps: they need the extra explain.")] = True,
+    exclude: Exclude = None,
     threads: Threads = None,
 ) -> None:
     """Explain predictions: the nearest training images and a heat map of each, as a table and a page."""
     from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.progress import Bars
-    from goldenrule.images.sources import image_files
+    from goldenrule.images.sources import files_to_predict
     from goldenrule.recipes.explaining import NUMBERS, PAGE, asked, free_folder
     from goldenrule.recipes.explaining import explain as explained_by
 
     if not heat:
         refuse(context, ("of",), "with --no-heat: it says of which class the heat maps are")
     default = Path("explained") / (run.resolve().name or "run")
-    folder = out or free_folder(default, asked(run, image_files(images), of))
-    found = explained_by(run, images, k=k, of=of, out=folder, heat=heat, threads=threads, progress=Bars())
+    files = files_to_predict(images, exclude=exclude or ())
+    folder = out or free_folder(default, asked(run, files.files, of))
+    found = explained_by(
+        run, images, k=k, of=of, out=folder, heat=heat, exclude=exclude or (), threads=threads, progress=Bars()
+    )
     console = Console()
     show(found, console)
+    show_findings(files.findings, console)
     console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
 

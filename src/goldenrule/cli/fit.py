@@ -12,6 +12,7 @@ from goldenrule.cli.source import (
     Asked,
     Classes,
     Csv,
+    Exclude,
     GroupBy,
     GroupColumn,
     Id,
@@ -144,6 +145,7 @@ def fit(
     test_name: TestName = None,
     rename: Rename = None,
     classes: Classes = None,
+    exclude: Exclude = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")
     ] = False,
@@ -233,6 +235,7 @@ def fit(
         test_name=test_name,
         rename=rename,
         classes=classes,
+        exclude=exclude,
     ).images()
     if log and options.solved_only:
         option = "--quick" if quick else f"--folds {folds}"

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import refuse, with_examples
+from goldenrule.cli.common import refuse, show_findings, with_examples
+from goldenrule.cli.source import Asked, Exclude
 from goldenrule.cli.views import Augment
 
 EXAMPLES = """Examples:
@@ -44,6 +45,7 @@ def lr_find(
         str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")
     ] = "efficientnet_lite0",
     augment: Augment = "auto",
+    exclude: Exclude = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, the fresh head and the batches.")] = 0,
 ) -> None:
     """Raise the learning rate step by step and draw the loss: which rate to train with."""
@@ -60,8 +62,9 @@ def lr_find(
         refuse(context, ("backbone",), "with --from, which names the network")
     if out.suffix not in (".svg", ".png", ".pdf") and written_into(out) is None:
         raise OptionError(f"-o {out}: wanted a name that ends in .svg, .png or .pdf.")
+    table = Asked(folder=folder, exclude=exclude).table()
     test = find_rate_of(
-        folder,
+        table,
         backbone=backbone,
         augment=augment,
         seed=seed,
@@ -75,6 +78,7 @@ def lr_find(
         progress=Bars(),
     )
     console = Console(stderr=to_terminal(out))
+    show_findings(table.findings, console)
     console.print(Text(range_text(test), lines=True))
     console.print(Text(f"{test} (S: the suggestion, by {test.rule}; M: the minimum)"))
     console.print(Text(f"Picture: {out}"), soft_wrap=True)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, with_examples
+from goldenrule.cli.common import Threads, show_findings, with_examples
 from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
+from goldenrule.cli.source import Exclude
 
 MOST_IN_A_SET = 4
 EXAMPLES = """Examples:
@@ -39,6 +40,7 @@ def predict(
         ),
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
+    exclude: Exclude = None,
     head: OwnHead = "",
     backbone: OwnBackbone = "",
     threads: Threads = None,
@@ -54,7 +56,15 @@ def predict(
     from goldenrule.report.sentences import sureness
 
     classifier = loaded(run, head, backbone)
-    result = predict_files(classifier, images, out=out, min_confidence=min_confidence, threads=threads, progress=Bars())
+    result = predict_files(
+        classifier,
+        images,
+        out=out,
+        min_confidence=min_confidence,
+        exclude=exclude or (),
+        threads=threads,
+        progress=Bars(),
+    )
     console = Console(stderr=to_terminal(out))
     if note := classifier.engine_note():
         console.print(Text(note, style="yellow"))
@@ -100,6 +110,7 @@ def predict(
                 style="yellow",
             )
         )
+    show_findings(result.findings, console)
     if out:
         console.print(Text(f"Written: {out}"), soft_wrap=True)
 

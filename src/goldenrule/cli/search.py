@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import MinPerClass, Threads, with_examples
-from goldenrule.cli.source import GroupBy
+from goldenrule.cli.common import MinPerClass, Threads, show_findings, with_examples
+from goldenrule.cli.source import Asked, Exclude, GroupBy
 
 SHOWN = 8
 EXAMPLES = """Examples:
@@ -46,6 +46,7 @@ def search(
     ] = None,
     min_per_class: MinPerClass = None,
     group_by: GroupBy = "auto",
+    exclude: Exclude = None,
     threads: Threads = None,
 ) -> None:
     """Search for settings (head, augmentation, optimizer, rate, batch size, loss ...) that do better on validation."""
@@ -68,8 +69,10 @@ def search(
         seed=seed,
         threads=threads,
     )
-    found = searched(folder, trials=trials, live=live, minutes=minutes, options=options, out=out, progress=Bars())
+    images = Asked(folder=folder, group_by=group_by, exclude=exclude).table()
+    found = searched(images, trials=trials, live=live, minutes=minutes, options=options, out=out, progress=Bars())
     console, rows = Console(), page_rows(found)
+    show_findings(images.findings, console)
     table = Table("trial", "settings", "log loss", "right")
     best, default = rows[:SHOWN], [row for row in rows[SHOWN:] if row["default"]]
     for row in [*best, *default]:

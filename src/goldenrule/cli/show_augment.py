@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import refuse, with_examples
+from goldenrule.cli.common import refuse, show_findings, with_examples
+from goldenrule.cli.source import Asked, Exclude
 from goldenrule.cli.views import Augment, Crop
 
 EXAMPLES = """Examples:
@@ -31,6 +32,7 @@ def show_augment(
     crop: Crop = "random",
     views: Annotated[int, typer.Option(help="Augmented views per image.")] = 6,
     images: Annotated[int, typer.Option(help="Images, of different classes as far as there are.")] = 4,
+    exclude: Exclude = None,
     size: Annotated[int, typer.Option(help="Side of the network's input in px.")] = 224,
     out: Annotated[Path, typer.Option("-o", "--out", help="The sheet: .png, .svg or .pdf.")] = Path("augment.png"),
 ) -> None:
@@ -42,8 +44,9 @@ def show_augment(
 
     if augment == "none":
         refuse(context, ("views",), "with --augment none, which makes none")
+    table = Asked(folder=folder, exclude=exclude).table()
     shown = draw_augmentation(
-        folder,
+        table,
         augment=augment,
         crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
         views=views,
@@ -53,6 +56,7 @@ def show_augment(
         progress=Bars(),
     )
     console = Console(stderr=to_terminal(out))
+    show_findings(table.findings, console)
     console.print(Text(f"{augment}: {', '.join(shown)}, each as it is and in {views} views."), soft_wrap=True)
     console.print(Text(f"Look: {out}"), soft_wrap=True)
 

@@ -47,6 +47,13 @@ LabelsFrom = Annotated[
         "folder does not), or parent, the one that an image lies in."
     ),
 ]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Leave out what has this name, or path below the folder; '*_small*' is a pattern. Repeatable.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,7 @@ class Asked:
     test_name: str | None = None
     rename: list[str] | None = None
     classes: Path | None = None
+    exclude: list[str] | None = None
 
     def images(self) -> Path | ImageTable:
         """Give the folder where nothing else was said, else its images as they were asked for."""
@@ -79,7 +87,7 @@ class Asked:
             raise OptionError("--csv and --train-name (--valid-name, --test-name) are two ways to label: give one.")
         if self.csv is not None and self.labels_from != "auto":
             raise OptionError(f"--csv and --labels-from {self.labels_from} are two ways to label: give one.")
-        asked = any(named) or self.rename or self.classes is not None or self.labels_from != "auto"
+        asked = any(named) or self.rename or self.classes is not None or self.labels_from != "auto" or self.exclude
         if self.csv is None and not asked:
             return self.folder
         from goldenrule.images.classes import renaming_of, with_classes
@@ -97,6 +105,7 @@ class Asked:
                 group=self.group,
                 fold=column if self.fold is not None else None,
                 group_by=self.group_by,
+                exclude=self.exclude or (),
             )
         else:
             train, valid, test = named
@@ -107,10 +116,18 @@ class Asked:
                 test=test,
                 group_by=self.group_by,
                 labels_from=self.labels_from,  # type: ignore[arg-type]  # checked there
+                exclude=self.exclude or (),
             )
         renaming = renaming_of(self.rename or (), self.classes)
         table = with_classes(table, renaming) if renaming else table
         return table if self.fold is None else fold_called(table, fold_name(value) or "")
+
+    def table(self) -> ImageTable:
+        """Return the images as they were asked for, read from their folder where nothing else was said."""
+        from goldenrule.images.labels import from_source
+
+        images = self.images()
+        return from_source(images, group_by=self.group_by) if isinstance(images, Path) else images
 
     def _check_no_columns(self) -> None:
         """Raise `OptionError` where a column is named although there is no file that has it."""

@@ -12,6 +12,7 @@ from goldenrule.cli.source import (
     Asked,
     Classes,
     Csv,
+    Exclude,
     GroupBy,
     GroupColumn,
     Id,
@@ -76,6 +77,7 @@ def split(
     test_name: TestName = None,
     rename: Rename = None,
     classes: Classes = None,
+    exclude: Exclude = None,
 ) -> None:
     """Copy a folder into train, valid and test parts; every file is proved by its sha256, the original only read."""
     from goldenrule.foundation.progress import Bars
@@ -106,6 +108,7 @@ def split(
         test_name=test_name,
         rename=rename,
         classes=classes,
+        exclude=exclude,
     ).images()
     if "test" in given(context) and not anew and "test" in table_of(images, group_by).parts:
         raise OptionError(

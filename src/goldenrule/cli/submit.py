@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, with_examples
+from goldenrule.cli.common import Threads, show_findings, with_examples
 from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
+from goldenrule.cli.source import Exclude
 
 EXAMPLES = """Examples:
 
@@ -53,6 +54,7 @@ def submit(
             help="What one column of numbers asks for: auto (what its cells show), class or probability.",
         ),
     ] = "auto",
+    exclude: Exclude = None,
     head: OwnHead = "",
     backbone: OwnBackbone = "",
     threads: Threads = None,
@@ -76,6 +78,7 @@ def submit(
         positive=positive,
         floor=floor,
         fill=fill,  # type: ignore[arg-type]  # checked there
+        exclude=exclude or (),
         classifier=loaded(run, head, backbone),
         threads=threads,
         progress=Bars(),
@@ -119,6 +122,7 @@ def submit(
         console.print(Text(warning, style="yellow"))
     if done.left_out:
         console.print(Text(f"{plural(len(done.left_out), 'image')} not in the sample: left out.", style="yellow"))
+    show_findings(done.findings, console)
     beside = "" if written_into(out) else f", {side_file(out).name}"
     console.print(Text(f"Written: {out}{beside}"), soft_wrap=True)
 

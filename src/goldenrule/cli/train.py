@@ -12,6 +12,7 @@ from goldenrule.cli.source import (
     Asked,
     Classes,
     Csv,
+    Exclude,
     GroupBy,
     GroupColumn,
     Id,
@@ -119,6 +120,7 @@ def train(
     test_name: TestName = None,
     rename: Rename = None,
     classes: Classes = None,
+    exclude: Exclude = None,
 ) -> None:
     """Train the named network the named way, whether or not that is best; judge it; write it with a report.
 
@@ -170,6 +172,7 @@ def train(
         test_name=test_name,
         rename=rename,
         classes=classes,
+        exclude=exclude,
     ).images()
     if how.solved:  # no torch is imported
         from goldenrule.recipes.answer import answer

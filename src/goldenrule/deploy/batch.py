@@ -11,9 +11,10 @@ from goldenrule.evaluation import Estimate
 from goldenrule.evaluation.predictions_csv import UNLIKE, UNSURE, rows_of, to_csv
 from goldenrule.foundation.cells import between_labels, from_cell, separated
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.outputs import Kind, check_output, csv_like, write_output
 from goldenrule.foundation.progress import Progress
-from goldenrule.images.sources import image_files
+from goldenrule.images.sources import files_to_predict
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import check_threads
 
@@ -29,7 +30,7 @@ class Predicted:
     """What a prediction of files gave: rows for people, counts, and what went wrong.
 
     `unlike` are images unlike anything that the classifier was trained on; `flagged` is their share, undefined where it
-    knows of none.
+    knows of none. `findings` are on what was left out of folders.
     """
 
     shown: tuple[dict[str, str], ...]
@@ -39,6 +40,7 @@ class Predicted:
     unlike: tuple[str, ...]
     flagged: Estimate
     images: int
+    findings: tuple[Finding, ...] = ()
 
 
 def predict_files(
@@ -47,16 +49,21 @@ def predict_files(
     *,
     out: Path | None = None,
     min_confidence: float = 0.0,
+    exclude: Sequence[str] = (),
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Predicted:
-    """Predict files and folders; write the CSV to `out` (whole or not at all) and give a summary."""
+    """Predict files and folders; write the CSV to `out` (whole or not at all) and give a summary.
+
+    `exclude` are patterns of what is left out of the folders.
+    """
     if not 0 <= min_confidence <= 1:
         raise OptionError(f"--min-confidence {min_confidence}: wanted a probability from 0 to 1.")
     check_threads(threads)
     if out is not None:
         check_output(out, PREDICTIONS)
-    files = image_files(images)
+    found = files_to_predict(images, exclude=exclude)
+    files = found.files
     several, between = classifier.task == "multi", between_labels(classifier.classes)
     shown: list[dict[str, str]] = []
     unread: list[str] = []
@@ -96,4 +103,5 @@ def predict_files(
         unlike=tuple(unlike),
         flagged=Estimate.of_share("unlike", len(unlike), len(files) - len(unread) if classifier.familiar else 0),
         images=len(files),
+        findings=found.findings,
     )

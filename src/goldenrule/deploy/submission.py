@@ -28,11 +28,11 @@ from goldenrule.evaluation.caution import best_floor, floored, kept_off
 from goldenrule.foundation.cells import between_labels
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import digest, json_text, read_json
-from goldenrule.foundation.findings import plural
+from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.outputs import Kind, check_output, json_like, write_output, written_into
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.label_files import read_columns
-from goldenrule.images.sources import image_files
+from goldenrule.images.sources import files_to_predict
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import check_threads
 from goldenrule.training.run_files import kept_predictions, run_choice
@@ -89,6 +89,7 @@ class Submission:
     expected: tuple[Estimate, ...]
     unlike: Estimate
     familiar: Familiar | None
+    findings: tuple[Finding, ...] = ()  # on what was left out of the folder
 
     @property
     def many_unlike(self) -> bool:
@@ -110,6 +111,7 @@ class Submission:
             "images_left_out": len(self.left_out),
             "expected": [estimate.to_json() for estimate in self.expected],
             "unlike": self.unlike.to_json(),
+            "findings": [finding.to_json() for finding in self.findings],
         }
 
 
@@ -122,12 +124,14 @@ def submit(
     positive: str | None = None,
     floor: float | None = None,
     fill: Fill = "auto",
+    exclude: Sequence[str] = (),
     classifier: Classifier | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Submission:
     """Write the submission of a run (or a classifier's folder) on a folder of test images, and a JSON file beside it.
 
+    `exclude` are patterns of what is left out of the folder.
     `classifier` is the run's, where it had to be loaded with functions of its owner's.
     Where one column of numbers could ask for a class or for a probability, `fill` says which. Nothing is written beside
     an `out` that is a pipe or a device.
@@ -148,7 +152,8 @@ def submit(
             f"--floor {floor:g} has no effect: {sample} asks for {_ASKED[layout.kind]}, and no probability is written."
             + (" Leave it away, or give --fill probability." if layout.kind == "class" else " Leave it away.")
         )
-    files, left_out = files_of(layout.ids, image_files([images]), images=images)
+    found = files_to_predict([images], exclude=exclude)
+    files, left_out = files_of(layout.ids, found.files, images=images)
     seen = judged(run, classifier)
     own = floor if floor is not None else best_floor(seen) if seen else UNTOLD_FLOOR
     prior = shares(classifier)
@@ -173,6 +178,7 @@ def submit(
         expected=expected(seen, own, beta=classifier.thresholds.beta if classifier.thresholds else 1) if seen else (),
         unlike=Estimate.of_share("unlike", unlike, len(files) - len(unreadable) if classifier.familiar else 0),
         familiar=classifier.familiar,
+        findings=found.findings,
     )
     content = text.getvalue().encode("utf-8", "surrogateescape")
     if written_into(out) is None:  # the digests first: killed between the two, the same command still knows its file

@@ -14,8 +14,10 @@ from PIL import Image
 
 from goldenrule.foundation.errors import InputError, OptionError
 from goldenrule.foundation.files import make_folder, write_atomic
+from goldenrule.foundation.regular_files import LARGEST_TABLE_BYTES, read_regular
 from goldenrule.images.label_files import KNOWN_FILES
 from goldenrule.images.labels import from_csv
+from goldenrule.images.picture_files import read_picture
 from goldenrule.images.table import ImageTable
 
 
@@ -53,7 +55,7 @@ def from_arrays(
         content, path = _png(image, number), root / _path(number)
         if not path.exists():
             write_atomic(path, content)
-        elif path.read_bytes() != content:
+        elif read_picture(path) != content:
             raise _other(root)
     write_atomic(root / KNOWN_FILES[0], text.getvalue())
     return from_csv(
@@ -101,7 +103,9 @@ def _check_free(root: Path, count: int, labels: str) -> None:
     table = root / KNOWN_FILES[0]
     there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     ours = {KNOWN_FILES[0], *map(_path, range(count))}
-    if not there <= ours or (table.exists() and table.read_text(encoding="utf-8") != labels):
+    if not there <= ours or (
+        table.exists() and read_regular(table, most_bytes=LARGEST_TABLE_BYTES).decode("utf-8", "replace") != labels
+    ):
         raise _other(root)
 
 

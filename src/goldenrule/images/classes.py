@@ -13,6 +13,7 @@ import pyarrow as pa
 from goldenrule.foundation.errors import OptionError, SourceError, nearest
 from goldenrule.foundation.files import in_shell
 from goldenrule.foundation.findings import Finding, plural
+from goldenrule.foundation.regular_files import LARGEST_TABLE_BYTES, read_regular
 from goldenrule.images.table import SCHEMA, ImageTable, Task
 
 Renaming = Mapping[str, str | None]
@@ -96,7 +97,7 @@ def renaming_of(pairs: Iterable[str], file: str | os.PathLike[str] | None = None
     if file is not None:
         path = Path(file).expanduser()
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = read_regular(path, most_bytes=LARGEST_TABLE_BYTES).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise SourceError(f"{path} can't be read: {error}. Wanted a text file with lines OLD = NEW.") from error
         numbered = enumerate(text.splitlines(), start=1)

@@ -18,12 +18,15 @@ from typing import Literal
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import storage_errors, write_atomic
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.regular_files import open_regular
 
 ABOUT, MANIFEST = "split.json", "manifest.csv"
 SUMS = "SHA256SUMS"
 """The same digests as `sha256sum --check SHA256SUMS` reads them: proof without goldenrule."""
 COPYING = ".copying"
 _PIECE = 1 << 20
+_ANY_SIZE = 1 << 62
+"""A copy is made piece by piece: films beside photos may have any size."""
 _FICLONE = 0x40049409  # linux/fs.h
 
 Link = Literal["none", "hard", "reflink"]
@@ -136,7 +139,7 @@ def verify_copies(
 
 def sha256_of(path: Path) -> str:
     """Give the hexadecimal sha256 of a file, read in pieces."""
-    with path.open("rb") as file:
+    with open_regular(path, most_bytes=_ANY_SIZE) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -163,8 +166,12 @@ def _made(source: Path, temporary: Path, copy: Copy, link: Link) -> None:
             case "none":
                 found = _copied(source, temporary)
     except FileNotFoundError as error:
+        if source.exists():
+            raise  # it is the copy that can't be written
         raise SourceError(f"{source} is gone since the split began. {_ANEW}") from error
     except OSError as error:
+        if error.filename == str(source):
+            raise SourceError(f"{source} can't be read any more ({error.strerror}). {_ANEW}") from error
         if link != "none" and error.errno != errno.ENOSPC:  # a full disk is another story
             raise OptionError(
                 f"--link {link}: {source} and {temporary.parent.parent} can't share a file here ({error.strerror}). "
@@ -182,7 +189,7 @@ _ANEW = "Nothing was lost: the unfinished copy is removed and begun anew by the 
 
 def _copied(source: Path, target: Path) -> str:
     state = hashlib.sha256()
-    with source.open("rb") as reader, target.open("wb") as writer:
+    with open_regular(source, most_bytes=_ANY_SIZE) as reader, target.open("wb") as writer:
         while piece := reader.read(_PIECE):
             state.update(piece)
             writer.write(piece)
@@ -194,7 +201,7 @@ def _reflink(source: Path, target: Path) -> None:
         raise OSError(errno.EOPNOTSUPP, "reflinks are known on Linux only")
     import fcntl
 
-    with source.open("rb") as reader, target.open("wb") as writer:
+    with open_regular(source, most_bytes=_ANY_SIZE) as reader, target.open("wb") as writer:
         fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from goldenrule.foundation.errors import SourceError
 from goldenrule.foundation.findings import plural
+from goldenrule.foundation.regular_files import LARGEST_TABLE_BYTES, read_regular
 from goldenrule.images.part_folders import part_called
-from goldenrule.images.sources import IMAGE_EXTENSIONS
+from goldenrule.images.picture_files import IMAGE_EXTENSIONS
 
 KNOWN_FILES = ("labels.csv", "train_v2.csv", "metadata.csv", "metadata.jsonl")
 """Names by which a folder's table of labels is recognised; the last two are Hugging Face's, also in part folders."""
@@ -32,7 +33,7 @@ Columns = Mapping[str, Sequence[str]]
 
 def labels_file(folder: str | os.PathLike[str]) -> Path | None:
     """Give the table of labels that a folder is known by, None where it has none, or may not be looked into."""
-    with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):
         return next((path for name in KNOWN_FILES if (path := Path(folder).expanduser() / name).is_file()), None)
     return None
 
@@ -76,7 +77,7 @@ def read_columns(path: Path) -> dict[str, list[str]]:
 def _text(path: Path) -> str:
     """Read a text file in UTF-8, or in UTF-16 where it begins with a mark of the byte order."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, most_bytes=LARGEST_TABLE_BYTES)
     except FileNotFoundError:
         raise SourceError(f"{path} does not exist. Give a CSV file that has a line per image.") from None
     except OSError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +25,8 @@ from goldenrule.images.label_files import (
     tables_of_parts,
     without_header,
 )
+from goldenrule.images.left_out import left_out, lost_classes
+from goldenrule.images.listing import Exclusions
 from goldenrule.images.named_files import NamedFiles, is_absolute, of_absolute_paths
 from goldenrule.images.part_folders import part_of
 from goldenrule.images.sources import LabelsFrom, from_folder
@@ -38,6 +42,7 @@ def from_source(
     test: str | None = None,
     group_by: str = "auto",
     labels_from: LabelsFrom = "auto",
+    exclude: Sequence[str] = (),
 ) -> ImageTable:
     """Give the images of class folders (`from_folder`), or of a folder whose labels stand in a table beside them.
 
@@ -50,11 +55,13 @@ def from_source(
     """
     root = Path(folder).expanduser()
     if labels_from != "auto":
-        return from_folder(folder, train=train, valid=valid, test=test, group_by=group_by, labels_from=labels_from)
+        return from_folder(
+            folder, train=train, valid=valid, test=test, group_by=group_by, labels_from=labels_from, exclude=exclude
+        )
     failed: SourceError | None = None
     table: ImageTable | None = None
     try:
-        table = from_folder(folder, train=train, valid=valid, test=test, group_by=group_by)
+        table = from_folder(folder, train=train, valid=valid, test=test, group_by=group_by, exclude=exclude)
     except SourceError as error:
         failed = error
     if table is not None and len(table.classes) > 1:
@@ -62,11 +69,12 @@ def from_source(
     file = labels_file(folder)
     in_parts = {} if file else tables_of_parts(root)
     if file is None and in_parts:
-        return _labelled(joined(in_parts), root, Wanted(id=ID_OF_PARTS), group_by=group_by, said="metadata")
+        wanted = Wanted(id=ID_OF_PARTS)
+        return _labelled(joined(in_parts), root, wanted, group_by=group_by, said="metadata", exclude=exclude)
     if file is None and root.is_dir():
-        file = only_table(root)
+        file = only_table(root, exclude)
     if file is not None:
-        return from_csv(file, images=root, group_by=group_by)
+        return from_csv(file, images=root, group_by=group_by, exclude=exclude)
     if table is not None:
         _check_not_wrapped(root, table)
         return table
@@ -103,6 +111,7 @@ def from_csv(
     group: str | None = None,
     fold: str | None = None,
     group_by: str = "auto",
+    exclude: Sequence[str] = (),
 ) -> ImageTable:
     """Give the images below a folder (by default the file's own) with the labels of a CSV file.
 
@@ -114,14 +123,16 @@ def from_csv(
     the one with a usual name. `part`, `group` and `fold` are columns too, by
     default those of that name: train, valid or test; what stays together; and the fold in which an image validates
     (`k_fold`). An empty cell says nothing of its image. Images in a test folder that the file does not name are the
-    unlabelled test part. Images that are missing, named twice or not at all are findings.
+    unlabelled test part. Images that are missing, named twice or not at all are findings, as is a class without an
+    image. `exclude` are patterns of names, or of paths below the folder, that are left out whatever the file says.
 
     Raises `SourceError` for a file that can't be read so, `OptionError` for a column that it does not have.
     """
     file = Path(path).expanduser()
     root = Path(images).expanduser() if images is not None else None
     wanted = Wanted(id=id, label=label, separator=separator, part=part, group=group, fold=fold)
-    return _labelled(read_columns(file), root, wanted, group_by=group_by, said=str(file), beside=file.parent)
+    columns = read_columns(file)
+    return _labelled(columns, root, wanted, group_by=group_by, said=str(file), beside=file.parent, exclude=exclude)
 
 
 def from_dataframe(
@@ -135,6 +146,7 @@ def from_dataframe(
     group: str | None = None,
     fold: str | None = None,
     group_by: str = "auto",
+    exclude: Sequence[str] = (),
 ) -> ImageTable:
     """Give the images below a folder with the labels of a table that speaks Arrow: pandas, polars, pyarrow.
 
@@ -153,17 +165,25 @@ def from_dataframe(
     columns = {str(name): [cell_of(value) for value in table[name].to_pylist()] for name in table.column_names}
     wanted = Wanted(id=id, label=label, separator=separator, part=part, group=group, fold=fold)
     root = Path(images).expanduser() if images is not None else None
-    return _labelled(columns, root, wanted, group_by=group_by, said="the data frame")
+    return _labelled(columns, root, wanted, group_by=group_by, said="the data frame", exclude=exclude)
 
 
 def _labelled(
-    columns: Columns, root: Path | None, wanted: Wanted, *, group_by: str, said: str, beside: Path | None = None
+    columns: Columns,
+    root: Path | None,
+    wanted: Wanted,
+    *,
+    group_by: str,
+    said: str,
+    beside: Path | None = None,
+    exclude: Sequence[str] = (),
 ) -> ImageTable:
     """Give the images that a table names, below `root`; None: those of its absolute paths, else below `beside`."""
     files = of_absolute_paths(_cells_of_paths(columns, wanted)) if root in (None, Path("/")) else None
     if files and beside and files.root.resolve().is_relative_to(beside.resolve()):
         files = None  # all that lies beside the table is looked at, not only what it names
-    files = files or NamedFiles.below(_known(root or beside, said))
+    files = files or NamedFiles.below(_known(root or beside, said), exclude)
+    exclusions = Exclusions(exclude, files.root)
     notes: list[Finding] = []
     if lacks_header(columns, files):
         columns = without_header(columns)
@@ -183,11 +203,14 @@ def _labelled(
     labels = read.lines
     rows: dict[str, int] = {}  # which line of the table an image has
     missing: list[str] = []
+    excluded: list[str] = []
     unclear: list[str] = []
     twice: list[str] = []
     for row, identity in enumerate(columns[own]):
         found = files.named(identity)
-        if len(found) != 1:
+        if exclusions.match_or_above(found[0] if len(found) == 1 else files.relative(identity)):
+            excluded.append(identity)
+        elif len(found) != 1:
             (unclear if found else missing).append(f"{identity}: {', '.join(found[:3])}" if found else identity)
         elif found[0] in rows and labels[row] != labels[rows[found[0]]]:
             twice.append(f"{identity}: {' '.join(labels[rows[found[0]]])}, then {' '.join(labels[row])}")
@@ -199,10 +222,11 @@ def _labelled(
             f"{columns[own][0]!r}; there is, for example, {files.uris[0]!r}. Give the folder of the images, or the "
             "column that names them (--id NAME)."
         )
-    unlisted = [uri for uri in files.uris if uri not in rows]
+    unlisted = [uri for uri in files.uris if uri not in rows and not exclusions.match_or_above(uri)]
     tested = [uri for uri in unlisted if part_of(uri) == "test"]
     uris = sorted([*rows, *tested])
     classes = sorted({label for row in rows.values() for label in labels[row]})
+    lost = Counter(label for own in labels for label in set(own) if label not in set(classes))
     index = {name: number for number, name in enumerate(classes)}
     named = None if wanted.part is None else list(parts_of(columns[wanted.part], wanted.part))
     table = image_table(
@@ -214,8 +238,14 @@ def _labelled(
     )
     unlabelled = [uri for uri in uris if uri in rows and not labels[rows[uri]]]
     others = [uri for uri in unlisted if part_of(uri) != "test"]
-    table = table.with_findings(
-        *notes, *more, *read.findings, *_findings(said, missing, unclear, twice, unlabelled, others)
+    missing, no_pictures = _without_pictures(missing, files)
+    table = replace(table, exclude=exclusions.given).with_findings(
+        *notes,
+        *more,
+        *read.findings,
+        *_findings(said, missing, no_pictures, excluded, unclear, twice, unlabelled, others),
+        *lost_classes({label: f"{plural(count, 'line')}, none of an image" for label, count in lost.items()}),
+        *(left_out(files.listing, len(uris), tables=True) if files.listing else ()),
     )
     if wanted.fold is not None:
         folds = [fold_name(cell) for cell in columns[wanted.fold]]
@@ -255,12 +285,30 @@ def _no_header(columns: Columns, said: str) -> Finding:
     )
 
 
+def _without_pictures(missing: list[str], files: NamedFiles) -> tuple[list[str], list[str]]:
+    """Return names without a file, and names of files that are no pictures."""
+    if not missing or not files.listing or not files.listing.others:
+        return missing, []
+    others = NamedFiles(files.root, files.listing.others)
+    there = {own for own in missing if len(others.named(own)) == 1}
+    return [own for own in missing if own not in there], [own for own in missing if own in there]
+
+
 def _findings(
-    said: str, missing: list[str], unclear: list[str], twice: list[str], unlabelled: list[str], others: list[str]
+    said: str,
+    missing: list[str],
+    no_pictures: list[str],
+    excluded: list[str],
+    unclear: list[str],
+    twice: list[str],
+    unlabelled: list[str],
+    others: list[str],
 ) -> Iterator[Finding]:
     """Give a finding per way in which table and folder do not fit together."""
     kinds: tuple[tuple[Severity, str, list[str], str, str], ...] = (
         ("warning", "images-missing", missing, "without a file", "Add the files or remove the lines."),
+        ("warning", "named-no-picture", no_pictures, "whose file is no picture", "Give pictures, or remove the lines."),
+        ("note", "named-and-excluded", excluded, "that --exclude leaves out", "As was asked."),
         ("warning", "names-unclear", unclear, "that several files may be", "Name them by their paths."),
         ("warning", "labelled-twice", twice, "with other labels in a later line", "The first line counts."),
         ("warning", "label-empty", unlabelled, "without a label", "Nothing is learned from them."),

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from goldenrule.foundation.errors import SourceError
 from goldenrule.images.copies import ABOUT, MANIFEST, SUMS, Copy, sha256_of
 from goldenrule.images.label_columns import SEPARATORS
 from goldenrule.images.look import Look
@@ -24,7 +25,8 @@ def new_places(
 
     `before` has the parts of the source, `after` those that are wanted. An image whose part has a folder of its own
     moves to that of its new part; all others come below `PART/` with the path they have. Files that are no images
-    stay with the training images, or where they are beside or within part folders. No two get one name.
+    stay with the training images, or where they are beside or within part folders. No two get one name. Raises
+    `SourceError` for a file that can't be read.
     """
     folders = _part_folders(before)
     by_folder = _are_class_folders(before, folders)
@@ -49,7 +51,14 @@ def new_places(
             inside = "/" not in name or name.partition("/")[0] in folders.values()
             path = _free(name if inside else f"{folders.get('train', 'train')}/{name}", taken)
             whole = before.root / name
-            copies.append(Copy(path=path, source=name, part="", size=whole.stat().st_size, sha256=sha256_of(whole)))
+            try:
+                size, sha256 = whole.stat().st_size, sha256_of(whole)
+            except OSError as error:
+                raise SourceError(
+                    f"{whole} can't be read ({error.strerror}). Nothing was split: ask for access, remove it, or leave "
+                    "it out (--exclude)."
+                ) from error
+            copies.append(Copy(path=path, source=name, part="", size=size, sha256=sha256))
     return sorted(copies, key=lambda copy: copy.path), text
 
 

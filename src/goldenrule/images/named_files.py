@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from goldenrule.foundation.errors import SourceError
+from goldenrule.images.listing import Listing, listing
 from goldenrule.images.part_folders import part_of
-from goldenrule.images.sources import image_files
+from goldenrule.images.sources import no_images
 from goldenrule.images.table import one_form
 
 _DRIVE = re.compile(r"^(?:[A-Za-z]:)?/")
@@ -25,8 +26,9 @@ class NamedFiles:
     the same whatever the case of the letters; last the end of a path of another place or machine.
     """
 
-    def __init__(self, root: Path, uris: Iterable[str]) -> None:
+    def __init__(self, root: Path, uris: Iterable[str], below: Listing | None = None) -> None:
         self.root = root
+        self.listing = below  # all that lies there, where it was looked at
         self.uris = list(uris)
         self._roots = {own.as_posix().rstrip("/") + "/" for own in (root.resolve(), root.absolute())}
         self._looked_up: dict[str, list[str]] = {}
@@ -43,11 +45,18 @@ class NamedFiles:
                     known[key].append(uri)
 
     @classmethod
-    def below(cls, root: Path) -> NamedFiles:
+    def below(cls, root: Path, exclude: Sequence[str] = ()) -> NamedFiles:
         """Return the images below a folder. Raises `SourceError` where it is none, or holds no image."""
         if not root.is_dir():
             raise SourceError(f"{root} is no folder. Give the folder of the images.")
-        return cls(root, [name for name, _ in image_files([root])])
+        found = listing(root, exclude)
+        if not found.pictures:
+            raise no_images(found)
+        return cls(root, sorted(found.pictures, key=lambda uri: uri.split("/")), found)
+
+    def relative(self, identity: str) -> str:
+        """Return what a table calls an image as a path below the root, in one normal form."""
+        return self._relative(identity)
 
     def named(self, identity: str) -> list[str]:
         """Return all images of that name, those outside of a test part where there are any."""

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as replaced
 from pathlib import Path, PurePosixPath
+from stat import S_ISREG
 from typing import Literal, get_args
 
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.findings import Finding, plural
-from goldenrule.images.formats import is_picture
+from goldenrule.foundation.regular_files import what_it_is
 from goldenrule.images.grouping import with_groups
 from goldenrule.images.judged import missing_classes
+from goldenrule.images.left_out import left_out, lost_folders
+from goldenrule.images.listing import Listing, listing
 from goldenrule.images.part_folders import PART_NAMES, part_called, part_like, says_nothing
+from goldenrule.images.picture_files import IMAGE_EXTENSIONS, by_name
 from goldenrule.images.table import ImageTable, Part, image_table, one_form
 
 LabelsFrom = Literal["auto", "folder", "parent"]
@@ -24,31 +30,6 @@ not), or the folder that it lies in, however deep.
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl")
 SHARED = 0.8
 """Sub-folders are those of every class where so large a share of the classes has them."""
-IMAGE_EXTENSIONS = frozenset(
-    [
-        ".avif",
-        ".bmp",
-        ".dib",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
 
 
 def from_folder(
@@ -59,6 +40,7 @@ def from_folder(
     test: str | None = None,
     group_by: str = "auto",
     labels_from: LabelsFrom = "auto",
+    exclude: Sequence[str] = (),
 ) -> ImageTable:
     """Give the images of a folder, labelled by the names of their class folders.
 
@@ -68,7 +50,8 @@ def from_folder(
     have them inside (`CLASS/train/`). The class map is the union over all parts, sorted by name (law 2): a class that a
     part lacks, or that only one part knows, is a finding. Names are compared in one normal form of Unicode.
     `group_by` says what in a name makes images belong together (`with_groups`); `labels_from` which folder names the
-    class.
+    class. `exclude` are patterns of names, or of paths below the folder, that are left out. What is left out, and a
+    class folder without an image, are findings (`goldenrule.images.left_out`).
 
     Raises `SourceError` where the folder is missing, unreadable, empty or laid out otherwise, and where its class
     folders all have the same sub-folders: which of them are the classes is asked for.
@@ -76,10 +59,12 @@ def from_folder(
     if labels_from not in get_args(LabelsFrom):
         raise OptionError(f"--labels-from {labels_from}: wanted {', '.join(get_args(LabelsFrom))}.")
     root = Path(path).expanduser()
-    folders = _folders(root)
+    _check_folder(root)
+    files = listing(root, exclude)
+    folders = files.folders_in()
     parts = _part_folders(root, folders, {"train": train, "valid": valid, "test": test})
     notes: list[Finding] = []
-    if tuple(parts) == ("train",) and train is None and _train_is_a_class(root, folders):
+    if tuple(parts) == ("train",) and train is None and _train_is_a_class(files, folders):
         parts = {}
         notes.append(_TRAIN_IS_A_CLASS)
     usual = {name for names in PART_NAMES.values() for name in names}
@@ -90,15 +75,20 @@ def from_folder(
         notes.append(Finding(severity="note", code="parts-by-name", sentence=sentence, advice=advice))
     found: list[tuple[Part | None, str | None, str]]
     if parts:
-        parts = {part: _unwrapped(root, folder) for part, folder in parts.items()}
-        found = [(part, *row) for part, folder in parts.items() for row in _part_files(root, folder, part, labels_from)]
+        parts = {part: _unwrapped(files, folder) for part, folder in parts.items()}
+        found = [
+            (part, *row) for part, folder in parts.items() for row in _part_files(files, folder, part, labels_from)
+        ]
     else:
-        found = [(None, label, uri) for folder in folders for label, uri in _class_files(root, folder, labels_from)]
+        found = [(None, label, uri) for name in folders for label, uri in _class_files(files, name, labels_from)]
     if labels_from == "auto":
         found = _asked_of_sub_folders(root, found, parts)
     labelled = sorted({label for _, label, _ in found if label is not None})
+    if len(labelled) < 2 and files.closed:
+        closed, reason = next(iter(files.closed.items()))
+        raise SourceError(f"{root / closed} can't be read: {reason}. Ask its owner for read access.")
     if not labelled:
-        raise SourceError(_no_classes(root, folders))
+        raise SourceError(_no_classes(files))
     found.sort(key=lambda row: row[2])
     index = {name: number for number, name in enumerate(labelled)}
     table = image_table(
@@ -111,59 +101,92 @@ def from_folder(
     used = {uri for _, _, uri in found}
     taken = {PurePosixPath(folder).parts[0] for folder in parts.values()}
     beside = [name for name in folders if parts and name not in taken]
+    table = replaced(table, exclude=files.exclude)
     return with_groups(table, group_by).with_findings(
         *notes,
         *missing_classes(table),
+        *lost_folders(files, tuple(parts.values()) or ("",), labelled),
         *_ignored_folders(beside),
-        *_images_without_class(root, parts, used),
-        *_ignored_files(root, used),
+        *_images_without_class(files, parts, used),
+        *left_out(files, len(used), tables=True),
     )
 
 
-def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Path]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFiles:
+    """Files to predict, as (name to show, path), and what was left out beside them."""
+
+    files: list[tuple[str, Path]]
+    findings: tuple[Finding, ...] = ()
+
+
+def image_files(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequence[str] = ()) -> list[tuple[str, Path]]:
     """Give (name to show, path) for every file named and every image below every folder named.
 
     The name is relative to the argument it came from, or begins with it where two would be the same; a file
-    stands for itself whatever its extension.
+    stands for itself whatever its extension. A link that has an image's name and leads nowhere has its row too.
+    """
+    return files_to_predict(paths, exclude=exclude).files
+
+
+def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequence[str] = ()) -> ImageFiles:
+    """Return what `image_files` does, with findings on what was left out.
+
+    Raises `SourceError` for a path that leads to nothing, or to a pipe or device, and for a folder without an image.
     """
     found: list[tuple[str, Path]] = []
+    findings: list[Finding] = []
+    patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+    idle: list[set[str]] = []
     for argument in paths:
         path = Path(argument).expanduser()
-        if path.is_dir():
-            below = [(str(uri), path / uri) for uri in sorted(_images_below(path, PurePosixPath()))]
+        kind = _kind_of(path)
+        if kind == "a folder":
+            files = listing(path, patterns)
+            idle.append(set(files.idle))
+            lost = [link for link in (*files.broken, *files.loops) if by_name(link.rpartition("/")[2]) == "picture"]
+            below = sorted((*files.pictures, *lost), key=lambda uri: uri.split("/"))
             if not below:
-                raise SourceError(f"{path} holds no images (known: {_extensions()}).")
-            found += below
-        elif path.exists():
+                raise no_images(files)
+            found += [(uri, path / uri) for uri in below]
+            findings += left_out(replaced(files, idle=()), len(below))
+        elif kind == "a file":
             found.append((str(argument), path))
         else:
-            raise SourceError(f"{path} does not exist: wanted an image or a folder of images.")
+            raise SourceError(f"{path} {kind}: wanted an image or a folder of images.")
+    unused = tuple(own for own in patterns if all(own in one for one in idle))
+    if unused:
+        findings += left_out(Listing(root=Path(), idle=unused), len(found))
     if len({name for name, _ in found}) < len(found):
-        return [(str(path), path) for _, path in found]
-    return found
+        return ImageFiles(files=[(str(path), path) for _, path in found], findings=tuple(findings))
+    return ImageFiles(files=found, findings=tuple(findings))
 
 
-def _folders(root: Path) -> list[str]:
-    if not root.exists():
-        raise SourceError(f"{root} does not exist. Give a folder that has one sub-folder of images per class.")
-    if not root.is_dir():
-        raise SourceError(f"{root} is a file. Give a folder that has one sub-folder of images per class.")
-    return [entry.name for entry in _entries(root) if entry.is_dir()]
+def all_files(root: Path, exclude: Sequence[str] = ()) -> list[str]:
+    """Give every regular file below a folder that is neither hidden, nor a system's, nor excluded, in order."""
+    files = listing(root, exclude)
+    return sorted((*files.pictures, *files.others))
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _kind_of(path: Path) -> str:
+    """Return "a folder", "a file", or in words why a path is neither."""
     try:
-        with os.scandir(folder) as entries:
-            found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
-    except PermissionError as error:
-        raise SourceError(f"{folder} can't be read: {error.strerror}. Ask its owner for read access.") from error
-    if strange := [os.fsencode(entry.name) for entry in found if not _is_utf8(entry.name)]:
-        raise SourceError(f"{folder} holds a name that is not UTF-8: {strange[0]!r}. Rename it.")
-    return found
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "leads nowhere" if path.is_symlink() else "does not exist"
+    except PermissionError:
+        return "a file"  # it has its row, with the reason
+    except OSError as error:
+        return f"can't be read ({error.strerror})"
+    kind = what_it_is(mode)
+    return kind if kind == "a folder" or S_ISREG(mode) else f"is {kind}"
 
 
-def _is_utf8(name: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)  # how Python keeps other bytes
+def _check_folder(root: Path) -> None:
+    kind = _kind_of(root)
+    if kind != "a folder":
+        said = "is a file" if kind == "a file" else kind
+        raise SourceError(f"{root} {said}. Give a folder that has one sub-folder of images per class.")
 
 
 def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None]) -> dict[Part, str]:
@@ -200,38 +223,30 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
     return parts
 
 
-def _unwrapped(root: Path, folder: str) -> str:
+def _unwrapped(files: Listing, folder: str) -> str:
     """Give the folder of a part's classes: archives wrap it once more (`training_set/training_set/cats`).
 
     That is so where a part's folder holds nothing but one folder, which is called the same, or a part, or nothing in
     particular (`train/images`, unless a table beside the parts may label them); and which holds folders and no images.
     """
-    entries = _entries(root / folder)
-    if len(entries) != 1 or not entries[0].is_dir():
+    inner = files.folders_in(folder)
+    if len(inner) != 1 or files.pictures_in(folder) or files.others_in(folder):
         return folder
-    inner = _entries(root / folder / entries[0].name)
-    images = any(entry.is_file() and _is_image(Path(entry.path).parent, PurePosixPath(entry.name)) for entry in inner)
-    name = entries[0].name
-    alike = part_called(name) or name == PurePosixPath(folder).name or (says_nothing(name) and not _has_table(root))
-    return f"{folder}/{name}" if alike and not images and any(entry.is_dir() for entry in inner) else folder
+    name = inner[0]
+    whole = f"{folder}/{name}"
+    alike = part_called(name) or name == PurePosixPath(folder).name or (says_nothing(name) and not _has_table(files))
+    return whole if alike and files.folders_in(whole) and not files.pictures_in(whole) else folder
 
 
-def _train_is_a_class(root: Path, folders: Sequence[str]) -> bool:
+def _train_is_a_class(files: Listing, folders: Sequence[str]) -> bool:
     """Say whether a folder called train is a class beside others: all hold images, and no table could label them."""
-    if _has_table(root):
+    if _has_table(files):
         return False
-    return len(folders) > 1 and all(_holds_images_alone(root / name) for name in folders)
+    return len(folders) > 1 and all(files.pictures_in(name) and not files.folders_in(name) for name in folders)
 
 
-def _has_table(root: Path) -> bool:
-    return any(entry.is_file() and entry.name.lower().endswith(TABLE_ENDINGS) for entry in _entries(root))
-
-
-def _holds_images_alone(folder: Path) -> bool:
-    entries = _entries(folder)
-    return not any(entry.is_dir() for entry in entries) and any(
-        entry.is_file() and _is_image(folder, PurePosixPath(entry.name)) for entry in entries
-    )
+def _has_table(files: Listing) -> bool:
+    return any(name.lower().endswith(TABLE_ENDINGS) for name in files.others_in())
 
 
 _TRAIN_IS_A_CLASS = Finding(
@@ -270,79 +285,59 @@ def _asked_of_sub_folders(
     )
 
 
-def _part_files(root: Path, folder: str, part: Part, labels_from: LabelsFrom) -> Iterator[tuple[str | None, str]]:
-    entries = _entries(root / folder)
-    classes = [entry.name for entry in entries if entry.is_dir()]
-    flat = [entry.name for entry in entries if entry.is_file() and _is_image(root / folder, PurePosixPath(entry.name))]
+def _part_files(files: Listing, folder: str, part: Part, labels_from: LabelsFrom) -> Iterator[tuple[str | None, str]]:
+    classes, flat = files.folders_in(folder), files.pictures_in(folder)
     if classes:
         for name in classes:
-            for label, uri in _class_files(root / folder, name, labels_from):
-                yield label, f"{folder}/{uri}"
+            yield from _class_files(files, f"{folder}/{name}", labels_from)
     elif part == "test":
         for name in flat:
             yield None, f"{folder}/{name}"
     elif flat:
         raise SourceError(
-            f"{root / folder} holds {len(flat):,} images but no class folders. Wanted {folder}/CLASS/image.jpg: "
+            f"{files.root / folder} holds {len(flat):,} images but no class folders. Wanted {folder}/CLASS/image.jpg: "
             "put the images of each class into a sub-folder named after it."
         )
 
 
-def _class_files(root: Path, name: str, labels_from: LabelsFrom) -> Iterator[tuple[str, str]]:
-    for uri in _images_below(root, PurePosixPath(name)):
-        yield one_form(uri.parent.name if labels_from == "parent" else name), str(uri)
-
-
-def _images_below(root: Path, relative: PurePosixPath) -> Iterator[PurePosixPath]:
-    return (path for path, kind in _walk(root, relative) if kind == "file" and _is_image(root, path))
-
-
-def all_files(root: Path) -> list[str]:
-    """Give every file below a folder that is not hidden, in order; links are followed, but not round in circles."""
-    return sorted(str(path) for path, kind in _walk(root, PurePosixPath()) if kind == "file")
-
-
-def _walk(
-    root: Path, relative: PurePosixPath, above: tuple[Path, ...] = ()
-) -> Iterator[tuple[PurePosixPath, Literal["file", "loop", "broken"]]]:
-    """Give everything below a folder; a link back to a folder it lies in is a loop, one to nothing is broken."""
-    here = (root / relative).resolve()
-    above = above or tuple(here.parents)
-    for entry in _entries(root / relative):
-        path = relative / entry.name
-        if entry.is_symlink() and not entry.is_file() and not entry.is_dir():
-            yield path, "broken"
-        elif entry.is_symlink() and entry.is_dir() and Path(entry.path).resolve() in (here, *above):
-            yield path, "loop"
-        elif entry.is_dir():
-            yield from _walk(root, path, (here, *above))
-        elif entry.is_file():
-            yield path, "file"
-
-
-def _is_image(root: Path, path: PurePosixPath) -> bool:
-    """Judge by the extension; a file without any by its first bytes."""
-    if path.suffix:
-        return path.suffix.lower() in IMAGE_EXTENSIONS
-    return is_picture(root / path)
+def _class_files(files: Listing, folder: str, labels_from: LabelsFrom) -> Iterator[tuple[str, str]]:
+    name = one_form(folder.rpartition("/")[2])
+    for uri in files.pictures_below(folder):
+        yield one_form(uri.split("/")[-2]) if labels_from == "parent" else name, uri
 
 
 def _extensions() -> str:
     return ", ".join(sorted(extension[1:] for extension in IMAGE_EXTENSIONS))
 
 
-def _no_classes(root: Path, folders: list[str]) -> str:
-    files = [entry.name for entry in _entries(root) if entry.is_file()]
-    tables = [name for name in files if name.lower().endswith(".csv")]
-    images = sum(_is_image(root, PurePosixPath(name)) for name in files)
-    if not folders and not files:
+def no_images(files: Listing) -> SourceError:
+    """Return the error for a folder without an image."""
+    return SourceError(f"{files.root} holds no images (known: {_extensions()}).{_why_none(files)}")
+
+
+def _why_none(files: Listing) -> str:
+    """Say what lies in a folder instead of images, where something does."""
+    said = [
+        *([f"{plural(len(files.others), 'other file')}, such as {files.others[0]}"] if files.others else []),
+        *(f"{path} can't be read ({reason})" for path, reason in list(files.closed.items())[:1]),
+        *([f"--exclude leaves out {plural(len(files.excluded), 'entry', 'entries')}"] if files.excluded else []),
+    ]
+    return f" There is: {'; '.join(said)}." if said else ""
+
+
+def _no_classes(files: Listing) -> str:
+    root, folders = files.root, files.folders_in()
+    images, others = len(files.pictures_in()), files.others_in()
+    tables = [name for name in others if name.lower().endswith(".csv")]
+    if not folders and not images and not others:
         found = "it is empty"
     else:
         found = f"found {len(folders)} sub-folder{'s' * (len(folders) != 1)} without images"
         found += f" and {images:,} images beside them" if images else ""
         found += f" ({', '.join(tables)} may name labels; put each image into its class's folder)" if tables else ""
     wanted = f"Wanted {root.name}/CLASS/image.jpg, or train/CLASS/image.jpg."
-    return f"{root} has no class folders with images: {found}. {wanted}"
+    inside = "" if images else _why_none(files)
+    return f"{root} has no class folders with images: {found}. {wanted}{inside}"
 
 
 def _ignored_folders(names: list[str]) -> Iterator[Finding]:
@@ -356,11 +351,11 @@ def _ignored_folders(names: list[str]) -> Iterator[Finding]:
         )
 
 
-def _images_without_class(root: Path, parts: dict[Part, str], used: set[str]) -> Iterator[Finding]:
+def _images_without_class(files: Listing, parts: dict[Part, str], used: set[str]) -> Iterator[Finding]:
     """Give a finding for images that lie beside class folders instead of in one."""
-    places = [(root, ""), *((root / folder, f"{folder}/") for folder in parts.values())]
-    names = [prefix + entry.name for place, prefix in places for entry in _entries(place) if entry.is_file()]
-    left = tuple(name for name in names if name not in used and _is_image(root, PurePosixPath(name)))
+    places = [("", ""), *((folder, f"{folder}/") for folder in parts.values())]
+    names = [prefix + name for place, prefix in places for name in files.pictures_in(place)]
+    left = tuple(name for name in names if name not in used)
     if left:
         yield Finding(
             severity="warning",
@@ -368,32 +363,4 @@ def _images_without_class(root: Path, parts: dict[Part, str], used: set[str]) ->
             sentence=f"{plural(len(left), 'image')} {'lies' if len(left) == 1 else 'lie'} beside the class folders",
             evidence=left,
             advice="They are not used: put each into the folder of its class.",
-        )
-
-
-def _ignored_files(root: Path, used: set[str]) -> Iterator[Finding]:
-    others: Counter[str] = Counter()
-    links: dict[str, list[str]] = {"loop": [], "broken": []}
-    for path, kind in _walk(root, PurePosixPath()):
-        if kind != "file":
-            links[kind].append(str(path))
-        elif len(path.parts) > 1 and str(path) not in used and not _is_image(root, path):
-            others[path.suffix.lower() or "(no extension)"] += 1
-    for kind, what, advice in (
-        ("loop", "leads back to a folder it lies in", "It is not followed."),
-        ("broken", "leads nowhere", "Remove it, or bring back what it led to."),
-    ):
-        if links[kind]:
-            sentence = f"{plural(len(links[kind]), 'link')}: each {what}"
-            yield Finding(
-                severity="warning", code=f"link-{kind}", sentence=sentence, evidence=tuple(links[kind]), advice=advice
-            )
-    if others:
-        yield Finding(
-            severity="note",
-            code="not-images",
-            sentence=f"beside the {plural(len(used), 'image')} there {'is' if others.total() == 1 else 'are'} "
-            f"{plural(others.total(), 'file')} without an image's name",
-            evidence=tuple(f"{count:,} {suffix}" for suffix, count in sorted(others.items())),
-            advice="They are left alone.",
         )

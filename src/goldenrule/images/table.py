@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 from goldenrule.foundation.errors import InputError
 from goldenrule.foundation.files import DIGEST_BYTES
 from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.regular_files import open_regular
+from goldenrule.images.picture_files import LARGEST_PICTURE_BYTES, read_picture
 
 Part = Literal["train", "valid", "test"]
 Task = Literal["single", "multi"]
@@ -52,6 +54,7 @@ class ImageTable:
     rows: pa.Table
     findings: tuple[Finding, ...] = ()
     task: Task = "single"
+    exclude: tuple[str, ...] = ()  # patterns of what is left out below the root
 
     def __post_init__(self) -> None:
         if self.rows.schema != SCHEMA:
@@ -128,13 +131,12 @@ class ImageTable:
         return list(self.rows["place"].to_pylist())
 
     def open(self, uri: str) -> BinaryIO:
-        """Open one file for reading bytes: the only way to them."""
-        return (self.root / uri).open("rb")
+        """Open one file for reading bytes: the only way to them. A pipe, a device or a huge file is an `OSError`."""
+        return open_regular(self.root / uri, most_bytes=LARGEST_PICTURE_BYTES)
 
     def read(self, uri: str) -> bytes:
-        """Give the bytes of one file."""
-        with self.open(uri) as file:
-            return file.read()
+        """Give the bytes of one file. Raises `OSError` where it is none, or too large for a picture."""
+        return read_picture(self.root / uri)
 
     def part(self, name: Part) -> Self:
         """Give the rows of one part, in order."""

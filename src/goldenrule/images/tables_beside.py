@@ -40,12 +40,12 @@ def _listed(root: Path) -> list[Path]:
     return []
 
 
-def only_table(root: Path) -> Path | None:
+def only_table(root: Path, exclude: Sequence[str] = ()) -> Path | None:
     """Return the one table in a folder that names its images; None where none does.
 
     Raises `SourceError` where several do.
     """
-    naming = [path for path, _ in _naming(root)]
+    naming = [path for path, _ in _naming(root, exclude=exclude)]
     if len(naming) > 1:
         commands = "; ".join(f"--csv {in_shell(path)}" for path in naming)
         raise SourceError(f"{root}: several tables name its images. Say which one has their labels: {commands}.")
@@ -98,13 +98,15 @@ def _examples(labels: Sequence[str]) -> str:
     return f" ({', '.join(labels[:3])}{', ...' if len(labels) > 3 else ''})" if labels else ""
 
 
-def _naming(root: Path, files: NamedFiles | None = None) -> Iterator[tuple[Path, Columns]]:
+def _naming(
+    root: Path, files: NamedFiles | None = None, *, exclude: Sequence[str] = ()
+) -> Iterator[tuple[Path, Columns]]:
     """Give the tables in a folder most of whose rows name an image below it, and their columns."""
     tables = tables_beside(root)
     if not tables:
         return
     try:
-        files = files or NamedFiles.below(root)
+        files = files or NamedFiles.below(root, exclude)
     except SourceError:
         return
     for path in tables:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from goldenrule.foundation.findings import Finding, Severity, plural
+from goldenrule.images.left_out import unusable_classes
 from goldenrule.images.levels import levels_findings, levels_found
 from goldenrule.images.likeness import Alike
 from goldenrule.images.look import Look, unreadable_files
@@ -77,6 +78,7 @@ def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> A
     findings = [
         *table.findings,
         *unreadable_files(own, looks),
+        *unusable_classes(own, [one.problem is None for one in looks]),
         *duplicates(own),
         *near_duplicates(own, pairs),
         *_flat(own, looks),

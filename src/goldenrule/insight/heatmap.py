@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from goldenrule.foundation.errors import MissingExtra, OptionError, nearest
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.picture_files import read_picture
 from goldenrule.images.preprocess import Preprocessing, centre
 from goldenrule.images.read import decode
 
@@ -66,7 +67,7 @@ def heatmap(classifier: Classifier, image: str | Path | bytes, *, of: str | None
     `explain`. Raises `UnreadableImage`, `OptionError` for a class that the classifier does not have, and
     `BackboneError` where the body keeps no places apart.
     """
-    content = image if isinstance(image, bytes) else Path(image).expanduser().read_bytes()
+    content = image if isinstance(image, bytes) else read_picture(Path(image).expanduser())
     (found,) = HeatMaps(classifier).of([lambda: content], [of])
     return found
 

@@ -25,6 +25,7 @@ from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Job, batches
 from goldenrule.images.classes import with_class_map
 from goldenrule.images.deep import clipped, unlevelled
+from goldenrule.images.picture_files import read_picture
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable
@@ -75,15 +76,17 @@ class Classifier:
         self,
         images: str | Path | Iterable[str | Path],
         *,
+        exclude: Sequence[str] = (),
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Predictions:
         """Give the predictions for a file, a folder or several of them; a row per image, in order.
 
-        A file that can't be read has the status "unreadable" and no prediction (law 9).
+        A file that can't be read has the status "unreadable" and no prediction (law 9). `exclude` are patterns of what
+        is left out of folders.
         """
         several = [images] if isinstance(images, str | Path) else list(images)
-        return self.predict_files(image_files(several), threads=threads, progress=progress)
+        return self.predict_files(image_files(several, exclude=exclude), threads=threads, progress=progress)
 
     def predict_files(
         self,
@@ -93,7 +96,7 @@ class Classifier:
         progress: Progress | None = None,
     ) -> Predictions:
         """Give the predictions for (name, path) pairs."""
-        readers = [path.read_bytes for _, path in files]
+        readers = [partial(read_picture, path) for _, path in files]
         return self.predictions(**self._seen(readers, threads, progress), ids=[name for name, _ in files])
 
     def predict_table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from goldenrule.activations.neighbours import best_bank
@@ -30,19 +31,20 @@ def audit_images(
     *,
     out: str | os.PathLike[str] | None = None,
     group_by: str = "auto",
+    exclude: Sequence[str] = (),
     threads: int = 4,
     progress: Progress | None = None,
 ) -> Audit:
     """Look at every image of a folder or table: give what was found, and write it to `out` where that is given.
 
     `out/audit.html` is one page with sample sheets and pictures of the findings, `out/audit.json` the same for
-    programs. Files are only read; one that can't be is a finding. Where a bank has activations of these images, near
-    duplicates are looked for among their neighbours too; none are computed.
+    programs. `exclude` are patterns of what is left out. Files are only read; one that can't be is a finding. Where a
+    bank has activations of these images, near duplicates are looked for among their neighbours too; none are computed.
     """
     progress = progress or Silent()
     if out is not None:
         check_folder(Path(out).expanduser(), FILES)
-    table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by)
+    table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by, exclude=exclude)
     looks = looked(table, threads=threads, progress=progress)
     pairs = near_duplicates(table, looks, threads=threads, progress=progress)
     own = table.with_digests([one.digest for one in looks])

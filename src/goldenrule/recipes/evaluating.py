@@ -6,7 +6,7 @@ import datetime
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,8 +33,9 @@ from goldenrule.foundation.lock import check_no_links
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.classes import Renaming, with_class_map, with_classes
 from goldenrule.images.labels import from_source
+from goldenrule.images.left_out import unusable_classes
 from goldenrule.images.part_folders import part_called
-from goldenrule.images.read import with_digests
+from goldenrule.images.read import unreadable, with_digests
 from goldenrule.images.table import ImageTable
 from goldenrule.models.classifier import Classifier
 from goldenrule.training.run_files import IMAGES, RESULT, kept_predictions, run_images, run_result
@@ -181,10 +182,17 @@ def evaluate(
     table = with_digests(table.only_labelled(), progress=progress)
     if not len(table):
         raise OptionError(f"{table.root} has no image of a class that the classifier knows: nothing can be evaluated.")
+    asked_for = table
     table, promised = _apart(table, run, classifier)
     predictions = classifier.predict_table(table, threads=threads, progress=progress)
     if not len(predictions.scored):
         raise SourceError(f"None of the {len(table):,} images of {table.root} can be read.")
+    closed = [
+        f"{uri}: can't be read as a picture, or is gone"
+        for uri, read, opened in zip(table.uris, predictions.ok, table.digests, strict=True)
+        if not read and opened is not None
+    ]
+    table = table.with_findings(*([unreadable(closed)] if closed else []), *_lost(asked_for, predictions))
     beta = float(classifier.thresholds.beta) if classifier.thresholds else 1.0
     promise = _promise(promised, predictions, beta)
     if promised is not None and promise is None:
@@ -201,6 +209,15 @@ def evaluate(
         seconds=time.perf_counter() - began,
     )
     return _written(found, Path(out), run, asked) if out is not None else found
+
+
+def _lost(table: ImageTable, predictions: Predictions) -> Iterator[Finding]:
+    """Return a finding on classes of the images that were asked for of which none is judged."""
+    read = {uri for uri, ok in zip(predictions.ids, predictions.ok, strict=True) if ok}
+    judged = set(predictions.ids)
+    learned = not judged.issuperset(table.uris)
+    why = "none can be read, or the classifier has learned from them" if learned else "none can be read"
+    return unusable_classes(table, [uri in read for uri in table.uris], why)
 
 
 def name_of(table: ImageTable) -> str:

@@ -19,6 +19,7 @@ from goldenrule.foundation.errors import BackboneError, FormatError, MissingExtr
 from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import PLAIN
+from goldenrule.images.picture_files import read_picture
 from goldenrule.images.read import with_digests
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable, image_table
@@ -41,6 +42,7 @@ def explain(
     of: str | None = None,
     out: str | os.PathLike[str] | None = None,
     heat: bool = True,
+    exclude: Sequence[str] = (),
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Explained:
@@ -49,13 +51,14 @@ def explain(
     Each has its prediction, the `k` nearest training images as that network sees them, and with `heat` the heat map of
     the predicted class, or of the class `of`. Writes a page and its numbers to `out` where that is given. Where the
     run's images are gone its training images are named only; where captum is not installed there are no heat maps: the
-    notes say so. An image that can't be read has its status and nothing else.
+    notes say so. `exclude` are patterns of what is left out of folders. An image that can't be read has its status and
+    nothing else.
     """
     progress = progress or Silent()
     if k < 1:
         raise OptionError(f"-k {k}: wanted how many nearest images to show, at least 1.")
     several = [images] if isinstance(images, str | Path) else list(images)
-    files = image_files(several)
+    files = image_files(several, exclude=exclude)
     again = reopened(Path(run), threads=threads, progress=progress, gone=True)
     if of is not None and of not in again.classifier.classes:
         HeatMaps(again.classifier).of([], [of])  # says what classes there are
@@ -238,7 +241,7 @@ def _heats(
     """Give the heat map of each readable image by its place, and why there are none."""
     if not wanted or not readable:
         return {}, ()
-    readers = [files[place][1].read_bytes for place in readable]
+    readers = [partial(read_picture, files[place][1]) for place in readable]
     try:
         found = HeatMaps(again.classifier).of(readers, [classes[place] for place in readable], progress=progress)
     except (MissingExtra, BackboneError) as error:

@@ -17,6 +17,7 @@ from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.deep import levels_text
 from goldenrule.images.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.images.labels import from_source
+from goldenrule.images.left_out import unusable_classes
 from goldenrule.images.levels import levels_findings, levels_found
 from goldenrule.images.look import glance, looked
 from goldenrule.images.read import unreadable
@@ -92,6 +93,8 @@ def begun(
         check_same(folder, about, table)  # again: another process may have begun a story here since
         work = Work(run=run, table=table, body=body, kind=kind, options=options, story=story, progress=progress)
         activations = precomputed(work, 0)
+        usable = [own is not None and own in activations.banks[0] for own in table.digests]
+        story.findings += unusable_classes(table, usable)
         pairs = near_pairs(work, activations)
         asked = blocked(work, activations, kept_together(table, pairs), pairs)
         table = asked.table

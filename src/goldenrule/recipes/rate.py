@@ -7,6 +7,7 @@ from pathlib import Path
 
 from goldenrule.foundation.outputs import FIGURE, FIGURE_METADATA, check_output, write_output
 from goldenrule.foundation.progress import Progress
+from goldenrule.images.table import ImageTable
 from goldenrule.learner import Learner
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.opening import first_body, read_images
@@ -16,7 +17,7 @@ from goldenrule.training.range_test import RangeTest, rising_rates
 
 
 def find_rate_of(
-    folder: Path,
+    source: Path | ImageTable,
     *,
     backbone: str,
     augment: str,
@@ -35,7 +36,7 @@ def find_rate_of(
     rising_rates(2 if steps is None else steps, lowest=lowest, highest=highest)  # what can't be is told at once
     options = FitOptions(backbone=backbone, augment=augment, seed=seed, start_from=start_from)
     earlier = Classifier.load(start_from) if start_from else None
-    table, seen = read_images(folder, options, progress)
+    table, seen = read_images(source, options, progress)
     learn = Learner(
         table,
         earlier.backbone if earlier else first_body(seen, progress),

@@ -60,6 +60,7 @@ class Found:
     asked: int
     seconds: float
     created: str
+    exclude: tuple[str, ...] = ()  # what was left out of the folder
 
     @property
     def default_log_loss(self) -> Estimate:
@@ -216,6 +217,7 @@ def _concluded(bench: Trials, studies: dict[str, Study], asked: int, seconds: fl
     return Found(
         folder=bench.work.run.folder,
         images=bench.work.table.root,
+        exclude=bench.work.table.exclude,
         task=bench.work.table.task,
         counts={"train": len(bench.train), "valid": len(bench.valid)},
         options=bench.work.options,

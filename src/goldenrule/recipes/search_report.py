@@ -116,10 +116,10 @@ def page_rows(found: Found) -> list[dict[str, Any]]:
 def next_steps(found: Found) -> list[str]:
     """Say what to do with what was found."""
     more, live = 2 * max(found.asked, len(found.trials["bank"])), " --live" * ("live" in found.trials)
-    again = f"goldenrule search {in_shell(found.images)} --trials {more}{live}{found.options.said(*SAID)}"
+    again = f"goldenrule search {in_shell(found.images)} --trials {more}{live}{_said(found)}"
     again += f" --out {in_shell(found.folder)}"
     if not found.replaced:
-        keep = f"goldenrule fit {in_shell(found.images)} --quick{found.options.said(*SAID)}"
+        keep = f"goldenrule fit {in_shell(found.images)} --quick{_said(found)}"
         steps = [f"Keep the default: {keep}. More than a head: leave --quick away."]
         return [*steps, f"Search on, from where this ended: {again}"]
     return [f"Use it: {_command(found) or 'the code below'}.", f"Search on, from where this ended: {again}"]
@@ -131,7 +131,12 @@ def _command(found: Found) -> str:
     if drawn.get("head") != SOLVED:
         return ""
     views = f"--augment {drawn['augment']}" + (f" --views {drawn['views']}" if "views" in drawn else "")
-    return f"goldenrule fit {in_shell(found.images)} --quick {views}{found.options.said(*SAID)}"
+    return f"goldenrule fit {in_shell(found.images)} --quick {views}{_said(found)}"
+
+
+def _said(found: Found) -> str:
+    """Give the words of a command line by which the same images are read, in the same way."""
+    return found.options.said(*SAID) + "".join(f" --exclude {in_shell(own)}" for own in found.exclude)
 
 
 def code(found: Found) -> str:
@@ -139,7 +144,8 @@ def code(found: Found) -> str:
     drawn, live = found.best.drawn, "layers" in found.best.drawn
     if drawn.get("head") == SOLVED:
         return ""
-    images = f"gr.from_folder({str(found.images)!r}, group_by={found.options.group_by!r})"
+    left = f", exclude={list(found.exclude)!r}" if found.exclude else ""
+    images = f"gr.from_folder({str(found.images)!r}, group_by={found.options.group_by!r}{left})"
     if found.drawn_split:
         split = str(found.folder / "split.csv")
         images = f"gr.from_csv({split!r}, images={str(found.images)!r}, id='path', label='class', part='part')"

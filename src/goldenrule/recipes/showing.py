@@ -22,7 +22,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 def draw_augmentation(
-    folder: Path,
+    source: Path | ImageTable,
     *,
     augment: str = "auto",
     crop: CropOption = "random",
@@ -49,7 +49,7 @@ def draw_augmentation(
     preprocessing = Preprocessing(size=size)
     if crop == "squish":
         preprocessing = replace(preprocessing, resize="squish", crop_fraction=1.0)
-    drawn = _some(from_source(folder), images)
+    drawn = _some(source if isinstance(source, ImageTable) else from_source(source), images)
     with (progress or Silent()).task("draw", 1, "sheet") as task:
         figure = augmentation_figure(drawn, options.augmentation, preprocessing, count=views)
         content = io.BytesIO()

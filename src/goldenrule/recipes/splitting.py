@@ -50,6 +50,7 @@ from goldenrule.images.copies import (
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
 from goldenrule.images.layout import LABELS, new_places
+from goldenrule.images.left_out import unusable_classes
 from goldenrule.images.look import Look, look_to_copy, looked, unreadable_files
 from goldenrule.images.name_order import named_groups
 from goldenrule.images.near import near_duplicates as near_pairs
@@ -99,6 +100,7 @@ def split_folder(
     group_by: str = "auto",
     anew: bool = False,
     near_duplicates: bool = True,
+    exclude: Sequence[str] = (),
     link: Link = "none",
     threads: int = 4,
     progress: Progress | None = None,
@@ -107,7 +109,7 @@ def split_folder(
 
     Of each class `shares` of the images validate and test, drawn by the hash of (seed, content). A test part that
     the source has stays as it is; with `anew` all labelled images are dealt out again. Files that are no images are
-    copied too, hidden ones are not. `link`: see `copy_all`.
+    copied too; hidden ones, those of systems and what `exclude` names are not. `link`: see `copy_all`.
 
     Raises `OptionError` where nothing is left to split or the folders lie in each other, `RunMismatch` where
     `destination` holds something else, `SourceError` for files that can't be read.
@@ -116,12 +118,12 @@ def split_folder(
     if link not in LINKS:
         raise OptionError(f"--link {link}: wanted one of {', '.join(LINKS)}.")
     wish = Wish(shares=shares or Shares(), seed=seed, group_by=group_by, anew=anew, near_duplicates=near_duplicates)
-    table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by)
+    table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by, exclude=exclude)
     folder = Path(destination).expanduser()
     _check_apart(table.root, folder)
     if "valid" in table.parts and not anew:
         raise OptionError(f"{table.root} has a train and a valid part already. --anew deals its images out again.")
-    files = all_files(table.root)
+    files = all_files(table.root, (*table.exclude, *exclude))
     about = _about(table, files, wish)
     if _is_there(folder):
         return _again(folder, about, threads, progress)
@@ -172,7 +174,7 @@ def _plan(
     if closed := [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.digest is None]:
         raise SourceError(
             f"{plural(len(closed), 'file')} can't be opened: {'; '.join(closed[:3])}{'; ...' if closed[3:] else ''}. "
-            "Nothing was split: ask for access, or remove them."
+            "Nothing was split: ask for access, remove them, or leave them out (--exclude)."
         )
     before = table.with_digests([own.digest for own in looks])
     if wish.anew:
@@ -184,6 +186,7 @@ def _plan(
     after = with_split(grouped, seed=wish.seed, shares=wish.shares)
     copies, labels_text = new_places(table, after, files, looks)
     findings = [*series.findings, *duplicates(after), *near_findings(after, pairs), *unreadable_files(table, looks)]
+    findings += unusable_classes(table, [own.problem is None for own in looks])
     if labels_text is not None:
         write_atomic(folder / LABELS, labels_text)
     write_manifest(folder, copies)
@@ -241,7 +244,12 @@ def _is_alike(group: str | None) -> bool:
 
 def _about(table: ImageTable, files: Sequence[str], wish: Wish) -> dict[str, Any]:
     """Give what a split is about as JSON: the source with names, sizes, times and labels, and how it is dealt out."""
-    stated = ((name, (table.root / name).stat()) for name in files)
+    try:
+        stated = [(name, (table.root / name).stat()) for name in files]
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename} can't be read any more ({error.strerror}). Nothing was split: give the command again."
+        ) from error
     rows = table.rows.select(["uri", "part", "labels", "group"]).to_pylist()
     return {
         "source": str(table.root.resolve()),

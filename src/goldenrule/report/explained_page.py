@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from goldenrule.images.picture_files import read_picture
 from goldenrule.insight.explanation import Explained, Explanation
 from goldenrule.insight.neighbours import Neighbour
 from goldenrule.report import sentences
@@ -61,4 +61,4 @@ def _shown(found: Explained) -> Iterator[Shown]:
 
 
 def _content(path: str) -> bytes:
-    return Path(path).read_bytes()
+    return read_picture(path)

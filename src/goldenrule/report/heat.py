@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.foundation.errors import UnreadableImage
+from goldenrule.images.picture_files import read_picture
 from goldenrule.insight.explanation import Explanation
 from goldenrule.insight.heatmap import HeatMap
 from goldenrule.report.thumbnails import LARGEST_SIDE_PX, Thumbnail, small, thumbnail_from
@@ -55,7 +56,7 @@ def explanation_figure(explanation: Explanation, image: Callable[[str], bytes | 
     """
     from matplotlib.figure import Figure
 
-    picture = small(explanation.path.read_bytes(), 2 * LARGEST_SIDE_PX)
+    picture = small(read_picture(explanation.path), 2 * LARGEST_SIDE_PX)
     percent = f"{100 * explanation.probability:.1f} %"
     shown: list[tuple[Pixels | None, str]] = [(picture, f"{explanation.prediction}\n{percent}")]
     if explanation.heat is not None:

@@ -1,0 +1,196 @@
+"""What is left out of a folder, and classes that lose all of their images: findings that name them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.foundation.findings import Finding, plural
+from goldenrule.images.label_files import KNOWN_FILES
+from goldenrule.images.listing import Listing
+from goldenrule.images.picture_files import OTHERS, ending_of
+from goldenrule.images.table import ImageTable, one_form
+
+OURS = ("run.json", "result.json", "audit.json", "split.json")
+"""What folders that goldenrule writes hold: no class is missing there."""
+
+
+def left_out(files: Listing, images: int, *, tables: bool = False) -> Iterator[Finding]:
+    """Return what lies below a folder beside its images, a finding for each kind; `images` is how many are taken.
+
+    With `tables` what lies there to be read is not mentioned: tables of labels, a README in the folder itself.
+    """
+    links = (
+        (files.loops, "link-loop", "leads back to a folder it lies in, or round in a circle", "It is not followed."),
+        (files.broken, "link-broken", "leads nowhere", "Remove it, or bring back what it led to."),
+    )
+    for paths, code, what, advice in links:
+        if paths:
+            sentence = f"{plural(len(paths), 'link')}: each {what}" if len(paths) > 1 else f"1 link {what}"
+            yield Finding(severity="warning", code=code, sentence=sentence, evidence=paths, advice=advice)
+    if files.closed:
+        yield Finding(
+            severity="warning",
+            code="folder-closed",
+            sentence=f"{plural(len(files.closed), 'folder')} can't be read",
+            evidence=_with_reasons(files.closed.items()),
+            advice="What is in there is left out: ask its owner for read access, or say so with --exclude.",
+        )
+    if files.special:
+        yield Finding(
+            severity="warning",
+            code="special-files",
+            sentence=f"{plural(len(files.special), 'entry is no file', 'entries are no files')}, and not opened",
+            evidence=_with_reasons(files.special.items()),
+            advice="Pipes, sockets and devices hold no picture: remove them.",
+        )
+    if files.by_content:
+        several = len(files.by_content) > 1
+        yield Finding(
+            severity="note",
+            code="by-content",
+            sentence=f"{plural(len(files.by_content), 'image has', 'images have')} no picture's ending",
+            evidence=files.by_content,
+            advice=f"{'They are' if several else 'It is'} taken by content; --exclude PATTERN leaves "
+            f"{'them' if several else 'it'} out.",
+        )
+    others = [path for path in files.others if not (tables and _is_usual(path))]
+    if others:
+        is_are = "is" if len(others) == 1 else "are"
+        yield Finding(
+            severity="note",
+            code="not-images",
+            sentence=f"beside the {plural(images, 'image')} there {is_are} {plural(len(others), 'file')} that "
+            f"{is_are} no picture",
+            evidence=kinds(others),
+            advice="They are left alone.",
+        )
+    if files.system:
+        yield Finding(
+            severity="note",
+            code="system-files",
+            sentence=f"{plural(len(files.system), 'entry', 'entries')} that systems make, or that "
+            f"{'is' if len(files.system) == 1 else 'are'} hidden: left out",
+            evidence=_by_their_names(files.system),
+            advice="To learn from such a folder, give it another name.",
+        )
+    if files.excluded:
+        yield Finding(
+            severity="note",
+            code="excluded",
+            sentence=f"{plural(len(files.excluded), 'entry is', 'entries are')} excluded",
+            evidence=files.excluded,
+            advice="As was asked.",
+        )
+    if files.idle:
+        yield Finding(
+            severity="warning",
+            code="exclude-idle",
+            sentence=f"nothing is called {' or '.join(map(repr, files.idle))}: --exclude leaves nothing out by that",
+            advice="Patterns are names, or paths below the folder, such as thumbs, '*_small.jpg', train/bad.",
+        )
+
+
+def lost_folders(files: Listing, places: Sequence[str], classes: Collection[str]) -> Iterator[Finding]:
+    """Return a finding that names the class folders from which no image comes; `places` are the folders they lie in.
+
+    What goldenrule wrote itself, and a folder that can't be read and is named so, are no such classes.
+    """
+    lost: dict[str, str] = {}
+    for place in places:
+        for name in files.folders_in(place):
+            path = f"{place}/{name}" if place else name
+            if one_form(name) in classes or path in files.closed or files.pictures_below(path):
+                continue
+            others = files.others_below(path)
+            if not any(PurePosixPath(other).name in OURS for other in others):
+                lost.setdefault(one_form(name), ", ".join(kinds(others)) or _why_empty(files, path))
+        for own in files.excluded:
+            parent, _, name = own.rstrip("/").rpartition("/")
+            if own.endswith("/") and parent == place and one_form(name) not in classes:
+                lost.setdefault(one_form(name), "excluded")
+    yield from lost_classes(lost)
+
+
+def lost_classes(lost: dict[str, str]) -> Iterator[Finding]:
+    """Return a finding that names classes without an image that can be used, each with the reason; none for none."""
+    if lost:
+        yield Finding(
+            severity="warning",
+            code="class-without-images",
+            sentence=f"{plural(len(lost), 'class has', 'classes have')} no image that can be used",
+            evidence=tuple(f"{name}: {why}" for name, why in sorted(lost.items())),
+            advice="Nothing is learned or known of it. Bring its images, or remove it.",
+        )
+
+
+def unusable_classes(
+    table: ImageTable, usable: Sequence[bool] | npt.NDArray[np.bool_], why: str = "none can be read"
+) -> Iterator[Finding]:
+    """Return a finding that names the classes of a table none of whose images are `usable` (n,)."""
+    every: Counter[int] = Counter()
+    left: set[int] = set()
+    for own, good in zip(table.rows["labels"].to_pylist(), usable, strict=True):
+        every.update(own)
+        if good:
+            left.update(own)
+    lost = {
+        table.classes[label]: f"{plural(count, 'image')}, {why}" for label, count in every.items() if label not in left
+    }
+    yield from lost_classes(lost)
+
+
+def kinds(paths: Sequence[str]) -> tuple[str, ...]:
+    """Return how many files there are of each ending, and the first of them.
+
+    >>> kinds(["a/1.xml", "a/2.xml", "a/notes"])
+    ('1 (no extension): a/notes', '2 .xml: a/1.xml, ...')
+    """
+    own: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        own[ending_of(path.rpartition("/")[2]) or "(no extension)"].append(path)
+    return tuple(
+        f"{len(same):,} {ending}: {same[0]}{', ...' if len(same) > 1 else ''}" for ending, same in sorted(own.items())
+    )
+
+
+def _is_usual(path: str) -> bool:
+    return ending_of(path) in OTHERS if "/" not in path else path.rpartition("/")[2] in KNOWN_FILES
+
+
+def _why_empty(files: Listing, folder: str) -> str:
+    """Return why a folder has no file that could be one of its class's."""
+    inside = f"{folder}/"
+    reasons = (
+        (files.excluded, "excluded"),
+        (tuple(files.closed), "can't be read"),
+        (files.broken, "links that lead nowhere"),
+        (files.loops, "links round in a circle"),
+        (tuple(files.special), "no regular files"),
+        (files.system, "hidden or system files"),
+    )
+    return next((why for paths, why in reasons if any(path.startswith(inside) for path in paths)), "an empty folder")
+
+
+def _with_reasons(pairs: Collection[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(f"{path}: {reason}" for path, reason in pairs)
+
+
+def _by_their_names(paths: Sequence[str]) -> tuple[str, ...]:
+    """Return system folders and files by name, those that are there often with how often.
+
+    >>> _by_their_names(["a/@eaDir/", "b/@eaDir/", "a/._1.jpg", "a/.2.jpg"])
+    ('2 @eaDir', '._*: a/._1.jpg', 'a/.2.jpg')
+    """
+    own: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        name = path.rstrip("/").rpartition("/")[2]
+        own["._*" if name.startswith("._") else name].append(path)
+    return tuple(
+        (f"{len(same):,} {name}" if len(same) > 1 else f"{name}: {same[0]}" if name == "._*" else same[0])
+        for name, same in sorted(own.items())
+    )

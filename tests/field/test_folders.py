@@ -1,0 +1,383 @@
+"""Folders as disks, cameras and downloads leave them: what is left out is named, and nothing hangs or falls over."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import goldenrule as gr
+from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.findings import Finding
+from goldenrule.images.labels import from_csv, from_source
+from goldenrule.images.listing import listing
+from goldenrule.images.sources import from_folder, image_files
+from goldenrule.images.table import ImageTable
+
+Draw = Callable[..., Path]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def numbered(*folders: str, each: int = 4) -> list[str]:
+    return [f"{folder}/{number}.png" for folder in folders for number in range(each)]
+
+
+def told(table: ImageTable) -> dict[str, Finding]:
+    return {finding.code: finding for finding in table.findings}
+
+
+def lost(table: ImageTable) -> tuple[str, ...]:
+    own = told(table).get("class-without-images")
+    return own.evidence if own and own.severity == "warning" else ()
+
+
+# A class none of whose images can be used
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ([], "an empty folder"),
+        (["a.dcm", "b.dcm"], "2 .dcm: scans/a.dcm, ..."),
+        (["deep/er/a.txt"], "1 .txt: scans/deep/er/a.txt"),
+        ([".hidden.jpg"], "hidden or system files"),
+        (["@eaDir/a.jpg"], "hidden or system files"),
+    ],
+)
+def test_a_class_folder_without_an_image_is_a_warning_by_name(draw: Draw, files: list[str], why: str) -> None:
+    root = draw(numbered("cats", "dogs"))
+    (root / "scans").mkdir()
+    for name in files:
+        (root / "scans" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "scans" / name).write_text("not a picture")
+    table = from_source(root)
+    assert table.classes == ("cats", "dogs")
+    assert lost(table) == (f"scans: {why}",)
+
+
+def test_a_class_folder_without_an_image_is_named_in_parts_too(draw: Draw) -> None:
+    root = draw(numbered("train/cats", "train/dogs", "valid/cats", "valid/dogs"))
+    (root / "train" / "horses").mkdir()
+    (root / "valid" / "dogs" / "notes.txt").touch()
+    assert lost(from_source(root)) == ("horses: an empty folder",)
+
+
+def test_what_goldenrule_wrote_beside_class_folders_is_no_lost_class(draw: Draw) -> None:
+    root = draw(numbered("cats", "dogs"))
+    for name in ("runs/cats/run.json", "audits/cats/audit.json"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text("{}")
+    assert lost(from_source(root)) == ()
+
+
+def test_a_class_whose_every_line_of_a_table_leads_to_nothing_is_named(draw: Draw) -> None:
+    root = draw(numbered("images", each=6))
+    (root / "images" / "scan.dcm").write_bytes(b"\0" * 200)
+    lines = [f"images/{n}.png,{'xy'[n % 2]}" for n in range(6)] + ["images/gone.png,z", "images/scan.dcm,d"]
+    (root / "labels.csv").write_text("\n".join(["image,label", *lines]) + "\n")
+    table = from_source(root)
+    assert lost(table) == ("d: 1 line, none of an image", "z: 1 line, none of an image")
+    assert told(table)["images-missing"].evidence == ("images/gone.png",)
+    assert told(table)["named-no-picture"].evidence == ("images/scan.dcm",)
+
+
+def broken_class(root: Path, says: str = "not a picture") -> None:
+    (root / "horses").mkdir()
+    for number in range(4):
+        (root / "horses" / f"{number}.jpg").write_text(f"{says} {number}")
+
+
+def test_a_class_that_can_not_be_read_is_named_by_fit_audit_split_and_evaluate(draw: Draw, command: Command) -> None:
+    root = draw(numbered("cats", "dogs", each=8))
+    done = command("fit", "--quick", "--views", 0, root, "--out", "run")
+    broken_class(root)
+    says = "1 class has no image that can be used (horses: 4 images, none can be read)"
+    assert says in (again := command("fit", "--quick", "--views", 0, root, "--out", "second")).stdout, again.stdout
+    assert done.returncode == again.returncode == 0
+    audited = command("audit", root)
+    assert "1 class has no image that can be used (horses: 4 images, none can be read)" in audited.stdout
+    assert says in command("split", root, "parts", "--test", 0).stdout
+    others = draw([f"{name}/new{number}.png" for name in ("cats", "dogs") for number in range(4)], folder="others")
+    broken_class(others, says="no picture either")
+    evaluated = command("evaluate", "second", others)
+    assert "horses: 4 images, none can be read" in evaluated.stdout, evaluated.stdout
+
+
+# Endings that no picture has
+
+
+@pytest.fixture
+def camera(draw: Draw) -> Path:
+    """Pictures under the names that cameras, browsers and downloaders give, and what lies beside them."""
+    root = draw([f"cats/{number}.jpg" for number in range(9)])
+    names = ("a.mpo", "b.jpg_large", "c.jpeg.1", "d.jpg?w=300", "e.webp-2", "f.dat", "g.JPG (1)", "h", "i.v2")
+    for number, name in enumerate(names):
+        (root / "cats" / f"{number}.jpg").rename(root / "cats" / name)
+    for name in ("scan.dcm", "a.jpg.json", "notes.txt", "Thumbs.db", ".DS_Store", "film.mp4", "half.jpg.part"):
+        (root / "cats" / name).write_text("{}")
+    shutil.copy(root / "cats" / "a.mpo", root / "cats" / "a.jpg_original")
+    shutil.copy(root / "cats" / "a.mpo", root / "cats" / "a.jpg~")
+    (root / "cats" / "raw.cr2").write_bytes(b"II*\0" + bytes(40))
+    (root / "cats" / "cut.jpeg.2").write_bytes(b"")
+    return root
+
+
+def test_pictures_of_odd_names_are_taken_by_content_and_what_is_left_out_is_counted(camera: Path) -> None:
+    found = {name.removeprefix("cats/") for name, _ in image_files([camera])}
+    assert found == {
+        *("a.mpo", "b.jpg_large", "c.jpeg.1", "d.jpg?w=300", "e.webp-2", "f.dat", "g.JPG (1)", "h", "i.v2"),
+        "cut.jpeg.2",  # meant as a picture: it has its row, which says that it can't be read
+    }
+    own = told(from_folder(camera))
+    assert len(own["by-content"].evidence) == 9
+    assert own["by-content"].severity == "note"
+    assert own["not-images"].sentence == "beside the 10 images there are 8 files that are no picture"
+    assert "1 .dcm: cats/scan.dcm" in own["not-images"].evidence
+    assert own["system-files"].evidence == ("cats/.DS_Store", "cats/Thumbs.db")
+
+
+def test_predict_has_a_row_for_all_that_is_meant_as_a_picture_and_names_the_rest(
+    draw: Draw, command: Command, camera: Path
+) -> None:
+    command("fit", "--quick", "--views", 0, draw(numbered("cats", "dogs", each=8), folder="learned"), "--out", "run")
+    (camera / "gone.jpg").symlink_to("nowhere.jpg")
+    done = command("predict", "run", camera, "-o", "rows.csv")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(",")[:2] for line in (camera.parent / "rows.csv").read_text().splitlines()[1:]]
+    status = dict(rows)
+    assert len(rows) == 11
+    assert status["cats/a.mpo"] == status["cats/b.jpg_large"] == status["cats/c.jpeg.1"] == "ok"
+    assert status["cats/cut.jpeg.2"] == status["gone.jpg"] == "unreadable"
+    assert "9 images have no picture's ending (cats/b.jpg_large, " in done.stdout
+    assert "8 files that are no picture (1 (no" not in done.stdout
+    assert "1 .dcm: cats/scan.dcm" in done.stdout
+    assert "2 entries that systems make, or that are hidden: left out" in done.stdout
+
+
+def test_only_unknown_names_are_looked_into_and_few_bytes_of_each(
+    camera: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    regular = gr.images.picture_files.open_regular
+
+    def counted(path: Path, **more: Any) -> Any:
+        opened.append(path.name)
+        return regular(path, **more)
+
+    monkeypatch.setattr("goldenrule.images.picture_files.open_regular", counted)
+    listing(camera)
+    assert sorted(opened) == ["e.webp-2", "f.dat", "h", "i.v2"] or sorted(opened) == ["f.dat", "h", "i.v2"]
+
+
+# Folders of systems, and folders that are excluded
+
+
+SYSTEM = (
+    *("@eaDir", "#recycle", "lost+found", "__MACOSX", ".Trash-1000", "$RECYCLE.BIN", "System Volume Information"),
+    *(".ipynb_checkpoints", ".git", ".thumbnails", ".picasaoriginals", "Previews.lrdata", "@Recycle", "[Originals]"),
+)
+
+
+@pytest.mark.parametrize("name", SYSTEM)
+def test_folders_that_systems_make_are_left_out_at_any_depth_with_a_note(draw: Draw, name: str) -> None:
+    root = draw([*numbered("cats", "dogs"), f"cats/{name}/0.png", f"{name}/deep/1.png", f"dogs/a/b/{name}/c/2.png"])
+    table = from_source(root)
+    assert table.uris == sorted(numbered("cats", "dogs"))
+    assert table.classes == ("cats", "dogs")
+    assert told(table)["system-files"].severity == "note"
+    assert told(table)["system-files"].evidence == (f"3 {name}",)
+    assert sorted(name for name, _ in image_files([root])) == table.uris
+
+
+def test_originals_that_picasa_keeps_and_apple_doubles_are_no_images(draw: Draw) -> None:
+    root = draw([*numbered("cats", "dogs"), "cats/Originals/0.png", "dogs/Originals/9.png"])
+    (root / "cats" / "Picasa.ini").touch()
+    (root / "cats" / "._0.jpg").write_bytes(b"\0\x05\x16\x07")
+    assert from_source(root).uris == sorted([*numbered("cats", "dogs"), "dogs/Originals/9.png"])
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_the_others_are_used(
+    draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw([*numbered("cats", "dogs"), "cats/secret/0.png", "horses/0.png"])
+    scan = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if Path(path).name in ("secret", "horses"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    table = from_source(root)
+    assert table.uris == sorted(numbered("cats", "dogs"))
+    assert told(table)["folder-closed"].evidence == ("cats/secret: Permission denied", "horses: Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "left"),
+    [
+        (["small"], ["cats/0.png", "cats/1_small.png", "dogs/0.png"]),
+        (["small/"], ["cats/0.png", "cats/1_small.png", "dogs/0.png"]),
+        (["*_small.png"], ["cats/0.png", "cats/small/2.png", "dogs/0.png", "dogs/small/1.png"]),
+        (["cats/small"], ["cats/0.png", "cats/1_small.png", "dogs/0.png", "dogs/small/1.png"]),
+        (["small", "**/*_small*"], ["cats/0.png", "dogs/0.png"]),
+    ],
+)
+def test_what_is_excluded_is_left_out_of_every_way_to_read_a_folder(
+    draw: Draw, patterns: list[str], left: list[str]
+) -> None:
+    root = draw(["cats/0.png", "cats/1_small.png", "cats/small/2.png", "dogs/0.png", "dogs/small/1.png"])
+    assert gr.from_folder(root, exclude=patterns).uris == left
+    assert sorted(name for name, _ in image_files([root], exclude=patterns)) == left
+    table = root.parent / "labels.csv"
+    table.write_text("image,label\ncats/0.png,x\ncats/1_small.png,y\ncats/small/2.png,y\ndogs/0.png,y\n")
+    assert from_csv(table, images=root, exclude=patterns).uris == [uri for uri in left if uri != "dogs/small/1.png"]
+
+
+def test_an_excluded_class_is_named_and_a_pattern_that_nothing_has_too(draw: Draw) -> None:
+    root = draw(numbered("cats", "dogs", "horses"))
+    table = from_source(root, exclude=["horses", "hoses"])
+    assert table.classes == ("cats", "dogs")
+    assert lost(table) == ("horses: excluded",)
+    assert told(table)["excluded"].evidence == ("horses/",)
+    assert told(table)["exclude-idle"].severity == "warning"
+    assert "'hoses'" in told(table)["exclude-idle"].sentence
+    with pytest.raises(OptionError, match="--exclude ''"):
+        from_source(root, exclude=[""])
+
+
+def test_every_command_that_reads_a_folder_excludes(draw: Draw, command: Command, tmp_path: Path) -> None:
+    root = draw([*numbered("cats", "dogs", each=8), *numbered("cats/bad", each=3)])
+    bad = ("--exclude", "bad")
+    fitted = command("fit", "--quick", "--views", 0, root, "--out", "run", *bad)
+    assert "1 entry is excluded (cats/bad/)" in fitted.stdout, fitted.stderr
+    assert "cats/bad" not in (tmp_path / "run" / "split.csv").read_text()
+    refused = command("fit", "--quick", "--views", 0, root, "--out", "run")
+    assert refused.returncode == 2, "with other images it is another data set"
+    assert command("train", root, "--out", "trained", *bad).returncode == 0
+    for words in (
+        ("audit", root),
+        ("split", root, "parts"),
+        ("evaluate", "run", root),
+        ("predict", "run", root),
+        ("explain", "run", root, "--no-heat"),
+        ("show-augment", root, "--images", 1, "--views", 1),
+        ("lr-find", root, "--steps", 2),
+    ):
+        done = command(*words, *bad)
+        assert "1 entry is excluded (cats/bad/)" in done.stdout, (words, done.stdout, done.stderr)
+    assert not list((tmp_path / "parts").rglob("bad"))
+    (tmp_path / "sample.csv").write_text("id,cats\n0,0.5\n")
+    draw(["test/0.png", "test/bad/0.png"], folder="contest")
+    done = command("submit", "run", tmp_path / "contest" / "test", "--sample", "sample.csv", *bad)
+    assert "1 entry is excluded (bad/)" in done.stdout, done.stderr
+
+
+# Links and special files
+
+
+def circles(root: Path) -> None:
+    (root / "cats" / "a.jpg").symlink_to("b.jpg")
+    (root / "cats" / "b.jpg").symlink_to("a.jpg")
+    (root / "cats" / "self.png").symlink_to("self.png")
+    (root / "cats" / "up").symlink_to("..")
+    (root / "cats" / "here").symlink_to(".")
+    (root / "cats" / "gone.jpg").symlink_to("nowhere")
+    (root / "dogs" / "x").symlink_to("y")
+    (root / "dogs" / "y").symlink_to("x")
+
+
+def test_links_round_in_a_circle_are_findings_of_fit_audit_and_predict(draw: Draw, command: Command) -> None:
+    root = draw(numbered("cats", "dogs", each=8))
+    circles(root)
+    own = told(from_source(root))
+    names = ("cats/a.jpg", "cats/b.jpg", "cats/here", "cats/self.png", "cats/up", "dogs/x", "dogs/y")
+    assert own["link-loop"].evidence == names
+    assert own["link-broken"].evidence == ("cats/gone.jpg",)
+    for words in (("fit", "--quick", "--views", 0, root, "--out", "run"), ("audit", root), ("predict", "run", root)):
+        done = command(*words)
+        assert done.returncode == 0, done.stderr
+        assert "7 links: each leads back to a folder it lies in, or round in a circle" in done.stdout, done.stdout
+
+
+def test_folders_that_link_to_each_other_have_an_end(draw: Draw) -> None:
+    names = [f"class{number}" for number in range(8)]
+    root = draw(numbered(*names, each=1))
+    for name in names:
+        for other in names:
+            if other != name:
+                (root / name / f"to_{other}").symlink_to(root / other)
+    found = listing(root)
+    assert len(found.pictures) < 8 * 17 * 8
+    assert found.loops
+
+
+def special_files(root: Path) -> list[str]:
+    os.mkfifo(root / "cats" / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as own:
+        here = os.getcwd()  # noqa: PTH109 - the name of a socket may not be long
+        os.chdir(root / "cats")
+        own.bind("socket.jpg")
+        os.chdir(here)
+    (root / "cats" / "zero.jpg").symlink_to("/dev/zero")
+    return ["cats/pipe.jpg: a named pipe", "cats/socket.jpg: a socket", "cats/zero.jpg: a device"]
+
+
+def test_pipes_sockets_and_devices_in_a_folder_are_named_and_never_opened(draw: Draw, command: Command) -> None:
+    root = draw(numbered("cats", "dogs", each=8))
+    names = special_files(root)
+    assert list(told(from_source(root))["special-files"].evidence) == names
+    for words in (("fit", "--quick", "--views", 0, root, "--out", "run"), ("predict", "run", root), ("audit", root)):
+        done = command(*words)
+        assert done.returncode == 0, done.stderr
+        assert "3 entries are no files, and not opened (cats/pipe.jpg: a named pipe" in done.stdout, done.stdout
+    assert command("split", root, "parts").returncode == 0
+
+
+def test_a_pipe_or_device_that_is_named_is_an_error_and_nothing_waits(
+    process: Command, draw: Draw, command: Command, tmp_path: Path
+) -> None:
+    root = draw(numbered("cats", "dogs", each=8))
+    command("fit", "--quick", "--views", 0, root, "--out", "run")
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "labels.csv")
+    for words, says in (
+        (("predict", "run", "/dev/zero"), "/dev/zero is a device"),
+        (("predict", "run", "pipe"), "pipe is a named pipe"),
+        (("fit", "pipe"), "pipe is a named pipe"),
+        (("audit", "/dev/zero"), "/dev/zero is a device"),
+        (("fit", root, "--csv", "labels.csv"), "labels.csv can't be read: it is a named pipe"),
+        (("fit", root, "--classes", "pipe"), "it is a named pipe"),
+        (("submit", "run", root, "--sample", "pipe"), "it is a named pipe"),
+        (("predict", "run", root / "nowhere.jpg"), "does not exist"),
+    ):
+        done = command(*words)
+        assert done.returncode == 2, (words, done.stdout, done.stderr)
+        assert says in done.stderr.replace("\n", " "), (words, done.stderr)
+
+
+def huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10_000_000_000)
+
+
+def test_a_file_of_ten_gigabytes_is_refused_by_its_size(draw: Draw, command: Command, tmp_path: Path) -> None:
+    root = draw(numbered("cats", "dogs", each=8))
+    huge(root / "cats" / "huge.jpg")
+    huge(tmp_path / "huge.csv")
+    says = "cats/huge.jpg: it has 10.0 GB; at most 1.1 GB are read"
+    fitted = command("fit", "--quick", "--views", 0, root, "--out", "run")
+    assert fitted.returncode == 0
+    assert f"1 file can't be read ({says})" in fitted.stdout
+    assert says in command("audit", root).stdout
+    predicted = command("predict", "run", root / "cats" / "huge.jpg")
+    assert "1 can't be read and have no prediction" in predicted.stdout
+    refused = command("fit", root, "--csv", "huge.csv")
+    assert refused.returncode == 2
+    assert "huge.csv can't be read: it has 10.0 GB" in refused.stderr.replace("\n", " ")
