@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from goldenrule.activations.bank import ActivationBank, ChunkWriter, Halves
 from goldenrule.engine import Engine, EngineKind, as_halves
 from goldenrule.foundation.errors import BackboneError, StorageError
+from goldenrule.foundation.files import digest as digest_of
 from goldenrule.foundation.interrupts import held_back
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import PLAIN, View
@@ -30,6 +32,11 @@ class Activations:
     computed: tuple[int, ...]  # rows of each view that went through the engine now
     reused: tuple[int, ...]  # rows of each view that were there
     failures: dict[str, str] = field(default_factory=dict)  # uri -> why it has no row
+
+    def has(self, digests: Sequence[bytes | None], *, views: bool = False) -> npt.NDArray[np.bool_]:
+        """Say which of these images have a row of the plain view, with `views` one of every view, (n,)."""
+        banks = self.banks if views else self.banks[:1]
+        return np.array([own is not None and all(own in bank for bank in banks) for own in digests], dtype=bool)
 
     def rows(self, digests: Sequence[bytes], view: int = 0) -> Halves:
         """Give the activations (n, features) of these images, in their order."""
@@ -122,20 +129,31 @@ def _missing(
     table: ImageTable, banks: Sequence[ActivationBank], augmented: npt.NDArray[np.bool_] | None
 ) -> tuple[list[Job], tuple[int, ...]]:
     """Give the jobs for the rows that no bank has, one per distinct image, and how many each bank has."""
-    wanted: dict[bytes, tuple[int, set[int]]] = {}
+    wanted: dict[bytes, tuple[list[int], set[int]]] = {}
     for row, digest in enumerate(table.digests):
         if digest is not None:
-            _, own = wanted.setdefault(digest, (row, set()))
+            rows, own = wanted.setdefault(digest, ([], set()))
+            rows.append(row)
             own.update(range(len(banks)) if augmented is not None and augmented[row] else (0,))
     jobs, reused = [], [0] * len(banks)
     uris = table.uris
-    for digest, (row, own) in wanted.items():
+    for digest, (rows, own) in wanted.items():
         missing = [view for view in sorted(own) if digest not in banks[view]]
         for view in own.difference(missing):
             reused[view] += 1
         if missing:
-            jobs.append(Job(row=row, read=partial(table.read, uris[row]), views=missing, digest=digest))
+            read = partial(_first_of, table, [uris[row] for row in rows], digest)
+            jobs.append(Job(row=rows[0], read=read, views=missing, digest=digest))
     return jobs, tuple(reused)
+
+
+def _first_of(table: ImageTable, uris: Sequence[str], digest: bytes) -> bytes:
+    """Read an image from the first of its equal files that still has these bytes."""
+    for uri in uris[:-1]:
+        with contextlib.suppress(OSError):
+            if digest_of(content := table.read(uri)) == digest:
+                return content
+    return table.read(uris[-1])
 
 
 def _with_pixels(decoded: Iterator[Batch]) -> Iterator[tuple[Batch, npt.NDArray[np.float32]]]:

@@ -134,7 +134,7 @@ def _fill(
         content = job.read()
         name = digest(content)
         if job.digest is not None and name != job.digest:
-            raise UnreadableImage("its bytes changed while goldenrule was reading; start again")
+            raise UnreadableImage("its bytes have changed since they were read first")
         with decoded(content, least_side=preprocessing.least_side, levels=preprocessing.levels) as found:
             for _, batch, slot in slots:
                 if found.beyond > BEYOND:
@@ -143,8 +143,9 @@ def _fill(
                     batch.dark.add(slot)
             _fill_decoded(found.pixels, name, slots, views, preprocessing, canvases, warped)
     except (UnreadableImage, OSError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         for _, batch, slot in slots:
-            batch.failures[slot] = str(error)
+            batch.failures[slot] = reason
 
 
 def _fill_decoded(

@@ -109,11 +109,12 @@ class Classifier:
     ) -> Predictions:
         """Give the predictions for the images of a table, with their truth, through `views` (default: its own).
 
-        Classes are matched by name. Raises `OptionError` for a class that the classifier does not know.
+        Classes are matched by name. A file with other bytes than its digest says is unreadable. Raises `OptionError`
+        for a class that the classifier does not know.
         """
         table = with_class_map(table, self.classes, task=self.task)
         readers = [partial(table.read, uri) for uri in table.uris]
-        seen = self._seen(readers, threads, progress, views)
+        seen = self._seen(readers, threads, progress, views, table.digests)
         return self.predictions(**seen, ids=table.uris, truth=table.truth)
 
     def predictions(
@@ -137,17 +138,23 @@ class Classifier:
         threads: int | None,
         progress: Progress | None,
         views: Sequence[View] | None = None,
+        digests: Sequence[bytes | None] | None = None,
     ) -> dict[str, Any]:
         """Give logits (n, views, classes), nan where a file can't be read, the status of each, and its distance.
 
-        The distance to familiar images is that of the first view, the plain one.
+        The distance to familiar images is that of the first view, the plain one. A file whose bytes are not those of
+        its digest any more counts as unreadable: it is another picture than the one that is asked for.
         """
         views, threads = views or self.views, threads or available_threads()
         logits = np.full((len(readers), len(views), len(self.classes)), np.nan, np.float32)
         failed, beyond, dark = np.zeros(len(readers), bool), 0, 0
         distance = np.full(len(readers), np.nan, np.float32)
         engine = self._compiled(threads)
-        jobs = (Job(row=row, read=read, views=range(len(views))) for row, read in enumerate(readers))
+        known = digests or [None] * len(readers)
+        jobs = (
+            Job(row=row, read=read, views=range(len(views)), digest=own)
+            for row, (read, own) in enumerate(zip(readers, known, strict=True))
+        )
         decoded = batches(jobs, views, self.preprocessing, batch_size=engine.batch_size, threads=threads)
         with (
             (progress or Silent()).task("predict", len(readers) * len(views), "views") as task,

@@ -72,7 +72,7 @@ def judged_backbones(
     """Give the choice among bodies by readable training images with digests; of many a sample is asked."""
     asked = sampled(train, MOST_IMAGES, seed=options.seed)
     threads = options.threads or available_threads()
-    tried = []
+    made = []
     for body in bodies:
         progress.say(f"Trying {body.spec.name} on {len(asked):,} training images.")
         began = time.perf_counter()
@@ -87,6 +87,11 @@ def judged_backbones(
         )
         seconds, computed = time.perf_counter() - began, sum(activations.computed)
         remember_speed(body.spec, kind, computed, seconds)
+        made.append((body, activations, seconds, computed))
+    for _, activations, _, _ in made:
+        asked = asked.where(activations.has(asked.digests))  # files can change while a fit runs
+    tried = []
+    for body, activations, seconds, computed in made:
         head = fit_head(asked, activations, seed=options.seed, progress=progress)
         tried.append(
             Tried(

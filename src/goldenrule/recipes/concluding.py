@@ -18,6 +18,7 @@ from goldenrule.images.table import PARTS, ImageTable, Part
 from goldenrule.insight.duplicates import duplicates
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import engine_kind, serving_kind
+from goldenrule.recipes.changed import changed_files
 from goldenrule.recipes.checks import contradictions
 from goldenrule.recipes.environment import environment
 from goldenrule.recipes.familiar import familiar_images
@@ -75,7 +76,12 @@ def concluded(
         options=work.options,
         stages=tuple(work.story.stages),
         activations={"computed": work.story.computed, "reused": work.story.reused},
-        findings=(*odd, *work.story.findings, *duplicates(work.table)),
+        findings=(
+            *odd,
+            *changed_files(work.table, work.story.stamps),
+            *work.story.findings,
+            *duplicates(work.table),
+        ),
         live=live,
         backbones=work.story.backbones,
         dependence=work.story.dependence,
@@ -87,12 +93,13 @@ def concluded(
 def judged_apart(valid: Predictions, chosen: Candidate) -> Predictions:
     """Return validation as it was judged by halves, where the chosen network's settings were chosen on it.
 
-    Images that could not be judged so stay as they are.
+    Images that could not be judged so stay as they are, and those that can't be read any more have no prediction.
     """
     if chosen.crossed is None:
         return valid
     of_image = dict(zip(chosen.judged_on.ids, chosen.judged_on.logits, strict=True))
-    logits = np.stack([of_image.get(uri, own) for uri, own in zip(valid.ids, valid.logits, strict=True)])
+    every = zip(valid.ids, valid.logits, valid.ok, strict=True)
+    logits = np.stack([of_image.get(uri, own) if ok else own for uri, own, ok in every])
     return replace(valid, logits=logits.astype(np.float32))
 
 

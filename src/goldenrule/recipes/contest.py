@@ -17,7 +17,7 @@ from goldenrule.models.head import Head
 from goldenrule.recipes.calibration import calibrated_on_valid
 from goldenrule.recipes.results import Candidate
 from goldenrule.recipes.solved import Solved
-from goldenrule.training.choice import later_replaces
+from goldenrule.training.choice import later_replaces, on_common
 from goldenrule.training.crossing import Crossed
 
 TTA_VIEWS = 4
@@ -82,8 +82,8 @@ class Contest:
         return joined.select([place[uri] for uri in best.crossed.predictions.ids])
 
     def _judge(self, newcomer: Candidate, seen: Predictions, before: Predictions | None = None) -> bool:
+        before, seen = on_common(self._valid if before is None else before, seen)
         seen = with_own_thresholds(replace(seen, basis="chosen on", group=self._groups(seen)), beta=self._beta)
-        before = self._valid if before is None else before
         before = with_own_thresholds(replace(before, group=self._groups(before)), beta=self._beta)
         verdict = later_replaces(before, seen, names=(self.best.name, newcomer.name), tempered=True)
         newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")

@@ -37,6 +37,7 @@ def familiar_images(work: Work, classifier: Classifier, activations: Activations
     others = _some(others, drawn(_digests(others)))
     if trained:
         activations = _through(classifier, work, references, others)
+        references, others = (own.where(activations.has(own.digests)) for own in (references, others))  # files change
     units = dict(zip(work.table.uris, duplicate_units(work.table), strict=True))
     if len({units[uri] for uri in (*references.uris, *others.uris)}) < 2:
         return None

@@ -30,6 +30,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import available_threads, check_device, engine_kind
 from goldenrule.recipes.backbones import with_chosen_backbone
 from goldenrule.recipes.blocked import blocked, torn_parts
+from goldenrule.recipes.changed import stamps_of
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Story
 from goldenrule.recipes.together import kept_together, leaked, near_pairs
@@ -63,6 +64,7 @@ def begun(
     device = check_device(options.device)
     with story.stage("read"):
         table, seen = read_images(source, options, progress)
+        story.stamps = stamps_of(table)
         options.check_metrics(table.classes, table.task)
     story.findings += table.findings
     if out and out.resolve() in _folders_of(table):

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import Predictions, log_loss
-from goldenrule.foundation.files import in_shell
+from goldenrule.foundation.files import digest, in_shell
 from goldenrule.recipes.environment import environment
 from goldenrule.report.content import ReportContent
 
@@ -205,11 +205,14 @@ def _calibration_json(answer: Answer) -> dict[str, Any]:
 
 
 def _reader(answer: Answer) -> Any:
+    known = dict(zip(answer.table.uris, answer.table.digests, strict=True))
+
     def image(uri: str) -> bytes | None:
         try:
-            return answer.table.read(uri)
+            content: bytes = answer.table.read(uri)
         except OSError:
             return None
+        return content if digest(content) == known.get(uri) else None  # else it is another picture by now
 
     return image
 

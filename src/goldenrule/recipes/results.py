@@ -31,6 +31,7 @@ from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.head import Head
 from goldenrule.recipes.calibration import Calibrated, measured, undone
+from goldenrule.recipes.changed import Stamp
 from goldenrule.recipes.options import FitOptions
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import images_of
@@ -52,6 +53,7 @@ class Story:
     backbones: BackboneChoice | None = None
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> part: images that train has too, or nearly
+    stamps: Mapping[str, Stamp | None] = field(default_factory=dict)  # of the files, when they were read first
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -21,7 +21,7 @@ from goldenrule.recipes.calibration import calibrated_head
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.results import Candidate
 from goldenrule.recipes.work import Work, precomputed
-from goldenrule.training.choice import later_replaces, views_are_worth_it
+from goldenrule.training.choice import later_replaces, on_common, views_are_worth_it
 from goldenrule.training.plan import DEFAULT_VIEWS
 from goldenrule.training.run import about_images
 
@@ -57,12 +57,16 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
     if count is None:
         count = DEFAULT_VIEWS if views_are_worth_it(chosen.judged_on) else 0
     if count:
+        seen = precomputed(work, count)
+        varied = train.where(seen.has(train.digests, views=True))  # files can change while a fit runs
+        check_learnable(varied, seen.failures)
         with_views = _candidate(
             work,
             f"{name}, {count} views",
-            solved_head(work, train, precomputed(work, count), count, chosen.facts.get("l2")),
+            solved_head(work, varied, seen, count, chosen.facts.get("l2")),
         )
-        verdict = later_replaces(chosen.judged_on, with_views.judged_on, names=(chosen.name, with_views.name))
+        both = on_common(chosen.judged_on, with_views.judged_on)
+        verdict = later_replaces(*both, names=(chosen.name, with_views.name))
         candidates.append(replace(with_views, verdict=verdict))
         chosen = candidates[-1] if verdict.replaced else chosen
     head, judged_on, tried = calibrated_head(chosen.head, chosen.judged_on)

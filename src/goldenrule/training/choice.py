@@ -72,6 +72,16 @@ def later_replaces(
     return Verdict(replaced=replaced, comparison=comparison, sentence=sentence)
 
 
+def on_common(one: Predictions, other: Predictions) -> tuple[Predictions, Predictions]:
+    """Return two candidates' predictions of the images that both could read: files can change while a fit runs."""
+    if one.ids == other.ids and np.array_equal(one.ok, other.ok):
+        return one, other
+    common = {name for name, ok in zip(one.ids, one.ok, strict=True) if ok}
+    common &= {name for name, ok in zip(other.ids, other.ok, strict=True) if ok}
+    first, second = (seen.select([name in common for name in seen.ids]) for seen in (one, other))
+    return first, second
+
+
 def _but(comparison: Comparison, *, clear: bool, replaced: bool) -> str:
     """Say why a candidate that seems better is not taken: too little better, or too few images to tell."""
     if clear and not replaced:

@@ -28,7 +28,7 @@ from goldenrule.models.head import Head
 from goldenrule.models.trainable import tensors_of
 from goldenrule.training.afterwards import back_to
 from goldenrule.training.checkpoint import State, between, copied
-from goldenrule.training.examples import Seen, Validate
+from goldenrule.training.examples import Validate
 from goldenrule.training.fitting import Keep
 from goldenrule.training.run import Outcome
 from goldenrule.training.state import LearnerState, next_key
@@ -98,6 +98,9 @@ def crossed(
     outcome = teller.outcome(key, "judged apart", compute)
     choices = tuple(Chosen(**own) for own in outcome.facts["choices"])
     before = outcome.tensors["logits"]
+    there = np.asarray(~np.isnan(before).any(axis=1))
+    if not there.all():  # files can change while a fit runs
+        valid, halves, before = valid.where(there), halves[there], before[there]
     by = np.array([own.temperature for own in choices], np.float32)[1 - halves]
 
     def said(logits: npt.NDArray[np.float32]) -> Predictions:
@@ -166,13 +169,13 @@ class _Judge:
                 yield (number, True), mean
 
     def logits(self, own: State) -> npt.NDArray[np.float32]:
-        """Return what a network says of validation, (n, classes)."""
+        """Return what a network says of validation, (n, classes); nan of images that can't be read any more."""
         assert self._validate is not None
         self._module.load_state_dict(own)
-        seen: Seen = self._validate(self._module).seen
-        if len(seen.logits) != len(self.truth):
-            raise SourceError(f"{len(self.truth) - len(seen.logits)} validation images can't be read any more.")
-        return seen.logits
+        judged = self._validate(self._module)
+        logits = np.full((len(self.truth), judged.seen.logits.shape[1]), np.nan, np.float32)
+        logits[slice(None) if judged.rows is None else judged.rows] = judged.seen.logits
+        return logits
 
     def chosen(
         self,
@@ -204,6 +207,9 @@ class _Judge:
         return body, head.cooled(chosen.temperature)
 
     def _loss(self, logits: npt.NDArray[np.float32], rows: npt.NDArray[np.bool_]) -> tuple[float, float]:
+        rows = rows & ~np.isnan(logits).any(axis=1)
+        if not rows.any():
+            raise SourceError("No image of one half of validation can be read any more. Bring them back, and go on.")
         own, truth = logits[rows].astype(np.float64), self.truth[rows]
         shown = (own, truth.astype(np.int64)) if truth.ndim == 1 else as_pairs(own, truth.astype(np.int8))
         return best_temperature(*shown)

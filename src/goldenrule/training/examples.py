@@ -244,7 +244,8 @@ class Seen(NamedTuple):
 class Judged(NamedTuple):
     """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss.
 
-    Of many labels the accuracy is the share of all labels of all images that are right at a probability of .5.
+    Of many labels the accuracy is the share of all labels of all images that are right at a probability of .5. `rows`
+    are the places (m,) of the images that could be read among those to validate on; None: all.
     """
 
     loss: float
@@ -252,6 +253,7 @@ class Judged(NamedTuple):
     temperature: float
     tempered_loss: float
     seen: Seen
+    rows: npt.NDArray[np.int64] | None = None
 
 
 Validate = Callable[[torch.nn.Module], Judged]
@@ -260,7 +262,10 @@ Validate = Callable[[torch.nn.Module], Judged]
 
 def validate_rows(valid: LabelledTable, activations: Activations) -> Validate:
     """Give a validation of networks that begin with the rows of labelled, readable images, some of them at a time."""
-    digests, truth = [digest or b"" for digest in valid.digests], torch.from_numpy(valid.truth.copy())
+    there = np.flatnonzero(activations.has(valid.digests))  # files can change while a fit runs
+    _check_any(len(there), valid)
+    every = valid.digests
+    digests, truth = [every[row] or b"" for row in there.tolist()], torch.from_numpy(valid.truth[there].copy())
     count = VALIDATION_BYTES // (4 * activations.banks[0].features) + 1
 
     def validate(network: torch.nn.Module) -> Judged:
@@ -270,7 +275,7 @@ def validate_rows(valid: LabelledTable, activations: Activations) -> Validate:
             for first in range(0, len(digests), count):
                 rows = torch.from_numpy(activations.rows(digests[first : first + count]).astype(np.float32))
                 logits.append(network(rows.to(_device(network))).cpu().double())
-        return _judged(torch.cat(logits), truth)
+        return _judged(torch.cat(logits), truth)._replace(rows=there)
 
     return validate
 
@@ -303,11 +308,24 @@ def validate_pixels(
                 logits.append(network(examples.inputs.to(_device(network))).cpu().double()[good])
                 targets.append(examples.targets[good])
                 goods.append(good.numpy())
+        good_ones = np.concatenate(goods)
+        _check_any(int(good_ones.sum()), valid)
         judged = _judged(torch.cat(logits), torch.cat(targets))
-        places = np.argsort(order(valid, 0, 0)[np.concatenate(goods)])  # batches come in a drawn order
-        return judged._replace(seen=Seen(judged.seen.logits[places], judged.seen.truth[places]))
+        rows = order(valid, 0, 0)[good_ones]  # batches come in a drawn order
+        places = np.argsort(rows)
+        return judged._replace(
+            seen=Seen(judged.seen.logits[places], judged.seen.truth[places]), rows=rows[places].astype(np.int64)
+        )
 
     return validate
+
+
+def _check_any(count: int, valid: LabelledTable) -> None:
+    if not count:
+        raise SourceError(
+            f"None of the {len(valid):,} validation images of {valid.root} can be read any more: is the disk still "
+            "there? Nothing is lost; give the same command again when it is."
+        )
 
 
 def _judged(logits: torch.Tensor, targets: torch.Tensor) -> Judged:

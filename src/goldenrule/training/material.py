@@ -91,9 +91,12 @@ class Material:
         """Give where the batches of this state's next fit come from."""
         train = self._train()
         if state.precompute:
+            kept = self._kept(state)
+            train = train.where(kept.has(train.digests, views=True))  # files can change while a fit runs
+            _check_learnable(train)
             return BankRows(
                 train=train,
-                activations=self._kept(state),
+                activations=kept,
                 seed=self.seed,
                 batch_size=self._size(train, MOST_ROWS if state.frozen_body else MOST_PIXELS),
                 sampling=self.sampling,
@@ -210,8 +213,7 @@ class Material:
 
     def _train(self) -> LabelledTable:
         own = self.part("train")
-        if len(learned_classes(own.truth)) < (2 if own.task == "single" else 1):
-            raise TooFewImages(f"{self.table.root} has readable training images of fewer than two classes: add some.")
+        _check_learnable(own)
         if self.class_weights == "balanced":
             return own.with_weights(np.asarray(own.rows["weight"].to_numpy()) * balanced_weights(own))
         return own
@@ -241,6 +243,11 @@ class Material:
     @cached_property
     def _engines(self) -> dict[tuple[str, int], Engine]:
         return {}
+
+
+def _check_learnable(train: LabelledTable) -> None:
+    if len(learned_classes(train.truth)) < (2 if train.task == "single" else 1):
+        raise TooFewImages(f"{train.root} has readable training images of fewer than two classes: add some.")
 
 
 def _looks(backbone: Backbone) -> tuple[str, int]:
