@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import goldenrule as gr
-from goldenrule.foundation.errors import OptionError
+from goldenrule.deploy.batch import predict_files
+from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.progress import Silent, Task
 from goldenrule.images.labels import from_csv, from_source
 from goldenrule.images.listing import listing
 from goldenrule.images.sources import from_folder, image_files
@@ -381,3 +387,126 @@ def test_a_file_of_ten_gigabytes_is_refused_by_its_size(draw: Draw, command: Com
     refused = command("fit", root, "--csv", "huge.csv")
     assert refused.returncode == 2
     assert "huge.csv can't be read: it has 10.0 GB" in refused.stderr.replace("\n", " ")
+
+
+# Files that change while somebody works with them
+
+
+class Meddler(Silent):
+    """A progress that changes files when a task of a certain name begins: the first, the second ... of that name."""
+
+    def __init__(self, *plans: tuple[str, int, Callable[[], object]]) -> None:
+        self.plans, self.seen = plans, Counter[str]()
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
+        self.seen[name] += 1
+        for own, number, change in self.plans:
+            if (own, number) == (name, self.seen[name]):
+                change()
+        with super().task(name, total, unit) as task:
+            yield task
+
+
+def other_picture(path: Path) -> None:
+    Image.fromarray(np.random.default_rng(7).integers(0, 255, size=(40, 48, 3)).astype(np.uint8)).save(path)
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "deleted": Path.unlink,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "another picture": other_picture,
+    "renamed": lambda path: path.rename(path.with_name("new_name.png")),
+    "a pipe": pipe,
+}
+
+
+@pytest.fixture
+def parts(draw: Draw) -> Path:
+    return draw(
+        [
+            *numbered("train/cats", "train/dogs", each=12),
+            *numbered("valid/cats", "valid/dogs", "test/cats", "test/dogs", each=8),
+        ]
+    )
+
+
+def named(answer: Any, code: str) -> set[str]:
+    return {line.partition(": ")[0] for one in answer.findings if one.code == code for line in one.evidence}
+
+
+@pytest.mark.parametrize(
+    ("how", "when"),
+    [*((how, ("precompute", 2)) for how in CHANGES), ("deleted", ("precompute", 1)), ("another picture", ("solve", 2))],
+)
+def test_files_that_change_during_a_quick_fit_are_named_and_left_out(
+    parts: Path, cache: Path, tmp_path: Path, how: str, when: tuple[str, int]
+) -> None:
+    gone = ("train/cats/0.png", "train/dogs/3.png", "valid/cats/1.png", "test/dogs/2.png")
+    meddler = Meddler((*when, lambda: [CHANGES[how](parts / uri) for uri in gone]))
+    options = gr.FitOptions(quick=True, views=2, threads=1)
+    answer = gr.golden_rule(parts, options=options, out=tmp_path / "run", progress=meddler)
+    assert meddler.seen[when[0]] >= when[1], "or nothing was changed"
+    assert named(answer, "changed") == set(gone)
+    lost = named(answer, "unreadable") == set(gone)
+    assert lost == (when == ("precompute", 1)), "what was read before it changed stays in what was learned of it"
+    assert len(answer.scored["test"].scored) == 16 - lost
+
+
+def test_files_that_change_during_the_live_steps_stop_nothing(
+    parts: Path, cache: Path, short_plan: None, tmp_path: Path
+) -> None:
+    train = [f"train/{name}/{number}.png" for number in range(3) for name in ("cats", "dogs")]
+    valid = [f"valid/{name}/{number}.png" for number in range(3) for name in ("cats", "dogs")]
+    every = list(zip(train, valid, strict=True))
+    plans = []
+    for (task, number), uris, how in zip(
+        (("solve", 1), ("train", 1), ("predict", 1), ("lr_find", 2), ("train", 3), ("predict", 2)),
+        every,
+        ("another picture", "deleted", "cut", "a pipe", "deleted", "another picture"),
+        strict=True,
+    ):
+        plans.append((task, number, lambda own=uris, do=CHANGES[how]: [do(parts / uri) for uri in own]))
+    meddler = Meddler(*plans)
+    answer = gr.golden_rule(parts, options=gr.FitOptions(views=0, threads=1), out=tmp_path / "run", progress=meddler)
+    assert all(meddler.seen[task] >= number for task, number, _ in plans), meddler.seen
+    assert named(answer, "changed") == {*train, *valid}
+    assert {candidate.name.split(",")[0] for candidate in answer.candidates} >= {"trained head", "whole network"}
+    again = gr.golden_rule(parts, options=gr.FitOptions(quick=True, views=0, threads=1), out=tmp_path / "second")
+    assert not named(again, "changed")
+
+
+def test_of_two_files_with_equal_bytes_one_may_go(parts: Path, cache: Path, tmp_path: Path) -> None:
+    shutil.copy(parts / "train/cats/0.png", parts / "train/cats/copy.png")
+    meddler = Meddler(("precompute", 1, lambda: (parts / "train/cats/0.png").unlink()))
+    options = gr.FitOptions(quick=True, views=0, threads=1)
+    answer = gr.golden_rule(parts, options=options, out=tmp_path / "run", progress=meddler)
+    assert named(answer, "changed") == {"train/cats/0.png"}
+    assert not named(answer, "unreadable")
+
+
+def test_files_that_change_during_audit_evaluate_predict_and_split_are_named(
+    parts: Path, cache: Path, tmp_path: Path
+) -> None:
+    quick = gr.FitOptions(quick=True, views=0, threads=1)
+    answer = gr.golden_rule(parts, options=quick, out=tmp_path / "run")
+    victims = [parts / f"test/cats/{number}.png" for number in range(4)]
+    audited = gr.audit_images(parts, progress=Meddler(("look", 1, victims[0].unlink)))
+    assert named(audited, "unreadable") == {"test/cats/0.png"}
+    evaluated = gr.evaluate(tmp_path / "run", parts / "test", progress=Meddler(("predict", 1, victims[1].unlink)))
+    assert named(evaluated, "unreadable") == {"cats/1.png"}
+    predicted = predict_files(
+        answer.classifier, [parts / "test"], progress=Meddler(("predict", 1, lambda: pipe(victims[2])))
+    )
+    assert predicted.unreadable == ("cats/2.png",)
+    victims[2].unlink()
+    meddler = Meddler(("copy", 1, victims[3].unlink))
+    with pytest.raises(SourceError, match=r"test/cats/3\.png is gone since the split began"):
+        gr.split_folder(parts / "test", tmp_path / "new", progress=meddler)
+    assert not (tmp_path / "new").exists()
+    assert gr.split_folder(parts / "test", tmp_path / "new").files == 12
