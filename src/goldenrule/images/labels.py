@@ -26,7 +26,7 @@ from goldenrule.images.label_files import (
     without_header,
 )
 from goldenrule.images.left_out import left_out, lost_classes
-from goldenrule.images.listing import Exclusions
+from goldenrule.images.listing import Exclusions, Listing
 from goldenrule.images.named_files import NamedFiles, is_absolute, of_absolute_paths
 from goldenrule.images.part_folders import part_of
 from goldenrule.images.sources import LabelsFrom, from_folder
@@ -226,8 +226,8 @@ def _labelled(
     tested = [uri for uri in unlisted if part_of(uri) == "test"]
     uris = sorted([*rows, *tested])
     classes = sorted({label for row in rows.values() for label in labels[row]})
-    lost = Counter(label for own in labels for label in set(own) if label not in set(classes))
     index = {name: number for number, name in enumerate(classes)}
+    lost = Counter(label for own in labels for label in set(own) if label not in index)
     named = None if wanted.part is None else list(parts_of(columns[wanted.part], wanted.part))
     table = image_table(
         files.root,
@@ -245,7 +245,7 @@ def _labelled(
         *read.findings,
         *_findings(said, missing, no_pictures, excluded, unclear, twice, unlabelled, others),
         *lost_classes({label: f"{plural(count, 'line')}, none of an image" for label, count in lost.items()}),
-        *(left_out(files.listing, len(uris), tables=True) if files.listing else ()),
+        *left_out(files.listing or Listing(root=files.root, idle=exclusions.unused), len(uris), tables=True),
     )
     if wanted.fold is not None:
         folds = [fold_name(cell) for cell in columns[wanted.fold]]

@@ -98,6 +98,11 @@ class Exclusions:
         self.used: set[str] = set()
         self._forms = {own: _forms(own, root) for own in self.given}
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The patterns that nothing was left out by."""
+        return tuple(own for own in self.given if own not in self.used)
+
     def match(self, path: str) -> bool:
         """Return whether a path below the root is left out, by itself or by its name."""
         name = path.rpartition("/")[2]
@@ -151,11 +156,10 @@ class _Walk:
                 if inside is not None:
                     self._found["folders"].append(path)
                     waiting.append((path, inside))
-        unused = [own for own in self._exclusions.given if own not in self._exclusions.used]
         return Listing(
             root=self._root,
             exclude=self._exclusions.given,
-            idle=tuple(unused),
+            idle=self._exclusions.unused,
             special=dict(sorted(self._special.items())),
             closed=dict(sorted(self._closed.items())),
             **{name: tuple(sorted(paths)) for name, paths in self._found.items()},

@@ -15,7 +15,7 @@ import numpy as np
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import EngineKind
 from goldenrule.evaluation import Predictions
-from goldenrule.foundation.errors import BackboneError, FormatError, MissingExtra, OptionError
+from goldenrule.foundation.errors import BackboneError, FormatError, MissingExtra, OptionError, UnreadableImage
 from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import PLAIN
@@ -246,6 +246,8 @@ def _heats(
         found = HeatMaps(again.classifier).of(readers, [classes[place] for place in readable], progress=progress)
     except (MissingExtra, BackboneError) as error:
         return {}, (str(error),)
+    except (OSError, UnreadableImage) as error:  # files can change meanwhile
+        return {}, (f"There are no heat maps: an image has changed since it was predicted ({error}).",)
     return dict(zip(readable, found, strict=True)), ()
 
 
