@@ -10,8 +10,6 @@ from __future__ import annotations
 import io
 import re
 import struct
-from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -82,19 +80,6 @@ def opened_picture(content: bytes) -> Image.Image:
     if content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS:
         return _opened_heic(content)
     raise UnreadableImage(f"{_found(content)}; formats that can be read: {NAMES}")
-
-
-def is_picture(path: Path) -> bool:
-    """Return whether a file begins as a picture in a format that is read."""
-    try:
-        with path.open("rb") as file, _opened_file(file):
-            return True
-    except Exception:  # noqa: BLE001 - whatever Pillow dislikes about a file, it is no picture then
-        return False
-
-
-def _opened_file(file: BinaryIO) -> Image.Image:
-    return Image.open(file, formats=FORMATS)
 
 
 def _opened_heic(content: bytes) -> Image.Image:
