@@ -53,7 +53,9 @@ def whole_menu(how_to: str) -> tuple[Chapter, ...]:
         Chapter(heading="Learn", pages=("docs/lessons/README", "docs/glossary")),
         Chapter(heading="Measured", pages=("docs/results/README",)),
         Chapter(heading="Reference", pages=tuple(f"docs/reference/{name}" for name in ("commands", "python", "files"))),
-        Chapter(heading="Background", pages=("docs/design", "docs/decisions/README", "docs/dependencies")),
+        Chapter(
+            heading="Background", pages=("docs/design", "docs/decisions/README", "docs/security", "docs/dependencies")
+        ),
         Chapter(heading="Take part", pages=("CONTRIBUTING", "CHANGELOG")),
     )
 

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from goldenrule.foundation.manifest import seal
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -411,18 +413,19 @@ def flip(path: Path) -> None:
 
 def newer(path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
+    seal(path.parent)
 
 
 @pytest.mark.parametrize(
     ("file", "damage", "said"),
     [
-        ("head.safetensors", cut, "damaged"),
-        ("head.safetensors", Path.unlink, "damaged"),
-        ("head.safetensors", flip, "its checksum is wrong): copy it again, whole"),
-        ("body.safetensors", flip, "is not what the classifier was saved with: copy it again, whole"),
-        ("body.safetensors", cut, "copy it again"),
-        ("body.safetensors", Path.unlink, "damaged"),
-        ("classifier.json", cut, "can't be read as JSON"),
+        ("head.safetensors", cut, "head.safetensors was changed or damaged"),
+        ("head.safetensors", Path.unlink, "head.safetensors is missing: copy it again, whole"),
+        ("head.safetensors", flip, "head.safetensors was changed or damaged"),
+        ("body.safetensors", flip, "body.safetensors was changed or damaged"),
+        ("body.safetensors", cut, "body.safetensors was changed or damaged"),
+        ("body.safetensors", Path.unlink, "body.safetensors is missing"),
+        ("classifier.json", cut, "classifier.json was changed or damaged"),
         ("classifier.json", newer, "Update goldenrule"),
         ("classifier.json", Path.unlink, "holds no classifier"),
     ],

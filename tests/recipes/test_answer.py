@@ -24,7 +24,8 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.recipes import concluding, opening, solved, work
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions
-from goldenrule.training.run import known_split, opened
+from goldenrule.training.run import opened
+from goldenrule.training.run_files import known_split
 
 PLAIN = FitOptions(views=0)
 NUMBERS = {"n", "accuracy", "low", "high", "log_loss", "log_loss_low", "log_loss_high", "method", "basis"}

@@ -28,7 +28,7 @@ from goldenrule.models.original import Original
 from goldenrule.recipes.comparing import compare_networks
 from goldenrule.recipes.comparison_report import next_steps
 from goldenrule.recipes.options import FitOptions
-from goldenrule.training.run import known_split
+from goldenrule.training.run_files import known_split
 
 MODELS, TYPES = ("original@32", "original@48"), ("fromzero",)
 OPTIONS = FitOptions(threads=1, augment="none")

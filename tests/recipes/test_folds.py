@@ -23,7 +23,7 @@ from goldenrule.recipes.heads import training_rows
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.planning import plan_for
 from goldenrule.recipes.reopened import reopened
-from goldenrule.training.run import drew_split
+from goldenrule.training.run_files import drew_split
 
 FOUR = FitOptions(folds=4, views=0)
 

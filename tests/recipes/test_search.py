@@ -27,7 +27,8 @@ from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.search import search
 from goldenrule.recipes.search_report import code, headline, next_steps, sentences
 from goldenrule.recipes.search_trials import Trials
-from goldenrule.training.run import known_split, opened
+from goldenrule.training.run import opened
+from goldenrule.training.run_files import known_split
 
 TRIALS = 7
 SMALL = {"HEADS": ("solved", "linear"), "AUGMENTATIONS": ("none",), "EPOCHS": (4, 8)}

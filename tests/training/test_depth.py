@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import goldenrule as gr
 from goldenrule.activations import bank
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.files import readable_bytes
 from goldenrule.foundation.progress import Silent
+from goldenrule.foundation.sizes import readable_bytes
 from goldenrule.models.backbone import backbone
 from goldenrule.models.boundary import boundary
 from goldenrule.training import fitting, plan

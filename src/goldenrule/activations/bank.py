@@ -31,10 +31,10 @@ from goldenrule.foundation.files import (
     json_digest,
     make_folder,
     read_json,
-    readable_bytes,
     storage_errors,
     write_json,
 )
+from goldenrule.foundation.sizes import readable_bytes
 from goldenrule.foundation.unfinished import remove_leftovers
 
 FORMAT = 2

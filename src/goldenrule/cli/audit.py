@@ -113,7 +113,7 @@ def show(found: Audit, console: Console) -> None:
 
     from goldenrule.cli.counts import show_counts
     from goldenrule.foundation.console import Text
-    from goldenrule.foundation.files import readable_bytes
+    from goldenrule.foundation.sizes import readable_bytes
     from goldenrule.report.facts import value_text
 
     facts = found.facts()

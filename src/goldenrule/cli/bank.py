@@ -37,8 +37,8 @@ def clear(
     from goldenrule.activations import bank as banks
     from goldenrule.foundation.cache import clear_leftovers
     from goldenrule.foundation.errors import OptionError
-    from goldenrule.foundation.files import readable_bytes
     from goldenrule.foundation.findings import plural
+    from goldenrule.foundation.sizes import readable_bytes
 
     if leftovers:
         if names or everything:
@@ -61,7 +61,7 @@ def limit(
 ) -> None:
     """Limit what all banks take together."""
     from goldenrule.activations import bank as banks
-    from goldenrule.foundation.files import readable_bytes
+    from goldenrule.foundation.sizes import readable_bytes
 
     banks.set_limit(parse_bytes(size))
     removed = banks.enforce_limit()
@@ -98,8 +98,8 @@ def _show() -> None:
     from goldenrule.activations import bank as banks
     from goldenrule.foundation.cache import cache_leftovers
     from goldenrule.foundation.console import Console
-    from goldenrule.foundation.files import readable_bytes
     from goldenrule.foundation.findings import plural
+    from goldenrule.foundation.sizes import readable_bytes
     from goldenrule.foundation.unfinished import size_of
     from goldenrule.models.catalog import canonical_name
 

@@ -32,8 +32,8 @@ def doctor(
 
     from goldenrule.foundation.cache import cache_folder, cache_leftovers
     from goldenrule.foundation.console import Console
-    from goldenrule.foundation.files import readable_bytes
     from goldenrule.foundation.progress import Bars
+    from goldenrule.foundation.sizes import readable_bytes
     from goldenrule.foundation.unfinished import size_of
     from goldenrule.models.backbone import backbone as prepared
     from goldenrule.models.catalog import EMBEDDED

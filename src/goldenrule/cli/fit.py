@@ -378,8 +378,8 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> None:
     from rich.table import Table
 
     from goldenrule.foundation.console import Console
-    from goldenrule.foundation.files import readable_bytes
     from goldenrule.foundation.progress import Bars
+    from goldenrule.foundation.sizes import readable_bytes
     from goldenrule.recipes.planning import plan_for
 
     plan = plan_for(source, options, progress=Bars())

@@ -180,6 +180,6 @@ def show_verified(folder: Path) -> None:
 
 
 def _size(found: Split) -> str:
-    from goldenrule.foundation.files import readable_bytes
+    from goldenrule.foundation.sizes import readable_bytes
 
     return f"{found.files:,} files, {readable_bytes(found.size)},"

@@ -6,23 +6,23 @@ import contextlib
 import ctypes
 import errno
 import hashlib
-import io
 import json
 import os
 import shlex
-import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from goldenrule.foundation.errors import FormatError, StorageError, of_system
+from goldenrule.foundation.regular_files import open_regular, read_regular
 from goldenrule.foundation.schema import parse_json
 from goldenrule.foundation.unfinished import unfinished_file, unfinished_folder
 
 DIGEST_BYTES = 32
 SHOWN_RUNS = 3
 DIGEST_FIELD = "digest"
+MOST_BYTES = 1 << 50
 MOST_JSON_BYTES = 200_000_000
 """A JSON file that is larger is none of ours."""
 
@@ -39,30 +39,9 @@ def file_digest(path: Path) -> str:
 
 def file_record(path: Path) -> tuple[int, str]:
     """Return size in bytes and hexadecimal blake2b digest of a regular file, read in pieces."""
-    with opened_regular(path) as file:
+    with open_regular(path, most_bytes=MOST_BYTES) as file:
         found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
         return file.tell(), found
-
-
-def opened_regular(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading, never waiting for a pipe or device; raises `FormatError` for anything else."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if stat.S_ISREG(os.fstat(handle).st_mode):
-        return open(handle, "rb")  # noqa: PTH123 - a handle has no path
-    os.close(handle)
-    raise FormatError(f"{path} is no regular file.")
-
-
-def read_regular(path: Path, *, most_bytes: int) -> bytes:
-    """Return the content of a regular file; raises `FormatError` where there is none, or a larger one."""
-    try:
-        with opened_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > most_bytes:
-                raise FormatError(f"{path} has {size:,} bytes, wanted at most {most_bytes:,}.")
-            return file.read(most_bytes)
-    except OSError as error:
-        raise FormatError(f"{path} can't be read: {error.strerror or error}.") from error
 
 
 def canonical_json(value: Any) -> str:
@@ -168,7 +147,11 @@ def read_digested_json(path: Path, *, newest_schema: int | None = None) -> dict[
 
 def read_json(path: Path, *, newest_schema: int | None = None) -> dict[str, Any]:
     """Read a JSON object; a damaged file, or a schema newer than `newest_schema`, is a `FormatError`."""
-    return json_object(read_regular(path, most_bytes=MOST_JSON_BYTES), path, newest_schema=newest_schema)
+    try:
+        content = read_regular(path, most_bytes=MOST_JSON_BYTES)
+    except OSError as error:
+        raise FormatError(f"{path} can't be read: {error.strerror or error}.") from error
+    return json_object(content, path, newest_schema=newest_schema)
 
 
 def json_object(content: bytes, path: Path, *, newest_schema: int | None = None) -> dict[str, Any]:
@@ -255,16 +238,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def readable_bytes(count: float) -> str:
-    """Give a number of bytes for people.
-
-    >>> readable_bytes(13_631_488)
-    '13.6 MB'
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

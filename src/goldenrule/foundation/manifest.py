@@ -7,6 +7,7 @@ stays beside the new one until the next write.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,10 +22,10 @@ from goldenrule.foundation.files import (
     json_object,
     json_text,
     read_json,
-    read_regular,
     write_atomic,
     write_json,
 )
+from goldenrule.foundation.regular_files import read_regular
 from goldenrule.foundation.schema import Count, Digest, Name, as_type
 
 MANIFEST = "manifest.json"
@@ -114,8 +115,8 @@ class Sealed:
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
         path, records = self.folder / name, self._records(name)
-        if path.is_file() and path.stat().st_size in {record.size for record in records}:
-            content = read_regular(path, most_bytes=path.stat().st_size)
+        with contextlib.suppress(OSError):
+            content = read_regular(path, most_bytes=max(record.size for record in records))
             if Record.of(content) in records:
                 return content
         raise self._differs(name)

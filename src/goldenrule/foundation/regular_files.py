@@ -7,7 +7,7 @@ import os
 import stat
 from io import BufferedReader
 
-from goldenrule.foundation.files import readable_bytes
+from goldenrule.foundation.sizes import readable_bytes
 
 LARGEST_TABLE_BYTES = 1 << 30
 """A table, or another text of a user's, that has more bytes is refused."""

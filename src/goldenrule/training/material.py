@@ -14,8 +14,8 @@ from goldenrule.activations.likelihood import learned_classes
 from goldenrule.activations.precompute import Activations, precompute
 from goldenrule.engine import Engine, EngineKind
 from goldenrule.foundation.errors import BackboneError, OptionError, TooFewImages
-from goldenrule.foundation.files import readable_bytes
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.sizes import readable_bytes
 from goldenrule.images.augment import Augmentation, View, views
 from goldenrule.images.batches import Canvases
 from goldenrule.images.table import ImageTable, LabelledTable, Part
