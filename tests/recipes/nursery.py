@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,12 +23,32 @@ import matplotlib.pyplot  # noqa: F401 - slow to import
 import sklearn.linear_model  # noqa: F401
 import timm  # noqa: F401
 
-from goldenrule.activations import bank
-from goldenrule.cli import main
-from goldenrule.engine.openvino import imported
-from goldenrule.recipes import golden_rule, reporting  # noqa: F401
-from goldenrule.report import page  # noqa: F401
-from goldenrule.training import fitting, plan, verbs
+from goldenrule.foundation import files
+
+FAULT: list[tuple[str, str]] = []
+"""What goes wrong, and where: once."""
+
+
+def watched(write: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the fault come as soon as a file or folder whose path matches its place is about to be written."""
+
+    def written(path: Path, *more: Any, **options: Any) -> Any:
+        if FAULT and re.search(FAULT[0][1], str(path)):
+            what, _ = FAULT.pop()
+            FAULTS[what](path)
+        return write(path, *more, **options)
+
+    return written
+
+
+files.atomic_path, files.atomic_folder = watched(files.atomic_path), watched(files.atomic_folder)
+
+from goldenrule.activations import bank  # noqa: E402 - all who write take these from `files`
+from goldenrule.cli import main  # noqa: E402
+from goldenrule.engine.openvino import imported  # noqa: E402
+from goldenrule.recipes import golden_rule, reporting  # noqa: E402, F401
+from goldenrule.report import page  # noqa: E402, F401
+from goldenrule.training import fitting, plan, verbs  # noqa: E402
 
 imported()  # OpenVINO, without its telemetry
 
@@ -59,13 +80,8 @@ def live(arguments: list[str], cache: str, log: str, fault: str = "", at: str = 
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
 
-    def watch(event: str, about: tuple[Any, ...]) -> None:
-        nonlocal fault
-        if fault and event in ("tempfile.mkstemp", "tempfile.mkdtemp") and at in about[0]:
-            what, fault = FAULTS[fault], ""
-            what(Path(about[0]))
-
-    sys.addaudithook(watch)
+    if fault:
+        FAULT.append((fault, at))
     sys.argv = ["goldenrule", *arguments]
     main.run()
 

@@ -75,6 +75,8 @@ def nearest(
     asked = [(row, own) for row, own in enumerate(images.digests) if own is not None and own in seen.banks[0]]
     uris, labels = train.uris, train.rows["labels"].to_pylist()
     result = [Neighbours(id=uri) for uri in images.uris]
+    if not digests:  # the training images are gone, or none could be read
+        return result
     found = nearest_rows(
         lambda start, stop: seen.rows([own for _, own in asked[start:stop]]),
         len(asked),
