@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import copy
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -35,6 +36,8 @@ from PIL import Image
 from common import RESULTS, made_with, markdown_table
 
 SECONDS = 120.0
+MUTANTS = {"predict": 700, "look": 400, "report": 400, "fit": 150, "classified": 120}
+"""So many of each kind of file, by who reads it: the more, the faster that is."""
 NETWORK = "test_efficientnet"
 OUTCOMES = ("same answer", "clean error", "other answer", "silent", "traceback", "crash", "hang")
 FAILURES = ("silent", "traceback", "crash", "hang")
@@ -66,18 +69,21 @@ class Place:
 def main() -> None:
     """Make mutants and write the page; exit code 1 where one failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-n", type=int, default=12_000, help="mutants in all")
+    parser.add_argument("--share", type=float, default=1.0, help="of the mutants of each kind of file")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="kinds of file that begin so")
+    parser.add_argument("--only", nargs="*", default=[""], help="kinds of file that begin so")
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "mutants.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         place = made(Path(folder))
-        rows, failures = measured(place, arguments.n, arguments.seed, arguments.only)
+        rows, failures = measured(place, arguments.share, arguments.seed, tuple(arguments.only))
     for line in failures:
         print(line)
-    if not arguments.only:
-        arguments.out.write_text(page(rows))
+    kept = arguments.out.with_suffix(".json")
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    found = dict(sorted({**found, **{name: {**own, "made_with": made_with()} for name, own in rows.items()}}.items()))
+    kept.write_text(json.dumps(found, indent=1) + "\n")
+    arguments.out.write_text(page(found))
     print(table(rows))
     sys.exit(1 if failures else 0)
 
@@ -241,12 +247,11 @@ def _walk(value: Any) -> Iterator[Any]:
             yield from _walk(own)
 
 
-def measured(place: Place, count: int, seed: int, only: str) -> tuple[dict[str, Counter[str]], list[str]]:
+def measured(place: Place, share: float, seed: int, only: tuple[str, ...]) -> tuple[dict[str, Counter[str]], list[str]]:
     """Give the outcomes by kind of file, and a line per failure."""
     damaged = [one for one in kinds(place) if one[0].startswith(only)]
     foreign = [one for one in strangers(place) if one[0].startswith(only)]
     names = sorted({one[0] for one in (*damaged, *foreign)})
-    share = max(1, count // len(names))
     whole = Path(shutil.copytree(place.root, place.root.with_name(f"{place.root.name}-whole")))
     draws, found, failures = random.Random(seed), defaultdict[str, Counter[str]](Counter), list[str]()
     worker = Worker(place)
@@ -254,7 +259,7 @@ def measured(place: Place, count: int, seed: int, only: str) -> tuple[dict[str, 
         for name in names:
             mine = [one for one in (*damaged, *foreign) if one[0] == name]
             others = [path.read_bytes() for _, path, _ in damaged if path.suffix == mine[0][1].suffix][:20]
-            for number in range(share):
+            for number in range(math.ceil(share * min(MUTANTS[reader.__name__] for reader in mine[0][2]))):
                 _, path, readers = mine[number % len(mine)]
                 content = (whole / path.relative_to(place.root)).read_bytes()
                 if name.startswith("of a stranger"):
@@ -395,8 +400,10 @@ def table(rows: dict[str, Counter[str]]) -> str:
     return markdown_table(["file", "mutants", *OUTCOMES], lines)
 
 
-def page(rows: dict[str, Counter[str]]) -> str:
+def page(found: dict[str, Any]) -> str:
     """Give the page of docs/results."""
+    rows = {name: Counter({what: own.get(what, 0) for what in OUTCOMES}) for name, own in found.items()}
+    made = "; ".join(dict.fromkeys(own["made_with"] for own in found.values()))
     return (
         "# Damaged and hostile files\n\n"
         f"{__doc__.strip() if __doc__ else ''}\n\n"
@@ -405,7 +412,7 @@ def page(rows: dict[str, Counter[str]]) -> str:
         "is not needed. *Other answer*: only of a stranger's file, which says something else. A failure is *silent* "
         "(another answer of a damaged file), a *traceback*, a *crash* of the process or a *hang* (no answer in "
         f"{SECONDS:.0f} s).\n\n"
-        f"Made by `python benchmarks/mutants.py`: {made_with()}.\n"
+        f"Made by `python benchmarks/mutants.py`: {made}.\n"
     )
 
 

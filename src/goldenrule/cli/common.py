@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from goldenrule.foundation.outputs import Kind
 
 RunFolder = Annotated[Path | None, typer.Option(help="The run's folder. \\[default: runs/NAME]", show_default=False)]
+
+
+def _threads(count: int | None) -> int | None:
+    if count is not None:
+        from goldenrule.models.compiled import check_threads
+
+        check_threads(count)
+    return count
+
+
 Threads = Annotated[
-    int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False, min=1, max=1024)
+    int | None, typer.Option(help="Processors to use. \\[default: all]", show_default=False, callback=_threads)
 ]
 Levels = Annotated[
     str | None,

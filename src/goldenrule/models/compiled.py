@@ -89,7 +89,7 @@ def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None
 def check_threads(threads: int | None) -> None:
     """Raise `OptionError` for a number of threads that no machine has."""
     if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise OptionError(f"--threads {threads}: wanted how many processors to use, 1 to {MOST_THREADS:,}.")
+        raise OptionError(f"--threads {threads}: wanted at least 1, at most {MOST_THREADS:,}.")
 
 
 def check_device(device: str) -> str:
