@@ -183,7 +183,7 @@ def test_it_is_read_back_from_its_parts_and_damage_is_told():
     np.testing.assert_array_equal(again.distances(rows), familiar.distances(rows))
     with pytest.raises(FormatError, match="can't be read"):
         Familiar.from_parts({}, familiar.tensors)
-    with pytest.raises(FormatError, match="wanted finite distances"):
+    with pytest.raises(FormatError, match="held_out holds values that are NaN"):
         Familiar.from_parts(familiar.to_json(), familiar.tensors | {"held_out": np.array([np.nan])})
 
 

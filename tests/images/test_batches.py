@@ -82,7 +82,7 @@ def test_failures_are_told_with_their_reason_and_cost_nobody_else():
     assert set(failures) == {(1, 0), (1, 1), (2, 0), (3, 0), (3, 1)}
     assert "No such file" in failures[1, 0]
     assert failures[2, 0].startswith("not a picture in any known format")
-    assert "bytes changed" in failures[3, 1]
+    assert "bytes have changed" in failures[3, 1]
     good = {slot: b.pixels[place] for b in found for place, slot in enumerate(b.slots) if place not in b.failures}
     np.testing.assert_array_equal(good[0, 0], pixels_of(PICTURES[0], 0))
     np.testing.assert_array_equal(good[4, 1], pixels_of(PICTURES[4], 1))

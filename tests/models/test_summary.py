@@ -98,7 +98,7 @@ def test_alexnet_takes_the_weights_of_torchvision(cache: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("wrong", [{"classes": 1}, {"depth": 0}])
 def test_mistakes_are_told(wrong: dict[str, int]) -> None:
-    with pytest.raises(OptionError, match="wanted two classes"):
+    with pytest.raises(OptionError, match="wanted 2 to 1,000,000 classes, and a depth"):
         summary("original", **wrong)
 
 
