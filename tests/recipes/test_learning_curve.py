@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from goldenrule.foundation.errors import OptionError, SourceError, TooFewImages
+from goldenrule.foundation.manifest import write_recorded_json
 from goldenrule.insight.data_size import ClassSizes
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.learning_curve import learning_curve_of, tried_by
@@ -57,7 +58,7 @@ def test_what_the_run_has_trained_deeper_stands_beside_the_rule(run: Path) -> No
     numbers = {"n": 68, "accuracy": 0.95, "low": 0.88, "high": 0.98, "method": "Wilson 95 %", "basis": "chosen on"}
     compared = "whole network against solved head: log loss lower by .01 [-.01, .02]: solved head stays"
     tuned = {"name": "whole network", "judged_on": "valid", "valid": numbers, "comparison": compared}
-    (run / "result.json").write_text(json.dumps(result | {"candidates": [*result["candidates"], tuned]}))
+    write_recorded_json(run, "result.json", result | {"candidates": [*result["candidates"], tuned]})
     (tried,) = tried_by(run)
     assert (tried.way, tried.name, tried.outcome) == ("fine-tuning", "whole network", "solved head stays")
     assert str(tried.accuracy) == "95 % [88, 98] n=68 (chosen on)"

@@ -63,14 +63,6 @@ def test_with_too_few_images_every_class_is_in_and_the_sentence_says_so(own: Pat
     assert "99 % coverage needs 99 images to calibrate on, and there are 40" in again.about_sets()
 
 
-def test_a_classifier_of_an_earlier_version_has_no_sets(own: Path) -> None:
-    path = own / "classifier" / "classifier.json"
-    value = json.loads(path.read_text())
-    del value["sets"]
-    path.write_text(json.dumps(value))
-    assert gr.Classifier.load(own).sets is None
-
-
 @pytest.mark.parametrize("coverage", [0.0, 1.0, 95.0, np.nan])
 def test_a_coverage_is_a_share(coverage: float) -> None:
     with pytest.raises(OptionError, match=r"--coverage .*: wanted a share between 0 and 1"):
