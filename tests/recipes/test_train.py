@@ -152,8 +152,8 @@ def test_no_run_is_written_among_the_images(inside: str, small_photos: Path, tmp
 
 def test_a_network_that_takes_no_such_size_leaves_no_run(small_photos: Path, cache: Path, tmp_path: Path) -> None:
     del cache
-    options = FitOptions(backbone="vit", size=96, training=TrainingOptions(type="fromzero", epochs=1))
-    with pytest.raises(OptionError, match="does not take pictures of 96 x 96 px"):
+    options = FitOptions(backbone="test_coatnet", size=40, training=TrainingOptions(type="fromzero", epochs=1))
+    with pytest.raises(OptionError, match="does not take pictures of 40 x 40 px"):
         train(small_photos, options=options, runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 

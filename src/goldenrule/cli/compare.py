@@ -182,9 +182,11 @@ def compare(
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.comparing import compare_networks
     from goldenrule.recipes.training_options import stopping
+    from goldenrule.training.run_files import is_run
 
     models, types = named
-    if set(types) == {"transfer_learning"}:
+    place = out or Path("runs") / f"{Path(what[0]).resolve().name}-compare"
+    if set(types) == {"transfer_learning"} and not is_run(place):  # a comparison that goes on is known by them
         refuse(context, ("epochs", "stop"), "where -t transfer_learning alone is compared: its heads are solved")
     rules = stopping(stop or [])
     found = compare_networks(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from goldenrule.foundation.errors import FormatError
 
 UNSURE = "unsure"
 UNLIKE = "yes"
+MOST_FOLDS = 1_000_000
 SMALLEST = 1e-30
 """A probability of 0 is read as this one."""
 
@@ -122,7 +124,12 @@ def from_csv(text: str, *, task: Task = "single", basis: Basis = "clean") -> Pre
     >>> from_csv(to_csv(one))
     Predictions(1 image, 2 classes, 1 view, single label, 1 scored)
     """
-    rows = list(csv.DictReader(io.StringIO(text)))
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise FormatError(f"these are no predictions of goldenrule: {error}.") from error
+    if any(None in row or None in row.values() for row in rows):
+        raise FormatError("these are no predictions of goldenrule: a row has more or fewer cells than the header.")
     classes = [name.removeprefix("p:") for name in (rows[0] if rows else ()) if name.startswith("p:")]
     try:
         shown = [[float(row[f"p:{label}"] or "nan") for label in classes] for row in rows]
@@ -132,10 +139,16 @@ def from_csv(text: str, *, task: Task = "single", basis: Basis = "clean") -> Pre
             [from_cell(row["path"]) for row in rows],
             ["ok" if row["probability"] else row["status"] for row in rows],
         )
-    except (KeyError, ValueError) as error:
-        raise FormatError(f"these are no predictions of goldenrule: {error}.") from error
+    except KeyError as error:
+        raise FormatError(f"these are no predictions of goldenrule: there is no column {error}.") from error
+    except ValueError as error:
+        raise FormatError(f"these are no predictions of goldenrule: a cell holds what it can't ({error}).") from error
     if not classes:
         raise FormatError("these are no predictions of goldenrule: no rows, or no columns p:CLASS.")
+    if not all(0 <= one <= 1 or math.isnan(one) for own in shown for one in own):
+        raise FormatError("these are no predictions of goldenrule: a probability is not between 0 and 1.")
+    if fold is not None and not all(-1 <= own <= MOST_FOLDS for own in fold):
+        raise FormatError(f"these are no predictions of goldenrule: a fold is not between 0 and {MOST_FOLDS:,}.")
     logits = np.log(np.maximum(shown, SMALLEST))
     if task == "multi":
         logits -= np.log(np.maximum(1 - np.array(shown), SMALLEST))

@@ -1,8 +1,8 @@
 """A folder's manifest: size and digest of each of its files, so that nothing in it is believed unread.
 
 FOLDER/manifest.json holds `files`, name -> one or two of {"size" in bytes, "blake2b"}, and `digest`, that of `files` as
-canonical JSON. A file's record is written before the file: a kill between the two leaves the old content, whose record
-stays beside the new one until the next write.
+canonical JSON. A file's record is written before the file: a kill between the two leaves the old content, or no file,
+whose record (`ABSENT`) stays beside the new one until the next write of any file.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class _Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 Files = Mapping[str, tuple[Record, ...]]
+ABSENT = Record(0, "0" * 64)
+"""The record of a file that is not there yet."""
 
 
 def seal(folder: Path) -> None:
@@ -66,11 +68,12 @@ def write_recorded(folder: Path, name: str, content: bytes | str) -> None:
     The caller is the only writer of the folder.
     """
     data = content.encode() if isinstance(content, str) else content
-    files = dict(recorded(folder)) if is_sealed(folder) else {}
-    before = tuple(record for record in files.get(name, ()) if _is(folder / name, record))
-    new = Record.of(data)
-    if before != (new,):
-        _write(folder, files | {name: (new, *before[:1])})
+    files = recorded(folder) if is_sealed(folder) else {}
+    now = {own: records if len(records) == 1 else _present(folder / own, records) for own, records in files.items()}
+    before, new = _present(folder / name, files.get(name, (ABSENT,)))[0], Record.of(data)
+    if files != now | {name: (new,)}:
+        _write(folder, now | {name: (new,) if before == new else (new, before)})
+    if not _is(folder / name, new):
         write_atomic(folder / name, data)
 
 
@@ -110,7 +113,8 @@ class Sealed:
         self.folder, self.files = folder, recorded(folder)
 
     def __contains__(self, name: str) -> bool:
-        return name in self.files
+        """Whether a file was written, also if it is gone since."""
+        return name in self.files and not (ABSENT in self.files[name] and _is(self.folder / name, ABSENT))
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
@@ -143,8 +147,15 @@ class Sealed:
         return self.files[name]
 
 
+def _present(path: Path, records: tuple[Record, ...]) -> tuple[Record, ...]:
+    """Return the record that a file has now, of those that it may have; all of them where it has none."""
+    return tuple(record for record in records if _is(path, record))[:1] or records
+
+
 def _is(path: Path, record: Record) -> bool:
-    """Return whether a file is there and has this record."""
+    """Return whether a file is there and has this record; of `ABSENT` whether there is none."""
+    if record == ABSENT:
+        return not path.exists()
     try:
         return path.stat().st_size == record.size and Record(*file_record(path)) == record
     except (OSError, FormatError):

@@ -109,7 +109,10 @@ def check_output(path: Path, kind: Kind, *, option: str = "-o") -> None:
             f"name of {kind.name}, such as {kind.example}."
         )
     if found is not None and not path.is_file():
-        raise OptionError(f"{option} {path} is a block device or a socket; wanted the name of {kind.name}.")
+        raise OptionError(
+            f"{option} {path} is a block device or a socket; wanted the name of {kind.name}, such as {kind.example}. "
+            "Nothing was written."
+        )
     image = _says_image(path)
     if image and not kind.picture:
         raise OptionError(

@@ -15,6 +15,8 @@ import msgspec
 from goldenrule.foundation.errors import FormatError, OptionError
 
 T = TypeVar("T")
+MOST_NESTED = 100
+"""So deep may JSON of ours be; it is less than twenty."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 """How many of something there are."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -34,11 +36,24 @@ def parse_json(content: bytes) -> Any:
     ValueError: JSON is malformed: invalid character (byte 0)
     """
     try:
-        return msgspec.json.decode(content)
+        value = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error
     except RecursionError as error:
-        raise ValueError("its values are nested too deeply") from error
+        raise ValueError(f"its values are nested more than {MOST_NESTED} deep") from error
+    _check_nesting(value)
+    return value
+
+
+def _check_nesting(value: Any) -> None:
+    """Raise `ValueError` for values that whoever walks through them could not come back from."""
+    level = [value]
+    for _ in range(MOST_NESTED):
+        inside = (own.values() if isinstance(own, dict) else own for own in level if isinstance(own, dict | list))
+        level = [one for own in inside for one in own if isinstance(one, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"its values are nested more than {MOST_NESTED} deep")
 
 
 def as_type(value: Any, kind: type[T], *, what: str, optional: Collection[str] = ()) -> T:

@@ -184,7 +184,7 @@ def _by_their_names(paths: Sequence[str]) -> tuple[str, ...]:
     """Return system folders and files by name, those that are there often with how often.
 
     >>> _by_their_names(["a/@eaDir/", "b/@eaDir/", "a/._1.jpg", "a/.2.jpg"])
-    ('2 @eaDir', '._*: a/._1.jpg', 'a/.2.jpg')
+    ('a/.2.jpg', '._*: a/._1.jpg', '2 @eaDir')
     """
     own: dict[str, list[str]] = defaultdict(list)
     for path in paths:

@@ -48,6 +48,7 @@ class Provenance(msgspec.Struct, kw_only=True):
     counts: dict[str, dict[str, Count]] = {}
     train_images: Count = 0
     story: str = ""
+    options: dict[str, str | int | float | bool | list[str] | dict[str, Any] | None] = {}
 
 
 class FamiliarJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

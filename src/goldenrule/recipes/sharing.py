@@ -63,4 +63,7 @@ def without_maker(classifier: Classifier) -> Classifier:
 def _kept(provenance: Mapping[str, Any]) -> dict[str, Any]:
     options = provenance.get("options", {})
     kept = {name: provenance[name] for name in KEPT_PROVENANCE if name in provenance}
-    return kept | {"options": {name: options[name] for name in KEPT_OPTIONS if name in options}, "shared": True}
+    plain = {
+        name: own for name in KEPT_OPTIONS if isinstance(own := options.get(name), str | int | float | bool | None)
+    }
+    return kept | {"options": {name: own for name, own in plain.items() if name in options}, "shared": True}

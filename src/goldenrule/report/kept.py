@@ -84,8 +84,10 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
             predictions=_read_predictions(files, PREDICTIONS),
             image=image,
         )
+    except FormatError as error:
+        raise FormatError(f"{folder / CONTENT} is not the content of a report: {error} Fit again.") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FormatError(f"{folder / CONTENT} is not the content of a report: {error!r}. Fit again.") from error
+        raise FormatError(f"{folder / CONTENT} is not the content of a report ({error}). Fit again.") from error
     if UNCALIBRATED not in files:
         return content
     return replace(content, uncalibrated=_read_predictions(files, UNCALIBRATED))

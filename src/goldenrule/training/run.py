@@ -265,9 +265,20 @@ def read_outcome(path: Path) -> Outcome:
         facts = parse_json(texts["facts"].encode())
         if texts["step"] != _step(path) or not isinstance(facts, dict):
             raise ValueError("it belongs to another step")
-        return Outcome(tensors, facts)
+        return Outcome(_Kept(path, tensors), _Kept(path, facts))
     except (KeyError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}.") from error
+
+
+class _Kept(dict[str, Any]):
+    """What a file of a step holds: what it lacks is told by the file's name."""
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise FormatError(f"{self._path} holds no {name!r}: it was not written by this step. Remove it and fit again.")
 
 
 def _step(path: Path) -> str:

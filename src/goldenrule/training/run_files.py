@@ -194,8 +194,8 @@ def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = "cle
         return None
     try:
         said = from_csv(Sealed(folder).read(name).decode(), task=task, basis=basis)
-    except (UnicodeDecodeError, OptionError) as error:
-        raise FormatError(f"{folder / name} holds no predictions: {error}") from error
+    except (UnicodeDecodeError, FormatError, OptionError) as error:
+        raise FormatError(f"{folder / name}: {error} Fit again.") from error
     return with_blocks(said, run_images(folder))
 
 
