@@ -166,27 +166,106 @@ def test_predict_has_a_row_for_all_that_is_meant_as_a_picture_and_names_the_rest
     assert "2 entries that systems make, or that are hidden: left out" in done.stdout
 
 
-def test_only_unknown_names_are_looked_into_and_few_bytes_of_each(
+def test_only_names_that_do_not_tell_are_looked_into_and_few_bytes_of_each(
     camera: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[str] = []
+    (camera / "cats" / "long.dat").write_bytes(b"\xff\xd8\xff" + bytes(1_000_000))
+    ends: dict[str, int] = {}
     regular = gr.images.picture_files.open_regular
 
-    def counted(path: Path, **more: Any) -> Any:
-        opened.append(path.name)
-        return regular(path, **more)
+    @contextlib.contextmanager
+    def counted(path: Path, **more: Any) -> Iterator[Any]:
+        with regular(path, **more) as file:
+            yield file
+            ends[path.name] = file.tell()
 
     monkeypatch.setattr("goldenrule.images.picture_files.open_regular", counted)
     listing(camera)
-    assert sorted(opened) == ["e.webp-2", "f.dat", "h", "i.v2"] or sorted(opened) == ["f.dat", "h", "i.v2"]
+    untold = {"f.dat", "h", "i.v2", "long.dat"}
+    assert set(ends) == untold | {"b.jpg_large", "c.jpeg.1", "d.jpg?w=300", "e.webp-2", "g.JPG (1)", "cut.jpeg.2"}
+    assert max(ends.values()) == 16
 
 
 # Folders of systems, and folders that are excluded
 
 
+STREAM = "[ZoneTransfer]\r\nZoneId=3\r\n"
+
+
+def odd_names(root: Path) -> None:
+    """Names of an old camera or archive, in bytes that are no UTF-8: hidden, of a system, excluded, of an image."""
+    own = os.fsencode(root)
+    for name in (b"cats/._caf\xe9.jpg", b".tr\xe9sh/a.jpg", b"cats/notes\xe9.txt", b"cats/caf\xe9.jpg"):
+        path = os.path.join(own, name)  # noqa: PTH118 - a Path is no bytes
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        shutil.copy(os.fsencode(root / "dogs" / "0.png"), path)
+
+
+def test_names_that_are_not_utf_8_are_named_and_left_out_by_every_command(
+    draw: Draw, command: Command, tmp_path: Path
+) -> None:
+    draw(numbered("cats", "dogs", each=8), folder="photos")
+    root = tmp_path / os.fsdecode(b"photos \xe9")
+    (tmp_path / "photos").rename(root)
+    odd_names(root)
+    for words in (
+        ("fit", "--quick", "--views", 0, root, "--out", "run"),
+        ("audit", root, "-o", "audit"),
+        ("evaluate", "run", root),
+        ("predict", "run", root, "-o", "rows.csv"),
+        ("split", root, "parts", "--test", 0),
+    ):
+        done = command(*words, "--exclude", "notes*")
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        assert "1 entry has a name that is not UTF-8 (cats/caf\\udce9.jpg)" in done.stdout, (words, done.stdout)
+        assert "1 entry is excluded (cats/notes\\udce9.txt)" in done.stdout, (words, done.stdout)
+
+
+def test_what_windows_leaves_beside_downloads_is_no_image(draw: Draw) -> None:
+    root = draw(numbered("cats", "dogs"))
+    for name in ("0.png:Zone.Identifier", "0.png\uf03aZone.Identifier", "1.png:com.dropbox.attrs"):
+        (root / "cats" / name).write_text(STREAM)
+    for name in ("c.jpg!note", "b.jpg&c", "img.jpg_1_mask", "img.jpg_2020_caption", "P1", "slides.jpg?w=2"):
+        (root / "cats" / name).write_text("P1 notes of the first visit")
+    shutil.copy(root / "cats" / "0.png", root / "cats" / "d.jpg:large")
+    (root / "cats" / "e.jpg?w=300").touch()
+    table = from_source(root)
+    assert set(table.uris) == {*numbered("cats", "dogs"), "cats/d.jpg:large", "cats/e.jpg?w=300"}
+    assert len(told(table)["system-files"].evidence) == 3
+    assert "6 files that are no picture" in told(table)["not-images"].sentence
+
+
+@pytest.mark.parametrize("name", ["recycled", "Recycler"])
+def test_a_class_that_is_called_as_a_bin_of_windows_is_a_class_and_the_bin_is_none(draw: Draw, name: str) -> None:
+    root = draw(numbered(name, "waste"))
+    assert from_source(root).classes == tuple(sorted((name, "waste")))
+    other = draw([*numbered("glass", "waste"), f"{name}/S-1-5-21-7/Dc1.png", "glass/0/1.png"], folder="other")
+    table = from_source(other)
+    assert table.classes == ("glass", "waste")
+    assert told(table)["system-files"].evidence == (f"{name}/",)
+    assert told(table)["system-classes"].evidence == (f"{name}/",)
+
+
+def test_a_folder_among_classes_that_a_system_may_have_made_and_that_holds_pictures_is_a_warning(draw: Draw) -> None:
+    root = draw([*numbered("cats", "dogs"), "temporary items/a/0.png", "@eaDir/0.png", "cats/lost+found/0.png"])
+    (root / "lost+found").mkdir()
+    found = told(from_source(root))["system-classes"]
+    assert found.severity == "warning"
+    assert found.evidence == ("temporary items/",)
+
+
 SYSTEM = (
     *("@eaDir", "#recycle", "lost+found", "__MACOSX", ".Trash-1000", "$RECYCLE.BIN", "System Volume Information"),
-    *(".ipynb_checkpoints", ".git", ".thumbnails", ".picasaoriginals", "Previews.lrdata", "@Recycle", "[Originals]"),
+    *(
+        ".ipynb_checkpoints",
+        ".git",
+        ".thumbnails",
+        ".picasaoriginals",
+        "Previews.lrdata",
+        "@Recycle",
+        "[Originals]",
+        "LOST.DIR",
+    ),
 )
 
 

@@ -141,12 +141,13 @@ def test_one_folder_cannot_be_two_parts(folder):
         from_folder(folder("all/a/1.jpg"), train="all", valid="all")
 
 
-def test_a_name_that_is_not_utf_8_is_an_error_that_shows_it(folder):
+def test_a_class_whose_name_is_not_utf_8_is_left_out_and_named(folder):
     root = folder("a/1.jpg")
     (root / os.fsdecode(b"b\xe9") / "1.jpg").parent.mkdir()
     (root / os.fsdecode(b"b\xe9") / "1.jpg").touch()
-    with pytest.raises(SourceError, match=r"not UTF-8: b'b\\xe9'"):
-        from_folder(root)
+    table = from_folder(root)
+    assert table.classes == ("a",)
+    assert {own.code: own.evidence for own in table.findings}["names-not-utf-8"] == (r"b\udce9/",)
 
 
 def test_a_folder_that_may_not_be_read_says_whom_to_ask(folder, monkeypatch):

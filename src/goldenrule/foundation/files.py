@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ DIGEST_BYTES = 32
 SHOWN_RUNS = 3
 DIGEST_FIELD = "digest"
 MOST_BYTES = 1 << 50
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 MOST_JSON_BYTES = 200_000_000
 """A JSON file that is larger is none of ours."""
 
@@ -50,7 +52,7 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": 1, "a": [1.5, None]})
     '{"a":[1.5,null],"b":1}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _encodable(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
 
 
 def json_digest(value: Any) -> str:
@@ -128,7 +130,12 @@ def write_json(path: Path, value: Any) -> None:
 
 def json_text(value: Any) -> str:
     """Return a JSON value as the text of a file."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _encodable(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
+
+
+def _encodable(text: str) -> str:
+    """Return JSON in which bytes of a path that are no UTF-8 are spelled out, as text that any program reads."""
+    return text if text.isascii() else _NO_TEXT.sub(lambda found: "\\" + ascii(found[0])[1:-1], text)
 
 
 def write_digested_json(path: Path, value: Mapping[str, Any]) -> None:

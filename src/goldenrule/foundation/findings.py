@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from goldenrule.foundation.visible import visible
+from goldenrule.foundation.visible import encodable, visible
 
 Severity = Literal["error", "warning", "note"]
 
@@ -37,6 +37,12 @@ class Finding:
     evidence: tuple[str, ...] = ()
     advice: str = ""
     leads: bool = False
+
+    def __post_init__(self) -> None:
+        """See that every finding can be written, whatever the names of files in it."""
+        object.__setattr__(self, "sentence", encodable(self.sentence))
+        object.__setattr__(self, "evidence", tuple(map(encodable, self.evidence)))
+        object.__setattr__(self, "advice", encodable(self.advice))
 
     def to_json(self) -> dict[str, Any]:
         """Give the finding as a JSON object."""

@@ -21,5 +21,14 @@ def visible(text: object, *, keep: str = "") -> str:
     return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else _spelled(found[0]), str(text))
 
 
+def encodable(text: str) -> str:
+    r"""Return a text with the bytes of a name that are no UTF-8 spelled out: no file could hold them.
+
+    >>> print(encodable("caf\udce9.jpg"))
+    caf\udce9.jpg
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _spelled(character: str) -> str:
     return ascii(character)[1:-1]

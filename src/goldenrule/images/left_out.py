@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import PurePosixPath
+from itertools import islice
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +14,14 @@ import numpy.typing as npt
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.images.label_files import KNOWN_FILES
 from goldenrule.images.listing import Listing
-from goldenrule.images.picture_files import OTHERS, ending_of
+from goldenrule.images.picture_files import OTHERS, by_name, ending_of
+from goldenrule.images.system_files import may_be_class
 from goldenrule.images.table import ImageTable, one_form
 
 OURS = ("run.json", "result.json", "audit.json", "split.json")
 """What folders that goldenrule writes hold: no class is missing there."""
+MOST_LOOKED_AT = 1_000
+"""Files of a system's folder among which a picture is looked for."""
 
 
 def left_out(files: Listing, images: int, *, tables: bool = False) -> Iterator[Finding]:
@@ -39,6 +44,17 @@ def left_out(files: Listing, images: int, *, tables: bool = False) -> Iterator[F
             sentence=f"{plural(len(files.closed), 'folder')} can't be read",
             evidence=_with_reasons(files.closed.items()),
             advice="What is in there is left out: ask its owner for read access, or say so with --exclude.",
+        )
+    if files.no_text:
+        several = len(files.no_text) > 1
+        yield Finding(
+            severity="warning",
+            code="names-not-utf-8",
+            sentence=f"{plural(len(files.no_text), 'entry has a name', 'entries have names')} that "
+            f"{'are' if several else 'is'} not UTF-8",
+            evidence=files.no_text,
+            advice=f"{'They are' if several else 'It is'} left out: rename {'them' if several else 'it'}, or say so "
+            "with --exclude.",
         )
     if files.special:
         yield Finding(
@@ -114,6 +130,35 @@ def lost_folders(files: Listing, places: Sequence[str], classes: Collection[str]
             if own.endswith("/") and parent == place and one_form(name) not in classes:
                 lost.setdefault(one_form(name), "excluded")
     yield from lost_classes(lost)
+    yield from _system_classes(files, places)
+
+
+def _system_classes(files: Listing, places: Sequence[str]) -> Iterator[Finding]:
+    """Return a finding that names the folders among the classes that hold pictures but are called as a system's."""
+    named = [own.rstrip("/") for own in files.system if own.endswith("/")]
+    found = [
+        f"{own}/"
+        for own in named
+        if own.rpartition("/")[0] in places
+        and may_be_class(own.rpartition("/")[2])
+        and _holds_picture(files.root / own)
+    ]
+    if found:
+        several = len(found) > 1
+        yield Finding(
+            severity="warning",
+            code="system-classes",
+            sentence=f"{plural(len(found), 'folder')} among the classes {'hold' if several else 'holds'} pictures but "
+            f"{'have the names' if several else 'has the name'} of what systems make: left out",
+            evidence=tuple(found),
+            advice=f"If {'they are classes, give them other names' if several else 'it is a class, give it another name'}"
+            "; else say so with --exclude.",
+        )
+
+
+def _holds_picture(folder: Path) -> bool:
+    names = (name for _, _, own in os.walk(folder) for name in own)
+    return any(by_name(name) == "picture" for name in islice(names, MOST_LOOKED_AT))
 
 
 def lost_classes(lost: dict[str, str]) -> Iterator[Finding]:
@@ -167,6 +212,7 @@ def _why_empty(files: Listing, folder: str) -> str:
     inside = f"{folder}/"
     reasons = (
         (files.excluded, "excluded"),
+        (files.no_text, "names that are not UTF-8"),
         (tuple(files.closed), "can't be read"),
         (files.broken, "links that lead nowhere"),
         (files.loops, "links round in a circle"),

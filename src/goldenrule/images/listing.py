@@ -16,7 +16,7 @@ from pathlib import Path
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.regular_files import what_it_is
 from goldenrule.images.picture_files import by_name, is_picture_by_content
-from goldenrule.images.system_files import is_system_file, is_system_folder
+from goldenrule.images.system_files import is_bin, is_system_file, is_system_folder, may_be_bin
 
 MOST_VISITS = 16
 """A folder is entered through so many links, and no more: folders that link to each other have no end of paths."""
@@ -40,6 +40,7 @@ class Listing:
     by_content: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     system: tuple[str, ...] = ()  # what systems make, and what is hidden; folders end in a slash
+    no_text: tuple[str, ...] = ()  # names that are not UTF-8; folders end in a slash
     excluded: tuple[str, ...] = ()  # as was asked; folders end in a slash
     idle: tuple[str, ...] = ()  # patterns that nothing is excluded by
     loops: tuple[str, ...] = ()  # links that lead back, or round in a circle
@@ -176,14 +177,16 @@ class _Walk:
                 continue
             mark = path + "/" * (kind == "folder")
             above = folder.rpartition("/")[2] or self._root.name
-            if is_system_folder(entry.name, above, beside) if kind == "folder" else is_system_file(entry.name):
+            if (
+                self._is_bin(entry.name, path) or is_system_folder(entry.name, above, beside)
+                if kind == "folder"
+                else is_system_file(entry.name)
+            ):
                 self._found["system"].append(mark)
             elif self._exclusions.given and self._exclusions.match(path):
                 self._found["excluded"].append(mark)
             elif not _is_utf8(entry.name):
-                raise SourceError(
-                    f"{self._root / folder} holds a name that is not UTF-8: {os.fsencode(entry.name)!r}. Rename it."
-                )
+                self._found["no_text"].append(mark)
             elif kind == "folder":
                 yield path, entry.is_symlink()
             elif kind == "file":
@@ -222,10 +225,19 @@ class _Walk:
                 return f"closed: {error.strerror}"
             return "broken" if entry.is_symlink() else None
 
+    def _is_bin(self, name: str, path: str) -> bool:
+        if not may_be_bin(name):
+            return False
+        try:
+            return is_bin(os.listdir(self._root / path))  # noqa: PTH208 - names alone
+        except OSError:
+            return False
+
     def _sort(self, path: str, name: str) -> None:
         told = by_name(name)
-        if told == "unknown" and is_picture_by_content(self._root / path):
-            told = "variant"
+        if told in ("variant", "unknown"):
+            meant = told == "variant"
+            told = "variant" if is_picture_by_content(self._root / path, meant=meant) else "unknown"
         self._found["others" if told in ("unknown", "other") else "pictures"].append(path)
         if told == "variant":
             self._found["by_content"].append(path)

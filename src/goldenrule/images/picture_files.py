@@ -37,8 +37,8 @@ OTHERS = frozenset(
 )
 """Endings of what is no picture, or not one to learn from: raw data, a copy that an editor keeps, half a download."""
 _ENDING = re.compile(rf"(?i)({'|'.join(re.escape(own) for own in sorted(IMAGE_EXTENSIONS, reverse=True))})(?![a-z])")
-_BEHIND = re.compile(r"(?i)^(?:\.?\d+| ?\(\d+\)|[_:~-]?(?:large|small|medium|thumb|orig|name=\w+|\d\w*)|[?&!:%].*)$")
-"""What downloaders and programs put behind an ending: `.1` of wget, `_large` of Twitter, `?width=300`."""
+_BEHIND = re.compile(r"(?i)^(?:\.?\d+| ?\(\d+\)|[_:~-]?(?:large|small|medium|thumb|orig|name=\w+|\d\w*)|[?&!%].*)$")
+"""What downloaders and programs put behind an ending: `.1` of wget, `_large` of Twitter, `?width=300`. Notes too."""
 _COPY = re.compile(r"(?i)(?:~|_original|_backup)$")
 """What editors and exiftool put behind the name of the file that they keep beside the changed one."""
 _STRONG = (
@@ -49,7 +49,7 @@ _STRONG = (
     b"\x00\x00\x00\x0cjP  \r\n\x87\n",
     b"\xff\x4f\xff\x51",
 )
-_WEAK = re.compile(rb"II\*\x00|MM\x00\*|BM.{4}\x00{4}|P[1-6]\s", re.DOTALL)
+_WEAK = re.compile(rb"II\*\x00|MM\x00\*|BM.{4}\x00{4}|P[1-6]\s+[#\d]", re.DOTALL)
 """First bytes that other files have too: raw photos and slides are TIFF. They count where the name does not differ."""
 _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 FIRST_BYTES = 16
@@ -88,13 +88,18 @@ def read_picture(path: str | os.PathLike[str]) -> bytes:
     return read_regular(path, most_bytes=LARGEST_PICTURE_BYTES)
 
 
-def is_picture_by_content(path: Path) -> bool:
-    """Return whether the first bytes of a file are a picture's; no more of it is read."""
+def is_picture_by_content(path: Path, *, meant: bool = False) -> bool:
+    """Return whether the first bytes of a file are a picture's; no more of it is read.
+
+    One that is `meant` as a picture by its name is one too where it is empty or can't be read: its row says so.
+    """
     try:
         with open_regular(path, most_bytes=LARGEST_PICTURE_BYTES) as file:
             first = file.read(FIRST_BYTES)
     except OSError:
-        return False
+        return meant
+    if meant and (not first or ".tga" in path.name.lower()):  # a TGA begins with anything
+        return True
     if first.startswith(_STRONG) or (first[:4] == b"RIFF" and first[8:12] == b"WEBP"):
         return True
     if first[4:8] == b"ftyp":

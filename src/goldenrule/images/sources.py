@@ -320,9 +320,11 @@ def _why_none(files: Listing) -> str:
     said = [
         *([f"{plural(len(files.others), 'other file')}, such as {files.others[0]}"] if files.others else []),
         *(f"{path} can't be read ({reason})" for path, reason in list(files.closed.items())[:1]),
-        *([f"--exclude leaves out {plural(len(files.excluded), 'entry', 'entries')}"] if files.excluded else []),
+        *([f"{plural(len(files.no_text), 'name')} not in UTF-8: rename them"] if files.no_text else []),
     ]
-    return f" There is: {'; '.join(said)}." if said else ""
+    left = plural(len(files.excluded), "entry is", "entries are")
+    there = f" There is: {'; '.join(said)}." if said else ""
+    return there + (f" {left} left out by --exclude." if files.excluded else "")
 
 
 def _no_classes(files: Listing) -> str:
