@@ -151,8 +151,10 @@ def _system_classes(files: Listing, places: Sequence[str]) -> Iterator[Finding]:
             sentence=f"{plural(len(found), 'folder')} among the classes {'hold' if several else 'holds'} pictures but "
             f"{'have the names' if several else 'has the name'} of what systems make: left out",
             evidence=tuple(found),
-            advice=f"If {'they are classes, give them other names' if several else 'it is a class, give it another name'}"
-            "; else say so with --exclude.",
+            advice=(
+                "If they are classes, give them other names" if several else "If it is a class, give it another name"
+            )
+            + "; else say so with --exclude.",
         )
 
 
