@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.schema import Name, as_type, parse_json
+from goldenrule.foundation.schema import Name, as_type
 from goldenrule.images.table import SCHEMA, ImageTable
 
 SCHEMA_VERSION = 2
@@ -39,7 +39,7 @@ def table_of(content: bytes, path: Path) -> ImageTable:
     try:
         rows = pa.ipc.open_file(pa.BufferReader(content)).read_all()
         rows.validate(full=True)  # offsets that point outside would be read otherwise
-        about = parse_json(rows.schema.metadata[b"goldenrule"])
+        about = json.loads(rows.schema.metadata[b"goldenrule"])  # a root may hold bytes that are no text
         if about["schema_version"] > SCHEMA_VERSION:
             raise FormatError(f"{path} was written by a newer goldenrule. Update: pip install -U goldenrule.")
         if about["schema_version"] < SCHEMA_VERSION:
@@ -52,7 +52,7 @@ def table_of(content: bytes, path: Path) -> ImageTable:
         if len(labels) and not 0 <= pc.min(labels).as_py() <= pc.max(labels).as_py() < len(said.classes):
             raise ValueError("it has labels that are no classes")
         return ImageTable(Path(said.root), said.classes, rows, task=said.task)
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise FormatError(f"{path} is no list of images: {error}. Fit again.") from error
 
 
