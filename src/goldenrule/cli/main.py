@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import io
 import os
 import signal
@@ -166,8 +168,13 @@ def _print_anything() -> None:
 
 
 def _stopped(code: int) -> NoReturn:
+    """End with this code. Python itself would die of the signal where Ctrl-C came inside a library's embedded code."""
     _say("Stopped. Give the same command again: it goes on where it stopped.")
-    sys.exit(code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _complain(message: str) -> None:
