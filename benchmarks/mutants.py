@@ -158,7 +158,7 @@ def report(place: Place) -> Any:
 
 
 def fit(place: Place) -> Any:
-    """Give the same `goldenrule fit` again: what is whole is replayed, the rest made anew."""
+    """Return the same `goldenrule fit` again: what is whole is replayed, the rest made anew."""
     found = fitted(place)
     return found.headline.to_json(), found.predictions["test"].logits.tobytes()
 
@@ -174,7 +174,7 @@ Reader = Callable[[Place], Any]
 
 
 def kinds(place: Place) -> Iterator[tuple[str, Path, tuple[Reader, ...]]]:
-    """Give every file that is read: its kind, path and readers."""
+    """Return every file that is read: its kind, path and readers."""
     for path in sorted((place.run / "classifier").iterdir()):
         yield f"classifier/{path.name}", path, (predict,)
     for name in ("manifest.json", "run.json", "split.csv", "images.arrow", "choice.json", "result.json"):
@@ -194,7 +194,7 @@ def kinds(place: Place) -> Iterator[tuple[str, Path, tuple[Reader, ...]]]:
 
 
 def strangers(place: Place) -> Iterator[tuple[str, Path, tuple[Reader, ...]]]:
-    """Give the JSON files that a stranger could write with a manifest that fits."""
+    """Return the JSON files that a stranger could write with a manifest that fits."""
     yield "of a stranger: classifier/classifier.json", place.run / "classifier" / "classifier.json", (predict,)
     for name in ("run.json", "choice.json", "result.json"):
         yield f"of a stranger: run/{name}", place.run / name, (look, report)
@@ -202,7 +202,7 @@ def strangers(place: Place) -> Iterator[tuple[str, Path, tuple[Reader, ...]]]:
 
 
 def mutant(content: bytes, draws: random.Random, others: list[bytes]) -> tuple[str, bytes | None]:
-    """Give a name and the changed content; None: the file is removed."""
+    """Return a name and the changed content; None: the file is removed."""
     at = draws.randrange(len(content)) if content else 0
     changed = bytearray(content)
     match draws.randrange(10):
@@ -225,7 +225,7 @@ def mutant(content: bytes, draws: random.Random, others: list[bytes]) -> tuple[s
 
 
 def strange(content: bytes, draws: random.Random) -> tuple[str, bytes]:
-    """Give a JSON file with one value changed, removed or added."""
+    """Return a JSON file with one value changed, removed or added."""
     value = json.loads(content)
     holders = [(one, key) for one in _walk(value) for key in (list(one) if isinstance(one, dict) else range(len(one)))]
     holder, key = draws.choice(holders)
@@ -248,7 +248,7 @@ def _walk(value: Any) -> Iterator[Any]:
 
 
 def measured(place: Place, share: float, seed: int, only: tuple[str, ...]) -> tuple[dict[str, Counter[str]], list[str]]:
-    """Give the outcomes by kind of file, and a line per failure."""
+    """Return the outcomes by kind of file, and a line per failure."""
     damaged = [one for one in kinds(place) if one[0].startswith(only)]
     foreign = [one for one in strangers(place) if one[0].startswith(only)]
     names = sorted({one[0] for one in (*damaged, *foreign)})
@@ -323,7 +323,7 @@ class Worker:
         self._begin()
 
     def ask(self, reader: Reader) -> tuple[str, str]:
-        """Give the outcome of a reader, and what it said."""
+        """Return the outcome of a reader, and what it said."""
         self._pipe.send(reader.__name__)
         if not self._pipe.poll(SECONDS):
             self.end()
@@ -383,7 +383,7 @@ def _serve(pipe: Connection, place: Place, answers: dict[str, Any]) -> None:
 
 
 def _at(reader: Reader, place: Place) -> Any:
-    """Give a reader's answer without the folder's name."""
+    """Return a reader's answer without the folder's name."""
     return repr(reader(place)).replace(str(place.root), "ROOT")
 
 
@@ -393,7 +393,7 @@ def _first_difference(one: str, other: str) -> str:
 
 
 def table(rows: dict[str, Counter[str]]) -> str:
-    """Give a line per kind of file, and one for all."""
+    """Return a line per kind of file, and one for all."""
     total = sum(rows.values(), Counter[str]())
     lines = [[name, f"{own.total():,}", *(f"{own[what]:,}" for what in OUTCOMES)] for name, own in rows.items()]
     lines.append(["**all**", f"**{total.total():,}**", *(f"**{total[what]:,}**" for what in OUTCOMES)])
@@ -401,7 +401,7 @@ def table(rows: dict[str, Counter[str]]) -> str:
 
 
 def page(found: dict[str, Any]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     rows = {name: Counter({what: own.get(what, 0) for what in OUTCOMES}) for name, own in found.items()}
     made = "; ".join(dict.fromkeys(own["made_with"] for own in found.values()))
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,52 @@ from PIL import Image
 
 HUES = {"cats": 0, "dogs": 1, "horses": 2, "cat": 0, "dog": 1, "horse": 2, "ill": 0, "well": 1}
 Draw = Callable[..., Path]
+
+
+def classes_drawn(root: Path, classes: Iterable[str] = ("cats", "dogs"), each: int = 8) -> Path:
+    """Draw `root/CLASS/NN.png`: each class has its own hue, by its place."""
+    for place, label in enumerate(classes):
+        (root / label).mkdir(parents=True)
+        for number in range(each):
+            draws = np.random.default_rng(zlib.crc32(f"{place} {number}".encode()))
+            pixels = draws.integers(0, 90, size=(40, 48, 3))
+            pixels[:, :, place % 3] += 150
+            Image.fromarray(pixels.astype(np.uint8)).save(root / label / f"{number:02d}.png")
+    return root
+
+
+@pytest.fixture
+def draw_classes() -> Draw:
+    """Draw class folders: `draw_classes(folder, classes, each=8)`."""
+    return classes_drawn
+
+
+@pytest.fixture(scope="session")
+def made_run(made_once: Callable[..., Path], prepared_cache: Path) -> Callable[..., Path]:
+    """Give a folder with `set`, pictures of these classes, and `run`, a quick fit of them: made once, to be copied."""
+
+    def made(*classes: str) -> Path:
+        def fill(folder: Path) -> None:
+            from goldenrule.recipes.answer import answer
+            from goldenrule.recipes.options import FitOptions
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("GOLDENRULE_CACHE", str(shutil.copytree(prepared_cache, folder / "cache")))
+                answer(classes_drawn(folder / "set", classes), options=FitOptions(quick=True), out=folder / "run")
+            shutil.rmtree(folder / "cache")
+
+        return made_once(f"run_of_{'_'.join(classes)}", fill)
+
+    return made
+
+
+@pytest.fixture
+def run(made_run: Callable[..., Path], cache: Path, tmp_path: Path) -> Path:
+    """A finished run of the test's own; the pictures that it was made of lie beside it in `set`."""
+    del cache
+    made = made_run("cats", "dogs")
+    shutil.copytree(made / "set", tmp_path / "set")
+    return Path(shutil.copytree(made / "run", tmp_path / "run"))
 
 
 @pytest.fixture

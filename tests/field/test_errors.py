@@ -8,14 +8,12 @@ import re
 import shutil
 import signal
 import subprocess
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from goldenrule.deploy.batch import predict_files
 from goldenrule.foundation.errors import GoldenRuleError, InputError, OptionError, of_system
@@ -27,34 +25,6 @@ from goldenrule.models.classifier import Classifier
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[[Path, tuple[str, ...]], Path]
 STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def drawn(root: Path, classes: tuple[str, ...], each: int = 6) -> Path:
-    for place, label in enumerate(classes):
-        (root / label).mkdir(parents=True)
-        for number in range(each):
-            draws = np.random.default_rng(zlib.crc32(f"{place} {number}".encode()))
-            pixels = draws.integers(0, 90, size=(40, 48, 3))
-            pixels[:, :, place % 3] += 150
-            Image.fromarray(pixels.astype(np.uint8)).save(root / label / f"{number:02d}.png")
-    return root
-
-
-@pytest.fixture
-def run(made_once: Callable[..., Path], prepared_cache: Path, cache: Path, tmp_path: Path) -> Path:
-    """A finished run of the test's own; the pictures that it was made of lie beside it in `set`."""
-
-    def fill(folder: Path) -> None:
-        from goldenrule.recipes.answer import answer
-        from goldenrule.recipes.options import FitOptions
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("GOLDENRULE_CACHE", str(shutil.copytree(prepared_cache, folder / "cache")))
-            answer(drawn(folder / "set", ("cats", "dogs")), options=FitOptions(quick=True), out=folder / "run")
-
-    made = made_once("run_of_errors", fill)
-    shutil.copytree(made / "set", tmp_path / "set")
-    return Path(shutil.copytree(made / "run", tmp_path / "run"))
 
 
 # --- what the system says of a file
@@ -210,8 +180,10 @@ SPELLED = {"ESC": "\x1b[31mred", "OSC 8": "\x1b]8;;http://x.org\x07x", "C1": "\x
 NAMES = ("[red]x[/red]", "[/nope]", *SPELLED.values(), "two\nlines", "=cmd")
 
 
-def test_no_name_of_a_file_or_class_steers_the_terminal(cache: Path, command: Command, tmp_path: Path) -> None:
-    drawn(tmp_path / "odd", NAMES, each=4)
+def test_no_name_of_a_file_or_class_steers_the_terminal(
+    cache: Path, command: Command, tmp_path: Path, draw_classes: Callable[..., Path]
+) -> None:
+    draw_classes(tmp_path / "odd", NAMES, each=4)
     for label in NAMES:
         (tmp_path / "odd" / label / "00.png").rename(tmp_path / "odd" / label / f"{label.replace('/', '_')}.png")
     (tmp_path / "odd" / NAMES[0] / "broken\x1b[2J\n.png").write_bytes(b"no picture")
@@ -277,6 +249,23 @@ def test_to_be_stopped_is_no_error(start: Callable[..., subprocess.Popen[str]]) 
         _, said = stopped.communicate(timeout=60)
         assert stopped.returncode == code
         assert said == "Stopped. Give the same command again: it goes on where it stopped.\n"
+
+
+def test_to_be_stopped_inside_code_that_a_library_embeds_is_no_other_end(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "stopped.py").write_text(
+        "import ctypes, goldenrule.cli.main as main\n"
+        "embedded = ctypes.pythonapi.PyRun_String\n"
+        "embedded.restype = ctypes.py_object\n"
+        "embedded.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.py_object, ctypes.py_object]\n"
+        "main.app = lambda **_: embedded(b'raise KeyboardInterrupt', 257, {'__builtins__': __builtins__}, {})\n"
+        "main.run()\n"
+    )
+    stopped = start("-m", "stopped")
+    _, said = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130
+    assert said == "Stopped. Give the same command again: it goes on where it stopped.\n"
 
 
 def test_what_can_not_be_seen_is_spelled_out_and_all_else_stays() -> None:

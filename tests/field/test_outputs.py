@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +22,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from goldenrule.deploy.submission import submit
 from goldenrule.evaluation import Predictions
@@ -39,45 +37,15 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 SOURCE = Path(files.__file__).parents[1]
 
 
-def pictures(root: Path, classes: tuple[str, ...] = ("cats", "dogs"), each: int = 8) -> Path:
-    """Draw `root/CLASS/NN.png`: each class has its own hue."""
-    for place, label in enumerate(classes):
-        (root / label).mkdir(parents=True)
-        for number in range(each):
-            draws = np.random.default_rng(zlib.crc32(f"{place} {number}".encode()))
-            pixels = draws.integers(0, 90, size=(40, 48, 3))
-            pixels[:, :, place % 3] += 150
-            Image.fromarray(pixels.astype(np.uint8)).save(root / label / f"{number:02d}.png")
-    return root
-
-
-def made_run(folder: Path, prepared: Path, classes: tuple[str, ...]) -> None:
-    from goldenrule.recipes.answer import answer
-    from goldenrule.recipes.options import FitOptions
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GOLDENRULE_CACHE", str(shutil.copytree(prepared, folder / "cache")))
-        answer(pictures(folder / "set", classes), options=FitOptions(quick=True), out=folder / "run")
-    shutil.rmtree(folder / "cache")
-
-
-@pytest.fixture
-def run(made_once: Callable[..., Path], prepared_cache: Path, cache: Path, tmp_path: Path) -> Path:
-    """A finished run of the test's own; the pictures that it was made of lie beside it in `set`."""
-    made = made_once("run_of_outputs", lambda folder: made_run(folder, prepared_cache, ("cats", "dogs")))
-    shutil.copytree(made / "set", tmp_path / "set")
-    return Path(shutil.copytree(made / "run", tmp_path / "run"))
-
-
 @pytest.fixture
 def photo(run: Path) -> Path:
     return run.parent / "set" / "cats" / "00.png"
 
 
 @pytest.fixture
-def contest(run: Path, made_once: Callable[..., Path], prepared_cache: Path) -> Callable[[str], tuple[Path, Path]]:
+def contest(run: Path, made_run: Callable[..., Path]) -> Callable[[str], tuple[Path, Path]]:
     """Give a run whose classes are 0 and 1, and a sample submission of two images, filled with given cells."""
-    made = made_once("run_of_numbers", lambda folder: made_run(folder, prepared_cache, ("0", "1")))
+    made = made_run("0", "1")
 
     def sample(*cells: str) -> tuple[Path, Path]:
         path = run.parent / "sample.csv"

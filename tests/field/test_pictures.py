@@ -34,6 +34,7 @@ from goldenrule.models.head import head_from_tensors
 
 Draw = Callable[[Path, npt.NDArray[Any]], None]
 SOURCE = Path(gr.__file__).parent
+MUTATING = Path(__file__).parents[1] / "images" / "mutating.py"
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -567,62 +568,6 @@ def test_nan_of_a_network_is_no_fault_of_a_photo(cache: Path, tmp_path: Path) ->
         classifier.predict(tmp_path / "set")
 
 
-MUTATING = """
-import json, random, sys, time
-from pathlib import Path
-from goldenrule.foundation.errors import UnreadableImage
-from goldenrule.images.look import look
-from goldenrule.images.read import decode
-
-first, count, note = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-files = [path.read_bytes() for path in sorted(Path(sys.argv[4]).iterdir())]
-
-
-def mutated(seed):
-    draws = random.Random(seed)
-    content = bytearray(files[seed % len(files)])
-    for _ in range(draws.choice([1, 1, 2, 5, 40])):
-        early = draws.random() < 0.6
-        at = draws.randrange(min(len(content), 400) if early else len(content))
-        match draws.randrange(7):
-            case 0:
-                content[at] ^= 1 << draws.randrange(8)
-            case 1:
-                content[at] = draws.choice([0, 1, 127, 128, 255])
-            case 2:
-                del content[at + 1 :]
-            case 3:
-                content[at:at] = content[at : at + draws.choice([1, 4, 300])] * draws.choice([1, 1000])
-            case 4:
-                del content[at : at + draws.choice([1, 2, 64])]
-            case 5:
-                content[at : at + 4] = draws.choice([2**32 - 1, 2**31 - 1, 2**16, 0]).to_bytes(4, "big")
-            case 6:
-                other = files[draws.randrange(len(files))]
-                content[at:] = other[draws.randrange(len(other)) :]
-        if not content:
-            break
-    return bytes(content)
-
-
-read, worst = 0, 0.0
-for seed in range(first, first + count):
-    note.write_text(str(seed))
-    content, began = mutated(seed), time.perf_counter()
-    try:
-        pixels = decode(content, levels=(0, 4095) if seed % 2 else None)
-        assert pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == "uint8" and pixels.size
-        read += 1
-    except UnreadableImage as error:
-        assert str(error)
-    found = look(content)
-    assert found.problem or found.header
-    worst = max(worst, time.perf_counter() - began)
-peak = next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(json.dumps([read, worst, peak]))
-"""
-
-
 SEVERAL = {"save_all": True}
 
 
@@ -671,7 +616,8 @@ def test_of_damaged_pictures_of_every_kind_each_has_pixels_or_a_reason(
     if not Path("/proc/self/status").exists():
         pytest.skip("the peak of a process's memory is read from /proc")
     every_kind(tmp_path / "files")
-    process = start("-c", MUTATING, first, count, tmp_path / "seed", tmp_path / "files")
+    files = sorted((tmp_path / "files").iterdir())
+    process = start("-W", "error", MUTATING, first, count, tmp_path / "seed", *files)
     said, errors = process.communicate(timeout=60 + count)
     assert process.returncode == 0, f"seed {(tmp_path / 'seed').read_text()}: {process.returncode} {errors[-2000:]}"
     read, worst, peak = json.loads(said)
@@ -697,3 +643,52 @@ def test_who_works_by_hand_is_told_of_12_bits_too(cache: Path, tmp_path: Path) -
     said.clear()
     gr.activations_of(table, gr.backbone(levels=(0, 4095)), progress=Heard())
     assert said == []
+
+
+def test_levels_are_those_of_what_is_learned_from_whatever_lies_in_test(tmp_path: Path) -> None:
+    root = planted(tmp_path / "set", as_tiff, each=3)
+    Image.fromarray(np.full((48, 64), 60_000, np.uint16)).save(root / "test" / "plain" / "bright.tif")
+    found = {one.code: one for one in gr.audit_images(root).findings}
+    assert "use the values 1,030 to 3,000 only" in found["levels"].sentence
+    assert found["levels-beyond"].evidence == ("test/plain/bright.tif: 60,000 to 60,000",)
+
+
+@pytest.mark.parametrize("levels", [(), ("--levels", "0..1")])
+def test_augmented_views_are_shown_with_the_levels_of_the_set(
+    command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, levels: tuple[str, ...]
+) -> None:
+    for label, light in (("a", 0.3), ("b", 0.8)):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        for number in range(3):
+            values = np.full((40, 40, 1), light, np.float32)
+            values[0, 0] = 0.1 * number
+            (tmp_path / "set" / label / f"{number}.tif").write_bytes(bands(values, photometric=1, extra=None))
+    done = command("show-augment", "set", "--images", 2, "--views", 1, "--size", 32, *levels, "-o", "sheet.png")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        shades = np.asarray(sheet.convert("L"))
+    assert all(np.count_nonzero(np.abs(shades.astype(int) - round(255 * light)) < 3) > 2000 for light in (0.3, 0.8))
+
+
+def test_labels_may_be_arrays(tmp_path: Path) -> None:
+    images = [np.full((8, 8), 40 * number, np.uint8) for number in range(3)]
+    table = gr.from_arrays(images, [np.array(["a", "b"]), np.array(["b"]), np.array(["a"])], folder=tmp_path / "new")
+    assert table.rows["labels"].to_pylist() == [[0, 1], [1], [0]]
+
+
+def test_a_damaged_heic_is_called_so() -> None:
+    pytest.importorskip("pi_heif")
+    with pytest.raises(UnreadableImage, match=r"^a HEIC picture that is damaged$"):
+        header(b"\0\0\0\x18ftypheic" + bytes(90))
+
+
+def test_a_deep_colour_picture_is_looked_at_with_the_range_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    from goldenrule.images import look, read
+
+    asked = []
+    real = read.used_range
+    for place in (look, read):
+        monkeypatch.setattr(place, "used_range", lambda content: asked.append(1) or real(content))
+    values = np.random.default_rng(0).integers(0, 4000, (40, 40, 3)).astype(np.uint16)
+    assert look.look(png(values)).likeness is not None
+    assert len(asked) == 1

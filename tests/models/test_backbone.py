@@ -182,9 +182,10 @@ def test_json_gives_the_same_description_back(prepared):
 
 def test_weights_that_are_not_those_of_the_description_are_refused(prepared, tmp_path):
     spec = prepared("resnet18").spec
-    (tmp_path / "body.safetensors").write_bytes(prepared("efficientnet_lite0").weights_file.read_bytes())
+    other = prepared("efficientnet_lite0")
     with pytest.raises(FormatError, match=r"is not what the classifier was saved with: copy it again, whole"):
-        from_files(spec, tmp_path / "body.safetensors")
+        from_files(spec, other.weights_file, digest=other.spec.weights)
+    assert from_files(spec, prepared("resnet18").weights_file, digest=spec.weights).spec == spec
 
 
 def test_a_disk_that_fills_up_while_preparing_says_so_and_leaves_nothing_half_made(tiny_disk, monkeypatch):

@@ -211,7 +211,7 @@ def digests_in(name: str) -> Iterator[bytes]:
 
 def clear(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Remove banks by name (or its beginning), or all; give what was removed."""
-    banks = [bank for bank in stored() if json_digest(bank["key"])[:32] == bank["name"]]  # ours, by its very name
+    banks = [bank for bank in stored() if json_digest(bank["key"])[:32] == bank["name"] or _holds_rows_alone(bank)]
     if names is not None:
         for name in names:
             if not name or not any(bank["name"].startswith(name) for bank in banks):
@@ -224,6 +224,12 @@ def clear(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
             (folder / "key.json").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
     return banks
+
+
+def _holds_rows_alone(bank: dict[str, Any]) -> bool:
+    """Return whether a bank whose key is damaged holds nothing but what banks do: else it may be another's folder."""
+    names = [path.name for path in (banks_folder() / bank["name"]).iterdir()]
+    return all(name in ("key.json", "lock") or name.endswith(".arrow") for name in names)
 
 
 def limit() -> int | None:

@@ -168,7 +168,10 @@ def _print_anything() -> None:
 
 
 def _stopped(code: int) -> NoReturn:
-    """End with this code. Python itself would die of the signal where Ctrl-C came inside a library's embedded code."""
+    """End with this code.
+
+    `sys.exit` would not do: after Ctrl-C inside code that a library embeds, `python -m` ends by the signal itself.
+    """
     _say("Stopped. Give the same command again: it goes on where it stopped.")
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

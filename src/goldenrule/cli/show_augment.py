@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import refuse, show_findings, with_examples
+from goldenrule.cli.common import Levels, refuse, show_findings, with_examples
 from goldenrule.cli.source import Asked, Exclude
 from goldenrule.cli.views import Augment, Crop
 
@@ -33,6 +33,7 @@ def show_augment(
     views: Annotated[int, typer.Option(help="Augmented views per image.")] = 6,
     images: Annotated[int, typer.Option(help="Images, of different classes as far as there are.")] = 4,
     exclude: Exclude = None,
+    levels: Levels = None,
     size: Annotated[int, typer.Option(help="Side of the network's input in px.")] = 224,
     out: Annotated[Path, typer.Option("-o", "--out", help="The sheet: .png, .svg or .pdf.")] = Path("augment.png"),
 ) -> None:
@@ -49,6 +50,7 @@ def show_augment(
         table,
         augment=augment,
         crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
+        levels=levels,
         views=views,
         images=images,
         size=size,

@@ -148,7 +148,7 @@ def from_csv(text: str, *, task: Task = "single", basis: Basis = "clean") -> Pre
     if not all(0 <= one <= 1 or math.isnan(one) for own in shown for one in own):
         raise FormatError("these are no predictions of goldenrule: a probability is not between 0 and 1.")
     if fold is not None and not all(-1 <= own <= MOST_FOLDS for own in fold):
-        raise FormatError(f"these are no predictions of goldenrule: a fold is not between 0 and {MOST_FOLDS:,}.")
+        raise FormatError(f"these are no predictions of goldenrule: a fold is not between -1 and {MOST_FOLDS:,}.")
     logits = np.log(np.maximum(shown, SMALLEST))
     if task == "multi":
         logits -= np.log(np.maximum(1 - np.array(shown), SMALLEST))

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.files import atomic_folder, json_digest, read_json, write_json
+from goldenrule.foundation.files import atomic_folder, read_digested_json, write_digested_json
 from goldenrule.foundation.unfinished import MARK, leftovers, remove_leftovers, size_of
 
 VARIABLE = "GOLDENRULE_CACHE"
@@ -52,12 +51,9 @@ def cache_folder() -> Path:
 
 def write_cached(path: Path, value: Any) -> None:
     """Write a JSON value that can be measured again, with its digest."""
-    write_json(path, {"value": value, "digest": json_digest(value)})
+    write_digested_json(path, {"value": value})
 
 
 def read_cached(path: Path) -> Any:
     """Return what `write_cached` wrote; raises `FormatError` for anything else: it is to be measured again."""
-    kept = read_json(path)
-    if "value" not in kept or kept.get("digest") != json_digest(kept["value"]):
-        raise FormatError(f"{path} is not what was written.")
-    return kept["value"]
+    return read_digested_json(path)["value"]

@@ -101,11 +101,6 @@ def recorded(folder: Path) -> Files:
     return found.files
 
 
-def read_recorded(folder: Path, name: str) -> bytes:
-    """Return the content of FOLDER/name; raises `FormatError` unless it is what was written."""
-    return Sealed(folder).read(name)
-
-
 class Sealed:
     """A folder whose files are read with their records checked. Raises `FormatError` for what was not written so."""
 
@@ -131,9 +126,15 @@ class Sealed:
 
     def check(self, name: str) -> Path:
         """Return the path of a file whose content is what was written; it is read in pieces."""
-        if not any(_is(self.folder / name, record) for record in self._records(name)):
-            raise self._differs(name)
+        self.digest(name)
         return self.folder / name
+
+    def digest(self, name: str) -> str:
+        """Return the hexadecimal blake2b digest of a file whose content is what was written."""
+        for record in self._records(name):
+            if _is(self.folder / name, record):
+                return record.blake2b
+        raise self._differs(name)
 
     def _differs(self, name: str) -> FormatError:
         path = self.folder / name

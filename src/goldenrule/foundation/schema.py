@@ -56,10 +56,11 @@ def _check_nesting(value: Any) -> None:
     raise ValueError(f"its values are nested more than {MOST_NESTED} deep")
 
 
-def as_type(value: Any, kind: type[T], *, what: str, optional: Collection[str] = ()) -> T:
+def as_type(value: Any, kind: type[T], *, what: str, optional: Collection[str] = (), whole: bool = True) -> T:
     """Return a JSON value as `kind`; raises `FormatError` that begins with `what` and names the field.
 
-    Every field has to be there, also those with a default, but for the `optional` ones; no other may be.
+    Every field has to be there, also those with a default, but for the `optional` ones; no other may be. Without
+    `whole` the type is of some fields alone, and the others are not looked at.
 
     >>> as_type([1, 2], tuple[Count, Count], what="the sizes")
     (1, 2)
@@ -73,7 +74,7 @@ def as_type(value: Any, kind: type[T], *, what: str, optional: Collection[str] =
     except (msgspec.ValidationError, OptionError) as error:
         text = str(error).replace(" - at ", ", at ").removesuffix(".")
         raise FormatError(f"{what} can't be read: {text[:1].lower()}{text[1:]}.") from error
-    odd = _odd_field(value, msgspec.to_builtins(found, enc_hook=str), "$", optional)
+    odd = _odd_field(value, msgspec.to_builtins(found, enc_hook=str), "$", optional) if whole else ""
     if odd:
         raise FormatError(f"{what} can't be read: {odd}.")
     return found

@@ -39,7 +39,7 @@ def from_arrays(
     if len(images) != len(labels) or (groups is not None and len(groups) != len(images)):
         raise InputError(f"{len(images):,} images and {len(labels):,} labels: wanted one label (and group) per image.")
     root = Path(folder).expanduser()
-    several = any(isinstance(own, list | tuple | set | frozenset) for own in labels)
+    several = any(isinstance(own, list | tuple | set | frozenset | np.ndarray) for own in labels)
     names = [_names(own, number) for number, own in enumerate(labels)]
     classes = sorted({name for own in names for name in own})
     text = io.StringIO()
@@ -70,6 +70,8 @@ def from_arrays(
 
 def _names(label: Any, number: int) -> list[str]:
     """Return the names of a label: a whole number is called as it is written."""
+    if isinstance(label, np.ndarray):
+        label = np.atleast_1d(label).tolist()
     each = list(label) if isinstance(label, list | tuple | set | frozenset) else [label]
     for own in each:
         if isinstance(own, bool | np.bool_) or not isinstance(own, str | int | np.integer):

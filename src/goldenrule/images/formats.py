@@ -31,7 +31,7 @@ MOST_PLAIN_VALUES = 10_000_000
 MOST_TAGS = 4_096
 """Entries of a TIFF's directory that are looked at."""
 
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _SIGNATURES = (
     (0, b"%!PS", "PostScript"),
     (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
@@ -77,7 +77,7 @@ def opened_picture(content: bytes) -> Image.Image:
         return _checked(Image.open(io.BytesIO(content), formats=FORMATS))
     except UnidentifiedImageError:
         pass
-    if content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS:
+    if content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
         return _opened_heic(content)
     raise UnreadableImage(f"{_found(content)}; formats that can be read: {NAMES}")
 
@@ -88,7 +88,10 @@ def _opened_heic(content: bytes) -> Image.Image:
     except ImportError:
         raise UnreadableImage("a HEIC picture: pip install 'goldenrule[heic]' to read it") from None
     pi_heif.register_heif_opener()
-    return Image.open(io.BytesIO(content), formats=("HEIF",))
+    try:
+        return Image.open(io.BytesIO(content), formats=("HEIF",))
+    except UnidentifiedImageError:
+        raise UnreadableImage("a HEIC picture that is damaged") from None
 
 
 def _checked(image: Image.Image) -> Image.Image:

@@ -30,12 +30,16 @@ def left_out(files: Listing, images: int, *, tables: bool = False) -> Iterator[F
     With `tables` what lies there to be read is not mentioned: tables of labels, a README in the folder itself.
     """
     links = (
-        (files.loops, "link-loop", "leads back to a folder it lies in, or round in a circle", "It is not followed."),
-        (files.broken, "link-broken", "leads nowhere", "Remove it, or bring back what it led to."),
+        (files.loops, "link-loop", "leads back to a folder it lies in, or round in a circle", "not followed."),
+        (files.often, "link-often", "leads to a folder that very many links lead to", "not followed."),
+        (files.broken, "link-broken", "leads nowhere", ""),
     )
     for paths, code, what, advice in links:
         if paths:
             sentence = f"{plural(len(paths), 'link')}: each {what}" if len(paths) > 1 else f"1 link {what}"
+            it, is_ = ("they", "are") if len(paths) > 1 else ("it", "is")
+            cure = f"Remove {'them' if len(paths) > 1 else 'it'}, or bring back what {it} led to."
+            advice = f"{it.capitalize()} {is_} {advice}" if advice else cure
             yield Finding(severity="warning", code=code, sentence=sentence, evidence=paths, advice=advice)
     if files.closed:
         yield Finding(
@@ -69,7 +73,8 @@ def left_out(files: Listing, images: int, *, tables: bool = False) -> Iterator[F
         yield Finding(
             severity="note",
             code="by-content",
-            sentence=f"{plural(len(files.by_content), 'image has', 'images have')} no picture's ending",
+            sentence=f"{plural(len(files.by_content), 'image has', 'images have')} "
+            f"{'names that do' if several else 'a name that does'} not end like a picture's",
             evidence=files.by_content,
             advice=f"{'They are' if several else 'It is'} taken by content; --exclude PATTERN leaves "
             f"{'them' if several else 'it'} out.",
@@ -83,7 +88,7 @@ def left_out(files: Listing, images: int, *, tables: bool = False) -> Iterator[F
             sentence=f"beside the {plural(images, 'image')} there {is_are} {plural(len(others), 'file')} that "
             f"{is_are} no picture",
             evidence=kinds(others),
-            advice="They are left alone.",
+            advice="It is left alone." if len(others) == 1 else "They are left alone.",
         )
     if files.system:
         yield Finding(
@@ -117,6 +122,7 @@ def lost_folders(files: Listing, places: Sequence[str], classes: Collection[str]
     What goldenrule wrote itself, and a folder that can't be read and is named so, are no such classes.
     """
     lost: dict[str, str] = {}
+    excluded: set[str] = set()
     for place in places:
         for name in files.folders_in(place):
             path = f"{place}/{name}" if place else name
@@ -124,11 +130,22 @@ def lost_folders(files: Listing, places: Sequence[str], classes: Collection[str]
                 continue
             others = files.others_below(path)
             if not any(PurePosixPath(other).name in OURS for other in others):
-                lost.setdefault(one_form(name), ", ".join(kinds(others)) or _why_empty(files, path))
+                why = ", ".join(kinds(others)) or _why_empty(files, path)
+                if why == "excluded":
+                    excluded.add(one_form(name))
+                else:
+                    lost.setdefault(one_form(name), why)
         for own in files.excluded:
             parent, _, name = own.rstrip("/").rpartition("/")
             if own.endswith("/") and parent == place and one_form(name) not in classes:
-                lost.setdefault(one_form(name), "excluded")
+                excluded.add(one_form(name))
+    if gone := excluded - lost.keys():
+        yield Finding(
+            severity="note",
+            code="excluded-classes",
+            sentence=f"{plural(len(gone), 'class is', 'classes are')} excluded",
+            evidence=tuple(sorted(gone)),
+        )
     yield from lost_classes(lost)
     yield from _system_classes(files, places)
 
@@ -151,9 +168,7 @@ def _system_classes(files: Listing, places: Sequence[str]) -> Iterator[Finding]:
             sentence=f"{plural(len(found), 'folder')} among the classes {'hold' if several else 'holds'} pictures but "
             f"{'have the names' if several else 'has the name'} of what systems make: left out",
             evidence=tuple(found),
-            advice=(
-                "If they are classes, give them other names" if several else "If it is a class, give it another name"
-            )
+            advice=("If they are classes, give them other names" if several else "If it is one, give it another name")
             + "; else say so with --exclude.",
         )
 
@@ -171,7 +186,9 @@ def lost_classes(lost: dict[str, str]) -> Iterator[Finding]:
             code="class-without-images",
             sentence=f"{plural(len(lost), 'class has', 'classes have')} no image that can be used",
             evidence=tuple(f"{name}: {why}" for name, why in sorted(lost.items())),
-            advice="Nothing is learned or known of it. Bring its images, or remove it.",
+            advice="Nothing is learned or known of it. Bring its images, or remove it."
+            if len(lost) == 1
+            else "Nothing is learned or known of them. Bring their images, or remove them.",
         )
 
 

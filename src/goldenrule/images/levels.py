@@ -75,7 +75,7 @@ def levels_findings(table: ImageTable, looks: Sequence[Look], levels: Levels | N
     used = _used(table, looks, taught=False)
     if not used:
         return []
-    found = [] if asked else [*_scaled(used, levels), *_unscaled(used, levels)]
+    found = [] if asked else [*_scaled(_used(table, looks, taught=True), levels), *_unscaled(used, levels)]
     if levels is not None:
         found += _beyond(used, levels)
     return found

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -17,9 +17,10 @@ from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.regular_files import what_it_is
 from goldenrule.images.picture_files import by_name, is_picture_by_content
 from goldenrule.images.system_files import is_bin, is_system_file, is_system_folder, may_be_bin
+from goldenrule.images.table import one_form
 
-MOST_VISITS = 16
-"""A folder is entered through so many links, and no more: folders that link to each other have no end of paths."""
+MOST_VISITS = 1_000
+"""Links to folders that were entered before are followed so often in all: those that link to each other have no end."""
 _LAST = chr(0x10FFFF)
 Identity = tuple[int, int]
 """Device and inode: what a folder is, whatever path leads to it."""
@@ -44,6 +45,7 @@ class Listing:
     excluded: tuple[str, ...] = ()  # as was asked; folders end in a slash
     idle: tuple[str, ...] = ()  # patterns that nothing is excluded by
     loops: tuple[str, ...] = ()  # links that lead back, or round in a circle
+    often: tuple[str, ...] = ()  # links to folders that so many others led to that these are not followed
     broken: tuple[str, ...] = ()  # links that lead nowhere
     special: Mapping[str, str] = field(default_factory=dict)  # pipes, sockets, devices: what each is
     closed: Mapping[str, str] = field(default_factory=dict)  # what may not be looked into, and why
@@ -106,11 +108,12 @@ class Exclusions:
 
     def match(self, path: str) -> bool:
         """Return whether a path below the root is left out, by itself or by its name."""
+        path = one_form(path)
         name = path.rpartition("/")[2]
         found = [
             own
             for own, forms in self._forms.items()
-            if any(fnmatchcase(name, f) or fnmatchcase(path, f) for f in forms)
+            if any(form in (name, path) or fnmatchcase(name, form) or fnmatchcase(path, form) for form in forms)
         ]
         self.used.update(found)
         return bool(found)
@@ -134,7 +137,7 @@ def _forms(pattern: str, root: Path) -> set[str]:
     if "/" in plain:
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             forms.add(Path(pattern).expanduser().resolve().relative_to(root.resolve()).as_posix())
-    return forms
+    return set(map(one_form, forms))
 
 
 class _Walk:
@@ -145,13 +148,14 @@ class _Walk:
         self._found: dict[str, list[str]] = defaultdict(list)
         self._special: dict[str, str] = {}
         self._closed: dict[str, str] = {}
-        self._visits: Counter[Identity] = Counter()
+        self._entered_by_link: set[Identity] = set()
+        self._again = 0
 
     def listing(self) -> Listing:
         above = tuple(_identity(folder) for folder in (self._root.resolve(), *self._root.resolve().parents))
-        waiting = [("", above)]
+        waiting = deque([("", above)])
         while waiting:
-            folder, above = waiting.pop()
+            folder, above = waiting.popleft()
             for path, linked in self._folders(folder):
                 inside = self._entered(path, linked, above)
                 if inside is not None:
@@ -202,7 +206,7 @@ class _Walk:
         place = self._root / folder
         try:
             with os.scandir(place) as entries:
-                return list(entries)
+                return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             reason = error.strerror or str(error)
             if not folder:
@@ -247,10 +251,14 @@ class _Walk:
         if not linked:
             return (_identity(self._root / path), *above)
         own = _identity(self._root / path)
-        self._visits[own] += 1
-        if own in above or self._visits[own] > MOST_VISITS:
+        if own in above:
             self._found["loops"].append(path)
             return None
+        self._again += own in self._entered_by_link
+        if own in self._entered_by_link and self._again > MOST_VISITS:
+            self._found["often"].append(path)
+            return None
+        self._entered_by_link.add(own)
         return (own, *above)
 
 

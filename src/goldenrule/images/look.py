@@ -61,7 +61,7 @@ def look(content: bytes) -> Look:
         return known
     try:
         with known.header.room:
-            return replace(known, likeness=description(gray_of(content, known.header)))
+            return replace(known, likeness=description(gray_of(content, known.header, used=known.used)))
     except UnreadableImage as error:
         return replace(known, problem=str(error))
 
@@ -103,7 +103,7 @@ def unreadable_files(table: ImageTable, looks: Sequence[Look]) -> Iterator[Findi
         yield unreadable(reasons)
 
 
-def gray_of(content: bytes, own: Header | None) -> npt.NDArray[np.uint8]:
+def gray_of(content: bytes, own: Header | None, *, used: Used | None = None) -> npt.NDArray[np.uint8]:
     """Return the gray picture (height, width) of a file's bytes, large enough to be described and compared.
 
     One of more than 8 bits is stretched to the range it uses: it is to be told from others, not to be learned from.
@@ -114,7 +114,7 @@ def gray_of(content: bytes, own: Header | None) -> npt.NDArray[np.uint8]:
             return upright(np.asarray(gray)[:, :, 0], own.orientation)
         except ValueError:
             pass  # Pillow decides
-    with shown(content) as found:
+    with shown(content, used=used) as found:
         gray = np.empty(found.pixels.shape[:2], np.uint8)
         for top in range(0, len(gray), BAND_ROWS):
             gray[top : top + BAND_ROWS] = Image.fromarray(found.pixels[top : top + BAND_ROWS]).convert("L")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from goldenrule.foundation.regular_files import open_regular, read_regular
+from goldenrule.images.formats import HEIC_BRANDS
 
 IMAGE_EXTENSIONS = frozenset(
     (
@@ -51,7 +52,7 @@ _STRONG = (
 )
 _WEAK = re.compile(rb"II\*\x00|MM\x00\*|BM.{4}\x00{4}|P[1-6]\s+[#\d]", re.DOTALL)
 """First bytes that other files have too: raw photos and slides are TIFF. They count where the name does not differ."""
-_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_BRANDS = (b"avif", b"avis", *HEIC_BRANDS)
 FIRST_BYTES = 16
 
 

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from goldenrule.foundation.errors import OptionError, TooFewImages
+from goldenrule.foundation.errors import OptionError, TooFewImages, UnreadableImage
 from goldenrule.foundation.findings import plural
 from goldenrule.foundation.randomness import key
 from goldenrule.images.judged import judgeable_parts, missing_classes, traits
-from goldenrule.images.read import with_digests
+from goldenrule.images.read import header, with_digests
 from goldenrule.images.stretches import stretch_parts
 from goldenrule.images.table import ImageTable, Part
 from goldenrule.images.units import duplicate_units
@@ -356,11 +356,35 @@ def check_enough(table: ImageTable, *, min_per_class: int) -> None:
     if few:
         name, number = next(iter(few.items()))
         others = f" ({len(few) - 1} more like it)" if len(few) > 1 else ""
+        unread = _unread(table, name)
+        if unread:
+            raise TooFewImages(
+                f"{name!r} has {number} image{'s' * (number != 1)}, of which {len(unread)} can't be read "
+                f"({'; '.join(unread[:3])}): replace {'it' if len(unread) == 1 else 'them'}, or leave out the class "
+                "with --exclude."
+            )
         purpose = "a split into train, valid and test" if split else "cross-validation on the training part"
         raise TooFewImages(
             f"{name!r} has {number} image{'s' * (number != 1)}{others}, {purpose} needs {min_per_class}: add images, "
             f"merge the class with another, or pass --min-per-class {min(few.values())}."
         )
+
+
+def _unread(table: ImageTable, name: str) -> list[str]:
+    """Return the images of a class that can't be read, each with the reason."""
+    found = []
+    label = table.classes.index(name)
+    for uri, own in zip(table.uris, table.rows["labels"].to_pylist(), strict=True):
+        if label in own:
+            try:
+                header(table.read(uri))
+            except FileNotFoundError:
+                continue  # named by who looked for it
+            except OSError as error:
+                found.append(f"{uri}: {error.strerror or error}")
+            except UnreadableImage as error:
+                found.append(f"{uri}: {error}")
+    return found
 
 
 def most_frequent(labels: Sequence[int]) -> int:

@@ -16,6 +16,7 @@ from goldenrule.images.left_out import unusable_classes
 from goldenrule.images.levels import levels_findings, levels_found
 from goldenrule.images.likeness import Alike
 from goldenrule.images.look import Look, unreadable_files
+from goldenrule.images.picture_files import by_name
 from goldenrule.images.read import Header
 from goldenrule.images.table import PARTS, ImageTable, Part
 from goldenrule.insight.data_size import how_much
@@ -31,7 +32,7 @@ SHORTCUT_GAIN, SHORTCUT_IMAGES = 0.2, 30
 """A property of the file that tells classes apart better than chance by so much, over so many images."""
 _BANDS = "Red, green and blue are used, or gray: what else there is, such as near-infrared, is left out."
 EXTENSIONS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo"),
     "MPO": (".jpg", ".jpeg", ".mpo"),
     "PNG": (".png",),
     "GIF": (".gif",),
@@ -172,7 +173,8 @@ def _described(own: Header) -> str:
 
 def _is_misnamed(uri: str, own: Header) -> bool:
     suffix = PurePosixPath(uri).suffix.lower()
-    return own.format in EXTENSIONS and bool(suffix) and suffix not in EXTENSIONS[own.format]
+    untold = by_name(PurePosixPath(uri).name) in ("variant", "unknown")  # named as taken by content
+    return own.format in EXTENSIONS and bool(suffix) and not untold and suffix not in EXTENSIONS[own.format]
 
 
 def _is_tiny(_: str, own: Header) -> bool:

@@ -235,14 +235,14 @@ def put_in_cache(spec: BackboneSpec, content: bytes) -> Path:
     return folder
 
 
-def from_files(spec: BackboneSpec, weights_file: Path, maker: Maker | None = None) -> Backbone:
+def from_files(spec: BackboneSpec, weights_file: Path, *, digest: str, maker: Maker | None = None) -> Backbone:
     """Give the backbone whose description and weights a classifier carries."""
     if not NETWORK_NAME.fullmatch(spec.timm_name):
         raise FormatError(
             f"{weights_file.parent} names {spec.timm_name!r} as its network, and no network has such a name. Nothing "
             "is fetched or read from an address that a classifier names."
         )
-    if file_digest(weights_file) != spec.weights:
+    if digest != spec.weights:
         raise FormatError(f"{weights_file} is not what the classifier was saved with: copy it again, whole.")
     return Backbone(spec, weights_file.parent, maker)
 

@@ -167,13 +167,13 @@ class Classifier:
                 dark += sum(batch.slots[slot][1] == 0 for slot in batch.dark)
                 if good:
                     rows, seen = zip(*(batch.slots[slot] for slot in good), strict=True)
-                    as_halves(features[good], self.backbone.spec.name)
-                    found = self.logits(features[good])
+                    halves = as_halves(features[good], self.backbone.spec.name)
+                    found = self.logits(halves)
                     if not np.isfinite(found).all():
                         raise FormatError("The head of this classifier gives NaN: it is damaged. Copy it again, whole.")
                     logits[rows, seen] = found
                     if self.familiar and (first := np.flatnonzero(np.array(seen) == 0)).size:
-                        distance[np.array(rows)[first]] = self.distances(features[good][first])
+                        distance[np.array(rows)[first]] = self.distances(halves[first])
                 task.advance(len(batch.slots))
         logits[failed], distance[failed] = np.nan, np.nan
         if beyond and self.preprocessing.levels is not None:
@@ -276,7 +276,8 @@ class Classifier:
             thresholds = Thresholds.from_json(said.thresholds) if said.thresholds else None
             familiar = _familiar(files, said.familiar, spec.features // spec.places) if said.familiar else None
             maker = _own_maker(spec, backbone)
-            body = from_files(spec, files.check("body.safetensors"), maker)
+            weights = "body.safetensors"
+            body = from_files(spec, path / weights, digest=files.digest(weights), maker=maker)
             found = _own_head(said, tensors, head) or head_from_tensors(said.head, tensors)
             logits = found.logits(np.zeros((1, spec.features), np.float16))
             if logits.shape != (1, len(classes)):

@@ -26,7 +26,7 @@ from goldenrule.evaluation import (
 )
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.evaluation.promise import Promise, promise_kept
-from goldenrule.foundation.errors import FormatError, OptionError, SourceError
+from goldenrule.foundation.errors import FormatError, OptionError, SourceError, UnreadableImage
 from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.lock import check_no_links
@@ -35,7 +35,7 @@ from goldenrule.images.classes import Renaming, with_class_map, with_classes
 from goldenrule.images.labels import from_source
 from goldenrule.images.left_out import unusable_classes
 from goldenrule.images.part_folders import part_called
-from goldenrule.images.read import unreadable, with_digests
+from goldenrule.images.read import decode, unreadable, with_digests
 from goldenrule.images.table import ImageTable
 from goldenrule.models.classifier import Classifier
 from goldenrule.training.run_files import IMAGES, RESULT, kept_predictions, run_images, run_result
@@ -188,7 +188,7 @@ def evaluate(
     if not len(predictions.scored):
         raise SourceError(f"None of the {len(table):,} images of {table.root} can be read.")
     closed = [
-        f"{uri}: can't be read as a picture, or is gone"
+        f"{uri}: {_why_closed(table, uri, classifier)}"
         for uri, read, opened in zip(table.uris, predictions.ok, table.digests, strict=True)
         if not read and opened is not None
     ]
@@ -209,6 +209,16 @@ def evaluate(
         seconds=time.perf_counter() - began,
     )
     return _written(found, Path(out), run, asked) if out is not None else found
+
+
+def _why_closed(table: ImageTable, uri: str, classifier: Classifier) -> str:
+    try:
+        decode(table.read(uri), levels=classifier.preprocessing.levels)
+    except OSError as error:
+        return error.strerror or str(error)
+    except UnreadableImage as error:
+        return str(error)
+    return "can't be read as a picture"
 
 
 def _lost(table: ImageTable, predictions: Predictions) -> Iterator[Finding]:

@@ -61,9 +61,9 @@ def without_maker(classifier: Classifier) -> Classifier:
 
 
 def _kept(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    options = provenance.get("options", {})
-    kept = {name: provenance[name] for name in KEPT_PROVENANCE if name in provenance}
-    plain = {
-        name: own for name in KEPT_OPTIONS if isinstance(own := options.get(name), str | int | float | bool | None)
+    plain, options = (str, int, float, bool, type(None)), provenance.get("options", {})
+    told = {name: options[name] for name in KEPT_OPTIONS if name in options and isinstance(options[name], plain)}
+    return {name: provenance[name] for name in KEPT_PROVENANCE if name in provenance} | {
+        "options": told,
+        "shared": True,
     }
-    return kept | {"options": {name: own for name, own in plain.items() if name in options}, "shared": True}

@@ -7,12 +7,17 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from goldenrule.foundation.errors import OptionError, SourceError, UnreadableImage
 from goldenrule.foundation.files import digest
 from goldenrule.foundation.outputs import FIGURE, FIGURE_METADATA, check_output, write_output, written_into
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.randomness import key
+from goldenrule.images.deep import Levels
 from goldenrule.images.labels import from_source
+from goldenrule.images.levels import levels_findings, levels_found
+from goldenrule.images.look import glance, looked
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.read import decode
 from goldenrule.images.table import ImageTable
@@ -26,6 +31,7 @@ def draw_augmentation(
     *,
     augment: str = "auto",
     crop: CropOption = "random",
+    levels: str | None = None,
     views: int = 6,
     images: int = 4,
     size: int = 224,
@@ -45,11 +51,14 @@ def draw_augmentation(
     for name, value, most in (("--views", views, 16), ("--images", images, 40)):
         if not 1 <= value <= most:
             raise OptionError(f"{name} {value}: wanted 1 to {most}.")
-    options = FitOptions(augment=augment, crop=crop, size=size)
-    preprocessing = Preprocessing(size=size)
+    options = FitOptions(augment=augment, crop=crop, size=size, levels=levels)
+    table = source if isinstance(source, ImageTable) else from_source(source)
+    order = _order(table)
+    own = options.own_levels if levels is not None else _levels(table, order[:images], progress or Silent())
+    preprocessing = Preprocessing(size=size, levels=own)
     if crop == "squish":
         preprocessing = replace(preprocessing, resize="squish", crop_fraction=1.0)
-    drawn = _some(source if isinstance(source, ImageTable) else from_source(source), images)
+    drawn = _some(table, order, images, own)
     with (progress or Silent()).task("draw", 1, "sheet") as task:
         figure = augmentation_figure(drawn, options.augmentation, preprocessing, count=views)
         content = io.BytesIO()
@@ -64,8 +73,8 @@ def draw_augmentation(
     return [name for name, _, _ in drawn]
 
 
-def _some(table: ImageTable, count: int) -> list[tuple[str, bytes, bytes]]:
-    """Give readable images (name, content, digest) with as few of one class as can be, drawn by their names."""
+def _order(table: ImageTable) -> list[str]:
+    """Return the images with as few of one class at the beginning as can be, drawn by their names."""
     order = sorted(
         zip(table.uris, table.rows["labels"].to_pylist(), strict=True), key=lambda row: key(0, "show", row[0])
     )
@@ -74,11 +83,27 @@ def _some(table: ImageTable, count: int) -> list[tuple[str, bytes, bytes]]:
     for uri, labels in order:
         places[tuple(labels)] += 1
         ranked.append((places[tuple(labels)], uri))
+    return [uri for _, uri in sorted(ranked, key=lambda row: row[0])]
+
+
+def _levels(table: ImageTable, first: list[str], progress: Progress) -> Levels | None:
+    """Return the levels of the whole set, as a fit finds them; all is looked at only where the first are deep."""
+    if not any(own.used for own in looked(table.where(np.isin(table.uris, first)), by=glance)):
+        return None
+    looks = looked(table, by=glance, progress=progress)
+    levels = levels_found(table, looks)
+    for finding in levels_findings(table, looks, levels, asked=False):
+        progress.say(str(finding))
+    return levels
+
+
+def _some(table: ImageTable, order: list[str], count: int, levels: Levels | None) -> list[tuple[str, bytes, bytes]]:
+    """Return the first images that can be read: name, content, digest."""
     found: list[tuple[str, bytes, bytes]] = []
-    for _, uri in sorted(ranked, key=lambda row: row[0]):
+    for uri in order:
         try:
             content = table.read(uri)
-            decode(content)
+            decode(content, levels=levels)
         except (OSError, UnreadableImage):
             continue
         found.append((uri, content, digest(content)))

@@ -11,7 +11,8 @@ import torch
 from goldenrule.engine import EngineKind
 from goldenrule.evaluation import Task
 from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.files import atomic_folder, read_json
+from goldenrule.foundation.files import atomic_folder
+from goldenrule.foundation.manifest import Sealed
 from goldenrule.models.classifier import FILES, Classifier
 from goldenrule.models.trainable import body_written, tensors_of, under
 from goldenrule.training.state import LearnerState
@@ -37,7 +38,7 @@ class KeptEpochs:
         if epoch % self.every:
             return False
         with contextlib.suppress(FormatError, KeyError):
-            return bool(read_json(self.path(epoch) / "classifier.json")["provenance"]["story"] != story)
+            return bool(Sealed(self.path(epoch)).json("classifier.json")["provenance"]["story"] != story)
         return True
 
     def keep(

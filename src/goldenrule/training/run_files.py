@@ -190,18 +190,14 @@ def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = "cle
     With the groups or blocks of the run's images.
     """
     name = f"predictions/{part}.csv"
-    if not was_written(folder, name):
+    if not is_sealed(folder) or name not in (files := Sealed(folder)):
         return None
     try:
-        said = from_csv(Sealed(folder).read(name).decode(), task=task, basis=basis)
+        said = from_csv(files.read(name).decode(), task=task, basis=basis)
     except (UnicodeDecodeError, FormatError, OptionError) as error:
         raise FormatError(f"{folder / name}: {error} Fit again.") from error
-    return with_blocks(said, run_images(folder))
+    return with_blocks(said, table_of(files.read(IMAGES), folder / IMAGES))
 
 
 def _some_fields(folder: Path, name: str, kind: type[T]) -> T:
-    value = Sealed(folder).json(name)
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise FormatError(f"{folder / name} can't be read: {error}.") from error
+    return as_type(Sealed(folder).json(name), kind, what=str(folder / name), whole=False)
