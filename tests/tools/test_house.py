@@ -1,0 +1,28 @@
+"""The house keeps its bounds (tools/house.py); each bound may only fall."""
+
+from __future__ import annotations
+
+import pytest
+from house import ROOT, House
+
+
+@pytest.fixture(scope="module")
+def house() -> House:
+    return House.at(ROOT / "src")
+
+
+def test_a_circle_of_files_is_found() -> None:
+    text = {"goldenrule.a.x": "from goldenrule.a import y\n", "goldenrule.a.y": "import goldenrule.a.x\n"}
+    assert House(text).circles() == [["goldenrule.a.x", "goldenrule.a.y"]]
+
+
+def test_a_sentence_that_is_parsed_is_found() -> None:
+    text = {"goldenrule.a": 'if name.startswith("solved head"):\n    pass\n'}
+    assert House(text).sentences_parsed() == ["goldenrule.a: solved head"]
+
+
+def test_lines_that_stand_twice_are_found() -> None:
+    body = "\n".join(f"value_{number} = {number}" for number in range(6))
+    assert House({"goldenrule.a": body, "goldenrule.b": f"other = 1\n{body}"}).repeated() == [
+        ("goldenrule.a", "goldenrule.b")
+    ]
