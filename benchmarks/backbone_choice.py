@@ -10,20 +10,18 @@ import argparse
 import json
 import tempfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common import RESULTS, made_with, markdown_table, with_clean_test
-from goldenrule.activations.precompute import precompute
+from goldenrule.activations.extractor import FeatureExtractor
 from goldenrule.evaluation import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
 from goldenrule.foundation.progress import Bars
 from goldenrule.images.split import with_split
 from goldenrule.insight.backbone_choice import Judged
 from goldenrule.models.backbone import Backbone
-from goldenrule.models.compiled import available_threads, compiled, engine_kind
 from goldenrule.recipes.backbones import judged_backbones
 from goldenrule.recipes.heads import fit_head
 from goldenrule.recipes.opening import candidate_bodies, read_table
@@ -69,10 +67,7 @@ def measured(name: str, folder: Path, bodies: list[Backbone], options: FitOption
     table = with_split(read_table(with_clean_test(name, folder), options, progress), seed=options.seed)
     said: dict[str, Predictions] = {}
     for number, body in enumerate(bodies):
-        kind, threads = engine_kind(body), available_threads()
-        activations = precompute(
-            table, body.spec, kind, partial(compiled, body, kind, threads=threads), threads=threads, progress=progress
-        )
+        activations = FeatureExtractor.of(body, progress=progress).features(table)
         train, test = (readable(table, part, activations) for part in ("train", "test"))
         if number == 0:
             choice = judged_backbones(train, bodies, options=options, progress=progress)

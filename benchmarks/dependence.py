@@ -18,8 +18,8 @@ import numpy as np
 
 import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
+from goldenrule.activations.extractor import Activations
 from goldenrule.activations.neighbours import near_duplicates
-from goldenrule.activations.precompute import Activations
 from goldenrule.activations.solve import Rows
 from goldenrule.evaluation import value_and_interval
 from goldenrule.images.folds import folds_to_judge

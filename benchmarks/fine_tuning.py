@@ -21,7 +21,6 @@ import torch
 
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, commit, made_with, markdown_table
-from goldenrule.activations.precompute import precompute
 from goldenrule.images.read import with_digests
 from goldenrule.images.split import Shares, sample_per_class, with_split
 from goldenrule.learner import Learner
@@ -115,8 +114,7 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
     train, test = material.part("train"), material.table.part("test")
     solved = fit_head(train, material.activations(material.base, views=0), seed=seed).head
     early = boundary(material.base)
-    kind = material.kind(early)
-    rows = precompute(test, early.spec, kind, lambda: material.engine(early), threads=material.threads)
+    rows = material.extractor(early).features(test)
     test = test.where(np.array([digest in rows.banks[0] for digest in test.digests]))
     on_rows = validate_rows(test, rows)
     on_pixels = validate_pixels(test, material.base.spec.preprocessing, threads=material.threads)

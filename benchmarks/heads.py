@@ -9,18 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from common import RESULTS, commit, made_with, markdown_table, with_clean_test
-from goldenrule.activations.precompute import precompute
+from goldenrule.activations.extractor import FeatureExtractor
 from goldenrule.evaluation import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
 from goldenrule.foundation.progress import Bars
 from goldenrule.images.split import with_split
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import backbone, pooling_for
-from goldenrule.models.compiled import available_threads, compiled, engine_kind
 from goldenrule.models.head import HeadKind
 from goldenrule.recipes.heads import fit_head
 from goldenrule.recipes.opening import read_images
@@ -66,10 +64,8 @@ def measured(name: str, folder: Path, progress: Bars) -> dict[str, Any]:
 
 def predicted(table: ImageTable, head: HeadKind, progress: Bars) -> Predictions:
     """Give what a head says of the test part."""
-    body, threads = backbone(pooling=pooling_for(head), progress=progress), available_threads()
-    kind = engine_kind(body, progress=progress)
-    engine = partial(compiled, body, kind, threads=threads)
-    activations = precompute(table, body.spec, kind, engine, threads=threads, progress=progress)
+    body = backbone(pooling=pooling_for(head), progress=progress)
+    activations = FeatureExtractor.of(body, progress=progress).features(table)
     train, test = (readable(table, part, activations) for part in ("train", "test"))
     fitted = fit_head(train, activations, kind=head, progress=progress).head
     logits = fitted.logits(activations.rows([own or b"" for own in test.digests]))

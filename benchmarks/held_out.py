@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import goldenrule as gr
 from common import DATA
+from goldenrule.activations.extractor import Activations
 from goldenrule.activations.neighbours import near_duplicates
-from goldenrule.activations.precompute import Activations
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
 from goldenrule.images.table import ImageTable

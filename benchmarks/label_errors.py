@@ -19,7 +19,7 @@ import pyarrow as pa
 
 import goldenrule as gr
 from common import DATA, RESULTS, commit, made_with, markdown_table
-from goldenrule.activations.precompute import Activations
+from goldenrule.activations.extractor import Activations
 from goldenrule.activations.solve import fold_logits
 from goldenrule.images.labels import from_source
 from goldenrule.images.table import ImageTable

@@ -20,7 +20,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.activations.precompute import precompute
+from goldenrule.activations.extractor import FeatureExtractor
 from goldenrule.images.augment import views
 from goldenrule.images.batches import Job, batches
 from goldenrule.images.kinds import side_on
@@ -28,7 +28,7 @@ from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import backbone
-from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.models.compiled import available_threads
 
 
 def main() -> None:
@@ -40,14 +40,13 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "pipeline.md")
     arguments = parser.parse_args()
     body = backbone()
-    kind = engine_kind(body)
     threads = available_threads()
-    engine = compiled(body, kind, threads=threads)
+    extractor = FeatureExtractor.of(body, threads=threads)
     rows, raw = [], []
     for name in arguments.sets:
         table = with_digests(from_folder(DATA / name))
         for count in (0, arguments.views):
-            measured = rounds(table, body, kind, engine, count, threads, arguments.repeats)
+            measured = rounds(table, extractor, count, arguments.repeats)
             raw.append({"set": name, "views": count, **measured})
             rows.append(row(name, count, measured))
     header = [
@@ -62,7 +61,7 @@ def main() -> None:
     ]
     text = (
         "# Decoding overlapped with the engine\n\n"
-        f"Median [min, max] of {arguments.repeats} interleaved rounds, {threads} threads, {kind}. "
+        f"Median [min, max] of {arguments.repeats} interleaved rounds, {threads} threads, {extractor.kind}. "
         "`reached` is precompute (files to rows on disk) over what decoding and engine alone allow when they share the "
         "cores. `cores busy` is processor time over wall time x cores during precompute: what is missing to 100 % is "
         "waiting; the rest is work that neither part has alone (rows, checksums, digests, the chunk's fsync) and "
@@ -76,24 +75,25 @@ def main() -> None:
     print(text)
 
 
-def rounds(table: ImageTable, body, kind, engine, count: int, threads: int, repeats: int) -> dict[str, list[float]]:
+def rounds(table: ImageTable, extractor: FeatureExtractor, count: int, repeats: int) -> dict[str, list[float]]:
     """Give views per second of each way in every round."""
+    engine, threads, preprocessing = extractor.engine, extractor.threads, extractor.spec.preprocessing
     shown = views(side_on(max_zoom=1.1), count)
     wanted = tuple(range(len(shown)))
     number = len(set(table.digests)) * len(shown)
-    size = body.spec.preprocessing.size
+    size = preprocessing.size
     pixels = np.zeros((engine.batch_size, 3, size, size), np.float32)
 
     def decoded() -> Iterator[tuple[None, np.ndarray]]:
         jobs = (Job(row=r, read=partial(table.read, uri), views=wanted) for r, uri in enumerate(table.uris))
-        for batch in batches(jobs, shown, body.spec.preprocessing, batch_size=engine.batch_size, threads=threads):
+        for batch in batches(jobs, shown, preprocessing, batch_size=engine.batch_size, threads=threads):
             yield None, batch.pixels
 
     def whole() -> Iterable[None]:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["GOLDENRULE_CACHE"] = folder
             mask = np.ones(len(table), bool)
-            precompute(table, body.spec, kind, lambda: engine, views=shown, augmented=mask, threads=threads)
+            extractor.features(table, views=shown, augmented=mask)
         return []
 
     ways: dict[str, Callable[[], Iterable[object]]] = {

@@ -5,7 +5,7 @@
     answer = gr.answer("photos")                 # read, split, precompute, solve, judge, save, report
     answer.classifier.predict("new.jpg")
 
-or by hand, over the same parts: `gr.from_folder`, `gr.with_split`, `gr.backbone`, `gr.precompute`, `gr.fit_head`.
+or by hand, over the same parts: `gr.from_folder`, `gr.with_split`, `gr.backbone`, `gr.activations_of`, `gr.fit_head`.
 Names are loaded when they are first used, so that importing goldenrule costs nothing.
 """
 
@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goldenrule.activations.precompute import Activations, precompute
+    from goldenrule.activations.extractor import Activations, FeatureExtractor
     from goldenrule.evaluation import (
         ConformalSets,
         Estimate,
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     from goldenrule.learner import Learner
     from goldenrule.models.backbone import Backbone, backbone
     from goldenrule.models.classifier import Classifier
-    from goldenrule.models.compiled import compiled, engine_kind
     from goldenrule.models.own_backbone import own_backbone
     from goldenrule.models.own_head import own_head
     from goldenrule.models.summary import summary
@@ -105,7 +104,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Activations": "activations.precompute",
+    "Activations": "activations.extractor",
     "Answer": "recipes.results",
     "Audit": "insight.audit",
     "Augmentation": "images.augment",
@@ -117,6 +116,7 @@ _HOMES = {
     "Evaluation": "recipes.evaluating",
     "Explained": "insight.explanation",
     "Familiar": "evaluation",
+    "FeatureExtractor": "activations.extractor",
     "Finding": "foundation.findings",
     "FitOptions": "recipes.options",
     "FittedHead": "recipes.heads",
@@ -156,9 +156,7 @@ _HOMES = {
     "cohen_kappa": "evaluation",
     "compare_networks": "recipes.comparing",
     "compare_runs": "recipes.compared_runs",
-    "compiled": "models.compiled",
     "confusion": "evaluation",
-    "engine_kind": "models.compiled",
     "evaluate": "recipes.evaluating",
     "explain": "recipes.explaining",
     "explanation_figure": "report.heat",
@@ -190,7 +188,6 @@ _HOMES = {
     "own_head": "models.own_head",
     "paired_bootstrap": "evaluation",
     "per_class": "evaluation",
-    "precompute": "activations.precompute",
     "ranking_per_class": "evaluation",
     "reliability": "evaluation",
     "reliability_figure": "report.reliability_figure",
@@ -223,6 +220,7 @@ __all__ = [
     "Evaluation",
     "Explained",
     "Familiar",
+    "FeatureExtractor",
     "Finding",
     "FitOptions",
     "FittedHead",
@@ -262,9 +260,7 @@ __all__ = [
     "cohen_kappa",
     "compare_networks",
     "compare_runs",
-    "compiled",
     "confusion",
-    "engine_kind",
     "evaluate",
     "explain",
     "explanation_figure",
@@ -296,7 +292,6 @@ __all__ = [
     "own_head",
     "paired_bootstrap",
     "per_class",
-    "precompute",
     "ranking_per_class",
     "reliability",
     "reliability_figure",

@@ -12,7 +12,7 @@ import pytest
 
 from goldenrule.activations import bank as banks
 from goldenrule.activations.bank import ActivationBank, ChunkWriter
-from goldenrule.activations.precompute import bank_for
+from goldenrule.activations.extractor import bank_for
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.files import digest
@@ -150,7 +150,7 @@ def test_whatever_a_row_depends_on_changes_the_bank(spec: BackboneSpec, kind: En
 @pytest.mark.usefixtures("own_cache")
 def test_activations_of_another_decoding_can_not_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     bank_for(SPEC, KIND, VIEW).add(DIGESTS, ROWS)
-    monkeypatch.setattr("goldenrule.activations.precompute.DECODING", 99)
+    monkeypatch.setattr("goldenrule.activations.extractor.DECODING", 99)
     assert len(bank_for(SPEC, KIND, VIEW)) == 0
 
 

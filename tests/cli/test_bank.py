@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goldenrule.activations.precompute import bank_for
+from goldenrule.activations.extractor import bank_for
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.files import digest
 from goldenrule.images.augment import PLAIN, View

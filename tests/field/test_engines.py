@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from goldenrule.activations.bank import stored
-from goldenrule.activations.precompute import bank_for, precompute
+from goldenrule.activations.extractor import FeatureExtractor, bank_for
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import BackboneError, OptionError
 from goldenrule.foundation.manifest import MANIFEST
@@ -48,12 +48,16 @@ def torch_kind() -> EngineKind:
     return EngineKind(name="torch", precision="fp32", version=torch.__version__)
 
 
-def test_no_feature_is_kept_under_the_key_of_another_engine(cache: Path, picture_folder: Pictures) -> None:
+def test_no_feature_is_kept_under_the_key_of_another_engine(
+    cache: Path, picture_folder: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table, body = with_digests(from_folder(picture_folder(each=2))), backbone()
     kind = engine_kind(body)
     assert kind.name == "openvino"
+    another = compiled(body, torch_kind())
+    monkeypatch.setattr("goldenrule.activations.extractor.compiled", lambda *_, **__: another)
     with pytest.raises(BackboneError, match=r"runs torch .* kept under openvino"):
-        precompute(table, body.spec, kind, lambda: compiled(body, torch_kind()))
+        FeatureExtractor.of(body).features(table)
     assert len(bank_for(body.spec, kind, PLAIN)) == 0
 
 

@@ -317,3 +317,9 @@ def test_threads_and_company_change_no_bit_of_a_prediction(own_cache, saved, fil
         found = loaded.predict(files[::-1], threads=threads)
         np.testing.assert_array_equal(found.logits[::-1], predictions.logits)
     np.testing.assert_array_equal(loaded.predict(files[4]).logits, predictions.logits[4:5])
+
+
+def test_the_second_prediction_compiles_nothing(classifier, files, monkeypatch):
+    first = classifier.predict(files[0])
+    monkeypatch.setattr("goldenrule.models.classifier.compiled", None)
+    assert classifier.predict(files[0]).logits.tobytes() == first.logits.tobytes()

@@ -13,7 +13,7 @@ import pytest
 
 from frozen import FROZEN, SCENARIOS, Scenario, differences
 from goldenrule.activations.bank import ActivationBank, ChunkWriter
-from goldenrule.activations.precompute import bank_for
+from goldenrule.activations.extractor import bank_for
 from goldenrule.foundation.files import digest
 from goldenrule.images.augment import View
 from goldenrule.images.kinds import by_name

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.activations.precompute import Activations
+from goldenrule.activations.extractor import Activations
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.likeness import Alike

@@ -66,6 +66,7 @@ class Classifier:
     thresholds: Thresholds | None = None
     familiar: Familiar | None = None
     calibration: Mapping[str, Any] | None = None  # a record of what the head's weights hold already
+    _engines: dict[tuple[EngineKind, int], Engine] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -301,7 +302,12 @@ class Classifier:
         )
 
     def _compiled(self, threads: int) -> Engine:
-        return compiled(self.backbone, serving_kind(self.backbone, self.engine), threads=threads)
+        """Return the compiled backbone; the second call costs nothing."""
+        wanted = serving_kind(self.backbone, self.engine), threads
+        if wanted not in self._engines:
+            self._engines.clear()
+            self._engines[wanted] = compiled(self.backbone, wanted[0], threads=threads)
+        return self._engines[wanted]
 
     def engine_note(self) -> str:
         """Say how the engine here differs from the one the classifier was scored with; empty if it does not."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
-from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.randomness import key
 from goldenrule.images.table import ImageTable, LabelledTable
 from goldenrule.insight.backbone_choice import BackboneChoice, Tried, choose_backbone
 from goldenrule.models.backbone import Backbone
-from goldenrule.models.compiled import available_threads, compiled, engine_kind
 from goldenrule.models.cost import multiply_adds
 from goldenrule.recipes.heads import SOLVER_VERSION, fit_head
 from goldenrule.recipes.options import FitOptions
@@ -61,8 +59,10 @@ def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[
     body = next(body for body in bodies if body.spec.name == found.chosen)
     if body is work.body:
         return work, activations
-    kind = engine_kind(body, device=work.options.device, progress=work.progress)
-    own = replace(work, body=body, kind=kind)
+    extractor = FeatureExtractor.of(
+        body, device=work.options.device, threads=work.options.threads, progress=work.progress
+    )
+    own = replace(work, extractor=extractor)
     return own, precomputed(own, 0)
 
 
@@ -71,22 +71,14 @@ def judged_backbones(
 ) -> BackboneChoice:
     """Give the choice among bodies by readable training images with digests; of many a sample is asked."""
     asked = sampled(train, MOST_IMAGES, seed=options.seed)
-    threads = options.threads or available_threads()
     made = []
     for body in bodies:
         progress.say(f"Trying {body.spec.name} on {len(asked):,} training images.")
         began = time.perf_counter()
-        kind = engine_kind(body, device=options.device, progress=progress)
-        activations = precompute(
-            asked,
-            body.spec,
-            kind,
-            partial(compiled, body, kind, threads=threads),
-            threads=threads,
-            progress=progress,
-        )
+        extractor = FeatureExtractor.of(body, device=options.device, threads=options.threads, progress=progress)
+        activations = extractor.features(asked)
         seconds, computed = time.perf_counter() - began, sum(activations.computed)
-        remember_speed(body.spec, kind, computed, seconds)
+        remember_speed(body.spec, extractor.kind, computed, seconds)
         made.append((body, activations, seconds, computed))
     for _, activations, _, _ in made:
         asked = asked.where(activations.has(asked.digests))  # files can change while a fit runs

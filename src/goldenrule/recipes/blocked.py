@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from goldenrule.activations.precompute import Activations
+from goldenrule.activations.extractor import Activations
 from goldenrule.activations.solve import Rows
 from goldenrule.evaluation.estimate import Estimate, value_and_interval
 from goldenrule.foundation.findings import Finding

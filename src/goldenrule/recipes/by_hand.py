@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import Augmentation, views
 from goldenrule.images.levels import glanced
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
-from goldenrule.models.compiled import available_threads, compiled, engine_kind
 from goldenrule.training.plan import DEFAULT_VIEWS
 
 
@@ -38,17 +37,7 @@ def activations_of(
         if said and backbone.spec.preprocessing.levels is None:
             wanted = f" Give gr.backbone(..., levels={levels})." if levels is not None else ""
             (progress or Silent()).say(f"{said[0].sentence}.{wanted}")
-    kind = engine_kind(backbone, progress=progress)
-    number = threads or available_threads()
-    activations = precompute(
-        table,
-        backbone.spec,
-        kind,
-        lambda: compiled(backbone, kind, threads=number),
-        views=views(augment, count),
-        augmented=table.teaching,
-        threads=number,
-        progress=progress,
-    )
+    extractor = FeatureExtractor.of(backbone, threads=threads, progress=progress)
+    activations = extractor.features(table, views=views(augment, count), augmented=table.teaching)
     bank = activations.banks[0]
     return table.where(np.array([d is not None and d in bank for d in table.digests], dtype=bool)), activations

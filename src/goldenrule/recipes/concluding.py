@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from goldenrule.activations.precompute import Activations
+from goldenrule.activations.extractor import Activations
+from goldenrule.activations.scoring import predictions_from
 from goldenrule.evaluation import ConformalSets, Predictions, best_thresholds
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.errors import FormatError
@@ -29,7 +30,6 @@ from goldenrule.report.content import LiveContent
 from goldenrule.training.run import about_images
 from goldenrule.training.run_files import CHOICE, RESULT, run_choice, run_result, was_written
 
-MOST_VALUES = 1 << 25
 """So many activations are looked at at once."""
 
 
@@ -180,24 +180,7 @@ def _predicted(classifier: Classifier, table: ImageTable, work: Work, activation
     """Give the saved classifier's predictions: from the bank's rows where they are those of its body."""
     if classifier.backbone.spec.weights != work.body.spec.weights or classifier.views != (PLAIN,):
         return classifier.predict_table(table, threads=work.threads, progress=work.progress)
-    digests = table.digests
-    known = [row for row, digest in enumerate(digests) if digest is not None and digest in activations.banks[0]]
-    logits = np.full((len(table), len(classifier.classes)), np.nan, np.float32)
-    distance = np.full(len(table), np.nan, np.float32)
-    count = min(4096, MOST_VALUES // activations.banks[0].features + 1)
-    for start in range(0, len(known), count):
-        block = known[start : start + count]
-        rows = activations.rows([digests[row] or b"" for row in block])
-        logits[block] = classifier.logits(rows)
-        if classifier.familiar:
-            distance[block] = classifier.distances(rows)
-    return classifier.predictions(
-        logits,
-        truth=table.truth,
-        ids=table.uris,
-        distance=distance if classifier.familiar else None,
-        status=np.where(np.isnan(logits[:, 0]), "unreadable", "ok"),
-    )
+    return predictions_from(classifier, activations, table.digests, ids=table.uris, truth=table.truth)
 
 
 def _reported(work: Work, result: Answer) -> Answer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.activations.precompute import Activations
+from goldenrule.activations.extractor import Activations
 from goldenrule.activations.solve import DECADES, Rows, fold_logits, solve
 from goldenrule.evaluation import Estimate, Predictions
 from goldenrule.foundation.progress import Progress

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.activations.extractor import Activations, FeatureExtractor
+from goldenrule.activations.scoring import predictions_from
 from goldenrule.engine import EngineKind
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import BackboneError, FormatError, MissingExtra, OptionError, UnreadableImage
@@ -26,8 +27,7 @@ from goldenrule.images.table import ImageTable, image_table
 from goldenrule.insight.explanation import Explained, Explanation
 from goldenrule.insight.heatmap import HeatMap, HeatMaps
 from goldenrule.insight.neighbours import nearest, with_copies
-from goldenrule.models.backbone import Backbone
-from goldenrule.models.compiled import compiled, engine_kind, serving_kind
+from goldenrule.models.compiled import serving_kind
 from goldenrule.recipes.reopened import Reopened, reopened
 
 SCHEMA_VERSION = 1
@@ -83,15 +83,15 @@ def explained(
     """Give the explanations of (name, path) pairs; nothing is written but rows of the bank."""
     seconds: list[tuple[str, float]] = []
     train = again.table.part("train").only_labelled()
-    body, kind = _body(again)
+    extractor = _extractor(again)
     with _timed(seconds, "nearest images"):
-        known = _activations(again, train, body, kind)
+        known = extractor.features(train)
         asked_table = with_digests(_as_table(files), progress=progress)
-        seen = _activations(again, asked_table, body, kind)
+        seen = extractor.features(asked_table)
         near = nearest(asked_table, seen, train, known, k=k)
         neighbours = with_copies(near, asked_table, train, threads=again.threads, progress=progress)
     with _timed(seconds, "predictions"):
-        predictions = _predictions(again, files, asked_table, seen, kind)
+        predictions = _predictions(again, files, asked_table, seen, extractor.kind)
     ok, predicted = predictions.ok, predictions.probabilities
     familiar = again.classifier.familiar
     unlike = familiar.unlike(predictions) if familiar else np.zeros(len(files), np.bool_)
@@ -180,23 +180,10 @@ def write_explained(found: Explained, folder: Path, question: dict[str, object])
     )
 
 
-def _body(again: Reopened) -> tuple[Backbone, EngineKind]:
-    """Give the classifier's own body and engine: those that the run began with where it has not been trained."""
-    classifier = again.classifier
-    same = again.body.spec == classifier.backbone.spec
-    body = again.body if same else classifier.backbone
-    return body, again.kind if same else engine_kind(body, device=again.device, progress=again.progress)
-
-
-def _activations(again: Reopened, table: ImageTable, body: Backbone, kind: EngineKind) -> Activations:
-    return precompute(
-        table,
-        body.spec,
-        kind,
-        partial(compiled, body, kind, threads=again.threads),
-        threads=again.threads,
-        progress=again.progress,
-    )
+def _extractor(again: Reopened) -> FeatureExtractor:
+    """Return the extractor of the classifier's own backbone: the run's where it has not been trained."""
+    same = again.body.spec == again.classifier.backbone.spec
+    return again.extractor if same else again.extractor_of(again.classifier.backbone)
 
 
 def _as_table(files: Sequence[tuple[str, Path]]) -> ImageTable:
@@ -213,20 +200,7 @@ def _predictions(
     classifier = again.classifier
     if classifier.views != (PLAIN,) or serving_kind(classifier.backbone, classifier.engine) != kind:
         return classifier.predict_files(list(files), threads=again.threads, progress=again.progress)
-    known = [(row, own) for row, own in enumerate(table.digests) if own is not None and own in seen.banks[0]]
-    logits = np.full((len(files), len(classifier.classes)), np.nan, np.float32)
-    distance = np.full(len(files), np.nan, np.float32)
-    if known:
-        places, rows = [row for row, _ in known], seen.rows([own for _, own in known])
-        logits[places] = classifier.logits(rows)
-        if classifier.familiar:
-            distance[places] = classifier.distances(rows)
-    return classifier.predictions(
-        logits,
-        ids=[name for name, _ in files],
-        status=np.where(np.isnan(logits[:, 0]), "unreadable", "ok"),
-        distance=distance if classifier.familiar else None,
-    )
+    return predictions_from(classifier, seen, table.digests, ids=[name for name, _ in files])
 
 
 def _heats(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.evaluation import Familiar
 from goldenrule.evaluation.novelty import drawn
 from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.images.table import ImageTable
 from goldenrule.images.units import duplicate_units
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.compiled import compiled
 from goldenrule.recipes.solved import readable
 from goldenrule.recipes.work import Work
 
@@ -56,15 +53,10 @@ def familiar_images(work: Work, classifier: Classifier, activations: Activations
 def _through(classifier: Classifier, work: Work, *tables: ImageTable) -> Activations:
     """Give the plain activations of these images by a classifier's body, from its bank where they were computed."""
     wanted = {uri for table in tables for uri in table.uris}
-    body, kind = classifier.backbone, classifier.engine
-    found = precompute(
-        work.table.where(np.array([uri in wanted for uri in work.table.uris])),
-        body.spec,
-        kind,
-        partial(compiled, body, kind, threads=work.threads),
-        threads=work.threads,
-        progress=work.progress,
+    extractor = FeatureExtractor(
+        backbone=classifier.backbone, kind=classifier.engine, threads=work.threads, progress=work.progress
     )
+    found = extractor.features(work.table.where(np.array([uri in wanted for uri in work.table.uris])))
     work.story.computed += sum(found.computed)
     work.story.reused += sum(found.reused)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from goldenrule.activations.precompute import Activations
+from goldenrule.activations.extractor import Activations
 from goldenrule.activations.solve import Rows, solve
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import OptionError, TooFewImages

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from goldenrule.activations.precompute import Activations
+from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.foundation.errors import FormatError, OptionError, RunError
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.progress import Progress, Silent
@@ -27,7 +27,7 @@ from goldenrule.insight.audit import at_a_glance
 from goldenrule.insight.duplicates import near_duplicates
 from goldenrule.models.backbone import Backbone, backbone, kept
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.compiled import available_threads, check_device, engine_kind
+from goldenrule.models.compiled import available_threads, check_device
 from goldenrule.recipes.backbones import with_chosen_backbone
 from goldenrule.recipes.blocked import blocked, torn_parts
 from goldenrule.recipes.changed import stamps_of
@@ -90,10 +90,10 @@ def begun(
         if options.from_zero:
             body_from_zero(options, progress)  # one that can't be had says so before anything is written
         body = bodies[0]
-        kind = engine_kind(body, device=device, progress=progress)
+        extractor = FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
     with opened(folder) as run:
         check_same(folder, about, table)  # again: another process may have begun a story here since
-        work = Work(run=run, table=table, body=body, kind=kind, options=options, story=story, progress=progress)
+        work = Work(run=run, table=table, extractor=extractor, options=options, story=story, progress=progress)
         activations = precomputed(work, 0)
         usable = [own is not None and own in activations.banks[0] for own in table.digests]
         story.findings += unusable_classes(table, usable)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from goldenrule.activations.precompute import bank_for
+from goldenrule.activations.extractor import FeatureExtractor
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.images.augment import PLAIN, views
+from goldenrule.images.augment import views
 from goldenrule.images.split import with_split
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
-from goldenrule.models.compiled import check_device, engine_kind
+from goldenrule.models.compiled import check_device
 from goldenrule.recipes.backbones import MOST_IMAGES, sampled
 from goldenrule.recipes.opening import candidate_bodies, read_images
 from goldenrule.recipes.options import FitOptions
@@ -42,9 +42,9 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
         table = with_split(table, seed=options.seed)
     bodies = candidate_bodies(options, progress)
     body = bodies[0]
-    kind = engine_kind(body, device=device, progress=progress)
+    extractor = FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views
-    banks = [bank_for(body.spec, kind, view) for view in views(options.augmentation, number)]
+    banks = [extractor.bank(view) for view in views(options.augmentation, number)]
     digests = {digest for digest in table.digests if digest}
     train = table.part("train").only_labelled()
     train_digests = {digest for digest in train.digests if digest}
@@ -56,9 +56,9 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
         features=body.spec.features,
         classes=len(table.classes),
         views=options.most_views,
-        views_per_second=known_speed(body.spec, kind),
+        views_per_second=known_speed(body.spec, extractor.kind),
         head=options.head,
-        live=None if options.solved_only else live_plan_for(table, body, kind),
+        live=None if options.solved_only else live_plan_for(table, body, extractor.kind),
     )
     if not options.candidates:
         return plan
@@ -70,10 +70,10 @@ def _choosing(asked: ImageTable, bodies: Sequence[Backbone], device: str) -> Ste
     """Give what choosing among backbones takes: the plain rows of training images that their banks lack."""
     seconds, stored = 0.5 * len(bodies), 0
     for body in bodies[1:]:  # the first has its rows by then
-        kind = engine_kind(body, device=device)
-        bank = bank_for(body.spec, kind, PLAIN)
+        extractor = FeatureExtractor.of(body, device=device)
+        bank = extractor.bank()
         missing = sum(digest not in bank for digest in set(asked.digests) if digest)
-        seconds += missing / (known_speed(body.spec, kind) or SPEED_UNKNOWN)
+        seconds += missing / (known_speed(body.spec, extractor.kind) or SPEED_UNKNOWN)
         stored += missing * (2 * body.spec.features + 40)
     names = ", ".join(body.spec.name for body in bodies)
     condition = "what follows: if the first is taken"

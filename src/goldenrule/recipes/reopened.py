@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.progress import Progress, Silent
@@ -16,7 +15,7 @@ from goldenrule.images.deep import levels_text
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.compiled import available_threads, check_device, compiled, engine_kind
+from goldenrule.models.compiled import check_device
 from goldenrule.recipes.finished import check_finished
 from goldenrule.recipes.opening import first_body
 from goldenrule.recipes.options import FitOptions
@@ -34,9 +33,18 @@ class Reopened:
     table: ImageTable
     options: FitOptions
     classifier: Classifier
-    body: Backbone
-    kind: EngineKind
+    extractor: FeatureExtractor
     progress: Progress
+
+    @property
+    def body(self) -> Backbone:
+        """The backbone that the run began with."""
+        return self.extractor.backbone
+
+    @property
+    def kind(self) -> EngineKind:
+        """The engine that the run's features are kept under."""
+        return self.extractor.kind
 
     @property
     def device(self) -> str:
@@ -46,23 +54,18 @@ class Reopened:
     @property
     def threads(self) -> int:
         """How many processors are used."""
-        return self.options.threads or available_threads()
+        return self.extractor.threads
 
     def activations(self, body: Backbone | None = None) -> Activations:
         """Give the plain activations of all images by a body (default: the one the run began with).
 
         They are in the bank where the run has used that body; else they are computed, with a progress bar.
         """
-        body = body or self.body
-        kind = self.kind if body is self.body else engine_kind(body, device=self.device, progress=self.progress)
-        return precompute(
-            self.table,
-            body.spec,
-            kind,
-            partial(compiled, body, kind, threads=self.threads),
-            threads=self.threads,
-            progress=self.progress,
-        )
+        return (self.extractor_of(body) if body else self.extractor).features(self.table)
+
+    def extractor_of(self, body: Backbone) -> FeatureExtractor:
+        """Return the extractor of another backbone, on the device that the run's features are computed on."""
+        return FeatureExtractor.of(body, device=self.device, threads=self.threads, progress=self.progress)
 
 
 def reopened(
@@ -90,8 +93,7 @@ def reopened(
         table=table,
         options=options,
         classifier=classifier,
-        body=body,
-        kind=_kind_here(body, options.device, progress),
+        extractor=_extractor_here(body, options, progress),
         progress=progress,
     )
 
@@ -103,14 +105,15 @@ def _check_beginning(options: FitOptions, classifier: Classifier, body: Backbone
         raise SourceError(f"{given} holds other weights than when the run began with it. Put them back, or fit again.")
 
 
-def _kind_here(body: Backbone, device: str, progress: Progress) -> EngineKind:
-    """Return the engine of a run; that of the CPU where its device is not there, under a key of its own."""
+def _extractor_here(body: Backbone, options: FitOptions, progress: Progress) -> FeatureExtractor:
+    """Return the extractor of a run; that of the CPU where its device is not there, under a key of its own."""
+    device = options.device
     try:
         device = check_device(device)
     except OptionError:
         progress.say(f"This machine has no {device}, on which the run was made: features are computed on the CPU.")
         device = "cpu"
-    return engine_kind(body, device=device, progress=progress)
+    return FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
 
 
 def _options(story: dict[str, Any], threads: int | None) -> FitOptions:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.activations.precompute import Activations
+from goldenrule.activations.extractor import Activations
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.kinds import by_name

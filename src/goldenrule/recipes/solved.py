@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from goldenrule.activations.extractor import Activations
 from goldenrule.activations.likelihood import learned_classes
-from goldenrule.activations.precompute import Activations
 from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.errors import TooFewImages
 from goldenrule.images.judged import not_judged

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from goldenrule.activations.extractor import Activations
 from goldenrule.activations.neighbours import near_duplicates
-from goldenrule.activations.precompute import Activations
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.likeness import Alike
 from goldenrule.images.split import FEWEST_UNITS

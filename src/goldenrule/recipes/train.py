@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from goldenrule.activations.precompute import Activations
+from goldenrule.activations.extractor import Activations
 from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.progress import Progress

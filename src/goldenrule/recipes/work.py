@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 
 from goldenrule.activations.bank import enforce_limit
-from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.augment import views
 from goldenrule.images.table import ImageTable
 from goldenrule.models.backbone import Backbone
-from goldenrule.models.compiled import available_threads, compiled
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Story
 from goldenrule.recipes.speed import remember_speed
@@ -26,32 +24,36 @@ class Work:
 
     run: Run
     table: ImageTable
-    body: Backbone
-    kind: EngineKind
+    extractor: FeatureExtractor
     options: FitOptions
     story: Story
     progress: Progress
 
     @property
+    def body(self) -> Backbone:
+        """The backbone."""
+        return self.extractor.backbone
+
+    @property
+    def kind(self) -> EngineKind:
+        """The engine that its features are kept under."""
+        return self.extractor.kind
+
+    @property
     def threads(self) -> int:
         """How many processors are used."""
-        return self.options.threads or available_threads()
+        return self.extractor.threads
 
 
 def precomputed(work: Work, count: int) -> Activations:
     """Give the activations of all images, with `count` augmented views of those that train, from the bank or anew."""
-    story, threads = work.story, work.threads
+    story = work.story
     began = time.perf_counter()
     with story.stage("precompute views" if count else "precompute"):
-        activations = precompute(
+        activations = work.extractor.features(
             work.table,
-            work.body.spec,
-            work.kind,
-            partial(compiled, work.body, work.kind, threads=threads),
             views=views(work.options.augmentation, count),
             augmented=work.table.teaching if count else None,
-            threads=threads,
-            progress=work.progress,
         )
     remember_speed(work.body.spec, work.kind, sum(activations.computed), time.perf_counter() - began)
     for removed in enforce_limit(keep=[bank.name for bank in activations.banks]):

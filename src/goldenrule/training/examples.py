@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from goldenrule.activations.extractor import Activations
 from goldenrule.activations.likelihood import Targets
-from goldenrule.activations.precompute import Activations
 from goldenrule.engine import Engine
 from goldenrule.evaluation.temperature import as_pairs, best_temperature
 from goldenrule.foundation.errors import SourceError

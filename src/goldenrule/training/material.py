@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
 import psutil
 import torch
 
+from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.activations.likelihood import learned_classes
-from goldenrule.activations.precompute import Activations, precompute
-from goldenrule.engine import Engine, EngineKind
+from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import BackboneError, OptionError, TooFewImages
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.sizes import readable_bytes
@@ -21,7 +21,7 @@ from goldenrule.images.batches import Canvases
 from goldenrule.images.table import ImageTable, LabelledTable, Part
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.boundary import Boundary, boundary
-from goldenrule.models.compiled import available_threads, compiled, engine_kind
+from goldenrule.models.compiled import available_threads, engine_kind
 from goldenrule.training.examples import (
     BankRows,
     LiveRows,
@@ -105,7 +105,7 @@ class Material:
         if state.frozen_body:
             return LiveRows(
                 train=train,
-                engine=self.engine(state.backbone),
+                engine=self.extractor(state.backbone).engine,
                 preprocessing=spec.preprocessing,
                 augmentation=self.augmentation,
                 seed=self.seed,
@@ -186,30 +186,23 @@ class Material:
             self.progress.say(f"Before the late layers: {count + fit * train:,} views{less}, {total} in the bank.")
         return fit
 
-    def engine(self, backbone: Backbone) -> Engine:
-        """Give the compiled body; compiled once."""
+    def extractor(self, backbone: Backbone) -> FeatureExtractor:
+        """Return the extractor of a backbone; compiled once."""
         key = _looks(backbone)
-        if key not in self._engines:
-            self._engines[key] = compiled(backbone, self.kind(backbone), threads=self.threads)
-        return self._engines[key]
+        if key not in self._extractors:
+            self._extractors[key] = FeatureExtractor(
+                backbone=backbone, kind=self.kind(backbone), threads=self.threads, progress=self.progress
+            )
+        return self._extractors[key]
 
     def kind(self, backbone: Backbone) -> EngineKind:
-        """Give the engine that runs a backbone here."""
+        """Return the engine that runs a backbone here."""
         return engine_kind(backbone, device=self.device, progress=self.progress)
 
     def _precomputed(self, backbone: Backbone, count: int) -> Activations:
         wanted = self.table.where(self.table.teaching | np.array([part == "valid" for part in self.table.parts]))
         every: tuple[View, ...] = views(self.augmentation, count)
-        return precompute(
-            wanted,
-            backbone.spec,
-            self.kind(backbone),
-            partial(self.engine, backbone),
-            views=every,
-            augmented=wanted.teaching,
-            threads=self.threads,
-            progress=self.progress,
-        )
+        return self.extractor(backbone).features(wanted, views=every, augmented=wanted.teaching)
 
     def _train(self) -> LabelledTable:
         own = self.part("train")
@@ -241,7 +234,7 @@ class Material:
         return {}
 
     @cached_property
-    def _engines(self) -> dict[tuple[str, int], Engine]:
+    def _extractors(self) -> dict[tuple[str, int], FeatureExtractor]:
         return {}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from goldenrule.activations.precompute import Activations, precompute
+from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.engine import Engine
 from goldenrule.images.augment import PLAIN, View, views
 from goldenrule.images.kinds import side_on
@@ -48,9 +49,12 @@ def no_engine() -> Engine:
 
 
 def run(table: ImageTable, *, engine: Callable[[], Engine] | None = None, **options: Any) -> Activations:
-    body = backbone()
-    kind = engine_kind(body)
-    return precompute(table, body.spec, kind, engine or (lambda: compiled(body, kind, threads=2)), **options)
+    class Given(FeatureExtractor):
+        @cached_property
+        def engine(self) -> Engine:
+            return engine() if engine else super().engine
+
+    return Given.of(backbone(), threads=2).features(table, **options)
 
 
 @pytest.mark.usefixtures("cache")
