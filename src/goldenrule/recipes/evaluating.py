@@ -35,8 +35,9 @@ from goldenrule.images.classes import Renaming, with_class_map, with_classes
 from goldenrule.images.labels import from_source
 from goldenrule.images.left_out import unusable_classes
 from goldenrule.images.part_folders import part_called
-from goldenrule.images.read import decode, unreadable, with_digests
+from goldenrule.images.read import decode, with_digests
 from goldenrule.images.table import ImageTable
+from goldenrule.images.unread import unreadable
 from goldenrule.models.classifier import Classifier
 from goldenrule.training.run_files import IMAGES, RESULT, kept_predictions, run_images, run_result
 

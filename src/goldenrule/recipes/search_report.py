@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.search_study import Trial
 
 SCHEMA_VERSION = 1
-SAID = ("backbone", "sample", "group_by", "min_per_class", "seed")
+SAID = ("backbone", "sample", "group_by", "min_per_class", "seed", "levels")
 """Options of a search that a fit has too: without them it is told of other images, parts or networks."""
 COLUMNS = ("study", "trial", "state", "log_loss", "quality", "seconds", *NAMES)
 
@@ -167,7 +167,9 @@ def code(found: Found) -> str:
     smooth = f", label_smoothing={SMOOTHING}" if drawn["loss"] == "smoothed" else ""
     rate, fit = repr(drawn["rate"]), f"1, cycle_len={drawn['epochs']}, mixup={drawn['mixup']}{smooth}"
     lines = ["import goldenrule as gr", *(["from goldenrule.recipes.search_space import focal"] if own_loss else [])]
-    lines += ["", f"images = {images}", f"learn = gr.Learner(images, {found.options.backbone!r},"]
+    body, levels = repr(found.options.backbone), found.options.own_levels
+    body = body if levels is None else f"gr.backbone({body}, levels={levels})"
+    lines += ["", f"images = {images}", f"learn = gr.Learner(images, {body},"]
     lines += [f"    {name}={value}," for name, value in arguments.items()]
     lines += [")"]
     if live:
