@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import value_and_interval
 from goldenrule.foundation.files import in_shell, write_atomic, write_json
+from goldenrule.foundation.outputs import told_path
 from goldenrule.recipes.search_space import NAMES, SMOOTHING, SOLVED, described
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def as_json(found: Found) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "created": found.created,
-        "images": {"folder": str(found.images.resolve()), **found.counts},
+        "images": {"folder": told_path(found.images), **found.counts},
         "seed": found.options.seed,
         "default": {"settings": dict(found.default), "log_loss": found.default_log_loss.to_json()},
         "best": {
