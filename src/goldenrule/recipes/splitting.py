@@ -50,7 +50,7 @@ from goldenrule.images.copies import (
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
 from goldenrule.images.layout import LABELS, new_places
-from goldenrule.images.left_out import unusable_classes
+from goldenrule.images.left_out import alike_classes, unusable_classes
 from goldenrule.images.look import Look, look_to_copy, looked, unreadable_files
 from goldenrule.images.name_order import named_groups
 from goldenrule.images.near import near_duplicates as near_pairs
@@ -186,6 +186,7 @@ def _plan(
     after = with_split(grouped, seed=wish.seed, shares=wish.shares)
     copies, labels_text = new_places(table, after, files, looks)
     findings = [*series.findings, *duplicates(after), *near_findings(after, pairs), *unreadable_files(table, looks)]
+    findings += alike_classes(table)
     findings += unusable_classes(table, [own.problem is None for own in looks])
     if labels_text is not None:
         write_atomic(folder / LABELS, labels_text)
