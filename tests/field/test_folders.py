@@ -620,3 +620,12 @@ def test_files_that_change_during_audit_evaluate_predict_and_split_are_named(
         gr.split_folder(parts / "test", tmp_path / "new", progress=meddler)
     assert not (tmp_path / "new").exists()
     assert gr.split_folder(parts / "test", tmp_path / "new").files == 12
+
+
+def test_classes_whose_names_differ_in_capitals_or_blanks_alone_are_named(draw: Draw, command: Command) -> None:
+    root = draw(numbered("cat", "Cat", "dog ", "dog", "horse"))
+    (found,) = (own for own in gr.audit_images(root).findings if own.code == "classes-alike")
+    assert found.evidence == ("'Cat' and 'cat'", "'dog' and 'dog '")
+    for words in (("fit", root, "--quick"), ("split", root, "new")):
+        done = command(*words)
+        assert "differ in capitals, blanks or hyphens alone" in " ".join(done.stdout.split()), done.stderr

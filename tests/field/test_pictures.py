@@ -28,6 +28,7 @@ import goldenrule as gr
 from goldenrule.foundation.budget import Budget
 from goldenrule.foundation.errors import BackboneError, OptionError, UnreadableImage
 from goldenrule.foundation.progress import Silent
+from goldenrule.images.look import glance
 from goldenrule.images.read import decode, header
 from goldenrule.models.compiled import engine_kind
 from goldenrule.models.head import head_from_tensors
@@ -407,7 +408,7 @@ def test_no_program_is_started_by_what_is_named_a_picture(
     ],
 )
 def test_what_is_in_no_format_of_the_list_is_named_with_those_that_are(content: bytes, found: str) -> None:
-    with pytest.raises(UnreadableImage, match=f"^{found}.*; formats that can be read: AVIF, BMP, GIF, HEIC, JPEG"):
+    with pytest.raises(UnreadableImage, match=f"^{found}.*; wanted AVIF, BMP, GIF, HEIC, JPEG"):
         decode(content)
 
 
@@ -692,3 +693,163 @@ def test_a_deep_colour_picture_is_looked_at_with_the_range_that_is_known(monkeyp
     values = np.random.default_rng(0).integers(0, 4000, (40, 40, 3)).astype(np.uint16)
     assert look.look(png(values)).likeness is not None
     assert len(asked) == 1
+
+
+# Layouts of TIFF that differ from what is usual
+
+
+def compressed(values: npt.NDArray[Any], *, photometric: int, order: str, planar: bool = False) -> bytes:
+    """Return a TIFF of values (height, width, bands), compressed by deflate: a strip for each plane."""
+    height, width, count = values.shape
+    planes = [values[:, :, band] for band in range(count)] if planar else [values]
+    strips = [zlib.compress(own.astype(values.dtype.newbyteorder(order)).tobytes()) for own in planes]
+    places = tuple(8 + sum(map(len, strips[:place])) for place in range(len(strips)))
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    tags: dict[int, tuple[int, tuple[int, ...]]] = {
+        256: (4, (width,)),
+        257: (4, (height,)),
+        258: (3, (8 * values.dtype.itemsize,) * count),
+        259: (3, (8,)),
+        262: (3, (photometric,)),
+        273: (4, places),
+        277: (3, (count,)),
+        278: (4, (height,)),
+        279: (4, tuple(map(len, strips))),
+        284: (3, (2 if planar else 1,)),
+        339: (3, (kind,) * count),
+    }
+    return tiff(b"".join(strips), tags, order=order)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", ["int16", "int32", "float32"])
+def test_compressed_values_have_the_right_order_of_bytes_whatever_the_files_is(order: str, dtype: str) -> None:
+    values = np.arange(-600, 936).reshape(32, 48, 1).astype(dtype)
+    content = compressed(values, photometric=1, order=order)
+    wanted = np.clip((values.astype(float) + 600) * 255 / 1600, 0, 255)
+    np.testing.assert_allclose(decode(content, levels=(-600, 1000))[:, :, :1], wanted, atol=0.51)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_12_bits_in_compressed_planes_are_read_to_the_last_one(order: str) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (32, 48, 3)).astype(np.uint16)
+    content = compressed(values, photometric=2, order=order, planar=True)
+    assert glance(content).used is not None
+    wanted = np.floor(values * (255 / 4095) + 0.5)
+    np.testing.assert_array_equal(decode(content, levels=(0, 4095)), wanted)
+
+
+def test_signed_bytes_are_never_taken_for_light() -> None:
+    values = np.arange(-128, 128).reshape(16, 16, 1).astype(np.int8)
+    with pytest.raises(UnreadableImage, match=r"\(1 band of 8 bits, signed integers, gray\); wanted a PNG, or a TIFF"):
+        decode(bands(values, photometric=1, extra=None))
+
+
+def test_low_bits_of_colours_that_are_multiplied_by_alpha_are_refused_not_lost() -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (32, 48, 4)).astype(np.uint16)
+    values[:, :, 3] = 65_535
+    with pytest.raises(UnreadableImage, match="multiplied by alpha, and use the lower bits only; wanted"):
+        decode(bands(values, photometric=2, extra=(1,)))
+
+
+@pytest.mark.parametrize(
+    ("content", "layout"),
+    [
+        (
+            bands(np.zeros((8, 8, 4), np.uint16), photometric=2, extra=(0,), planar=True),
+            "16 bits, integers, RGB, in pl",
+        ),
+        (bands(np.zeros((8, 8, 2), np.uint16), photometric=1, extra=(0,)), "2 bands of 16 bits, integers, gray"),
+        (
+            bands(np.zeros((8, 8, 2), np.uint16), photometric=1, extra=(0,), planar=True),
+            "16 bits, integers, gray, in pl",
+        ),
+        (
+            tiff(bytes(64), {256: (4, (8,)), 257: (4, (8,)), 258: (3, (8,)), 259: (3, (34712,)), 262: (3, (1,))}),
+            "JPEG 2",
+        ),
+        (tiff(bytes(64), {256: (4, (8,)), 257: (4, (8,)), 258: (3, (8,)), 259: (3, (50000,)), 262: (3, (1,))}), "ZSTD"),
+    ],
+)
+def test_a_tiff_that_can_not_be_read_says_its_layout_and_what_is_wanted(content: bytes, layout: str) -> None:
+    with pytest.raises(UnreadableImage, match=rf"a TIFF .*can't be read \(.*{layout}.*\); wanted a PNG, or a TIFF of"):
+        decode(content)
+
+
+def test_what_is_wanted_of_all_files_stands_once_in_the_advice(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            Image.fromarray(np.full((16, 16, 3), 40 * number, np.uint8)).save(tmp_path / label / f"{number}.png")
+            (tmp_path / label / f"x{number}.jpg").write_bytes(b"%PDF-1.7" + bytes(99))
+    (found,) = (own for own in gr.audit_images(tmp_path).findings if own.code == "unreadable")
+    assert found.evidence[0] == "a/x0.jpg: a PDF"
+    assert str(found).count("JPEG 2000") == 1
+    assert found.advice.startswith("Wanted: AVIF, BMP,")
+
+
+FLOATS = np.linspace(0, 300, 256, dtype=np.float32).reshape(16, 16, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "levels"), [(bands(FLOATS, photometric=1, extra=None), True), (b"%PDF-1.7" + bytes(99), False)]
+)
+def test_levels_are_advised_where_they_are_the_cause_and_by_a_command_that_has_them(
+    command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, content: bytes, levels: bool
+) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        for number in range(4):
+            (tmp_path / "set" / label / f"{number}.tif").write_bytes(content + bytes([number]) + label.encode())
+    done = command("fit", "set", "--quick")
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2
+    assert said.count("--levels") == levels, said
+    assert ("fit that is told what is black and white: --levels LOW..HIGH" in said) is levels
+
+
+OPENING = [
+    ("search", "set", "--trials", 1),
+    ("compare", "set", "-m", "efficientnet", "-t", "transfer_learning", "--augment", "none"),
+    ("lr-find", "set", "--steps", 3),
+]
+
+
+@pytest.mark.parametrize("words", OPENING, ids=lambda words: words[0])
+def test_every_command_that_opens_pictures_for_a_fit_takes_levels(
+    command: Callable[..., subprocess.CompletedProcess[str]], cache: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    del cache
+    draws = np.random.default_rng(0)
+    for place, label in enumerate(("a", "b")):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        for number in range(8):
+            values = draws.uniform(0, 100, (40, 40, 1)).astype(np.float32) + 150 * place
+            (tmp_path / "set" / label / f"{number}.tif").write_bytes(bands(values, photometric=1, extra=None))
+    wrong = command(*words, "--levels", "dark")
+    assert (wrong.returncode, "--levels dark: wanted" in wrong.stderr) == (2, True)
+    done = command(*words, "--levels", "0..300")
+    assert done.returncode == 0, done.stderr
+    page = tmp_path / "runs" / "set-compare" / "comparison.html"
+    if words[0] != "lr-find":  # what is to be done next is to be done with them too
+        assert "--levels 0..300" in (page.read_text() if words[0] == "compare" else done.stdout)
+
+
+def test_options_that_say_which_images_and_how_are_had_by_all_commands_that_need_them() -> None:
+    import typer
+
+    from goldenrule.cli.main import app
+
+    every = {
+        name: {option for own in one.params for option in own.opts} for name, one in commands_of(app, typer).items()
+    }
+    walk = {name for name, options in every.items() if "--exclude" in options}
+    assert walk >= {"fit", "train", "search", "compare", "lr-find", "audit", "split", "evaluate", "predict", "explain"}
+    assert {name for name, options in every.items() if "--group-by" in options} <= walk
+    learns = {"fit", "train", "search", "compare", "lr-find", "show-augment"}
+    assert {name for name, options in every.items() if "--levels" in options} == learns
+    assert {name for name, options in every.items() if "--augment" in options} <= learns
+
+
+def commands_of(app: Any, typer: Any) -> dict[str, Any]:
+    return dict(typer.main.get_command(app).commands)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import platform
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -141,3 +142,38 @@ def test_no_code_is_run_that_a_strangers_run_names(quick_fit: Path, home: Path) 
     (home / f"{CODE}.py").write_text(f"open({str(trace)!r}, 'w')\ndef same(picture, random):\n    return picture\n")
     assert reopened(quick_fit).table.root.name == ALBUM
     assert not trace.exists()
+
+
+def test_no_command_writes_where_the_images_lie_into_what_is_shown_to_others(
+    command: Command, cache: Path, home: Path, tmp_path: Path
+) -> None:
+    del cache
+    (tmp_path / "photos").symlink_to(home / ALBUM)  # the album is given by a relative path, and lies elsewhere
+    of_networks = ("-m", "efficientnet", "-t", "transfer_learning", "--augment", "none", "--json", "out/compared.json")
+    for words in (
+        ("fit", "photos", "--quick", "--augment", "none", "--out", "run"),
+        ("audit", "photos", "--out", "out/audit"),
+        ("evaluate", "run", "photos", "--out", "out/evaluation"),
+        ("search", "photos", "--trials", 1, "--out", "found"),
+        ("compare", "photos", *of_networks, "--out", "compared"),
+        ("split", "photos", "out/split"),
+        ("predict", "run", "photos", "-o", "out/predictions.csv"),
+        ("audit", home / ALBUM, "--out", "out/again"),
+    ):
+        done = command(*words)
+        assert done.returncode == 0, done.stderr
+    shown = [*(tmp_path / "out").rglob("*"), *(tmp_path / "run").glob("re*"), *(tmp_path / "found").glob("search.*")]
+    shown += (tmp_path / "compared").glob("comparison.*")
+    texts = [path for path in shown if path.suffix in (".json", ".csv", ".html")]
+    assert len(texts) >= 12
+    assert [path.name for path in texts if str(tmp_path) in path.read_text() or HOME in path.read_text()] == []
+
+
+def test_a_split_is_known_again_where_both_folders_have_moved(command: Command, home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / ALBUM, tmp_path / "photos")
+    assert command("split", "photos", "parts").returncode == 0
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "photos").rename(tmp_path / "elsewhere" / "photos")
+    (tmp_path / "parts").rename(tmp_path / "elsewhere" / "parts")
+    done = command("split", "elsewhere/photos", "elsewhere/parts")
+    assert (done.returncode, "were split before" in done.stdout) == (0, True), done.stderr

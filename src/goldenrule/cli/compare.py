@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, MinPerClass, Sample, Threads, given, json_kind, refuse, with_examples
+from goldenrule.cli.common import Device, Levels, MinPerClass, Sample, Threads, given, json_kind, refuse, with_examples
 from goldenrule.cli.source import (
     Asked,
     Classes,
@@ -104,6 +104,7 @@ def compare(
     json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.", show_default=False)] = None,
     augment: Augment = "auto",
     crop: Crop = "random",
+    levels: Levels = None,
     seed: Annotated[int, typer.Option(help="Seed of new splits, random weights and training.")] = 0,
     device: Device = "cpu",
     threads: Threads = None,
@@ -153,6 +154,7 @@ def compare(
     options = FitOptions(
         augment=augment,
         crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
+        levels=levels,
         seed=seed,
         device=device,
         threads=threads,

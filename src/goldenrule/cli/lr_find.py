@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import refuse, show_findings, with_examples
+from goldenrule.cli.common import Levels, refuse, show_findings, with_examples
 from goldenrule.cli.source import Asked, Exclude
 from goldenrule.cli.views import Augment
 
@@ -45,6 +45,7 @@ def lr_find(
         str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")
     ] = "efficientnet_lite0",
     augment: Augment = "auto",
+    levels: Levels = None,
     exclude: Exclude = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, the fresh head and the batches.")] = 0,
 ) -> None:
@@ -69,6 +70,7 @@ def lr_find(
         augment=augment,
         seed=seed,
         start_from=start_from,
+        levels=levels,
         unfrozen=unfrozen,
         live=live,
         steps=steps,

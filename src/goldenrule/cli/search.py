@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import MinPerClass, Threads, show_findings, with_examples
+from goldenrule.cli.common import Levels, MinPerClass, Threads, show_findings, with_examples
 from goldenrule.cli.source import Asked, Exclude, GroupBy
 
 SHOWN = 8
@@ -45,6 +45,7 @@ def search(
         int | None, typer.Option(help="Take so many images per class and part.", show_default=False)
     ] = None,
     min_per_class: MinPerClass = None,
+    levels: Levels = None,
     group_by: GroupBy = "auto",
     exclude: Exclude = None,
     threads: Threads = None,
@@ -63,6 +64,7 @@ def search(
         raise OptionError(f"--minutes {minutes:g}: wanted how long the search may take, more than 0.")
     options = FitOptions(
         backbone=backbone,
+        levels=levels,
         sample=sample,
         min_per_class=min_per_class,
         group_by=group_by,

@@ -20,6 +20,8 @@ from PIL import Image
 from goldenrule.foundation.errors import OptionError, UnreadableImage
 from goldenrule.foundation.findings import plural
 from goldenrule.images.formats import opened_picture
+from goldenrule.images.tiff import compressed_planes, planes_of
+from goldenrule.images.unread import WANTED
 
 Levels = tuple[float, float]
 """The values that become black and white."""
@@ -32,8 +34,12 @@ SAMPLED = 65_536
 OUTLIERS = 0.001
 """The share of values at either end that may be hot or dead pixels."""
 
+NARROW_BELOW = 2**14
+"""A picture of 16 bits whose values are all below this may come from a sensor of fewer."""
+
+_APART = "16-bit colours with alpha beside them"
 Values = npt.NDArray[Any]
-_BITS, _PHOTOMETRIC, _PLANES = 258, 262, 284
+_BITS, _PHOTOMETRIC = 258, 262
 _SWAPPED = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
 
 
@@ -187,20 +193,33 @@ def eight_bits(values: Values, levels: Levels, *, inverted: bool = False) -> npt
     return 255 - found if inverted else found
 
 
+def is_multiplied(image: Image.Image) -> bool:
+    """Return whether the colours of an opened picture are stored multiplied by its alpha."""
+    return any("RGBa" in str(tile.args) for tile in getattr(image, "tile", ()))
+
+
+def check_upper_bits(deep: Deep) -> None:
+    """Raise `UnreadableImage` for colours of 16 bits, multiplied by alpha, that use the lower bits only: 8 are read."""
+    if deep.used().high < NARROW_BELOW:
+        raise UnreadableImage(
+            f"16-bit colours that are multiplied by alpha, and use the lower bits only{WANTED}{_APART}"
+        )
+
+
 def _low_bytes(image: Image.Image, content: bytes) -> Image.Image:
     """Return the low bytes of 16-bit colours as a picture of 8 bits."""
     other = opened_picture(content)
+    if compressed_planes(image):
+        planes = [opened_picture(plane) for plane in planes_of(content, 3)]
+        return Image.merge("RGB", [Image.fromarray(np.asarray(own).astype(np.uint8)) for own in planes])
     tiles = []
     for tile in other.tile:  # type: ignore[attr-defined]
         arguments = (tile.args,) if isinstance(tile.args, str) else tuple(tile.args)
         name = arguments[0]
         if name == "LA;16B":
             return _low_bytes_of_gray(image, other)
-        planes = image.format == "TIFF" and tile.codec_name == "libtiff" and image.tag_v2.get(_PLANES) == 2  # type: ignore[attr-defined]
-        if not name.endswith((";16L", ";16B", ";16N")) or name.startswith("RGBa") or planes:
-            raise UnreadableImage(
-                "16-bit colours that are multiplied by alpha, or in compressed planes; wanted plain ones for levels"
-            )
+        if not name.endswith((";16L", ";16B", ";16N")) or name.startswith("RGBa"):
+            raise UnreadableImage(f"16-bit colours that are multiplied by alpha{WANTED}{_APART}")
         swapped = (name[:-1] + _SWAPPED[name[-1]], *arguments[1:])
         tiles.append(tile._replace(args=swapped[0] if isinstance(tile.args, str) else swapped))
     other.tile = tiles  # type: ignore[attr-defined]

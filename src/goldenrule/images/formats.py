@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 
 from PIL import Image, UnidentifiedImageError
 
 from goldenrule.foundation.errors import UnreadableImage
+from goldenrule.images.tiff import STRIP_OFFSETS, TILE_OFFSETS, WANTED_LAYOUTS, layout, read_whole, tags
+from goldenrule.images.unread import WANTED
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "PPM", "JPEG2000", "DIB", "TGA")
 """Pillow's names of the formats that are read, the commonest first; MPO comes with JPEG, HEIC with its extra."""
-NAMES = "AVIF, BMP, GIF, HEIC, JPEG, JPEG 2000, MPO, PNG, PPM, TGA, TIFF, WebP"
+WANTED_FORMATS = "AVIF, BMP, GIF, HEIC, JPEG, JPEG 2000, MPO, PNG, PPM, TGA, TIFF or WebP"
 MOST_SCANS = 100
 """Scans of a JPEG above which it is refused: each is as much work as the picture, and ten are usual."""
 MOST_STRIPS = 1_000_000
@@ -28,8 +29,6 @@ MOST_HEADER_BYTES = 65_536
 """Bytes that the header of a PPM with its comments may have: Pillow reads them one by one."""
 MOST_PLAIN_VALUES = 10_000_000
 """Values of a PPM in plain text above which it is refused: they are read one by one, in some seconds."""
-MOST_TAGS = 4_096
-"""Entries of a TIFF's directory that are looked at."""
 
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _SIGNATURES = (
@@ -60,8 +59,7 @@ _SIGNATURES = (
     (0, b"version https://git-lfs", "a pointer of Git LFS, without its picture"),
 )
 _MARKUP = ((b"<svg", "SVG"), (b"<!doctype html", "a web page"), (b"<html", "a web page"))
-_TIFF = {b"II": "<", b"MM": ">"}
-_STRIP_OFFSETS, _TILE_OFFSETS, _BITS, _PLANES = 273, 324, 258, 284
+_TIFF_ERRORS = ("decoder error", "unknown raw mode", "conversion from", "cannot decode", "bad configuration")
 _PORTABLE = re.compile(rb"P[1-6]\s")
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
@@ -74,19 +72,28 @@ def opened_picture(content: bytes) -> Image.Image:
     """
     _check_work(content)
     try:
-        return _checked(Image.open(io.BytesIO(content), formats=FORMATS))
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        return read_whole(image, content) if image.format == "TIFF" else image
     except UnidentifiedImageError:
         pass
     if content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
         return _opened_heic(content)
-    raise UnreadableImage(f"{_found(content)}; formats that can be read: {NAMES}")
+    raise UnreadableImage(_found(content))
+
+
+def why_not_decoded(content: bytes, error: Exception) -> str:
+    """Return the reason for an error of a decoder; those of TIFFs are numbers, and the layout says more."""
+    reason = str(error) or type(error).__name__
+    if not (tags(content) and reason.startswith(_TIFF_ERRORS)):
+        return reason
+    return f"a TIFF that is damaged, or in a layout that can't be read ({layout(content)}){WANTED}{WANTED_LAYOUTS}"
 
 
 def _opened_heic(content: bytes) -> Image.Image:
     try:
         import pi_heif
     except ImportError:
-        raise UnreadableImage("a HEIC picture: pip install 'goldenrule[heic]' to read it") from None
+        raise UnreadableImage("a HEIC picture; wanted its reader: pip install 'goldenrule[heic]'") from None
     pi_heif.register_heif_opener()
     try:
         return Image.open(io.BytesIO(content), formats=("HEIF",))
@@ -94,44 +101,20 @@ def _opened_heic(content: bytes) -> Image.Image:
         raise UnreadableImage("a HEIC picture that is damaged") from None
 
 
-def _checked(image: Image.Image) -> Image.Image:
-    """Let a TIFF be read with all its bits and strips.
-
-    Pillow takes each value of 16 bits in a plane for two of 8, and leaves black what strips are missing of.
-    """
-    if image.format != "TIFF":
-        return image
-    planes = image.tag_v2.get(_PLANES) == 2  # type: ignore[attr-defined]
-    tiles = [tile for tile in image.tile if tile.codec_name == "raw"]  # type: ignore[attr-defined]
-    area = sum((right - left) * (bottom - top) for _, (left, top, right, bottom), *_ in tiles)
-    if tiles and area < image.width * image.height * (len(image.getbands()) if planes else 1):
-        raise UnreadableImage("image file is truncated: strips are missing")
-    if not planes or max(image.tag_v2.get(_BITS, (8,))) != 16:  # type: ignore[attr-defined]
-        return image
-    order = "L" if image.tag_v2.prefix == b"II" else "B"  # type: ignore[attr-defined]
-    gray = {"L": "I;16", "B": "I;16B"}[order]
-    image.tile = [  # type: ignore[attr-defined]
-        tile._replace(args=(gray if tile.args[0] == "I" else f"{tile.args[0]};16{order}", *tile.args[1:]))
-        if tile.codec_name == "raw"
-        else tile
-        for tile in image.tile  # type: ignore[attr-defined]
-    ]
-    return image
-
-
 def _found(content: bytes) -> str:
-    """Return what a file is that is no picture in a format that is read.
+    """Return what a file is that is no picture in a format that is read, and what is wanted.
 
     >>> _found(b"%!PS-Adobe-3.0 EPSF-3.0")
-    'PostScript'
+    'PostScript; wanted AVIF, BMP, GIF, HEIC, JPEG, JPEG 2000, MPO, PNG, PPM, TGA, TIFF or WebP'
     """
     for start, signature, name in _SIGNATURES:
         if content.startswith(signature, start):
-            return name
-    if _tags(content):
-        return f"a TIFF in a layout that can't be read ({_layout(content)})"
+            return f"{name}{WANTED}{WANTED_FORMATS}"
+    if tags(content):
+        return f"a TIFF in a layout that can't be read ({layout(content)}){WANTED}{WANTED_LAYOUTS}"
     beginning = content[:1024].lower()
-    return next((name for mark, name in _MARKUP if mark in beginning), "not a picture in any known format")
+    name = next((name for mark, name in _MARKUP if mark in beginning), "not a picture in any known format")
+    return f"{name}{WANTED}{WANTED_FORMATS}"
 
 
 def _check_work(content: bytes) -> None:
@@ -140,16 +123,18 @@ def _check_work(content: bytes) -> None:
         _check_jpeg(content)
     elif _PORTABLE.match(content):
         _check_portable(content)
-    for tag, (_, count) in _tags(content).items():
-        if tag in (_STRIP_OFFSETS, _TILE_OFFSETS) and count > MOST_STRIPS:
-            raise UnreadableImage(f"a TIFF of {count:,} strips or tiles; wanted {MOST_STRIPS:,} at most")
+    for tag, (_, count) in tags(content).items():
+        if tag in (STRIP_OFFSETS, TILE_OFFSETS) and count > MOST_STRIPS:
+            raise UnreadableImage(f"a TIFF of {count:,} strips or tiles; wanted {MOST_STRIPS:,} strips at most")
 
 
 def _check_jpeg(content: bytes) -> None:
     if len(content) > MOST_METADATA_BYTES and (before := _scans(content, most=1)[1]) > MOST_METADATA_BYTES:
-        raise UnreadableImage(f"a JPEG of {before:,} bytes before its pixels; wanted {MOST_METADATA_BYTES:,} at most")
+        raise UnreadableImage(
+            f"a JPEG of {before:,} bytes before its pixels; wanted {MOST_METADATA_BYTES:,} bytes at most"
+        )
     if content.count(b"\xff\xda") > MOST_SCANS and (scans := _scans(content)[0]) > MOST_SCANS:
-        raise UnreadableImage(f"a JPEG of {scans:,} scans; wanted {MOST_SCANS} at most")
+        raise UnreadableImage(f"a JPEG of {scans:,} scans; wanted {MOST_SCANS} scans at most")
 
 
 def _check_portable(content: bytes) -> None:
@@ -180,52 +165,3 @@ def _scans(content: bytes, most: int | None = None) -> tuple[int, int]:
                 break
             at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
     return scans, max(at, 0)
-
-
-def _tags(content: bytes) -> dict[int, tuple[int, int]]:
-    """Return tag -> (place of its value, count) of the first directory of a TIFF or BigTIFF; empty for other files."""
-    order = _TIFF.get(content[:2])
-    kind = content[2:4] if order == ">" else content[3:1:-1]
-    if order is None or kind not in (b"\0*", b"\0+"):
-        return {}
-    large = kind == b"\0+"
-    at, pointer, number, entry = (8, "Q", "Q", "HHQ") if large else (4, "L", "H", "HHL")
-    found = {}
-    try:
-        (start,) = struct.unpack_from(f"{order}{pointer}", content, at)
-        (entries,) = struct.unpack_from(f"{order}{number}", content, start)
-        head, step = struct.calcsize(f"{order}{entry}"), struct.calcsize(f"{order}{entry}{pointer}")
-        first = start + struct.calcsize(f"{order}{number}")
-        for place in range(first, first + step * min(entries, MOST_TAGS), step):
-            tag, _, count = struct.unpack_from(f"{order}{entry}", content, place)
-            found[tag] = (place + head, count)
-    except struct.error:
-        pass
-    return found
-
-
-def _layout(content: bytes) -> str:
-    """Return how a TIFF's pixels are laid out: bands, bits, what they mean."""
-    order, tags = _TIFF[content[:2]], _tags(content)
-
-    def numbers(tag: int, usual: int) -> tuple[int, ...]:
-        place, count = tags.get(tag, (-1, 0))
-        if not 1 <= count <= 64:
-            return (usual,)
-        if count > 2:
-            (place,) = struct.unpack_from(f"{order}L", content, place)
-        try:
-            return struct.unpack_from(f"{order}{count}H", content, place)
-        except struct.error:
-            return (usual,)
-
-    bits = sorted(set(numbers(258, 1)))
-    kind = {1: "integers", 2: "signed integers", 3: "floating-point", 5: "complex", 6: "complex"}
-    meaning = {0: "gray", 1: "gray", 2: "RGB", 3: "palette", 5: "ink", 6: "YCbCr", 8: "Lab"}
-    bands = numbers(277, 1)[0]
-    planes = ", in planes" if numbers(_PLANES, 1)[0] == 2 else ""
-    return (
-        f"{bands} band{'s' * (bands != 1)} of {' and '.join(map(str, bits))} bits, "
-        f"{kind.get(numbers(339, 1)[0], 'unknown values')}, {meaning.get(numbers(262, 1)[0], 'unknown colours')}"
-        f"{planes}"
-    )

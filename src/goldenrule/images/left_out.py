@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
@@ -259,3 +260,19 @@ def _by_their_names(paths: Sequence[str]) -> tuple[str, ...]:
         (f"{len(same):,} {name}" if len(same) > 1 else f"{name}: {same[0]}" if name == "._*" else same[0])
         for name, same in sorted(own.items())
     )
+
+
+def alike_classes(table: ImageTable) -> Iterator[Finding]:
+    """Return a finding on classes whose names differ in capitals or blanks alone: likely meant as one, kept apart."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for name in table.classes:
+        same["".join(re.split(r"[\s_-]+", name.casefold()))].append(name)
+    if found := [" and ".join(map(repr, names)) for names in same.values() if len(names) > 1]:
+        yield Finding(
+            severity="warning",
+            code="classes-alike",
+            sentence="classes have names that differ in capitals, blanks or hyphens alone",
+            evidence=tuple(found),
+            advice="They are learned as classes of their own. If they are one, bring their images together, or give "
+            "--rename OLD=NEW.",
+        )

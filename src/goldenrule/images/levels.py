@@ -15,8 +15,8 @@ from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.deep import FULL, Levels, Used, check_levels, levels_text
 from goldenrule.images.look import Look, glance, looked
-from goldenrule.images.read import unreadable
 from goldenrule.images.table import ImageTable
+from goldenrule.images.unread import unreadable
 
 SENSORS = (8, 10, 12, 14)
 """Bits that sensors have, and the values that are stored of them in 16."""
@@ -111,8 +111,8 @@ def _scaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[Fin
             code="levels",
             sentence=f"{plural(len(used), 'image')} of more than 8 bits use the values {_span(low, high)} only",
             evidence=tuple(f"{uri}: {own}" for uri, own in used),
-            advice=f"They are scaled so that {levels[0]:,g} is black and {levels[1]:,g} white, here and in predictions "
-            f"(--levels {text}); --levels {FULL} leaves all bits.",
+            advice=f"A fit scales them so that {levels[0]:,g} is black and {levels[1]:,g} white, and its predictions "
+            f"do (--levels {text}); fit with --levels {FULL} to leave all bits.",
         )
     ]
 
@@ -163,7 +163,7 @@ def _wanted(sentence: str, used: Sequence[tuple[str, Used]], levels: Levels) -> 
         code="levels-wanted",
         sentence=sentence,
         evidence=tuple(f"{uri}: {own}" for uri, own in used),
-        advice=f"If that is their whole range, give it: --levels {_rounded((low, high if high > low else low + 1))}.",
+        advice=f"If that is their whole range, fit with --levels {_rounded((low, high if high > low else low + 1))}.",
     )
 
 
@@ -178,7 +178,7 @@ def _beyond(used: Sequence[tuple[str, Used]], levels: Levels) -> list[Finding]:
             sentence=f"{plural(len(found), 'image')} {'have' if len(found) > 1 else 'has'} values outside of the "
             f"levels {levels_text(levels)}",
             evidence=tuple(f"{uri}: {own}" for uri, own in found),
-            advice="They are cut off there: black or white. Give a wider range with --levels.",
+            advice="They are cut off there: black or white. Fit with a wider range of --levels.",
         )
     ]
 

@@ -20,9 +20,10 @@ from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.deep import BAND_ROWS, Used
 from goldenrule.images.likeness import description
 from goldenrule.images.neighbours import Floats
-from goldenrule.images.read import Header, header, shown, unreadable, upright, used_range
+from goldenrule.images.read import Header, header, shown, upright, used_range
 from goldenrule.images.registration import OVERLAY_PX
 from goldenrule.images.table import ImageTable
+from goldenrule.images.unread import unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

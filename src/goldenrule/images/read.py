@@ -19,24 +19,27 @@ from PIL import ExifTags, Image, ImageCms
 
 from goldenrule.foundation.errors import GoldenRuleError, OptionError, UnreadableImage
 from goldenrule.foundation.files import digest
-from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.deep import (
     BAND_ROWS,
+    NARROW_BELOW,
     Deep,
     Levels,
     Used,
+    check_upper_bits,
     eight_bits,
     is_deep,
+    is_multiplied,
     is_odd_portable,
     portable_values,
     stored_bits,
 )
-from goldenrule.images.formats import opened_picture
+from goldenrule.images.formats import opened_picture, why_not_decoded
 from goldenrule.images.room import room
 from goldenrule.images.table import ImageTable
+from goldenrule.images.unread import WANTED, unreadable
 
-DECODING = 3
+DECODING = 4
 """The version of `decode`: activations of another one are computed anew (law 3)."""
 LARGEST_PIXELS = 120_000_000
 """Width x height above which a file is refused: so many pixels take less than 1 GB on their way to RGB."""
@@ -198,7 +201,7 @@ def used_range(content: bytes) -> Used | None:
             return None
         with _room_for(image, content):
             found = Deep(image, content, low_bytes=False).used()
-            if image.mode not in ("RGB", "RGBA") or found.high >= 2**14:
+            if image.mode not in ("RGB", "RGBA") or found.high >= NARROW_BELOW:
                 return found
             with _opened(content) as again:
                 return Deep(again, content).used()
@@ -255,19 +258,6 @@ def with_digests(table: ImageTable, *, threads: int = 4, progress: Progress | No
     return read_table.with_findings(*([unreadable(failures)] if failures else []))
 
 
-def unreadable(reasons: list[str]) -> Finding:
-    """Give the finding for files that are no pictures, from "uri: reason" lines."""
-    one = len(reasons) == 1
-    return Finding(
-        severity="warning",
-        code="unreadable",
-        sentence=f"{len(reasons):,} file{'' if one else 's'} can't be read",
-        evidence=tuple(sorted(reasons)),
-        advice=f"{'It is' if one else 'They are'} left out of training and scores; replace or remove "
-        f"{'it' if one else 'them'}.",
-    )
-
-
 def _map(function, items, threads: int) -> Iterator[bytes | str]:  # type: ignore[no-untyped-def]
     with ThreadPoolExecutor(max_workers=threads) as pool:
         yield from pool.map(function, items, chunksize=32)
@@ -286,7 +276,8 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         with opened_picture(content) as image:
             if image.width * image.height > limit:
                 raise UnreadableImage(
-                    f"{image.width:,} x {image.height:,} pixels are too many ({LIMIT_VARIABLE} sets the limit)"
+                    f"{image.width:,} x {image.height:,} pixels are too many; wanted {limit:,} "
+                    f"pixels at most ({LIMIT_VARIABLE} sets the limit)"
                 )
             yield image
     except GoldenRuleError:
@@ -296,7 +287,7 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
     except MemoryError as error:
         raise UnreadableImage("there is too little memory to decode it") from error
     except Exception as error:
-        raise UnreadableImage(str(error) or type(error).__name__) from error
+        raise UnreadableImage(why_not_decoded(content, error)) from error
 
 
 def _header(image: Image.Image, content: bytes) -> Header:
@@ -350,7 +341,9 @@ def _profile(image: Image.Image) -> bytes | None:
     if not isinstance(profile, bytes) or not profile:
         return None
     if len(profile) > LARGEST_PROFILE_BYTES:
-        raise UnreadableImage(f"a colour profile of {len(profile):,} bytes; wanted {LARGEST_PROFILE_BYTES:,} at most")
+        raise UnreadableImage(
+            f"a colour profile of {len(profile):,} bytes; wanted a colour profile of {LARGEST_PROFILE_BYTES:,} at most"
+        )
     return profile
 
 
@@ -398,6 +391,8 @@ def _loaded(image: Image.Image, content: bytes, levels: Levels | None) -> Decode
     if is_odd_portable(image):
         values = portable_values(image, content)
         image = Image.fromarray(values if values.dtype == np.uint8 else eight_bits(values, (0, 65535)))
+    if is_multiplied(image) and stored_bits(image, content) > 8:
+        check_upper_bits(Deep(image, content, low_bytes=False))
     image.load()
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     alpha = _has_alpha(image, content)
@@ -434,7 +429,7 @@ def _check_scale(deep: Deep) -> None:
     if deep.floating or used.low < 0 or used.high > 65535:
         kind = "floating-point pixels" if deep.floating else "gray values"
         raise UnreadableImage(
-            f"{kind} from {used}; wanted 8 or 16 bits, or what is black and white: --levels LOW..HIGH"
+            f"{kind} from {used}{WANTED}8 or 16 bits, or a fit that is told what is black and white: --levels LOW..HIGH"
         )
 
 
@@ -447,7 +442,7 @@ def _srgb(flat: Image.Image, profile: bytes | None) -> Image.Image:
 def _flat(image: Image.Image, alpha: bool) -> Image.Image:
     """Return a picture of 8 bits without alpha: L, RGB or CMYK."""
     if alpha:
-        return _over_white(image.convert("RGBA"))
+        return _over_white((image.convert("LA") if image.mode == "La" else image).convert("RGBA"))
     if image.mode == "LAB":
         lab = ImageCms.applyTransform(image, _from_lab())
         assert lab is not None

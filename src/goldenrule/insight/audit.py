@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from goldenrule.foundation.findings import Finding, Severity, plural
-from goldenrule.images.left_out import unusable_classes
+from goldenrule.images.left_out import alike_classes, unusable_classes
 from goldenrule.images.levels import levels_findings, levels_found
 from goldenrule.images.likeness import Alike
 from goldenrule.images.look import Look, unreadable_files
@@ -101,6 +101,7 @@ def at_a_glance(table: ImageTable, looks: Sequence[Look], *, numberings: bool = 
     readable = [(uri, own.header) for uri, own in zip(table.uris, looks, strict=True) if own.header and not own.problem]
     if numberings:
         yield from _series_in_two_parts(table)
+    yield from alike_classes(table)
     yield from _shortcuts(table, looks)
     yield from _sizes_of_classes(table)
     yield from _rare_formats(readable)

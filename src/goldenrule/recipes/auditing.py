@@ -10,7 +10,7 @@ from pathlib import Path
 from goldenrule.activations.neighbours import best_bank
 from goldenrule.activations.neighbours import near_duplicates as near_by_activations
 from goldenrule.foundation.files import write_atomic, write_json
-from goldenrule.foundation.outputs import Kind, check_folder, json_like, page
+from goldenrule.foundation.outputs import Kind, check_folder, json_like, page, told_path
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
 from goldenrule.images.look import looked
@@ -68,7 +68,7 @@ def write_audit(found: Audit, folder: Path) -> None:
         folder / NUMBERS,
         {
             "schema_version": SCHEMA_VERSION,
-            "folder": str(root),
+            "folder": told_path(found.table.root),
             "created": created.isoformat(timespec="seconds"),
             **found.facts(),
             "findings": [finding.to_json() for finding in found.findings],

@@ -21,6 +21,7 @@ from goldenrule.evaluation import (
 )
 from goldenrule.evaluation.comparison import RESAMPLES, holm
 from goldenrule.foundation.findings import Finding, plural
+from goldenrule.foundation.outputs import told_path
 from goldenrule.recipes.training_options import WAYS, TrainingType
 from goldenrule.report.sentences import duration
 from goldenrule.training.choice import Verdict, later_replaces
@@ -241,7 +242,7 @@ class ComparedNetworks:
         """Give all of it for programs."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "images": str(self.images.resolve()),
+            "images": told_path(self.images),
             "counts": dict(self.counts),
             "seed": self.seed,
             "chosen": self.choice.to_json(),

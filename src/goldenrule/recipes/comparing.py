@@ -21,8 +21,8 @@ from goldenrule.foundation.files import file_digest, in_shell, read_digested_jso
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
-from goldenrule.images.read import unreadable
 from goldenrule.images.table import ImageTable
+from goldenrule.images.unread import unreadable
 from goldenrule.models.catalog import canonical_name
 from goldenrule.recipes.compared_networks import ComparedNetworks, Row, choose
 from goldenrule.recipes.comparison_report import write_comparison
@@ -243,7 +243,10 @@ def _asked_of(training: TrainingType, how: Mapping[str, Any]) -> dict[str, Any]:
 
 def _commands(images: Path, bench: _Bench) -> tuple[str, ...]:
     """Give the commands that fit these images, and that add ANOTHER network to this comparison."""
-    folder, own = in_shell(images), bench.options.said("sample", "group_by", "min_per_class", "seed", "device")
+    folder, own = (
+        in_shell(images),
+        bench.options.said("sample", "group_by", "min_per_class", "seed", "device", "levels"),
+    )
     looks = bench.options.said("augment", "crop")
     epochs = f" --epochs {bench.how['epochs']}" if bench.how["epochs"] else ""
     stop = "".join(f" --stop {rule}:{bench.how[rule]}" for rule in ("converged", "overfit") if bench.how[rule])

@@ -30,13 +30,15 @@ from goldenrule.foundation.errors import FormatError, OptionError, SourceError, 
 from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.lock import check_no_links
+from goldenrule.foundation.outputs import told_path
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.classes import Renaming, with_class_map, with_classes
 from goldenrule.images.labels import from_source
 from goldenrule.images.left_out import unusable_classes
 from goldenrule.images.part_folders import part_called
-from goldenrule.images.read import decode, unreadable, with_digests
+from goldenrule.images.read import decode, with_digests
 from goldenrule.images.table import ImageTable
+from goldenrule.images.unread import unreadable
 from goldenrule.models.classifier import Classifier
 from goldenrule.training.run_files import IMAGES, RESULT, kept_predictions, run_images, run_result
 
@@ -355,8 +357,8 @@ def _written(found: Evaluation, folder: Path, run: Path, source: str) -> Evaluat
     write_atomic(folder / ROWS, to_csv(found.predictions))
     about: Mapping[str, Any] = {
         "created": created.isoformat(timespec="seconds"),
-        "run": str(run.resolve()),
-        "folder": str(found.table.root.resolve()),
+        "run": told_path(run),
+        "folder": told_path(found.table.root),
         "source": source,
     }
     write_json(folder / NUMBERS, {**found.to_json(), **about})

@@ -20,9 +20,9 @@ from goldenrule.images.labels import from_source
 from goldenrule.images.left_out import unusable_classes
 from goldenrule.images.levels import levels_findings, levels_found
 from goldenrule.images.look import glance, looked
-from goldenrule.images.read import unreadable
 from goldenrule.images.split import check_enough, sample_per_class, torn_groups, with_split
 from goldenrule.images.table import ImageTable
+from goldenrule.images.unread import unreadable
 from goldenrule.insight.audit import at_a_glance
 from goldenrule.insight.duplicates import near_duplicates
 from goldenrule.models.backbone import Backbone, backbone, kept

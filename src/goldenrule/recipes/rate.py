@@ -23,6 +23,7 @@ def find_rate_of(
     augment: str,
     seed: int,
     start_from: Path | None,
+    levels: str | None = None,
     unfrozen: bool,
     live: bool,
     steps: int | None,
@@ -34,7 +35,7 @@ def find_rate_of(
     """Give the curve of a fresh head (or the network of a run), and draw it into `picture`."""
     check_output(picture, FIGURE)
     rising_rates(2 if steps is None else steps, lowest=lowest, highest=highest)  # what can't be is told at once
-    options = FitOptions(backbone=backbone, augment=augment, seed=seed, start_from=start_from)
+    options = FitOptions(backbone=backbone, augment=augment, seed=seed, start_from=start_from, levels=levels)
     earlier = Classifier.load(start_from) if start_from else None
     table, seen = read_images(source, options, progress)
     learn = Learner(

@@ -121,6 +121,7 @@ def search(
             finally:
                 write_trials(folder, {name: study.trials for name, study in studies.items()})
             found = _concluded(bench, studies, trials, time.monotonic() - began)
+            found = replace(found, options=replace(found.options, levels=options.levels))  # as asked: found again
         write_report(found)
         return found
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import value_and_interval
 from goldenrule.foundation.files import in_shell, write_atomic, write_json
+from goldenrule.foundation.outputs import told_path
 from goldenrule.recipes.search_space import NAMES, SMOOTHING, SOLVED, described
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.search_study import Trial
 
 SCHEMA_VERSION = 1
-SAID = ("backbone", "sample", "group_by", "min_per_class", "seed")
+SAID = ("backbone", "sample", "group_by", "min_per_class", "seed", "levels")
 """Options of a search that a fit has too: without them it is told of other images, parts or networks."""
 COLUMNS = ("study", "trial", "state", "log_loss", "quality", "seconds", *NAMES)
 
@@ -167,7 +168,9 @@ def code(found: Found) -> str:
     smooth = f", label_smoothing={SMOOTHING}" if drawn["loss"] == "smoothed" else ""
     rate, fit = repr(drawn["rate"]), f"1, cycle_len={drawn['epochs']}, mixup={drawn['mixup']}{smooth}"
     lines = ["import goldenrule as gr", *(["from goldenrule.recipes.search_space import focal"] if own_loss else [])]
-    lines += ["", f"images = {images}", f"learn = gr.Learner(images, {found.options.backbone!r},"]
+    body, levels = repr(found.options.backbone), found.options.own_levels
+    body = body if levels is None else f"gr.backbone({body}, levels={levels})"
+    lines += ["", f"images = {images}", f"learn = gr.Learner(images, {body},"]
     lines += [f"    {name}={value}," for name, value in arguments.items()]
     lines += [")"]
     if live:
@@ -186,7 +189,7 @@ def as_json(found: Found) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "created": found.created,
-        "images": {"folder": str(found.images.resolve()), **found.counts},
+        "images": {"folder": told_path(found.images), **found.counts},
         "seed": found.options.seed,
         "default": {"settings": dict(found.default), "log_loss": found.default_log_loss.to_json()},
         "best": {

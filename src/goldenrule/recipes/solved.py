@@ -12,11 +12,12 @@ from goldenrule.activations.extractor import Activations
 from goldenrule.activations.likelihood import learned_classes
 from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.errors import TooFewImages
+from goldenrule.foundation.findings import plural
 from goldenrule.images.judged import not_judged
-from goldenrule.images.read import unreadable
 from goldenrule.images.stretches import with_blocks
 from goldenrule.images.table import ImageTable, LabelledTable, Part
 from goldenrule.images.units import duplicate_units
+from goldenrule.images.unread import unreadable, wanted_once
 from goldenrule.recipes.calibration import calibrated_head
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.results import Candidate
@@ -140,10 +141,12 @@ def solved_head(
 def check_learnable(train: LabelledTable, failures: Mapping[str, str]) -> None:
     """Raise `TooFewImages` unless the readable training images are of two classes, and of two pictures or groups."""
     if len(learned_classes(train.truth)) < (2 if train.task == "single" else 1):
-        listed = "; ".join(f"{uri}: {why}" for uri, why in sorted(failures.items())[:3])
+        found, wanted = wanted_once(f"{uri}: {why}" for uri, why in sorted(failures.items()))
         raise TooFewImages(
-            f"Fewer than two classes of {train.root} have a readable training image: {len(failures):,} files can't be "
-            f"read ({listed}{'; ...' if len(failures) > 3 else ''}). Replace them and start again."
+            f"Fewer than two classes of {train.root} have a readable training image: {plural(len(failures), 'file')} "
+            f"can't be read ({'; '.join(found[:3])}{'; ...' if found[3:] else ''}). "
+            + (f"Wanted: {wanted}. " if wanted else "")
+            + "Replace them and start again."
         )
     if len(set(duplicate_units(train))) < 2:
         raise TooFewImages(

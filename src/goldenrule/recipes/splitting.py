@@ -17,7 +17,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ from goldenrule.images.copies import (
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.labels import from_source
 from goldenrule.images.layout import LABELS, new_places
-from goldenrule.images.left_out import unusable_classes
+from goldenrule.images.left_out import alike_classes, unusable_classes
 from goldenrule.images.look import Look, look_to_copy, looked, unreadable_files
 from goldenrule.images.name_order import named_groups
 from goldenrule.images.near import near_duplicates as near_pairs
@@ -186,6 +186,7 @@ def _plan(
     after = with_split(grouped, seed=wish.seed, shares=wish.shares)
     copies, labels_text = new_places(table, after, files, looks)
     findings = [*series.findings, *duplicates(after), *near_findings(after, pairs), *unreadable_files(table, looks)]
+    findings += alike_classes(table)
     findings += unusable_classes(table, [own.problem is None for own in looks])
     if labels_text is not None:
         write_atomic(folder / LABELS, labels_text)
@@ -252,7 +253,7 @@ def _about(table: ImageTable, files: Sequence[str], wish: Wish) -> dict[str, Any
         ) from error
     rows = table.rows.select(["uri", "part", "labels", "group"]).to_pylist()
     return {
-        "source": str(table.root.resolve()),
+        "source": table.root.resolve().name,  # shared with the copies: no path of its maker
         "files": json_digest([[name, found.st_size, found.st_mtime_ns] for name, found in stated]),
         "labels": json_digest([table.classes, rows]),
         "options": asdict(wish),
@@ -271,9 +272,14 @@ def _is_there(folder: Path) -> bool:
 
 def _is_about(folder: Path, about: Mapping[str, Any]) -> bool:
     try:
-        return bool(read_digested_json(folder / ABOUT)["about"] == about)
-    except (FormatError, KeyError):
+        return bool(_named(read_digested_json(folder / ABOUT)["about"]) == about)
+    except (FormatError, KeyError, TypeError):
         return False
+
+
+def _named(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a split is about with the name of its source; earlier versions wrote the whole path."""
+    return {**about, "source": PurePath(str(about["source"])).name}
 
 
 def _check_ours(folder: Path) -> None:
@@ -299,7 +305,7 @@ def _clear(folder: Path) -> None:
 def _again(folder: Path, about: Mapping[str, Any], threads: int, progress: Progress) -> Split:
     if not (folder / ABOUT).exists():
         raise RunMismatch(f"{folder} holds something else. Nothing was changed: give the name of a new folder.")
-    before = read_digested_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)["about"]
+    before = _named(read_digested_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)["about"])
     if before != about:
         changed = [name for name in ("source", "files", "labels") if before[name] != about[name]]
         changed += [name for name, value in about["options"].items() if before["options"].get(name) != value]

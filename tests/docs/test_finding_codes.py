@@ -1,0 +1,24 @@
+"""What is said of folders and files is described for those who read it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import goldenrule
+
+SOURCE = Path(goldenrule.__file__).parent / "images"
+PAGES = Path(__file__).parents[2] / "docs"
+OF_FOLDERS = ("classes", "labels", "left_out", "levels", "sources", "tables_beside", "unread")
+
+
+def codes_of(name: str) -> set[str]:
+    text = (SOURCE / f"{name}.py").read_text()
+    return set(re.findall(r'code="([a-z0-9-]+)"', text)) | set(re.findall(r'"(link-[a-z]+)"', text))
+
+
+def test_every_code_about_folders_and_files_is_described_in_the_pages() -> None:
+    codes = set().union(*map(codes_of, OF_FOLDERS))
+    assert {"link-often", "excluded-classes", "unreadable", "levels"} <= codes
+    text = "\n".join(page.read_text() for page in (PAGES / "how-to").glob("*.md"))
+    assert sorted(code for code in codes if f"`{code}`" not in text) == []
