@@ -69,22 +69,22 @@ def test_more_images_of_well_formed_classes_make_fewer_mistakes():
 
 def test_labels_that_mean_nothing_are_not_learned():
     """No image is scored by a head that has seen it: on random labels accuracy is that of guessing."""
-    features, _ = clouds(n=120, features=90)
-    targets = np.random.default_rng(3).integers(0, 2, 120)
-    error = measured_curve(features, targets, names(120), classes=2, draws=1).wrong.mean(axis=(1, 2))
+    features, _ = clouds(n=200, features=150)
+    targets = np.random.default_rng(3).integers(0, 2, 200)
+    error = measured_curve(features, targets, names(200), classes=2, draws=1).wrong.mean(axis=(1, 2))
     assert error == pytest.approx(0.5, abs=0.12)
 
 
 def test_copies_of_an_image_are_never_scored_by_a_head_that_has_seen_one():
     """With units the copies stay together and nothing is known of random labels; apart they are known by heart."""
-    features, _ = clouds(n=40, features=60)
-    targets = np.random.default_rng(3).integers(0, 2, 40)
+    features, _ = clouds(n=60, features=100)
+    targets = np.random.default_rng(3).integers(0, 2, 60)
     copies, labels = np.repeat(features, 4, axis=0), np.repeat(targets, 4)
-    together = measured_curve(copies, labels, names(160, per_unit=4), classes=2, draws=1)
-    apart = measured_curve(copies, labels, names(160), classes=2, draws=1)
+    together = measured_curve(copies, labels, names(240, per_unit=4), classes=2, draws=1)
+    apart = measured_curve(copies, labels, names(240), classes=2, draws=1)
     assert together.wrong[-1].mean() > 0.35
     assert apart.wrong[-1].mean() < 0.1
-    assert len(set(together.units)) == 40
+    assert len(set(together.units)) == 60
 
 
 def test_the_same_seed_gives_the_same_numbers():

@@ -67,7 +67,7 @@ def test_on_bricks_the_dependence_leads_with_the_number_of_blocks(
 
 def test_on_cats_and_dogs_nothing_changes(photos: Callable[[str], Path], real_command: Command, tmp_path: Path) -> None:
     """A stretch of the folder: whoever lies side by side there does so here."""
-    for part, most in (("train", 300), ("valid", 100)):
+    for part, most in (("train", 150), ("valid", 50)):
         for label in ("cats", "dogs"):
             (tmp_path / "set" / part / label).mkdir(parents=True)
             for file in sorted((photos("dogscats") / part / label).iterdir())[:most]:
