@@ -25,6 +25,7 @@ DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "dat
 
 LONGEST = (
     "recipes/test_golden_rule_killed.py",
+    "docs/test_site.py",
     "recipes/test_full_disk.py",
     "recipes/test_golden_rule.py",
     "training/test_lr_find_leaves_no_trace.py",
@@ -37,7 +38,11 @@ LONGEST = (
     "training/test_depth.py",
     "training/test_how_to_train.py",
 )
-"""Files that take minutes: `make test` deals out whole files to two processes, and these first."""
+"""Files that take minutes: `make test` deals out whole files to two processes, and these first.
+
+The first makes what all share, a network that is prepared and an unbroken golden rule; the second needs neither, so
+that nobody waits; the third comes when both are there.
+"""
 
 
 TINY, TINY_PX, TINY_SIZES = "test_efficientnet", 64, (None, 32, 64, 96)
@@ -149,8 +154,8 @@ def put_tiny_backbone() -> None:
     """Prepare `TINY` where the default backbone would lie: weights are drawn, statistics those of two photos."""
     import timm
     import torch
-    from sklearn.datasets import load_sample_images
 
+    from goldenrule.images.sample_photos import sample_photos
     from goldenrule.models import backbone as preparing
     from goldenrule.models.boundary import boundary
     from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED
@@ -161,7 +166,7 @@ def put_tiny_backbone() -> None:
         model = timm.create_model(TINY, num_classes=0).train()
         patch.setitem(EMBEDDED, DEFAULT_BACKBONE, replace(EMBEDDED[DEFAULT_BACKBONE], timm_name=TINY, size=TINY_PX))
         seen = preparing.Preprocessing(size=TINY_PX, mean=(0.5,) * 3, std=(0.5,) * 3)
-        crops = [photo[top:, 2 * top :] for photo in load_sample_images().images for top in (0, 50, 100, 150)]
+        crops = [photo[top:, 2 * top :] for photo in sample_photos() for top in (0, 50, 100, 150)]
         pixels = torch.from_numpy(np.stack([seen.pixels(crop) for crop in crops]))
         with torch.no_grad():
             for _ in range(30):  # BatchNorm's running statistics

@@ -12,6 +12,7 @@ import goldenrule as gr
 from goldenrule.evaluation import Estimate, Predictions
 from goldenrule.evaluation.class_averages import f_beta
 from goldenrule.evaluation.class_scores import per_class
+from goldenrule.evaluation.jackknife import over_groups
 
 METRICS: dict[str, Callable[[Predictions], Estimate]] = {
     "macro F1": f_beta,
@@ -54,9 +55,9 @@ def test_of_five_groups_there_is_no_interval(name: str) -> None:
 
 def test_the_interval_of_macro_f_holds_where_films_go_together() -> None:
     truth = f_beta(replace(films(99, count=4000), group=None)).value
-    held = [own.low <= truth <= own.high for own in (f_beta(films(seed)) for seed in range(120))]
-    alone = [own.low <= truth <= own.high for own in (f_beta(replace(films(seed), group=None)) for seed in range(120))]
-    assert np.mean(held) >= 0.88, "93 %, less two standard errors"
+    held = [own.low <= truth <= own.high for own in (f_beta(films(seed)) for seed in range(60))]
+    alone = [own.low <= truth <= own.high for own in (f_beta(replace(films(seed), group=None)) for seed in range(60))]
+    assert np.mean(held) >= 0.86, "93 %, less two standard errors"
     assert np.mean(alone) < 0.8
 
 
@@ -66,3 +67,15 @@ def test_precision_and_recall_of_a_class_rest_on_its_groups() -> None:
     assert cat.recall.n == 120
     assert (cat.recall.effective_n or 0) < 120
     assert cat.recall.value == cat.true_positives / cat.support
+
+
+def test_what_is_left_out_in_turn_is_asked_for_its_value_alone() -> None:
+    drawn: list[int] = []
+
+    def metric(predictions: Predictions, *, resamples: int = 2000) -> Estimate:
+        drawn.append(resamples)
+        return f_beta(replace(predictions, group=None))
+
+    found, wanted = over_groups(metric)(films(3)), f_beta(films(3))
+    assert drawn == [2000] + [1] * 24
+    assert (found.low, found.value, found.high) == (wanted.low, wanted.value, wanted.high)

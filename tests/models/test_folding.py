@@ -72,7 +72,7 @@ def head_for(features: int, classes: int = 3) -> LinearHead:
 
 @pytest.mark.parametrize("first_trained", range(3))
 @pytest.mark.parametrize("bn_frozen", ["all", "early", "none"])
-@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050"])
+@pytest.mark.parametrize("name", [pytest.param("resnet18", marks=pytest.mark.exhaustive), "mobilenetv3_small_050"])
 def test_frozen_is_frozen(
     name: str, bn_frozen: BatchNormFrozen, first_trained: int, random_weights: Callable[[str], Path], cache: Path
 ) -> None:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +90,15 @@ def nursery(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.T
     yield own
     own.process.kill()
     own.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def unbroken(nursery: Nursery, made_once: Callable[..., Path]) -> str:
+    """The world where a golden rule met no fault, lived in once for all files that compare with it."""
+
+    def fill(folder: Path) -> None:
+        assert nursery.fit("once") == 0, nursery.said("once")
+        (nursery.worlds / "once").rename(folder / "world")
+
+    (nursery.worlds / "unbroken").symlink_to(made_once("unbroken_golden_rule", fill) / "world")
+    return "unbroken"

@@ -20,7 +20,8 @@ from typing import Any
 
 import lightning_fabric  # noqa: F401
 import matplotlib.pyplot  # noqa: F401 - slow to import
-import sklearn.linear_model  # noqa: F401
+import scipy.optimize
+import scipy.stats  # noqa: F401
 import timm  # noqa: F401
 
 from goldenrule.foundation import files

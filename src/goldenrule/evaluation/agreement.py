@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.evaluation.checks import require_single_label
-from goldenrule.evaluation.class_averages import averages
+from goldenrule.evaluation.class_averages import macro_recall
 from goldenrule.evaluation.class_scores import confusion
 from goldenrule.evaluation.estimate import Estimate
 from goldenrule.evaluation.jackknife import over_groups
@@ -33,7 +33,7 @@ def balanced_accuracy(predictions: Predictions) -> Estimate:
     75 % [25, 93] n=3
     """
     require_single_label(predictions, "balanced accuracy")
-    return replace(averages(predictions)["macro"].recall, name="balanced accuracy")
+    return replace(macro_recall(predictions), name="balanced accuracy")
 
 
 @over_groups

@@ -72,7 +72,13 @@ def f_beta(
         called, true = called_labels(predictions, thresholds), predictions.scored.truth == 1
         return label_average(average, "f_beta", true, called, beta=beta, basis=predictions.basis)
     table = confusion(predictions, thresholds=thresholds)
-    return _averaged(cast("_ClassAverage", average), table, beta, predictions.basis).f_beta
+    return _average(cast("_ClassAverage", average), _metrics(table, beta)[2], table, predictions.basis)
+
+
+def macro_recall(predictions: Predictions) -> Estimate:
+    """Return the mean of the recalls of the classes, which `averages` gives among others; for a single label."""
+    table = confusion(predictions)
+    return _average("macro", _metrics(table, 1)[1], table, predictions.basis)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +102,14 @@ def _of_labels(
 
 
 def _averaged(average: _ClassAverage, table: NDArray[np.int64], beta: float, basis: Basis) -> AverageScore:
-    hits, n = int(np.trace(table)), int(table.sum())
-    precision, recall, score = (
-        Estimate.of_share(f"micro {metric.name}", hits, n, basis=basis)
-        if average == "micro"
-        else _mean(average, metric, table.sum(axis=1), basis)
-        for metric in _metrics(table, beta)
-    )
+    precision, recall, score = (_average(average, metric, table, basis) for metric in _metrics(table, beta))
     return AverageScore(precision=precision, recall=recall, f_beta=score)
+
+
+def _average(average: _ClassAverage, metric: _Metric, table: NDArray[np.int64], basis: Basis) -> Estimate:
+    if average == "micro":
+        return Estimate.of_share(f"micro {metric.name}", int(np.trace(table)), int(table.sum()), basis=basis)
+    return _mean(average, metric, table.sum(axis=1), basis)
 
 
 def _metrics(table: NDArray[np.int64], beta: float) -> tuple[_Metric, _Metric, _Metric]:

@@ -6,9 +6,10 @@ Quenouille (1956), Biometrika 43:353-360; delete-a-group: Kott (2001), Journal o
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 
@@ -26,8 +27,10 @@ MOST_LEFT_OUT = 40
 def over_groups(metric: Metric[Options]) -> Metric[Options]:
     """Return a metric whose interval takes the groups of predictions that have such for the sample.
 
-    It is never narrower than for independent images; of fewer than six groups there is none.
+    It is never narrower than for independent images; of fewer than six groups there is none. What is left out in turn
+    is asked for its value alone: a metric that takes `resamples` draws one sample of it, not all.
     """
+    resampling = "resamples" in inspect.signature(metric).parameters
 
     @functools.wraps(metric)
     def grouped(predictions: Predictions, /, *arguments: Options.args, **options: Options.kwargs) -> Estimate:
@@ -39,8 +42,10 @@ def over_groups(metric: Metric[Options]) -> Metric[Options]:
         if groups is None or not found.defined:
             return found
 
+        value_alone: dict[str, Any] = {**options, "resamples": 1} if resampling else options
+
         def value(rows: np.ndarray) -> float:
-            return metric(alone.select(rows), *arguments, **options).value
+            return metric(alone.select(rows), *arguments, **value_alone).value
 
         return _jackknifed(found, value, groups)
 

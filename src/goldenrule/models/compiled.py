@@ -17,6 +17,7 @@ from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.images.sample_photos import sample_photos
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.prepared import is_there, is_whole, sealed_folder
 
@@ -166,9 +167,7 @@ def _export_and_compare(backbone: Backbone, folder: Path, capable: Precision) ->
 
 def _photos(backbone: Backbone) -> Any:
     """Give a batch of crops of the two photos that ship with scikit-learn (batch, 3, size, size)."""
-    from sklearn.datasets import load_sample_images
-
-    photos = load_sample_images().images
+    photos = sample_photos()
     crops = []
     for number in range(ov.BATCH_SIZE):
         photo = photos[number % len(photos)]

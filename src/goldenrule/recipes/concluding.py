@@ -193,6 +193,6 @@ def _reported(work: Work, result: Answer) -> Answer:
         content = report_content(result)
         keep_content(result.folder / "report", content)
         write_atomic(result.report, render_page(content))
-    finished = replace(result, stages=tuple(work.story.stages))
+    finished = result.after(work.story.stages)
     work.run.write_json(RESULT, result_json(finished))
     return finished

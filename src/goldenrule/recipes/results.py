@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,6 +109,12 @@ class Answer:
     backbones: BackboneChoice | None = None  # where one was chosen among several
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> part: images that train has too, or nearly
+
+    def after(self, stages: Iterable[tuple[str, float]]) -> Answer:
+        """Return this answer with more stages; what was measured of it is not measured again."""
+        later = replace(self, stages=tuple(stages))
+        later.__dict__.update({name: found for name, found in self.__dict__.items() if name not in later.__dict__})
+        return later
 
     @property
     def scored(self) -> dict[str, Predictions]:

@@ -12,6 +12,7 @@ from goldenrule.engine import Engine
 from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.batches import Job, batches
+from goldenrule.images.sample_photos import sample_photos
 from goldenrule.models.backbone import BackboneSpec
 
 IMAGES = 320
@@ -55,9 +56,8 @@ def _rate(stream: Iterator[object], batch_size: int) -> float:
 
 def _jpeg() -> bytes:
     from PIL import Image
-    from sklearn.datasets import load_sample_images
 
-    photo = Image.fromarray(load_sample_images().images[0]).resize((500, 375))
+    photo = Image.fromarray(sample_photos()[0]).resize((500, 375))
     content = io.BytesIO()
     photo.save(content, "JPEG", quality=90)
     return content.getvalue()
