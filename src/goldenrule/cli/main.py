@@ -8,11 +8,13 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from goldenrule.cli import (
     audit,
@@ -44,12 +46,18 @@ INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 class Commands(TyperGroup):
     """The commands; what a user can mend ends each of them with a message and exit code 2."""
 
+    def make_context(self, *arguments: Any, **extra: Any) -> Any:
+        """Return the context of the words before the command."""
+        with _usage_errors():
+            return super().make_context(*arguments, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for; `ctx` is Click's context, which Typer has under another name."""
         from goldenrule.foundation.errors import GoldenRuleError, of_system
 
         try:
-            return super().invoke(ctx)
+            with _usage_errors():
+                return super().invoke(ctx)
         except GoldenRuleError as error:
             _complain(str(error))
         except BrokenPipeError:
@@ -67,6 +75,19 @@ class Commands(TyperGroup):
                 raise
             _complain("A file name has a NUL byte, which no file can have: mend the table or option that names it.")
         raise typer.Exit(2)
+
+
+@contextlib.contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Let no word that Typer repeats in a message of its own steer the terminal."""
+    try:
+        yield
+    except TyperException as error:
+        if isinstance(message := getattr(error, "message", None), str):
+            from goldenrule.foundation.visible import visible
+
+            error.message = visible(message)
+        raise
 
 
 app = typer.Typer(
