@@ -629,3 +629,18 @@ def test_classes_whose_names_differ_in_capitals_or_blanks_alone_are_named(draw: 
     for words in (("fit", root, "--quick"), ("split", root, "new")):
         done = command(*words)
         assert "differ in capitals, blanks or hyphens alone" in " ".join(done.stdout.split()), done.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.jpg.filepart", "a.jpg.opdownload", "a.jpg.!ut", "a.jpg.!qB", "a.jpg.bc!", "#a.jpg#", "a.jpg.sb-1f2e-aBc"],
+)
+def test_half_a_download_and_the_copy_that_an_editor_keeps_are_no_images_though_they_begin_like_some(
+    draw: Draw, name: str
+) -> None:
+    root = draw(numbered("cats", "dogs"))
+    before = len(from_source(root))
+    shutil.copy(next((root / "cats").iterdir()), root / "cats" / name)
+    table = from_source(root)
+    assert len(table) == before
+    assert name in told(table)["not-images"].evidence[0]

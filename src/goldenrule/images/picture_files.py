@@ -34,14 +34,15 @@ OTHERS = frozenset(
         *(".aae", ".lnk", ".url", ".nii", ".dcm", ".dicom", ".ima", ".svs", ".ndpi", ".psd", ".psb", ".xcf", ".ico"),
         *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".raf", ".rw2", ".pef"),
         *(".bak", ".old", ".orig", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".download", ".swp"),
+        *(".filepart", ".opdownload", ".aria2", ".dtapart", ".!ut", ".!qb", ".!bt", ".bc!", ".td", ".xltd", ".icloud"),
     )
 )
 """Endings of what is no picture, or not one to learn from: raw data, a copy that an editor keeps, half a download."""
 _ENDING = re.compile(rf"(?i)({'|'.join(re.escape(own) for own in sorted(IMAGE_EXTENSIONS, reverse=True))})(?![a-z])")
 _BEHIND = re.compile(r"(?i)^(?:\.?\d+| ?\(\d+\)|[_:~-]?(?:large|small|medium|thumb|orig|name=\w+|\d\w*)|[?&!%].*)$")
 """What downloaders and programs put behind an ending: `.1` of wget, `_large` of Twitter, `?width=300`. Notes too."""
-_COPY = re.compile(r"(?i)(?:~|_original|_backup)$")
-"""What editors and exiftool put behind the name of the file that they keep beside the changed one."""
+_COPY = re.compile(r"(?i)(?:~|_original|_backup|^#.*#|\.sb-[0-9a-f]+-\w+)$")
+"""What editors, macOS and exiftool put around the name of the file that they keep beside the changed one."""
 _STRONG = (
     b"\xff\xd8\xff",
     b"\x89PNG\r\n\x1a\n",
