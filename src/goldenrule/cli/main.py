@@ -53,27 +53,15 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for; `ctx` is Click's context, which Typer has under another name."""
-        from goldenrule.foundation.errors import GoldenRuleError, of_system
+        from goldenrule.foundation.errors import GoldenRuleError, system_errors
 
         try:
-            with _usage_errors():
+            with _usage_errors(), system_errors():
                 return super().invoke(ctx)
         except GoldenRuleError as error:
             _complain(str(error))
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            _complain(of_system(error))
-        except RuntimeError as error:
-            if not isinstance(error.__context__, OSError):
-                raise
-            _complain(of_system(error.__context__))  # Python's own word for a circle of symbolic links
         except MemoryError:
             _complain("There is not enough memory. Close other programs, or give --threads a smaller number.")
-        except ValueError as error:
-            if "null byte" not in str(error):
-                raise
-            _complain("A file name has a NUL byte, which no file can have: mend the table or option that names it.")
         raise typer.Exit(2)
 
 

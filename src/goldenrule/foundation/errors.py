@@ -21,10 +21,11 @@ Each message says what was found, what was wanted and what to do.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class GoldenRuleError(Exception):
@@ -135,6 +136,36 @@ def of_system(error: OSError, *, named: bool = True) -> str:
     advice = _ADVICE.get(error.errno or 0, "Check that the file and its disk are as they should be, and try again.")
     before = f"{' -> '.join(names)} can't be used: " if named and names else ""
     return f"{before}{said}. {advice}"
+
+
+@contextlib.contextmanager
+def system_errors() -> Iterator[None]:
+    """Turn what Python and the system say of a path into a `SourceError` with what to do; also a decorator.
+
+    Whatever a user calls with a path is decorated by it: no plain OSError for a name that is too long, a circle of
+    links, a pipe where a file is wanted.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of a pipe has seen enough
+    except OSError as error:
+        raise SourceError(of_system(error)) from error
+    except RuntimeError as error:  # Python 3.11's own word for a circle of symbolic links
+        if not isinstance(error.__context__, OSError):
+            raise
+        raise SourceError(of_system(error.__context__)) from error
+    except UnicodeEncodeError as error:
+        if not any("\udc80" <= letter <= "\udcff" for letter in error.object):  # bytes of a name, as Python keeps them
+            raise
+        name = os.fsencode(error.object[:200]).decode(errors="backslashreplace")
+        raise SourceError(f"{name} is no UTF-8, as names of files and folders must be: give another name.") from error
+    except ValueError as error:
+        if "null byte" not in str(error):
+            raise
+        raise SourceError(
+            "A file name has a NUL byte, which no file can have: mend the table or option that names it."
+        ) from error
 
 
 def first_line(error: Exception) -> str:

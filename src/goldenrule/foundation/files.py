@@ -209,8 +209,9 @@ def atomic_folder(path: Path, *, known_by: Sequence[str] = ()) -> Iterator[Path]
 
 def check_replaceable(path: Path, *, known_by: Sequence[str]) -> None:
     """Raise `StorageError` where something else than a folder of ours, or an empty one, stands at `path`."""
-    if path.is_symlink() or path.is_file():
-        what = "a symbolic link" if path.is_symlink() else "a file"
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        kind = "a file" if path.is_file() else "a pipe, a device or a socket"
+        what = "a symbolic link" if path.is_symlink() else kind
         raise StorageError(f"{path} is {what}; wanted a new folder. Nothing was changed: give another name.")
     if path.is_dir() and not any((path / name).is_file() for name in known_by) and any(path.iterdir()):
         raise StorageError(

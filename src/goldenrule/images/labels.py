@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from goldenrule.foundation.errors import OptionError, SourceError
+from goldenrule.foundation.errors import OptionError, SourceError, system_errors
 from goldenrule.foundation.findings import Finding, Severity, plural
 from goldenrule.images.folds import fold_name
 from goldenrule.images.grouping import with_given_groups, with_groups
@@ -100,6 +100,7 @@ def _check_not_wrapped(root: Path, table: ImageTable) -> None:
     )
 
 
+@system_errors()
 def from_csv(
     path: str | os.PathLike[str],
     *,

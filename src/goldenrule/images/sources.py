@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import Literal, get_args
 
-from goldenrule.foundation.errors import OptionError, SourceError
+from goldenrule.foundation.errors import OptionError, SourceError, system_errors
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.regular_files import what_it_is
 from goldenrule.images.grouping import with_groups
@@ -32,6 +32,7 @@ SHARED = 0.8
 """Sub-folders are those of every class where so large a share of the classes has them."""
 
 
+@system_errors()
 def from_folder(
     path: str | os.PathLike[str],
     *,

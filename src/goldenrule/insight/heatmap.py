@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.foundation.errors import MissingExtra, OptionError, nearest
+from goldenrule.foundation.errors import MissingExtra, OptionError, nearest, system_errors
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.picture_files import read_picture
 from goldenrule.images.preprocess import Preprocessing, centre
@@ -60,6 +60,7 @@ class HeatMap:
         return whole
 
 
+@system_errors()
 def heatmap(classifier: Classifier, image: str | Path | bytes, *, of: str | None = None) -> HeatMap:
     """Give the heat map of an image, a file or its bytes, for a class (default: the one with the highest logit).
 

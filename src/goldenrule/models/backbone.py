@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.foundation.cache import cache_folder
-from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, first_line
+from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, first_line, system_errors
 from goldenrule.foundation.files import digest, file_digest, json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.schema import Count, Digest, Name, as_type
@@ -120,10 +120,11 @@ class Backbone:
         return cut(self.module, {f"model.{name}": group for name, group in self.spec.groups.items()})
 
 
+@system_errors()
 def backbone(
     name: str = DEFAULT_BACKBONE,
     *,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     size: int | None = None,
     pooling: Pooling = "average",
     squish: bool = False,
@@ -141,7 +142,7 @@ def backbone(
     `levels` are the values that become black and white in pictures of more than 8 bits.
     Raises `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
     """
-    name = canonical_name(name)
+    name, weights = canonical_name(name), Path(weights) if weights is not None else None
     if weights is not None and drawn is not None:
         raise OptionError(f"--weights {weights} and weights drawn by chance: wanted one of them.")
     if drawn is not None:

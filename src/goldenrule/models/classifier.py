@@ -15,7 +15,7 @@ import numpy.typing as npt
 from goldenrule.engine import Engine, EngineKind, as_halves
 from goldenrule.evaluation import ConformalSets, Familiar, Predictions, Task, Thresholds
 from goldenrule.foundation.blas import one_blas_thread
-from goldenrule.foundation.errors import FormatError, OptionError, SourceError
+from goldenrule.foundation.errors import FormatError, OptionError, SourceError, system_errors
 from goldenrule.foundation.files import atomic_folder, no_run_but, write_json
 from goldenrule.foundation.manifest import Sealed, seal
 from goldenrule.foundation.progress import Progress, Silent
@@ -73,6 +73,7 @@ class Classifier:
         """How a picture becomes the network's input: everywhere the same (law 1)."""
         return self.backbone.spec.preprocessing
 
+    @system_errors()
     def predict(
         self,
         images: str | Path | Iterable[str | Path],
@@ -89,6 +90,7 @@ class Classifier:
         several = [images] if isinstance(images, str | Path) else list(images)
         return self.predict_files(image_files(several, exclude=exclude), threads=threads, progress=progress)
 
+    @system_errors()
     def predict_files(
         self,
         files: list[tuple[str, Path]],
@@ -100,6 +102,7 @@ class Classifier:
         readers = [partial(read_picture, path) for _, path in files]
         return self.predictions(**self._seen(readers, threads, progress), ids=[name for name, _ in files])
 
+    @system_errors()
     def predict_table(
         self,
         table: ImageTable,
@@ -203,6 +206,7 @@ class Classifier:
 
         return Network(self.backbone.module, head_module(self.head)).eval()
 
+    @system_errors()
     def save(self, folder: str | Path) -> Path:
         """Write the classifier as a folder of safetensors and JSON; appears whole or not at all.
 
@@ -242,6 +246,7 @@ class Classifier:
         }
 
     @classmethod
+    @system_errors()
     def load(
         cls,
         folder: str | Path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from goldenrule.foundation.errors import system_errors
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.table import ImageTable
 from goldenrule.recipes.concluding import concluded
@@ -14,6 +15,7 @@ from goldenrule.recipes.results import Answer
 from goldenrule.recipes.solved import solved_heads
 
 
+@system_errors()
 def answer(
     source: str | os.PathLike[str] | ImageTable,
     *,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from goldenrule.activations.neighbours import best_bank
 from goldenrule.activations.neighbours import near_duplicates as near_by_activations
+from goldenrule.foundation.errors import system_errors
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.outputs import Kind, check_folder, json_like, page, told_path
 from goldenrule.foundation.progress import Progress, Silent
@@ -26,6 +27,7 @@ FILES = {
 }
 
 
+@system_errors()
 def audit_images(
     source: str | os.PathLike[str] | ImageTable,
     *,

@@ -19,7 +19,7 @@ from goldenrule.evaluation import (
     paired_bootstrap,
 )
 from goldenrule.evaluation.estimate import Basis
-from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.errors import OptionError, system_errors
 from goldenrule.foundation.findings import plural
 from goldenrule.recipes.finished import check_finished
 from goldenrule.training.run_files import kept_predictions, run_images, run_result
@@ -83,6 +83,7 @@ class ComparedRuns:
         }
 
 
+@system_errors()
 def compare_runs(first: str | Path, second: str | Path, *, part: Judged | Literal["auto"] = "auto") -> ComparedRuns:
     """Compare two finished runs on their common images, which are known by their bytes.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from goldenrule.evaluation import Basis, Predictions
-from goldenrule.foundation.errors import BackboneError, OptionError, RunMismatch, SourceError
+from goldenrule.foundation.errors import BackboneError, OptionError, RunMismatch, SourceError, system_errors
 from goldenrule.foundation.files import file_digest, in_shell, read_digested_json, write_digested_json, write_json
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
@@ -74,6 +74,7 @@ class _Bench:
         )
 
 
+@system_errors()
 def compare_networks(
     source: str | os.PathLike[str] | ImageTable,
     models: Sequence[str] = DEFAULT_MODELS,

@@ -26,7 +26,7 @@ from goldenrule.evaluation import (
 )
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.evaluation.promise import Promise, promise_kept
-from goldenrule.foundation.errors import FormatError, OptionError, SourceError, UnreadableImage
+from goldenrule.foundation.errors import FormatError, OptionError, SourceError, UnreadableImage, system_errors
 from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.lock import check_no_links
@@ -149,6 +149,7 @@ class Evaluation:
         return f"<table><tr><th>{html.escape(self.name)}</th><th>(95 %)</th></tr>{rows}</table>{said}"
 
 
+@system_errors()
 def evaluate(
     run: str | os.PathLike[str],
     source: str | os.PathLike[str] | ImageTable,

@@ -16,7 +16,14 @@ from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.activations.scoring import predictions_from
 from goldenrule.engine import EngineKind
 from goldenrule.evaluation import Predictions
-from goldenrule.foundation.errors import BackboneError, FormatError, MissingExtra, OptionError, UnreadableImage
+from goldenrule.foundation.errors import (
+    BackboneError,
+    FormatError,
+    MissingExtra,
+    OptionError,
+    UnreadableImage,
+    system_errors,
+)
 from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.augment import PLAIN
@@ -34,6 +41,7 @@ SCHEMA_VERSION = 1
 PAGE, NUMBERS = "explained.html", "explained.json"
 
 
+@system_errors()
 def explain(
     run: str | os.PathLike[str],
     images: str | Path | Iterable[str | Path],

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.errors import OptionError, system_errors
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.kinds import stronger
 from goldenrule.images.table import ImageTable
@@ -45,6 +45,7 @@ KNOWN = (
 VARIED = "They are varied more in light and size, and mirrored only if --augment says so."
 
 
+@system_errors()
 def golden_rule(
     source: str | os.PathLike[str] | ImageTable,
     *,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from goldenrule.evaluation import Mistake, Predictions, most_confident_mistakes, value_and_interval
-from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.errors import OptionError, system_errors
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.findings import plural
 from goldenrule.foundation.lock import check_no_links
@@ -69,6 +69,7 @@ class Insights:
         return [f"{plural(len(self.left_out), 'labelled image')} could not be read and took no part: {names}."]
 
 
+@system_errors()
 def insights(
     run: str | Path, *, top: int = 20, threads: int | None = None, progress: Progress | None = None
 ) -> Insights:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from goldenrule.evaluation import Estimate
-from goldenrule.foundation.errors import OptionError, TooFewImages
+from goldenrule.foundation.errors import OptionError, TooFewImages, system_errors
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.lock import check_no_links
 from goldenrule.foundation.progress import Progress
@@ -74,6 +74,7 @@ class CurveOfRun:
         return f"CurveOfRun({self.picture}: {' '.join((self.sentence, *self.advice.sentences)).strip()})"
 
 
+@system_errors()
 def learning_curve_of(
     run: str | Path,
     *,

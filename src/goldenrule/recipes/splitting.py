@@ -29,6 +29,7 @@ from goldenrule.foundation.errors import (
     RunMismatch,
     SourceError,
     StorageError,
+    system_errors,
 )
 from goldenrule.foundation.files import file_digest, json_digest, read_digested_json, write_atomic, write_digested_json
 from goldenrule.foundation.findings import Finding, plural
@@ -91,6 +92,7 @@ class Split:
     again: bool  # it was there before, and was verified again
 
 
+@system_errors()
 def split_folder(
     source: str | os.PathLike[str] | ImageTable,
     destination: str | os.PathLike[str],
@@ -149,6 +151,7 @@ def split_folder(
     return _read(folder, copies, again=False)
 
 
+@system_errors()
 def verify_split(
     folder: str | os.PathLike[str], *, threads: int = 4, progress: Progress | None = None
 ) -> tuple[Split, list[Difference]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from goldenrule.activations.extractor import Activations
 from goldenrule.evaluation import with_own_thresholds
-from goldenrule.foundation.errors import OptionError, TooFewImages
+from goldenrule.foundation.errors import OptionError, TooFewImages, system_errors
 from goldenrule.foundation.progress import Progress
 from goldenrule.images.stretches import with_blocks
 from goldenrule.images.table import ImageTable
@@ -41,6 +41,7 @@ from goldenrule.training.schedule import Constant, OneCycle, Schedule
 FEWEST_VALID = 2
 
 
+@system_errors()
 def train(
     source: str | os.PathLike[str] | ImageTable,
     *,
