@@ -20,6 +20,7 @@ from goldenrule.evaluation.estimate import Basis, Estimate
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.randomness import key
+from goldenrule.foundation.tensors import Array, check_arrays
 
 NEIGHBOUR = 5
 MOST_IMAGES = 2_000
@@ -199,16 +200,18 @@ class Familiar:
     def from_parts(cls, value: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Familiar:
         """Read what `to_json` and `tensors` gave. Raises `FormatError` for anything else."""
         try:
-            for name, kept in tensors.items():
-                if not np.isfinite(kept).all():
-                    raise ValueError(f"{name} holds values that are NaN or infinite")
-            return cls(
+            wanted = {"references": Array(("references", "features")), "held_out": Array(("n",))}
+            check_arrays(tensors, wanted, what="familiar.safetensors")
+            found = cls(
                 references=tensors["references"],
                 held_out=tensors["held_out"],
                 neighbour=int(value["neighbour"]),
                 false_alarms=float(value["false_alarms"]),
                 basis=value["basis"],
             )
+            if wrong := [name for name, own in found.to_json().items() if value.get(name, own) != own]:
+                raise ValueError(f"{wrong[0]} is not that of the arrays")
+            return found
         except (KeyError, TypeError, ValueError, OptionError) as error:
             raise FormatError(f"These familiar images can't be read ({error}).") from error
 

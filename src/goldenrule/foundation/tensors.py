@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,74 @@ from goldenrule.foundation.files import DIGEST_BYTES
 
 Tensors = dict[str, npt.NDArray[Any]]
 CHECKSUM = "checksum"
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """What an array must be: its sides and its kind of number.
+
+    A side is a number, or a name: whatever has that name is as long. `finite` allows no NaN and no infinity, `missing`
+    NaN alone.
+    """
+
+    sides: tuple[int | str, ...]
+    kind: Literal["float", "whole"] = "float"
+    finite: bool = True
+    missing: bool = False
+
+
+def check_arrays(tensors: Mapping[str, npt.NDArray[Any]], wanted: Mapping[str, Array], *, what: str) -> None:
+    """Raise `FormatError` unless all of these arrays are there and are what they must be.
+
+    >>> pair = {"weight": np.zeros((2, 3)), "bias": np.zeros(5)}
+    >>> sides = {"weight": Array(("classes", "features")), "bias": Array(("classes",))}
+    >>> check_arrays(pair, sides, what="this head")
+    Traceback (most recent call last):
+    ...
+    goldenrule.foundation.errors.FormatError: In this head, bias is (5,) float64; wanted (classes=2,) float.
+    """
+    known: dict[str, int] = {}
+    for name, array in wanted.items():
+        if name not in tensors:
+            raise FormatError(f"In {what}, {name} is missing.")
+        found = tensors[name]
+        same_rank = found.ndim == len(array.sides)
+        if same_rank:
+            for side, length in zip(array.sides, found.shape, strict=True):
+                if isinstance(side, str):
+                    known.setdefault(side, length)
+        sides = tuple(known.get(side, -1) if isinstance(side, str) else side for side in array.sides)
+        if not same_rank or sides != found.shape or found.dtype.kind not in ("f" if array.kind == "float" else "iu"):
+            spelled = ", ".join(f"{s}={known[s]}" if s in known else str(s) for s in array.sides)
+            comma = "," * (len(array.sides) == 1)
+            raise FormatError(
+                f"In {what}, {name} is {found.shape} {found.dtype}; wanted ({spelled}{comma}) {array.kind}."
+            )
+        if (
+            array.finite
+            and array.kind == "float"
+            and not (np.isfinite(found) | (array.missing & np.isnan(found))).all()
+        ):
+            raise FormatError(f"In {what}, {name} holds values that are NaN or infinite.")
+
+
+def check_like(tensors: Mapping[str, npt.NDArray[Any]], like: Mapping[str, Array], *, what: str) -> None:
+    """Raise `FormatError` unless these arrays, and no others, are there and are what they must be."""
+    if extra := sorted(tensors.keys() - like.keys()):
+        raise FormatError(f"In {what}, {extra[0]} is not of it.")
+    check_arrays(tensors, like, what=what)
+
+
+def arrays_in(path: Path) -> dict[str, Array]:
+    """Return what the arrays of a safetensors file are; no value is read."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        return {
+            name: Array(tuple(own.get_shape()), kind="float" if "F" in own.get_dtype() else "whole")
+            for name, own in slices.items()
+        }
 
 
 def tensors_content(tensors: Mapping[str, npt.NDArray[Any]], **texts: str) -> bytes:

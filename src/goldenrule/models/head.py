@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.tensors import Array, check_arrays
 
 Floats = npt.NDArray[np.float32]
 HeadKind = Literal["linear", "concat-pool", "gap-1024", "flatten-64"]
@@ -209,11 +210,32 @@ def head_from_tensors(kind: str, tensors: Mapping[str, Floats]) -> Head:
     if kind not in known:
         raise FormatError(f"The classifier has a head of kind {kind!r}; this goldenrule knows {', '.join(known)}.")
     check_finite(tensors)
+    check_arrays(tensors, _ARRAYS.get(kind, _HIDDEN), what=f"the {kind} head")
     try:
         head: Head = known[kind](**tensors)
     except TypeError as error:
         raise FormatError(f"The classifier's head has the tensors {sorted(tensors)}: {error}.") from error
     return head
+
+
+_HIDDEN = {
+    "weight_1": Array(("hidden", "features")),
+    "bias_1": Array(("hidden",)),
+    "weight_2": Array(("classes", "hidden")),
+    "bias_2": Array(("classes",)),
+}
+_ARRAYS = {
+    "linear": {"weight": Array(("classes", "features")), "bias": Array(("classes",))},
+    "concat-pool": {
+        "weight_1": Array(("hidden", "features")),
+        "scale_1": Array(("features",)),
+        "shift_1": Array(("features",)),
+        "scale_2": Array(("hidden",)),
+        "shift_2": Array(("hidden",)),
+        "weight_2": Array(("classes", "hidden")),
+        "bias_2": Array(("classes",)),
+    },
+}
 
 
 def check_finite(tensors: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from goldenrule.activations.extractor import Activations, FeatureExtractor
+from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.randomness import key
 from goldenrule.images.table import ImageTable, LabelledTable
@@ -50,7 +51,7 @@ def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[
         return Outcome({"candidates": np.arange(len(bodies))}, found.to_json())
 
     with work.story.stage("choose backbone"):
-        outcome, replayed = work.run.step(step, chosen)
+        outcome, replayed = work.run.step(step, chosen, check=lambda kept: _check_choice(kept, bodies))
     found = BackboneChoice.from_json(outcome.facts)
     work.progress.say(f"{found.sentence}{' Chosen before: replayed.' if replayed else ''}")
     work.story.backbones = found
@@ -64,6 +65,13 @@ def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[
     )
     own = replace(work, extractor=extractor)
     return own, precomputed(own, 0)
+
+
+def _check_choice(kept: Outcome, bodies: Sequence[Backbone]) -> None:
+    """Raise `FormatError` where a kept outcome chooses none of these."""
+    found = BackboneChoice.from_json(kept.facts)
+    if found.chosen not in {body.spec.name for body in bodies}:
+        raise FormatError(f"{found.chosen} was chosen, which is none of those to choose from.")
 
 
 def judged_backbones(

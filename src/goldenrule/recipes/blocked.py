@@ -13,7 +13,9 @@ import psutil
 from goldenrule.activations.extractor import Activations
 from goldenrule.activations.solve import Rows
 from goldenrule.evaluation.estimate import Estimate, value_and_interval
+from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.tensors import Array, check_arrays
 from goldenrule.images.folds import folds_to_judge
 from goldenrule.images.likeness import Alike
 from goldenrule.images.name_order import Proposal, by_name, by_time, named_groups
@@ -77,13 +79,25 @@ def blocked(work: Work, activations: Activations, table: ImageTable, pairs: Sequ
         return Outcome(tensors, said)
 
     with work.story.stage("dependence"):
-        outcome, _ = work.run.step(key, asked)
+        outcome, _ = work.run.step(key, asked, check=lambda kept: _read(kept, table))
+    return _read(outcome, table)
+
+
+def _read(outcome: Outcome, table: ImageTable) -> Blocked:
+    """Return the answer that an outcome holds. Raises `FormatError` for one of other images."""
+    check_arrays(outcome.tensors, {"places": Array((len(table),), kind="whole")}, what="the question of dependence")
+    places = outcome.tensors["places"]
+    if places.size and not -1 <= places.min() <= places.max() < len(table):
+        raise FormatError(f"The question of dependence names places beyond the {len(table)} images that there are.")
+    about = dict(outcome.facts["about"])
+    if about["outcome"] == "dependent":
+        Estimate.from_json(about["together"])
     if (groups := outcome.facts["groups"]) is not None:
         table = table.with_groups(groups)
-    if (outcome.tensors["places"] >= 0).any():
-        table = table.with_places([None if place < 0 else place for place in outcome.tensors["places"].tolist()])
+    if (places >= 0).any():
+        table = table.with_places([None if place < 0 else place for place in places.tolist()])
     findings = [Finding(**{**one, "evidence": tuple(one["evidence"])}) for one in outcome.facts["findings"]]
-    return Blocked(table=table, findings=tuple(findings), about=dict(outcome.facts["about"]))
+    return Blocked(table=table, findings=tuple(findings), about=about)
 
 
 def torn_parts(table: ImageTable, about: Mapping[str, Any]) -> Iterator[Finding]:

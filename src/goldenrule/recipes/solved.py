@@ -13,18 +13,20 @@ from goldenrule.activations.likelihood import learned_classes
 from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.errors import TooFewImages
 from goldenrule.foundation.findings import plural
+from goldenrule.foundation.tensors import Array, check_arrays
 from goldenrule.images.judged import not_judged
 from goldenrule.images.stretches import with_blocks
 from goldenrule.images.table import ImageTable, LabelledTable, Part
 from goldenrule.images.units import duplicate_units
 from goldenrule.images.unread import unreadable, wanted_once
+from goldenrule.models.head import HeadKind
 from goldenrule.recipes.calibration import calibrated_head
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.results import Candidate
 from goldenrule.recipes.work import Work, precomputed
 from goldenrule.training.choice import later_replaces, on_common, views_are_worth_it
 from goldenrule.training.plan import DEFAULT_VIEWS
-from goldenrule.training.run import about_images
+from goldenrule.training.run import Outcome, about_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -131,11 +133,28 @@ def solved_head(
                 folds=options.folds,
                 progress=work.progress,
             ),
+            check=lambda kept: _check_fits(kept, train, options.head, work.body.spec.features),
         )
     if replayed:
         what = "head with views" if count else "head"
         work.progress.say(f"The {what} was solved before: replayed from {work.run.folder}.")
     return fitted(train, outcome, options.head)
+
+
+def _check_fits(kept: Outcome, train: LabelledTable, kind: HeadKind, features: int) -> None:
+    """Raise `FormatError` where a kept outcome is no head for these images."""
+    count, classes = len(train), len(train.classes)
+    wanted = {
+        "fold_logits": Array((count, classes), missing=True),  # NaN where no fold judges an image
+        "fold": Array((count,), kind="whole"),
+    }
+    check_arrays(kept.tensors, wanted, what="the solved head")
+    found = fitted(train, kept, kind)
+    check_arrays(
+        {"logits": found.head.logits(np.zeros((1, features), np.float16))},
+        {"logits": Array((1, classes))},
+        what="the solved head",
+    )
 
 
 def check_learnable(train: LabelledTable, failures: Mapping[str, str]) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 
 from goldenrule.activations.extractor import Activations
 from goldenrule.activations.neighbours import near_duplicates
+from goldenrule.foundation.errors import FormatError
+from goldenrule.foundation.tensors import Array, check_arrays
 from goldenrule.images.grouping import with_alike
 from goldenrule.images.likeness import Alike
 from goldenrule.images.split import FEWEST_UNITS
@@ -66,11 +68,20 @@ def near_pairs(work: Work, activations: Activations) -> list[Alike]:
         return Outcome({"pairs": rows, "cosine": np.array([pair.cosine for pair in pairs], np.float32)}, {})
 
     with work.story.stage("near duplicates"):
-        outcome, _ = work.run.step(key, found)
+        outcome, _ = work.run.step(key, found, check=lambda kept: _check_pairs(kept, len(work.table)))
     return [
         Alike(first=int(first), second=int(second), cosine=float(cosine), mirrored=bool(mirrored))
         for (first, second, mirrored), cosine in zip(outcome.tensors["pairs"], outcome.tensors["cosine"], strict=True)
     ]
+
+
+def _check_pairs(kept: Outcome, images: int) -> None:
+    """Raise `FormatError` where a kept outcome holds no pairs of so many images."""
+    wanted = {"pairs": Array(("pairs", 3), kind="whole"), "cosine": Array(("pairs",))}
+    check_arrays(kept.tensors, wanted, what="the near duplicates")
+    pairs = kept.tensors["pairs"][:, :2]
+    if pairs.size and not 0 <= pairs.min() <= pairs.max() < images:
+        raise FormatError(f"The near duplicates name images beyond the {images} that there are.")
 
 
 def _units_of_classes(table: ImageTable) -> dict[int, set[bytes]]:

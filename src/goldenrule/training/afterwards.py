@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.models.trainable import tensors_of
 from goldenrule.training.checkpoint import State, between, copied
 from goldenrule.training.run import Outcome
@@ -37,7 +38,7 @@ def blend(teller: Teller, state: LearnerState, shares: tuple[float, ...]) -> tup
         facts = {"share": shares[best], "losses": losses, "shares": list(shares)}
         return Outcome(tensors_of(network, state.head), facts)
 
-    outcome = teller.outcome(key, "blend", compute)
+    outcome = teller.outcome(key, "blend", compute, check=lambda kept: _check_mixed(teller, state, kept, "share"))
     body, own = teller.weights(state, outcome)
     return replace(state, key=key, backbone=body, head=own), float(outcome.facts["share"])
 
@@ -74,7 +75,7 @@ def soup(teller: Teller, state: LearnerState) -> tuple[LearnerState, tuple[int, 
         return Outcome(tensors_of(network, state.head), {"cycles": [cycles[place] for place in taken]})
 
     key = next_key(state.key, "soup", {"cycles": list(cycles)})
-    outcome = teller.outcome(key, "soup", compute)
+    outcome = teller.outcome(key, "soup", compute, check=lambda kept: _check_mixed(teller, state, kept, "cycles"))
     body, head = teller.weights(state, outcome)
     return replace(state, key=key, backbone=body, head=head), tuple(outcome.facts["cycles"])
 
@@ -89,5 +90,19 @@ def calibrate(teller: Teller, state: LearnerState) -> tuple[LearnerState, float]
             raise OptionError("calibrate() chooses on validation images, and there are none.")
         return Outcome({}, {"temperature": validate(teller.network(state)).temperature})
 
-    temperature = float(teller.outcome(key, "calibrate", compute).facts["temperature"])
+    temperature = float(teller.outcome(key, "calibrate", compute, check=_check_temperature).facts["temperature"])
     return replace(state, key=key, head=state.head.cooled(temperature)), temperature
+
+
+def _check_mixed(teller: Teller, state: LearnerState, kept: Outcome, fact: str) -> None:
+    """Raise `FormatError` where a kept outcome holds no weights, or not what they were mixed of."""
+    teller.check_weights(kept, state)
+    found = kept.facts[fact]
+    if not all(isinstance(own, int | float) for own in (found if fact == "cycles" else [found])):
+        raise FormatError(f"The {fact} of a mean of weights can't be read.")
+
+
+def _check_temperature(kept: Outcome) -> None:
+    """Raise `FormatError` for a temperature that divides no logits."""
+    if not 0 < float(kept.facts["temperature"]) < math.inf:
+        raise FormatError(f"The temperature {kept.facts['temperature']} divides no logits.")

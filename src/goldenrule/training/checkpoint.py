@@ -6,6 +6,7 @@ Two are kept, the newest and the one before: where one is damaged the other is u
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +26,11 @@ from goldenrule.training.run import Outcome, read_outcome, write_outcome
 from goldenrule.training.stopping import CycleEnd
 
 State = dict[str, torch.Tensor]
+_AS_PARAMETERS = (
+    *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "grad_avg", "sum", "acc_delta"),
+    *("exp_inf", "prev", "step_size", "ax"),
+)
+"""What PyTorch's optimizers keep of each parameter in its own shape; Adafactor keeps rows and columns."""
 _SNAPSHOT = re.compile(r"snapshot(\d+)\.(.*)")
 
 
@@ -63,12 +69,15 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     write_outcome(path, Outcome(tensors, facts))
 
 
-def load(path: Path, say: Callable[[str], None]) -> Checkpoint | None:
-    """Read the newest checkpoint that is whole; None where there is none: then the fit starts again."""
+def load(path: Path, say: Callable[[str], None], *, network: State | None = None) -> Checkpoint | None:
+    """Return the newest checkpoint that is whole, and of this network where one is given.
+
+    None where there is none: the fit starts again.
+    """
     damaged = False
     for own in (path, _before(path)):
         if own.exists():
-            if (found := _read(own)) is not None:
+            if (found := _read(own)) is not None and (network is None or _fits(found, network)):
                 if damaged:
                     say(f"{path} is damaged: going on from the checkpoint before it.")
                 return found
@@ -87,6 +96,25 @@ def remove(path: Path) -> None:
 
 def _before(path: Path) -> Path:
     return path.with_suffix(f".before{path.suffix}")
+
+
+def _fits(checkpoint: Checkpoint, network: State) -> bool:
+    """Return whether a checkpoint holds this network's tensors, and an optimizer's of as many values or of one."""
+    place = checkpoint.position
+    counts = all(type(own) is int and own >= 0 for own in (place.epoch, place.step))
+    numbers = all(math.isfinite(own) for own in (place.loss, place.weight))
+    sizes = {(), *(tuple(value.shape) for value in network.values())}
+    alike = all(
+        {name: value.shape for name, value in state.items()} == {name: value.shape for name, value in network.items()}
+        for state in (checkpoint.network, *checkpoint.snapshots.values())
+    )
+    moving = all(
+        tuple(value.shape) in sizes
+        for name, value in checkpoint.optimizer.items()
+        if name.partition(".")[2] in _AS_PARAMETERS
+    )
+    seen = len(checkpoint.seen) in (0, len(checkpoint.rows)) and len(checkpoint.rows) == place.epoch
+    return counts and numbers and alike and moving and seen
 
 
 def _read(path: Path) -> Checkpoint | None:
@@ -108,7 +136,7 @@ def _read(path: Path) -> Checkpoint | None:
             cycles=tuple(CycleEnd(**cycle) for cycle in facts["cycles"]),
             snapshots=snapshots,
         )
-    except (FormatError, KeyError, TypeError):
+    except (FormatError, KeyError, TypeError, ValueError, AttributeError):
         return None
 
 

@@ -8,6 +8,7 @@ chosen on all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -18,7 +19,9 @@ import torch
 
 from goldenrule.evaluation import Predictions
 from goldenrule.evaluation.temperature import as_pairs, best_temperature
-from goldenrule.foundation.errors import OptionError, SourceError
+from goldenrule.foundation.errors import FormatError, OptionError, SourceError
+from goldenrule.foundation.schema import as_type
+from goldenrule.foundation.tensors import Array, check_arrays
 from goldenrule.images.folds import folds_to_judge
 from goldenrule.images.judged import NOT_JUDGED
 from goldenrule.images.table import LabelledTable
@@ -95,7 +98,14 @@ def crossed(
             logits[halves != half] = said[halves != half]
         return Outcome({"logits": logits}, {"choices": choices})
 
-    outcome = teller.outcome(key, "judged apart", compute)
+    def check(kept: Outcome) -> None:
+        wanted = {"logits": Array((len(valid), len(valid.classes)), missing=True)}
+        check_arrays(kept.tensors, wanted, what="what was judged apart")
+        first, second = (as_type(own, Chosen, what="the choice of a half") for own in kept.facts["choices"])
+        if not all(0 <= own.share <= 1 and 0 < own.temperature < math.inf for own in (first, second)):
+            raise FormatError("The choices of the halves can't be read.")
+
+    outcome = teller.outcome(key, "judged apart", compute, check=check)
     choices = tuple(Chosen(**own) for own in outcome.facts["choices"])
     before = outcome.tensors["logits"]
     there = np.asarray(~np.isnan(before).any(axis=1))

@@ -103,7 +103,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
     progress = progress or Silent()
     optimizer = optimizer_for(fit.groups, fit.optimizer, weight_decay=fit.weight_decay)
     first = saving.copied(fit.network)
-    before = saving.load(fit.checkpoint, progress.say) if fit.checkpoint else None
+    before = saving.load(fit.checkpoint, progress.say, network=first) if fit.checkpoint else None
     rows, seen, cycles, snapshots = _restored(fit, before, optimizer)
     start = place = before.position if before else Position()
     for row in rows:

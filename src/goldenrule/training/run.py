@@ -118,12 +118,24 @@ class Run:
         """Write a JSON file as `write` does."""
         write_recorded_json(self.folder, name, value)
 
-    def step(self, key: Mapping[str, Any], compute: Callable[[], Outcome]) -> tuple[Outcome, bool]:
-        """Give the outcome of a step and whether it was replayed from an earlier run of the same step."""
+    def step(
+        self,
+        key: Mapping[str, Any],
+        compute: Callable[[], Outcome],
+        *,
+        check: Callable[[Outcome], object] | None = None,
+    ) -> tuple[Outcome, bool]:
+        """Return the outcome of a step and whether it was replayed from an earlier run of the same step.
+
+        What is damaged, or not what `check` takes for an outcome of this step, is computed again.
+        """
         path = self.folder / "story" / f"{json_digest(dict(key))[:32]}.safetensors"
         if path.exists():
             with contextlib.suppress(FormatError):
-                return read_outcome(path), True
+                outcome = read_outcome(path)
+                if check:
+                    _checked(outcome, check)
+                return outcome, True
         outcome = compute()
         write_outcome(path, outcome)
         return outcome, False
@@ -268,6 +280,14 @@ def read_outcome(path: Path) -> Outcome:
         return Outcome(_Kept(path, tensors), _Kept(path, facts))
     except (KeyError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}.") from error
+
+
+def _checked(outcome: Outcome, check: Callable[[Outcome], object]) -> None:
+    """Raise `FormatError` where an outcome is none of its step, whatever is wrong with it."""
+    try:
+        check(outcome)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise FormatError(f"That is no outcome of this step ({type(error).__name__}: {error}).") from error
 
 
 class _Kept(dict[str, Any]):

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.memory import keep_freed_memory
 from goldenrule.foundation.randomness import generator
+from goldenrule.foundation.tensors import Array, arrays_in, check_arrays, check_like
 from goldenrule.images.read import DECODING
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
@@ -113,7 +114,7 @@ class Teller:
                 {"rates": np.array(test.rates), "losses": np.array(test.losses)}, {"ratio": list(test.ratio)}
             )
 
-        found = self.outcome(next_key(state.key, "lr_find", arguments), "lr_find", compute)
+        found = self.outcome(next_key(state.key, "lr_find", arguments), "lr_find", compute, check=_check_curve(count))
         curve = found.tensors["rates"].tolist(), found.tensors["losses"].tolist()
         return read_curve(*curve, ratio=found.facts["ratio"], chance=self.material.table.guessing_loss)
 
@@ -191,7 +192,7 @@ class Teller:
         settings = {"backbone": state.backbone.spec.name, **self.settings.to_json(), **arguments}
         fit_facts = LoggedFit(key=key, images=self.material.table.root.resolve().name, stage=stage, settings=settings)
         with logged(self.loggers, fit_facts) as note:
-            outcome = self.outcome(key, stage, compute)
+            outcome = self.outcome(key, stage, compute, check=lambda kept: self._check_fit(kept, state))
             rows = self._rows(outcome)
             for row in rows:  # of a replayed fit
                 note(row)
@@ -224,11 +225,13 @@ class Teller:
             return OwnHead.fresh(kind, features=features, classes=classes, seed=int(draws.integers(2**62)))
         return fresh_head(kind, features=features, classes=classes, draws=draws)
 
-    def outcome(self, key: str, what: str, compute: Callable[[], Outcome]) -> Outcome:
-        """Give the outcome of a verb: computed now, or kept from when it was done before."""
+    def outcome(
+        self, key: str, what: str, compute: Callable[[], Outcome], *, check: Callable[[Outcome], object]
+    ) -> Outcome:
+        """Return the outcome of a verb: computed now, or kept from when it was done before and fit to `check`."""
         if self.run is None:
             return compute()
-        outcome, replayed = self.run.step({"learner": key}, compute)
+        outcome, replayed = self.run.step({"learner": key}, compute, check=check)
         if replayed:
             self.material.progress.say(f"{what}: done before, replayed from {self.run.folder}.")
         return outcome
@@ -302,8 +305,36 @@ class Teller:
             accuracy=last,
         )
 
+    def check_weights(self, outcome: Outcome, state: LearnerState) -> None:
+        """Raise `FormatError` where an outcome holds no weights for this state's network."""
+        head = {name: Array(value.shape) for name, value in state.head.tensors.items()}
+        check_like(under("head.", outcome.tensors), head, what="the trained head")
+        if body := under("body.", outcome.tensors):
+            check_like(body, arrays_in(state.backbone.weights_file), what="the trained body")
+
+    def _check_fit(self, outcome: Outcome, state: LearnerState) -> None:
+        self.check_weights(outcome, state)
+        self._rows(outcome)
+        if outcome.facts["stopped"] not in ("", *STOPPED) or not isinstance(outcome.facts["averaged"], int):
+            raise FormatError("What a fit says of its end can't be read.")
+
     def weights(self, state: LearnerState, outcome: Outcome) -> tuple[Backbone, Head]:
-        """Give body and head of an outcome; the body is the state's where only the head was trained."""
+        """Return body and head of an outcome; the body is the state's where only the head was trained."""
+        self.check_weights(outcome, state)
         head = state.head.with_tensors(under("head.", outcome.tensors))
         body = under("body.", outcome.tensors)
         return (with_body(state.backbone, body) if body else state.backbone), head
+
+
+def _check_curve(steps: int) -> Callable[[Outcome], None]:
+    """Return what raises `FormatError` where an outcome is no curve of at most so many steps."""
+
+    def check(outcome: Outcome) -> None:
+        wanted = {"rates": Array(("steps",)), "losses": Array(("steps",), finite=False)}
+        check_arrays(outcome.tensors, wanted, what="the curve")
+        rates = outcome.tensors["rates"]
+        rising = 0 < len(rates) <= steps and rates[0] > 0 and bool((np.diff(rates) > 0).all())
+        if not rising or not all(isinstance(share, int | float) for share in outcome.facts["ratio"]):
+            raise FormatError("The rates of the curve can't be read.")
+
+    return check

@@ -1,0 +1,100 @@
+"""Arrays of a stranger's, whole by every checksum and of another shape or kind: refused, or computed again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from goldenrule.foundation.manifest import seal
+from goldenrule.foundation.tensors import read_tensors, tensors_content
+from goldenrule.training.run import Outcome, read_outcome, write_outcome
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+Values = npt.NDArray[Any]
+CHANGES: dict[str, Callable[[Values], Values]] = {
+    "one more in front": lambda own: np.concatenate([own, own[:1]]) if own.ndim and len(own) else np.ones(2),
+    "another rank": lambda own: own[np.newaxis],
+    "empty": lambda own: own[:0] if own.ndim else np.zeros(0),
+    "no numbers that count": lambda own: np.full(own.shape, np.nan),
+    "beyond every number": lambda own: np.full(own.shape, 2**60 if own.dtype.kind in "iu" else np.inf).astype(
+        own.dtype
+    ),
+    "of another kind": lambda own: own.astype(np.int64 if own.dtype.kind == "f" else np.float32),
+    "marks": lambda own: np.zeros(own.shape, bool),
+}
+
+
+@pytest.fixture
+def again(run: Path, command: Command) -> Callable[[], dict[str, Any]]:
+    """Ask for the same fit again, and return what result.json says then."""
+
+    def asked() -> dict[str, Any]:
+        done = command("fit", run.parent / "set", "--quick", "--out", run)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return result_of(run)
+
+    return asked
+
+
+def result_of(run: Path) -> dict[str, Any]:
+    found = json.loads((run / "result.json").read_text())
+    return {name: found[name] for name in ("valid", "test", "out_of_fold", "chosen", "sets", "findings")}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_steps_of_a_stranger_are_computed_again(change: str, run: Path, again: Callable[[], dict[str, Any]]) -> None:
+    before = result_of(run)
+    steps = sorted((run / "story").glob("*.safetensors"))
+    for path in steps:
+        own = read_outcome(path)
+        write_outcome(path, Outcome({name: CHANGES[change](value) for name, value in own.tensors.items()}, own.facts))
+    assert again() == before
+    assert len(steps) >= 3
+
+
+@pytest.mark.parametrize("file", ["head.safetensors", "familiar.safetensors"])
+def test_arrays_of_a_stranger_s_classifier_are_refused(file: str, run: Path, command: Command) -> None:
+    target = run / "classifier" / file
+    tensors, texts = read_tensors(target)
+    photos = run.parent / "set" / "cats"
+    right = command("predict", run, photos, "-o", "right.csv")
+    assert right.returncode == 0, right.stderr
+    kept = target.read_bytes()
+    for name, value in tensors.items():
+        for change, changed in CHANGES.items():
+            target.write_bytes(tensors_content(tensors | {name: changed(value)}, **texts))
+            seal(target.parent)
+            said = command("predict", run, photos, "-o", "again.csv")
+            text = said.stdout + said.stderr
+            assert said.returncode == 2, f"{file}: {name}, {change}: {text}"
+            assert "error: " in text
+    target.write_bytes(kept)
+
+
+def test_the_live_steps_of_a_stranger_are_computed_again(
+    run: Path, command: Command, tmp_path: Path, draw_classes: Callable[..., Path]
+) -> None:
+    images = draw_classes(tmp_path / "images", each=12)
+    words = ("fit", images, "--out", tmp_path / "live", "--views", "1")
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    before = result_of(tmp_path / "live")
+    shutil.copytree(tmp_path / "live", tmp_path / "kept")
+    for change in ("one more in front", "beyond every number", "of another kind"):
+        changed = CHANGES[change]
+        shutil.rmtree(tmp_path / "live")
+        shutil.copytree(tmp_path / "kept", tmp_path / "live")
+        for path in (tmp_path / "live" / "story").glob("*.safetensors"):
+            own = read_outcome(path)
+            write_outcome(path, Outcome({name: changed(value) for name, value in own.tensors.items()}, own.facts))
+        done = command(*words)
+        assert done.returncode == 0, f"{change}: {done.stdout}{done.stderr}"
+        assert result_of(tmp_path / "live") == before, change
