@@ -68,8 +68,8 @@ if ON_DIGITS:
 
 # %%
 rate = learn.lr_find()
-rate.plot_lr().savefig(FIGURES / "rate.svg")
-rate.plot().savefig(FIGURES / "finder.svg")
+gr.plot(rate, show="rate").savefig(FIGURES / "rate.svg")
+gr.plot(rate).savefig(FIGURES / "finder.svg")
 print(rate)
 
 # %% [markdown]
@@ -103,7 +103,7 @@ learn.bn_freeze(True)
 
 # %%
 again = learn.lr_find(rates=[1 / 9, 1 / 3, 1], steps=25)
-again.plot().savefig(FIGURES / "finder-unfrozen.svg")
+gr.plot(again).savefig(FIGURES / "finder-unfrozen.svg")
 print(again)
 
 # %% [markdown]
@@ -113,9 +113,9 @@ print(again)
 
 # %%
 top = again.suggestion
-gr.Sgdr(cycles=2, length=1, mult=2).plot(top).savefig(FIGURES / "cycles.svg")
+gr.plot(gr.Sgdr(cycles=2, length=1, mult=2), rate=top).savefig(FIGURES / "cycles.svg")
 learn.fit([top / 9, top / 3, top], 2, cycle_len=1, cycle_mult=2, keep="best", stage="whole network")
-learn.history.plot().savefig(FIGURES / "history.svg")
+gr.plot(learn.history).savefig(FIGURES / "history.svg")
 print(learn.history)
 
 # %% [markdown]

@@ -53,15 +53,13 @@ draw_augmentation(folder, augment=augment.name, images=3, size=96, out=FIGURES /
 # numbers per picture, the plain view first.
 
 # %%
-kind = gr.engine_kind(body)
+extractor = gr.FeatureExtractor.of(body)
 
 
 def looks_of(table: gr.ImageTable, augment: gr.Augmentation, count: int) -> gr.Activations:
     """Give the activations of the plain view and of `count` augmented views of every picture."""
     every = np.ones(len(table), bool)
-    return gr.precompute(
-        table, body.spec, kind, lambda: gr.compiled(body, kind), views=views(augment, count), augmented=every
-    )
+    return extractor.features(table, views=views(augment, count), augmented=every)
 
 
 activations = looks_of(images, augment, 8)

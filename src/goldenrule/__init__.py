@@ -12,6 +12,7 @@ Names are loaded when they are first used, so that importing goldenrule costs no
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         singletons,
         top_k_accuracy,
     )
+    from goldenrule.evaluation.arrow import from_arrow, to_arrow
     from goldenrule.foundation.errors import GoldenRuleError
     from goldenrule.foundation.findings import Finding
     from goldenrule.images.arrays import from_arrays
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
     from goldenrule.recipes.splitting import split_folder, verify_split
     from goldenrule.recipes.train import train
     from goldenrule.recipes.training_options import TrainingOptions
+    from goldenrule.report.figures import plot
     from goldenrule.report.heat import explanation_figure
     from goldenrule.report.reliability_figure import reliability_figure
     from goldenrule.training.history import History
@@ -165,6 +168,7 @@ _HOMES = {
     "fit_platt": "evaluation",
     "fit_temperature": "evaluation",
     "from_arrays": "images.arrays",
+    "from_arrow": "evaluation.arrow",
     "from_csv": "images.labels",
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
@@ -188,6 +192,7 @@ _HOMES = {
     "own_head": "models.own_head",
     "paired_bootstrap": "evaluation",
     "per_class": "evaluation",
+    "plot": "report.figures",
     "ranking_per_class": "evaluation",
     "reliability": "evaluation",
     "reliability_figure": "report.reliability_figure",
@@ -198,6 +203,7 @@ _HOMES = {
     "split_folder": "recipes.splitting",
     "summary": "models.summary",
     "surest_right": "insight.mistakes",
+    "to_arrow": "evaluation.arrow",
     "top_down": "images.kinds",
     "top_k_accuracy": "evaluation",
     "train": "recipes.train",
@@ -269,6 +275,7 @@ __all__ = [
     "fit_platt",
     "fit_temperature",
     "from_arrays",
+    "from_arrow",
     "from_csv",
     "from_dataframe",
     "from_folder",
@@ -292,6 +299,7 @@ __all__ = [
     "own_head",
     "paired_bootstrap",
     "per_class",
+    "plot",
     "ranking_per_class",
     "reliability",
     "reliability_figure",
@@ -302,6 +310,7 @@ __all__ = [
     "split_folder",
     "summary",
     "surest_right",
+    "to_arrow",
     "top_down",
     "top_k_accuracy",
     "train",
@@ -322,3 +331,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def _in_a_notebook() -> None:
+    """Let a notebook that is running show figures."""
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:
+        from goldenrule.recipes.notebook import register
+
+        register(shell)
+
+
+_in_a_notebook()

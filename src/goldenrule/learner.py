@@ -2,7 +2,7 @@
 
     images = gr.from_folder("dogscats")
     learn = gr.Learner(images, "efficientnet_lite0", precompute=True, augment=gr.side_on(max_zoom=1.1))
-    learn.lr_find().plot()
+    gr.plot(learn.lr_find())
     learn.fit(1e-2, 1)
     learn.precompute = False
     learn.fit(1e-2, 3, cycle_len=1)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.arrow import from_arrow, to_arrow
 from goldenrule.foundation.errors import FormatError
 
 light = settings(deadline=None, max_examples=40)
@@ -46,7 +47,7 @@ def random_predictions(n, views, classes, seed, *, task="single", folds=False, d
 )
 def test_a_table_gives_the_same_predictions_back_to_the_last_bit(n, views, classes, seed, task, folds, distances):
     before = random_predictions(n, views, classes, seed, task=task, folds=folds, distances=distances)
-    after = Predictions.from_arrow(before.to_arrow())
+    after = from_arrow(to_arrow(before))
     assert after == before
     assert after.logits.tobytes() == before.logits.tobytes()
 
@@ -54,22 +55,22 @@ def test_a_table_gives_the_same_predictions_back_to_the_last_bit(n, views, class
 def test_so_does_a_parquet_file_and_a_table_in_pieces():
     before = random_predictions(30, 2, 3, 0, folds=True)
     file = io.BytesIO()
-    pq.write_table(before.to_arrow(), file, row_group_size=7)
-    assert Predictions.from_arrow(pq.read_table(file)) == before
-    table = before.to_arrow()
+    pq.write_table(to_arrow(before), file, row_group_size=7)
+    assert from_arrow(pq.read_table(file)) == before
+    table = to_arrow(before)
     pieces = pa.concat_tables([table.slice(0, 11), table.slice(11, 0), table.slice(11)])
-    assert Predictions.from_arrow(pieces) == before
-    assert Predictions.from_arrow(table.slice(5, 9)) == before.select(np.arange(5, 14))
+    assert from_arrow(pieces) == before
+    assert from_arrow(table.slice(5, 9)) == before.select(np.arange(5, 14))
 
 
 def test_another_table_is_a_format_error():
     with pytest.raises(FormatError, match=r"not a table of predictions: its columns are \['x'\]"):
-        Predictions.from_arrow(pa.table({"x": [1]}))
+        from_arrow(pa.table({"x": [1]}))
 
 
 def test_a_newer_version_asks_for_a_newer_goldenrule():
-    table = random_predictions(3, 1, 2, 0).to_arrow()
+    table = to_arrow(random_predictions(3, 1, 2, 0))
     key, about = next(iter(table.schema.metadata.items()))
     newer = table.replace_schema_metadata({key: json.dumps({**json.loads(about), "schema_version": 99})})
     with pytest.raises(FormatError, match=r"schema version 99.*upgrade goldenrule"):
-        Predictions.from_arrow(newer)
+        from_arrow(newer)

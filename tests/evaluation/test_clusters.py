@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.evaluation import Estimate, Predictions, accuracy, log_loss
+from goldenrule.evaluation.arrow import from_arrow, to_arrow
 from goldenrule.evaluation.clusters import clustered_error, clustered_mean, clustered_share, group_numbers, group_values
 from goldenrule.evaluation.comparison import mcnemar, paired_bootstrap, sign_flips
 from goldenrule.evaluation.intervals import wilson
@@ -105,7 +106,7 @@ def test_metrics_and_comparisons_of_grouped_predictions_rest_on_groups() -> None
 
 def test_groups_go_through_arrow_and_selection_and_concatenation() -> None:
     own = grouped([True, False, True, True], [5, 5, 6, 7])
-    assert Predictions.from_arrow(own.to_arrow()) == own
+    assert from_arrow(to_arrow(own)) == own
     assert own.select([2, 0]).group is not None
     assert own.select([2, 0]).group.tolist() == [6, 5]  # type: ignore[union-attr]
     assert Predictions.concatenate([own, own]).group.tolist() == [5, 5, 6, 7] * 2  # type: ignore[union-attr]

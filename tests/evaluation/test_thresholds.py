@@ -20,6 +20,7 @@ from goldenrule.evaluation import (
     with_own_thresholds,
     with_thresholds_by_fold,
 )
+from goldenrule.evaluation.arrow import from_arrow, to_arrow
 from goldenrule.foundation.errors import FormatError, OptionError
 
 CLASSES = ("sea", "sunset", "trees")
@@ -107,7 +108,7 @@ def test_what_is_measured_by_fold_does_not_flatter_noise() -> None:
 def test_predictions_keep_their_thresholds_through_everything() -> None:
     own = best_thresholds(seen(), beta=2).apply(seen())
     assert (called_labels(own) == own.called).all()
-    assert Predictions.from_arrow(own.to_arrow()) == own
+    assert from_arrow(to_arrow(own)) == own
     turned = own.aligned_to(CLASSES[::-1])
     assert (turned.called == own.called[:, ::-1]).all()
     halves = Predictions.concatenate([own.select(np.arange(30)), own.select(np.arange(30, 60))])

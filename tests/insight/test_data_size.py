@@ -14,6 +14,7 @@ from goldenrule.images.table import ImageTable, image_table
 from goldenrule.insight.curve_points import Measured
 from goldenrule.insight.data_size import RULES, ClassSizes, DataSize, data_size, gain_of, gained, how_much
 from goldenrule.insight.learning_curve import LearningCurve, curve_of
+from goldenrule.report.figures import plot
 
 SIZES = np.array([20, 28, 40, 57, 80, 113, 160, 226, 320])
 
@@ -142,7 +143,7 @@ def test_the_advice_is_json(metric: str) -> None:
 
 def test_the_picture_marks_the_rule_where_the_curve_reaches_it() -> None:
     def said(own: LearningCurve) -> str:
-        return " ".join(text.get_text() for text in own.plot().axes[0].texts)
+        return " ".join(text.get_text() for text in plot(own).axes[0].texts)
 
     assert "rule of thumb: 1,000" in said(curve(0.0, 0.04))
     far = curve(0.0, 0.04)

@@ -20,7 +20,7 @@ import goldenrule as gr
 
 images = gr.from_folder("dogscats")                   # lesson 2, by hand
 learn = gr.Learner(images, "efficientnet_lite0", precompute=True, augment=gr.side_on(max_zoom=1.1))
-learn.lr_find().plot()
+gr.plot(learn.lr_find())
 learn.fit(1e-2, 1)
 learn.precompute = False
 learn.fit(1e-2, 3, cycle_len=1)

@@ -11,6 +11,10 @@ def house() -> House:
     return House.at(ROOT / "src")
 
 
+def test_no_files_import_each_other_in_a_circle(house: House) -> None:
+    assert house.circles() == []
+
+
 def test_a_circle_of_files_is_found() -> None:
     text = {"goldenrule.a.x": "from goldenrule.a import y\n", "goldenrule.a.y": "import goldenrule.a.x\n"}
     assert House(text).circles() == [["goldenrule.a.x", "goldenrule.a.y"]]

@@ -264,14 +264,13 @@ def files_of(
 
 
 def judged(run: Path, classifier: Classifier) -> Predictions | None:
-    """Give the predictions by which a run's classifier was judged: out-of-fold for a solved head, else validation.
+    """Return the predictions by which a run's classifier was judged: out-of-fold, or on validation.
 
     Of many labels with thresholds: those of each fold chosen on the others.
     """
     choice = run_choice(run)
-    chosen = choice.chosen if choice else ""
-    solved = chosen.startswith("solved head") and not chosen.endswith("averaged")
-    for name in ("out-of-fold", "valid") if solved else ("valid", "out-of-fold"):
+    first = choice.judged_on if choice else "valid"
+    for name in ("out-of-fold", "valid") if first == "out-of-fold" else ("valid", "out-of-fold"):
         seen = kept_predictions(run, name, task=classifier.task, basis="chosen on")
         if seen is not None and len(seen.scored) > 1:
             return with_own_thresholds(seen, beta=classifier.thresholds.beta if classifier.thresholds else 1)

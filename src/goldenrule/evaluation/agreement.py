@@ -32,7 +32,7 @@ def balanced_accuracy(predictions: Predictions) -> Estimate:
     >>> print(balanced_accuracy(Predictions.from_logits([[2, 0], [0, 1], [0, 2]], ["cat", "dog"], truth=[0, 0, 1])))
     75 % [25, 93] n=3
     """
-    require_single_label(predictions, "balanced accuracy")
+    require_single_label(predictions.task, "balanced accuracy")
     return replace(macro_recall(predictions), name="balanced accuracy")
 
 
@@ -56,7 +56,7 @@ def cohen_kappa(predictions: Predictions, *, weights: KappaWeights | None = None
     >>> print(cohen_kappa(right))
     1.000 [.020, 1.000] n=4
     """
-    require_single_label(predictions, "Cohen's kappa")
+    require_single_label(predictions.task, "Cohen's kappa")
     if weights is not None and weights not in get_args(KappaWeights):
         raise OptionError(f"weights = {weights!r}: wanted None or one of {get_args(KappaWeights)}")
     name = f"{weights} kappa" if weights else "kappa"
@@ -82,7 +82,7 @@ def matthews_correlation(predictions: Predictions) -> Estimate:
     Source: Matthews (1975), Biochimica et Biophysica Acta 405:442-451; Gorodkin (2004), Computational Biology and
     Chemistry 28:367-374; the variance is the linearised one.
     """
-    require_single_label(predictions, "the Matthews correlation")
+    require_single_label(predictions.task, "the Matthews correlation")
     name, (joint, n) = "Matthews correlation", _shares(predictions)
     agrees = np.eye(len(joint))
     true, called, observed, expected = _margins(joint, agrees)

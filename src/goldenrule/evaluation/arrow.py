@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 _KEY = b"goldenrule.predictions"
 
 
-def to_table(predictions: Predictions) -> pa.Table:
+def to_arrow(predictions: Predictions) -> pa.Table:
     """Return the columns id, status, truth and logits (views x C a row, views outermost).
 
     Fold, group, thresholds and distance follow where there are such.
@@ -49,7 +49,7 @@ def to_table(predictions: Predictions) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({_KEY: json.dumps(about)})
 
 
-def from_table(table: pa.Table) -> Predictions:
+def from_arrow(table: pa.Table) -> Predictions:
     """Give the predictions of a table that `to_table` wrote, also after it was a parquet or Arrow file."""
     about = _about(table)
     n, views, classes = table.num_rows, about.views, about.classes

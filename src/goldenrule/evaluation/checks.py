@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,14 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.errors import OptionError
 
-if TYPE_CHECKING:
-    from goldenrule.evaluation.predictions import Predictions
-
 STATUSES = ("ok", "unreadable", "missing")
 
 
-def checked_fields(predictions: Predictions) -> dict[str, Any]:
-    """Every field in its own type, arrays read-only; raises `OptionError` for what does not fit."""
+def checked_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every field of a `Predictions` in its own type, arrays read-only; `OptionError` for what does not fit."""
+    predictions = SimpleNamespace(**given)
     classes, ids = tuple(map(str, predictions.classes)), tuple(map(str, predictions.ids))
     _require_one_of("task", predictions.task, ("single", "multi"))
     _require_one_of("basis", predictions.basis, get_args(Basis))
@@ -43,9 +42,9 @@ def checked_fields(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def require_single_label(predictions: Predictions, what: str) -> None:
+def require_single_label(task: str, what: str) -> None:
     """Refuse many labels where only one makes sense."""
-    if predictions.task != "single":
+    if task != "single":
         raise OptionError(
             f"{what} is defined for a single label, but these predictions have many labels per image: "
             "use log_loss, roc_auc, or f_beta with a threshold per class"
@@ -61,20 +60,6 @@ def require_same_classes(*, wanted: Sequence[str], got: Sequence[str]) -> None:
             f"the classes differ: wanted {_shortened(wanted)}, got {_shortened(got)}; "
             f"missing: {_shortened(missing)}, not wanted: {_shortened(unknown)}"
         )
-
-
-def require_alike(parts: Sequence[Predictions]) -> None:
-    """Refuse parts that can't be put one after the other."""
-    if not parts:
-        raise OptionError("nothing to concatenate: wanted one Predictions or more, got none")
-    kinds = {(part.task, part.views, part.fold is not None, part.thresholds is not None) for part in parts}
-    if len(kinds) > 1:
-        yes = ("without", "with")
-        listed = sorted(
-            f"{task}, {views} views, {yes[folds]} folds, {yes[limits]} thresholds"
-            for task, views, folds, limits in kinds
-        )
-        raise OptionError(f"can't concatenate unlike predictions: wanted one kind, got {'; '.join(listed)}")
 
 
 def row_numbers(rows: ArrayLike, n: int) -> NDArray[np.int64]:

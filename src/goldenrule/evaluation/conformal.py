@@ -89,7 +89,7 @@ class ConformalSets:
         >>> ConformalSets.fit(said, coverage=.75).sets(said).tolist()
         [[True, False, False], [True, False, True], [False, True, False]]
         """
-        require_single_label(predictions, "a conformal set")
+        require_single_label(predictions.task, "a conformal set")
         scored = predictions.scored
         rule = cls(
             threshold=math.inf,
@@ -113,7 +113,7 @@ class ConformalSets:
 
         Raises `OptionError` for many labels.
         """
-        require_single_label(predictions, "a conformal set")
+        require_single_label(predictions.task, "a conformal set")
         rows = np.flatnonzero(predictions.ok)
         inside = np.zeros((len(predictions), len(predictions.classes)), np.bool_)
         readable = predictions.select(rows)
@@ -212,7 +212,7 @@ def singletons(predictions: Predictions, sets: Bools) -> Estimate:
 
 def _rows(predictions: Predictions, sets: Bools, counted: Bools) -> NDArray[np.int64]:
     """Give the row numbers that count, once the sets were found to fit the predictions."""
-    require_single_label(predictions, "a conformal set")
+    require_single_label(predictions.task, "a conformal set")
     wanted = len(predictions), len(predictions.classes)
     if sets.shape != wanted or sets.dtype != np.bool_:
         raise OptionError(f"sets: wanted booleans of shape {wanted}, got {sets.dtype} of {sets.shape}")

@@ -37,7 +37,7 @@ def top_k_accuracy(predictions: Predictions, k: int = 5) -> Estimate:
 
     Raises `OptionError` for many labels, and unless k is 1 to the number of classes.
     """
-    require_single_label(predictions, "top-k accuracy")
+    require_single_label(predictions.task, "top-k accuracy")
     if not 1 <= k <= len(predictions.classes):
         raise OptionError(f"k = {k}: wanted 1 to {len(predictions.classes)}, the number of classes")
     scored = predictions.scored
@@ -99,7 +99,7 @@ def mean_estimate(
 
 def hits(predictions: Predictions) -> NDArray[np.bool_]:
     """Give, for each scored image, whether the most probable class is the true one."""
-    require_single_label(predictions, "accuracy")
+    require_single_label(predictions.task, "accuracy")
     scored = predictions.scored
     return np.asarray(scored.predicted == scored.truth)
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,9 +16,6 @@ from goldenrule.evaluation import checks
 from goldenrule.evaluation.estimate import Basis
 from goldenrule.evaluation.probabilities import sigmoid, softmax
 from goldenrule.foundation.errors import OptionError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Task = Literal["single", "multi"]
 
@@ -63,7 +60,7 @@ class Predictions:
 
     def __post_init__(self) -> None:
         """Bring every field into its type, check it and make it read-only."""
-        for name, value in checks.checked_fields(self).items():
+        for name, value in checks.checked_fields({own.name: getattr(self, own.name) for own in fields(self)}).items():
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -148,7 +145,7 @@ class Predictions:
 
         Raises `OptionError` for many labels: which of them are predicted is a matter of thresholds.
         """
-        checks.require_single_label(self, "the predicted class")
+        checks.require_single_label(self.task, "the predicted class")
         classes = np.full(len(self), -1, dtype=np.int64)
         classes[self.ok] = self.probabilities[self.ok].argmax(axis=1)
         return classes
@@ -223,7 +220,7 @@ class Predictions:
         them, the same number being the same group. Raises `OptionError` for no parts, other classes, another task or
         number of views, or folds or thresholds in some parts only.
         """
-        checks.require_alike(parts)
+        _require_alike(parts)
         first, *_ = parts
         aligned = [part.aligned_to(first.classes) for part in parts]
         folds = [part.fold for part in aligned if part.fold is not None]
@@ -242,19 +239,6 @@ class Predictions:
             distance=np.concatenate(distances) if len(distances) == len(aligned) else None,
             basis="chosen on" if any(part.basis == "chosen on" for part in parts) else "clean",
         )
-
-    def to_arrow(self) -> pa.Table:
-        """Give an Arrow table, one row per image, that `from_arrow` reads back to the last bit; no pickle."""
-        from goldenrule.evaluation.arrow import to_table
-
-        return to_table(self)
-
-    @staticmethod
-    def from_arrow(table: pa.Table) -> Predictions:
-        """Give the predictions that `to_arrow` wrote. Raises `FormatError` for any other table."""
-        from goldenrule.evaluation.arrow import from_table
-
-        return from_table(table)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -302,3 +286,17 @@ def _count(n: int, noun: str) -> str:
     """
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{n:,} {noun if n == 1 else plural}"
+
+
+def _require_alike(parts: Sequence[Predictions]) -> None:
+    """Refuse parts that can't be put one after the other."""
+    if not parts:
+        raise OptionError("nothing to concatenate: wanted one Predictions or more, got none")
+    kinds = {(part.task, part.views, part.fold is not None, part.thresholds is not None) for part in parts}
+    if len(kinds) > 1:
+        yes = ("without", "with")
+        listed = sorted(
+            f"{task}, {views} views, {yes[folds]} folds, {yes[limits]} thresholds"
+            for task, views, folds, limits in kinds
+        )
+        raise OptionError(f"can't concatenate unlike predictions: wanted one kind, got {'; '.join(listed)}")

@@ -74,6 +74,11 @@ def check_like(tensors: Mapping[str, npt.NDArray[Any]], like: Mapping[str, Array
     check_arrays(tensors, like, what=what)
 
 
+def array_of(value: npt.NDArray[Any]) -> Array:
+    """Return what an array like this one must be."""
+    return Array(value.shape, kind="float" if value.dtype.kind == "f" else "whole")
+
+
 def arrays_in(path: Path) -> dict[str, Array]:
     """Return what the arrays of a safetensors file are; no value is read."""
     from safetensors import safe_open

@@ -19,7 +19,7 @@ from goldenrule.insight.curve_laws import RESAMPLES, Floats, Forecasts, fitted, 
 from goldenrule.insight.curve_points import Integers, Measured, measured_curve
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 CurveMetric = Literal["accuracy", "log_loss"]
 Outlook = Literal["reached", "needed", "doubtful", "out of reach"]
@@ -168,12 +168,6 @@ class LearningCurve:
         levels = ", the curve levels out" if self._levels_out else ""
         return f"{goal} can't be told to be reached by more images like these: {then}{levels}; {there}"
 
-    def plot(self, *, target: float | None = None) -> Figure:
-        """Draw points, laws and their band over images per class (logarithmic), with the target as a line."""
-        from goldenrule.insight.curve_figure import curve_figure
-
-        return curve_figure(self, target=target)
-
     def to_json(self) -> dict[str, Any]:
         """Give points, and forecasts at the images there are, twice, four times as many and so on, as plain JSON."""
         return {
@@ -237,11 +231,6 @@ class LearningCurve:
             f"{self._name} {value_and_interval(first.estimate)} with {first.images_per_class:.3g} images per class, "
             f"{value_and_interval(last.estimate)} with {last.images_per_class:.3g}"
         )
-
-    def _repr_html_(self) -> str:
-        from goldenrule.insight.curve_figure import figure_html
-
-        return figure_html(self.plot()) + f"<p>{self}</p>"
 
 
 def learning_curve(

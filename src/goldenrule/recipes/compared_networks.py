@@ -276,11 +276,6 @@ class ComparedNetworks:
     def __repr__(self) -> str:
         return f"ComparedNetworks({self.folder}: {self.headline}, of {plural(len(self.rows), 'row')})"
 
-    def _repr_html_(self) -> str:
-        from goldenrule.recipes.comparison_report import notebook_table
-
-        return notebook_table(self)
-
 
 def _pairs(chosen: Row, others: Sequence[tuple[Row, Predictions]], own: Predictions) -> dict[str, Pair]:
     rows = [(row, said) for row, said in others if row is not chosen]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import datetime
-import html
 import io
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -116,15 +115,6 @@ def next_steps(found: ComparedNetworks) -> list[str]:
     """Say what to do with what was found."""
     run = in_shell(found.chosen.folder)
     return [f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv", f"goldenrule insight {run}", *found.commands]
-
-
-def notebook_table(found: ComparedNetworks) -> str:
-    """Give the table as HTML for a notebook."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns(found))
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells(found, row))}</tr>" for row in found.ranked
-    )
-    return f"<p>{html.escape(found.headline)}.</p><table><tr>{head}</tr>{rows}</table>"
 
 
 def _p_text(value: float) -> str:

@@ -52,7 +52,9 @@ def concluded(
     with work.story.stage("judge"):
         classifier = _saved(work, chosen, activations)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
-        work.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
+        work.run.write_json(
+            CHOICE, {"chosen": chosen.name, "judged_on": chosen.judged_part, "final": final, "why": why}
+        )
         parts: tuple[Part, ...] = ("test", "valid") if final else ("valid",)
         predictions: dict[str, Predictions] = {
             part: _scored(classifier, own, work, activations) for part in parts if len(own := work.table.part(part))

@@ -21,6 +21,7 @@ from goldenrule.insight.data_size import ClassSizes, DataSize, data_size
 from goldenrule.insight.learning_curve import CurveMetric, LearningCurve, check_asked, learning_curve
 from goldenrule.recipes.reopened import reopened
 from goldenrule.recipes.solved import readable
+from goldenrule.report.figures import plot
 from goldenrule.training.run_files import run_result
 
 SCHEMA_VERSION = 1
@@ -142,7 +143,7 @@ def _written(
         value |= {"needed": curve.needed(target).to_json(), "says": curve.sentence(target)}
     write_json(folder / NUMBERS, value)
     picture = io.BytesIO()
-    curve.plot(target=target).savefig(picture, format="svg", metadata={"Date": None})
+    plot(curve, target=target).savefig(picture, format="svg", metadata={"Date": None})
     write_atomic(folder / PICTURE, picture.getvalue())
     return CurveOfRun(
         curve=curve,

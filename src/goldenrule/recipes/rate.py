@@ -12,6 +12,7 @@ from goldenrule.learner import Learner
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.opening import first_body, read_images
 from goldenrule.recipes.options import FitOptions
+from goldenrule.report.figures import plot
 from goldenrule.training.plan import RATIO
 from goldenrule.training.range_test import RangeTest, rising_rates
 
@@ -55,6 +56,6 @@ def find_rate_of(
     test = learn.lr_find(rates=RATIO if unfrozen else 1.0, steps=steps, lowest=lowest, highest=highest)
     content = io.BytesIO()
     suffix = picture.suffix or ".svg"
-    test.plot().savefig(content, format=suffix[1:], dpi=120, metadata=FIGURE_METADATA[suffix])
+    plot(test).savefig(content, format=suffix[1:], dpi=120, metadata=FIGURE_METADATA[suffix])
     write_output(picture, content.getvalue())
     return test

@@ -7,12 +7,12 @@ import datetime
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from goldenrule.evaluation import Estimate, Predictions, log_loss, quality
+from goldenrule.evaluation import log_loss, quality
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.labels import from_source
@@ -20,6 +20,7 @@ from goldenrule.images.table import ImageTable
 from goldenrule.recipes.opening import begun, folder_name
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.search_report import write_report, write_trials
+from goldenrule.recipes.search_result import Found
 from goldenrule.recipes.search_space import (
     FIRST_LIVE,
     FIRST_TRAINED,
@@ -30,57 +31,14 @@ from goldenrule.recipes.search_space import (
     head_settings,
     live_settings,
 )
-from goldenrule.recipes.search_study import Result, Study, Trial, Watch
+from goldenrule.recipes.search_study import Result, Study, Watch
 from goldenrule.recipes.search_trials import Trials
-from goldenrule.training.choice import Verdict, later_replaces
+from goldenrule.training.choice import later_replaces
 from goldenrule.training.history import EpochRow
 from goldenrule.training.run_files import drew_split
 
 LIVE_SHARE = 5
 """With `live` one live trial is run for so many on the bank."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
-    """What a search found: all trials by study ("bank", "live"), the best against the default, both on validation."""
-
-    folder: Path
-    images: Path
-    task: str
-    counts: dict[str, int]
-    options: FitOptions
-    drawn_split: bool
-    trials: dict[str, tuple[Trial, ...]]
-    importance: dict[str, dict[str, float]]
-    default: Drawn
-    default_predictions: Predictions
-    best: Trial
-    best_predictions: Predictions
-    verdict: Verdict | None
-    asked: int
-    seconds: float
-    created: str
-    exclude: tuple[str, ...] = ()  # what was left out of the folder
-
-    @property
-    def default_log_loss(self) -> Estimate:
-        """The default head's log loss on validation."""
-        return log_loss(self.default_predictions)
-
-    @property
-    def best_log_loss(self) -> Estimate:
-        """The best trial's log loss on validation; it was chosen for it, so it flatters."""
-        return log_loss(self.best_predictions)
-
-    @property
-    def replaced(self) -> bool:
-        """Whether the best trial is clearly better than the default, on the images it was chosen by."""
-        return self.verdict is not None and self.verdict.replaced
-
-    @property
-    def page(self) -> Path:
-        """The page for people."""
-        return self.folder / "search.html"
 
 
 def search(

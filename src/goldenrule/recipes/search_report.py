@@ -15,7 +15,7 @@ from goldenrule.foundation.outputs import told_path
 from goldenrule.recipes.search_space import NAMES, SMOOTHING, SOLVED, described
 
 if TYPE_CHECKING:
-    from goldenrule.recipes.search import Found
+    from goldenrule.recipes.search_result import Found
     from goldenrule.recipes.search_study import Trial
 
 SCHEMA_VERSION = 1

@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from goldenrule.evaluation import Estimate, Predictions
+from goldenrule.evaluation.arrow import from_arrow, to_arrow
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.files import atomic_folder, write_json
 from goldenrule.foundation.findings import Finding
@@ -155,7 +156,7 @@ def _live(value: Mapping[str, Any]) -> LiveContent:
 def _write_predictions(path: Path, predictions: Predictions) -> None:
     import pyarrow as pa
 
-    table = predictions.to_arrow()
+    table = to_arrow(predictions)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
 
@@ -165,6 +166,6 @@ def _read_predictions(files: Sealed, name: str) -> Predictions:
 
     content = files.read(name)
     try:
-        return Predictions.from_arrow(pa.ipc.open_file(pa.BufferReader(content)).read_all())
+        return from_arrow(pa.ipc.open_file(pa.BufferReader(content)).read_all())
     except (OSError, pa.ArrowException, FormatError, OptionError) as error:
         raise FormatError(f"{files.folder / name} can't be read as predictions: {error}. Fit again.") from error

@@ -39,7 +39,7 @@ def confusion_figure(predictions: Predictions) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    require_single_label(predictions, "a picture of the confusion matrix")
+    require_single_label(predictions.task, "a picture of the confusion matrix")
     table, names = confusion(predictions), [shortened(name) for name in predictions.classes]
     size = min(max(3.2, 1.4 + 0.24 * len(names)), 9.0)
     label = 9 if len(names) <= MOST_COUNTS else 13

@@ -180,7 +180,7 @@ def unscored_parts(counts: Mapping[str, Mapping[str, int]]) -> tuple[tuple[str, 
 
 def confusion_rows(predictions: Predictions) -> tuple[ConfusionRow, ...]:
     """Give a row per true class with a cell per predicted class, in the order of the classes; single label."""
-    require_single_label(predictions, "a table of the confusion matrix")
+    require_single_label(predictions.task, "a table of the confusion matrix")
     table, classes = confusion(predictions), predictions.classes
     totals = table.sum(axis=1)
     shares = table / np.maximum(totals, 1)[:, np.newaxis]
@@ -199,7 +199,7 @@ def confusion_rows(predictions: Predictions) -> tuple[ConfusionRow, ...]:
 
 def confused_pairs(predictions: Predictions, most: int = 15) -> tuple[Pair, ...]:
     """Give the pairs of classes that are mistaken most often, the most frequent first; single label."""
-    require_single_label(predictions, "a pair of mistaken classes")
+    require_single_label(predictions.task, "a pair of mistaken classes")
     table, classes = confusion(predictions), predictions.classes
     totals = table.sum(axis=1)
     wrong = table - np.diag(np.diag(table))

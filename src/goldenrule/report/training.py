@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from goldenrule.report.content import LiveContent
+from goldenrule.report.figures import plot
 from goldenrule.report.language import say
 from goldenrule.report.plots import figure_svg
 from goldenrule.training.history import cells
@@ -17,11 +18,11 @@ def training_section(live: LiveContent) -> dict[str, Any]:
         {
             "name": name,
             "sentence": _rate_sentence(test.rule, test.suggestion, test.note, test.minimum),
-            "svg": figure_svg(test.plot(), label=f"Loss over the learning rate, {name}: {test}"),
+            "svg": figure_svg(plot(test), label=f"Loss over the learning rate, {name}: {test}"),
         }
         for name, test in live.curves.items()
     ]
-    drawing = figure_svg(live.history.plot(), label="Losses, accuracy and rates over the epochs.") if rows else ""
+    drawing = figure_svg(plot(live.history), label="Losses, accuracy and rates over the epochs.") if rows else ""
     return {"history": drawing, "rows": rows, "curves": curves, "notes": live.notes}
 
 

@@ -13,7 +13,7 @@ from goldenrule.foundation.errors import MissingExtra
 from goldenrule.foundation.schema import as_type
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 COLUMNS = ("stage", "epoch", "train_loss", "valid_loss", "accuracy", "rates", "cycle_end", "tempered_loss")
 
@@ -80,12 +80,6 @@ class History:
         except ImportError as error:
             raise MissingExtra("A data frame needs pandas: pip install pandas. to_csv() needs nothing.") from error
         return pandas.DataFrame([_flat(row) for row in self.rows], columns=[*COLUMNS, *self.metrics])
-
-    def plot(self) -> Figure:
-        """Draw losses, accuracy and rates over the epochs."""
-        from goldenrule.training.curves import history_figure
-
-        return history_figure(self)
 
     def __str__(self) -> str:
         return "\n".join([header(self.metrics), *(line(row, self.metrics) for row in self.rows)])

@@ -9,12 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from goldenrule.foundation.errors import OptionError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LOWEST_RATE, HIGHEST_RATE = 1e-5, 10.0
 STEPS_ON_ROWS, STEPS_LIVE = 100, 40
@@ -58,27 +55,10 @@ class RangeTest:
             "ratio": list(self.ratio),
         }
 
-    def plot(self) -> Figure:
-        """Draw the loss over the rate (logarithmic), with the suggestions."""
-        from goldenrule.training.curves import range_figure
-
-        return range_figure(self)
-
-    def plot_lr(self) -> Figure:
-        """Draw the rate over the steps."""
-        from goldenrule.training.curves import rate_figure
-
-        return rate_figure(self)
-
     def __str__(self) -> str:
         shown = ", ".join(f"{name}: {rate:.1e} ({rate:.6g})" for name, rate in self.suggestions.items())
         minimum = f"; the minimum is at {self.minimum:.1e} (too high to train with)" if self.minimum else ""
         return f"{self.note} {shown}{minimum}".strip()
-
-    def _repr_html_(self) -> str:
-        from goldenrule.training.curves import figure_html, range_figure
-
-        return figure_html(range_figure(self)) + f"<p>{self}</p>"
 
 
 MOST_STEPS = 100_000

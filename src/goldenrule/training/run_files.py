@@ -50,6 +50,7 @@ class ChoiceJson(msgspec.Struct, kw_only=True):
     """Which candidate was chosen, written before the test part is opened."""
 
     chosen: str
+    judged_on: Literal["out-of-fold", "valid"]
     final: bool = True
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from goldenrule.foundation.errors import OptionError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 MOST_EPOCHS = 10_000
 
@@ -57,10 +57,6 @@ class Constant:
     def momentum(self, position: float) -> float:  # noqa: ARG002
         """Give .9."""
         return 0.9
-
-    def plot(self, rate: float = 1.0) -> Figure:
-        """Draw rate and momentum over the epochs."""
-        return _figure(self, rate)
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
@@ -115,10 +111,6 @@ class Sgdr:
     def momentum(self, position: float) -> float:  # noqa: ARG002
         """Give .9."""
         return 0.9
-
-    def plot(self, rate: float = 1.0) -> Figure:
-        """Draw rate and momentum over the epochs."""
-        return _figure(self, rate)
 
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
@@ -175,10 +167,6 @@ class OneCycle:
             return _cosine(0.95, 0.85, progress / self.warm_share)
         return _cosine(0.85, 0.95, (progress - self.warm_share) / (1 - self.warm_share))
 
-    def plot(self, rate: float = 1.0) -> Figure:
-        """Draw rate and momentum over the epochs."""
-        return _figure(self, rate)
-
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
         return {"kind": "one-cycle", **asdict(self)}
@@ -212,12 +200,6 @@ class Rising:
     def to_json(self) -> dict[str, Any]:
         """Give the value as a JSON object."""
         return {"kind": "rising", **asdict(self)}
-
-
-def _figure(schedule: Schedule, rate: float) -> Figure:
-    from goldenrule.training.curves import schedule_figure
-
-    return schedule_figure(schedule, rate)
 
 
 def _whole(name: str, value: int) -> None:

@@ -12,7 +12,7 @@ from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.memory import keep_freed_memory
 from goldenrule.foundation.randomness import generator
-from goldenrule.foundation.tensors import Array, arrays_in, check_arrays, check_like
+from goldenrule.foundation.tensors import Array, array_of, arrays_in, check_arrays, check_like
 from goldenrule.images.read import DECODING
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
@@ -307,7 +307,7 @@ class Teller:
 
     def check_weights(self, outcome: Outcome, state: LearnerState) -> None:
         """Raise `FormatError` where an outcome holds no weights for this state's network."""
-        head = {name: Array(value.shape) for name, value in state.head.tensors.items()}
+        head = {name: array_of(value) for name, value in state.head.tensors.items()}
         check_like(under("head.", outcome.tensors), head, what="the trained head")
         if body := under("body.", outcome.tensors):
             check_like(body, arrays_in(state.backbone.weights_file), what="the trained body")

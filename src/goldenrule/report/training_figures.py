@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
-from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from goldenrule.training.history import History
-    from goldenrule.training.range_test import RangeTest
-    from goldenrule.training.schedule import Schedule
+from goldenrule.training.history import History
+from goldenrule.training.range_test import RangeTest
+from goldenrule.training.schedule import Schedule
 
 COLOURS = {"steepest": "#a87400", "largest flat": "#a87400", "valley": "#2f6f94", "minimum / 10": "#cf5a2e"}
 GREY = "#888888"
@@ -108,12 +105,3 @@ def history_figure(history: History) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     return figure
-
-
-def figure_html(figure: Figure) -> str:
-    """Give a figure as an inline picture for a notebook."""
-    import base64
-
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'

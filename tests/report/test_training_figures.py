@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from goldenrule.foundation.errors import MissingExtra
-from goldenrule.training.curves import history_figure, range_figure, rate_figure, schedule_figure
+from goldenrule.report.figures import plot
+from goldenrule.report.training_figures import history_figure, range_figure, rate_figure, schedule_figure
 from goldenrule.training.history import COLUMNS, EpochRow, History
 from goldenrule.training.range_test import read_curve, rising_rates
 from goldenrule.training.schedule import Constant, OneCycle, Schedule, Sgdr
@@ -83,10 +84,10 @@ def test_a_range_test_shows_the_loss_over_the_rate_and_the_rate_over_the_steps()
     assert axes.get_xscale() == "log"
     assert tuple(axes.lines[0].get_xdata()) == test.rates
     assert axes.get_ylim()[0] < min(test.losses), "no step falls below the frame"
-    assert test.plot().axes[0].get_xlabel() == "learning rate"
+    assert plot(test).axes[0].get_xlabel() == "learning rate"
     (axes,) = rate_figure(test).axes
     assert tuple(axes.lines[0].get_ydata()) == test.rates
-    assert test.plot_lr().axes[0].get_xlabel() == "step"
+    assert plot(test, show="rate").axes[0].get_xlabel() == "step"
 
 
 @pytest.mark.parametrize("schedule", [Constant(epochs=1), Sgdr(cycles=3, mult=2), OneCycle(epochs=4)])
@@ -95,7 +96,7 @@ def test_a_schedule_shows_rate_and_momentum_over_its_epochs(schedule: Schedule) 
     assert rates.get_xlim() == (0, schedule.epochs)
     assert max(rates.lines[0].get_ydata()) == pytest.approx(1e-2)
     assert [rates.get_ylabel(), momenta.get_ylabel()] == ["rate", "momentum"]
-    assert schedule.plot().axes[0].get_ylabel() == "share of the full rate"  # type: ignore[attr-defined]
+    assert plot(schedule).axes[0].get_ylabel() == "share of the full rate"
 
 
 def test_a_history_is_a_data_frame_with_the_columns_of_its_csv() -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from goldenrule.insight.data_size import RULES
+from goldenrule.insight.learning_curve import LearningCurve
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from goldenrule.insight.learning_curve import LearningCurve
 
 MEASURED, FORECAST, TARGET, RULE = "#2f6f94", "#2f6f94", "#a87400", "#8a5a83"
 
@@ -20,8 +19,6 @@ def curve_figure(curve: LearningCurve, *, target: float | None = None) -> Figure
     """Give accuracy (or log loss) over images per class, which are on a logarithmic axis."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    from goldenrule.insight.data_size import RULES
 
     share = 100 if curve.metric == "accuracy" else 1
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
@@ -77,10 +74,3 @@ def curve_figure(curve: LearningCurve, *, target: float | None = None) -> Figure
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False, loc="lower right" if share == 100 else "upper right")
     return figure
-
-
-def figure_html(figure: Figure) -> str:
-    """Give a figure as an inline picture for a notebook."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
