@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from goldenrule.images.formats import opened_picture
+
 NAMES = ("china.jpg", "flower.jpg")
 
 
 def sample_photos() -> tuple[Any, ...]:
     """Return the photos (height, width, 3) as `sklearn.datasets.load_sample_images` gives them."""
-    from PIL import Image
-
     found = find_spec("sklearn")
     assert found is not None
     assert found.origin is not None
     folder = Path(found.origin).parent / "datasets" / "images"
-    return tuple(np.asarray(Image.open(folder / name)) for name in NAMES)
+    return tuple(np.asarray(opened_picture((folder / name).read_bytes())) for name in NAMES)
