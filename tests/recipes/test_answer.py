@@ -21,7 +21,7 @@ from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
 from goldenrule.images.split import with_split
 from goldenrule.models.classifier import Classifier
-from goldenrule.recipes import concluding, opening, solved, work
+from goldenrule.recipes import concluding, opening, solved
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.run import opened
@@ -138,7 +138,7 @@ def test_a_second_fit_computes_nothing_and_changes_nothing(
         raise AssertionError("computed a second time")
 
     before, files = numbers_of(unbroken.folder), bytes_of(unbroken.folder)
-    monkeypatch.setattr(work, "compiled", never)
+    monkeypatch.setattr("goldenrule.activations.extractor.compiled", never)
     monkeypatch.setattr(solved, "fit_outcome", never)
     again = answer(small_photos, out=unbroken.folder)
     assert again.activations["computed"] == 0

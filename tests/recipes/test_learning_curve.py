@@ -29,7 +29,7 @@ def test_the_curve_of_real_photos_is_measured_from_the_bank_and_written(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("an engine was compiled")
 
-    monkeypatch.setattr("goldenrule.recipes.reopened.compiled", never)
+    monkeypatch.setattr("goldenrule.activations.extractor.compiled", never)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     done = learning_curve_of(run, target=0.9)
     assert repr(done).startswith(f"CurveOfRun({done.picture}: {done.sentence}")

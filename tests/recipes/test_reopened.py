@@ -19,7 +19,7 @@ def test_a_run_is_opened_with_its_images_and_activations_and_computes_nothing(fi
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("an engine was compiled")
 
-    monkeypatch.setattr("goldenrule.recipes.reopened.compiled", never)
+    monkeypatch.setattr("goldenrule.activations.extractor.compiled", never)
     activations = again.activations()
     digests = [own for own in again.table.digests if own]
     assert activations.rows(digests).shape == (len(digests), again.body.spec.features)
