@@ -89,7 +89,7 @@ COMPARED = (
             (*FIT, "--views", "0"),
             ("predict", "run", "elsewhere", "-o", "predicted.csv"),
             ("evaluate", "run", "elsewhere", "--out", "evaluated"),
-            ("split", "images", "--out", "parted"),
+            ("split", "images", "parted"),
         ),
     ),
     Scenario(name="golden rule", draw=parts, commands=(("fit", "images", "--out", "run"),), live=True),

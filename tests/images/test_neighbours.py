@@ -41,7 +41,7 @@ def test_nearly_all_close_pairs_are_found_and_no_others(count: int, copies: int,
     wanted = of(rows, 0.9)
     found = close_pairs(rows, least=0.9, most=len(rows), origin=rows.mean(axis=0))
     pairs = set(zip(found.first.tolist(), found.second.tolist(), strict=True))
-    assert pairs <= wanted
+    assert pairs <= of(rows, 0.9 - 1e-6)  # at the bound itself the last bit decides
     assert len(pairs) == len(found.first)
     np.testing.assert_allclose(found.cosine, np.einsum("ij,ij->i", rows[found.first], rows[found.second]), atol=1e-5)
     if offset == 0.0:
