@@ -257,7 +257,8 @@ class House:
 
 FOREIGN: frozenset[str] = frozenset(
     {
-        f"{PACKAGE}.cli.main: null byte",  # Python's own ValueError
+        f"{PACKAGE}.foundation.errors: null byte",  # Python's own ValueError
+        f"{PACKAGE}.recipes.environment: model name",  # /proc/cpuinfo
     }
 )
 """Texts of other programs, whose sentences are all that they give."""

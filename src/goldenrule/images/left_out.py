@@ -266,8 +266,9 @@ def alike_classes(table: ImageTable) -> Iterator[Finding]:
     """Return a finding on classes whose names differ in capitals or blanks alone: likely meant as one, kept apart."""
     same: dict[str, list[str]] = defaultdict(list)
     for name in table.classes:
-        same["".join(re.split(r"[\s_-]+", name.casefold()))].append(name)
-    if found := [" and ".join(map(repr, names)) for names in same.values() if len(names) > 1]:
+        same[" ".join(re.split(r"[\s_-]+", name.casefold())).strip()].append(name)
+    alike = [names for key, names in same.items() if len(names) > 1 and len(key) > 1]  # A and a may be two letters
+    if found := [" and ".join(map(repr, names)) for names in alike]:
         yield Finding(
             severity="warning",
             code="classes-alike",
