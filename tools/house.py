@@ -259,6 +259,7 @@ FOREIGN: frozenset[str] = frozenset(
     {
         f"{PACKAGE}.foundation.errors: null byte",  # Python's own ValueError
         f"{PACKAGE}.recipes.environment: model name",  # /proc/cpuinfo
+        f"{PACKAGE}.foundation.errors: Symlink loop",  # Python 3.11's own RuntimeError
     }
 )
 """Texts of other programs, whose sentences are all that they give."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.tensors import Tensors, read_tensors, tensors_content
+from goldenrule.foundation.tensors import Tensors, array_of, check_like, read_tensors, tensors_content
 
 TENSORS: Tensors = {
     "weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -72,3 +72,16 @@ def test_a_file_that_was_cut_is_told(tmp_path: Path, length: int) -> None:
     (tmp_path / "file").write_bytes(CONTENT[:length])
     with pytest.raises(FormatError, match=r"file is damaged .*copy it again, whole"):
         read_tensors(tmp_path / "file")
+
+
+def test_arrays_are_like_themselves_whatever_they_hold() -> None:
+    every = {**TENSORS, "marks": np.array([True, False])}
+    check_like(every, {name: array_of(value) for name, value in every.items()}, what="these")
+
+
+def test_an_array_that_is_missing_or_too_many_is_named() -> None:
+    like = {name: array_of(value) for name, value in TENSORS.items()}
+    with pytest.raises(FormatError, match="weight is missing"):
+        check_like({name: value for name, value in TENSORS.items() if name != "weight"}, like, what="these")
+    with pytest.raises(FormatError, match="more is not of it"):
+        check_like({**TENSORS, "more": np.zeros(1)}, like, what="these")

@@ -1,9 +1,11 @@
 """The classifier that is saved, shared and served: same pixels, same answer, no silent one."""
 
+import copy
 import json
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -317,6 +319,13 @@ def test_threads_and_company_change_no_bit_of_a_prediction(own_cache, saved, fil
         found = loaded.predict(files[::-1], threads=threads)
         np.testing.assert_array_equal(found.logits[::-1], predictions.logits)
     np.testing.assert_array_equal(loaded.predict(files[4]).logits, predictions.logits[4:5])
+
+
+def test_threads_may_share_a_classifier_and_a_copy_predicts_the_same(classifier, files):
+    alone = classifier.predict(files).logits
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda _: classifier.predict(files).logits, range(8)))
+    assert all(one.tobytes() == alone.tobytes() for one in (*together, copy.deepcopy(classifier).predict(files).logits))
 
 
 def test_the_second_prediction_compiles_nothing(classifier, files, monkeypatch):

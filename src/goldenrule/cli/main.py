@@ -53,13 +53,17 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for; `ctx` is Click's context, which Typer has under another name."""
-        from goldenrule.foundation.errors import GoldenRuleError, system_errors
+        from goldenrule.foundation.errors import GoldenRuleError, of_system, system_errors
 
         try:
             with _usage_errors(), system_errors():
                 return super().invoke(ctx)
         except GoldenRuleError as error:
             _complain(str(error))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _complain(of_system(error))
         except MemoryError:
             _complain("There is not enough memory. Close other programs, or give --threads a smaller number.")
         raise typer.Exit(2)

@@ -35,7 +35,7 @@ from goldenrule.images.label_files import read_columns
 from goldenrule.images.sources import files_to_predict
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.compiled import check_threads
-from goldenrule.training.run_files import kept_predictions, run_choice
+from goldenrule.training.run_files import RESULT, kept_predictions, run_result, was_written
 
 Asked = Literal["probability", "probabilities", "class", "labels"]
 Fill = Literal["auto", "class", "probability"]
@@ -268,8 +268,7 @@ def judged(run: Path, classifier: Classifier) -> Predictions | None:
 
     Of many labels with thresholds: those of each fold chosen on the others.
     """
-    choice = run_choice(run)
-    first = choice.judged_on if choice else "valid"
+    first = run_result(run).judged_on if was_written(run, RESULT) else "valid"
     for name in ("out-of-fold", "valid") if first == "out-of-fold" else ("valid", "out-of-fold"):
         seen = kept_predictions(run, name, task=classifier.task, basis="chosen on")
         if seen is not None and len(seen.scored) > 1:

@@ -93,13 +93,13 @@ class OpenVinoEngine:
         effective = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.kind = EngineKind(name="openvino", precision="bf16" if effective == "bf16" else "fp32", version=version())
         self.batch_size = int(self._model.input(0).shape[0])
-        self._requests = [self._model.create_infer_request() for _ in range(streams)]
+        self._streams = streams
 
     def run(
         self, batches: Iterable[tuple[Tag, npt.NDArray[np.float32]]]
     ) -> Iterator[tuple[Tag, npt.NDArray[np.float32]]]:
-        """See `Engine.run`: one batch in flight per stream."""
-        idle = deque(self._requests)
+        """See `Engine.run`: one batch in flight per stream. Several threads may run one engine."""
+        idle = deque(self._model.create_infer_request() for _ in range(self._streams))
         busy: deque[tuple[Tag, Any]] = deque()
         try:
             for tag, pixels in batches:

@@ -50,7 +50,7 @@ def to_arrow(predictions: Predictions) -> pa.Table:
 
 
 def from_arrow(table: pa.Table) -> Predictions:
-    """Give the predictions of a table that `to_table` wrote, also after it was a parquet or Arrow file."""
+    """Give the predictions of a table that `to_arrow` wrote, also after it was a parquet or Arrow file."""
     about = _about(table)
     n, views, classes = table.num_rows, about.views, about.classes
     try:

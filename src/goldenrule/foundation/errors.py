@@ -143,16 +143,19 @@ def system_errors() -> Iterator[None]:
     """Turn what Python and the system say of a path into a `SourceError` with what to do; also a decorator.
 
     Whatever a user calls with a path is decorated by it: no plain OSError for a name that is too long, a circle of
-    links, a pipe where a file is wanted.
+    links, a pipe where a file is wanted. A full disk is a `StorageError`.
     """
     try:
         yield
     except BrokenPipeError:
         raise  # the reader of a pipe has seen enough
     except OSError as error:
-        raise SourceError(of_system(error)) from error
+        if error.errno not in _ADVICE and error.filename is None:
+            raise  # of a network, or of a program that the user's own code talks to
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        raise (StorageError if full else SourceError)(of_system(error)) from error
     except RuntimeError as error:  # Python 3.11's own word for a circle of symbolic links
-        if not isinstance(error.__context__, OSError):
+        if not isinstance(error.__context__, OSError) or not str(error).startswith("Symlink loop"):
             raise
         raise SourceError(of_system(error.__context__)) from error
     except UnicodeEncodeError as error:

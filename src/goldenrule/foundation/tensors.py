@@ -53,7 +53,7 @@ def check_arrays(tensors: Mapping[str, npt.NDArray[Any]], wanted: Mapping[str, A
                 if isinstance(side, str):
                     known.setdefault(side, length)
         sides = tuple(known.get(side, -1) if isinstance(side, str) else side for side in array.sides)
-        if not same_rank or sides != found.shape or found.dtype.kind not in ("f" if array.kind == "float" else "iu"):
+        if not same_rank or sides != found.shape or found.dtype.kind not in ("f" if array.kind == "float" else "iub"):
             spelled = ", ".join(f"{s}={known[s]}" if s in known else str(s) for s in array.sides)
             comma = "," * (len(array.sides) == 1)
             raise FormatError(

@@ -21,6 +21,7 @@ _STRIP_BYTES, _TILE_BYTES, _BITS, _COMPRESSION, _MEANING, _BANDS, _PLANES, _SIGN
     *(258, 259, 262, 277, 284, 339),
 )
 _SIGNED = 2
+_EXTRA, _PRIVATE = 338, 65_000
 _ORDER = {b"II": "<", b"MM": ">"}
 _KINDS = {1: "integers", 2: "signed integers", 3: "floating-point", 5: "complex", 6: "complex"}
 _MEANINGS = {0: "gray", 1: "gray", 2: "RGB", 3: "palette", 5: "ink", 6: "YCbCr", 8: "Lab"}
@@ -146,16 +147,25 @@ def planes_of(content: bytes, count: int) -> Iterator[bytes]:
     order, own = _ORDER[content[:2]], tags(content)
     if content[2:4] not in (b"*\0", b"\0*"):
         raise UnreadableImage(f"a BigTIFF of colours in compressed planes ({layout(content)}){WANTED}{WANTED_LAYOUTS}")
-    (bands,) = struct.unpack_from(f"{order}H", content, own[_BANDS][0])
-    for plane in range(count):
-        changed = bytearray(content)
-        for tag, value in ((_BITS, 16), (_MEANING, 1), (_BANDS, 1), (_PLANES, 1), (_SIGN, 1)):
-            if tag in own:
-                struct.pack_into(f"{order}HHLHH", changed, own[tag][0] - 8, tag, 3, 1, value, 0)
-        for tag in (STRIP_OFFSETS, TILE_OFFSETS, _STRIP_BYTES, _TILE_BYTES):
-            if tag in own:
-                _keep(changed, order, own[tag], bands, plane)
-        yield bytes(changed)
+    try:
+        (bands,) = struct.unpack_from(f"{order}H", content, own[_BANDS][0])
+        for plane in range(count):
+            yield _one_plane(content, order, own, max(bands, 1), plane)
+    except (struct.error, KeyError) as error:
+        raise UnreadableImage("a TIFF whose directory of planes is damaged") from error
+
+
+def _one_plane(content: bytes, order: str, own: dict[int, tuple[int, int]], bands: int, plane: int) -> bytes:
+    changed = bytearray(content)
+    for tag, value in ((_BITS, 16), (_MEANING, 1), (_BANDS, 1), (_PLANES, 1), (_SIGN, 1)):
+        if tag in own:
+            struct.pack_into(f"{order}HHLHH", changed, own[tag][0] - 8, tag, 3, 1, value, 0)
+    if _EXTRA in own:  # of more bands than there are now: a tag of nobody's
+        struct.pack_into(f"{order}H", changed, own[_EXTRA][0] - 8, _PRIVATE)
+    for tag in (STRIP_OFFSETS, TILE_OFFSETS, _STRIP_BYTES, _TILE_BYTES):
+        if tag in own:
+            _keep(changed, order, own[tag], bands, plane)
+    return bytes(changed)
 
 
 def _keep(changed: bytearray, order: str, entry: tuple[int, int], bands: int, plane: int) -> None:

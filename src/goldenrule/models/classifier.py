@@ -309,10 +309,16 @@ class Classifier:
     def _compiled(self, threads: int) -> Engine:
         """Return the compiled backbone; the second call costs nothing."""
         wanted = serving_kind(self.backbone, self.engine), threads
-        if wanted not in self._engines:
+        engine = self._engines.get(wanted)
+        if engine is None:
+            engine = compiled(self.backbone, wanted[0], threads=threads)
             self._engines.clear()
-            self._engines[wanted] = compiled(self.backbone, wanted[0], threads=threads)
-        return self._engines[wanted]
+            self._engines[wanted] = engine
+        return engine
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: all but the compiled engine, which is of this process."""
+        return {**self.__dict__, "_engines": {}}
 
     def engine_note(self) -> str:
         """Say how the engine here differs from the one the classifier was scored with; empty if it does not."""

@@ -30,8 +30,6 @@ from goldenrule.report.content import LiveContent
 from goldenrule.training.run import about_images
 from goldenrule.training.run_files import CHOICE, RESULT, run_choice, run_result, was_written
 
-"""So many activations are looked at at once."""
-
 
 def concluded(
     work: Work,
@@ -52,9 +50,7 @@ def concluded(
     with work.story.stage("judge"):
         classifier = _saved(work, chosen, activations)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
-        work.run.write_json(
-            CHOICE, {"chosen": chosen.name, "judged_on": chosen.judged_part, "final": final, "why": why}
-        )
+        work.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
         parts: tuple[Part, ...] = ("test", "valid") if final else ("valid",)
         predictions: dict[str, Predictions] = {
             part: _scored(classifier, own, work, activations) for part in parts if len(own := work.table.part(part))

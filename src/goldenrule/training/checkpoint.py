@@ -6,7 +6,6 @@ Two are kept, the newest and the one before: where one is damaged the other is u
 from __future__ import annotations
 
 import contextlib
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -102,7 +101,7 @@ def _fits(checkpoint: Checkpoint, network: State) -> bool:
     """Return whether a checkpoint holds this network's tensors, and an optimizer's of as many values or of one."""
     place = checkpoint.position
     counts = all(type(own) is int and own >= 0 for own in (place.epoch, place.step))
-    numbers = all(math.isfinite(own) for own in (place.loss, place.weight))
+    numbers = all(isinstance(own, int | float) for own in (place.loss, place.weight))
     sizes = {(), *(tuple(value.shape) for value in network.values())}
     alike = all(
         {name: value.shape for name, value in state.items()} == {name: value.shape for name, value in network.items()}

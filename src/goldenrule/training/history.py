@@ -7,13 +7,10 @@ import html
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from goldenrule.foundation.errors import MissingExtra
 from goldenrule.foundation.schema import as_type
-
-if TYPE_CHECKING:
-    pass
 
 COLUMNS = ("stage", "epoch", "train_loss", "valid_loss", "accuracy", "rates", "cycle_end", "tempered_loss")
 

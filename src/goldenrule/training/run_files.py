@@ -50,7 +50,6 @@ class ChoiceJson(msgspec.Struct, kw_only=True):
     """Which candidate was chosen, written before the test part is opened."""
 
     chosen: str
-    judged_on: Literal["out-of-fold", "valid"]
     final: bool = True
 
 
@@ -98,6 +97,7 @@ class CandidateJson(msgspec.Struct, kw_only=True):
     """One of those that a run has chosen from."""
 
     name: str
+    judged_on: Literal["out-of-fold", "valid"]
     comparison: str | None = None
     valid: Numbers | None = None
 
@@ -113,12 +113,18 @@ class ResultJson(msgspec.Struct, kw_only=True):
 
     schema_version: Literal[1]
     headline: Headline
+    chosen: str
     stages: list[Stage]
     candidates: list[CandidateJson]
     backbones: BackbonesJson | None
     valid: Numbers | None
     test: Numbers | None
     out_of_fold: Numbers | None
+
+    @property
+    def judged_on(self) -> str:
+        """What the chosen candidate was judged by."""
+        return next((own.judged_on for own in self.candidates if own.name == self.chosen), "valid")
 
     def numbers(self, part: str) -> Numbers | None:
         """Return the numbers of "test", "valid" or "out-of-fold"."""

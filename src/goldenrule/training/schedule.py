@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from goldenrule.foundation.errors import OptionError
-
-if TYPE_CHECKING:
-    pass
 
 MOST_EPOCHS = 10_000
 

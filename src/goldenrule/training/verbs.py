@@ -314,7 +314,9 @@ class Teller:
 
     def _check_fit(self, outcome: Outcome, state: LearnerState) -> None:
         self.check_weights(outcome, state)
-        self._rows(outcome)
+        rows = [EpochRow.from_json(row) for row in outcome.facts["rows"]]
+        if len(seen_in(outcome.tensors)) not in (0, len(rows)):
+            raise FormatError("What was seen is not that of each epoch.")
         if outcome.facts["stopped"] not in ("", *STOPPED) or not isinstance(outcome.facts["averaged"], int):
             raise FormatError("What a fit says of its end can't be read.")
 
