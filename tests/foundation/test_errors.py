@@ -1,10 +1,11 @@
+import errno
 import inspect
 import re
 
 import pytest
 
 from goldenrule.foundation import errors
-from goldenrule.foundation.errors import GoldenRuleError, nearest
+from goldenrule.foundation.errors import GoldenRuleError, SourceError, StorageError, nearest, system_errors
 
 
 def test_the_tree_drawn_on_top_of_the_file_is_the_tree_of_the_classes():
@@ -35,3 +36,26 @@ def test_the_nearest_name_comes_first(name, first):
 def test_nothing_alike_gives_nothing_and_never_more_than_asked():
     assert nearest("qqqq", ["resnet18"]) == []
     assert len(nearest("resnet", [f"resnet{number}" for number in range(50)], most=3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("raised", "wanted"),
+    [
+        (OSError(errno.ENAMETOOLONG, "File name too long", "n" * 300), SourceError),
+        (OSError(errno.ENOSPC, "No space left on device", "a"), StorageError),
+        (ValueError("embedded null byte"), SourceError),
+        (ConnectionError("the server is gone"), ConnectionError),
+        (ValueError("no such layer"), ValueError),
+    ],
+)
+def test_what_is_said_of_a_path_is_told_and_what_others_say_is_left(raised: Exception, wanted: type[Exception]) -> None:
+    with pytest.raises(wanted), system_errors():
+        raise raised
+
+
+def test_an_error_of_the_users_own_code_keeps_its_words() -> None:
+    with pytest.raises(RuntimeError, match="tracking server is gone"), system_errors():
+        try:
+            raise OSError(errno.EIO, "Input/output error", "socket")
+        except OSError:
+            raise RuntimeError("tracking server is gone") from None
