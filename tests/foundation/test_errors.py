@@ -54,8 +54,12 @@ def test_what_is_said_of_a_path_is_told_and_what_others_say_is_left(raised: Exce
 
 
 def test_an_error_of_the_users_own_code_keeps_its_words() -> None:
-    with pytest.raises(RuntimeError, match="tracking server is gone"), system_errors():
+    @system_errors()
+    def logged() -> None:
         try:
             raise OSError(errno.EIO, "Input/output error", "socket")
         except OSError:
             raise RuntimeError("tracking server is gone") from None
+
+    with pytest.raises(RuntimeError, match="tracking server is gone"):
+        logged()
