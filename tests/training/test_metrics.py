@@ -18,6 +18,7 @@ import goldenrule as gr
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Silent
+from goldenrule.report.figures import plot
 from goldenrule.training import checkpoint
 from goldenrule.training.examples import Seen
 from goldenrule.training.loggers import numbers
@@ -93,7 +94,7 @@ def test_they_are_shown_in_the_table_the_csv_the_frame_the_plot_and_the_logs(lea
     rows = list(csv.DictReader(io.StringIO(history.to_csv())))
     assert [float(row["missed_dogs"]) for row in rows] == [row.metrics["missed_dogs"] for row in history]
     assert list(history.to_frame()["missed_dogs"]) == [row.metrics["missed_dogs"] for row in history]
-    assert [axes.get_ylabel() for axes in history.plot().axes][2] == "own metrics on valid"
+    assert [axes.get_ylabel() for axes in plot(history).axes][2] == "own metrics on valid"
     assert numbers(history.rows[0])["missed_dogs/valid"] == history.rows[0].metrics["missed_dogs"]
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from goldenrule.report.content import LiveContent
-from goldenrule.report.figures import plot
 from goldenrule.report.language import say
 from goldenrule.report.plots import figure_svg
 from goldenrule.training.history import cells
 
 
 def training_section(live: LiveContent) -> dict[str, Any]:
-    """Give what the template shows."""
+    """Return what the template shows."""
+    from goldenrule.report.figures import plot  # and with it what it draws: most reports have no curves
+
     rows = [{"stage": row.stage, "cells": cells(row)} for row in live.history]
     curves = [
         {
