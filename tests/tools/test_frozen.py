@@ -23,7 +23,7 @@ from goldenrule.models.compiled import engine_kind
 FREEZE = os.environ.get("GOLDENRULE_FREEZE") == "1"
 LOWEST_COSINE = 0.98  # of a processor that computes in bf16; in fp32 it is 1
 WITHIN = 1e-4
-"""OpenBLAS sums in another order on another processor: up to 2e-5 of a probability (four kinds of core tried)."""
+"""OpenBLAS sums in another order on Haswell, Nehalem and SkylakeX cores: up to 2e-5 of a probability."""
 
 
 def bank(view: int) -> ActivationBank:

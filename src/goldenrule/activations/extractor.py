@@ -40,12 +40,12 @@ class Activations:
         return np.array([own is not None and all(own in bank for bank in banks) for own in digests], dtype=bool)
 
     def rows(self, digests: Sequence[bytes], view: int = 0) -> Halves:
-        """Give the activations (n, features) of these images, in their order."""
+        """Return the activations (n, features) of these images, in their order."""
         return self.banks[view].rows(digests)
 
 
 def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> ActivationBank:
-    """Give the bank of a body's activations, at the tap its description names, for one view through one engine."""
+    """Return the bank of a body's activations, at the tap its description names, for one view through one engine."""
     key = {
         "weights": spec.weights,
         "network": spec.timm_name,
@@ -174,7 +174,7 @@ def _flush(writers: Sequence[ChunkWriter]) -> None:
 def _missing(
     table: ImageTable, banks: Sequence[ActivationBank], augmented: npt.NDArray[np.bool_] | None
 ) -> tuple[list[Job], tuple[int, ...]]:
-    """Give the jobs for the rows that no bank has, one per distinct image, and how many each bank has."""
+    """Return the jobs for the rows that no bank has, one per distinct image, and how many each bank has."""
     wanted: dict[bytes, tuple[list[int], set[int]]] = {}
     for row, digest in enumerate(table.digests):
         if digest is not None:

@@ -30,6 +30,7 @@ def doctor(
     """Show the environment, versions, the engine and its precision, and a short speed test."""
     from rich.table import Table
 
+    from goldenrule.activations.extractor import FeatureExtractor
     from goldenrule.foundation.cache import cache_folder, cache_leftovers
     from goldenrule.foundation.console import Console
     from goldenrule.foundation.progress import Bars
@@ -37,7 +38,6 @@ def doctor(
     from goldenrule.foundation.unfinished import size_of
     from goldenrule.models.backbone import backbone as prepared
     from goldenrule.models.catalog import EMBEDDED
-    from goldenrule.models.compiled import available_threads, compiled, engine_kind
     from goldenrule.recipes.environment import environment
     from goldenrule.recipes.speed_test import speed_test
 
@@ -49,7 +49,8 @@ def doctor(
         refuse(context, ("threads",), "with --no-speed: it is of the speed test")
     console, progress = Console(), Bars()
     body = prepared(prepare or backbone, progress=progress)
-    kind = engine_kind(body, progress=progress)
+    extractor = FeatureExtractor.of(body, threads=threads, progress=progress)
+    kind = extractor.kind
     if prepare:
         console.print(f"{body.spec.name} is ready for this machine: {kind}.")
         return
@@ -64,8 +65,8 @@ def doctor(
     table.add_row("engine", f"{kind} for {body.spec.name} at {body.spec.preprocessing.size} px")
     console.print(table)
     if speed:
-        number = threads or available_threads()
-        result = speed_test(body.spec, compiled(body, kind, threads=number), threads=number)
+        number = extractor.threads
+        result = speed_test(body.spec, extractor.engine, threads=number)
         rates = Table(title=f"Speed on {number} threads, 500 x 375 px JPEGs", title_justify="left")
         rates.add_column("what")
         rates.add_column("images/s", justify="right")

@@ -50,7 +50,7 @@ def to_arrow(predictions: Predictions) -> pa.Table:
 
 
 def from_arrow(table: pa.Table) -> Predictions:
-    """Give the predictions of a table that `to_arrow` wrote, also after it was a parquet or Arrow file."""
+    """Return the predictions of a table that `to_arrow` wrote, also after it was a parquet or Arrow file."""
     about = _about(table)
     n, views, classes = table.num_rows, about.views, about.classes
     try:
@@ -104,7 +104,7 @@ def _about(table: pa.Table) -> _About:
 
 
 def _column(rows: NDArray[Any]) -> pa.Array:
-    """Give a column of numbers (n,) or of lists of one length (n, length)."""
+    """Return a column of numbers (n,) or of lists of one length (n, length)."""
     flat = pa.array(np.ascontiguousarray(rows).reshape(-1))
     return flat if rows.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
 

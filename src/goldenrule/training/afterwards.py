@@ -46,7 +46,9 @@ def blend(teller: Teller, state: LearnerState, shares: tuple[float, ...]) -> tup
 def back_to(teller: Teller, state: LearnerState, cycle: int) -> LearnerState:
     """Give the state with what the last fit had learned at the end of a cycle, counted from 1."""
     try:
-        body, head = teller.weights(state, Outcome(state.ends[cycle], {}))
+        end = Outcome(state.ends[cycle], {})
+        teller.check_weights(end, state)
+        body, head = teller.weights(state, end)
     except KeyError as error:
         kept_ones = ", ".join(map(str, state.ends.cycles)) or "none"
         raise OptionError(f"back_to({cycle}): wanted a cycle of the last fit. Kept: {kept_ones}.") from error
