@@ -171,7 +171,9 @@ class House:
                 continue
             for parameter in self.parameters()[name]:
                 written = ast.unparse(parameter.annotation) if parameter.annotation else ""
-                found[parameter.arg] += "typer.Option" in written or written in shared
+                found[parameter.arg] += "typer.Option" in written or "output(" in written or written in shared
+        for tree in self.trees.values():
+            found.update(_option_fields(tree))
         return +found
 
     def _shared_options(self) -> set[str]:
@@ -180,7 +182,7 @@ class House:
             for module, tree in self.trees.items()
             if module.startswith(f"{PACKAGE}.cli")
             for node in tree.body
-            if isinstance(node, ast.Assign) and "typer.Option" in ast.unparse(node.value)
+            if isinstance(node, ast.Assign) and re.search(r"typer\.Option|\b(of|output)\(", ast.unparse(node.value))
             for target in node.targets
             if isinstance(target, ast.Name)
         }
@@ -263,6 +265,14 @@ FOREIGN: frozenset[str] = frozenset(
     }
 )
 """Texts of other programs, whose sentences are all that they give."""
+
+
+def _option_fields(tree: ast.Module) -> Iterator[str]:
+    """Yield the names of fields of dataclasses that are options."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=ast.Name(id="option"))):
+                yield name
 
 
 def module_name(path: Path) -> str:

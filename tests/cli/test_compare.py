@@ -63,7 +63,7 @@ def test_a_broken_image_is_named_and_stops_nothing(command: Command, small_photo
         (["-m", "original", "{photos}"], "the images first"),
         (["{photos}", "-m", "orignal"], "original"),
         (["{photos}", "-m", "original", "-t", "tuning"], "fine_tuning"),
-        (["{photos}", "-m", "original", "--weights", "resnet"], "NAME=FILE"),
+        (["{photos}", "-m", "original", "--weights-of", "resnet"], "NAME=FILE"),
         (["nowhere", "-m", "original"], "nowhere"),
         (["{run}"], "two finished runs"),
         (["{run}", "{run}", "{run}"], "two finished runs"),

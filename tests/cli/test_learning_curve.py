@@ -60,4 +60,4 @@ def test_a_folder_that_is_no_run_is_told(command: Command, fitted: Any, run: Pat
     found = command("compare", fitted.folder, tmp_path)
     assert found.returncode == 2
     assert "holds no finished run" in found.stderr
-    assert "--part train" in command("compare", fitted.folder, run, "--part", "train").stderr
+    assert "--on train" in command("compare", fitted.folder, run, "--on", "train").stderr

@@ -42,7 +42,7 @@ def test_one_photo_is_named_as_it_was_given(command: Command, fitted: Any, small
     found = command("predict", fitted.folder / "classifier", photo)
     assert found.returncode == 0, found.stderr
     assert str(photo) in found.stdout
-    assert "1 images (1 ok): cats 1" in found.stdout
+    assert "1 image (1 ok): cats 1" in found.stdout
 
 
 def test_below_the_confidence_there_is_no_prediction(

@@ -23,7 +23,9 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def test_a_sheet_is_drawn_with_a_row_per_image(command: Command, picture_folder: Callable[..., Path]) -> None:
     root = picture_folder(each=3)
     (root / "red" / "00.png").write_bytes(b"no picture")
-    found = command("show-augment", root, "--augment", "trivial", "--views", "3", "--images", "5", "-o", "sheet.png")
+    found = command(
+        "show-augment", root, "--augment", "trivial", "--views", "3", "--num-images", "5", "-o", "sheet.png"
+    )
     assert found.returncode == 0, found.stderr
     assert "Look: sheet.png" in found.stdout
     assert "red/00.png" not in found.stdout
@@ -48,7 +50,7 @@ def test_the_pixels_of_the_sheet_are_those_of_the_views(picture_folder: Callable
     [
         (["--augment", "sideways"], "wanted one of auto, none"),
         (["--views", "0"], "--views 0: wanted 1 to 16"),
-        (["--images", "99"], "--images 99: wanted 1 to 40"),
+        (["--num-images", "99"], "--num-images 99: wanted 1 to 40"),
         (["--size", "5"], "A size of 5 px can't be used"),
         (["-o", "sheet.txt"], "ends in .png, .svg or .pdf"),
     ],

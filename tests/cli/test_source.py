@@ -32,7 +32,7 @@ def test_part_folders_of_any_name_and_classes_of_another(command: Command, pictu
     (root.parent / "names.txt").write_text("blau = blue\nrot = red\n")
     found = command(
         *("audit", root, "--train-name", "lernen", "--valid-name", "pruefen"),
-        *("--classes", "names.txt", "--rename", "grau=", "--rename", "rot=scarlet"),
+        *("--rename-file", "names.txt", "--rename", "grau=", "--rename", "rot=scarlet"),
     )
     assert found.returncode == 0, found.stderr
     assert counts(root) == {"train": {"blue": 4, "scarlet": 4}, "valid": {"blue": 2, "scarlet": 2}}
@@ -143,13 +143,13 @@ def test_the_folds_of_a_column_validate_one_after_the_other(
     command: Command, flat_photos: Path, tmp_path: Path
 ) -> None:
     for number, name in ((0, "flat"), (2, "flat-2")):
-        done = command("fit", "flat", *QUICK, *TABLE, "--fold", f"k={number}")
+        done = command("fit", "flat", *QUICK, *TABLE, "--fold-column", f"k={number}")
         assert done.returncode == 0, done.stderr
         assert f"of 3 folds {number} validates" in done.stdout
         own = parts(tmp_path / "runs" / name)
         assert own["valid"] == [f"{image:02d}.jpg" for image in range(40) if image % 3 == number]
         assert own["test"] == []
-    done = command("fit", "flat", *QUICK, *TABLE, "--fold", "k=1.0", "--part", "role", "--out", "run")
+    done = command("fit", "flat", *QUICK, *TABLE, "--fold-column", "k=1.0", "--part", "role", "--out", "run")
     assert done.returncode == 0, done.stderr
     own = parts(tmp_path / "run")
     assert own["test"] == [f"{image:02d}.jpg" for image in range(40) if image % 4 == 2]
@@ -167,10 +167,14 @@ WRONG = [
     ("fit", ["--fold", "6/5"], "--fold 6/5: wanted NUMBER/FOLDS"),
     ("fit", ["--fold", "a/b"], "--fold a/b: wanted NUMBER/FOLDS"),
     ("fit", [*TABLE, "--fold", "1/99"], "99 folds want as many images or groups, there are 40"),
-    ("fit", [*TABLE, "--fold", "k=9"], "No image outside of test is of the fold '9'; the folds there are: 0, 1, 2"),
-    ("fit", [*TABLE, "--fold", "k="], "the folds there are: 0, 1, 2"),
-    ("fit", [*TABLE, "--fold", "kk=1"], "table.csv has no column 'kk', only file, animal, k, film, role"),
-    ("fit", ["--fold", "k=1"], "--fold names a column of a CSV file: give --csv FILE too"),
+    (
+        "fit",
+        [*TABLE, "--fold-column", "k=9"],
+        "No image outside of test is of the fold '9'; the folds there are: 0, 1, 2",
+    ),
+    ("fit", [*TABLE, "--fold-column", "k="], "the folds there are: 0, 1, 2"),
+    ("fit", [*TABLE, "--fold-column", "kk=1"], "table.csv has no column 'kk', only file, animal, k, film, role"),
+    ("fit", ["--fold-column", "k=1"], "--fold-column names a column of a CSV file: give --csv FILE too"),
     ("audit", ["--group", "film", "--part", "role"], "--part and --group name a column of a CSV file: give --csv"),
     ("fit", [*TABLE, "--group", "reel"], "table.csv has no column 'reel', only file, animal, k, film, role"),
     ("audit", [*TABLE, "--part", "film"], "The column film says 'film 0': wanted train, valid, test, or nothing"),
@@ -192,7 +196,7 @@ def test_columns_and_folds_that_can_t_be_end_with_what_can(
 
 def test_the_table_that_a_folder_has_of_its_own_is_named(command: Command, flat_photos: Path, tmp_path: Path) -> None:
     (tmp_path / "table.csv").rename(flat_photos / "labels.csv")
-    refused = command("fit", "flat", "--fold", "k=1")
+    refused = command("fit", "flat", "--fold-column", "k=1")
     assert refused.returncode == 2
     assert "give --csv flat/labels.csv too" in refused.stderr
 
@@ -202,7 +206,7 @@ def test_the_table_that_a_folder_has_of_its_own_is_named(command: Command, flat_
     [
         (["--rename", "navy"], "--rename navy: wanted OLD=NEW"),
         (["--rename", "green=x"], "There is no class 'green'"),
-        (["--classes", "gone.txt"], "gone.txt can't be read"),
+        (["--rename-file", "gone.txt"], "gone.txt can't be read"),
         (["--train-name", "lernen"], "has no such folder"),
         (["--csv", "table.csv", "--train-name", "lernen"], "two ways to label"),
     ],

@@ -19,7 +19,7 @@ def test_a_submission_is_written_and_explained(
     for number, file in enumerate(sorted((small_photos / "test").rglob("*.jpg")), start=1):
         shutil.copy(file, tmp_path / "test1" / f"{number}.jpg")
     (tmp_path / "sample.csv").write_text("id,label\n" + "".join(f"{n},0.5\n" for n in range(1, 13)))
-    found = command("submit", fitted.folder, "test1", "--sample", "sample.csv", "-o", "mine.csv")
+    found = command("submit", fitted.folder, "test1", "--sample-submission", "sample.csv", "-o", "mine.csv")
     assert found.returncode == 0, found.stderr
     assert "12 rows: id, the probability of dogs." in found.stdout
     assert "log loss" in found.stdout
@@ -31,7 +31,7 @@ def test_a_submission_is_written_and_explained(
 
 def test_a_wrong_folder_is_told(command: Command, fitted: Any, small_photos: Path, tmp_path: Path) -> None:
     (tmp_path / "sample.csv").write_text("id,label\n1,0.5\n2,0.5\n")
-    found = command("submit", fitted.folder, small_photos / "test", "--sample", "sample.csv")
+    found = command("submit", fitted.folder, small_photos / "test", "--sample-submission", "sample.csv")
     assert found.returncode == 2
     assert "2 ids of the sample have no image" in found.stderr
     assert "Traceback" not in found.stderr
@@ -45,7 +45,7 @@ def test_test_images_unlike_those_of_the_training_are_warned_of(
     for number, file in enumerate(sorted(photos("surface_crack").glob("Negative/*"))[:12], start=1):
         shutil.copy(file, tmp_path / "test1" / f"{number}.jpg")
     (tmp_path / "sample.csv").write_text("id,label\n" + "".join(f"{n},0.5\n" for n in range(1, 13)))
-    found = command("submit", fitted.folder, "test1", "--sample", "sample.csv", "-o", "mine.csv")
+    found = command("submit", fitted.folder, "test1", "--sample-submission", "sample.csv", "-o", "mine.csv")
     assert found.returncode == 0, found.stderr
     assert "of the images are unlike anything seen in training; of images like those it would be 2.4 %" in found.stdout
     stated = json.loads((tmp_path / "mine.json").read_text())["unlike"]

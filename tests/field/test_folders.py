@@ -353,7 +353,7 @@ def test_every_command_that_reads_a_folder_excludes(draw: Draw, command: Command
         ("evaluate", "run", root),
         ("predict", "run", root),
         ("explain", "run", root, "--no-heat"),
-        ("show-augment", root, "--images", 1, "--views", 1),
+        ("show-augment", root, "--num-images", 1, "--views", 1),
         ("lr-find", root, "--steps", 2),
     ):
         done = command(*words, *bad)
@@ -361,7 +361,7 @@ def test_every_command_that_reads_a_folder_excludes(draw: Draw, command: Command
     assert not list((tmp_path / "parts").rglob("bad"))
     (tmp_path / "sample.csv").write_text("id,cats\n0,0.5\n")
     draw(["test/0.png", "test/bad/0.png"], folder="contest")
-    done = command("submit", "run", tmp_path / "contest" / "test", "--sample", "sample.csv", *bad)
+    done = command("submit", "run", tmp_path / "contest" / "test", "--sample-submission", "sample.csv", *bad)
     assert "1 entry is excluded (bad/)" in done.stdout, done.stderr
 
 
@@ -469,8 +469,8 @@ def test_a_pipe_or_device_that_is_named_is_an_error_and_nothing_waits(
         (("fit", "pipe"), "pipe is a named pipe"),
         (("audit", "/dev/zero"), "/dev/zero is a device"),
         (("fit", root, "--csv", "labels.csv"), "labels.csv can't be read: it is a named pipe"),
-        (("fit", root, "--classes", "pipe"), "it is a named pipe"),
-        (("submit", "run", root, "--sample", "pipe"), "it is a named pipe"),
+        (("fit", root, "--rename-file", "pipe"), "it is a named pipe"),
+        (("submit", "run", root, "--sample-submission", "pipe"), "it is a named pipe"),
         (("predict", "run", root / "nowhere.jpg"), "does not exist"),
     ):
         done = command(*words)

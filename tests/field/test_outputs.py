@@ -107,10 +107,10 @@ def test_a_command_behind_the_output_reads_it(run: Path, photo: Path) -> None:
 
 OUTPUTS = {
     "predict": ("predict", "run", "set/cats/00.png", "-o", "{}"),
-    "submit": ("submit", "run", "set/cats", "--sample", "sample.csv", "-o", "{}"),
+    "submit": ("submit", "run", "set/cats", "--sample-submission", "sample.csv", "-o", "{}"),
     "report": ("report", "run", "-o", "{}"),
     "lr-find": ("lr-find", "set", "-o", "{}"),
-    "show-augment": ("show-augment", "set", "--views", "1", "--images", "1", "-o", "{}"),
+    "show-augment": ("show-augment", "set", "--views", "1", "--num-images", "1", "-o", "{}"),
     "compare": ("compare", "run", "run2", "--json", "{}"),
     "summary": ("summary", "-m", "original", "--json", "{}"),
     "lesson": ("lesson", "--json", "{}"),

@@ -664,7 +664,7 @@ def test_augmented_views_are_shown_with_the_levels_of_the_set(
             values = np.full((40, 40, 1), light, np.float32)
             values[0, 0] = 0.1 * number
             (tmp_path / "set" / label / f"{number}.tif").write_bytes(bands(values, photometric=1, extra=None))
-    done = command("show-augment", "set", "--images", 2, "--views", 1, "--size", 32, *levels, "-o", "sheet.png")
+    done = command("show-augment", "set", "--num-images", 2, "--views", 1, "--size", 32, *levels, "-o", "sheet.png")
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "sheet.png") as sheet:
         shades = np.asarray(sheet.convert("L"))

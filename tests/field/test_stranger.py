@@ -30,7 +30,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("insight", "run"),
     ("learning-curve", "run"),
     ("explain", "run", "photos/a/00.png", "-o", "explained"),
-    ("submit", "run", "photos/a", "--sample", "sample.csv", "-o", "submission.csv"),
+    ("submit", "run", "photos/a", "--sample-submission", "sample.csv", "-o", "submission.csv"),
     ("share", "run", "-o", "shared"),
     ("lr-find", "photos", "--from", "run", "-o", "curve.svg"),
     ("fit", "photos", "--quick", "--views", "0", "--from", "run", "--out", "second"),

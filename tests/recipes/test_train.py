@@ -99,7 +99,7 @@ def test_transfer_learning_by_epochs_trains_the_head_alone(
     small_photos: Path, real_cache: Path, tmp_path: Path
 ) -> None:
     del real_cache
-    how = TrainingOptions(type="transfer_learning", epochs=3, lr=1e-2, optimizer="adam", converged=2)
+    how = TrainingOptions(type="transfer_learning", epochs=3, lr=1e-2, optimizer="adam", stop=("converged:2",))
     answer = train(small_photos, options=FitOptions(views=0, training=how), out=tmp_path / "run")
     assert answer.chosen == "trained head"
     assert answer.classifier.backbone.spec.weights == answer.candidates[0].body.spec.weights

@@ -220,13 +220,15 @@ def test_the_command_line_runs_the_file_that_is_named_and_no_other(
     refused = process("predict", "saved", one)
     assert refused.returncode == 2
     assert "made by a function of its owner's, parts.py:body" in " ".join(refused.stderr.split())
-    named = command("predict", "saved", one, "-o", "out.csv", "--head", "parts.py:head", "--backbone", "parts.py:body")
+    named = command(
+        "predict", "saved", one, "-o", "out.csv", "--custom-head", "parts.py:head", "--custom-backbone", "parts.py:body"
+    )
     assert named.returncode == 0, named.stderr
     wanted = learn.classifier().predict(one).probabilities[0]
     found = (tmp_path / "out.csv").read_text().splitlines()[1].split(",")[-2:]
     np.testing.assert_allclose(np.float64(found), wanted, atol=1e-4)
     (tmp_path / "sample.csv").write_text("id,label\n00,0.5\n")
-    parts = ("--head", "parts.py:head", "--backbone", "parts.py:body")
-    submitted = command("submit", "saved", folder / "red", "--sample", "sample.csv", *parts)
+    parts = ("--custom-head", "parts.py:head", "--custom-backbone", "parts.py:body")
+    submitted = command("submit", "saved", folder / "red", "--sample-submission", "sample.csv", *parts)
     assert "not in the sample: left out" in submitted.stdout
     assert submitted.returncode == 0, submitted.stderr

@@ -7,24 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import with_examples
-from goldenrule.cli.source import (
-    Asked,
-    Classes,
-    Csv,
-    Exclude,
-    GroupBy,
-    GroupColumn,
-    Id,
-    Label,
-    LabelsFrom,
-    PartColumn,
-    Rename,
-    Separator,
-    TestName,
-    TrainName,
-    ValidName,
-)
+from goldenrule.cli.options import command, output
+from goldenrule.recipes.image_source import ImageSource
 
 if TYPE_CHECKING:
     from goldenrule.foundation.console import Console
@@ -48,27 +32,11 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def audit(
-    source: Annotated[Path, typer.Argument(help="The images; only read.", show_default=False)],
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="Folder of page and numbers. \\[default: audits/NAME]", show_default=False),
-    ] = None,
+    source: ImageSource,
+    out: Annotated[Path | None, output("Folder of page and numbers.", "audits/NAME")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where there is a warning or an error.")] = False,
-    group_by: GroupBy = "auto",
-    csv: Csv = None,
-    id_column: Id = None,
-    label_column: Label = None,
-    separator: Separator = None,
-    labels_from: LabelsFrom = "auto",
-    part_column: PartColumn = None,
-    group_column: GroupColumn = None,
-    train_name: TrainName = None,
-    valid_name: ValidName = None,
-    test_name: TestName = None,
-    rename: Rename = None,
-    classes: Classes = None,
-    exclude: Exclude = None,
 ) -> None:
     """Look at every image: unreadable and odd files, duplicates, leaks between parts, shortcuts, small classes."""
     from goldenrule.foundation.console import Console, Text
@@ -76,42 +44,22 @@ def audit(
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.auditing import NUMBERS, PAGE, audit_images
 
-    images = Asked(
-        folder=source,
-        group_by=group_by,
-        csv=csv,
-        id=id_column,
-        label=label_column,
-        separator=separator,
-        labels_from=labels_from,
-        part=part_column,
-        group=group_column,
-        train_name=train_name,
-        valid_name=valid_name,
-        test_name=test_name,
-        rename=rename,
-        classes=classes,
-        exclude=exclude,
-    ).images()
-    folder = out or Path("audits") / (source.resolve().name or "images")
-    found = audit_images(images, out=folder, group_by=group_by, progress=Bars())
+    folder = out or Path("audits") / (source.folder.resolve().name or "images")
+    found = audit_images(source.images(), out=folder, group_by=source.group_by, progress=Bars())
     console = Console()
     show(found, console)
     console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
-    console.print(Text(f"Next:    goldenrule fit {in_shell(source)}"), soft_wrap=True)
+    console.print(Text(f"Next:    goldenrule fit {in_shell(source.folder)}"), soft_wrap=True)
     if strict and any(finding.severity != "note" for finding in found.findings):
         raise typer.Exit(FOUND)
-
-
-with_examples(audit, EXAMPLES)
 
 
 def show(found: Audit, console: Console) -> None:
     """Print images per class and part, what the files are, and the findings."""
     from rich.table import Table
 
-    from goldenrule.cli.counts import show_counts
+    from goldenrule.cli.terminal import show_counts
     from goldenrule.foundation.console import Text
     from goldenrule.foundation.sizes import readable_bytes
     from goldenrule.report.facts import value_text

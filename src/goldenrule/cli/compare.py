@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, Levels, MinPerClass, Sample, Threads, given, json_kind, refuse, with_examples
-from goldenrule.cli.source import (
-    Asked,
-    Classes,
-    Csv,
-    Exclude,
-    GroupBy,
-    GroupColumn,
-    Id,
-    Label,
-    LabelsFrom,
-    Rename,
-    Separator,
-    TestName,
-    TrainName,
-    ValidName,
-)
-from goldenrule.cli.views import Augment, Crop
+from goldenrule.cli.options import Json, command, given, json_kind, of, only, output, refuse, spellings
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.option import options_of
+from goldenrule.recipes.image_source import ImageSource
+from goldenrule.recipes.options import FitOptions
+from goldenrule.recipes.training_options import TrainingOptions
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +21,10 @@ if TYPE_CHECKING:
     from goldenrule.recipes.compared_networks import ComparedNetworks
 
 FEW = 30
-OF_TWO_RUNS = {"what", "part", "json"}
+NETWORKS = "The networks, as for train; NAME@PX for another input side. Several may follow."
+UNSET = "original, efficientnet_lite0"
+WAYS = "all, or fromzero, transfer_learning, fine_tuning. Several may follow."
+OF_TWO_RUNS = {"what", "on", "json"}
 """What may be said of two finished runs."""
 EXAMPLES = """Examples:
 
@@ -43,14 +34,15 @@ EXAMPLES = """Examples:
 
   goldenrule compare photos -m original resnet18@96 -t fromzero --epochs 60 --augment basic
 
-  goldenrule compare photos -m resnet --weights resnet=resnet50.safetensors -t transfer_learning fine_tuning
+  goldenrule compare photos -m resnet --weights-of resnet=resnet50.safetensors -t transfer_learning fine_tuning
 
   goldenrule compare runs/photos runs/photos_lite2                   two finished runs
 
-  goldenrule compare runs/photos runs/photos_lite2 --part valid --json compared.json
+  goldenrule compare runs/photos runs/photos_lite2 --on valid --json compared.json
 """
 
 
+@command(EXAMPLES)
 def compare(
     context: typer.Context,
     what: Annotated[
@@ -59,70 +51,27 @@ def compare(
             metavar="PHOTOS | RUN OTHER", help="A folder of images, with -m; or two finished runs.", show_default=False
         ),
     ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-m",
-            "--model",
-            help="The networks, as for train; NAME@PX for another input side. Several may follow.",
-            show_default=False,
-        ),
-    ] = None,
-    training: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-t",
-            "--type",
-            help="all, or fromzero, transfer_learning, fine_tuning. Several may follow. \\[default: all]",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="How many of live training. \\[default: fromzero 30, else 5]", show_default=False),
-    ] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(help="End live training earlier: converged:5, overfit:3. Repeatable.", show_default=False),
-    ] = None,
-    weights: Annotated[
+    source: Annotated[ImageSource, only(*(name for name in options_of(ImageSource) if name != "folder"))],
+    options: Annotated[
+        FitOptions,
+        only("augment", "crop", "levels", "sample", "min_per_class", "seed", "device", "threads"),
+    ],
+    how: Annotated[TrainingOptions, only("epochs", "stop")],
+    backbone: Annotated[list[str] | None, of(FitOptions, "backbone", help=NETWORKS, unset=UNSET)] = None,
+    types: Annotated[list[str] | None, of(TrainingOptions, "type", help=WAYS, unset="all")] = None,
+    weights_of: Annotated[
         list[str] | None,
         typer.Option(help="NAME=FILE: pretrained weights of a network. Repeatable.", show_default=False),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Where networks are compared. \\[default: runs/NAME-compare]", show_default=False),
-    ] = None,
-    part: Annotated[
+    out: Annotated[Path | None, output("Where networks are compared.", "runs/NAME-compare")] = None,
+    on: Annotated[
         str | None,
         typer.Option(
-            help="Of two runs: test, valid or out-of-fold. \\[default: the first with common images] "
-            "With --csv: its column that says train, valid or test.",
+            help="Of two runs: test, valid or out-of-fold. \\[default: the first with common images]",
             show_default=False,
         ),
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.", show_default=False)] = None,
-    augment: Augment = "auto",
-    crop: Crop = "random",
-    levels: Levels = None,
-    seed: Annotated[int, typer.Option(help="Seed of new splits, random weights and training.")] = 0,
-    device: Device = "cpu",
-    threads: Threads = None,
-    sample: Sample = None,
-    min_per_class: MinPerClass = None,
-    group_by: GroupBy = "auto",
-    csv: Csv = None,
-    id_column: Id = None,
-    label_column: Label = None,
-    separator: Separator = None,
-    labels_from: LabelsFrom = "auto",
-    group_column: GroupColumn = None,
-    train_name: TrainName = None,
-    valid_name: ValidName = None,
-    test_name: TestName = None,
-    rename: Rename = None,
-    classes: Classes = None,
-    exclude: Exclude = None,
+    json: Json = None,
 ) -> None:
     """Compare networks and ways of training on a folder of images; or two finished runs, image by image.
 
@@ -134,7 +83,7 @@ def compare(
 
         of_runs, of_networks = ("runs", "estimates", "gains"), ("images", "chosen", "rows")
         check_output(json, json_kind("compared.json", of_runs, of_networks), option="--json")
-    named = _named(what, model, training)
+    named = _named(what, backbone, types)
     if named is None:
         if len(what) != 2:
             raise OptionError(
@@ -142,63 +91,30 @@ def compare(
                 "it, such as: goldenrule compare photos -m original efficientnet."
             )
         if foreign := given(context) - OF_TWO_RUNS:
-            said = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(foreign))
-            raise OptionError(f"{said}: nothing is trained to compare two runs, which takes --part and --json alone.")
+            said = ", ".join(spellings(context, foreign))
+            raise OptionError(f"{said}: nothing is trained to compare two runs, which takes --on and --json alone.")
         first, other = map(Path, what)
         if first.resolve() == other.resolve():
             raise OptionError(f"{first} is given twice: wanted two runs.")
-        _runs(first, other, part or "auto", json)
+        _runs(first, other, on or "auto", json)
         return
-    from goldenrule.recipes.options import FitOptions
-
-    options = FitOptions(
-        augment=augment,
-        crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
-        levels=levels,
-        seed=seed,
-        device=device,
-        threads=threads,
-        sample=sample,
-        min_per_class=min_per_class,
-        group_by=group_by,
-    )
-    asked = Asked(
-        folder=Path(what[0]),
-        group_by=group_by,
-        csv=csv,
-        id=id_column,
-        label=label_column,
-        separator=separator,
-        labels_from=labels_from,
-        part=part,
-        group=group_column,
-        train_name=train_name,
-        valid_name=valid_name,
-        test_name=test_name,
-        rename=rename,
-        classes=classes,
-        exclude=exclude,
-    )
     from goldenrule.foundation.files import json_text
     from goldenrule.foundation.outputs import write_output
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.comparing import compare_networks
-    from goldenrule.recipes.training_options import stopping
     from goldenrule.training.run_files import is_run
 
-    models, types = named
+    models, ways = named
     place = out or Path("runs") / f"{Path(what[0]).resolve().name}-compare"
-    if set(types) == {"transfer_learning"} and not is_run(place):  # a comparison that goes on is known by them
+    if set(ways) == {"transfer_learning"} and not is_run(place):  # a comparison that goes on is known by them
         refuse(context, ("epochs", "stop"), "where -t transfer_learning alone is compared: its heads are solved")
-    rules = stopping(stop or [])
     found = compare_networks(
-        asked.images(),
+        replace(source, folder=Path(what[0])).images(),
         models,
-        types,
-        epochs=epochs,
-        converged=rules.get("converged", 0),
-        overfit=rules.get("overfit", 0),
-        weights=_weights(weights or []),
+        ways,
+        epochs=how.epochs,
+        stop=how.stop,
+        weights=_weights(weights_of or []),
         options=options,
         out=out,
         progress=Bars(),
@@ -238,7 +154,7 @@ def _weights(said: list[str]) -> dict[str, Path]:
     for one in said:
         name, equals, path = one.partition("=")
         if not (name and equals and path):
-            raise OptionError(f"--weights {one}: wanted NAME=FILE, such as resnet=resnet50.safetensors.")
+            raise OptionError(f"--weights-of {one}: wanted NAME=FILE, such as resnet=resnet50.safetensors.")
         found[name] = Path(path)
     return found
 
@@ -318,10 +234,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     for reason, count in compared.left_out.items():
         console.print(Text(f"Left out: {plural(count, 'image')} {reason}.", style="yellow"))
     if compared.n < FEW and compared.part != "out-of-fold":
-        console.print(Text("These are few: --part out-of-fold compares the solved heads on more."))
+        console.print(Text("These are few: --on out-of-fold compares the solved heads on more."))
     if json is not None:
         write_output(json, json_text(compared.to_json()))
         console.print(Text(f"Written: {json}"), soft_wrap=True)
-
-
-with_examples(compare, EXAMPLES)

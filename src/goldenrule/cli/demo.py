@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, with_examples
+from goldenrule.cli.options import Threads, command
 
 EXAMPLES = """Examples:
 
@@ -17,6 +17,7 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the digits and their run are written.")] = Path("demo"),
     threads: Threads = None,
@@ -33,6 +34,3 @@ def demo(
     from dataclasses import replace
 
     show(answer(digits, options=replace(DIGITS_OPTIONS, threads=threads), runs=folder / "runs", progress=Bars()))
-
-
-with_examples(demo, EXAMPLES)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, refuse, with_examples
+from goldenrule.cli.options import command, only, refuse
+from goldenrule.recipes.options import FitOptions
 
 EXAMPLES = """Examples:
 
@@ -18,14 +19,14 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def doctor(
     context: typer.Context,
-    backbone: Annotated[str, typer.Option(help="The backbone to test.")] = "efficientnet_lite0",
+    options: Annotated[FitOptions, only("backbone", "threads")],
     prepare: Annotated[
         str | None, typer.Option(help="Prepare this backbone for this machine and end.", show_default=False)
     ] = None,
     speed: Annotated[bool, typer.Option(help="Run the short speed test.")] = True,
-    threads: Threads = None,
 ) -> None:
     """Show the environment, versions, the engine and its precision, and a short speed test."""
     from rich.table import Table
@@ -48,8 +49,8 @@ def doctor(
     if not speed:
         refuse(context, ("threads",), "with --no-speed: it is of the speed test")
     console, progress = Console(), Bars()
-    body = prepared(prepare or backbone, progress=progress)
-    extractor = FeatureExtractor.of(body, threads=threads, progress=progress)
+    body = prepared(prepare or options.backbone, progress=progress)
+    extractor = FeatureExtractor.of(body, threads=options.threads, progress=progress)
     kind = extractor.kind
     if prepare:
         console.print(f"{body.spec.name} is ready for this machine: {kind}.")
@@ -73,6 +74,3 @@ def doctor(
         for name, rate in result.items():
             rates.add_row(name, f"{rate:,.0f}")
         console.print(rates)
-
-
-with_examples(doctor, EXAMPLES)

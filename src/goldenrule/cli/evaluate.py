@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, with_examples
-from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
-from goldenrule.cli.source import Asked, Classes, Csv, Exclude, Id, Label, LabelsFrom, Rename, Separator
+from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
+from goldenrule.cli.options import Run, Threads, command, only, output
+from goldenrule.recipes.image_source import ImageSource
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,29 +31,19 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)],
+    run: Run,
     source: Annotated[
-        Path,
-        typer.Argument(help="The labelled images: CLASS/image.jpg, or a folder with a table.", show_default=False),
+        ImageSource,
+        only("folder", "exclude", "labels_from", "rename", "rename_file", "csv", "id", "label", "separator"),
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="Folder of page and numbers. \\[default: RUN/evaluations/NAME]"),
-    ] = None,
-    csv: Csv = None,
-    id_column: Id = None,
-    label_column: Label = None,
-    separator: Separator = None,
-    labels_from: LabelsFrom = "auto",
-    rename: Rename = None,
-    classes: Classes = None,
-    exclude: Exclude = None,
+    out: Annotated[Path | None, output("Folder of page and numbers.", "RUN/evaluations/NAME")] = None,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out classes that the classifier does not know.")
     ] = False,
-    head: OwnHead = "",
-    backbone: OwnBackbone = "",
+    custom_head: CustomHead = "",
+    custom_backbone: CustomBackbone = "",
     threads: Threads = None,
 ) -> None:
     """Evaluate a classifier on labelled images from elsewhere, and compare with what its run promised."""
@@ -61,19 +52,8 @@ def evaluate(
     from goldenrule.recipes.evaluating import NUMBERS, PAGE, ROWS, default_out
     from goldenrule.recipes.evaluating import evaluate as evaluated
 
-    classifier = loaded(run, head, backbone)
-    table = Asked(
-        folder=source,
-        group_by="none",
-        csv=csv,
-        id=id_column,
-        label=label_column,
-        separator=separator,
-        labels_from=labels_from,
-        rename=rename,
-        classes=classes,
-        exclude=exclude,
-    ).table()
+    classifier = loaded(run, custom_head, custom_backbone)
+    table = replace(source, group_by="none").table()
     found = evaluated(
         run,
         table,
@@ -96,9 +76,6 @@ def evaluate(
     console.print(Text(f"Look:    {found.folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Rows:    {found.folder / ROWS}"), soft_wrap=True)
     console.print(Text(f"Numbers: {found.folder / NUMBERS} ({found.seconds:.1f} s)"), soft_wrap=True)
-
-
-with_examples(evaluate, EXAMPLES)
 
 
 def scores_table(found: Evaluation) -> Table:

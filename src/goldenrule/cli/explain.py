@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, refuse, show_findings, with_examples
-from goldenrule.cli.source import Exclude
+from goldenrule.cli.options import Exclude, Files, FinishedRun, Threads, command, output, refuse
+from goldenrule.cli.terminal import show_findings
 
 if TYPE_CHECKING:
     from goldenrule.foundation.console import Console
@@ -27,18 +27,13 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def explain(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
-    images: Annotated[
-        list[Path],
-        typer.Argument(help="Images and folders of images.", show_default=False, readable=False),
-    ],  # not checked by Typer: what can't be read has its row (law 9)
+    run: FinishedRun,
+    images: Files,
     k: Annotated[int, typer.Option("-k", help="How many of the nearest training images.")] = 5,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="Folder of page and numbers. \\[default: explained/NAME]", show_default=False),
-    ] = None,
+    out: Annotated[Path | None, output("Folder of page and numbers.", "explained/NAME")] = None,
     of: Annotated[
         str | None,
         typer.Option("--class", help="Heat maps of this class. \\[default: the predicted one]", show_default=False),
@@ -67,9 +62,6 @@ def explain(
     show_findings(files.findings, console)
     console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
-
-
-with_examples(explain, EXAMPLES)
 
 
 def show(found: Explained, console: Console) -> None:

@@ -7,25 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Device, Levels, MinPerClass, RunFolder, Sample, Threads, refuse, with_examples
-from goldenrule.cli.source import (
-    Asked,
-    Classes,
-    Csv,
-    Exclude,
-    GroupBy,
-    GroupColumn,
-    Id,
-    Label,
-    LabelsFrom,
-    PartColumn,
-    Rename,
-    Separator,
-    TestName,
-    TrainName,
-    ValidName,
-)
-from goldenrule.cli.views import Augment, Crop
+from goldenrule.cli.options import RunFolder, command, refuse
+from goldenrule.recipes.image_source import ImageSource
+from goldenrule.recipes.options import FitOptions
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +17,6 @@ if TYPE_CHECKING:
     from goldenrule.foundation.console import Console
     from goldenrule.images.table import ImageTable
     from goldenrule.insight.backbone_choice import BackboneChoice
-    from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
 
 AS_WIDE_AS_IT_IS = 1000
@@ -67,7 +50,7 @@ EXAMPLES = """Examples:
 
   goldenrule fit photos --fold 2/5 --quick             of five folds the second validates, the others train
 
-  goldenrule fit photos --csv table.csv --fold fold=0     the images with 0 in the column fold validate
+  goldenrule fit photos --csv table.csv --fold-column fold=0     the images with 0 in the column fold validate
 
   goldenrule fit animals --rename cane=dog --rename scoiattolo=      other class names; a class left out
 
@@ -81,181 +64,52 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def fit(
     context: typer.Context,
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False, readable=False
-        ),  # not checked by Typer: our own message says what to do
-    ],
+    source: ImageSource,
+    options: FitOptions,
     out: RunFolder = None,
-    backbone: Annotated[
-        str,
-        typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), any timm name, or auto: the best of these three."),
-    ] = "efficientnet_lite0",
-    weights: Annotated[
-        Path | None, typer.Option(help="The backbone's weights: .safetensors or .pth.", show_default=False)
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Input side in px. \\[default: the weights' own]", show_default=False)
-    ] = None,
-    views: Annotated[
-        int | None,
-        typer.Option(help="Augmented views per training image. \\[default: 4 where they can pay]", show_default=False),
-    ] = None,
-    augment: Augment = "auto",
-    crop: Crop = "random",
-    decoding: Annotated[
-        str, typer.Option(help="canonical, or scaled: large JPEGs at 1/2, 1/4 or 1/8, several times as fast.")
-    ] = "canonical",
-    levels: Levels = None,
-    head: Annotated[
-        str, typer.Option(help="linear (solved); concat-pool (fastai's), gap-1024, flatten-64 (trained).")
-    ] = "linear",
-    seed: Annotated[int, typer.Option(help="Seed of new splits, folds and training.")] = 0,
-    device: Device = "cpu",
-    threads: Threads = None,
-    sample: Sample = None,
-    min_per_class: MinPerClass = None,
-    group_by: GroupBy = "auto",
-    csv: Csv = None,
-    id_column: Id = None,
-    label_column: Label = None,
-    separator: Separator = None,
-    labels_from: LabelsFrom = "auto",
-    part_column: PartColumn = None,
-    group_column: GroupColumn = None,
-    fold: Annotated[
-        str | None,
-        typer.Option(
-            help="2/5: of five folds the second validates (no test part is carved). With --csv also COLUMN=VALUE.",
-            show_default=False,
-        ),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            help="The average of the solved heads of so many folds, on all images but test ones; no live training.",
-            show_default=False,
-        ),
-    ] = None,
-    train_name: TrainName = None,
-    valid_name: ValidName = None,
-    test_name: TestName = None,
-    rename: Rename = None,
-    classes: Classes = None,
-    exclude: Exclude = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")
     ] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="End with the solved head: the answer in seconds, no live training.")
-    ] = False,
-    minutes: Annotated[
-        float | None,
-        typer.Option(help="End within so many minutes, with the best so far.", show_default=False),
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Measure this too, repeatable: f1, f2, balanced_accuracy, roc_auc, kappa, top_5_accuracy ...",
-            show_default=False,
-        ),
-    ] = None,
-    beta: Annotated[
-        float, typer.Option(help="F-beta: 2 counts recall twice. Of many labels the thresholds are chosen for it.")
-    ] = 1.0,
-    coverage: Annotated[
-        float, typer.Option(help="How often the set of classes that predict gives shall hold the true one.")
-    ] = 0.95,
-    false_alarms: Annotated[
-        float, typer.Option(help="How often an image like those of the training may be flagged as unlike them.")
-    ] = 0.02,
-    start_from: Annotated[
-        Path | None,
-        typer.Option("--from", help="Start from the trained body of an earlier run.", show_default=False),
-    ] = None,
     log: Annotated[
         list[str] | None,
-        typer.Option(help="Log epochs to tensorboard:FOLDER, mlflow:FOLDER or wandb:PROJECT.", show_default=False),
+        typer.Option(
+            help="Log epochs to tensorboard:FOLDER, mlflow:FOLDER or wandb:PROJECT. Repeatable.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Fit a classifier by the golden rule, all seven steps; judge it; write it with a report."""
     from goldenrule.foundation.errors import OptionError
     from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.options import FitOptions
 
-    in_column = "=" in (fold or "")
-    if in_column and folds is not None:
-        raise OptionError(f"--folds {folds} draws its folds, --fold {fold} names one of a table: wanted one of them.")
-    if augment == "none":
+    if source.fold_column is not None and (options.fold or options.folds):
+        other = f"--fold {options.fold}" if options.fold else f"--folds {options.folds}"
+        raise OptionError(
+            f"{other} draws its folds, --fold-column {source.fold_column} names one of a table: wanted one of them."
+        )
+    if options.augment == "none":
         refuse(context, ("views",), "with --augment none, which makes none")
-    if start_from is not None:
+    if options.start_from is not None:
         refuse(context, ("backbone",), "with --from, which names the network")
-    options = FitOptions(
-        backbone=backbone,
-        weights=weights,
-        size=size,
-        views=views,
-        augment=augment,
-        crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
-        decoding=decoding,  # type: ignore[arg-type]  # checked by FitOptions
-        levels=levels,
-        head=head,  # type: ignore[arg-type]  # checked by FitOptions
-        seed=seed,
-        device=device,
-        threads=threads,
-        sample=sample,
-        min_per_class=min_per_class,
-        group_by=group_by,
-        fold=None if in_column else fold,
-        folds=folds,
-        quick=quick,
-        minutes=minutes,
-        start_from=start_from,
-        metrics=tuple(metric or ()),
-        coverage=coverage,
-        beta=beta,
-        false_alarms=false_alarms,
-    )
-    source = Asked(
-        folder=folder,
-        group_by=group_by,
-        csv=csv,
-        id=id_column,
-        label=label_column,
-        separator=separator,
-        labels_from=labels_from,
-        part=part_column,
-        group=group_column,
-        fold=fold if in_column else None,
-        train_name=train_name,
-        valid_name=valid_name,
-        test_name=test_name,
-        rename=rename,
-        classes=classes,
-        exclude=exclude,
-    ).images()
     if log and options.solved_only:
-        option = "--quick" if quick else f"--folds {folds}"
+        option = "--quick" if options.quick else f"--folds {options.folds}"
         raise OptionError(f"--log writes down epochs, and {option} trains in none: leave one of them away.")
+    images = source.images()
     if plan:
-        show_plan(source, options)
+        show_plan(images, options)
         return
     if options.solved_only:  # no torch is imported
         from goldenrule.recipes.answer import answer
 
-        show(answer(source, options=options, out=out, progress=Bars()))
+        show(answer(images, options=options, out=out, progress=Bars()))
         return
     from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.training.loggers import logger_of
 
     loggers = [logger_of(one) for one in log or ()]
-    show(golden_rule(source, options=options, out=out, progress=Bars(), on_answer=show_first, loggers=loggers))
-
-
-with_examples(fit, EXAMPLES)
+    show(golden_rule(images, options=options, out=out, progress=Bars(), on_answer=show_first, loggers=loggers))
 
 
 def show(answer: Answer, console: Console | None = None) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, with_examples
+from goldenrule.cli.options import FinishedRun, Threads, command
 
 if TYPE_CHECKING:
     from goldenrule.foundation.console import Console
@@ -25,8 +24,9 @@ The labels, all of them, the most doubtful first: runs/photos/insight/label_erro
 """
 
 
+@command(EXAMPLES)
 def insight(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    run: FinishedRun,
     top: Annotated[int, typer.Option("--top", help="Images in each list.")] = 20,
     threads: Threads = None,
 ) -> None:
@@ -50,9 +50,6 @@ def insight(
     console.print(Text(f"Labels:  {found.folder / LABELS}"), soft_wrap=True)
     console.print(Text(f"Numbers: {found.folder / NUMBERS}"), soft_wrap=True)
     console.print("Next:    look at the first labels; move what is wrong to its class, and fit again.", highlight=False)
-
-
-with_examples(insight, EXAMPLES)
 
 
 def show(section: Section, console: Console) -> None:

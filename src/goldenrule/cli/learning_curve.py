@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, with_examples
+from goldenrule.cli.options import FinishedRun, Threads, command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,17 +20,18 @@ EXAMPLES = """Examples:
 
   goldenrule learning-curve runs/photos --target 0.95
 
-  goldenrule learning-curve runs/photos --metric log_loss --target 0.1
+  goldenrule learning-curve runs/photos --target-metric log_loss --target 0.1
 """
 
 
+@command(EXAMPLES)
 def learning_curve(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    run: FinishedRun,
     target: Annotated[
         float | None,
         typer.Option(help="The accuracy (or log loss) that is wanted. \\[default: 0.99]", show_default=False),
     ] = None,
-    metric: Annotated[str, typer.Option(help="accuracy or log_loss.")] = "accuracy",
+    metric: Annotated[str, typer.Option("--target-metric", help="accuracy or log_loss.")] = "accuracy",
     threads: Threads = None,
 ) -> None:
     """Say how many more images are needed for a target, from heads solved on more and more of those there are."""
@@ -121,6 +121,3 @@ def _count(images_per_class: float) -> str:
     ('2.4', '1,600', '40')
     """
     return f"{images_per_class:,.0f}" if images_per_class >= 20 else f"{images_per_class:.2g}"
-
-
-with_examples(learning_curve, EXAMPLES)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.common import json_kind, refuse, with_examples
+from goldenrule.cli.options import Json, command, json_kind, output, refuse
 
 if TYPE_CHECKING:
     from goldenrule.foundation.console import Console
@@ -25,18 +25,15 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def lesson(
     context: typer.Context,
     name: Annotated[
         str | None, typer.Argument(help="The lesson's name or number; without it they are listed.", show_default=False)
     ] = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where the figures are written, in a folder each.")] = Path(
-        "demo/lessons"
-    ),
+    out: Annotated[Path, output("Where the figures are written, in a folder each.")] = Path("demo/lessons"),
     code: Annotated[bool, typer.Option(help="Show the code of each step before it runs.")] = True,
-    json: Annotated[
-        Path | None, typer.Option(help="Write the list, or the lesson's figures, to this file.", show_default=False)
-    ] = None,
+    json: Json = None,
 ) -> None:
     """Learn by small lessons that run: from a line through five points to the network's layers."""
     from goldenrule.foundation.console import Console, Text
@@ -110,6 +107,3 @@ def _run(console: Console, lesson: Lesson, out: Path, *, with_code: bool) -> tup
     if following:
         console.print(Text(f"Next: goldenrule lesson {following[0].name}"), soft_wrap=True)
     return drawn
-
-
-with_examples(lesson, EXAMPLES)

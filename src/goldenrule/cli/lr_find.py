@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Levels, refuse, show_findings, with_examples
-from goldenrule.cli.source import Asked, Exclude
-from goldenrule.cli.views import Augment
+from goldenrule.cli.options import Live, command, only, output, refuse
+from goldenrule.cli.terminal import show_findings
+from goldenrule.recipes.image_source import ImageSource
+from goldenrule.recipes.options import FitOptions
 
 EXAMPLES = """Examples:
 
@@ -23,31 +24,19 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def lr_find(
     context: typer.Context,
-    folder: Annotated[
-        Path, typer.Argument(help="The images: CLASS/image.jpg or train/CLASS/image.jpg.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The curve as a picture: .svg, .png or .pdf.")] = Path(
-        "lr_find.svg"
-    ),
+    source: ImageSource,
+    options: Annotated[FitOptions, only("backbone", "start_from", "augment", "levels", "seed")],
+    out: Annotated[Path, output("The curve as a picture: .svg, .png or .pdf.")] = Path("lr_find.svg"),
     unfrozen: Annotated[bool, typer.Option("--unfrozen", help="Raise the rate of the whole network.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="On live, augmented images instead of activations.")] = False,
+    live: Live = False,
     steps: Annotated[
         int | None, typer.Option(help="Steps. \\[default: 100 on activations, 40 live]", show_default=False)
     ] = None,
     lowest: Annotated[float, typer.Option(help="The first rate.")] = 1e-5,
     highest: Annotated[float, typer.Option(help="The last rate.")] = 10.0,
-    start_from: Annotated[
-        Path | None, typer.Option("--from", help="Start from the network of an earlier run.", show_default=False)
-    ] = None,
-    backbone: Annotated[
-        str, typer.Option(help="efficientnet_lite0, 1 or 2 (embedded), or any timm name.")
-    ] = "efficientnet_lite0",
-    augment: Augment = "auto",
-    levels: Levels = None,
-    exclude: Exclude = None,
-    seed: Annotated[int, typer.Option(help="Seed of the split, the fresh head and the batches.")] = 0,
 ) -> None:
     """Raise the learning rate step by step and draw the loss: which rate to train with."""
     from goldenrule.foundation.console import Console, Text
@@ -59,18 +48,14 @@ def lr_find(
 
     if not (live or unfrozen):
         refuse(context, ("augment",), "on activations of plain images: give --live or --unfrozen too")
-    if start_from is not None:
+    if options.start_from is not None:
         refuse(context, ("backbone",), "with --from, which names the network")
     if out.suffix not in (".svg", ".png", ".pdf") and written_into(out) is None:
         raise OptionError(f"-o {out}: wanted a name that ends in .svg, .png or .pdf.")
-    table = Asked(folder=folder, exclude=exclude).table()
+    table = source.table()
     test = find_rate_of(
         table,
-        backbone=backbone,
-        augment=augment,
-        seed=seed,
-        start_from=start_from,
-        levels=levels,
+        options=options,
         unfrozen=unfrozen,
         live=live,
         steps=steps,
@@ -84,6 +69,3 @@ def lr_find(
     console.print(Text(range_text(test), lines=True))
     console.print(Text(f"{test} (S: the suggestion, by {test.rule}; M: the minimum)"))
     console.print(Text(f"Picture: {out}"), soft_wrap=True)
-
-
-with_examples(lr_find, EXAMPLES)

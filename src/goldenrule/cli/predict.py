@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, show_findings, with_examples
-from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
-from goldenrule.cli.source import Exclude
+from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
+from goldenrule.cli.options import Exclude, Files, Run, Threads, command, output
+from goldenrule.cli.terminal import show_findings
 
 MOST_IN_A_SET = 4
 EXAMPLES = """Examples:
@@ -20,29 +20,21 @@ EXAMPLES = """Examples:
 
   goldenrule predict runs/dogscats new_photos/ --min-confidence 0.9     below it: status "unsure", no prediction
 
-  goldenrule predict my_classifier photo.jpg --head parts.py:make     where a function of yours made its head
+  goldenrule predict my_classifier photo.jpg --custom-head parts.py:make     where a function of yours made its head
 """
 
 
+@command(EXAMPLES)
 def predict(
-    run: Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)],
-    images: Annotated[
-        list[Path],
-        typer.Argument(help="Images and folders of images.", show_default=False, readable=False),
-    ],  # not checked by Typer: what can't be read has its row (law 9)
+    run: Run,
+    images: Files,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            help="Write a CSV: path,status,prediction,probability,set,unlike,distance,p:CLASS...",
-            show_default=False,
-        ),
+        Path | None, output("Write a CSV: path,status,prediction,probability,set,unlike,distance,p:CLASS...")
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
     exclude: Exclude = None,
-    head: OwnHead = "",
-    backbone: OwnBackbone = "",
+    custom_head: CustomHead = "",
+    custom_backbone: CustomBackbone = "",
     threads: Threads = None,
 ) -> None:
     """Predict the class of images; a row per image, also for those that can't be read."""
@@ -51,11 +43,12 @@ def predict(
     from goldenrule.deploy.batch import predict_files
     from goldenrule.foundation.cells import from_cell
     from goldenrule.foundation.console import Console, Text
+    from goldenrule.foundation.findings import plural
     from goldenrule.foundation.outputs import to_terminal
     from goldenrule.foundation.progress import Bars
     from goldenrule.report.sentences import sureness
 
-    classifier = loaded(run, head, backbone)
+    classifier = loaded(run, custom_head, custom_backbone)
     result = predict_files(
         classifier,
         images,
@@ -101,7 +94,7 @@ def predict(
         console.print(Text(f"Unlike: {classifier.familiar.sentence}"))
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
     statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
-    console.print(Text(f"{result.images:,} images ({statuses}): {counts or 'no prediction'}"))
+    console.print(Text(f"{plural(result.images, 'image')} ({statuses}): {counts or 'no prediction'}"))
     if result.unreadable:
         names = ", ".join(result.unreadable[:5]) + (", ..." if len(result.unreadable) > 5 else "")
         console.print(
@@ -125,6 +118,3 @@ def _few(names: str) -> str:
 
     each = classes_in(names)
     return names if len(each) <= MOST_IN_A_SET else f"{len(each)} classes, first {each[0]}"
-
-
-with_examples(predict, EXAMPLES)

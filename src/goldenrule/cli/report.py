@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import with_examples
+from goldenrule.cli.options import FinishedRun, command, output
 
 EXAMPLES = """Examples:
 
@@ -28,15 +28,13 @@ class Language(StrEnum):
     zh = "zh"
 
 
+@command(EXAMPLES)
 def report(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    run: FinishedRun,
     language: Annotated[
         Language, typer.Option("--lang", help="English, Japanese or simplified Chinese.")
     ] = Language.en,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="The page to write. \\[default: RUN/report.LANG.html]", show_default=False),
-    ] = None,
+    out: Annotated[Path | None, output("The page to write.", "RUN/report.LANG.html")] = None,
 ) -> None:
     """Write the report of a finished run again, in English, Japanese or Chinese; the numbers stay as they are."""
     from goldenrule.foundation.console import Console, Text
@@ -48,6 +46,3 @@ def report(
     console.print(Text(f"Report:  {path}"), soft_wrap=True)
     if language is not Language.en:
         console.print("Names, findings and comparisons stay in English: they are kept with the run.", highlight=False)
-
-
-with_examples(report, EXAMPLES)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from goldenrule.cli.common import with_examples
+from goldenrule.cli.options import Run, command, output
 
 EXAMPLES = """Examples:
 
@@ -19,12 +17,10 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def share(
-    run: Annotated[Path, typer.Argument(help="The folder of a run or of a classifier.", show_default=False)],
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="A new folder for the copy. \\[default: shared/NAME]", show_default=False),
-    ] = None,
+    run: Run,
+    out: Annotated[Path | None, output("A new folder for the copy.", "shared/NAME")] = None,
 ) -> None:
     """Copy a classifier without paths, names of files, thumbnails and features of single images."""
     from goldenrule.foundation.console import Console, Text
@@ -41,6 +37,3 @@ def share(
     console = Console()
     for line in lines:
         console.print(Text(line), soft_wrap=True)
-
-
-with_examples(share, EXAMPLES)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Levels, refuse, show_findings, with_examples
-from goldenrule.cli.source import Asked, Exclude
-from goldenrule.cli.views import Augment, Crop
+from goldenrule.cli.options import command, only, output, refuse
+from goldenrule.cli.terminal import show_findings
+from goldenrule.recipes.image_source import ImageSource
+from goldenrule.recipes.options import SHEET_SIZE, SHEET_VIEWS, FitOptions
 
 EXAMPLES = """Examples:
 
@@ -25,17 +26,13 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def show_augment(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="The images; only read.", show_default=False)],
-    augment: Augment = "auto",
-    crop: Crop = "random",
-    views: Annotated[int, typer.Option(help="Augmented views per image.")] = 6,
-    images: Annotated[int, typer.Option(help="Images, of different classes as far as there are.")] = 4,
-    exclude: Exclude = None,
-    levels: Levels = None,
-    size: Annotated[int, typer.Option(help="Side of the network's input in px.")] = 224,
-    out: Annotated[Path, typer.Option("-o", "--out", help="The sheet: .png, .svg or .pdf.")] = Path("augment.png"),
+    source: ImageSource,
+    options: Annotated[FitOptions, only("augment", "crop", "levels", views=SHEET_VIEWS, size=SHEET_SIZE)],
+    num_images: Annotated[int, typer.Option(help="Images, of different classes as far as there are.")] = 4,
+    out: Annotated[Path, output("The sheet: .png, .svg or .pdf.")] = Path("augment.png"),
 ) -> None:
     """Draw a sheet of augmented views: the very ones that training sees."""
     from goldenrule.foundation.console import Console, Text
@@ -43,24 +40,23 @@ def show_augment(
     from goldenrule.foundation.progress import Bars
     from goldenrule.recipes.showing import draw_augmentation
 
-    if augment == "none":
+    if options.augment == "none":
         refuse(context, ("views",), "with --augment none, which makes none")
-    table = Asked(folder=folder, exclude=exclude).table()
+    table = source.table()
     shown = draw_augmentation(
         table,
-        augment=augment,
-        crop=crop,  # type: ignore[arg-type]  # checked by FitOptions
-        levels=levels,
-        views=views,
-        images=images,
-        size=size,
+        augment=options.augment,
+        crop=options.crop,
+        levels=options.levels,
+        views=options.views or 0,
+        size=options.size or 0,
+        images=num_images,
         out=out,
         progress=Bars(),
     )
     console = Console(stderr=to_terminal(out))
     show_findings(table.findings, console)
-    console.print(Text(f"{augment}: {', '.join(shown)}, each as it is and in {views} views."), soft_wrap=True)
+    console.print(
+        Text(f"{options.augment}: {', '.join(shown)}, each as it is and in {options.views} views."), soft_wrap=True
+    )
     console.print(Text(f"Look: {out}"), soft_wrap=True)
-
-
-with_examples(show_augment, EXAMPLES)

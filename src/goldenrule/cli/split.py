@@ -7,25 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.common import given, refuse, with_examples
-from goldenrule.cli.source import (
-    Asked,
-    Classes,
-    Csv,
-    Exclude,
-    GroupBy,
-    GroupColumn,
-    Id,
-    Label,
-    LabelsFrom,
-    PartColumn,
-    Rename,
-    Separator,
-    TestName,
-    TrainName,
-    ValidName,
-)
+from goldenrule.cli.options import command, given, only, refuse
 from goldenrule.foundation.errors import OptionError
+from goldenrule.recipes.image_source import ImageSource
+from goldenrule.recipes.options import FitOptions
 
 if TYPE_CHECKING:
     from goldenrule.images.table import ImageTable
@@ -49,87 +34,56 @@ EXAMPLES = """Examples:
 """
 
 
+@command(EXAMPLES)
 def split(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(help="The images; only read.", show_default=False)],
+    source: ImageSource,
+    options: Annotated[FitOptions, only("seed")],
     destination: Annotated[
         Path | None, typer.Argument(help="The new folder with train/, valid/ and test/.", show_default=False)
     ] = None,
     valid: Annotated[float, typer.Option(help="Share that validates.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share that tests.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
-    group_by: GroupBy = "auto",
     near_duplicates: Annotated[
         bool, typer.Option("--near-duplicates/--no-near-duplicates", help="Keep near duplicates on one side.")
     ] = True,
     anew: Annotated[bool, typer.Option("--anew", help="Deal out again what has parts already.")] = False,
     link: Annotated[str, typer.Option(help="none (copy), hard, or reflink.")] = "none",
     verify: Annotated[bool, typer.Option("--verify", help="Prove a folder that was split before.")] = False,
-    csv: Csv = None,
-    id_column: Id = None,
-    label_column: Label = None,
-    separator: Separator = None,
-    labels_from: LabelsFrom = "auto",
-    part_column: PartColumn = None,
-    group_column: GroupColumn = None,
-    train_name: TrainName = None,
-    valid_name: ValidName = None,
-    test_name: TestName = None,
-    rename: Rename = None,
-    classes: Classes = None,
-    exclude: Exclude = None,
 ) -> None:
     """Copy a folder into train, valid and test parts; every file is proved by its sha256, the original only read."""
     from goldenrule.foundation.progress import Bars
     from goldenrule.images.split import Shares
     from goldenrule.recipes.splitting import split_folder
 
+    folder = source.folder
     if verify:
         if destination is not None:
-            raise OptionError(f"--verify proves one folder: {source} or {destination}?")
-        others = set(context.params) - {"source", "destination", "verify"}
+            raise OptionError(f"--verify proves one folder: {folder} or {destination}?")
+        others = set(context.params) - {"folder", "destination", "verify"}
         refuse(context, others, "with --verify, which reads a folder that was split before")
-        show_verified(source)
+        show_verified(folder)
         return
     if destination is None:
-        raise OptionError(f"Where to? goldenrule split {source} NEW_FOLDER (or --verify to prove {source}).")
-    images = Asked(
-        folder=source,
-        group_by=group_by,
-        csv=csv,
-        id=id_column,
-        label=label_column,
-        separator=separator,
-        labels_from=labels_from,
-        part=part_column,
-        group=group_column,
-        train_name=train_name,
-        valid_name=valid_name,
-        test_name=test_name,
-        rename=rename,
-        classes=classes,
-        exclude=exclude,
-    ).images()
-    if "test" in given(context) and not anew and "test" in table_of(images, group_by).parts:
+        raise OptionError(f"Where to? goldenrule split {folder} NEW_FOLDER (or --verify to prove {folder}).")
+    images = source.images()
+    if "test" in given(context) and not anew and "test" in table_of(images, source.group_by).parts:
         raise OptionError(
-            f"--test {test:g} has no effect: {source} has a test part, which stays as it is. Leave it away, or give "
+            f"--test {test:g} has no effect: {folder} has a test part, which stays as it is. Leave it away, or give "
             "--anew to deal all images out again."
         )
     found = split_folder(
         images,
         destination,
         shares=Shares(valid=valid, test=test),
-        seed=seed,
-        group_by=group_by,
+        seed=options.seed,
+        group_by=source.group_by,
         anew=anew,
         near_duplicates=near_duplicates,
         link=link,  # type: ignore[arg-type]  # checked there
         progress=Bars(),
     )
     show(found)
-
-
-with_examples(split, EXAMPLES)
 
 
 def table_of(images: Path | ImageTable, group_by: str) -> ImageTable:
@@ -141,7 +95,7 @@ def table_of(images: Path | ImageTable, group_by: str) -> ImageTable:
 
 def show(found: Split) -> None:
     """Print what is in the parts, what was kept together, what was found, and what to do next."""
-    from goldenrule.cli.counts import show_counts
+    from goldenrule.cli.terminal import show_counts
     from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.files import in_shell
     from goldenrule.foundation.findings import plural
@@ -159,7 +113,7 @@ def show(found: Split) -> None:
 
 def show_verified(folder: Path) -> None:
     """Prove a split folder and say so; differences end with exit code 2."""
-    from goldenrule.cli.counts import show_counts
+    from goldenrule.cli.terminal import show_counts
     from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.errors import RunMismatch
     from goldenrule.foundation.findings import plural

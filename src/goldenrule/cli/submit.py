@@ -7,31 +7,35 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.common import Threads, show_findings, with_examples
-from goldenrule.cli.own import OwnBackbone, OwnHead, loaded
-from goldenrule.cli.source import Exclude
+from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
+from goldenrule.cli.options import Exclude, Run, Threads, command, output
+from goldenrule.cli.terminal import show_findings
 
 EXAMPLES = """Examples:
 
-  goldenrule submit runs/dogscats test1 --sample sample_submission.csv
+  goldenrule submit runs/dogscats test1 --sample-submission sample_submission.csv
 
-  goldenrule submit runs/dogscats test1 --sample sample_submission.csv --positive dogs -o dogs.csv
+  goldenrule submit runs/dogscats test1 --sample-submission sample_submission.csv --positive dogs -o dogs.csv
 
-  goldenrule submit runs/planet test --sample sample_submission_v2.csv     several labels an image: tags with spaces
+  goldenrule submit runs/planet test --sample-submission sample_submission_v2.csv     several labels an image
 
-  goldenrule submit runs/dog_breed test --sample sample_submission.csv --floor 0     probabilities as they are
+  goldenrule submit runs/dog_breed test --sample-submission sample_submission.csv --floor 0
 """
 
 
+@command(EXAMPLES)
 def submit(
-    run: Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)],
+    run: Run,
     images: Annotated[Path, typer.Argument(help="The folder of the contest's test images.", show_default=False)],
     sample: Annotated[
-        Path, typer.Option(help="The contest's sample submission: its columns and rows are filled.", show_default=False)
+        Path,
+        typer.Option(
+            "--sample-submission",
+            help="The competition's sample submission: its columns and rows are filled.",
+            show_default=False,
+        ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The CSV to write; a .json beside it says how.")] = Path(
-        "submission.csv"
-    ),
+    out: Annotated[Path, output("The CSV to write; a .json beside it says how.")] = Path("submission.csv"),
     positive: Annotated[
         str | None,
         typer.Option(
@@ -55,8 +59,8 @@ def submit(
         ),
     ] = "auto",
     exclude: Exclude = None,
-    head: OwnHead = "",
-    backbone: OwnBackbone = "",
+    custom_head: CustomHead = "",
+    custom_backbone: CustomBackbone = "",
     threads: Threads = None,
 ) -> None:
     """Write the submission to a contest: every id of its sample, in its order."""
@@ -79,7 +83,7 @@ def submit(
         floor=floor,
         fill=fill,  # type: ignore[arg-type]  # checked there
         exclude=exclude or (),
-        classifier=loaded(run, head, backbone),
+        classifier=loaded(run, custom_head, custom_backbone),
         threads=threads,
         progress=Bars(),
     )
@@ -125,6 +129,3 @@ def submit(
     show_findings(done.findings, console)
     beside = "" if written_into(out) else f", {side_file(out).name}"
     console.print(Text(f"Written: {out}{beside}"), soft_wrap=True)
-
-
-with_examples(submit, EXAMPLES)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.common import json_kind, with_examples
+from goldenrule.cli.options import Json, command, json_kind, only
+from goldenrule.recipes.options import FitOptions
 
 if TYPE_CHECKING:
     from goldenrule.foundation.console import Console
@@ -24,28 +24,14 @@ EXAMPLES = """Examples:
 
   goldenrule summary -m mobilenet --json mobilenet.json
 """
-Model = Annotated[
-    str,
-    typer.Option(
-        "-m",
-        "--model",
-        help="original, resnet, resnext, efficientnet, mobilenet, xception, convnext, vit, alexnet, or any timm name.",
-    ),
-]
 
 
+@command(EXAMPLES)
 def summary(
-    model: Model = "original",
-    size: Annotated[
-        int | None, typer.Option(help="Input side in px. \\[default: the network's own]", show_default=False)
-    ] = None,
+    options: Annotated[FitOptions, only("weights", "size", "head", backbone="original")],
     classes: Annotated[int, typer.Option(help="How many classes the head tells apart.")] = 2,
-    head: Annotated[str, typer.Option(help="linear, concat-pool (fastai's), gap-1024 or flatten-64.")] = "linear",
-    weights: Annotated[
-        Path | None, typer.Option(help="The network's weights: .safetensors or .pth.", show_default=False)
-    ] = None,
     depth: Annotated[int, typer.Option(help="How deep into blocks of blocks the list goes.")] = 2,
-    json: Annotated[Path | None, typer.Option(help="Write it all to this file.", show_default=False)] = None,
+    json: Json = None,
 ) -> None:
     """Show a network: layers, shapes, parameters, multiply-adds, layer groups, preprocessing, weights, licence."""
     from goldenrule.foundation.console import Console, Text
@@ -56,11 +42,11 @@ def summary(
     if json is not None:
         check_output(json, json_kind("summary.json", ("name", "layers", "multiply_adds")), option="--json")
     found = summary_of(
-        model,
-        weights=weights,
-        size=size,
+        options.backbone,
+        weights=options.weights,
+        size=options.size,
         classes=classes,
-        head=head,  # type: ignore[arg-type]  # checked where the head is made
+        head=options.head,
         depth=depth,
     )
     console = Console(stderr=to_terminal(json))
@@ -68,9 +54,6 @@ def summary(
     if json is not None:
         write_output(json, json_text(found.to_json()))
         console.print(Text(f"Written: {json}"), soft_wrap=True)
-
-
-with_examples(summary, EXAMPLES)
 
 
 def show(found: NetworkSummary, console: Console) -> None:

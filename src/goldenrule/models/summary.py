@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.errors import OptionError
 from goldenrule.models.backbone import Backbone, backbone, pooling_for
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, canonical_name
 from goldenrule.models.cost import multiply_adds
-from goldenrule.models.head import HeadKind, fresh_head
+from goldenrule.models.head import fresh_head
 
 if TYPE_CHECKING:
     import torch

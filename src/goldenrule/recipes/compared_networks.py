@@ -236,7 +236,7 @@ class ComparedNetworks:
         for name, why in self.left_out.items():
             names.setdefault(why.partition(". ")[0].rstrip("."), []).append(name)
         said = [f"Left out: {'; '.join(own)}. {why}." for why, own in names.items()]
-        return [*said, "Weights of your own: --weights NAME=FILE."] if said else []
+        return [*said, "Weights of your own: --weights-of NAME=FILE."] if said else []
 
     def to_json(self) -> dict[str, Any]:
         """Give all of it for programs."""

@@ -94,7 +94,7 @@ def compare_runs(first: str | Path, second: str | Path, *, part: Judged | Litera
     classes differ.
     """
     if part not in ("auto", *get_args(Judged)):
-        raise OptionError(f"--part {part}: wanted auto, {', '.join(get_args(Judged))}.")
+        raise OptionError(f"--on {part}: wanted auto, {', '.join(get_args(Judged))}.")
     a, b = _Judge(Path(first)), _Judge(Path(second))
     wanted: tuple[Judged, ...] = get_args(Judged) if part == "auto" else (part,)
     for own in wanted:

@@ -32,7 +32,7 @@ from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.results import Answer
 from goldenrule.recipes.speed import known_speed
 from goldenrule.recipes.train import train
-from goldenrule.recipes.training_options import TYPES, TrainingOptions, TrainingType
+from goldenrule.recipes.training_options import TYPES, TrainingOptions, TrainingType, stopping
 from goldenrule.training.run_files import kept_predictions
 
 VERSION = 1
@@ -81,8 +81,7 @@ def compare_networks(
     types: Sequence[str] = TYPES,
     *,
     epochs: int | None = None,
-    converged: int = 0,
-    overfit: int = 0,
+    stop: Sequence[str] = (),
     weights: Mapping[str, Path] | None = None,
     options: FitOptions | None = None,
     out: str | Path | None = None,
@@ -92,8 +91,8 @@ def compare_networks(
     """Train every network in every way that it can be, choose on validation, then open the test part.
 
     `models` are names, or NAME@PX for an input of so many pixels, `types` ways of training; or one of them. Without
-    pretrained weights a network is trained from zero alone, and what is left out is said. `epochs`, `converged` and
-    `overfit` are for live training: heads alone are solved. Split, near duplicates and bank are shared. Written to
+    pretrained weights a network is trained from zero alone, and what is left out is said. `epochs` and `stop` are for
+    live training: heads alone are solved. Split, near duplicates and bank are shared. Written to
     `out`, by default `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the
     same comparison grows. Raises a `GoldenRuleError` for what can be mended.
     """
@@ -105,14 +104,14 @@ def compare_networks(
         raise OptionError("There is no network to compare: give -m NAME, such as -m original -m efficientnet.")
     known = {network.name for network in networks}
     if unknown := [name for name in weights or {} if canonical_name(name) not in known]:
-        raise OptionError(f"--weights {unknown[0]}=FILE: there is no -m {unknown[0]} to load them into.")
+        raise OptionError(f"--weights-of {unknown[0]}=FILE: there is no -m {unknown[0]} to load them into.")
     entries = [Entry.of(network, own) for network in networks for own in TYPES if own in types]
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
     folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-compare"
-    how = {"epochs": epochs, "converged": converged, "overfit": overfit}
+    how = {"epochs": epochs, "stop": tuple(stop)}
     for own in types:
         TrainingOptions(type=own, **how)  # type: ignore[arg-type]  # checked here
-    about = {"compare": VERSION, **how}
+    about = {"compare": VERSION, "epochs": epochs, "converged": 0, "overfit": 0, **stopping(stop)}
     with begun(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (work, activations):
         shared = replace(work.table, findings=())
         bench = _Bench(folder=folder, table=shared, options=options, how=how, progress=progress)
@@ -250,7 +249,7 @@ def _commands(images: Path, bench: _Bench) -> tuple[str, ...]:
     )
     looks = bench.options.said("augment", "crop")
     epochs = f" --epochs {bench.how['epochs']}" if bench.how["epochs"] else ""
-    stop = "".join(f" --stop {rule}:{bench.how[rule]}" for rule in ("converged", "overfit") if bench.how[rule])
+    stop = "".join(f" --stop {rule}" for rule in bench.how["stop"])
     out = f" --out {in_shell(bench.folder)}"
     return f"goldenrule fit {folder}{own}", f"goldenrule compare {folder} -m ANOTHER{epochs}{stop}{looks}{own}{out}"
 

@@ -13,13 +13,14 @@ import psutil
 from goldenrule.activations.extractor import Activations
 from goldenrule.activations.solve import Rows, solve
 from goldenrule.evaluation import Predictions
+from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.tensors import Tensors
 from goldenrule.images.folds import dealt_folds, folds_to_judge
 from goldenrule.images.judged import NOT_JUDGED
 from goldenrule.images.table import ImageTable, LabelledTable
-from goldenrule.models.head import Head, HeadKind, head_from_tensors
+from goldenrule.models.head import Head, head_from_tensors
 from goldenrule.training.run import Outcome
 
 FOLDS = 5

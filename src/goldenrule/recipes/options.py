@@ -3,92 +3,217 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
-from goldenrule.evaluation import Predictions, Task
-from goldenrule.evaluation.named import metric_named
-from goldenrule.evaluation.novelty import FALSE_ALARMS
+from goldenrule.foundation.choices import Decoding, HeadKind
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.files import in_shell
-from goldenrule.images.augment import Augmentation, Crop
-from goldenrule.images.deep import Levels
-from goldenrule.images.folds import number_of_folds
-from goldenrule.images.kinds import by_name
-from goldenrule.images.levels import levels_named
-from goldenrule.images.preprocess import Decoding, Preprocessing
-from goldenrule.models.backbone import Pooling, pooling_for
+from goldenrule.foundation.option import check_options, option, options_of
 from goldenrule.models.catalog import AUTO, DEFAULT_BACKBONE, canonical_name, named_candidates
-from goldenrule.models.head import HeadKind, check_head
 from goldenrule.recipes.training_options import TrainingOptions
+
+if TYPE_CHECKING:
+    from goldenrule.evaluation import Task
+    from goldenrule.images.augment import Augmentation
+    from goldenrule.images.deep import Levels
+    from goldenrule.models.backbone import Pooling
 
 CropOption = Literal["random", "centre", "resized", "squish"]
 """How training cuts its views (`augment.Crop`); with "squish" all see the whole picture, brought to a square."""
-STORY_FREE = ("threads", "coverage", "metrics", "beta", "false_alarms")
-"""Options that change how fast a story is told, or what is said of its end, never the story."""
-
 FEWEST_FOLDS, MOST_FOLDS = 2, 20
-
-
-PATHS = ("weights", "start_from")
-"""Options that are paths of the user's."""
+MOST_VIEWS, MOST_THREADS, MOST_MINUTES, MOST_BETA = 64, 4096, 1e6, 1e3
+SHEET_VIEWS, SHEET_SIZE = 6, 224
+"""How many views of what size are drawn to look at."""
+NETWORK, AUGMENTATION, TRAINING, EVALUATION, MACHINE = (
+    "Network",
+    "Augmentation",
+    "Training",
+    "Evaluation",
+    "This machine",
+)
+"""The panels of --help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitOptions:
     """All options of a fit; None means: goldenrule decides."""
 
-    backbone: str = DEFAULT_BACKBONE  # a name, "auto" or "auto:NAME,NAME": the best of these
-    weights: Path | None = None
-    size: int | None = None
-    views: int | None = None  # augmented views per training image; None: as many as pay
-    augment: str = "auto"  # a kind, or FILE.py:NAME
-    crop: CropOption = "random"
-    decoding: Decoding = "canonical"
-    levels: str | None = None  # LOW..HIGH or "full": black and white of more than 8 bits; None: found over the set
-    head: HeadKind = "linear"
-    seed: int = 0
-    device: str = "cpu"
-    threads: int | None = None
-    sample: int | None = None  # images per class and part
-    min_per_class: int | None = None
-    group_by: str = "auto"  # what in a name makes images belong together
-    fold: str | None = None  # "2/5": of five drawn folds the second validates, the others train
-    folds: int | None = None  # the average of the solved heads of so many folds; all but test images train
-    quick: bool = False  # end with the solved head
-    minutes: float | None = None  # begin nothing that would end later
-    start_from: Path | None = None  # a run: start from its classifier's body
-    metrics: tuple[str, ...] = ()  # what is measured beside accuracy and log loss, by name
-    coverage: float = 0.95  # how often the sets of classes hold the true one
-    beta: float = 1.0  # how much recall counts against precision
-    false_alarms: float = FALSE_ALARMS  # how often a familiar image is flagged as unlike anything seen
+    backbone: str = option(
+        DEFAULT_BACKBONE,
+        "efficientnet_lite0, 1 or 2 (embedded), any timm name, or one of original, resnet, resnext, efficientnet, "
+        "mobilenet, xception, convnext, vit, alexnet. For fit also auto: the best of the embedded ones.",
+        flags=("-m", "--model", "--backbone"),
+        metavar="NAME",
+        panel=NETWORK,
+    )
+    weights: Path | None = option(
+        None,
+        "The backbone's pretrained weights: .safetensors or .pth.",
+        unset="the packaged ones, or the hub's",
+        metavar="FILE",
+        panel=NETWORK,
+    )
+    size: int | None = option(None, "Input side in px.", unset="the network's own", metavar="PX", panel=NETWORK)
+    head: HeadKind = option(
+        "linear",
+        "linear (solved); concat-pool (fastai's), gap-1024 or flatten-64 (trained).",
+        metavar="KIND",
+        panel=NETWORK,
+    )
+    start_from: Path | None = option(
+        None, "Start from the trained network of an earlier run.", flags=("--from",), metavar="RUN", panel=NETWORK
+    )
+    views: int | None = option(
+        None,
+        "Augmented views per training image.",
+        unset="4 where they can pay",
+        least=0,
+        most=MOST_VIEWS,
+        wanted=f"the number of augmented views per image, 0 to {MOST_VIEWS}",
+        metavar="K",
+        panel=AUGMENTATION,
+    )
+    augment: str = option(
+        "auto",
+        "Kind of views: auto, side_on, top_down, basic, keras, trivial, none, or FILE.py:NAME.",
+        metavar="KIND",
+        panel=AUGMENTATION,
+    )
+    crop: CropOption = option(
+        "random",
+        "How views are cut: random, centre, resized (random window), or squish.",
+        choices=get_args(CropOption),
+        metavar="KIND",
+        panel=AUGMENTATION,
+    )
+    decoding: Decoding = option(
+        "canonical",
+        "canonical, or scaled: large JPEGs at 1/2, 1/4 or 1/8, several times as fast.",
+        choices=get_args(Decoding),
+        metavar="KIND",
+        panel="Images",
+    )
+    levels: str | None = option(
+        None,
+        "Black and white of pictures of more than 8 bits: LOW..HIGH, or full.",
+        unset="found out",
+        metavar="LOW..HIGH",
+        panel="Images",
+    )
+    sample: int | None = option(
+        None,
+        "Take at most N images per class and part: a trial.",
+        least=1,
+        wanted="a number of images per class, at least 1",
+        metavar="N",
+        panel="Images",
+    )
+    min_per_class: int | None = option(
+        None,
+        "Accept classes with as few images as this.",
+        unset="2 with a train folder, else 3",
+        least=1,
+        wanted="at least 1",
+        metavar="N",
+        panel="Images",
+    )
+    group_by: str = "auto"  # as `ImageSource` has it, for a source that is only a folder
+    fold: str | None = option(
+        None,
+        "2/5: of five folds the second validates (no test part is carved).",
+        metavar="N/FOLDS",
+        panel=TRAINING,
+    )
+    folds: int | None = option(
+        None,
+        "The average of the solved heads of so many folds, on all images but test ones; no live training.",
+        least=FEWEST_FOLDS,
+        most=MOST_FOLDS,
+        wanted=f"{FEWEST_FOLDS} to {MOST_FOLDS}, such as 5",
+        metavar="K",
+        panel=TRAINING,
+    )
+    quick: bool = option(
+        False,
+        "End with the solved head: the answer in seconds, no live training.",
+        panel=TRAINING,
+    )
+    minutes: float | None = option(
+        None,
+        "End within so many minutes, with the best so far.",
+        above=0,
+        below=MOST_MINUTES,
+        wanted="how long it may take, more than 0",
+        metavar="M",
+        panel=TRAINING,
+    )
+    seed: int = option(0, "Seed of new splits, folds, random weights and training.", metavar="N", panel=TRAINING)
+    metrics: tuple[str, ...] = option(
+        (),
+        "Measure this too, repeatable: f1, f2, balanced_accuracy, roc_auc, kappa, top_5_accuracy ...",
+        flags=("--metric",),
+        metavar="NAME",
+        panel=EVALUATION,
+        keeps_run=True,
+    )
+    beta: float = option(
+        1.0,
+        "F-beta: 2 counts recall twice. Of many labels the thresholds are chosen for it.",
+        above=0,
+        below=MOST_BETA,
+        wanted="how much recall counts, 1 as much as precision, 2 twice",
+        metavar="B",
+        panel=EVALUATION,
+        keeps_run=True,
+    )
+    coverage: float = option(
+        0.95,
+        "Target coverage of prediction sets.",
+        above=0,
+        below=1,
+        wanted="a share between 0 and 1, such as .95",
+        metavar="P",
+        panel=EVALUATION,
+        keeps_run=True,
+    )
+    false_alarms: float = option(
+        0.02,
+        "How often an image like those of the training may be flagged as unlike them.",
+        above=0,
+        below=1,
+        wanted="a share between 0 and 1, such as .02",
+        metavar="P",
+        panel=EVALUATION,
+        keeps_run=True,
+    )
+    device: str = option("cpu", "cpu, cuda or mps.", metavar="NAME", panel=MACHINE)
+    threads: int | None = option(
+        None,
+        "Processors to use.",
+        unset="all",
+        least=1,
+        most=MOST_THREADS,
+        wanted=f"at least 1, at most {MOST_THREADS:,}",
+        metavar="N",
+        panel=MACHINE,
+        keeps_run=True,
+    )
     training: TrainingOptions | None = None  # of `goldenrule train`; None: by the golden rule
 
     def __post_init__(self) -> None:
+        from goldenrule.evaluation.named import metric_named
+        from goldenrule.images.folds import number_of_folds
+        from goldenrule.images.levels import levels_named
+        from goldenrule.images.preprocess import Preprocessing
+        from goldenrule.models.head import check_head
+
+        check_options(self)
         if self.size is not None:
             Preprocessing(size=self.size)
-        if self.views is not None and not 0 <= self.views <= 64:
-            raise OptionError(f"--views {self.views}: wanted the number of augmented views per image, 0 to 64.")
-        if self.threads is not None and self.threads < 1:
-            raise OptionError(f"--threads {self.threads}: wanted at least 1.")
-        if self.sample is not None and self.sample < 1:
-            raise OptionError(f"--sample {self.sample}: wanted a number of images per class, at least 1.")
-        if self.min_per_class is not None and self.min_per_class < 1:
-            raise OptionError(f"--min-per-class {self.min_per_class}: wanted at least 1.")
         check_head(self.head)
-        if self.minutes is not None and not 0 < self.minutes < 1e6:
-            raise OptionError(f"--minutes {self.minutes:g}: wanted how long the fit may take, more than 0.")
         for name in self.metrics:
             metric_named(name)
-        if not 0 < self.coverage < 1:
-            raise OptionError(f"--coverage {self.coverage:g}: wanted a share between 0 and 1, such as .95.")
-        if not 0 < self.beta < 1e3:
-            raise OptionError(f"--beta {self.beta:g}: wanted how much recall counts, 1 as much as precision, 2 twice.")
-        if not 0 < self.false_alarms < 1:
-            raise OptionError(f"--false-alarms {self.false_alarms:g}: wanted a share between 0 and 1, such as .02.")
         if self.start_from is not None and self.weights is not None:
             raise OptionError("--from and --weights both say what to start from: wanted one of them.")
         if self.start_from is not None and canonical_name(self.backbone) != DEFAULT_BACKBONE:
@@ -101,18 +226,12 @@ class FitOptions:
             self._check_folds(self.folds)
         if self.training is not None:
             self._check_training(self.training)
-        if self.crop not in get_args(CropOption):
-            raise OptionError(f"--crop {self.crop}: wanted one of {', '.join(get_args(CropOption))}.")
-        if self.decoding not in get_args(Decoding):
-            raise OptionError(f"--decoding {self.decoding}: wanted one of {', '.join(get_args(Decoding))}.")
         if self.levels is not None:
             levels_named(self.levels)
         if self.augmentation is None and self.crop in ("resized", "centre"):
             raise OptionError(f"--crop {self.crop} cuts augmented views, and --augment none makes none: give one.")
 
     def _check_folds(self, folds: int) -> None:
-        if not FEWEST_FOLDS <= folds <= MOST_FOLDS:
-            raise OptionError(f"--folds {folds}: wanted {FEWEST_FOLDS} to {MOST_FOLDS}, such as 5.")
         if self.fold is not None:
             raise OptionError(
                 f"--folds {folds} averages the heads of all folds, --fold {self.fold} fits one: give one option."
@@ -146,6 +265,11 @@ class FitOptions:
                 f"--coverage {self.coverage:g} has no effect: images with several labels get no prediction sets. "
                 "Leave it away."
             )
+        import numpy as np
+
+        from goldenrule.evaluation import Predictions
+        from goldenrule.evaluation.named import metric_named
+
         each = np.eye(len(classes))
         truth = np.arange(len(classes)) if task == "single" else each.astype(np.int8)
         likely = Predictions.from_logits(each, classes, truth=truth, task=task)
@@ -159,12 +283,16 @@ class FitOptions:
 
     def augmentation_named(self, name: str) -> Augmentation | None:
         """Give the augmentation of that name with the crop that was asked for."""
-        crop: Crop = "random" if self.crop == "squish" else self.crop
+        from goldenrule.images.kinds import by_name
+
+        crop = "random" if self.crop == "squish" else self.crop
         return by_name(name, crop=crop)
 
     @property
     def own_levels(self) -> Levels | None:
         """The values that become black and white in pictures of more than 8 bits, where that was asked for."""
+        from goldenrule.images.levels import levels_named
+
         return levels_named(self.levels) if self.levels is not None else None
 
     @property
@@ -175,6 +303,8 @@ class FitOptions:
     @property
     def pooling(self) -> Pooling:
         """The pooling that the head stands on."""
+        from goldenrule.models.backbone import pooling_for
+
         return pooling_for(self.head)
 
     @property
@@ -188,13 +318,15 @@ class FitOptions:
         >>> FitOptions(seed=3, group_by="a b").said("backbone", "seed", "group_by")
         " --seed 3 --group-by 'a b'"
         """
+        from goldenrule.foundation.files import in_shell
+
         own, always = self.story(), FitOptions().story()
         told = [name for name in names if own[name] != always[name]]
         return "".join(f" --{name.replace('_', '-')} {in_shell(own[name])}" for name in told)
 
     def story(self) -> dict[str, Any]:
         """Give the options that make a story another one, as JSON."""
-        value = {name: item for name, item in asdict(self).items() if name not in STORY_FREE}
+        value = {name: item for name, item in asdict(self).items() if name not in KEEPING_RUNS}
         return value | {
             "backbone": self.backbone if self.backbone == AUTO else _canonical(self.backbone),
             "weights": str(self.weights) if self.weights else None,
@@ -210,6 +342,12 @@ class FitOptions:
             value[name] = Path(value[name]).name if value[name] else None
         file, colon, function = self.augment.rpartition(":")
         return value | ({"augment": f"{Path(file).name}{colon}{function}"} if colon else {})
+
+
+KEEPING_RUNS = frozenset(name for name, one in options_of(FitOptions).items() if one.keeps_run)
+"""Options that change how fast a run is, or what is reported of its end: no part of what it is kept under."""
+PATHS = tuple(one.name for one in fields(FitOptions) if str(one.type).startswith("Path"))
+"""Options that are paths of the user's."""
 
 
 def _canonical(name: str) -> str:

@@ -20,11 +20,7 @@ from goldenrule.training.range_test import RangeTest, rising_rates
 def find_rate_of(
     source: Path | ImageTable,
     *,
-    backbone: str,
-    augment: str,
-    seed: int,
-    start_from: Path | None,
-    levels: str | None = None,
+    options: FitOptions,
     unfrozen: bool,
     live: bool,
     steps: int | None,
@@ -36,8 +32,7 @@ def find_rate_of(
     """Give the curve of a fresh head (or the network of a run), and draw it into `picture`."""
     check_output(picture, FIGURE)
     rising_rates(2 if steps is None else steps, lowest=lowest, highest=highest)  # what can't be is told at once
-    options = FitOptions(backbone=backbone, augment=augment, seed=seed, start_from=start_from, levels=levels)
-    earlier = Classifier.load(start_from) if start_from else None
+    earlier = Classifier.load(options.start_from) if options.start_from else None
     table, seen = read_images(source, options, progress)
     learn = Learner(
         table,
@@ -46,11 +41,11 @@ def find_rate_of(
         augment=options.augmentation,
         augmented_views=0,
         precompute=not (live or unfrozen),
-        seed=seed,
+        seed=options.seed,
         progress=progress,
     )
-    if start_from:
-        learn.load(start_from)
+    if options.start_from:
+        learn.load(options.start_from)
     if unfrozen:
         learn.unfreeze()
     test = learn.lr_find(rates=RATIO if unfrozen else 1.0, steps=steps, lowest=lowest, highest=highest)

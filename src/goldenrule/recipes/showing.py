@@ -21,7 +21,7 @@ from goldenrule.images.look import glance, looked
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.read import decode
 from goldenrule.images.table import ImageTable
-from goldenrule.recipes.options import CropOption, FitOptions
+from goldenrule.recipes.options import SHEET_SIZE, SHEET_VIEWS, CropOption, FitOptions
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -32,9 +32,9 @@ def draw_augmentation(
     augment: str = "auto",
     crop: CropOption = "random",
     levels: str | None = None,
-    views: int = 6,
+    views: int = SHEET_VIEWS,
     images: int = 4,
-    size: int = 224,
+    size: int = SHEET_SIZE,
     out: Path,
     progress: Progress | None = None,
 ) -> list[str]:
@@ -48,7 +48,7 @@ def draw_augmentation(
     if out.suffix not in FORMATS and written_into(out) is None:
         raise OptionError(f"-o {out}: wanted a name that ends in .png, .svg or .pdf.")
     suffix = out.suffix or FORMATS[0]
-    for name, value, most in (("--views", views, 16), ("--images", images, 40)):
+    for name, value, most in (("--views", views, 16), ("--num-images", images, 40)):
         if not 1 <= value <= most:
             raise OptionError(f"{name} {value}: wanted 1 to {most}.")
     options = FitOptions(augment=augment, crop=crop, size=size, levels=levels)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from goldenrule.activations.extractor import Activations
 from goldenrule.activations.likelihood import learned_classes
 from goldenrule.evaluation import with_own_thresholds
+from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.errors import TooFewImages
 from goldenrule.foundation.findings import plural
 from goldenrule.foundation.tensors import Array, check_arrays
@@ -19,7 +20,6 @@ from goldenrule.images.stretches import with_blocks
 from goldenrule.images.table import ImageTable, LabelledTable, Part
 from goldenrule.images.units import duplicate_units
 from goldenrule.images.unread import unreadable, wanted_once
-from goldenrule.models.head import HeadKind
 from goldenrule.recipes.calibration import calibrated_head
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.results import Candidate

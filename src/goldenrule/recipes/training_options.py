@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.schema import as_type
+from goldenrule.foundation.option import check_options, option
 
 TrainingType = Literal["fromzero", "transfer_learning", "fine_tuning"]
 EPOCHS: Mapping[TrainingType, int] = {"fromzero": 30, "transfer_learning": 5, "fine_tuning": 5}
@@ -20,37 +20,76 @@ WAYS: Mapping[TrainingType, str] = {
 """What people call them."""
 TYPES = tuple(WAYS)
 MOST_EPOCHS = 10_000
+PANEL = "Training"
+RULES = ("converged", "overfit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOptions:
     """How a network is trained; None means: goldenrule decides.
 
-    `converged` ends it where validation has not improved for so many epochs, `overfit` where over-fitting is confirmed
-    at the ends of so many epochs in a row; 0: never. After every `save_every` epochs the weights as they stand are kept
+    `stop` ends it earlier: "converged:5" where validation has not improved for 5 epochs, "overfit:3" where over-fitting
+    is confirmed at the ends of 3 epochs in a row. After every `save_every` epochs the weights as they stand are kept
     as a classifier of their own in RUN/epochs; 0: none are.
     """
 
-    type: TrainingType
-    epochs: int | None = None
-    optimizer: str | None = None
-    lr: float | None = None  # the head's full rate; None: found by lr_find
-    batch_size: int | None = None
-    converged: int = 0
-    overfit: int = 0
-    save_every: int = 0
+    type: TrainingType = option(
+        "transfer_learning",
+        "fromzero: random weights; transfer_learning: the head alone; fine_tuning: all of a pretrained network.",
+        flags=("-t", "--type"),
+        metavar="WAY",
+        panel=PANEL,
+    )
+    epochs: int | None = option(
+        None,
+        "Epochs of live training, at most.",
+        unset="fromzero 30, else 5",
+        least=1,
+        most=MOST_EPOCHS,
+        wanted=f"1 to {MOST_EPOCHS:,}",
+        metavar="N",
+        panel=PANEL,
+    )
+    optimizer: str | None = option(None, "One of torch.optim, such as sgd.", unset="adamw", metavar="NAME", panel=PANEL)
+    lr: float | None = option(
+        None,
+        "The head's learning rate.",
+        unset="found by lr-find",
+        above=0,
+        most=100,
+        wanted="a learning rate above 0, such as 1e-3",
+        metavar="RATE",
+        panel=PANEL,
+    )
+    batch_size: int | None = option(
+        None,
+        "Images a step looks at.",
+        unset="32, fewer of few",
+        least=2,
+        most=65_536,
+        wanted="how many images a step looks at, 2 or more",
+        metavar="N",
+        panel=PANEL,
+    )
+    stop: tuple[str, ...] = option(
+        (),
+        "converged:5: validation has not improved for 5 epochs; overfit:3: over-fitting, confirmed 3 times. The best "
+        "epoch is kept. Repeatable.",
+        metavar="RULE:N",
+        panel=PANEL,
+    )
+    save_every: int = option(
+        0,
+        "Keep the weights after every so many epochs too, each a classifier in RUN/epochs.",
+        metavar="N",
+        panel=PANEL,
+    )
 
     def __post_init__(self) -> None:
         if self.type not in get_args(TrainingType):
             raise OptionError(f"-t {self.type}: wanted one of {', '.join(get_args(TrainingType))}.")
-        if self.epochs is not None and not 1 <= self.epochs <= MOST_EPOCHS:
-            raise OptionError(f"--epochs {self.epochs}: wanted 1 to {MOST_EPOCHS:,}.")
-        if self.lr is not None and not 0 < self.lr <= 100:
-            raise OptionError(f"--lr {self.lr:g}: wanted a learning rate above 0, such as 1e-3.")
-        if self.batch_size is not None and not 2 <= self.batch_size <= 65_536:
-            raise OptionError(f"--batch-size {self.batch_size}: wanted how many images a step looks at, 2 or more.")
-        if min(self.converged, self.overfit) < 0:
-            raise OptionError("--stop converged:N, --stop overfit:N: wanted a number of epochs, 1 or more.")
+        check_options(self)
+        stopping(self.stop)
         if self.save_every and not 1 <= self.save_every <= self.most_epochs:
             raise OptionError(
                 f"--save-every {self.save_every}: wanted after how many epochs the weights are kept, 1 to "
@@ -64,7 +103,7 @@ class TrainingOptions:
     @property
     def solved(self) -> bool:
         """Whether the head is solved instead of trained: transfer learning of which nothing else was said."""
-        said = (self.epochs, self.optimizer, self.lr, self.batch_size, self.converged, self.overfit, self.save_every)
+        said = (self.epochs, self.optimizer, self.lr, self.batch_size, self.stop, self.save_every)
         return self.type == "transfer_learning" and not any(said)
 
     @property
@@ -73,22 +112,39 @@ class TrainingOptions:
         return self.epochs or EPOCHS[self.type]
 
     @property
+    def converged(self) -> int:
+        """After how many epochs without an improvement of validation it ends; 0: never."""
+        return stopping(self.stop).get("converged", 0)
+
+    @property
+    def overfit(self) -> int:
+        """After how many epochs in a row that confirm over-fitting it ends; 0: never."""
+        return stopping(self.stop).get("overfit", 0)
+
+    @property
     def stops(self) -> bool:
         """Whether it may end before its last epoch."""
-        return bool(self.converged or self.overfit)
+        return bool(self.stop)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object; a run from before there was `save_every` stays the same story."""
+        """Return the value as a JSON object; a run from before there was `save_every` stays the same."""
         value = asdict(self)
+        del value["stop"]
+        value |= {"converged": self.converged, "overfit": self.overfit}
         return value if self.save_every else {name: own for name, own in value.items() if name != "save_every"}
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> TrainingOptions:
-        """Read what `to_json` gave."""
-        return as_type(value, cls, what="these options of a training", optional={"save_every"})
+
+def from_kept(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of what `to_json` gave.
+
+    >>> from_kept({"type": "fromzero", "converged": 5, "overfit": 0})
+    {'type': 'fromzero', 'stop': ['converged:5']}
+    """
+    rest = {name: own for name, own in value.items() if name not in RULES}
+    return rest | {"stop": [f"{rule}:{value[rule]}" for rule in RULES if value.get(rule)]}
 
 
-def stopping(said: list[str]) -> dict[str, int]:
+def stopping(said: Sequence[str]) -> dict[str, int]:
     """Give what "converged:5" and "overfit:3" stand for.
 
     >>> stopping(["converged:5", "overfit:3"])
@@ -97,7 +153,7 @@ def stopping(said: list[str]) -> dict[str, int]:
     found = {}
     for one in said:
         rule, _, epochs = one.partition(":")
-        if rule not in ("converged", "overfit") or not epochs.isdecimal() or not 1 <= int(epochs) <= MOST_EPOCHS:
+        if rule not in RULES or not epochs.isdecimal() or not 1 <= int(epochs) <= MOST_EPOCHS:
             raise OptionError(f"--stop {one}: wanted converged:EPOCHS or overfit:EPOCHS, such as converged:5.")
         found[rule] = int(epochs)
     return found

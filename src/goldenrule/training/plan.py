@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.findings import plural
-from goldenrule.models.head import HeadKind
 from goldenrule.training.choice import Familiarity
 from goldenrule.training.range_test import STEPS_LIVE
 

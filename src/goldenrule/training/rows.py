@@ -10,11 +10,12 @@ import torch
 
 from goldenrule.activations.likelihood import Targets, learned_classes, unlearned_biases
 from goldenrule.activations.solve import Rows
+from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress, Silent, Task
 from goldenrule.foundation.randomness import generator
 from goldenrule.foundation.sizes import readable_bytes
-from goldenrule.models.head import DROPOUT, HIDDEN, UNITS, ConcatPoolHead, Head, HeadKind, HiddenHead
+from goldenrule.models.head import DROPOUT, HIDDEN, UNITS, ConcatPoolHead, Head, HiddenHead
 from goldenrule.training.loop import EpochEnded, optimizer_for, train
 from goldenrule.training.losses import Examples
 from goldenrule.training.run import Outcome

@@ -1,4 +1,4 @@
-"""The options by which a command finds the functions that made a classifier's own head or backbone."""
+"""The options by which a command finds the functions that made a classifier's custom head or backbone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import typer
 if TYPE_CHECKING:
     from goldenrule.models.classifier import Classifier
 
-OwnHead = Annotated[
+CustomHead = Annotated[
     str,
-    typer.Option("--head", help="FILE.py:NAME, the function that makes the head; the file is run.", show_default=False),
+    typer.Option(help="FILE.py:NAME, the function that makes the custom head; the file is run.", show_default=False),
 ]
-OwnBackbone = Annotated[
+CustomBackbone = Annotated[
     str,
     typer.Option(
-        "--backbone", help="FILE.py:NAME, the function that makes the backbone; the file is run.", show_default=False
+        help="FILE.py:NAME, the function that makes the custom backbone; the file is run.", show_default=False
     ),
 ]
 

@@ -1,12 +1,21 @@
-"""Images per class and part, in the terminal."""
+"""What several commands print: findings, and images per class and part."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from goldenrule.foundation.console import Console
+    from goldenrule.foundation.findings import Finding
+
+
+def show_findings(findings: Iterable[Finding], console: Console) -> None:
+    """Print findings, a line each; warnings stand out."""
+    from goldenrule.foundation.console import Text
+
+    for finding in findings:
+        console.print(Text(str(finding), style="" if finding.severity == "note" else "yellow"))
 
 
 def show_counts(title: str, counts: Mapping[str, Mapping[str, int]], console: Console, *, most: int) -> None:
