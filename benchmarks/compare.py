@@ -68,10 +68,10 @@ def main() -> None:
 def compared(name: str, out: Path, *, trial: bool) -> gr.ComparedNetworks:
     """Give the comparison on one set."""
     networks, augment = SETS[name]
-    options = gr.FitOptions(augment=augment, sample=6 if trial else None)
+    how = {"augment": augment, "sample": 6 if trial else None}
     epochs = 1 if trial else None
     images = judged_images(name, out / "images")
-    return gr.compare_networks(images, networks, epochs=epochs, options=options, out=out / name, progress=Bars())
+    return gr.compare(images, networks, epochs=epochs, **how, out=out / name, progress=Bars())
 
 
 def judged_images(name: str, folder: Path) -> Path:

@@ -100,8 +100,7 @@ def of_a_fit() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         found = {}
         for name in names:
-            options = gr.FitOptions(size=128, decoding=name)
-            own = gr.answer(DATA / "dogscats", options=options, out=Path(folder) / name)
+            own = gr.fit(DATA / "dogscats", quick=True, size=128, decoding=name, out=Path(folder) / name)
             found[name] = own.classifier.predict_table(own.table.part("valid"))
     far = np.abs(found["scaled"].probabilities - found["canonical"].probabilities).max(axis=1)
     numbers = {

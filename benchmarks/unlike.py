@@ -96,7 +96,7 @@ def opened(name: str, folder: Path) -> PhotoSet:
     if name in FOREIGN_ONLY:
         table, activations = gr.activations_of(from_source(DATA / name), gr.backbone(), progress=Bars())
         return PhotoSet(name=name, foreign=activations.rows(some(table, MOST_FOREIGN).digests))
-    gr.answer(DATA / name, out=folder / name, options=gr.FitOptions(views=0), progress=Bars())
+    gr.fit(DATA / name, quick=True, views=0, out=folder / name, progress=Bars())
     run = reopened(folder / name, progress=Bars())
     activations, parts = run.activations(), np.array(run.table.parts)
     known = np.array([digest is not None and digest in activations.banks[0] for digest in run.table.digests])

@@ -2,8 +2,8 @@
 
     import goldenrule as gr
 
-    answer = gr.answer("photos")                 # read, split, precompute, solve, judge, save, report
-    answer.classifier.predict("new.jpg")
+    result = gr.fit("photos", quick=True)        # read, split, compute features, fit the head, judge, save, report
+    result.classifier.predict("new.jpg")
 
 or by hand, over the same parts: `gr.from_folder`, `gr.with_split`, `gr.backbone`, `gr.activations_of`, `gr.fit_head`.
 Names are loaded when they are first used, so that importing goldenrule costs nothing.
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from goldenrule.activations.extractor import Activations, FeatureExtractor
+    from goldenrule.api import compare, fit, search, train
     from goldenrule.evaluation import (
         ConformalSets,
         Estimate,
@@ -78,23 +79,17 @@ if TYPE_CHECKING:
     from goldenrule.models.own_backbone import own_backbone
     from goldenrule.models.own_head import own_head
     from goldenrule.models.summary import summary
-    from goldenrule.recipes.answer import answer
     from goldenrule.recipes.auditing import audit_images
     from goldenrule.recipes.by_hand import activations_of
     from goldenrule.recipes.compared_networks import ComparedNetworks
     from goldenrule.recipes.compared_runs import compare_runs
-    from goldenrule.recipes.comparing import compare_networks
     from goldenrule.recipes.evaluating import Evaluation, evaluate
     from goldenrule.recipes.explaining import explain
-    from goldenrule.recipes.golden_rule import golden_rule
     from goldenrule.recipes.heads import FittedHead, fit_head
     from goldenrule.recipes.insights import Insights, insights
     from goldenrule.recipes.learning_curve import learning_curve_of
-    from goldenrule.recipes.options import FitOptions
     from goldenrule.recipes.results import Answer
     from goldenrule.recipes.splitting import split_folder, verify_split
-    from goldenrule.recipes.train import train
-    from goldenrule.recipes.training_options import TrainingOptions
     from goldenrule.report.figures import plot
     from goldenrule.report.heat import explanation_figure
     from goldenrule.report.reliability_figure import reliability_figure
@@ -121,7 +116,6 @@ _HOMES = {
     "Familiar": "evaluation",
     "FeatureExtractor": "activations.extractor",
     "Finding": "foundation.findings",
-    "FitOptions": "recipes.options",
     "FittedHead": "recipes.heads",
     "GoldenRuleError": "foundation.errors",
     "History": "training.history",
@@ -140,11 +134,9 @@ _HOMES = {
     "Temperature": "evaluation",
     "TensorBoard": "training.loggers",
     "Thresholds": "evaluation",
-    "TrainingOptions": "recipes.training_options",
     "WandB": "training.loggers",
     "accuracy": "evaluation",
     "activations_of": "recipes.by_hand",
-    "answer": "recipes.answer",
     "asymmetric_loss": "training.losses",
     "audit_images": "recipes.auditing",
     "average_precision": "evaluation",
@@ -157,13 +149,14 @@ _HOMES = {
     "calibrated_by_fold": "evaluation",
     "calibration_error": "evaluation",
     "cohen_kappa": "evaluation",
-    "compare_networks": "recipes.comparing",
+    "compare": "api",
     "compare_runs": "recipes.compared_runs",
     "confusion": "evaluation",
     "evaluate": "recipes.evaluating",
     "explain": "recipes.explaining",
     "explanation_figure": "report.heat",
     "f_beta": "evaluation",
+    "fit": "api",
     "fit_head": "recipes.heads",
     "fit_platt": "evaluation",
     "fit_temperature": "evaluation",
@@ -172,7 +165,6 @@ _HOMES = {
     "from_csv": "images.labels",
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
-    "golden_rule": "recipes.golden_rule",
     "heatmap": "insight.heatmap",
     "insights": "recipes.insights",
     "k_fold": "images.folds",
@@ -197,6 +189,7 @@ _HOMES = {
     "reliability": "evaluation",
     "reliability_figure": "report.reliability_figure",
     "roc_auc": "evaluation",
+    "search": "api",
     "set_coverage": "evaluation",
     "side_on": "images.kinds",
     "singletons": "evaluation",
@@ -206,7 +199,7 @@ _HOMES = {
     "to_arrow": "evaluation.arrow",
     "top_down": "images.kinds",
     "top_k_accuracy": "evaluation",
-    "train": "recipes.train",
+    "train": "api",
     "trivial": "images.kinds",
     "verify_split": "recipes.splitting",
     "with_classes": "images.classes",
@@ -228,7 +221,6 @@ __all__ = [
     "Familiar",
     "FeatureExtractor",
     "Finding",
-    "FitOptions",
     "FittedHead",
     "GoldenRuleError",
     "History",
@@ -247,11 +239,9 @@ __all__ = [
     "Temperature",
     "TensorBoard",
     "Thresholds",
-    "TrainingOptions",
     "WandB",
     "accuracy",
     "activations_of",
-    "answer",
     "asymmetric_loss",
     "audit_images",
     "average_precision",
@@ -264,13 +254,14 @@ __all__ = [
     "calibrated_by_fold",
     "calibration_error",
     "cohen_kappa",
-    "compare_networks",
+    "compare",
     "compare_runs",
     "confusion",
     "evaluate",
     "explain",
     "explanation_figure",
     "f_beta",
+    "fit",
     "fit_head",
     "fit_platt",
     "fit_temperature",
@@ -279,7 +270,6 @@ __all__ = [
     "from_csv",
     "from_dataframe",
     "from_folder",
-    "golden_rule",
     "heatmap",
     "insights",
     "k_fold",
@@ -304,6 +294,7 @@ __all__ = [
     "reliability",
     "reliability_figure",
     "roc_auc",
+    "search",
     "set_coverage",
     "side_on",
     "singletons",

@@ -559,8 +559,7 @@ def test_files_that_change_during_a_quick_fit_are_named_and_left_out(
 ) -> None:
     gone = ("train/cats/0.png", "train/dogs/3.png", "valid/cats/1.png", "test/dogs/2.png")
     meddler = Meddler((*when, lambda: [CHANGES[how](parts / uri) for uri in gone]))
-    options = gr.FitOptions(quick=True, views=2, threads=1)
-    answer = gr.golden_rule(parts, options=options, out=tmp_path / "run", progress=meddler)
+    answer = gr.fit(parts, quick=True, views=2, threads=1, out=tmp_path / "run", progress=meddler)
     assert meddler.seen[when[0]] >= when[1], "or nothing was changed"
     assert named(answer, "changed") == set(gone)
     lost = named(answer, "unreadable") == set(gone)
@@ -583,19 +582,18 @@ def test_files_that_change_during_the_live_steps_stop_nothing(
     ):
         plans.append((task, number, lambda own=uris, do=CHANGES[how]: [do(parts / uri) for uri in own]))
     meddler = Meddler(*plans)
-    answer = gr.golden_rule(parts, options=gr.FitOptions(views=0, threads=1), out=tmp_path / "run", progress=meddler)
+    answer = gr.fit(parts, views=0, threads=1, out=tmp_path / "run", progress=meddler)
     assert all(meddler.seen[task] >= number for task, number, _ in plans), meddler.seen
     assert named(answer, "changed") == {*train, *valid}
     assert {candidate.name.split(",")[0] for candidate in answer.candidates} >= {"trained head", "whole network"}
-    again = gr.golden_rule(parts, options=gr.FitOptions(quick=True, views=0, threads=1), out=tmp_path / "second")
+    again = gr.fit(parts, quick=True, views=0, threads=1, out=tmp_path / "second")
     assert not named(again, "changed")
 
 
 def test_of_two_files_with_equal_bytes_one_may_go(parts: Path, cache: Path, tmp_path: Path) -> None:
     shutil.copy(parts / "train/cats/0.png", parts / "train/cats/copy.png")
     meddler = Meddler(("precompute", 1, lambda: (parts / "train/cats/0.png").unlink()))
-    options = gr.FitOptions(quick=True, views=0, threads=1)
-    answer = gr.golden_rule(parts, options=options, out=tmp_path / "run", progress=meddler)
+    answer = gr.fit(parts, quick=True, views=0, threads=1, out=tmp_path / "run", progress=meddler)
     assert named(answer, "changed") == {"train/cats/0.png"}
     assert not named(answer, "unreadable")
 
@@ -603,8 +601,7 @@ def test_of_two_files_with_equal_bytes_one_may_go(parts: Path, cache: Path, tmp_
 def test_files_that_change_during_audit_evaluate_predict_and_split_are_named(
     parts: Path, cache: Path, tmp_path: Path
 ) -> None:
-    quick = gr.FitOptions(quick=True, views=0, threads=1)
-    answer = gr.golden_rule(parts, options=quick, out=tmp_path / "run")
+    answer = gr.fit(parts, quick=True, views=0, threads=1, out=tmp_path / "run")
     victims = [parts / f"test/cats/{number}.png" for number in range(4)]
     audited = gr.audit_images(parts, progress=Meddler(("look", 1, victims[0].unlink)))
     assert named(audited, "unreadable") == {"test/cats/0.png"}

@@ -142,7 +142,7 @@ def test_what_differs_in_the_low_12_of_16_bits_alone_is_learned_and_predicted_to
     cache: Path, tmp_path: Path, draw: Draw
 ) -> None:
     root = planted(tmp_path / "set", draw)
-    found = gr.answer(root, out=tmp_path / "run")
+    found = gr.fit(root, quick=True, out=tmp_path / "run")
     assert found.headline.name == "accuracy"
     assert found.headline.value == 1, "of 16 bits they are all one gray"
     classifier = gr.Classifier.load(tmp_path / "run")

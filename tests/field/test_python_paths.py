@@ -12,7 +12,7 @@ import pytest
 import goldenrule as gr
 from goldenrule.foundation.errors import GoldenRuleError
 
-QUICK = gr.FitOptions(quick=True, views=0)
+QUICK: dict[str, Any] = {"quick": True, "views": 0}
 ODD: dict[str, Callable[[Path], str | Path]] = {
     "pipe": lambda folder: folder / "pipe",
     "device": lambda _: Path("/dev/zero"),
@@ -29,8 +29,8 @@ CALLS: dict[str, Callable[[Path, Path], Any]] = {
     "from_csv": lambda path, run: gr.from_csv(path, images=run.parent / "set"),
     "Classifier.load": lambda path, _: gr.Classifier.load(path),
     "audit_images": lambda path, _: gr.audit_images(path),
-    "answer": lambda path, run: gr.answer(path, options=QUICK, out=run.parent / "other"),
-    "golden_rule": lambda path, run: gr.golden_rule(path, options=QUICK, out=run.parent / "other"),
+    "fit quick": lambda path, run: gr.fit(path, **QUICK, out=run.parent / "other"),
+    "fit": lambda path, run: gr.fit(path, views=0, out=run.parent / "other"),
     "evaluate": lambda path, run: gr.evaluate(run, path),
     "evaluate (run)": lambda path, run: gr.evaluate(path, run.parent / "set"),
     "insights": lambda path, _: gr.insights(path),
@@ -39,11 +39,11 @@ CALLS: dict[str, Callable[[Path, Path], Any]] = {
     "learning_curve_of": lambda path, _: gr.learning_curve_of(path),
     "split_folder": lambda path, run: gr.split_folder(path, run.parent / "parted"),
     "verify_split": lambda path, _: gr.verify_split(path),
-    "compare_networks": lambda path, run: gr.compare_networks(path, ["efficientnet_lite0"], out=run.parent / "other"),
+    "compare": lambda path, run: gr.compare(path, ["efficientnet_lite0"], out=run.parent / "other"),
     "backbone": lambda path, _: gr.backbone(weights=path),
 }
 WRITTEN: dict[str, Callable[[Path, Path], Any]] = {
-    "answer": lambda path, run: gr.answer(run.parent / "set", options=QUICK, out=path),
+    "fit": lambda path, run: gr.fit(run.parent / "set", **QUICK, out=path),
     "split_folder": lambda path, run: gr.split_folder(run.parent / "set", path),
     "Classifier.save": lambda path, run: gr.Classifier.load(run).save(path),
 }
@@ -84,4 +84,4 @@ def test_a_picture_that_cannot_be_read_is_told_by_the_heat_map(run: Path, odd: P
 
 def test_a_run_in_a_folder_whose_name_is_no_utf_8_is_refused_by_name(run: Path, odd: Path) -> None:
     with pytest.raises(GoldenRuleError, match="UTF-8"):
-        gr.answer(run.parent / "set", options=QUICK, out=ODD["not UTF-8"](odd))
+        gr.fit(run.parent / "set", **QUICK, out=ODD["not UTF-8"](odd))

@@ -11,7 +11,7 @@ import pytest
 GOLDEN_RULE = """
 import goldenrule as gr
 
-run = gr.golden_rule("dogscats")                      # the same, from Python
+run = gr.fit("dogscats")                              # the same, from Python
 run.classifier.predict("photo.jpg")
 """
 

@@ -14,11 +14,11 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 from unittest import mock
 
-import goldenrule
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 
 Kind = Literal["text", "code"]
@@ -57,7 +57,7 @@ class Lesson:
 
 def lessons_folder() -> Path:
     """Give the folder of the scripts: beside the installed modules, or in a checkout beside `src`."""
-    package = Path(goldenrule.__file__).parent
+    package = Path(str(files("goldenrule")))
     for folder in (package / "lessons", package.parents[1] / "lessons"):
         if folder.is_dir():
             return folder
