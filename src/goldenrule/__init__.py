@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from goldenrule.evaluation.arrow import from_arrow, to_arrow
     from goldenrule.foundation.errors import GoldenRuleError
     from goldenrule.foundation.findings import Finding
+    from goldenrule.foundation.schema import as_json, from_json
     from goldenrule.images.arrays import from_arrays
     from goldenrule.images.augment import Augmentation
     from goldenrule.images.classes import with_classes
@@ -145,6 +146,7 @@ _HOMES = {
     "accuracy": "evaluation",
     "activations_of": "recipes.by_hand",
     "answer": "recipes.answer",
+    "as_json": "foundation.schema",
     "asymmetric_loss": "training.losses",
     "audit_images": "recipes.auditing",
     "average_precision": "evaluation",
@@ -172,6 +174,7 @@ _HOMES = {
     "from_csv": "images.labels",
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
+    "from_json": "foundation.schema",
     "golden_rule": "recipes.golden_rule",
     "heatmap": "insight.heatmap",
     "insights": "recipes.insights",
@@ -252,6 +255,7 @@ __all__ = [
     "accuracy",
     "activations_of",
     "answer",
+    "as_json",
     "asymmetric_loss",
     "audit_images",
     "average_precision",
@@ -279,6 +283,7 @@ __all__ = [
     "from_csv",
     "from_dataframe",
     "from_folder",
+    "from_json",
     "golden_rule",
     "heatmap",
     "insights",

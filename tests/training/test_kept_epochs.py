@@ -13,6 +13,7 @@ import pytest
 import goldenrule as gr
 from goldenrule.foundation.errors import OptionError, StorageError
 from goldenrule.foundation.progress import Silent
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.training_options import TrainingOptions
@@ -100,10 +101,10 @@ def test_a_killed_training_ends_with_the_kept_epochs_of_an_unbroken_one(
 def test_options_of_runs_from_before_are_read_and_stay_the_same_story() -> None:
     before = {"type": "fine_tuning", "epochs": 3, "optimizer": None, "lr": None, "batch_size": None}
     before |= {"converged": 0, "overfit": 0}
-    assert TrainingOptions.from_json(before).save_every == 0
-    assert TrainingOptions.from_json(before).to_json() == before
+    assert from_json(before, TrainingOptions).save_every == 0
+    assert as_json(from_json(before, TrainingOptions)) == before
     told = TrainingOptions(type="fine_tuning", save_every=5)
-    assert TrainingOptions.from_json(told.to_json()) == told
+    assert from_json(as_json(told), TrainingOptions) == told
 
 
 def test_epochs_that_never_come_are_not_asked_for() -> None:

@@ -26,6 +26,7 @@ from goldenrule.cli.source import (
 )
 from goldenrule.cli.views import Augment, Crop
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import as_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -204,7 +205,7 @@ def compare(
         progress=Bars(),
     )
     if json is not None:
-        write_output(json, json_text(found.to_json()))
+        write_output(json, json_text(as_json(found)))
     _show(found, json)
 
 
@@ -320,7 +321,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     if compared.n < FEW and compared.part != "out-of-fold":
         console.print(Text("These are few: --part out-of-fold compares the solved heads on more."))
     if json is not None:
-        write_output(json, json_text(compared.to_json()))
+        write_output(json, json_text(as_json(compared)))
         console.print(Text(f"Written: {json}"), soft_wrap=True)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goldenrule.cli.common import json_kind, with_examples
+from goldenrule.foundation.schema import as_json
 
 if TYPE_CHECKING:
     from goldenrule.foundation.console import Console
@@ -66,7 +67,7 @@ def summary(
     console = Console(stderr=to_terminal(json))
     show(found, console)
     if json is not None:
-        write_output(json, json_text(found.to_json()))
+        write_output(json, json_text(as_json(found)))
         console.print(Text(f"Written: {json}"), soft_wrap=True)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from goldenrule.evaluation import Estimate, Predictions, brier_score, calibration_error, log_loss
 from goldenrule.evaluation.scaling import PlattScaling, Temperature, calibrated_by_fold, fit_platt, fit_temperature
+from goldenrule.foundation.schema import as_json
 from goldenrule.models.head import Head, LinearHead
 from goldenrule.training.choice import later_replaces
 
@@ -34,13 +35,6 @@ class Calibrated:
     why: str = ""
     before: Predictions | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the record that a classifier keeps of it."""
-        own = self.rule
-        if isinstance(own, PlattScaling):
-            return {**own.to_json(), "fitted_on": self.fitted_on}
-        return {"kind": "temperature", "temperature": own.value, "fitted_on": self.fitted_on, "n": own.n}
-
     @property
     def temperature(self) -> Temperature:
         """The temperature; of many labels there is none."""
@@ -53,6 +47,15 @@ class Calibrated:
         return (
             "one line per label" if isinstance(self.rule, PlattScaling) else f"a temperature of {self.rule.value:.3g}"
         )
+
+
+@as_json.register(Calibrated)
+def _(value: Calibrated) -> dict[str, Any]:
+    """Return the record that a classifier keeps of it."""
+    rule = value.rule
+    if isinstance(rule, PlattScaling):
+        return {**as_json(rule), "fitted_on": value.fitted_on}
+    return {"kind": "temperature", "temperature": rule.value, "fitted_on": value.fitted_on, "n": rule.n}
 
 
 def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:

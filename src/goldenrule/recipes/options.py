@@ -14,6 +14,7 @@ from goldenrule.evaluation.named import metric_named
 from goldenrule.evaluation.novelty import FALSE_ALARMS
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.files import in_shell
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.augment import Augmentation, Crop
 from goldenrule.images.deep import Levels
 from goldenrule.images.folds import number_of_folds
@@ -199,8 +200,8 @@ class FitOptions:
             "backbone": self.backbone if self.backbone == AUTO else _canonical(self.backbone),
             "weights": str(self.weights) if self.weights else None,
             "start_from": str(self.start_from) if self.start_from else None,
-            "training": self.training.to_json() if self.training else None,
-            "own": own.to_json() if (own := self.augmentation and self.augmentation.own) else None,
+            "training": as_json(self.training),
+            "own": as_json(self.augmentation.own) if self.augmentation else None,
         }
 
     def shown(self) -> dict[str, Any]:

@@ -125,5 +125,5 @@ def _options(story: dict[str, Any], threads: int | None) -> FitOptions:
     values = {name: value for name, value in story.items() if name in known}
     if ":" in str(values.get("augment", "")):
         values["augment"] = "auto"
-    found = as_type(values, FitOptions, what="the options of this run", optional={*known, "save_every"})
+    found = as_type(values, FitOptions, what="the options of this run", optional=known)
     return replace(found, threads=threads)

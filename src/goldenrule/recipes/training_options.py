@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.schema import as_type
+from goldenrule.foundation.schema import IF_OTHERWISE
 
 TrainingType = Literal["fromzero", "transfer_learning", "fine_tuning"]
 EPOCHS: Mapping[TrainingType, int] = {"fromzero": 30, "transfer_learning": 5, "fine_tuning": 5}
@@ -38,7 +38,7 @@ class TrainingOptions:
     batch_size: int | None = None
     converged: int = 0
     overfit: int = 0
-    save_every: int = 0
+    save_every: int = field(default=0, metadata=IF_OTHERWISE)
 
     def __post_init__(self) -> None:
         if self.type not in get_args(TrainingType):
@@ -76,16 +76,6 @@ class TrainingOptions:
     def stops(self) -> bool:
         """Whether it may end before its last epoch."""
         return bool(self.converged or self.overfit)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object; a run from before there was `save_every` stays the same story."""
-        value = asdict(self)
-        return value if self.save_every else {name: own for name, own in value.items() if name != "save_every"}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> TrainingOptions:
-        """Read what `to_json` gave."""
-        return as_type(value, cls, what="these options of a training", optional={"save_every"})
 
 
 def stopping(said: list[str]) -> dict[str, int]:
