@@ -14,7 +14,7 @@ from goldenrule.evaluation import Predictions, calibration_error, log_loss
 from goldenrule.evaluation.probabilities import sigmoid, softmax
 from goldenrule.foundation.schema import as_json
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.head import LinearHead
+from goldenrule.models.head import LayeredHead, linear_head
 from goldenrule.recipes import solved
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.calibration import calibrated_head, calibrated_on_valid, undone
@@ -32,9 +32,9 @@ def honest(n: int = 600, *, seed: int = 0, sharpness: float = 1.0, fold: bool = 
     return Predictions.from_logits(sharpness * logits, CLASSES, truth=truth, fold=folds, basis="chosen on")
 
 
-def a_head() -> LinearHead:
+def a_head() -> LayeredHead:
     draws = np.random.default_rng(1)
-    return LinearHead(draws.normal(size=(3, 8)).astype(np.float32), draws.normal(size=3).astype(np.float32))
+    return linear_head(draws.normal(size=(3, 8)).astype(np.float32), draws.normal(size=3).astype(np.float32))
 
 
 @pytest.mark.parametrize("sharpness", [3.0, 0.85])
@@ -44,7 +44,7 @@ def test_a_head_that_is_too_sure_or_not_sure_enough_is_mended(sharpness: float) 
     assert tried is not None
     assert tried.applied
     assert tried.temperature.value == pytest.approx(sharpness, rel=0.2)
-    np.testing.assert_allclose(cooled.tensors["weight"], head.weight / tried.temperature.value, rtol=1e-6)
+    np.testing.assert_allclose(cooled.tensors["weight"], head.tensors["weight"] / tried.temperature.value, rtol=1e-6)
     assert log_loss(judged_on).value < log_loss(seen).value
     assert calibration_error(judged_on).value < calibration_error(seen).value
     assert tried.before == seen

@@ -15,7 +15,7 @@ from goldenrule.foundation.progress import Silent
 from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.models.backbone import BackboneSpec, backbone, resized
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.head import HeadKind
+from goldenrule.models.layers import HeadKind
 from goldenrule.recipes.explaining import explain
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.reopened import reopened

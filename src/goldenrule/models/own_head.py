@@ -14,7 +14,8 @@ import torch
 
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import digest, json_digest
-from goldenrule.models.head import Floats, Head, HeadKind, check_finite
+from goldenrule.models.head import Floats, Head, check_finite
+from goldenrule.models.layers import HeadKind
 from goldenrule.models.own import Maker, find_again
 
 MakeHead = Callable[[int, int], torch.nn.Module]

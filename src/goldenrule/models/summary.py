@@ -16,7 +16,8 @@ from goldenrule.foundation.schema import as_json
 from goldenrule.models.backbone import Backbone, backbone, pooling_for
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, canonical_name
 from goldenrule.models.cost import multiply_adds
-from goldenrule.models.head import HeadKind, fresh_head
+from goldenrule.models.head import fresh_head
+from goldenrule.models.layers import HeadKind
 
 if TYPE_CHECKING:
     import torch

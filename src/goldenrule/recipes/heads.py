@@ -19,7 +19,8 @@ from goldenrule.foundation.tensors import Tensors
 from goldenrule.images.folds import dealt_folds, folds_to_judge
 from goldenrule.images.judged import NOT_JUDGED
 from goldenrule.images.table import ImageTable, LabelledTable
-from goldenrule.models.head import Head, HeadKind, head_from_tensors
+from goldenrule.models.head import Head, head_from_tensors
+from goldenrule.models.layers import HeadKind
 from goldenrule.training.run import Outcome
 
 FOLDS = 5

@@ -23,7 +23,8 @@ from goldenrule.images.levels import levels_named
 from goldenrule.images.preprocess import Decoding, Preprocessing
 from goldenrule.models.backbone import Pooling, pooling_for
 from goldenrule.models.catalog import AUTO, DEFAULT_BACKBONE, canonical_name, named_candidates
-from goldenrule.models.head import HeadKind, check_head
+from goldenrule.models.head import check_head
+from goldenrule.models.layers import HeadKind
 from goldenrule.recipes.training_options import TrainingOptions
 
 CropOption = Literal["random", "centre", "resized", "squish"]

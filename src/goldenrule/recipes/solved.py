@@ -20,7 +20,7 @@ from goldenrule.images.stretches import with_blocks
 from goldenrule.images.table import ImageTable, LabelledTable, Part
 from goldenrule.images.units import duplicate_units
 from goldenrule.images.unread import unreadable, wanted_once
-from goldenrule.models.head import HeadKind
+from goldenrule.models.layers import HeadKind
 from goldenrule.recipes.calibration import calibrated_head
 from goldenrule.recipes.heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.recipes.results import Candidate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from goldenrule.foundation.findings import plural
-from goldenrule.models.head import HeadKind
+from goldenrule.models.layers import HeadKind
 from goldenrule.training.choice import Familiarity
 from goldenrule.training.range_test import STEPS_LIVE
 
