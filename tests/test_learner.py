@@ -15,7 +15,7 @@ import torch
 import goldenrule as gr
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Silent
-from goldenrule.models.head import LinearHead
+from goldenrule.models.head import linear_head
 from goldenrule.training import fitting
 
 Learner = Callable[..., gr.Learner]
@@ -340,7 +340,7 @@ def test_mistakes_are_told(learner: Learner, tmp_path: Path) -> None:
 
 def test_a_head_of_ones_own_is_the_start(learner: Learner) -> None:
     features = gr.backbone().spec.features
-    head = LinearHead(np.zeros((2, features), np.float32), np.zeros(2, np.float32))
+    head = linear_head(np.zeros((2, features), np.float32), np.zeros(2, np.float32))
     learn = learner(head=head, precompute=True)
     assert gr.log_loss(learn.evaluate()).value == pytest.approx(np.log(2), abs=1e-6)
     assert "Learner(" in repr(learn)

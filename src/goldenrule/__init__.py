@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from goldenrule.evaluation.arrow import from_arrow, to_arrow
     from goldenrule.foundation.errors import GoldenRuleError
     from goldenrule.foundation.findings import Finding
+    from goldenrule.foundation.schema import as_json, from_json
     from goldenrule.images.arrays import from_arrays
     from goldenrule.images.augment import Augmentation
     from goldenrule.images.classes import with_classes
@@ -137,6 +138,7 @@ _HOMES = {
     "WandB": "training.loggers",
     "accuracy": "evaluation",
     "activations_of": "recipes.by_hand",
+    "as_json": "foundation.schema",
     "asymmetric_loss": "training.losses",
     "audit_images": "recipes.auditing",
     "average_precision": "evaluation",
@@ -165,6 +167,7 @@ _HOMES = {
     "from_csv": "images.labels",
     "from_dataframe": "images.labels",
     "from_folder": "images.sources",
+    "from_json": "foundation.schema",
     "heatmap": "insight.heatmap",
     "insights": "recipes.insights",
     "k_fold": "images.folds",
@@ -242,6 +245,7 @@ __all__ = [
     "WandB",
     "accuracy",
     "activations_of",
+    "as_json",
     "asymmetric_loss",
     "audit_images",
     "average_precision",
@@ -270,6 +274,7 @@ __all__ = [
     "from_csv",
     "from_dataframe",
     "from_folder",
+    "from_json",
     "heatmap",
     "insights",
     "k_fold",

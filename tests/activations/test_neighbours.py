@@ -13,6 +13,7 @@ from PIL import Image
 from goldenrule.activations.bank import ActivationBank, stored
 from goldenrule.activations.neighbours import best_bank, near_duplicates, shortened
 from goldenrule.foundation.files import digest
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.labels import from_source
 from goldenrule.images.read import DECODING
@@ -32,7 +33,7 @@ def names(count: int, first: int = 0) -> list[bytes]:
 
 
 def bank_with(digests: list[bytes], view: object = None, **more: object) -> ActivationBank:
-    key = {"view": view or PLAIN.to_json(), "decoding": DECODING, **more}
+    key = {"view": view or as_json(PLAIN), "decoding": DECODING, **more}
     bank = ActivationBank(key, FEATURES)
     bank.add(digests, rows_of(len(digests)))
     return bank

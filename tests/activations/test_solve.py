@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from goldenrule.activations import solve as solving
 from goldenrule.activations.solve import Rows, solve, solve_fixed
 from goldenrule.evaluation.probabilities import softmax
-from goldenrule.models.head import LinearHead
+from goldenrule.models.head import LayeredHead
 
 Data = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
@@ -43,8 +43,8 @@ def rows_of(
     return dataclasses.replace(value, **changes)
 
 
-def probabilities(head: LinearHead, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    return softmax(x.astype(np.float64) @ head.weight.astype(np.float64).T + head.bias)
+def probabilities(head: LayeredHead, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    return softmax(x.astype(np.float64) @ head.tensors["weight"].astype(np.float64).T + head.tensors["bias"])
 
 
 def sklearn_probabilities(x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], l2: float) -> npt.NDArray[np.float64]:
@@ -174,7 +174,7 @@ def test_a_class_without_training_images_gets_no_probability_and_no_nan() -> Non
     x, y = random_data(120, 10, 3)
     y = np.array([0, 2, 5])[y]
     solved = solve(rows_of(x, y, classes=7))
-    assert solved.head.weight.shape == (7, 10)
+    assert solved.head.tensors["weight"].shape == (7, 10)
     own = probabilities(solved.head, x)
     assert np.isfinite(own).all()
     assert own[:, [1, 3, 4, 6]].max() < 1e-5
@@ -189,7 +189,7 @@ def test_a_class_that_a_fold_alone_has_gives_no_nan() -> None:
     y[7] = 2
     solved = solve(rows_of(x, y))
     assert np.isfinite(solved.fold_logits).all()
-    assert np.isfinite(solved.head.weight).all()
+    assert np.isfinite(solved.head.tensors["weight"]).all()
 
 
 def test_features_that_never_change_do_no_harm() -> None:
@@ -253,8 +253,8 @@ def test_copies_in_one_fold_teach_their_own_judge_nothing() -> None:
 def test_the_same_rows_give_the_same_bits() -> None:
     x, y = random_data()
     one, other = solve(rows_of(x, y)), solve(rows_of(x.copy(), y.copy()))
-    assert one.head.weight.tobytes() == other.head.weight.tobytes()
-    assert one.head.bias.tobytes() == other.head.bias.tobytes()
+    assert one.head.tensors["weight"].tobytes() == other.head.tensors["weight"].tobytes()
+    assert one.head.tensors["bias"].tobytes() == other.head.tensors["bias"].tobytes()
     assert one.fold_logits.tobytes() == other.fold_logits.tobytes()
     assert one.path == other.path
 
@@ -264,7 +264,7 @@ def test_reading_gives_half_precision_rows_as_the_bank_keeps_them() -> None:
     half = x.astype(np.float16)
     one = solve_fixed(rows_of(x, y, read=lambda start, stop: half[start:stop]), 0.01)
     other = solve_fixed(rows_of(half.astype(np.float32), y), 0.01)
-    assert one.weight.tobytes() == other.weight.tobytes()
+    assert one.tensors["weight"].tobytes() == other.tensors["weight"].tobytes()
 
 
 def test_real_photos_are_told_apart_out_of_fold(real: Data, fitted: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from goldenrule.activations.bank import stored
+from goldenrule.foundation.schema import as_json
 from goldenrule.models.classifier import Classifier
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -41,7 +42,7 @@ def test_a_squished_scaled_classifier_looks_the_same_way_when_it_predicts(
     own = classifier.preprocessing
     assert (own.name, own.resize, own.crop_fraction) == ("scaled", "squish", 1.0)
     (bank,) = [bank for bank in stored() if bank["rows"] == 68]
-    assert bank["key"]["preprocessing"] == own.to_json()
+    assert bank["key"]["preprocessing"] == as_json(own)
     with (run / "predictions" / "valid.csv").open() as file:
         kept = {row["path"]: float(row["p:cats"]) for row in csv.DictReader(file)}
     seen = classifier.predict(large / "valid")

@@ -11,6 +11,7 @@ import pytest
 
 from goldenrule.engine import EngineKind, openvino
 from goldenrule.engine.openvino import OpenVinoEngine
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.images.read import decode
 from goldenrule.models.backbone import backbone
 from goldenrule.models.compiled import available_threads, compiled, engine_kind
@@ -92,7 +93,7 @@ def test_one_thread_and_two_give_the_same_bits(engines, pictures, precision):
 def test_the_precision_is_set_and_read_back(engines, precision):
     engine = engines(precision)
     assert engine.kind == EngineKind(name="openvino", precision=precision, version=openvino.version())
-    assert EngineKind.from_json(json.loads(json.dumps(engine.kind.to_json()))) == engine.kind
+    assert from_json(json.loads(json.dumps(as_json(engine.kind))), EngineKind) == engine.kind
     assert str(engine.kind) == f"openvino {openvino.version()} {precision}"
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from goldenrule.engine.torch import TorchEngine
+from goldenrule.foundation.schema import as_json
 
 
 @pytest.fixture(scope="module")
@@ -49,4 +50,4 @@ def test_a_row_does_not_depend_on_its_batch(engine, pixels):
 
 
 def test_the_kind_is_said(engine):
-    assert engine.kind.to_json() == {"name": "torch", "precision": "fp32", "version": torch.__version__}
+    assert as_json(engine.kind) == {"name": "torch", "precision": "fp32", "version": torch.__version__}

@@ -14,6 +14,7 @@ from goldenrule.evaluation.arrow import from_arrow, to_arrow
 from goldenrule.evaluation.clusters import clustered_error, clustered_mean, clustered_share, group_numbers, group_values
 from goldenrule.evaluation.comparison import mcnemar, paired_bootstrap, sign_flips
 from goldenrule.evaluation.intervals import wilson
+from goldenrule.foundation.schema import as_json, from_json
 
 numbers = st.lists(st.floats(-5, 5), min_size=6, max_size=60)
 
@@ -57,8 +58,8 @@ def test_fewer_than_six_groups_have_no_interval_and_say_so() -> None:
     assert math.isnan(found.low)
     assert not found.bounded
     assert str(found) == "80 % [no interval: 5 groups] n=10 (effective n=4)"
-    assert Estimate.from_json(found.to_json()) == found
-    assert found.to_json()["low"] is None
+    assert from_json(as_json(found), Estimate) == found
+    assert as_json(found)["low"] is None
 
 
 @pytest.mark.parametrize(("groups", "likeness"), [(8, 0.0), (12, 0.3), (40, 0.5)])

@@ -16,6 +16,7 @@ from goldenrule.evaluation import (
     wilson,
 )
 from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.schema import as_json, from_json
 
 light = settings(deadline=None, max_examples=40)
 KINDS = [("lac", False), ("aps", False), ("aps", True), ("raps", False), ("raps", True)]
@@ -137,11 +138,11 @@ def test_with_too_few_images_every_class_is_in_every_set_and_a_sentence_says_so(
 def test_json_gives_the_same_rule_back(n, kind, coverage, seed):
     method, randomised = kind
     rule = ConformalSets.fit(simulated(n), coverage=coverage, method=method, randomised=randomised, seed=seed)
-    text = json.dumps(rule.to_json(), allow_nan=False)
-    assert ConformalSets.from_json(json.loads(text)) == rule
+    text = json.dumps(as_json(rule), allow_nan=False)
+    assert from_json(json.loads(text), ConformalSets) == rule
     for change in ({"method": "best"}, {"threshold": "high"}, {"more": 1}, {"coverage": 95}):
         with pytest.raises(FormatError, match="can't be read"):
-            ConformalSets.from_json(rule.to_json() | change)
+            from_json(as_json(rule) | change, ConformalSets)
 
 
 def test_images_that_are_not_scored_calibrate_nothing_and_unreadable_ones_have_no_set():

@@ -14,13 +14,13 @@ from goldenrule.evaluation import (
     Temperature,
     calibrated_by_fold,
     calibration_error,
-    calibration_from_json,
     fit_calibration,
     fit_platt,
     fit_temperature,
     image_losses,
 )
 from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.schema import as_json, from_json
 
 light = settings(deadline=None, max_examples=30)
 CLASSES = ["a", "b", "c", "d"]
@@ -168,13 +168,13 @@ def test_logits_and_predictions_are_calibrated_alike(predictions):
 @pytest.mark.parametrize("predictions", [simulated(50, factor=3), labels(50, slope=2)], ids=["single", "many"])
 def test_json_gives_the_same_calibration_back(predictions):
     calibration = fit_calibration(predictions)
-    read = calibration_from_json(json.loads(json.dumps(calibration.to_json())))
+    read = from_json(json.loads(json.dumps(as_json(calibration))), type(calibration))
     assert read == calibration
     for change in ({"kind": "other"}, {"n": "many"}, {"more": 1}):
         with pytest.raises(FormatError):
-            type(calibration).from_json(calibration.to_json() | change)
+            from_json(as_json(calibration) | change, type(calibration))
     with pytest.raises(FormatError):
-        calibration_from_json({})
+        from_json({}, type(calibration))
 
 
 def test_an_unreadable_image_stays_without_a_prediction():

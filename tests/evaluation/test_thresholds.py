@@ -22,6 +22,7 @@ from goldenrule.evaluation import (
 )
 from goldenrule.evaluation.arrow import from_arrow, to_arrow
 from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.schema import as_json, from_json
 
 CLASSES = ("sea", "sunset", "trees")
 light = settings(deadline=None, max_examples=25)
@@ -119,7 +120,7 @@ def test_predictions_keep_their_thresholds_through_everything() -> None:
 
 def test_thresholds_are_read_back_and_matched_by_name() -> None:
     chosen = best_thresholds(seen(), beta=2)
-    again = Thresholds.from_json(chosen.to_json())
+    again = from_json(as_json(chosen), Thresholds)
     assert again == chosen
     other = seen().aligned_to(CLASSES[::-1])
     assert (again.apply(other).called[:, ::-1] == again.apply(seen()).called).all()
@@ -130,7 +131,7 @@ def test_thresholds_are_read_back_and_matched_by_name() -> None:
 )
 def test_what_is_no_threshold_is_a_clear_error(value: Any) -> None:
     with pytest.raises(FormatError, match="can't be read"):
-        Thresholds.from_json(value)
+        from_json(value, Thresholds)
 
 
 def test_one_label_has_no_thresholds() -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from goldenrule.foundation.errors import FormatError, GoldenRuleError
 from goldenrule.foundation.manifest import MANIFEST, seal
+from goldenrule.foundation.schema import as_json
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.compared_runs import compare_runs
@@ -92,12 +93,12 @@ def page(root: Path) -> str:
 def load(root: Path) -> Any:
     loaded = Classifier.load(root / "run")
     features = np.random.default_rng(0).normal(size=(4, loaded.backbone.spec.features))
-    return loaded.to_json(), loaded.logits(features).tobytes(), loaded.distances(features).tobytes()
+    return as_json(loaded), loaded.logits(features).tobytes(), loaded.distances(features).tobytes()
 
 
 def again(root: Path) -> Any:
     found = fit(root)
-    return found.headline.to_json(), found.predictions["test"].logits.tobytes()
+    return as_json(found.headline), found.predictions["test"].logits.tobytes()
 
 
 def mutants(content: bytes, draws: random.Random) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from goldenrule.activations.extractor import FeatureExtractor, bank_for
 from goldenrule.engine import EngineKind
 from goldenrule.foundation.errors import BackboneError, OptionError
 from goldenrule.foundation.manifest import MANIFEST
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.read import with_digests
 from goldenrule.images.sources import from_folder
@@ -82,7 +83,7 @@ def test_a_run_is_looked_into_by_the_engine_that_its_features_are_kept_under(
         assert sum(found.activations().computed) == 0
         other = backbone(size=32)
         key = found.activations(other).banks[0].key["engine"]
-        assert (key["name"], key["precision"], compiled(other, EngineKind(**key)).kind.to_json()) == (
+        assert (key["name"], key["precision"], as_json(compiled(other, EngineKind(**key)).kind)) == (
             "torch",
             "fp32",
             key,

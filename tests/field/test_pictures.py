@@ -28,6 +28,7 @@ import goldenrule as gr
 from goldenrule.foundation.budget import Budget
 from goldenrule.foundation.errors import BackboneError, OptionError, UnreadableImage
 from goldenrule.foundation.progress import Silent
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.images.look import glance
 from goldenrule.images.read import decode, header
 from goldenrule.models.compiled import engine_kind
@@ -242,11 +243,11 @@ def test_8_bits_are_untouched_by_levels_and_an_old_classifier_has_none() -> None
             content = encoded(image, kind)
             np.testing.assert_array_equal(decode(content, levels=(0, 9)), decode(content))
     plain = gr.Preprocessing(size=64)
-    assert "levels" not in plain.to_json(), "the key of rows that are there"
-    assert gr.Preprocessing.from_json(plain.to_json()) == plain
+    assert "levels" not in as_json(plain), "the key of rows that are there"
+    assert from_json(as_json(plain), gr.Preprocessing) == plain
     own = gr.Preprocessing(size=64, levels=(0, 4095))
-    assert gr.Preprocessing.from_json(json.loads(json.dumps(own.to_json()))) == own
-    assert own.to_json() != plain.to_json()
+    assert from_json(json.loads(json.dumps(as_json(own))), gr.Preprocessing) == own
+    assert as_json(own) != as_json(plain)
     with pytest.raises(OptionError, match="wanted the value of black"):
         gr.Preprocessing(size=64, levels=(5, 5))
 

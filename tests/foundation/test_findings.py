@@ -3,6 +3,7 @@ import json
 import pytest
 
 from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.schema import as_json
 
 
 def finding(evidence=()):
@@ -16,7 +17,7 @@ def test_a_finding_is_one_line_that_shows_at_most_five_pieces_of_evidence():
 
 
 def test_json_keeps_all_the_evidence():
-    value = json.loads(json.dumps(finding(tuple("abcdefg")).to_json()))
+    value = json.loads(json.dumps(as_json(finding(tuple("abcdefg")))))
     assert Finding(**{**value, "evidence": tuple(value["evidence"])}) == finding(tuple("abcdefg"))
 
 

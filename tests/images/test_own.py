@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.images.augment import Augmentation, View
 from goldenrule.images.kinds import by_name, own, side_on
 
@@ -85,10 +86,10 @@ def make(strength):
 
 
 def test_what_a_function_made_is_kept_under_its_source_and_the_values_it_was_given():
-    first, same, other = (own(make(strength)).to_json() for strength in (0.5, 0.5, 0.6))
+    first, same, other = (as_json(own(make(strength))) for strength in (0.5, 0.5, 0.6))
     assert first == same != other
-    assert own(noisy).to_json() != own(noisy, after=side_on()).to_json()
-    assert own(noisy, key="a").to_json() != own(noisy, key="b").to_json()
+    assert as_json(own(noisy)) != as_json(own(noisy, after=side_on()))
+    assert as_json(own(noisy, key="a")) != as_json(own(noisy, key="b"))
 
 
 def test_a_function_that_can_not_be_told_apart_needs_a_key():
@@ -99,7 +100,7 @@ def test_a_function_that_can_not_be_told_apart_needs_a_key():
     with pytest.raises(OptionError, match="wanted a function"):
         own("darker")
     with pytest.raises(FormatError, match="noisy"):
-        Augmentation.from_json(own(noisy).to_json())
+        from_json(as_json(own(noisy)), Augmentation)
 
 
 def test_the_command_line_names_a_function_or_an_augmentation_of_a_file(tmp_path):
@@ -110,8 +111,8 @@ def test_the_command_line_names_a_function_or_an_augmentation_of_a_file(tmp_path
     assert (strong.symmetry, strong.max_zoom, strong.crop) == ("mirror", 1.2, "resized")
     assert by_name(f"{file}:darker") == darker
     file.write_text(FILE.replace("0.5", "0.4"))
-    assert by_name(f"{file}:darker").to_json() != darker.to_json()
-    assert by_name(f"{file}:STRONG").to_json() != strong.to_json()
+    assert as_json(by_name(f"{file}:darker")) != as_json(darker)
+    assert as_json(by_name(f"{file}:STRONG")) != as_json(strong)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from goldenrule.engine import openvino
 from goldenrule.foundation.errors import FormatError, OptionError
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.images import preprocess_onnx
 from goldenrule.images.preprocess import Preprocessing, centre
 
@@ -114,8 +115,8 @@ def test_a_view_of_another_array_gives_the_same_pixels():
 
 @given(kinds)
 def test_json_gives_the_same_preprocessing_back(preprocessing):
-    value = json.loads(json.dumps(preprocessing.to_json()))
-    assert Preprocessing.from_json(value) == preprocessing
+    value = json.loads(json.dumps(as_json(preprocessing)))
+    assert from_json(value, Preprocessing) == preprocessing
 
 
 @pytest.mark.parametrize(
@@ -123,12 +124,12 @@ def test_json_gives_the_same_preprocessing_back(preprocessing):
     [{"mean": [0.5]}, {"mean": None}, {"unknown": 1}, {"crop_fraction": "half"}, {"std": "0.5"}],
 )
 def test_json_that_is_no_preprocessing_is_a_format_error(change):
-    value = {**Preprocessing(size=64).to_json(), **change}
+    value = {**as_json(Preprocessing(size=64)), **change}
     with pytest.raises(FormatError, match="preprocessing can't be read"):
-        Preprocessing.from_json(value)
+        from_json(value, Preprocessing)
     del value["mean"]
     with pytest.raises(FormatError, match="preprocessing can't be read"):
-        Preprocessing.from_json(value)
+        from_json(value, Preprocessing)
 
 
 @pytest.mark.parametrize("size", [-1, 0, 31, 2049])

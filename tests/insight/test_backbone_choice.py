@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from goldenrule.evaluation import Predictions, log_loss
 from goldenrule.foundation.errors import FormatError
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.insight.backbone_choice import BackboneChoice, Tried, choose_backbone
 
 
@@ -68,7 +69,7 @@ def test_numbers_say_that_they_were_chosen_on() -> None:
 @given(st.lists(st.floats(0.55, 0.99), min_size=2, max_size=4), st.integers(0, 99))
 def test_a_choice_comes_back_from_json_as_it_was(shares: list[float], seed: int) -> None:
     choice = choose_backbone([tried(f"n{i}", share, i, n=40, seed=seed) for i, share in enumerate(shares)])
-    assert BackboneChoice.from_json(json.loads(json.dumps(choice.to_json()))) == choice
+    assert from_json(json.loads(json.dumps(as_json(choice))), BackboneChoice) == choice
     assert sum(one.standing == "best" for one in choice.candidates) == 1
     own = next(one for one in choice.candidates if one.name == choice.chosen)
     assert own.standing != "worse"
@@ -77,4 +78,4 @@ def test_a_choice_comes_back_from_json_as_it_was(shares: list[float], seed: int)
 
 def test_a_damaged_choice_is_a_clear_error() -> None:
     with pytest.raises(FormatError, match="can't be read"):
-        BackboneChoice.from_json({"chosen": "a"})
+        from_json({"chosen": "a"}, BackboneChoice)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.table import ImageTable, image_table
 from goldenrule.insight.curve_points import Measured
 from goldenrule.insight.data_size import RULES, ClassSizes, DataSize, data_size, gain_of, gained, how_much
@@ -132,7 +133,7 @@ def test_forecasts_are_for_twice_and_five_times_the_images_and_for_the_rules_tho
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
 def test_the_advice_is_json(metric: str) -> None:
     own = advice(0.0, 0.04, metric=metric)
-    value = own.to_json()
+    value = as_json(own)
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     assert value["rule_of_thumb"] == "transfer learning"
     assert value["rules_of_thumb"][1]["says"] == "800 short"

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.activations.solve import Rows
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.name_order import Proposal
 from goldenrule.images.stretches import stretch_folds
 from goldenrule.insight import dependence
@@ -134,7 +135,7 @@ def test_films_flatter_and_by_how_much_is_told() -> None:
     assert found.drop is not None
     assert found.drop.low > 0
     assert "with neighbours kept together accuracy is" in found.sentence
-    assert found.to_json()["drop"]["value"] == found.drop.value
+    assert as_json(found)["drop"]["value"] == found.drop.value
 
 
 def test_likeness_that_teaches_nothing_does_no_harm_and_what_would_have_been_seen_is_told() -> None:

@@ -33,12 +33,12 @@ def test_on_averaged_maps_under_a_linear_head_it_is_the_class_activation_map(fit
     with torch.no_grad():
         maps = classifier.backbone.module.get_submodule("model").forward_features(pixels)[0].numpy()
     label = classifier.classes.index("dogs")
-    wanted = np.einsum("c,chw->hw", classifier.head.weight[label], maps) / maps[0].size
+    wanted = np.einsum("c,chw->hw", classifier.head.tensors["weight"][label], maps) / maps[0].size
     assert found.values.shape == (7, 7)
     np.testing.assert_allclose(found.values, wanted, atol=1e-5)
     with torch.no_grad():
         logit = float(classifier.network()(pixels)[0, label])
-    assert found.values.sum() + classifier.head.bias[label] == pytest.approx(logit, abs=1e-3)
+    assert found.values.sum() + classifier.head.tensors["bias"][label] == pytest.approx(logit, abs=1e-3)
 
 
 def test_of_two_classes_what_speaks_for_one_speaks_against_the_other(fitted: Any, dogs: list[Path]) -> None:
@@ -92,7 +92,7 @@ def test_without_captum_the_error_names_the_extra(fitted: Any, dogs: list[Path],
 def test_an_own_body_without_places_has_no_heat_map(dogs: list[Path], tmp_path: Path, monkeypatch: Any) -> None:
     import goldenrule as gr
     from goldenrule.engine import EngineKind
-    from goldenrule.models.head import LinearHead
+    from goldenrule.models.head import linear_head
 
     monkeypatch.setenv("GOLDENRULE_CACHE", str(tmp_path))
 
@@ -100,7 +100,7 @@ def test_an_own_body_without_places_has_no_heat_map(dogs: list[Path], tmp_path: 
         return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
 
     body = gr.own_backbone(flat, preprocessing=gr.Preprocessing(size=32), key="flat")
-    head = LinearHead(np.ones((2, 4), np.float32), np.zeros(2, np.float32))
+    head = linear_head(np.ones((2, 4), np.float32), np.zeros(2, np.float32))
     kind = EngineKind(name="torch", precision="fp32", version=torch.__version__)
     with pytest.raises(BackboneError, match="no feature maps"):
         heatmap(gr.Classifier(("a", "b"), body, head, kind), dogs[0])

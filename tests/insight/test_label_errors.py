@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from goldenrule.evaluation import Predictions
 from goldenrule.foundation.errors import OptionError
-from goldenrule.insight.label_errors import joint_counts, label_errors
+from goldenrule.insight.label_errors import joint_counts, label_errors, label_errors_json
 from goldenrule.insight.planted import planted, share_wrong
 
 
@@ -111,7 +111,7 @@ def test_json_csv_and_html_say_the_same_and_nothing_is_interpreted() -> None:
     rows = list(csv.DictReader(io.StringIO(found.to_csv())))
     assert [row["path"] for row in rows] == [own.id for own in found]
     assert (rows[0]["path"], rows[0]["given"], rows[0]["likely"]) == ("<b>.jpg", "dog", "cat")
-    value = json.loads(json.dumps(found.to_json(most=2)))
+    value = json.loads(json.dumps(label_errors_json(found, most=2)))
     assert value["images"] == 4
     assert [row["id"] for row in value["rows"]] == [own.id for own in found.first(2)]
     assert "<b>" not in found._repr_html_().replace("<b></b>", "")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import as_json
 from goldenrule.insight.curve_points import Measured
 from goldenrule.insight.learning_curve import curve_of, learning_curve
 from goldenrule.report.figures import plot
@@ -140,10 +141,10 @@ def test_an_unknown_metric_is_a_clear_error():
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
 def test_the_curve_is_json_and_a_picture(metric):
     curve = curve_of(measured(power(0.0, 0.04)), metric=metric, images=400)
-    value = curve.to_json()
+    value = as_json(curve)
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     assert [one["images_per_class"] for one in value["forecasts"]] == [200, 400, 800]
-    assert json.dumps(curve.needed(0.999999).to_json(), allow_nan=False)
+    assert json.dumps(as_json(curve.needed(0.999999)), allow_nan=False)
     figure = plot(curve, target=0.99)
     axes = figure.axes[0]
     assert axes.get_xscale() == "log"

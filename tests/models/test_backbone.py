@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, UnknownBackbone
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.models.backbone import BackboneSpec, backbone, from_files
 from goldenrule.models.catalog import EMBEDDED, canonical_name, check_known
 
@@ -174,10 +175,10 @@ def test_damage_in_the_cache_is_noticed_and_mended(cache):
 
 def test_json_gives_the_same_description_back(prepared):
     spec = prepared("resnet18").spec
-    assert BackboneSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
-    for broken in ({**spec.to_json(), "extra": 1}, {"name": "x"}, {**spec.to_json(), "preprocessing": {}}):
+    assert from_json(json.loads(json.dumps(as_json(spec))), BackboneSpec) == spec
+    for broken in ({**as_json(spec), "extra": 1}, {"name": "x"}, {**as_json(spec), "preprocessing": {}}):
         with pytest.raises(FormatError, match="can't be read"):
-            BackboneSpec.from_json(broken)
+            from_json(broken, BackboneSpec)
 
 
 def test_weights_that_are_not_those_of_the_description_are_refused(prepared, tmp_path):

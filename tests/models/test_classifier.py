@@ -17,13 +17,14 @@ from goldenrule.engine import openvino
 from goldenrule.engine.openvino import OpenVinoEngine
 from goldenrule.foundation.errors import FormatError, SourceError, StorageError
 from goldenrule.foundation.manifest import seal
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.read import decode
 from goldenrule.images.sources import from_folder
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import SCHEMA_VERSION, Classifier
 from goldenrule.models.compiled import available_threads, engine_kind
-from goldenrule.models.head import ConcatPoolHead, LinearHead
+from goldenrule.models.head import LayeredHead, linear_head
 
 PER_CLASS = 6
 
@@ -71,7 +72,7 @@ def classifier(own_cache, table, features_by_hand):
     wanted = np.eye(3)[table.targets] * 3
     inputs = np.hstack([features_by_hand, np.ones((len(wanted), 1))]).astype(np.float64)
     solved = np.linalg.solve(inputs.T @ inputs + 0.1 * np.eye(inputs.shape[1]), inputs.T @ wanted).T
-    head = LinearHead(solved[:, :-1].astype(np.float32), solved[:, -1].astype(np.float32))
+    head = linear_head(solved[:, :-1].astype(np.float32), solved[:, -1].astype(np.float32))
     return Classifier(table.classes, backbone(), head, engine_kind(backbone()), {"made": "by a test"})
 
 
@@ -162,11 +163,11 @@ def test_a_saved_classifier_is_json_and_safetensors_that_others_may_read(saved):
 
 def test_loading_gives_what_was_saved_from_its_folder_or_that_of_its_run(classifier, saved, tmp_path):
     loaded = Classifier.load(saved)
-    assert loaded.to_json() == classifier.to_json()
+    assert as_json(loaded) == as_json(classifier)
     assert loaded.preprocessing == classifier.preprocessing
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "classifier").symlink_to(saved)
-    assert Classifier.load(tmp_path / "run").to_json() == classifier.to_json()
+    assert as_json(Classifier.load(tmp_path / "run")) == as_json(classifier)
     assert repr(loaded).startswith("Classifier(3 classes: ")
 
 
@@ -189,14 +190,16 @@ def test_a_full_disk_while_saving_leaves_the_old_classifier(classifier, tiny_dis
     classifier.save(disk / "classifier")
     with pytest.raises(StorageError, match="disk is full"):
         classifier.save(disk / "classifier")
-    assert Classifier.load(disk / "classifier").to_json() == classifier.to_json()
+    assert as_json(Classifier.load(disk / "classifier")) == as_json(classifier)
     assert [path.name for path in disk.iterdir()] == ["classifier"]
 
 
 def test_both_kinds_of_head_are_saved_and_loaded(own_cache, classifier, tmp_path):
     draws = np.random.default_rng(1)
+    names = ("scale_1", "shift_1", "weight_1", "scale_2", "shift_2", "weight_2", "bias_2")
     shapes = [(1280,), (1280,), (16, 1280), (16,), (16,), (3, 16), (3,)]
-    head = ConcatPoolHead(*(draws.normal(size=shape).astype(np.float32) for shape in shapes))
+    tensors = {name: draws.normal(size=own).astype(np.float32) for name, own in zip(names, shapes, strict=True)}
+    head = LayeredHead("concat-pool", tensors)
     made = Classifier(classifier.classes, classifier.backbone, head, classifier.engine)
     loaded = Classifier.load(made.save(tmp_path / "classifier"))
     features = np.random.default_rng(0).normal(size=(5, 1280)).astype(np.float32)
@@ -208,7 +211,7 @@ def test_both_kinds_of_head_are_saved_and_loaded(own_cache, classifier, tmp_path
 def test_the_preprocessing_travels_inside_the_classifier_and_is_used(cache, random_weights, files, tmp_path):
     """Law 1: another size than the network's own must come back from the file and reach the pixels."""
     body = backbone("mobilenetv3_small_050", weights=random_weights("mobilenetv3_small_050"), size=96)
-    head = LinearHead(
+    head = linear_head(
         np.random.default_rng(0).normal(size=(3, body.spec.features)).astype(np.float32), np.zeros(3, np.float32)
     )
     made = Classifier(("a", "b", "c"), body, head, engine_kind(body))

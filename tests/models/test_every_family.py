@@ -12,7 +12,7 @@ import torch
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.models.backbone import Backbone, backbone
-from goldenrule.models.head import LinearHead
+from goldenrule.models.head import linear_head
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen, Trainable
 
 SMALLEST = {
@@ -160,7 +160,7 @@ def test_two_steps_leave_what_is_frozen_bit_identical(
     monkeypatch.setenv("GOLDENRULE_CACHE", str(tmp_path / "cache"))
     body = prepared(SMALLEST[family], tmp_path)
     weights = np.random.default_rng(0).normal(size=(3, body.spec.features)).astype(np.float32) / 50
-    head = LinearHead(weights, np.zeros(3, np.float32))
+    head = linear_head(weights, np.zeros(3, np.float32))
     side = body.spec.preprocessing.size
     pixels = torch.randn(4, 3, side, side, generator=torch.Generator().manual_seed(0))
     of_module = {name.rpartition(".")[0]: group for name, group in body.spec.groups.items()}

@@ -12,7 +12,7 @@ import torch
 from goldenrule.foundation.errors import OptionError
 from goldenrule.models.backbone import Backbone, backbone, new_module
 from goldenrule.models.folding import fold, unfolded_state
-from goldenrule.models.head import LinearHead
+from goldenrule.models.head import LayeredHead, linear_head
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen, Trainable, rates_of_groups, with_body
 
 FAMILIES = ("resnet18", "mobilenetv3_small_050", "efficientnet_lite0")
@@ -65,9 +65,9 @@ def timm_state(body: Backbone) -> dict[str, torch.Tensor]:
     return new_module(body).get_submodule("model").state_dict()
 
 
-def head_for(features: int, classes: int = 3) -> LinearHead:
+def head_for(features: int, classes: int = 3) -> LayeredHead:
     draws = np.random.default_rng(0)
-    return LinearHead(draws.normal(size=(classes, features)).astype(np.float32) / 50, np.zeros(classes, np.float32))
+    return linear_head(draws.normal(size=(classes, features)).astype(np.float32) / 50, np.zeros(classes, np.float32))
 
 
 @pytest.mark.parametrize("first_trained", range(3))

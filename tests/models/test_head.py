@@ -5,30 +5,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.foundation.errors import FormatError
-from goldenrule.models.head import UNITS, ConcatPoolHead, HiddenHead, LinearHead, fresh_head, head_from_tensors
+from goldenrule.models.head import LayeredHead, fresh_head, head_from_tensors
+from goldenrule.models.layers import HIDDEN, LAYERS, sides
 from goldenrule.models.network import Network, head_module
+from goldenrule.models.trainable import head_of
 
 
-def linear(features=40, classes=5, seed=0):
-    draws = np.random.default_rng(seed)
-    return LinearHead(
-        draws.normal(size=(classes, features)).astype(np.float32), draws.normal(size=classes).astype(np.float32)
-    )
+def drawn(kind, features=40, classes=5, hidden=None, seed=0):
+    draws, lengths = np.random.default_rng(seed), {"features": features, "classes": classes}
+    lengths["hidden"] = hidden or HIDDEN[kind]
+    shapes = {name: tuple(lengths[side] for side in own) for name, own in sides(LAYERS[kind]).items()}
+    return LayeredHead(kind, {name: draws.normal(size=own).astype(np.float32) for name, own in shapes.items()})
 
 
-def concat_pool(features=40, classes=5, hidden=16, seed=0):
-    draws = np.random.default_rng(seed)
-    shapes = [(features,), (features,), (hidden, features), (hidden,), (hidden,), (classes, hidden), (classes,)]
-    return ConcatPoolHead(*(draws.normal(size=shape).astype(np.float32) for shape in shapes))
-
-
-def hidden(kind, features=40, classes=5, seed=0):
-    draws, units = np.random.default_rng(seed), UNITS[kind]
-    shapes = [(units, features), (units,), (classes, units), (classes,)]
-    return HiddenHead(*(draws.normal(size=shape).astype(np.float32) for shape in shapes), kind)
-
-
-HEADS = [linear(), concat_pool(), hidden("gap-1024"), hidden("flatten-64")]
+HEADS = [drawn("linear"), drawn("concat-pool", hidden=16), drawn("gap-1024"), drawn("flatten-64")]
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
@@ -45,16 +35,18 @@ def test_the_module_has_the_logits_of_the_arrays(head):
 @pytest.mark.parametrize(("kind", "dropout"), [("gap-1024", 0.0), ("flatten-64", 0.25)])
 def test_a_head_with_a_hidden_layer_has_the_layers_of_its_keras_model(kind, dropout):
     head = fresh_head(kind, features=40, classes=3, draws=np.random.default_rng(0))
-    layers = list(head_module(head))
-    assert [type(layer).__name__ for layer in layers] == ["Linear", "ReLU", "Dropout", "Linear"]
-    assert layers[0].out_features == int(kind.partition("-")[2])
-    assert layers[2].p == dropout
-    for parameters, bound in ((head.weight_1, 40**-0.5), (head.weight_2, layers[0].out_features ** -0.5)):
-        assert 0.9 * bound < np.abs(parameters).max() <= bound
+    assert [type(layer).__name__ for layer in LAYERS[kind]] == ["Linear", "Relu", "Dropout", "Linear"]
+    units = int(kind.partition("-")[2])
+    assert head.tensors["weight_1"].shape == (units, 40)
+    for name, bound in (("weight_1", 40**-0.5), ("weight_2", units**-0.5)):
+        assert 0.9 * bound < np.abs(head.tensors[name]).max() <= bound
+    torch.manual_seed(0)
+    left_out = (head_module(head).train()(torch.ones(400, 40)).std(dim=0) > 0).any()
+    assert (LAYERS[kind][2].share, bool(left_out)) == (dropout, dropout > 0)
 
 
 def test_long_rows_are_brought_to_float64_some_at_a_time(monkeypatch):
-    head, features = hidden("flatten-64"), np.random.default_rng(1).normal(size=(9, 40)).astype(np.float16)
+    head, features = drawn("flatten-64"), np.random.default_rng(1).normal(size=(9, 40)).astype(np.float16)
     whole = head.logits(features)
     monkeypatch.setattr("goldenrule.models.head._MOST_VALUES", 80)
     np.testing.assert_array_equal(head.logits(features), whole)
@@ -73,6 +65,17 @@ def test_training_the_module_leaves_the_arrays_as_they_were(head):
         for parameter in head_module(head).parameters():
             parameter.add_(1)
     assert all(np.array_equal(value, before[name]) for name, value in head.tensors.items())
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
+def test_the_arrays_of_a_trained_module_have_its_logits(head):
+    module, features = head_module(head), np.random.default_rng(1).normal(size=(7, 40)).astype(np.float32)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1)
+        wanted = module(torch.from_numpy(features)).numpy()
+    assert {name for name, _ in module.named_parameters()} == set(head.tensors), "each is kept"
+    np.testing.assert_allclose(head_of(module, head).logits(features), wanted, atol=1e-2, rtol=1e-3)
 
 
 @settings(max_examples=30)

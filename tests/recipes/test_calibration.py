@@ -12,8 +12,9 @@ import pytest
 
 from goldenrule.evaluation import Predictions, calibration_error, log_loss
 from goldenrule.evaluation.probabilities import sigmoid, softmax
+from goldenrule.foundation.schema import as_json
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.head import LinearHead
+from goldenrule.models.head import LayeredHead, linear_head
 from goldenrule.recipes import solved
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.calibration import calibrated_head, calibrated_on_valid, undone
@@ -31,9 +32,9 @@ def honest(n: int = 600, *, seed: int = 0, sharpness: float = 1.0, fold: bool = 
     return Predictions.from_logits(sharpness * logits, CLASSES, truth=truth, fold=folds, basis="chosen on")
 
 
-def a_head() -> LinearHead:
+def a_head() -> LayeredHead:
     draws = np.random.default_rng(1)
-    return LinearHead(draws.normal(size=(3, 8)).astype(np.float32), draws.normal(size=3).astype(np.float32))
+    return linear_head(draws.normal(size=(3, 8)).astype(np.float32), draws.normal(size=3).astype(np.float32))
 
 
 @pytest.mark.parametrize("sharpness", [3.0, 0.85])
@@ -43,14 +44,14 @@ def test_a_head_that_is_too_sure_or_not_sure_enough_is_mended(sharpness: float) 
     assert tried is not None
     assert tried.applied
     assert tried.temperature.value == pytest.approx(sharpness, rel=0.2)
-    np.testing.assert_allclose(cooled.tensors["weight"], head.weight / tried.temperature.value, rtol=1e-6)
+    np.testing.assert_allclose(cooled.tensors["weight"], head.tensors["weight"] / tried.temperature.value, rtol=1e-6)
     assert log_loss(judged_on).value < log_loss(seen).value
     assert calibration_error(judged_on).value < calibration_error(seen).value
     assert tried.before == seen
     assert judged_on.ids == seen.ids
     assert (judged_on.predicted == seen.predicted).all()
     assert judged_on.basis == "chosen on"
-    assert tried.to_json() == {
+    assert as_json(tried) == {
         "kind": "temperature",
         "temperature": tried.temperature.value,
         "fitted_on": "out-of-fold",
@@ -124,7 +125,7 @@ def test_classifier_result_and_report_tell_what_was_applied(too_sure: Any) -> No
     tried = too_sure.calibration
     assert tried.applied
     classifier = Classifier.load(too_sure.folder)
-    assert classifier.calibration == tried.to_json()
+    assert classifier.calibration == as_json(tried)
     result = json.loads((too_sure.folder / "result.json").read_text())["calibration"]
     assert result["tried"]["applied"] is True
     assert result["tried"]["temperature"] == tried.temperature.value
@@ -181,7 +182,7 @@ def test_of_many_labels_each_is_mended_by_a_line_of_its_own_that_stands_in_the_h
     mended, judged_on, tried = calibrated_head(head, seen)
     assert tried is not None
     assert tried.applied
-    record = tried.to_json()
+    record = as_json(tried)
     assert record["kind"] == "platt"
     assert record["slopes"][0] == pytest.approx(1 / 3, rel=0.15)
     assert log_loss(judged_on).high < log_loss(seen).value

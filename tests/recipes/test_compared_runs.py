@@ -13,6 +13,7 @@ import pytest
 from goldenrule.evaluation import image_losses, mcnemar
 from goldenrule.foundation.errors import OptionError, SourceError
 from goldenrule.foundation.manifest import write_recorded
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.kept import table_content
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.answer import answer
@@ -83,11 +84,11 @@ def test_the_gain_is_that_of_the_predictions_of_both(fitted: Any, other_split: A
     assert compared.n == len(shared)
     gain = float((image_losses(pair[0]) - image_losses(pair[1])).mean())
     assert compared.gains["log loss"].gain.value == pytest.approx(gain, abs=1e-6)
-    assert compared.to_json()["gains"]["log loss"]["images_needed"] == compared.gains["log loss"].images_needed
+    assert as_json(compared)["gains"]["log loss"]["images_needed"] == compared.gains["log loss"].images_needed
 
 
 def test_the_numbers_are_json(fitted: Any, other_split: Any) -> None:
-    value = compare_runs(fitted.folder, other_split.folder, part="out-of-fold").to_json()
+    value = as_json(compare_runs(fitted.folder, other_split.folder, part="out-of-fold"))
     assert json.loads(json.dumps(value, allow_nan=False)) == value
 
 

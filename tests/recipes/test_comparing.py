@@ -113,7 +113,7 @@ def test_the_command_that_adds_another_network_is_of_this_comparison(
     """With its options and its folder: else it would be another comparison, or be refused."""
     out = tmp_path / "my comparison"
     options = FitOptions(threads=1, augment="none", seed=2)
-    how: dict[str, Any] = {"epochs": 3, "converged": 2, "options": options, "out": out}
+    how: dict[str, Any] = {"epochs": 3, "stop": ("converged:2",), "options": options, "out": out}
     found = compare_networks(small_photos, ("efficientnet",), ("transfer_learning",), **how)
     command = shlex.split(next_steps(found)[-1])
     assert command[:2] == ["goldenrule", "compare"]

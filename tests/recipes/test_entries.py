@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from goldenrule.foundation.errors import OptionError, UnknownBackbone
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.recipes.entries import Entry, Network, Stopwatch
 
 
 def test_a_name_may_bring_its_size_and_its_weights() -> None:
     network = Network.named("resnet@96", {"resnet": Path("r.pth")})
     assert network == Network("resnet50", 96, Path("r.pth"))
-    assert Network.from_json(network.to_json()) == network
+    assert from_json(as_json(network), Network) == network
     assert Entry(network, "fine_tuning").name == "resnet50@96-fine_tuning"
 
 

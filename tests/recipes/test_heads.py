@@ -12,9 +12,10 @@ import pytest
 import goldenrule as gr
 from goldenrule.foundation.errors import BackboneError, OptionError
 from goldenrule.foundation.progress import Silent
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.models.backbone import BackboneSpec, backbone, resized
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.head import HeadKind
+from goldenrule.models.layers import HeadKind
 from goldenrule.recipes.explaining import explain
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.reopened import reopened
@@ -165,8 +166,8 @@ def test_a_flattened_map_belongs_to_its_size(world: Path) -> None:
     del world
     body = backbone(size=SIZE, pooling="flattened")
     assert (body.spec.features, body.spec.places) == (4 * backbone(size=SIZE).spec.features, 4)
-    assert BackboneSpec.from_json(body.spec.to_json()) == body.spec
-    assert "places" not in backbone(size=SIZE).spec.to_json()
+    assert from_json(as_json(body.spec), BackboneSpec) == body.spec
+    assert "places" not in as_json(backbone(size=SIZE).spec)
     one = body.spec.features // 4
     with pytest.raises(OptionError, match=f"gives {9 * one} features at 96 px, {4 * one} at 64 px"):
         resized(body, 96)

@@ -11,6 +11,7 @@ import pytest
 
 from goldenrule.evaluation import balanced_accuracy, roc_auc
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.answer import answer
 from goldenrule.recipes.options import FitOptions
 
@@ -25,7 +26,7 @@ def test_they_stand_in_result_json_and_the_report_and_change_nothing(
     stated = json.loads((run / "result.json").read_text())["metrics"]
     assert list(stated) == ["roc_auc", "balanced_accuracy"]
     for part, own in found.scored.items():
-        assert stated["roc_auc"][part.replace("-", "_")] == roc_auc(own).to_json()
+        assert stated["roc_auc"][part.replace("-", "_")] == as_json(roc_auc(own))
         assert stated["balanced_accuracy"][part.replace("-", "_")]["value"] == balanced_accuracy(own).value
     page = (run / "report.html").read_text()
     assert '<th scope="col">roc auc</th>' in page

@@ -18,6 +18,7 @@ from goldenrule.evaluation import Familiar
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.files import file_digest
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.units import duplicate_units
 from goldenrule.models.compiled import engine_kind
 from goldenrule.models.head import fresh_head
@@ -82,7 +83,7 @@ def test_the_references_are_the_training_images_and_the_threshold_leaves_each_ou
     kept = gr.Classifier.load(own).familiar
     assert kept is not None
     np.testing.assert_array_equal(kept.references, wanted.references)
-    assert kept.to_json() == wanted.to_json()
+    assert as_json(kept) == as_json(wanted)
     assert (kept.n, kept.rate) == (40, 1 / 41), "too few for 2 %: what is farther than all"
 
 
@@ -91,7 +92,7 @@ def test_the_numbers_stand_in_the_report_and_in_the_result(fitted: Any, own: Pat
     assert set(stated["measured"]) == {"test", "valid"}
     familiar = gr.Classifier.load(own).familiar
     assert familiar is not None
-    assert stated["measured"]["test"] == familiar.flagged(fitted.predictions["test"]).to_json()
+    assert stated["measured"]["test"] == as_json(familiar.flagged(fitted.predictions["test"]))
     assert stated["threshold"] == familiar.threshold
     assert "Unlike anything seen: images farther from those of the training" in (own / "report.html").read_text()
 
@@ -135,7 +136,7 @@ def test_the_distances_of_a_trained_network_are_those_of_its_own_body(
         seen = replace(trained, familiar=familiar).predict_table(work.table.part("valid"))
         assert seen.distance is not None
         np.testing.assert_array_equal(np.sort(seen.distance)[::-1], familiar.held_out)
-        assert familiar_images(work, trained, activations).to_json() == familiar.to_json()
+        assert as_json(familiar_images(work, trained, activations)) == as_json(familiar)
         assert work.story.computed == computed + 40 + 16, "the second time they come from the bank"
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldenrule.models.head import HeadKind
+from goldenrule.models.layers import HeadKind
 from goldenrule.training.plan import DEFAULT_VIEWS, plan_answer
 
 numbers = st.fixed_dictionaries(

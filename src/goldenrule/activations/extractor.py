@@ -16,6 +16,7 @@ from goldenrule.foundation.errors import BackboneError, StorageError
 from goldenrule.foundation.files import digest as digest_of
 from goldenrule.foundation.interrupts import held_back
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Batch, Job, batches
 from goldenrule.images.read import DECODING
@@ -51,12 +52,12 @@ def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> ActivationBank
         "network": spec.timm_name,
         "tap": spec.tap,
         "pooling": spec.pooling,
-        "preprocessing": spec.preprocessing.to_json(),
+        "preprocessing": spec.preprocessing,
         "decoding": DECODING,
-        "view": view.to_json(),
-        "engine": kind.to_json(),
+        "view": view,
+        "engine": kind,
     }
-    return ActivationBank(key, spec.features)
+    return ActivationBank(as_json(key), spec.features)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,6 +13,7 @@ import numpy as np
 from goldenrule.activations.bank import FORMAT, ActivationBank, Halves, digests_in, stored
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.randomness import generator
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.likeness import Alike
 from goldenrule.images.near import MOST_CHECKS, apart, widely_alike
@@ -92,7 +93,7 @@ def best_bank(digests: Sequence[bytes | None]) -> ActivationBank | None:
         key = about["key"]
         made = (key.get("view"), key.get("decoding"), key.get("format"))
         pooled = key.get("tap", "pooled") == "pooled" and key.get("pooling") != "flattened"
-        if pooled and made == (PLAIN.to_json(), DECODING, FORMAT) and about["rows"] > most:
+        if pooled and made == (as_json(PLAIN), DECODING, FORMAT) and about["rows"] > most:
             found = len(wanted.intersection(digests_in(about["name"])))
             best, most = (key, found) if found > most else (best, most)
     return ActivationBank(best, best["features"]) if best else None

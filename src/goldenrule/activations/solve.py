@@ -26,7 +26,7 @@ from goldenrule.activations.likelihood import (
     unlearned_biases,
 )
 from goldenrule.foundation.progress import Progress, Silent, Task
-from goldenrule.models.head import LinearHead
+from goldenrule.models.head import LayeredHead, linear_head
 
 Floats = npt.NDArray[np.float32]
 Features = npt.NDArray[np.floating]
@@ -70,7 +70,7 @@ class Rows:
 class Solved:
     """A head with the penalty that was chosen, and what was seen on the way."""
 
-    head: LinearHead
+    head: LayeredHead
     l2: float
     path: tuple[tuple[float, float], ...]  # (l2, out-of-fold log loss)
     fold_logits: Floats  # (n, classes): each row by the head of the folds it is not in; of no fold: meaningless
@@ -143,7 +143,7 @@ def _has(tried: Mapping[float, tuple[float, Floats, Floats]], l2: float) -> bool
     return any(abs(other / l2 - 1) < 0.01 for other in tried)
 
 
-def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FIXED_TOLERANCE) -> LinearHead:
+def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FIXED_TOLERANCE) -> LayeredHead:
     """Give the head for a given l2 on all rows."""
     problem = _Problem(rows)
     return problem.head(problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=tolerance)[0])
@@ -238,14 +238,14 @@ class _Problem:
             result[start:stop, self.present] = logits[np.arange(stop - start), folds]
         return result
 
-    def head(self, z: Floats) -> LinearHead:
+    def head(self, z: Floats) -> LayeredHead:
         """Give the head on raw features that z[0] stands for."""
         scaled = (self.axes @ z[0, :-1]).T.astype(np.float64) * self.scale
         weight = np.zeros((self.rows.classes, self.rows.features), np.float32)
         weight[self.present] = scaled
         bias = unlearned_biases(self.rows.targets, self.rows.classes, lowest=float(z[0, -1].min()))
         bias[self.present] = z[0, -1] - scaled @ self.mean.astype(np.float64)
-        return LinearHead(weight, bias)
+        return linear_head(weight, bias)
 
     def _effective(self, z: Floats) -> Floats:
         """Give the weights (axes or features, problems * classes) that the blocks are multiplied with."""

@@ -11,6 +11,7 @@ import typer
 from goldenrule.cli.options import Json, command, given, json_kind, of, only, output, refuse, spellings
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.option import options_of
+from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.image_source import ImageSource
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.training_options import TrainingOptions
@@ -120,7 +121,7 @@ def compare(
         progress=Bars(),
     )
     if json is not None:
-        write_output(json, json_text(found.to_json()))
+        write_output(json, json_text(as_json(found)))
     _show(found, json)
 
 
@@ -236,5 +237,5 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     if compared.n < FEW and compared.part != "out-of-fold":
         console.print(Text("These are few: --on out-of-fold compares the solved heads on more."))
     if json is not None:
-        write_output(json, json_text(compared.to_json()))
+        write_output(json, json_text(as_json(compared)))
         console.print(Text(f"Written: {json}"), soft_wrap=True)

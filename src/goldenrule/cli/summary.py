@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goldenrule.cli.options import Json, command, json_kind, only
+from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.options import FitOptions
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def summary(
     console = Console(stderr=to_terminal(json))
     show(found, console)
     if json is not None:
-        write_output(json, json_text(found.to_json()))
+        write_output(json, json_text(as_json(found)))
         console.print(Text(f"Written: {json}"), soft_wrap=True)
 
 

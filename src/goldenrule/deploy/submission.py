@@ -31,6 +31,7 @@ from goldenrule.foundation.files import digest, json_text, read_json
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.outputs import Kind, check_output, json_like, write_output, written_into
 from goldenrule.foundation.progress import Progress
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.label_files import read_columns
 from goldenrule.images.sources import files_to_predict
 from goldenrule.models.classifier import Classifier
@@ -95,24 +96,6 @@ class Submission:
     def many_unlike(self) -> bool:
         """Whether clearly more than twice as many images are unlike anything seen as of familiar ones would be."""
         return self.familiar is not None and self.unlike.defined and self.unlike.low > 2 * self.familiar.rate
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        layout = self.layout
-        return {
-            "schema_version": 1,
-            "file": self.path.name,
-            "layout": layout.kind,
-            "columns": [layout.id_column, *layout.columns],
-            "probability_of": self.classes[layout.labels[0]] if layout.kind == "probability" else None,
-            "floor": self.floor,
-            "rows": len(layout.ids),
-            "unreadable": list(self.unreadable),
-            "images_left_out": len(self.left_out),
-            "expected": [estimate.to_json() for estimate in self.expected],
-            "unlike": self.unlike.to_json(),
-            "findings": [finding.to_json() for finding in self.findings],
-        }
 
 
 def submit(
@@ -183,9 +166,30 @@ def submit(
     content = text.getvalue().encode("utf-8", "surrogateescape")
     if written_into(out) is None:  # the digests first: killed between the two, the same command still knows its file
         known = {"digest": digest(content).hex(), "replaces": digest(out.read_bytes()).hex() if out.exists() else None}
-        write_output(side_file(out), json_text(done.to_json() | known))
+        write_output(side_file(out), json_text(as_json(done) | known))
     write_output(out, content)
     return done
+
+
+@as_json.register(Submission)
+def _(value: Submission) -> Any:
+    layout = value.layout
+    return as_json(
+        {
+            "schema_version": 1,
+            "file": value.path.name,
+            "layout": layout.kind,
+            "columns": [layout.id_column, *layout.columns],
+            "probability_of": value.classes[layout.labels[0]] if layout.kind == "probability" else None,
+            "floor": value.floor,
+            "rows": len(layout.ids),
+            "unreadable": value.unreadable,
+            "images_left_out": len(value.left_out),
+            "expected": value.expected,
+            "unlike": value.unlike,
+            "findings": value.findings,
+        }
+    )
 
 
 def side_file(out: Path) -> Path:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from goldenrule.foundation.errors import BackboneError
-from goldenrule.foundation.schema import Name, as_type
+from goldenrule.foundation.schema import IF_OTHERWISE, Name
 
 Precision = Literal["bf16", "fp32"]
 Tag = TypeVar("Tag")
@@ -26,17 +26,7 @@ class EngineKind:
     name: Literal["openvino", "torch"]
     precision: Precision
     version: Name
-    device: Name = "cpu"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the value as a JSON object; the device where it is not the CPU."""
-        value = {"name": self.name, "precision": self.precision, "version": self.version}
-        return value if self.device == "cpu" else value | {"device": self.device}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> EngineKind:
-        """Read what `to_json` gave."""
-        return as_type(value, cls, what="this engine", optional={"device"})
+    device: Name = field(default="cpu", metadata=IF_OTHERWISE)
 
     def __str__(self) -> str:
         where = "" if self.device == "cpu" else f" on {self.device}"

@@ -7,10 +7,9 @@ introduction to conformal prediction", arXiv:2107.07511.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from goldenrule.evaluation.metrics import mean_estimate
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.randomness import key
-from goldenrule.foundation.schema import as_type
+from goldenrule.foundation.schema import OrInfinite
 
 Method = Literal["lac", "aps", "raps"]
 Floats = NDArray[np.float64]
@@ -50,7 +49,7 @@ class ConformalSets:
     probable class is always in, so no set is empty and the coverage may be higher than asked for.
     """
 
-    threshold: float
+    threshold: OrInfinite
     method: Method
     coverage: float
     n: int
@@ -137,17 +136,6 @@ class ConformalSets:
         chosen = ", which the network was chosen on: it may be less" if self.basis == "chosen on" else ""
         promise = f"These sets hold the true class of {share} of images or more on average"
         return f"{promise}, calibrated on {self.n:,} images{chosen}."
-
-    def to_json(self) -> dict[str, Any]:
-        """Give a plain JSON value; a threshold of inf becomes null (inf is no JSON)."""
-        return asdict(self) | {"threshold": self.threshold if math.isfinite(self.threshold) else None}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ConformalSets:
-        """Read what `to_json` gave. Raises `FormatError` for anything else."""
-        endless = "threshold" in value and value["threshold"] is None
-        found = as_type({**value, **({"threshold": 0.0} if endless else {})}, cls, what="these conformal sets")
-        return replace(found, threshold=math.inf) if endless else found
 
     def _scores(self, readable: Predictions, purpose: str) -> Floats:
         """Give how unlike each class is, (n, C): the lower, the sooner it is in the set."""

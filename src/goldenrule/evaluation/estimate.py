@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from goldenrule.evaluation.clusters import clustered_share
 from goldenrule.evaluation.intervals import wilson
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.schema import as_type
+from goldenrule.foundation.schema import IF_OTHERWISE, OrNan, as_json
 
 Basis = Literal["clean", "chosen on"]
 Kind = Literal["share", "points", "number"]
@@ -35,20 +34,20 @@ class Estimate:
     >>> loss = Estimate(name="log loss", value=.018, low=.0107, high=.0261, n=200, method="bootstrap 95 %")
     >>> print(loss)
     .018 [.011, .026] n=200
-    >>> Estimate.from_json(loss.to_json()) == loss
-    True
+    >>> as_json(loss)["value"]
+    0.018
     """
 
     name: str
-    value: float
-    low: float
-    high: float
+    value: OrNan
+    low: OrNan
+    high: OrNan
     n: int
     method: str
     kind: Kind = "number"
     basis: Basis = "clean"
-    groups: int | None = None
-    effective_n: float | None = None
+    groups: int | None = field(default=None, metadata=IF_OTHERWISE)
+    effective_n: float | None = field(default=None, metadata=IF_OTHERWISE)
 
     def __post_init__(self) -> None:
         """Make numpy's numbers plain; raise `OptionError` for what no measurement gives."""
@@ -124,34 +123,12 @@ class Estimate:
         """Whether there was at least one image to measure on."""
         return self.n > 0
 
-    def to_json(self) -> dict[str, JsonScalar]:
-        """Give a plain JSON value; an undefined value, low and high become null (nan is no JSON)."""
-        value: dict[str, JsonScalar] = {field.name: getattr(self, field.name) for field in fields(self)}
-        if not self.defined:
-            value["value"] = None
-        if not self.bounded:
-            value |= {"low": None, "high": None}
-        if self.groups is None:
-            del value["groups"], value["effective_n"]
-        return value
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Estimate:
-        """Give the estimate that `to_json` wrote.
-
-        Raises `FormatError` for missing or unknown keys.
-        """
-        named = {key: math.nan for key in ("value", "low", "high") if key in value and value[key] is None}
-        plain = {**value, **dict.fromkeys(named, 0.0)}
-        found = as_type(plain, cls, what="this estimate", optional={"groups", "effective_n"})
-        return replace(found, **dict[str, Any](named)) if named else found
-
     def __eq__(self, other: object) -> bool:
         """Equal in every field; two undefined estimates of the same thing are equal too, unlike nan."""
-        return isinstance(other, Estimate) and self.to_json() == other.to_json()
+        return isinstance(other, Estimate) and as_json(self) == as_json(other)
 
     def __hash__(self) -> int:
-        return hash(tuple(self.to_json().values()))
+        return hash(tuple(as_json(self).values()))
 
     def __str__(self) -> str:
         return render(self)

@@ -20,6 +20,7 @@ from goldenrule.evaluation.estimate import Basis, Estimate
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.randomness import key
+from goldenrule.foundation.schema import as_json
 from goldenrule.foundation.tensors import Array, check_arrays
 
 NEIGHBOUR = 5
@@ -184,21 +185,9 @@ class Familiar:
         """The arrays, for a file."""
         return {"references": self.references, "held_out": self.held_out}
 
-    def to_json(self) -> dict[str, Any]:
-        """Give all but the arrays, and what follows from them."""
-        return {
-            "false_alarms": self.false_alarms,
-            "neighbour": self.neighbour,
-            "basis": self.basis,
-            "references": len(self.references),
-            "n": self.n,
-            "rate": self.rate,
-            "threshold": self.threshold,
-        }
-
     @classmethod
     def from_parts(cls, value: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Familiar:
-        """Read what `to_json` and `tensors` gave. Raises `FormatError` for anything else."""
+        """Return what `as_json` and `tensors` gave. Raises `FormatError` for anything else."""
         try:
             wanted = {"references": Array(("references", "features")), "held_out": Array(("n",))}
             check_arrays(tensors, wanted, what="familiar.safetensors")
@@ -209,7 +198,7 @@ class Familiar:
                 false_alarms=float(value["false_alarms"]),
                 basis=value["basis"],
             )
-            if wrong := [name for name, own in found.to_json().items() if value.get(name, own) != own]:
+            if wrong := [name for name, own in as_json(found).items() if value.get(name, own) != own]:
                 raise ValueError(f"{wrong[0]} is not that of the arrays")
             return found
         except (KeyError, TypeError, ValueError, OptionError) as error:
@@ -223,6 +212,13 @@ class Familiar:
     @cached_property
     def _directions(self) -> Floats:
         return directions(self.references)
+
+
+@as_json.register(Familiar)
+def _(value: Familiar) -> Any:
+    """Return all but the arrays, and what follows from them."""
+    names = ("false_alarms", "neighbour", "basis", "references", "n", "rate", "threshold")
+    return as_json({name: getattr(value, name) for name in names} | {"references": len(value.references)})
 
 
 def check_false_alarms(share: float) -> None:

@@ -23,6 +23,7 @@ from goldenrule.evaluation.predictions import Predictions
 from goldenrule.evaluation.quality import quality
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.randomness import generator
+from goldenrule.foundation.schema import as_json, fields_as_json
 
 Outcome = Literal["kept", "broken", "exceeded"]
 LEVEL = 0.05
@@ -71,23 +72,15 @@ class Promise:
         }[self.outcome]
         return f"{said}{some}: {why} ({p})"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain JSON value."""
-        return {
-            "part": self.part,
-            "promised": self.promised.to_json(),
-            "found": self.found.to_json(),
-            "p_value": self.p_value,
-            "test": self.test,
-            "outcome": self.outcome,
-            "classes": self.classes,
-            "of_classes": self.of_classes,
-            "sentence": self.sentence,
-        }
-
     @property
     def _some(self) -> bool:
         return self.classes < self.of_classes
+
+
+@as_json.register(Promise)
+def _(value: Promise) -> dict[str, Any]:
+    known = {name: own for name, own in fields_as_json(value).items() if name != "worse"}
+    return known | {"outcome": value.outcome, "sentence": value.sentence}
 
 
 def promise_kept(promised: Predictions, found: Predictions, *, part: str, beta: float = 1) -> Promise:

@@ -6,9 +6,8 @@ images afterwards flatters (`calibrated_by_fold` does not).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +16,7 @@ from goldenrule.evaluation.checks import require_same_classes
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.evaluation.probabilities import sigmoid
 from goldenrule.evaluation.temperature import HIGHEST, cautious_temperature
-from goldenrule.foundation.errors import FormatError, OptionError
-from goldenrule.foundation.schema import as_type
+from goldenrule.foundation.errors import OptionError
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +27,7 @@ _TINY = 1e-15  # a probability that is smaller counts as this one, as in the log
 class Temperature:
     """A single label: logits divided by `value`, found on n images. Above 1 it makes less sure, below 1 surer."""
 
+    kind: ClassVar[str] = "temperature"
     value: float
     n: int
 
@@ -53,15 +52,6 @@ class Temperature:
         """
         return np.asarray(logits, np.float64) / self.value
 
-    def to_json(self) -> dict[str, Any]:
-        """Give a plain JSON value."""
-        return {"kind": "temperature", **asdict(self)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Temperature:
-        """Read what `to_json` gave. Raises `FormatError` for anything else."""
-        return as_type(_of_kind("temperature", value), cls, what="this temperature")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlattScaling:
@@ -70,6 +60,7 @@ class PlattScaling:
     `positives` says how many of them have each label: a line that was found on three says little.
     """
 
+    kind: ClassVar[str] = "platt"
     classes: tuple[str, ...]
     slopes: tuple[float, ...]
     intercepts: tuple[float, ...]
@@ -102,16 +93,6 @@ class PlattScaling:
         [[1.0]]
         """
         return np.asarray(np.asarray(logits, np.float64) * self.slopes + self.intercepts)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give a plain JSON value."""
-        lists = {name: list(each) if isinstance(each, tuple) else each for name, each in asdict(self).items()}
-        return {"kind": "platt", **lists}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> PlattScaling:
-        """Read what `to_json` gave. Raises `FormatError` for anything else."""
-        return as_type(_of_kind("platt", value), cls, what="this scaling")
 
 
 Calibration = Temperature | PlattScaling
@@ -183,11 +164,6 @@ def calibrated_by_fold(predictions: Predictions) -> Predictions:
     return Predictions.concatenate(parts).select(np.argsort(np.argsort(folds, kind="stable"), kind="stable"))
 
 
-def calibration_from_json(value: Mapping[str, Any]) -> Calibration:
-    """Read what either `to_json` gave. Raises `FormatError` for anything else."""
-    return PlattScaling.from_json(value) if value.get("kind") == "platt" else Temperature.from_json(value)
-
-
 def pooled_logits(predictions: Predictions) -> Floats:
     """Give one logit per image and class (n, C): the logits of one view, else of the probabilities averaged over views.
 
@@ -237,10 +213,3 @@ def _require_task(predictions: Predictions, task: str) -> None:
         wanted, found = ("a single label", "many labels") if task == "single" else ("many labels", "a single label")
         other = "fit_platt" if task == "single" else "fit_temperature"
         raise OptionError(f"this calibration is for {wanted} per image, these predictions have {found}: use {other}")
-
-
-def _of_kind(kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the fields beside the kind. Raises `FormatError` for another kind."""
-    if value.get("kind") != kind:
-        raise FormatError(f"not a calibration of the kind {kind!r}: {dict(value)}")
-    return {name: field for name, field in value.items() if name != "kind"}

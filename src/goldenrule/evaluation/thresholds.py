@@ -6,7 +6,6 @@ fold those that were chosen on the other folds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from goldenrule.evaluation.class_scores import require_positive_beta
 from goldenrule.evaluation.predictions import Predictions
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.schema import Count, Share, as_type
+from goldenrule.foundation.schema import Count, Share, as_json, as_type, reads
 
 GRID = np.round(np.concatenate([np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.96, 0.025)]), 3)
 """The thresholds that are tried; finer steps follow noise."""
@@ -63,27 +62,6 @@ class Thresholds:
             )
         return f"A label is called from a probability of {self.values[0]:g} on, {found}; one per class was no better."
 
-    def to_json(self) -> dict[str, Any]:
-        """Give a plain JSON value."""
-        return {
-            "values": dict(zip(self.classes, self.values, strict=True)),
-            "beta": self.beta,
-            "n": self.n,
-            "own": self.own,
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Thresholds:
-        """Read what `to_json` gave. Raises `FormatError` for anything else."""
-        found = as_type(value, _Saved, what="these thresholds")
-        return cls(
-            classes=tuple(found.values),
-            values=tuple(found.values.values()),
-            beta=found.beta,
-            n=found.n,
-            own=found.own,
-        )
-
 
 class _Saved(msgspec.Struct, forbid_unknown_fields=True):
     """Thresholds as JSON."""
@@ -92,6 +70,19 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
     beta: Annotated[float, msgspec.Meta(gt=0, le=1000)]
     n: Count
     own: bool
+
+
+@as_json.register(Thresholds)
+def _(value: Thresholds) -> dict[str, Any]:
+    by_class = dict(zip(value.classes, value.values, strict=True))
+    return {"values": by_class, "beta": value.beta, "n": value.n, "own": value.own}
+
+
+@reads(Thresholds)
+def _(value: Any) -> Thresholds:
+    found = as_type(value, _Saved, what="these thresholds")
+    classes, values = tuple(found.values), tuple(found.values.values())
+    return Thresholds(classes=classes, values=values, beta=found.beta, n=found.n, own=found.own)
 
 
 def best_thresholds(predictions: Predictions, *, beta: float = 1) -> Thresholds:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from goldenrule.foundation.visible import encodable, visible
 
@@ -43,10 +43,6 @@ class Finding:
         object.__setattr__(self, "sentence", encodable(self.sentence))
         object.__setattr__(self, "evidence", tuple(map(encodable, self.evidence)))
         object.__setattr__(self, "advice", encodable(self.advice))
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the finding as a JSON object."""
-        return asdict(self) | {"evidence": list(self.evidence)}
 
     def __str__(self) -> str:
         shown = ", ".join(self.evidence[:5]) + (", ..." if len(self.evidence) > 5 else "")

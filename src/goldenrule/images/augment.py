@@ -8,8 +8,7 @@ view or epoch, image digest), so that a view has the same parameters on any mach
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -19,7 +18,7 @@ from PIL import Image
 
 from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.randomness import generator
-from goldenrule.foundation.schema import Count, as_type
+from goldenrule.foundation.schema import Count, as_json, as_type, fields_as_json, from_json, reads
 from goldenrule.images.own import OwnChange
 from goldenrule.images.policies import CHANGES, changed
 
@@ -84,21 +83,6 @@ class Augmentation:
     def rim(self) -> float:
         """How wide the reflected rim of a canvas has to be, as a share of the view's side."""
         return 1 / 6 if self.min_zoom == 1 and not self.shear else 0.4
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object with the version of its arithmetic."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "own"}
-        return plain | {"own": self.own.to_json() if self.own else None, "version": VERSION}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Augmentation:
-        """Read what `to_json` gave."""
-        if value.get("version") != VERSION:
-            raise FormatError(f"Augmentation version {value.get('version')!r}; this goldenrule knows {VERSION}.")
-        if value.get("own") is not None:
-            raise FormatError(f"Only who has the function {value['own'].get('name')!r} can make these views again.")
-        plain = {name: item for name, item in value.items() if name not in ("version", "own")}
-        return as_type(plain, cls, what="this augmentation", optional={"own"})
 
     def sample(self, draws: np.random.Generator) -> Warp:
         """Draw the parameters of one view."""
@@ -199,25 +183,6 @@ class View:
     index: int = 0
     seed: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Give what the pixels of this view depend on beside the image and the preprocessing."""
-        if self.augmentation is None:
-            return {"kind": "plain"}
-        return {
-            "kind": "augmented",
-            "by": self.augmentation.to_json(),
-            "index": self.index,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> View:
-        """Read what `to_json` gave."""
-        if value == {"kind": "plain"}:
-            return cls()
-        found = as_type(value, _Augmented, what="this view")
-        return cls(augmentation=Augmentation.from_json(found.by), index=found.index, seed=found.seed)
-
     def warp(self, digest: bytes) -> Warp | None:
         """Give the parameters for an image, None for the plain view."""
         if self.augmentation is None:
@@ -232,6 +197,38 @@ class _Augmented(msgspec.Struct, forbid_unknown_fields=True):
     by: dict[str, Any]
     index: Count
     seed: Count
+
+
+@as_json.register(Augmentation)
+def _(value: Augmentation) -> dict[str, Any]:
+    return fields_as_json(value) | {"version": VERSION}  # of the arithmetic
+
+
+@reads(Augmentation)
+def _(value: Any) -> Augmentation:
+    if value.get("version") != VERSION:
+        raise FormatError(f"Augmentation version {value.get('version')!r}; this goldenrule knows {VERSION}.")
+    if value.get("own") is not None:
+        raise FormatError(f"Only who has the function {value['own'].get('name')!r} can make these views again.")
+    plain = {name: item for name, item in value.items() if name not in ("version", "own")}
+    return as_type(plain, Augmentation, what="this augmentation", optional={"own"})
+
+
+@as_json.register(View)
+def _(value: View) -> dict[str, Any]:
+    """Return what the pixels of this view depend on beside the image and the preprocessing."""
+    if value.augmentation is None:
+        return {"kind": "plain"}
+    by = as_json(value.augmentation)
+    return {"kind": "augmented", "by": by, "index": value.index, "seed": value.seed}
+
+
+@reads(View)
+def _(value: Any) -> View:
+    if value == {"kind": "plain"}:
+        return PLAIN
+    found = as_type(value, _Augmented, what="this view")
+    return View(augmentation=from_json(found.by, Augmentation), index=found.index, seed=found.seed)
 
 
 PLAIN = View()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.functions import function_name, key_of
+from goldenrule.foundation.schema import as_json
 
 PictureChange = Callable[[npt.NDArray[np.uint8], np.random.Generator], Any]
 """Takes a picture (size, size, 3), 0-255, and the generator to draw from; gives one of that shape."""
@@ -33,10 +34,6 @@ class OwnChange:
         """The function's name."""
         return function_name(self.function)
 
-    def to_json(self) -> dict[str, Any]:
-        """Give what stands for the function in keys."""
-        return {"name": self.name, "key": self.key}
-
     def applied(self, view: npt.NDArray[np.float32], random: np.random.Generator) -> npt.NDArray[np.float32]:
         """Give the changed view (size, size, 3), values 0-255; what the function gets is rounded to whole values."""
         picture = np.clip(view + np.float32(0.5), 0, 255).astype(np.uint8)
@@ -53,3 +50,9 @@ class OwnChange:
         if not np.isfinite(result).all():
             raise OptionError(f"{about} gave values that are no numbers; wanted 0-255.")
         return np.asarray(np.clip(result, 0, 255), np.float32)
+
+
+@as_json.register(OwnChange)
+def _(value: OwnChange) -> dict[str, Any]:
+    """Return what stands for the function in keys."""
+    return {"name": value.name, "key": value.key}

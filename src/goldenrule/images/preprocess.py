@@ -9,8 +9,7 @@ processing", 1981, a = -1/2, widened by the scale where it shrinks, as Pillow an
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy.typing as npt
 
 from goldenrule.foundation.choices import Decoding
 from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.schema import as_type
+from goldenrule.foundation.schema import IF_OTHERWISE
 from goldenrule.images.deep import Levels, check_levels
 
 Floats = npt.NDArray[np.float32]
@@ -46,7 +45,9 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     name: Decoding = "canonical"
-    levels: Levels | None = None  # of pictures of more than 8 bits: the values that become black and white
+    levels: Levels | None = field(
+        default=None, metadata=IF_OTHERWISE
+    )  # of pictures of more than 8 bits: the values that become black and white
 
     def __post_init__(self) -> None:
         if self.levels is not None:
@@ -62,16 +63,6 @@ class Preprocessing:
             raise OptionError(f"mean={self.mean}: wanted a number per colour, where 0 is black and 1 is white.")
         if not all(1e-6 <= value <= 1e6 for value in self.std):
             raise OptionError(f"std={self.std}: wanted a number above 0 per colour.")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the value as a JSON object, the same for equal values; without levels where there are none."""
-        value = asdict(self) | {"mean": list(self.mean), "std": list(self.std), "levels": list(self.levels or ())}
-        return {name: item for name, item in value.items() if name != "levels" or self.levels is not None}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Preprocessing:
-        """Read what `to_json` gave; a field that is not known is a `FormatError`."""
-        return as_type(value, cls, what="this preprocessing", optional=("levels",))
 
     @property
     def short_side(self) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from goldenrule.evaluation import Estimate, Predictions, log_loss, quality, with_own_thresholds
-from goldenrule.foundation.errors import FormatError
+from goldenrule.foundation.schema import as_json, as_type, fields_as_json, reads
 from goldenrule.training.choice import later_replaces
 
 Standing = Literal["best", "tie", "worse"]
@@ -68,32 +68,16 @@ class BackboneChoice:
             f"{sample} images."
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the choice as a JSON object."""
-        plain = [
-            asdict(one) | {"quality": one.quality.to_json(), "log_loss": one.log_loss.to_json()}
-            for one in self.candidates
-        ]
-        about = {"chosen": self.chosen, "images": self.images, "of": self.of, "says": self.sentence}
-        return about | {"candidates": plain}
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> BackboneChoice:
-        """Read what `to_json` gave; raises `FormatError` for anything else."""
-        try:
-            candidates = tuple(
-                Judged(
-                    **{
-                        **own,
-                        "quality": Estimate.from_json(own["quality"]),
-                        "log_loss": Estimate.from_json(own["log_loss"]),
-                    }
-                )
-                for own in value["candidates"]
-            )
-            return cls(chosen=value["chosen"], candidates=candidates, images=value["images"], of=value["of"])
-        except (KeyError, TypeError) as error:
-            raise FormatError(f"This choice of a backbone can't be read: {error}.") from error
+@as_json.register(BackboneChoice)
+def _(value: BackboneChoice) -> dict[str, Any]:
+    return fields_as_json(value) | {"says": value.sentence}
+
+
+@reads(BackboneChoice)
+def _(value: Any) -> BackboneChoice:
+    known = {name: own for name, own in value.items() if name != "says"}
+    return as_type(known, BackboneChoice, what="this choice of a backbone")
 
 
 def choose_backbone(tried: Sequence[Tried], *, of: int | None = None) -> BackboneChoice:

@@ -15,7 +15,7 @@ from goldenrule.foundation.errors import TooFewImages
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.randomness import key
 from goldenrule.images.folds import stratified_folds
-from goldenrule.models.head import LinearHead
+from goldenrule.models.head import LayeredHead
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -145,7 +145,7 @@ class _Heads:
         self.features, self.targets, self.units = features, targets, units
         self.classes, self.seed = classes, seed
 
-    def solved(self, rows: Integers, penalty: float | None) -> tuple[LinearHead, float]:
+    def solved(self, rows: Integers, penalty: float | None) -> tuple[LayeredHead, float]:
         """Give the head on these rows and its penalty: the given one, or one chosen out-of-fold."""
         rows = np.sort(rows)
         if penalty is not None:
@@ -156,7 +156,7 @@ class _Heads:
         found = solve(own)
         return found.head, found.l2
 
-    def scored(self, head: LinearHead, rows: Integers) -> Predictions:
+    def scored(self, head: LayeredHead, rows: Integers) -> Predictions:
         """Give what a head says of these images."""
         names = [str(number) for number in range(self.classes)]
         return Predictions.from_logits(head.logits(self.features[rows]), names, truth=self.targets[rows])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from goldenrule.evaluation import Estimate, value_and_interval
 from goldenrule.evaluation.power import in_two_digits
 from goldenrule.foundation.findings import Finding, plural
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.curve_laws import RESAMPLES
 from goldenrule.insight.learning_curve import FORECAST_BY, INTERVAL, CurveMetric, CurvePoint, LearningCurve
@@ -108,11 +109,6 @@ class Ahead:
     forecast: Estimate
     gain: Estimate
 
-    def to_json(self) -> dict[str, Any]:
-        """Give a plain JSON value."""
-        numbers = {"times": self.times, "images_per_class": self.images_per_class}
-        return {**numbers, "forecast": self.forecast.to_json(), "gain": self.gain.to_json()}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Near:
@@ -153,21 +149,6 @@ class DataSize:
     def sentences(self) -> tuple[str, str]:
         """What was measured, and what the rule of thumb says to that."""
         return self._measured(), self._by_the_rule()
-
-    def to_json(self) -> dict[str, Any]:
-        """Give a plain JSON value."""
-        rules = [{**asdict(rule), "says": rule.says(self.sizes.median)} for rule in RULES]
-        return {
-            "images_per_class": asdict(self.sizes),
-            "rules_of_thumb": rules,
-            "rule_of_thumb": self.sizes.rule.way,
-            "now": {"images_per_class": self.now.images_per_class, **self.now.estimate.to_json()},
-            "ahead": [one.to_json() for one in self.ahead],
-            "within_a_point": asdict(self.near) if self.near else None,
-            "more_images_help": self.more_images,
-            "rule_and_measurement_disagree": self.disagree,
-            "says": " ".join(self.sentences),
-        }
 
     def _measured(self) -> str:
         twice = next((one for one in self.ahead if one.times == TIMES[0]), None)
@@ -280,3 +261,21 @@ def _near(curve: LearningCurve) -> Near:
     images = np.maximum(curve.forecasts.images_for(errors) / curve.classes, least)
     low, middle, high = np.quantile(images, (INTERVAL[0], 0.5, INTERVAL[1])).tolist()
     return Near(images_per_class=middle, low=low, high=high, least=least)
+
+
+@as_json.register(DataSize)
+def _(value: DataSize) -> Any:
+    rules = [as_json(rule) | {"says": rule.says(value.sizes.median)} for rule in RULES]
+    return as_json(
+        {
+            "images_per_class": value.sizes,
+            "rules_of_thumb": rules,
+            "rule_of_thumb": value.sizes.rule.way,
+            "now": {"images_per_class": value.now.images_per_class, **as_json(value.now.estimate)},
+            "ahead": value.ahead,
+            "within_a_point": value.near,
+            "more_images_help": value.more_images,
+            "rule_and_measurement_disagree": value.disagree,
+            "says": " ".join(value.sentences),
+        }
+    )

@@ -13,7 +13,7 @@ Applications in Genetics and Molecular Biology 9:39, on p-values by permutation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ from goldenrule.evaluation.estimate import Estimate, value_and_interval
 from goldenrule.evaluation.metrics import hits, image_losses, log_loss
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.randomness import generator
+from goldenrule.foundation.schema import IF_OTHERWISE
 from goldenrule.images.judged import NOT_JUDGED, judgeable_folds, traits
 from goldenrule.images.name_order import Proposal
 from goldenrule.images.stretches import FEWEST
@@ -96,7 +97,7 @@ class Flattery:
     together: Estimate
     random_loss: Estimate
     together_loss: Estimate
-    drop: Estimate | None
+    drop: Estimate | None = field(default=None, metadata=IF_OTHERWISE)
     rise: Estimate
 
     @property
@@ -119,11 +120,6 @@ class Flattery:
             return both
         seen = (self.drop.high - self.drop.low) / 2 * (1.96 + 0.84) / 1.96  # four times of five
         return f"{both}: no drop was found, one of {max(100 * seen, 0.1):.1f} points would have been"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain JSON value."""
-        every = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: own.to_json() for name, own in every.items() if own is not None}
 
 
 def nearest_of_kind(

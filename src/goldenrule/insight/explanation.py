@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.table import ImageTable
 from goldenrule.insight.heatmap import HeatMap
 from goldenrule.insight.neighbours import Neighbour, Neighbours
@@ -40,29 +41,6 @@ class Explanation:
         """How many of the nearest training images are of the predicted class."""
         return sum(self.prediction in one.labels for one in self.nearest)
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the explanation for programs."""
-        known = self.status == "ok"
-        return {
-            "path": self.id,
-            "status": self.status,
-            "why": self.why,
-            "prediction": self.prediction or None,
-            "probability": self.probability if known else None,
-            "unlike": self.unlike,
-            "nearest": [
-                {"path": one.id, "classes": list(one.labels), "similarity": one.similarity, "copy": one.copy or None}
-                for one in self.nearest
-            ],
-            "heat_map": None
-            if self.heat is None
-            else {
-                "class": self.heat.of,
-                "values": [[float(f"{value:.4g}") for value in row] for row in self.heat.values.tolist()],
-                "window": list(self.heat.window),
-            },
-        }
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Explained:
@@ -82,3 +60,27 @@ class Explained:
 
     def __getitem__(self, place: int) -> Explanation:
         return self.explanations[place]
+
+
+@as_json.register(Explanation)
+def _(value: Explanation) -> dict[str, Any]:
+    heat = value.heat
+    return {
+        "path": value.id,
+        "status": value.status,
+        "why": value.why,
+        "prediction": value.prediction or None,
+        "probability": value.probability if value.status == "ok" else None,
+        "unlike": value.unlike,
+        "nearest": [
+            {"path": one.id, "classes": list(one.labels), "similarity": one.similarity, "copy": one.copy or None}
+            for one in value.nearest
+        ],
+        "heat_map": None
+        if heat is None
+        else {
+            "class": heat.of,
+            "values": [[float(f"{number:.4g}") for number in row] for row in heat.values.tolist()],
+            "window": list(heat.window),
+        },
+    }

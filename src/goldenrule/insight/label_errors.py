@@ -25,6 +25,7 @@ from goldenrule.evaluation import Predictions
 from goldenrule.evaluation.metrics import WITHOUT
 from goldenrule.foundation.cells import to_cell
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import as_json
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -47,10 +48,6 @@ class Doubt:
     probability_given: float
     probability_likely: float
     doubted: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Give a plain JSON value."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -102,17 +99,6 @@ class LabelErrors:
     def first(self, count: int) -> tuple[Doubt, ...]:
         """Give up to `count` images whose labels are most doubtful."""
         return tuple(self._doubt(row) for row in range(min(max(count, 0), len(self))))
-
-    def to_json(self, most: int | None = None) -> dict[str, Any]:
-        """Give the numbers and up to `most` rows as a plain JSON value; without `most` all that are doubted."""
-        return {
-            "images": len(self),
-            "contradicted": self.number_contradicted,
-            "doubted": self.number_doubted,
-            "estimated": self.estimated,
-            "pairs": [{"given": given, "likely": likely, "doubted": count} for given, likely, count in self.pairs],
-            "rows": [row.to_json() for row in self.first(self.listed if most is None else most)],
-        }
 
     @property
     def listed(self) -> int:
@@ -178,6 +164,23 @@ def label_errors(predictions: Predictions) -> LabelErrors:
     if scored.task == "single":
         return _ranked(scored.classes, scored.ids, _one_label(scored.probabilities, scored.truth.astype(np.int64)))
     return _ranked(_names_of_many(scored.classes), scored.ids, _many_labels(scored))
+
+
+def label_errors_json(errors: LabelErrors, most: int | None = None) -> dict[str, Any]:
+    """Return the numbers and up to `most` rows as JSON; without `most` all that are doubted."""
+    return {
+        "images": len(errors),
+        "contradicted": errors.number_contradicted,
+        "doubted": errors.number_doubted,
+        "estimated": errors.estimated,
+        "pairs": [{"given": given, "likely": likely, "doubted": count} for given, likely, count in errors.pairs],
+        "rows": as_json(errors.first(errors.listed if most is None else most)),
+    }
+
+
+@as_json.register(LabelErrors)
+def _(value: LabelErrors) -> dict[str, Any]:
+    return label_errors_json(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from goldenrule.evaluation.power import in_two_digits
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.randomness import generator
+from goldenrule.foundation.schema import as_json
 from goldenrule.insight.curve_laws import RESAMPLES, Floats, Forecasts, fitted, resampled_curves
 from goldenrule.insight.curve_points import Integers, Measured, measured_curve
 
@@ -53,12 +54,6 @@ class Needed:
     high: float
     farthest: float
     outlook: Outlook
-
-    def to_json(self) -> dict[str, Any]:
-        """Give a plain JSON value; what is beyond `farthest` is null."""
-        ends = {name: getattr(self, name) for name in ("images_per_class", "low", "high")}
-        told = {name: value if math.isfinite(value) else None for name, value in ends.items()}
-        return {"target": self.target, **told, "farthest": self.farthest, "outlook": self.outlook}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,24 +163,6 @@ class LearningCurve:
         levels = ", the curve levels out" if self._levels_out else ""
         return f"{goal} can't be told to be reached by more images like these: {then}{levels}; {there}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Give points, and forecasts at the images there are, twice, four times as many and so on, as plain JSON."""
-        return {
-            "metric": self.metric,
-            "classes": self.classes,
-            "images": self.images,
-            "images_per_class": self.images_per_class,
-            "draws": self.draws,
-            "points": [
-                {"images": one.images, "images_per_class": one.images_per_class, **one.estimate.to_json()}
-                for one in self.points
-            ],
-            "forecasts": [
-                {"images_per_class": number, **self.forecast(number).to_json()} for number in self.multiples()
-            ],
-            "farthest": self.farthest,
-        }
-
     def multiples(self) -> tuple[float, ...]:
         """Give the images per class there are, twice as many and so on, as far as something can be said."""
         every = [self.images_per_class * 2**step for step in range(4)]
@@ -294,3 +271,25 @@ def _estimate(name: str, metric: CurveMetric, error: float, low: float, high: fl
         value, low, high = (min(max(1 - share, 0.0), 1.0) for share in (error, high, low))
         return Estimate(name=name, value=value, low=low, high=high, n=n, method=method, kind="share")
     return Estimate(name=name, value=error, low=low, high=high, n=n, method=method)
+
+
+@as_json.register(LearningCurve)
+def _(value: LearningCurve) -> Any:
+    """Return points, and forecasts at the images there are, twice, four times as many and so on."""
+    return as_json(
+        {
+            "metric": value.metric,
+            "classes": value.classes,
+            "images": value.images,
+            "images_per_class": value.images_per_class,
+            "draws": value.draws,
+            "points": [
+                {"images": one.images, "images_per_class": one.images_per_class, **as_json(one.estimate)}
+                for one in value.points
+            ],
+            "forecasts": [
+                {"images_per_class": number, **as_json(value.forecast(number))} for number in value.multiples()
+            ],
+            "farthest": value.farthest,
+        }
+    )

@@ -22,7 +22,7 @@ from goldenrule.foundation.choices import Decoding
 from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, first_line, system_errors
 from goldenrule.foundation.files import digest, file_digest, json_digest, read_json, write_json
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.foundation.schema import Count, Digest, Name, as_type
+from goldenrule.foundation.schema import IF_OTHERWISE, Count, Digest, Name, as_json, from_json
 from goldenrule.images.deep import Levels
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, ORIGINAL_VERSION, canonical_name, check_known
@@ -44,8 +44,6 @@ OwnPooling = Literal["average", "none"]
 """Of a backbone of the user's own: its maps are averaged, or it gives features already."""
 NETWORK_NAME = re.compile(r"own [^\s]+|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 """What a classifier may name as its network: one of timm's with or without a tag, or what a function makes."""
-USUAL: Mapping[str, Any] = {"places": 1, "built_for_size": False}
-"""Fields of a description that are written only where they are otherwise."""
 FORMAT = 1
 
 
@@ -63,10 +61,12 @@ class BackboneSpec:
     preprocessing: Preprocessing
     groups: Mapping[str, str] = field(repr=False)  # parameter (of an own body: or buffer) -> "early" or "late"
     source: Mapping[str, Any]
-    places: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = (
-        1  # of flattened feature maps: how many places each channel has
-    )
-    built_for_size: bool = False  # by timm, for the side of the input: the network as it is takes another one
+    places: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = field(
+        default=1, metadata=IF_OTHERWISE
+    )  # of flattened feature maps: how many places each channel has
+    built_for_size: bool = field(
+        default=False, metadata=IF_OTHERWISE
+    )  # by timm, for the side of the input: the network as it is takes another one
 
     def averaged(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Give features (n, features) as pictures are likened by them: flattened maps as averages (n, channels)."""
@@ -74,22 +74,6 @@ class BackboneSpec:
             return rows
         maps = rows.reshape(len(rows), -1, self.places)
         return np.asarray(maps.mean(axis=2, dtype=np.float32), rows.dtype)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        fields = {name: value for name, value in values.items() if name not in USUAL or value != USUAL[name]}
-        plain = {
-            "preprocessing": self.preprocessing.to_json(),
-            "groups": dict(self.groups),
-            "source": dict(self.source),
-        }
-        return fields | plain
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> BackboneSpec:
-        """Read what `to_json` gave."""
-        return as_type(value, cls, what="this description of a backbone", optional={*USUAL, "levels"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +217,7 @@ def put_in_cache(spec: BackboneSpec, content: bytes) -> Path:
     if cached(folder) is None:
         with sealed_folder(folder) as temporary:
             (temporary / "body.safetensors").write_bytes(content)
-            write_json(temporary / "spec.json", spec.to_json())
+            write_json(temporary / "spec.json", as_json(spec))
     return folder
 
 
@@ -297,7 +281,7 @@ def cached(folder: Path, maker: Maker | None = None) -> Backbone | None:
     if not is_whole(folder, ("body.safetensors", "spec.json")):
         return None
     try:
-        return Backbone(BackboneSpec.from_json(read_json(folder / "spec.json")), folder, maker)
+        return Backbone(from_json(read_json(folder / "spec.json"), BackboneSpec), folder, maker)
     except FormatError:
         return None
 
@@ -346,7 +330,7 @@ def _prepare(
             places=places,
             built_for_size=built_for_size,
         )
-        write_json(temporary / "spec.json", spec.to_json())
+        write_json(temporary / "spec.json", as_json(spec))
 
 
 def write_weights(path: Path, model: torch.nn.Module) -> None:

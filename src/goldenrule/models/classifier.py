@@ -19,7 +19,7 @@ from goldenrule.foundation.errors import FormatError, OptionError, SourceError, 
 from goldenrule.foundation.files import atomic_folder, no_run_but, write_json
 from goldenrule.foundation.manifest import Sealed, seal
 from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.foundation.schema import as_type
+from goldenrule.foundation.schema import as_json, as_type, from_json
 from goldenrule.foundation.tensors import read_tensors, tensors_content
 from goldenrule.images.augment import PLAIN, View
 from goldenrule.images.batches import Job, batches
@@ -29,7 +29,7 @@ from goldenrule.images.picture_files import read_picture
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable
-from goldenrule.models.backbone import USUAL, Backbone, BackboneSpec, from_files
+from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
 from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, FamiliarJson
 from goldenrule.models.compiled import available_threads, compiled, serving_kind
 from goldenrule.models.head import Head, head_from_tensors
@@ -224,26 +224,8 @@ class Classifier:
         (folder / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
         if self.familiar:
             (folder / "familiar.safetensors").write_bytes(tensors_content(self.familiar.tensors))
-        write_json(folder / "classifier.json", self.to_json())
+        write_json(folder / "classifier.json", as_json(self))
         seal(folder)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give all but the weights."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "task": self.task,
-            "classes": list(self.classes),
-            "backbone": self.backbone.spec.to_json(),
-            "head": self.head.kind,
-            "head_made_by": getattr(self.head, "made_by", None),
-            "engine": self.engine.to_json(),
-            "views": [view.to_json() for view in self.views],
-            "calibration": dict(self.calibration) if self.calibration else None,
-            "sets": self.sets.to_json() if self.sets else None,
-            "thresholds": self.thresholds.to_json() if self.thresholds else None,
-            "familiar": self.familiar.to_json() if self.familiar else None,
-            "provenance": dict(self.provenance),
-        }
 
     @classmethod
     @system_errors()
@@ -271,15 +253,13 @@ class Classifier:
             )
         files = Sealed(path)
         content = files.json("classifier.json", newest_schema=SCHEMA_VERSION)
-        said = as_type(
-            content, ClassifierJson, what=str(path / "classifier.json"), optional={*USUAL, "device", "levels"}
-        )
+        said = as_type(content, ClassifierJson, what=str(path / "classifier.json"))
         spec, classes = said.backbone, said.classes
         try:
             tensors, _ = read_tensors(files.check("head.safetensors"))
-            views = tuple(map(View.from_json, said.views))
-            sets = ConformalSets.from_json(said.sets) if said.sets else None
-            thresholds = Thresholds.from_json(said.thresholds) if said.thresholds else None
+            views = tuple(from_json(view, View) for view in said.views)
+            sets = from_json(said.sets, ConformalSets) if said.sets else None
+            thresholds = from_json(said.thresholds, Thresholds) if said.thresholds else None
             familiar = _familiar(files, said.familiar, spec.features // spec.places) if said.familiar else None
             maker = _own_maker(spec, backbone)
             weights = "body.safetensors"
@@ -331,6 +311,28 @@ class Classifier:
         names = ", ".join(self.classes[:6]) + (", ..." if len(self.classes) > 6 else "")
         several = ", several labels an image" if self.task == "multi" else ""
         return f"Classifier({len(self.classes)} classes{several}: {names}; {self.backbone.spec.name}, {self.engine})"
+
+
+@as_json.register(Classifier)
+def _(value: Classifier) -> Any:
+    """Return all but the weights."""
+    return as_json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "task": value.task,
+            "classes": value.classes,
+            "backbone": value.backbone.spec,
+            "head": value.head.kind,
+            "head_made_by": getattr(value.head, "made_by", None),
+            "engine": value.engine,
+            "views": value.views,
+            "calibration": value.calibration or None,
+            "sets": value.sets,
+            "thresholds": value.thresholds,
+            "familiar": value.familiar,
+            "provenance": value.provenance,
+        }
+    )
 
 
 def _familiar(files: Sealed, value: Mapping[str, Any], features: int) -> Familiar:

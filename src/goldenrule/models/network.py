@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
 
-from goldenrule.models.head import ConcatPoolHead, Head, HiddenHead, LinearHead
+import torch
+from torch.nn import functional
+
+from goldenrule.models.head import Head, LayeredHead
+from goldenrule.models.layers import LAYERS, run
 from goldenrule.models.own_head import OwnHead
 
 
@@ -22,41 +26,44 @@ class Network(torch.nn.Module):
         return logits
 
 
-class Affine(torch.nn.Module):
-    """A BatchNorm as it is at inference: x * scale + shift, per feature."""
+class HeadModule(torch.nn.Module):
+    """A head of goldenrule's as a module: its parameters have the names of the head's tensors."""
 
-    def __init__(self, scale: torch.Tensor, shift: torch.Tensor) -> None:
+    def __init__(self, head: LayeredHead) -> None:
         super().__init__()
-        self.scale, self.shift = torch.nn.Parameter(scale), torch.nn.Parameter(shift)
+        self.kind = head.kind
+        for name, value in head.tensors.items():
+            self.register_parameter(name, torch.nn.Parameter(torch.from_numpy(value.copy())))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Scale and shift (batch, features)."""
-        return features * self.scale + self.shift
+        """Return the logits (batch, classes)."""
+        own = TensorOperations(training=self.training)
+        logits: torch.Tensor = run(LAYERS[self.kind], features, self._parameters, own)
+        return logits
+
+
+@dataclass(frozen=True, slots=True)
+class TensorOperations:
+    """PyTorch's, in the precision of the tensors."""
+
+    training: bool
+
+    def linear(self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """Return values @ weight.T + bias."""
+        return functional.linear(values, weight, bias)
+
+    def rectified(self, values: torch.Tensor) -> torch.Tensor:
+        """Return max(values, 0)."""
+        return functional.relu(values)
+
+    def dropped(self, values: torch.Tensor, share: float) -> torch.Tensor:
+        """Return the values without that share of them in training."""
+        return functional.dropout(values, share, self.training)
 
 
 def head_module(head: Head) -> torch.nn.Module:
-    """Give a head of arrays as a module with the same logits, in eval mode."""
+    """Return a head of arrays as a module with the same logits, in eval mode; its state has the head's tensors."""
     if isinstance(head, OwnHead):
         return head.module()
-    tensors = {name: torch.from_numpy(value.copy()) for name, value in head.tensors.items()}
-    if isinstance(head, LinearHead):
-        return _linear(tensors["weight"], tensors["bias"])
-    if isinstance(head, HiddenHead):
-        hidden = _linear(tensors["weight_1"], tensors["bias_1"])
-        last = _linear(tensors["weight_2"], tensors["bias_2"])
-        return torch.nn.Sequential(hidden, torch.nn.ReLU(), torch.nn.Dropout(head.dropout), last).eval()
-    assert isinstance(head, ConcatPoolHead)
-    hidden = _linear(tensors["weight_1"], torch.zeros(len(tensors["weight_1"])))
-    return torch.nn.Sequential(
-        Affine(tensors["scale_1"], tensors["shift_1"]),
-        hidden,
-        torch.nn.ReLU(),
-        Affine(tensors["scale_2"], tensors["shift_2"]),
-        _linear(tensors["weight_2"], tensors["bias_2"]),
-    )
-
-
-def _linear(weight: torch.Tensor, bias: torch.Tensor) -> torch.nn.Linear:
-    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device="cpu")
-    layer.load_state_dict({"weight": weight, "bias": bias})
-    return layer
+    assert isinstance(head, LayeredHead)
+    return HeadModule(head).eval()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from goldenrule.foundation.cache import cache_folder
 from goldenrule.foundation.errors import BackboneError, OptionError
 from goldenrule.foundation.files import file_digest, json_digest, write_json
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.models.backbone import Backbone, BackboneSpec, OwnPooling, cached, write_weights
 from goldenrule.models.groups import own_groups
@@ -56,7 +57,7 @@ def own_backbone(
         load_into(model, read_state(file), what=f"weights={file}", names=f"the names of what {maker.name} makes")
     known_as, groups = maker.known_as(model), own_groups(model, late)
     origin = f"file {file_digest(file)}" if file else "drawn"
-    about = {"key": known_as, "origin": origin, "preprocessing": preprocessing.to_json(), "groups": groups}
+    about = {"key": known_as, "origin": origin, "preprocessing": as_json(preprocessing), "groups": groups}
     identity = json_digest(about | {"name": name or maker.name, "format": FORMAT})
     folder = cache_folder() / "backbones" / f"own-{identity[:28]}"
     if (found := cached(folder, maker)) is not None:
@@ -79,7 +80,7 @@ def own_backbone(
                 "made_by": maker.made_by(known_as),
             },
         )
-        write_json(temporary / "spec.json", spec.to_json())
+        write_json(temporary / "spec.json", as_json(spec))
     return Backbone(spec, folder, maker)
 
 

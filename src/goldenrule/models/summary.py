@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import as_json
 from goldenrule.models.backbone import Backbone, backbone, pooling_for
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, canonical_name
 from goldenrule.models.cost import multiply_adds
@@ -61,10 +62,6 @@ class NetworkSummary:
     preprocessing: Mapping[str, Any]
     weights: str
     licence: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        return asdict(self)
 
     def __repr__(self) -> str:
         return (
@@ -121,7 +118,7 @@ def summary(
         trainable={"fromzero": total, "fine_tuning": total, "transfer_learning": in_head},
         groups=groups,
         multiply_adds=multiply_adds(body) + products,
-        preprocessing=spec.preprocessing.to_json(),
+        preprocessing=as_json(spec.preprocessing),
         weights=str(origin["from"]),
         licence=str(origin["licence"]),
     )

@@ -16,7 +16,7 @@ from goldenrule.foundation.files import digest
 from goldenrule.models.backbone import Backbone, BackboneSpec, new_module, put_in_cache
 from goldenrule.models.cutting import cut
 from goldenrule.models.folding import fold, unfolded_state
-from goldenrule.models.head import Head, HiddenHead
+from goldenrule.models.head import Head
 from goldenrule.models.network import Network, head_module
 from goldenrule.models.own_head import arrays_of
 
@@ -144,25 +144,7 @@ def _of_modules(groups: Mapping[str, str]) -> dict[str, str]:
 
 def head_of(module: torch.nn.Module, like: Head) -> Head:
     """Give the arrays of a module that `head_module` made of a head."""
-    state = arrays_of(module)
-    if like.kind == "concat-pool":
-        state = {
-            "scale_1": state["0.scale"],
-            "shift_1": state["0.shift"],
-            "weight_1": state["1.weight"],
-            "scale_2": state["3.scale"],
-            "shift_2": state["3.shift"],
-            "weight_2": state["4.weight"],
-            "bias_2": state["4.bias"],
-        }
-    elif isinstance(like, HiddenHead):
-        state = {
-            "weight_1": state["0.weight"],
-            "bias_1": state["0.bias"],
-            "weight_2": state["3.weight"],
-            "bias_2": state["3.bias"],
-        }
-    return like.with_tensors(state)
+    return like.with_tensors(arrays_of(module))
 
 
 def tensors_of(network: torch.nn.Module, like: Head) -> dict[str, npt.NDArray[Any]]:

@@ -13,6 +13,7 @@ from goldenrule.foundation.errors import system_errors
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.outputs import Kind, check_folder, json_like, page, told_path
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.labels import from_source
 from goldenrule.images.look import looked
 from goldenrule.images.near import near_duplicates
@@ -73,7 +74,7 @@ def write_audit(found: Audit, folder: Path) -> None:
             "folder": told_path(found.table.root),
             "created": created.isoformat(timespec="seconds"),
             **found.facts(),
-            "findings": [finding.to_json() for finding in found.findings],
+            "findings": as_json(found.findings),
         },
     )
     write_atomic(folder / PAGE, render_audit(found, root.name or str(root), f"{created:%Y-%m-%d %H:%M %Z}"))

@@ -13,6 +13,7 @@ from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.progress import Progress
 from goldenrule.foundation.randomness import key
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.images.table import ImageTable, LabelledTable
 from goldenrule.insight.backbone_choice import BackboneChoice, Tried, choose_backbone
 from goldenrule.models.backbone import Backbone
@@ -41,18 +42,18 @@ def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[
     step = {
         "step": "choose backbone",
         "version": [CHOICE_VERSION, SOLVER_VERSION],
-        "candidates": [[body.spec.name, body.spec.weights, body.spec.preprocessing.to_json()] for body in bodies],
+        "candidates": [[body.spec.name, body.spec.weights, as_json(body.spec.preprocessing)] for body in bodies],
         "images": about_images(train),
         "seed": work.options.seed,
     }
 
     def chosen() -> Outcome:
         found = judged_backbones(train, bodies, options=work.options, progress=work.progress)
-        return Outcome({"candidates": np.arange(len(bodies))}, found.to_json())
+        return Outcome({"candidates": np.arange(len(bodies))}, as_json(found))
 
     with work.story.stage("choose backbone"):
         outcome, replayed = work.run.step(step, chosen, check=lambda kept: _check_choice(kept, bodies))
-    found = BackboneChoice.from_json(outcome.facts)
+    found = from_json(outcome.facts, BackboneChoice)
     work.progress.say(f"{found.sentence}{' Chosen before: replayed.' if replayed else ''}")
     work.story.backbones = found
     if not replayed:
@@ -69,7 +70,7 @@ def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[
 
 def _check_choice(kept: Outcome, bodies: Sequence[Backbone]) -> None:
     """Raise `FormatError` where a kept outcome chooses none of these."""
-    found = BackboneChoice.from_json(kept.facts)
+    found = from_json(kept.facts, BackboneChoice)
     if found.chosen not in {body.spec.name for body in bodies}:
         raise FormatError(f"{found.chosen} was chosen, which is none of those to choose from.")
 

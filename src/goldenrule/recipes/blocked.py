@@ -15,6 +15,7 @@ from goldenrule.activations.solve import Rows
 from goldenrule.evaluation.estimate import Estimate, value_and_interval
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.schema import as_json, from_json
 from goldenrule.foundation.tensors import Array, check_arrays
 from goldenrule.images.folds import folds_to_judge
 from goldenrule.images.likeness import Alike
@@ -72,7 +73,7 @@ def blocked(work: Work, activations: Activations, table: ImageTable, pairs: Sequ
         groups, places = found.table.rows["group"].to_pylist(), found.table.places
         said = {
             "groups": groups if groups != table.rows["group"].to_pylist() else None,
-            "findings": [finding.to_json() for finding in found.findings],
+            "findings": as_json(found.findings),
             "about": found.about,
         }
         tensors = {"places": np.array([-1 if place is None else place for place in places], np.int64)}
@@ -91,12 +92,12 @@ def _read(outcome: Outcome, table: ImageTable) -> Blocked:
         raise FormatError(f"The question of dependence names places beyond the {len(table)} images that there are.")
     about = dict(outcome.facts["about"])
     if about["outcome"] == "dependent":
-        Estimate.from_json(about["together"])
+        from_json(about["together"], Estimate)
     if (groups := outcome.facts["groups"]) is not None:
         table = table.with_groups(groups)
     if (places >= 0).any():
         table = table.with_places([None if place < 0 else place for place in places.tolist()])
-    findings = [Finding(**{**one, "evidence": tuple(one["evidence"])}) for one in outcome.facts["findings"]]
+    findings = [from_json(one, Finding) for one in outcome.facts["findings"]]
     return Blocked(table=table, findings=tuple(findings), about=about)
 
 
@@ -105,7 +106,7 @@ def torn_parts(table: ImageTable, about: Mapping[str, Any]) -> Iterator[Finding]
     parts: tuple[Part, ...] = ("valid", "test")
     mixed = [part for part in parts if part in table.parts and torn(table, part)]
     if mixed and about["outcome"] == "dependent":
-        number = value_and_interval(Estimate.from_json(about["together"]))
+        number = value_and_interval(from_json(about["together"], Estimate))
         yield Finding(
             severity="warning",
             code="neighbours-in-two-parts",
@@ -302,5 +303,5 @@ def _about(
         ],
     }
     if found is not None and flatters is not None:
-        value |= {"found": found.proposal.name, **flatters.to_json()}
+        value |= {"found": found.proposal.name, **as_json(flatters)}
     return value

@@ -13,7 +13,8 @@ import numpy as np
 
 from goldenrule.evaluation import Estimate, Predictions, brier_score, calibration_error, log_loss
 from goldenrule.evaluation.scaling import PlattScaling, Temperature, calibrated_by_fold, fit_platt, fit_temperature
-from goldenrule.models.head import Head, LinearHead
+from goldenrule.foundation.schema import as_json
+from goldenrule.models.head import Head, LayeredHead
 from goldenrule.training.choice import later_replaces
 
 LOWEST = 0.75
@@ -34,13 +35,6 @@ class Calibrated:
     why: str = ""
     before: Predictions | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the record that a classifier keeps of it."""
-        own = self.rule
-        if isinstance(own, PlattScaling):
-            return {**own.to_json(), "fitted_on": self.fitted_on}
-        return {"kind": "temperature", "temperature": own.value, "fitted_on": self.fitted_on, "n": own.n}
-
     @property
     def temperature(self) -> Temperature:
         """The temperature; of many labels there is none."""
@@ -55,6 +49,15 @@ class Calibrated:
         )
 
 
+@as_json.register(Calibrated)
+def _(value: Calibrated) -> dict[str, Any]:
+    """Return the record that a classifier keeps of it."""
+    rule = value.rule
+    if isinstance(rule, PlattScaling):
+        return {**as_json(rule), "fitted_on": value.fitted_on}
+    return {"kind": "temperature", "temperature": rule.value, "fitted_on": value.fitted_on, "n": rule.n}
+
+
 def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
     """Give the head, its out-of-fold predictions and what was tried: cooled by a temperature, or as they were.
 
@@ -67,7 +70,11 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
     if folds is None or len(np.unique(folds)) < 2:
         return head, out_of_fold, None
     if out_of_fold.task == "multi":
-        return _rescaled(head, out_of_fold) if isinstance(head, LinearHead) else (head, out_of_fold, None)
+        return (
+            _rescaled(head, out_of_fold)
+            if isinstance(head, LayeredHead) and head.kind == "linear"
+            else (head, out_of_fold, None)
+        )
     temperature = fit_temperature(out_of_fold)
     by_fold = calibrated_by_fold(out_of_fold)
     names = ("the head as solved", f"a temperature of {temperature.value:.3g}, judged by folds,")
@@ -84,7 +91,7 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
     return head.cooled(temperature.value), by_fold, found
 
 
-def _rescaled(head: LinearHead, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
+def _rescaled(head: LayeredHead, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
     lines = fit_platt(out_of_fold)
     by_fold = calibrated_by_fold(out_of_fold)
     verdict = later_replaces(out_of_fold, by_fold, names=("the head as solved", "a line per label, judged by folds,"))

@@ -22,6 +22,7 @@ from goldenrule.evaluation import (
 from goldenrule.evaluation.comparison import RESAMPLES, holm
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.outputs import told_path
+from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.training_options import WAYS, TrainingType
 from goldenrule.report.sentences import duration
 from goldenrule.training.choice import Verdict, later_replaces
@@ -64,10 +65,6 @@ class Choice:
     chosen: str
     verdicts: Mapping[str, Verdict]
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the choice for programs."""
-        return {"chosen": self.chosen, "why": {name: one.sentence for name, one in self.verdicts.items()}}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
@@ -96,16 +93,6 @@ class Pair:
     def tie(self) -> bool:
         """Whether neither accuracy nor log loss can tell the two apart."""
         return self.verdict == "tie" and self.loss.better == "neither"
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the pair for programs."""
-        return {
-            "verdict": self.verdict,
-            "gain_in_accuracy": self.points.gain.to_json() if self.points else None,
-            "gain_in_log_loss": self.loss.gain.to_json(),
-            "p_value": self.p_value,
-            "p_value_holm": self.adjusted,
-        }
 
 
 def choose(rows: Sequence[Row]) -> Choice:
@@ -238,43 +225,62 @@ class ComparedNetworks:
         said = [f"Left out: {'; '.join(own)}. {why}." for why, own in names.items()]
         return [*said, "Weights of your own: --weights-of NAME=FILE."] if said else []
 
-    def to_json(self) -> dict[str, Any]:
-        """Give all of it for programs."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "images": told_path(self.images),
-            "counts": dict(self.counts),
-            "seed": self.seed,
-            "chosen": self.choice.to_json(),
-            "says": [f"{self.headline}.", *self.sentences],
-            "left_out": dict(self.left_out),
-            "findings": [finding.to_json() for finding in self.findings],
-            "rows": [self._row_json(row) for row in self.ranked],
-        }
-
-    def _row_json(self, row: Row) -> dict[str, Any]:
-        parts = {"valid": row.valid} | ({"test": row.test} if row.test is not None else {})
-        pairs = {"valid": self.valid_pairs.get(row.name), "test": self.test_pairs.get(row.name)}
-        return {
-            "network": row.network,
-            "type": row.type,
-            "run": row.folder.name,
-            "chosen": row is self.chosen,
-            "on_the_front": row in self.front,
-            **{
-                part: {"quality": self.quality(own).to_json(), "log_loss": log_loss(own).to_json()}
-                for part, own in parts.items()
-            },
-            "against_chosen": {part: pair.to_json() for part, pair in pairs.items() if pair},
-            "epochs": row.epochs,
-            "seconds": round(row.seconds, 2),
-            "activation_seconds": round(row.activation_seconds, 2),
-            "parameters": row.parameters,
-            "trained_parameters": row.trained_parameters,
-        }
-
     def __repr__(self) -> str:
         return f"ComparedNetworks({self.folder}: {self.headline}, of {plural(len(self.rows), 'row')})"
+
+
+@as_json.register(Choice)
+def _(value: Choice) -> dict[str, Any]:
+    return {"chosen": value.chosen, "why": {name: one.sentence for name, one in value.verdicts.items()}}
+
+
+@as_json.register(Pair)
+def _(value: Pair) -> Any:
+    return as_json(
+        {
+            "verdict": value.verdict,
+            "gain_in_accuracy": value.points.gain if value.points else None,
+            "gain_in_log_loss": value.loss.gain,
+            "p_value": value.p_value,
+            "p_value_holm": value.adjusted,
+        }
+    )
+
+
+@as_json.register(ComparedNetworks)
+def _(value: ComparedNetworks) -> Any:
+    return as_json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "images": told_path(value.images),
+            "counts": value.counts,
+            "seed": value.seed,
+            "chosen": value.choice,
+            "says": [f"{value.headline}.", *value.sentences],
+            "left_out": value.left_out,
+            "findings": value.findings,
+            "rows": [_row_json(value, row) for row in value.ranked],
+        }
+    )
+
+
+def _row_json(found: ComparedNetworks, row: Row) -> dict[str, Any]:
+    parts = {"valid": row.valid} | ({"test": row.test} if row.test is not None else {})
+    pairs = {"valid": found.valid_pairs.get(row.name), "test": found.test_pairs.get(row.name)}
+    return {
+        "network": row.network,
+        "type": row.type,
+        "run": row.folder.name,
+        "chosen": row is found.chosen,
+        "on_the_front": row in found.front,
+        **{part: {"quality": found.quality(own), "log_loss": log_loss(own)} for part, own in parts.items()},
+        "against_chosen": {part: pair for part, pair in pairs.items() if pair},
+        "epochs": row.epochs,
+        "seconds": round(row.seconds, 2),
+        "activation_seconds": round(row.activation_seconds, 2),
+        "parameters": row.parameters,
+        "trained_parameters": row.trained_parameters,
+    }
 
 
 def _pairs(chosen: Row, others: Sequence[tuple[Row, Predictions]], own: Predictions) -> dict[str, Pair]:

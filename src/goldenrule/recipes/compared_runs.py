@@ -21,6 +21,7 @@ from goldenrule.evaluation import (
 from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.errors import OptionError, system_errors
 from goldenrule.foundation.findings import plural
+from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.finished import check_finished
 from goldenrule.training.run_files import kept_predictions, run_images, run_result
 
@@ -59,28 +60,31 @@ class ComparedRuns:
         right = (self.right.sentence(*self.names),) if self.right else ()
         return (*right, self.gains["log loss"].sentence(*self.names))
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the comparison for programs."""
-        return {
+
+@as_json.register(ComparedRuns)
+def _(value: ComparedRuns) -> Any:
+    return as_json(
+        {
             "schema_version": 1,
-            "runs": list(self.names),
-            "part": self.part,
-            "basis": self.basis,
-            "n": self.n,
-            "estimates": {name: [own.to_json() for own in pair] for name, pair in self.estimates.items()},
+            "runs": value.names,
+            "part": value.part,
+            "basis": value.basis,
+            "n": value.n,
+            "estimates": value.estimates,
             "gains": {
                 name: {
-                    "gain": one.gain.to_json(),
+                    "gain": one.gain,
                     "probability_better": one.probability_better,
                     "better": one.better,
                     "images_needed": one.images_needed,
                 }
-                for name, one in self.gains.items()
+                for name, one in value.gains.items()
             },
-            "mcnemar": None if self.right is None else _right_json(self.right),
-            "left_out": dict(self.left_out),
-            "sentences": list(self.sentences),
+            "mcnemar": None if value.right is None else _right_json(value.right),
+            "left_out": value.left_out,
+            "sentences": value.sentences,
         }
+    )
 
 
 @system_errors()

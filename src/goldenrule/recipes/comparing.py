@@ -20,6 +20,7 @@ from goldenrule.foundation.errors import BackboneError, OptionError, RunMismatch
 from goldenrule.foundation.files import file_digest, in_shell, read_digested_json, write_digested_json, write_json
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.labels import from_source
 from goldenrule.images.table import ImageTable
 from goldenrule.images.unread import unreadable
@@ -142,7 +143,7 @@ def _compared(
         raise OptionError(f"Nothing could be trained. {next(iter(left_out.values()))}")
     every = [*before, *trained]
     choice = choose([_row(bench, entry) for entry in every])
-    write_json(bench.folder / "choice.json", choice.to_json())
+    write_json(bench.folder / "choice.json", as_json(choice))
     with bench.progress.task("judge", len(every), "networks") as task:
         for entry in every:
             _judge(bench, entry)
@@ -189,7 +190,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
         watch.end(
             trained=True,
             after_test=after_test,
-            network=entry.network.to_json(),
+            network=as_json(entry.network),
             weights_digest=weights_digest,
             type=entry.type,
             epochs=chosen.facts.get("epochs"),

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from goldenrule.evaluation import log_loss, value_and_interval
 from goldenrule.foundation.files import in_shell, write_atomic, write_json
+from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.environment import environment
 from goldenrule.report.sentences import duration
 
@@ -43,7 +44,7 @@ def write_comparison(found: ComparedNetworks) -> None:
     write_atomic(found.folder / "comparison.csv", _csv_text(found))
     write_json(
         found.folder / "comparison.json",
-        {**found.to_json(), "created": created.isoformat(timespec="seconds"), "environment": environment()},
+        {**as_json(found), "created": created.isoformat(timespec="seconds"), "environment": environment()},
     )
     points = [_point(found, row) for row in found.ranked]
     figures = {"pareto": pareto_figure(points), "intervals": intervals_figure(points)}

@@ -13,6 +13,7 @@ from goldenrule.evaluation import ConformalSets, Predictions, best_thresholds
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import write_atomic
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.stretches import torn, with_blocks
 from goldenrule.images.table import PARTS, ImageTable, Part
@@ -166,7 +167,7 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
         None if several else ConformalSets.fit(chosen.judged_on, coverage=work.options.coverage, method="lac"),
         work.table.task,
         best_thresholds(chosen.judged_on, beta=work.options.beta) if several else None,
-        calibration=chosen.calibration.to_json() if chosen.calibration and chosen.calibration.applied else None,
+        calibration=as_json(chosen.calibration) if chosen.calibration and chosen.calibration.applied else None,
     )
 
 

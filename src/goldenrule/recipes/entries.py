@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from goldenrule.foundation.errors import OptionError, StorageError
 from goldenrule.foundation.files import read_digested_json, write_digested_json
+from goldenrule.foundation.schema import from_json
 from goldenrule.images.preprocess import Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, canonical_name, check_known
 from goldenrule.recipes.training_options import WAYS, TrainingType
@@ -53,15 +54,6 @@ class Network:
     def __str__(self) -> str:
         return self.name if self.size is None else f"{self.name}@{self.size}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        return {"name": self.name, "size": self.size, "weights": str(self.weights) if self.weights else None}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Network:
-        """Read what `to_json` gave."""
-        return cls(value["name"], value["size"], Path(value["weights"]) if value["weights"] else None)
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -82,7 +74,7 @@ class Entry:
     @classmethod
     def kept(cls, facts: Mapping[str, Any]) -> Entry:
         """Give the entry that was trained, by what was written down of it."""
-        return cls.of(Network.from_json(facts["network"]), facts["type"])
+        return cls.of(from_json(facts["network"], Network), facts["type"])
 
     @property
     def title(self) -> str:

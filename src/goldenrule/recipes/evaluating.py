@@ -32,6 +32,7 @@ from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.lock import check_no_links
 from goldenrule.foundation.outputs import told_path
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.classes import Renaming, with_class_map, with_classes
 from goldenrule.images.labels import from_source
 from goldenrule.images.left_out import unusable_classes
@@ -108,32 +109,6 @@ class Evaluation:
                 f"{100 * self.classifier.familiar.rate:.2g} % or less are expected of images of the same kind."
             )
         return tuple(said)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers as a plain JSON value."""
-        single = self.predictions.task == "single"
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "images": len(self.predictions),
-            "status": dict(self.predictions.status_counts),
-            "task": self.predictions.task,
-            "classes": list(self.predictions.classes),
-            self.quality.name.replace(" ", "_"): self.quality.to_json(),
-            "log_loss": self.log_loss.to_json(),
-            "per_class": [
-                {"class": own.name, "images": own.support, "recall": own.recall.to_json()}
-                | {"precision": own.precision.to_json(), "f1": own.f1.to_json()}
-                for own in per_class(self.predictions)
-                if own.support or not single
-            ],
-            "confusion": _confusion(self.predictions) if single else None,
-            "promise": self.promise.to_json() if self.promise else None,
-            "sets": {one.name.replace(" ", "_"): one.to_json() for one in self.sets} if self.sets else None,
-            "unlike": self.unlike.to_json() if self.unlike else None,
-            "sentences": list(self.sentences),
-            "findings": [finding.to_json() for finding in self.findings],
-            "seconds": round(self.seconds, 3),
-        }
 
     def __repr__(self) -> str:
         return f"Evaluation({self.name}: {self.quality.name} {self.quality}, log loss {self.log_loss})"
@@ -337,6 +312,35 @@ def _promise(promised: tuple[str, Predictions] | None, found: Predictions, beta:
         return None
 
 
+@as_json.register(Evaluation)
+def _(value: Evaluation) -> Any:
+    single = value.predictions.task == "single"
+    return as_json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "images": len(value.predictions),
+            "status": value.predictions.status_counts,
+            "task": value.predictions.task,
+            "classes": value.predictions.classes,
+            value.quality.name.replace(" ", "_"): value.quality,
+            "log_loss": value.log_loss,
+            "per_class": [
+                {"class": own.name, "images": own.support, "recall": own.recall}
+                | {"precision": own.precision, "f1": own.f1}
+                for own in per_class(value.predictions)
+                if own.support or not single
+            ],
+            "confusion": _confusion(value.predictions) if single else None,
+            "promise": value.promise,
+            "sets": {one.name.replace(" ", "_"): one for one in value.sets} if value.sets else None,
+            "unlike": value.unlike,
+            "sentences": value.sentences,
+            "findings": value.findings,
+            "seconds": round(value.seconds, 3),
+        }
+    )
+
+
 def _told(table: ImageTable) -> tuple[Finding, ...]:
     """Give the findings but those on parts, which an evaluation does not have."""
     return tuple(finding for finding in table.findings if finding.code not in ("class-missing", "folders-ignored"))
@@ -362,7 +366,7 @@ def _written(found: Evaluation, folder: Path, run: Path, source: str) -> Evaluat
         "folder": told_path(found.table.root),
         "source": source,
     }
-    write_json(folder / NUMBERS, {**found.to_json(), **about})
+    write_json(folder / NUMBERS, {**as_json(found), **about})
 
     def image(uri: str) -> bytes | None:
         try:

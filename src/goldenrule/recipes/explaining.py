@@ -26,6 +26,7 @@ from goldenrule.foundation.errors import (
 )
 from goldenrule.foundation.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.picture_files import read_picture
 from goldenrule.images.read import with_digests
@@ -183,7 +184,7 @@ def write_explained(found: Explained, folder: Path, question: dict[str, object])
             "created": created.isoformat(timespec="seconds"),
             "notes": list(found.notes),
             "seconds": {name: round(took, 3) for name, took in found.seconds},
-            "images": [own.to_json() for own in found.explanations],
+            "images": as_json(found.explanations),
         },
     )
 

@@ -14,9 +14,10 @@ from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.findings import plural
 from goldenrule.foundation.lock import check_no_links
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.table import ImageTable
 from goldenrule.images.units import ALIKE, duplicate_units
-from goldenrule.insight.label_errors import Doubt, LabelErrors
+from goldenrule.insight.label_errors import Doubt, LabelErrors, label_errors_json
 from goldenrule.insight.mistakes import Wavering, most_uncertain, surest_right
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes.doubts import Doubts, doubts, with_activations
@@ -145,7 +146,8 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
         sentences=tuple(sentences),
         seconds=seconds,
         cards=cards,
-        numbers=errors.to_json(top) | {"wrong": found.wrong.to_json(), "planted": found.planted, "l2": found.l2},
+        numbers=label_errors_json(errors, top)
+        | {"wrong": as_json(found.wrong), "planted": found.planted, "l2": found.l2},
     )
 
 
@@ -210,7 +212,7 @@ def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: i
                 sentences=(f"{what}: {about}." if rows else f"There are none: {about}.",),
                 seconds=time.perf_counter() - began,
                 cards=tuple(map(card, rows)),
-                numbers={"of": len(predictions.scored), "rows": [_plain(row) for row in rows]},
+                numbers={"of": len(predictions.scored), "rows": [as_json(row) for row in rows]},
             )
         )
     return tuple(sections)
@@ -241,10 +243,6 @@ def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tupl
 
 def _parts(images: ImageTable) -> dict[str, str]:
     return {uri: part or "" for uri, part in zip(images.uris, images.parts, strict=True)}
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__slots__}
 
 
 def _written(result: Insights, images: ImageTable) -> Insights:

@@ -15,6 +15,7 @@ from goldenrule.foundation.errors import OptionError, TooFewImages, system_error
 from goldenrule.foundation.files import write_atomic, write_json
 from goldenrule.foundation.lock import check_no_links
 from goldenrule.foundation.progress import Progress
+from goldenrule.foundation.schema import as_json
 from goldenrule.images.units import duplicate_units
 from goldenrule.insight.curve_points import nested_order
 from goldenrule.insight.data_size import ClassSizes, DataSize, data_size
@@ -48,10 +49,6 @@ class Tried:
     name: str
     accuracy: Estimate
     outcome: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Give a plain JSON value."""
-        return {"way": self.way, "name": self.name, "outcome": self.outcome, "accuracy": self.accuracy.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +134,10 @@ def _written(
     target: float | None,
     began: float,
 ) -> CurveOfRun:
-    value: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **curve.to_json()}
-    value["enough"] = {**advice.to_json(), "tried_in_this_run": [one.to_json() for one in tried]}
+    value: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **as_json(curve)}
+    value["enough"] = {**as_json(advice), "tried_in_this_run": as_json(tried)}
     if target is not None:
-        value |= {"needed": curve.needed(target).to_json(), "says": curve.sentence(target)}
+        value |= {"needed": as_json(curve.needed(target)), "says": curve.sentence(target)}
     write_json(folder / NUMBERS, value)
     picture = io.BytesIO()
     plot(curve, target=target).savefig(picture, format="svg", metadata={"Date": None})

@@ -325,14 +325,16 @@ class FitOptions:
         return "".join(f" --{name.replace('_', '-')} {in_shell(own[name])}" for name in told)
 
     def story(self) -> dict[str, Any]:
-        """Give the options that make a story another one, as JSON."""
+        """Return the options that make a run another one, as JSON."""
+        from goldenrule.foundation.schema import as_json
+
         value = {name: item for name, item in asdict(self).items() if name not in KEEPING_RUNS}
         return value | {
             "backbone": self.backbone if self.backbone == AUTO else _canonical(self.backbone),
             "weights": str(self.weights) if self.weights else None,
             "start_from": str(self.start_from) if self.start_from else None,
-            "training": self.training.to_json() if self.training else None,
-            "own": own.to_json() if (own := self.augmentation and self.augmentation.own) else None,
+            "training": as_json(self.training),
+            "own": as_json(self.augmentation.own) if self.augmentation else None,
         }
 
     def shown(self) -> dict[str, Any]:

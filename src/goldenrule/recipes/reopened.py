@@ -19,7 +19,6 @@ from goldenrule.models.compiled import check_device
 from goldenrule.recipes.finished import check_finished
 from goldenrule.recipes.opening import first_body
 from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.training_options import from_kept
 from goldenrule.training.run_files import run_about, run_images, run_result
 
 
@@ -126,7 +125,5 @@ def _options(story: dict[str, Any], threads: int | None) -> FitOptions:
     values = {name: value for name, value in story.items() if name in known}
     if ":" in str(values.get("augment", "")):
         values["augment"] = "auto"
-    if isinstance(values.get("training"), dict):
-        values["training"] = from_kept(values["training"])
-    found = as_type(values, FitOptions, what="the options of this run", optional={*known, "save_every"})
+    found = as_type(values, FitOptions, what="the options of this run", optional=known)
     return replace(found, threads=threads)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import Predictions, log_loss
 from goldenrule.foundation.files import digest, in_shell
+from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.environment import environment
 from goldenrule.report.content import ReportContent
 
@@ -19,11 +19,16 @@ SCHEMA_VERSION = 1
 
 
 def result_json(answer: Answer) -> dict[str, Any]:
-    """Give result.json: the numbers of a run, for programs."""
+    """Return result.json: the numbers of a run, for programs."""
+    found: dict[str, Any] = as_json(_result(answer))
+    return found
+
+
+def _result(answer: Answer) -> dict[str, Any]:
     scored = answer.scored
     return {
         "schema_version": SCHEMA_VERSION,
-        "headline": {"part": answer.headline_part, **answer.headline.to_json()},
+        "headline": {"part": answer.headline_part, **as_json(answer.headline)},
         "task": answer.table.task,
         "valid": _numbers(answer, scored.get("valid")),
         "test": _numbers(answer, scored.get("test")),
@@ -36,27 +41,27 @@ def result_json(answer: Answer) -> dict[str, Any]:
                 "judged_on": candidate.judged_part,
                 candidate.judged_part.replace("-", "_"): _numbers(answer, candidate.judged_on),
                 "comparison": candidate.verdict.sentence if candidate.verdict else None,
-                "solver": dict(candidate.facts),
+                "solver": candidate.facts,
             }
             for candidate in answer.candidates
         ],
-        "backbones": answer.backbones.to_json() if answer.backbones else None,
+        "backbones": answer.backbones,
         "sets": _sets_json(answer),
-        "thresholds": answer.classifier.thresholds.to_json() if answer.classifier.thresholds else None,
+        "thresholds": answer.classifier.thresholds,
         "unlike": _unlike_json(answer),
         "calibration": _calibration_json(answer),
         "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
-        "activations": dict(answer.activations),
-        "classes": list(answer.table.classes),
+        "activations": answer.activations,
+        "classes": answer.table.classes,
         "counts": answer.table.counts(),
-        "status": {part: dict(own.status_counts) for part, own in answer.predictions.items()},
-        "findings": [finding.to_json() for finding in answer.findings],
-        "dependence": dict(answer.dependence),
+        "status": {part: own.status_counts for part, own in answer.predictions.items()},
+        "findings": answer.findings,
+        "dependence": answer.dependence,
         "leaked": {part: Counter(answer.leaks.values())[part] for part in sorted({*answer.leaks.values()})},
-        "neighbours_in_train": list(answer.torn_parts),
+        "neighbours_in_train": answer.torn_parts,
         "options": answer.options.shown(),
-        "engine": answer.classifier.engine.to_json(),
+        "engine": answer.classifier.engine,
         "environment": environment(),
     }
 
@@ -102,7 +107,7 @@ def report_content(answer: Answer) -> ReportContent:
             "parameters": spec.parameters,
             "features": spec.features,
             "source": dict(spec.source),
-            "preprocessing": spec.preprocessing.to_json(),
+            "preprocessing": as_json(spec.preprocessing),
         },
         engine=str(answer.classifier.engine),
         options=answer.options.shown(),
@@ -144,16 +149,17 @@ def _live_json(answer: Answer) -> dict[str, Any] | None:
     if answer.live is None:
         return None
     rates = {
-        name: {"rule": test.rule, "rate": test.suggestion, "minimum": test.minimum, **test.to_json()}
+        name: {"rule": test.rule, "rate": test.suggestion, "minimum": test.minimum}
+        | {"rates": test.rates, "losses": test.losses, "ratio": test.ratio}
         for name, test in answer.live.curves.items()
     }
-    return {"lr_find": rates, "history": [asdict(row) for row in answer.live.history], "notes": list(answer.live.notes)}
+    return {"lr_find": rates, "history": answer.live.history.rows, "notes": answer.live.notes}
 
 
 def _metrics_json(answer: Answer) -> dict[str, Any]:
     """Give every metric that was asked for, by name and part."""
     return {
-        name: {part.replace("-", "_"): estimate.to_json() for part, estimate in of_part.items()}
+        name: {part.replace("-", "_"): estimate for part, estimate in of_part.items()}
         for name, of_part in answer.metrics.items()
     }
 
@@ -162,18 +168,16 @@ def _sets_json(answer: Answer) -> dict[str, Any] | None:
     if answer.classifier.sets is None:
         return None
     measured = {
-        part: {name.replace(" ", "_"): own.to_json() for name, own in of.items()}
-        for part, of in answer.sets_measured.items()
+        part: {name.replace(" ", "_"): own for name, own in of.items()} for part, of in answer.sets_measured.items()
     }
-    return {**answer.classifier.sets.to_json(), "says": answer.classifier.sets.sentence, "measured": measured}
+    return {**as_json(answer.classifier.sets), "says": answer.classifier.sets.sentence, "measured": measured}
 
 
 def _unlike_json(answer: Answer) -> dict[str, Any] | None:
     if answer.classifier.familiar is None:
         return None
-    measured = {part: own.to_json() for part, own in answer.unlike_measured.items()}
     familiar = answer.classifier.familiar
-    return {**familiar.to_json(), "says": familiar.sentence, "measured": measured}
+    return {**as_json(familiar), "says": familiar.sentence, "measured": answer.unlike_measured}
 
 
 def _backbones(answer: Answer) -> list[dict[str, Any]]:
@@ -193,10 +197,10 @@ def _backbones(answer: Answer) -> list[dict[str, Any]]:
 def _calibration_json(answer: Answer) -> dict[str, Any]:
     """Give the temperature that was tried on the chosen candidate, and what was measured of probabilities."""
     own = answer.calibration
-    tried = {**own.to_json(), "applied": own.applied, "why": own.why} if own else None
+    tried = {**as_json(own), "applied": own.applied, "why": own.why} if own else None
     parts = {
         part.replace("-", "_"): {
-            when: {name.replace(" ", "_").lower(): one.to_json() for name, one in found.items()}
+            when: {name.replace(" ", "_").lower(): one for name, one in found.items()}
             for when, found in of_part.items()
         }
         for part, of_part in answer.calibration_measured.items()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from goldenrule.evaluation import value_and_interval
 from goldenrule.foundation.files import in_shell, write_atomic, write_json
 from goldenrule.foundation.outputs import told_path
+from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.search_space import NAMES, SMOOTHING, SOLVED, described
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def write_report(found: Found) -> None:
     from goldenrule.report.search_figures import importance_figure, trials_figure
     from goldenrule.report.search_page import render_search
 
-    write_json(found.folder / "search.json", as_json(found))
+    write_json(found.folder / "search.json", search_json(found))
     figures = {"trials": trials_figure(losses(found), default=found.default_log_loss.value)}
     if any(found.importance.values()):
         figures["importance"] = importance_figure(found.importance)
@@ -184,18 +185,18 @@ def code(found: Found) -> str:
     )
 
 
-def as_json(found: Found) -> dict[str, Any]:
+def search_json(found: Found) -> dict[str, Any]:
     """Give all of it for programs."""
     return {
         "schema_version": SCHEMA_VERSION,
         "created": found.created,
         "images": {"folder": told_path(found.images), **found.counts},
         "seed": found.options.seed,
-        "default": {"settings": dict(found.default), "log_loss": found.default_log_loss.to_json()},
+        "default": {"settings": dict(found.default), "log_loss": as_json(found.default_log_loss)},
         "best": {
             "trial": found.best.number,
             "settings": dict(found.best.drawn),
-            "log_loss": found.best_log_loss.to_json(),
+            "log_loss": as_json(found.best_log_loss),
         },
         "replaced": found.replaced,
         "says": [headline(found), *sentences(found)],

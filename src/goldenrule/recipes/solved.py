@@ -14,6 +14,7 @@ from goldenrule.evaluation import with_own_thresholds
 from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.errors import TooFewImages
 from goldenrule.foundation.findings import plural
+from goldenrule.foundation.schema import as_json
 from goldenrule.foundation.tensors import Array, check_arrays
 from goldenrule.images.judged import not_judged
 from goldenrule.images.stretches import with_blocks
@@ -118,7 +119,7 @@ def solved_head(
         "augment": options.augment,
         "weights": work.body.spec.weights,
         "banks": [bank.name for bank in activations.banks],
-        "engine": work.kind.to_json(),
+        "engine": as_json(work.kind),
     }
     with work.story.stage("solve with views" if count else "solve"):
         outcome, replayed = work.run.step(

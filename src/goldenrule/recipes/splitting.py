@@ -16,7 +16,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -35,6 +35,7 @@ from goldenrule.foundation.files import file_digest, json_digest, read_digested_
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.lock import HOLDER, LOCK, only_writer
 from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.foundation.schema import as_json
 from goldenrule.foundation.unfinished import is_marked
 from goldenrule.images.copies import (
     ABOUT,
@@ -201,7 +202,7 @@ def _plan(
             "near duplicates": len({group for group in grouped.rows["group"].to_pylist() if _is_alike(group)}),
             "series": len({group for group in series.rows["group"].to_pylist() if group is not None}),
         },
-        "findings": [finding.to_json() for finding in findings],
+        "findings": as_json(findings),
     }
     value = {"schema_version": SCHEMA_VERSION, "about": about, "manifest": file_digest(folder / MANIFEST), **facts}
     write_digested_json(folder / ABOUT, value)  # last: the plan is whole
@@ -259,7 +260,7 @@ def _about(table: ImageTable, files: Sequence[str], wish: Wish) -> dict[str, Any
         "source": table.root.resolve().name,  # shared with the copies: no path of its maker
         "files": json_digest([[name, found.st_size, found.st_mtime_ns] for name, found in stated]),
         "labels": json_digest([table.classes, rows]),
-        "options": asdict(wish),
+        "options": as_json(wish),
     }
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.option import check_options, option
@@ -125,23 +125,6 @@ class TrainingOptions:
     def stops(self) -> bool:
         """Whether it may end before its last epoch."""
         return bool(self.stop)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the value as a JSON object; a run from before there was `save_every` stays the same."""
-        value = asdict(self)
-        del value["stop"]
-        value |= {"converged": self.converged, "overfit": self.overfit}
-        return value if self.save_every else {name: own for name, own in value.items() if name != "save_every"}
-
-
-def from_kept(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of what `to_json` gave.
-
-    >>> from_kept({"type": "fromzero", "converged": 5, "overfit": 0})
-    {'type': 'fromzero', 'stop': ['converged:5']}
-    """
-    rest = {name: own for name, own in value.items() if name not in RULES}
-    return rest | {"stop": [f"{rule}:{value[rule]}" for rule in RULES if value.get(rule)]}
 
 
 def stopping(said: Sequence[str]) -> dict[str, int]:

@@ -10,8 +10,8 @@ Images are not kept: they are read again from where they lie.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -23,9 +23,9 @@ from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.files import atomic_folder, write_json
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.manifest import Sealed, seal
-from goldenrule.foundation.schema import as_type
+from goldenrule.foundation.schema import as_json, as_type, from_json
 from goldenrule.report.content import LiveContent, ReportContent
-from goldenrule.training.history import EpochRow, History
+from goldenrule.training.history import History, epoch_row
 from goldenrule.training.range_test import RangeTest
 
 SCHEMA_VERSION = 1
@@ -49,15 +49,15 @@ def keep_content(folder: Path, content: ReportContent) -> None:
     value = {
         "schema_version": SCHEMA_VERSION,
         **plain,
-        "headline": content.headline.to_json(),
-        "estimates": {part: _estimates_json(own) for part, own in content.estimates.items()},
-        "candidates": [_candidate_json(own) for own in content.candidates],
-        "backbones": [_candidate_json(own) for own in content.backbones],
-        "findings": [finding.to_json() for finding in content.findings],
+        "headline": content.headline,
+        "estimates": content.estimates,
+        "candidates": content.candidates,
+        "backbones": content.backbones,
+        "findings": content.findings,
         "live": _live_json(content.live) if content.live else None,
     }
     with atomic_folder(folder, known_by=(CONTENT, PREDICTIONS)) as own:
-        write_json(own / CONTENT, _plain(value))
+        write_json(own / CONTENT, as_json(value))
         _write_predictions(own / PREDICTIONS, content.predictions)
         if content.uncalibrated is not None:
             _write_predictions(own / UNCALIBRATED, content.uncalibrated)
@@ -76,11 +76,11 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
     try:
         content = ReportContent(
             **plain,
-            headline=Estimate.from_json(value["headline"]),
+            headline=from_json(value["headline"], Estimate),
             estimates={part: _estimates(own) for part, own in value["estimates"].items()},
             candidates=[_candidate(own) for own in value["candidates"]],
             backbones=[_candidate(own) for own in value["backbones"]],
-            findings=[Finding(**{**own, "evidence": tuple(own["evidence"])}) for own in value["findings"]],
+            findings=[from_json(own, Finding) for own in value["findings"]],
             live=_live(value["live"]) if value["live"] else None,
             predictions=_read_predictions(files, PREDICTIONS),
             image=image,
@@ -102,31 +102,8 @@ def _plain_fields() -> type[msgspec.Struct]:
     return msgspec.defstruct("PlainFields", own, kw_only=True, forbid_unknown_fields=True)
 
 
-def _plain(value: Any) -> Any:
-    """Give a value as JSON has it; other mappings and sequences become dicts and lists."""
-    match value:
-        case None | bool() | int() | float():
-            return value
-        case str():  # a path may hold bytes that are no text
-            return value.encode("utf-8", "backslashreplace").decode("utf-8")
-        case Mapping():
-            return {str(name): _plain(own) for name, own in value.items()}
-        case Sequence():
-            return [_plain(own) for own in value]
-        case _:
-            return str(value)
-
-
-def _estimates_json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-    return {name: own.to_json() for name, own in estimates.items()}
-
-
 def _estimates(value: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {name: Estimate.from_json(own) for name, own in value.items()}
-
-
-def _candidate_json(candidate: Mapping[str, Any]) -> dict[str, Any]:
-    return {**candidate, "estimates": _estimates_json(candidate["estimates"])}
+    return {name: from_json(own, Estimate) for name, own in value.items()}
 
 
 def _candidate(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,21 +111,13 @@ def _candidate(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _live_json(live: LiveContent) -> dict[str, Any]:
-    return {
-        "curves": {name: asdict(test) for name, test in live.curves.items()},
-        "history": [asdict(row) for row in live.history],
-        "notes": list(live.notes),
-    }
+    return {"curves": live.curves, "history": live.history.rows, "notes": live.notes}
 
 
 def _live(value: Mapping[str, Any]) -> LiveContent:
-    tuples = ("rates", "losses", "smoothed", "ratio")
     return LiveContent(
-        curves={
-            name: RangeTest(**{**own, **{key: tuple(own[key]) for key in tuples}})
-            for name, own in value["curves"].items()
-        },
-        history=History(tuple(EpochRow.from_json(row) for row in value["history"])),
+        curves={name: from_json(own, RangeTest) for name, own in value["curves"].items()},
+        history=History(tuple(map(epoch_row, value["history"]))),
         notes=tuple(value["notes"]),
     )
 

@@ -19,7 +19,7 @@ from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import storage_errors
 from goldenrule.foundation.tensors import Tensors
 from goldenrule.training.examples import Seen
-from goldenrule.training.history import EpochRow
+from goldenrule.training.history import EpochRow, epoch_row
 from goldenrule.training.loop import Position
 from goldenrule.training.run import Outcome, read_outcome, write_outcome
 from goldenrule.training.stopping import CycleEnd
@@ -130,7 +130,7 @@ def _read(path: Path) -> Checkpoint | None:
             position=Position(**facts["position"]),
             network=_under("network.", state),
             optimizer=_under("optimizer.", state),
-            rows=tuple(EpochRow.from_json(row) for row in facts["rows"]),
+            rows=tuple(epoch_row(row) for row in facts["rows"]),
             seen=seen_in(outcome.tensors),
             cycles=tuple(CycleEnd(**cycle) for cycle in facts["cycles"]),
             snapshots=snapshots,

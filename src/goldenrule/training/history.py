@@ -33,10 +33,10 @@ class EpochRow:
     tempered_loss: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> EpochRow:
-        """Read what `dataclasses.asdict` gave."""
-        return as_type(value, cls, what="this epoch", optional={field.name for field in fields(cls)})
+
+def epoch_row(value: Mapping[str, Any]) -> EpochRow:
+    """Return the row that stands in a file; columns that came later may be missing."""
+    return as_type(value, EpochRow, what="this epoch", optional={field.name for field in fields(EpochRow)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.functions import function_key, function_name
+from goldenrule.foundation.schema import as_json
 
 MOST_MIXUP = 10.0
 ASYMMETRIC_MARGIN, ASYMMETRIC_FOCUS = 0.05, 4
@@ -56,10 +57,6 @@ class OwnLoss:
             'loss_key="my-loss-v1" would keep it.'
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Give what stands for the function in keys."""
-        return {"name": function_name(self.function), "key": self.key}
-
     def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Give the losses; `OptionError` where the function gives something else."""
         losses = self.function(logits, targets)
@@ -100,11 +97,6 @@ class Objective:
         if self.label_smoothing and self.loss:
             raise OptionError("label_smoothing belongs to the cross-entropy, and another loss was given: take one.")
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        numbers = {"mixup": self.mixup, "cutmix": self.cutmix, "label_smoothing": self.label_smoothing}
-        return numbers | {"loss": self.loss.to_json() if self.loss else None}
-
     def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Give the loss (batch,) of each example."""
         if self.loss:
@@ -114,6 +106,12 @@ class Objective:
         marks = targets.to(logits.dtype)
         smooth = marks * (1 - self.label_smoothing) + self.label_smoothing / 2
         return binary_cross_entropy_with_logits(logits, smooth, reduction="none").mean(dim=1)
+
+
+@as_json.register(OwnLoss)
+def _(value: OwnLoss) -> dict[str, Any]:
+    """Return what stands for the function in keys."""
+    return {"name": function_name(value.function), "key": value.key}
 
 
 def asymmetric_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from goldenrule.foundation.errors import OptionError
 
@@ -46,14 +45,6 @@ class RangeTest:
     def rule(self) -> str:
         """The rule that `suggestion` is by."""
         return next(iter(self.suggestions))
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        return {
-            "rates": list(self.rates),
-            "losses": list(self.losses),
-            "ratio": list(self.ratio),
-        }
 
     def __str__(self) -> str:
         shown = ", ".join(f"{name}: {rate:.1e} ({rate:.6g})" for name, rate in self.suggestions.items())

@@ -15,7 +15,9 @@ from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.progress import Progress, Silent, Task
 from goldenrule.foundation.randomness import generator
 from goldenrule.foundation.sizes import readable_bytes
-from goldenrule.models.head import DROPOUT, HIDDEN, UNITS, ConcatPoolHead, Head, HiddenHead
+from goldenrule.models.head import Head, LayeredHead
+from goldenrule.models.layers import HIDDEN, LAYERS, Affine, Dropout, Layer, Linear, Relu
+from goldenrule.models.own_head import arrays_of
 from goldenrule.training.loop import EpochEnded, optimizer_for, train
 from goldenrule.training.losses import Examples
 from goldenrule.training.run import Outcome
@@ -108,51 +110,40 @@ def _trained(
 
 
 def _network(rows: Rows, kind: HeadKind) -> torch.nn.Sequential:
-    if kind in UNITS:
-        return torch.nn.Sequential(
-            torch.nn.Linear(rows.features, UNITS[kind]),
-            torch.nn.ReLU(),
-            torch.nn.Dropout(DROPOUT[kind]),
-            torch.nn.Linear(UNITS[kind], rows.classes),
-        )
-    return torch.nn.Sequential(
-        torch.nn.BatchNorm1d(rows.features),
-        torch.nn.Dropout(0.25),
-        torch.nn.Linear(rows.features, HIDDEN, bias=False),
-        torch.nn.ReLU(),
-        torch.nn.BatchNorm1d(HIDDEN),
-        torch.nn.Dropout(0.5),
-        torch.nn.Linear(HIDDEN, rows.classes),
-    )
+    """Return the layers of that kind as PyTorch draws them, its scales and shifts as BatchNorms."""
+    lengths = {"features": rows.features, "hidden": HIDDEN[kind], "classes": rows.classes}
+
+    def module(layer: Layer) -> torch.nn.Module:
+        match layer:
+            case Linear():
+                inputs, outputs = lengths[layer.inputs], lengths[layer.outputs]
+                return torch.nn.Linear(inputs, outputs, bias=layer.bias is not None)
+            case Affine():
+                return torch.nn.BatchNorm1d(lengths[layer.side])
+            case Dropout():
+                return torch.nn.Dropout(layer.share)
+            case Relu():
+                return torch.nn.ReLU()
+
+    return torch.nn.Sequential(*map(module, LAYERS[kind]))
 
 
 def _as_arrays(network: torch.nn.Sequential, kind: HeadKind, targets: Targets) -> Head:
-    """Give the trained head as arrays, its BatchNorms folded; a class without rows can't be predicted."""
-    last = network[-1]
-    assert isinstance(last, torch.nn.Linear)
-    weight, bias = _arrays(last)
+    """Return the trained head as arrays, its BatchNorms folded; a class without rows can't be predicted."""
+    tensors: dict[str, npt.NDArray[np.float32]] = {}
+    for layer, module in zip(LAYERS[kind], network, strict=True):
+        if isinstance(layer, Affine):
+            tensors[layer.scale], tensors[layer.shift] = _affine(module)
+        elif isinstance(layer, Linear):
+            own = arrays_of(module)
+            tensors |= {name: own[known] for known, name in (("weight", layer.weight), ("bias", layer.bias)) if name}
+    last = LAYERS[kind][-1]
+    assert isinstance(last, Linear)
+    weight, bias = tensors[last.weight], tensors[str(last.bias)]
     absent = np.setdiff1d(np.arange(len(bias)), learned_classes(targets))
     unlearned = unlearned_biases(targets, len(bias), lowest=float(bias.min()))
     weight[absent], bias[absent] = 0.0, unlearned[absent]
-    first = network[0] if kind in UNITS else network[2]
-    assert isinstance(first, torch.nn.Linear)
-    if kind in UNITS:
-        return HiddenHead(*_arrays(first), weight, bias, kind)
-    scale_1, shift_1 = _affine(network[0])
-    scale_2, shift_2 = _affine(network[4])
-    return ConcatPoolHead(
-        scale_1=scale_1,
-        shift_1=shift_1,
-        weight_1=first.weight.detach().cpu().numpy().copy(),
-        scale_2=scale_2,
-        shift_2=shift_2,
-        weight_2=weight,
-        bias_2=bias,
-    )
-
-
-def _arrays(layer: torch.nn.Linear) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    return layer.weight.detach().cpu().numpy().copy(), layer.bias.detach().cpu().numpy().copy()
+    return LayeredHead(kind, tensors)
 
 
 def _affine(norm: torch.nn.Module) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

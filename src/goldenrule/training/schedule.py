@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, is_dataclass
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import fields_as_json
 
 MOST_EPOCHS = 10_000
 
 
 class Schedule(Protocol):
-    """How the rate goes; every group follows it from its own full rate."""
+    """How the rate goes; every group follows it from its own full rate. A dataclass: fits are kept under its JSON."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind, which no other has."""
 
     @property
     def epochs(self) -> int:
@@ -29,14 +34,12 @@ class Schedule(Protocol):
     def momentum(self, position: float) -> float:
         """Give the momentum (AdamW's first beta)."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constant:
     """The same rate throughout; every epoch is a cycle of its own."""
 
+    kind: ClassVar[str] = "constant"
     epochs: int
 
     def __post_init__(self) -> None:
@@ -55,10 +58,6 @@ class Constant:
         """Give .9."""
         return 0.9
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        return {"kind": "constant", **asdict(self)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sgdr:
@@ -70,6 +69,7 @@ class Sgdr:
     ((1, 3, 7), 6)
     """
 
+    kind: ClassVar[str] = "sgdr"
     cycles: int
     length: int = 1
     mult: int = 1
@@ -109,10 +109,6 @@ class Sgdr:
         """Give .9."""
         return 0.9
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        return {"kind": "sgdr", **asdict(self)}
-
     def _lengths(self) -> list[int]:
         lengths = [self.length]
         for _ in range(self.cycles - 1):
@@ -137,6 +133,7 @@ class OneCycle:
     (1.0, 0.85)
     """
 
+    kind: ClassVar[str] = "one-cycle"
     epochs: int
     warm_share: float = 0.25
     start_divisor: float = 25.0
@@ -164,15 +161,12 @@ class OneCycle:
             return _cosine(0.95, 0.85, progress / self.warm_share)
         return _cosine(0.85, 0.95, (progress - self.warm_share) / (1 - self.warm_share))
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        return {"kind": "one-cycle", **asdict(self)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rising:
     """The rates of a range test: one factor per step."""
 
+    kind: ClassVar[str] = "rising"
     factors: tuple[float, ...]
     steps_per_epoch: int
 
@@ -194,9 +188,15 @@ class Rising:
         """Give .9."""
         return 0.9
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the value as a JSON object."""
-        return {"kind": "rising", **asdict(self)}
+
+def schedule_json(schedule: Schedule) -> dict[str, Any]:
+    """Return what a schedule is known by; raises `OptionError` for one that can't be told from others."""
+    if not is_dataclass(schedule) or not isinstance(getattr(type(schedule), "kind", None), str):
+        raise OptionError(
+            f"The schedule {type(schedule).__name__} can't be told from others: wanted a dataclass with a class "
+            'variable `kind`, such as kind: ClassVar[str] = "linear". Fits are kept under its kind and its fields.'
+        )
+    return fields_as_json(schedule)
 
 
 def _whole(name: str, value: int) -> None:

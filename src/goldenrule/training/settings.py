@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from goldenrule.foundation.errors import OptionError
+from goldenrule.foundation.schema import as_json, fields_as_json
 from goldenrule.models.trainable import GROUPS
 from goldenrule.training.loop import optimizer_class
 from goldenrule.training.losses import OwnLoss
@@ -39,15 +40,12 @@ class Settings:
         if self.accumulate < 1:
             raise OptionError(f"accumulate={self.accumulate}: wanted in how many parts a batch is computed, 1 or more.")
 
-    def to_json(self) -> dict[str, Any]:
-        """Give what decides what is learned, as a JSON object."""
-        return {
-            "optimizer": self.optimizer,
-            "weight_decay": plain(self.weight_decay),
-            "loss": self.loss.to_json() if self.loss else None,
-            "clip_norm": self.clip_norm,
-            "accumulate": self.accumulate,
-        }
+
+@as_json.register(Settings)
+def _(value: Settings) -> dict[str, Any]:
+    """Return what decides what is learned: whether a decay is written 0 or 0.0 does not."""
+    known = {name: own for name, own in fields_as_json(value).items() if name != "metrics"}
+    return known | {"weight_decay": plain(value.weight_decay)}
 
 
 def plain(rates: float | Sequence[float]) -> float | list[float]:

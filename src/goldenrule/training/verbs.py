@@ -12,6 +12,7 @@ from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.memory import keep_freed_memory
 from goldenrule.foundation.randomness import generator
+from goldenrule.foundation.schema import as_json
 from goldenrule.foundation.tensors import Array, array_of, arrays_in, check_arrays, check_like
 from goldenrule.images.read import DECODING
 from goldenrule.models.backbone import Backbone, kept
@@ -25,7 +26,7 @@ from goldenrule.training.checkpoint import remove, row_facts, seen_in, seen_tens
 from goldenrule.training.examples import Seen
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
 from goldenrule.training.hints import MOST, STOPPED, arithmetic, before, hints
-from goldenrule.training.history import EpochRow, History
+from goldenrule.training.history import EpochRow, History, epoch_row
 from goldenrule.training.kept_epochs import KeptEpochs
 from goldenrule.training.loggers import LoggedFit, Logger, logged
 from goldenrule.training.losses import Objective
@@ -34,7 +35,7 @@ from goldenrule.training.metrics import measured
 from goldenrule.training.range_test import STEPS_LIVE, STEPS_ON_ROWS, RangeTest, read_curve
 from goldenrule.training.run import Outcome, Run, about_images
 from goldenrule.training.runtime import runtime
-from goldenrule.training.schedule import Constant, Schedule
+from goldenrule.training.schedule import Constant, Schedule, schedule_json
 from goldenrule.training.settings import Settings, plain
 from goldenrule.training.snapshots import Snapshots
 from goldenrule.training.state import HEAD, LearnerState, next_key
@@ -58,12 +59,12 @@ class Teller:
             "images": about_images(material.table)["digest"],
             "weights": material.base.spec.weights,
             "backbone": material.base.spec.timm_name,
-            "preprocessing": material.base.spec.preprocessing.to_json(),
+            "preprocessing": as_json(material.base.spec.preprocessing),
             "decoding": DECODING,
             "pooling": material.base.spec.pooling,
-            "engine": material.kind(material.base).to_json(),
-            "augmentation": material.augmentation.to_json() if material.augmentation else None,
-            **self.settings.to_json(),
+            "engine": as_json(material.kind(material.base)),
+            "augmentation": as_json(material.augmentation),
+            **as_json(self.settings),
             "augmented_views": material.augmented_views,
             "late_views": material.late_views,
             "batch_size": material.batch_size,
@@ -151,10 +152,10 @@ class Teller:
         say = self.material.progress.say
         arguments = {
             "rates": list(rates),
-            "schedule": schedule.to_json(),
+            "schedule": schedule_json(schedule),
             "keep": keep,
             "until_over_fitting": until_over_fitting,
-            "objective": objective.to_json(),
+            "objective": as_json(objective),
             "ema": ema,
             "stage": stage,
         }
@@ -189,7 +190,7 @@ class Teller:
             facts = {"rows": row_facts(done.rows), "averaged": done.averaged, "stopped": done.stopped}
             return Outcome(tensors_of(network, state.head) | seen_tensors(done.seen), facts)
 
-        settings = {"backbone": state.backbone.spec.name, **self.settings.to_json(), **arguments}
+        settings = {"backbone": state.backbone.spec.name, **as_json(self.settings), **arguments}
         fit_facts = LoggedFit(key=key, images=self.material.table.root.resolve().name, stage=stage, settings=settings)
         with logged(self.loggers, fit_facts) as note:
             outcome = self.outcome(key, stage, compute, check=lambda kept: self._check_fit(kept, state))
@@ -283,7 +284,7 @@ class Teller:
 
     def _rows(self, outcome: Outcome) -> tuple[EpochRow, ...]:
         """Give the epochs of a fit, with the metrics that are wanted now."""
-        rows = [EpochRow.from_json(row) for row in outcome.facts["rows"]]
+        rows = [epoch_row(row) for row in outcome.facts["rows"]]
         if seen := seen_in(outcome.tensors):
             rows = [replace(row, metrics=self._own_metrics(own)) for row, own in zip(rows, seen, strict=True)]
         return tuple(rows)
@@ -314,7 +315,7 @@ class Teller:
 
     def _check_fit(self, outcome: Outcome, state: LearnerState) -> None:
         self.check_weights(outcome, state)
-        rows = [EpochRow.from_json(row) for row in outcome.facts["rows"]]
+        rows = [epoch_row(row) for row in outcome.facts["rows"]]
         if len(seen_in(outcome.tensors)) not in (0, len(rows)):
             raise FormatError("What was seen is not that of each epoch.")
         if outcome.facts["stopped"] not in ("", *STOPPED) or not isinstance(outcome.facts["averaged"], int):
