@@ -83,7 +83,12 @@ def riddles(copies=1, count=30):
     return features, targets, units, np.arange(len(targets)) >= 60
 
 
-def test_labels_that_mean_nothing_are_not_learned():
+@pytest.fixture
+def four_sizes(monkeypatch):
+    monkeypatch.setattr("goldenrule.insight.curve_points.MOST_SIZES", 4)
+
+
+def test_labels_that_mean_nothing_are_not_learned(four_sizes):
     """No image is scored by a head that has seen it: of what can only be known by heart nothing is known."""
     features, targets, units, by_heart = riddles()
     wrong = measured_curve(features, targets, units, classes=2, draws=1).wrong[-1, 0]
@@ -91,7 +96,7 @@ def test_labels_that_mean_nothing_are_not_learned():
     assert wrong[by_heart].mean() > 0.3
 
 
-def test_copies_of_an_image_are_never_scored_by_a_head_that_has_seen_one():
+def test_copies_of_an_image_are_never_scored_by_a_head_that_has_seen_one(four_sizes):
     """With units the copies stay together and nothing is known of riddles; apart they are known by heart."""
     features, targets, units, by_heart = riddles(copies=4)
     together = measured_curve(features, targets, units, classes=2, draws=1)
@@ -101,7 +106,7 @@ def test_copies_of_an_image_are_never_scored_by_a_head_that_has_seen_one():
     assert len(set(together.units)) == 90
 
 
-def test_the_same_seed_gives_the_same_numbers():
+def test_the_same_seed_gives_the_same_numbers(four_sizes):
     features, targets = clouds(n=36)
     one, again, other = (
         measured_curve(features, targets, names(36), classes=3, draws=2, seed=seed) for seed in (0, 0, 1)
@@ -117,7 +122,7 @@ def test_too_few_images_are_a_clear_error():
         measured_curve(features, targets, names(12), classes=3)
 
 
-def test_all_draws_take_all_images_at_the_largest_size():
+def test_all_draws_take_all_images_at_the_largest_size(four_sizes):
     features, targets = clouds(n=75)
     found = measured_curve(features, targets, names(75), classes=3)
     assert (found.wrong[-1] == found.wrong[-1][:1]).all()
