@@ -226,7 +226,7 @@ BREAKS = (
         file="models/backbone.py",
         old="    if name in EMBEDDED:\n        return reading.embedded_state(name)",
         new="    if not name:\n        return reading.embedded_state(name)",
-        test="tests/recipes/test_laws.py::test_preparing_a_backbone_needs_no_network",
+        test="tests/recipes/test_laws.py::test_preparing_a_backbone_a_fit_and_its_predictions_need_no_network",
     ),
 )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
+import html
 import os
 import shutil
 import signal
@@ -18,6 +20,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image
+
+from goldenrule.report.plots import figure_svg
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -45,7 +49,7 @@ that nobody waits; the third comes when both are there.
 """
 
 
-TINY, TINY_PX, TINY_SIZES = "test_efficientnet", 64, (None, 32, 64, 96)
+TINY, TINY_PX, TINY_SIZES = "test_efficientnet", 64, (None, 32, 64, 96, 224)
 """The network on which mechanics are tested, one that timm has for tests; its side in px; those it is prepared at."""
 
 
@@ -79,6 +83,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, so that no process is left alone with one at the end."""
     place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what has been imported: it would look through it hundreds of times."""
+    gc.collect()
+    gc.freeze()
+
+
+CURVES = "goldenrule.report.training.figure_svg"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def undrawn_curves() -> Iterator[None]:
+    """Let reports of a training hold an empty drawing: matplotlib takes longer than the tiny network's training."""
+
+    def undrawn(figure: object, *, label: str = "") -> str:
+        assert figure is not None
+        return f'<svg role="img" aria-label="{html.escape(label)}" class="figure"></svg>'
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CURVES, undrawn)
+        yield
+
+
+@pytest.fixture
+def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reports of a training be drawn as users see them."""
+    monkeypatch.setattr(CURVES, figure_svg)
 
 
 @pytest.fixture(scope="session")
@@ -176,7 +208,7 @@ def put_tiny_backbone() -> None:
         for size in TINY_SIZES:
             for pooling in ("average", *preparing.POOLINGS.values()):
                 preparing.backbone(size=size, pooling=pooling)
-        for body in (preparing.backbone(), boundary(preparing.backbone())):
+        for body in (preparing.backbone(), boundary(preparing.backbone()), preparing.backbone(size=224)):
             assert engine_kind(body).name == "openvino"
 
 
@@ -273,20 +305,22 @@ def linked_or_copied(source: str, target: str) -> object:
 
 
 SHORT_PLAN = {
-    "LATE_EPOCHS": 2,
-    "FEWEST_LATE_EPOCHS": 2,
-    "FAR_TIMES": 1.0,
-    "MOST_PASSES": {2: 10_000},
-    "HEAD_CYCLES": 1,
+    "training.plan.LATE_EPOCHS": 2,
+    "training.plan.FEWEST_LATE_EPOCHS": 2,
+    "training.plan.FAR_TIMES": 1.0,
+    "training.plan.MOST_PASSES": {2: 10_000},
+    "training.plan.HEAD_CYCLES": 1,
+    "training.verbs.STEPS_LIVE": 12,
+    "training.verbs.STEPS_ON_ROWS": 24,
 }
-"""Of `training.plan`: fewer epochs of everything. How many there are is tested as the pure function it is."""
+"""Fewer epochs of everything, and of steps to find a rate. How many there are is tested as the pure function it is."""
 
 
 @pytest.fixture
 def short_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let golden rules of this process train for a few epochs."""
     for name, value in SHORT_PLAN.items():
-        monkeypatch.setattr(f"goldenrule.training.plan.{name}", value)
+        monkeypatch.setattr(f"goldenrule.{name}", value)
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def test_the_whole_network_trains_below_its_start_and_is_served_by_the_engine(re
     start = gr.log_loss(learn.evaluate()).value
     learn.unfreeze()
     assert not learn.precompute
-    history = learn.fit(1e-4, 2, cycle_len=1, spread=3)
+    history = learn.fit(1e-4, 1, cycle_len=1, spread=3)
     assert learn.state.backbone.spec.weights != body
     assert history.rows[-1].rates == pytest.approx((1e-4 / 9, 1e-4 / 3, 1e-4))
     predictions = learn.evaluate()

@@ -236,10 +236,10 @@ def test_a_place_that_may_not_be_written_is_named(
 
 @pytest.mark.slow
 def test_a_cache_that_may_not_be_written_serves_what_it_has(
-    process: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path, cache: Path
+    command: Command, process: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path, cache: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
-    assert process("fit", "--quick", root, "--views", "0", "--out", "one").returncode == 0
+    assert command("fit", "--quick", root, "--views", "0", "--out", "one").returncode == 0
     for folder in [cache, *(path for path in cache.rglob("*") if path.is_dir())]:
         locked(folder, 0o500)
     served = process("fit", "--quick", root, "--views", "0", "--out", "two", **unprivileged)
@@ -273,11 +273,11 @@ def tiny_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 def test_a_full_disk_under_the_run_is_told_and_more_room_lets_it_go_on(
-    process: Command, tiny_disk: Callable[..., Path], tmp_path: Path
+    command: Command, tiny_disk: Callable[..., Path], tmp_path: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
     disk = tiny_disk(400)  # the classifier takes megabytes
-    found = process("fit", "--quick", root, "--views", "0", "--out", disk / "run")
+    found = command("fit", "--quick", root, "--views", "0", "--out", disk / "run")
     assert found.returncode == 2, found.stderr
     assert "The disk is full" in found.stderr
     assert "Free some space" in found.stderr
@@ -285,30 +285,30 @@ def test_a_full_disk_under_the_run_is_told_and_more_room_lets_it_go_on(
     assert not (disk / "run" / "classifier").exists()
     assert not list(disk.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
-    again = process("fit", "--quick", root, "--views", "0", "--out", disk / "run")
+    again = command("fit", "--quick", root, "--views", "0", "--out", disk / "run")
     assert again.returncode == 0, again.stderr
     assert "replayed" in again.stderr
     assert "0 computed" in again.stdout
 
 
 def test_a_full_disk_under_the_cache_is_told_and_what_was_finished_is_kept(
-    process: Command, tiny_disk: Callable[..., Path], cache: Path, tmp_path: Path
+    command: Command, tiny_disk: Callable[..., Path], cache: Path, tmp_path: Path
 ) -> None:
     root = good_folder(tmp_path / "photos")
     disk = tiny_disk(40_000)
     shutil.copytree(cache, disk / "cache")
     own = {"env": {"GOLDENRULE_CACHE": str(disk / "cache")}}
-    assert process("fit", "--quick", root, "--views", "0", **own).returncode == 0
+    assert command("fit", "--quick", root, "--views", "0", **own).returncode == 0
     used = sum(path.stat().st_blocks * 512 for path in disk.rglob("*") if path.is_file())
     subprocess.run(["mount", "-o", f"remount,size={used // 1024 + 8}k", str(disk)], check=True)
     for label in ("blue", "red"):
         pictures(root / label / "more", 20, seed=len(label))
-    found = process("fit", "--quick", root, "--views", "0", **own)
+    found = command("fit", "--quick", root, "--views", "0", **own)
     assert found.returncode == 2, found.stderr
     assert "The disk is full" in found.stderr
     assert "goldenrule bank" in found.stderr
     subprocess.run(["mount", "-o", "remount,size=80m", str(disk)], check=True)
-    again = process("fit", "--quick", root, "--views", "0", **own)
+    again = command("fit", "--quick", root, "--views", "0", **own)
     assert again.returncode == 0, again.stderr
     assert " 12 reused" in again.stdout
     assert "40 computed" in again.stdout

@@ -161,7 +161,9 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [1.0, 1.5, 2.0, 3.0])  # earlier, Python itself may still be starting
+@pytest.mark.parametrize(
+    "delay", [1.0, 2.0, *(pytest.param(delay, marks=pytest.mark.exhaustive) for delay in (1.5, 3.0))]
+)  # earlier, Python itself may still be starting
 def test_ctrl_c_at_any_moment_is_no_traceback(
     start: Start, cache: Path, photos: Callable[[str], Path], delay: float
 ) -> None:

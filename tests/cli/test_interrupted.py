@@ -88,7 +88,9 @@ def test_while_activations_are_computed_those_so_far_are_kept(
     assert f"{68 - kept} computed, {kept} reused" in again.stdout
 
 
-@WAYS
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.exhaustive)]
+)
 def test_while_a_fit_runs_its_place_is_saved(
     interrupted: Callable[..., str],
     start: Callable[..., subprocess.Popen[str]],

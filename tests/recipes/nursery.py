@@ -48,7 +48,7 @@ from goldenrule.activations import bank  # noqa: E402 - all who write take these
 from goldenrule.cli import main  # noqa: E402
 from goldenrule.engine.openvino import imported  # noqa: E402
 from goldenrule.recipes import golden_rule, reporting  # noqa: E402, F401
-from goldenrule.report import page  # noqa: E402, F401
+from goldenrule.report import page, training  # noqa: E402, F401
 from goldenrule.training import fitting, plan, verbs  # noqa: E402
 
 imported()  # OpenVINO, without its telemetry
@@ -92,6 +92,7 @@ def answer() -> None:
     bank.CHUNK_SECONDS, fitting.CHECKPOINT_SECONDS = 0.05, 0.4
     plan.MOST_PASSES, plan.HEAD_CYCLES, verbs.STEPS_LIVE = {2: 10_000}, 1, 6
     plan.LATE_EPOCHS, plan.FEWEST_LATE_EPOCHS, plan.FAR_TIMES = 2, 2, 1.0
+    verbs.STEPS_ON_ROWS, training.figure_svg = 24, lambda *_, **__: ""  # to draw takes longer than to train
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

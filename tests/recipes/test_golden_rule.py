@@ -20,6 +20,7 @@ from goldenrule.recipes import golden_rule as recipe
 from goldenrule.recipes import planning
 from goldenrule.recipes.golden_rule import golden_rule
 from goldenrule.recipes.options import FitOptions
+from goldenrule.report.plots import figure_svg
 from goldenrule.training import choice
 from goldenrule.training.plan import live_plan
 
@@ -47,6 +48,7 @@ def told(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.Temp
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         for name, value in SHORT.items():
             patch.setattr(f"goldenrule.training.{name}", value)
+        patch.setattr("goldenrule.report.training.figure_svg", figure_svg)  # drawn, for once
         answer = golden_rule(small_photos, out=folder / "run", on_answer=first)
     assert len(firsts) == 1
     return answer, *firsts[0]
@@ -71,6 +73,7 @@ def test_every_step_left_its_trace(told: Any) -> None:
     assert "Live training" in page
     assert "Learning rate: whole network" in page
     assert page.count("<svg") >= 3
+    assert page.count("<path") > 20, "curves are drawn"
 
 
 def test_the_answer_in_seconds_stood_before_the_live_steps_and_did_not_open_the_test_part(told: Any) -> None:

@@ -17,7 +17,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 WITH_SMALL_CHUNKS = """
 import goldenrule.activations.bank as bank
-bank.CHUNK_SECONDS = 0.05
+bank.CHUNK_SECONDS = 0.01
 from goldenrule.cli.main import run
 run()
 """
@@ -47,13 +47,13 @@ def folder(photos: Callable[[str], Path], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def fit(start: Start, folder: Path, pretrained_cache: Path, tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
+def fit(start: Start, folder: Path, prepared_cache: Path, tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
     """Start a fit of the folder in the world of that name: its own cache and its own run, the same images."""
 
     def begin(world: str) -> subprocess.Popen[str]:
         cache = tmp_path / world / "cache"
         if not cache.exists():
-            shutil.copytree(pretrained_cache, cache)
+            shutil.copytree(prepared_cache, cache)
         arguments = ("fit", "--quick", folder, "--views", "1", "--out", tmp_path / world / "run")
         return start("-c", WITH_SMALL_CHUNKS, *arguments, env={"GOLDENRULE_CACHE": str(cache)})
 

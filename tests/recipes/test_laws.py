@@ -14,6 +14,7 @@ import pytest
 Start = Callable[..., subprocess.Popen[str]]
 
 PICTURE_BYTES = 3 * 224 * 224 * 4
+PIXELS = ("--views", "0", "--size", "224")
 ALLOWED_GROWTH = 60 << 20
 """Bytes by which 520 more images may raise the peak: rows, logits and index are 8 MB, kept pictures 310 MB."""
 
@@ -46,6 +47,22 @@ RUN = """
 from goldenrule.cli.main import run
 run()
 """
+SHORT = """
+from goldenrule.training import plan, verbs
+plan.LATE_EPOCHS = plan.FEWEST_LATE_EPOCHS = 2
+plan.FAR_TIMES, plan.MOST_PASSES, plan.HEAD_CYCLES = 1.0, {2: 10_000}, 1
+verbs.STEPS_LIVE, verbs.STEPS_ON_ROWS = 6, 24
+"""
+"""Fewer epochs and steps of everything that a golden rule does."""
+BOTH = """
+import json
+from goldenrule.cli.main import run
+for sys.argv[1:] in json.loads(sys.argv[1]):
+    try:
+        run()
+    except SystemExit as ended:
+        assert not ended.code, ended
+"""
 LOGGED = """
 import goldenrule as gr
 loggers = [gr.TensorBoard("logs"), gr.MLflow("mlruns"), gr.WandB("project")]
@@ -72,7 +89,7 @@ def small_pictures(folder: Path, source: Path, each: int) -> Path:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone tells the peak of a process")
-@pytest.mark.usefixtures("real_cache")
+@pytest.mark.usefixtures("cache")
 def test_the_peak_of_memory_does_not_grow_with_the_number_of_images(
     start: Start, small_photos: Path, tmp_path: Path
 ) -> None:
@@ -80,26 +97,12 @@ def test_the_peak_of_memory_does_not_grow_with_the_number_of_images(
     for each in (40, 300):
         folder = small_pictures(tmp_path / f"{each}", small_photos, each)
         told = tmp_path / f"peak {each}"
-        process = start("-c", PEAK + RUN, "fit", "--quick", folder, "--views", "0", env={"PEAK": str(told)})
+        process = start("-c", PEAK + RUN, "fit", "--quick", folder, *PIXELS, env={"PEAK": str(told)})
         _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
         peaks[each] = int(told.read_text()) * 1024
     assert 520 * PICTURE_BYTES > 4 * ALLOWED_GROWTH
     assert peaks[300] - peaks[40] < ALLOWED_GROWTH
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_fit_and_its_predictions_need_no_network(start: Start, small_photos: Path, tmp_path: Path) -> None:
-    attempts = tmp_path / "attempts"
-    for arguments in (
-        ("fit", small_photos, "--out", tmp_path / "run", "--sample", "4"),
-        ("predict", tmp_path / "run", small_photos / "valid", "-o", tmp_path / "predictions.csv"),
-    ):
-        process = start("-c", FORBIDDEN_SOCKETS + RUN, *arguments, env={"ATTEMPTS": str(attempts)})
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
-    assert not attempts.exists(), attempts.read_text()
-    assert json.loads((tmp_path / "run" / "result.json").read_text())["valid"]["n"] == 8
 
 
 @pytest.mark.usefixtures("cache")
@@ -116,24 +119,22 @@ def test_what_is_logged_stays_on_this_machine(start: Start, small_photos: Path, 
 
 
 @pytest.mark.slow
-def test_preparing_a_backbone_needs_no_network(start: Start, small_photos: Path, tmp_path: Path) -> None:
+def test_preparing_a_backbone_a_fit_and_its_predictions_need_no_network(
+    start: Start, small_photos: Path, tmp_path: Path
+) -> None:
+    """All of it in one process, from an empty cache: the whole golden rule of the real backbone, on few pixels."""
     attempts = tmp_path / "attempts"
+    fit = ["fit", *map(str, (small_photos, "--out", "run", "--sample", "4", "--size", "64", "--views", "1"))]
+    predict = ["predict", "run", str(small_photos / "valid"), "-o", "predictions.csv"]
     environment = {"ATTEMPTS": str(attempts), "GOLDENRULE_CACHE": str(tmp_path / "empty")}
-    process = start(
-        "-c",
-        FORBIDDEN_SOCKETS + RUN,
-        "fit",
-        "--quick",
-        small_photos,
-        "--views",
-        "0",
-        "--out",
-        tmp_path / "run",
-        env=environment,
-    )
+    process = start("-c", FORBIDDEN_SOCKETS + SHORT + BOTH, json.dumps([fit, predict]), env=environment)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     assert not attempts.exists(), attempts.read_text()
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["valid"]["n"] == 8
+    assert "whole network" in [candidate["name"] for candidate in result["candidates"]]
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 17
 
 
 def test_the_watch_over_sockets_does_see_an_attempt(start: Start, tmp_path: Path) -> None:
