@@ -16,8 +16,6 @@ from goldenrule.training.optimizers import optimizer_class
 from goldenrule.training.runtime import Runtime
 from goldenrule.training.schedule import Schedule
 
-"""Of torch.optim: they want a closure or other parameters, or keep to their own rates."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:

@@ -9,6 +9,7 @@ import torch
 from goldenrule.foundation.errors import OptionError
 
 UNFIT = ("LBFGS", "Muon", "Optimizer", "Rprop", "SparseAdam")
+"""Of torch.optim: they want a closure or other parameters, or keep to their own rates."""
 
 
 def optimizer_class(name: str) -> Callable[..., torch.optim.Optimizer]:
