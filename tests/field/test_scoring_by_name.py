@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import goldenrule as gr
-from goldenrule.foundation.errors import OptionError
-from goldenrule.images.classes import with_class_map
-from goldenrule.images.sources import from_folder
+from goldenrule.core.errors import OptionError
+from goldenrule.data.classes import with_class_map
+from goldenrule.data.sources.folders import from_folder
 
 Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]

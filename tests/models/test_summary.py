@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from goldenrule.foundation.errors import OptionError, UnknownBackbone, WeightsUnavailable
+from goldenrule.core.errors import OptionError, UnknownBackbone, WeightsUnavailable
 from goldenrule.models.architectures import architecture
 from goldenrule.models.backbone import backbone
 from goldenrule.models.catalog import FAMILIES, canonical_name, check_known

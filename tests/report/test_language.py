@@ -12,11 +12,11 @@ import pytest
 from jinja2.ext import extract_from_ast
 from jinja2.nodes import TemplateData
 
-from goldenrule.evaluation import Estimate
-from goldenrule.foundation.errors import OptionError
-from goldenrule.recipes.training_options import TYPES
+from goldenrule.core.errors import OptionError
+from goldenrule.metrics import Estimate
 from goldenrule.report import language, sentences
-from goldenrule.report.page import environment
+from goldenrule.report.pages.run_page import environment
+from goldenrule.runs.training_options import TYPES
 
 REPORT = Path(language.__file__).parent
 ENGLISH_PAGES = ("audit", "comparison", "evaluation", "explained", "insight", "search")

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
-from goldenrule.foundation.errors import OptionError, nearest
+from goldenrule.core.errors import OptionError, nearest
 
 LANGUAGES = {"en": "en", "ja": "ja", "zh": "zh-Hans"}
 """The languages of a report, with their names in HTML (BCP 47)."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from goldenrule.evaluation import Estimate, Predictions, accuracy, value_and_interval
-from goldenrule.evaluation.estimate import Basis
-from goldenrule.foundation.findings import Finding
+from goldenrule.core.findings import Finding
+from goldenrule.metrics import Estimate, Predictions, accuracy, value_and_interval
+from goldenrule.metrics.estimate import Basis
 from goldenrule.report.language import NOUNS, language, say, translated
 
 FEW_IMAGES = 100

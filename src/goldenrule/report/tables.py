@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.evaluation import ClassScore, Estimate, Predictions, confusion, per_class
-from goldenrule.evaluation.checks import require_single_label
+from goldenrule.metrics import ClassScore, Estimate, Predictions, confusion, per_class
+from goldenrule.metrics.prediction_checks import require_single_label
 from goldenrule.report.language import say, translated
 from goldenrule.report.sentences import count
 
