@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from goldenrule.api import compare, fit, search, train
     from goldenrule.core.errors import GoldenRuleError
     from goldenrule.core.findings import Finding
+    from goldenrule.core.schema import as_json, from_json
     from goldenrule.data.arrays import from_arrays
     from goldenrule.data.augmentation.augment import Augmentation
     from goldenrule.data.augmentation.presets import basic, keras, own, side_on, top_down, trivial
@@ -85,7 +86,6 @@ if TYPE_CHECKING:
     from goldenrule.report.figures.plot import plot
     from goldenrule.report.figures.reliability_figure import reliability_figure
     from goldenrule.runs.history import History
-    from goldenrule.storage.schema import as_json, from_json
     from goldenrule.tasks.auditing import audit_images
     from goldenrule.tasks.explaining import explain
     from goldenrule.tasks.foreign import Evaluation, evaluate
@@ -138,7 +138,7 @@ _HOMES = {
     "WandB": "training.loggers",
     "accuracy": "metrics",
     "activations_of": "tasks.precompute",
-    "as_json": "storage.schema",
+    "as_json": "core.schema",
     "asymmetric_loss": "training.loss",
     "audit_images": "tasks.auditing",
     "average_precision": "metrics",
@@ -167,7 +167,7 @@ _HOMES = {
     "from_csv": "data.sources.label_tables",
     "from_dataframe": "data.sources.label_tables",
     "from_folder": "data.sources.folders",
-    "from_json": "storage.schema",
+    "from_json": "core.schema",
     "heatmap": "analysis.gradcam",
     "insights": "tasks.insights",
     "k_fold": "data.splits.folds",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from goldenrule.analysis.backbone_choice import BackboneChoice, Tried, choose_backbone
 from goldenrule.core.errors import FormatError
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.metrics import Predictions, log_loss
-from goldenrule.storage.schema import as_json, from_json
 
 
 def said(right: float, n: int = 300, seed: int = 0, mood: int = 0) -> Predictions:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from goldenrule.analysis.curve_points import Measured
 from goldenrule.analysis.data_size import RULES, ClassSizes, DataSize, data_size, gain_of, gained, how_much
 from goldenrule.analysis.learning_curve import LearningCurve, curve_of
+from goldenrule.core.schema import as_json
 from goldenrule.data.table import ImageTable, image_table
 from goldenrule.report.figures.plot import plot
-from goldenrule.storage.schema import as_json
 
 SIZES = np.array([20, 28, 40, 57, 80, 113, 160, 226, 320])
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from goldenrule.analysis import dependence
 from goldenrule.analysis.dependence import LEVEL, Flattery, flattery, nearest_of_kind, nearness
+from goldenrule.core.schema import as_json
 from goldenrule.data.name_order import Proposal
 from goldenrule.data.splits.stretches import stretch_folds
 from goldenrule.features.linear import Rows
-from goldenrule.storage.schema import as_json
 
 FEATURES = 24
 

@@ -8,8 +8,8 @@ import pytest
 from goldenrule.analysis.curve_points import Measured
 from goldenrule.analysis.learning_curve import curve_of, learning_curve
 from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.report.figures.plot import plot
-from goldenrule.storage.schema import as_json
 
 SIZES = np.array([20, 28, 40, 57, 80, 113, 160, 226, 320])
 

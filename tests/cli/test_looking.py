@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from goldenrule.core.schema import as_json
 from goldenrule.features.cache import stored
 from goldenrule.models.classifier import Classifier
-from goldenrule.storage.schema import as_json
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 FOGGY = """

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from goldenrule.core.findings import Finding
-from goldenrule.storage.schema import as_json
+from goldenrule.core.schema import as_json
 
 
 def finding(evidence=()):

@@ -9,12 +9,12 @@ from importlib import metadata
 import numpy as np
 import pytest
 
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.pictures.decode import decode
 from goldenrule.engines import EngineKind, openvino
 from goldenrule.engines.openvino import OpenVinoEngine
 from goldenrule.models.backbone import backbone
 from goldenrule.models.graphs.compiled import available_threads, compiled, engine_kind
-from goldenrule.storage.schema import as_json, from_json
 
 PRECISIONS = ["bf16", "fp32"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from goldenrule.core.schema import as_json
 from goldenrule.engines.pytorch import TorchEngine
-from goldenrule.storage.schema import as_json
 
 
 @pytest.fixture(scope="module")

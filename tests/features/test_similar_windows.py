@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.pictures.decode import DECODING
 from goldenrule.data.sources.label_tables import from_source
@@ -18,7 +19,6 @@ from goldenrule.features.cache import ActivationBank, stored
 from goldenrule.features.similar_windows import best_bank, near_duplicates, shortened
 from goldenrule.models.backbone import backbone
 from goldenrule.storage.files import digest
-from goldenrule.storage.schema import as_json
 from goldenrule.tasks.precompute import activations_of
 
 FEATURES = 1280

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from goldenrule.core.errors import FormatError, GoldenRuleError
+from goldenrule.core.schema import as_json
 from goldenrule.models.classifier import Classifier
 from goldenrule.pipelines.quick_fit import answer
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import read_outcome
 from goldenrule.runs.verified_files import known_split, run_choice, run_result
 from goldenrule.storage.manifest import MANIFEST, seal
-from goldenrule.storage.schema import as_json
 from goldenrule.tasks.reopened import reopened
 from goldenrule.tasks.report_again import report_again
 from goldenrule.tasks.run_comparison import compare_runs

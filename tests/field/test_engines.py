@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from goldenrule.core.errors import BackboneError, OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.pictures.decode import with_digests
 from goldenrule.data.sources.folders import from_folder
@@ -38,7 +39,6 @@ from goldenrule.models.trainable import Trainable, with_body
 from goldenrule.pipelines.quick_fit import answer
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.manifest import MANIFEST
-from goldenrule.storage.schema import as_json
 from goldenrule.tasks.reopened import reopened
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -16,12 +16,12 @@ import pytest
 import goldenrule as gr
 from goldenrule.analysis.learning_curve import Needed
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.augmentation.augment import PLAIN, View, views
 from goldenrule.data.augmentation.presets import side_on
 from goldenrule.engines import EngineKind
 from goldenrule.pipelines.comparison.entries import Network
 from goldenrule.runs.training_options import TrainingOptions
-from goldenrule.storage.schema import as_json, from_json
 from goldenrule.training.loss import Objective
 from goldenrule.training.schedule import Constant, OneCycle, Sgdr
 

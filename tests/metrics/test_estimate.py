@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.core.errors import FormatError, GoldenRuleError, OptionError
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.metrics import Estimate, render, value_and_interval
-from goldenrule.storage.schema import as_json, from_json
 
 light = settings(deadline=None, max_examples=100)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from goldenrule.core.errors import BackboneError, FormatError, OptionError, UnknownBackbone
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.models.backbone import BackboneSpec, backbone, from_files
 from goldenrule.models.catalog import EMBEDDED, canonical_name, check_known
-from goldenrule.storage.schema import as_json, from_json
 
 FAST = ["efficientnet_lite0", "resnet18", "mobilenetv3_small_050", "test_convnext"]
 SLOW = ["vit_tiny_patch16_224", "convnext_atto", "regnetx_002", "densenet121", "efficientvit_b0"]

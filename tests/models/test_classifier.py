@@ -14,6 +14,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from goldenrule.core.errors import FormatError, SourceError, StorageError
+from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.decode import decode
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.sources.folders import from_folder
@@ -24,7 +25,6 @@ from goldenrule.models.classifier import SCHEMA_VERSION, Classifier
 from goldenrule.models.graphs.compiled import available_threads, engine_kind
 from goldenrule.models.heads import LayeredHead, linear_head
 from goldenrule.storage.manifest import seal
-from goldenrule.storage.schema import as_json
 
 PER_CLASS = 6
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from goldenrule.core.errors import BackboneError, FormatError, OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.models.backbone import backbone, resized
 from goldenrule.models.classifier import Classifier
@@ -22,7 +23,6 @@ from goldenrule.models.custom_head import OwnHead, own_head
 from goldenrule.models.graphs.compiled import compiled, engine_kind
 from goldenrule.models.layer_groups import own_groups
 from goldenrule.models.trainable import Trainable, with_body
-from goldenrule.storage.schema import as_json
 
 SEEN = Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 

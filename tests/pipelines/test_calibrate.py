@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import Predictions, calibration_error, log_loss
 from goldenrule.metrics.probabilities import sigmoid, softmax
 from goldenrule.models.classifier import Classifier
@@ -18,7 +19,6 @@ from goldenrule.pipelines import probe as solved
 from goldenrule.pipelines.calibrate import calibrated_head, calibrated_on_valid, undone
 from goldenrule.pipelines.quick_fit import answer
 from goldenrule.runs.options import FitOptions
-from goldenrule.storage.schema import as_json
 
 CLASSES = ("ant", "bee", "cow")
 

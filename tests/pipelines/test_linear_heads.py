@@ -12,6 +12,7 @@ import pytest
 import goldenrule as gr
 from goldenrule.core.errors import BackboneError, OptionError
 from goldenrule.core.progress import Silent
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.models.backbone import BackboneSpec, backbone, resized
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.layers import HeadKind
@@ -20,7 +21,6 @@ from goldenrule.pipelines.named_training import train
 from goldenrule.runs.history import EpochRow
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions
-from goldenrule.storage.schema import as_json, from_json
 from goldenrule.tasks.explaining import explain
 from goldenrule.tasks.reopened import reopened
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import balanced_accuracy, roc_auc
 from goldenrule.pipelines.quick_fit import answer
 from goldenrule.runs.options import FitOptions
-from goldenrule.storage.schema import as_json
 
 
 def test_they_stand_in_result_json_and_the_report_and_change_nothing(

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 import goldenrule as gr
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.data.units import duplicate_units
 from goldenrule.metrics import Familiar
 from goldenrule.metrics.predictions_csv import to_csv
@@ -25,7 +26,6 @@ from goldenrule.pipelines.prepare import begun
 from goldenrule.pipelines.quick_fit import answer
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.files import file_digest
-from goldenrule.storage.schema import as_json
 
 
 @pytest.fixture(scope="module")

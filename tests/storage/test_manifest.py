@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from goldenrule.core.errors import FormatError
+from goldenrule.core.schema import MOST_NESTED, parse_json
 from goldenrule.storage import manifest
 from goldenrule.storage.manifest import MANIFEST, Sealed, seal, write_recorded
-from goldenrule.storage.schema import MOST_NESTED, parse_json
 
 NAMES, CONTENTS = st.sampled_from(["a", "b/c"]), st.binary(max_size=20)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from goldenrule.core.errors import OptionError, SourceError
+from goldenrule.core.schema import as_json
 from goldenrule.data.table_file import table_content
 from goldenrule.metrics import image_losses, mcnemar
 from goldenrule.models.classifier import Classifier
@@ -18,7 +19,6 @@ from goldenrule.pipelines.quick_fit import answer
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import run_images
 from goldenrule.storage.manifest import write_recorded
-from goldenrule.storage.schema import as_json
 from goldenrule.tasks.run_comparison import compare_runs
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from goldenrule.analysis.data_size import ClassSizes
 from goldenrule.core.errors import OptionError, SourceError, TooFewImages
+from goldenrule.core.schema import as_json
 from goldenrule.pipelines.quick_fit import answer
 from goldenrule.storage.manifest import write_recorded_json
-from goldenrule.storage.schema import as_json
 from goldenrule.tasks.run_learning_curve import learning_curve_of, tried_by
 
 

@@ -13,10 +13,10 @@ import pytest
 import goldenrule as gr
 from goldenrule.core.errors import OptionError, StorageError
 from goldenrule.core.progress import Silent
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.runs.training_options import TrainingOptions
-from goldenrule.storage.schema import as_json, from_json
 
 Start = Callable[..., subprocess.Popen[str]]
 

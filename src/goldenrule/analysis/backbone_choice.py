@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from goldenrule.core.schema import as_json, as_type, fields_as_json, reads
 from goldenrule.metrics import Estimate, Predictions, log_loss, quality, with_own_thresholds
 from goldenrule.metrics.selection_rules import later_replaces
-from goldenrule.storage.schema import as_json, as_type, fields_as_json, reads
 
 Standing = Literal["best", "tie", "worse"]
 """Against the candidate with the lowest log loss: it is that, can't be told from it, or is clearly worse."""

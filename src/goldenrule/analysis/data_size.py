@@ -12,10 +12,10 @@ import numpy as np
 from goldenrule.analysis.curve_laws import RESAMPLES
 from goldenrule.analysis.learning_curve import FORECAST_BY, INTERVAL, CurveMetric, CurvePoint, LearningCurve
 from goldenrule.core.findings import Finding, plural
+from goldenrule.core.schema import as_json
 from goldenrule.data.table import ImageTable
 from goldenrule.metrics import Estimate, value_and_interval
 from goldenrule.metrics.uncertainty.power import in_two_digits
-from goldenrule.storage.schema import as_json
 
 Help = Literal["clearly", "hardly", "unknown"]
 TIMES = (2, 5)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.randomness import generator
+from goldenrule.core.schema import IF_OTHERWISE
 from goldenrule.data.name_order import Proposal
 from goldenrule.data.splits.judged_classes import NOT_JUDGED, judgeable_folds, traits
 from goldenrule.data.splits.stretches import FEWEST
@@ -30,7 +31,6 @@ from goldenrule.metrics.basic import hits, image_losses, log_loss
 from goldenrule.metrics.estimate import Estimate, value_and_interval
 from goldenrule.metrics.grouped.clusters import clustered_mean, group_numbers
 from goldenrule.metrics.uncertainty.paired import holm
-from goldenrule.storage.schema import IF_OTHERWISE
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

@@ -8,8 +8,8 @@ from typing import Any
 
 from goldenrule.analysis.gradcam import HeatMap
 from goldenrule.analysis.nearest_images import Neighbour, Neighbours
+from goldenrule.core.schema import as_json
 from goldenrule.data.table import ImageTable
-from goldenrule.storage.schema import as_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -23,9 +23,9 @@ import numpy.typing as npt
 
 from goldenrule.core.cells import to_cell
 from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import Predictions
 from goldenrule.metrics.basic import WITHOUT
-from goldenrule.storage.schema import as_json
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]

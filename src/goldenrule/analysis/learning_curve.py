@@ -14,10 +14,10 @@ from goldenrule.analysis.curve_points import Integers, Measured, measured_curve
 from goldenrule.core.errors import OptionError
 from goldenrule.core.progress import Progress
 from goldenrule.core.randomness import generator
+from goldenrule.core.schema import as_json
 from goldenrule.features.linear import Features
 from goldenrule.metrics import Estimate, value_and_interval
 from goldenrule.metrics.uncertainty.power import in_two_digits
-from goldenrule.storage.schema import as_json
 
 if TYPE_CHECKING:
     pass

@@ -99,11 +99,11 @@ def compare(
         _runs(first, other, on or "auto", json)
         return
     from goldenrule.core.progress import Bars
+    from goldenrule.core.schema import as_json
     from goldenrule.pipelines.comparison.comparing import compare_networks
     from goldenrule.runs.verified_files import is_run
     from goldenrule.storage.files import json_text
     from goldenrule.storage.outputs import write_output
-    from goldenrule.storage.schema import as_json
 
     models, ways = named
     place = out or Path("runs") / f"{Path(what[0]).resolve().name}-compare"
@@ -210,10 +210,10 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
 
     from goldenrule.core.console import Console, Text
     from goldenrule.core.findings import plural
+    from goldenrule.core.schema import as_json
     from goldenrule.metrics import value_and_interval
     from goldenrule.storage.files import json_text
     from goldenrule.storage.outputs import to_terminal, write_output
-    from goldenrule.storage.schema import as_json
     from goldenrule.tasks.run_comparison import compare_runs
 
     compared = compare_runs(run, other, part=part)  # type: ignore[arg-type]

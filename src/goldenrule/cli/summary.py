@@ -35,10 +35,10 @@ def summary(
 ) -> None:
     """Show a network: layers, shapes, parameters, multiply-adds, layer groups, preprocessing, weights, licence."""
     from goldenrule.core.console import Console, Text
+    from goldenrule.core.schema import as_json
     from goldenrule.models.summary import summary as summary_of
     from goldenrule.storage.files import json_text
     from goldenrule.storage.outputs import check_output, to_terminal, write_output
-    from goldenrule.storage.schema import as_json
 
     if json is not None:
         check_output(json, json_kind("summary.json", ("name", "layers", "multiply_adds")), option="--json")

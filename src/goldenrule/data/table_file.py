@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from goldenrule.core.errors import FormatError
+from goldenrule.core.schema import Name, as_type
 from goldenrule.data.table import SCHEMA, ImageTable
-from goldenrule.storage.schema import Name, as_type
 
 SCHEMA_VERSION = 2
 

@@ -17,6 +17,7 @@ from goldenrule.core.cells import between_labels
 from goldenrule.core.errors import FormatError, OptionError, SourceError
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.progress import Progress
+from goldenrule.core.schema import as_json
 from goldenrule.data.sources.folders import files_to_predict
 from goldenrule.data.sources.label_files import read_columns
 from goldenrule.deploy.bulk import PIECE
@@ -27,7 +28,6 @@ from goldenrule.models.graphs.compiled import check_threads
 from goldenrule.runs.verified_files import RESULT, kept_predictions, run_result, was_written
 from goldenrule.storage.files import digest, json_text, read_json
 from goldenrule.storage.outputs import Kind, check_output, json_like, write_output, written_into
-from goldenrule.storage.schema import as_json
 
 Asked = Literal["probability", "probabilities", "class", "labels"]
 Fill = Literal["auto", "class", "probability"]

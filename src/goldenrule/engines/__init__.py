@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.core.errors import BackboneError
-from goldenrule.storage.schema import IF_OTHERWISE, Name
+from goldenrule.core.schema import IF_OTHERWISE, Name
 
 Precision = Literal["bf16", "fp32"]
 Tag = TypeVar("Tag")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from goldenrule.core.errors import BackboneError, StorageError
 from goldenrule.core.interrupts import held_back
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.loader import Batch, Job, batches
 from goldenrule.data.pictures.decode import DECODING
@@ -22,7 +23,6 @@ from goldenrule.features.cache import ActivationBank, ChunkWriter, Halves
 from goldenrule.models.backbone import Backbone, BackboneSpec
 from goldenrule.models.graphs.compiled import available_threads, check_threads, compiled, engine_kind
 from goldenrule.storage.files import digest as digest_of
-from goldenrule.storage.schema import as_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from goldenrule.core.progress import Progress
 from goldenrule.core.randomness import generator
+from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.duplicates.close_vectors import Floats, close_pairs
 from goldenrule.data.duplicates.likeness import Alike
@@ -19,7 +20,6 @@ from goldenrule.data.duplicates.near_duplicates import MOST_CHECKS, apart, widel
 from goldenrule.data.pictures.decode import DECODING
 from goldenrule.data.table import ImageTable
 from goldenrule.features.cache import FORMAT, ActivationBank, Halves, digests_in, stored
-from goldenrule.storage.schema import as_json
 
 CANDIDATE = 0.75
 """The cosine of activations from which on a pair is looked at closely (docs/results/near_duplicates.md)."""

@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goldenrule.core.errors import FormatError
+from goldenrule.core.schema import Name, as_type, parse_json
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.predictions import Predictions, Task
-from goldenrule.storage.schema import Name, as_type, parse_json
 
 SCHEMA_VERSION = 1
 _KEY = b"goldenrule.predictions"

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import IF_OTHERWISE, OrNan, as_json
 from goldenrule.metrics.grouped.clusters import clustered_share
 from goldenrule.metrics.intervals import wilson
-from goldenrule.storage.schema import IF_OTHERWISE, OrNan, as_json
 
 Basis = Literal["clean", "chosen on"]
 Kind = Literal["share", "points", "number"]

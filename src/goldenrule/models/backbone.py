@@ -20,6 +20,7 @@ import numpy.typing as npt
 from goldenrule.core.choices import Decoding
 from goldenrule.core.errors import BackboneError, FormatError, OptionError, first_line, system_errors
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import IF_OTHERWISE, Count, Digest, Name, as_json, from_json
 from goldenrule.data.pictures.deep_pixels import Levels
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, ORIGINAL_VERSION, canonical_name, check_known
@@ -27,7 +28,6 @@ from goldenrule.models.graphs.prepared import is_there, is_whole, sealed_folder
 from goldenrule.models.layer_groups import layer_groups
 from goldenrule.storage.cache_folder import cache_folder
 from goldenrule.storage.files import digest, file_digest, json_digest, read_json, write_json
-from goldenrule.storage.schema import IF_OTHERWISE, Count, Digest, Name, as_json, from_json
 
 if TYPE_CHECKING:
     import torch

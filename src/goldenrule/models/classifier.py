@@ -15,6 +15,7 @@ import numpy.typing as npt
 from goldenrule.core.blas import one_blas_thread
 from goldenrule.core.errors import FormatError, OptionError, SourceError, system_errors
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json, as_type, from_json
 from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.classes import with_class_map
 from goldenrule.data.loader import Job, batches
@@ -31,7 +32,6 @@ from goldenrule.models.graphs.compiled import available_threads, compiled, servi
 from goldenrule.models.heads import Head, head_from_tensors
 from goldenrule.storage.files import atomic_folder, no_run_but, write_json
 from goldenrule.storage.manifest import Sealed, seal
-from goldenrule.storage.schema import as_json, as_type, from_json
 from goldenrule.storage.tensors import read_tensors, tensors_content
 
 if TYPE_CHECKING:

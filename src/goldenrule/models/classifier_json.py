@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from goldenrule.core.schema import Count, Name
 from goldenrule.engines import EngineKind
 from goldenrule.metrics import Task
 from goldenrule.models.backbone import BackboneSpec
-from goldenrule.storage.schema import Count, Name
 
 SCHEMA_VERSION = 2
 """2: with a manifest."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goldenrule.core.errors import BackboneError, OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.models.backbone import Backbone, BackboneSpec, OwnPooling, cached, write_weights
 from goldenrule.models.custom import Maker
@@ -15,7 +16,6 @@ from goldenrule.models.layer_groups import own_groups
 from goldenrule.models.weights import load_into, read_state
 from goldenrule.storage.cache_folder import cache_folder
 from goldenrule.storage.files import file_digest, json_digest, write_json
-from goldenrule.storage.schema import as_json
 
 if TYPE_CHECKING:
     import torch

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from goldenrule.core.choices import HeadKind
 from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.models.backbone import Backbone, backbone, pooling_for
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, canonical_name
 from goldenrule.models.cost import multiply_adds
 from goldenrule.models.heads import fresh_head
-from goldenrule.storage.schema import as_json
 
 if TYPE_CHECKING:
     import torch

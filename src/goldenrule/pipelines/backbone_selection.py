@@ -13,6 +13,7 @@ from goldenrule.analysis.backbone_choice import BackboneChoice, Tried, choose_ba
 from goldenrule.core.errors import FormatError
 from goldenrule.core.progress import Progress
 from goldenrule.core.randomness import key
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.table import ImageTable, LabelledTable
 from goldenrule.features.extractor import Activations, FeatureExtractor
 from goldenrule.features.speed_record import remember_speed
@@ -23,7 +24,6 @@ from goldenrule.pipelines.linear_heads import SOLVER_VERSION, fit_head
 from goldenrule.pipelines.probe import check_learnable, readable
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import Outcome, about_images
-from goldenrule.storage.schema import as_json, from_json
 
 Table = TypeVar("Table", bound=ImageTable)
 MOST_IMAGES = 2_000

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import Estimate, Predictions, brier_score, calibration_error, log_loss
 from goldenrule.metrics.selection_rules import later_replaces
 from goldenrule.metrics.uncertainty.scaling import (
@@ -21,7 +22,6 @@ from goldenrule.metrics.uncertainty.scaling import (
     fit_temperature,
 )
 from goldenrule.models.heads import Head, LayeredHead
-from goldenrule.storage.schema import as_json
 
 LOWEST = 0.75
 """Below this a temperature is not taken: it says that the folds' heads were not solved to the end, as happens with few

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from goldenrule.core.schema import as_type
 from goldenrule.features.speed_record import remember_training_speed
 from goldenrule.pipelines.context import Work
 from goldenrule.runs.history import EpochRow
 from goldenrule.runs.verified_files import was_written
 from goldenrule.storage.manifest import Sealed
-from goldenrule.storage.schema import as_type
 
 JOURNAL = "story/clock.json"
 PROBE_SECONDS = 10.0

@@ -20,6 +20,7 @@ from goldenrule.analysis.dependence import (
 )
 from goldenrule.core.errors import FormatError
 from goldenrule.core.findings import Finding
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.duplicates.likeness import Alike
 from goldenrule.data.name_order import Proposal, by_name, by_time, named_groups
 from goldenrule.data.splits.folds import folds_to_judge
@@ -33,7 +34,6 @@ from goldenrule.pipelines.context import Work
 from goldenrule.pipelines.linear_heads import FOLDS
 from goldenrule.pipelines.split_together import kept_together
 from goldenrule.runs.store import Outcome, about_images
-from goldenrule.storage.schema import as_json, from_json
 from goldenrule.storage.tensors import Array, check_arrays
 
 VERSION = 1

@@ -9,6 +9,7 @@ import numpy as np
 
 from goldenrule.analysis.duplicate_findings import duplicates
 from goldenrule.core.errors import FormatError
+from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.splits.stretches import torn, with_blocks
 from goldenrule.data.table import PARTS, ImageTable, Part
@@ -29,7 +30,6 @@ from goldenrule.runs.environment import environment
 from goldenrule.runs.store import about_images
 from goldenrule.runs.verified_files import CHOICE, RESULT, run_choice, run_result, was_written
 from goldenrule.storage.files import write_atomic
-from goldenrule.storage.schema import as_json
 
 
 def concluded(

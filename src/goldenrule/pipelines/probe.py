@@ -11,6 +11,7 @@ import numpy.typing as npt
 from goldenrule.core.choices import HeadKind
 from goldenrule.core.errors import TooFewImages
 from goldenrule.core.findings import plural
+from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.unread import unreadable, wanted_once
 from goldenrule.data.splits.judged_classes import not_judged
 from goldenrule.data.splits.stretches import with_blocks
@@ -25,7 +26,6 @@ from goldenrule.pipelines.context import Work, precomputed
 from goldenrule.pipelines.fit_result import Candidate
 from goldenrule.pipelines.linear_heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.runs.store import Outcome, about_images
-from goldenrule.storage.schema import as_json
 from goldenrule.storage.tensors import Array, check_arrays
 from goldenrule.training.plan import DEFAULT_VIEWS
 

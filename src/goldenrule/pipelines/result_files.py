@@ -6,11 +6,11 @@ import datetime
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import Predictions, log_loss
 from goldenrule.report.content import ReportContent
 from goldenrule.runs.environment import environment
 from goldenrule.storage.files import digest, in_shell
-from goldenrule.storage.schema import as_json
 
 if TYPE_CHECKING:
     from goldenrule.pipelines.fit_result import Answer

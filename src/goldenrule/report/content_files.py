@@ -19,13 +19,13 @@ import msgspec
 
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.findings import Finding
+from goldenrule.core.schema import as_json, as_type, from_json
 from goldenrule.metrics import Estimate, Predictions
 from goldenrule.metrics.arrow import from_arrow, to_arrow
 from goldenrule.report.content import LiveContent, ReportContent
 from goldenrule.runs.history import History, epoch_row
 from goldenrule.storage.files import atomic_folder, write_json
 from goldenrule.storage.manifest import Sealed, seal
-from goldenrule.storage.schema import as_json, as_type, from_json
 from goldenrule.training.lr_finder import RangeTest
 
 SCHEMA_VERSION = 1

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from goldenrule.core.errors import MissingExtra
-from goldenrule.storage.schema import as_type
+from goldenrule.core.schema import as_type
 
 COLUMNS = ("stage", "epoch", "train_loss", "valid_loss", "accuracy", "rates", "cycle_end", "tempered_loss")
 

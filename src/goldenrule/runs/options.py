@@ -326,7 +326,7 @@ class FitOptions:
 
     def story(self) -> dict[str, Any]:
         """Return the options that make a run another one, as JSON."""
-        from goldenrule.storage.schema import as_json
+        from goldenrule.core.schema import as_json
 
         value = {name: item for name, item in asdict(self).items() if name not in KEEPING_RUNS}
         return value | {

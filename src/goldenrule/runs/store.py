@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from goldenrule.core.errors import FormatError, RunError, RunMismatch
+from goldenrule.core.schema import Count, as_type, parse_json
 from goldenrule.data.table import ImageTable
 from goldenrule.data.table_file import table_content
 from goldenrule.runs.history import EpochRow
@@ -51,7 +52,6 @@ from goldenrule.storage.files import (
 )
 from goldenrule.storage.lock import only_writer
 from goldenrule.storage.manifest import MANIFEST, Sealed, recorded, write_recorded, write_recorded_json
-from goldenrule.storage.schema import Count, as_type, parse_json
 from goldenrule.storage.tensors import Tensors, read_tensors, tensors_content
 from goldenrule.storage.unfinished import remove_leftovers
 

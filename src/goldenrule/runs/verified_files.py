@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import Count, Digest, Name, as_type
 from goldenrule.data.splits.stretches import with_blocks
 from goldenrule.data.table import PARTS, ImageTable, Part
 from goldenrule.data.table_file import table_of
 from goldenrule.metrics import Basis, Estimate, Predictions, Task
 from goldenrule.metrics.predictions_csv import from_csv
 from goldenrule.storage.manifest import Sealed, is_sealed
-from goldenrule.storage.schema import Count, Digest, Name, as_type
 
 SCHEMA_VERSION = 2
 """Of run.json; 2: with a manifest."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from goldenrule.core.errors import FormatError, StorageError, of_system
+from goldenrule.core.schema import parse_json
 from goldenrule.storage.regular_files import open_regular, read_regular
-from goldenrule.storage.schema import parse_json
 from goldenrule.storage.unfinished import unfinished_file, unfinished_folder
 
 DIGEST_BYTES = 32

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from goldenrule.core.errors import FormatError
+from goldenrule.core.schema import Count, Digest, Name, as_type
 from goldenrule.storage.files import (
     digest,
     file_record,
@@ -26,7 +27,6 @@ from goldenrule.storage.files import (
     write_json,
 )
 from goldenrule.storage.regular_files import read_regular
-from goldenrule.storage.schema import Count, Digest, Name, as_type
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1

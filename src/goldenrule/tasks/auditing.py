@@ -10,6 +10,7 @@ from pathlib import Path
 from goldenrule.analysis.audit import Audit, audit
 from goldenrule.core.errors import system_errors
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json
 from goldenrule.data.duplicates.near_duplicates import near_duplicates
 from goldenrule.data.scan import looked
 from goldenrule.data.sources.label_tables import from_source
@@ -18,7 +19,6 @@ from goldenrule.features.similar_windows import best_bank
 from goldenrule.features.similar_windows import near_duplicates as near_by_activations
 from goldenrule.storage.files import write_atomic, write_json
 from goldenrule.storage.outputs import Kind, check_folder, json_like, page, told_path
-from goldenrule.storage.schema import as_json
 
 SCHEMA_VERSION = 1
 PAGE, NUMBERS = "audit.html", "audit.json"

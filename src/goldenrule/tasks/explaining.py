@@ -24,6 +24,7 @@ from goldenrule.core.errors import (
     system_errors,
 )
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.pictures.decode import with_digests
 from goldenrule.data.sources.folders import image_files
@@ -35,7 +36,6 @@ from goldenrule.features.scoring import predictions_from
 from goldenrule.metrics import Predictions
 from goldenrule.models.graphs.compiled import serving_kind
 from goldenrule.storage.files import json_digest, read_json, write_atomic, write_json
-from goldenrule.storage.schema import as_json
 from goldenrule.tasks.reopened import Reopened, reopened
 
 SCHEMA_VERSION = 1

@@ -17,6 +17,7 @@ import numpy as np
 from goldenrule.core.errors import FormatError, OptionError, SourceError, UnreadableImage, system_errors
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json
 from goldenrule.data.classes import Renaming, with_class_map, with_classes
 from goldenrule.data.pictures.decode import decode, with_digests
 from goldenrule.data.pictures.unread import unreadable
@@ -41,7 +42,6 @@ from goldenrule.runs.verified_files import IMAGES, RESULT, kept_predictions, run
 from goldenrule.storage.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.storage.lock import check_no_links
 from goldenrule.storage.outputs import told_path
-from goldenrule.storage.schema import as_json
 
 SCHEMA_VERSION = 1
 PAGE, NUMBERS, ROWS = "evaluation.html", "evaluation.json", "predictions.csv"

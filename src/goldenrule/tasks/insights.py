@@ -13,6 +13,7 @@ from goldenrule.analysis.mistakes import Wavering, most_uncertain, surest_right
 from goldenrule.core.errors import OptionError, system_errors
 from goldenrule.core.findings import plural
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json
 from goldenrule.data.table import ImageTable
 from goldenrule.data.units import ALIKE, duplicate_units
 from goldenrule.metrics import Mistake, Predictions, most_confident_mistakes, value_and_interval
@@ -22,7 +23,6 @@ from goldenrule.report.sentences import sureness
 from goldenrule.runs.verified_files import kept_predictions
 from goldenrule.storage.files import write_atomic, write_json
 from goldenrule.storage.lock import check_no_links
-from goldenrule.storage.schema import as_json
 from goldenrule.tasks.reopened import reopened
 from goldenrule.tasks.run_label_issues import Doubts, doubts, with_activations
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_type
 from goldenrule.data.pictures.deep_pixels import levels_text
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import EngineKind
@@ -19,7 +20,6 @@ from goldenrule.pipelines.prepare import first_body
 from goldenrule.runs.finished import check_finished
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import run_about, run_images, run_result
-from goldenrule.storage.schema import as_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

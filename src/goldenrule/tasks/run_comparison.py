@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from goldenrule.core.errors import OptionError, system_errors
 from goldenrule.core.findings import plural
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import (
     Comparison,
     Estimate,
@@ -23,7 +24,6 @@ from goldenrule.metrics import (
 from goldenrule.metrics.estimate import Basis
 from goldenrule.runs.finished import check_finished
 from goldenrule.runs.verified_files import kept_predictions, run_images, run_result
-from goldenrule.storage.schema import as_json
 
 Judged = Literal["test", "valid", "out-of-fold"]
 LEAST = 2

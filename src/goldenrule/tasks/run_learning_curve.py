@@ -15,6 +15,7 @@ from goldenrule.analysis.data_size import ClassSizes, DataSize, data_size
 from goldenrule.analysis.learning_curve import CurveMetric, LearningCurve, check_asked, learning_curve
 from goldenrule.core.errors import OptionError, TooFewImages, system_errors
 from goldenrule.core.progress import Progress
+from goldenrule.core.schema import as_json
 from goldenrule.data.units import duplicate_units
 from goldenrule.metrics import Estimate
 from goldenrule.pipelines.probe import readable
@@ -22,7 +23,6 @@ from goldenrule.report.figures.plot import plot
 from goldenrule.runs.verified_files import run_result
 from goldenrule.storage.files import write_atomic, write_json
 from goldenrule.storage.lock import check_no_links
-from goldenrule.storage.schema import as_json
 from goldenrule.tasks.reopened import reopened
 
 SCHEMA_VERSION = 1

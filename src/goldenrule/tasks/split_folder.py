@@ -36,6 +36,7 @@ from goldenrule.core.errors import (
 )
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json
 from goldenrule.data.duplicates.close_vectors import Floats
 from goldenrule.data.duplicates.near_duplicates import near_duplicates as near_pairs
 from goldenrule.data.grouping import with_alike
@@ -63,7 +64,6 @@ from goldenrule.data.table import ImageTable
 from goldenrule.data.units import duplicate_units
 from goldenrule.storage.files import file_digest, json_digest, read_digested_json, write_atomic, write_digested_json
 from goldenrule.storage.lock import HOLDER, LOCK, only_writer
-from goldenrule.storage.schema import as_json
 from goldenrule.storage.unfinished import is_marked
 
 SCHEMA_VERSION = 1

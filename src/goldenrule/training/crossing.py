@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from goldenrule.core.errors import FormatError, OptionError, SourceError
+from goldenrule.core.schema import as_type
 from goldenrule.data.splits.folds import folds_to_judge
 from goldenrule.data.splits.judged_classes import NOT_JUDGED
 from goldenrule.data.table import LabelledTable
@@ -28,7 +29,6 @@ from goldenrule.models.backbone import Backbone
 from goldenrule.models.heads import Head
 from goldenrule.models.trainable import tensors_of
 from goldenrule.runs.store import Outcome
-from goldenrule.storage.schema import as_type
 from goldenrule.storage.tensors import Array, check_arrays
 from goldenrule.training.averaging import back_to
 from goldenrule.training.checkpoint import State, between, copied

@@ -21,10 +21,10 @@ from typing import Any, Protocol
 import msgspec
 
 from goldenrule.core.errors import MissingExtra, OptionError
+from goldenrule.core.schema import Count, as_type
 from goldenrule.models.trainable import GROUPS
 from goldenrule.runs.history import EpochRow
 from goldenrule.storage.files import read_digested_json, write_digested_json
-from goldenrule.storage.schema import Count, as_type
 
 Note = Callable[[EpochRow], None]
 

@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.functions import function_key, function_name
-from goldenrule.storage.schema import as_json
+from goldenrule.core.schema import as_json
 
 MOST_MIXUP = 10.0
 ASYMMETRIC_MARGIN, ASYMMETRIC_FOCUS = 0.05, 4

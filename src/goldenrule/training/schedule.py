@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any, ClassVar, Protocol
 
 from goldenrule.core.errors import OptionError
-from goldenrule.storage.schema import fields_as_json
+from goldenrule.core.schema import fields_as_json
 
 MOST_EPOCHS = 10_000
 

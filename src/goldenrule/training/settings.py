@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import as_json, fields_as_json
 from goldenrule.models.trainable import GROUPS
 from goldenrule.runs.optimizers import optimizer_class
-from goldenrule.storage.schema import as_json, fields_as_json
 from goldenrule.training.custom_metrics import Metrics
 from goldenrule.training.loss import OwnLoss
 

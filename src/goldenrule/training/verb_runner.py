@@ -12,6 +12,7 @@ from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.findings import Finding
 from goldenrule.core.memory import keep_freed_memory
 from goldenrule.core.randomness import generator
+from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.decode import DECODING
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
@@ -22,7 +23,6 @@ from goldenrule.models.network import head_module
 from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, under, with_body
 from goldenrule.runs.history import EpochRow, History, epoch_row
 from goldenrule.runs.store import Outcome, Run, about_images
-from goldenrule.storage.schema import as_json
 from goldenrule.storage.tensors import Array, array_of, arrays_in, check_arrays, check_like
 from goldenrule.training.checkpoint import remove, row_facts, seen_in, seen_tensors
 from goldenrule.training.custom_metrics import measured

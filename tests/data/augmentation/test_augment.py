@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.augmentation.augment import PLAIN, VIEW_SEED, Augmentation, Reflected, View, Warp, affine, views
 from goldenrule.data.augmentation.policies import CHANGES, changed
 from goldenrule.data.augmentation.presets import (
@@ -23,7 +24,6 @@ from goldenrule.data.augmentation.presets import (
     trivial,
 )
 from goldenrule.data.pictures.preprocess import Preprocessing
-from goldenrule.storage.schema import as_json, from_json
 
 IDENTITY = Warp(degrees=0, zoom=1, shift=(0, 0), brightness=0, contrast=1, turns=0, mirrored=False)
 KINDS = [basic(), side_on(max_zoom=1.1), top_down(max_zoom=2), keras()]

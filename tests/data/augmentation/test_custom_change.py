@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.augmentation.augment import Augmentation, View
 from goldenrule.data.augmentation.presets import by_name, own, side_on
-from goldenrule.storage.schema import as_json, from_json
 
 CANVAS = np.random.default_rng(0).uniform(0, 255, (80, 96, 3)).astype(np.float32)
 FILE = """

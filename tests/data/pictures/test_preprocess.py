@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.pictures import preprocess_onnx
 from goldenrule.data.pictures.preprocess import Preprocessing, centre
 from goldenrule.engines import openvino
-from goldenrule.storage.schema import as_json, from_json
 
 TOLERANCE = 2e-5
 few = settings(deadline=None, max_examples=12)

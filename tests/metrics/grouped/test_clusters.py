@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.metrics import Estimate, Predictions, accuracy, log_loss
 from goldenrule.metrics.arrow import from_arrow, to_arrow
 from goldenrule.metrics.grouped.clusters import (
@@ -20,7 +21,6 @@ from goldenrule.metrics.grouped.clusters import (
 )
 from goldenrule.metrics.intervals import wilson
 from goldenrule.metrics.uncertainty.paired import mcnemar, paired_bootstrap, sign_flips
-from goldenrule.storage.schema import as_json, from_json
 
 numbers = st.lists(st.floats(-5, 5), min_size=6, max_size=60)
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.metrics import (
     ConformalSets,
     Predictions,
@@ -16,7 +17,6 @@ from goldenrule.metrics import (
     singletons,
     wilson,
 )
-from goldenrule.storage.schema import as_json, from_json
 
 light = settings(deadline=None, max_examples=40)
 KINDS = [("lac", False), ("aps", False), ("aps", True), ("raps", False), ("raps", True)]

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import Familiar, Predictions
 from goldenrule.metrics.uncertainty.ood import drawn
-from goldenrule.storage.schema import as_json
 
 light = settings(deadline=None, max_examples=40)
 seeds = st.integers(0, 10_000)

@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.metrics import (
     PlattScaling,
     Predictions,
@@ -20,7 +21,6 @@ from goldenrule.metrics import (
     fit_temperature,
     image_losses,
 )
-from goldenrule.storage.schema import as_json, from_json
 
 light = settings(deadline=None, max_examples=30)
 CLASSES = ["a", "b", "c", "d"]

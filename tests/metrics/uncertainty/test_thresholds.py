@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import fbeta_score
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.metrics import (
     Predictions,
     Thresholds,
@@ -22,7 +23,6 @@ from goldenrule.metrics import (
     with_thresholds_by_fold,
 )
 from goldenrule.metrics.arrow import from_arrow, to_arrow
-from goldenrule.storage.schema import as_json, from_json
 
 CLASSES = ("sea", "sunset", "trees")
 light = settings(deadline=None, max_examples=25)

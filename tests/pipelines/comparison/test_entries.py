@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from goldenrule.core.errors import OptionError, UnknownBackbone
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.pipelines.comparison.entries import Entry, Network, Stopwatch
-from goldenrule.storage.schema import as_json, from_json
 
 
 def test_a_name_may_bring_its_size_and_its_weights() -> None:

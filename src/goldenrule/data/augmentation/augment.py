@@ -18,9 +18,9 @@ from PIL import Image
 
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.randomness import generator
+from goldenrule.core.schema import Count, as_json, as_type, fields_as_json, from_json, reads
 from goldenrule.data.augmentation.custom_change import OwnChange
 from goldenrule.data.augmentation.policies import CHANGES, changed
-from goldenrule.storage.schema import Count, as_json, as_type, fields_as_json, from_json, reads
 
 VERSION = 3
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.functions import function_name, key_of
-from goldenrule.storage.schema import as_json
+from goldenrule.core.schema import as_json
 
 PictureChange = Callable[[npt.NDArray[np.uint8], np.random.Generator], Any]
 """Takes a picture (size, size, 3), 0-255, and the generator to draw from; gives one of that shape."""

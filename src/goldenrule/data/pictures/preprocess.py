@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from goldenrule.core.choices import Decoding
 from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import IF_OTHERWISE
 from goldenrule.data.pictures.deep_pixels import Levels, check_levels
-from goldenrule.storage.schema import IF_OTHERWISE
 
 Floats = npt.NDArray[np.float32]
 BAND_ROWS, BAND_COLUMNS = 4, 16

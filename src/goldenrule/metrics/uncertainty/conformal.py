@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.randomness import key
+from goldenrule.core.schema import OrInfinite
 from goldenrule.metrics.basic import mean_estimate
 from goldenrule.metrics.estimate import Basis, Estimate
 from goldenrule.metrics.prediction_checks import require_single_label
 from goldenrule.metrics.predictions import Predictions
-from goldenrule.storage.schema import OrInfinite
 
 Method = Literal["lac", "aps", "raps"]
 Floats = NDArray[np.float64]

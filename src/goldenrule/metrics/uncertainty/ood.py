@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.randomness import key
+from goldenrule.core.schema import as_json
 from goldenrule.metrics.estimate import Basis, Estimate
 from goldenrule.metrics.predictions import Predictions
-from goldenrule.storage.schema import as_json
 from goldenrule.storage.tensors import Array, check_arrays
 
 NEIGHBOUR = 5

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.randomness import generator
+from goldenrule.core.schema import as_json, fields_as_json
 from goldenrule.metrics.basic import hits, image_losses, log_loss
 from goldenrule.metrics.estimate import Estimate, value_and_interval
 from goldenrule.metrics.grouped.clusters import welch_p_value
 from goldenrule.metrics.headline import quality
 from goldenrule.metrics.predictions import Predictions
-from goldenrule.storage.schema import as_json, fields_as_json
 
 Outcome = Literal["kept", "broken", "exceeded"]
 LEVEL = 0.05

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import Count, Share, as_json, as_type, reads
 from goldenrule.metrics.class_scores import require_positive_beta
 from goldenrule.metrics.predictions import Predictions
-from goldenrule.storage.schema import Count, Share, as_json, as_type, reads
 
 GRID = np.round(np.concatenate([np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.96, 0.025)]), 3)
 """The thresholds that are tried; finer steps follow noise."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from goldenrule.core.findings import Finding, plural
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import (
     Comparison,
     Estimate,
@@ -25,7 +26,6 @@ from goldenrule.metrics.uncertainty.paired import RESAMPLES, holm
 from goldenrule.report.sentences import duration
 from goldenrule.runs.training_options import WAYS, TrainingType
 from goldenrule.storage.outputs import told_path
-from goldenrule.storage.schema import as_json
 
 SCHEMA_VERSION = 1
 MOST_BY_CHANCE = 0.05

@@ -18,6 +18,7 @@ from typing import Any
 from goldenrule.core.errors import BackboneError, OptionError, RunMismatch, SourceError, system_errors
 from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.unread import unreadable
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
@@ -34,7 +35,6 @@ from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TYPES, TrainingOptions, TrainingType, stopping
 from goldenrule.runs.verified_files import kept_predictions
 from goldenrule.storage.files import file_digest, in_shell, read_digested_json, write_digested_json, write_json
-from goldenrule.storage.schema import as_json
 
 VERSION = 1
 SHARED_STAGES = ("precompute", "precompute views")

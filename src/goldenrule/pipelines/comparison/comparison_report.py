@@ -8,11 +8,11 @@ import io
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import log_loss, value_and_interval
 from goldenrule.report.sentences import duration
 from goldenrule.runs.environment import environment
 from goldenrule.storage.files import in_shell, write_atomic, write_json
-from goldenrule.storage.schema import as_json
 
 if TYPE_CHECKING:
     from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks, Row

@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from goldenrule.core.errors import OptionError, StorageError
+from goldenrule.core.schema import from_json
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, canonical_name, check_known
 from goldenrule.runs.training_options import WAYS, TrainingType
 from goldenrule.storage.files import read_digested_json, write_digested_json
-from goldenrule.storage.schema import from_json
 
 DEFAULT_MODELS = ("original", DEFAULT_BACKBONE)
 TICK = 5.0

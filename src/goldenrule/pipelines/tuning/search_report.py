@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import value_and_interval
 from goldenrule.pipelines.tuning.search_space import NAMES, SMOOTHING, SOLVED, described
 from goldenrule.storage.files import in_shell, write_atomic, write_json
 from goldenrule.storage.outputs import told_path
-from goldenrule.storage.schema import as_json
 
 if TYPE_CHECKING:
     from goldenrule.pipelines.tuning.search_result import Found
