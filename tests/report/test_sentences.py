@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.evaluation import Estimate, Predictions, value_and_interval
+from goldenrule.evaluation.estimate import printed
 from goldenrule.foundation.findings import Finding
 from goldenrule.report import sentences
 
@@ -64,7 +65,7 @@ def test_the_interval_is_put_into_mistakes_one_can_imagine(estimate, meaning):
 def test_the_mistakes_that_are_allowed_are_those_of_the_printed_interval(wrong, n):
     estimate = share(n - min(wrong, n), n)
     fewest, most, among = sentences.mistakes_allowed(estimate)
-    value, low, high = sentences.printed(estimate)
+    value, low, high = printed(estimate)
     assert f"{value} [{low}, {high}]" == value_and_interval(estimate)
     assert 100 - 100 * fewest / among == pytest.approx(float(high))
     assert 100 - 100 * most / among == pytest.approx(float(low))

@@ -165,7 +165,8 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.evaluation import log_loss, value_and_interval
+    from goldenrule.evaluation import log_loss
+    from goldenrule.evaluation.estimate import value_beside_interval
     from goldenrule.foundation.console import Text
 
     table = Table(
@@ -184,7 +185,8 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
     for part, own in answer.scored.items():
         share, loss = answer.quality(own), log_loss(own)
         style = "bold" if part == answer.headline_part else ""
-        numbers = (value_and_interval(one).replace(" [", "\n[" if folded else " [") for one in (share, loss))
+        between = "\n" if folded else " "
+        numbers = (between.join(filter(None, value_beside_interval(one))) for one in (share, loss))
         counts = [f"{share.n:,}", *([f"{share.independent:,}"] if grouped else [])]
         if grouped and folded:
             counts = [f"{counts[0]}\n({counts[1]})"]

@@ -152,25 +152,46 @@ def render(estimate: Estimate) -> str:
     >>> render(Estimate.of_share("accuracy", 9_990, 10_000))
     '99.90 % [99.82, 99.95] n=10,000'
     """
-    marks = [] if estimate.effective_n is None else [f"effective n={estimate.independent:,}"]
-    marks += ["chosen on"] if estimate.basis == "chosen on" else []
+    number, marks = f"n={estimate.n:,}", marks_of(estimate)
     mark = f" ({', '.join(marks)})" if marks else ""
-    return f"{value_and_interval(estimate)} n={estimate.n:,}{mark}" if estimate.defined else f"n/a (n=0){mark}"
+    return f"{value_and_interval(estimate)} {number}{mark}" if estimate.defined else f"n/a ({number}){mark}"
+
+
+def marks_of(estimate: Estimate) -> tuple[str, ...]:
+    """Return what `render` says in brackets behind n."""
+    effective = () if estimate.effective_n is None else (f"effective n={estimate.independent:,}",)
+    return (*effective, "chosen on") if estimate.basis == "chosen on" else effective
 
 
 def value_and_interval(estimate: Estimate) -> str:
-    """Give what `render` does for a sentence or table that says elsewhere how many images there are.
+    """Return what `render` does for a sentence or table that says elsewhere how many images there are.
 
     >>> value_and_interval(Estimate.of_share("accuracy", 193, 200))
     '96.5 % [93.0, 98.3]'
     """
+    return " ".join(part for part in value_beside_interval(estimate) if part)
+
+
+def value_beside_interval(estimate: Estimate) -> tuple[str, str]:
+    """Return the value with its unit, and the interval in brackets, "" where nothing was measured.
+
+    >>> value_beside_interval(Estimate.of_share("accuracy", 193, 200))
+    ('96.5 %', '[93.0, 98.3]')
+    """
     if not estimate.defined:
-        return "n/a"
+        return "n/a", ""
+    value, low, high = printed(estimate)
+    return value, f"[{low}, {high}]" if estimate.bounded else f"[no interval: {estimate.groups} groups]"
+
+
+def printed(estimate: Estimate) -> tuple[str, str, str]:
+    """Return the value with its unit, low and high of a defined estimate, with the digits that `render` prints.
+
+    >>> printed(Estimate.of_share("accuracy", 9, 9))
+    ('100 %', '70', '100')
+    """
     value, low, high = _rounded(estimate)
-    unit = {"share": " %", "points": " points", "number": ""}[estimate.kind]
-    if not estimate.bounded:
-        return f"{value}{unit} [no interval: {estimate.groups} groups]"
-    return f"{value}{unit} [{low}, {high}]"
+    return value + {"share": " %", "points": " points", "number": ""}[estimate.kind], low, high
 
 
 def _rounded(estimate: Estimate) -> tuple[str, str, str]:

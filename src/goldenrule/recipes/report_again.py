@@ -8,11 +8,11 @@ from pathlib import Path
 from goldenrule.foundation.errors import FormatError, SourceError, StorageError
 from goldenrule.foundation.files import write_atomic
 from goldenrule.foundation.lock import check_no_links
+from goldenrule.foundation.messages import spoken
 from goldenrule.foundation.outputs import check_output, page, write_output
 from goldenrule.recipes.finished import check_finished
 from goldenrule.report.content import ReportContent
 from goldenrule.report.kept import CONTENT, kept_content
-from goldenrule.report.language import spoken
 from goldenrule.training.run_files import run_images
 
 FOLDER = "report"

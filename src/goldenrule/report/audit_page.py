@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.messages import count
 from goldenrule.foundation.randomness import key
 from goldenrule.insight.audit import Audit
-from goldenrule.report import sentences, tables
+from goldenrule.report import tables
 from goldenrule.report.facts import facts
 from goldenrule.report.page import MOST_EVIDENCE, environment, printable
 from goldenrule.report.thumbnails import Thumbnail, thumbnail_of
@@ -61,8 +62,8 @@ def render_audit(audit: Audit, title: str, created: str) -> str:
 
 def _headline(audit: Audit) -> str:
     counts = {severity: sum(one.severity == severity for one in audit.findings) for severity in ("error", "warning")}
-    said = " and ".join(sentences.count(count, severity) for severity, count in counts.items() if count)
-    return f"{sentences.count(len(audit.table), 'image')}, {said or 'nothing to warn of'}"
+    said = " and ".join(count(n, severity) for severity, n in counts.items() if n)
+    return f"{count(len(audit.table), 'image')}, {said or 'nothing to warn of'}"
 
 
 def _file_facts(found: dict[str, object]) -> dict[str, object]:

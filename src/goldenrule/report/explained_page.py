@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from goldenrule.foundation.messages import count
 from goldenrule.images.picture_files import read_picture
 from goldenrule.insight.explanation import Explained, Explanation
 from goldenrule.insight.neighbours import Neighbour
-from goldenrule.report import sentences
 from goldenrule.report.heat import heat_thumbnail
 from goldenrule.report.page import environment, printable
 from goldenrule.report.thumbnails import Thumbnail, thumbnail_of
@@ -32,7 +32,7 @@ def render_explained(found: Explained, created: str) -> str:
     """Give the whole page. Names and paths may hold anything; they are shown, never interpreted."""
     read = sum(own.status == "ok" for own in found.explanations)
     left = len(found) - read
-    head = f"{sentences.count(read, 'image')} explained{f', {left:,} unreadable' if left else ''}"
+    head = f"{count(read, 'image')} explained{f', {left:,} unreadable' if left else ''}"
     page = (
         environment()
         .get_template("explained.html")

@@ -10,8 +10,7 @@ import numpy as np
 
 from goldenrule.evaluation import ClassScore, Estimate, Predictions, confusion, per_class
 from goldenrule.evaluation.checks import require_single_label
-from goldenrule.report.language import say, translated
-from goldenrule.report.sentences import count
+from goldenrule.foundation.messages import count, say, word
 
 Counts = tuple[int, ...]
 
@@ -42,7 +41,7 @@ class ScoreTable:
     def methods(self) -> str:
         """How each metric's interval was made."""
         found = {e.name: e.method for row in self.rows for e in row.estimates if e is not None and e.defined}
-        return "; ".join(f"{translated(name)}: {method}" for name, method in found.items())
+        return "; ".join(f"{word(name)}: {method}" for name, method in found.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +74,19 @@ class DataTable:
     @property
     def sentence(self) -> str:
         """Say how much there is, and how evenly."""
-        parts = say(", ").join(
-            say("{n} {part}", n=f"{n:,}", part=translated(part))
+        parts = say("list.comma").join(
+            say("list.part", n=f"{n:,}", part=word(part))
             for part, n in zip(self.parts, self.totals.counts, strict=True)
         )
         images, classes = count(self.totals.total, "image"), count(len(self.rows), "class")
-        said = say("{images} in {classes}: {parts}.", images=images, classes=classes, parts=parts)
+        said = say("data.size", images=images, classes=classes, parts=parts)
         if len(self.rows) < 2:
             return said
         small, large = min(self.rows, key=lambda row: row.total), max(self.rows, key=lambda row: row.total)
         if small.total == large.total:
-            return f"{said} {say('Every class has {images}.', images=count(small.total, 'image'))}"
+            return f"{said} {say('data.even', images=count(small.total, 'image'))}"
         sizes = say(
-            "The smallest class, “{small}”, has {fewest}; the largest, “{large}”, {most}.",
+            "data.uneven",
             small=small.name,
             fewest=f"{small.total:,}",
             large=large.name,
