@@ -20,13 +20,14 @@ from goldenrule.foundation.messages import say, spoken
 from goldenrule.recipes.training_options import TYPES
 from goldenrule.report import sentences
 from goldenrule.report.page import environment
+from goldenrule.training.choice import Trained
 
 SOURCE = Path(goldenrule.__file__).parent
 TEMPLATES = SOURCE / "report" / "templates"
 ENGLISH_PAGES = ("audit", "comparison", "evaluation", "explained", "insight", "search")
 NAMES = {"goldenrule"}
 OTHERS = sorted(set(messages.LANGUAGES) - {"en"})
-ASKED_FOR_BY_VALUE = ("word", "noun", "list")
+ASKED_FOR_BY_VALUE = ("word", "noun", "list", "finding", "alike", "mark")
 """The first words of ids that are put together from a value."""
 
 
@@ -40,10 +41,8 @@ def ids_of_templates() -> Iterator[str]:
 def ids_of_code() -> Iterator[str]:
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say" and node.args:
-                first = node.args[0]
-                if isinstance(first, ast.Constant):
-                    yield first.value
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("say", "Message"):
+                yield from (own.value for own in node.args[:1] if isinstance(own, ast.Constant))
 
 
 def ids_of(language: str) -> set[str]:
@@ -165,5 +164,5 @@ def test_a_headline_has_the_same_numbers_in_every_language() -> None:
 
 def test_every_way_of_training_and_what_comes_of_it_has_its_word() -> None:
     stages = [way.replace("_", " ").replace("fromzero", "from zero") for way in TYPES]
-    for word in (*stages, "trained from zero", "trained head", "fine-tuned network"):
+    for word in (*stages, *Trained):
         assert messages.known(f"word.{word}")

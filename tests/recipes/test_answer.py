@@ -23,6 +23,7 @@ from goldenrule.images.split import with_split
 from goldenrule.models.classifier import Classifier
 from goldenrule.recipes import concluding, opening, solved
 from goldenrule.recipes.answer import answer
+from goldenrule.recipes.notebook import answer_html
 from goldenrule.recipes.options import FitOptions
 from goldenrule.training.run import opened
 from goldenrule.training.run_files import known_split
@@ -408,6 +409,5 @@ def test_the_concat_pool_head_is_fitted_saved_and_judged(
     found = answer(picture_folder(each=20), options=FitOptions(head="concat-pool", views=0), out=tmp_path / "run")
     assert Classifier.load(tmp_path / "run").head.kind == "concat-pool"
     assert found.headline.value == 1.0
-    assert "_repr_html_" in dir(found)
-    assert "accuracy" in found._repr_html_()
+    assert "accuracy" in answer_html(found)
     assert log_loss(found.predictions["valid"]).n == result_of(tmp_path / "run")["valid"]["n"]

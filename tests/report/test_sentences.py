@@ -119,7 +119,7 @@ def test_images_that_are_in_no_score_are_counted_with_the_reason():
 
 def test_the_alarm_counts_errors_and_warnings_but_no_notes():
     def finding(severity):
-        return Finding(severity=severity, code="x", sentence="x")
+        return Finding(severity=severity, code="x")
 
     both = [finding("note"), finding("warning"), finding("error"), finding("warning")]
     assert sentences.alarm(both) == "1 error and 2 warnings"

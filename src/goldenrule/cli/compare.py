@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenrule.cli.options import Json, command, given, json_kind, of, only, output, refuse, spellings
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.option import options_of
 from goldenrule.foundation.schema import as_json
@@ -225,7 +226,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     console.print(table)
     judged = {
         "out-of-fold": "out-of-fold, of the solved heads: what was trained after them is not compared",
-        "valid": "validation" if compared.basis == "clean" else "validation, which helped to choose",
+        "valid": "validation" if compared.basis == Basis.CLEAN else "validation, which helped to choose",
         "test": "test",
     }[compared.part]
     console.print(Text(f"{plural(compared.n, 'common image')}: {judged}."))

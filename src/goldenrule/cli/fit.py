@@ -190,7 +190,7 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
         counts = [f"{share.n:,}", *([f"{share.independent:,}"] if grouped else [])]
         if grouped and folded:
             counts = [f"{counts[0]}\n({counts[1]})"]
-        table.add_row(part, *counts, *numbers, answer.basis(part), style=style)
+        table.add_row(part, *counts, *numbers, str(answer.basis(part)), style=style)
     return table
 
 

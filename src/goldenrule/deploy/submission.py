@@ -25,6 +25,7 @@ from goldenrule.evaluation import (
     with_own_thresholds,
 )
 from goldenrule.evaluation.caution import best_floor, floored, kept_off
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.cells import between_labels
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.files import digest, json_text, read_json
@@ -274,7 +275,7 @@ def judged(run: Path, classifier: Classifier) -> Predictions | None:
     """
     first = run_result(run).judged_on if was_written(run, RESULT) else "valid"
     for name in ("out-of-fold", "valid") if first == "out-of-fold" else ("valid", "out-of-fold"):
-        seen = kept_predictions(run, name, task=classifier.task, basis="chosen on")
+        seen = kept_predictions(run, name, task=classifier.task, basis=Basis.CHOSEN_ON)
         if seen is not None and len(seen.scored) > 1:
             return with_own_thresholds(seen, beta=classifier.thresholds.beta if classifier.thresholds else 1)
     return None

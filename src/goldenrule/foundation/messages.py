@@ -8,8 +8,8 @@ translation may put them in another order.
     wrong.other = "{wrong} of {images} were taken for another class."
     surest = "The surest of them:"                                      whatever `n` is
 
-`{n:image}` counts by the noun of that name ("1 image", "1,200 images"), `{parts:and}` joins, `{part:word}` translates a
-word that is data elsewhere.
+`{n:image}` counts by the noun of that name ("1 image", "1,200 images"), `{names:and}` joins several. `{part:word}` says
+the text of that kind for a value, here "word.valid" for "valid"; values without one stay as they are.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from goldenrule.foundation.errors import OptionError, nearest
+from goldenrule.foundation.errors import FormatError, OptionError, nearest
+from goldenrule.foundation.schema import reads
 
 LANGUAGES = {"en": "en", "ja": "ja", "zh": "zh-Hans"}
 """The languages of a report, with their names in HTML (BCP 47)."""
@@ -51,13 +53,61 @@ def language() -> str:
     return _language.get()
 
 
-def say(message: str, **fields: object) -> str:
+def say(message: str, /, **fields: object) -> str:
     """Return the text of an id with its fields filled in. Raises `KeyError` for an id that no catalogue has.
 
     >>> say("list.of", n=1, total=9), say("noun.image", n=1), say("noun.image", n=1200)
     ('1 of 9', '1 image', '1,200 images')
     """
     return _FORMATTER.vformat(template(message, fields), (), fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A text that is not yet said: its id and its fields, plain values. `str` says it in the language that is spoken.
+
+    >>> print(Message("list.of", {"n": 1, "total": 9}))
+    1 of 9
+    """
+
+    id: str
+    fields: Mapping[str, Field] = field(default_factory=dict, hash=False)
+
+    def __str__(self) -> str:
+        return say(self.id, **self.fields)
+
+
+Field: TypeAlias = "str | int | float | Message | tuple[Field, ...]"
+"""What a text may be filled in with."""
+
+
+@reads(Message)
+def message_of(value: Any) -> Message:
+    """Return the message that stands in JSON. Raises `FormatError` for anything else, and where it can't be said."""
+    found = field_of(value)
+    if not isinstance(found, Message):
+        raise FormatError(f"No message: {value!r}.")
+    try:
+        str(found)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"The message {found.id!r} lacks what its text asks for ({error}).") from error
+    return found
+
+
+def field_of(value: Any) -> Field:
+    """Return the field of a text that stands in JSON. Raises `FormatError` for anything else.
+
+    >>> field_of(["a", {"id": "list.and", "fields": {}}])
+    ('a', Message(id='list.and', fields={}))
+    """
+    match value:
+        case {"id": str(message), "fields": dict(fields)}:
+            return Message(message, {name: field_of(own) for name, own in fields.items()})
+        case list():
+            return tuple(map(field_of, value))
+        case str() | int() | float():
+            return value
+    raise FormatError(f"No field of a text: {value!r}.")
 
 
 def template(message: str, fields: Mapping[str, object]) -> str:
@@ -124,9 +174,9 @@ class _Formatter(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, tuple | list):
             return say(f"list.{format_spec or 'comma'}").join(map(str, value))
-        if format_spec == "word":
-            return word(value)
-        if format_spec and isinstance(value, int) and known(f"noun.{format_spec}"):
+        if isinstance(value, str):
+            return say(f"{format_spec}.{value}") if known(f"{format_spec}.{value}") else str(value)
+        if isinstance(value, int) and known(f"noun.{format_spec}"):
             return say(f"noun.{format_spec}", n=value)
         return format(value, format_spec)
 

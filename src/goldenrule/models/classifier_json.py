@@ -8,6 +8,7 @@ import msgspec
 
 from goldenrule.engine import EngineKind
 from goldenrule.evaluation import Task
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.schema import Count, Name
 from goldenrule.models.backbone import BackboneSpec
 
@@ -56,7 +57,7 @@ class FamiliarJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     false_alarms: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     neighbour: Annotated[int, msgspec.Meta(ge=1, le=1_000)]
-    basis: Literal["clean", "chosen on"]
+    basis: Basis
     references: Count
     n: Count
     rate: float

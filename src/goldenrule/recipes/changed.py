@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from goldenrule.foundation.files import digest
-from goldenrule.foundation.findings import Finding, plural
+from goldenrule.foundation.findings import Finding
 from goldenrule.images.table import ImageTable
 
 Stamp = tuple[int, int, int]
@@ -36,10 +36,8 @@ def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iter
         yield Finding(
             severity="warning",
             code="changed",
-            sentence=f"{plural(len(found), 'file was', 'files were')} changed or removed while the fit ran",
+            fields={"n": len(found)},
             evidence=tuple(found),
-            advice="What was learned of them before stays; from then on they are left out. Fit again to learn from the "
-            "images as they are now.",
         )
 
 

@@ -20,6 +20,7 @@ from goldenrule.evaluation import (
     value_and_interval,
 )
 from goldenrule.evaluation.comparison import RESAMPLES, holm
+from goldenrule.foundation.errors import first_sentence
 from goldenrule.foundation.findings import Finding, plural
 from goldenrule.foundation.outputs import told_path
 from goldenrule.foundation.schema import as_json
@@ -221,7 +222,7 @@ class ComparedNetworks:
     def _left_out(self) -> list[str]:
         names: dict[str, list[str]] = {}
         for name, why in self.left_out.items():
-            names.setdefault(why.partition(". ")[0].rstrip("."), []).append(name)
+            names.setdefault(first_sentence(why).rstrip("."), []).append(name)
         said = [f"Left out: {'; '.join(own)}. {why}." for why, own in names.items()]
         return [*said, "Weights of your own: --weights-of NAME=FILE."] if said else []
 

@@ -10,6 +10,7 @@ import numpy as np
 from goldenrule.activations.extractor import Activations
 from goldenrule.activations.scoring import predictions_from
 from goldenrule.evaluation import ConformalSets, Predictions, best_thresholds
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.evaluation.predictions_csv import to_csv
 from goldenrule.foundation.errors import FormatError
 from goldenrule.foundation.files import write_atomic
@@ -57,7 +58,7 @@ def concluded(
             part: _scored(classifier, own, work, activations) for part in parts if len(own := work.table.part(part))
         }
         if chosen.judged_part == "valid" and "valid" in predictions:  # a solved head's was clean before others came
-            predictions["valid"] = judged_apart(replace(predictions["valid"], basis="chosen on"), chosen)
+            predictions["valid"] = judged_apart(replace(predictions["valid"], basis=Basis.CHOSEN_ON), chosen)
         if solved:
             predictions["out-of-fold"] = _solved(candidates).judged_on
         for name, said in predictions.items():

@@ -29,7 +29,7 @@ from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.schema import as_json
 from goldenrule.images.augment import PLAIN
 from goldenrule.images.picture_files import read_picture
-from goldenrule.images.read import with_digests
+from goldenrule.images.read import digested
 from goldenrule.images.sources import image_files
 from goldenrule.images.table import ImageTable, image_table
 from goldenrule.insight.explanation import Explained, Explanation
@@ -95,7 +95,7 @@ def explained(
     extractor = _extractor(again)
     with _timed(seconds, "nearest images"):
         known = extractor.features(train)
-        asked_table = with_digests(_as_table(files), progress=progress)
+        asked_table, closed = digested(_as_table(files), progress=progress)
         seen = extractor.features(asked_table)
         near = nearest(asked_table, seen, train, known, k=k)
         neighbours = with_copies(near, asked_table, train, threads=again.threads, progress=progress)
@@ -114,7 +114,6 @@ def explained(
         notes += (f"The training images are no longer in {again.table.root}: they are named, and not shown.",)
     if len(train) and not any(own.nearest for own in neighbours) and readable:
         notes += ("No activation of a training image is in the bank, and the images are gone: none is near.",)
-    closed = dict(line.rsplit(": ", 1) for finding in asked_table.findings for line in finding.evidence)
     reasons = closed | seen.failures
     return Explained(
         run=again.folder,
@@ -124,7 +123,7 @@ def explained(
                 id=name,
                 path=path,
                 status=str(predictions.status[place]),
-                why="" if ok[place] else reasons.get(str(path.resolve()), "can't be read"),
+                why="" if ok[place] else str(reasons.get(str(path.resolve()), "can't be read")),
                 prediction=best[place],
                 probability=float(predicted[place].max()) if ok[place] else float("nan"),
                 neighbours=neighbours[place],

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from goldenrule.activations.extractor import Activations, FeatureExtractor
 from goldenrule.evaluation import Familiar
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.evaluation.novelty import drawn
 from goldenrule.foundation.blas import one_blas_thread
 from goldenrule.images.table import ImageTable
@@ -46,7 +47,7 @@ def familiar_images(work: Work, classifier: Classifier, activations: Activations
             others=averaged(activations.rows(_digests(others))),
             other_units=[units[uri] for uri in others.uris],
             false_alarms=work.options.false_alarms,
-            basis="chosen on" if learned else "clean",
+            basis=Basis.CHOSEN_ON if learned else Basis.CLEAN,
         )
 
 

@@ -22,7 +22,7 @@ from goldenrule.recipes.solved import Solved, readable, solved_heads
 from goldenrule.recipes.work import Work
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
-from goldenrule.training.choice import familiarity, gentle, late_rate
+from goldenrule.training.choice import Trained, familiarity, gentle, late_rate
 from goldenrule.training.hints import hints_by_stage
 from goldenrule.training.loggers import Logger
 from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS
@@ -124,7 +124,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             # 4. Train it with augmentation, precompute=False, cycle_len=1.
             learn.precompute = False
             learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live")
-            contest.enter("trained head", learn)
+            contest.enter(Trained.HEAD, learn)
     # 5. Unfreeze, starting from the better head; where the body has more to learn, its late layers first.
     if contest.best is solved.chosen:
         learn.load(standing)
@@ -152,7 +152,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
                 apart = learn.crossed(keep="last")
                 learn.blend()
                 temperature = learn.calibrate()
-            if not contest.enter("late layers", learn, temperature=temperature, crossed=apart):
+            if not contest.enter(Trained.LATE_LAYERS, learn, temperature=temperature, crossed=apart):
                 learn.load(better)
     if clock.allows("train the whole network", plan.network_seconds):
         with work.story.stage("train the whole network"):
@@ -179,7 +179,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             contest.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
             if (temperature := learn.calibrate()) > 1:
                 contest.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
-            contest.enter("whole network", learn, temperature=temperature, crossed=apart)
+            contest.enter(Trained.NETWORK, learn, temperature=temperature, crossed=apart)
     if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
         with work.story.stage("test-time augmentation"):
             contest.enter_views(learn, augmentation)

@@ -13,6 +13,7 @@ import psutil
 from goldenrule.activations.extractor import Activations
 from goldenrule.activations.solve import Rows, solve
 from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.choices import HeadKind
 from goldenrule.foundation.errors import OptionError, TooFewImages
 from goldenrule.foundation.progress import Progress
@@ -100,7 +101,7 @@ def fitted(train: LabelledTable, outcome: Outcome, kind: HeadKind) -> FittedHead
         ids=train.uris,
         fold=outcome.tensors["fold"],
         task=train.task,
-        basis="chosen on",
+        basis=Basis.CHOSEN_ON,
     )
     judged = outcome.tensors["fold"] != NOT_JUDGED
     if not judged.all():

@@ -16,7 +16,7 @@ from goldenrule.foundation.lock import check_no_links
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.foundation.schema import as_json
 from goldenrule.images.table import ImageTable
-from goldenrule.images.units import ALIKE, duplicate_units
+from goldenrule.images.units import duplicate_units, is_alike
 from goldenrule.insight.label_errors import Doubt, LabelErrors, label_errors_json
 from goldenrule.insight.mistakes import Wavering, most_uncertain, surest_right
 from goldenrule.models.classifier import Classifier
@@ -164,7 +164,7 @@ def without_copies(errors: LabelErrors, images: ImageTable, top: int) -> list[tu
     Copies are files of equal bytes, and near duplicates as the fit found them.
     """
     groups = images.rows["group"].to_pylist()
-    near = images.with_groups([own if own is not None and own.startswith(ALIKE) else None for own in groups])
+    near = images.with_groups([own if is_alike(own) else None for own in groups])
     unit = dict(zip(images.uris, duplicate_units(near), strict=True))
     found: dict[tuple[bytes, str], tuple[Doubt, list[str]]] = {}
     for own in errors.first(len(errors)):

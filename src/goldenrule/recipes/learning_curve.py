@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,16 @@ from goldenrule.insight.learning_curve import CurveMetric, LearningCurve, check_
 from goldenrule.recipes.reopened import reopened
 from goldenrule.recipes.solved import readable
 from goldenrule.report.figures import plot
+from goldenrule.training.choice import Trained, outcome_text
 from goldenrule.training.run_files import run_result
 
 SCHEMA_VERSION = 1
 NUMBERS, PICTURE = "learning_curve.json", "learning_curve.svg"
-WAYS = {
-    "late layers": "fine-tuning",
-    "whole network": "fine-tuning",
-    "fine-tuned network": "fine-tuning",
-    "trained from zero": "training from zero",
+WAYS: Mapping[str, str] = {
+    Trained.LATE_LAYERS: "fine-tuning",
+    Trained.NETWORK: "fine-tuning",
+    Trained.FINE_TUNED: "fine-tuning",
+    Trained.FROM_ZERO: "training from zero",
 }
 """The ways of training that candidates of a run were trained by, beside transfer learning."""
 MOST_IMAGES = 20_000
@@ -121,8 +123,9 @@ def tried_by(run: Path) -> tuple[Tried, ...]:
     for candidate in run_result(run).candidates:
         accuracy = candidate.valid.estimate() if candidate.valid else None
         if candidate.name in WAYS and accuracy is not None:
-            _, _, outcome = (candidate.comparison or "").rpartition(": ")
-            found.append(Tried(way=WAYS[candidate.name], name=candidate.name, accuracy=accuracy, outcome=outcome))
+            own = candidate.verdict
+            outcome = own and outcome_text((own.against, candidate.name), better=own.better, asked_for=own.asked_for)
+            found.append(Tried(way=WAYS[candidate.name], name=candidate.name, accuracy=accuracy, outcome=outcome or ""))
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from goldenrule.activations.extractor import Activations
 from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.progress import Progress, Silent
 from goldenrule.images.kinds import by_name
 from goldenrule.images.table import LabelledTable
@@ -22,7 +23,7 @@ from goldenrule.recipes.calibration import calibrated_head
 from goldenrule.recipes.concluding import scored_on_valid
 from goldenrule.recipes.opening import first_body
 from goldenrule.recipes.results import Story
-from goldenrule.recipes.search_space import SMOOTHING, SOLVED, VIEWS, Drawn, focal
+from goldenrule.recipes.search_space import SMOOTHING, SOLVED, VIEWS, Drawn, Setting, focal
 from goldenrule.recipes.solved import Solved, readable, solved_head, solved_heads
 from goldenrule.recipes.work import Work, precomputed
 from goldenrule.training.history import EpochRow
@@ -93,7 +94,7 @@ class Trials:
             learn.blend()
         learn.calibrate()
         if "layers" in drawn:
-            return replace(learn.evaluate(), basis="chosen on")
+            return replace(learn.evaluate(), basis=Basis.CHOSEN_ON)
         rows = learn.material.activations(learn.state.backbone, views=0)
         return self._predictions(learn.state.head, rows)
 
@@ -110,8 +111,8 @@ class Trials:
             late_views=LATE_VIEWS,
             head="concat-pool" if pairs else "linear",
             optimizer=drawn.get("optimizer", "adamw"),
-            weight_decay=drawn["weight decay"],
-            batch_size=drawn.get("batch size"),
+            weight_decay=drawn[Setting.WEIGHT_DECAY],
+            batch_size=drawn.get(Setting.BATCH_SIZE),
             class_weights="balanced" if loss == "balanced" else None,
             loss=focal if loss == "focal" else None,
             seed=self.work.options.seed,
@@ -148,5 +149,5 @@ class Trials:
             truth=valid.truth,
             ids=valid.uris,
             task=valid.task,
-            basis="chosen on",
+            basis=Basis.CHOSEN_ON,
         )

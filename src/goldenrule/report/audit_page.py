@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ SHEET_CLASSES, SHEET_IMAGES = 60, 6
 MOST_SHOWN = 6
 """So many pieces of a finding's evidence are shown as pictures."""
 SIDE_PX = 112
-_PIECES = re.compile(r" = | ~ |: | \(mirrored\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +98,8 @@ def _sheet(
 def _pictures(
     finding: Finding, readable: set[str], image: Callable[[str], bytes | None]
 ) -> Iterator[tuple[tuple[str, Thumbnail], ...]]:
-    for line in finding.evidence[:MOST_SHOWN]:
-        uris = [piece for piece in _PIECES.split(line) if piece in readable][:4]
+    for piece in (finding.images or tuple((line,) for line in finding.evidence))[:MOST_SHOWN]:
+        uris = [uri for uri in piece if uri in readable][:4]
         found = tuple((uri, own) for uri in uris if (own := thumbnail_of(image, uri, side=SIDE_PX)) is not None)
         if found:
             yield found

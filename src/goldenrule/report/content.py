@@ -8,6 +8,7 @@ from typing import Any
 
 from goldenrule.evaluation import Estimate, Predictions
 from goldenrule.foundation.findings import Finding
+from goldenrule.foundation.messages import Message
 from goldenrule.training.history import History
 from goldenrule.training.range_test import RangeTest
 
@@ -75,4 +76,4 @@ class ReportContent:
     backbones_say: str = ""
     calibration: str = ""
     uncalibrated: Predictions | None = None
-    bases: Mapping[str, str] = field(default_factory=dict)
+    bases: Mapping[str, Message] = field(default_factory=dict)

@@ -23,12 +23,13 @@ from goldenrule.foundation.errors import FormatError, OptionError
 from goldenrule.foundation.files import atomic_folder, write_json
 from goldenrule.foundation.findings import Finding
 from goldenrule.foundation.manifest import Sealed, seal
+from goldenrule.foundation.messages import Message
 from goldenrule.foundation.schema import as_json, as_type, from_json
 from goldenrule.report.content import LiveContent, ReportContent
 from goldenrule.training.history import History, epoch_row
 from goldenrule.training.range_test import RangeTest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CONTENT, PREDICTIONS, UNCALIBRATED = "content.json", "predictions.arrow", "uncalibrated.arrow"
 _APART = (
     "predictions",
@@ -40,6 +41,7 @@ _APART = (
     "backbones",
     "findings",
     "live",
+    "bases",
 )
 
 
@@ -55,6 +57,7 @@ def keep_content(folder: Path, content: ReportContent) -> None:
         "backbones": content.backbones,
         "findings": content.findings,
         "live": _live_json(content.live) if content.live else None,
+        "bases": content.bases,
     }
     with atomic_folder(folder, known_by=(CONTENT, PREDICTIONS)) as own:
         write_json(own / CONTENT, as_json(value))
@@ -82,6 +85,7 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
             backbones=[_candidate(own) for own in value["backbones"]],
             findings=[from_json(own, Finding) for own in value["findings"]],
             live=_live(value["live"]) if value["live"] else None,
+            bases={part: from_json(own, Message) for part, own in value["bases"].items()},
             predictions=_read_predictions(files, PREDICTIONS),
             image=image,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldenrule.evaluation import Estimate, Predictions, most_confident_mistakes
 from goldenrule.evaluation.estimate import marks_of, value_beside_interval
-from goldenrule.foundation.messages import LANGUAGES, count, language, say, template, word
+from goldenrule.foundation.messages import LANGUAGES, Message, count, language, say, template, word
 from goldenrule.foundation.visible import visible
 from goldenrule.report import sentences, tables
 from goldenrule.report.content import ReportContent
@@ -74,6 +74,7 @@ def render_page(content: ReportContent) -> str:
             **_answers(content.predictions, content),
             **(confusion_content(content.predictions) if single else {}),
             thresholds=content.thresholds,
+            basis=content.bases.get(content.headline_part, Message(f"word.{content.headline.basis}")),
             **_choices(content),
             reliability=reliability_drawing(content.predictions, content.uncalibrated) if content.calibration else None,
             training=training_section(content.live) if content.live else None,
@@ -179,6 +180,7 @@ def _environment(spoken: str) -> Environment:
     environment.filters |= {
         "count": count,
         "duration": sentences.duration,
+        "ended": _ended,
         "printed_parts": _printed_parts,
         "prose": _prose,
         "sureness": sentences.sureness,
@@ -219,6 +221,11 @@ def _printed_parts(estimate: Estimate) -> tuple[str, str]:
     mark = f"({', '.join(marks)})" if marks else ""
     rest = " ".join(part for part in (interval, f"n={estimate.n:,}", mark) if part)
     return (value, rest) if estimate.defined else (f"{value} (n=0)", mark)
+
+
+def _ended(text: str) -> str:
+    """Return a sentence with the full stop that it lacks."""
+    return text if text.endswith((".", "!", "?", "。")) else f"{text}."
 
 
 def _prose(text: str) -> str:

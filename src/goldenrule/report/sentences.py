@@ -104,10 +104,10 @@ def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
 def basis_sentence(part: str, basis: Basis) -> str:
     """Say whether the images that a number was measured on had a say in what was measured."""
     if part == "out-of-fold":
-        if basis == "clean":
+        if basis == Basis.CLEAN:
             return say("headline.folds-clean")
         return say("headline.folds-chosen-on")
-    if basis == "clean":
+    if basis == Basis.CLEAN:
         return say("headline.clean")
     return say("headline.chosen-on")
 
@@ -188,7 +188,7 @@ def activations_sentence(computed: int, reused: int) -> str:
 def alarm(findings: Sequence[Finding]) -> str:
     """Give the number of errors and warnings, "" where there are none.
 
-    >>> alarm([Finding(severity="warning", code="leak", sentence="2 images are in two parts")])
+    >>> alarm([Finding(severity="warning", code="leak", fields={"n": 2})])
     '1 warning'
     """
     severities = Counter(finding.severity for finding in findings)

@@ -10,7 +10,8 @@ import numpy as np
 
 from goldenrule.evaluation import ClassScore, Estimate, Predictions, confusion, per_class
 from goldenrule.evaluation.checks import require_single_label
-from goldenrule.foundation.messages import count, say, word
+from goldenrule.evaluation.estimate import Basis
+from goldenrule.foundation.messages import Message, count, say, word
 
 Counts = tuple[int, ...]
 
@@ -125,7 +126,7 @@ class Pair:
 
 
 def part_scores(
-    estimates: Mapping[str, Mapping[str, Estimate]], headline_part: str, bases: Mapping[str, str] | None = None
+    estimates: Mapping[str, Mapping[str, Estimate]], headline_part: str, bases: Mapping[str, Message] | None = None
 ) -> ScoreTable:
     """Give a row per part, in order; the headline's part is marked."""
     metrics = _metrics(estimates.values())
@@ -136,7 +137,7 @@ def part_scores(
                 name=part,
                 estimates=tuple(map(own.get, metrics)),
                 marked=part == headline_part,
-                note=(bases or {}).get(part) or _basis(own),
+                note=_basis((bases or {}).get(part), own),
             )
             for part, own in estimates.items()
         ),
@@ -236,6 +237,14 @@ def _metrics(rows: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(metric for row in rows for metric in row))
 
 
-def _basis(own: Mapping[str, Estimate]) -> str:
+def _basis(given: Message | None, own: Mapping[str, Estimate]) -> str:
+    """Return in words what the numbers of a part rest on, "" where there are none."""
     bases = {estimate.basis for estimate in own.values()}
-    return "chosen on" if "chosen on" in bases else "clean" if bases else ""
+    chosen = Message(f"word.{Basis.CHOSEN_ON if Basis.CHOSEN_ON in bases else Basis.CLEAN}")
+    match given or chosen:
+        case Message(id="word.clean"):
+            return say("scores.clean") if bases else ""
+        case Message(id="word.chosen on"):
+            return say("scores.chosen-on")
+        case other:
+            return str(other)

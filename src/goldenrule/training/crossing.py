@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from goldenrule.evaluation import Predictions
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.evaluation.temperature import as_pairs, best_temperature
 from goldenrule.foundation.errors import FormatError, OptionError, SourceError
 from goldenrule.foundation.schema import as_type
@@ -115,7 +116,7 @@ def crossed(
 
     def said(logits: npt.NDArray[np.float32]) -> Predictions:
         return Predictions.from_logits(
-            logits, valid.classes, truth=valid.truth, ids=valid.uris, task=valid.task, basis="chosen on"
+            logits, valid.classes, truth=valid.truth, ids=valid.uris, task=valid.task, basis=Basis.CHOSEN_ON
         )
 
     return Crossed(

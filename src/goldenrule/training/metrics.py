@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from goldenrule.evaluation import Estimate, Predictions, Task
+from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.functions import function_name
 from goldenrule.training.examples import Seen
@@ -38,7 +39,7 @@ def measured(metrics: Metrics, classes: Sequence[str], seen: Seen) -> dict[str, 
     if not metrics or not np.isfinite(seen.logits).all():
         return {}
     task: Task = "single" if seen.truth.ndim == 1 else "multi"
-    predictions = Predictions.from_logits(seen.logits, classes, truth=seen.truth, task=task, basis="chosen on")
+    predictions = Predictions.from_logits(seen.logits, classes, truth=seen.truth, task=task, basis=Basis.CHOSEN_ON)
     return {name: _number(name, metric(predictions)) for name, metric in metrics.items()}
 
 
