@@ -277,6 +277,7 @@ FOREIGN: frozenset[str] = frozenset(
         f"{PACKAGE}.foundation.errors: Symlink loop",  # Python 3.11's own RuntimeError
         f"{PACKAGE}.foundation.errors: . ",  # an error is cut where room is short; nothing follows from it
         f"{PACKAGE}.foundation.schema:  - at ",  # msgspec's own ValidationError
+        f"{PACKAGE}.cli.options:  | None",  # Python's own way to write a type
         f"{PACKAGE}.foundation.cells:  | ",  # what stands between the labels of a cell, in files
     }
 )
