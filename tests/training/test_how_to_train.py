@@ -18,7 +18,8 @@ from goldenrule.foundation.progress import Silent
 from goldenrule.images.table import image_table
 from goldenrule.training import fitting
 from goldenrule.training.examples import balanced_weights, order
-from goldenrule.training.loop import UNFIT, optimizer_class, optimizer_for
+from goldenrule.training.loop import optimizer_for
+from goldenrule.training.optimizers import UNFIT, optimizer_class
 from goldenrule.training.schedule import OneCycle
 
 Learner = Callable[..., gr.Learner]

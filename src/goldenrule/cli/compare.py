@@ -12,7 +12,6 @@ from goldenrule.cli.options import Json, command, given, json_kind, of, only, ou
 from goldenrule.evaluation.estimate import Basis
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.option import options_of
-from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.image_source import ImageSource
 from goldenrule.recipes.options import FitOptions
 from goldenrule.recipes.training_options import TrainingOptions
@@ -103,6 +102,7 @@ def compare(
     from goldenrule.foundation.files import json_text
     from goldenrule.foundation.outputs import write_output
     from goldenrule.foundation.progress import Bars
+    from goldenrule.foundation.schema import as_json
     from goldenrule.recipes.comparing import compare_networks
     from goldenrule.training.run_files import is_run
 
@@ -214,6 +214,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     from goldenrule.foundation.files import json_text
     from goldenrule.foundation.findings import plural
     from goldenrule.foundation.outputs import to_terminal, write_output
+    from goldenrule.foundation.schema import as_json
     from goldenrule.recipes.compared_runs import compare_runs
 
     compared = compare_runs(run, other, part=part)  # type: ignore[arg-type]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goldenrule.cli.options import Json, command, json_kind, only
-from goldenrule.foundation.schema import as_json
 from goldenrule.recipes.options import FitOptions
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ def summary(
     from goldenrule.foundation.console import Console, Text
     from goldenrule.foundation.files import json_text
     from goldenrule.foundation.outputs import check_output, to_terminal, write_output
+    from goldenrule.foundation.schema import as_json
     from goldenrule.models.summary import summary as summary_of
 
     if json is not None:

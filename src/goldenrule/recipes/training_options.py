@@ -96,7 +96,7 @@ class TrainingOptions:
                 f"{self.most_epochs:,}, as many as there are (--epochs)."
             )
         if self.optimizer is not None:
-            from goldenrule.training.loop import optimizer_class
+            from goldenrule.training.optimizers import optimizer_class
 
             optimizer_class(self.optimizer)
 

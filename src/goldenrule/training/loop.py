@@ -10,14 +10,11 @@ from typing import Any
 
 import torch
 
-from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.randomness import generator
 from goldenrule.training.losses import Examples, Objective, blended, loss_of
+from goldenrule.training.optimizers import optimizer_class
 from goldenrule.training.runtime import Runtime
 from goldenrule.training.schedule import Schedule
-
-UNFIT = ("LBFGS", "Muon", "Optimizer", "Rprop", "SparseAdam")
-"""Of torch.optim: they want a closure or other parameters, or keep to their own rates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +65,6 @@ def optimizer_for(
     if kind is torch.optim.AdamW:
         settings |= {"betas": (0.9, 0.99), "foreach": True}
     return kind(trained, **settings)
-
-
-def optimizer_class(name: str) -> Callable[..., torch.optim.Optimizer]:
-    """Give the optimizer of torch.optim by its name, in whatever case; `OptionError` for one that can't be used."""
-    known = {
-        own.lower(): kind
-        for own, kind in vars(torch.optim).items()
-        if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and own not in UNFIT
-    }
-    if name.lower() not in known:
-        raise OptionError(f"optimizer={name!r}: wanted one of {', '.join(sorted(known))}.")
-    return known[name.lower()]
 
 
 def train(

@@ -10,9 +10,9 @@ from typing import Any
 from goldenrule.foundation.errors import OptionError
 from goldenrule.foundation.schema import as_json, fields_as_json
 from goldenrule.models.trainable import GROUPS
-from goldenrule.training.loop import optimizer_class
 from goldenrule.training.losses import OwnLoss
 from goldenrule.training.metrics import Metrics
+from goldenrule.training.optimizers import optimizer_class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
