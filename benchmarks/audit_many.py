@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.images.sources import image_files
+from goldenrule.data.sources.folders import image_files
 from measure import measured
 
 Record = dict[str, Any]

@@ -19,13 +19,13 @@ from threadpoolctl import threadpool_limits
 
 import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.foundation.memory import keep_freed_memory
-from goldenrule.images.augment import Augmentation, Reflected, View
-from goldenrule.images.kinds import AUGMENTATIONS
-from goldenrule.images.preprocess import Preprocessing
-from goldenrule.images.read import decode
-from goldenrule.images.sources import image_files
-from goldenrule.training.augmenting import augmented, can_batch
+from goldenrule.core.memory import keep_freed_memory
+from goldenrule.data.augmentation.augment import Augmentation, Reflected, View
+from goldenrule.data.augmentation.presets import AUGMENTATIONS
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.preprocess import Preprocessing
+from goldenrule.data.sources.folders import image_files
+from goldenrule.training.inputs.batch_augmentation import augmented, can_batch
 
 PREPROCESSING, BATCH = Preprocessing(size=224), 32
 Ways = dict[str, Callable[[], object]]

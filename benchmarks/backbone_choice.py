@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 
 from common import RESULTS, made_with, markdown_table, with_clean_test
-from goldenrule.activations.extractor import FeatureExtractor
-from goldenrule.evaluation import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
-from goldenrule.foundation.progress import Bars
-from goldenrule.images.split import with_split
-from goldenrule.insight.backbone_choice import Judged
+from goldenrule.analysis.backbone_choice import Judged
+from goldenrule.core.progress import Bars
+from goldenrule.data.splits.splitting import with_split
+from goldenrule.features.extractor import FeatureExtractor
+from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
 from goldenrule.models.backbone import Backbone
-from goldenrule.recipes.backbones import judged_backbones
-from goldenrule.recipes.heads import fit_head
-from goldenrule.recipes.opening import candidate_bodies, read_table
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.solved import readable
+from goldenrule.pipelines.backbone_selection import judged_backbones
+from goldenrule.pipelines.linear_heads import fit_head
+from goldenrule.pipelines.prepare import candidate_bodies, read_table
+from goldenrule.pipelines.probe import readable
+from goldenrule.runs.options import FitOptions
 
 SETS = (
     "dogscats",

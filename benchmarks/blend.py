@@ -15,11 +15,11 @@ from unittest.mock import patch
 
 from common import RESULTS, made_with, markdown_table
 from golden_runs import GoldenRun, golden_run
-from goldenrule.learner import Learner
 from goldenrule.models.network import Network, head_module
-from goldenrule.recipes.golden_rule import golden_rule
-from goldenrule.recipes.options import FitOptions
-from goldenrule.training.examples import validate_pixels
+from goldenrule.pipelines.golden_rule import golden_rule
+from goldenrule.runs.options import FitOptions
+from goldenrule.training.inputs.batches import validate_pixels
+from goldenrule.training.learner import Learner
 
 SETS = ("dogscats", "cat_dog_horse", "clothing_small", "hymenoptera_data")
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

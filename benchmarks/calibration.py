@@ -18,11 +18,11 @@ import numpy as np
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
-from goldenrule.activations.solve import Rows, solve_fixed
-from goldenrule.evaluation import value_and_interval
-from goldenrule.models.head import LinearHead
-from goldenrule.recipes.calibration import calibrated_head
-from goldenrule.recipes.heads import training_rows
+from goldenrule.features.linear import Rows, solve_fixed
+from goldenrule.metrics import value_and_interval
+from goldenrule.models.heads import LinearHead
+from goldenrule.pipelines.calibrate import calibrated_head
+from goldenrule.pipelines.linear_heads import training_rows
 from held_out import OUTER, SETS, Split, says, splits
 
 WEAKER = 100

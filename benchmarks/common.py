@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from goldenrule.recipes.environment import environment
+from goldenrule.runs.environment import environment
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "data"))

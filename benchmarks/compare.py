@@ -17,12 +17,12 @@ from typing import Any
 
 import goldenrule as gr
 from common import DATA, RESULTS, commit, made_with, markdown_table, with_clean_test
-from goldenrule.evaluation.metrics import hits
-from goldenrule.foundation.files import write_json
-from goldenrule.foundation.memory import keep_freed_memory
-from goldenrule.foundation.progress import Bars
-from goldenrule.recipes.comparison_report import against
+from goldenrule.core.memory import keep_freed_memory
+from goldenrule.core.progress import Bars
+from goldenrule.metrics.basic import hits
+from goldenrule.pipelines.comparison.comparison_report import against
 from goldenrule.report.sentences import duration
+from goldenrule.storage.files import write_json
 
 SETS: dict[str, tuple[tuple[str, ...], str]] = {
     "cat_dog_horse": (("original", "resnet@96", "efficientnet", "mobilenet@96"), "auto"),

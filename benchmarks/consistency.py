@@ -20,12 +20,12 @@ import numpy as np
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
-from goldenrule.activations.solve import DECADES, Rows, solve
-from goldenrule.evaluation import ConformalSets
-from goldenrule.evaluation.consistency import at_the_end_of_its_range, inconsistencies
-from goldenrule.evaluation.novelty import Familiar
-from goldenrule.foundation.findings import Finding
-from goldenrule.images.folds import stratified_folds
+from goldenrule.core.findings import Finding
+from goldenrule.data.splits.folds import stratified_folds
+from goldenrule.features.linear import DECADES, Rows, solve
+from goldenrule.metrics import ConformalSets
+from goldenrule.metrics.uncertainty.consistency import at_the_end_of_its_range, inconsistencies
+from goldenrule.metrics.uncertainty.ood import Familiar
 
 FEATURES = 16
 CLASSES, SIZES, SIGNALS = (2, 3, 10), (12, 40, 150), (0.3, 1.0, 2.5)

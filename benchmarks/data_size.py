@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from common import RESULTS, commit, made_with, markdown_table
-from goldenrule.evaluation import Estimate, value_and_interval
-from goldenrule.foundation.errors import TooFewImages
-from goldenrule.foundation.progress import Silent
-from goldenrule.foundation.randomness import key
-from goldenrule.insight.curve_laws import resampled_curves
-from goldenrule.insight.curve_points import nested_order
-from goldenrule.insight.data_size import NEAR, ClassSizes, data_size
-from goldenrule.insight.learning_curve import learning_curve
+from goldenrule.analysis.curve_laws import resampled_curves
+from goldenrule.analysis.curve_points import nested_order
+from goldenrule.analysis.data_size import NEAR, ClassSizes, data_size
+from goldenrule.analysis.learning_curve import learning_curve
+from goldenrule.core.errors import TooFewImages
+from goldenrule.core.progress import Silent
+from goldenrule.core.randomness import key
+from goldenrule.metrics import Estimate, value_and_interval
 from learning_curves import LEAST_TEST, SETS, Images
 
 SIZES = (5, 10, 20, 50, 100, 200, 500)

@@ -18,18 +18,18 @@ import numpy as np
 
 import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.activations.extractor import Activations
-from goldenrule.activations.neighbours import near_duplicates
-from goldenrule.activations.solve import Rows
-from goldenrule.evaluation import value_and_interval
-from goldenrule.images.folds import folds_to_judge
-from goldenrule.images.grouping import with_alike
-from goldenrule.images.labels import from_source
-from goldenrule.images.name_order import Proposal, by_name
-from goldenrule.images.stretches import blocks, kinds
-from goldenrule.images.table import ImageTable
-from goldenrule.images.units import duplicate_units
-from goldenrule.insight.dependence import LEVEL, Flattery, Nearness, flattery, nearest_of_kind, nearness
+from goldenrule.analysis.dependence import LEVEL, Flattery, Nearness, flattery, nearest_of_kind, nearness
+from goldenrule.data.grouping import with_alike
+from goldenrule.data.name_order import Proposal, by_name
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.data.splits.folds import folds_to_judge
+from goldenrule.data.splits.stretches import blocks, kinds
+from goldenrule.data.table import ImageTable
+from goldenrule.data.units import duplicate_units
+from goldenrule.features.extractor import Activations
+from goldenrule.features.linear import Rows
+from goldenrule.features.similar_windows import near_duplicates
+from goldenrule.metrics import value_and_interval
 
 SETS = (
     "surface_crack",
@@ -218,7 +218,7 @@ def pieces_of(rows: Any, draws: np.random.Generator) -> list[Any]:
 
 def gr_table(truth: Any, names: list[str]) -> ImageTable:
     """Give a table of images that are nowhere, with their classes."""
-    from goldenrule.images.table import image_table
+    from goldenrule.data.table import image_table
 
     uris = [f"{number}.png" for number in range(len(truth))]
     table = image_table(Path(), names, uris=uris, parts=[None] * len(truth), labels=[[int(own)] for own in truth])

@@ -22,15 +22,15 @@ from typing import Any
 
 import goldenrule as gr
 from common import RESULTS, ROOT, commit, made_with, markdown_table, with_clean_test
-from goldenrule.activations import bank
-from goldenrule.evaluation import Predictions, paired_bootstrap
-from goldenrule.foundation.progress import Silent
-from goldenrule.images.kinds import stronger
-from goldenrule.images.split import sample_per_class
-from goldenrule.learner import Learner
-from goldenrule.models.head import Head
-from goldenrule.recipes.heads import FittedHead, fit_head
-from goldenrule.training.choice import Familiarity, familiarity
+from goldenrule.core.progress import Silent
+from goldenrule.data.augmentation.presets import stronger
+from goldenrule.data.splits.splitting import sample_per_class
+from goldenrule.features import cache as bank
+from goldenrule.metrics import Predictions, paired_bootstrap
+from goldenrule.metrics.selection_rules import Familiarity, familiarity
+from goldenrule.models.heads import Head
+from goldenrule.pipelines.linear_heads import FittedHead, fit_head
+from goldenrule.training.learner import Learner
 
 SETS = ("cat_dog_horse", "surface_crack", "clothing_small", "GTSRB_native15")
 KEPT = ROOT / "runs" / "depth.jsonl"

@@ -20,7 +20,7 @@ import numpy as np
 import peer_goldenrule
 from common import RESULTS, ROOT, commit, made_with, markdown_table
 from golden_runs import RUNS, GoldenRun, golden_run
-from goldenrule.evaluation import Predictions, paired_bootstrap
+from goldenrule.metrics import Predictions, paired_bootstrap
 from measure import measured
 
 SCRIPT = ROOT / "benchmarks" / "peer_fastai.py"

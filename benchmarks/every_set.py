@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.evaluation import Estimate, value_and_interval
+from goldenrule.metrics import Estimate, value_and_interval
 
 SETS = (
     "dogscats",

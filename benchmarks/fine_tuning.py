@@ -21,13 +21,13 @@ import torch
 
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, commit, made_with, markdown_table
-from goldenrule.images.read import with_digests
-from goldenrule.images.split import Shares, sample_per_class, with_split
-from goldenrule.learner import Learner
-from goldenrule.models.boundary import boundary
-from goldenrule.recipes.heads import fit_head
+from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.splits.splitting import Shares, sample_per_class, with_split
+from goldenrule.models.graphs.boundary import boundary
+from goldenrule.pipelines.linear_heads import fit_head
 from goldenrule.training.checkpoint import between, copied
-from goldenrule.training.examples import Judged, Validate, validate_pixels, validate_rows
+from goldenrule.training.inputs.batches import Judged, Validate, validate_pixels, validate_rows
+from goldenrule.training.learner import Learner
 from goldenrule.training.schedule import OneCycle
 from goldenrule.training.snapshots import greedy_soup
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
-from goldenrule.evaluation import value_and_interval
+from goldenrule.metrics import value_and_interval
 from held_out import OUTER, SETS, splits
 
 FOLDS = (5, 10)

@@ -18,8 +18,8 @@ import numpy as np
 from common import RESULTS, made_with, markdown_table
 from every_set import accuracy
 from golden_runs import GoldenRun, golden_run
-from goldenrule.evaluation import Predictions, bootstrap, image_losses, paired_bootstrap
-from goldenrule.evaluation.predictions_csv import from_csv
+from goldenrule.metrics import Predictions, bootstrap, image_losses, paired_bootstrap
+from goldenrule.metrics.predictions_csv import from_csv
 
 SETS = (
     "dogscats",

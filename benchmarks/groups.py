@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from common import RESULTS, made_with, markdown_table
-from goldenrule.evaluation.clusters import clustered_mean, clustered_share
-from goldenrule.evaluation.intervals import wilson
-from goldenrule.images.stretches import BLOCKS
+from goldenrule.data.splits.stretches import BLOCKS
+from goldenrule.metrics.grouped.clusters import clustered_mean, clustered_share
+from goldenrule.metrics.intervals import wilson
 
 GROUPS = (6, 10, 20, 30, 50)
 SIZES = (5, 20)

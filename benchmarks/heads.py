@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any, get_args
 
 from common import RESULTS, commit, made_with, markdown_table, with_clean_test
-from goldenrule.activations.extractor import FeatureExtractor
-from goldenrule.evaluation import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
-from goldenrule.foundation.progress import Bars
-from goldenrule.images.split import with_split
-from goldenrule.images.table import ImageTable
+from goldenrule.core.progress import Bars
+from goldenrule.data.splits.splitting import with_split
+from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import FeatureExtractor
+from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
 from goldenrule.models.backbone import backbone, pooling_for
-from goldenrule.models.head import HeadKind
-from goldenrule.recipes.heads import fit_head
-from goldenrule.recipes.opening import read_images
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.solved import readable
+from goldenrule.models.heads import HeadKind
+from goldenrule.pipelines.linear_heads import fit_head
+from goldenrule.pipelines.prepare import read_images
+from goldenrule.pipelines.probe import readable
+from goldenrule.runs.options import FitOptions
 
 SETS = ("hymenoptera_data", "clothing_small", "GTSRB_native15")
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import goldenrule as gr
 from common import DATA
-from goldenrule.activations.extractor import Activations
-from goldenrule.activations.neighbours import near_duplicates
-from goldenrule.images.grouping import with_alike
-from goldenrule.images.labels import from_source
-from goldenrule.images.table import ImageTable
-from goldenrule.models.head import Head
+from goldenrule.data.grouping import with_alike
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import Activations
+from goldenrule.features.similar_windows import near_duplicates
+from goldenrule.models.heads import Head
 
 SETS = (
     "dogscats",

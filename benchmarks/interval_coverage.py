@@ -20,9 +20,9 @@ import numpy as np
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
-from goldenrule.evaluation import averages
-from goldenrule.evaluation.probabilities import sigmoid
-from goldenrule.evaluation.rank_statistics import auc_and_influences
+from goldenrule.metrics import averages
+from goldenrule.metrics.probabilities import sigmoid
+from goldenrule.metrics.rank_statistics import auc_and_influences
 
 SIZES = (30, 100, 300, 1000)
 RESAMPLES = 1000

@@ -19,12 +19,12 @@ import pyarrow as pa
 
 import goldenrule as gr
 from common import DATA, RESULTS, commit, made_with, markdown_table
-from goldenrule.activations.extractor import Activations
-from goldenrule.activations.solve import fold_logits
-from goldenrule.images.labels import from_source
-from goldenrule.images.table import ImageTable
-from goldenrule.recipes.doubts import MORE_PENALTY, Doubts, doubts, held_out, with_activations
-from goldenrule.recipes.heads import training_rows
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import Activations
+from goldenrule.features.linear import fold_logits
+from goldenrule.pipelines.linear_heads import training_rows
+from goldenrule.tasks.run_label_issues import MORE_PENALTY, Doubts, doubts, held_out, with_activations
 
 SETS = ("dogscats", "cat_dog_horse", "flowers_128", "clothing_small", "dog_breed")
 SHARE, FIRST = 0.05, (10, 20)

@@ -22,15 +22,15 @@ import numpy as np
 
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, commit, made_with, markdown_table
-from goldenrule.activations.solve import Rows, solve
-from goldenrule.evaluation import Estimate, bootstrap, value_and_interval
-from goldenrule.foundation.errors import TooFewImages
-from goldenrule.foundation.progress import Silent
-from goldenrule.images.folds import stratified_folds
-from goldenrule.images.labels import from_source
-from goldenrule.images.units import duplicate_units
-from goldenrule.insight.curve_points import nested_order
-from goldenrule.insight.learning_curve import learning_curve
+from goldenrule.analysis.curve_points import nested_order
+from goldenrule.analysis.learning_curve import learning_curve
+from goldenrule.core.errors import TooFewImages
+from goldenrule.core.progress import Silent
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.data.splits.folds import stratified_folds
+from goldenrule.data.units import duplicate_units
+from goldenrule.features.linear import Rows, solve
+from goldenrule.metrics import Estimate, bootstrap, value_and_interval
 
 SETS = (
     "cat_dog_horse",

@@ -109,8 +109,8 @@ def made(root: Path) -> Place:
 
 def fitted(place: Place) -> Any:
     """Fit, or replay, the run."""
-    from goldenrule.recipes.answer import answer
-    from goldenrule.recipes.options import FitOptions
+    from goldenrule.pipelines.quick_fit import answer
+    from goldenrule.runs.options import FitOptions
 
     options = FitOptions(backbone=NETWORK, weights=place.weights, size=64, views=0, seed=0, threads=1)
     return answer(place.pictures, options=options, out=place.run)
@@ -130,10 +130,10 @@ def predict(place: Place) -> Any:
 
 def look(place: Place) -> Any:
     """Read all that commands read of a finished run."""
-    from goldenrule.recipes.compared_runs import compare_runs
-    from goldenrule.recipes.learning_curve import tried_by
-    from goldenrule.recipes.reopened import reopened
-    from goldenrule.training.run_files import known_split, run_choice, run_result
+    from goldenrule.runs.verified_files import known_split, run_choice, run_result
+    from goldenrule.tasks.reopened import reopened
+    from goldenrule.tasks.run_comparison import compare_runs
+    from goldenrule.tasks.run_learning_curve import tried_by
 
     opened = reopened(place.run, threads=1)
     compared = compare_runs(place.run, place.run)
@@ -150,7 +150,7 @@ def look(place: Place) -> Any:
 
 def report(place: Place) -> Any:
     """Make the report's page again."""
-    from goldenrule.recipes.report_again import report_again
+    from goldenrule.tasks.report_again import report_again
 
     page = place.root / "again.html"
     page.unlink(missing_ok=True)
@@ -283,7 +283,7 @@ def measured(place: Place, share: float, seed: int, only: tuple[str, ...]) -> tu
 
 
 def _made_to_fit(path: Path, place: Place) -> None:
-    from goldenrule.foundation.manifest import seal, write_recorded
+    from goldenrule.storage.manifest import seal, write_recorded
 
     if path.parent == place.run:
         content = path.read_bytes()
@@ -359,7 +359,7 @@ def _known() -> dict[str, Any]:
 
 def _serve(pipe: Connection, place: Place, answers: dict[str, Any]) -> None:
     """Read on demand; the first time each reader's answer is that of the whole files."""
-    from goldenrule.foundation.errors import GoldenRuleError
+    from goldenrule.core.errors import GoldenRuleError
 
     os.environ["GOLDENRULE_CACHE"] = str(place.cache)
     with tempfile.TemporaryDirectory() as folder:

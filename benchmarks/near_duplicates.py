@@ -22,18 +22,18 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.activations.bank import ActivationBank
-from goldenrule.activations.neighbours import near_duplicates as by_activations
-from goldenrule.evaluation.intervals import wilson
-from goldenrule.foundation.cache import VARIABLE, cache_folder
-from goldenrule.images.likeness import Alike
-from goldenrule.images.look import Look, looked
-from goldenrule.images.near import near_duplicates as by_description
-from goldenrule.images.sources import image_files
-from goldenrule.images.table import ImageTable, image_table
+from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.duplicates.near_duplicates import near_duplicates as by_description
+from goldenrule.data.scan import Look, looked
+from goldenrule.data.sources.folders import image_files
+from goldenrule.data.table import ImageTable, image_table
+from goldenrule.features.cache import ActivationBank
+from goldenrule.features.similar_windows import near_duplicates as by_activations
+from goldenrule.metrics.intervals import wilson
 from goldenrule.models.backbone import backbone
-from goldenrule.models.compiled import engine_kind
-from goldenrule.recipes.by_hand import activations_of
+from goldenrule.models.graphs.compiled import engine_kind
+from goldenrule.storage.cache_folder import VARIABLE, cache_folder
+from goldenrule.tasks.precompute import activations_of
 
 SETS = (
     "dogscats",

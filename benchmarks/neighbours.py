@@ -20,11 +20,11 @@ from PIL import Image, ImageEnhance
 
 import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.evaluation import Estimate, value_and_interval
-from goldenrule.foundation.progress import Bars
-from goldenrule.images.read import decode
-from goldenrule.images.table import ImageTable, image_table
-from goldenrule.insight.neighbours import nearest, with_copies
+from goldenrule.analysis.nearest_images import nearest, with_copies
+from goldenrule.core.progress import Bars
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.table import ImageTable, image_table
+from goldenrule.metrics import Estimate, value_and_interval
 
 SETS = ("dogscats", "cat_dog_horse", "clothing_small", "hymenoptera_data", "surface_crack", "flowers_128")
 NEAREST, EVERY = 5, 4

@@ -23,22 +23,22 @@ import numpy as np
 
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, made_with, markdown_table
-from goldenrule.evaluation import image_losses, set_coverage, value_and_interval
-from goldenrule.evaluation.clusters import clustered_mean
-from goldenrule.evaluation.comparison import holm
-from goldenrule.evaluation.metrics import hits
-from goldenrule.images.grouping import with_alike
-from goldenrule.images.labels import from_source
-from goldenrule.images.look import looked
-from goldenrule.images.near import near_duplicates
-from goldenrule.images.read import with_digests
-from goldenrule.images.split import Shares, sample_per_class, with_split
-from goldenrule.images.table import ImageTable
-from goldenrule.recipes.concluding import scored_on_valid
-from goldenrule.recipes.golden_rule import seven_steps
-from goldenrule.recipes.opening import begun
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.solved import solved_heads
+from goldenrule.data.duplicates.near_duplicates import near_duplicates
+from goldenrule.data.grouping import with_alike
+from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.scan import looked
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.data.splits.splitting import Shares, sample_per_class, with_split
+from goldenrule.data.table import ImageTable
+from goldenrule.metrics import image_losses, set_coverage, value_and_interval
+from goldenrule.metrics.basic import hits
+from goldenrule.metrics.grouped.clusters import clustered_mean
+from goldenrule.metrics.uncertainty.paired import holm
+from goldenrule.pipelines.finalize import scored_on_valid
+from goldenrule.pipelines.golden_rule import seven_steps
+from goldenrule.pipelines.prepare import begun
+from goldenrule.pipelines.probe import solved_heads
+from goldenrule.runs.options import FitOptions
 from held_out import films
 
 SETS = (

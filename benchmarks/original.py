@@ -24,15 +24,15 @@ import scipy.stats
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table, with_clean_test
-from goldenrule.evaluation import value_and_interval
-from goldenrule.foundation.files import read_json, write_json
-from goldenrule.foundation.memory import keep_freed_memory
-from goldenrule.foundation.progress import Bars
-from goldenrule.images.augment import Augmentation
-from goldenrule.images.kinds import by_name
-from goldenrule.images.split import sample_per_class
+from goldenrule.core.memory import keep_freed_memory
+from goldenrule.core.progress import Bars
+from goldenrule.data.augmentation.augment import Augmentation
+from goldenrule.data.augmentation.presets import by_name
+from goldenrule.data.splits.splitting import sample_per_class
+from goldenrule.metrics import value_and_interval
+from goldenrule.metrics.selection_rules import ZERO_RATES
 from goldenrule.models.cost import multiply_adds
-from goldenrule.training.choice import ZERO_RATES
+from goldenrule.storage.files import read_json, write_json
 
 NETWORKS = (("original", 64), ("resnet18", 64))
 SETS = {"cifar10_cat_dog_horse": "side_on", "GTSRB": "basic"}

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from goldenrule.evaluation.comparison import mcnemar, paired_bootstrap
-from goldenrule.evaluation.estimate import render
-from goldenrule.evaluation.metrics import SMALLEST_PROBABILITY, accuracy, hits, image_losses, log_loss
-from goldenrule.evaluation.predictions import Predictions
+from goldenrule.metrics.basic import SMALLEST_PROBABILITY, accuracy, hits, image_losses, log_loss
+from goldenrule.metrics.estimate import render
+from goldenrule.metrics.predictions import Predictions
+from goldenrule.metrics.uncertainty.paired import mcnemar, paired_bootstrap
 from measure import MEMORY_METHOD
 
 NAMES = {

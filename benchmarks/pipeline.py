@@ -20,15 +20,15 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.activations.extractor import FeatureExtractor
-from goldenrule.images.augment import views
-from goldenrule.images.batches import Job, batches
-from goldenrule.images.kinds import side_on
-from goldenrule.images.read import with_digests
-from goldenrule.images.sources import from_folder
-from goldenrule.images.table import ImageTable
+from goldenrule.data.augmentation.augment import views
+from goldenrule.data.augmentation.presets import side_on
+from goldenrule.data.loader import Job, batches
+from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.sources.folders import from_folder
+from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import FeatureExtractor
 from goldenrule.models.backbone import backbone
-from goldenrule.models.compiled import available_threads
+from goldenrule.models.graphs.compiled import available_threads
 
 
 def main() -> None:

@@ -17,13 +17,13 @@ import numpy as np
 
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, made_with, markdown_table
-from goldenrule.evaluation import value_and_interval
-from goldenrule.images.labels import from_source
-from goldenrule.images.read import with_digests
-from goldenrule.images.table import ImageTable, Part
-from goldenrule.recipes.answer import answer
-from goldenrule.recipes.options import FitOptions
-from goldenrule.training.run_files import run_images
+from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.data.table import ImageTable, Part
+from goldenrule.metrics import value_and_interval
+from goldenrule.pipelines.quick_fit import answer
+from goldenrule.runs.options import FitOptions
+from goldenrule.runs.verified_files import run_images
 
 RUNS = ROOT / "runs" / "promises"
 PETS = {"cats": "cat", "dogs": "dog"}

@@ -23,11 +23,11 @@ from threadpoolctl import threadpool_limits
 
 import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.evaluation import value_and_interval
-from goldenrule.images.look import glance, look
-from goldenrule.images.preprocess import Preprocessing
-from goldenrule.images.read import decode
-from goldenrule.images.sources import image_files
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.preprocess import Preprocessing
+from goldenrule.data.scan import glance, look
+from goldenrule.data.sources.folders import image_files
+from goldenrule.metrics import value_and_interval
 
 Way = Callable[[Path], object]
 PREPROCESSING = Preprocessing(size=224)

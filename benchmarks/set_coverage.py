@@ -16,8 +16,8 @@ import numpy as np
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
-from goldenrule.evaluation import mean_set_size, set_coverage, value_and_interval
-from goldenrule.evaluation.conformal import Method, images_needed
+from goldenrule.metrics import mean_set_size, set_coverage, value_and_interval
+from goldenrule.metrics.uncertainty.conformal import Method, images_needed
 from held_out import OUTER, SETS, Split, says, splits
 
 COVERAGES = (0.9, 0.95, 0.99)

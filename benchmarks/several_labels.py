@@ -16,7 +16,8 @@ import numpy as np
 
 import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.evaluation import (
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.metrics import (
     Predictions,
     Thresholds,
     best_thresholds,
@@ -24,8 +25,7 @@ from goldenrule.evaluation import (
     value_and_interval,
     with_own_thresholds,
 )
-from goldenrule.evaluation.thresholds import common_threshold, own_thresholds
-from goldenrule.images.labels import from_source
+from goldenrule.metrics.uncertainty.thresholds import common_threshold, own_thresholds
 
 SET, SEEDS = "scenes_multilabel", 10
 BETAS = (2.0, 1.0)

@@ -19,15 +19,15 @@ import numpy.typing as npt
 
 import goldenrule as gr
 from common import DATA, RESULTS, made_with
-from goldenrule.evaluation import Familiar
-from goldenrule.evaluation.novelty import drawn
-from goldenrule.evaluation.rank_statistics import auc_and_influences
-from goldenrule.evaluation.score_intervals import effective_interval
-from goldenrule.foundation.progress import Bars
-from goldenrule.images.labels import from_source
-from goldenrule.images.units import duplicate_units
-from goldenrule.models.head import Head
-from goldenrule.recipes.reopened import reopened
+from goldenrule.core.progress import Bars
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.data.units import duplicate_units
+from goldenrule.metrics import Familiar
+from goldenrule.metrics.rank_statistics import auc_and_influences
+from goldenrule.metrics.score_intervals import effective_interval
+from goldenrule.metrics.uncertainty.ood import drawn
+from goldenrule.models.heads import Head
+from goldenrule.tasks.reopened import reopened
 from unlike_methods import (
     FOREIGN_ONLY,
     HOMES,

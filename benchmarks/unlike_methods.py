@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.evaluation.novelty import directions
-from goldenrule.models.head import Head
+from goldenrule.metrics.uncertainty.ood import directions
+from goldenrule.models.heads import Head
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[Any]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 import goldenrule as gr
 from common import markdown_table
-from goldenrule.evaluation import bootstrap, value_and_interval
+from goldenrule.metrics import bootstrap, value_and_interval
 from unlike_methods import CHOSEN, HOMES, LEFT_OUT, MOST_CLASSES, MOST_FAMILIAR, MOST_FOREIGN, RATES, SAME_THINGS, SAYS
 
 Record = dict[str, Any]

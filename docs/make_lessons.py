@@ -22,7 +22,7 @@ from unittest import mock
 
 from matplotlib import rc_context
 
-from goldenrule.recipes.lessons import Lesson, cells, description, figures, find_lessons
+from goldenrule.demo.lessons import Lesson, cells, description, figures, find_lessons
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "lessons"

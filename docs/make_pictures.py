@@ -25,7 +25,7 @@ def terminal() -> tuple[str, str]:
     """Give the demo as SVG, without the web fonts that Rich would load, and the whole session as text."""
     from goldenrule.cli.demo import demo
     from goldenrule.cli.predict import predict
-    from goldenrule.foundation.progress import Silent
+    from goldenrule.core.progress import Silent
 
     console = Console(
         record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor", highlight=False
@@ -34,7 +34,7 @@ def terminal() -> tuple[str, str]:
         tempfile.TemporaryDirectory() as folder,
         contextlib.chdir(folder),  # so that nothing names a folder of this machine
         mock.patch("rich.console.Console", return_value=console),
-        mock.patch("goldenrule.foundation.progress.Bars", Silent),
+        mock.patch("goldenrule.core.progress.Bars", Silent),
     ):
         console.print("[bold]$ goldenrule demo[/]")
         demo()

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from goldenrule.report.plots import GOLD, HIT, MISTAKE
+from goldenrule.report.figures.plots import GOLD, HIT, MISTAKE
 
 FIGURES = Path("activation")
 FIGURES.mkdir(exist_ok=True)

@@ -25,8 +25,8 @@ from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
 import goldenrule as gr
-from goldenrule.recipes.digits import write_digits
-from goldenrule.report.plots import GOLD, HIT
+from goldenrule.demo.digits import write_digits
+from goldenrule.report.figures.plots import GOLD, HIT
 
 FIGURES = Path("calibration")
 FIGURES.mkdir(exist_ok=True)

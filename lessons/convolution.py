@@ -18,7 +18,7 @@ import torch
 from matplotlib.figure import Figure
 from sklearn.datasets import load_sample_image
 
-from goldenrule.report.plots import GOLD
+from goldenrule.report.figures.plots import GOLD
 
 FIGURES = Path("convolution")
 FIGURES.mkdir(exist_ok=True)

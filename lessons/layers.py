@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import goldenrule as gr
-from goldenrule.report.plots import GOLD, HIT
+from goldenrule.report.figures.plots import GOLD, HIT
 
 FIGURES = Path("layers")
 FIGURES.mkdir(exist_ok=True)

@@ -21,8 +21,8 @@ import sys
 from pathlib import Path
 
 import goldenrule as gr
-from goldenrule.images.split import sample_per_class
-from goldenrule.recipes.digits import write_digits
+from goldenrule.data.splits.splitting import sample_per_class
+from goldenrule.demo.digits import write_digits
 
 ON_DIGITS = len(sys.argv) < 2
 FOLDER = write_digits(Path("demo/digits")) if ON_DIGITS else Path(sys.argv[1])
@@ -43,7 +43,7 @@ for part, counts in images.counts().items():
 # network sees more than there is. Photos may be mirrored (`gr.side_on`), a mirrored 2 is no 2 any more (`gr.basic`).
 
 # %%
-from goldenrule.recipes.showing import draw_augmentation  # noqa: E402
+from goldenrule.tasks.augmentation_sheet import draw_augmentation  # noqa: E402
 
 augment = gr.basic(max_zoom=1.1) if ON_DIGITS else gr.side_on(max_zoom=1.1)
 draw_augmentation(FOLDER, augment=augment.name, images=3, size=128, out=FIGURES / "augmentation.svg")

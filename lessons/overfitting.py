@@ -27,7 +27,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 import goldenrule as gr
-from goldenrule.report.plots import GOLD, HIT, MISTAKE
+from goldenrule.report.figures.plots import GOLD, HIT, MISTAKE
 
 FIGURES = Path("overfitting")
 FIGURES.mkdir(exist_ok=True)

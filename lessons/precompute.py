@@ -24,9 +24,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import goldenrule as gr
-from goldenrule.images.split import sample_per_class
-from goldenrule.recipes.digits import write_digits
-from goldenrule.report.plots import HIT, MISTAKE
+from goldenrule.data.splits.splitting import sample_per_class
+from goldenrule.demo.digits import write_digits
+from goldenrule.report.figures.plots import HIT, MISTAKE
 
 FIGURES = Path("precompute")
 FIGURES.mkdir(exist_ok=True)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 import goldenrule as gr
-from goldenrule.report.plots import GOLD, HIT, MISTAKE
+from goldenrule.report.figures.plots import GOLD, HIT, MISTAKE
 
 FIGURES = Path("rate")
 FIGURES.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from goldenrule.report.plots import GOLD, HIT, MISTAKE
+from goldenrule.report.figures.plots import GOLD, HIT, MISTAKE
 
 FIGURES = Path("regression")
 FIGURES.mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import goldenrule as gr
-from goldenrule.report.plots import GOLD, HIT, MISTAKE
+from goldenrule.report.figures.plots import GOLD, HIT, MISTAKE
 
 FIGURES = Path("sgdr")
 FIGURES.mkdir(exist_ok=True)

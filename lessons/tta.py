@@ -23,11 +23,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import goldenrule as gr
-from goldenrule.images.augment import views
-from goldenrule.images.split import sample_per_class
-from goldenrule.recipes.digits import write_digits
-from goldenrule.recipes.showing import draw_augmentation
-from goldenrule.report.plots import HIT, MISTAKE
+from goldenrule.data.augmentation.augment import views
+from goldenrule.data.splits.splitting import sample_per_class
+from goldenrule.demo.digits import write_digits
+from goldenrule.report.figures.plots import HIT, MISTAKE
+from goldenrule.tasks.augmentation_sheet import draw_augmentation
 
 FIGURES = Path("tta")
 FIGURES.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ import torch
 from matplotlib.figure import Figure
 
 import goldenrule as gr
-from goldenrule.report.plots import HIT, MISTAKE
+from goldenrule.report.figures.plots import HIT, MISTAKE
 
 FIGURES = Path("xor")
 FIGURES.mkdir(exist_ok=True)

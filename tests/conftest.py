@@ -21,24 +21,24 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from goldenrule.report.plots import figure_svg
+from goldenrule.report.figures.plots import figure_svg
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 LONGEST = (
-    "recipes/test_golden_rule_killed.py",
+    "pipelines/test_golden_rule_killed.py",
     "docs/test_site.py",
-    "recipes/test_full_disk.py",
-    "recipes/test_golden_rule.py",
+    "pipelines/test_full_disk.py",
+    "pipelines/test_golden_rule.py",
     "training/test_lr_find_leaves_no_trace.py",
     "docs/test_snippets.py",
     "models/test_every_family.py",
-    "recipes/test_listings.py",
-    "test_learner.py",
+    "pipelines/test_listings.py",
+    "training/test_learner.py",
     "cli/test_fit.py",
-    "recipes/test_laws.py",
+    "pipelines/test_laws.py",
     "training/test_depth.py",
     "training/test_how_to_train.py",
 )
@@ -91,7 +91,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-CURVES = "goldenrule.report.training.figure_svg"
+CURVES = "goldenrule.report.training_curves.figure_svg"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -150,7 +150,7 @@ def pretrained_cache(made_once: Callable[..., Path]) -> Path:
     def fill(folder: Path) -> None:
         with cache_at(folder):
             from goldenrule.models.backbone import backbone
-            from goldenrule.models.compiled import engine_kind
+            from goldenrule.models.graphs.compiled import engine_kind
 
             engine_kind(backbone())
 
@@ -187,11 +187,11 @@ def put_tiny_backbone() -> None:
     import timm
     import torch
 
-    from goldenrule.images.sample_photos import sample_photos
+    from goldenrule.data.sample_photos import sample_photos
     from goldenrule.models import backbone as preparing
-    from goldenrule.models.boundary import boundary
     from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED
-    from goldenrule.models.compiled import engine_kind
+    from goldenrule.models.graphs.boundary import boundary
+    from goldenrule.models.graphs.compiled import engine_kind
 
     with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
         torch.manual_seed(0)
@@ -269,7 +269,7 @@ def small_photos(photos: Callable[[str], Path], tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="session")
 def fitted(small_photos: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The `Answer` of a default fit of the real backbone on `small_photos`; read only."""
-    from goldenrule.recipes.answer import answer
+    from goldenrule.pipelines.quick_fit import answer
 
     folder = tmp_path_factory.mktemp("fitted")
     shutil.copytree(pretrained_cache, folder / "cache")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import goldenrule as gr
-from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.option import options_of
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.training_options import TrainingOptions
+from goldenrule.core.errors import OptionError
+from goldenrule.core.option import options_of
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
+from goldenrule.runs.training_options import TrainingOptions
 
 pytestmark = pytest.mark.usefixtures("cache")
 SMALL = {"size": 32, "views": 0, "threads": 1}

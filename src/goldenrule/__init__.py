@@ -16,9 +16,28 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goldenrule.activations.extractor import Activations, FeatureExtractor
+    from goldenrule.analysis.audit import Audit
+    from goldenrule.analysis.explanation import Explained
+    from goldenrule.analysis.gradcam import heatmap
+    from goldenrule.analysis.label_issues import LabelErrors, label_errors
+    from goldenrule.analysis.mistakes import most_uncertain, surest_right
+    from goldenrule.analysis.nearest_images import nearest
     from goldenrule.api import compare, fit, search, train
-    from goldenrule.evaluation import (
+    from goldenrule.core.errors import GoldenRuleError
+    from goldenrule.core.findings import Finding
+    from goldenrule.core.schema import as_json, from_json
+    from goldenrule.data.arrays import from_arrays
+    from goldenrule.data.augmentation.augment import Augmentation
+    from goldenrule.data.augmentation.presets import basic, keras, own, side_on, top_down, trivial
+    from goldenrule.data.classes import with_classes
+    from goldenrule.data.pictures.preprocess import Preprocessing
+    from goldenrule.data.sources.folders import from_folder
+    from goldenrule.data.sources.label_tables import from_csv, from_dataframe
+    from goldenrule.data.splits.folds import k_fold
+    from goldenrule.data.splits.splitting import Shares, with_split
+    from goldenrule.data.table import ImageTable
+    from goldenrule.features.extractor import Activations, FeatureExtractor
+    from goldenrule.metrics import (
         ConformalSets,
         Estimate,
         Familiar,
@@ -54,159 +73,140 @@ if TYPE_CHECKING:
         singletons,
         top_k_accuracy,
     )
-    from goldenrule.evaluation.arrow import from_arrow, to_arrow
-    from goldenrule.foundation.errors import GoldenRuleError
-    from goldenrule.foundation.findings import Finding
-    from goldenrule.foundation.schema import as_json, from_json
-    from goldenrule.images.arrays import from_arrays
-    from goldenrule.images.augment import Augmentation
-    from goldenrule.images.classes import with_classes
-    from goldenrule.images.folds import k_fold
-    from goldenrule.images.kinds import basic, keras, own, side_on, top_down, trivial
-    from goldenrule.images.labels import from_csv, from_dataframe
-    from goldenrule.images.preprocess import Preprocessing
-    from goldenrule.images.sources import from_folder
-    from goldenrule.images.split import Shares, with_split
-    from goldenrule.images.table import ImageTable
-    from goldenrule.insight.audit import Audit
-    from goldenrule.insight.explanation import Explained
-    from goldenrule.insight.heatmap import heatmap
-    from goldenrule.insight.label_errors import LabelErrors, label_errors
-    from goldenrule.insight.mistakes import most_uncertain, surest_right
-    from goldenrule.insight.neighbours import nearest
-    from goldenrule.learner import Learner
+    from goldenrule.metrics.arrow import from_arrow, to_arrow
     from goldenrule.models.backbone import Backbone, backbone
     from goldenrule.models.classifier import Classifier
-    from goldenrule.models.own_backbone import own_backbone
-    from goldenrule.models.own_head import own_head
+    from goldenrule.models.custom_backbone import own_backbone
+    from goldenrule.models.custom_head import own_head
     from goldenrule.models.summary import summary
-    from goldenrule.recipes.auditing import audit_images
-    from goldenrule.recipes.by_hand import activations_of
-    from goldenrule.recipes.compared_networks import ComparedNetworks
-    from goldenrule.recipes.compared_runs import compare_runs
-    from goldenrule.recipes.evaluating import Evaluation, evaluate
-    from goldenrule.recipes.explaining import explain
-    from goldenrule.recipes.heads import FittedHead, fit_head
-    from goldenrule.recipes.insights import Insights, insights
-    from goldenrule.recipes.learning_curve import learning_curve_of
-    from goldenrule.recipes.results import Answer
-    from goldenrule.recipes.splitting import split_folder, verify_split
-    from goldenrule.report.figures import plot
-    from goldenrule.report.heat import explanation_figure
-    from goldenrule.report.reliability_figure import reliability_figure
-    from goldenrule.training.history import History
+    from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks
+    from goldenrule.pipelines.fit_result import Answer
+    from goldenrule.pipelines.linear_heads import FittedHead, fit_head
+    from goldenrule.report.figures.heat import explanation_figure
+    from goldenrule.report.figures.plot import plot
+    from goldenrule.report.figures.reliability_figure import reliability_figure
+    from goldenrule.runs.history import History
+    from goldenrule.tasks.auditing import audit_images
+    from goldenrule.tasks.explaining import explain
+    from goldenrule.tasks.foreign import Evaluation, evaluate
+    from goldenrule.tasks.insights import Insights, insights
+    from goldenrule.tasks.precompute import activations_of
+    from goldenrule.tasks.run_comparison import compare_runs
+    from goldenrule.tasks.run_learning_curve import learning_curve_of
+    from goldenrule.tasks.split_folder import split_folder, verify_split
+    from goldenrule.training.learner import Learner
     from goldenrule.training.loggers import MLflow, TensorBoard, WandB
-    from goldenrule.training.losses import asymmetric_loss
-    from goldenrule.training.range_test import RangeTest
+    from goldenrule.training.loss import asymmetric_loss
+    from goldenrule.training.lr_finder import RangeTest
     from goldenrule.training.schedule import OneCycle, Sgdr
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Activations": "activations.extractor",
-    "Answer": "recipes.results",
-    "Audit": "insight.audit",
-    "Augmentation": "images.augment",
+    "Activations": "features.extractor",
+    "Answer": "pipelines.fit_result",
+    "Audit": "analysis.audit",
+    "Augmentation": "data.augmentation.augment",
     "Backbone": "models.backbone",
     "Classifier": "models.classifier",
-    "ComparedNetworks": "recipes.compared_networks",
-    "ConformalSets": "evaluation",
-    "Estimate": "evaluation",
-    "Evaluation": "recipes.evaluating",
-    "Explained": "insight.explanation",
-    "Familiar": "evaluation",
-    "FeatureExtractor": "activations.extractor",
-    "Finding": "foundation.findings",
-    "FittedHead": "recipes.heads",
-    "GoldenRuleError": "foundation.errors",
-    "History": "training.history",
-    "ImageTable": "images.table",
-    "Insights": "recipes.insights",
-    "LabelErrors": "insight.label_errors",
-    "Learner": "learner",
+    "ComparedNetworks": "pipelines.comparison.compared_networks",
+    "ConformalSets": "metrics",
+    "Estimate": "metrics",
+    "Evaluation": "tasks.foreign",
+    "Explained": "analysis.explanation",
+    "Familiar": "metrics",
+    "FeatureExtractor": "features.extractor",
+    "Finding": "core.findings",
+    "FittedHead": "pipelines.linear_heads",
+    "GoldenRuleError": "core.errors",
+    "History": "runs.history",
+    "ImageTable": "data.table",
+    "Insights": "tasks.insights",
+    "LabelErrors": "analysis.label_issues",
+    "Learner": "training.learner",
     "MLflow": "training.loggers",
     "OneCycle": "training.schedule",
-    "PlattScaling": "evaluation",
-    "Predictions": "evaluation",
-    "Preprocessing": "images.preprocess",
-    "RangeTest": "training.range_test",
+    "PlattScaling": "metrics",
+    "Predictions": "metrics",
+    "Preprocessing": "data.pictures.preprocess",
+    "RangeTest": "training.lr_finder",
     "Sgdr": "training.schedule",
-    "Shares": "images.split",
-    "Temperature": "evaluation",
+    "Shares": "data.splits.splitting",
+    "Temperature": "metrics",
     "TensorBoard": "training.loggers",
-    "Thresholds": "evaluation",
+    "Thresholds": "metrics",
     "WandB": "training.loggers",
-    "accuracy": "evaluation",
-    "activations_of": "recipes.by_hand",
-    "as_json": "foundation.schema",
-    "asymmetric_loss": "training.losses",
-    "audit_images": "recipes.auditing",
-    "average_precision": "evaluation",
-    "averages": "evaluation",
+    "accuracy": "metrics",
+    "activations_of": "tasks.precompute",
+    "as_json": "core.schema",
+    "asymmetric_loss": "training.loss",
+    "audit_images": "tasks.auditing",
+    "average_precision": "metrics",
+    "averages": "metrics",
     "backbone": "models.backbone",
-    "balanced_accuracy": "evaluation",
-    "basic": "images.kinds",
-    "best_thresholds": "evaluation",
-    "brier_score": "evaluation",
-    "calibrated_by_fold": "evaluation",
-    "calibration_error": "evaluation",
-    "cohen_kappa": "evaluation",
+    "balanced_accuracy": "metrics",
+    "basic": "data.augmentation.presets",
+    "best_thresholds": "metrics",
+    "brier_score": "metrics",
+    "calibrated_by_fold": "metrics",
+    "calibration_error": "metrics",
+    "cohen_kappa": "metrics",
     "compare": "api",
-    "compare_runs": "recipes.compared_runs",
-    "confusion": "evaluation",
-    "evaluate": "recipes.evaluating",
-    "explain": "recipes.explaining",
-    "explanation_figure": "report.heat",
-    "f_beta": "evaluation",
+    "compare_runs": "tasks.run_comparison",
+    "confusion": "metrics",
+    "evaluate": "tasks.foreign",
+    "explain": "tasks.explaining",
+    "explanation_figure": "report.figures.heat",
+    "f_beta": "metrics",
     "fit": "api",
-    "fit_head": "recipes.heads",
-    "fit_platt": "evaluation",
-    "fit_temperature": "evaluation",
-    "from_arrays": "images.arrays",
-    "from_arrow": "evaluation.arrow",
-    "from_csv": "images.labels",
-    "from_dataframe": "images.labels",
-    "from_folder": "images.sources",
-    "from_json": "foundation.schema",
-    "heatmap": "insight.heatmap",
-    "insights": "recipes.insights",
-    "k_fold": "images.folds",
-    "keras": "images.kinds",
-    "label_errors": "insight.label_errors",
-    "learning_curve_of": "recipes.learning_curve",
-    "log_loss": "evaluation",
-    "matthews_correlation": "evaluation",
-    "mcnemar": "evaluation",
-    "mean_set_size": "evaluation",
-    "metric_named": "evaluation",
-    "most_confident_mistakes": "evaluation",
-    "most_uncertain": "insight.mistakes",
-    "nearest": "insight.neighbours",
-    "own": "images.kinds",
-    "own_backbone": "models.own_backbone",
-    "own_head": "models.own_head",
-    "paired_bootstrap": "evaluation",
-    "per_class": "evaluation",
-    "plot": "report.figures",
-    "ranking_per_class": "evaluation",
-    "reliability": "evaluation",
-    "reliability_figure": "report.reliability_figure",
-    "roc_auc": "evaluation",
+    "fit_head": "pipelines.linear_heads",
+    "fit_platt": "metrics",
+    "fit_temperature": "metrics",
+    "from_arrays": "data.arrays",
+    "from_arrow": "metrics.arrow",
+    "from_csv": "data.sources.label_tables",
+    "from_dataframe": "data.sources.label_tables",
+    "from_folder": "data.sources.folders",
+    "from_json": "core.schema",
+    "heatmap": "analysis.gradcam",
+    "insights": "tasks.insights",
+    "k_fold": "data.splits.folds",
+    "keras": "data.augmentation.presets",
+    "label_errors": "analysis.label_issues",
+    "learning_curve_of": "tasks.run_learning_curve",
+    "log_loss": "metrics",
+    "matthews_correlation": "metrics",
+    "mcnemar": "metrics",
+    "mean_set_size": "metrics",
+    "metric_named": "metrics",
+    "most_confident_mistakes": "metrics",
+    "most_uncertain": "analysis.mistakes",
+    "nearest": "analysis.nearest_images",
+    "own": "data.augmentation.presets",
+    "own_backbone": "models.custom_backbone",
+    "own_head": "models.custom_head",
+    "paired_bootstrap": "metrics",
+    "per_class": "metrics",
+    "plot": "report.figures.plot",
+    "ranking_per_class": "metrics",
+    "reliability": "metrics",
+    "reliability_figure": "report.figures.reliability_figure",
+    "roc_auc": "metrics",
     "search": "api",
-    "set_coverage": "evaluation",
-    "side_on": "images.kinds",
-    "singletons": "evaluation",
-    "split_folder": "recipes.splitting",
+    "set_coverage": "metrics",
+    "side_on": "data.augmentation.presets",
+    "singletons": "metrics",
+    "split_folder": "tasks.split_folder",
     "summary": "models.summary",
-    "surest_right": "insight.mistakes",
-    "to_arrow": "evaluation.arrow",
-    "top_down": "images.kinds",
-    "top_k_accuracy": "evaluation",
+    "surest_right": "analysis.mistakes",
+    "to_arrow": "metrics.arrow",
+    "top_down": "data.augmentation.presets",
+    "top_k_accuracy": "metrics",
     "train": "api",
-    "trivial": "images.kinds",
-    "verify_split": "recipes.splitting",
-    "with_classes": "images.classes",
-    "with_split": "images.split",
+    "trivial": "data.augmentation.presets",
+    "verify_split": "tasks.split_folder",
+    "with_classes": "data.classes",
+    "with_split": "data.splits.splitting",
 }
 
 __all__ = [
@@ -332,7 +332,7 @@ def __dir__() -> list[str]:
 def _in_a_notebook() -> None:
     """Let a notebook that is running show figures."""
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:
-        from goldenrule.recipes.notebook import register
+        from goldenrule.notebook import register
 
         register(shell)
 

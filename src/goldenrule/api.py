@@ -10,18 +10,18 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from goldenrule.foundation.errors import OptionError, nearest
-from goldenrule.recipes.entries import DEFAULT_MODELS
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.training_options import TYPES, TrainingOptions
+from goldenrule.core.errors import OptionError, nearest
+from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
+from goldenrule.runs.training_options import TYPES, TrainingOptions
 
 if TYPE_CHECKING:
-    from goldenrule.foundation.progress import Progress
-    from goldenrule.images.table import ImageTable
-    from goldenrule.recipes.compared_networks import ComparedNetworks
-    from goldenrule.recipes.results import Answer
-    from goldenrule.recipes.search_result import Found
+    from goldenrule.core.progress import Progress
+    from goldenrule.data.table import ImageTable
+    from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks
+    from goldenrule.pipelines.fit_result import Answer
+    from goldenrule.pipelines.tuning.search_result import Found
     from goldenrule.training.loggers import Logger
 
 P = ParamSpec("P")
@@ -77,10 +77,10 @@ def fit(
     images = _images(source, options)
     chosen = _options(FitOptions, options, "fit")
     if chosen.solved_only:
-        from goldenrule.recipes.answer import answer
+        from goldenrule.pipelines.quick_fit import answer
 
         return answer(images, options=chosen, out=out, runs=runs, progress=progress)
-    from goldenrule.recipes.golden_rule import golden_rule
+    from goldenrule.pipelines.golden_rule import golden_rule
 
     return golden_rule(
         images, options=chosen, out=out, runs=runs, on_answer=on_first, loggers=loggers, progress=progress
@@ -101,7 +101,7 @@ def train(
     `options` are those of `goldenrule train`: `gr.train("photos", backbone="resnet", type="fine_tuning", epochs=10)`.
     Writes and raises as `fit` does.
     """
-    from goldenrule.recipes.train import train as trained
+    from goldenrule.pipelines.named_training import train as trained
 
     images = _images(source, options)
     of_training = {one.name for one in fields(TrainingOptions)}
@@ -131,7 +131,7 @@ def compare(
     name. `options` are those of `goldenrule compare`. The same call goes on where a killed one stopped, and with other
     names the same comparison grows. Writes to `out`, by default `runs/NAME-compare`; raises as `fit` does.
     """
-    from goldenrule.recipes.comparing import compare_networks
+    from goldenrule.pipelines.comparison.comparing import compare_networks
 
     images = _images(source, options)
     chosen = _options(FitOptions, options, "compare")
@@ -155,7 +155,7 @@ def search(
 
     Wants the extra `search`. The same call goes on where a killed one stopped, and does no more than what is left.
     """
-    from goldenrule.recipes.search import search as searched
+    from goldenrule.pipelines.tuning.search import search as searched
 
     images = _images(source, options)
     chosen = _options(FitOptions, options, "search")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from goldenrule.foundation.manifest import seal
+from goldenrule.storage.manifest import seal
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goldenrule.activations.extractor import bank_for
-from goldenrule.engine import EngineKind
-from goldenrule.foundation.files import digest
-from goldenrule.images.augment import PLAIN, View
-from goldenrule.images.kinds import side_on
-from goldenrule.images.preprocess import Preprocessing
+from goldenrule.data.augmentation.augment import PLAIN, View
+from goldenrule.data.augmentation.presets import side_on
+from goldenrule.data.pictures.preprocess import Preprocessing
+from goldenrule.engines import EngineKind
+from goldenrule.features.extractor import bank_for
 from goldenrule.models.backbone import BackboneSpec
+from goldenrule.storage.files import digest
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -19,8 +19,8 @@ import pytest
 from rich.console import Console
 
 from goldenrule.cli.fit import scores_table, show
-from goldenrule.evaluation import log_loss, value_and_interval
-from goldenrule.recipes.reporting import next_steps
+from goldenrule.metrics import log_loss, value_and_interval
+from goldenrule.pipelines.result_files import next_steps
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]
@@ -118,7 +118,7 @@ def test_a_second_process_is_told_who_writes_and_gets_exit_code_2(
     code = """
 import sys
 from pathlib import Path
-from goldenrule.training.run import opened
+from goldenrule.runs.store import opened
 with opened(Path("runs/dogscats")):
     print("held", flush=True)
     sys.stdin.readline()

@@ -15,7 +15,7 @@ WAYS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signa
 
 PRECOMPUTING = """
 import time
-from goldenrule.activations.bank import ChunkWriter
+from goldenrule.features.cache import ChunkWriter
 add = ChunkWriter.add
 
 def slowly(writer, digest, row):
@@ -31,7 +31,8 @@ run()
 
 TRAINING = """
 import time
-from goldenrule.training import fitting, plan
+from goldenrule.training import fitting
+from goldenrule.training import plan
 from goldenrule.training.schedule import Rising
 plan.MOST_PASSES, plan.HEAD_CYCLES = {0: 0}, 1
 train = fitting.train

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from goldenrule.activations.bank import stored
-from goldenrule.foundation.schema import as_json
+from goldenrule.core.schema import as_json
+from goldenrule.features.cache import stored
 from goldenrule.models.classifier import Classifier
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

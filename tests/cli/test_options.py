@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from goldenrule.cli.main import app
 from goldenrule.cli.options import command, only
-from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.option import check_options, option, options_of
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.training_options import TrainingOptions
+from goldenrule.core.errors import OptionError
+from goldenrule.core.option import check_options, option, options_of
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
+from goldenrule.runs.training_options import TrainingOptions
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]

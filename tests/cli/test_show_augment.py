@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from goldenrule.foundation.files import digest
-from goldenrule.images.augment import View
-from goldenrule.images.kinds import by_name
-from goldenrule.images.preprocess import Preprocessing
-from goldenrule.images.read import decode
-from goldenrule.report.augmentation_figure import augmentation_figure
+from goldenrule.data.augmentation.augment import View
+from goldenrule.data.augmentation.presets import by_name
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.preprocess import Preprocessing
+from goldenrule.report.figures.augmentation_figure import augmentation_figure
+from goldenrule.storage.files import digest
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

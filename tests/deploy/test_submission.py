@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goldenrule.core.errors import GoldenRuleError, OptionError, SourceError
 from goldenrule.deploy import submission
 from goldenrule.deploy.submission import files_of, judged, layout_of, submit
-from goldenrule.evaluation import log_loss
-from goldenrule.foundation.errors import GoldenRuleError, OptionError, SourceError
+from goldenrule.metrics import log_loss
 from goldenrule.models.classifier import Classifier
 
 CLASSES = ("cats", "dogs")

@@ -15,7 +15,7 @@ LESSONS = sorted((ROOT / "lessons").glob("*.py"))
 sys.path.insert(0, str(ROOT / "docs"))
 from make_lessons import WITH_PICTURES, index, page_name  # noqa: E402
 
-from goldenrule.recipes.lessons import cells, find_lessons  # noqa: E402
+from goldenrule.demo.lessons import cells, find_lessons  # noqa: E402
 
 
 @pytest.mark.parametrize(

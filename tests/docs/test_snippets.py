@@ -59,7 +59,7 @@ COMMAND_LINES = list(_command_lines())
 @pytest.fixture(scope="module")
 def fitted_folder(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `photos`, a run on them, `new_photos`, labelled `more_photos`, and the cache; copied for a page."""
-    from goldenrule.recipes.answer import answer
+    from goldenrule.pipelines.quick_fit import answer
 
     folder = tmp_path_factory.mktemp("pages")
     shutil.copytree(prepared_cache, folder / "cache")

@@ -39,8 +39,8 @@ def made_run(made_once: Callable[..., Path], prepared_cache: Path) -> Callable[.
 
     def made(*classes: str) -> Path:
         def fill(folder: Path) -> None:
-            from goldenrule.recipes.answer import answer
-            from goldenrule.recipes.options import FitOptions
+            from goldenrule.pipelines.quick_fit import answer
+            from goldenrule.runs.options import FitOptions
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("GOLDENRULE_CACHE", str(shutil.copytree(prepared_cache, folder / "cache")))

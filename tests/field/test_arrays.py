@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from goldenrule.foundation.manifest import seal
-from goldenrule.foundation.tensors import read_tensors, tensors_content
-from goldenrule.training.run import Outcome, read_outcome, write_outcome
+from goldenrule.runs.store import Outcome, read_outcome, write_outcome
+from goldenrule.storage.manifest import seal
+from goldenrule.storage.tensors import read_tensors, tensors_content
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Values = npt.NDArray[Any]

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from goldenrule.foundation.errors import FormatError, GoldenRuleError
-from goldenrule.foundation.manifest import MANIFEST, seal
-from goldenrule.foundation.schema import as_json
+from goldenrule.core.errors import FormatError, GoldenRuleError
+from goldenrule.core.schema import as_json
 from goldenrule.models.classifier import Classifier
-from goldenrule.recipes.answer import answer
-from goldenrule.recipes.compared_runs import compare_runs
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.reopened import reopened
-from goldenrule.recipes.report_again import report_again
-from goldenrule.training.run import read_outcome
-from goldenrule.training.run_files import known_split, run_choice, run_result
+from goldenrule.pipelines.quick_fit import answer
+from goldenrule.runs.options import FitOptions
+from goldenrule.runs.store import read_outcome
+from goldenrule.runs.verified_files import known_split, run_choice, run_result
+from goldenrule.storage.manifest import MANIFEST, seal
+from goldenrule.tasks.reopened import reopened
+from goldenrule.tasks.report_again import report_again
+from goldenrule.tasks.run_comparison import compare_runs
 
 EACH = 12
 """So many mutants of each file; benchmarks/mutants.py makes thousands."""

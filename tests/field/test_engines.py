@@ -17,29 +17,29 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from goldenrule.activations.bank import stored
-from goldenrule.activations.extractor import FeatureExtractor, bank_for
-from goldenrule.engine import EngineKind
-from goldenrule.foundation.errors import BackboneError, OptionError
-from goldenrule.foundation.manifest import MANIFEST
-from goldenrule.foundation.schema import as_json
-from goldenrule.images.augment import PLAIN
-from goldenrule.images.read import with_digests
-from goldenrule.images.sources import from_folder
-from goldenrule.models import compiled as compiled_module
-from goldenrule.models import prepared
+from goldenrule.core.errors import BackboneError, OptionError
+from goldenrule.core.schema import as_json
+from goldenrule.data.augmentation.augment import PLAIN
+from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.sources.folders import from_folder
+from goldenrule.engines import EngineKind
+from goldenrule.features.cache import stored
+from goldenrule.features.extractor import FeatureExtractor, bank_for
+from goldenrule.features.speed_record import known_speed, remember_speed
 from goldenrule.models.architectures import architecture
 from goldenrule.models.backbone import backbone, resized
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.compiled import compiled, engine_kind
 from goldenrule.models.cost import multiply_adds
+from goldenrule.models.graphs import compiled as compiled_module
+from goldenrule.models.graphs import prepared
+from goldenrule.models.graphs.compiled import compiled, engine_kind
 from goldenrule.models.input_sizes import resampled
 from goldenrule.models.summary import summary
 from goldenrule.models.trainable import Trainable, with_body
-from goldenrule.recipes.answer import answer
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.reopened import reopened
-from goldenrule.recipes.speed import known_speed, remember_speed
+from goldenrule.pipelines.quick_fit import answer
+from goldenrule.runs.options import FitOptions
+from goldenrule.storage.manifest import MANIFEST
+from goldenrule.tasks.reopened import reopened
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Pictures = Callable[..., Path]
@@ -56,7 +56,7 @@ def test_no_feature_is_kept_under_the_key_of_another_engine(
     kind = engine_kind(body)
     assert kind.name == "openvino"
     another = compiled(body, torch_kind())
-    monkeypatch.setattr("goldenrule.activations.extractor.compiled", lambda *_, **__: another)
+    monkeypatch.setattr("goldenrule.features.extractor.compiled", lambda *_, **__: another)
     with pytest.raises(BackboneError, match=r"runs torch .* kept under openvino"):
         FeatureExtractor.of(body).features(table)
     assert len(bank_for(body.spec, kind, PLAIN)) == 0

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from goldenrule.deploy.batch import predict_files
-from goldenrule.foundation.errors import GoldenRuleError, InputError, OptionError, of_system
-from goldenrule.foundation.visible import visible
-from goldenrule.images.arrays import from_arrays
-from goldenrule.images.labels import from_dataframe
+from goldenrule.core.errors import GoldenRuleError, InputError, OptionError, of_system
+from goldenrule.core.visible import visible
+from goldenrule.data.arrays import from_arrays
+from goldenrule.data.sources.label_tables import from_dataframe
+from goldenrule.deploy.bulk import predict_files
 from goldenrule.models.classifier import Classifier
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

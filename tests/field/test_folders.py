@@ -17,14 +17,14 @@ import pytest
 from PIL import Image
 
 import goldenrule as gr
-from goldenrule.deploy.batch import predict_files
-from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.foundation.findings import Finding
-from goldenrule.foundation.progress import Silent, Task
-from goldenrule.images.labels import from_csv, from_source
-from goldenrule.images.listing import listing
-from goldenrule.images.sources import from_folder, image_files
-from goldenrule.images.table import ImageTable
+from goldenrule.core.errors import OptionError, SourceError
+from goldenrule.core.findings import Finding
+from goldenrule.core.progress import Silent, Task
+from goldenrule.data.sources.folders import from_folder, image_files
+from goldenrule.data.sources.label_tables import from_csv, from_source
+from goldenrule.data.sources.listing import listing
+from goldenrule.data.table import ImageTable
+from goldenrule.deploy.bulk import predict_files
 
 Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -179,7 +179,7 @@ def test_only_names_that_do_not_tell_are_looked_into_and_few_bytes_of_each(
             yield file
             ends[path.name] = file.tell()
 
-    monkeypatch.setattr("goldenrule.images.picture_files.open_regular", counted)
+    monkeypatch.setattr("goldenrule.data.sources.picture_files.open_regular", counted)
     listing(camera)
     untold = {"f.dat", "h", "i.v2", "long.dat"}
     assert set(ends) == untold | {"b.jpg_large", "c.jpeg.1", "d.jpg?w=300", "e.webp-2", "g.JPG (1)", "cut.jpeg.2"}

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from goldenrule.foundation.errors import TooFewImages
-from goldenrule.images.labels import from_csv, from_source
-from goldenrule.images.sources import from_folder
-from goldenrule.images.split import with_split
-from goldenrule.images.table import ImageTable
+from goldenrule.core.errors import TooFewImages
+from goldenrule.data.sources.folders import from_folder
+from goldenrule.data.sources.label_tables import from_csv, from_source
+from goldenrule.data.splits.splitting import with_split
+from goldenrule.data.table import ImageTable
 
 Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -139,7 +139,7 @@ def test_parts_without_a_class_are_named_after_the_split_is_drawn(draw: Draw) ->
 
 
 def test_a_fold_of_a_column_never_judges_a_class_that_only_it_has(draw: Draw) -> None:
-    from goldenrule.images.folds import fold_called, k_fold
+    from goldenrule.data.splits.folds import fold_called, k_fold
 
     names = [f"{label}/{number:02d}.png" for label in ("cats", "dogs") for number in range(6)]
     root = draw([*names, "horses/0.png", "horses/1.png"])

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 import goldenrule as gr
-from goldenrule.engine import EngineKind
-from goldenrule.foundation.errors import FormatError, OptionError
-from goldenrule.foundation.schema import as_json, from_json
-from goldenrule.images.augment import PLAIN, View, views
-from goldenrule.images.kinds import side_on
-from goldenrule.insight.learning_curve import Needed
-from goldenrule.recipes.entries import Network
-from goldenrule.recipes.training_options import TrainingOptions
-from goldenrule.training.losses import Objective
+from goldenrule.analysis.learning_curve import Needed
+from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json, from_json
+from goldenrule.data.augmentation.augment import PLAIN, View, views
+from goldenrule.data.augmentation.presets import side_on
+from goldenrule.engines import EngineKind
+from goldenrule.pipelines.comparison.entries import Network
+from goldenrule.runs.training_options import TrainingOptions
+from goldenrule.training.loss import Objective
 from goldenrule.training.schedule import Constant, OneCycle, Sgdr
 
 SOURCE = Path(gr.__file__).parent

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from goldenrule.foundation.errors import SourceError
-from goldenrule.images.labels import from_source
-from goldenrule.images.table import ImageTable
+from goldenrule.core.errors import SourceError
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.data.table import ImageTable
 
 Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]

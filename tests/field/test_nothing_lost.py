@@ -8,14 +8,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldenrule.foundation.errors import TooFewImages
-from goldenrule.foundation.files import digest
-from goldenrule.images.folds import folds_to_judge, k_fold
-from goldenrule.images.grouping import with_groups
-from goldenrule.images.judged import NOT_JUDGED
-from goldenrule.images.split import with_split
-from goldenrule.images.table import ImageTable, image_table
-from goldenrule.images.units import duplicate_units
+from goldenrule.core.errors import TooFewImages
+from goldenrule.data.grouping import with_groups
+from goldenrule.data.splits.folds import folds_to_judge, k_fold
+from goldenrule.data.splits.judged_classes import NOT_JUDGED
+from goldenrule.data.splits.splitting import with_split
+from goldenrule.data.table import ImageTable, image_table
+from goldenrule.data.units import duplicate_units
+from goldenrule.storage.files import digest
 
 many = settings(deadline=None, max_examples=150)
 STEMS = ("IMG_", "DSC_", "n0208_", "film-", "x", "")

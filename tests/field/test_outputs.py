@@ -23,15 +23,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goldenrule.core.cells import BETWEEN, from_cell, joined, separated, to_cell
+from goldenrule.core.errors import OptionError, RunError, StorageError
 from goldenrule.deploy.submission import submit
-from goldenrule.evaluation import Predictions
-from goldenrule.evaluation.predictions_csv import from_csv, to_csv
-from goldenrule.foundation import cache as caches
-from goldenrule.foundation import files, unfinished
-from goldenrule.foundation.cells import BETWEEN, from_cell, joined, separated, to_cell
-from goldenrule.foundation.errors import OptionError, RunError, StorageError
-from goldenrule.foundation.outputs import written_into
+from goldenrule.metrics import Predictions
+from goldenrule.metrics.predictions_csv import from_csv, to_csv
 from goldenrule.models.classifier import Classifier
+from goldenrule.storage import cache_folder as caches
+from goldenrule.storage import files, unfinished
+from goldenrule.storage.outputs import written_into
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 SOURCE = Path(files.__file__).parents[1]
@@ -350,7 +350,7 @@ def test_no_write_of_a_run_follows_a_link_out_of_it(run: Path, command: Command,
 
 
 def test_a_lock_that_is_a_link_touches_nothing(tmp_path: Path) -> None:
-    from goldenrule.foundation.lock import only_writer
+    from goldenrule.storage.lock import only_writer
 
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "run").mkdir()
@@ -362,16 +362,16 @@ def test_a_lock_that_is_a_link_touches_nothing(tmp_path: Path) -> None:
 
 WRITES = {"write_text", "write_bytes", "OSFile", "savez", "copyfile", "copy2", "symlink_to", "touch"}
 ALLOWED = {
-    "foundation/files.py": "write_atomic itself",
-    "foundation/outputs.py": "into pipes and devices",
-    "foundation/unfinished.py": "makes the unfinished file",
-    "images/copies.py": "copies into a new folder, under a lock",
+    "storage/files.py": "write_atomic itself",
+    "storage/outputs.py": "into pipes and devices",
+    "storage/unfinished.py": "makes the unfinished file",
+    "data/splits/copy_out.py": "copies into a new folder, under a lock",
     "models/backbone.py": "into an unfinished folder",
     "models/trainable.py": "into an unfinished folder",
     "models/classifier.py": "into an unfinished folder",
-    "report/kept.py": "into an unfinished folder",
-    "recipes/digits.py": "into an unfinished folder",
-    "activations/bank.py": "into an unfinished file",
+    "report/content_files.py": "into an unfinished folder",
+    "demo/digits.py": "into an unfinished folder",
+    "features/cache.py": "into an unfinished file",
 }
 
 
@@ -385,7 +385,7 @@ def test_every_file_is_opened_for_writing_in_a_known_place() -> None:
                 if name in WRITES or (name in ("open", "fdopen") and modes):
                     found.add(path.relative_to(SOURCE).as_posix())
     assert found <= set(ALLOWED), "write by write_atomic, write_output or into an unfinished folder"
-    assert {"foundation/files.py", "foundation/outputs.py", "images/copies.py"} <= found, (
+    assert {"storage/files.py", "storage/outputs.py", "data/splits/copy_out.py"} <= found, (
         "the search finds what is there"
     )
 
@@ -409,7 +409,7 @@ def test_what_a_killed_command_left_beside_an_output_goes_at_the_next(
     script = (
         "import os, signal; from pathlib import Path\n"
         "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"from goldenrule.deploy.batch import predict_files; from goldenrule.models.classifier import Classifier\n"
+        f"from goldenrule.deploy.bulk import predict_files; from goldenrule.models.classifier import Classifier\n"
         f"predict_files(Classifier.load({str(run)!r}), [{str(photo)!r}], out=Path('out.csv'))\n"
     )
     killed = start("-c", script)
@@ -481,8 +481,8 @@ def test_predictions_with_odd_names_are_read_back_and_run_nothing() -> None:
 
 
 def test_a_class_with_a_bar_is_told_from_two_classes_in_a_set() -> None:
-    from goldenrule.evaluation import ConformalSets
-    from goldenrule.evaluation.predictions_csv import classes_in, rows_of
+    from goldenrule.metrics import ConformalSets
+    from goldenrule.metrics.predictions_csv import classes_in, rows_of
 
     classes = ["a | b", "a", "b"]
     draws = np.random.default_rng(0)

@@ -25,14 +25,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 import goldenrule as gr
-from goldenrule.foundation.budget import Budget
-from goldenrule.foundation.errors import BackboneError, OptionError, UnreadableImage
-from goldenrule.foundation.progress import Silent
-from goldenrule.foundation.schema import as_json, from_json
-from goldenrule.images.look import glance
-from goldenrule.images.read import decode, header
-from goldenrule.models.compiled import engine_kind
-from goldenrule.models.head import head_from_tensors
+from goldenrule.core.budget import Budget
+from goldenrule.core.errors import BackboneError, OptionError, UnreadableImage
+from goldenrule.core.progress import Silent
+from goldenrule.core.schema import as_json, from_json
+from goldenrule.data.pictures.decode import decode, header
+from goldenrule.data.scan import glance
+from goldenrule.models.graphs.compiled import engine_kind
+from goldenrule.models.heads import head_from_tensors
 
 Draw = Callable[[Path, npt.NDArray[Any]], None]
 SOURCE = Path(gr.__file__).parent
@@ -460,11 +460,11 @@ MEASURED = """
 import os, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from goldenrule.images.batches import Job, batches
-from goldenrule.images.look import looked
-from goldenrule.images.preprocess import Preprocessing
-from goldenrule.images.augment import PLAIN
-from goldenrule.images.sources import from_folder
+from goldenrule.data.loader import Job, batches
+from goldenrule.data.scan import looked
+from goldenrule.data.pictures.preprocess import Preprocessing
+from goldenrule.data.augmentation.augment import PLAIN
+from goldenrule.data.sources.folders import from_folder
 
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) // 1024
@@ -685,7 +685,8 @@ def test_a_damaged_heic_is_called_so() -> None:
 
 
 def test_a_deep_colour_picture_is_looked_at_with_the_range_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    from goldenrule.images import look, read
+    from goldenrule.data import scan as look
+    from goldenrule.data.pictures import decode as read
 
     asked = []
     real = read.used_range

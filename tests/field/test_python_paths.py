@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import goldenrule as gr
-from goldenrule.foundation.errors import GoldenRuleError
+from goldenrule.core.errors import GoldenRuleError
 
 QUICK: dict[str, Any] = {"quick": True, "views": 0}
 ODD: dict[str, Callable[[Path], str | Path]] = {

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import goldenrule as gr
-from goldenrule.foundation.errors import OptionError
-from goldenrule.images.classes import with_class_map
-from goldenrule.images.sources import from_folder
-from goldenrule.recipes.notebook import evaluation_html
+from goldenrule.core.errors import OptionError
+from goldenrule.data.classes import with_class_map
+from goldenrule.data.sources.folders import from_folder
+from goldenrule.notebook import evaluation_html
 
 Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]

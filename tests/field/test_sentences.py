@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from goldenrule.insight.curve_points import Measured
-from goldenrule.insight.learning_curve import LearningCurve, curve_of
+from goldenrule.analysis.curve_points import Measured
+from goldenrule.analysis.learning_curve import LearningCurve, curve_of
 
 Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -97,8 +97,8 @@ def test_fit_does_not_warn_of_a_rate_that_it_chose_itself(noise: Path, command: 
 
 
 def test_minutes_go_by_the_speed_that_this_run_measures(noise: Path, command: Command) -> None:
+    from goldenrule.features.speed_record import known_training_speed, remember_training_speed
     from goldenrule.models.backbone import backbone
-    from goldenrule.recipes.speed import known_training_speed, remember_training_speed
 
     spec = backbone().spec
     remember_training_speed(spec, 100, 1000.0)  # an earlier run, beside other programs

@@ -16,11 +16,11 @@ from PIL import Image
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
-from goldenrule.foundation.errors import OptionError
+from goldenrule.core.errors import OptionError
 from goldenrule.models.classifier import Classifier
-from goldenrule.recipes.explaining import explain
-from goldenrule.recipes.reopened import reopened
-from goldenrule.recipes.sharing import share
+from goldenrule.tasks.explaining import explain
+from goldenrule.tasks.reopened import reopened
+from goldenrule.tasks.sharing import share
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 HOME, ALBUM, PHOTO, CODE = "home-of-ada", "album-of-ada", "ada-at-the-sea", "code_of_ada"

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from goldenrule.foundation.manifest import seal, write_recorded
-from goldenrule.recipes.answer import answer
-from goldenrule.recipes.options import FitOptions
+from goldenrule.pipelines.quick_fit import answer
+from goldenrule.runs.options import FitOptions
+from goldenrule.storage.manifest import seal, write_recorded
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ESCAPE = "\x1b]0;pwned\x07"
@@ -155,8 +155,8 @@ def pipes_for_files(place: Path) -> None:
 def images_elsewhere(place: Path) -> None:
     from dataclasses import replace
 
-    from goldenrule.images.kept import table_content
-    from goldenrule.training.run_files import run_images
+    from goldenrule.data.table_file import table_content
+    from goldenrule.runs.verified_files import run_images
 
     table = replace(run_images(place / "run"), root=Path("/proc/self"))
     write_recorded(place / "run", "images.arrow", table_content(table))

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import goldenrule as gr
-from goldenrule.foundation.errors import OptionError, SourceError
-from goldenrule.images.labels import from_csv, from_dataframe
-from goldenrule.images.table import ImageTable
+from goldenrule.core.errors import OptionError, SourceError
+from goldenrule.data.sources.label_tables import from_csv, from_dataframe
+from goldenrule.data.table import ImageTable
 
 Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]

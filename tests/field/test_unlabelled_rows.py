@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goldenrule.foundation.errors import InputError
-from goldenrule.images.labels import from_csv
-from goldenrule.images.table import LabelledTable
+from goldenrule.core.errors import InputError
+from goldenrule.data.sources.label_tables import from_csv
+from goldenrule.data.table import LabelledTable
 
 Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]

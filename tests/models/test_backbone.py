@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, UnknownBackbone
-from goldenrule.foundation.schema import as_json, from_json
+from goldenrule.core.errors import BackboneError, FormatError, OptionError, UnknownBackbone
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.models.backbone import BackboneSpec, backbone, from_files
 from goldenrule.models.catalog import EMBEDDED, canonical_name, check_known
 
@@ -190,7 +190,7 @@ def test_weights_that_are_not_those_of_the_description_are_refused(prepared, tmp
 
 
 def test_a_disk_that_fills_up_while_preparing_says_so_and_leaves_nothing_half_made(tiny_disk, monkeypatch):
-    from goldenrule.foundation.errors import StorageError
+    from goldenrule.core.errors import StorageError
 
     disk = tiny_disk("4m")
     monkeypatch.setenv("GOLDENRULE_CACHE", str(disk))

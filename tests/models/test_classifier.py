@@ -13,18 +13,18 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from goldenrule.engine import openvino
-from goldenrule.engine.openvino import OpenVinoEngine
-from goldenrule.foundation.errors import FormatError, SourceError, StorageError
-from goldenrule.foundation.manifest import seal
-from goldenrule.foundation.schema import as_json
-from goldenrule.images.preprocess import Preprocessing
-from goldenrule.images.read import decode
-from goldenrule.images.sources import from_folder
+from goldenrule.core.errors import FormatError, SourceError, StorageError
+from goldenrule.core.schema import as_json
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.preprocess import Preprocessing
+from goldenrule.data.sources.folders import from_folder
+from goldenrule.engines import openvino
+from goldenrule.engines.openvino import OpenVinoEngine
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import SCHEMA_VERSION, Classifier
-from goldenrule.models.compiled import available_threads, engine_kind
-from goldenrule.models.head import LayeredHead, linear_head
+from goldenrule.models.graphs.compiled import available_threads, engine_kind
+from goldenrule.models.heads import LayeredHead, linear_head
+from goldenrule.storage.manifest import seal
 
 PER_CLASS = 6
 
@@ -301,7 +301,7 @@ def test_with_sockets_forbidden_a_new_process_predicts_and_needs_no_torch(own_ca
             raise AssertionError(f"a socket was wanted: {arguments}")
         socket.socket = socket.create_connection = socket.getaddrinfo = refuse
         import goldenrule
-        from goldenrule.models import compiled
+        from goldenrule.models.graphs import compiled
         compiled._export_and_compare = refuse
         found = goldenrule.Classifier.load(sys.argv[1]).predict(sys.argv[2:])
         print(found.logits[:, 0].tolist())

@@ -10,9 +10,9 @@ import pytest
 import timm
 import torch
 
-from goldenrule.foundation.errors import OptionError
+from goldenrule.core.errors import OptionError
 from goldenrule.models.backbone import Backbone, backbone
-from goldenrule.models.head import linear_head
+from goldenrule.models.heads import linear_head
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen, Trainable
 
 SMALLEST = {

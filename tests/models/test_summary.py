@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from goldenrule.foundation.errors import OptionError, UnknownBackbone, WeightsUnavailable
+from goldenrule.core.errors import OptionError, UnknownBackbone, WeightsUnavailable
 from goldenrule.models.architectures import architecture
 from goldenrule.models.backbone import backbone
 from goldenrule.models.catalog import FAMILIES, canonical_name, check_known
 from goldenrule.models.summary import NetworkSummary, origin_of, summary
-from goldenrule.recipes.notebook import summary_html
+from goldenrule.notebook import summary_html
 
 SMALL = ["original", "resnet18"]
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from goldenrule.foundation.errors import BackboneError, WeightsUnavailable
-from goldenrule.images.preprocess import Preprocessing
-from goldenrule.images.read import decode
+from goldenrule.core.errors import BackboneError, WeightsUnavailable
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.models import weights
 from goldenrule.models.backbone import backbone
 from goldenrule.models.catalog import EMBEDDED, Embedded

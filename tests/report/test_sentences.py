@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldenrule.evaluation import Estimate, Predictions, value_and_interval
-from goldenrule.evaluation.estimate import printed
-from goldenrule.foundation.findings import Finding
+from goldenrule.core.findings import Finding
+from goldenrule.metrics import Estimate, Predictions, value_and_interval
+from goldenrule.metrics.estimate import printed
 from goldenrule.report import sentences
 
 light = settings(deadline=None, max_examples=100)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldenrule.evaluation import Estimate, Predictions, accuracy, confusion, log_loss
-from goldenrule.foundation.errors import OptionError
+from goldenrule.core.errors import OptionError
+from goldenrule.metrics import Estimate, Predictions, accuracy, confusion, log_loss
 from goldenrule.report import tables
 from goldenrule.report.facts import facts, network_facts
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from goldenrule.foundation.errors import UnreadableImage
+from goldenrule.core.errors import UnreadableImage
 from goldenrule.report.thumbnails import LARGEST_SIDE_PX, thumbnail, thumbnail_of
 
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))

@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pytest
 
 from frozen import FROZEN, SCENARIOS, Scenario, differences
-from goldenrule.activations.bank import ActivationBank, ChunkWriter
-from goldenrule.activations.extractor import bank_for
-from goldenrule.foundation.files import digest
-from goldenrule.images.augment import View
-from goldenrule.images.kinds import by_name
+from goldenrule.data.augmentation.augment import View
+from goldenrule.data.augmentation.presets import by_name
+from goldenrule.features.cache import ActivationBank, ChunkWriter
+from goldenrule.features.extractor import bank_for
 from goldenrule.models.backbone import backbone
-from goldenrule.models.compiled import engine_kind
+from goldenrule.models.graphs.compiled import engine_kind
+from goldenrule.storage.files import digest
 
 FREEZE = os.environ.get("GOLDENRULE_FREEZE") == "1"
 LOWEST_COSINE = 0.98  # of a processor that computes in bf16; in fp32 it is 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import goldenrule as gr
-from goldenrule.foundation.progress import Silent
+from goldenrule.core.progress import Silent
 from goldenrule.training import checkpoint, fitting
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import goldenrule as gr
-from goldenrule.evaluation.temperature import best_temperature
-from goldenrule.foundation.errors import OptionError
-from goldenrule.images.table import image_table
-from goldenrule.learner import Learner
+from goldenrule.core.errors import OptionError
+from goldenrule.data.table import image_table
+from goldenrule.metrics.uncertainty.temperature import best_temperature
 from goldenrule.training.crossing import Crossed, dealt_halves
+from goldenrule.training.learner import Learner
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import goldenrule as gr
-from goldenrule.activations import bank
-from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.progress import Silent
-from goldenrule.foundation.sizes import readable_bytes
+from goldenrule.core.errors import OptionError
+from goldenrule.core.progress import Silent
+from goldenrule.core.sizes import readable_bytes
+from goldenrule.features import cache as bank
 from goldenrule.models.backbone import backbone
-from goldenrule.models.boundary import boundary
+from goldenrule.models.graphs.boundary import boundary
 from goldenrule.training import fitting, plan
 
 Learner = Callable[..., gr.Learner]

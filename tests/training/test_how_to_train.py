@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import goldenrule as gr
-from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.progress import Silent
-from goldenrule.images.table import image_table
+from goldenrule.core.errors import OptionError
+from goldenrule.core.progress import Silent
+from goldenrule.data.table import image_table
+from goldenrule.runs.optimizers import UNFIT, optimizer_class
 from goldenrule.training import fitting
-from goldenrule.training.examples import balanced_weights, order
+from goldenrule.training.inputs.batches import balanced_weights, order
 from goldenrule.training.loop import optimizer_for
-from goldenrule.training.optimizers import UNFIT, optimizer_class
 from goldenrule.training.schedule import OneCycle
 
 Learner = Callable[..., gr.Learner]

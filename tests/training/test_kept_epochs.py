@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import goldenrule as gr
-from goldenrule.foundation.errors import OptionError, StorageError
-from goldenrule.foundation.progress import Silent
-from goldenrule.foundation.schema import as_json, from_json
+from goldenrule.core.errors import OptionError, StorageError
+from goldenrule.core.progress import Silent
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
-from goldenrule.recipes.training_options import TrainingOptions
+from goldenrule.runs.training_options import TrainingOptions
 
 Start = Callable[..., subprocess.Popen[str]]
 

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 import goldenrule as gr
-from goldenrule.foundation.errors import MissingExtra, OptionError
-from goldenrule.foundation.progress import Silent
+from goldenrule.core.errors import MissingExtra, OptionError
+from goldenrule.core.progress import Silent
+from goldenrule.runs.history import EpochRow
 from goldenrule.training import fitting, loggers
-from goldenrule.training.history import EpochRow
 from goldenrule.training.loggers import Logger, logger_of, numbers
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]

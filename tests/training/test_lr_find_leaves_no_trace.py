@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import goldenrule as gr
-from goldenrule.foundation.progress import Silent
+from goldenrule.core.progress import Silent
 
 Do = Callable[[gr.Learner], object]
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import goldenrule as gr
-from goldenrule.foundation.progress import Silent
+from goldenrule.core.progress import Silent
 from goldenrule.training import fitting
 
 SEEN = gr.Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -208,7 +208,7 @@ def test_the_command_line_runs_the_file_that_is_named_and_no_other(
     process: Callable[..., Any],
     command: Callable[..., Any],
 ) -> None:
-    from goldenrule.foundation.functions import from_file
+    from goldenrule.core.functions import from_file
 
     file, folder = tmp_path / "parts.py", picture_folder()
     file.write_text(PARTS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldenrule.foundation.errors import OptionError
+from goldenrule.core.errors import OptionError
 from goldenrule.training.schedule import Constant, OneCycle, Rising, Schedule, Sgdr
 
 counts = st.integers(1, 6)

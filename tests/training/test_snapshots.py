@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import goldenrule as gr
-from goldenrule.foundation.errors import FormatError, OptionError
-from goldenrule.foundation.progress import Silent
+from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.progress import Silent
 from goldenrule.training import fitting, snapshots
+from goldenrule.training.early_stopping import CycleEnd, converged
 from goldenrule.training.snapshots import Snapshots, greedy_soup
-from goldenrule.training.stopping import CycleEnd, converged
 
 Learner = Callable[..., gr.Learner]
 losses = st.lists(st.floats(0.1, 2.0), min_size=1, max_size=12)

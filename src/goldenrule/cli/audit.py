@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenrule.cli.options import command, output
-from goldenrule.recipes.image_source import ImageSource
+from goldenrule.runs.image_source import ImageSource
 
 if TYPE_CHECKING:
-    from goldenrule.foundation.console import Console
-    from goldenrule.insight.audit import Audit
+    from goldenrule.analysis.audit import Audit
+    from goldenrule.core.console import Console
 
 MOST_CLASSES = 20
 """So many classes have a line of their own."""
@@ -39,10 +39,10 @@ def audit(
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where there is a warning or an error.")] = False,
 ) -> None:
     """Look at every image: unreadable and odd files, duplicates, leaks between parts, shortcuts, small classes."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.files import in_shell
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.auditing import NUMBERS, PAGE, audit_images
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.progress import Bars
+    from goldenrule.storage.files import in_shell
+    from goldenrule.tasks.auditing import NUMBERS, PAGE, audit_images
 
     folder = out or Path("audits") / (source.folder.resolve().name or "images")
     found = audit_images(source.images(), out=folder, group_by=source.group_by, progress=Bars())
@@ -60,8 +60,8 @@ def show(found: Audit, console: Console) -> None:
     from rich.table import Table
 
     from goldenrule.cli.terminal import show_counts
-    from goldenrule.foundation.console import Text
-    from goldenrule.foundation.sizes import readable_bytes
+    from goldenrule.core.console import Text
+    from goldenrule.core.sizes import readable_bytes
     from goldenrule.report.facts import value_text
 
     facts = found.facts()

@@ -34,11 +34,11 @@ def clear(
     ] = False,
 ) -> None:
     """Remove banks; what they held is computed again when it is needed."""
-    from goldenrule.activations import bank as banks
-    from goldenrule.foundation.cache import clear_leftovers
-    from goldenrule.foundation.errors import OptionError
-    from goldenrule.foundation.findings import plural
-    from goldenrule.foundation.sizes import readable_bytes
+    from goldenrule.core.errors import OptionError
+    from goldenrule.core.findings import plural
+    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.features import cache as banks
+    from goldenrule.storage.cache_folder import clear_leftovers
 
     if leftovers:
         if names or everything:
@@ -60,8 +60,8 @@ def limit(
     ],
 ) -> None:
     """Limit what all banks take together."""
-    from goldenrule.activations import bank as banks
-    from goldenrule.foundation.sizes import readable_bytes
+    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.features import cache as banks
 
     banks.set_limit(parse_bytes(size))
     removed = banks.enforce_limit()
@@ -78,7 +78,7 @@ def parse_bytes(text: str) -> int | None:
     >>> parse_bytes("1.5GB"), parse_bytes("none")
     (1500000000, None)
     """
-    from goldenrule.foundation.errors import OptionError
+    from goldenrule.core.errors import OptionError
 
     if text.lower() in ("none", "no", "off"):
         return None
@@ -95,13 +95,13 @@ def _show() -> None:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.activations import bank as banks
-    from goldenrule.foundation.cache import cache_leftovers
-    from goldenrule.foundation.console import Console
-    from goldenrule.foundation.findings import plural
-    from goldenrule.foundation.sizes import readable_bytes
-    from goldenrule.foundation.unfinished import size_of
+    from goldenrule.core.console import Console
+    from goldenrule.core.findings import plural
+    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.features import cache as banks
     from goldenrule.models.catalog import canonical_name
+    from goldenrule.storage.cache_folder import cache_leftovers
+    from goldenrule.storage.unfinished import size_of
 
     stored = banks.stored()
     console = Console()

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenrule.cli.options import Json, command, given, json_kind, of, only, output, refuse, spellings
-from goldenrule.evaluation.estimate import Basis
-from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.option import options_of
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.training_options import TrainingOptions
+from goldenrule.core.errors import OptionError
+from goldenrule.core.option import options_of
+from goldenrule.metrics.estimate import Basis
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
+from goldenrule.runs.training_options import TrainingOptions
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from goldenrule.recipes.compared_networks import ComparedNetworks
+    from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks
 
 FEW = 30
 NETWORKS = "The networks, as for train; NAME@PX for another input side. Several may follow."
@@ -80,7 +80,7 @@ def compare(
     is opened once, afterwards. A killed comparison goes on where it stopped, and grows when other networks are named.
     """
     if json is not None:
-        from goldenrule.foundation.outputs import check_output
+        from goldenrule.storage.outputs import check_output
 
         of_runs, of_networks = ("runs", "estimates", "gains"), ("images", "chosen", "rows")
         check_output(json, json_kind("compared.json", of_runs, of_networks), option="--json")
@@ -99,12 +99,12 @@ def compare(
             raise OptionError(f"{first} is given twice: wanted two runs.")
         _runs(first, other, on or "auto", json)
         return
-    from goldenrule.foundation.files import json_text
-    from goldenrule.foundation.outputs import write_output
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.foundation.schema import as_json
-    from goldenrule.recipes.comparing import compare_networks
-    from goldenrule.training.run_files import is_run
+    from goldenrule.core.progress import Bars
+    from goldenrule.core.schema import as_json
+    from goldenrule.pipelines.comparison.comparing import compare_networks
+    from goldenrule.runs.verified_files import is_run
+    from goldenrule.storage.files import json_text
+    from goldenrule.storage.outputs import write_output
 
     models, ways = named
     place = out or Path("runs") / f"{Path(what[0]).resolve().name}-compare"
@@ -131,9 +131,9 @@ def _named(what: list[str], model: list[str] | None, training: list[str] | None)
 
     Words that follow the folder are more of what was listed: a way of training by its name, else a network.
     """
-    from goldenrule.recipes.entries import DEFAULT_MODELS
-    from goldenrule.recipes.training_options import TYPES
-    from goldenrule.training.run_files import is_run
+    from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS
+    from goldenrule.runs.training_options import TYPES
+    from goldenrule.runs.verified_files import is_run
 
     if not model and not training and not (len(what) == 1 and not is_run(Path(what[0]))):
         return None
@@ -163,9 +163,9 @@ def _weights(said: list[str]) -> dict[str, Path]:
 
 def _show(found: ComparedNetworks, json: Path | None) -> None:
     """Print the table, which to take and why, and what next."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.outputs import to_terminal
-    from goldenrule.recipes.comparison_report import next_steps
+    from goldenrule.core.console import Console, Text
+    from goldenrule.pipelines.comparison.comparison_report import next_steps
+    from goldenrule.storage.outputs import to_terminal
 
     console = Console(stderr=to_terminal(json))
     console.print(networks_table(found))
@@ -186,8 +186,8 @@ def networks_table(found: ComparedNetworks) -> Table:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.foundation.console import Text
-    from goldenrule.recipes.comparison_report import cells, columns
+    from goldenrule.core.console import Text
+    from goldenrule.pipelines.comparison.comparison_report import cells, columns
 
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     for heading in columns(found):
@@ -209,13 +209,13 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     """Compare two finished runs on the images that both were judged by."""
     from rich.table import Table
 
-    from goldenrule.evaluation import value_and_interval
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.files import json_text
-    from goldenrule.foundation.findings import plural
-    from goldenrule.foundation.outputs import to_terminal, write_output
-    from goldenrule.foundation.schema import as_json
-    from goldenrule.recipes.compared_runs import compare_runs
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.findings import plural
+    from goldenrule.core.schema import as_json
+    from goldenrule.metrics import value_and_interval
+    from goldenrule.storage.files import json_text
+    from goldenrule.storage.outputs import to_terminal, write_output
+    from goldenrule.tasks.run_comparison import compare_runs
 
     compared = compare_runs(run, other, part=part)  # type: ignore[arg-type]
     table = Table()

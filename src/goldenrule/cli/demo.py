@@ -24,10 +24,10 @@ def demo(
 ) -> None:
     """Write 1,797 handwritten digits as PNG class folders, fit a classifier on them, and judge it."""
     from goldenrule.cli.fit import show
-    from goldenrule.foundation.console import Console
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.answer import answer
-    from goldenrule.recipes.digits import DIGITS_OPTIONS, write_digits
+    from goldenrule.core.console import Console
+    from goldenrule.core.progress import Bars
+    from goldenrule.demo.digits import DIGITS_OPTIONS, write_digits
+    from goldenrule.pipelines.quick_fit import answer
 
     digits = write_digits(folder / "digits")
     Console().print(f"1,797 handwritten digits are in {digits}.")

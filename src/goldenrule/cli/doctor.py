@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from goldenrule.cli.options import command, only, refuse
-from goldenrule.recipes.options import FitOptions
+from goldenrule.runs.options import FitOptions
 
 EXAMPLES = """Examples:
 
@@ -31,16 +31,16 @@ def doctor(
     """Show the environment, versions, the engine and its precision, and a short speed test."""
     from rich.table import Table
 
-    from goldenrule.activations.extractor import FeatureExtractor
-    from goldenrule.foundation.cache import cache_folder, cache_leftovers
-    from goldenrule.foundation.console import Console
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.foundation.sizes import readable_bytes
-    from goldenrule.foundation.unfinished import size_of
+    from goldenrule.core.console import Console
+    from goldenrule.core.progress import Bars
+    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.features.extractor import FeatureExtractor
     from goldenrule.models.backbone import backbone as prepared
     from goldenrule.models.catalog import EMBEDDED
-    from goldenrule.recipes.environment import environment
-    from goldenrule.recipes.speed_test import speed_test
+    from goldenrule.runs.environment import environment
+    from goldenrule.storage.cache_folder import cache_folder, cache_leftovers
+    from goldenrule.storage.unfinished import size_of
+    from goldenrule.tasks.speed_test import speed_test
 
     if prepare:
         refuse(context, ("backbone", "threads"), "with --prepare, which prepares that backbone and ends")

@@ -10,12 +10,12 @@ import typer
 
 from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
 from goldenrule.cli.options import Run, Threads, command, only, output
-from goldenrule.recipes.image_source import ImageSource
+from goldenrule.runs.image_source import ImageSource
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from goldenrule.recipes.evaluating import Evaluation
+    from goldenrule.tasks.foreign import Evaluation
 
 MOST_CLASSES = 12
 """So many classes are printed, the weakest; the page has all of them."""
@@ -47,10 +47,10 @@ def evaluate(
     threads: Threads = None,
 ) -> None:
     """Evaluate a classifier on labelled images from elsewhere, and compare with what its run promised."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.evaluating import NUMBERS, PAGE, ROWS, default_out
-    from goldenrule.recipes.evaluating import evaluate as evaluated
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.progress import Bars
+    from goldenrule.tasks.foreign import NUMBERS, PAGE, ROWS, default_out
+    from goldenrule.tasks.foreign import evaluate as evaluated
 
     classifier = loaded(run, custom_head, custom_backbone)
     table = replace(source, group_by="none").table()
@@ -83,8 +83,8 @@ def scores_table(found: Evaluation) -> Table:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.evaluation import value_and_interval
-    from goldenrule.foundation.console import Text
+    from goldenrule.core.console import Text
+    from goldenrule.metrics import value_and_interval
     from goldenrule.report.tables import weakest_first
 
     table = Table(box=box.SIMPLE_HEAD, title=f"{found.name}, evaluated", title_justify="left")

@@ -11,8 +11,8 @@ from goldenrule.cli.options import Exclude, Files, FinishedRun, Threads, command
 from goldenrule.cli.terminal import show_findings
 
 if TYPE_CHECKING:
-    from goldenrule.foundation.console import Console
-    from goldenrule.insight.explanation import Explained
+    from goldenrule.analysis.explanation import Explained
+    from goldenrule.core.console import Console
 
 MOST_ROWS = 40
 EXAMPLES = """Examples:
@@ -43,11 +43,11 @@ def explain(
     threads: Threads = None,
 ) -> None:
     """Explain predictions: the nearest training images and a heat map of each, as a table and a page."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.images.sources import files_to_predict
-    from goldenrule.recipes.explaining import NUMBERS, PAGE, asked, free_folder
-    from goldenrule.recipes.explaining import explain as explained_by
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.progress import Bars
+    from goldenrule.data.sources.folders import files_to_predict
+    from goldenrule.tasks.explaining import NUMBERS, PAGE, asked, free_folder
+    from goldenrule.tasks.explaining import explain as explained_by
 
     if not heat:
         refuse(context, ("of",), "with --no-heat: it says of which class the heat maps are")
@@ -68,7 +68,7 @@ def show(found: Explained, console: Console) -> None:
     """Print a row per image with its nearest training images, and what is missing."""
     from rich.table import Table
 
-    from goldenrule.foundation.console import Text
+    from goldenrule.core.console import Text
     from goldenrule.report.sentences import sureness
 
     table = Table()

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenrule.cli.options import RunFolder, command, refuse
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from goldenrule.foundation.console import Console
-    from goldenrule.images.table import ImageTable
-    from goldenrule.insight.backbone_choice import BackboneChoice
-    from goldenrule.recipes.results import Answer
+    from goldenrule.analysis.backbone_choice import BackboneChoice
+    from goldenrule.core.console import Console
+    from goldenrule.data.table import ImageTable
+    from goldenrule.pipelines.fit_result import Answer
 
 AS_WIDE_AS_IT_IS = 1000
 EXAMPLES = """Examples:
@@ -81,8 +81,8 @@ def fit(
     ] = None,
 ) -> None:
     """Fit a classifier by the golden rule, all seven steps; judge it; write it with a report."""
-    from goldenrule.foundation.errors import OptionError
-    from goldenrule.foundation.progress import Bars
+    from goldenrule.core.errors import OptionError
+    from goldenrule.core.progress import Bars
 
     if source.fold_column is not None and (options.fold or options.folds):
         other = f"--fold {options.fold}" if options.fold else f"--folds {options.folds}"
@@ -101,11 +101,11 @@ def fit(
         show_plan(images, options)
         return
     if options.solved_only:  # no torch is imported
-        from goldenrule.recipes.answer import answer
+        from goldenrule.pipelines.quick_fit import answer
 
         show(answer(images, options=options, out=out, progress=Bars()))
         return
-    from goldenrule.recipes.golden_rule import golden_rule
+    from goldenrule.pipelines.golden_rule import golden_rule
     from goldenrule.training.loggers import logger_of
 
     loggers = [logger_of(one) for one in log or ()]
@@ -117,9 +117,9 @@ def show(answer: Answer, console: Console | None = None) -> None:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.evaluation import value_and_interval
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.recipes.reporting import next_steps
+    from goldenrule.core.console import Console, Text
+    from goldenrule.metrics import value_and_interval
+    from goldenrule.pipelines.result_files import next_steps
 
     console = console or Console()
     for finding in answer.findings:
@@ -165,9 +165,9 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.evaluation import log_loss
-    from goldenrule.evaluation.estimate import value_beside_interval
-    from goldenrule.foundation.console import Text
+    from goldenrule.core.console import Text
+    from goldenrule.metrics import log_loss
+    from goldenrule.metrics.estimate import value_beside_interval
 
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -199,7 +199,7 @@ def backbones_table(choice: BackboneChoice) -> Table:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.evaluation import value_and_interval
+    from goldenrule.metrics import value_and_interval
 
     asked = f"{choice.images:,} of {choice.of:,}" if choice.images < choice.of else f"{choice.images:,}"
     table = Table(box=box.SIMPLE_HEAD, title=f"Backbones, out-of-fold on {asked} training images", title_justify="left")
@@ -222,7 +222,7 @@ def backbones_table(choice: BackboneChoice) -> Table:
 
 def show_first(answer: Answer) -> None:
     """Print the answer in seconds while the live training goes on."""
-    from goldenrule.foundation.console import Console
+    from goldenrule.core.console import Console
 
     console = Console()
     show(answer, console)
@@ -233,10 +233,10 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> None:
     """Print what a fit would do, without doing it."""
     from rich.table import Table
 
-    from goldenrule.foundation.console import Console
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.foundation.sizes import readable_bytes
-    from goldenrule.recipes.planning import plan_for
+    from goldenrule.core.console import Console
+    from goldenrule.core.progress import Bars
+    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.pipelines.planning import plan_for
 
     plan = plan_for(source, options, progress=Bars())
     name = source if isinstance(source, Path) else source.root

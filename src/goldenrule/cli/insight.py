@@ -9,8 +9,8 @@ import typer
 from goldenrule.cli.options import FinishedRun, Threads, command
 
 if TYPE_CHECKING:
-    from goldenrule.foundation.console import Console
-    from goldenrule.report.insight_page import Section
+    from goldenrule.core.console import Console
+    from goldenrule.report.pages.insight_page import Section
 
 SHOWN = 10
 """So many images of a list are printed; the page has all of them."""
@@ -31,9 +31,9 @@ def insight(
     threads: Threads = None,
 ) -> None:
     """Look into a run: which labels are probably wrong, its surest mistakes, where it wavers, what it knows best."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.insights import LABELS, NUMBERS, insights
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.progress import Bars
+    from goldenrule.tasks.insights import LABELS, NUMBERS, insights
 
     found = insights(run, top=top, threads=threads, progress=Bars())
     console = Console()
@@ -56,7 +56,7 @@ def show(section: Section, console: Console) -> None:
     """Print a section: its table, then what it says."""
     from rich.table import Table
 
-    from goldenrule.foundation.console import Text
+    from goldenrule.core.console import Text
 
     if section.cards:
         others = any(card.other for card in section.cards)

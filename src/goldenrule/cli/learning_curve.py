@@ -11,7 +11,7 @@ from goldenrule.cli.options import FinishedRun, Threads, command
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from goldenrule.recipes.learning_curve import CurveOfRun
+    from goldenrule.tasks.run_learning_curve import CurveOfRun
 
 DEFAULT_TARGET = 0.99
 EXAMPLES = """Examples:
@@ -37,10 +37,10 @@ def learning_curve(
     """Say how many more images are needed for a target, from heads solved on more and more of those there are."""
     from rich.table import Table
 
-    from goldenrule.evaluation import value_and_interval
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.learning_curve import learning_curve_of
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.progress import Bars
+    from goldenrule.metrics import value_and_interval
+    from goldenrule.tasks.run_learning_curve import learning_curve_of
 
     if target is None and metric == "accuracy":
         target = DEFAULT_TARGET
@@ -76,8 +76,8 @@ def _enough(done: CurveOfRun) -> Table:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.evaluation import value_and_interval
-    from goldenrule.insight.data_size import RULES, TIMES
+    from goldenrule.analysis.data_size import RULES, TIMES
+    from goldenrule.metrics import value_and_interval
 
     own = done.advice
     table = Table(

@@ -10,8 +10,8 @@ import typer
 from goldenrule.cli.options import Json, command, json_kind, output, refuse
 
 if TYPE_CHECKING:
-    from goldenrule.foundation.console import Console
-    from goldenrule.recipes.lessons import Lesson
+    from goldenrule.core.console import Console
+    from goldenrule.demo.lessons import Lesson
 
 EXAMPLES = """Examples:
 
@@ -36,10 +36,10 @@ def lesson(
     json: Json = None,
 ) -> None:
     """Learn by small lessons that run: from a line through five points to the network's layers."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.files import json_text
-    from goldenrule.foundation.outputs import check_output, to_terminal, write_output
-    from goldenrule.recipes.lessons import chosen_lesson, description, find_lessons
+    from goldenrule.core.console import Console, Text
+    from goldenrule.demo.lessons import chosen_lesson, description, find_lessons
+    from goldenrule.storage.files import json_text
+    from goldenrule.storage.outputs import check_output, to_terminal, write_output
 
     if name is None:
         refuse(context, ("out", "code"), "on the list: name a lesson to run")
@@ -67,7 +67,7 @@ def _list(console: Console, lessons: tuple[Lesson, ...]) -> None:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.foundation.console import Text
+    from goldenrule.core.console import Text
 
     table = Table(box=box.SIMPLE)
     table.add_column("", justify="right")
@@ -84,8 +84,8 @@ def _run(console: Console, lesson: Lesson, out: Path, *, with_code: bool) -> tup
     from rich.markdown import Markdown
     from rich.syntax import Syntax
 
-    from goldenrule.foundation.console import Text
-    from goldenrule.recipes.lessons import description, find_lessons, run_lesson
+    from goldenrule.core.console import Text
+    from goldenrule.demo.lessons import description, find_lessons, run_lesson
 
     def show(kind: str, content: str) -> None:
         if kind == "text":

@@ -9,8 +9,8 @@ import typer
 
 from goldenrule.cli.options import Live, command, only, output, refuse
 from goldenrule.cli.terminal import show_findings
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
 
 EXAMPLES = """Examples:
 
@@ -39,12 +39,12 @@ def lr_find(
     highest: Annotated[float, typer.Option(help="The last rate.")] = 10.0,
 ) -> None:
     """Raise the learning rate step by step and draw the loss: which rate to train with."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.errors import OptionError
-    from goldenrule.foundation.outputs import to_terminal, written_into
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.rate import find_rate_of
-    from goldenrule.training.terminal import range_text
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.errors import OptionError
+    from goldenrule.core.progress import Bars
+    from goldenrule.storage.outputs import to_terminal, written_into
+    from goldenrule.tasks.lr_curve import find_rate_of
+    from goldenrule.training.inputs.terminal_curves import range_text
 
     if not (live or unfrozen):
         refuse(context, ("augment",), "on activations of plain images: give --live or --unfrozen too")

@@ -53,7 +53,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for; `ctx` is Click's context, which Typer has under another name."""
-        from goldenrule.foundation.errors import GoldenRuleError, of_system, system_errors
+        from goldenrule.core.errors import GoldenRuleError, of_system, system_errors
 
         try:
             with _usage_errors(), system_errors():
@@ -76,7 +76,7 @@ def _usage_errors() -> Iterator[None]:
         yield
     except TyperException as error:
         if isinstance(message := getattr(error, "message", None), str):
-            from goldenrule.foundation.visible import visible
+            from goldenrule.core.visible import visible
 
             error.message = visible(message)
         raise
@@ -198,6 +198,6 @@ def _complain(message: str) -> None:
 
 
 def _say(message: str, *, before: str = "") -> None:
-    from goldenrule.foundation.console import Console, Text
+    from goldenrule.core.console import Console, Text
 
     Console(stderr=True).print(Text.assemble((before, "bold red"), Text(message, lines=True)), soft_wrap=True)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 
 import typer
 
-from goldenrule.foundation.option import Option, check_option, default_of, options_of, spelled
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
+from goldenrule.core.option import Option, check_option, default_of, options_of, spelled
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
 
 if TYPE_CHECKING:
-    from goldenrule.foundation.outputs import Kind
+    from goldenrule.storage.outputs import Kind
 
 PLAIN: Mapping[str, type] = {"int": int, "float": float, "bool": bool, "Path": Path}
 """The types that the command line itself turns words into; of any other the value's own checks have better errors."""
@@ -93,7 +93,7 @@ def given(context: typer.Context) -> set[str]:
 
 def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
     """Raise `OptionError` where one of these parameters stands on the command line: it would have no effect."""
-    from goldenrule.foundation.errors import OptionError
+    from goldenrule.core.errors import OptionError
 
     if without := spellings(context, given(context) & set(names)):
         raise OptionError(
@@ -201,7 +201,7 @@ def _info(name: str, option: Option, type_: type, default: Any, *, checked: bool
 
 def json_kind(example: str, *names: tuple[str, ...]) -> Kind:
     """Return the kind of a JSON file that has one of these sets of names."""
-    from goldenrule.foundation.outputs import Kind, json_like
+    from goldenrule.storage.outputs import Kind, json_like
 
     every = [json_like(*own) for own in names]
     return Kind(name="a JSON file", example=example, ours=lambda content: any(ours(content) for ours in every))

@@ -40,13 +40,13 @@ def predict(
     """Predict the class of images; a row per image, also for those that can't be read."""
     from rich.table import Table
 
-    from goldenrule.deploy.batch import predict_files
-    from goldenrule.foundation.cells import from_cell
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.findings import plural
-    from goldenrule.foundation.outputs import to_terminal
-    from goldenrule.foundation.progress import Bars
+    from goldenrule.core.cells import from_cell
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.findings import plural
+    from goldenrule.core.progress import Bars
+    from goldenrule.deploy.bulk import predict_files
     from goldenrule.report.sentences import sureness
+    from goldenrule.storage.outputs import to_terminal
 
     classifier = loaded(run, custom_head, custom_backbone)
     result = predict_files(
@@ -114,7 +114,7 @@ def _few(names: str) -> str:
     >>> _few("cat | dog"), _few("a | b | c | d | e")
     ('cat | dog', '5 classes, first a')
     """
-    from goldenrule.evaluation.predictions_csv import classes_in
+    from goldenrule.metrics.predictions_csv import classes_in
 
     each = classes_in(names)
     return names if len(each) <= MOST_IN_A_SET else f"{len(each)} classes, first {each[0]}"

@@ -37,9 +37,9 @@ def report(
     out: Annotated[Path | None, output("The page to write.", "RUN/report.LANG.html")] = None,
 ) -> None:
     """Write the report of a finished run again, in English, Japanese or Chinese; the numbers stay as they are."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.outputs import to_terminal
-    from goldenrule.recipes.report_again import report_again
+    from goldenrule.core.console import Console, Text
+    from goldenrule.storage.outputs import to_terminal
+    from goldenrule.tasks.report_again import report_again
 
     path = report_again(run, language=language.value, out=out)
     console = Console(stderr=to_terminal(out))

@@ -10,8 +10,8 @@ import typer
 
 from goldenrule.cli.options import Live, command, only, output
 from goldenrule.cli.terminal import show_findings
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
 
 SHOWN = 8
 EXAMPLES = """Examples:
@@ -37,10 +37,10 @@ def search(
     """Search for settings (head, augmentation, optimizer, rate, batch size, loss ...) that do better on validation."""
     from rich.table import Table
 
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.search import search as searched
-    from goldenrule.recipes.search_report import code, headline, next_steps, page_rows, sentences
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.progress import Bars
+    from goldenrule.pipelines.tuning.search import search as searched
+    from goldenrule.pipelines.tuning.search_report import code, headline, next_steps, page_rows, sentences
 
     images, minutes = source.table(), options.minutes
     options = replace(options, minutes=None)  # of the search, not of its first fit

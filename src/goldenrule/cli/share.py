@@ -23,9 +23,9 @@ def share(
     out: Annotated[Path | None, output("A new folder for the copy.", "shared/NAME")] = None,
 ) -> None:
     """Copy a classifier without paths, names of files, thumbnails and features of single images."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.files import in_shell
-    from goldenrule.recipes.sharing import share as shared_by
+    from goldenrule.core.console import Console, Text
+    from goldenrule.storage.files import in_shell
+    from goldenrule.tasks.sharing import share as shared_by
 
     found = shared_by(run, out or Path("shared") / (run.resolve().name or "classifier"))
     lines = [

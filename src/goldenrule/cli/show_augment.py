@@ -9,8 +9,8 @@ import typer
 
 from goldenrule.cli.options import command, only, output, refuse
 from goldenrule.cli.terminal import show_findings
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import SHEET_SIZE, SHEET_VIEWS, FitOptions
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import SHEET_SIZE, SHEET_VIEWS, FitOptions
 
 EXAMPLES = """Examples:
 
@@ -35,10 +35,10 @@ def show_augment(
     out: Annotated[Path, output("The sheet: .png, .svg or .pdf.")] = Path("augment.png"),
 ) -> None:
     """Draw a sheet of augmented views: the very ones that training sees."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.outputs import to_terminal
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.showing import draw_augmentation
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.progress import Bars
+    from goldenrule.storage.outputs import to_terminal
+    from goldenrule.tasks.augmentation_sheet import draw_augmentation
 
     if options.augment == "none":
         refuse(context, ("views",), "with --augment none, which makes none")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenrule.cli.options import command, given, only, refuse
-from goldenrule.foundation.errors import OptionError
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
+from goldenrule.core.errors import OptionError
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
 
 if TYPE_CHECKING:
-    from goldenrule.images.table import ImageTable
-    from goldenrule.recipes.splitting import Split
+    from goldenrule.data.table import ImageTable
+    from goldenrule.tasks.split_folder import Split
 
 MOST_CLASSES = 30
 """So many classes have a line of their own."""
@@ -52,9 +52,9 @@ def split(
     verify: Annotated[bool, typer.Option("--verify", help="Prove a folder that was split before.")] = False,
 ) -> None:
     """Copy a folder into train, valid and test parts; every file is proved by its sha256, the original only read."""
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.images.split import Shares
-    from goldenrule.recipes.splitting import split_folder
+    from goldenrule.core.progress import Bars
+    from goldenrule.data.splits.splitting import Shares
+    from goldenrule.tasks.split_folder import split_folder
 
     folder = source.folder
     if verify:
@@ -88,7 +88,7 @@ def split(
 
 def table_of(images: Path | ImageTable, group_by: str) -> ImageTable:
     """Return the images of a folder, or those that were found already."""
-    from goldenrule.images.labels import from_source
+    from goldenrule.data.sources.label_tables import from_source
 
     return from_source(images, group_by=group_by) if isinstance(images, Path) else images
 
@@ -96,9 +96,9 @@ def table_of(images: Path | ImageTable, group_by: str) -> ImageTable:
 def show(found: Split) -> None:
     """Print what is in the parts, what was kept together, what was found, and what to do next."""
     from goldenrule.cli.terminal import show_counts
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.files import in_shell
-    from goldenrule.foundation.findings import plural
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.findings import plural
+    from goldenrule.storage.files import in_shell
 
     console = Console()
     show_counts(str(found.folder), found.counts, console, most=MOST_CLASSES)
@@ -114,11 +114,11 @@ def show(found: Split) -> None:
 def show_verified(folder: Path) -> None:
     """Prove a split folder and say so; differences end with exit code 2."""
     from goldenrule.cli.terminal import show_counts
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.errors import RunMismatch
-    from goldenrule.foundation.findings import plural
-    from goldenrule.foundation.progress import Bars
-    from goldenrule.recipes.splitting import verify_split
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.errors import RunMismatch
+    from goldenrule.core.findings import plural
+    from goldenrule.core.progress import Bars
+    from goldenrule.tasks.split_folder import verify_split
 
     found, wrong = verify_split(folder, progress=Bars())
     console = Console()
@@ -134,6 +134,6 @@ def show_verified(folder: Path) -> None:
 
 
 def _size(found: Split) -> str:
-    from goldenrule.foundation.sizes import readable_bytes
+    from goldenrule.core.sizes import readable_bytes
 
     return f"{found.files:,} files, {readable_bytes(found.size)},"

@@ -66,13 +66,13 @@ def submit(
     """Write the submission to a contest: every id of its sample, in its order."""
     from rich.table import Table
 
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.findings import plural
+    from goldenrule.core.progress import Bars
     from goldenrule.deploy.submission import side_file
     from goldenrule.deploy.submission import submit as write
-    from goldenrule.evaluation import value_and_interval
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.findings import plural
-    from goldenrule.foundation.outputs import to_terminal, written_into
-    from goldenrule.foundation.progress import Bars
+    from goldenrule.metrics import value_and_interval
+    from goldenrule.storage.outputs import to_terminal, written_into
 
     done = write(
         run,

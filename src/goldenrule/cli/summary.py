@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goldenrule.cli.options import Json, command, json_kind, only
-from goldenrule.recipes.options import FitOptions
+from goldenrule.runs.options import FitOptions
 
 if TYPE_CHECKING:
-    from goldenrule.foundation.console import Console
+    from goldenrule.core.console import Console
     from goldenrule.models.summary import NetworkSummary
 
 EXAMPLES = """Examples:
@@ -34,11 +34,11 @@ def summary(
     json: Json = None,
 ) -> None:
     """Show a network: layers, shapes, parameters, multiply-adds, layer groups, preprocessing, weights, licence."""
-    from goldenrule.foundation.console import Console, Text
-    from goldenrule.foundation.files import json_text
-    from goldenrule.foundation.outputs import check_output, to_terminal, write_output
-    from goldenrule.foundation.schema import as_json
+    from goldenrule.core.console import Console, Text
+    from goldenrule.core.schema import as_json
     from goldenrule.models.summary import summary as summary_of
+    from goldenrule.storage.files import json_text
+    from goldenrule.storage.outputs import check_output, to_terminal, write_output
 
     if json is not None:
         check_output(json, json_kind("summary.json", ("name", "layers", "multiply_adds")), option="--json")
@@ -62,7 +62,7 @@ def show(found: NetworkSummary, console: Console) -> None:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.foundation.console import Text
+    from goldenrule.core.console import Text
     from goldenrule.models.catalog import EMBEDDED
 
     layers = Table(box=box.SIMPLE_HEAD, title=found.name, title_justify="left")

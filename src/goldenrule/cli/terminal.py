@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from goldenrule.foundation.console import Console
-    from goldenrule.foundation.findings import Finding
+    from goldenrule.core.console import Console
+    from goldenrule.core.findings import Finding
 
 
 def show_findings(findings: Iterable[Finding], console: Console) -> None:
     """Print findings, a line each; warnings stand out."""
-    from goldenrule.foundation.console import Text
+    from goldenrule.core.console import Text
 
     for finding in findings:
         console.print(Text(str(finding), style="" if finding.severity == "note" else "yellow"))

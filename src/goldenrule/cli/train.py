@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Annotated
 
 from goldenrule.cli.options import RunFolder, command, only
-from goldenrule.recipes.image_source import ImageSource
-from goldenrule.recipes.options import FitOptions
-from goldenrule.recipes.training_options import TrainingOptions
+from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.options import FitOptions
+from goldenrule.runs.training_options import TrainingOptions
 
 EXAMPLES = """Examples:
 
@@ -48,14 +48,14 @@ def train(
     every two minutes.
     """
     from goldenrule.cli.fit import show
-    from goldenrule.foundation.progress import Bars
+    from goldenrule.core.progress import Bars
 
     options = replace(options, training=how)
     if how.solved:  # no torch is imported
-        from goldenrule.recipes.answer import answer
+        from goldenrule.pipelines.quick_fit import answer
 
         show(answer(source.images(), options=options, out=out, progress=Bars()))
         return
-    from goldenrule.recipes.train import train as trained
+    from goldenrule.pipelines.named_training import train as trained
 
     show(trained(source.images(), options=options, out=out, progress=Bars()))

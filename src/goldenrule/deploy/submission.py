@@ -13,8 +13,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from goldenrule.deploy.batch import PIECE
-from goldenrule.evaluation import (
+from goldenrule.core.cells import between_labels
+from goldenrule.core.errors import FormatError, OptionError, SourceError
+from goldenrule.core.findings import Finding, plural
+from goldenrule.core.progress import Progress
+from goldenrule.core.schema import as_json
+from goldenrule.data.sources.folders import files_to_predict
+from goldenrule.data.sources.label_files import read_columns
+from goldenrule.deploy.bulk import PIECE
+from goldenrule.metrics import (
     Estimate,
     Familiar,
     Predictions,
@@ -24,20 +31,13 @@ from goldenrule.evaluation import (
     quality,
     with_own_thresholds,
 )
-from goldenrule.evaluation.caution import best_floor, floored, kept_off
-from goldenrule.evaluation.estimate import Basis
-from goldenrule.foundation.cells import between_labels
-from goldenrule.foundation.errors import FormatError, OptionError, SourceError
-from goldenrule.foundation.files import digest, json_text, read_json
-from goldenrule.foundation.findings import Finding, plural
-from goldenrule.foundation.outputs import Kind, check_output, json_like, write_output, written_into
-from goldenrule.foundation.progress import Progress
-from goldenrule.foundation.schema import as_json
-from goldenrule.images.label_files import read_columns
-from goldenrule.images.sources import files_to_predict
+from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics.uncertainty.caution import best_floor, floored, kept_off
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.compiled import check_threads
-from goldenrule.training.run_files import RESULT, kept_predictions, run_result, was_written
+from goldenrule.models.graphs.compiled import check_threads
+from goldenrule.runs.verified_files import RESULT, kept_predictions, run_result, was_written
+from goldenrule.storage.files import digest, json_text, read_json
+from goldenrule.storage.outputs import Kind, check_output, json_like, write_output, written_into
 
 Asked = Literal["probability", "probabilities", "class", "labels"]
 Fill = Literal["auto", "class", "probability"]

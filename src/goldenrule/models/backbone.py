@@ -17,22 +17,22 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.foundation.cache import cache_folder
-from goldenrule.foundation.choices import Decoding
-from goldenrule.foundation.errors import BackboneError, FormatError, OptionError, first_line, system_errors
-from goldenrule.foundation.files import digest, file_digest, json_digest, read_json, write_json
-from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.foundation.schema import IF_OTHERWISE, Count, Digest, Name, as_json, from_json
-from goldenrule.images.deep import Levels
-from goldenrule.images.preprocess import Preprocessing
+from goldenrule.core.choices import Decoding
+from goldenrule.core.errors import BackboneError, FormatError, OptionError, first_line, system_errors
+from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import IF_OTHERWISE, Count, Digest, Name, as_json, from_json
+from goldenrule.data.pictures.deep_pixels import Levels
+from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, ORIGINAL_VERSION, canonical_name, check_known
-from goldenrule.models.groups import layer_groups
-from goldenrule.models.prepared import is_there, is_whole, sealed_folder
+from goldenrule.models.graphs.prepared import is_there, is_whole, sealed_folder
+from goldenrule.models.layer_groups import layer_groups
+from goldenrule.storage.cache_folder import cache_folder
+from goldenrule.storage.files import digest, file_digest, json_digest, read_json, write_json
 
 if TYPE_CHECKING:
     import torch
 
-    from goldenrule.models.own import Maker
+    from goldenrule.models.custom import Maker
     from goldenrule.models.weights import State
 
 Pooling = Literal["average", "max+average", "flattened"]
@@ -100,7 +100,7 @@ class Backbone:
         The boundary is the tap at which activations of frozen early layers can be kept. Works by torch.fx; a
         body that can't be traced, or whose groups are joined by more than one tensor, is a `BackboneError`.
         """
-        from goldenrule.models.cutting import cut
+        from goldenrule.models.graphs.cutting import cut
 
         return cut(self.module, {f"model.{name}": group for name, group in self.spec.groups.items()})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goldenrule.foundation.errors import OptionError, UnknownBackbone, WeightsUnavailable, nearest
+from goldenrule.core.errors import OptionError, UnknownBackbone, WeightsUnavailable, nearest
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
 AUTO = "auto"

@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.engine import Engine, EngineKind, as_halves
-from goldenrule.evaluation import ConformalSets, Familiar, Predictions, Task, Thresholds
-from goldenrule.foundation.blas import one_blas_thread
-from goldenrule.foundation.errors import FormatError, OptionError, SourceError, system_errors
-from goldenrule.foundation.files import atomic_folder, no_run_but, write_json
-from goldenrule.foundation.manifest import Sealed, seal
-from goldenrule.foundation.progress import Progress, Silent
-from goldenrule.foundation.schema import as_json, as_type, from_json
-from goldenrule.foundation.tensors import read_tensors, tensors_content
-from goldenrule.images.augment import PLAIN, View
-from goldenrule.images.batches import Job, batches
-from goldenrule.images.classes import with_class_map
-from goldenrule.images.deep import clipped, unlevelled
-from goldenrule.images.picture_files import read_picture
-from goldenrule.images.preprocess import Preprocessing
-from goldenrule.images.sources import image_files
-from goldenrule.images.table import ImageTable
+from goldenrule.core.blas import one_blas_thread
+from goldenrule.core.errors import FormatError, OptionError, SourceError, system_errors
+from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json, as_type, from_json
+from goldenrule.data.augmentation.augment import PLAIN, View
+from goldenrule.data.classes import with_class_map
+from goldenrule.data.loader import Job, batches
+from goldenrule.data.pictures.deep_pixels import clipped, unlevelled
+from goldenrule.data.pictures.preprocess import Preprocessing
+from goldenrule.data.sources.folders import image_files
+from goldenrule.data.sources.picture_files import read_picture
+from goldenrule.data.table import ImageTable
+from goldenrule.engines import Engine, EngineKind, as_halves
+from goldenrule.metrics import ConformalSets, Familiar, Predictions, Task, Thresholds
 from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
 from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, FamiliarJson
-from goldenrule.models.compiled import available_threads, compiled, serving_kind
-from goldenrule.models.head import Head, head_from_tensors
+from goldenrule.models.graphs.compiled import available_threads, compiled, serving_kind
+from goldenrule.models.heads import Head, head_from_tensors
+from goldenrule.storage.files import atomic_folder, no_run_but, write_json
+from goldenrule.storage.manifest import Sealed, seal
+from goldenrule.storage.tensors import read_tensors, tensors_content
 
 if TYPE_CHECKING:
+    from goldenrule.models.custom import Maker
+    from goldenrule.models.custom_backbone import MakeBackbone
+    from goldenrule.models.custom_head import MakeHead
     from goldenrule.models.network import Network
-    from goldenrule.models.own import Maker
-    from goldenrule.models.own_backbone import MakeBackbone
-    from goldenrule.models.own_head import MakeHead
 
 FILES = ("classifier.json", "head.safetensors", "body.safetensors")
 """By one of these the folder of a classifier is known."""
@@ -355,7 +355,7 @@ def _own_head(
         if given is not None:
             raise OptionError(f"head= was given, and this classifier has goldenrule's own {said.head} head.")
         return None
-    from goldenrule.models.own_head import OwnHead, own_head
+    from goldenrule.models.custom_head import OwnHead, own_head
 
     maker = own_head(given) if given is not None else None
     about = {"features": said.backbone.features, "classes": len(said.classes)}
@@ -368,7 +368,7 @@ def _own_maker(spec: BackboneSpec, given: MakeBackbone | Backbone | Maker | None
         if given is not None:
             raise OptionError(f"backbone= was given, and this classifier has goldenrule's own {spec.name}.")
         return None
-    from goldenrule.models.own import find_again
-    from goldenrule.models.own_backbone import own_maker
+    from goldenrule.models.custom import find_again
+    from goldenrule.models.custom_backbone import own_maker
 
     return find_again("backbone", spec.source["made_by"], own_maker(given))

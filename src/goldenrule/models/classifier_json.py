@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from goldenrule.engine import EngineKind
-from goldenrule.evaluation import Task
-from goldenrule.evaluation.estimate import Basis
-from goldenrule.foundation.schema import Count, Name
+from goldenrule.core.schema import Count, Name
+from goldenrule.engines import EngineKind
+from goldenrule.metrics import Task
+from goldenrule.metrics.estimate import Basis
 from goldenrule.models.backbone import BackboneSpec
 
 SCHEMA_VERSION = 2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 
-from goldenrule.foundation.cache import cache_folder, read_cached, write_cached
-from goldenrule.foundation.errors import FormatError, StorageError
+from goldenrule.core.errors import FormatError, StorageError
 from goldenrule.models.backbone import Backbone
+from goldenrule.storage.cache_folder import cache_folder, read_cached, write_cached
 
 
 def multiply_adds(backbone: Backbone) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn.functional import interpolate
 
-from goldenrule.foundation.errors import BackboneError, OptionError, first_line
+from goldenrule.core.errors import BackboneError, OptionError, first_line
 from goldenrule.models.architectures import architecture
 
 MOST_PREFIX_TOKENS, CLASS_TOKEN_DISTANCES = 16, 3

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.foundation.choices import HeadKind
+from goldenrule.core.choices import HeadKind
 
 Doubles = npt.NDArray[np.float64]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from goldenrule.models.head import Head, LayeredHead
+from goldenrule.models.custom_head import OwnHead
+from goldenrule.models.heads import Head, LayeredHead
 from goldenrule.models.layers import LAYERS, run
-from goldenrule.models.own_head import OwnHead
 
 
 class Network(torch.nn.Module):

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from goldenrule.foundation.errors import BackboneError
+from goldenrule.core.errors import BackboneError
 
 
 class AveragePooled(torch.nn.Module):

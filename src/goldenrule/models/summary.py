@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goldenrule.foundation.choices import HeadKind
-from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.schema import as_json
+from goldenrule.core.choices import HeadKind
+from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.models.backbone import Backbone, backbone, pooling_for
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, canonical_name
 from goldenrule.models.cost import multiply_adds
-from goldenrule.models.head import fresh_head
+from goldenrule.models.heads import fresh_head
 
 if TYPE_CHECKING:
     import torch

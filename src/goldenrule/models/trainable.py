@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.files import digest
+from goldenrule.core.errors import OptionError
 from goldenrule.models.backbone import Backbone, BackboneSpec, new_module, put_in_cache
-from goldenrule.models.cutting import cut
-from goldenrule.models.folding import fold, unfolded_state
-from goldenrule.models.head import Head
+from goldenrule.models.custom_head import arrays_of
+from goldenrule.models.graphs.cutting import cut
+from goldenrule.models.graphs.folding import fold, unfolded_state
+from goldenrule.models.heads import Head
 from goldenrule.models.network import Network, head_module
-from goldenrule.models.own_head import arrays_of
+from goldenrule.storage.files import digest
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 GROUPS = ("early", "late", "head")

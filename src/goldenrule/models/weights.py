@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goldenrule.foundation.errors import BackboneError, WeightsUnavailable, first_sentence
+from goldenrule.core.errors import BackboneError, WeightsUnavailable, first_sentence
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from goldenrule.evaluation import Estimate, Predictions
-from goldenrule.foundation.findings import Finding
-from goldenrule.foundation.messages import Message
-from goldenrule.training.history import History
-from goldenrule.training.range_test import RangeTest
+from goldenrule.core.findings import Finding
+from goldenrule.core.messages import Message
+from goldenrule.metrics import Estimate, Predictions
+from goldenrule.runs.history import History
+from goldenrule.training.lr_finder import RangeTest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from goldenrule.foundation.messages import say
+from goldenrule.core.messages import say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from goldenrule.evaluation import Estimate, Predictions, accuracy, value_and_interval
-from goldenrule.evaluation.estimate import Basis, printed
-from goldenrule.foundation.findings import Finding
-from goldenrule.foundation.messages import count, say, word
+from goldenrule.core.findings import Finding
+from goldenrule.core.messages import count, say, word
+from goldenrule.metrics import Estimate, Predictions, accuracy, value_and_interval
+from goldenrule.metrics.estimate import Basis, printed
 
 FEW_IMAGES = 100
 _KIND_OF_IMAGE = {"valid": "validation", "out-of-fold": "held-out"}

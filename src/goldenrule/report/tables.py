@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.evaluation import ClassScore, Estimate, Predictions, confusion, per_class
-from goldenrule.evaluation.checks import require_single_label
-from goldenrule.evaluation.estimate import Basis
-from goldenrule.foundation.messages import Message, count, say, word
+from goldenrule.core.messages import Message, count, say, word
+from goldenrule.metrics import ClassScore, Estimate, Predictions, confusion, per_class
+from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics.prediction_checks import require_single_label
 
 Counts = tuple[int, ...]
 

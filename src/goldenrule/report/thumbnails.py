@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.foundation.errors import UnreadableImage
+from goldenrule.core.errors import UnreadableImage
 
 LARGEST_SIDE_PX = 200
 _QUALITY = 82
@@ -38,7 +38,7 @@ def thumbnail(content: bytes, *, side: int = LARGEST_SIDE_PX) -> Thumbnail:
 
 def small(content: bytes, side: int) -> Pixels:
     """Return the picture in `content` (height, width, 3), its longer side at most `side` px."""
-    from goldenrule.images.read import shown
+    from goldenrule.data.pictures.decode import shown
 
     with shown(content) as found:
         return shrunk(found.pixels, side)

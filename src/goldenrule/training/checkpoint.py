@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.files import storage_errors
-from goldenrule.foundation.tensors import Tensors
-from goldenrule.training.examples import Seen
-from goldenrule.training.history import EpochRow, epoch_row
+from goldenrule.core.errors import FormatError
+from goldenrule.runs.history import EpochRow, epoch_row
+from goldenrule.runs.store import Outcome, read_outcome, write_outcome
+from goldenrule.storage.files import storage_errors
+from goldenrule.storage.tensors import Tensors
+from goldenrule.training.early_stopping import CycleEnd
+from goldenrule.training.inputs.batches import Seen
 from goldenrule.training.loop import Position
-from goldenrule.training.run import Outcome, read_outcome, write_outcome
-from goldenrule.training.stopping import CycleEnd
 
 State = dict[str, torch.Tensor]
 _AS_PARAMETERS = (

@@ -17,26 +17,26 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from goldenrule.evaluation import Predictions
-from goldenrule.evaluation.estimate import Basis
-from goldenrule.evaluation.temperature import as_pairs, best_temperature
-from goldenrule.foundation.errors import FormatError, OptionError, SourceError
-from goldenrule.foundation.schema import as_type
-from goldenrule.foundation.tensors import Array, check_arrays
-from goldenrule.images.folds import folds_to_judge
-from goldenrule.images.judged import NOT_JUDGED
-from goldenrule.images.table import LabelledTable
-from goldenrule.images.units import duplicate_units
+from goldenrule.core.errors import FormatError, OptionError, SourceError
+from goldenrule.core.schema import as_type
+from goldenrule.data.splits.folds import folds_to_judge
+from goldenrule.data.splits.judged_classes import NOT_JUDGED
+from goldenrule.data.table import LabelledTable
+from goldenrule.data.units import duplicate_units
+from goldenrule.metrics import Predictions
+from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics.uncertainty.temperature import as_pairs, best_temperature
 from goldenrule.models.backbone import Backbone
-from goldenrule.models.head import Head
+from goldenrule.models.heads import Head
 from goldenrule.models.trainable import tensors_of
-from goldenrule.training.afterwards import back_to
+from goldenrule.runs.store import Outcome
+from goldenrule.storage.tensors import Array, check_arrays
+from goldenrule.training.averaging import back_to
 from goldenrule.training.checkpoint import State, between, copied
-from goldenrule.training.examples import Validate
 from goldenrule.training.fitting import Keep
-from goldenrule.training.run import Outcome
+from goldenrule.training.inputs.batches import Validate
 from goldenrule.training.state import LearnerState, next_key
-from goldenrule.training.verbs import Teller
+from goldenrule.training.verb_runner import Teller
 
 FEWEST_VALID = 8
 """Of fewer validation images a half chooses nothing."""

@@ -11,12 +11,13 @@ from typing import Literal
 
 import torch
 
-from goldenrule.foundation.interrupts import HeldBack, Interrupted, held_back
-from goldenrule.foundation.progress import Progress, Silent
+from goldenrule.core.interrupts import HeldBack, Interrupted, held_back
+from goldenrule.core.progress import Progress, Silent
+from goldenrule.runs.history import EpochRow
 from goldenrule.training import checkpoint as saving
 from goldenrule.training.checkpoint import Checkpoint, State
-from goldenrule.training.examples import Judged, Seen, Source, Validate, steps_per_epoch
-from goldenrule.training.history import EpochRow
+from goldenrule.training.early_stopping import CycleEnd, converged, kept_cycle, over_fitting
+from goldenrule.training.inputs.batches import Judged, Seen, Source, Validate, steps_per_epoch
 from goldenrule.training.loop import (
     EpochEnded,
     Position,
@@ -24,11 +25,10 @@ from goldenrule.training.loop import (
     optimizer_for,
     train,
 )
-from goldenrule.training.losses import Objective
-from goldenrule.training.range_test import RangeTest, blown_up, read_curve, rising_rates, smoothing
+from goldenrule.training.loss import Objective
+from goldenrule.training.lr_finder import RangeTest, blown_up, read_curve, rising_rates, smoothing
 from goldenrule.training.runtime import Runtime
 from goldenrule.training.schedule import Rising, Schedule
-from goldenrule.training.stopping import CycleEnd, converged, kept_cycle, over_fitting
 
 Keep = Literal["last", "best"]
 Stopped = Literal["", "over-fitting", "converged", "out of time", "diverged"]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from goldenrule.engine import EngineKind
-from goldenrule.evaluation import Task
-from goldenrule.foundation.errors import FormatError
-from goldenrule.foundation.files import atomic_folder
-from goldenrule.foundation.manifest import Sealed
+from goldenrule.core.errors import FormatError
+from goldenrule.engines import EngineKind
+from goldenrule.metrics import Task
 from goldenrule.models.classifier import FILES, Classifier
 from goldenrule.models.trainable import body_written, tensors_of, under
+from goldenrule.storage.files import atomic_folder
+from goldenrule.storage.manifest import Sealed
 from goldenrule.training.state import LearnerState
 
 

@@ -20,11 +20,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from goldenrule.foundation.errors import MissingExtra, OptionError
-from goldenrule.foundation.files import read_digested_json, write_digested_json
-from goldenrule.foundation.schema import Count, as_type
+from goldenrule.core.errors import MissingExtra, OptionError
+from goldenrule.core.schema import Count, as_type
 from goldenrule.models.trainable import GROUPS
-from goldenrule.training.history import EpochRow
+from goldenrule.runs.history import EpochRow
+from goldenrule.storage.files import read_digested_json, write_digested_json
 
 Note = Callable[[EpochRow], None]
 

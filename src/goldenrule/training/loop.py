@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from goldenrule.foundation.randomness import generator
-from goldenrule.training.losses import Examples, Objective, blended, loss_of
-from goldenrule.training.optimizers import optimizer_class
+from goldenrule.core.randomness import generator
+from goldenrule.runs.optimizers import optimizer_class
+from goldenrule.training.loss import Examples, Objective, blended, loss_of
 from goldenrule.training.runtime import Runtime
 from goldenrule.training.schedule import Schedule
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from goldenrule.foundation.choices import HeadKind
-from goldenrule.foundation.findings import plural
-from goldenrule.training.choice import Familiarity
-from goldenrule.training.range_test import STEPS_LIVE
+from goldenrule.core.choices import HeadKind
+from goldenrule.core.findings import plural
+from goldenrule.metrics.selection_rules import Familiarity
+from goldenrule.training.lr_finder import STEPS_LIVE
 
 DEFAULT_VIEWS = 4
 MOST_ROWS, MOST_PIXELS, FEWEST, STEPS = 64, 32, 8, 20

@@ -7,8 +7,8 @@ from dataclasses import dataclass, is_dataclass
 from itertools import accumulate
 from typing import Any, ClassVar, Protocol
 
-from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.schema import fields_as_json
+from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import fields_as_json
 
 MOST_EPOCHS = 10_000
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from goldenrule.foundation.errors import OptionError
-from goldenrule.foundation.schema import as_json, fields_as_json
+from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import as_json, fields_as_json
 from goldenrule.models.trainable import GROUPS
-from goldenrule.training.losses import OwnLoss
-from goldenrule.training.metrics import Metrics
-from goldenrule.training.optimizers import optimizer_class
+from goldenrule.runs.optimizers import optimizer_class
+from goldenrule.training.custom_metrics import Metrics
+from goldenrule.training.loss import OwnLoss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

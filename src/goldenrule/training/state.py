@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from goldenrule.foundation.files import json_digest
 from goldenrule.models.backbone import Backbone
-from goldenrule.models.head import Head
+from goldenrule.models.heads import Head
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen
-from goldenrule.training.history import History
+from goldenrule.runs.history import History
+from goldenrule.storage.files import json_digest
 from goldenrule.training.snapshots import Snapshots
 
 HEAD = GROUPS.index("head")

@@ -1,0 +1,1 @@
+"""What images, features and predictions show beyond the scores."""

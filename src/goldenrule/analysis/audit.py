@@ -1,0 +1,299 @@
+"""What should be known of images before anything is learned from them: facts, and findings with advice."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from goldenrule.analysis.data_size import how_much
+from goldenrule.analysis.duplicate_findings import duplicates, near_duplicates, repeated
+from goldenrule.core.findings import Finding, Severity, plural
+from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.pictures.decode import Header
+from goldenrule.data.pictures.levels import levels_findings, levels_found
+from goldenrule.data.scan import Look, unreadable_files
+from goldenrule.data.sources.left_out import alike_classes, unusable_classes
+from goldenrule.data.sources.picture_files import by_name
+from goldenrule.data.table import PARTS, ImageTable, Part
+
+TINY_PX, HUGE_PIXELS, LONG = 32, 25_000_000, 3.0
+"""A shorter side below TINY_PX, more pixels than HUGE_PIXELS, a side more than LONG times the other: worth a word."""
+FEW, UNEVEN = 10, 10.0
+"""Training images of a class that are few; how many times more the largest class has before that is said."""
+RARE = 0.02
+"""The share of the images that a file format has to stay below to be odd."""
+SHORTCUT_GAIN, SHORTCUT_IMAGES = 0.2, 30
+"""A property of the file that tells classes apart better than chance by so much, over so many images."""
+EXTENSIONS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo"),
+    "MPO": (".jpg", ".jpeg", ".mpo"),
+    "PNG": (".png",),
+    "GIF": (".gif",),
+    "BMP": (".bmp", ".dib"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "JPEG2000": (".jp2", ".j2k"),
+    "TGA": (".tga",),
+    "HEIF": (".heic", ".heif"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Audit:
+    """Images that were looked at: the table with digests, what each file is, near duplicates, and all findings."""
+
+    table: ImageTable
+    looks: tuple[Look, ...]
+    pairs: tuple[Alike, ...]
+    findings: tuple[Finding, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Give counts, formats, modes and sizes as JSON."""
+        headers = [own.header for own in self.looks if own.header is not None]
+        return {
+            "images": len(self.table),
+            "readable": sum(own.problem is None for own in self.looks),
+            "bytes": sum(own.size for own in self.looks),
+            "classes": len(self.table.classes),
+            "counts": self.table.counts(),
+            "formats": dict(Counter(own.format for own in headers).most_common()),
+            "modes": dict(Counter(own.mode for own in headers).most_common()),
+            "width": quartiles([own.width for own in headers]),
+            "height": quartiles([own.height for own in headers]),
+            "sizes": len({(own.width, own.height) for own in headers}),
+        }
+
+
+def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> Audit:
+    """Judge images by what one look at each has shown; `pairs` are the near duplicates among them."""
+    own = table.with_digests([one.digest for one in looks])
+    findings = [
+        *table.findings,
+        *unreadable_files(own, looks),
+        *unusable_classes(own, [one.problem is None for one in looks]),
+        *duplicates(own),
+        *near_duplicates(own, pairs),
+        *_flat(own, looks),
+        *repeated(own),
+        *at_a_glance(own, looks, numberings=True),
+        *levels_findings(own, looks, levels_found(own, looks), asked=False),
+        *how_much(own),
+    ]
+    order = {"error": 0, "warning": 1, "note": 2}
+    findings.sort(key=lambda finding: order[finding.severity])
+    return Audit(table=own, looks=tuple(looks), pairs=tuple(pairs), findings=tuple(findings))
+
+
+def at_a_glance(table: ImageTable, looks: Sequence[Look], *, numberings: bool = False) -> Iterator[Finding]:
+    """Give what names, labels and headers tell without decoding a picture: what every fit begins with.
+
+    With `numberings` also where names count on from one part into another; a fit asks the images themselves.
+    """
+    readable = [(uri, own.header) for uri, own in zip(table.uris, looks, strict=True) if own.header and not own.problem]
+    if numberings:
+        yield from _series_in_two_parts(table)
+    yield from alike_classes(table)
+    yield from _shortcuts(table, looks)
+    yield from _sizes_of_classes(table)
+    yield from _rare_formats(readable)
+    yield from _odd_files(readable)
+
+
+def quartiles(values: Sequence[int]) -> list[int]:
+    """Give smallest, quartiles and largest of some numbers.
+
+    >>> quartiles([1, 2, 3, 4, 100])
+    [1, 2, 3, 4, 100]
+    """
+    return [round(float(value)) for value in np.quantile(values, [0, 0.25, 0.5, 0.75, 1])] if values else []
+
+
+def _odd_files(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
+    """Give a finding for every kind of file that is read otherwise than its bare pixels say, or is of odd size."""
+    kinds: tuple[tuple[Severity, str, Callable[[str, Header], bool], float], ...] = (
+        ("note", "wrong-extension", _is_misnamed, 0),
+        ("note", "turned", lambda _, own: own.orientation != 1, 0),
+        ("note", "16-bit", lambda _, own: own.is_deep, 0),
+        ("note", "alpha", lambda _, own: own.alpha, 0),
+        ("note", "bands", lambda _, own: own.left_out > 0, 0),
+        ("note", "cmyk", lambda _, own: own.mode == "CMYK", 0),
+        ("note", "profile", lambda _, own: own.recoloured, 0),
+        ("note", "animated", lambda _, own: own.animated, 0),
+        ("warning", "tiny", _is_tiny, TINY_PX),
+        ("note", "huge", _is_huge, HUGE_PIXELS // 10**6),
+        ("note", "long", _is_long, LONG),
+    )
+    for severity, code, has, limit in kinds:
+        found = [(uri, own) for uri, own in readable if has(uri, own)]
+        if found:
+            yield Finding(
+                severity=severity,
+                code=code,
+                fields={"n": len(found), **({"limit": limit} if limit else {})},
+                evidence=tuple(f"{uri}: {_described(own)}" for uri, own in found),
+                images=tuple((uri,) for uri, _ in found),
+            )
+
+
+def _flat(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
+    found = [uri for uri, own in zip(table.uris, looks, strict=True) if own.problem is None and own.likeness is None]
+    if found:
+        yield Finding(
+            severity="warning",
+            code="flat",
+            fields={"n": len(found)},
+            evidence=tuple(found),
+            images=tuple((uri,) for uri in found),
+        )
+
+
+def _rare_formats(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
+    """Give a finding for the few files of another format than nearly all: a placeholder, or from somewhere else."""
+    counts = Counter(own.format for _, own in readable)
+    rare = {name for name, count in counts.items() if count < RARE * len(readable)}
+    found = [(uri, own) for uri, own in readable if own.format in rare]
+    if found and len(counts) - len(rare) == 1:
+        (usual,) = counts.keys() - rare
+        yield Finding(
+            severity="warning",
+            code="rare-format",
+            fields={"n": len(found), "images": len(readable), "format": usual},
+            evidence=tuple(f"{uri}: {_described(own)}" for uri, own in found),
+            images=tuple((uri,) for uri, _ in found),
+        )
+
+
+def _described(own: Header) -> str:
+    more = f" and {plural(own.left_out, 'band')}" if own.left_out else ""
+    return f"{own.format}, {own.mode.removesuffix('A') if own.left_out else own.mode}{more}, {own.width} x {own.height}"
+
+
+def _is_misnamed(uri: str, own: Header) -> bool:
+    suffix = PurePosixPath(uri).suffix.lower()
+    untold = by_name(PurePosixPath(uri).name) in ("variant", "unknown")  # named as taken by content
+    return own.format in EXTENSIONS and bool(suffix) and not untold and suffix not in EXTENSIONS[own.format]
+
+
+def _is_tiny(_: str, own: Header) -> bool:
+    return min(own.width, own.height) < TINY_PX
+
+
+def _is_huge(_: str, own: Header) -> bool:
+    return own.width * own.height > HUGE_PIXELS
+
+
+def _is_long(_: str, own: Header) -> bool:
+    return max(own.width, own.height) > LONG * min(own.width, own.height)
+
+
+def _sizes_of_classes(table: ImageTable) -> Iterator[Finding]:
+    counts = table.counts()
+    part = "train" if "train" in counts else "all"
+    own = {name: count for name, count in counts.get(part, {}).items() if name and count}
+    few = {name: count for name, count in own.items() if count < FEW}
+    if few:
+        yield Finding(
+            severity="warning",
+            code="few-images",
+            fields={"n": len(few), "few": FEW},
+            evidence=tuple(f"{name}: {count}" for name, count in sorted(few.items(), key=lambda item: item[1])),
+        )
+    if own and max(own.values()) > UNEVEN * min(own.values()):
+        large, small = max(own, key=own.__getitem__), min(own, key=own.__getitem__)
+        yield Finding(
+            severity="warning",
+            code="imbalance",
+            fields={"large": large, "small": small, "times": own[large] / own[small]},
+            evidence=(f"{large}: {own[large]:,}", f"{small}: {own[small]:,}"),
+        )
+
+
+_NUMBERED = re.compile(r"^(.*?)(\d+)$")
+
+
+def _series_in_two_parts(table: ImageTable) -> Iterator[Finding]:
+    """Give a finding where names of one class count on from one part into another: frames of one film, likely.
+
+    Names of the same beginning in two parts whose numbers are all different, and interleaved: one series that was
+    dealt out image by image. Numbers that repeat in both parts speak for two series.
+    """
+    numbers: dict[tuple[int, str], dict[Part, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for uri, part, labels in zip(table.uris, table.parts, table.rows["labels"].to_pylist(), strict=True):
+        match = _NUMBERED.match(PurePosixPath(uri).stem)
+        if part is not None and len(labels) == 1 and match and len(match[2]) < 12:
+            numbers[labels[0], match[1]][part].add(int(match[2]))
+    found = []
+    plain = len({name for _, name in numbers}) <= len({label for label, _ in numbers})  # one numbering per class
+    for (label, name), parts in sorted(numbers.items()):
+        train = parts.get("train", set())
+        for part in PARTS[1:]:
+            own = parts.get(part, set())
+            if min(len(own), len(train)) >= 3 and not own & train and any(min(train) < n < max(train) for n in own):
+                close = sum(bool({n - 1, n + 1} & train) for n in own)
+                if close >= len(own) / 2:
+                    found.append(f"{table.classes[label]}: {name}{min(train)}... in train and {part}")
+    if found:
+        yield Finding(
+            severity="note" if plain else "warning",
+            code="series-in-two-parts",
+            fields={"n": len(found)},
+            evidence=tuple(found),
+        )
+
+
+def _shortcuts(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
+    """Give a finding for each property of the file alone by which the class can be told better than by chance.
+
+    The class is guessed as the commonest one among the other images of the same format (size, mode); that this is
+    right much more often than the commonest class of all is no accident over many images.
+    """
+    labels = table.rows["labels"].to_pylist()
+    rows = [(own.header, label[0]) for own, label in zip(looks, labels, strict=True) if own.header and len(label) == 1]
+    if len(rows) < SHORTCUT_IMAGES:
+        return
+    base = Counter(label for _, label in rows).most_common(1)[0][1] / len(rows)
+    properties: Mapping[str, Callable[[Header], object]] = {
+        "file format": lambda own: own.format,
+        "colour mode": lambda own: own.mode,
+        "size": lambda own: (own.width, own.height),
+    }
+    for name, of in properties.items():
+        groups: dict[object, Counter[str]] = defaultdict(Counter)
+        for own, label in rows:
+            groups[of(own)][table.classes[label]] += 1
+        right = sum(map(_told, groups.values()))
+        if right / len(rows) - base >= SHORTCUT_GAIN:
+            yield Finding(
+                severity="warning",
+                code="shortcut",
+                fields={"property": name, "right": 100 * right / len(rows), "base": 100 * base},
+                evidence=_telling(groups),
+            )
+
+
+def _told(own: Counter[str]) -> int:
+    """Count the images of one value whose class is the commonest among the others of that value, without a tie.
+
+    >>> _told(Counter(cat=9, dog=2)), _told(Counter(cat=3, dog=2)), _told(Counter(cat=1))
+    (9, 0, 0)
+    """
+    (_, first), (_, second) = (*own.most_common(2), ("", 0))[:2]
+    return first if first - 1 > second else 0
+
+
+def _telling(groups: Mapping[object, Counter[str]]) -> tuple[str, ...]:
+    """Name the commonest values with their commonest class: "320 x 240: horse 98 of 100"."""
+    lines = []
+    for value, own in sorted(groups.items(), key=lambda item: -item[1].total())[:8]:
+        name, count = own.most_common(1)[0]
+        shown = " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        lines.append(f"{shown}: {name} {count:,} of {own.total():,}")
+    return tuple(lines)

@@ -1,0 +1,98 @@
+"""Findings on images that are there more than once: as equal files, or nearly so."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from goldenrule.core.findings import Finding, Severity
+from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.table import ImageTable
+
+
+def equal_files(table: ImageTable) -> list[list[int]]:
+    """Give the groups of rows whose files have equal bytes."""
+    places: dict[bytes, list[int]] = defaultdict(list)
+    for row, digest in enumerate(table.digests):
+        if digest is not None:
+            places[digest].append(row)
+    return [rows for rows in places.values() if len(rows) > 1]
+
+
+def duplicates(table: ImageTable) -> Iterator[Finding]:
+    """Give findings for files with equal bytes in different parts, or under different labels."""
+    uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
+    same = equal_files(table)
+    leaks = [rows for rows in same if len({parts[row] for row in rows}) > 1]
+    torn = [rows for rows in same if len({tuple(labels[row]) for row in rows if labels[row]}) > 1]
+
+    if leaks:
+        yield Finding(
+            severity="warning",
+            code="leak",
+            fields={"n": len(leaks)},
+            evidence=_equal(uris, leaks),
+            images=_named(uris, leaks),
+        )
+    if torn:
+        yield Finding(
+            severity="warning",
+            code="two-labels",
+            fields={"n": len(torn)},
+            evidence=_equal(uris, torn),
+            images=_named(uris, torn),
+        )
+
+
+def repeated(table: ImageTable) -> Iterator[Finding]:
+    """Give a finding for files with equal bytes in one part and under one label."""
+    uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
+    plain = [rows for rows in equal_files(table) if len({(parts[row], tuple(labels[row])) for row in rows}) == 1]
+    if plain:
+        yield Finding(
+            severity="note",
+            code="duplicate",
+            fields={"n": len(plain)},
+            evidence=_equal(uris, plain),
+            images=_named(uris, plain),
+        )
+
+
+def near_duplicates(table: ImageTable, pairs: Sequence[Alike]) -> Iterator[Finding]:
+    """Give findings for near duplicates in different parts, under different labels, and all others."""
+    uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
+
+    def evidence(own: Sequence[Alike]) -> tuple[str, ...]:
+        mark = {True: " (mirrored)", False: ""}
+        return tuple(f"{uris[pair.first]} ~ {uris[pair.second]}{mark[pair.mirrored]}" for pair in own)
+
+    leaks = [pair for pair in pairs if parts[pair.first] != parts[pair.second]]
+    torn = [
+        pair
+        for pair in pairs
+        if labels[pair.first] and labels[pair.second] and labels[pair.first] != labels[pair.second]
+    ]
+    told = {*leaks, *torn}
+    others = [pair for pair in pairs if pair not in told]
+    kinds: tuple[tuple[Severity, str, list[Alike]], ...] = (
+        ("warning", "leak-near", leaks),
+        ("warning", "two-labels-near", torn),
+        ("note", "near-duplicate", others),
+    )
+    for severity, code, own in kinds:
+        if own:
+            yield Finding(
+                severity=severity,
+                code=code,
+                fields={"n": len(own)},
+                evidence=evidence(own),
+                images=tuple((uris[pair.first], uris[pair.second]) for pair in own),
+            )
+
+
+def _named(uris: Sequence[str], groups: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(uris[row] for row in rows) for rows in groups)
+
+
+def _equal(uris: Sequence[str], groups: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    return tuple(map(" = ".join, _named(uris, groups)))

@@ -1,0 +1,54 @@
+"""The terminal as all commands write to it: names are shown as they are, and can't steer it.
+
+Text is no markup: a class called "[red]" has that name. What can't be seen is spelled out (`visible`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich.console
+import rich.text
+from rich.console import RenderableType, RenderResult
+
+from goldenrule.core.visible import visible
+
+_LINES = "\n\t"
+
+
+class Text(rich.text.Text):
+    """A line of text in which a line break in a name is spelled out; with `lines` it breaks the line."""
+
+    def __init__(self, text: object = "", style: Any = "", *, lines: bool = False, **options: Any) -> None:
+        super().__init__(visible(text, keep=_LINES if lines else ""), style, **options)
+
+
+class Console(rich.console.Console):
+    """Rich's console without markup, which spells out what would steer the terminal."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, **options})
+
+    def render(self, renderable: RenderableType, options: rich.console.ConsoleOptions | None = None) -> Any:
+        """Render anything; texts are made safe first."""
+        own: Any = renderable
+        if isinstance(own, str):
+            own = self.render_str(own, highlight=(options or self.options).highlight)
+        if isinstance(own, rich.text.Text):
+            own = _safe(own)
+        return super().render(own, options)
+
+
+def _safe(text: rich.text.Text) -> rich.text.Text:
+    """Return the text with what can't be seen spelled out, its styles as they were."""
+    plain = text.plain
+    if visible(plain, keep=_LINES) == plain:
+        return text
+    safe = text.blank_copy()
+    for piece in text.divide(range(1, len(plain))):
+        spelled = visible(piece.plain, keep=_LINES)
+        safe.append_text(piece if spelled == piece.plain else rich.text.Text(spelled, piece.style))
+    return safe
+
+
+__all__ = ["Console", "RenderResult", "Text"]

@@ -1,0 +1,117 @@
+"""Images that are arrays in memory: written as PNG files once, so that all else works as with any folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from goldenrule.core.errors import InputError, OptionError
+from goldenrule.data.sources.label_files import KNOWN_FILES
+from goldenrule.data.sources.label_tables import from_csv
+from goldenrule.data.sources.picture_files import read_picture
+from goldenrule.data.table import ImageTable
+from goldenrule.storage.files import make_folder, write_atomic
+from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
+
+
+def from_arrays(
+    images: Sequence[Any],
+    labels: Sequence[str | int | Sequence[str | int]],
+    *,
+    folder: str | os.PathLike[str],
+    groups: Sequence[str] | None = None,
+) -> ImageTable:
+    """Give images that are arrays (height, width, 3), or gray (height, width), uint8 or gray uint16, with their labels.
+
+    They are written below `folder` as PNG, lossless, beside a labels.csv: the report, a later fit and
+    `goldenrule fit FOLDER` read them there. A label is a name or a whole number, or a list of several. `groups` names
+    what stays together.
+
+    Raises `InputError` for arrays of another kind, `OptionError` for a folder that holds other images.
+    """
+    if len(images) != len(labels) or (groups is not None and len(groups) != len(images)):
+        raise InputError(f"{len(images):,} images and {len(labels):,} labels: wanted one label (and group) per image.")
+    root = Path(folder).expanduser()
+    several = any(isinstance(own, list | tuple | set | frozenset | np.ndarray) for own in labels)
+    names = [_names(own, number) for number, own in enumerate(labels)]
+    classes = sorted({name for own in names for name in own})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    marks = classes if several else ["label"]
+    writer.writerow(["path", "group", *marks])
+    for number, own in enumerate(names):
+        cells = [int(name in own) for name in classes] if several else own
+        writer.writerow([_path(number), groups[number] if groups is not None else "", *cells])
+    _check_free(root, len(images), text.getvalue())
+    make_folder(root / "images")
+    for number, image in enumerate(images):
+        content, path = _png(image, number), root / _path(number)
+        if not path.exists():
+            write_atomic(path, content)
+        elif read_picture(path) != content:
+            raise _other(root)
+    write_atomic(root / KNOWN_FILES[0], text.getvalue())
+    return from_csv(
+        root / KNOWN_FILES[0],
+        id="path",
+        group="group",
+        label=None if several else "label",
+        separator="",
+        group_by="none",
+    )
+
+
+def _names(label: Any, number: int) -> list[str]:
+    """Return the names of a label: a whole number is called as it is written."""
+    if isinstance(label, np.ndarray):
+        label = np.atleast_1d(label).tolist()
+    each = list(label) if isinstance(label, list | tuple | set | frozenset) else [label]
+    for own in each:
+        if isinstance(own, bool | np.bool_) or not isinstance(own, str | int | np.integer):
+            raise InputError(
+                f"The label of image {number} is {label!r} ({type(own).__name__}): wanted a name or a whole number, or "
+                "a list of such."
+            )
+    return sorted(map(str, each)) if isinstance(label, set | frozenset) else list(map(str, each))
+
+
+def _png(image: Any, number: int) -> bytes:
+    pixels = np.asarray(image)
+    colour = pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] in (3, 4)
+    gray = pixels.dtype in (np.uint8, np.uint16) and pixels.ndim == 2
+    if not (colour or gray) or 0 in pixels.shape:
+        raise InputError(
+            f"Image {number} is an array {pixels.shape} of {pixels.dtype}: wanted (height, width, 3) of uint8, or "
+            "(height, width) of uint8 or uint16. Values from 0 to 1 want * 255 and a cast."
+        )
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _path(number: int) -> str:
+    return f"images/{number:06d}.png"
+
+
+def _check_free(root: Path, count: int, labels: str) -> None:
+    """See that the folder is new, or may hold these very images."""
+    table = root / KNOWN_FILES[0]
+    there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    ours = {KNOWN_FILES[0], *map(_path, range(count))}
+    if not there <= ours or (
+        table.exists() and read_regular(table, most_bytes=LARGEST_TABLE_BYTES).decode("utf-8", "replace") != labels
+    ):
+        raise _other(root)
+
+
+def _other(root: Path) -> OptionError:
+    return OptionError(
+        f"folder={str(root)!r} holds other files or images. Nothing of them was changed: give a new one."
+    )

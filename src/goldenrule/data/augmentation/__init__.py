@@ -1,0 +1,1 @@
+"""Random views of a picture, drawn by what they are for."""

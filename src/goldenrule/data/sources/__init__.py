@@ -1,0 +1,1 @@
+"""Where labelled images are found: folders, and the tables beside them."""

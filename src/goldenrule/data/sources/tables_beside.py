@@ -1,0 +1,147 @@
+"""Tables that lie beside images: which one names them, and whether it agrees with the folders that they are in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from goldenrule.core.errors import OptionError, SourceError
+from goldenrule.core.findings import Finding
+from goldenrule.data.sources.folders import TABLE_ENDINGS
+from goldenrule.data.sources.label_columns import Wanted, completed, id_column, labels_of, lacks_header
+from goldenrule.data.sources.label_files import Columns, read_columns, without_header
+from goldenrule.data.sources.named_files import MOSTLY, NamedFiles
+from goldenrule.data.splits.copy_out import MANIFEST
+from goldenrule.data.table import ImageTable
+from goldenrule.storage.files import in_shell
+
+AGREE = 0.95
+"""A column says the same as the folders where it does so for so large a share of the images."""
+
+
+def tables_beside(root: Path) -> list[Path]:
+    """Return the tables in a folder, but for a manifest of copies, and examples of what a competition wants."""
+    return sorted(
+        path
+        for path in _listed(root)
+        if path.suffix.lower() in TABLE_ENDINGS
+        and path.is_file()
+        and "submission" not in path.name.lower()
+        and path.name != MANIFEST
+    )
+
+
+def _listed(root: Path) -> list[Path]:
+    """Return what lies in a folder; nothing where it may not be looked into, which is told elsewhere."""
+    with contextlib.suppress(OSError):
+        return list(root.iterdir())
+    return []
+
+
+def only_table(root: Path, exclude: Sequence[str] = ()) -> Path | None:
+    """Return the one table in a folder that names its images; None where none does.
+
+    Raises `SourceError` where several do.
+    """
+    naming = [path for path, _ in _naming(root, exclude=exclude)]
+    if len(naming) > 1:
+        commands = "; ".join(f"--csv {in_shell(path)}" for path in naming)
+        raise SourceError(f"{root}: several tables name its images. Say which one has their labels: {commands}.")
+    return naming[0] if naming else None
+
+
+def other_labels(root: Path, table: ImageTable) -> Iterator[Finding]:
+    """Give a finding for a table that names the images of class folders and is not used.
+
+    Raises `SourceError` where its labels are other ones than the folders': which are meant can't be told.
+    """
+    if not tables_beside(root):
+        return
+    folders = {
+        uri: [table.classes[label] for label in own]
+        for uri, own in zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
+        if own
+    }
+    files = NamedFiles(root, folders)
+    for path, columns in _naming(root, files):
+        own = _id(columns, files, path)
+        rows = [(found[0], row) for row, name in enumerate(columns[own]) if len(found := files.named(name)) == 1]
+        classes = {label for uri, _ in rows for label in folders[uri]}
+        if len(classes) < 2 or len(rows) < MOSTLY * len(folders):
+            continue
+        if any(_agrees(cells, rows, folders) for name, cells in columns.items() if name != own):
+            continue
+        try:
+            lines = labels_of(columns, completed(Wanted(), columns, own), files, str(path)).lines
+        except OptionError:
+            lines = []
+        labels = {label for _, row in rows for label in lines[row]} if lines else set[str]()
+        named = " and ".join(sorted(classes)[:2])
+        if 1 < len(labels) <= max(2, len(rows) // 2) or _numbered(classes):
+            raise SourceError(
+                f"{root}: {path.name} names the images of the folders {named}{' ...' if len(classes) > 2 else ''}, and "
+                f"says otherwise what they are{_examples(sorted(labels))}. Say which labels are meant: --csv "
+                f"{in_shell(path)}{'' if labels else ' --label COLUMN'} takes the table's, --labels-from folder those "
+                "of the folders."
+            )
+        yield Finding(
+            severity="note",
+            code="table-not-used",
+            fields={"table": path.name, "columns": tuple(columns), "path": in_shell(path)},
+        )
+
+
+def _examples(labels: Sequence[str]) -> str:
+    return f" ({', '.join(labels[:3])}{', ...' if len(labels) > 3 else ''})" if labels else ""
+
+
+def _naming(
+    root: Path, files: NamedFiles | None = None, *, exclude: Sequence[str] = ()
+) -> Iterator[tuple[Path, Columns]]:
+    """Give the tables in a folder most of whose rows name an image below it, and their columns."""
+    tables = tables_beside(root)
+    if not tables:
+        return
+    try:
+        files = files or NamedFiles.below(root, exclude)
+    except SourceError:
+        return
+    for path in tables:
+        try:
+            columns: Columns = read_columns(path)
+        except SourceError:
+            continue
+        if lacks_header(columns, files):
+            columns = without_header(columns)
+        lines = len(next(iter(columns.values())))
+        if max(files.counted(cells) for cells in columns.values()) > MOSTLY * lines:
+            yield path, columns
+
+
+def _id(columns: Columns, files: NamedFiles, path: Path) -> str:
+    try:
+        return id_column(columns, Wanted(), files, path.name)[0]
+    except OptionError:
+        return next(iter(columns))
+
+
+def _agrees(cells: Sequence[str], rows: Sequence[tuple[str, int]], folders: Mapping[str, Sequence[str]]) -> bool:
+    """Say whether a column names the folders, by name or by any other word for each of them."""
+    pairs = Counter((cells[row].strip(), *folders[uri]) for uri, row in rows)
+    words = Counter(pair[0] for pair in pairs)
+    one_each = len(words) == len({pair[1:] for pair in pairs}) == len(pairs)
+    same = sum(count for pair, count in pairs.items() if pair[0] in pair[1:])
+    return same >= AGREE * len(rows) or (one_each and len(pairs) > 1)
+
+
+def _numbered(classes: set[str]) -> bool:
+    """Say whether folders are called the same but for a number: parts of one heap of images, not classes.
+
+    >>> _numbered({"images_part_1", "images_part_2"}), _numbered({"cat", "dog"}), _numbered({"0", "1"})
+    (True, False, False)
+    """
+    bare = {"".join(letter for letter in name if not letter.isdigit()) for name in classes}
+    numbers = {"".join(letter for letter in PurePosixPath(name).name if letter.isdigit()) for name in classes}
+    return len(bare) == 1 and any(letter.isalpha() for letter in next(iter(bare))) and len(numbers) == len(classes)

@@ -1,0 +1,117 @@
+"""Where every file of a labelled folder goes when it is split: part folders, the paths within them, labels.csv."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from goldenrule.core.errors import SourceError
+from goldenrule.data.scan import Look
+from goldenrule.data.sources.label_columns import SEPARATORS
+from goldenrule.data.splits.copy_out import ABOUT, MANIFEST, SUMS, Copy, sha256_of
+from goldenrule.data.table import ImageTable, Part
+
+LABELS = "labels.csv"
+
+
+def new_places(
+    before: ImageTable, after: ImageTable, files: Sequence[str], looks: Sequence[Look]
+) -> tuple[list[Copy], str | None]:
+    """Give the manifest, and the text of labels.csv where labels do not stand in the names of folders.
+
+    `before` has the parts of the source, `after` those that are wanted. An image whose part has a folder of its own
+    moves to that of its new part; all others come below `PART/` with the path they have. Files that are no images
+    stay with the training images, or where they are beside or within part folders. No two get one name. Raises
+    `SourceError` for a file that can't be read.
+    """
+    folders = _part_folders(before)
+    by_folder = _are_class_folders(before, folders)
+    taken = {ABOUT, MANIFEST, SUMS, *([] if by_folder else [LABELS])}
+    copies: list[Copy] = []
+    apart = "" if by_folder or len(_tops(before, folders)) < 2 else "images/"  # else folders would be taken for classes
+    images = zip(before.uris, before.parts, after.parts, looks, strict=True)
+    for uri, old, new, own in images:
+        assert new is not None
+        inner = apart + (uri.partition("/")[2] if old in folders else uri)
+        path = _free(f"{folders.get(new, new)}/{inner}", taken)
+        copies.append(Copy(path=path, source=uri, part=new, size=own.size, sha256=own.sha256 or ""))
+    text = None if by_folder else _labels_text(after, [copy.path for copy in copies])
+    if text is not None:
+        content = text.encode()
+        copies.append(
+            Copy(path=LABELS, source="", part="", size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        )
+    used = set(before.uris)
+    for name in files:
+        if name not in used:
+            inside = "/" not in name or name.partition("/")[0] in folders.values()
+            path = _free(name if inside else f"{folders.get('train', 'train')}/{name}", taken)
+            whole = before.root / name
+            try:
+                size, sha256 = whole.stat().st_size, sha256_of(whole)
+            except OSError as error:
+                raise SourceError(
+                    f"{whole} can't be read ({error.strerror}). Nothing was split: ask for access, remove it, or leave "
+                    "it out (--exclude)."
+                ) from error
+            copies.append(Copy(path=path, source=name, part="", size=size, sha256=sha256))
+    return sorted(copies, key=lambda copy: copy.path), text
+
+
+def _part_folders(table: ImageTable) -> dict[Part | None, str]:
+    """Give the folder of each part that has one of its own."""
+    own: dict[Part | None, set[str]] = defaultdict(set)
+    for uri, part in zip(table.uris, table.parts, strict=True):
+        own[part].add(uri.partition("/")[0] if "/" in uri else "")
+    names = Counter(name for found in own.values() for name in found)
+    return {
+        part: next(iter(found))
+        for part, found in own.items()
+        if part is not None and len(found) == 1 and "" not in found and names[next(iter(found))] == 1
+    }
+
+
+def _are_class_folders(table: ImageTable, folders: Mapping[Part | None, str]) -> bool:
+    labels = table.rows["labels"].to_pylist()
+    for uri, part, own in zip(table.uris, table.parts, labels, strict=True):
+        inner = uri.partition("/")[2] if part in folders else uri
+        if own and [inner.partition("/")[0]] != [table.classes[label] for label in own]:
+            return False
+    return True
+
+
+def _tops(table: ImageTable, folders: Mapping[Part | None, str]) -> set[str]:
+    """Give the first folders of the images, within those of their parts."""
+    inner = (
+        uri.partition("/")[2] if part in folders else uri for uri, part in zip(table.uris, table.parts, strict=True)
+    )
+    return {own.partition("/")[0] for own in inner if "/" in own}
+
+
+def _free(path: str, taken: set[str]) -> str:
+    """Give the path, with a number where another file has it already."""
+    own, number = PurePosixPath(path), 1
+    while path in taken:
+        number += 1
+        path = str(own.with_name(f"{own.stem}-{number}{own.suffix}"))
+    taken.add(path)
+    return path
+
+
+def _labels_text(table: ImageTable, paths: Sequence[str]) -> str:
+    """Give the labels as `from_csv` reads them: a column where no name could be taken for several, else one-hot."""
+    rows = [(path, own) for path, own in zip(paths, table.rows["labels"].to_pylist(), strict=True) if own]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    plain = not any(mark in name for name in table.classes for mark in SEPARATORS)
+    if plain and all(len(own) == 1 for _, own in rows):
+        writer.writerow(["path", "label"])
+        writer.writerows((path, table.classes[own[0]]) for path, own in rows)
+    else:
+        writer.writerow(["path", *table.classes])
+        writer.writerows((path, *(int(label in own) for label in range(len(table.classes)))) for path, own in rows)
+    return text.getvalue()

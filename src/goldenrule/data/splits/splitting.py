@@ -1,0 +1,413 @@
+"""Which images train, which choose, which judge: pure functions of labels, units and a seed."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from goldenrule.core.errors import OptionError, TooFewImages, UnreadableImage
+from goldenrule.core.findings import plural
+from goldenrule.core.randomness import key
+from goldenrule.data.pictures.decode import header, with_digests
+from goldenrule.data.splits.judged_classes import judgeable_parts, missing_classes, traits
+from goldenrule.data.splits.stretches import stretch_parts
+from goldenrule.data.table import ImageTable, Part
+from goldenrule.data.units import duplicate_units
+
+Place = TypeVar("Place", bound=Hashable)
+FEWEST_UNITS = 3
+"""So many units a class needs to be split into train, valid and test."""
+COARSE = 2.0
+"""A class is coarse where its smallest unit is more than so many times its share of a part."""
+FEWEST_TOGETHER = 10
+"""Coarse classes are split together only where each part gets about so many units: fewer say little of many classes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """The share of the images that validate and test; the rest trains. 8:1:1 by default."""
+
+    valid: float = 0.1
+    test: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.valid < 1 and 0 <= self.test < 1 and self.valid + self.test < 1):
+            raise OptionError(f"Shares of valid={self.valid} and test={self.test} leave nothing to train on.")
+
+
+def with_split(
+    table: ImageTable,
+    *,
+    seed: int = 0,
+    shares: Shares | None = None,
+    before: Mapping[bytes, Part] | None = None,
+) -> ImageTable:
+    """Give the table with a part for every image.
+
+    Parts that the folder itself has stay as they are. Class folders alone are split by `shares`; where only
+    the validation part is missing it is carved from train. Images with equal bytes or of one group stay
+    together, and where neighbours are alike (`ImageTable.places`) parts take whole stretches of their order. `before`
+    (digest to part) is an earlier split of these images: it never changes again, only
+    new images are assigned.
+    """
+    shares = shares or Shares()
+    parts = table.parts
+    if "valid" in parts:
+        return table
+    if all(file_digest is None for file_digest in table.digests):
+        table = with_digests(table)  # without them equal files could not be kept together
+    wanted: dict[Part, float] = {"valid": shares.valid}
+    if "test" not in parts:
+        wanted["test"] = shares.test
+    units = duplicate_units(table)
+    drawn = _drawn(table, units, wanted, seed=seed, before=before or {})
+    new = tuple(part for part, share in wanted.items() if share > 0)
+    if not before:
+        _check_judges(table, drawn, new, wanted, seed)
+    return drawn.with_findings(*missing_classes(drawn, new))
+
+
+def _drawn(
+    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Part, float], *, seed: int, before: Mapping[bytes, Part]
+) -> ImageTable:
+    """Give the images with drawn parts instead of none and train; those without a label train, and teach nothing.
+
+    An unlabelled image goes with its copies and its group.
+    """
+    parts, digests = table.parts, table.digests
+    labels = table.rows["labels"].to_pylist()
+    movable = [row for row, part in enumerate(parts) if part in (None, "train") and labels[row]]
+    own = [units[row] for row in movable]
+    shown = [labels[row] for row in movable]
+    if before:
+        known = _known_units(table, units, movable, before)
+    else:  # whole stretches where neighbours are alike
+        known = stretch_parts(shown, [table.places[row] for row in movable], own, wanted, task=table.task, seed=seed)
+    if table.task == "multi":
+        assigned = stratified_label_sets(shown, own, wanted, seed=seed, known=known)
+    else:
+        classes = [one[0] for one in shown]
+        assigned = stratified_parts(classes, own, wanted, seed=seed, known=known)
+    if before:  # even of images that are known to belong together now
+        kept = [before.get(digests[row] or b"", part) for row, part in zip(movable, assigned, strict=True)]
+        single = [digests[row] or units[row] for row in movable]
+        traits_ = traits(shown, task=table.task)
+        assigned = judgeable_parts(kept, traits_, single, train="train", drawn=range(len(movable)))
+    drawn = dict(zip(movable, assigned, strict=True))
+    of_unit = {units[row]: part for row, part in drawn.items()}
+    new = [
+        drawn.get(row) or (of_unit.get(units[row], "train") if part in (None, "train") else part)
+        for row, part in enumerate(parts)
+    ]
+    return table.with_parts(new)
+
+
+def _check_judges(
+    table: ImageTable, drawn: ImageTable, new: Sequence[Part], wanted: Mapping[Part, float], seed: int
+) -> None:
+    """Raise `TooFewImages` where groups leave a drawn part without two classes that it would have without them."""
+    if all(group is None for group in table.rows["group"].to_pylist()) or table.task == "multi":
+        return
+    alone = table.with_groups([None] * len(table))
+    without = _drawn(alone, duplicate_units(alone), wanted, seed=seed, before={}).counts()
+    for part in new:
+        there, could = (
+            {name for name, count in counts.get(part, {}).items() if name and count}
+            for counts in (drawn.counts(), without)
+        )
+        if len(there) < 2 <= len(could):
+            raise TooFewImages(
+                f"The groups leave the {part} part with images of {' and '.join(there) or 'no class'} alone: "
+                f"{_groups_of_classes(table, sorted(could - there))}. Each part wants a group of each class, so three "
+                "groups of each: add some, judge by folds of groups (--folds 2), or do without groups "
+                "(--group-by none)."
+            )
+
+
+def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
+    """Say which groups the first of these classes have."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for group, labels in zip(table.rows["group"].to_pylist(), table.rows["labels"].to_pylist(), strict=True):
+        for label in labels:
+            groups[table.classes[label]].add(group or "(none)")
+    said = (
+        f"{name} is of {plural(len(groups[name]), 'group')} ({', '.join(sorted(groups[name])[:4])}"
+        f"{', ...' if len(groups[name]) > 4 else ''})"
+        for name in names[:3]
+    )
+    return "; ".join(said)
+
+
+def stratified_parts(
+    labels: Sequence[int],
+    units: Sequence[bytes],
+    wanted: Mapping[Part, float],
+    *,
+    seed: int,
+    known: Mapping[bytes, Part] | None = None,
+) -> list[Part]:
+    """Give a part for each image: of each class, `wanted` shares leave train, whole units at a time.
+
+    A unit is drawn by the hash of (seed, unit), so neither the order of the images nor the rest of the set
+    matters. Each part gets at least one image of a class that has three units or more, and train is never left
+    without a class. A unit with images of several classes counts for its most frequent one.
+
+    Where one unit is more than `COARSE` times the share of its class, such as a film of 15 frames of the 45 that
+    there are, the shares are those of all such classes together: some classes give a unit, others none. Where these
+    are few, each class of three units gives one to each part, and one of two units trains.
+
+    Where units have images of several classes, train keeps a unit of each class that another part judges.
+    """
+    members, by_class = _by_class(labels, units)
+    parts: dict[bytes, Part] = dict(known or {})
+    for own in by_class.values():
+        own.sort(key=lambda unit: key(seed, "split", unit))
+    most = max(wanted.values(), default=0.0)
+    coarse = _coarse(by_class, members, most)
+    together = coarse if _are_many([by_class[label] for label in coarse], most) else set[int]()
+    _split_together([by_class[label] for label in together], members, wanted, parts, seed)
+    for label, own in ((label, own) for label, own in by_class.items() if label not in together):
+        if label in coarse and len(own) < FEWEST_UNITS:
+            parts.update((unit, "train") for unit in own if unit not in parts)
+            continue
+        images = sum(len(members[unit]) for unit in own)
+        free = [unit for unit in own if unit not in parts]
+        waiting = [*(part for part, share in wanted.items() if share > 0), "train"]
+        for part, share in wanted.items():
+            waiting = [other for other in waiting if other != part]
+            taken = {parts[unit] for unit in own if unit in parts}
+            kept = (
+                sum(other not in taken for other in waiting) if len(own) >= FEWEST_UNITS else int("train" not in taken)
+            )
+            quota = max(round(share * images), int(share > 0 and len(own) >= FEWEST_UNITS))
+            have = sum(len(members[unit]) for unit in own if parts.get(unit) == part)
+            while len(free) > kept and have < quota:
+                unit = _fitting(free, members, quota)
+                free.remove(unit)
+                parts[unit] = part
+                have += len(members[unit])
+        parts.update(dict.fromkeys(free, "train"))
+    shown = traits([[label] if label >= 0 else [] for label in labels], task="single")
+    return judgeable_parts([parts[unit] for unit in units], shown, units, train="train", drawn=range(len(units)))
+
+
+def stratified_label_sets(
+    labels: Sequence[Sequence[int]],
+    units: Sequence[bytes],
+    wanted: Mapping[Part, float],
+    *,
+    seed: int,
+    known: Mapping[bytes, Part] | None = None,
+) -> list[Part]:
+    """Give a part for each image of several labels: of each label, about `wanted` shares leave train.
+
+    Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011, "On the stratification of multi-label data"), by
+    whole units: the rarest label that is left is dealt out first, each unit to the part that lacks most of it.
+    Among equals the hash of (seed, unit) decides. Images without a label are dealt out last.
+    """
+    shares: dict[Part, float] = {**wanted, "train": 1 - sum(wanted.values())}
+    parts = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "split", unit), known=known)
+    return judgeable_parts(parts, traits(labels, task="multi"), units, train="train", drawn=range(len(units)))
+
+
+def label_sets_dealt(
+    labels: Sequence[Sequence[int]],
+    units: Sequence[bytes],
+    shares: Mapping[Place, float],
+    *,
+    draw: Callable[[bytes], bytes],
+    known: Mapping[bytes, Place] | None = None,
+) -> list[Place]:
+    """Give each image of several labels one of the places that `shares` names, by iterative stratification.
+
+    Among equals the unit with the lowest `draw` is dealt out first. Of places with equal shares none stays empty
+    where there are as many units.
+    """
+    members: dict[bytes, list[int]] = defaultdict(list)
+    for row, unit in enumerate(units):
+        members[unit].append(row)
+    counts = {unit: Counter(label for row in rows for label in labels[row]) for unit, rows in members.items()}
+    total = sum(counts.values(), Counter())
+    lacking = {place: {label: share * count for label, count in total.items()} for place, share in shares.items()}
+    room = {place: share * len(units) for place, share in shares.items()}
+    places: dict[bytes, Place] = {}
+
+    def put(unit: bytes, place: Place) -> None:
+        places[unit] = place
+        room[place] -= len(members[unit])
+        for label, count in counts[unit].items():
+            lacking[place][label] -= count
+            total[label] -= count
+
+    for unit in members:
+        if unit in (known or {}):
+            put(unit, (known or {})[unit])
+    order = sorted((unit for unit in members if unit not in places), key=draw)
+    holders: dict[int, list[bytes]] = defaultdict(list)
+    for unit in order:
+        for label in counts[unit]:
+            holders[label].append(unit)
+    while any(count > 0 for count in total.values()):
+        rarest = min((label for label, count in total.items() if count > 0), key=lambda label: (total[label], label))
+        for unit in holders[rarest]:
+            if unit not in places:
+                put(unit, max(shares, key=lambda place: (lacking[place][rarest], room[place])))
+    for unit in order:
+        if unit not in places:
+            put(unit, max(shares, key=room.__getitem__))
+    return [places[unit] for unit in units]
+
+
+def split_together(labels: Sequence[int], units: Sequence[bytes], wanted: Mapping[Part, float]) -> bool:
+    """Say whether `stratified_parts` splits some classes together, so that a part has some of them only."""
+    members, by_class = _by_class(labels, units)
+    most = max(wanted.values(), default=0.0)
+    return _are_many([by_class[label] for label in _coarse(by_class, members, most)], most)
+
+
+def _by_class(labels: Sequence[int], units: Sequence[bytes]) -> tuple[dict[bytes, list[int]], dict[int, list[bytes]]]:
+    """Give the rows of each unit, and the units of each class: that of most of their images."""
+    members: dict[bytes, list[int]] = defaultdict(list)
+    for row, unit in enumerate(units):
+        members[unit].append(row)
+    by_class: dict[int, list[bytes]] = defaultdict(list)
+    for unit, rows in members.items():
+        by_class[most_frequent([labels[row] for row in rows])].append(unit)
+    return members, by_class
+
+
+def _coarse(by_class: Mapping[int, Sequence[bytes]], members: Mapping[bytes, Sequence[int]], share: float) -> set[int]:
+    return {label for label, own in by_class.items() if _is_coarse([len(members[unit]) for unit in own], share)}
+
+
+def _fitting(free: Sequence[bytes], members: Mapping[bytes, Sequence[int]], quota: int) -> bytes:
+    """Give the first unit that is not far above what is wanted, else the smallest."""
+    fits = (unit for unit in free if len(members[unit]) <= COARSE * quota)
+    return next(fits, min(free, key=lambda unit: len(members[unit])))
+
+
+def _are_many(classes: Sequence[Sequence[bytes]], share: float) -> bool:
+    """Say whether a part gets enough units where these classes are split together."""
+    return share * sum(map(len, classes)) >= FEWEST_TOGETHER
+
+
+def _is_coarse(sizes: Sequence[int], share: float) -> bool:
+    return len(sizes) >= 2 and min(sizes) > COARSE * max(1, round(share * sum(sizes)))
+
+
+def _split_together(
+    classes: Sequence[list[bytes]],
+    members: Mapping[bytes, Sequence[int]],
+    wanted: Mapping[Part, float],
+    parts: dict[bytes, Part],
+    seed: int,
+) -> None:
+    """Assign the units of these classes to `parts`: class after class gives one, while train keeps one of it."""
+    images = sum(len(members[unit]) for own in classes for unit in own)
+    turns = sorted(classes, key=lambda own: key(seed, "class", own[0]))
+    given = dict.fromkeys(range(len(turns)), 0)
+    for part, share in wanted.items():
+        have = sum(len(members[unit]) for own in turns for unit in own if parts.get(unit) == part)
+        for number in sorted(given, key=given.__getitem__):
+            own = turns[number]
+            free = [unit for unit in own if unit not in parts]
+            if share * images <= have or len(free) <= int("train" not in {parts.get(unit) for unit in own}):
+                continue
+            parts[free[0]] = part
+            have += len(members[free[0]])
+            given[number] += 1
+    for own in turns:
+        for unit in own:
+            parts.setdefault(unit, "train")
+
+
+def sample_per_class(table: ImageTable, count: int, *, seed: int = 0) -> ImageTable:
+    """Give at most `count` images of each class and part, drawn by the hash of (seed, uri)."""
+    if count < 1:
+        raise OptionError(f"--sample {count}: wanted a number of images per class, at least 1.")
+    uris = table.uris
+    order = sorted(range(len(table)), key=lambda row: key(seed, "sample", uris[row]))
+    taken: Counter[tuple[object, ...]] = Counter()
+    mask = np.zeros(len(table), dtype=bool)
+    labels, parts = table.rows["labels"].to_pylist(), table.parts
+    for row in order:
+        stratum = (parts[row], *labels[row])
+        if taken[stratum] < count:
+            taken[stratum] += 1
+            mask[row] = True
+    return table.where(mask)
+
+
+def check_enough(table: ImageTable, *, min_per_class: int) -> None:
+    """Raise `TooFewImages` unless there are two classes, each with `min_per_class` images to learn from."""
+    if len(table.classes) < 2:
+        raise TooFewImages(
+            f"{table.root} has one class only ({table.classes[0]!r}): a classifier tells two or more apart. "
+            "Add a folder with images of something else."
+        )
+    counts = table.counts()
+    learnable = counts.get("train") or counts["all"]
+    split = "all" in counts
+    few = {name: n for name, n in learnable.items() if name and 0 < n < min_per_class}
+    if few:
+        name, number = next(iter(few.items()))
+        others = f" ({len(few) - 1} more like it)" if len(few) > 1 else ""
+        unread = _unread(table, name)
+        if unread:
+            raise TooFewImages(
+                f"{name!r} has {number} image{'s' * (number != 1)}, of which {len(unread)} can't be read "
+                f"({'; '.join(unread[:3])}): replace {'it' if len(unread) == 1 else 'them'}, or leave out the class "
+                "with --exclude."
+            )
+        purpose = "a split into train, valid and test" if split else "cross-validation on the training part"
+        raise TooFewImages(
+            f"{name!r} has {number} image{'s' * (number != 1)}{others}, {purpose} needs {min_per_class}: add images, "
+            f"merge the class with another, or pass --min-per-class {min(few.values())}."
+        )
+
+
+def _unread(table: ImageTable, name: str) -> list[str]:
+    """Return the images of a class that can't be read, each with the reason."""
+    found = []
+    label = table.classes.index(name)
+    for uri, own in zip(table.uris, table.rows["labels"].to_pylist(), strict=True):
+        if label in own:
+            try:
+                header(table.read(uri))
+            except FileNotFoundError:
+                continue  # named by who looked for it
+            except OSError as error:
+                found.append(f"{uri}: {error.strerror or error}")
+            except UnreadableImage as error:
+                found.append(f"{uri}: {error}")
+    return found
+
+
+def most_frequent(labels: Sequence[int]) -> int:
+    """Give the label that most have, the smallest of several."""
+    return min(Counter(labels).items(), key=lambda item: (-item[1], item[0]))[0]
+
+
+def torn_groups(table: ImageTable, before: Mapping[bytes, Part]) -> list[str]:
+    """Return the groups of these images that an earlier split (digest to part) has in several parts, with these."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for group, file_digest in zip(table.rows["group"].to_pylist(), table.digests, strict=True):
+        if group is not None and file_digest is not None and file_digest in before:
+            parts[group].add(before[file_digest])
+    return [f"{group}: {' and '.join(sorted(own))}" for group, own in sorted(parts.items()) if len(own) > 1]
+
+
+def _known_units(
+    table: ImageTable, units: Sequence[bytes], movable: Sequence[int], before: Mapping[bytes, Part]
+) -> dict[bytes, Part]:
+    digests = table.digests
+    known: dict[bytes, Part] = {}
+    for row in movable:
+        file_digest = digests[row]
+        if file_digest is not None and file_digest in before:
+            known.setdefault(units[row], before[file_digest])
+    return known

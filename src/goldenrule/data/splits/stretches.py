@@ -1,0 +1,194 @@
+"""Folds and parts that take whole stretches of an order in which neighbours are alike.
+
+Random folds of such images put neighbours on both sides, and measure how well each is remembered. Contiguous blocks do
+not: Roberts et al. (2017), "Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic
+structure", Ecography 40:913-929.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.core.randomness import key
+from goldenrule.data.splits.judged_classes import judgeable_folds, traits
+from goldenrule.data.table import ImageTable, Part, Task
+from goldenrule.data.units import duplicate_units, is_named
+from goldenrule.metrics import Predictions
+from goldenrule.metrics.grouped.clusters import group_numbers
+
+Integers = npt.NDArray[np.int64]
+
+FEWEST = 8
+"""Kinds of fewer images are too few to tell whether neighbours are alike."""
+STRETCHES = 3
+"""A drawn part takes so many separated stretches of each kind, so that it is not all of one place."""
+SHORTEST = 3
+"""A drawn stretch has so many images at least: of shorter ones each image would have a neighbour in train."""
+BLOCKS, FEWEST_BLOCKS = 12, 5
+"""Intervals resample so many blocks in all, or so many of each kind: whichever is more. Shorter ones would be alike."""
+REST = -1
+
+
+def kinds(labels: Sequence[Sequence[int]], units: Sequence[bytes], *, task: Task) -> Integers:
+    """Return the kind (n,) of each image: what it shows. Images are alike or not within a kind, and it is cut in folds.
+
+    One label: the label. Several: the set of labels; rare sets are together `REST`, and so are unlabelled images.
+    """
+    sets = [tuple(sorted(own)) for own in labels]
+    if task == "single":
+        return np.array([own[0] if own else REST for own in sets], np.int64)
+    members: dict[tuple[int, ...], set[bytes]] = defaultdict(set)
+    for own, unit in zip(sets, units, strict=True):
+        members[own].add(unit)
+    frequent = sorted(own for own, holding in members.items() if own and len(holding) >= FEWEST)
+    number = {own: place for place, own in enumerate(frequent)}
+    return np.array([number.get(own, REST) for own in sets], np.int64)
+
+
+def stretch_folds(
+    labels: Sequence[Sequence[int]], places: Sequence[int], units: Sequence[bytes], *, task: Task, folds: int
+) -> Integers:
+    """Return a fold (n,) for each image: each fold takes one stretch of the order `places` (n,) of every kind.
+
+    It is the same stretch of all kinds, for what was taken together has near places in all of them. Units are kept
+    whole, and stand where the first of their images stands. A kind of few units is cut in halves, so that each fold
+    still trains on it. `NOT_JUDGED` are images of a class that no other fold could teach.
+    """
+    own_kinds = kinds(labels, units, task=task)
+    dealt = np.empty(len(units), np.int64)
+    load = np.zeros(folds, np.int64)
+    queues = _queues(own_kinds, places, units)
+    for _, queue in sorted(queues.items(), key=lambda item: -len(item[1])):
+        count = folds if len(queue) >= max(FEWEST, folds) else 2
+        chosen = range(folds) if count == folds else np.sort(np.argsort(load, kind="stable")[:count])
+        for fold, stretch in zip(chosen, _cut([rows for _, rows in queue], count), strict=True):
+            for rows in stretch:
+                dealt[rows] = fold
+                load[fold] += len(rows)
+    return judgeable_folds(dealt, traits(labels, task=task), units, count=folds)
+
+
+def stretch_parts(
+    labels: Sequence[Sequence[int]],
+    places: Sequence[int | None],
+    units: Sequence[bytes],
+    wanted: Mapping[Part, float],
+    *,
+    task: Task,
+    seed: int,
+) -> dict[bytes, Part]:
+    """Return the part of each unit: of every kind each part but train takes `STRETCHES` separated stretches.
+
+    Where each begins is drawn by the hash of (seed, part, number), at the same share of the way for every kind: what
+    was taken together (a wall with and without a crack) has near places in both. Left out are images without a place,
+    and kinds that are too small for stretches of `SHORTEST` units: those are drawn one by one.
+    """
+    drawn: dict[bytes, Part] = {}
+    parts = [part for part, share in wanted.items() if share > 0]
+    rows = [row for row, place in enumerate(places) if place is not None]
+    if not rows or not parts:
+        return drawn
+    own_units = [units[row] for row in rows]
+    own_kinds = kinds([labels[row] for row in rows], own_units, task=task)
+    for kind, queue in _queues(own_kinds, [places[row] or 0 for row in rows], own_units).items():
+        if kind == REST or len(queue) * min(wanted[part] for part in parts) < STRETCHES * SHORTEST:
+            continue
+        drawn.update((unit, "train") for unit, _ in queue)
+        bounds = np.linspace(0, len(queue), STRETCHES + 1).astype(int).tolist()
+        for number, (low, high) in enumerate(itertools.pairwise(bounds)):
+            lengths = [round(wanted[part] * (high - low)) for part in parts]
+            gap = (high - low - sum(lengths)) // len(parts)  # train lies between the stretches, wherever they begin
+            start = low
+            for part, length in zip(parts, lengths, strict=True):
+                drawn_at = int.from_bytes(key(seed, "stretch", part, number)[:8], "little") / 2**64
+                first = start + int(drawn_at * gap)
+                drawn.update((unit, part) for unit, _ in queue[first : first + length])
+                start += gap + length
+    return drawn
+
+
+def blocks(table: ImageTable) -> list[str | None] | None:
+    """Return the block (n) of each image, for intervals and resampling: groups, or pieces of the order; None for none.
+
+    An image without a place is a block of its own (None). Pieces hold whole units. Near duplicates alone are no blocks.
+    """
+    places = table.places
+    if all(place is None for place in places):
+        groups = list(table.rows["group"].to_pylist())
+        return groups if any(map(is_named, groups)) else None
+    units, labels = duplicate_units(table), table.rows["labels"].to_pylist()
+    rows = [row for row, place in enumerate(places) if place is not None]
+    own_kinds = kinds([labels[row] for row in rows], [units[row] for row in rows], task=table.task)
+    queues = _queues(own_kinds, [places[row] or 0 for row in rows], [units[row] for row in rows])
+    found: list[str | None] = [None] * len(table)
+    per_kind = max(FEWEST_BLOCKS, -(-BLOCKS // len(queues)))
+    for kind, queue in queues.items():
+        for number, stretch in enumerate(_cut([own for _, own in queue], min(per_kind, len(queue)))):
+            for members in stretch:
+                for row in members:
+                    found[rows[row]] = f"{kind}/{number}"
+    return found
+
+
+def with_blocks(predictions: Predictions, table: ImageTable) -> Predictions:
+    """Return predictions, whose ids are files of `table`, with what belongs together there: intervals resample it."""
+    if (named := blocks(table)) is None:
+        return predictions
+    of_image = dict(zip(table.uris, named, strict=True))
+    return replace(predictions, group=group_numbers([of_image.get(name) for name in predictions.ids]))
+
+
+def torn(table: ImageTable, part: Part) -> bool:
+    """Say whether a part is mixed with train: most of its groups train, or most neighbours in the order do."""
+    places, parts, groups = table.places, table.parts, table.rows["group"].to_pylist()
+    named = [(group, own) for group, own in zip(groups, parts, strict=True) if group and is_named(group)]
+    taught = {group for group, own in named if own == "train"}
+    of_part = [group in taught for group, own in named if own == part]
+    if sum(of_part) * 2 > len(of_part):
+        return True
+    own_kinds = kinds(table.rows["labels"].to_pylist(), duplicate_units(table), task=table.task)
+    sides: Counter[bool] = Counter()
+    ordered: dict[int, list[int]] = defaultdict(list)
+    for row, place in enumerate(places):
+        if place is not None and parts[row] in (part, "train"):
+            ordered[int(own_kinds[row])].append(row)
+    for rows in ordered.values():
+        rows.sort(key=lambda row: places[row] or 0)
+        for one, other in itertools.pairwise(rows):
+            for own, near in ((one, other), (other, one)):
+                if parts[own] == part:
+                    sides[parts[near] == "train"] += 1
+    return sides[True] > sides[False]
+
+
+def _queues(
+    own_kinds: Integers, places: Sequence[int], units: Sequence[bytes]
+) -> dict[int, list[tuple[bytes, list[int]]]]:
+    """Return, for each kind, its units in their order with their rows; a unit is of the kind of its first image."""
+    members: dict[bytes, list[int]] = defaultdict(list)
+    for row in np.argsort(np.asarray(places), kind="stable").tolist():
+        members[units[row]].append(row)
+    queues: dict[int, list[tuple[bytes, list[int]]]] = defaultdict(list)
+    for unit, rows in members.items():
+        queues[int(own_kinds[rows[0]])].append((unit, rows))
+    return queues
+
+
+def _cut(queue: Sequence[list[int]], count: int) -> list[list[list[int]]]:
+    """Return `count` stretches of units with about equally many images, none empty where there are enough units."""
+    total, passed = sum(map(len, queue)), 0
+    stretches: list[list[list[int]]] = [[] for _ in range(count)]
+    latest = 0
+    for number, rows in enumerate(queue):
+        wanted = int((passed + len(rows) / 2) * count / total)
+        least = count - (len(queue) - number)  # as many units are left as stretches are empty
+        latest = min(max(wanted, latest, least), latest + 1 if stretches[latest] else latest, count - 1)
+        stretches[latest].append(rows)
+        passed += len(rows)
+    return stretches

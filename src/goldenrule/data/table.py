@@ -1,0 +1,250 @@
+"""`ImageTable`: the labelled files of one story, immutable, with one class map over all parts."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from goldenrule.core.errors import InputError
+from goldenrule.core.findings import Finding
+from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, read_picture
+from goldenrule.storage.files import DIGEST_BYTES
+from goldenrule.storage.regular_files import open_regular
+
+Part = Literal["train", "valid", "test"]
+Task = Literal["single", "multi"]
+"""One label an image, or as many as are true of it."""
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
+
+SCHEMA = pa.schema(
+    [
+        pa.field("uri", pa.string(), nullable=False),  # relative to the root, with forward slashes
+        pa.field("part", pa.string()),  # train, valid or test; null: not split yet
+        pa.field("labels", pa.list_(pa.int32()), nullable=False),  # indices into classes; empty: unlabelled
+        pa.field("group", pa.string()),  # images of one group stay in one part and one fold
+        pa.field("fold", pa.string()),  # images of one fold validate together; null: not dealt out, always trains
+        pa.field("place", pa.int64()),  # in an order in which neighbours are alike; null: no such order is known
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("digest", pa.binary(DIGEST_BYTES)),  # blake2b of the bytes; null: not read yet or unreadable
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageTable:
+    """Labelled files as an Arrow table (columns of `SCHEMA`) with the class names its labels point into.
+
+    Bytes are reached only through `open`, so that folders can become archives or object stores. An image
+    costs some bytes here, never its pixels (law 12). The task is "multi" where an image has several labels, and stays
+    so for a part whose images have one each.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    rows: pa.Table
+    findings: tuple[Finding, ...] = ()
+    task: Task = "single"
+    exclude: tuple[str, ...] = ()  # patterns of what is left out below the root
+
+    def __post_init__(self) -> None:
+        if self.rows.schema != SCHEMA:
+            raise InputError(f"An ImageTable has the columns {SCHEMA.names}, got {self.rows.schema.names}.")
+        if (pc.max(pc.list_value_length(self.rows["labels"])).as_py() or 0) > 1:
+            object.__setattr__(self, "task", "multi")
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    @property
+    def uris(self) -> list[str]:
+        """The files, relative to the root."""
+        return list(self.rows["uri"].to_pylist())
+
+    @property
+    def parts(self) -> list[Part | None]:
+        """The part of each row, None where it is not split yet."""
+        return list(self.rows["part"].to_pylist())
+
+    @property
+    def digests(self) -> list[bytes | None]:
+        """blake2b of each file's bytes, None where it was not or could not be read."""
+        return list(self.rows["digest"].to_pylist())
+
+    @property
+    def targets(self) -> npt.NDArray[np.int64]:
+        """The class index of each row (n,), -1 where unlabelled; single label only."""
+        labels = self.rows["labels"].to_pylist()
+        if self.task == "multi":
+            raise InputError("These images have several labels each; wanted one class per image here.")
+        return np.array([row[0] if row else -1 for row in labels], dtype=np.int64)
+
+    @property
+    def truth(self) -> npt.NDArray[np.int64] | npt.NDArray[np.int8]:
+        """What is true of each row, as `Predictions` has it.
+
+        Single label: `targets`. Several: 0 or 1 per class, (n, classes) int8, a row of -1 where unlabelled.
+        """
+        if self.task == "single":
+            return self.targets
+        labels = self.rows["labels"].to_pylist()
+        marks = np.zeros((len(self), len(self.classes)), np.int8)
+        for row, own in zip(marks, labels, strict=True):
+            row[own if own else slice(None)] = 1 if own else -1
+        return marks
+
+    @property
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """Which rows have a label, (n,)."""
+        return np.asarray(pc.list_value_length(self.rows["labels"]).to_numpy() > 0)
+
+    @property
+    def teaching(self) -> npt.NDArray[np.bool_]:
+        """Which rows are learned from, (n,): those of train that have a label."""
+        return np.asarray(self.labelled & np.array([part == "train" for part in self.parts], dtype=bool))
+
+    @property
+    def guessing_loss(self) -> float:
+        """The log loss in nats of giving all classes the same probability, each of several labels one half."""
+        return math.log(len(self.classes) if self.task == "single" else 2)
+
+    @property
+    def folds(self) -> list[str | None]:
+        """The name of each row's fold, None where it is of none."""
+        return list(self.rows["fold"].to_pylist())
+
+    @property
+    def places(self) -> list[int | None]:
+        """The place of each row in an order in which neighbours are alike, None where there is none.
+
+        Folds and drawn parts take whole stretches of it (`goldenrule.data.splits.stretches`).
+        """
+        return list(self.rows["place"].to_pylist())
+
+    def open(self, uri: str) -> BinaryIO:
+        """Open one file for reading bytes: the only way to them. A pipe, a device or a huge file is an `OSError`."""
+        return open_regular(self.root / uri, most_bytes=LARGEST_PICTURE_BYTES)
+
+    def read(self, uri: str) -> bytes:
+        """Give the bytes of one file. Raises `OSError` where it is none, or too large for a picture."""
+        return read_picture(self.root / uri)
+
+    def part(self, name: Part) -> Self:
+        """Give the rows of one part, in order."""
+        return self.where(np.array([part == name for part in self.parts], dtype=bool))
+
+    def only_labelled(self) -> LabelledTable:
+        """Give the rows that have a label, in order: what a classifier can learn from."""
+        return LabelledTable(**_fields(self.where(self.labelled)))
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Self:
+        """Give the rows where `mask` (n,) is true, in order."""
+        return replace(self, rows=self.rows.filter(pa.array(mask)))
+
+    def with_parts(self, parts: Sequence[str | None]) -> Self:
+        """Give the same images with other parts (n)."""
+        return self._with("part", pa.array(parts, pa.string()))
+
+    def with_groups(self, groups: Sequence[str | None]) -> Self:
+        """Give the same images with their groups (n); None stands for itself alone."""
+        return self._with("group", pa.array(groups, pa.string()))
+
+    def with_folds(self, folds: Sequence[str | None]) -> Self:
+        """Give the same images with the names of their folds (n); None always trains."""
+        return self._with("fold", pa.array(folds, pa.string()))
+
+    def with_places(self, places: Sequence[int | None]) -> Self:
+        """Return the same images with their places (n) in an order in which neighbours are alike."""
+        return self._with("place", pa.array(places, pa.int64()))
+
+    def with_weights(self, weights: npt.NDArray[np.float32]) -> Self:
+        """Give the same images with what each counts in training (n)."""
+        return self._with("weight", pa.array(weights, pa.float32()))
+
+    def with_digests(self, digests: Sequence[bytes | None]) -> Self:
+        """Give the same images with their digests (n)."""
+        return self._with("digest", pa.array(digests, pa.binary(DIGEST_BYTES)))
+
+    def with_findings(self, *findings: Finding) -> Self:
+        """Give the same images with more findings."""
+        return replace(self, findings=(*self.findings, *findings))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Give the number of images per part and class, in class order; "" counts the unlabelled ones."""
+        counts: dict[str, dict[str, int]] = {}
+        names = (*self.classes, "")
+        for part, labels in zip(self.parts, self.rows["labels"].to_pylist(), strict=True):
+            row = counts.setdefault(part or "all", dict.fromkeys(names, 0))
+            for label in labels or [-1]:
+                row[names[label]] += 1
+        return {part: counts[part] for part in (*PARTS, "all") if part in counts}
+
+    def _with(self, column: str, values: pa.Array) -> Self:
+        index = SCHEMA.get_field_index(column)
+        return replace(self, rows=self.rows.set_column(index, SCHEMA.field(index), values))
+
+    def __repr__(self) -> str:
+        images: Counter[str] = Counter(part or "all" for part in self.parts)
+        counts = {part: images[part] for part in (*PARTS, "all") if part in images}
+        several = ", several labels an image" if self.task == "multi" else ""
+        return f"{type(self).__name__}({len(self):,} images, {len(self.classes)} classes{several}, {counts})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledTable(ImageTable):
+    """Images that all have a label. What trains or is judged by its own labels takes this, so that none can slip in.
+
+    Made by `ImageTable.only_labelled`. Raises `InputError` where a row has no label.
+    """
+
+    def __post_init__(self) -> None:
+        ImageTable.__post_init__(self)
+        if not self.labelled.all():
+            count = int((~self.labelled).sum())
+            raise InputError(f"{count:,} of {len(self):,} images have no label: only_labelled() leaves them out.")
+
+
+def _fields(table: ImageTable) -> dict[str, Any]:
+    return {field.name: getattr(table, field.name) for field in fields(table)}
+
+
+def one_form(text: str) -> str:
+    r"""Return a name in one normal form: macOS writes é as two characters, most others as one.
+
+    >>> one_form("cafe\u0301") == "caf\u00e9"
+    True
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def image_table(
+    root: Path,
+    classes: Sequence[str],
+    *,
+    uris: Sequence[str],
+    parts: Sequence[str | None],
+    labels: Sequence[Sequence[int]],
+    findings: Sequence[Finding] = (),
+) -> ImageTable:
+    """Make an `ImageTable` from plain lists of equal length, with weight 1, no groups and no folds."""
+    count = len(uris)
+    columns = [
+        pa.array(uris, pa.string()),
+        pa.array(parts, pa.string()),
+        pa.array([list(row) for row in labels], pa.list_(pa.int32())),
+        pa.nulls(count, pa.string()),
+        pa.nulls(count, pa.string()),
+        pa.nulls(count, pa.int64()),
+        pa.array(np.ones(count, np.float32)),
+        pa.nulls(count, pa.binary(DIGEST_BYTES)),
+    ]
+    return ImageTable(root, tuple(classes), pa.Table.from_arrays(columns, schema=SCHEMA), tuple(findings))

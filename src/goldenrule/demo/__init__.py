@@ -1,0 +1,1 @@
+"""What shows the product at work: the digits, the lessons."""

@@ -1,0 +1,107 @@
+"""Files to a CSV of predictions, in pieces, so that memory does not grow with their number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldenrule.core.cells import between_labels, from_cell, separated
+from goldenrule.core.errors import OptionError
+from goldenrule.core.findings import Finding
+from goldenrule.core.progress import Progress
+from goldenrule.data.sources.folders import files_to_predict
+from goldenrule.metrics import Estimate
+from goldenrule.metrics.predictions_csv import UNLIKE, UNSURE, rows_of, to_csv
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.graphs.compiled import check_threads
+from goldenrule.storage.outputs import Kind, check_output, csv_like, write_output
+
+PIECE = 20_000
+SHOWN = 40
+PREDICTIONS = Kind(
+    name="a CSV file", example="predictions.csv", ours=csv_like("path", "status", "prediction", "probability")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What a prediction of files gave: rows for people, counts, and what went wrong.
+
+    `unlike` are images unlike anything that the classifier was trained on; `flagged` is their share, undefined where it
+    knows of none. `findings` are on what was left out of folders.
+    """
+
+    shown: tuple[dict[str, str], ...]
+    counts: dict[str, int]
+    statuses: dict[str, int]
+    unreadable: tuple[str, ...]
+    unlike: tuple[str, ...]
+    flagged: Estimate
+    images: int
+    findings: tuple[Finding, ...] = ()
+
+
+def predict_files(
+    classifier: Classifier,
+    images: Sequence[str | Path],
+    *,
+    out: Path | None = None,
+    min_confidence: float = 0.0,
+    exclude: Sequence[str] = (),
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Predicted:
+    """Predict files and folders; write the CSV to `out` (whole or not at all) and give a summary.
+
+    `exclude` are patterns of what is left out of the folders.
+    """
+    if not 0 <= min_confidence <= 1:
+        raise OptionError(f"--min-confidence {min_confidence}: wanted a probability from 0 to 1.")
+    check_threads(threads)
+    if out is not None:
+        check_output(out, PREDICTIONS)
+    found = files_to_predict(images, exclude=exclude)
+    files = found.files
+    several, between = classifier.task == "multi", between_labels(classifier.classes)
+    shown: list[dict[str, str]] = []
+    unread: list[str] = []
+    unlike: list[str] = []
+    counts: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    texts = []
+    for start in range(0, len(files), PIECE):
+        piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
+        for row in rows_of(piece, min_confidence=min_confidence, sets=classifier.sets, familiar=classifier.familiar):
+            statuses[row["status"]] += 1
+            told = from_cell(row["prediction"])
+            for label in separated(told, between) if several else [told]:
+                counts[label] += bool(label)
+            if row["status"] not in ("ok", UNSURE):
+                unread.append(from_cell(row["path"]))
+            if row.get("unlike") == UNLIKE:
+                unlike.append(from_cell(row["path"]))
+            if len(shown) < SHOWN:
+                shown.append(row)
+        if out is not None:
+            text = to_csv(
+                piece,
+                min_confidence=min_confidence,
+                sets=classifier.sets,
+                familiar=classifier.familiar,
+                header=start == 0,
+            )
+            texts.append(text)
+    if out is not None:
+        write_output(out, "".join(texts))
+    return Predicted(
+        shown=tuple(shown),
+        counts=dict(counts),
+        statuses=dict(statuses),
+        unreadable=tuple(unread),
+        unlike=tuple(unlike),
+        flagged=Estimate.of_share("unlike", len(unlike), len(files) - len(unread) if classifier.familiar else 0),
+        images=len(files),
+        findings=found.findings,
+    )

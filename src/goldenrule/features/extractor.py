@@ -1,0 +1,208 @@
+"""Files to features at hardware speed: decoding overlaps the engine, and nothing is computed twice."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.core.errors import BackboneError, Reason, StorageError
+from goldenrule.core.interrupts import held_back
+from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json
+from goldenrule.data.augmentation.augment import PLAIN, View
+from goldenrule.data.loader import Batch, Job, batches
+from goldenrule.data.pictures.decode import DECODING
+from goldenrule.data.table import ImageTable
+from goldenrule.engines import Engine, EngineKind, as_halves
+from goldenrule.features.cache import ActivationBank, ChunkWriter, Halves
+from goldenrule.models.backbone import Backbone, BackboneSpec
+from goldenrule.models.graphs.compiled import available_threads, check_threads, compiled, engine_kind
+from goldenrule.storage.files import digest as digest_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activations:
+    """The rows of a table's images in one bank per view (plain first), and what it took to have them."""
+
+    banks: tuple[ActivationBank, ...]
+    views: tuple[View, ...]
+    computed: tuple[int, ...]  # rows of each view that went through the engine now
+    reused: tuple[int, ...]  # rows of each view that were there
+    failures: dict[str, Reason] = field(default_factory=dict)  # uri -> why it has no row
+
+    def has(self, digests: Sequence[bytes | None], *, views: bool = False) -> npt.NDArray[np.bool_]:
+        """Say which of these images have a row of the plain view, with `views` one of every view, (n,)."""
+        banks = self.banks if views else self.banks[:1]
+        return np.array([own is not None and all(own in bank for bank in banks) for own in digests], dtype=bool)
+
+    def rows(self, digests: Sequence[bytes], view: int = 0) -> Halves:
+        """Return the activations (n, features) of these images, in their order."""
+        return self.banks[view].rows(digests)
+
+
+def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> ActivationBank:
+    """Return the bank of a body's activations, at the tap its description names, for one view through one engine."""
+    key = {
+        "weights": spec.weights,
+        "network": spec.timm_name,
+        "tap": spec.tap,
+        "pooling": spec.pooling,
+        "preprocessing": spec.preprocessing,
+        "decoding": DECODING,
+        "view": view,
+        "engine": kind,
+    }
+    return ActivationBank(as_json(key), spec.features)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureExtractor:
+    """A backbone, ready to turn images into features on this machine: the one way from files to rows.
+
+    It is compiled when a row is missing, once, and stays so. `kind` is the engine that the rows are kept under: no
+    other one computes them (law 3).
+    """
+
+    backbone: Backbone
+    kind: EngineKind
+    threads: int = field(default_factory=available_threads)
+    progress: Progress = field(default_factory=Silent)
+
+    @classmethod
+    def of(
+        cls,
+        backbone: Backbone,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> FeatureExtractor:
+        """Return the extractor with the best engine that this device has; see `compiled.engine_kind`.
+
+        Raises `OptionError` for a device that is not there, or a number of threads that no machine has.
+        """
+        check_threads(threads)
+        progress = progress or Silent()
+        kind = engine_kind(backbone, device=device, progress=progress)
+        return cls(backbone=backbone, kind=kind, threads=threads or available_threads(), progress=progress)
+
+    @property
+    def spec(self) -> BackboneSpec:
+        """What is known of the backbone."""
+        return self.backbone.spec
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The compiled backbone. Raises `BackboneError` where that is another engine than the rows are kept under."""
+        engine = compiled(self.backbone, self.kind, threads=self.threads)
+        if engine.kind != self.kind:
+            raise BackboneError(
+                f"{self.spec.name} runs {engine.kind} here, and its features are kept under {self.kind}: nothing was "
+                "computed."
+            )
+        return engine
+
+    def bank(self, view: View = PLAIN) -> ActivationBank:
+        """Return where the features of one view are kept."""
+        return bank_for(self.spec, self.kind, view)
+
+    def features(
+        self,
+        table: ImageTable,
+        *,
+        views: Sequence[View] = (PLAIN,),
+        augmented: npt.NDArray[np.bool_] | None = None,
+    ) -> Activations:
+        """Return the features of all images: the plain view of each, the others where `augmented` (n,) is true.
+
+        Rows that are kept are not computed again; images with equal bytes have one row. Ctrl-C and SIGTERM let the
+        batch come to its end, and the open chunks be written.
+        """
+        banks = tuple(self.bank(view) for view in views)
+        jobs, reused = _missing(table, banks, augmented)
+        if not jobs:
+            return Activations(banks=banks, views=tuple(views), computed=(0,) * len(banks), reused=reused)
+        writers = [ChunkWriter(bank) for bank in banks]
+        failed, computed = self._computed(table, jobs, views, writers)
+        named = zip(table.uris, table.digests, strict=True)
+        failures = {uri: failed[digest] for uri, digest in named if digest in failed}
+        return Activations(banks=banks, views=tuple(views), computed=computed, reused=reused, failures=failures)
+
+    def _computed(
+        self, table: ImageTable, jobs: Sequence[Job], views: Sequence[View], writers: Sequence[ChunkWriter]
+    ) -> tuple[dict[bytes, Reason], tuple[int, ...]]:
+        """Write the rows of these jobs; return why images failed, by digest, and how many rows each view got."""
+        engine = self.engine
+        failed: dict[bytes, Reason] = {}
+        computed = [0] * len(views)
+        wanted = sum(len(job.views) for job in jobs)
+        decoded = batches(jobs, views, self.spec.preprocessing, batch_size=engine.batch_size, threads=self.threads)
+        with self.progress.task("precompute", wanted, "views") as task, held_back() as held:
+            try:
+                for batch, found in engine.run(_with_pixels(decoded)):
+                    good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
+                    features = dict(zip(good, as_halves(found[good], self.spec.name), strict=True))
+                    for slot, (row, view) in enumerate(batch.slots):
+                        digest = table.rows["digest"][row].as_py()
+                        if slot in batch.failures:
+                            failed[digest] = batch.failures[slot]
+                            continue
+                        writers[view].add(digest, features[slot])
+                        computed[view] += 1
+                    task.advance(len(batch.slots))
+                    if held:
+                        _flush(writers)
+                        held.deliver()
+            except StorageError:
+                raise  # the disk is full: flushing would only fail again
+            except BaseException:
+                _flush(writers)
+                raise
+            _flush(writers)
+        return failed, tuple(computed)
+
+
+def _flush(writers: Sequence[ChunkWriter]) -> None:
+    for writer in writers:
+        writer.flush()
+
+
+def _missing(
+    table: ImageTable, banks: Sequence[ActivationBank], augmented: npt.NDArray[np.bool_] | None
+) -> tuple[list[Job], tuple[int, ...]]:
+    """Return the jobs for the rows that no bank has, one per distinct image, and how many each bank has."""
+    wanted: dict[bytes, tuple[list[int], set[int]]] = {}
+    for row, digest in enumerate(table.digests):
+        if digest is not None:
+            rows, own = wanted.setdefault(digest, ([], set()))
+            rows.append(row)
+            own.update(range(len(banks)) if augmented is not None and augmented[row] else (0,))
+    jobs, reused = [], [0] * len(banks)
+    uris = table.uris
+    for digest, (rows, own) in wanted.items():
+        missing = [view for view in sorted(own) if digest not in banks[view]]
+        for view in own.difference(missing):
+            reused[view] += 1
+        if missing:
+            read = partial(_first_of, table, [uris[row] for row in rows], digest)
+            jobs.append(Job(row=rows[0], read=read, views=missing, digest=digest))
+    return jobs, tuple(reused)
+
+
+def _first_of(table: ImageTable, uris: Sequence[str], digest: bytes) -> bytes:
+    """Read an image from the first of its equal files that still has these bytes."""
+    for uri in uris[:-1]:
+        with contextlib.suppress(OSError):
+            if digest_of(content := table.read(uri)) == digest:
+                return content
+    return table.read(uris[-1])
+
+
+def _with_pixels(decoded: Iterator[Batch]) -> Iterator[tuple[Batch, npt.NDArray[np.float32]]]:
+    for batch in decoded:
+        yield batch, batch.pixels

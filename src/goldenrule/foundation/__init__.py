@@ -1,1 +1,0 @@
-"""What every floor stands on: errors that teach, findings, safe files, keyed randomness, progress."""

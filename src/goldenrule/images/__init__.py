@@ -1,1 +1,0 @@
-"""Labelled image files: where they are, how they become pixels, views and parts."""

@@ -1,1 +1,0 @@
-"""What the images, the bank and the predictions tell beyond the scores."""

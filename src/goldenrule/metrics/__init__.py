@@ -1,0 +1,102 @@
+"""Predictions and what follows: metrics with intervals, scores per class, comparisons, calibration, conformal sets."""
+
+from goldenrule.metrics.agreement import balanced_accuracy, cohen_kappa, matthews_correlation
+from goldenrule.metrics.basic import (
+    Mistake,
+    accuracy,
+    image_losses,
+    log_loss,
+    most_confident_mistakes,
+    top_k_accuracy,
+)
+from goldenrule.metrics.class_averages import AverageScore, averages, f_beta
+from goldenrule.metrics.class_scores import ClassScore, called_labels, confusion, per_class
+from goldenrule.metrics.estimate import Basis, Estimate, render, value_and_interval
+from goldenrule.metrics.headline import quality, with_own_thresholds
+from goldenrule.metrics.intervals import bootstrap, clopper_pearson, wilson
+from goldenrule.metrics.predictions import Predictions, Task
+from goldenrule.metrics.ranking import RankingScore, average_precision, ranking_per_class, roc_auc
+from goldenrule.metrics.registry import NamedMetric, metric_named
+from goldenrule.metrics.uncertainty.calibration import ReliabilityBin, brier_score, calibration_error, reliability
+from goldenrule.metrics.uncertainty.conformal import (
+    ConformalSets,
+    images_needed,
+    mean_set_size,
+    set_coverage,
+    singletons,
+)
+from goldenrule.metrics.uncertainty.ood import Familiar
+from goldenrule.metrics.uncertainty.paired import Comparison, McNemar, mcnemar, paired_bootstrap
+from goldenrule.metrics.uncertainty.power import images_for_mcnemar, images_for_mean
+from goldenrule.metrics.uncertainty.scaling import (
+    Calibration,
+    PlattScaling,
+    Temperature,
+    calibrated_by_fold,
+    fit_calibration,
+    fit_platt,
+    fit_temperature,
+)
+from goldenrule.metrics.uncertainty.thresholds import Thresholds, best_thresholds, with_thresholds_by_fold
+
+__all__ = [
+    "AverageScore",
+    "Basis",
+    "Calibration",
+    "ClassScore",
+    "Comparison",
+    "ConformalSets",
+    "Estimate",
+    "Familiar",
+    "McNemar",
+    "Mistake",
+    "NamedMetric",
+    "PlattScaling",
+    "Predictions",
+    "RankingScore",
+    "ReliabilityBin",
+    "Task",
+    "Temperature",
+    "Thresholds",
+    "accuracy",
+    "average_precision",
+    "averages",
+    "balanced_accuracy",
+    "best_thresholds",
+    "bootstrap",
+    "brier_score",
+    "calibrated_by_fold",
+    "calibration_error",
+    "called_labels",
+    "clopper_pearson",
+    "cohen_kappa",
+    "confusion",
+    "f_beta",
+    "fit_calibration",
+    "fit_platt",
+    "fit_temperature",
+    "image_losses",
+    "images_for_mcnemar",
+    "images_for_mean",
+    "images_needed",
+    "log_loss",
+    "matthews_correlation",
+    "mcnemar",
+    "mean_set_size",
+    "metric_named",
+    "most_confident_mistakes",
+    "paired_bootstrap",
+    "per_class",
+    "quality",
+    "ranking_per_class",
+    "reliability",
+    "render",
+    "roc_auc",
+    "set_coverage",
+    "singletons",
+    "top_k_accuracy",
+    "value_and_interval",
+    "wilson",
+    "with_own_thresholds",
+    "with_thresholds_by_fold",
+]

@@ -1,0 +1,1 @@
+"""Intervals where images come in groups: there the sample is of groups."""

@@ -1,0 +1,283 @@
+"""`Predictions`: what a network said about a list of images, beside what is true. All scoring starts here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from goldenrule.core.errors import OptionError
+from goldenrule.metrics import prediction_checks as checks
+from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics.probabilities import sigmoid, softmax
+
+Task = Literal["single", "multi"]
+
+_NUMBERS_AT_ONCE = 2**20  # of logits, as float64: 8 MB
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Predictions:
+    """n images, `views` ways of looking at each, C classes; the arrays are read-only.
+
+    - `logits` (n, views, C) float32; nan in the rows whose `status` is not "ok". View 0 is the plain one.
+    - `status` (n,): "ok", "unreadable" (a file that is no image) or "missing" (no such file).
+    - `truth`: for a single label the class number (n,) int64, -1 where unlabelled; for many labels 0 or 1
+      per class, (n, C) int8, a row of -1 where unlabelled.
+    - `fold` (n,) int64: the fold that held the image out; None where there are no folds.
+    - `group` (n,) int64: images with the same number belong together, and intervals resample them as one (films,
+      patients, stretches of neighbours that are alike); None where images are independent.
+    - `thresholds` (n, C) float64, many labels only: from what probability each is called; None is .5 for all.
+    - `distance` (n,) float32: how far the image is from those of the training (`Familiar`), nan where it is not ok;
+      None where that was not measured.
+    - `basis`: "chosen on" once these images have helped to choose the network, as in
+      `dataclasses.replace(predictions, basis="chosen on")`; every metric passes it on.
+
+    Raises `OptionError` where shapes, types or values do not fit, with what was wanted and what was got.
+
+    >>> Predictions.from_logits([[2.0, 0.0], [0.0, 1.0]], classes=["cat", "dog"], truth=[0, 0])
+    Predictions(2 images, 2 classes, 1 view, single label, 2 scored)
+    """
+
+    task: Task = "single"
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    status: NDArray[np.str_]
+    truth: NDArray[np.int64] | NDArray[np.int8]
+    logits: NDArray[np.float32]
+    fold: NDArray[np.int64] | None = None
+    group: NDArray[np.int64] | None = None
+    thresholds: NDArray[np.float64] | None = None
+    distance: NDArray[np.float32] | None = None
+    basis: Basis = Basis.CLEAN
+
+    def __post_init__(self) -> None:
+        """Bring every field into its type, check it and make it read-only."""
+        for name, value in checks.checked_fields({own.name: getattr(self, own.name) for own in fields(self)}).items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_logits(
+        cls,
+        logits: ArrayLike,
+        classes: Sequence[str],
+        *,
+        truth: ArrayLike | None = None,
+        ids: Sequence[str] | None = None,
+        status: ArrayLike | None = None,
+        fold: ArrayLike | None = None,
+        group: ArrayLike | None = None,
+        distance: ArrayLike | None = None,
+        task: Task = "single",
+        basis: Basis = Basis.CLEAN,
+    ) -> Predictions:
+        """Predictions from logits (n, C), one view, or (n, views, C).
+
+        What is left out is filled in: every image readable, none labelled, ids "0", "1", ...
+        """
+        rows = np.asarray(logits)
+        rows = rows[:, np.newaxis, :] if rows.ndim == 2 else rows
+        unlabelled = np.full((len(rows), len(classes)) if task == "multi" else len(rows), -1)
+        return cls(
+            task=task,
+            classes=tuple(classes),
+            ids=tuple(map(str, range(len(rows)))) if ids is None else tuple(ids),
+            status=np.full(len(rows), "ok") if status is None else np.asarray(status),
+            truth=np.asarray(unlabelled if truth is None else truth),
+            logits=rows,
+            fold=None if fold is None else np.asarray(fold),
+            group=None if group is None else np.asarray(group),
+            distance=None if distance is None else np.asarray(distance),
+            basis=basis,
+        )
+
+    @property
+    def views(self) -> int:
+        """How many views each image has."""
+        return int(self.logits.shape[1])
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """Which images could be read, (n,)."""
+        return np.asarray(self.status == "ok")
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which images have a truth, (n,)."""
+        return np.asarray((self.truth if self.truth.ndim == 1 else self.truth.max(axis=1, initial=-1)) >= 0)
+
+    @property
+    def scored(self) -> Predictions:
+        """The images that metrics count: readable and labelled. Kept after the first use."""
+        return self if (self.ok & self.labelled).all() else self._scored_part
+
+    @property
+    def status_counts(self) -> Mapping[str, int]:
+        """How many images have each status that occurs, such as {"ok": 198, "unreadable": 2}."""
+        return dict(Counter(self.status.tolist()))
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Probabilities (n, C): softmax (many labels: sigmoid) of each view, averaged over the views.
+
+        A row of nan where the image is not ok. Kept after the first use.
+        """
+        from_logits = softmax if self.task == "single" else sigmoid
+        averaged = np.full((len(self), len(self.classes)), np.nan)
+        ok = np.flatnonzero(self.ok)
+        block = max(1, _NUMBERS_AT_ONCE // (self.views * len(self.classes)))
+        for start in range(0, len(ok), block):
+            rows = ok[start : start + block]
+            averaged[rows] = from_logits(self.logits[rows].astype(np.float64)).mean(axis=1)
+        averaged.flags.writeable = False
+        return averaged
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class (n,), the first of equals; -1 where the image is not ok.
+
+        Raises `OptionError` for many labels: which of them are predicted is a matter of thresholds.
+        """
+        checks.require_single_label(self.task, "the predicted class")
+        classes = np.full(len(self), -1, dtype=np.int64)
+        classes[self.ok] = self.probabilities[self.ok].argmax(axis=1)
+        return classes
+
+    @cached_property
+    def called(self) -> NDArray[np.bool_]:
+        """What is said to be there, (n, C): of many labels those that reach their threshold, else the likeliest class.
+
+        None where the image is not ok.
+        """
+        if self.task == "single":
+            return np.asarray(self.predicted[:, np.newaxis] == np.arange(len(self.classes)))
+        limits = 0.5 if self.thresholds is None else self.thresholds
+        return np.asarray(np.nan_to_num(self.probabilities, nan=-1.0) >= limits)
+
+    def true_names(self, row: int) -> list[str]:
+        """Give the names of what is true of an image; none where it is unlabelled."""
+        truth = self.truth[row]
+        if self.task == "single":
+            return [self.classes[truth]] if truth >= 0 else []
+        return [self.classes[label] for label in np.flatnonzero(truth == 1)]
+
+    def called_names(self, row: int) -> list[str]:
+        """Give the names of what is said to be in an image, the most probable first."""
+        called = np.flatnonzero(self.called[row])
+        order = np.argsort(-self.probabilities[row, called], kind="stable")
+        return [self.classes[label] for label in called[order]]
+
+    def select(self, rows: ArrayLike) -> Predictions:
+        """Give the images of a boolean mask (n,) or of row numbers, in their order."""
+        chosen = checks.row_numbers(rows, len(self))
+        return replace(
+            self,
+            ids=tuple(self.ids[row] for row in chosen),
+            status=self.status[chosen],
+            truth=self.truth[chosen],
+            logits=self.logits[chosen],
+            fold=None if self.fold is None else self.fold[chosen],
+            group=None if self.group is None else self.group[chosen],
+            thresholds=None if self.thresholds is None else self.thresholds[chosen],
+            distance=None if self.distance is None else self.distance[chosen],
+        )
+
+    def groups_of(self, rows: ArrayLike) -> NDArray[np.int64] | None:
+        """Return the groups of these rows (a mask or numbers), None where images are independent."""
+        return None if self.group is None else self.group[checks.row_numbers(rows, len(self))]
+
+    def only_views(self, *views: int) -> Predictions:
+        """Give the same images seen through some of their views: `only_views(0)` is the plain one."""
+        if not views or not all(0 <= view < self.views for view in views):
+            raise OptionError(f"views {views}: wanted some of 0 to {self.views - 1}")
+        return replace(self, logits=self.logits[:, list(views)])
+
+    def aligned_to(self, classes: Sequence[str]) -> Predictions:
+        """Give the same predictions with the classes in another order, matched by name.
+
+        Raises `OptionError` unless both have the same names: a missing class is never a shift.
+        """
+        if tuple(classes) == self.classes:
+            return self
+        checks.require_same_classes(wanted=classes, got=self.classes)
+        order = np.array([self.classes.index(name) for name in classes])
+        truth = self.truth[:, order] if self.task == "multi" else np.append(np.argsort(order), -1)[self.truth]
+        limits = None if self.thresholds is None else self.thresholds[:, order]
+        return replace(self, classes=tuple(classes), truth=truth, logits=self.logits[:, :, order], thresholds=limits)
+
+    @staticmethod
+    def concatenate(parts: Sequence[Predictions]) -> Predictions:
+        """All images of `parts` in their order, with the classes of the first; such as folds put together.
+
+        One part that was chosen on makes the whole so; distances and groups are kept where all parts have
+        them, the same number being the same group. Raises `OptionError` for no parts, other classes, another task or
+        number of views, or folds or thresholds in some parts only.
+        """
+        _require_alike(parts)
+        first, *_ = parts
+        aligned = [part.aligned_to(first.classes) for part in parts]
+        folds = [part.fold for part in aligned if part.fold is not None]
+        limits = [part.thresholds for part in aligned if part.thresholds is not None]
+        distances = [part.distance for part in aligned if part.distance is not None]
+        groups = [part.group for part in aligned if part.group is not None]
+        return replace(
+            first,
+            ids=tuple(name for part in aligned for name in part.ids),
+            status=np.concatenate([part.status for part in aligned]),
+            truth=np.concatenate([part.truth for part in aligned]),
+            logits=np.concatenate([part.logits for part in aligned]),
+            fold=np.concatenate(folds) if folds else None,
+            group=np.concatenate(groups) if len(groups) == len(aligned) else None,
+            thresholds=np.concatenate(limits) if limits else None,
+            distance=np.concatenate(distances) if len(distances) == len(aligned) else None,
+            basis=Basis.CHOSEN_ON if any(part.basis == Basis.CHOSEN_ON for part in parts) else Basis.CLEAN,
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in every field and bit; nan equals nan."""
+        return isinstance(other, Predictions) and all(
+            checks.same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
+        )
+
+    def __repr__(self) -> str:
+        counts = [_count(len(self), "image"), _count(len(self.classes), "class"), _count(self.views, "view")]
+        bad = [f"{n:,} {status}" for status, n in self.status_counts.items() if status != "ok"]
+        scored = f"{int((self.ok & self.labelled).sum()):,} scored"
+        label = "single label" if self.task == "single" else "many labels"
+        return f"Predictions({', '.join([*counts, label, scored, *bad])})"
+
+    @cached_property
+    def _scored_part(self) -> Predictions:
+        return self.select(self.ok & self.labelled)
+
+
+def _count(n: int, noun: str) -> str:
+    """Give a number and its noun.
+
+    >>> _count(2, "class"), _count(1, "image")
+    ('2 classes', '1 image')
+    """
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{n:,} {noun if n == 1 else plural}"
+
+
+def _require_alike(parts: Sequence[Predictions]) -> None:
+    """Refuse parts that can't be put one after the other."""
+    if not parts:
+        raise OptionError("nothing to concatenate: wanted one Predictions or more, got none")
+    kinds = {(part.task, part.views, part.fold is not None, part.thresholds is not None) for part in parts}
+    if len(kinds) > 1:
+        yes = ("without", "with")
+        listed = sorted(
+            f"{task}, {views} views, {yes[folds]} folds, {yes[limits]} thresholds"
+            for task, views, folds, limits in kinds
+        )
+        raise OptionError(f"can't concatenate unlike predictions: wanted one kind, got {'; '.join(listed)}")

@@ -1,0 +1,210 @@
+"""Which candidate stays: pure rules over out-of-fold or validation predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+
+from goldenrule.metrics import Comparison, Predictions, paired_bootstrap, quality, value_and_interval
+from goldenrule.metrics.uncertainty.power import needed_text
+from goldenrule.metrics.uncertainty.scaling import pooled_logits
+from goldenrule.metrics.uncertainty.temperature import as_pairs, cautious_temperature
+
+Familiarity = Literal["far", "partly", "well"]
+"""How well the body knows pictures like these, by what the solved head makes of them."""
+
+NEEDED_PROBABILITY = 0.9
+"""A later stage replaces an earlier one only at this one-sided probability of a lower log loss."""
+LEAST_GAIN = 0.0005
+"""So many nats a later stage gains at least: less is rounding."""
+ROOM_ABOVE = 0.98
+"""Out-of-fold accuracy from which on augmented views are not computed.
+
+Here and below: of many labels F1 averaged over images."""
+FAR_BELOW = 0.7
+"""Out-of-fold accuracy of the solved head below which pictures are taken to be far from those the body knows."""
+KNOWN_ABOVE = 0.95
+"""Out-of-fold accuracy of the solved head above which the body knows such pictures well."""
+GENTLE_RATE = 1e-4
+"""The head's rate above which the whole network is not trained where the body knows such pictures well."""
+PARTLY_RATE = 3e-4
+"""The head's rate above which the late layers are not trained where the body knows such pictures partly."""
+ZERO_RATES = (1e-3, 3e-3)
+"""The rates at which Adam and its kin train random weights with BatchNorms."""
+
+
+class Trained(StrEnum):
+    """What is trained beyond solving a head, as the candidates of a run are called."""
+
+    HEAD = "trained head"
+    LATE_LAYERS = "late layers"
+    NETWORK = "whole network"
+    FINE_TUNED = "fine-tuned network"
+    FROM_ZERO = "trained from zero"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether the later of two candidates stays, and the paired comparison it rests on.
+
+    `names` are those of the earlier and the later. What was `asked_for` is taken whatever the comparison says.
+    """
+
+    names: tuple[str, str]
+    comparison: Comparison
+    tempered: bool = False
+    asked_for: bool = False
+
+    @property
+    def clear(self) -> bool:
+        """Whether the later is better with the probability that is needed, by however little."""
+        return self.comparison.probability_better >= NEEDED_PROBABILITY
+
+    @property
+    def better(self) -> bool:
+        """Whether the later is clearly better, and by enough to matter."""
+        return self.clear and self.comparison.gain.value >= LEAST_GAIN
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the later is taken."""
+        return self.better or self.asked_for
+
+    @property
+    def compared(self) -> str:
+        """What the comparison found, in words."""
+        gain, change = self.comparison.gain, "lower"
+        if gain.value < 0:
+            change, gain = "higher", replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
+        tempered = ", both as sure as these images allow" if self.tempered else ""
+        return (
+            f"{self.names[1]} against {self.names[0]}{tempered}: "
+            f"log loss {change} by {value_and_interval(gain)} on "
+            f"{gain.n:,} images, lower in {100 * self.comparison.probability_better:.1f} % of resamples "
+            f"({100 * NEEDED_PROBABILITY:.0f} % are needed){_but(self)}"
+        )
+
+    @property
+    def outcome(self) -> str:
+        """Which of both is taken, in words."""
+        return outcome_text(self.names, better=self.better, asked_for=self.asked_for)
+
+    @property
+    def sentence(self) -> str:
+        """What the comparison found, and what came of it, in words."""
+        return f"{self.compared}: {self.outcome}"
+
+
+def outcome_text(names: tuple[str, str], *, better: bool, asked_for: bool) -> str:
+    """Return which of an earlier and a later candidate is taken.
+
+    >>> outcome_text(("solved head", "trained head"), better=False, asked_for=False)
+    'solved head stays'
+    """
+    earlier, later = names
+    if asked_for:
+        return f"{later} was asked for{'' if better else f'; goldenrule fit would keep the {earlier}'}"
+    return f"{later} is taken" if better else f"{earlier} stays"
+
+
+def later_replaces(
+    earlier: Predictions, later: Predictions, *, names: tuple[str, str], tempered: bool = False
+) -> Verdict:
+    """Compare two candidates on the same images: the earlier stays unless the later is clearly better.
+
+    One-sided paired bootstrap of the log loss, at least `NEEDED_PROBABILITY` and `LEAST_GAIN`; where `tempered`, as
+    sure of themselves as these images allow (`as_sure_as_allowed`).
+    """
+    if tempered:
+        earlier, later = as_sure_as_allowed(earlier), as_sure_as_allowed(later)
+    comparison = paired_bootstrap(earlier, later, metric="log_loss")
+    return Verdict(names=names, comparison=comparison, tempered=tempered)
+
+
+def on_common(one: Predictions, other: Predictions) -> tuple[Predictions, Predictions]:
+    """Return two candidates' predictions of the images that both could read: files can change while a fit runs."""
+    if one.ids == other.ids and np.array_equal(one.ok, other.ok):
+        return one, other
+    common = {name for name, ok in zip(one.ids, one.ok, strict=True) if ok}
+    common &= {name for name, ok in zip(other.ids, other.ok, strict=True) if ok}
+    first, second = (seen.select([name in common for name in seen.ids]) for seen in (one, other))
+    return first, second
+
+
+def _but(verdict: Verdict) -> str:
+    """Say why a candidate that seems better is not taken: too little better, or too few images to tell."""
+    comparison = verdict.comparison
+    if verdict.clear and not verdict.better:
+        return ", too little to matter"
+    if verdict.better or comparison.gain.value <= 0 or comparison.better != "neither":
+        return ""
+    return f", can't be told apart{needed_text(comparison.images_needed, 'images')}"
+
+
+def as_sure_as_allowed(seen: Predictions) -> Predictions:
+    """Give the scored images' predictions with the logits divided by their `cautious_temperature`, 1 or more.
+
+    Where nearly all are right, whatever is surer of itself has the lower log loss: that says nothing about the next
+    image that is wrong (docs/decisions/0023).
+    """
+    scored = seen.scored
+    logits = pooled_logits(scored)
+    if scored.task == "multi":
+        value = cautious_temperature(*as_pairs(logits, scored.truth.astype(np.int8)), least=1.0)
+    else:
+        value = cautious_temperature(logits, scored.truth.astype(np.int64), least=1.0)
+    return replace(scored, logits=(logits / value)[:, np.newaxis].astype(np.float32))
+
+
+def familiarity(out_of_fold: Predictions) -> Familiarity:
+    """Say how well the body knows such pictures: by how many the solved head gets right, out-of-fold.
+
+    The further they are from what it was trained with, the more it has to learn: higher rates pay, then also late
+    BatchNorms that follow.
+    """
+    right = quality(out_of_fold).value
+    return "far" if right < FAR_BELOW else "well" if right > KNOWN_ABOVE else "partly"
+
+
+def late_rate(found: float, known: Familiarity) -> float:
+    """Give the rate for head and late layers where the finder suggests this one for a fresh head."""
+    return found if known == "far" else min(found, PARTLY_RATE)
+
+
+def gentle(rate: float, out_of_fold: Predictions) -> float:
+    """Give the rate at which the whole network is trained where the finder suggests this one.
+
+    Where the solved head is nearly always right the body has little to learn and much to forget: higher rates make it
+    worse on new pictures, which the training loss that the finder looks at does not show (docs/decisions/0021).
+    """
+    return min(rate, GENTLE_RATE) if familiarity(out_of_fold) == "well" else rate
+
+
+def rate_from_zero(found: float, *, optimizer: str | None, normalised: bool) -> float:
+    """Give the rate for random weights where the finder suggests this one; `optimizer` None is AdamW.
+
+    Random weights behind BatchNorms (`normalised`) bear almost any rate for the steps of a range test, which then
+    says little: for Adam and its kin the rate stays within `ZERO_RATES`, without BatchNorms below the highest of
+    them (docs/decisions/0028).
+
+    >>> rate_from_zero(1e-5, optimizer=None, normalised=True), rate_from_zero(.1, optimizer="adam", normalised=False)
+    (0.001, 0.003)
+    >>> rate_from_zero(.1, optimizer="sgd", normalised=True)
+    0.1
+    """
+    if "adam" not in (optimizer or "adamw").lower():
+        return found
+    low, high = ZERO_RATES
+    return min(max(found, low), high) if normalised else min(found, high)
+
+
+def views_are_worth_it(out_of_fold: Predictions) -> bool:
+    """Say whether augmented views could still gain something over the plain head.
+
+    Not where the out-of-fold accuracy is `ROOM_ABOVE` or more: what is nearly always right
+    does not get better by waiting five times as long.
+    """
+    return quality(out_of_fold).value < ROOM_ABOVE

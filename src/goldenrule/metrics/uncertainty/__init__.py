@@ -1,0 +1,1 @@
+"""Whether probabilities may be believed: calibration, prediction sets, thresholds, OOD, paired comparisons."""

@@ -1,0 +1,289 @@
+"""Numbers of one run that can't all be true: rules on `Predictions` of the same classifier, each with its level.
+
+A rule fires where what was found would be seen in fewer than one of two thousand sound runs, so that all rules together
+fire in less than one of a hundred (benchmarks/consistency.py simulates them). What fires is an error: the numbers are
+told after it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldenrule.core.findings import Finding
+from goldenrule.metrics.basic import hits, image_losses, log_loss
+from goldenrule.metrics.estimate import Basis, Estimate, value_and_interval
+from goldenrule.metrics.grouped.clusters import FEWEST_GROUPS, clustered_error, welch_p_value
+from goldenrule.metrics.headline import quality
+from goldenrule.metrics.predictions import Predictions
+from goldenrule.metrics.uncertainty.conformal import ConformalSets, images_needed, set_coverage
+from goldenrule.metrics.uncertainty.ood import Familiar
+from goldenrule.metrics.uncertainty.promise import clustered_p_value, permutation_p_value, stratified_p_value
+
+LEVEL = 0.0005
+"""A rule fires below it: there are about ten, and a sound run is to set off none of them 99 times of 100."""
+FEWEST_OF_CLASS = 10
+"""A class of fewer images may well never be predicted."""
+SURE, MANY = 0.02, 200
+"""A penalty at the low end says nothing where the out-of-fold log loss is as good as none, or of fewer images."""
+ENOUGH_GROUPS, GROUPS_PER_CLASS = 20, 5
+"""Of fewer groups folds can be wrong more often than by chance: what is left without a group lies on its other side."""
+
+
+def inconsistencies(
+    parts: Mapping[str, Predictions],
+    *,
+    sets: ConformalSets | None = None,
+    familiar: Familiar | None = None,
+    clean: Mapping[str, bool] | None = None,
+    beta: float = 1,
+) -> Iterator[Finding]:
+    """Return an error for each number that contradicts another, or what was promised.
+
+    `parts` ("out-of-fold", "valid", "test") are scored predictions of the same classifier, with other images in each.
+    What `sets` and `familiar` promise is compared with the parts that are `clean` (all, where it is left out): those
+    that had no say in it.
+    """
+    parts = {name: own.scored for name, own in parts.items() if len(own.scored)}
+    for name, own in parts.items():
+        yield from _worse_than_guessing(name, own)
+        yield from _never_predicted(name, own)
+    for one, other in combinations(sorted(parts), 2):
+        yield from _far_apart(one, parts[one], other, parts[other], beta)
+    unseen = {name: own for name, own in parts.items() if clean is None or clean.get(name)}
+    if sets is not None:
+        yield from _sets_that_say_nothing(sets, unseen or parts)
+        for name, own in unseen.items():
+            yield from _coverage_missed(name, own, sets)
+    if familiar is not None:
+        for name, own in unseen.items():
+            yield from _too_many_flagged(name, own, familiar)
+
+
+def at_the_end_of_its_range(
+    setting: str, value: float, low: float, high: float, judged_on: Predictions
+) -> Iterator[Finding]:
+    """Return an error where a choice is the first or last of what was tried, and that is no honest answer.
+
+    The lowest is one where all is told apart, so that the log loss has no room to fall; the highest is one where
+    nothing can be learned, so that the answers are no better than guessing.
+    """
+    own = judged_on.scored
+    at_low = math.isclose(value, low, rel_tol=1e-6)
+    at_high = math.isclose(value, high, rel_tol=1e-6)
+    if (at_low and len(own) >= MANY and log_loss(own).value > SURE) or (at_high and _better_than_guessing(own)):
+        yield Finding(
+            severity="error",
+            code="end-of-range",
+            variant="low" if at_low else "high",
+            fields={"setting": setting, "value": value},
+            leads=True,
+        )
+
+
+def _better_than_guessing(own: Predictions) -> bool:
+    if own.task != "single":
+        return log_loss(own).value < math.log(2)
+    guess = float(np.bincount(own.truth, minlength=len(own.classes)).max()) / len(own)
+    error, count = clustered_error(hits(own).astype(np.float64), own.group)
+    return count >= FEWEST_GROUPS and float(hits(own).mean()) - 3 * error > guess
+
+
+def _worse_than_guessing(name: str, own: Predictions) -> Iterator[Finding]:
+    losses = image_losses(own)
+    guess = math.log(len(own.classes)) if own.task == "single" else math.log(2)
+    found = []
+    if own.task == "single":
+        share = float(np.bincount(own.truth, minlength=len(own.classes)).max()) / len(own)
+        if share < 1 and _right_at_least(share, own) <= LEVEL / 2:
+            found.append(f"accuracy {quality(own)}, {100 * share:.3g} % by naming the most frequent class")
+    if _at_least(-guess, -losses, own) <= LEVEL / 2:
+        found.append(f"log loss {log_loss(own)}, {guess:.3g} by giving all classes the same probability")
+    if found:
+        yield Finding(
+            severity="error",
+            code="worse-than-guessing",
+            fields={"part": name},
+            evidence=tuple(found),
+            leads=True,
+        )
+
+
+def _never_predicted(name: str, own: Predictions) -> Iterator[Finding]:
+    """Return an error for classes that are never predicted, and hardly expected, though there are many of them.
+
+    Where a weak classifier never calls a rare class it still gives it about its share of the probability: so many
+    images as that adds up to are Poisson distributed, and these are far more.
+    """
+    from scipy.stats import poisson
+
+    if own.task != "single":
+        return
+    counts = np.bincount(own.truth, minlength=len(own.classes))
+    called = np.bincount(own.predicted, minlength=len(own.classes))
+    independent = min(1.0, _independent(quality(own)) / len(own))
+    expected = own.probabilities.sum(axis=0)
+    surprise = poisson.sf(np.floor(counts * independent) - 1, expected * independent)
+    level = LEVEL / len(own.classes)
+    never = np.flatnonzero((counts >= FEWEST_OF_CLASS) & (called == 0) & (surprise <= level))
+    if len(never):
+        yield Finding(
+            severity="error",
+            code="never-predicted",
+            fields={"part": name, "n": len(never)},
+            evidence=tuple(
+                f"{own.classes[label]}: {counts[label]:,} images, {expected[label]:.1f} by their probabilities"
+                for label in never.tolist()
+            ),
+            leads=True,
+        )
+
+
+def _far_apart(one: str, a: Predictions, other: str, b: Predictions, beta: float) -> Iterator[Finding]:
+    """Two parts on which the same classifier is right more or less often than images of one kind allow."""
+    if a.task == "single":
+        common = np.intersect1d(a.truth, b.truth)
+        a, b = (own.select(np.isin(own.truth, common)) for own in (a, b))
+    if not len(a) or not len(b):
+        return
+    if a.group is not None or b.group is not None:
+        single = a.task == "single"
+        p_value = (
+            clustered_p_value(a, b) if single else welch_p_value(image_losses(a), a.group, image_losses(b), b.group)
+        )
+    elif a.task == "single":
+        p_value = stratified_p_value(hits(a), a.truth, hits(b), b.truth)
+    else:
+        p_value = permutation_p_value(image_losses(a), image_losses(b))
+    if p_value > LEVEL:
+        return
+    better, worse = (one, other) if quality(a, beta=beta).value > quality(b, beta=beta).value else (other, one)
+    numbers = {one: quality(a, beta=beta), other: quality(b, beta=beta)}
+    yield Finding(
+        severity="error",
+        code="far-apart",
+        variant="folds" if worse == "out-of-fold" else "",
+        fields={"better": better, "worse": worse},
+        evidence=(*(f"{name} {number}" for name, number in numbers.items()), f"p {_p(p_value)}"),
+        leads=True,
+    )
+
+
+def _sets_that_say_nothing(sets: ConformalSets, parts: Mapping[str, Predictions]) -> Iterator[Finding]:
+    """Return an error where sets hold every class though the answers are nearly as often right as was asked of sets."""
+    if sets.n < (needed := images_needed(sets.coverage)):
+        about = {"percent": 100 * sets.coverage, "needed": needed, "images": sets.n}
+        yield Finding(severity="note", code="sets-need-images", fields=about)
+        return
+    for name, own in parts.items():
+        if len(own.classes) == 1 or not sets.sets(own).all():
+            continue
+        certain = quality(own).low >= 1 - 2 * (1 - sets.coverage)
+        yield Finding(
+            severity="error" if certain else "note",
+            code="sets-hold-everything",
+            variant="certain" if certain else "",
+            fields={"part": name, "classes": len(own.classes), "percent": 100 * sets.coverage},
+            leads=certain,
+        )
+
+
+def _coverage_missed(name: str, own: Predictions, sets: ConformalSets) -> Iterator[Finding]:
+    """Return an error where sets hold the true class too rarely, a note where that may be chance.
+
+    Of n images to calibrate on and m new ones the hits are beta-binomial: Vovk 2012, "Conditional validity of inductive
+    conformal predictors", arXiv:1209.2673.
+    """
+    if sets.n < images_needed(sets.coverage):
+        return
+    inside = sets.sets(own)
+    right = inside[np.arange(len(own)), own.truth]
+    found = set_coverage(own, inside)
+    rank = math.ceil((sets.n + 1) * sets.coverage - 1e-9)
+    p_value = _at_most(int(right.sum()), _independent(found), right.mean(), rank, sets.n + 1 - rank)
+    yield from _promise_missed("coverage", name, 100 * sets.coverage, found, p_value, low=sets.coverage)
+
+
+def _too_many_flagged(name: str, own: Predictions, familiar: Familiar) -> Iterator[Finding]:
+    if own.distance is None:
+        return
+    flagged = familiar.unlike(own)[own.ok]
+    found = familiar.flagged(own, basis=Basis.CLEAN)
+    above = int((familiar.held_out > familiar.threshold).sum()) + 1  # of n + 1 places so many are flagged
+    n = len(familiar.held_out)
+    p_value = _at_most(int((~flagged).sum()), _independent(found), (~flagged).mean(), n + 1 - above, above)
+    yield from _promise_missed("flagged", name, 100 * above / (n + 1), found, p_value, high=above / (n + 1))
+
+
+def _promise_missed(
+    code: str,
+    part: str,
+    percent: float,
+    found: Estimate,
+    p_value: float,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+) -> Iterator[Finding]:
+    outside = found.bounded and ((low is not None and found.high < low) or (high is not None and found.low > high))
+    if p_value > LEVEL and not outside:
+        return
+    certain = p_value <= LEVEL
+    yield Finding(
+        severity="error" if certain else "note",
+        code=f"{code}-{'missed' if certain else 'doubtful'}",
+        fields={
+            "percent": percent,
+            "part": part,
+            "found": value_and_interval(found),
+            "images": found.n,
+            **({} if certain else {"runs": 1 / p_value}),
+        },
+        evidence=(f"p {_p(p_value)}",),
+        leads=certain,
+    )
+
+
+def _at_most(hits_: int, n: float, share: float, first: float, second: float) -> float:
+    """Return how likely so few hits of n are, whose chance is beta distributed (first, second): beta-binomial.
+
+    Where n is not the number of images but the effective one, the hits are the same share of it.
+    """
+    from scipy.stats import betabinom
+
+    count = math.floor(n)
+    own = min(hits_, math.floor(share * count + 1e-9))
+    return float(betabinom.cdf(own, count, first, second)) if second > 0 else 1.0
+
+
+def _independent(found: Estimate) -> float:
+    return float(found.n if found.effective_n is None else found.effective_n)
+
+
+def _at_least(limit: float, values: NDArray[np.float64], own: Predictions) -> float:
+    """Return the one-sided p-value of a mean being `limit` or more: by Student's t over images or groups."""
+    from scipy.stats import t as student
+
+    error, count = clustered_error(values, own.group)
+    mean = float(values.mean())
+    if mean >= limit or count < max(ENOUGH_GROUPS, GROUPS_PER_CLASS * len(own.classes)):
+        return 1.0
+    return float(student.cdf((mean - limit) / max(error, 1e-12), count - 1))
+
+
+def _right_at_least(share: float, own: Predictions) -> float:
+    """Return the one-sided p-value of being right for a `share` of images or more: exact, or over groups."""
+    from scipy.stats import binom
+
+    right = hits(own)
+    if own.group is not None:
+        return _at_least(share, right.astype(np.float64), own)
+    return float(binom.cdf(int(right.sum()), len(right), share))
+
+
+def _p(p_value: float) -> str:
+    return "< 0.0001" if p_value < 1e-4 else f"= {p_value:.2g}"

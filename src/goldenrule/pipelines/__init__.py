@@ -1,0 +1,1 @@
+"""Whole fits, made of the floors below: prepare, probe, train, select, finalize."""

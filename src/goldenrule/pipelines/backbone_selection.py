@@ -1,0 +1,120 @@
+"""Choosing a backbone: several bodies' activations in the bank, a head solved on each, judged out-of-fold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from goldenrule.analysis.backbone_choice import BackboneChoice, Tried, choose_backbone
+from goldenrule.core.errors import FormatError
+from goldenrule.core.progress import Progress
+from goldenrule.core.randomness import key
+from goldenrule.core.schema import as_json, from_json
+from goldenrule.data.table import ImageTable, LabelledTable
+from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.features.speed_record import remember_speed
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.cost import multiply_adds
+from goldenrule.pipelines.context import Work, precomputed
+from goldenrule.pipelines.linear_heads import SOLVER_VERSION, fit_head
+from goldenrule.pipelines.probe import check_learnable, readable
+from goldenrule.runs.options import FitOptions
+from goldenrule.runs.store import Outcome, about_images
+
+Table = TypeVar("Table", bound=ImageTable)
+MOST_IMAGES = 2_000
+"""Of more training images a stratified sample of so many is asked: enough to tell candidates apart, in a minute."""
+CHOICE_VERSION = 1
+
+
+def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[Backbone]) -> tuple[Work, Activations]:
+    """Go on with the body that suits the training part of a fit best, as if it had been named; give its activations.
+
+    `activations` are those of the first body. The choice is made once per run, written down before it is obeyed, and
+    replayed (laws 6 and 7). What the candidates gave stays in the bank.
+    """
+    train = readable(work.table, "train", activations).only_labelled()
+    check_learnable(train, activations.failures)
+    step = {
+        "step": "choose backbone",
+        "version": [CHOICE_VERSION, SOLVER_VERSION],
+        "candidates": [[body.spec.name, body.spec.weights, as_json(body.spec.preprocessing)] for body in bodies],
+        "images": about_images(train),
+        "seed": work.options.seed,
+    }
+
+    def chosen() -> Outcome:
+        found = judged_backbones(train, bodies, options=work.options, progress=work.progress)
+        return Outcome({"candidates": np.arange(len(bodies))}, as_json(found))
+
+    with work.story.stage("choose backbone"):
+        outcome, replayed = work.run.step(step, chosen, check=lambda kept: _check_choice(kept, bodies))
+    found = from_json(outcome.facts, BackboneChoice)
+    work.progress.say(f"{found.sentence}{' Chosen before: replayed.' if replayed else ''}")
+    work.story.backbones = found
+    if not replayed:
+        work.story.computed += sum(one.computed for one in found.candidates)
+    body = next(body for body in bodies if body.spec.name == found.chosen)
+    if body is work.body:
+        return work, activations
+    extractor = FeatureExtractor.of(
+        body, device=work.options.device, threads=work.options.threads, progress=work.progress
+    )
+    own = replace(work, extractor=extractor)
+    return own, precomputed(own, 0)
+
+
+def _check_choice(kept: Outcome, bodies: Sequence[Backbone]) -> None:
+    """Raise `FormatError` where a kept outcome chooses none of these."""
+    found = from_json(kept.facts, BackboneChoice)
+    if found.chosen not in {body.spec.name for body in bodies}:
+        raise FormatError(f"{found.chosen} was chosen, which is none of those to choose from.")
+
+
+def judged_backbones(
+    train: LabelledTable, bodies: Sequence[Backbone], *, options: FitOptions, progress: Progress
+) -> BackboneChoice:
+    """Give the choice among bodies by readable training images with digests; of many a sample is asked."""
+    asked = sampled(train, MOST_IMAGES, seed=options.seed)
+    made = []
+    for body in bodies:
+        progress.say(f"Trying {body.spec.name} on {len(asked):,} training images.")
+        began = time.perf_counter()
+        extractor = FeatureExtractor.of(body, device=options.device, threads=options.threads, progress=progress)
+        activations = extractor.features(asked)
+        seconds, computed = time.perf_counter() - began, sum(activations.computed)
+        remember_speed(body.spec, extractor.kind, computed, seconds)
+        made.append((body, activations, seconds, computed))
+    for _, activations, _, _ in made:
+        asked = asked.where(activations.has(asked.digests))  # files can change while a fit runs
+    tried = []
+    for body, activations, seconds, computed in made:
+        head = fit_head(asked, activations, seed=options.seed, progress=progress)
+        tried.append(
+            Tried(
+                name=body.spec.name,
+                out_of_fold=head.out_of_fold,
+                multiply_adds=multiply_adds(body),
+                seconds=seconds,
+                computed=computed,
+            )
+        )
+    return choose_backbone(tried, of=len(train))
+
+
+def sampled(train: Table, most: int, *, seed: int) -> Table:
+    """Give at most about `most` images, each class by its share but with two at least, drawn by (seed, uri)."""
+    if len(train) <= most:
+        return train
+    uris, labels = train.uris, train.rows["labels"].to_pylist()
+    strata: dict[tuple[int, ...], list[int]] = {}
+    for row in sorted(range(len(train)), key=lambda row: key(seed, "choose backbone", uris[row])):
+        strata.setdefault(tuple(labels[row]), []).append(row)
+    mask = np.zeros(len(train), dtype=bool)
+    for rows in strata.values():
+        mask[rows[: max(2, round(most * len(rows) / len(train)))]] = True
+    return train.where(mask)

@@ -1,0 +1,49 @@
+"""Files that change while a fit runs: noticed by size and time, proved by their bytes, and named at its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from goldenrule.core.findings import Finding
+from goldenrule.data.table import ImageTable
+from goldenrule.storage.files import digest
+
+Stamp = tuple[int, int, int]
+"""Size in bytes, time of the last change in ns, and inode: what is the same after each look at an untouched file."""
+
+
+def stamps_of(table: ImageTable) -> dict[str, Stamp | None]:
+    """Return the stamp of each file by its uri, None where there is no such file; nothing is read."""
+    return {uri: _stamp(table, uri) for uri in table.uris}
+
+
+def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iterator[Finding]:
+    """Return a finding that names files which are gone, or hold other bytes than those that were learned from.
+
+    Only files whose stamp differs are read again; a copy with the same bytes in their place is no change.
+    """
+    found = []
+    for uri, known in zip(table.uris, table.digests, strict=True):
+        if known is None or uri not in before or _stamp(table, uri) == before[uri]:
+            continue
+        try:
+            if digest(table.read(uri)) != known:
+                found.append(f"{uri}: other bytes")
+        except OSError as error:
+            found.append(f"{uri}: {error.strerror or error}")
+    if found:
+        yield Finding(
+            severity="warning",
+            code="changed",
+            fields={"n": len(found)},
+            evidence=tuple(found),
+        )
+
+
+def _stamp(table: ImageTable, uri: str) -> Stamp | None:
+    try:
+        found = os.stat(table.root / uri)  # noqa: PTH116 - called for every file
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino

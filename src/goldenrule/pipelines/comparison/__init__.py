@@ -1,0 +1,1 @@
+"""Several networks trained several ways on the same images, compared."""

@@ -1,0 +1,39 @@
+"""What a fit's own numbers say against each other, told before them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from goldenrule.core.findings import Finding
+from goldenrule.features.linear import DECADES
+from goldenrule.metrics import Predictions
+from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics.uncertainty.consistency import at_the_end_of_its_range, inconsistencies
+from goldenrule.metrics.uncertainty.temperature import HIGHEST
+from goldenrule.models.classifier import Classifier
+from goldenrule.pipelines.fit_result import Candidate
+
+
+def contradictions(
+    scored: Mapping[str, Predictions],
+    classifier: Classifier,
+    chosen: Candidate,
+    *,
+    torn: Collection[str],
+    beta: float = 1,
+) -> Iterator[Finding]:
+    """Return the errors of `inconsistencies` for the parts that the chosen network has predicted.
+
+    Out-of-fold predictions are those of a solved head: they count only where it was chosen. Parts that are `torn`,
+    with neighbours in train, are known to flatter, and are not compared.
+    """
+    solved = chosen.judged_part == "out-of-fold"
+    own = {part: said for part, said in scored.items() if part not in torn and (solved or part != "out-of-fold")}
+    clean = {part: said.basis == Basis.CLEAN for part, said in own.items()}
+    yield from inconsistencies(own, sets=classifier.sets, familiar=classifier.familiar, clean=clean, beta=beta)
+    if solved and "l2" in chosen.facts:
+        l2 = float(chosen.facts["l2"])
+        yield from at_the_end_of_its_range("penalty", l2, DECADES[-1], DECADES[0], chosen.judged_on)
+    if chosen.calibration and chosen.calibration.applied and scored and classifier.task == "single":
+        value = chosen.calibration.temperature.value  # floors below 1 are there by design
+        yield from at_the_end_of_its_range("temperature", value, 0.0, HIGHEST, chosen.judged_on)

@@ -1,0 +1,198 @@
+"""How every fit ends: save the chosen classifier, judge it through its file, write the numbers and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from goldenrule.analysis.duplicate_findings import duplicates
+from goldenrule.core.errors import FormatError
+from goldenrule.core.schema import as_json
+from goldenrule.data.augmentation.augment import PLAIN
+from goldenrule.data.splits.stretches import torn, with_blocks
+from goldenrule.data.table import PARTS, ImageTable, Part
+from goldenrule.features.extractor import Activations
+from goldenrule.features.scoring import predictions_from
+from goldenrule.metrics import ConformalSets, Predictions, best_thresholds
+from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics.predictions_csv import to_csv
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.graphs.compiled import engine_kind, serving_kind
+from goldenrule.pipelines.changed_files import changed_files
+from goldenrule.pipelines.context import Work
+from goldenrule.pipelines.contradictions import contradictions
+from goldenrule.pipelines.fit_result import Answer, Candidate
+from goldenrule.pipelines.ood_detection import familiar_images
+from goldenrule.pipelines.prepare import folder_name
+from goldenrule.report.content import LiveContent
+from goldenrule.runs.environment import environment
+from goldenrule.runs.store import about_images
+from goldenrule.runs.verified_files import CHOICE, RESULT, run_choice, run_result, was_written
+from goldenrule.storage.files import write_atomic
+
+
+def concluded(
+    work: Work,
+    candidates: Sequence[Candidate],
+    chosen: Candidate,
+    activations: Activations,
+    *,
+    live: LiveContent | None = None,
+    final: bool = True,
+    solved: bool = True,
+) -> Answer:
+    """Save, judge and report. The test part is opened only where this is `final`, after the choice is written.
+
+    With `solved` the out-of-fold predictions of the best solved head are reported too: not where another network was
+    asked for, of which they would say nothing.
+    """
+    work.story.took_before(_told_before(work))
+    with work.story.stage("judge"):
+        classifier = _saved(work, chosen, activations)
+        why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
+        work.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
+        parts: tuple[Part, ...] = ("test", "valid") if final else ("valid",)
+        predictions: dict[str, Predictions] = {
+            part: _scored(classifier, own, work, activations) for part in parts if len(own := work.table.part(part))
+        }
+        if chosen.judged_part == "valid" and "valid" in predictions:  # a solved head's was clean before others came
+            predictions["valid"] = judged_apart(replace(predictions["valid"], basis=Basis.CHOSEN_ON), chosen)
+        if solved:
+            predictions["out-of-fold"] = _solved(candidates).judged_on
+        for name, said in predictions.items():
+            work.run.write(f"predictions/{name}.csv", to_csv(said))
+    scored = {name: said for name, said in predictions.items() if len(said.scored)}
+    mixed = {part for part in PARTS if torn(work.table, part)}
+    odd = contradictions(scored, classifier, chosen, torn=mixed, beta=work.options.beta)
+    result = Answer(
+        folder=work.run.folder,
+        classifier=classifier,
+        table=work.table,
+        predictions=predictions,
+        candidates=tuple(candidates),
+        chosen=chosen.name,
+        options=work.options,
+        stages=tuple(work.story.stages),
+        activations={"computed": work.story.computed, "reused": work.story.reused},
+        findings=(
+            *odd,
+            *changed_files(work.table, work.story.stamps),
+            *work.story.findings,
+            *duplicates(work.table),
+        ),
+        live=live,
+        backbones=work.story.backbones,
+        dependence=work.story.dependence,
+        leaks=work.story.leaks,
+    )
+    return _reported(work, result)
+
+
+def judged_apart(valid: Predictions, chosen: Candidate) -> Predictions:
+    """Return validation as it was judged by halves, where the chosen network's settings were chosen on it.
+
+    Images that could not be judged so stay as they are, and those that can't be read any more have no prediction.
+    """
+    if chosen.crossed is None:
+        return valid
+    of_image = dict(zip(chosen.judged_on.ids, chosen.judged_on.logits, strict=True))
+    every = zip(valid.ids, valid.logits, valid.ok, strict=True)
+    logits = np.stack([of_image.get(uri, own) if ok else own for uri, own, ok in every])
+    return replace(valid, logits=logits.astype(np.float32))
+
+
+def finished(work: Work) -> bool:
+    """Say whether this run came to its end before."""
+    try:
+        choice = run_choice(work.run.folder)
+    except FormatError:  # damaged: it is written anew
+        return False
+    return choice is not None and choice.final
+
+
+def _told_before(work: Work) -> dict[str, float]:
+    """Give the seconds by stage of this story as far as it was told before, {} where it came to its end."""
+    if finished(work) or not was_written(work.run.folder, RESULT):
+        return {}
+    try:
+        return {stage.name: stage.seconds for stage in run_result(work.run.folder).stages}
+    except FormatError:  # damaged: it is written anew
+        return {}
+
+
+def scored_on_valid(work: Work, chosen: Candidate, activations: Activations) -> tuple[Classifier, Predictions]:
+    """Give a candidate as a classifier, not saved, and its predictions on the validation part."""
+    classifier = _classifier(work, chosen)
+    return classifier, _scored(classifier, work.table.part("valid"), work, activations)
+
+
+def _solved(candidates: Sequence[Candidate]) -> Candidate:
+    """Give the best of the solved heads: only they have out-of-fold predictions."""
+    return [
+        one for one in candidates if one.judged_part == "out-of-fold" and (one.verdict is None or one.verdict.replaced)
+    ][-1]
+
+
+def _saved(work: Work, chosen: Candidate, activations: Activations) -> Classifier:
+    """Save the classifier and give what was saved: the numbers are those of the file (law 1)."""
+    made = _classifier(work, chosen)
+    replace(made, familiar=familiar_images(work, made, activations)).save(work.run.folder / "classifier")
+    return Classifier.load(work.run.folder / "classifier")
+
+
+def _classifier(work: Work, chosen: Candidate) -> Classifier:
+    provenance = {
+        "goldenrule": environment()["goldenrule"],
+        "images": about_images(work.table) | {"folder": folder_name(work.table)},  # shared: no paths of its maker
+        "counts": work.table.counts(),
+        "train_images": int(work.table.teaching.sum()),
+        "options": work.options.shown(),
+        "started_from": work.body.spec.weights,  # the digest: of --weights and --from the options have the names alone
+        "candidate": chosen.name,
+        "solver": dict(chosen.facts),
+    }
+    own = chosen.body.spec.weights == work.body.spec.weights
+    kind = work.kind if own else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
+    if not own or chosen.views != (PLAIN,):
+        kind = serving_kind(chosen.body, kind)  # it is scored by `predict`: what runs there is what is recorded
+    several = work.table.task == "multi"
+    return Classifier(
+        work.table.classes,
+        chosen.body,
+        chosen.head,
+        kind,
+        provenance,
+        chosen.views,
+        None if several else ConformalSets.fit(chosen.judged_on, coverage=work.options.coverage, method="lac"),
+        work.table.task,
+        best_thresholds(chosen.judged_on, beta=work.options.beta) if several else None,
+        calibration=as_json(chosen.calibration) if chosen.calibration and chosen.calibration.applied else None,
+    )
+
+
+def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:
+    return with_blocks(_predicted(classifier, table, work, activations), work.table)
+
+
+def _predicted(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:
+    """Give the saved classifier's predictions: from the bank's rows where they are those of its body."""
+    if classifier.backbone.spec.weights != work.body.spec.weights or classifier.views != (PLAIN,):
+        return classifier.predict_table(table, threads=work.threads, progress=work.progress)
+    return predictions_from(classifier, activations, table.digests, ids=table.uris, truth=table.truth)
+
+
+def _reported(work: Work, result: Answer) -> Answer:
+    from goldenrule.pipelines.result_files import report_content, result_json
+
+    with work.story.stage("report"):
+        from goldenrule.report.content_files import keep_content
+        from goldenrule.report.pages.run_page import render_page
+
+        content = report_content(result)
+        keep_content(result.folder / "report", content)
+        write_atomic(result.report, render_page(content))
+    finished = result.after(work.story.stages)
+    work.run.write_json(RESULT, result_json(finished))
+    return finished

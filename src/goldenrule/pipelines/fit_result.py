@@ -1,0 +1,283 @@
+"""What a fit gives: candidates, and the `Answer` with the numbers of the one that was chosen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goldenrule.analysis.backbone_choice import BackboneChoice
+from goldenrule.core.findings import Finding
+from goldenrule.core.messages import Message
+from goldenrule.data.augmentation.augment import PLAIN, View
+from goldenrule.data.splits.stretches import torn
+from goldenrule.data.table import ImageTable, Part
+from goldenrule.metrics import (
+    Estimate,
+    Predictions,
+    f_beta,
+    mean_set_size,
+    quality,
+    set_coverage,
+    singletons,
+    value_and_interval,
+)
+from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics.registry import metric_named
+from goldenrule.metrics.selection_rules import Verdict
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.heads import Head
+from goldenrule.pipelines.calibrate import Calibrated, measured, undone
+from goldenrule.pipelines.changed_files import Stamp
+from goldenrule.report.content import LiveContent
+from goldenrule.report.sentences import images_of
+from goldenrule.runs.options import FitOptions
+
+if TYPE_CHECKING:
+    from goldenrule.training.crossing import Crossed
+
+
+@dataclass(slots=True)
+class Story:
+    """What is known so far while the answer is being found; ends as an `Answer`."""
+
+    began: float = field(default_factory=time.monotonic)
+    stages: list[tuple[str, float]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    computed: int = 0
+    reused: int = 0
+    backbones: BackboneChoice | None = None
+    dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
+    leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> part: images that train has too, or nearly
+    stamps: Mapping[str, Stamp | None] = field(default_factory=dict)  # of the files, when they were read first
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; what is done twice is added up."""
+        began = time.perf_counter()
+        yield
+        before = dict(self.stages)
+        before[name] = round(before.get(name, 0.0) + time.perf_counter() - began, 3)
+        self.stages = list(before.items())
+
+    def took_before(self, stages: Mapping[str, float]) -> None:
+        """Let the seconds of each stage be at least those of an earlier telling, of which this one replays the rest."""
+        now = dict(self.stages)
+        self.stages = list((now | {name: max(took, now.get(name, 0.0)) for name, took in stages.items()}).items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """A network that could be the answer, and what its choice looked at.
+
+    `judged_on` are out-of-fold predictions for solved heads, those on valid for what was trained live: `crossed` where
+    something was chosen on them, each half then predicted by what the other half chose;
+    `verdict` is the comparison with the candidate that was the best before it.
+    """
+
+    name: str
+    body: Backbone
+    head: Head
+    judged_on: Predictions
+    judged_part: str  # "out-of-fold" or "valid"
+    views: tuple[View, ...] = (PLAIN,)
+    verdict: Verdict | None = None
+    calibration: Calibrated | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    crossed: Crossed | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answer:
+    """What a fit gives: the run's folder, the classifier, its predictions per part, and the numbers."""
+
+    folder: Path
+    classifier: Classifier
+    table: ImageTable
+    predictions: Mapping[str, Predictions]  # "test", "valid", "out-of-fold": labelled or not
+    candidates: tuple[Candidate, ...]
+    chosen: str
+    options: FitOptions
+    stages: tuple[tuple[str, float], ...]
+    activations: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    live: LiveContent | None = None
+    backbones: BackboneChoice | None = None  # where one was chosen among several
+    dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
+    leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> part: images that train has too, or nearly
+
+    def after(self, stages: Iterable[tuple[str, float]]) -> Answer:
+        """Return this answer with more stages; what was measured of it is not measured again."""
+        later = replace(self, stages=tuple(stages))
+        later.__dict__.update({name: found for name, found in self.__dict__.items() if name not in later.__dict__})
+        return later
+
+    @property
+    def scored(self) -> dict[str, Predictions]:
+        """The parts with labelled, readable images, the cleanest first."""
+        return {name: own for name, own in self.predictions.items() if len(own.scored)}
+
+    @property
+    def headline_part(self) -> str:
+        """The part whose accuracy is the headline: the first that no choice has looked at, else out-of-fold.
+
+        That is test; without one valid, where a solved head was chosen, by out-of-fold data; else valid as it was
+        judged by halves. Out-of-fold numbers are those of the solved head. A part with neighbours in train comes last.
+        """
+        mixed = self.torn_parts
+        clean = [part for part, own in self.scored.items() if own.basis == Basis.CLEAN and part not in mixed]
+        if clean:
+            return clean[0]
+        trained = any(one.name == self.chosen and one.judged_part == "valid" for one in self.candidates)
+        rest = ("valid", "out-of-fold") if trained and "valid" not in mixed else ("out-of-fold", "valid")
+        return next((part for part in rest if part in self.scored), next(iter(self.scored)))
+
+    @cached_property
+    def torn_parts(self) -> tuple[str, ...]:
+        """The parts whose images have neighbours in train that are like them: their numbers flatter."""
+        parts: tuple[Part, ...] = ("valid", "test")
+        return tuple(part for part in parts if torn(self.table, part))
+
+    def basis(self, part: str) -> Message:
+        """Return what a part's number rests on: "clean", "chosen on", or what in train gives its answers away."""
+        own = self.scored[part]
+        if leaked := [row for row, uri in enumerate(own.ids) if self.leaks.get(uri) == part]:
+            rest = [row for row in range(len(own)) if row not in set(leaked)]
+            without = self.quality(own.select(rest))
+            return Message("scores.leaked", {"n": len(leaked), "without": value_and_interval(without)})
+        if part in self.torn_parts:
+            return Message("scores.neighbours")
+        return Message(f"word.{own.basis}")
+
+    @property
+    def headline(self) -> Estimate:
+        """The number to quote: accuracy, of many labels F-beta averaged over images."""
+        return self.quality(self.scored[self.headline_part])
+
+    def quality(self, predictions: Predictions) -> Estimate:
+        """Give the accuracy of predictions, of many labels their F-beta averaged over images."""
+        return quality(predictions, beta=self.options.beta)
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, Estimate]]:
+        """The metrics that were asked for, by name or by a beta: name -> part -> estimate."""
+        scored = self.scored.items()
+        asked = {name: metric_named(name) for name in self.options.metrics}
+        if self.options.beta != 1 and self.table.task == "single":
+            asked |= {f"macro F{self.options.beta:g}": partial(f_beta, beta=self.options.beta)}
+        return {name: {part: metric(own) for part, own in scored} for name, metric in asked.items()}
+
+    @cached_property
+    def sets_measured(self) -> dict[str, dict[str, Estimate]]:
+        """Give how often the sets of classes hold the true one, and how large they are, by part that is clean."""
+        found: dict[str, dict[str, Estimate]] = {}
+        for part, own in self.scored.items():
+            if self.classifier.sets and own.basis == Basis.CLEAN:
+                sets = self.classifier.sets.sets(own)
+                measures = (set_coverage(own, sets), mean_set_size(own, sets), singletons(own, sets))
+                found[part] = {one.name: one for one in measures}
+        return found
+
+    @cached_property
+    def unlike_measured(self) -> dict[str, Estimate]:
+        """Give the share of images that are flagged as unlike anything seen, by part that had no say in it."""
+        familiar = self.classifier.familiar
+        return {
+            part: familiar.flagged(own, basis=Basis.CLEAN)
+            for part, own in self.predictions.items()
+            if familiar and own.distance is not None and not (part == "valid" and familiar.basis == Basis.CHOSEN_ON)
+        }
+
+    def about_unlike(self) -> str:
+        """Say when an image is flagged as unlike anything seen, and how often that was so of images alike."""
+        familiar = self.classifier.familiar
+        if familiar is None:
+            return ""
+        measured = [
+            f" On {part}: {value_and_interval(own)} of {own.n:,}."
+            for part, own in self.unlike_measured.items()
+            if own.n
+        ]
+        return f"Unlike anything seen: {familiar.sentence[0].lower()}{familiar.sentence[1:]}{''.join(measured)}"
+
+    def about_sets(self) -> str:
+        """Say what the sets of classes promise, and what was measured of it."""
+        rule = self.classifier.sets
+        if rule is None:
+            return ""
+        measured = [
+            f" On {part}: {value_and_interval(own['coverage'])} of {own['coverage'].n:,}, "
+            f"{value_and_interval(own['set size'])} classes a set."
+            for part, own in self.sets_measured.items()
+        ]
+        return f"Sets: {rule.sentence[0].lower()}{rule.sentence[1:]}{''.join(measured)}"
+
+    @property
+    def calibration(self) -> Calibrated | None:
+        """The temperature that was tried on the chosen candidate."""
+        return next(one.calibration for one in self.candidates if one.name == self.chosen)
+
+    def uncalibrated(self, part: str) -> Predictions | None:
+        """Give the predictions of a part without the temperature that was applied; None where none was."""
+        if part == "out-of-fold":  # those of the best solved head, whatever was chosen in the end
+            tried = [one.calibration for one in self.candidates if one.calibration and one.calibration.before]
+            return tried[-1].before if tried and tried[-1].applied else None
+        own = self.calibration
+        if own and own.applied and own.fitted_on == part and own.before is not None:  # each half has its own
+            return own.before
+        return undone(self.predictions[part], own) if own and own.applied else None
+
+    @cached_property
+    def calibration_measured(self) -> dict[str, dict[str, Mapping[str, Estimate]]]:
+        """Give, by part, how far probabilities are from what comes true: "after", and "before" a temperature."""
+        found: dict[str, dict[str, Mapping[str, Estimate]]] = {}
+        for part, own in self.scored.items():
+            before = self.uncalibrated(part)
+            found[part] = ({"before": measured(before)} if before else {}) | {"after": measured(own)}
+        return found
+
+    def about_calibration(self) -> str:
+        """Say how far confidence and accuracy lie apart on the headline's images, and what a temperature did to it."""
+        found = self.calibration_measured.get(self.headline_part)
+        if found is None:
+            return ""
+        if self.table.task == "multi":
+            return self._about_lines(found)
+        error = found["after"]["calibration error"]
+        said = (
+            f"Confidence and accuracy are {value_and_interval(error)} apart on {images_of(self.headline_part, error.n)}"
+        )
+        own = self.calibration
+        if "before" in found and own:
+            was = value_and_interval(found["before"]["calibration error"])
+            return (
+                f"{said}, {was} before logits were divided by {own.temperature.value:.3g} "
+                f"(fitted on {own.temperature.n:,} images, {own.fitted_on})."
+            )
+        if own is None or own.applied:
+            return f"{said}."
+        return (
+            f"{said}. No temperature was taken: {own.temperature.value:.3g}, fitted out-of-fold, is of no clear help."
+        )
+
+    def _about_lines(self, found: Mapping[str, Mapping[str, Estimate]]) -> str:
+        own, loss = self.calibration, value_and_interval(found["after"]["log loss"])
+        where = images_of(self.headline_part, found["after"]["log loss"].n)
+        if own is None or "before" not in found:
+            tried = "No line per label was taken: fitted out-of-fold, it is of no clear help." if own else ""
+            return f"The log loss is {loss} on {where}. {tried}".strip()
+        was = value_and_interval(found["before"]["log loss"])
+        return f"The log loss is {loss} on {where}, {was} before each label's logit was put on a line of its own."
+
+    @property
+    def report(self) -> Path:
+        """The report's file."""
+        return self.folder / "report.html"
+
+    def __repr__(self) -> str:
+        return f"Answer({self.folder}: {self.chosen}, {self.headline_part}, {self.headline})"

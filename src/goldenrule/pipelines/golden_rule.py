@@ -1,0 +1,189 @@
+"""The golden rule of fast.ai's lesson 2, all seven steps, written with the verbs of `Learner`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from goldenrule.core.errors import OptionError, system_errors
+from goldenrule.core.progress import Progress
+from goldenrule.data.augmentation.presets import stronger
+from goldenrule.data.table import ImageTable
+from goldenrule.metrics.selection_rules import Trained, familiarity, gentle, late_rate
+from goldenrule.pipelines.clock import Clock
+from goldenrule.pipelines.context import Work
+from goldenrule.pipelines.finalize import concluded, finished, scored_on_valid
+from goldenrule.pipelines.fit_result import Answer
+from goldenrule.pipelines.planning import live_plan_for, training_speed
+from goldenrule.pipelines.prepare import begun
+from goldenrule.pipelines.probe import Solved, readable, solved_heads
+from goldenrule.pipelines.selection import Contest
+from goldenrule.report.content import LiveContent
+from goldenrule.report.sentences import duration
+from goldenrule.runs.options import FitOptions
+from goldenrule.training.diagnostics import hints_by_stage
+from goldenrule.training.learner import Learner
+from goldenrule.training.loggers import Logger
+from goldenrule.training.lr_finder import RangeTest
+from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS
+
+MIXUP = 0.4
+FAR = (
+    "The body knows little of such pictures (the solved head is wrong on more than three of ten): its late layers are "
+    "trained before the whole network, at the fresh head's rate, and their BatchNorms follow the batches; pictures are "
+    "blended in pairs (mixup)."
+)
+PARTLY = (
+    "The body knows such pictures partly (the solved head is right on 70 to 95 of 100): its late layers are trained "
+    "first, on activations from the bank; their pictures are blended in pairs (mixup)."
+)
+KNOWN = (
+    "The body knows such pictures well (the solved head is right on more than 95 of 100): the whole network is trained "
+    "at a lower rate than was found, since it has little to learn there and much to forget."
+)
+VARIED = "They are varied more in light and size, and mirrored only if --augment says so."
+
+
+@system_errors()
+def golden_rule(
+    source: str | os.PathLike[str] | ImageTable,
+    *,
+    options: FitOptions | None = None,
+    out: str | Path | None = None,
+    runs: str | Path = Path("runs"),
+    progress: Progress | None = None,
+    on_answer: Callable[[Answer], None] | None = None,
+    loggers: Sequence[Logger] = (),
+) -> Answer:
+    """Fit a classifier by the golden rule and judge it; the best network of all steps is the answer.
+
+    After step 1 there is an answer already: it is saved, and given to `on_answer`. A later network takes its
+    place only where it is clearly better on validation. Writes the run to `out`, by default the next free
+    `runs/NAME`; goes on where a killed run stopped. `loggers` keep the epochs elsewhere too. Raises a
+    `GoldenRuleError` for what the user can mend.
+    """
+    if options is not None and options.training is not None:
+        raise OptionError("FitOptions(training=...) is for gr.train(): the golden rule chooses by itself.")
+    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
+        solved = solved_heads(work, activations)  # step 1
+        if work.options.solved_only or not _can_be_judged(work, solved):
+            return concluded(work, solved.candidates, solved.chosen, solved.activations)
+        if not finished(work):  # what is finished is not replaced by less, not even for seconds
+            first = concluded(work, solved.candidates, solved.chosen, solved.activations, final=False)
+            if on_answer:
+                on_answer(first)
+        contest, live = seven_steps(work, solved, loggers)
+        return concluded(work, contest.candidates, contest.best, solved.activations, live=live)
+
+
+def _can_be_judged(work: Work, solved: Solved) -> bool:
+    readable_ones = readable(work.table, "valid", solved.activations)
+    if int(readable_ones.labelled.sum()) >= 2:
+        return True
+    work.progress.say("Live training is left out: it is judged on validation, and wants two images there at least.")
+    return False
+
+
+def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> tuple[Contest, LiveContent]:
+    """Take the steps from the solved head on; give all candidates with the best, and the curves."""
+    options, clock = work.options, Clock(work)
+    known = familiarity(solved.chosen.judged_on)
+    far = known == "far"
+    plan = live_plan_for(work.table, work.body, work.kind, known=known)
+    work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
+    standing, valid = scored_on_valid(work, solved.chosen, solved.activations)
+    contest = Contest(solved, valid, beta=options.beta)
+    curves: dict[str, RangeTest] = {}
+
+    # 1. Enable data augmentation, precompute=True: the bank has plain rows, and views where they can pay.
+    augmentation = options.augmentation_named("basic" if far and options.augment == "auto" else options.augment)
+    learn = Learner(
+        work.table,
+        work.body,
+        precompute=True,
+        augment=stronger(augmentation) if far and augmentation else augmentation,
+        augmented_views=0 if far else solved.views,
+        late_views=LATE_VIEWS,
+        head=options.head,
+        seed=options.seed,
+        device=options.device,
+        threads=work.threads,
+        folder=work.run.folder,
+        loggers=loggers,
+        progress=work.progress,
+    )
+    if clock.limited and (measured := training_speed(learn)):  # what this run measures, not what an earlier one did
+        plan = live_plan_for(work.table, work.body, work.kind, known=known, images_per_second=measured)
+    if clock.allows("train the head", plan.head_seconds):
+        with work.story.stage("train the head"):
+            # 2. lr_find: the highest rate where the loss is still clearly improving.
+            curves["fresh head"] = rate = learn.lr_find()
+            # 3. Train the last layer from precomputed activations.
+            learn.fit(rate.suggestion, plan.head_epochs, stage="head, precomputed")
+            # 4. Train it with augmentation, precompute=False, cycle_len=1.
+            learn.precompute = False
+            learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live")
+            contest.enter(Trained.HEAD, learn)
+    # 5. Unfreeze, starting from the better head; where the body has more to learn, its late layers first.
+    if contest.best is solved.chosen:
+        learn.load(standing)
+    if far:
+        contest.notes.append(f"{FAR} {VARIED}" if augmentation else FAR)
+        learn.bn_freeze("early")
+    if known == "partly":
+        contest.notes.append(PARTLY)
+    if known != "well" and curves and clock.allows("train the late layers", plan.late_seconds):
+        with work.story.stage("train the late layers"):
+            better = learn.classifier()
+            learn.freeze_to(1)
+            learn.precompute = learn.can_precompute()
+            learn.fit(
+                [late_rate(rate.suggestion, known) * share for share in plan.ratio],
+                1,
+                cycle_len=plan.late_epochs,
+                mixup=MIXUP,
+                stage="late layers",
+                advise=False,  # the rate is the recipe's own
+                out_of_time=clock.out_of_time(times_faster=LATE_SPEED),
+            )
+            temperature, apart = 1.0, None
+            if not far:  # there is something to lose
+                apart = learn.crossed(keep="last")
+                learn.blend()
+                temperature = learn.calibrate()
+            if not contest.enter(Trained.LATE_LAYERS, learn, temperature=temperature, crossed=apart):
+                learn.load(better)
+    if clock.allows("train the whole network", plan.network_seconds):
+        with work.story.stage("train the whole network"):
+            learn.unfreeze()
+            # 6. lr_find again, the rates of the groups in their ratio: earlier layers learn slower.
+            curves["whole network"] = rate = learn.lr_find(rates=plan.ratio)
+            top = gentle(rate.suggestion, solved.chosen.judged_on)
+            contest.notes += [KNOWN] if top < rate.suggestion else []
+            # 7. Train the whole network with cycle_mult=2 until over-fitting; the best cycle is kept.
+            learn.fit(
+                [top * share for share in plan.ratio],
+                plan.cycles,
+                cycle_len=plan.cycle_len,
+                cycle_mult=2,
+                keep="best",
+                until_over_fitting=True,
+                mixup=MIXUP if far else 0.0,
+                stage="whole network",
+                advise=False,
+                out_of_time=clock.out_of_time(),
+            )
+            apart = learn.crossed(keep="best")
+            share = learn.blend()
+            contest.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
+            if (temperature := learn.calibrate()) > 1:
+                contest.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
+            contest.enter(Trained.NETWORK, learn, temperature=temperature, crossed=apart)
+    if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
+        with work.story.stage("test-time augmentation"):
+            contest.enter_views(learn, augmentation)
+    if contest.best.head is not solved.chosen.head:
+        contest.notes.append("Out-of-fold numbers are those of the solved head: the network was trained once, on all.")
+    said = hints_by_stage(learn.history.rows, chance=work.table.guessing_loss)
+    return contest, LiveContent(curves=curves, history=learn.history, notes=(*contest.notes, *said))

@@ -1,0 +1,131 @@
+"""What a fit of this folder would cost here: counts what the bank lacks, computes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from goldenrule.core.progress import Progress, Silent
+from goldenrule.data.augmentation.augment import views
+from goldenrule.data.splits.splitting import with_split
+from goldenrule.data.table import ImageTable
+from goldenrule.engines import EngineKind
+from goldenrule.features.extractor import FeatureExtractor
+from goldenrule.features.speed_record import known_speed, known_training_speed
+from goldenrule.metrics.selection_rules import Familiarity
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.graphs.compiled import check_device
+from goldenrule.pipelines.backbone_selection import MOST_IMAGES, sampled
+from goldenrule.pipelines.prepare import candidate_bodies, read_images
+from goldenrule.runs.options import FitOptions
+from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, LivePlan, Plan, Step, live_plan, plan_answer
+
+if TYPE_CHECKING:
+    from goldenrule.training.learner import Learner
+
+PROBE_STEPS = (3, 4, 10)
+"""Batches that the whole network is trained on to see how long one takes: to warm up, then the difference counts."""
+SHORTEST = 0.005
+"""What takes less was replayed, and tells nothing."""
+
+
+def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progress | None = None) -> Plan:
+    """Give the plan of a fit with the rows that the bank has already taken off."""
+    progress = progress or Silent()
+    device = check_device(options.device)
+    table, options = read_images(source, options, progress)
+    if options.folds is None:
+        table = with_split(table, seed=options.seed)
+    bodies = candidate_bodies(options, progress)
+    body = bodies[0]
+    extractor = FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
+    number = DEFAULT_VIEWS if options.most_views is None else options.most_views
+    banks = [extractor.bank(view) for view in views(options.augmentation, number)]
+    digests = {digest for digest in table.digests if digest}
+    train = table.part("train").only_labelled()
+    train_digests = {digest for digest in train.digests if digest}
+    plan = plan_answer(
+        images=len(table),
+        train_images=len(train),
+        missing_plain=int(np.sum([digest not in banks[0] for digest in digests])),
+        missing_augmented=sum(digest not in bank for bank in banks[1:] for digest in train_digests),
+        features=body.spec.features,
+        classes=len(table.classes),
+        views=options.most_views,
+        views_per_second=known_speed(body.spec, extractor.kind),
+        head=options.head,
+        live=None if options.solved_only else live_plan_for(table, body, extractor.kind),
+    )
+    if not options.candidates:
+        return plan
+    choosing = _choosing(sampled(train, MOST_IMAGES, seed=options.seed), bodies, device)
+    return Plan(steps=(*plan.steps[:2], choosing, *plan.steps[2:]))
+
+
+def _choosing(asked: ImageTable, bodies: Sequence[Backbone], device: str) -> Step:
+    """Give what choosing among backbones takes: the plain rows of training images that their banks lack."""
+    seconds, stored = 0.5 * len(bodies), 0
+    for body in bodies[1:]:  # the first has its rows by then
+        extractor = FeatureExtractor.of(body, device=device)
+        bank = extractor.bank()
+        missing = sum(digest not in bank for digest in set(asked.digests) if digest)
+        seconds += missing / (known_speed(body.spec, extractor.kind) or SPEED_UNKNOWN)
+        stored += missing * (2 * body.spec.features + 40)
+    names = ", ".join(body.spec.name for body in bodies)
+    condition = "what follows: if the first is taken"
+    return Step(name=f"choose among {names}", seconds=seconds, stored_bytes=stored, condition=condition)
+
+
+def live_plan_for(
+    table: ImageTable,
+    body: Backbone,
+    kind: EngineKind,
+    *,
+    known: Familiarity | None = None,
+    images_per_second: float | None = None,
+) -> LivePlan:
+    """Give the plan of the live steps; the speeds measured here change its seconds, never its epochs.
+
+    `known`: how well the body knows such pictures, None before the head is solved. `images_per_second` is the speed of
+    training that this run has measured; speeds kept from earlier runs were those of a machine that may have been busy,
+    and are corrected by as much.
+    """
+    before, frozen = known_training_speed(body.spec), known_speed(body.spec, kind)
+    if images_per_second and before and frozen:
+        frozen *= images_per_second / before
+    return live_plan(
+        train_images=int(table.teaching.sum()),
+        valid_images=len(table.part("valid")),
+        views_per_second=frozen,
+        images_per_second=images_per_second or before,
+        known=known,
+    )
+
+
+def training_speed(learn: Learner) -> float | None:
+    """Measure how many images per second the whole network trains on here and now; None where that was not to be told.
+
+    A few steps of the learning-rate finder more than a few take so much longer: it changes nothing (law 4).
+    """
+    state, precompute = learn.state, learn.precompute
+    try:
+        learn.precompute = False
+        learn.unfreeze()
+        seconds = []
+        for steps in PROBE_STEPS:
+            began = time.perf_counter()
+            learn.lr_find(steps=steps)
+            seconds.append(time.perf_counter() - began)
+        size = learn.material.source(learn.state).batch_size
+    finally:
+        learn.state = state
+        learn.precompute = precompute
+    *_, few, many = PROBE_STEPS
+    *_, before, whole = seconds
+    if whole < SHORTEST:
+        return None
+    return max((many - few) * size / (whole - before) if whole > before else 0.0, many * size / whole)

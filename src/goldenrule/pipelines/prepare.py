@@ -1,0 +1,261 @@
+"""How every fit begins: read the images, find the run's folder, precompute the plain activations, fix the split."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from goldenrule.analysis.audit import at_a_glance
+from goldenrule.analysis.duplicate_findings import near_duplicates
+from goldenrule.core.errors import FormatError, OptionError, RunError
+from goldenrule.core.findings import Finding
+from goldenrule.core.progress import Progress, Silent
+from goldenrule.data.pictures.deep_pixels import levels_text
+from goldenrule.data.pictures.levels import levels_findings, levels_found
+from goldenrule.data.pictures.unread import unreadable
+from goldenrule.data.scan import closed_files, glance, looked
+from goldenrule.data.sources.label_tables import from_source
+from goldenrule.data.sources.left_out import unusable_classes
+from goldenrule.data.splits.folds import all_in_train, fold_drawn, without_valid
+from goldenrule.data.splits.splitting import check_enough, sample_per_class, torn_groups, with_split
+from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.models.backbone import Backbone, backbone, kept
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.graphs.compiled import available_threads, check_device
+from goldenrule.pipelines.backbone_selection import with_chosen_backbone
+from goldenrule.pipelines.changed_files import stamps_of
+from goldenrule.pipelines.context import Work, precomputed
+from goldenrule.pipelines.dependent_images import blocked, torn_parts
+from goldenrule.pipelines.fit_result import Story
+from goldenrule.pipelines.split_together import kept_together, leaked, near_pairs
+from goldenrule.runs.options import FitOptions
+from goldenrule.runs.store import about_images, check_same, differences, opened
+from goldenrule.runs.verified_files import drew_split, is_run, known_split
+
+SMALLEST_CLASS_TO_SPLIT, SMALLEST_CLASS_TO_LEARN = 3, 2
+
+
+@contextmanager
+def begun(
+    source: str | os.PathLike[str] | ImageTable,
+    *,
+    options: FitOptions | None = None,
+    out: str | Path | None = None,
+    runs: str | Path = Path("runs"),
+    progress: Progress | None = None,
+    also: Mapping[str, Any] | None = None,
+) -> Iterator[tuple[Work, Activations]]:
+    """Open the run of these images and options; it stays locked while the block runs.
+
+    `also` is what makes a story that is no fit another one, beside its options: such a story keeps the parts of the
+    fits of these images in `runs`.
+
+    The plain activations of all images do not depend on the split, so they come first: near duplicates are found by
+    them, and stay in one part and one fold. Killed before the split is written, a fit finds the same ones again.
+    """
+    options, progress, story = options or FitOptions(), progress or Silent(), Story()
+    out, runs = Path(out) if out else None, Path(runs)
+    device = check_device(options.device)
+    with story.stage("read"):
+        table, seen = read_images(source, options, progress)
+        story.stamps = stamps_of(table)
+        options.check_metrics(table.classes, table.task)
+    story.findings += table.findings
+    if out and out.resolve() in _folders_of(table):
+        raise OptionError(f"--out {out}: the images lie there. Give a folder of its own, such as {runs / 'NAME'}.")
+    given = "valid" in table.parts or options.folds is not None
+    told = {**options.story(), **(also or {})}
+    about = {"images": about_images(table), "options": told, "split": "given" if given else "drawn"}
+    options = seen
+    folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table, progress)
+    if also and not drew_split(folder):
+        earlier = latest_split(runs / folder_name(table))
+    before = known_split(earlier)
+    if torn := [] if given or earlier == folder else torn_groups(table, before):
+        before, table = {}, table.with_findings(_drawn_anew(earlier, torn))
+        story.findings += table.findings[-1:]
+    if out:
+        check_same(out, about, table)
+    elif folder not in (runs / folder_name(table), earlier) and not is_run(folder):
+        kept_parts = "" if given or torn or not drew_split(earlier) else " Its images keep the parts they had there."
+        progress.say(f"{earlier} holds another story: writing to {folder}.{kept_parts}")
+    with story.stage("backbone"):
+        bodies = candidate_bodies(options, progress)
+        if options.from_zero:
+            body_from_zero(options, progress)  # one that can't be had says so before anything is written
+        body = bodies[0]
+        extractor = FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
+    with opened(folder) as run:
+        check_same(folder, about, table)  # again: another process may have begun a story here since
+        work = Work(run=run, table=table, extractor=extractor, options=options, story=story, progress=progress)
+        activations = precomputed(work, 0)
+        usable = [own is not None and own in activations.banks[0] for own in table.digests]
+        story.findings += unusable_classes(table, usable)
+        pairs = near_pairs(work, activations)
+        asked = blocked(work, activations, kept_together(table, pairs), pairs)
+        table = asked.table
+        if options.folds is None:
+            if earlier == folder:
+                before = known_split(folder)  # again: it may have been drawn since
+            table = with_split(table, seed=options.seed, before=before)
+        story.findings += (*table.findings[len(work.table.findings) :], *near_duplicates(table, pairs))
+        story.findings = [*asked.findings, *torn_parts(table, asked.about), *story.findings]
+        story.dependence, story.leaks = asked.about, leaked(table, pairs)
+        run.begin(about, table)
+        work = replace(work, table=table)
+        yield with_chosen_backbone(work, activations, bodies) if len(bodies) > 1 else (work, activations)
+
+
+def _drawn_anew(earlier: Path, torn: Sequence[str]) -> Finding:
+    """Give a finding on a split that is not kept, because it tears what is to stay together now."""
+    return Finding(
+        severity="warning",
+        code="split-drawn-anew",
+        fields={"run": str(earlier), "n": len(torn)},
+        evidence=tuple(torn),
+    )
+
+
+def candidate_bodies(options: FitOptions, progress: Progress) -> list[Backbone]:
+    """Give the bodies to choose from (`--backbone auto`), or the one to start from."""
+    names = options.candidates or (options.backbone,)
+    return [first_body(replace(options, backbone=name), progress) for name in names]
+
+
+def body_from_zero(options: FitOptions, progress: Progress) -> Backbone:
+    """Give the body that is trained from zero: random weights, drawn under the seed."""
+    return backbone(
+        options.backbone,
+        size=options.size,
+        pooling=options.pooling,
+        squish=options.crop == "squish",
+        decoding=options.decoding,
+        levels=options.own_levels,
+        drawn=options.seed,
+        progress=progress,
+    )
+
+
+def first_body(options: FitOptions, progress: Progress) -> Backbone:
+    """Give the body to start from: a pretrained one, or that of an earlier classifier (`--from`).
+
+    What is trained from zero starts from none: the default one then finds near duplicates, and looks into the run.
+    """
+    if options.from_zero:
+        return backbone(levels=options.own_levels, progress=progress)
+    if options.start_from is None:
+        return backbone(
+            options.backbone,
+            weights=options.weights,
+            size=options.size,
+            pooling=options.pooling,
+            squish=options.crop == "squish",
+            decoding=options.decoding,
+            levels=options.own_levels,
+            progress=progress,
+        )
+    earlier = Classifier.load(options.start_from).backbone
+    if earlier.spec.pooling != options.pooling or options.size not in (None, earlier.spec.preprocessing.size):
+        raise OptionError(
+            f"--from {options.start_from}: that classifier's body has {earlier.spec.pooling} pooling at "
+            f"{earlier.spec.preprocessing.size} px. Leave --size away and give the --head it was made with."
+        )
+    preprocessing = earlier.spec.preprocessing
+    if (options.crop == "squish" and preprocessing.resize != "squish") or (
+        options.decoding == "scaled" and preprocessing.name != "scaled"
+    ):
+        raise OptionError(
+            f"--from {options.start_from}: that classifier looks at pictures otherwise (resize {preprocessing.resize}, "
+            f"decoding {preprocessing.name}), and its body learned from that. Leave --crop squish and --decoding away."
+        )
+    if options.levels is not None and options.own_levels != preprocessing.levels:
+        raise OptionError(
+            f"--from {options.start_from}: that classifier learned from pictures with --levels "
+            f"{levels_text(preprocessing.levels)}. Leave --levels away."
+        )
+    return kept(earlier)
+
+
+def read_images(
+    source: str | os.PathLike[str] | ImageTable, options: FitOptions, progress: Progress
+) -> tuple[ImageTable, FitOptions]:
+    """Return the table to fit on, sampled, checked and folded, and the options with the levels that were found.
+
+    The table has digests, and what a glance at every file found.
+    """
+    table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
+    if options.fold is not None:
+        table = without_valid(table)
+    if options.folds is not None:
+        table = all_in_train(table)
+    if options.sample is not None:
+        table = sample_per_class(table, options.sample, seed=options.seed)
+    fixed = "train" in table.parts
+    smallest = options.min_per_class or (SMALLEST_CLASS_TO_LEARN if fixed else SMALLEST_CLASS_TO_SPLIT)
+    check_enough(table, min_per_class=smallest)
+    threads = options.threads or available_threads()
+    looks = looked(table, by=glance, threads=2 * threads, progress=progress)
+    closed = closed_files(table, looks)
+    table = table.with_digests([own.digest for own in looks])
+    if options.fold is not None:
+        table = fold_drawn(table, options.fold, seed=options.seed)
+    levels, asked = options.own_levels, options.levels is not None
+    if options.start_from is not None and not asked:
+        levels, asked = Classifier.load(options.start_from).preprocessing.levels, True
+    elif not asked:
+        levels = levels_found(table, looks)
+    found = (*at_a_glance(table, looks), *levels_findings(table, looks, levels, asked=asked))
+    if levels is not None:
+        options = replace(options, levels=levels_text(levels))
+    return table.with_findings(*([unreadable(closed)] if closed else []), *found), options
+
+
+def folder_name(table: ImageTable) -> str:
+    """Give the name of the images' folder."""
+    return table.root.resolve().name or "images"
+
+
+def _folders_of(table: ImageTable) -> set[Path]:
+    """Give the images' folder and all folders in it that hold images, or folders with images."""
+    root = table.root.resolve()
+    nearest = {Path(uri.rpartition("/")[0]) for uri in table.uris}
+    return {root, *(root / folder for own in nearest for folder in (own, *own.parents))}
+
+
+def latest_split(base: Path) -> Path:
+    """Give the latest of NAME, NAME-2 ... that has drawn a split, or NAME where none has."""
+    latest = base
+    for number in range(1, 10_000):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        if not is_run(folder):
+            break
+        with contextlib.suppress(FormatError):  # a damaged run has no split to keep
+            latest = folder if drew_split(folder) else latest
+    return latest
+
+
+def _free_folder(base: Path, about: Mapping[str, Any], table: ImageTable, progress: Progress) -> tuple[Path, Path]:
+    """Give the folder for this story, and the latest one with a split that it keeps.
+
+    NAME where it is free or holds this story, else NAME-2, NAME-3 ... so that nothing finished is overwritten.
+    """
+    latest, damaged = base, set[Path]()
+    for number in range(1, 10_000):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        if not is_run(folder):
+            return folder, folder if latest in damaged else latest
+        try:
+            if not differences(folder, about, table):
+                return folder, folder
+            if drew_split(folder):
+                latest = folder
+        except FormatError as error:  # nothing finished is overwritten, and nothing damaged is gone on with
+            progress.say(f"{error} This fit goes to another folder.")
+            damaged.add(folder)
+    raise RunError(f"{base.parent} holds 9,999 runs of {base.name}. Give --out.")

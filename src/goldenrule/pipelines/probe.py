@@ -1,0 +1,175 @@
+"""Step 1 of the golden rule: activations, plain and of augmented views, and the heads solved on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.core.choices import HeadKind
+from goldenrule.core.errors import Reason, TooFewImages
+from goldenrule.core.findings import plural
+from goldenrule.core.schema import as_json
+from goldenrule.data.pictures.unread import unreadable, wanted_once
+from goldenrule.data.splits.judged_classes import not_judged
+from goldenrule.data.splits.stretches import with_blocks
+from goldenrule.data.table import ImageTable, LabelledTable, Part
+from goldenrule.data.units import duplicate_units
+from goldenrule.features.extractor import Activations
+from goldenrule.features.likelihood import learned_classes
+from goldenrule.metrics import with_own_thresholds
+from goldenrule.metrics.selection_rules import later_replaces, on_common, views_are_worth_it
+from goldenrule.pipelines.calibrate import calibrated_head
+from goldenrule.pipelines.context import Work, precomputed
+from goldenrule.pipelines.fit_result import Candidate
+from goldenrule.pipelines.linear_heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
+from goldenrule.runs.store import Outcome, about_images
+from goldenrule.storage.tensors import Array, check_arrays
+from goldenrule.training.plan import DEFAULT_VIEWS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solved:
+    """The solved heads, the chosen one, the plain activations of all images, and how many views the bank has."""
+
+    candidates: tuple[Candidate, ...]
+    chosen: Candidate
+    activations: Activations
+    views: int
+
+
+def solved_heads(work: Work, activations: Activations) -> Solved:
+    """Solve the head on plain activations, then, where it leaves room, with augmented views; choose out-of-fold."""
+    if activations.failures:
+        work.story.findings.append(unreadable(activations.failures))
+    train = readable(work.table, "train", activations).only_labelled()
+    check_learnable(train, activations.failures)
+    name = "solved head" if work.options.head == "linear" else f"{work.options.head} head"
+    if work.options.folds:
+        name = f"{name}, mean of {work.options.folds} folds"
+        work.progress.say(
+            f"--folds {work.options.folds}: all images but test ones are dealt out to folds, and judge out-of-fold. "
+            "Live training is left out, as it would take that many times as long; --fold "
+            f"1/{work.options.folds} and so on does it a fold at a time."
+        )
+    candidates = [_candidate(work, name, solved_head(work, train, activations, 0))]
+    chosen = candidates[0]
+    work.story.findings += not_judged(train, set(chosen.judged_on.ids))
+    count = work.options.most_views
+    if count is None:
+        count = DEFAULT_VIEWS if views_are_worth_it(chosen.judged_on) else 0
+    if count:
+        seen = precomputed(work, count)
+        varied = train.where(seen.has(train.digests, views=True))  # files can change while a fit runs
+        check_learnable(varied, seen.failures)
+        with_views = _candidate(
+            work,
+            f"{name}, {count} views",
+            solved_head(work, varied, seen, count, chosen.facts.get("l2")),
+        )
+        both = on_common(chosen.judged_on, with_views.judged_on)
+        verdict = later_replaces(*both, names=(chosen.name, with_views.name))
+        candidates.append(replace(with_views, verdict=verdict))
+        chosen = candidates[-1] if verdict.replaced else chosen
+    head, judged_on, tried = calibrated_head(chosen.head, chosen.judged_on)
+    own = with_own_thresholds(judged_on, beta=work.options.beta)
+    best = replace(chosen, head=head, judged_on=own, calibration=tried)
+    every = tuple(best if one is chosen else one for one in candidates)
+    return Solved(candidates=every, chosen=best, activations=activations, views=count)
+
+
+def readable(table: ImageTable, part: Part, activations: Activations) -> ImageTable:
+    """Give the images of a part that have activations."""
+    bank = activations.banks[0]
+    own: list[bool] = [
+        p == part and d is not None and d in bank for p, d in zip(table.parts, table.digests, strict=True)
+    ]
+    mask: npt.NDArray[np.bool_] = np.array(own, dtype=bool)
+    return table.where(mask)
+
+
+def _candidate(work: Work, name: str, head: FittedHead) -> Candidate:
+    return Candidate(
+        name=name,
+        body=work.body,
+        head=head.head,
+        judged_on=with_own_thresholds(with_blocks(head.out_of_fold, work.table), beta=work.options.beta),
+        judged_part="out-of-fold",
+        facts=head.facts,
+    )
+
+
+def solved_head(
+    work: Work, train: LabelledTable, activations: Activations, count: int, near: float | None = None
+) -> FittedHead:
+    """Give the head on the plain activations and `count` augmented views of the training images; solved once a run."""
+    options = work.options
+    key = {
+        "step": "fit head",
+        "version": SOLVER_VERSION,
+        "numpy": np.__version__,
+        "head": options.head,
+        "images": about_images(train),
+        "seed": options.seed,
+        "views": count,
+        "near": near,
+        **({"folds": options.folds} if options.folds else {}),
+        "augment": options.augment,
+        "weights": work.body.spec.weights,
+        "banks": [bank.name for bank in activations.banks],
+        "engine": as_json(work.kind),
+    }
+    with work.story.stage("solve with views" if count else "solve"):
+        outcome, replayed = work.run.step(
+            key,
+            lambda: fit_outcome(
+                train,
+                activations,
+                views=count,
+                kind=options.head,
+                seed=options.seed,
+                near=near,
+                folds=options.folds,
+                progress=work.progress,
+            ),
+            check=lambda kept: _check_fits(kept, train, options.head, work.body.spec.features),
+        )
+    if replayed:
+        what = "head with views" if count else "head"
+        work.progress.say(f"The {what} was solved before: replayed from {work.run.folder}.")
+    return fitted(train, outcome, options.head)
+
+
+def _check_fits(kept: Outcome, train: LabelledTable, kind: HeadKind, features: int) -> None:
+    """Raise `FormatError` where a kept outcome is no head for these images."""
+    count, classes = len(train), len(train.classes)
+    wanted = {
+        "fold_logits": Array((count, classes), missing=True),  # NaN where no fold judges an image
+        "fold": Array((count,), kind="whole"),
+    }
+    check_arrays(kept.tensors, wanted, what="the solved head")
+    found = fitted(train, kept, kind)
+    check_arrays(
+        {"logits": found.head.logits(np.zeros((1, features), np.float16))},
+        {"logits": Array((1, classes))},
+        what="the solved head",
+    )
+
+
+def check_learnable(train: LabelledTable, failures: Mapping[str, Reason]) -> None:
+    """Raise `TooFewImages` unless the readable training images are of two classes, and of two pictures or groups."""
+    if len(learned_classes(train.truth)) < (2 if train.task == "single" else 1):
+        found, wanted = wanted_once(failures)
+        raise TooFewImages(
+            f"Fewer than two classes of {train.root} have a readable training image: {plural(len(failures), 'file')} "
+            f"can't be read ({'; '.join(found[:3])}{'; ...' if found[3:] else ''}). "
+            + (f"Wanted: {wanted}. " if wanted else "")
+            + "Replace them and start again."
+        )
+    if len(set(duplicate_units(train))) < 2:
+        raise TooFewImages(
+            f"All {len(train):,} readable training images of {train.root} are the same picture, or of one group: "
+            "there is nothing to judge a classifier on. Add others."
+        )

@@ -1,0 +1,34 @@
+"""The answer in seconds: read, split, precompute, solve the head, judge it, save it, report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from goldenrule.core.errors import system_errors
+from goldenrule.core.progress import Progress
+from goldenrule.data.table import ImageTable
+from goldenrule.pipelines.finalize import concluded
+from goldenrule.pipelines.fit_result import Answer
+from goldenrule.pipelines.prepare import begun
+from goldenrule.pipelines.probe import solved_heads
+from goldenrule.runs.options import FitOptions
+
+
+@system_errors()
+def answer(
+    source: str | os.PathLike[str] | ImageTable,
+    *,
+    options: FitOptions | None = None,
+    out: str | Path | None = None,
+    runs: str | Path = Path("runs"),
+    progress: Progress | None = None,
+) -> Answer:
+    """Fit a classifier on a folder of images (or a table) and judge it, in seconds.
+
+    Writes the run to `out`, by default the next free `runs/NAME`; goes on where a killed run stopped. Raises
+    a `GoldenRuleError` for what the user can mend.
+    """
+    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
+        solved = solved_heads(work, activations)
+        return concluded(work, solved.candidates, solved.chosen, solved.activations)

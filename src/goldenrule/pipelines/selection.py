@@ -1,0 +1,101 @@
+"""The candidates of a fit, and the best so far: a later one takes its place only where it is clearly better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldenrule.data.augmentation.augment import Augmentation, View, views
+from goldenrule.data.table import ImageTable
+from goldenrule.metrics import Predictions, with_own_thresholds
+from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics.selection_rules import later_replaces, on_common
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.heads import Head
+from goldenrule.pipelines.calibrate import calibrated_on_valid
+from goldenrule.pipelines.fit_result import Candidate
+from goldenrule.pipelines.probe import Solved
+from goldenrule.training.crossing import Crossed
+from goldenrule.training.learner import Learner
+
+TTA_VIEWS = 4
+
+
+class Contest:
+    """Compares on validation, always the newcomer with the best so far (DESIGN, interfaces)."""
+
+    def __init__(self, solved: Solved, valid: Predictions, *, beta: float = 1) -> None:
+        self.candidates = list(solved.candidates)
+        self.best = solved.chosen
+        self.notes: list[str] = []
+        self._beta = beta
+        self._valid = replace(valid, basis=Basis.CHOSEN_ON)
+
+    def enter(self, name: str, learn: Learner, *, temperature: float = 1.0, crossed: Crossed | None = None) -> bool:
+        """Let the learner's network compete; say whether it is the best now.
+
+        `temperature` is what `learn.calibrate` has divided its logits by; where validation chose it, or anything else,
+        the network is judged by what `learn.crossed` gave.
+        """
+        seen = learn.evaluate() if crossed is None else crossed.predictions
+        newcomer = Candidate(
+            name=name,
+            body=learn.state.backbone,
+            head=learn.state.head,
+            judged_on=seen,
+            judged_part="valid",
+            calibration=calibrated_on_valid(temperature, seen, crossed.before if crossed else None),
+            facts={"epochs": learn.state.epochs},
+            crossed=crossed,
+        )
+        return self._judge(newcomer, seen)
+
+    def enter_views(self, learn: Learner, augmentation: Augmentation) -> bool:
+        """Let the best compete with itself through some augmented views as well (test-time augmentation)."""
+        every = views(augmentation, TTA_VIEWS)
+        best = self.best
+        seen = self._through(every, learn)
+        newcomer = replace(best, name=f"{best.name}, {TTA_VIEWS} views averaged", views=every)
+        taken = self._judge(newcomer, seen, replace(seen.only_views(0), basis=Basis.CHOSEN_ON))
+        cost = f"averaging takes {len(every)} times as long, for every image that is predicted"
+        self.notes += [f"Test-time augmentation was {'taken' if taken else 'tried and not taken'}: {cost}."]
+        return taken
+
+    def _through(self, every: Sequence[View], learn: Learner) -> Predictions:
+        """Return validation through several views, each half by the network that the other half chose."""
+        best, material = self.best, learn.material
+        valid = material.table.part("valid")
+
+        def predicted(body: Backbone, head: Head, table: ImageTable) -> Predictions:
+            classifier = replace(learn.classifier(), backbone=body, head=head, engine=material.kind(body))
+            return classifier.predict_table(table, views=every, threads=material.threads, progress=material.progress)
+
+        if best.crossed is None:
+            return predicted(best.body, best.head, valid)
+        half_of = dict(zip(best.crossed.predictions.ids, best.crossed.halves.tolist(), strict=True))
+        own = np.array([half_of.get(uri, -1) for uri in valid.uris])
+        halves = [predicted(*best.crossed.network(half), valid.where(own == half)) for half in (0, 1)]
+        joined = Predictions.concatenate(halves)
+        place = {uri: row for row, uri in enumerate(joined.ids)}
+        return joined.select([place[uri] for uri in best.crossed.predictions.ids])
+
+    def _judge(self, newcomer: Candidate, seen: Predictions, before: Predictions | None = None) -> bool:
+        before, seen = on_common(self._valid if before is None else before, seen)
+        seen = with_own_thresholds(replace(seen, basis=Basis.CHOSEN_ON, group=self._groups(seen)), beta=self._beta)
+        before = with_own_thresholds(replace(before, group=self._groups(before)), beta=self._beta)
+        verdict = later_replaces(before, seen, names=(self.best.name, newcomer.name), tempered=True)
+        newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")
+        self.candidates.append(newcomer)
+        if verdict.replaced:
+            self.best, self._valid = newcomer, seen
+        return verdict.replaced
+
+    def _groups(self, seen: Predictions) -> NDArray[np.int64] | None:
+        """Return what belongs together among these images of validation."""
+        if self._valid.group is None:
+            return None
+        of_image = dict(zip(self._valid.ids, self._valid.group.tolist(), strict=True))
+        return np.array([of_image[name] for name in seen.ids], np.int64)

@@ -1,0 +1,93 @@
+"""What must stay together in a fit's split though no name says so: near duplicates, found by the plain activations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from goldenrule.core.errors import FormatError
+from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.grouping import with_alike
+from goldenrule.data.splits.splitting import FEWEST_UNITS
+from goldenrule.data.table import ImageTable
+from goldenrule.data.units import duplicate_units
+from goldenrule.features.extractor import Activations
+from goldenrule.features.similar_windows import near_duplicates
+from goldenrule.pipelines.context import Work
+from goldenrule.runs.store import Outcome, about_images
+from goldenrule.storage.tensors import Array, check_arrays
+
+NEAR_VERSION = 1
+"""Goes up when other pairs are found: an earlier run's are not replayed then."""
+
+
+def kept_together(table: ImageTable, pairs: Sequence[Alike]) -> ImageTable:
+    """Give the images with near duplicates in one group each.
+
+    But not in a class that would be left with fewer than three units to split: one film is a poor class, no
+    validation is none at all. The finding on near duplicates in two parts then says so.
+    """
+    joined = with_alike(table, [(pair.first, pair.second) for pair in pairs])
+    before, after = _units_of_classes(table), _units_of_classes(joined)
+    lost = {label for label, units in before.items() if len(after[label]) < min(FEWEST_UNITS, len(units))}
+    if not lost:
+        return joined
+    labels = table.rows["labels"].to_pylist()
+    kept = [pair for pair in pairs if not lost & {*labels[pair.first], *labels[pair.second]}]
+    return with_alike(table, [(pair.first, pair.second) for pair in kept])
+
+
+def leaked(table: ImageTable, pairs: Sequence[Alike]) -> dict[str, str]:
+    """Return the images (with their part) of validation and test that train has too, or nearly so."""
+    parts, uris, digests = table.parts, table.uris, table.digests
+    taught = {digest for digest, part in zip(digests, parts, strict=True) if part == "train" and digest is not None}
+    found = {row for row, digest in enumerate(digests) if digest in taught and parts[row] != "train"}
+    for pair in pairs:
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            if parts[other] == "train" and parts[one] in ("valid", "test"):
+                found.add(one)
+    return {uris[row]: str(parts[row]) for row in sorted(found)}
+
+
+def near_pairs(work: Work, activations: Activations) -> list[Alike]:
+    """Give the near duplicates among the images of a fit; found once per run, then replayed (law 7)."""
+    key = {
+        "step": "near duplicates",
+        "version": NEAR_VERSION,
+        "images": about_images(work.table),
+        "bank": activations.banks[0].name,
+    }
+
+    def found() -> Outcome:
+        bank = activations.banks[0]
+        likened = work.body.spec.averaged
+        pairs = near_duplicates(work.table, bank, likened=likened, threads=work.threads, progress=work.progress)
+        rows = np.array([(pair.first, pair.second, pair.mirrored) for pair in pairs], np.int32).reshape(-1, 3)
+        return Outcome({"pairs": rows, "cosine": np.array([pair.cosine for pair in pairs], np.float32)}, {})
+
+    with work.story.stage("near duplicates"):
+        outcome, _ = work.run.step(key, found, check=lambda kept: _check_pairs(kept, len(work.table)))
+    return [
+        Alike(first=int(first), second=int(second), cosine=float(cosine), mirrored=bool(mirrored))
+        for (first, second, mirrored), cosine in zip(outcome.tensors["pairs"], outcome.tensors["cosine"], strict=True)
+    ]
+
+
+def _check_pairs(kept: Outcome, images: int) -> None:
+    """Raise `FormatError` where a kept outcome holds no pairs of so many images."""
+    wanted = {"pairs": Array(("pairs", 3), kind="whole"), "cosine": Array(("pairs",))}
+    check_arrays(kept.tensors, wanted, what="the near duplicates")
+    pairs = kept.tensors["pairs"][:, :2]
+    if pairs.size and not 0 <= pairs.min() <= pairs.max() < images:
+        raise FormatError(f"The near duplicates name images beyond the {images} that there are.")
+
+
+def _units_of_classes(table: ImageTable) -> dict[int, set[bytes]]:
+    units: dict[int, set[bytes]] = defaultdict(set)
+    for unit, labels, part in zip(duplicate_units(table), table.rows["labels"].to_pylist(), table.parts, strict=True):
+        if part in (None, "train"):
+            for label in labels:
+                units[label].add(unit)
+    return units

@@ -1,0 +1,1 @@
+"""Hyper-parameter search that goes on where it was stopped."""

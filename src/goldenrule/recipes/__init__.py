@@ -1,1 +1,0 @@
-"""Whole stories, made of the floors below."""

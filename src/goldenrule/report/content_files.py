@@ -1,0 +1,144 @@
+"""A report's content as files, so that a finished run's page can be made again in another language.
+
+FOLDER/content.json          all plain values, with `schema_version`
+FOLDER/predictions.arrow     the predictions of the headline's part, to the last bit
+FOLDER/uncalibrated.arrow    the same without the temperature, where one was applied
+
+Images are not kept: they are read again from where they lie.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.findings import Finding
+from goldenrule.core.messages import Message
+from goldenrule.core.schema import as_json, as_type, from_json
+from goldenrule.metrics import Estimate, Predictions
+from goldenrule.metrics.arrow import from_arrow, to_arrow
+from goldenrule.report.content import LiveContent, ReportContent
+from goldenrule.runs.history import History, epoch_row
+from goldenrule.storage.files import atomic_folder, write_json
+from goldenrule.storage.manifest import Sealed, seal
+from goldenrule.training.lr_finder import RangeTest
+
+SCHEMA_VERSION = 2
+CONTENT, PREDICTIONS, UNCALIBRATED = "content.json", "predictions.arrow", "uncalibrated.arrow"
+_APART = (
+    "predictions",
+    "uncalibrated",
+    "image",
+    "headline",
+    "estimates",
+    "candidates",
+    "backbones",
+    "findings",
+    "live",
+    "bases",
+)
+
+
+def keep_content(folder: Path, content: ReportContent) -> None:
+    """Write a report's content as a folder, whole or not at all."""
+    plain = {field.name: getattr(content, field.name) for field in fields(content) if field.name not in _APART}
+    value = {
+        "schema_version": SCHEMA_VERSION,
+        **plain,
+        "headline": content.headline,
+        "estimates": content.estimates,
+        "candidates": content.candidates,
+        "backbones": content.backbones,
+        "findings": content.findings,
+        "live": _live_json(content.live) if content.live else None,
+        "bases": content.bases,
+    }
+    with atomic_folder(folder, known_by=(CONTENT, PREDICTIONS)) as own:
+        write_json(own / CONTENT, as_json(value))
+        _write_predictions(own / PREDICTIONS, content.predictions)
+        if content.uncalibrated is not None:
+            _write_predictions(own / UNCALIBRATED, content.uncalibrated)
+        seal(own)
+
+
+def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportContent:
+    """Give the content that `keep_content` wrote; `image` gives the bytes of an image by its id.
+
+    Raises `FormatError` where a file is missing, damaged, or of a newer version.
+    """
+    files = Sealed(folder)
+    value = files.json(CONTENT, newest_schema=SCHEMA_VERSION)
+    plain = {name: own for name, own in value.items() if name not in (*_APART, "schema_version")}
+    as_type(plain, _plain_fields(), what=str(folder / CONTENT))
+    try:
+        content = ReportContent(
+            **plain,
+            headline=from_json(value["headline"], Estimate),
+            estimates={part: _estimates(own) for part, own in value["estimates"].items()},
+            candidates=[_candidate(own) for own in value["candidates"]],
+            backbones=[_candidate(own) for own in value["backbones"]],
+            findings=[from_json(own, Finding) for own in value["findings"]],
+            live=_live(value["live"]) if value["live"] else None,
+            bases={part: from_json(own, Message) for part, own in value["bases"].items()},
+            predictions=_read_predictions(files, PREDICTIONS),
+            image=image,
+        )
+    except FormatError as error:
+        raise FormatError(f"{folder / CONTENT} is not the content of a report: {error} Fit again.") from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FormatError(f"{folder / CONTENT} is not the content of a report ({error}). Fit again.") from error
+    if UNCALIBRATED not in files:
+        return content
+    return replace(content, uncalibrated=_read_predictions(files, UNCALIBRATED))
+
+
+@functools.cache
+def _plain_fields() -> type[msgspec.Struct]:
+    """Return the type of all fields of a report that stand in its JSON as they are."""
+    hints = get_type_hints(ReportContent)
+    own = [(field.name, hints[field.name]) for field in fields(ReportContent) if field.name not in _APART]
+    return msgspec.defstruct("PlainFields", own, kw_only=True, forbid_unknown_fields=True)
+
+
+def _estimates(value: Mapping[str, Any]) -> dict[str, Estimate]:
+    return {name: from_json(own, Estimate) for name, own in value.items()}
+
+
+def _candidate(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {**value, "estimates": _estimates(value["estimates"])}
+
+
+def _live_json(live: LiveContent) -> dict[str, Any]:
+    return {"curves": live.curves, "history": live.history.rows, "notes": live.notes}
+
+
+def _live(value: Mapping[str, Any]) -> LiveContent:
+    return LiveContent(
+        curves={name: from_json(own, RangeTest) for name, own in value["curves"].items()},
+        history=History(tuple(map(epoch_row, value["history"]))),
+        notes=tuple(value["notes"]),
+    )
+
+
+def _write_predictions(path: Path, predictions: Predictions) -> None:
+    import pyarrow as pa
+
+    table = to_arrow(predictions)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _read_predictions(files: Sealed, name: str) -> Predictions:
+    import pyarrow as pa
+
+    content = files.read(name)
+    try:
+        return from_arrow(pa.ipc.open_file(pa.BufferReader(content)).read_all())
+    except (OSError, pa.ArrowException, FormatError, OptionError) as error:
+        raise FormatError(f"{files.folder / name} can't be read as predictions: {error}. Fit again.") from error

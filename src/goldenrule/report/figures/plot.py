@@ -1,0 +1,69 @@
+"""Values as figures: `plot` takes what the other modules make, none of which knows how it is drawn."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from goldenrule.analysis.learning_curve import LearningCurve
+from goldenrule.core.errors import OptionError
+from goldenrule.runs.history import History
+from goldenrule.training.lr_finder import RangeTest
+from goldenrule.training.schedule import Constant, OneCycle, Schedule, Sgdr
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RangeCurve = Literal["loss", "rate"]
+"""What is drawn of the learning-rate finder: the loss over the rate, or the rate over the steps."""
+
+
+@functools.singledispatch
+def plot(value: object, **how: Any) -> Figure:
+    """Return a matplotlib figure of a value.
+
+    - what `Learner.lr_find` returned: the loss over the rate, with the suggestions; `show="rate"`: the rate over the
+      steps (fastai's `plot_lr`);
+    - a learner's history: losses, accuracy and rates over the epochs;
+    - a schedule: rate and momentum over the epochs; `rate` is the full rate;
+    - a learning curve: points, forecast and its band over images per class; `target` is drawn as a line.
+
+    Raises `OptionError` for anything else.
+    """
+    del how
+    raise OptionError(
+        f"There is no figure of a {type(value).__name__}. Wanted what lr_find() returned, a learner's history, a "
+        "schedule, or a learning curve."
+    )
+
+
+@plot.register(RangeTest)
+def _(value: RangeTest, *, show: RangeCurve = "loss") -> Figure:
+    from goldenrule.report.figures.training_figures import range_figure, rate_figure
+
+    if show not in get_args(RangeCurve):
+        raise OptionError(f"show={show!r}: wanted one of {', '.join(get_args(RangeCurve))}.")
+    return range_figure(value) if show == "loss" else rate_figure(value)
+
+
+@plot.register(History)
+def _(value: History) -> Figure:
+    from goldenrule.report.figures.training_figures import history_figure
+
+    return history_figure(value)
+
+
+@plot.register(Constant)
+@plot.register(Sgdr)
+@plot.register(OneCycle)
+def _(value: Schedule, *, rate: float = 1.0) -> Figure:
+    from goldenrule.report.figures.training_figures import schedule_figure
+
+    return schedule_figure(value, rate)
+
+
+@plot.register(LearningCurve)
+def _(value: LearningCurve, *, target: float | None = None) -> Figure:
+    from goldenrule.report.figures.data_figure import curve_figure
+
+    return curve_figure(value, target=target)

@@ -1,0 +1,1 @@
+"""Each page that is written, as a function from values to HTML."""

@@ -1,0 +1,182 @@
+"""Where the images of a command come from, and what says their labels: read when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goldenrule.core.errors import OptionError
+from goldenrule.core.option import option
+
+if TYPE_CHECKING:
+    from goldenrule.data.table import ImageTable
+
+PANEL, OF_TABLE = "Images", "Images with a table of labels"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """A folder of images, and how its images are found, labelled and divided."""
+
+    folder: Path = option(Path(), "The images: CLASS/image.jpg or train/CLASS/image.jpg; only read.", argument=True)
+    exclude: tuple[str, ...] = option(
+        (),
+        "Leave out what has this name, or path below the folder; '*_small*' is a pattern. Repeatable.",
+        metavar="PATTERN",
+        panel=PANEL,
+    )
+    group_by: str = option(
+        "auto",
+        "What in a name makes images stay together: auto, none, gtsrb or a REGEX.",
+        metavar="HOW",
+        panel=PANEL,
+    )
+    labels_from: str = option(
+        "auto",
+        "Which folder names the class: the class folder (auto asks where a table or sub-folders say otherwise, "
+        "folder does not), or parent, the one that an image lies in.",
+        metavar="HOW",
+        panel=PANEL,
+    )
+    train_name: str | None = option(None, "The folder that trains, if not train.", metavar="NAME", panel=PANEL)
+    valid_name: str | None = option(None, "The folder that validates, if not valid.", metavar="NAME", panel=PANEL)
+    test_name: str | None = option(None, "The folder that tests, if not test.", metavar="NAME", panel=PANEL)
+    rename: tuple[str, ...] = option(
+        (),
+        "OLD=NEW: another name for a class, or OLD= to leave it out. Repeatable.",
+        metavar="OLD=NEW",
+        panel=PANEL,
+    )
+    rename_file: Path | None = option(
+        None, "A text file of such renamings, a line OLD = NEW each.", metavar="FILE", panel=PANEL
+    )
+    csv: Path | None = option(
+        None,
+        "The labels: a CSV file with a line per image.",
+        unset="a table that names the images",
+        metavar="FILE",
+        panel=OF_TABLE,
+    )
+    id: str | None = option(
+        None,
+        "The table's column that names the image.",
+        unset="the one that names the most",
+        metavar="COLUMN",
+        panel=OF_TABLE,
+    )
+    label: str | None = option(
+        None, "The table's column that names the class.", unset="the only other one", metavar="COLUMN", panel=OF_TABLE
+    )
+    separator: str | None = option(
+        None,
+        "What stands between several labels in a cell; '' keeps cells whole.",
+        unset="what the cells prove",
+        metavar="MARK",
+        panel=OF_TABLE,
+    )
+    part: str | None = option(
+        None,
+        "The table's column that says train, valid or test.",
+        unset="one called part or split",
+        metavar="COLUMN",
+        panel=OF_TABLE,
+    )
+    group: str | None = option(
+        None,
+        "The table's column that says what stays together, such as patient.",
+        unset="one called group",
+        metavar="COLUMN",
+        panel=OF_TABLE,
+    )
+    fold_column: str | None = option(
+        None,
+        "fold=0: the images with 0 in the column fold validate, the others train.",
+        metavar="COLUMN=VALUE",
+        panel=OF_TABLE,
+    )
+
+    def __post_init__(self) -> None:
+        if self.fold_column is not None and "=" not in self.fold_column:
+            raise OptionError(f"--fold-column {self.fold_column}: wanted COLUMN=VALUE, such as fold=0.")
+        if self.csv is None:
+            self._check_no_columns()
+            return
+        if any(self.split_names):
+            raise OptionError("--csv and --train-name (--valid-name, --test-name) are two ways to label: give one.")
+        if self.labels_from != "auto":
+            raise OptionError(f"--csv and --labels-from {self.labels_from} are two ways to label: give one.")
+
+    @property
+    def split_names(self) -> tuple[str | None, str | None, str | None]:
+        """The folders that train, validate and test, where they are named."""
+        return self.train_name, self.valid_name, self.test_name
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether nothing is asked of the images but the folder where they lie."""
+        asked = (*self.split_names, self.csv, self.rename_file, self.rename, self.exclude)
+        return not any(asked) and self.labels_from == "auto"
+
+    def images(self) -> Path | ImageTable:
+        """Return the folder where nothing else is asked, else its images as they are asked for."""
+        return self.folder if self.is_folder else self.table()
+
+    def table(self) -> ImageTable:
+        """Return the images as they are asked for; raises `SourceError` for a folder or a table that can't be read."""
+        from goldenrule.data.classes import renaming_of, with_classes
+        from goldenrule.data.splits.folds import fold_called, fold_name
+
+        table = self._of_table(self.csv) if self.csv is not None else self._of_folders()
+        if renaming := renaming_of(list(self.rename), self.rename_file):
+            table = with_classes(table, renaming)
+        if self.fold_column is None:
+            return table
+        return fold_called(table, fold_name(self.fold_column.partition("=")[2]) or "")
+
+    def _of_table(self, csv: Path) -> ImageTable:
+        from goldenrule.data.sources.label_tables import from_csv
+
+        return from_csv(
+            csv,
+            images=self.folder,
+            id=self.id,
+            label=self.label,
+            separator=self.separator,
+            part=self.part,
+            group=self.group,
+            fold=self.fold_column.partition("=")[0] if self.fold_column is not None else None,
+            group_by=self.group_by,
+            exclude=self.exclude,
+        )
+
+    def _of_folders(self) -> ImageTable:
+        from goldenrule.data.sources.label_tables import from_source
+
+        return from_source(
+            self.folder,
+            train=self.train_name,
+            valid=self.valid_name,
+            test=self.test_name,
+            group_by=self.group_by,
+            labels_from=self.labels_from,  # type: ignore[arg-type]  # checked there
+            exclude=self.exclude,
+        )
+
+    def _check_no_columns(self) -> None:
+        """Raise `OptionError` where a column is named although there is no table that has it."""
+        columns = {
+            "--id": self.id,
+            "--label": self.label,
+            "--part": self.part,
+            "--group": self.group,
+            "--fold-column": self.fold_column,
+        }
+        if self.separator is not None:
+            raise OptionError("--separator is about the cells of a table: give --csv FILE too.")
+        named = [option for option, column in columns.items() if column is not None]
+        if named:
+            from goldenrule.data.sources.label_files import labels_file
+
+            wanted = f"{' and '.join(named)} name{'s' * (len(named) == 1)} a column of a CSV file"
+            raise OptionError(f"{wanted}: give --csv {labels_file(self.folder) or 'FILE'} too.")

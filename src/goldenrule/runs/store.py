@@ -1,0 +1,306 @@
+"""`Run`: the folder of one story: what it is about, its lock, its split, and the steps it can replay.
+
+RUN/manifest.json    size and digest of every file that a later command reads
+RUN/run.json         which images and options this story is about
+RUN/split.csv        path, part, class and digest of every image: the split never changes again
+RUN/images.arrow     the same images with all that is known of them, and where they lie
+RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7), with checksums
+RUN/epochs/*         where it was asked for: a classifier of every so many epochs, as the weights stood then
+RUN/classifier/      the classifier: safetensors and JSON
+RUN/predictions/*    one CSV per part
+RUN/result.json      the numbers, for programs
+RUN/report.html      the numbers, for people
+RUN/report/*         what the report says, to make its page again
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from goldenrule.core.errors import FormatError, RunError, RunMismatch
+from goldenrule.core.schema import Count, as_type, parse_json
+from goldenrule.data.table import ImageTable
+from goldenrule.data.table_file import table_content
+from goldenrule.runs.history import EpochRow
+from goldenrule.runs.verified_files import (
+    ABOUT,
+    COLUMNS,
+    IMAGES,
+    SCHEMA_VERSION,
+    SPLIT,
+    ImagesJson,
+    is_run,
+    run_about,
+    split_rows,
+    was_written,
+)
+from goldenrule.storage.files import (
+    canonical_json,
+    digest,
+    json_digest,
+    write_atomic,
+)
+from goldenrule.storage.lock import only_writer
+from goldenrule.storage.manifest import MANIFEST, Sealed, recorded, write_recorded, write_recorded_json
+from goldenrule.storage.tensors import Tensors, read_tensors, tensors_content
+from goldenrule.storage.unfinished import remove_leftovers
+
+NAMES = frozenset(
+    {
+        "manifest.json",
+        "split.csv",
+        "images.arrow",
+        "story",
+        "epochs",
+        "classifier",
+        "predictions",
+        "result.json",
+        "choice.json",
+        "report.html",
+        "report",
+        "insight",
+        "evaluations",
+        "default",
+        "entries",
+        "search.csv",
+        "search.json",
+        "search.html",
+        "comparison.csv",
+        "comparison.json",
+        "comparison.html",
+    }
+)
+"""What a run calls its files and folders."""
+_STEP = re.compile(r"[0-9a-f]{32}\.|\.goldenrule-")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step gave: arrays and a JSON object."""
+
+    tensors: Tensors
+    facts: Mapping[str, Any]
+
+
+class Run:
+    """The folder of one story, open for writing by this process alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def split_file(self) -> Path:
+        """Where the split is written."""
+        return self.folder / SPLIT
+
+    def begin(self, about: Mapping[str, Any], table: ImageTable) -> None:
+        """Write down what the story is about, once; `table` is split."""
+        if not is_run(self.folder):
+            write_recorded(self.folder, SPLIT, _split_text(table))
+            write_recorded(self.folder, IMAGES, table_content(table))
+            write_recorded_json(self.folder, ABOUT, {"schema_version": SCHEMA_VERSION, **about})
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Write a file of the run that later commands read, with its record in the manifest."""
+        write_recorded(self.folder, name, content)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file as `write` does."""
+        write_recorded_json(self.folder, name, value)
+
+    def step(
+        self,
+        key: Mapping[str, Any],
+        compute: Callable[[], Outcome],
+        *,
+        check: Callable[[Outcome], object] | None = None,
+    ) -> tuple[Outcome, bool]:
+        """Return the outcome of a step and whether it was replayed from an earlier run of the same step.
+
+        What is damaged, or not what `check` takes for an outcome of this step, is computed again.
+        """
+        path = self.folder / "story" / f"{json_digest(dict(key))[:32]}.safetensors"
+        if path.exists():
+            with contextlib.suppress(FormatError):
+                outcome = read_outcome(path)
+                if check:
+                    _checked(outcome, check)
+                return outcome, True
+        outcome = compute()
+        write_outcome(path, outcome)
+        return outcome, False
+
+    def journaled(self, key: str, out_of_time: Callable[[EpochRow], bool]) -> Callable[[EpochRow], bool]:
+        """Write a decision of the clock down before it is obeyed, and obey what was written (law 6)."""
+        name = f"story/{key[:32]}.stopped.json"
+
+        def decided(row: EpochRow) -> bool:
+            if was_written(self.folder, name):
+                value = Sealed(self.folder).json(name)
+                return row.epoch >= as_type(value, _Stopped, what=str(self.folder / name)).after_epoch
+            if out_of_time(row):
+                self.write_json(name, {"after_epoch": row.epoch})
+                return True
+            return False
+
+        return decided
+
+
+class _Stopped(msgspec.Struct, forbid_unknown_fields=True):
+    """After which epoch the clock has ended a fit."""
+
+    after_epoch: Count
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[Run]:
+    """Open a run for writing; a second writer gets `RunInUse` with the pid of the first."""
+    check_ours(folder)
+    with only_writer(folder, instead="another --out"):
+        if is_run(folder):
+            for part in (folder, folder / "story", folder / "predictions", folder / "epochs"):
+                remove_leftovers(part)
+        yield Run(folder)
+
+
+def check_ours(folder: Path) -> None:
+    """Raise `RunError` where a folder is no run, and holds files or folders of the names that a run gives its own.
+
+    A run that was killed before it had written run.json holds at most its first steps, its split and its table.
+    """
+    if is_run(folder) or not folder.is_dir():
+        return
+    there = {path.name for path in folder.iterdir()} & NAMES
+    if (folder / MANIFEST).is_file():
+        with contextlib.suppress(FormatError):
+            there -= {MANIFEST, *recorded(folder)}
+    split, story = folder / SPLIT, folder / "story"
+    if SPLIT in there and split.is_file():
+        with split.open("rb") as file:
+            if file.readline() == f"{','.join(COLUMNS)}\n".encode():
+                there -= {SPLIT, IMAGES}
+    if "story" in there and story.is_dir() and all(_STEP.match(path.name) for path in story.iterdir()):
+        there -= {"story"}
+    if there:
+        raise RunError(
+            f"{folder} holds {', '.join(sorted(there))}, and is no run of goldenrule's (it has no run.json): a run "
+            "would overwrite them. Nothing was changed: give another --out, such as a new folder."
+        )
+
+
+def about_images(table: ImageTable) -> dict[str, Any]:
+    """Return what identifies the images of a story: content, names, classes, given parts and what is kept together."""
+    rows = zip(table.uris, table.parts, table.rows["labels"].to_pylist(), table.digests, strict=True)
+    listed = [[uri, part, labels, d.hex() if d else None] for uri, part, labels, d in rows]
+    groups = table.rows["group"].to_pylist()
+    places = table.places if any(place is not None for place in table.places) else None
+    content = canonical_json([*listed, *([groups] if any(groups) else []), *([places] if places else [])])
+    return {
+        "folder": str(table.root.resolve()),
+        "count": len(table),
+        "classes": list(table.classes),
+        "digest": digest(content.encode()).hex(),
+    }
+
+
+def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> list[str]:
+    """Say in words how the story in `folder` differs from `about`; nothing where there is no story yet."""
+    if not is_run(folder):
+        return []
+    before = run_about(folder)
+    found = []
+    for name in sorted({*before.options, *about["options"]}):
+        old, new = before.options.get(name), about["options"].get(name)
+        if old != new:
+            found.append(f"{name.replace('_', '-')} was {old!r}, now {new!r}")
+    if before.images.digest != about["images"]["digest"]:
+        found.append(_image_differences(folder, before.images, table))
+    return found
+
+
+def check_same(folder: Path, about: Mapping[str, Any], table: ImageTable) -> None:
+    """Raise `RunMismatch`, naming the differences, unless the folder is free or holds this very story."""
+    found = differences(folder, about, table)
+    if found:
+        raise RunMismatch(
+            f"{folder} holds another story: {'; '.join(found)}. Nothing was changed. Give the options and images "
+            "of then to go on with it, or another --out."
+        )
+
+
+def _split_text(table: ImageTable) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    labels = table.rows["labels"].to_pylist()
+    for uri, part, own, file_digest in zip(table.uris, table.parts, labels, table.digests, strict=True):
+        names = " ".join(table.classes[label] for label in own)
+        writer.writerow([uri, part, names, file_digest.hex() if file_digest else ""])
+    return text.getvalue()
+
+
+def _image_differences(folder: Path, before: ImagesJson, table: ImageTable) -> str:
+    own = str(table.root.resolve())
+    if before.folder != own:
+        return f"its images are those of {before.folder} ({before.count:,}), now {own} ({len(table):,})"
+    old = {row["path"]: row["digest"] for row in split_rows(folder)}
+    new = {uri: d.hex() if d else "" for uri, d in zip(table.uris, table.digests, strict=True)}
+    counts = {
+        "added": len(new.keys() - old.keys()),
+        "removed": len(old.keys() - new.keys()),
+        "changed": sum(old[uri] != new[uri] for uri in old.keys() & new.keys()),
+    }
+    listed = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "labels or parts changed"
+    return f"the images differ ({listed})"
+
+
+def write_outcome(path: Path, outcome: Outcome) -> None:
+    """Write an outcome as one safetensors file with its step and checksum, atomically."""
+    facts = json.dumps(dict(outcome.facts), allow_nan=False)
+    write_atomic(path, tensors_content(outcome.tensors, facts=facts, step=_step(path)))
+
+
+def read_outcome(path: Path) -> Outcome:
+    """Read what `write_outcome` wrote; a damaged file, or that of another step, is a `FormatError`."""
+    tensors, texts = read_tensors(path)
+    try:
+        facts = parse_json(texts["facts"].encode())
+        if texts["step"] != _step(path) or not isinstance(facts, dict):
+            raise ValueError("it belongs to another step")
+        return Outcome(_Kept(path, tensors), _Kept(path, facts))
+    except (KeyError, ValueError) as error:
+        raise FormatError(f"{path} is damaged: {error}.") from error
+
+
+def _checked(outcome: Outcome, check: Callable[[Outcome], object]) -> None:
+    """Raise `FormatError` where an outcome is none of its step, whatever is wrong with it."""
+    try:
+        check(outcome)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise FormatError(f"That is no outcome of this step ({type(error).__name__}: {error}).") from error
+
+
+class _Kept(dict[str, Any]):
+    """What a file of a step holds: what it lacks is told by the file's name."""
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise FormatError(f"{self._path} holds no {name!r}: it was not written by this step. Remove it and fit again.")
+
+
+def _step(path: Path) -> str:
+    """Return the key of the step that a file's name begins with."""
+    return path.name.split(".", 1)[0]

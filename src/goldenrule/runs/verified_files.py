@@ -1,0 +1,219 @@
+"""What is read of a run's folder: each file is compared with the run's manifest, then with its type.
+
+Raises `FormatError` for a file that is damaged, was changed, or holds what no run writes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import Count, Digest, Name, as_type
+from goldenrule.data.splits.stretches import with_blocks
+from goldenrule.data.table import PARTS, ImageTable, Part
+from goldenrule.data.table_file import table_of
+from goldenrule.metrics import Basis, Estimate, Predictions, Task
+from goldenrule.metrics.predictions_csv import from_csv
+from goldenrule.storage.manifest import Sealed, is_sealed
+
+SCHEMA_VERSION = 2
+"""Of run.json; 2: with a manifest."""
+ABOUT, SPLIT, IMAGES, CHOICE, RESULT = "run.json", "split.csv", "images.arrow", "choice.json", "result.json"
+COLUMNS = ("path", "part", "class", "digest")
+T = TypeVar("T")
+
+
+class ImagesJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which images a run is about."""
+
+    folder: str
+    count: Count
+    classes: tuple[Name, ...]
+    digest: Digest
+
+
+class RunJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a run is about."""
+
+    schema_version: Literal[2]
+    images: ImagesJson
+    options: dict[str, Any]
+    split: Literal["drawn", "given"]
+
+
+class ChoiceJson(msgspec.Struct, kw_only=True):
+    """Which candidate was chosen, written before the test part is opened."""
+
+    chosen: str
+    final: bool = True
+
+
+class Headline(msgspec.Struct, kw_only=True):
+    """The number that leads."""
+
+    part: str
+    basis: Basis
+
+
+class Stage(msgspec.Struct, kw_only=True):
+    """How long a stage took."""
+
+    name: str
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Numbers(msgspec.Struct, kw_only=True):
+    """The numbers of a part; accuracy only where images have one label each."""
+
+    basis: Basis
+    n: Count
+    accuracy: float | None = None
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+
+    def estimate(self) -> Estimate | None:
+        """Return the accuracy; None where there is none."""
+        if self.accuracy is None or self.low is None or self.high is None:
+            return None
+        return Estimate(
+            name="accuracy",
+            value=self.accuracy,
+            low=self.low,
+            high=self.high,
+            n=self.n,
+            method=self.method,
+            kind="share",
+            basis=self.basis,
+        )
+
+
+class VerdictJson(msgspec.Struct, kw_only=True):
+    """What came of a comparison with the candidate that was the best before."""
+
+    against: str
+    better: bool
+    asked_for: bool
+
+
+class CandidateJson(msgspec.Struct, kw_only=True):
+    """One of those that a run has chosen from."""
+
+    name: str
+    judged_on: Literal["out-of-fold", "valid"]
+    comparison: str | None = None
+    verdict: VerdictJson | None = None
+    valid: Numbers | None = None
+
+
+class BackbonesJson(msgspec.Struct, kw_only=True):
+    """Which backbone was chosen."""
+
+    chosen: str
+
+
+class ResultJson(msgspec.Struct, kw_only=True):
+    """What commands read of result.json: it holds more, for people and programs."""
+
+    schema_version: Literal[1]
+    headline: Headline
+    chosen: str
+    stages: list[Stage]
+    candidates: list[CandidateJson]
+    backbones: BackbonesJson | None
+    valid: Numbers | None
+    test: Numbers | None
+    out_of_fold: Numbers | None
+
+    @property
+    def judged_on(self) -> str:
+        """What the chosen candidate was judged by."""
+        return next((own.judged_on for own in self.candidates if own.name == self.chosen), "valid")
+
+    def numbers(self, part: str) -> Numbers | None:
+        """Return the numbers of "test", "valid" or "out-of-fold"."""
+        return {"test": self.test, "valid": self.valid, "out-of-fold": self.out_of_fold}.get(part)
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder holds a run, finished or not."""
+    return (folder / ABOUT).is_file()
+
+
+def was_written(folder: Path, name: str) -> bool:
+    """Return whether a run has written a file, also where it is gone since: who reads it is told so."""
+    return is_sealed(folder) and name in Sealed(folder)
+
+
+def run_about(folder: Path) -> RunJson:
+    """Return what a run is about."""
+    value = Sealed(folder).json(ABOUT, newest_schema=SCHEMA_VERSION)
+    return as_type(value, RunJson, what=str(folder / ABOUT))
+
+
+def run_images(folder: Path) -> ImageTable:
+    """Return the images of a run, with all that was known of them."""
+    return table_of(Sealed(folder).read(IMAGES), folder / IMAGES)
+
+
+def run_result(folder: Path) -> ResultJson:
+    """Return the numbers of a run that was ended, or paused."""
+    return _some_fields(folder, RESULT, ResultJson)
+
+
+def run_choice(folder: Path) -> ChoiceJson | None:
+    """Return which candidate a run has chosen; None where it has not come so far."""
+    return _some_fields(folder, CHOICE, ChoiceJson) if was_written(folder, CHOICE) else None
+
+
+def split_rows(folder: Path) -> list[dict[str, str]]:
+    """Return path, part, class and digest of every image of a run."""
+    path = folder / SPLIT
+    try:
+        rows = list(csv.DictReader(io.StringIO(Sealed(folder).read(SPLIT).decode(), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{path} can't be read as CSV: {error}.") from error
+    for row in rows:
+        if tuple(row) != COLUMNS or None in row.values() or row["part"] not in ("", *PARTS):
+            raise FormatError(f"{path} has a row {list(row.values())}; wanted {', '.join(COLUMNS)}.")
+    return rows
+
+
+def drew_split(folder: Path) -> bool:
+    """Say whether the folder holds a run that drew its split: parts that were given, as by a fold, are its alone."""
+    return is_run(folder) and run_about(folder).split == "drawn"
+
+
+def known_split(folder: Path) -> dict[bytes, Part]:
+    """Give the part of every image of a run, by digest; empty where the folder holds no run that drew its split."""
+    if not drew_split(folder):
+        return {}
+    rows = [row for row in split_rows(folder) if row["part"] and row["digest"]]
+    try:
+        return {bytes.fromhex(row["digest"]): row["part"] for row in rows}  # type: ignore[misc]
+    except ValueError as error:
+        raise FormatError(f"{folder / SPLIT} has a digest that is none: {error}.") from error
+
+
+def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = Basis.CLEAN) -> Predictions | None:
+    """Return what a run's classifier said of a part ("test", "valid", "out-of-fold"); None where it has no such file.
+
+    With the groups or blocks of the run's images.
+    """
+    name = f"predictions/{part}.csv"
+    if not is_sealed(folder) or name not in (files := Sealed(folder)):
+        return None
+    try:
+        said = from_csv(files.read(name).decode(), task=task, basis=basis)
+    except (UnicodeDecodeError, FormatError, OptionError) as error:
+        raise FormatError(f"{folder / name}: {error} Fit again.") from error
+    return with_blocks(said, table_of(files.read(IMAGES), folder / IMAGES))
+
+
+def _some_fields(folder: Path, name: str, kind: type[T]) -> T:
+    return as_type(Sealed(folder).json(name), kind, what=str(folder / name), whole=False)

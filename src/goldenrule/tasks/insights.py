@@ -1,0 +1,284 @@
+"""`insights`: what a finished run's images tell beyond the scores, from the bank; as values, a page, JSON and CSV."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from goldenrule.analysis.label_issues import Doubt, LabelErrors, label_errors_json
+from goldenrule.analysis.mistakes import Wavering, most_uncertain, surest_right
+from goldenrule.core.errors import OptionError, system_errors
+from goldenrule.core.findings import plural
+from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.schema import as_json
+from goldenrule.data.table import ImageTable
+from goldenrule.data.units import duplicate_units, is_alike
+from goldenrule.metrics import Mistake, Predictions, most_confident_mistakes, value_and_interval
+from goldenrule.models.classifier import Classifier
+from goldenrule.report.pages.insight_page import Card, Section, render_insight
+from goldenrule.report.sentences import sureness
+from goldenrule.runs.verified_files import kept_predictions
+from goldenrule.storage.files import write_atomic, write_json
+from goldenrule.storage.lock import check_no_links
+from goldenrule.tasks.reopened import reopened
+from goldenrule.tasks.run_label_issues import Doubts, doubts, with_activations
+
+SCHEMA_VERSION = 1
+FOLDER, PAGE, NUMBERS, LABELS = "insight", "insight.html", "insight.json", "label_errors.csv"
+JUDGING = ("test", "valid")
+MOST_PAIRS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Insights:
+    """What is found in a run: sections in their order, the labels' doubts, and where all of it is written.
+
+    `opening_seconds`: reading the run and its activations. `left_out`: labelled images that could not be read.
+    `kept_csv`: a label_errors.csv that holds something else was there, and stays.
+    """
+
+    folder: Path
+    sections: tuple[Section, ...]
+    doubts: Doubts
+    left_out: tuple[str, ...]
+    opening_seconds: float
+    kept_csv: bool = False
+
+    @property
+    def page(self) -> Path:
+        """The page to look at."""
+        return self.folder / PAGE
+
+    @property
+    def seconds(self) -> float:
+        """What opening the run and all sections took."""
+        return self.opening_seconds + sum(section.seconds for section in self.sections)
+
+    @property
+    def headline(self) -> str:
+        """Say in one sentence how the labels stand."""
+        return contradicted(self.doubts.errors)
+
+    def notes(self) -> list[str]:
+        """Say what is missing."""
+        if not self.left_out:
+            return []
+        names = ", ".join(self.left_out[:5]) + (", ..." if len(self.left_out) > 5 else "")
+        return [f"{plural(len(self.left_out), 'labelled image')} could not be read and took no part: {names}."]
+
+
+@system_errors()
+def insights(
+    run: str | Path, *, top: int = 20, threads: int | None = None, progress: Progress | None = None
+) -> Insights:
+    """Look into a finished run: labels that are probably wrong, surest mistakes, the most uncertain, the surest right.
+
+    Each list has `top` images. Written to RUN/insight: insight.html, insight.json, and label_errors.csv with all
+    labelled images, ranked; nothing else of the run is changed. Activations that the bank lacks are computed.
+    Raises `SourceError` where there is no finished run, `OptionError` for a `top` below 1.
+    """
+    if top < 1:
+        raise OptionError(f"--top {top}: wanted the number of images to list, 1 or more.")
+    progress = progress or Silent()
+    began = time.perf_counter()
+    check_no_links(Path(run))
+    own = reopened(run, threads=threads, progress=progress)
+    activations = own.activations()
+    images, left_out = with_activations(own.table, activations)
+    opening = time.perf_counter() - began
+    if not len(images):
+        raise OptionError(f"No image of {own.folder} has a label and can be read: insight is into labelled images.")
+    began = time.perf_counter()
+    found = doubts(images, activations, seed=own.options.seed, progress=progress)
+    seconds = time.perf_counter() - began
+    judged = _judged(own.folder, found.predictions, own.classifier)
+    sections = (label_section(found, images, top, seconds), *looking_sections(judged, images, top))
+    result = Insights(
+        folder=own.folder / FOLDER,
+        sections=sections,
+        doubts=found,
+        left_out=tuple(left_out),
+        opening_seconds=opening,
+    )
+    return _written(result, images)
+
+
+def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -> Section:
+    """Give what is found of labels, with the images to look at first."""
+    errors, parts = found.errors, _parts(images)
+    cards = tuple(
+        Card(
+            uri=own.id,
+            part=parts.get(own.id, ""),
+            label=own.given,
+            other=own.likely,
+            joined="rather",
+            note=f"{own.given} {small(own.probability_given)}, {own.likely} {sureness(own.probability_likely)}"
+            + (f"; with {plural(len(copies), 'copy', 'copies')}: {', '.join(copies[:3])}" if copies else ""),
+        )
+        for own, copies in without_copies(errors, images, top)
+    )
+    pairs = "; ".join(
+        f"{count:,} labelled {given}, rather {likely}" for given, likely, count in errors.pairs[:MOST_PAIRS]
+    )
+    sentences = [
+        f"{contradicted(errors)}.",
+        "Each label is judged by heads that were solved without the image, its copies and its series, on activations "
+        "of the body that the run began with, which has learned from none of these labels. Images of all parts take "
+        "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies of an "
+        "image share its place.",
+        f"Confident learning, an estimate that misses wrong labels which come in copies, doubts "
+        f"{errors.number_doubted:,}" + (f" ({pairs})." if pairs else "."),
+    ]
+    if found.wrong.defined:
+        sentences.append(
+            f"{plural(found.planted, 'label')} {'was' if found.planted == 1 else 'were'} made wrong on purpose, and "
+            f"the heads solved again: as many as {value_and_interval(found.wrong)} of the other labels look like "
+            "those. Errors between classes that look alike are not in that number, and where classes are hard to tell "
+            "most of what confident learning doubts are the heads' own mistakes: only looking tells."
+        )
+    return Section(
+        key="labels",
+        title="Label errors",
+        sentences=tuple(sentences),
+        seconds=seconds,
+        cards=cards,
+        numbers=label_errors_json(errors, top)
+        | {"wrong": as_json(found.wrong), "planted": found.planted, "l2": found.l2},
+    )
+
+
+def contradicted(errors: LabelErrors) -> str:
+    """Say how many labels are contradicted by heads that have not seen the image."""
+    count = errors.number_contradicted
+    verb = "is" if count == 1 else "are"
+    return f"{count:,} of {plural(len(errors), 'label')} {verb} contradicted by heads that have not seen the image"
+
+
+def without_copies(errors: LabelErrors, images: ImageTable, top: int) -> list[tuple[Doubt, list[str]]]:
+    """Give up to `top` of the most doubtful labels, each with the ids of its copies that have the same label.
+
+    Copies are files of equal bytes, and near duplicates as the fit found them.
+    """
+    groups = images.rows["group"].to_pylist()
+    near = images.with_groups([own if is_alike(own) else None for own in groups])
+    unit = dict(zip(images.uris, duplicate_units(near), strict=True))
+    found: dict[tuple[bytes, str], tuple[Doubt, list[str]]] = {}
+    for own in errors.first(len(errors)):
+        key = unit[own.id], own.given
+        if key in found:
+            found[key][1].append(own.id)
+        elif len(found) < top:
+            found[key] = own, []
+    return list(found.values())
+
+
+def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: int) -> tuple[Section, ...]:
+    """Give the surest mistakes, the most uncertain and the surest right images of predictions, a section each."""
+    about, predictions = judged
+    parts = _parts(images)
+
+    def wrong(own: Mistake) -> Card:
+        note = f"{sureness(own.probability)} sure"
+        other = own.predicted if own.predicted != own.truth else ""
+        return Card(uri=own.id, part=parts.get(own.id, ""), label=own.truth, other=other, note=note)
+
+    def between(own: Wavering) -> Card:
+        note = f"{own.first} {sureness(own.probability)}, {own.second} {sureness(own.second_probability)}"
+        return Card(uri=own.id, part=parts.get(own.id, ""), label=own.truth, note=note)
+
+    kinds: tuple[tuple[str, str, str, Any, Any], ...] = (
+        (
+            "mistakes",
+            "Most confident mistakes",
+            "Taken for another class, the surest first",
+            most_confident_mistakes,
+            wrong,
+        ),
+        ("uncertain", "Most uncertain", "The two likeliest classes are closest", most_uncertain, between),
+        ("best", "Best", "Recognised, the surest first", surest_right, wrong),
+    )
+    sections = []
+    for key, title, what, of, card in kinds:
+        began = time.perf_counter()
+        rows = of(predictions, top)
+        sections.append(
+            Section(
+                key=key,
+                title=title,
+                sentences=(f"{what}: {about}." if rows else f"There are none: {about}.",),
+                seconds=time.perf_counter() - began,
+                cards=tuple(map(card, rows)),
+                numbers={"of": len(predictions.scored), "rows": [as_json(row) for row in rows]},
+            )
+        )
+    return tuple(sections)
+
+
+def small(probability: float) -> str:
+    """Give a probability in percent that never reads as impossible.
+
+    >>> small(.034), small(.00012), small(1e-9)
+    ('3.4 %', '0.012 %', '< 0.01 %')
+    """
+    return f"{100 * probability:.2g} %" if probability >= 1e-4 else "< 0.01 %"
+
+
+def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tuple[str, Predictions]:
+    """Give what the run's classifier said of images that it has not learned from, in words and as predictions."""
+    said = {}
+    for part in JUDGING:
+        own = kept_predictions(folder, part, task=classifier.task)
+        if own is not None and len(own.scored):
+            said[part] = classifier.thresholds.apply(own.scored) if classifier.thresholds else own.scored
+    if not said:
+        return f"{plural(len(held_out), 'image')}, each by heads solved without it", held_out
+    count = sum(map(len, said.values()))
+    about = f"the run's classifier, on {plural(count, 'image')} that it has not learned from ({' and '.join(said)})"
+    return about, Predictions.concatenate(list(said.values()))
+
+
+def _parts(images: ImageTable) -> dict[str, str]:
+    return {uri: part or "" for uri, part in zip(images.uris, images.parts, strict=True)}
+
+
+def _written(result: Insights, images: ImageTable) -> Insights:
+    """Write the three files; a list of labels that somebody has worked on stays as it is."""
+    text = result.doubts.errors.to_csv()
+    path = result.folder / LABELS
+    kept = path.exists() and path.read_bytes() != text.encode("utf-8", "surrogateescape")
+    if not kept:
+        write_atomic(path, text.encode("utf-8", "surrogateescape"))
+    created = datetime.datetime.now().astimezone()
+    numbers = {section.key: {"seconds": round(section.seconds, 3), **section.numbers} for section in result.sections}
+    write_json(
+        result.folder / NUMBERS,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "created": created.isoformat(timespec="seconds"),
+            "images": len(images),
+            "left_out": list(result.left_out),
+            "opening_seconds": round(result.opening_seconds, 3),
+            "sections": numbers,
+        },
+    )
+
+    def image(uri: str) -> bytes | None:
+        return images.read(uri) if (images.root / uri).is_file() else None
+
+    name = images.root.resolve().name or str(images.root)
+    write_atomic(
+        result.page,
+        render_insight(
+            name,
+            f"{created:%Y-%m-%d %H:%M %Z}",
+            result.headline,
+            result.sections,
+            image=image,
+            notes=result.notes(),
+        ),
+    )
+    return replace(result, kept_csv=kept)

@@ -1,0 +1,43 @@
+"""The same parts by hand: from a table to activations in one call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from goldenrule.core.errors import OptionError
+from goldenrule.core.progress import Progress, Silent
+from goldenrule.data.augmentation.augment import Augmentation, views
+from goldenrule.data.pictures.levels import glanced
+from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.models.backbone import Backbone
+from goldenrule.training.plan import DEFAULT_VIEWS
+
+
+def activations_of(
+    images: ImageTable,
+    backbone: Backbone,
+    *,
+    augment: Augmentation | None = None,
+    augmented_views: int | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[ImageTable, Activations]:
+    """Give the readable images, with digests, and their activations from the bank.
+
+    The plain view of every image and, where `augment` is given, `augmented_views` views (4 by default) of the
+    training images.
+    """
+    if augmented_views and augment is None:
+        raise OptionError(f"augmented_views={augmented_views} without augment: say how, such as augment=gr.side_on().")
+    count = DEFAULT_VIEWS if augmented_views is None else augmented_views
+    table = images
+    if None in images.digests:
+        table, levels, said = glanced(images, progress=progress)
+        if said and backbone.spec.preprocessing.levels is None:
+            wanted = f" Give gr.backbone(..., levels={levels})." if levels is not None else ""
+            (progress or Silent()).say(f"{said[0].sentence}.{wanted}")
+    extractor = FeatureExtractor.of(backbone, threads=threads, progress=progress)
+    activations = extractor.features(table, views=views(augment, count), augmented=table.teaching)
+    bank = activations.banks[0]
+    return table.where(np.array([d is not None and d in bank for d in table.digests], dtype=bool)), activations

@@ -1,0 +1,78 @@
+"""Which labels of a table are probably wrong, and how many: from heads solved without the image, on the bank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from goldenrule.analysis.label_issues import LabelErrors, label_errors
+from goldenrule.analysis.planted_errors import planted, share_wrong
+from goldenrule.core.progress import Progress
+from goldenrule.data.table import ImageTable, LabelledTable
+from goldenrule.features.extractor import Activations
+from goldenrule.features.linear import DECADES, Rows, fold_logits, solve
+from goldenrule.metrics import Estimate, Predictions
+from goldenrule.pipelines.linear_heads import training_rows
+
+MORE_PENALTY = 10**0.5
+"""How many times the penalty that is best for the labels as they are: a head that follows wrong ones less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Doubts:
+    """What is found of labels: the ranking, the predictions it is from, and an estimate of how many are wrong."""
+
+    errors: LabelErrors
+    predictions: Predictions
+    wrong: Estimate
+    planted: int
+    l2: float
+
+
+def doubts(
+    images: LabelledTable, activations: Activations, *, seed: int = 0, progress: Progress | None = None
+) -> Doubts:
+    """Judge each label by heads that were solved without the image, its duplicates and its group.
+
+    `images` have activations; of all parts alike, as nothing is chosen by them for a classifier. An image whose class
+    only its own fold could teach is not judged, and left out of the predictions.
+    Then some labels are made wrong on purpose, and all is solved once more, to learn how many others are; not where
+    an image has several: `wrong` is undefined there.
+    """
+    rows = training_rows(images, activations, views=0, seed=seed)
+    l2 = min(solve(rows, progress=progress).l2 * MORE_PENALTY, DECADES[0])
+    predictions = held_out(images, rows, fold_logits(rows, l2))
+    if images.task == "multi":
+        untold = share_wrong(np.array([]), np.array([]))
+        return Doubts(errors=label_errors(predictions), predictions=predictions, wrong=untold, planted=0, l2=l2)
+    labels, planted_rows = planted(images.targets, rows.classes, seed=seed)
+    again = replace(rows, targets=labels)
+    judged = rows.folds >= 0
+    found = held_out(images, again, fold_logits(again, l2))
+    chances = found.probabilities[np.arange(len(found)), labels[judged]]
+    is_planted = np.isin(np.arange(len(labels)), planted_rows)[judged]
+    return Doubts(
+        errors=label_errors(predictions),
+        predictions=predictions,
+        wrong=share_wrong(chances[is_planted], chances[~is_planted]),
+        planted=len(planted_rows),
+        l2=l2,
+    )
+
+
+def held_out(images: LabelledTable, rows: Rows, logits: npt.NDArray[np.float32]) -> Predictions:
+    """Give the predictions of images by the heads of the folds they are not in; of those that a fold judges."""
+    found = Predictions.from_logits(
+        logits, images.classes, truth=rows.targets, ids=images.uris, fold=rows.folds, task=images.task
+    )
+    return found if (rows.folds >= 0).all() else found.select(rows.folds >= 0)
+
+
+def with_activations(images: ImageTable, activations: Activations) -> tuple[LabelledTable, Sequence[str]]:
+    """Give the labelled images that have activations, and the names of those that could not be read."""
+    bank = activations.banks[0]
+    known = np.array([own is not None and own in bank for own in images.digests], dtype=bool)
+    return images.where(known).only_labelled(), images.where(images.labelled & ~known).uris

@@ -1,0 +1,342 @@
+"""What the verbs of a learner do: states in, states out, each outcome stored under its key (law 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.findings import Finding
+from goldenrule.core.memory import keep_freed_memory
+from goldenrule.core.randomness import generator
+from goldenrule.core.schema import as_json
+from goldenrule.data.pictures.decode import DECODING
+from goldenrule.models.backbone import Backbone, kept
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.custom import Maker
+from goldenrule.models.custom_head import OwnHead, head_digest
+from goldenrule.models.heads import Head, fresh_head
+from goldenrule.models.network import head_module
+from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, under, with_body
+from goldenrule.runs.history import EpochRow, History, epoch_row
+from goldenrule.runs.store import Outcome, Run, about_images
+from goldenrule.storage.tensors import Array, array_of, arrays_in, check_arrays, check_like
+from goldenrule.training.checkpoint import remove, row_facts, seen_in, seen_tensors
+from goldenrule.training.custom_metrics import measured
+from goldenrule.training.diagnostics import MOST, STOPPED, arithmetic, before, hints
+from goldenrule.training.fitting import Fit, Keep, find_rate, run
+from goldenrule.training.inputs.batches import Seen
+from goldenrule.training.inputs.training_data import Material
+from goldenrule.training.kept_epochs import KeptEpochs
+from goldenrule.training.loggers import LoggedFit, Logger, logged
+from goldenrule.training.loss import Objective
+from goldenrule.training.lr_finder import STEPS_LIVE, STEPS_ON_ROWS, RangeTest, read_curve
+from goldenrule.training.runtime import runtime
+from goldenrule.training.schedule import Constant, Schedule, schedule_json
+from goldenrule.training.settings import Settings, plain
+from goldenrule.training.snapshots import Snapshots
+from goldenrule.training.state import HEAD, LearnerState, next_key
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Teller:
+    """Tells a story: does what the verbs say, or replays what was done. `run` None: nothing is kept."""
+
+    material: Material
+    run: Run | None
+    settings: Settings
+    on_epoch: Callable[[EpochRow], None]
+    loggers: Sequence[Logger] = ()
+
+    def begin(self, head: str | Head | Maker) -> LearnerState:
+        """Give the first state; its key is all that the story depends on."""
+        material = self.material
+        first = self._fresh_head(head) if isinstance(head, str | Maker) else head
+        about = {
+            "images": about_images(material.table)["digest"],
+            "weights": material.base.spec.weights,
+            "backbone": material.base.spec.timm_name,
+            "preprocessing": as_json(material.base.spec.preprocessing),
+            "decoding": DECODING,
+            "pooling": material.base.spec.pooling,
+            "engine": as_json(material.kind(material.base)),
+            "augmentation": as_json(material.augmentation),
+            **as_json(self.settings),
+            "augmented_views": material.augmented_views,
+            "late_views": material.late_views,
+            "batch_size": material.batch_size,
+            "class_weights": material.class_weights,
+            "sampling": material.sampling,
+            "seed": material.seed,
+            "device": material.device,
+            "threads": material.threads,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "head": head if isinstance(head, str) else head_digest(first),
+        }
+        return LearnerState(key=next_key("", "start", about), backbone=material.base, head=first)
+
+    def loaded(self, state: LearnerState, other: Classifier) -> LearnerState:
+        """Give the state with the weights of a classifier."""
+        base, spec = self.material.base, other.backbone.spec
+        built = spec.built_for_size
+        known = replace(base, spec=replace(base.spec, preprocessing=spec.preprocessing, built_for_size=built))
+        same = (spec.weights, spec.timm_name) == (base.spec.weights, base.spec.timm_name)
+        body = known if same else kept(other.backbone)
+        arguments = {"body": spec.weights, "head": head_digest(other.head), "size": spec.preprocessing.size}
+        return state.after("load", arguments, backbone=body, head=other.head, ends=Snapshots())
+
+    def find_rate(
+        self,
+        state: LearnerState,
+        *,
+        rates: float | Sequence[float],
+        lowest: float,
+        highest: float,
+        steps: int | None,
+    ) -> RangeTest:
+        """Give the curve of the learning-rate finder; the state stays as it is."""
+        count = steps or (STEPS_ON_ROWS if state.precompute else STEPS_LIVE)
+        groups = rates_of_groups(plain(rates))
+        arguments = {"rates": list(groups), "lowest": lowest, "highest": highest, "steps": count}
+
+        def compute() -> Outcome:
+            test = find_rate(
+                self._fit(state, self.network(state), groups, Constant(epochs=1), "lr_find"),
+                steps=count,
+                lowest=lowest,
+                highest=highest,
+                progress=self.material.progress,
+            )
+            return Outcome(
+                {"rates": np.array(test.rates), "losses": np.array(test.losses)}, {"ratio": list(test.ratio)}
+            )
+
+        found = self.outcome(next_key(state.key, "lr_find", arguments), "lr_find", compute, check=_check_curve(count))
+        curve = found.tensors["rates"].tolist(), found.tensors["losses"].tolist()
+        return read_curve(*curve, ratio=found.facts["ratio"], chance=self.material.table.guessing_loss)
+
+    def fit(
+        self,
+        state: LearnerState,
+        *,
+        lr: float | Sequence[float],
+        schedule: Schedule,
+        spread: float | None,
+        keep: Keep,
+        until_over_fitting: bool | int,
+        until_converged: int,
+        objective: Objective,
+        ema: float,
+        stage: str,
+        out_of_time: Callable[[EpochRow], bool] | None,
+        epochs: KeptEpochs | None = None,
+        measured: RangeTest | None = None,
+        advise: bool = True,
+    ) -> LearnerState:
+        """Give the state after a fit; `advise` says before it what its rates and BatchNorms may do."""
+        rates = rates_of_groups(plain(lr), spread=spread)
+        if not 0 <= ema < 1:
+            raise OptionError(f"ema={ema}: wanted 0 (the last weights) to less than 1; 0.99 is usual.")
+        if until_converged and (until_converged < 0 or not len(self.material.part("valid"))):
+            raise OptionError(
+                f"until_converged={until_converged}: wanted for how many epochs validation no longer improves, 1 or "
+                "more, and labelled validation images."
+            )
+        if objective.cutmix and (state.frozen_body or state.precompute):
+            raise OptionError("cutmix cuts pixels, and what learns here begins with activations: unfreeze() first.")
+        objective = replace(objective, loss=self.settings.loss)
+        say = self.material.progress.say
+        arguments = {
+            "rates": list(rates),
+            "schedule": schedule_json(schedule),
+            "keep": keep,
+            "until_over_fitting": until_over_fitting,
+            "objective": as_json(objective),
+            "ema": ema,
+            "stage": stage,
+        }
+        if until_converged:
+            arguments["until_converged"] = until_converged
+        if epochs:
+            arguments["save_every"] = epochs.every
+        key = next_key(state.key, "fit", arguments)
+        checkpoint = self.run.folder / "story" / f"{key[:32]}.checkpoint" if self.run else None
+        ends = Snapshots(checkpoint)
+
+        def compute() -> Outcome:
+            network = self.network(state)
+            fit = self._fit(state, network, rates, schedule, stage)
+            fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, until_converged=until_converged)
+            fit = replace(fit, objective=objective, ema=ema, checkpoint=checkpoint)
+            fit = replace(fit, on_cycle=lambda cycle: ends.keep(cycle, tensors_of(network, state.head)))
+            if epochs:
+                fit = replace(fit, on_saved=lambda epoch: self._keep(epochs, epoch, state, network, key))
+            if out_of_time:
+                stop = self.run.journaled(key, out_of_time) if self.run else out_of_time
+                fit = replace(fit, out_of_time=stop)
+            say(f"{stage}: {arithmetic(fit.source.count, fit.source.batch_size, schedule.epochs)}")
+            for finding in self._before(state, rates, network, measured) if advise else ():
+                say(str(finding))
+
+            def on_epoch(row: EpochRow) -> None:
+                self.on_epoch(row)
+                note(row)
+
+            done = run(fit, on_epoch=on_epoch, progress=self.material.progress)
+            facts = {"rows": row_facts(done.rows), "averaged": done.averaged, "stopped": done.stopped}
+            return Outcome(tensors_of(network, state.head) | seen_tensors(done.seen), facts)
+
+        settings = {"backbone": state.backbone.spec.name, **as_json(self.settings), **arguments}
+        fit_facts = LoggedFit(key=key, images=self.material.table.root.resolve().name, stage=stage, settings=settings)
+        with logged(self.loggers, fit_facts) as note:
+            outcome = self.outcome(key, stage, compute, check=lambda kept: self._check_fit(kept, state))
+            rows = self._rows(outcome)
+            for row in rows:  # of a replayed fit
+                note(row)
+        if checkpoint:
+            remove(checkpoint)
+        if outcome.facts["stopped"]:
+            say(f"{stage}: {STOPPED[outcome.facts['stopped']]}")
+        if outcome.facts["averaged"]:
+            averaged = outcome.facts["averaged"]
+            say(f"{stage}: the mean of the weights at the ends of {averaged} cycles validates best.")
+        chance = self.material.table.guessing_loss
+        for finding in hints(rows, rate=max(rates), chance=chance, keeps_best=keep == "best")[:MOST]:
+            say(str(finding))
+        body, head = self.weights(state, outcome)
+        return replace(
+            state,
+            key=key,
+            backbone=body,
+            head=head,
+            epochs=state.epochs + len(rows),
+            history=state.history + History(rows),
+            start=(state.backbone, state.head),
+            ends=ends,
+        )
+
+    def _fresh_head(self, kind: str | Maker) -> Head:
+        features, classes = self.material.base.spec.features, len(self.material.table.classes)
+        draws = generator(self.material.seed, "fresh head")
+        if isinstance(kind, Maker):
+            return OwnHead.fresh(kind, features=features, classes=classes, seed=int(draws.integers(2**62)))
+        return fresh_head(kind, features=features, classes=classes, draws=draws)
+
+    def outcome(
+        self, key: str, what: str, compute: Callable[[], Outcome], *, check: Callable[[Outcome], object]
+    ) -> Outcome:
+        """Return the outcome of a verb: computed now, or kept from when it was done before and fit to `check`."""
+        if self.run is None:
+            return compute()
+        outcome, replayed = self.run.step({"learner": key}, compute, check=check)
+        if replayed:
+            self.material.progress.say(f"{what}: done before, replayed from {self.run.folder}.")
+        return outcome
+
+    def network(self, state: LearnerState) -> torch.nn.Module:
+        """Give a new module to train: the head alone where the body is frozen."""
+        torch.set_num_threads(self.material.threads)
+        if state.frozen_body:
+            return head_module(state.head)
+        keep_freed_memory()
+        network = Trainable(
+            state.backbone,
+            state.head,
+            first_trained=state.first_trained,
+            bn_frozen=state.bn_frozen,
+            from_boundary=state.precompute,
+        )
+        return network.to(memory_format=torch.channels_last)
+
+    def _fit(
+        self, state: LearnerState, network: torch.nn.Module, rates: Sequence[float], schedule: Schedule, stage: str
+    ) -> Fit:
+        return Fit(
+            network=network,
+            groups=network.groups() if isinstance(network, Trainable) else ([], [], list(network.parameters())),
+            source=self.material.source(state),
+            validate=self.material.validation(state),
+            measure=self._own_metrics,
+            rates=rates,
+            schedule=schedule,
+            seed=self.material.seed,
+            runtime=runtime(self.material.device),
+            stage=stage,
+            first_epoch=state.epochs,
+            optimizer=self.settings.optimizer,
+            weight_decay=self.settings.weight_decay,
+            objective=Objective(loss=self.settings.loss),
+            clip_norm=self.settings.clip_norm,
+            accumulate=self.settings.accumulate,
+        )
+
+    def _keep(self, epochs: KeptEpochs, epoch: int, state: LearnerState, network: torch.nn.Module, key: str) -> None:
+        """Keep the network as it stands after an epoch, where its turn has come."""
+        if not epochs.due(epoch, key):
+            return
+        table, kind = self.material.table, self.material.kind(state.backbone)
+        path = epochs.keep(epoch, network, state, classes=table.classes, task=table.task, engine=kind, story=key)
+        self.material.progress.say(f"Epoch {epoch} is kept: {path}")
+
+    def _rows(self, outcome: Outcome) -> tuple[EpochRow, ...]:
+        """Give the epochs of a fit, with the metrics that are wanted now."""
+        rows = [epoch_row(row) for row in outcome.facts["rows"]]
+        if seen := seen_in(outcome.tensors):
+            rows = [replace(row, metrics=self._own_metrics(own)) for row, own in zip(rows, seen, strict=True)]
+        return tuple(rows)
+
+    def _own_metrics(self, seen: Seen) -> dict[str, float]:
+        return measured(self.settings.metrics, self.material.table.classes, seen)
+
+    def _before(
+        self, state: LearnerState, rates: Sequence[float], network: torch.nn.Module, measured: RangeTest | None
+    ) -> tuple[Finding, ...]:
+        """Give what should be known before this fit begins; `measured` by `lr_find` on these layers."""
+        last = state.history.rows[-1].accuracy if state.history else None
+        body = slice(state.first_trained, HEAD)
+        return before(
+            optimizer=self.settings.optimizer,
+            body_rate=0.0 if state.backbone.spec.source.get("from_zero") else max(rates[body], default=0.0),
+            measured=measured.suggestion * max(measured.ratio[body], default=0.0) if measured else None,
+            moving_norms=moving_norms(network) if state.bn_frozen == "none" else 0,
+            accuracy=last,
+        )
+
+    def check_weights(self, outcome: Outcome, state: LearnerState) -> None:
+        """Raise `FormatError` where an outcome holds no weights for this state's network."""
+        head = {name: array_of(value) for name, value in state.head.tensors.items()}
+        check_like(under("head.", outcome.tensors), head, what="the trained head")
+        if body := under("body.", outcome.tensors):
+            check_like(body, arrays_in(state.backbone.weights_file), what="the trained body")
+
+    def _check_fit(self, outcome: Outcome, state: LearnerState) -> None:
+        self.check_weights(outcome, state)
+        rows = [epoch_row(row) for row in outcome.facts["rows"]]
+        if len(seen_in(outcome.tensors)) not in (0, len(rows)):
+            raise FormatError("What was seen is not that of each epoch.")
+        if outcome.facts["stopped"] not in ("", *STOPPED) or not isinstance(outcome.facts["averaged"], int):
+            raise FormatError("What a fit says of its end can't be read.")
+
+    def weights(self, state: LearnerState, outcome: Outcome) -> tuple[Backbone, Head]:
+        """Return body and head of an outcome; the body is the state's where only the head was trained."""
+        head = state.head.with_tensors(under("head.", outcome.tensors))
+        body = under("body.", outcome.tensors)
+        return (with_body(state.backbone, body) if body else state.backbone), head
+
+
+def _check_curve(steps: int) -> Callable[[Outcome], None]:
+    """Return what raises `FormatError` where an outcome is no curve of at most so many steps."""
+
+    def check(outcome: Outcome) -> None:
+        wanted = {"rates": Array(("steps",)), "losses": Array(("steps",), finite=False)}
+        check_arrays(outcome.tensors, wanted, what="the curve")
+        rates = outcome.tensors["rates"]
+        rising = 0 < len(rates) <= steps and rates[0] > 0 and bool((np.diff(rates) > 0).all())
+        if not rising or not all(isinstance(share, int | float) for share in outcome.facts["ratio"]):
+            raise FormatError("The rates of the curve can't be read.")
+
+    return check

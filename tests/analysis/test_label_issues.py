@@ -1,0 +1,152 @@
+"""Wrong labels stand first, the counts of confident learning add up, and planted errors tell how many there are."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldenrule.analysis.label_issues import joint_counts, label_errors, label_errors_json
+from goldenrule.analysis.planted_errors import planted, share_wrong
+from goldenrule.core.errors import OptionError
+from goldenrule.metrics import Predictions
+from goldenrule.notebook import label_errors_html
+
+
+def simulated(size: int, classes: int, skill: float, wrong: float, seed: int) -> tuple[Predictions, set[str]]:
+    """Images whose logits are `skill` at the true class and normal noise; a share of the labels is wrong."""
+    draws = np.random.default_rng(seed)
+    truth = draws.integers(classes, size=size)
+    logits = skill * np.eye(classes)[truth] + draws.normal(size=(size, classes))
+    labels = truth.copy()
+    rows = draws.choice(size, round(wrong * size), replace=False)
+    labels[rows] = (labels[rows] + draws.integers(1, classes, len(rows))) % classes
+    names = [f"class {number}" for number in range(classes)]
+    return Predictions.from_logits(logits, names, truth=labels), {str(row) for row in rows}
+
+
+@pytest.mark.parametrize(("classes", "skill"), [(2, 8.0), (10, 9.0), (100, 10.0)])
+def test_where_classes_are_easy_all_wrong_labels_are_found_and_nothing_else(classes: int, skill: float) -> None:
+    predictions, wrong = simulated(1000, classes, skill, 0.05, seed=classes)
+    found = label_errors(predictions)
+    assert {own.id for own in found.first(len(wrong))} == wrong
+    doubted = {own.id for own in found if own.doubted}
+    assert doubted <= wrong
+    assert len(doubted) >= (0.9 if classes <= 10 else 0.5) * len(wrong)  # of 100 classes each has ten images
+    assert found.estimated == pytest.approx(len(wrong), rel=0.4 if classes > 10 else 0.1)
+
+
+def test_without_wrong_labels_nothing_is_doubted() -> None:
+    predictions, _ = simulated(600, 5, 12.0, 0.0, seed=1)
+    found = label_errors(predictions)
+    assert (found.number_doubted, found.estimated, found.pairs) == (0, 0, ())
+
+
+def test_the_pairs_name_what_is_mixed_up() -> None:
+    truth = np.repeat([0, 1, 2], 100)
+    labels = truth.copy()
+    labels[:8] = 1  # cats that are called dogs
+    labels[200:203] = 0
+    found = label_errors(Predictions.from_logits(10 * np.eye(3)[truth], ["cat", "dog", "horse"], truth=labels))
+    assert found.pairs == (("dog", "cat", 8), ("cat", "horse", 3))
+    assert found.counts.sum() == pytest.approx(300)
+    assert found.counts[1, 0] == pytest.approx(8)
+
+
+settled = settings(max_examples=60, deadline=None)
+
+
+@settled
+@given(size=st.integers(1, 60), classes=st.integers(1, 6), skill=st.floats(0, 9), seed=st.integers(0, 10**6))
+def test_the_counts_keep_the_number_of_images_per_given_label(size, classes, skill, seed) -> None:
+    draws = np.random.default_rng(seed)
+    labels = draws.integers(classes, size=size)
+    logits = skill * np.eye(classes)[draws.integers(classes, size=size)] + draws.normal(size=(size, classes))
+    predictions = Predictions.from_logits(logits, [str(number) for number in range(classes)], truth=labels)
+    counts = joint_counts(predictions.probabilities, labels)
+    assert (counts >= 0).all()
+    np.testing.assert_allclose(counts.sum(axis=1), np.bincount(labels, minlength=classes))
+    found = label_errors(predictions)
+    chances = [own.probability_given for own in found]
+    assert chances == sorted(chances)
+    assert sorted(own.id for own in found) == sorted(predictions.ids)
+    for own in found:
+        assert own.given == predictions.classes[labels[int(own.id)]]
+        assert not own.doubted or own.probability_likely > own.probability_given
+        assert own.likely != own.given or classes == 1
+
+
+def test_many_labels_are_judged_one_by_one() -> None:
+    draws = np.random.default_rng(3)
+    truth = draws.integers(2, size=(400, 3))
+    labels = truth.copy()
+    labels[7, 1] = 1 - labels[7, 1]
+    labels[9, 2] = 1 - labels[9, 2]
+    logits = 10 * (2 * truth - 1) + draws.normal(size=truth.shape)
+    found = label_errors(Predictions.from_logits(logits, ["sea", "sun", "tree"], truth=labels, task="multi"))
+    assert {own.id for own in found.first(2)} == {"7", "9"}
+    assert found.number_doubted == 2
+    said = {own.id: (own.given, own.likely) for own in found.first(2)}
+    assert said["7"] == (("sun", "without sun") if labels[7, 1] else ("without sun", "sun"))
+    assert found.estimated == pytest.approx(2, abs=0.2)
+
+
+def test_unreadable_and_unlabelled_images_are_left_out_and_none_at_all_is_an_error() -> None:
+    logits = np.array([[3.0, 0], [np.nan, np.nan], [0, 3.0]])
+    status = ["ok", "unreadable", "ok"]
+    found = label_errors(Predictions.from_logits(logits, ["a", "b"], truth=[0, 1, -1], status=status))
+    assert [own.id for own in found] == ["0"]
+    with pytest.raises(OptionError, match="No image is both labelled and readable"):
+        label_errors(Predictions.from_logits([[0.0, 0.0]], ["a", "b"]))
+
+
+def test_json_csv_and_html_say_the_same_and_nothing_is_interpreted() -> None:
+    logits = 9 * np.eye(2)[[0, 0, 1, 1]]
+    ids = ["<b>.jpg", "b,c.jpg", "d.jpg", "e.jpg"]
+    found = label_errors(Predictions.from_logits(logits, ["cat", "dog"], truth=[1, 0, 1, 1], ids=ids))
+    rows = list(csv.DictReader(io.StringIO(found.to_csv())))
+    assert [row["path"] for row in rows] == [own.id for own in found]
+    assert (rows[0]["path"], rows[0]["given"], rows[0]["likely"]) == ("<b>.jpg", "dog", "cat")
+    value = json.loads(json.dumps(label_errors_json(found, most=2)))
+    assert value["images"] == 4
+    assert [row["id"] for row in value["rows"]] == [own.id for own in found.first(2)]
+    assert "<b>" not in label_errors_html(found).replace("<b></b>", "")
+    assert "&lt;b&gt;.jpg" in label_errors_html(found)
+    assert found.first(0) == ()
+
+
+@settled
+@given(size=st.integers(0, 900), classes=st.integers(1, 9), seed=st.integers(0, 99))
+def test_planted_labels_are_all_wrong_and_no_other_is_touched(size, classes, seed) -> None:
+    labels = np.random.default_rng(seed).integers(classes, size=size)
+    other, rows = planted(labels, classes, seed=seed)
+    changed = np.flatnonzero(other != labels)
+    assert changed.tolist() == rows.tolist()
+    assert len(rows) <= 0.1 * size
+    assert len(rows) >= min(20, int(0.1 * size)) * (classes > 1)
+    assert ((other >= 0) & (other < classes)).all()
+
+
+def test_the_share_of_wrong_labels_is_held_by_its_interval_where_errors_are_random() -> None:
+    held = 0
+    for seed in range(40):
+        predictions, _ = simulated(1000, 6, 6.0, 0.04, seed)
+        labels, rows = planted(predictions.truth, 6, seed=seed)
+        chances = predictions.probabilities[np.arange(1000), labels]
+        is_planted = np.isin(np.arange(1000), rows)
+        wrong = share_wrong(chances[is_planted], chances[~is_planted])
+        held += wrong.low <= 0.04 <= wrong.high
+    assert held >= 37
+
+
+def test_without_planted_errors_the_share_is_undefined() -> None:
+    assert not share_wrong(np.array([]), np.array([0.5])).defined
+    assert not share_wrong(np.array([0.1]), np.array([])).defined
+    nothing = share_wrong(np.full(20, 0.01), np.full(500, 0.99))
+    assert (nothing.value, nothing.low) == (0, 0)
+    assert nothing.high < 0.02

@@ -1,0 +1,334 @@
+"""Folds: each image validates once, what belongs together stays together, a column may say which."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from goldenrule.core.errors import OptionError, TooFewImages
+from goldenrule.data.sources.folders import from_folder
+from goldenrule.data.sources.label_tables import from_csv
+from goldenrule.data.splits.folds import (
+    fold_called,
+    fold_drawn,
+    fold_names,
+    k_fold,
+    number_of_folds,
+    stratified_folds,
+    with_folds,
+)
+from goldenrule.data.splits.judged_classes import NOT_JUDGED
+from goldenrule.data.splits.splitting import with_split
+from goldenrule.data.table import ImageTable, Part, image_table
+from goldenrule.data.units import duplicate_units
+from goldenrule.storage.files import digest
+
+many = settings(deadline=None, max_examples=60)
+Row = tuple[list[int], int, str | None, Part | None]  # labels, content, group, part
+
+
+def table_of(rows: Iterable[Row]) -> ImageTable:
+    """Give a table of these rows; the uri says what the row is."""
+    rows = list(rows)
+    table = image_table(
+        Path("set"),
+        [f"class {number}" for number in range(5)],
+        uris=[f"{number:04d}" for number, _ in enumerate(rows)],
+        parts=[part for *_, part in rows],
+        labels=[sorted(set(labels)) for labels, *_ in rows],
+    )
+    table = table.with_digests([digest(str(content).encode()) for _, content, _, _ in rows])
+    return table.with_groups([group for _, _, group, _ in rows])
+
+
+def single(labels: Iterable[int]) -> ImageTable:
+    """Give a table of images that all differ, one class each, without parts."""
+    return table_of(([label], number, None, None) for number, label in enumerate(labels))
+
+
+def shuffled(table: ImageTable, seed: int) -> ImageTable:
+    order = list(range(len(table)))
+    random.Random(seed).shuffle(order)
+    return ImageTable(table.root, table.classes, table.rows.take(np.array(order, np.int64)))
+
+
+def fold_by_uri(tables: tuple[ImageTable, ...]) -> dict[str, int]:
+    """Give the number of the one fold in which each image validates."""
+    found: dict[str, int] = {}
+    for number, table in enumerate(tables):
+        for uri in table.part("valid").uris:
+            assert uri not in found, "an image validates twice"
+            found[uri] = number
+    return found
+
+
+def codes(table: ImageTable) -> list[str]:
+    return [finding.code for finding in table.findings]
+
+
+parts = st.sampled_from([None, "train", "valid", "test"])
+groups = st.none() | st.sampled_from(["g", "h", "i"])
+one_label = st.lists(st.integers(0, 2), max_size=1)
+several_labels = st.lists(st.integers(0, 4), max_size=3)
+
+
+def rows_of(labels: st.SearchStrategy[list[int]]) -> st.SearchStrategy[list[Row]]:
+    return st.lists(st.tuples(labels, st.integers(0, 40), groups, parts), max_size=60)
+
+
+@many
+@given(rows_of(one_label) | rows_of(several_labels), st.integers(2, 6), st.integers(0, 3))
+def test_each_image_validates_once_and_trains_otherwise_and_test_stays_test(
+    rows: list[Row], folds: int, seed: int
+) -> None:
+    table = table_of(rows)
+    units = [unit for unit, part in zip(duplicate_units(table), table.parts, strict=True) if part != "test"]
+    if len(set(units)) < folds:
+        with pytest.raises(TooFewImages, match=f"{folds} folds want as many images or groups"):
+            k_fold(table, folds, seed=seed)
+        return
+    try:
+        tables = k_fold(table, folds, seed=seed)
+    except TooFewImages as error:
+        assert "the only one of a class always trains" in str(error)  # noqa: PT017
+        return
+    assert len(tables) == folds
+    tested = table.part("test").uris
+    always = {uri for uri, fold in zip(tables[0].uris, tables[0].folds, strict=True) if fold is None} - set(tested)
+    assert sorted(fold_by_uri(tables)) == sorted(set(table.uris) - set(tested) - always)
+    for own in tables:
+        assert own.uris == table.uris
+        assert own.part("test").uris == tested
+        assert None not in own.parts
+        assert own.part("train").uris, "nothing trains"
+        assert own.part("valid").uris or always, "nothing validates"
+        learned = {label for labels in own.part("train").rows["labels"].to_pylist() for label in labels}
+        judged = {label for labels in own.part("valid").rows["labels"].to_pylist() for label in labels}
+        assert judged <= learned, "a class is judged that was not learned"
+
+
+@many
+@given(rows_of(one_label) | rows_of(several_labels), st.integers(2, 4), st.integers(0, 3), st.integers(0, 99))
+def test_units_stay_whole_and_the_order_of_the_images_changes_nothing(
+    rows: list[Row], folds: int, seed: int, order: int
+) -> None:
+    """For each row there is a second one with the same bytes, and four without any kin."""
+    kin = [([0], 100 + number, None, None) for number in range(4)]
+    table = table_of([*rows, *rows, *kin])
+    try:
+        tables = k_fold(table, folds, seed=seed)
+    except TooFewImages:
+        reject()
+    found = fold_by_uri(tables)
+    folds_of: dict[object, set[int]] = defaultdict(set)
+    for uri, unit in zip(table.uris, duplicate_units(table), strict=True):
+        if uri in found:
+            folds_of[unit].add(found[uri])
+    assert all(len(own) == 1 for own in folds_of.values())
+    assert fold_by_uri(k_fold(shuffled(table, order), folds, seed=seed)) == found
+
+
+@many
+@given(st.lists(st.integers(0, 3), min_size=6, max_size=100), st.integers(2, 6), st.integers(0, 3))
+def test_each_fold_validates_its_share_of_every_class(labels: list[int], folds: int, seed: int) -> None:
+    try:
+        tables = k_fold(single(labels), folds, seed=seed)
+    except TooFewImages:
+        reject()  # of as many images as folds one is alone of its class, and always trains
+    for own in tables:
+        counts = own.part("valid").counts()["valid"]
+        for label, number in Counter(labels).items():
+            assert abs(counts[f"class {label}"] - number / folds) < 1
+
+
+@many
+@given(st.lists(st.lists(st.integers(0, 4), max_size=3), min_size=60, max_size=150), st.integers(2, 5))
+def test_of_several_labels_each_is_spread_over_the_folds(labels: list[list[int]], folds: int) -> None:
+    table = table_of((own, number, None, None) for number, own in enumerate(labels))
+    counts = [own.part("valid").counts()["valid"] for own in k_fold(table, folds)]
+    for name, number in Counter(f"class {label}" for own in labels for label in set(own)).items():
+        for own in counts:
+            assert abs(own[name] - number / folds) <= 0.08 * len(labels) + 2
+
+
+@many
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 2), min_size=1, max_size=1), st.integers(0, 40), groups, parts)),
+    st.integers(2, 6),
+    st.integers(0, 3),
+)
+def test_folds_keep_units_whole_whatever_the_order(rows: list[Row], folds: int, seed: int) -> None:
+    table = table_of(rows)
+    units = duplicate_units(table)
+    assigned = stratified_folds(table.targets, units, folds=folds, seed=seed)
+    fold_of: dict[bytes, int] = {}
+    for unit, fold in zip(units, assigned.tolist(), strict=True):
+        assert fold_of.setdefault(unit, fold) == fold
+        assert NOT_JUDGED <= fold < folds
+    for label in set(table.targets.tolist()):
+        own = {fold for fold, its in zip(assigned.tolist(), table.targets.tolist(), strict=True) if its == label}
+        assert len(own) > 1 or NOT_JUDGED in own
+    order = np.random.default_rng(seed).permutation(len(rows))
+    mixed = stratified_folds(table.targets[order], [units[row] for row in order], folds=folds, seed=seed)
+    assert mixed.tolist() == assigned[order].tolist()
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=100), st.integers(2, 6))
+def test_folds_of_single_images_differ_by_at_most_one_image_of_a_class(labels: list[int], folds: int) -> None:
+    assigned = stratified_folds(labels, [b"%d" % number for number in range(len(labels))], folds=folds, seed=0)
+    for label in set(labels):
+        own = assigned[np.array(labels) == label]
+        assert (own == NOT_JUDGED).sum() == (1 if len(own) == 1 else 0), "a single image always trains"
+        assert np.ptp(np.bincount(own[own >= 0], minlength=folds)) <= 1
+    sizes = np.bincount(assigned[assigned >= 0], minlength=folds)
+    assert np.ptp(sizes) <= len(set(labels))
+
+
+def test_the_seed_draws_other_folds_and_the_same_seed_the_same() -> None:
+    first, again, other = (fold_by_uri(k_fold(single([0, 1] * 30), 5, seed=seed)) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_train_and_valid_are_one_and_a_finding_says_so() -> None:
+    rows = [([number % 2], number, None, part) for number, part in enumerate(["train", "valid", "test", None] * 6)]
+    tables = k_fold(table_of(rows), 3)
+    assert len(fold_by_uri(tables)) == 18
+    assert all("valid-merged" in codes(own) for own in tables)
+    assert "the valid part is dealt out together with the training images" in str(tables[0].findings[0])
+    assert "valid-merged" not in codes(k_fold(single([0, 1] * 6), 3)[0])
+
+
+def test_a_fold_says_what_validates() -> None:
+    second = k_fold(single([0, 1] * 10), 5)[1]
+    assert [str(finding) for finding in second.findings] == ["note: of 5 folds 2 validates, all else trains."]
+
+
+def test_a_split_leaves_a_fold_as_it_is() -> None:
+    own = k_fold(single([0, 1] * 10), 5)[1]
+    assert with_split(own) is own
+
+
+def test_a_class_of_fewer_images_or_groups_than_folds_is_a_finding() -> None:
+    rows: list[Row] = [([0], number, None, None) for number in range(20)]
+    rows += [([1], 30 + number, None, None) for number in range(3)]
+    rows += [([2], 40 + number, "film", None) for number in range(9)]
+    tables = k_fold(table_of(rows), 5)
+    for own in tables:
+        (found,) = (finding for finding in own.findings if finding.code == "class-in-few-folds")
+        assert found.evidence == ("class 1: in 3 of 5", "class 2: in 0 of 5")
+        assert "2 classes are not in every fold" in str(found)
+        (unjudged,) = (finding for finding in own.findings if finding.code == "class-not-judged")
+        assert unjudged.evidence == ("class 2: 9 images, film",)
+    assert [own.counts()["train"]["class 2"] for own in tables] == [9] * 5, "one film trains, and is never judged"
+
+
+def test_equal_files_are_known_by_their_bytes_where_nobody_has_read_them(picture_folder: Callable[..., Path]) -> None:
+    root = picture_folder(each=6)
+    for number in range(6):
+        shutil.copy(root / "red" / "00.png", root / "red" / f"copy{number}.png")
+    found = fold_by_uri(k_fold(from_folder(root), 3))
+    assert len({fold for uri, fold in found.items() if "copy" in uri or uri == "red/00.png"}) == 1
+
+
+@pytest.mark.parametrize("folds", [-1, 0, 1])
+def test_less_than_two_folds_are_an_option_error(folds: int) -> None:
+    with pytest.raises(OptionError, match="wanted two or more"):
+        k_fold(single([0, 1] * 6), folds)
+
+
+def test_more_folds_than_images_say_how_many_there_are() -> None:
+    with pytest.raises(TooFewImages, match="9 folds want as many images or groups, there are 6: take fewer folds"):
+        k_fold(single([0, 1] * 3), 9)
+
+
+@given(st.integers(2, 999_999), st.data())
+def test_what_is_said_of_a_fold_is_read(folds: int, data: Any) -> None:
+    number = data.draw(st.integers(1, folds))
+    assert number_of_folds(f" {number}/{folds}") == (number, folds)
+
+
+@pytest.mark.parametrize(
+    "fold", ["", "2", "0/5", "6/5", "1/1", "0/0", "-1/5", "a/b", "1/5/2", "1.5/5", "/5", "2/", "²/5"]
+)
+def test_what_is_no_fold_says_what_is(fold: str) -> None:
+    with pytest.raises(OptionError, match=f"--fold {re.escape(fold)}: wanted NUMBER/FOLDS, from 1/5 to 5/5"):
+        number_of_folds(fold)
+
+
+def test_a_drawn_fold_is_the_one_of_that_number() -> None:
+    table = single([0, 1] * 10)
+    for number in range(1, 6):
+        assert fold_drawn(table, f"{number}/5", seed=3).parts == k_fold(table, 5, seed=3)[number - 1].parts
+
+
+class TestNamed:
+    """Folds that the images have."""
+
+    @pytest.fixture
+    def table(self) -> ImageTable:
+        rows = [([number % 2], number, None, "test" if number == 11 else None) for number in range(12)]
+        return table_of(rows).with_folds([*["10", "9", "a"] * 3, None, None, "only test"])
+
+    def test_they_come_in_order_and_an_image_of_none_always_trains(self, table: ImageTable) -> None:
+        assert fold_names(table) == ["9", "10", "a"]
+        tables = k_fold(table)
+        assert [own.part("valid").uris for own in tables] == [
+            ["0001", "0004", "0007"],
+            ["0000", "0003", "0006"],
+            ["0002", "0005", "0008"],
+        ]
+        for own in tables:
+            assert {"0009", "0010"} <= set(own.part("train").uris)
+            assert own.part("test").uris == ["0011"]
+
+    def test_one_may_be_asked_for_by_name(self, table: ImageTable) -> None:
+        assert fold_called(table, "10").parts == k_fold(table)[1].parts
+
+    def test_a_number_draws_others(self, table: ImageTable) -> None:
+        assert sorted(set(with_folds(table, 4).folds), key=str) == ["1", "2", "3", "4", None]
+        assert len(k_fold(table, 4)) == 4
+
+    @pytest.mark.parametrize("name", ["7", "only test", ""])
+    def test_a_name_that_there_is_not_says_which_there_are(self, table: ImageTable, name: str) -> None:
+        with pytest.raises(OptionError, match=f"fold '{name}'; the folds there are: 9, 10, a"):
+            fold_called(table, name)
+
+    def test_without_any_it_is_said_what_to_do(self) -> None:
+        with pytest.raises(OptionError, match=r"have no folds of their own: say how many to draw, such as k_fold\("):
+            k_fold(single([0, 1] * 4))
+        with pytest.raises(OptionError, match="have one fold only, 'a'"):
+            k_fold(single([0, 1] * 4).with_folds(["a"] * 8))
+        with pytest.raises(OptionError, match="All images are of the fold 'a': nothing is left to train on"):
+            fold_called(single([0, 1] * 4).with_folds(["a"] * 8), "a")
+
+    def test_a_group_in_several_is_a_warning(self) -> None:
+        table = table_of(([number % 2], number, "gh"[number // 6], None) for number in range(12))
+        torn = k_fold(table.with_folds(["0", "1"] * 6))[0]
+        (found,) = (finding for finding in torn.findings if finding.code == "group-in-several-folds")
+        assert found.evidence == ("g", "h")
+        whole = k_fold(table.with_folds(["0"] * 6 + ["1"] * 6))[0]
+        assert "group-in-several-folds" not in codes(whole)
+
+    def test_the_classic_table_of_a_contest_gives_them(self, tmp_path: Path) -> None:
+        lines = ["image_id,label,fold"]
+        for number in range(12):
+            (tmp_path / f"{number}.jpg").write_text(str(number))
+            lines.append(f"{number},{'ab'[number % 2]},{number // 2 % 3}.0")
+        (tmp_path / "train.csv").write_text("\n".join(lines))
+        tables = k_fold(from_csv(tmp_path / "train.csv", fold="fold"))
+        assert [own.part("valid").uris for own in tables] == [
+            ["0.jpg", "1.jpg", "6.jpg", "7.jpg"],
+            ["2.jpg", "3.jpg", "8.jpg", "9.jpg"],
+            ["10.jpg", "11.jpg", "4.jpg", "5.jpg"],
+        ]

@@ -1,0 +1,320 @@
+"""All seven steps, on real photos: what is chosen, what is written, what the clock may do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import goldenrule as gr
+from goldenrule.core.errors import OptionError, RunMismatch
+from goldenrule.metrics import Predictions, log_loss
+from goldenrule.metrics import selection_rules as choice
+from goldenrule.pipelines import golden_rule as recipe
+from goldenrule.pipelines import planning
+from goldenrule.pipelines.golden_rule import golden_rule
+from goldenrule.report.figures.plots import figure_svg
+from goldenrule.runs.options import FitOptions
+from goldenrule.training.plan import live_plan
+
+SHORT = {
+    "plan.MOST_PASSES": {2: 10_000},
+    "plan.HEAD_CYCLES": 1,
+    "choice.FAR_BELOW": 0.0,  # the tiny network is taken to know such pictures well
+    "choice.KNOWN_ABOVE": -1.0,
+}
+
+
+@pytest.fixture(scope="module")
+def told(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A golden rule on `small_photos` with two cycles, and the answer that stood after step 1; read only."""
+    folder = tmp_path_factory.mktemp("told")
+    shutil.copytree(prepared_cache, folder / "cache")
+    firsts: list[Any] = []
+
+    def first(answer: Any) -> None:
+        result = json.loads((answer.folder / "result.json").read_text())
+        classifier = gr.Classifier.load(answer.folder)
+        firsts.append((answer, result, classifier))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
+        for name, value in SHORT.items():
+            patch.setattr(f"goldenrule.training.{name}", value)
+        patch.setattr("goldenrule.report.training_curves.figure_svg", figure_svg)  # drawn, for once
+        answer = golden_rule(small_photos, out=folder / "run", on_answer=first)
+    assert len(firsts) == 1
+    return answer, *firsts[0]
+
+
+def result_of(answer: Any) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((answer.folder / "result.json").read_text())
+    return value
+
+
+def test_every_step_left_its_trace(told: Any) -> None:
+    answer = told[0]
+    live = result_of(answer)["live"]
+    assert set(live["lr_find"]) == {"fresh head", "whole network"}
+    stages = [row["stage"] for row in live["history"]]
+    assert stages == [*["head, precomputed"] * 2, "head, live", *["whole network"] * (len(stages) - 3)]
+    assert 1 <= stages.count("whole network") <= 3
+    names = [candidate["name"] for candidate in result_of(answer)["candidates"]]
+    assert names[0] == "solved head"
+    assert {"trained head", "whole network"} <= set(names)
+    page = answer.report.read_text()
+    assert "Live training" in page
+    assert "Learning rate: whole network" in page
+    assert page.count("<svg") >= 3
+    assert page.count("<path") > 20, "curves are drawn"
+
+
+def test_the_answer_in_seconds_stood_before_the_live_steps_and_did_not_open_the_test_part(told: Any) -> None:
+    _, first, result, classifier = told
+    assert first.live is None
+    assert "test" not in first.predictions
+    assert result["test"] is None
+    assert classifier.classes == ("cats", "dogs")
+
+
+def test_a_later_stage_stays_only_where_it_is_clearly_better(told: Any) -> None:
+    answer = told[0]
+    best = "solved head"
+    for candidate in answer.candidates[1:]:
+        assert candidate.verdict is not None
+        assert candidate.verdict.replaced == (candidate.verdict.comparison.probability_better >= 0.9)
+        best = candidate.name if candidate.verdict.replaced else best
+    assert answer.chosen == best
+
+
+def test_numbers_say_what_was_chosen_on_and_test_is_clean(told: Any) -> None:
+    answer = told[0]
+    chosen = next(one for one in answer.candidates if one.name == answer.chosen)
+    trained = chosen.judged_part == "valid"
+    assert answer.predictions["valid"].basis == ("chosen on" if trained else "clean"), (
+        "a solved head's was measured first"
+    )
+    assert answer.predictions["test"].basis == "clean"
+    assert answer.headline_part == "test"
+    assert answer.headline.basis == "clean"
+
+
+def test_the_saved_classifier_gives_the_predictions_that_were_scored(told: Any) -> None:
+    answer = told[0]
+    loaded = gr.Classifier.load(answer.folder)
+    again = loaded.predict_table(answer.table.part("valid"))
+    assert np.allclose(again.logits, answer.predictions["valid"].logits, atol=1e-6)
+    assert loaded.views == answer.classifier.views
+
+
+@pytest.fixture
+def own(told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the run, with the session's cache, and the same short plan."""
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(told[0].folder.parent / "cache"))
+    for name, value in SHORT.items():
+        monkeypatch.setattr(f"goldenrule.training.{name}", value)
+    return Path(shutil.copytree(told[0].folder, tmp_path / "run"))
+
+
+def test_the_second_time_everything_is_replayed(told: Any, own: Path, small_photos: Path) -> None:
+    again = golden_rule(small_photos, out=own)
+    assert again.live is not None
+    assert again.live.history == told[0].live.history
+    assert again.chosen == told[0].chosen
+    names = ("body.safetensors", "head.safetensors")
+    for name in names:
+        assert (own / "classifier" / name).read_bytes() == (told[0].folder / "classifier" / name).read_bytes()
+    assert sum(seconds for _, seconds in again.stages) < sum(seconds for _, seconds in told[0].stages)
+
+
+def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms_follow(
+    told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("goldenrule.metrics.selection_rules.FAR_BELOW", 2.0)  # everything is far
+    monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
+    monkeypatch.setattr("goldenrule.training.plan.FEWEST_LATE_EPOCHS", 1)
+    monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
+    monkeypatch.setattr("goldenrule.training.verb_runner.STEPS_LIVE", 6)
+    monkeypatch.setattr("goldenrule.training.learner.Learner.blend", lambda _: 1.0)
+    answer = golden_rule(small_photos, out=own)
+    assert answer.live is not None
+    assert f"{recipe.FAR} {recipe.VARIED}" in answer.live.notes
+    assert [row.stage for row in answer.live.history][-2:] == ["late layers", "whole network"]
+    body, late, network = (
+        load_file(candidate.body.weights_file)
+        for candidate in answer.candidates
+        if candidate.name in ("solved head", "late layers", "whole network")
+    )
+    groups = answer.candidates[0].body.spec.groups
+    assert {groups[name] for name in groups if not np.array_equal(body[name], late[name])} == {"late"}
+    assert {groups[name] for name in groups if not np.array_equal(body[name], network[name])} == {"early", "late"}
+    means = [name for name in body if name.endswith("running_mean")]
+    followed = {name for name in means if network[name].any()}  # those that are folded only add a bias
+    assert {groups[name.replace("running_mean", "weight")] for name in followed} == {"late"}
+    assert all(not np.array_equal(body[name], network[name]) for name in followed)
+
+
+def test_what_the_body_knows_partly_has_its_late_layers_trained_from_the_bank_first(
+    told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("goldenrule.metrics.selection_rules.KNOWN_ABOVE", 2.0)  # nothing is known well
+    monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
+    monkeypatch.setattr("goldenrule.training.plan.FEWEST_LATE_EPOCHS", 1)
+    monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
+    monkeypatch.setattr("goldenrule.training.verb_runner.STEPS_LIVE", 6)
+    answer = golden_rule(small_photos, out=own)
+    assert answer.live is not None
+    assert recipe.PARTLY in answer.live.notes
+    rows = [row for row in answer.live.history if row.stage == "late layers"]
+    assert [max(row.rates) for row in rows] == [choice.PARTLY_RATE]
+    solved, late = (
+        load_file(candidate.body.weights_file)
+        for candidate in answer.candidates
+        if candidate.name in ("solved head", "late layers")
+    )
+    groups = answer.candidates[0].body.spec.groups
+    assert {groups[name] for name in groups if not np.array_equal(solved[name], late[name])} == {"late"}
+    means = [name for name in late if name.endswith("running_mean")]
+    followed = {groups[name.replace("running_mean", "weight")] for name in means if late[name].any()}
+    assert followed <= {"early"}, "late BatchNorms are folded: they follow nothing"
+
+
+def test_a_finished_run_is_at_no_moment_replaced_by_less(
+    told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals: list[bool] = []
+    original = recipe.concluded
+
+    def watched(*arguments: Any, final: bool = True, **options: Any) -> Any:
+        finals.append(final)
+        return original(*arguments, final=final, **options)
+
+    monkeypatch.setattr(recipe, "concluded", watched)
+    golden_rule(small_photos, out=own, on_answer=lambda _: pytest.fail("the first answer is not needed again"))
+    assert finals == [True]
+
+
+def test_with_a_single_validation_image_live_training_is_left_out(
+    small_photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(small_photos, tmp_path / "few"))
+    for file in [*sorted(folder.glob("valid/*/*"))[1:]]:
+        file.unlink()
+    answer = golden_rule(folder, out=tmp_path / "run", options=FitOptions(views=0))
+    assert answer.live is None
+    assert answer.predictions["valid"].basis == "clean"
+
+
+def test_another_length_is_another_story(own: Path, small_photos: Path) -> None:
+    with pytest.raises(RunMismatch, match="quick"):
+        golden_rule(small_photos, out=own, options=FitOptions(quick=True))
+
+
+def test_minutes_end_the_fit_with_the_best_so_far_and_the_decision_is_kept(
+    small_photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = FitOptions(minutes=0.01, views=0)
+    answer = golden_rule(small_photos, out=tmp_path / "run", options=options)
+    assert answer.chosen == "solved head"
+    assert answer.live is not None
+    assert len(answer.live.history) == 0
+    decided = json.loads((tmp_path / "run" / "story" / "clock.json").read_text())
+    assert decided == {"train the head": False, "train the whole network": False, "test-time augmentation": False}
+    monkeypatch.setattr("goldenrule.pipelines.clock.time.monotonic", lambda: -1e9)  # all the time in the world
+    assert len(golden_rule(small_photos, out=tmp_path / "run", options=options).live.history) == 0
+
+
+def test_a_fit_from_an_earlier_run_starts_from_its_body_and_may_have_new_classes(
+    told: Any, own: Path, picture_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    trained = replace_body(told[0], own)
+    answer = golden_rule(
+        picture_folder(classes=("blue", "green", "red")),
+        out=tmp_path / "next",
+        options=FitOptions(quick=True, views=0, start_from=own),
+    )
+    assert answer.classifier.backbone.spec.weights == trained
+    assert answer.classifier.classes == ("blue", "green", "red")
+    shutil.rmtree(own)
+    assert gr.Classifier.load(answer.folder).predict_table(answer.table).classes == answer.classifier.classes
+
+
+def replace_body(answer: Any, run: Path) -> str:
+    """Give the run a classifier whose body was trained, and the identity of that body."""
+    learn = gr.Learner(answer.table, replay=False)
+    learn.freeze_to(1)
+    learn.fit(1e-4, 1)
+    shutil.rmtree(run / "classifier")
+    learn.save(run / "classifier")
+    return learn.state.backbone.spec.weights
+
+
+def test_two_starts_at_once_are_a_mistake() -> None:
+    with pytest.raises(OptionError, match="--from and --weights"):
+        FitOptions(start_from=Path("a"), weights=Path("b"))
+    with pytest.raises(OptionError, match="--minutes"):
+        FitOptions(minutes=-1)
+
+
+@pytest.mark.parametrize("count", [2, 60, 300, 800, 1763, 4000, 100_000])
+def test_the_plan_of_the_live_steps_is_a_pure_function_of_counts(count: int) -> None:
+    slow = live_plan(train_images=count, valid_images=count // 10, images_per_second=5.0)
+    fast = live_plan(train_images=count, valid_images=count // 10, images_per_second=500.0)
+    assert (slow.cycles, slow.head_epochs, slow.live_cycles) == (fast.cycles, fast.head_epochs, fast.live_cycles)
+    assert slow.network_seconds > fast.network_seconds
+    assert slow.ratio == tuple(sorted(slow.ratio))
+
+
+@pytest.mark.parametrize("count", [2, 300, 1763, 100_000])
+def test_far_pictures_get_no_fewer_epochs_and_in_one_cycle(count: int) -> None:
+    near, partly, far, unknown = (
+        live_plan(train_images=count, known=known) for known in ("well", "partly", "far", None)
+    )
+    assert far.network_epochs >= near.network_epochs == partly.network_epochs
+    assert far.cycles == 1
+    late = [any("late layers" in step.name for step in plan.steps()) for plan in (near, partly, far, unknown)]
+    assert late == [False, True, True, True]
+    assert [bool(step.condition) for step in far.steps() if "late layers" in step.name] == [False]
+
+
+def test_a_thousand_photos_are_planned_for_about_five_minutes() -> None:
+    plan = live_plan(train_images=800, valid_images=100, images_per_second=20.0, views_per_second=250.0)
+    assert 150 < sum(step.seconds for step in plan.steps()) < 400
+
+
+def test_the_plan_counts_the_live_steps_unless_it_is_quick(small_photos: Path, cache: Path) -> None:
+    whole = planning.plan_for(small_photos, FitOptions())
+    quick = planning.plan_for(small_photos, FitOptions(quick=True))
+    assert whole.seconds > quick.seconds
+    assert [step.name for step in whole.steps][: len(quick.steps)] == [step.name for step in quick.steps]
+
+
+def test_test_time_augmentation_stays_where_it_helps(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from goldenrule.pipelines.probe import Solved
+    from goldenrule.pipelines.selection import Contest
+
+    answer, first, *_ = told
+    contest = Contest(
+        Solved(candidates=answer.candidates[:1], chosen=answer.candidates[0], activations=None, views=0),  # type: ignore[arg-type]
+        first.predictions["valid"],
+    )
+    better = sharper(first.predictions["valid"], 3.0)
+    assert log_loss(better).value < log_loss(first.predictions["valid"]).value
+    assert contest._judge(replace(answer.candidates[0], name="better"), better)
+    assert contest.best.name == "better"
+    assert not contest._judge(replace(answer.candidates[0], name="worse"), sharper(better, 0.1))
+    assert contest.best.name == "better"
+
+
+def sharper(predictions: Predictions, factor: float) -> Predictions:
+    """Give predictions whose true class is surer by a factor in logits."""
+    logits = predictions.logits.copy()
+    logits[np.arange(len(logits)), 0, predictions.truth] += np.float32(np.log(factor))
+    return replace(predictions, logits=logits)

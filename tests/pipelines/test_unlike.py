@@ -1,0 +1,178 @@
+"""Images unlike anything seen, with real photos: flagged, counted, kept with the classifier."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import goldenrule as gr
+from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.schema import as_json
+from goldenrule.data.units import duplicate_units
+from goldenrule.metrics import Familiar
+from goldenrule.metrics.predictions_csv import to_csv
+from goldenrule.models.graphs.compiled import engine_kind
+from goldenrule.models.heads import fresh_head
+from goldenrule.pipelines.ood_detection import familiar_images
+from goldenrule.pipelines.prepare import begun
+from goldenrule.pipelines.quick_fit import answer
+from goldenrule.runs.options import FitOptions
+from goldenrule.storage.files import file_digest
+
+
+@pytest.fixture(scope="module")
+def cats_and_dogs(
+    photos: Callable[[str], Path], pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[gr.Answer]:
+    """The answer on 150 photos to train and 60 to validate, of each of two classes."""
+    folder = tmp_path_factory.mktemp("cats_and_dogs")
+    shutil.copytree(pretrained_cache, folder / "cache")
+    for part, each in (("train", 150), ("valid", 60)):
+        for label in ("cats", "dogs"):
+            (folder / "images" / part / label).mkdir(parents=True)
+            for file in sorted((photos("dogscats") / part / label).iterdir())[:each]:
+                shutil.copy(file, folder / "images" / part / label)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
+        yield answer(folder / "images", out=folder / "run", options=FitOptions(views=0))
+
+
+@pytest.fixture
+def own(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the session's run, with its cache."""
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
+    return Path(shutil.copytree(fitted.folder, tmp_path / "run"))
+
+
+def test_flowers_cracks_and_signs_are_flagged_and_hardly_any_new_cats_and_dogs(
+    cats_and_dogs: gr.Answer, photos: Callable[[str], Path]
+) -> None:
+    familiar = cats_and_dogs.classifier.familiar
+    assert familiar is not None
+    new = cats_and_dogs.unlike_measured["valid"]
+    assert (new.n, familiar.n) == (120, 300)
+    assert new.low <= familiar.rate, f"{new}: more than was promised"
+    for name in ("flowers_128/rose", "surface_crack/Positive", "GTSRB/test"):
+        files = sorted(file for file in photos("").joinpath(name).rglob("*") if file.suffix in (".jpg", ".ppm"))
+        foreign = cats_and_dogs.classifier.predict(files[:: len(files) // 20][:20])
+        assert familiar.flagged(foreign).value >= 0.9, name
+
+
+def test_the_distances_from_the_bank_are_those_of_predicting(cats_and_dogs: gr.Answer) -> None:
+    table = cats_and_dogs.table.part("valid")
+    some = table.where(np.arange(len(table)) % 8 == 0)
+    seen = cats_and_dogs.classifier.predict_table(some)
+    stored = cats_and_dogs.predictions["valid"].select(np.arange(len(table)) % 8 == 0)
+    assert seen.distance is not None
+    assert stored.distance is not None
+    np.testing.assert_array_equal(seen.distance, stored.distance)
+
+
+def test_the_references_are_the_training_images_and_the_threshold_leaves_each_out(fitted: Any, own: Path) -> None:
+    train = fitted.table.part("train")
+    _, activations = gr.activations_of(train, gr.backbone())
+    wanted = Familiar.fit(activations.rows(train.digests), duplicate_units(train))
+    kept = gr.Classifier.load(own).familiar
+    assert kept is not None
+    np.testing.assert_array_equal(kept.references, wanted.references)
+    assert as_json(kept) == as_json(wanted)
+    assert (kept.n, kept.rate) == (40, 1 / 41), "too few for 2 %: what is farther than all"
+
+
+def test_the_numbers_stand_in_the_report_and_in_the_result(fitted: Any, own: Path) -> None:
+    stated = json.loads((own / "result.json").read_text())["unlike"]
+    assert set(stated["measured"]) == {"test", "valid"}
+    familiar = gr.Classifier.load(own).familiar
+    assert familiar is not None
+    assert stated["measured"]["test"] == as_json(familiar.flagged(fitted.predictions["test"]))
+    assert stated["threshold"] == familiar.threshold
+    assert "Unlike anything seen: images farther from those of the training" in (own / "report.html").read_text()
+
+
+def test_another_rate_is_the_same_story_with_another_threshold(own: Path, small_photos: Path) -> None:
+    again = answer(small_photos, out=own, options=FitOptions(false_alarms=0.2))
+    assert again.activations["computed"] == 0
+    one, other = again.classifier.familiar, gr.Classifier.load(own).familiar
+    assert one is not None
+    assert other is not None
+    assert other.rate == 8 / 41
+    assert one.threshold == other.threshold < one.held_out[0]
+
+
+def test_a_network_that_was_trained_on_the_images_is_calibrated_on_validation(
+    small_photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    answer(small_photos, out=tmp_path / "first", options=FitOptions(views=0))
+    options = FitOptions(start_from=tmp_path / "first", views=0)
+    again = answer(small_photos, out=tmp_path / "second", options=options)
+    familiar = again.classifier.familiar
+    assert familiar is not None
+    assert (familiar.n, len(familiar.references), familiar.basis) == (16, 40, "chosen on")
+    assert set(again.unlike_measured) == {"test"}, "on validation it was calibrated"
+    assert "all 16 validation ones" in again.about_unlike()
+
+
+@pytest.mark.slow
+def test_the_distances_of_a_trained_network_are_those_of_its_own_body(
+    small_photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    with begun(small_photos, options=FitOptions(views=0), out=tmp_path / "run") as (work, activations):
+        body = slightly_changed(work.body, tmp_path / "changed")
+        head = fresh_head("linear", features=body.spec.features, classes=2, draws=np.random.default_rng(0))
+        trained = gr.Classifier(work.table.classes, body, head, engine_kind(body))
+        computed = work.story.computed
+        familiar = familiar_images(work, trained, activations)
+        assert familiar is not None
+        assert (familiar.n, familiar.basis) == (16, "chosen on"), "its validation images"
+        assert work.story.computed == computed + 40 + 16
+        seen = replace(trained, familiar=familiar).predict_table(work.table.part("valid"))
+        assert seen.distance is not None
+        np.testing.assert_array_equal(np.sort(seen.distance)[::-1], familiar.held_out)
+        assert as_json(familiar_images(work, trained, activations)) == as_json(familiar)
+        assert work.story.computed == computed + 40 + 16, "the second time they come from the bank"
+
+
+def slightly_changed(body: gr.Backbone, folder: Path) -> gr.Backbone:
+    """Give a body with its last convolution a little changed, as training would."""
+    tensors = load_file(body.weights_file)
+    tensors["conv_head.weight"] *= (
+        np.random.default_rng(0).normal(1, 0.1, tensors["conv_head.weight"].shape).astype("f4")
+    )
+    folder.mkdir()
+    save_file(tensors, folder / "body.safetensors")
+    return gr.Backbone(replace(body.spec, weights=file_digest(folder / "body.safetensors")), folder)
+
+
+def test_a_classifier_without_a_detector_flags_nothing(own: Path, small_photos: Path, tmp_path: Path) -> None:
+    replace(gr.Classifier.load(own), familiar=None).save(tmp_path / "without")
+    classifier = gr.Classifier.load(tmp_path / "without")
+    assert classifier.familiar is None
+    predictions = classifier.predict(small_photos / "test" / "cats")
+    assert predictions.distance is None
+    assert to_csv(predictions, familiar=classifier.familiar).splitlines()[0].endswith("probability,p:cats,p:dogs")
+
+
+def test_damaged_or_missing_familiar_images_are_told(own: Path) -> None:
+    path = own / "classifier" / "familiar.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=r"familiar\.safetensors was changed or damaged"):
+        gr.Classifier.load(own)
+    path.unlink()
+    with pytest.raises(FormatError, match=r"familiar\.safetensors is missing"):
+        gr.Classifier.load(own)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 2.0, np.nan])
+def test_a_rate_of_false_alarms_is_a_share(share: float) -> None:
+    with pytest.raises(OptionError, match=r"--false-alarms .*: wanted a share between 0 and 1"):
+        FitOptions(false_alarms=share)

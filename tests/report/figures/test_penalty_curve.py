@@ -1,0 +1,66 @@
+import math
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from goldenrule.report.figures.penalty_curve import penalty_curve
+from goldenrule.report.figures.plot import penalty_curve as curve
+
+light = settings(deadline=None, max_examples=100)
+PATH = [(1e-1, 0.2), (1e-3, 0.11), (1e-2, 0.1), (1.0, 0.4)]
+penalties = st.floats(1e-9, 1e6)
+losses = st.floats(0, 35)
+
+
+@light
+@given(st.lists(st.tuples(penalties, losses), min_size=2, max_size=12))
+def test_every_point_and_tick_lies_inside_the_drawing(path):
+    assume(len({l2 for l2, _ in path}) > 1 and max(path)[0] / min(path)[0] > 1.001)
+    drawn = penalty_curve(path, path[0][0])
+    assert drawn is not None
+    for point in drawn.points:
+        assert curve.LEFT <= point.x <= curve.WIDTH - curve.RIGHT
+        assert curve.TOP <= point.y <= curve.HEIGHT - curve.BOTTOM
+    assert [p.x for p in drawn.points] == sorted(p.x for p in drawn.points)
+    assert all(curve.LEFT <= x <= curve.WIDTH for x, _ in drawn.x_ticks)
+    assert all(curve.TOP <= y <= curve.HEIGHT - curve.BOTTOM for y, _ in drawn.y_ticks)
+    assert len({label for _, label in drawn.y_ticks}) == len(drawn.y_ticks)
+
+
+def test_the_points_stand_in_the_order_of_the_penalty_and_the_lowest_loss_lowest():
+    drawn = penalty_curve(PATH, 1e-2)
+    assert [point.l2 for point in drawn.points] == ["0.001 (1e-3)", "0.01", "0.1", "1"]
+    assert [point.chosen for point in drawn.points] == [False, True, False, False]
+    assert max(drawn.points, key=lambda point: point.y).loss == ".100"
+    assert [label for _, label in drawn.x_ticks] == ["10⁻³", "10⁻²", "10⁻¹", "10⁰"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (1e-2, "The head has 0.01, with an out-of-fold log loss of .100, the lowest."),
+        (1e-1, "The head has 0.1, with an out-of-fold log loss of .200; the lowest is .100 at 0.01."),
+        (1.0, "That is the end of the range that was tried: beyond it may be a better one."),
+        (0.5, "The head was solved with 0.5."),
+    ],
+)
+def test_the_sentence_says_what_was_taken_and_whether_it_is_the_lowest(chosen, said):
+    sentence = penalty_curve(PATH, chosen).sentence
+    assert sentence.startswith("4 penalties were tried, from 0.001 (1e-3) to 1.")
+    assert said in sentence
+
+
+@pytest.mark.parametrize("path", [[], [(1e-3, 0.1)], [(0.0, 0.1), (1.0, 0.2)], [(1.0, math.inf), (2.0, 0.1)]])
+def test_less_than_two_points_are_no_curve(path):
+    assert penalty_curve(path, 1.0) is None
+
+
+@light
+@given(losses, losses)
+def test_ticks_enclose_the_values_in_round_steps(one, other):
+    low, high = sorted((one, other))
+    ticks = curve.nice_ticks(low, high)
+    assert ticks[0] <= low + 1e-9
+    assert ticks[-1] >= high - 1e-9
+    assert 2 <= len(ticks) <= 8

@@ -1,0 +1,98 @@
+import re
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from goldenrule.core.errors import OptionError
+from goldenrule.metrics import Predictions
+from goldenrule.report.figures.plots import confusion_figure, figure_svg, penalty_figure
+
+PATH = [(1e-3, 0.2), (1e-2, 0.1), (1.0, 0.4)]
+
+
+def predictions(classes, n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % len(classes)
+    logits = rng.normal(size=(n, len(classes))) + 2 * np.eye(len(classes))[truth]
+    return Predictions.from_logits(logits, classes, truth=truth)
+
+
+def names(count):
+    return [f"class {number}" for number in range(count)]
+
+
+def ids(svg):
+    return re.findall(r'\bid="([^"]+)"', svg)
+
+
+@pytest.mark.parametrize("count", [2, 15, 16, 46, 120])
+def test_a_confusion_of_any_size_becomes_inline_svg(count):
+    svg = figure_svg(confusion_figure(predictions(names(count), 240)), label="confusion")
+    root = ElementTree.fromstring(svg)
+    assert root.tag == "svg"
+    assert root.attrib["aria-label"] == "confusion"
+    assert "viewBox" in root.attrib
+    assert "width" not in root.attrib
+    assert ("class 1<" in svg) == (count <= 45)
+    assert len(svg) < 100_000
+
+
+def test_counts_are_written_into_few_classes():
+    svg = figure_svg(confusion_figure(predictions(["cat", "dog"], 400)))
+    assert re.search(r"<text[^>]*>1\d\d<", svg)
+
+
+@pytest.mark.parametrize(
+    "figure", [lambda: confusion_figure(predictions(names(20))), lambda: penalty_figure(PATH, 1e-2)]
+)
+def test_svg_is_the_same_for_the_same_figure_and_loads_nothing(figure):
+    svg = figure_svg(figure())
+    assert svg == figure_svg(figure())
+    assert "http" not in svg
+    assert "<metadata" not in svg
+    assert "<style" not in svg
+    assert "font-family" not in svg
+    assert "#000000" not in svg
+    assert all(target.startswith(("#", "data:image/png;base64,")) for target in re.findall(r'href="([^"]*)"', svg))
+
+
+def test_two_figures_share_no_id_on_a_page_and_references_still_meet():
+    one, other = figure_svg(confusion_figure(predictions(names(20)))), figure_svg(penalty_figure(PATH, 1e-2))
+    assert not set(ids(one)) & set(ids(other))
+    for svg in (one, other):
+        assert len(set(ids(svg))) == len(ids(svg))
+        targets = re.findall(r"url\(#([^)]+)\)", svg) + re.findall(r'href="#([^"]+)"', svg)
+        assert set(targets) <= set(ids(svg))
+
+
+@pytest.mark.parametrize(
+    "name", ["$x^$", "<script>&", "无毛犬", "a\nb\x01", "\udcff", "stroke: #000000", 'id="x"', "n" * 300]
+)
+def test_any_class_name_can_be_a_label(name):
+    svg = figure_svg(confusion_figure(predictions([name, "dog"])))
+    ElementTree.fromstring(svg)
+    assert "<script>" not in svg
+    assert len(svg) < 60_000
+
+
+def test_the_chosen_penalty_is_named_on_its_plot():
+    assert ">0.01<" in figure_svg(penalty_figure(PATH, 1e-2))
+
+
+def test_nothing_to_draw_is_refused():
+    with pytest.raises(OptionError, match="l2 > 0"):
+        penalty_figure([(0.0, 0.1)], 0.0)
+
+
+def test_many_labels_have_no_confusion():
+    many = Predictions.from_logits([[1.0, 2.0]], ["a", "b"], truth=[[1, 1]], task="multi")
+    with pytest.raises(OptionError):
+        confusion_figure(many)
+
+
+def test_figures_leave_pyplot_alone():
+    before = "matplotlib.pyplot" in sys.modules
+    figure_svg(penalty_figure(PATH, 1e-2))
+    assert ("matplotlib.pyplot" in sys.modules) == before

@@ -1,0 +1,137 @@
+"""Insight into a real run: wrong labels stand first, what is written is the same twice, and nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goldenrule.core.errors import OptionError, SourceError
+from goldenrule.pipelines.quick_fit import answer
+from goldenrule.runs.options import FitOptions
+from goldenrule.tasks.insights import Insights, insights
+
+Told = tuple[Insights, Path, set[str]]
+
+
+@pytest.fixture(scope="module")
+def told(
+    photos: Callable[[str], Path], pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Told]:
+    """What is found in 160 photos of cats and dogs of which eight have wrong labels, and one is no picture."""
+    folder = tmp_path_factory.mktemp("told")
+    wrong = set()
+    for part, count in (("train", 60), ("valid", 20)):
+        for label, other in (("cats", "dogs"), ("dogs", "cats")):
+            for number, file in enumerate(sorted((photos("dogscats") / part / label).iterdir())[:count]):
+                given = other if number % 30 == 5 else label
+                (folder / "photos" / part / given).mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, folder / "photos" / part / given)
+                if given == other:
+                    wrong.add(f"{part}/{given}/{file.name}")
+    (folder / "photos/train/cats/broken.jpg").write_bytes(b"no picture")
+    shutil.copytree(pretrained_cache, folder / "cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
+        run = answer(folder / "photos", options=FitOptions(views=0), out=folder / "run").folder
+        yield insights(run, top=8), run, wrong
+
+
+def test_wrong_labels_of_all_parts_stand_first(told: Told) -> None:
+    found, _, wrong = told
+    assert len(wrong) == 6
+    first = [own.id for own in found.doubts.errors.first(8)]
+    assert len(wrong & set(first)) >= 5
+    assert {uri.split("/")[0] for uri in wrong & set(first)} == {"train", "valid"}
+    assert len(found.doubts.errors) == 160
+    assert found.doubts.wrong.low <= len(wrong) / 160 <= found.doubts.wrong.high
+    assert found.left_out == ("train/cats/broken.jpg",)
+
+
+def test_page_numbers_and_list_say_what_was_found(told: Told) -> None:
+    found, run, _ = told
+    page = (run / "insight/insight.html").read_text(encoding="utf-8")
+    numbers = json.loads((run / "insight/insight.json").read_text())
+    lines = (run / "insight/label_errors.csv").read_text().splitlines()
+    assert list(numbers["sections"]) == ["labels", "mistakes", "uncertain", "best"]
+    assert all(section["seconds"] >= 0 for section in numbers["sections"].values())
+    assert lines[0] == "path,given,likely,probability_given,probability_likely,doubted"
+    assert len(lines) == 161
+    for own in found.doubts.errors.first(8):
+        assert own.id in page
+    assert [row["id"] for row in numbers["sections"]["labels"]["rows"]] == [line.split(",")[0] for line in lines[1:9]]
+    assert page.count("data:image/jpeg") == sum(len(section.cards) for section in found.sections)
+    assert "train/cats/broken.jpg" in page
+    assert "http:" not in page
+    assert "https:" not in page
+
+
+def test_the_classifier_is_looked_at_on_images_it_has_not_learned_from(told: Told) -> None:
+    found, _, _ = told
+    for section in found.sections[1:]:
+        assert "on 40 images that it has not learned from (valid)" in section.sentences[0]
+        assert {card.part for card in section.cards} <= {"valid"}
+
+
+def test_the_same_again_gives_the_same_and_touches_nothing_else(told: Told) -> None:
+    first, run, _ = told
+
+    def rest() -> dict[Path, tuple[int, bytes]]:
+        files = [path for path in run.rglob("*") if path.is_file() and path.parent != run / "insight"]
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    before, labels = rest(), (run / "insight/label_errors.csv").read_bytes()
+    again = insights(run, top=8)
+    assert not again.kept_csv
+    assert (run / "insight/label_errors.csv").read_bytes() == labels
+    assert [section.cards for section in again.sections] == [section.cards for section in first.sections]
+    assert rest() == before
+
+
+def test_a_list_with_remarks_is_not_overwritten(told: Told) -> None:
+    _, run, _ = told
+    path = run / "insight/label_errors.csv"
+    before = path.read_bytes()
+    path.write_bytes(before + b"seen until here\n")
+    try:
+        assert insights(run, top=3).kept_csv
+        assert path.read_bytes().endswith(b"seen until here\n")
+    finally:
+        path.write_bytes(before)
+
+
+def test_what_is_no_run_and_a_list_of_nothing_are_clear_errors(told: Told, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no finished run"):
+        insights(tmp_path)
+    with pytest.raises(OptionError, match="--top 0"):
+        insights(told[1], top=0)
+
+
+def test_the_page_interprets_nothing(told: Told) -> None:
+    from goldenrule.report.pages.insight_page import Card, Section, render_insight
+
+    card = Card(uri="<script>x</script>.jpg", part="", label="<b>", other='"><img src=x>')
+    section = Section(key="own", title="<i>", sentences=("<u>",), seconds=0.1, cards=(card,))
+    page = render_insight("<t>", "now", "<h>", [section], image=lambda uri: None)
+    for text in ("<script>x", "<b>", "<img src=x", "<i>", "<u>", "<t>", "<h>"):
+        assert text not in page
+
+
+def test_the_command_prints_tables_and_seconds(told: Told, capsys: Any) -> None:
+    from goldenrule.cli.insight import insight
+
+    insight(told[1], top=4)
+    out = capsys.readouterr().out
+    for words in (
+        "Label errors",
+        "Most confident mistakes",
+        "Most uncertain",
+        "Best",
+        "Seconds: opening",
+        "insight.json",
+    ):
+        assert words in out

@@ -1,0 +1,31 @@
+"""A finished run can be looked into again."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goldenrule.core.errors import SourceError
+from goldenrule.tasks.reopened import reopened
+
+
+def test_a_run_is_opened_with_its_images_and_activations_and_computes_nothing(fitted: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
+    again = reopened(fitted.folder)
+    assert again.table.rows.equals(fitted.table.rows)
+    assert again.classifier.classes == fitted.classifier.classes
+    assert (again.body.spec, again.kind) == (fitted.classifier.backbone.spec, fitted.classifier.engine)
+
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("an engine was compiled")
+
+    monkeypatch.setattr("goldenrule.features.extractor.compiled", never)
+    activations = again.activations()
+    digests = [own for own in again.table.digests if own]
+    assert activations.rows(digests).shape == (len(digests), again.body.spec.features)
+    assert np.isfinite(activations.rows(digests)).all()
+
+
+def test_a_folder_that_is_no_run_is_a_clear_error(tmp_path: Any) -> None:
+    with pytest.raises(SourceError, match="no finished run"):
+        reopened(tmp_path)
