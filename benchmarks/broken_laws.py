@@ -159,8 +159,8 @@ BREAKS = (
         name="Honest estimates",
         how="validation that has chosen is called clean",
         file="pipelines/finalize.py",
-        old='replace(predictions["valid"], basis="chosen on")',
-        new='replace(predictions["valid"], basis="clean")',
+        old='replace(predictions["valid"], basis=Basis.CHOSEN_ON)',
+        new='replace(predictions["valid"], basis=Basis.CLEAN)',
         test="tests/pipelines/test_golden_rule.py::test_numbers_say_what_was_chosen_on_and_test_is_clean",
     ),
     Break(

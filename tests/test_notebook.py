@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+
+import goldenrule
+from goldenrule.notebook import SHOWN
 
 
 def shown(value: str) -> str:
@@ -30,6 +35,19 @@ def test_the_curve_of_the_finder_is_a_figure_with_its_suggestions_below() -> Non
     assert said.startswith('<img alt="" src="data:image/png;base64,')
     assert "<p>" in said
     assert "steepest" in said
+
+
+def test_every_value_that_is_shown_is_there_and_none_writes_html_itself() -> None:
+    for module, name in SHOWN:
+        assert isinstance(getattr(importlib.import_module(f"goldenrule.{module}"), name), type)
+    source = Path(goldenrule.__file__).parent
+    assert [path.name for path in source.rglob("*.py") if "_repr_html_" in path.read_text("utf-8")] == []
+
+
+def test_an_estimate_and_predictions_are_shown_as_html() -> None:
+    said = shown("gr.Estimate.of_share('recall of <b>', 1, 2)")
+    assert said.startswith('<span class="goldenrule-estimate" title="recall of &lt;b&gt;: Wilson 95 %, clean">')
+    assert "<td>cat 0.731</td>" in shown("gr.Predictions.from_logits([[1, 0]], ['cat', 'dog'])")
 
 
 def test_without_a_notebook_nothing_of_it_is_imported() -> None:

@@ -227,16 +227,29 @@ class House:
     def sentences_parsed(self) -> list[str]:
         """Return the places that compare or cut a sentence: a text with a blank given to a string method or to `in`.
 
-        State is read back from English there, unless the text is a file's or another program's: see `FOREIGN`.
+        State is read back from English there, unless the text is a file's or another program's: see `FOREIGN`. The
+        names of constants stand for their texts; the members of an enum are no sentences, whatever they are called.
         """
         found = []
         for module, tree in self.trees.items():
             for node in ast.walk(tree):
-                if text := _parsed_text(node):
+                if text := _parsed_text(node, self.constants):
                     place = f"{module}: {text}"
                     if place not in FOREIGN:
                         found.append(place)
         return found
+
+    @cached_property
+    def constants(self) -> dict[str, str]:
+        """The texts that have a name in some module."""
+        return {
+            target.id: node.value.value
+            for tree in self.trees.values()
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+        }
 
     def repeated(self) -> list[tuple[str, str]]:
         """Return the pairs of places where `REPEATED_LINES` or more lines stand twice, each pair once.
@@ -262,9 +275,13 @@ FOREIGN: frozenset[str] = frozenset(
         f"{PACKAGE}.foundation.errors: null byte",  # Python's own ValueError
         f"{PACKAGE}.recipes.environment: model name",  # /proc/cpuinfo
         f"{PACKAGE}.foundation.errors: Symlink loop",  # Python 3.11's own RuntimeError
+        f"{PACKAGE}.foundation.errors: . ",  # an error is cut where room is short; nothing follows from it
+        f"{PACKAGE}.foundation.schema:  - at ",  # msgspec's own ValidationError
+        f"{PACKAGE}.cli.options:  | None",  # Python's own way to write a type
+        f"{PACKAGE}.foundation.cells:  | ",  # what stands between the labels of a cell, in files
     }
 )
-"""Texts of other programs, whose sentences are all that they give."""
+"""Texts of other programs, whose sentences are all that they give, and what separates values in files."""
 
 
 def _option_fields(tree: ast.Module) -> Iterator[str]:
@@ -284,13 +301,18 @@ def module_name(path: Path) -> str:
     return ".".join(path.with_suffix("").parts)
 
 
-STRING_METHODS = ("startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition", "split", "find")
+STRING_METHODS = (
+    *("startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition", "split", "rsplit"),
+    *("find", "rfind", "index", "count"),
+)
 
 
-def _parsed_text(node: ast.AST) -> str | None:
+def _parsed_text(node: ast.AST, constants: Mapping[str, str]) -> str | None:
     """Return the sentence that this expression looks for in a text, None if it looks for none."""
     candidates: list[ast.expr] = []
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in STRING_METHODS:
+        if isinstance(node.func.value, ast.Name) and node.func.value.id == "re":
+            return None
         for argument in node.args[:1]:
             candidates += argument.elts if isinstance(argument, ast.Tuple) else [argument]
     elif isinstance(node, ast.Compare):
@@ -304,8 +326,11 @@ def _parsed_text(node: ast.AST) -> str | None:
                 elif isinstance(right, ast.Tuple | ast.Set | ast.List):
                     candidates += right.elts
     for one in candidates:
-        if isinstance(one, ast.Constant) and isinstance(one.value, str) and re.search(r"[A-Za-z] +[A-Za-z]", one.value):
-            return one.value
+        text = (
+            one.value if isinstance(one, ast.Constant) else constants.get(one.id) if isinstance(one, ast.Name) else ""
+        )
+        if isinstance(text, str) and re.search(r"\S | \S", text):
+            return text
     return None
 
 

@@ -5,18 +5,28 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from goldenrule.analysis.label_issues import LabelErrors
+    from goldenrule.data.table import ImageTable
+    from goldenrule.metrics import Estimate, Predictions
+    from goldenrule.models.summary import NetworkSummary
     from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks
+    from goldenrule.pipelines.fit_result import Answer
+    from goldenrule.runs.history import History
+    from goldenrule.tasks.foreign import Evaluation
+
+ROWS_SHOWN, LABELS_SHOWN = 5, 10
+"""So many predictions and doubtful labels are shown."""
 
 
 def register(shell: Any) -> None:
     """Let IPython's shell show these values as HTML; `shell` is what `get_ipython()` returns."""
     formatter = shell.display_formatter.formatters["text/html"]
-    formatter.for_type_by_name("goldenrule.training.lr_finder", "RangeTest", figure_html)
-    formatter.for_type_by_name("goldenrule.analysis.learning_curve", "LearningCurve", figure_html)
-    formatter.for_type_by_name("goldenrule.pipelines.comparison.compared_networks", "ComparedNetworks", table_html)
+    for (module, name), shown in SHOWN.items():
+        formatter.for_type_by_name(f"goldenrule.{module}", name, shown)
 
 
 def figure_html(value: object) -> str:
@@ -26,15 +36,106 @@ def figure_html(value: object) -> str:
     file = io.BytesIO()
     plot(value).savefig(file, format="png", dpi=110)
     picture = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="" src="data:image/png;base64,{picture}"><p>{html.escape(str(value))}</p>'
+    return f'<img alt="" src="data:image/png;base64,{picture}">{_paragraph(str(value))}'
 
 
-def table_html(found: ComparedNetworks) -> str:
+def networks_html(found: ComparedNetworks) -> str:
     """Return a comparison of networks as a table, the best first."""
     from goldenrule.pipelines.comparison.comparison_report import cells, columns
 
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns(found))
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells(found, row))}</tr>" for row in found.ranked
+    return _paragraph(f"{found.headline}.") + _table(columns(found), (cells(found, row) for row in found.ranked))
+
+
+def estimate_html(estimate: Estimate) -> str:
+    """Return an estimate in one line; pointing at it tells how it was made."""
+    title = html.escape(f"{estimate.name}: {estimate.method}, {estimate.basis}")
+    return f'<span class="goldenrule-estimate" title="{title}">{html.escape(str(estimate))}</span>'
+
+
+def predictions_html(found: Predictions) -> str:
+    """Return the first predictions as a table, with the likeliest class of each."""
+    rows = []
+    for row in range(min(len(found), ROWS_SHOWN)):
+        likeliest = ""
+        if found.status[row] == "ok":
+            best = int(found.probabilities[row].argmax())
+            likeliest = f"{found.classes[best]} {found.probabilities[row, best]:.3f}"
+        rows.append((found.ids[row], str(found.status[row]), ", ".join(found.true_names(row)) or "?", likeliest))
+    more = _paragraph(f"… and {len(found) - ROWS_SHOWN:,} more") if len(found) > ROWS_SHOWN else ""
+    return _paragraph(repr(found)) + _table(("id", "status", "truth", "probability"), rows) + more
+
+
+def history_html(history: History) -> str:
+    """Return the epochs of a training as a table."""
+    from goldenrule.runs.history import cells
+
+    heads = ("epoch", "train loss", "valid loss", "accuracy", *history.metrics, "rate")
+    return _table(heads, (cells(row, history.metrics) for row in history.rows))
+
+
+def evaluation_html(found: Evaluation) -> str:
+    """Return what an evaluation measured, and what it says."""
+    rows = ((own.name, str(own)) for own in (found.quality, found.log_loss))
+    return _table((found.name, "(95 %)"), rows) + "".join(map(_paragraph, found.sentences))
+
+
+def answer_html(found: Answer) -> str:
+    """Return the numbers of every part of a fit."""
+    from goldenrule.metrics import log_loss
+
+    rows = ((part, str(found.quality(own)), str(log_loss(own))) for part, own in found.scored.items())
+    return _table(("part", found.headline.name, "log loss"), rows)
+
+
+def images_html(table: ImageTable) -> str:
+    """Return how many images each class has in each part."""
+    counts = table.counts()
+    rows = (
+        (name or "(unlabelled)", *(f"{own[name]:,}" for own in counts.values()))
+        for name in (*table.classes, "")
+        if any(own[name] for own in counts.values())
     )
-    return f"<p>{html.escape(found.headline)}.</p><table><tr>{head}</tr>{rows}</table>"
+    return _table(("class", *counts), rows)
+
+
+def summary_html(summary: NetworkSummary) -> str:
+    """Return the layers of a network as a table."""
+    heads = ("layer", "kind", "output", "parameters", "group")
+    return _paragraph(repr(summary)) + _table(heads, (layer.cells for layer in summary.layers))
+
+
+def label_errors_html(found: LabelErrors) -> str:
+    """Return the most doubtful labels as a table."""
+    heads = ("rank", "id", "given", "likely", "probability of the given")
+    rows = (
+        (f"{own.rank}", own.id, own.given, own.likely, f"{own.probability_given:.3f}")
+        for own in found.first(LABELS_SHOWN)
+    )
+    return _paragraph(repr(found)) + _table(heads, rows)
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return cells as a table; they may hold anything, which is shown and never interpreted."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+SHOWN: dict[tuple[str, str], Callable[[Any], str]] = {
+    ("evaluation.estimate", "Estimate"): estimate_html,
+    ("evaluation.predictions", "Predictions"): predictions_html,
+    ("images.table", "ImageTable"): images_html,
+    ("insight.label_errors", "LabelErrors"): label_errors_html,
+    ("insight.learning_curve", "LearningCurve"): figure_html,
+    ("models.summary", "NetworkSummary"): summary_html,
+    ("recipes.compared_networks", "ComparedNetworks"): networks_html,
+    ("recipes.evaluating", "Evaluation"): evaluation_html,
+    ("recipes.results", "Answer"): answer_html,
+    ("training.history", "History"): history_html,
+    ("training.range_test", "RangeTest"): figure_html,
+}
+"""What is shown as HTML: the module below `goldenrule` and the name of each type."""

@@ -15,6 +15,7 @@ from goldenrule.analysis.label_issues import joint_counts, label_errors, label_e
 from goldenrule.analysis.planted_errors import planted, share_wrong
 from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions
+from goldenrule.notebook import label_errors_html
 
 
 def simulated(size: int, classes: int, skill: float, wrong: float, seed: int) -> tuple[Predictions, set[str]]:
@@ -114,8 +115,8 @@ def test_json_csv_and_html_say_the_same_and_nothing_is_interpreted() -> None:
     value = json.loads(json.dumps(label_errors_json(found, most=2)))
     assert value["images"] == 4
     assert [row["id"] for row in value["rows"]] == [own.id for own in found.first(2)]
-    assert "<b>" not in found._repr_html_().replace("<b></b>", "")
-    assert "&lt;b&gt;.jpg" in found._repr_html_()
+    assert "<b>" not in label_errors_html(found).replace("<b></b>", "")
+    assert "&lt;b&gt;.jpg" in label_errors_html(found)
     assert found.first(0) == ()
 
 

@@ -78,7 +78,7 @@ def test_failures_are_told_with_their_reason_and_cost_nobody_else():
         same,
     ]
     found = list(batches(jobs, VIEWS, SMALL, batch_size=3, threads=2))
-    failures = {batch.slots[place]: reason for batch in found for place, reason in batch.failures.items()}
+    failures = {batch.slots[place]: str(reason) for batch in found for place, reason in batch.failures.items()}
     assert set(failures) == {(1, 0), (1, 1), (2, 0), (3, 0), (3, 1)}
     assert "No such file" in failures[1, 0]
     assert failures[2, 0].startswith("not a picture in any known format")

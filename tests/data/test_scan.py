@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from goldenrule.core.errors import Reason
 from goldenrule.data.scan import look, look_to_copy, looked
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.storage.files import digest
@@ -46,13 +47,13 @@ def test_a_file_that_ends_too_early_has_a_header_and_a_problem(kind: str) -> Non
 
 
 def test_what_is_no_picture_says_why() -> None:
-    assert look(b"").problem == "the file is empty"
-    assert (look(b"hello").problem or "").startswith("not a picture in any known format; wanted AVIF")
+    assert look(b"").problem == Reason("the file is empty")
+    assert str(look(b"hello").problem).startswith("not a picture in any known format; wanted AVIF")
 
 
 def test_files_that_can_not_be_opened_do_not_stop_the_others(picture_folder: Callable[..., Path]) -> None:
     table = from_folder(picture_folder(each=3))
     (table.root / table.uris[1]).unlink()
     found = looked(table)
-    assert found[1].problem == "No such file or directory"
+    assert found[1].problem == Reason("No such file or directory")
     assert [own.problem for own in found].count(None) == 5

@@ -8,6 +8,7 @@ from goldenrule.core.errors import InputError
 from goldenrule.core.findings import Finding
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.table import ImageTable, image_table
+from goldenrule.notebook import images_html
 from goldenrule.storage.files import digest
 
 
@@ -41,7 +42,7 @@ def test_guessing_costs_the_logarithm_of_the_classes_and_of_two_for_each_of_seve
 
 def test_a_table_never_changes_but_gives_others(table):
     changed = table.with_parts(["valid"] * 4).with_digests([digest(b"x")] * 4)
-    changed = changed.with_findings(Finding(severity="note", code="x", sentence="x"))
+    changed = changed.with_findings(Finding(severity="note", code="x"))
     assert table.parts == ["test", "train", None, "train"]
     assert table.digests == [None] * 4
     assert table.findings == ()
@@ -67,8 +68,8 @@ def test_bytes_are_those_of_the_file(picture_folder):
 
 
 def test_names_of_classes_are_text_in_a_notebook_and_not_html(table):
-    assert "<b>cat</b>" not in table._repr_html_()
-    assert "&lt;b&gt;cat&lt;/b&gt;" in table._repr_html_()
+    assert "<b>cat</b>" not in images_html(table)
+    assert "&lt;b&gt;cat&lt;/b&gt;" in images_html(table)
     assert repr(table) == "ImageTable(4 images, 2 classes, {'train': 2, 'test': 1, 'all': 1})"
 
 

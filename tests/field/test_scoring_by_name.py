@@ -16,6 +16,7 @@ import goldenrule as gr
 from goldenrule.core.errors import OptionError
 from goldenrule.data.classes import with_class_map
 from goldenrule.data.sources.folders import from_folder
+from goldenrule.notebook import evaluation_html
 
 Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -64,7 +65,7 @@ def test_python_scores_by_name_too(run: Path, draw: Draw) -> None:
     assert found.quality.value == 1.0
     assert found.folder is None
     assert "Evaluation(ext: accuracy 100 %" in repr(found)
-    assert "<table>" in found._repr_html_()
+    assert "<table>" in evaluation_html(found)
 
 
 def test_an_unknown_class_is_named_with_what_can_be_done(run: Path, draw: Draw, command: Command) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from goldenrule.core.errors import FormatError, GoldenRuleError, OptionError
 from goldenrule.core.schema import as_json, from_json
 from goldenrule.metrics import Estimate, render, value_and_interval
+from goldenrule.notebook import estimate_html
 
 light = settings(deadline=None, max_examples=100)
 
@@ -63,7 +64,7 @@ def test_undefined_never_prints_nan_and_becomes_null_in_json():
     nothing = Estimate.undefined("recall of cat", "Wilson 95 %", kind="share", basis="chosen on")
     assert not nothing.defined
     assert math.isnan(nothing.value)
-    assert "nan" not in f"{nothing} {value_and_interval(nothing)} {nothing._repr_html_()}".lower()
+    assert "nan" not in f"{nothing} {value_and_interval(nothing)} {estimate_html(nothing)}".lower()
     assert json.loads(json.dumps(as_json(nothing), allow_nan=False))["value"] is None
 
 
@@ -112,6 +113,6 @@ def test_json_of_something_else_is_a_format_error():
 
 
 def test_html_escapes_the_name_and_tells_method_and_basis():
-    shown = number(0.5, 0.4, 0.6, basis="chosen on")._repr_html_()
+    shown = estimate_html(number(0.5, 0.4, 0.6, basis="chosen on"))
     assert "bootstrap 95 %, chosen on" in shown
-    assert "&lt;b&gt;" in Estimate.of_share("recall of <b>", 1, 2)._repr_html_()
+    assert "&lt;b&gt;" in estimate_html(Estimate.of_share("recall of <b>", 1, 2))

@@ -7,6 +7,7 @@ from scipy import special
 
 from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions
+from goldenrule.notebook import predictions_html
 
 light = settings(deadline=None, max_examples=60)
 extreme = st.floats(-1e4, 1e4, width=32)
@@ -221,13 +222,13 @@ def test_equal_means_equal_in_every_field():
 
 
 def test_the_table_shows_what_is_true_and_what_is_likely_and_escapes_names():
-    shown = some(n=7, ids=["<a>", *"bcdefg"])._repr_html_()
+    shown = predictions_html(some(n=7, ids=["<a>", *"bcdefg"]))
     assert "&lt;a&gt;" in shown
     assert "1 unreadable" in shown
     assert "… and 2 more" in shown
     assert "<td>?</td>" in shown
     assert repr(some()) == "Predictions(6 images, 3 classes, 2 views, single label, 4 scored, 1 unreadable)"
-    assert "many labels" in several()._repr_html_()
+    assert "many labels" in predictions_html(several())
 
 
 def test_distances_go_with_their_images_and_stay_where_all_parts_have_them():

@@ -13,6 +13,7 @@ from goldenrule.models.architectures import architecture
 from goldenrule.models.backbone import backbone
 from goldenrule.models.catalog import FAMILIES, canonical_name, check_known
 from goldenrule.models.summary import NetworkSummary, origin_of, summary
+from goldenrule.notebook import summary_html
 
 SMALL = ["original", "resnet18"]
 
@@ -107,4 +108,4 @@ def test_a_summary_is_a_line_in_python_and_a_table_in_a_notebook(found: Callable
     assert repr(own).startswith("NetworkSummary(original: ")
     assert f"{own.parameters:,} parameters" in repr(own)
     assert len(repr(own)) < 120
-    assert own._repr_html_().count("<tr>") == 1 + len(own.layers)
+    assert summary_html(own).count("<tr>") == 1 + len(own.layers)

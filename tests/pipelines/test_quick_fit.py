@@ -21,6 +21,7 @@ from goldenrule.data.splits.folds import k_fold
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.metrics import Predictions, accuracy, log_loss
 from goldenrule.models.classifier import Classifier
+from goldenrule.notebook import answer_html
 from goldenrule.pipelines import finalize as concluding
 from goldenrule.pipelines import prepare as opening
 from goldenrule.pipelines import probe as solved
@@ -410,6 +411,5 @@ def test_the_concat_pool_head_is_fitted_saved_and_judged(
     found = answer(picture_folder(each=20), options=FitOptions(head="concat-pool", views=0), out=tmp_path / "run")
     assert Classifier.load(tmp_path / "run").head.kind == "concat-pool"
     assert found.headline.value == 1.0
-    assert "_repr_html_" in dir(found)
-    assert "accuracy" in found._repr_html_()
+    assert "accuracy" in answer_html(found)
     assert log_loss(found.predictions["valid"]).n == result_of(tmp_path / "run")["valid"]["n"]

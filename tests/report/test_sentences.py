@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from goldenrule.core.findings import Finding
 from goldenrule.metrics import Estimate, Predictions, value_and_interval
+from goldenrule.metrics.estimate import printed
 from goldenrule.report import sentences
 
 light = settings(deadline=None, max_examples=100)
@@ -64,7 +65,7 @@ def test_the_interval_is_put_into_mistakes_one_can_imagine(estimate, meaning):
 def test_the_mistakes_that_are_allowed_are_those_of_the_printed_interval(wrong, n):
     estimate = share(n - min(wrong, n), n)
     fewest, most, among = sentences.mistakes_allowed(estimate)
-    value, low, high = sentences.printed(estimate)
+    value, low, high = printed(estimate)
     assert f"{value} [{low}, {high}]" == value_and_interval(estimate)
     assert 100 - 100 * fewest / among == pytest.approx(float(high))
     assert 100 - 100 * most / among == pytest.approx(float(low))
@@ -118,7 +119,7 @@ def test_images_that_are_in_no_score_are_counted_with_the_reason():
 
 def test_the_alarm_counts_errors_and_warnings_but_no_notes():
     def finding(severity):
-        return Finding(severity=severity, code="x", sentence="x")
+        return Finding(severity=severity, code="x")
 
     both = [finding("note"), finding("warning"), finding("error"), finding("warning")]
     assert sentences.alarm(both) == "1 error and 2 warnings"

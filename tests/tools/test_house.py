@@ -25,6 +25,28 @@ def test_a_sentence_that_is_parsed_is_found() -> None:
     assert House(text).sentences_parsed() == ["goldenrule.a: solved head"]
 
 
+def test_no_state_is_read_back_from_a_sentence(house: House) -> None:
+    assert house.sentences_parsed() == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'told, _, outcome = said.rpartition(": ")',
+        'MARK = "; wanted "\nfound = reason.partition(MARK)',
+        'if kind in ("a folder", "a file"): pass',
+        'reason = kind.removeprefix("closed: ")',
+    ],
+)
+def test_a_cut_through_a_sentence_is_found_by_whatever_it_is_cut(code: str) -> None:
+    assert len(House({"goldenrule.a": code}).sentences_parsed()) == 1
+
+
+def test_a_member_of_an_enum_is_no_sentence() -> None:
+    text = "class Basis(StrEnum):\n    CHOSEN_ON = 'chosen on'\nfound = basis in (Basis.CHOSEN_ON, other)"
+    assert House({"goldenrule.a": text}).sentences_parsed() == []
+
+
 def test_lines_that_stand_twice_are_found() -> None:
     body = "\n".join(f"value_{number} = {number}" for number in range(6))
     assert House({"goldenrule.a": body, "goldenrule.b": f"other = 1\n{body}"}).repeated() == [

@@ -18,6 +18,7 @@ import goldenrule as gr
 from goldenrule.core.errors import OptionError
 from goldenrule.core.progress import Silent
 from goldenrule.metrics import Predictions
+from goldenrule.notebook import history_html
 from goldenrule.report.figures.plot import plot
 from goldenrule.training import checkpoint
 from goldenrule.training.custom_metrics import measured, metrics_of
@@ -90,7 +91,7 @@ def test_they_are_shown_in_the_table_the_csv_the_frame_the_plot_and_the_logs(lea
     before_rate = len(head) - len("  rate")
     assert head[:before_rate].endswith(" missed_dogs")
     assert lines[0][:before_rate].endswith(f" {value}")
-    assert "<th>missed_dogs</th>" in history._repr_html_()
+    assert "<th>missed_dogs</th>" in history_html(history)
     rows = list(csv.DictReader(io.StringIO(history.to_csv())))
     assert [float(row["missed_dogs"]) for row in rows] == [row.metrics["missed_dogs"] for row in history]
     assert list(history.to_frame()["missed_dogs"]) == [row.metrics["missed_dogs"] for row in history]

@@ -30,7 +30,6 @@ RARE = 0.02
 """The share of the images that a file format has to stay below to be odd."""
 SHORTCUT_GAIN, SHORTCUT_IMAGES = 0.2, 30
 """A property of the file that tells classes apart better than chance by so much, over so many images."""
-_BANDS = "Red, green and blue are used, or gray: what else there is, such as near-infrared, is left out."
 EXTENSIONS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo"),
     "MPO": (".jpg", ".jpeg", ".mpo"),
@@ -119,24 +118,29 @@ def quartiles(values: Sequence[int]) -> list[int]:
 
 def _odd_files(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
     """Give a finding for every kind of file that is read otherwise than its bare pixels say, or is of odd size."""
-    kinds: tuple[tuple[Severity, str, Callable[[str, Header], bool], str, str], ...] = (
-        ("note", "wrong-extension", _is_misnamed, "not what the name says", "They are read by content; rename them."),
-        ("note", "turned", lambda _, own: own.orientation != 1, "stored turned (EXIF)", "They are turned upright."),
-        ("note", "16-bit", lambda _, own: own.is_deep, "of more than 8 bits", "They are scaled to 8 bits."),
-        ("note", "alpha", lambda _, own: own.alpha, "with alpha", "They are laid over white."),
-        ("note", "bands", lambda _, own: own.left_out > 0, "with more bands than are used", _BANDS),
-        ("note", "cmyk", lambda _, own: own.mode == "CMYK", "made for print (CMYK)", "They are turned into RGB."),
-        ("note", "profile", lambda _, own: own.recoloured, "in other colours than sRGB", "They are turned into sRGB."),
-        ("note", "animated", lambda _, own: own.animated, "animated", "The first frame is taken."),
-        ("warning", "tiny", _is_tiny, f"less than {TINY_PX} px high or wide", "Enlarged they show little: leave out?"),
-        ("note", "huge", _is_huge, f"of more than {HUGE_PIXELS // 10**6} megapixels", "Smaller copies train faster."),
-        ("note", "long", _is_long, f"more than {LONG:g} times as long as wide", "The centre crop loses their ends."),
+    kinds: tuple[tuple[Severity, str, Callable[[str, Header], bool], float], ...] = (
+        ("note", "wrong-extension", _is_misnamed, 0),
+        ("note", "turned", lambda _, own: own.orientation != 1, 0),
+        ("note", "16-bit", lambda _, own: own.is_deep, 0),
+        ("note", "alpha", lambda _, own: own.alpha, 0),
+        ("note", "bands", lambda _, own: own.left_out > 0, 0),
+        ("note", "cmyk", lambda _, own: own.mode == "CMYK", 0),
+        ("note", "profile", lambda _, own: own.recoloured, 0),
+        ("note", "animated", lambda _, own: own.animated, 0),
+        ("warning", "tiny", _is_tiny, TINY_PX),
+        ("note", "huge", _is_huge, HUGE_PIXELS // 10**6),
+        ("note", "long", _is_long, LONG),
     )
-    for severity, code, has, what, advice in kinds:
-        found = [f"{uri}: {_described(own)}" for uri, own in readable if has(uri, own)]
+    for severity, code, has, limit in kinds:
+        found = [(uri, own) for uri, own in readable if has(uri, own)]
         if found:
-            sentence = f"{plural(len(found), 'image')} {'are' if len(found) > 1 else 'is'} {what}"
-            yield Finding(severity=severity, code=code, sentence=sentence, evidence=tuple(found), advice=advice)
+            yield Finding(
+                severity=severity,
+                code=code,
+                fields={"n": len(found), **({"limit": limit} if limit else {})},
+                evidence=tuple(f"{uri}: {_described(own)}" for uri, own in found),
+                images=tuple((uri,) for uri, _ in found),
+            )
 
 
 def _flat(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
@@ -145,9 +149,9 @@ def _flat(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             code="flat",
-            sentence=f"{plural(len(found), 'image')} {'are' if len(found) > 1 else 'is'} of one gray value all over",
+            fields={"n": len(found)},
             evidence=tuple(found),
-            advice="Nothing can be learned from them: remove them.",
+            images=tuple((uri,) for uri in found),
         )
 
 
@@ -155,15 +159,15 @@ def _rare_formats(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
     """Give a finding for the few files of another format than nearly all: a placeholder, or from somewhere else."""
     counts = Counter(own.format for _, own in readable)
     rare = {name for name, count in counts.items() if count < RARE * len(readable)}
-    found = [f"{uri}: {_described(own)}" for uri, own in readable if own.format in rare]
+    found = [(uri, own) for uri, own in readable if own.format in rare]
     if found and len(counts) - len(rare) == 1:
         (usual,) = counts.keys() - rare
         yield Finding(
             severity="warning",
             code="rare-format",
-            sentence=f"{len(found):,} of {len(readable):,} images {'are' if len(found) > 1 else 'is'} no {usual}",
-            evidence=tuple(found),
-            advice='Look at them: placeholders such as "image not found" come like this.',
+            fields={"n": len(found), "images": len(readable), "format": usual},
+            evidence=tuple(f"{uri}: {_described(own)}" for uri, own in found),
+            images=tuple((uri,) for uri, _ in found),
         )
 
 
@@ -199,19 +203,16 @@ def _sizes_of_classes(table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             code="few-images",
-            sentence=f"{plural(len(few), 'class', 'classes')} {'have' if len(few) > 1 else 'has'} fewer than {FEW} "
-            "images to learn from",
+            fields={"n": len(few), "few": FEW},
             evidence=tuple(f"{name}: {count}" for name, count in sorted(few.items(), key=lambda item: item[1])),
-            advice="Add images, or merge them with others.",
         )
     if own and max(own.values()) > UNEVEN * min(own.values()):
         large, small = max(own, key=own.__getitem__), min(own, key=own.__getitem__)
         yield Finding(
             severity="warning",
             code="imbalance",
-            sentence=f"{large!r} has {own[large] / own[small]:.0f} times as many images as {small!r}",
+            fields={"large": large, "small": small, "times": own[large] / own[small]},
             evidence=(f"{large}: {own[large]:,}", f"{small}: {own[small]:,}"),
-            advice="Accuracy will speak of the large classes: read recall class by class.",
         )
 
 
@@ -243,11 +244,8 @@ def _series_in_two_parts(table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             severity="note" if plain else "warning",
             code="series-in-two-parts",
-            sentence=f"{plural(len(found), 'series', 'series')} of names {'run' if len(found) > 1 else 'runs'} "
-            "through two parts, neighbours in different ones",
+            fields={"n": len(found)},
             evidence=tuple(found),
-            advice="If these are frames of films, or photos of one session, scores flatter: keep each in one part "
-            "(goldenrule split --anew --group-by REGEX).",
         )
 
 
@@ -276,11 +274,8 @@ def _shortcuts(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
             yield Finding(
                 severity="warning",
                 code="shortcut",
-                sentence=f"the {name} alone tells the class of {100 * right / len(rows):.0f} % of the images "
-                f"(guessing the largest class: {100 * base:.0f} %)",
+                fields={"property": name, "right": 100 * right / len(rows), "base": 100 * base},
                 evidence=_telling(groups),
-                advice="The classes come from different sources, it seems: a network may learn the source instead. "
-                "Test it on images from one source, or bring all to one format and size.",
             )
 
 

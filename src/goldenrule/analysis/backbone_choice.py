@@ -96,7 +96,7 @@ def choose_backbone(tried: Sequence[Tried], *, of: int | None = None) -> Backbon
         if one is not best:
             verdict = later_replaces(one.out_of_fold, best.out_of_fold, names=(one.name, best.name))
             standing = "worse" if verdict.replaced else "tie"
-            why = f"{verdict.sentence.rpartition(': ')[0]}: {'better' if verdict.replaced else 'a tie'}"
+            why = f"{verdict.compared}: {'better' if verdict.replaced else 'a tie'}"
         judged.append(
             Judged(
                 name=one.name,

@@ -9,7 +9,6 @@ so that each has an equal share here, and where they disagree the interval is wi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,21 @@ import numpy.typing as npt
 from goldenrule.core.randomness import generator
 
 Floats = npt.NDArray[np.float64]
-Law = Literal["power law with a floor", "power law", "exponential with a floor"]
-LAWS: tuple[Law, ...] = ("power law with a floor", "power law", "exponential with a floor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """How an error falls with more images: by a power or exponentially, to zero or to a floor."""
+
+    exponential: bool
+    floor: bool
+
+
+LAWS = (
+    Law(exponential=False, floor=True),
+    Law(exponential=False, floor=False),
+    Law(exponential=True, floor=True),
+)
 EXPONENTS = np.geomspace(0.05, 2.0, 40)
 RATES = np.geomspace(0.2, 20.0, 40)
 """Of the exponential, per as many images as the largest size has."""
@@ -38,10 +50,14 @@ class Forecasts:
     speed: Floats
     scale: float
 
+    @property
+    def _exponential(self) -> npt.NDArray[np.bool_]:
+        return np.array([law.exponential for law in LAWS])[self.law]
+
     def at(self, images: float) -> Floats:
         """Give the error (resamples,) after so many images."""
         x = images / self.scale
-        falling = np.where(self.law == LAWS.index("exponential with a floor"), np.exp(-self.speed * x), x**-self.speed)
+        falling = np.where(self._exponential, np.exp(-self.speed * x), x**-self.speed)
         return np.asarray(self.floor + self.height * falling)
 
     def images_for(self, error: float | Floats) -> Floats:
@@ -50,7 +66,7 @@ class Forecasts:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             power = np.maximum(share, 0.0) ** (-1 / self.speed)
             exponential = np.maximum(-np.log(np.maximum(share, 0.0)) / self.speed, 0.0)
-        x = np.where(self.law == LAWS.index("exponential with a floor"), exponential, power)
+        x = np.where(self._exponential, exponential, power)
         return np.asarray(np.where(share <= 0, np.inf, x * self.scale))
 
 
@@ -94,7 +110,7 @@ def fitted(sizes: npt.NDArray[np.int64], curves: Floats, *, seed: int = 0) -> Fo
     x = sizes[kept] / scale
     weights = 1 / np.maximum(own.var(axis=0), 1e-10)
     weights /= weights.mean()
-    every = [_fit(own, weights, *_falling(law, x), floor="floor" in law) for law in LAWS]
+    every = [_fit(own, weights, *_falling(law, x), floor=law.floor) for law in LAWS]
     law = generator(seed, "learning curve laws").integers(0, len(LAWS), len(curves))
     floor, height, speed = (np.choose(law, [fit[part] for fit in every]) for part in range(3))
     return Forecasts(law=law, floor=floor, height=height, speed=speed, scale=scale)
@@ -102,7 +118,7 @@ def fitted(sizes: npt.NDArray[np.int64], curves: Floats, *, seed: int = 0) -> Fo
 
 def _falling(law: Law, x: Floats) -> tuple[Floats, Floats]:
     """Give the falling part of a law (speeds, sizes), and the speeds."""
-    if law == "exponential with a floor":
+    if law.exponential:
         return np.exp(-RATES[:, None] * x), RATES
     return x ** -EXPONENTS[:, None], EXPONENTS
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from goldenrule.analysis.curve_laws import RESAMPLES
 from goldenrule.analysis.learning_curve import FORECAST_BY, INTERVAL, CurveMetric, CurvePoint, LearningCurve
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding
+from goldenrule.core.messages import Message
 from goldenrule.core.schema import as_json
 from goldenrule.data.table import ImageTable
 from goldenrule.metrics import Estimate, value_and_interval
@@ -90,14 +91,17 @@ class ClassSizes:
         """The rule of thumb that suits the class in the middle."""
         return next(rule for rule in RULES if rule.most is None or self.median <= rule.most)
 
-    def __str__(self) -> str:
+    @property
+    def message(self) -> Message:
+        """The sizes as a text."""
         median = f"{self.median:,.1f}".removesuffix(".0")
         if self.smallest == self.largest:
-            return f"{median} images in each of {plural(self.classes, 'class', 'classes')}"
-        return (
-            f"{median} images per class (median of {self.classes:,}; the smallest has {self.smallest:,}, "
-            f"the largest {self.largest:,})"
-        )
+            return Message("class-sizes.even", {"median": median, "classes": self.classes})
+        sizes = {"smallest": self.smallest, "largest": self.largest}
+        return Message("class-sizes.uneven", {"median": median, "classes": self.classes, **sizes})
+
+    def __str__(self) -> str:
+        return str(self.message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,14 +237,17 @@ def how_much(table: ImageTable) -> Iterator[Finding]:
     own = [count for name, count in counts.get("train", counts.get("all", {})).items() if name and count]
     if own:
         sizes = ClassSizes.of(own)
-        rules = "; ".join(f"{rule.way} {rule.wants}" for rule in RULES)
-        measured = " After a fit `goldenrule learning-curve RUN` measures it on these images."
+        _, tuning, _ = RULES
         yield Finding(
             severity="note",
             code="how-much",
-            sentence=f"to learn from there are {sizes}: by the rule of thumb enough for {sizes.rule.way}",
-            advice=f"The rule, images per class: {rules}. No measurement stands behind it."
-            f"{measured if table.task == 'single' else ''}",
+            variant="measurable" if table.task == "single" else "",
+            fields={
+                "sizes": sizes.message,
+                "way": sizes.rule.way,
+                "least": tuning.least,
+                "most": tuning.most or 0,
+            },
         )
 
 

@@ -28,7 +28,7 @@ from goldenrule.data.splits.stretches import FEWEST
 from goldenrule.features.linear import Rows, solve
 from goldenrule.metrics import Predictions, quality
 from goldenrule.metrics.basic import hits, image_losses, log_loss
-from goldenrule.metrics.estimate import Estimate, value_and_interval
+from goldenrule.metrics.estimate import Estimate, value_and_interval, value_beside_interval
 from goldenrule.metrics.grouped.clusters import clustered_mean, group_numbers
 from goldenrule.metrics.uncertainty.paired import holm
 
@@ -110,16 +110,17 @@ class Flattery:
         return falls or rises
 
     @property
-    def sentence(self) -> str:
-        """The numbers of both, and what could have been seen where nothing was."""
-        both = (
-            f"with neighbours kept together {self.together.name} is {value_and_interval(self.together)} out-of-fold, "
-            f"with neighbours on both sides {_plain(self.random)}"
-        )
+    def texts(self) -> dict[str, str]:
+        """The numbers of both, as the fields of a finding."""
+        together = value_and_interval(self.together)
+        return {"metric": self.together.name, "together": together, "random": value_beside_interval(self.random)[0]}
+
+    @property
+    def visible_drop(self) -> float | None:
+        """The drop in points that would have been found four times of five where none was; None where one was."""
         if self.shown or self.drop is None or not self.drop.bounded:
-            return both
-        seen = (self.drop.high - self.drop.low) / 2 * (1.96 + 0.84) / 1.96  # four times of five
-        return f"{both}: no drop was found, one of {max(100 * seen, 0.1):.1f} points would have been"
+            return None
+        return max(100 * (self.drop.high - self.drop.low) / 2 * (1.96 + 0.84) / 1.96, 0.1)
 
 
 def nearest_of_kind(
@@ -315,7 +316,3 @@ def _mean_of(estimates: Sequence[Estimate]) -> Estimate:
         name: float(np.mean([getattr(one, name) for one in estimates])) for name in ("value", "low", "high")
     }
     return replace(estimates[0], **means)
-
-
-def _plain(estimate: Estimate) -> str:
-    return value_and_interval(estimate).partition(" [")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding, Severity
 from goldenrule.data.duplicates.likeness import Alike
 from goldenrule.data.table import ImageTable
 
@@ -26,24 +26,21 @@ def duplicates(table: ImageTable) -> Iterator[Finding]:
     leaks = [rows for rows in same if len({parts[row] for row in rows}) > 1]
     torn = [rows for rows in same if len({tuple(labels[row]) for row in rows if labels[row]}) > 1]
 
-    def evidence(groups: list[list[int]]) -> tuple[str, ...]:
-        return tuple(" = ".join(uris[row] for row in rows) for rows in groups)
-
     if leaks:
         yield Finding(
             severity="warning",
             code="leak",
-            sentence=f"{len(leaks):,} image{'s are' if len(leaks) > 1 else ' is'} in more than one part",
-            evidence=evidence(leaks),
-            advice="The scores of those parts flatter: keep one copy of each.",
+            fields={"n": len(leaks)},
+            evidence=_equal(uris, leaks),
+            images=_named(uris, leaks),
         )
     if torn:
         yield Finding(
             severity="warning",
             code="two-labels",
-            sentence=f"{len(torn):,} image{'s have' if len(torn) > 1 else ' has'} more than one label",
-            evidence=evidence(torn),
-            advice="Keep the right one of each.",
+            fields={"n": len(torn)},
+            evidence=_equal(uris, torn),
+            images=_named(uris, torn),
         )
 
 
@@ -55,9 +52,9 @@ def repeated(table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             severity="note",
             code="duplicate",
-            sentence=f"{plural(len(plain), 'image')} {'are' if len(plain) > 1 else 'is'} there more than once",
-            evidence=tuple(" = ".join(uris[row] for row in rows) for rows in plain),
-            advice="They stay in one part and one fold; a copy adds nothing to learn from.",
+            fields={"n": len(plain)},
+            evidence=_equal(uris, plain),
+            images=_named(uris, plain),
         )
 
 
@@ -77,17 +74,25 @@ def near_duplicates(table: ImageTable, pairs: Sequence[Alike]) -> Iterator[Findi
     ]
     told = {*leaks, *torn}
     others = [pair for pair in pairs if pair not in told]
-    kinds = (
-        ("warning", "leak-near", leaks, "in two parts", "The scores of those parts flatter: keep one of each."),
-        ("warning", "two-labels-near", torn, "under two labels", "Look at them: one of the labels may be wrong."),
-        ("note", "near-duplicate", others, "in one part", "A split keeps them in one part, a fit in one fold."),
+    kinds: tuple[tuple[Severity, str, list[Alike]], ...] = (
+        ("warning", "leak-near", leaks),
+        ("warning", "two-labels-near", torn),
+        ("note", "near-duplicate", others),
     )
-    for severity, code, own, where, advice in kinds:
+    for severity, code, own in kinds:
         if own:
             yield Finding(
-                severity=severity,  # type: ignore[arg-type]  # mypy widens literals in tuples
+                severity=severity,
                 code=code,
-                sentence=f"{plural(len(own), 'pair')} of near duplicates {'are' if len(own) > 1 else 'is'} {where}",
+                fields={"n": len(own)},
                 evidence=evidence(own),
-                advice=advice,
+                images=tuple((uris[pair.first], uris[pair.second]) for pair in own),
             )
+
+
+def _named(uris: Sequence[str], groups: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(uris[row] for row in rows) for rows in groups)
+
+
+def _equal(uris: Sequence[str], groups: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    return tuple(map(" = ".join, _named(uris, groups)))

@@ -11,7 +11,6 @@ probability of its own images; images above the threshold of another class are c
 from __future__ import annotations
 
 import csv
-import html
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ from goldenrule.metrics.basic import WITHOUT
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-
-ROWS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,16 +121,6 @@ class LabelErrors:
 
     def __repr__(self) -> str:
         return f"LabelErrors({len(self):,} labels, {self.number_doubted:,} doubted)"
-
-    def _repr_html_(self) -> str:
-        head = ("rank", "id", "given", "likely", "probability of the given")
-        rows = [
-            (f"{own.rank}", own.id, own.given, own.likely, f"{own.probability_given:.3f}")
-            for own in self.first(ROWS_SHOWN)
-        ]
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        heads = "".join(f"<th>{name}</th>" for name in head)
-        return f"<p>{html.escape(repr(self))}</p><table><tr>{heads}</tr>{body}</table>"
 
     def _doubt(self, row: int) -> Doubt:
         return Doubt(

@@ -11,6 +11,7 @@ import typer
 from goldenrule.cli.options import Json, command, given, json_kind, of, only, output, refuse, spellings
 from goldenrule.core.errors import OptionError
 from goldenrule.core.option import options_of
+from goldenrule.metrics.estimate import Basis
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions
@@ -226,7 +227,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     console.print(table)
     judged = {
         "out-of-fold": "out-of-fold, of the solved heads: what was trained after them is not compared",
-        "valid": "validation" if compared.basis == "clean" else "validation, which helped to choose",
+        "valid": "validation" if compared.basis == Basis.CLEAN else "validation, which helped to choose",
         "test": "test",
     }[compared.part]
     console.print(Text(f"{plural(compared.n, 'common image')}: {judged}."))

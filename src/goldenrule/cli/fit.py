@@ -166,7 +166,8 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
     from rich.table import Table
 
     from goldenrule.core.console import Text
-    from goldenrule.metrics import log_loss, value_and_interval
+    from goldenrule.metrics import log_loss
+    from goldenrule.metrics.estimate import value_beside_interval
 
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -184,11 +185,12 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
     for part, own in answer.scored.items():
         share, loss = answer.quality(own), log_loss(own)
         style = "bold" if part == answer.headline_part else ""
-        numbers = (value_and_interval(one).replace(" [", "\n[" if folded else " [") for one in (share, loss))
+        between = "\n" if folded else " "
+        numbers = (between.join(filter(None, value_beside_interval(one))) for one in (share, loss))
         counts = [f"{share.n:,}", *([f"{share.independent:,}"] if grouped else [])]
         if grouped and folded:
             counts = [f"{counts[0]}\n({counts[1]})"]
-        table.add_row(part, *counts, *numbers, answer.basis(part), style=style)
+        table.add_row(part, *counts, *numbers, str(answer.basis(part)), style=style)
     return table
 
 

@@ -45,4 +45,7 @@ def report(
     console = Console(stderr=to_terminal(out))
     console.print(Text(f"Report:  {path}"), soft_wrap=True)
     if language is not Language.en:
-        console.print("Names, findings and comparisons stay in English: they are kept with the run.", highlight=False)
+        console.print(
+            "Names, the evidence of findings and comparisons stay in English: they are kept with the run.",
+            highlight=False,
+        )

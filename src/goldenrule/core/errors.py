@@ -26,6 +26,7 @@ import difflib
 import errno
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 
 class GoldenRuleError(Exception):
@@ -44,8 +45,27 @@ class TooFewImages(InputError):
     """There are too few images or classes to learn from."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a file can't be read: what was found in it, and what is wanted instead, "" where nothing can be said of that.
+
+    >>> print(Reason("a PDF", "JPEG or PNG"), Reason("the file is empty"), sep=", ")
+    a PDF; wanted JPEG or PNG, the file is empty
+    """
+
+    found: str
+    wanted: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.found}; wanted {self.wanted}" if self.wanted else self.found
+
+
 class UnreadableImage(InputError):
-    """One file can't be turned into pixels; the message is the reason."""
+    """One file can't be turned into pixels; the message is the `reason`."""
+
+    def __init__(self, found: str | Reason, wanted: str = "") -> None:
+        self.reason = Reason(found, wanted) if isinstance(found, str) else found
+        super().__init__(str(self.reason))
 
 
 class OptionError(GoldenRuleError):
@@ -169,6 +189,15 @@ def system_errors() -> Iterator[None]:
         raise SourceError(
             "A file name has a NUL byte, which no file can have: mend the table or option that names it."
         ) from error
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of an error, for where room is short.
+
+    >>> first_sentence("The weights can't be had. Offline there are: ...")
+    "The weights can't be had"
+    """
+    return text.partition(". ")[0]
 
 
 def first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from goldenrule.core.errors import OptionError, SourceError, nearest
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding
 from goldenrule.data.table import SCHEMA, ImageTable, Task
 from goldenrule.storage.files import in_shell
 from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
@@ -116,16 +116,11 @@ def _findings(named: Mapping[str, str | None], images: int) -> Iterable[Finding]
     changed = [f"{old} = {new}" for old, new in named.items() if new is not None and new != old]
     gone = [old for old, new in named.items() if new is None]
     if changed:
-        sentence = (
-            f"{plural(len(changed), 'class', 'classes')} {'have' if len(changed) > 1 else 'has'} another name now"
-        )
-        yield Finding(severity="note", code="classes-renamed", sentence=sentence, evidence=tuple(changed))
+        yield Finding(severity="note", code="classes-renamed", fields={"n": len(changed)}, evidence=tuple(changed))
     if gone:
         yield Finding(
             severity="note",
             code="classes-left-out",
-            sentence=f"{plural(len(gone), 'class', 'classes')} with {plural(images, 'image')} "
-            f"{'are' if len(gone) > 1 else 'is'} left out",
+            fields={"n": len(gone), "images": images},
             evidence=tuple(gone),
-            advice="As was asked.",
         )

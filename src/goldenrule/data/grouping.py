@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from goldenrule.core.errors import OptionError
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding
 from goldenrule.data.table import ImageTable
-from goldenrule.data.units import ALIKE
+from goldenrule.data.units import alike_group
 
 PRESETS = {"gtsrb": r"^(\d+)_\d+$"}
 
@@ -48,20 +48,16 @@ def with_given_groups(table: ImageTable, groups: Sequence[str | None], column: s
     torn = [f"{group}: {' and '.join(sorted(own))}" for group, own in sorted(parts_of.items()) if len(own) > 1]
     found = []
     if named:
-        sentence = f"the column {column} puts {plural(named, 'image')} in {plural(len(parts_of), 'group')}"
-        advice = "A group stays in one part and in one fold, where goldenrule draws them."
-        found.append(Finding(severity="note", code="groups", sentence=sentence, advice=advice))
-    if torn:
-        sentence = f"{plural(len(torn), 'group has', 'groups have')} images in several of the given parts"
-        advice = "There a part asks for what another has taught: its numbers will be too good for new groups."
         found.append(
             Finding(
-                severity="warning",
-                code="group-in-several-parts",
-                sentence=sentence,
-                evidence=tuple(torn),
-                advice=advice,
+                severity="note",
+                code="groups",
+                fields={"column": column, "images": named, "groups": len(parts_of)},
             )
+        )
+    if torn:
+        found.append(
+            Finding(severity="warning", code="group-in-several-parts", fields={"n": len(torn)}, evidence=tuple(torn))
         )
     return table.with_groups(groups).with_findings(*found)
 
@@ -82,7 +78,7 @@ def with_alike(table: ImageTable, pairs: Iterable[tuple[int, int]]) -> ImageTabl
     joined = {int(component[row]) for pair in pairs for row in pair}
     names: dict[int, str] = {}
     for own, uri in zip(component[: len(table)].tolist(), table.uris, strict=True):
-        names.setdefault(own, f"{ALIKE}{uri}")
+        names.setdefault(own, alike_group(uri))
     return table.with_groups(
         [names[own] if own in joined else group for own, group in zip(component.tolist(), groups, strict=False)]
     )
@@ -114,7 +110,6 @@ def _finding(table: ImageTable, groups: list[str | None]) -> Finding:
         if group is not None:
             members[group].append(uri)
     first = min(members)
-    sentence = f"{sum(map(len, members.values())):,} images are taken for {len(members):,} series by their names"
-    advice = "A series stays in one part and in one fold: else validation would only ask for what was learned by heart."
     shown = f"{first}: {', '.join(PurePosixPath(uri).name for uri in members[first][:3])}, ..."
-    return Finding(severity="note", code="series", sentence=sentence, evidence=(shown,), advice=advice)
+    about = {"images": sum(map(len, members.values())), "groups": len(members)}
+    return Finding(severity="note", code="series", fields=about, evidence=(shown,))

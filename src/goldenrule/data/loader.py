@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.core.blas import one_blas_thread
-from goldenrule.core.errors import UnreadableImage
+from goldenrule.core.errors import Reason, UnreadableImage
 from goldenrule.data.augmentation.augment import PLAIN, Reflected, View, Warp
 from goldenrule.data.pictures.decode import BEYOND, Pixels, decoded
 from goldenrule.data.pictures.preprocess import Preprocessing
@@ -38,7 +38,7 @@ class Batch:
     pixels: npt.NDArray[np.float32]
     slots: list[tuple[int, int]] = field(default_factory=list)
     unwarped: dict[int, tuple[Reflected, Warp]] = field(default_factory=dict)  # slot -> what its view is made of
-    failures: dict[int, str] = field(default_factory=dict)
+    failures: dict[int, Reason] = field(default_factory=dict)
     beyond: set[int] = field(default_factory=set)  # slots whose picture has values outside the levels, more than a few
     dark: set[int] = field(default_factory=set)  # slots whose picture uses little of more than 8 bits, without levels
     pending: list[Future[None]] = field(default_factory=list)
@@ -143,7 +143,7 @@ def _fill(
                     batch.dark.add(slot)
             _fill_decoded(found.pixels, name, slots, views, preprocessing, canvases, warped)
     except (UnreadableImage, OSError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        reason = error.reason if isinstance(error, UnreadableImage) else Reason(error.strerror or str(error))
         for _, batch, slot in slots:
             batch.failures[slot] = reason
 

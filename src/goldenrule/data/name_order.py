@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from goldenrule.core.messages import say
 from goldenrule.data.pictures.decode import taken
 from goldenrule.data.table import ImageTable, one_form
 
@@ -37,12 +38,12 @@ _NUMBERS = re.compile(r"\d+")
 class Proposal:
     """A reason to think that some images belong together.
 
-    `phrase` completes "images ... are alike", `where` "the nearest neighbour is ...". `groups` (n,) name the groups,
-    None for an image alone; without them `places` (n,) are the images' places in an order, from 0.
+    `name` is one of the ids of "alike" (foundation/languages), `where` completes "the nearest neighbour is ...".
+    `groups` (n,) name the groups, None for an image alone; without them `places` (n,) are the images' places in an
+    order, from 0.
     """
 
     name: str
-    phrase: str
     where: str
     places: tuple[int, ...] = ()
     groups: tuple[str | None, ...] | None = None
@@ -83,7 +84,7 @@ def by_name(table: ImageTable) -> Proposal | None:
     if are_hashes([path.stem for path in paths]):
         return None
     keys = [(natural_key(str(path.parent)), natural_key(path.name)) for path in paths]
-    return Proposal("name", "near each other by name", "nearby in the order of names", places=_ranks(keys))
+    return Proposal("name", "nearby in the order of names", places=_ranks(keys))
 
 
 def by_time(table: ImageTable, *, threads: int = 4) -> Proposal | None:
@@ -100,7 +101,7 @@ def by_time(table: ImageTable, *, threads: int = 4) -> Proposal | None:
     if not _tell_times(times):
         return None
     places = _ranks([time or "~" for time in times])
-    return Proposal("time", "taken soon after each other", "nearby in the order of their times", places=places)
+    return Proposal("time", "nearby in the order of their times", places=places)
 
 
 def named_groups(table: ImageTable, classes: Sequence[int]) -> list[Proposal]:
@@ -114,14 +115,14 @@ def named_groups(table: ImageTable, classes: Sequence[int]) -> list[Proposal]:
     folders = [str(path.parent) for path in paths]
     pieces = [re.split(r"[_\-. ]+", path.stem) for path in paths]
     series = [re.search(SERIES, path.stem) for path in paths]
-    every: list[tuple[str, str, list[str | None]]] = [
-        ("series", "with the same name before its last number", [own[1] if own else None for own in series]),
-        ("folder", "of the same folder", ["" for _ in paths]),
-        ("first", "with the same first part of the name", [own[0] if own[1:] else None for own in pieces]),
-        ("last", "with the same last part of the name", [own[-1] if own[1:] else None for own in pieces]),
+    every: list[tuple[str, list[str | None]]] = [
+        ("series", [own[1] if own else None for own in series]),
+        ("folder", ["" for _ in paths]),
+        ("first", [own[0] if own[1:] else None for own in pieces]),
+        ("last", [own[-1] if own[1:] else None for own in pieces]),
     ]
     found: dict[tuple[int, ...], Proposal] = {}
-    for name, phrase, own in every:
+    for name, own in every:
         groups = [
             None if piece is None else f"{folder}/{piece}" if piece else folder
             for folder, piece in zip(folders, own, strict=True)
@@ -131,7 +132,7 @@ def named_groups(table: ImageTable, classes: Sequence[int]) -> list[Proposal]:
             numbers: dict[str | None, int] = {}
             found.setdefault(
                 tuple(numbers.setdefault(group, len(numbers)) for group in groups),
-                Proposal(name, phrase, f"among those {phrase}", groups=tuple(groups)),
+                Proposal(name, f"among those {say(f'alike.{name}')}", groups=tuple(groups)),
             )
     return list(found.values())
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
-from goldenrule.core.errors import UnreadableImage
+from goldenrule.core.errors import Reason, UnreadableImage
 from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.duplicates.close_vectors import Floats
@@ -36,7 +36,7 @@ class Look:
     header: Header | None = None  # None where even that can't be read
     likeness: Floats | None = None  # None for flat pictures and for what is none
     used: Used | None = None  # the values that a picture of more than 8 bits uses
-    problem: str | None = None
+    problem: Reason | None = None
 
 
 def glance(content: bytes) -> Look:
@@ -48,7 +48,7 @@ def glance(content: bytes) -> Look:
     try:
         known = replace(known, header=header(content))
     except UnreadableImage as error:
-        return replace(known, problem=str(error))
+        return replace(known, problem=error.reason)
     if known.header is not None and known.header.is_deep:
         with contextlib.suppress(UnreadableImage):  # whoever decodes it says why
             known = replace(known, used=used_range(content))
@@ -64,7 +64,7 @@ def look(content: bytes) -> Look:
         with known.header.room:
             return replace(known, likeness=description(gray_of(content, known.header, used=known.used)))
     except UnreadableImage as error:
-        return replace(known, problem=str(error))
+        return replace(known, problem=error.reason)
 
 
 def look_to_copy(content: bytes) -> Look:
@@ -85,7 +85,7 @@ def looked(
         try:
             return by(table.read(uri))
         except OSError as error:
-            return Look(problem=error.strerror or str(error))
+            return Look(problem=Reason(error.strerror or str(error)))
 
     uris, found = table.uris, []
     with (
@@ -98,9 +98,15 @@ def looked(
     return found
 
 
+def closed_files(table: ImageTable, looks: Sequence[Look]) -> dict[str, Reason]:
+    """Return why files could not even be opened, by their uris."""
+    pairs = zip(table.uris, looks, strict=True)
+    return {uri: own.problem for uri, own in pairs if own.digest is None and own.problem}
+
+
 def unreadable_files(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
     """Give the finding for files that are no pictures, where there are such."""
-    if reasons := [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.problem]:
+    if reasons := {uri: own.problem for uri, own in zip(table.uris, looks, strict=True) if own.problem}:
         yield unreadable(reasons)
 
 

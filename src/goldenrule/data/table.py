@@ -198,20 +198,6 @@ class ImageTable:
         several = ", several labels an image" if self.task == "multi" else ""
         return f"{type(self).__name__}({len(self):,} images, {len(self.classes)} classes{several}, {counts})"
 
-    def _repr_html_(self) -> str:
-        import html
-
-        counts = self.counts()
-        head = "".join(f"<th>{part}</th>" for part in counts)
-        rows = "".join(
-            f"<tr><td>{html.escape(name) or '<i>unlabelled</i>'}</td>"
-            + "".join(f"<td>{counts[part][name]:,}</td>" for part in counts)
-            + "</tr>"
-            for name in (*self.classes, "")
-            if any(counts[part][name] for part in counts)
-        )
-        return f"<table><tr><th>class</th>{head}</tr>{rows}</table>"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledTable(ImageTable):

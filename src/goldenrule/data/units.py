@@ -4,8 +4,35 @@ from __future__ import annotations
 
 from goldenrule.data.table import ImageTable
 
-ALIKE = "alike: "
-"""What the group of near duplicates is called, with the first of them."""
+_ALIKE = "alike:"
+"""What the name of a group of near duplicates begins with."""
+
+
+def alike_group(uri: str) -> str:
+    """Return the name of the group of near duplicates whose first is this image.
+
+    >>> alike_group("cats/1.jpg")
+    'alike: cats/1.jpg'
+    """
+    return f"{_ALIKE} {uri}"
+
+
+def is_alike(group: str | None) -> bool:
+    """Return whether a group is one of near duplicates, which `alike_group` named.
+
+    >>> is_alike("alike: cats/1.jpg"), is_alike("film 1"), is_alike(None)
+    (True, False, False)
+    """
+    return group is not None and group.startswith(_ALIKE)
+
+
+def is_named(group: str | None) -> bool:
+    """Return whether a group was given, by the user or by names: not one of near duplicates.
+
+    >>> is_named("alike: cats/1.jpg"), is_named("film 1"), is_named(None)
+    (False, True, False)
+    """
+    return group is not None and not is_alike(group)
 
 
 def duplicate_units(table: ImageTable) -> list[bytes]:

@@ -21,7 +21,17 @@ from goldenrule.core.schema import as_json
 from goldenrule.data.sources.folders import files_to_predict
 from goldenrule.data.sources.label_files import read_columns
 from goldenrule.deploy.bulk import PIECE
-from goldenrule.metrics import Estimate, Familiar, Predictions, Task, accuracy, log_loss, quality, with_own_thresholds
+from goldenrule.metrics import (
+    Estimate,
+    Familiar,
+    Predictions,
+    Task,
+    accuracy,
+    log_loss,
+    quality,
+    with_own_thresholds,
+)
+from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.uncertainty.caution import best_floor, floored, kept_off
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import check_threads
@@ -265,7 +275,7 @@ def judged(run: Path, classifier: Classifier) -> Predictions | None:
     """
     first = run_result(run).judged_on if was_written(run, RESULT) else "valid"
     for name in ("out-of-fold", "valid") if first == "out-of-fold" else ("valid", "out-of-fold"):
-        seen = kept_predictions(run, name, task=classifier.task, basis="chosen on")
+        seen = kept_predictions(run, name, task=classifier.task, basis=Basis.CHOSEN_ON)
         if seen is not None and len(seen.scored) > 1:
             return with_own_thresholds(seen, beta=classifier.thresholds.beta if classifier.thresholds else 1)
     return None

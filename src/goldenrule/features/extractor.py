@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.core.errors import BackboneError, StorageError
+from goldenrule.core.errors import BackboneError, Reason, StorageError
 from goldenrule.core.interrupts import held_back
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json
@@ -33,7 +33,7 @@ class Activations:
     views: tuple[View, ...]
     computed: tuple[int, ...]  # rows of each view that went through the engine now
     reused: tuple[int, ...]  # rows of each view that were there
-    failures: dict[str, str] = field(default_factory=dict)  # uri -> why it has no row
+    failures: dict[str, Reason] = field(default_factory=dict)  # uri -> why it has no row
 
     def has(self, digests: Sequence[bytes | None], *, views: bool = False) -> npt.NDArray[np.bool_]:
         """Say which of these images have a row of the plain view, with `views` one of every view, (n,)."""
@@ -135,10 +135,10 @@ class FeatureExtractor:
 
     def _computed(
         self, table: ImageTable, jobs: Sequence[Job], views: Sequence[View], writers: Sequence[ChunkWriter]
-    ) -> tuple[dict[bytes, str], tuple[int, ...]]:
+    ) -> tuple[dict[bytes, Reason], tuple[int, ...]]:
         """Write the rows of these jobs; return why images failed, by digest, and how many rows each view got."""
         engine = self.engine
-        failed: dict[bytes, str] = {}
+        failed: dict[bytes, Reason] = {}
         computed = [0] * len(views)
         wanted = sum(len(job.views) for job in jobs)
         decoded = batches(jobs, views, self.spec.preprocessing, batch_size=engine.batch_size, threads=self.threads)

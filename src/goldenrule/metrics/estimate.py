@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,9 +15,15 @@ from goldenrule.core.schema import IF_OTHERWISE, OrNan, as_json
 from goldenrule.metrics.grouped.clusters import clustered_share
 from goldenrule.metrics.intervals import wilson
 
-Basis = Literal["clean", "chosen on"]
 Kind = Literal["share", "points", "number"]
 JsonScalar = str | float | int | None
+
+
+class Basis(StrEnum):
+    """Whether the images that a number was measured on had a say in what was measured."""
+
+    CLEAN = "clean"
+    CHOSEN_ON = "chosen on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +51,7 @@ class Estimate:
     n: int
     method: str
     kind: Kind = "number"
-    basis: Basis = "clean"
+    basis: Basis = Basis.CLEAN
     groups: int | None = field(default=None, metadata=IF_OTHERWISE)
     effective_n: float | None = field(default=None, metadata=IF_OTHERWISE)
 
@@ -54,11 +60,12 @@ class Estimate:
         object.__setattr__(self, "n", int(self.n))
         for name in ("value", "low", "high"):
             object.__setattr__(self, name, float(getattr(self, name)))
-        if self.kind not in get_args(Kind) or self.basis not in get_args(Basis):
+        if self.kind not in get_args(Kind) or self.basis not in tuple(Basis):
             raise OptionError(
-                f"{self.name}: kind {self.kind!r} and basis {self.basis!r}; wanted one of {get_args(Kind)} "
-                f"and one of {get_args(Basis)}"
+                f"{self.name}: kind {self.kind!r} and basis {str(self.basis)!r}; wanted one of {get_args(Kind)} "
+                f"and one of {tuple(map(str, Basis))}"
             )
+        object.__setattr__(self, "basis", Basis(self.basis))
         if self.n < 0:
             raise OptionError(f"{self.name}: n = {self.n}; wanted 0 or more images")
         bounded = -math.inf < self.low <= self.high < math.inf or (
@@ -71,7 +78,7 @@ class Estimate:
             )
 
     @classmethod
-    def of_share(cls, name: str, successes: int, n: int, *, basis: Basis = "clean") -> Estimate:
+    def of_share(cls, name: str, successes: int, n: int, *, basis: Basis = Basis.CLEAN) -> Estimate:
         """Give the share of n images for which something holds, with its Wilson interval.
 
         >>> print(Estimate.of_share("accuracy", 199, 200))
@@ -86,7 +93,7 @@ class Estimate:
 
     @classmethod
     def of_right(
-        cls, name: str, right: NDArray[np.bool_], groups: NDArray[np.int64] | None = None, *, basis: Basis = "clean"
+        cls, name: str, right: NDArray[np.bool_], groups: NDArray[np.int64] | None = None, *, basis: Basis = Basis.CLEAN
     ) -> Estimate:
         """Return the share of images for which something is right (n,); of `groups` (n,) where these are the sample.
 
@@ -99,7 +106,7 @@ class Estimate:
         return cls(name=name, value=float(right.mean()), n=len(right), kind="share", basis=basis, **found.about)
 
     @classmethod
-    def undefined(cls, name: str, method: str, *, kind: Kind = "number", basis: Basis = "clean") -> Estimate:
+    def undefined(cls, name: str, method: str, *, kind: Kind = "number", basis: Basis = Basis.CLEAN) -> Estimate:
         """Give what is known from no image at all.
 
         >>> print(Estimate.undefined("recall of cat", "Wilson 95 %", kind="share"))
@@ -133,10 +140,6 @@ class Estimate:
     def __str__(self) -> str:
         return render(self)
 
-    def _repr_html_(self) -> str:
-        title = html.escape(f"{self.name}: {self.method}, {self.basis}")
-        return f'<span class="goldenrule-estimate" title="{title}">{html.escape(render(self))}</span>'
-
 
 def render(estimate: Estimate) -> str:
     """Give an estimate in one line: the value, its 95 % interval, n, and a mark where it was chosen on.
@@ -147,30 +150,51 @@ def render(estimate: Estimate) -> str:
 
     >>> render(Estimate.of_share("accuracy", 9, 9))
     '100 % [70, 100] n=9'
-    >>> render(Estimate.of_share("accuracy", 193, 200, basis="chosen on"))
+    >>> render(Estimate.of_share("accuracy", 193, 200, basis=Basis.CHOSEN_ON))
     '96.5 % [93.0, 98.3] n=200 (chosen on)'
     >>> render(Estimate.of_share("accuracy", 9_990, 10_000))
     '99.90 % [99.82, 99.95] n=10,000'
     """
-    marks = [] if estimate.effective_n is None else [f"effective n={estimate.independent:,}"]
-    marks += ["chosen on"] if estimate.basis == "chosen on" else []
+    number, marks = f"n={estimate.n:,}", marks_of(estimate)
     mark = f" ({', '.join(marks)})" if marks else ""
-    return f"{value_and_interval(estimate)} n={estimate.n:,}{mark}" if estimate.defined else f"n/a (n=0){mark}"
+    return f"{value_and_interval(estimate)} {number}{mark}" if estimate.defined else f"n/a ({number}){mark}"
+
+
+def marks_of(estimate: Estimate) -> tuple[str, ...]:
+    """Return what `render` says in brackets behind n."""
+    effective = () if estimate.effective_n is None else (f"effective n={estimate.independent:,}",)
+    return (*effective, str(estimate.basis)) if estimate.basis is Basis.CHOSEN_ON else effective
 
 
 def value_and_interval(estimate: Estimate) -> str:
-    """Give what `render` does for a sentence or table that says elsewhere how many images there are.
+    """Return what `render` does for a sentence or table that says elsewhere how many images there are.
 
     >>> value_and_interval(Estimate.of_share("accuracy", 193, 200))
     '96.5 % [93.0, 98.3]'
     """
+    return " ".join(part for part in value_beside_interval(estimate) if part)
+
+
+def value_beside_interval(estimate: Estimate) -> tuple[str, str]:
+    """Return the value with its unit, and the interval in brackets, "" where nothing was measured.
+
+    >>> value_beside_interval(Estimate.of_share("accuracy", 193, 200))
+    ('96.5 %', '[93.0, 98.3]')
+    """
     if not estimate.defined:
-        return "n/a"
+        return "n/a", ""
+    value, low, high = printed(estimate)
+    return value, f"[{low}, {high}]" if estimate.bounded else f"[no interval: {estimate.groups} groups]"
+
+
+def printed(estimate: Estimate) -> tuple[str, str, str]:
+    """Return the value with its unit, low and high of a defined estimate, with the digits that `render` prints.
+
+    >>> printed(Estimate.of_share("accuracy", 9, 9))
+    ('100 %', '70', '100')
+    """
     value, low, high = _rounded(estimate)
-    unit = {"share": " %", "points": " points", "number": ""}[estimate.kind]
-    if not estimate.bounded:
-        return f"{value}{unit} [no interval: {estimate.groups} groups]"
-    return f"{value}{unit} [{low}, {high}]"
+    return value + {"share": " %", "points": " points", "number": ""}[estimate.kind], low, high
 
 
 def _rounded(estimate: Estimate) -> tuple[str, str, str]:

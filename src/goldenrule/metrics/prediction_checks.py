@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ def checked_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     predictions = SimpleNamespace(**given)
     classes, ids = tuple(map(str, predictions.classes)), tuple(map(str, predictions.ids))
     _require_one_of("task", predictions.task, ("single", "multi"))
-    _require_one_of("basis", predictions.basis, get_args(Basis))
+    _require_one_of("basis", predictions.basis, tuple(map(str, Basis)))
     twice = [name for name, count in Counter(classes).items() if count > 1]
     if twice or not classes:
         raise OptionError(f"classes: wanted one name or more, each once; got {len(classes)}, twice: {twice}")
@@ -32,6 +32,7 @@ def checked_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "classes": classes,
         "ids": ids,
+        "basis": Basis(predictions.basis),
         "status": _read_only(status),
         "truth": _checked_truth(predictions.truth, predictions.task, len(ids), len(classes)),
         "logits": _checked_logits(predictions.logits, status == "ok", len(classes)),

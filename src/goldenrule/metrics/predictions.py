@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -20,7 +19,6 @@ from goldenrule.metrics.probabilities import sigmoid, softmax
 Task = Literal["single", "multi"]
 
 _NUMBERS_AT_ONCE = 2**20  # of logits, as float64: 8 MB
-_ROWS_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -56,7 +54,7 @@ class Predictions:
     group: NDArray[np.int64] | None = None
     thresholds: NDArray[np.float64] | None = None
     distance: NDArray[np.float32] | None = None
-    basis: Basis = "clean"
+    basis: Basis = Basis.CLEAN
 
     def __post_init__(self) -> None:
         """Bring every field into its type, check it and make it read-only."""
@@ -76,7 +74,7 @@ class Predictions:
         group: ArrayLike | None = None,
         distance: ArrayLike | None = None,
         task: Task = "single",
-        basis: Basis = "clean",
+        basis: Basis = Basis.CLEAN,
     ) -> Predictions:
         """Predictions from logits (n, C), one view, or (n, views, C).
 
@@ -237,7 +235,7 @@ class Predictions:
             group=np.concatenate(groups) if len(groups) == len(aligned) else None,
             thresholds=np.concatenate(limits) if limits else None,
             distance=np.concatenate(distances) if len(distances) == len(aligned) else None,
-            basis="chosen on" if any(part.basis == "chosen on" for part in parts) else "clean",
+            basis=Basis.CHOSEN_ON if any(part.basis == Basis.CHOSEN_ON for part in parts) else Basis.CLEAN,
         )
 
     def __len__(self) -> int:
@@ -256,26 +254,9 @@ class Predictions:
         label = "single label" if self.task == "single" else "many labels"
         return f"Predictions({', '.join([*counts, label, scored, *bad])})"
 
-    def _repr_html_(self) -> str:
-        rows = [("id", "status", "truth", "probability")]
-        for row in range(min(len(self), _ROWS_SHOWN)):
-            truth = ", ".join(self.true_names(row)) or "?"
-            rows.append((self.ids[row], str(self.status[row]), truth, self._likeliest(row)))
-        cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-        more = f"<p>… and {len(self) - _ROWS_SHOWN:,} more</p>" if len(self) > _ROWS_SHOWN else ""
-        body = "".join(f"<tr>{row}</tr>" for row in cells)
-        return f"<p>{html.escape(repr(self))}</p><table>{body}</table>{more}"
-
     @cached_property
     def _scored_part(self) -> Predictions:
         return self.select(self.ok & self.labelled)
-
-    def _likeliest(self, row: int) -> str:
-        """Give the most probable class of a row and its probability, as text."""
-        if self.status[row] != "ok":
-            return ""
-        best = int(self.probabilities[row].argmax())
-        return f"{self.classes[best]} {self.probabilities[row, best]:.3f}"
 
 
 def _count(n: int, noun: str) -> str:

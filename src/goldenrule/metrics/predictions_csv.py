@@ -115,7 +115,7 @@ def _several(names: Sequence[str], between: str) -> str:
     return joined(names, between) if between else "".join(names)
 
 
-def from_csv(text: str, *, task: Task = "single", basis: Basis = "clean") -> Predictions:
+def from_csv(text: str, *, task: Task = "single", basis: Basis = Basis.CLEAN) -> Predictions:
     """Give the predictions that `to_csv` wrote, with logits that stand for the same probabilities, without thresholds.
 
     Raises `FormatError` for another file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Literal
 
 import numpy as np
@@ -35,13 +36,78 @@ ZERO_RATES = (1e-3, 3e-3)
 """The rates at which Adam and its kin train random weights with BatchNorms."""
 
 
+class Trained(StrEnum):
+    """What is trained beyond solving a head, as the candidates of a run are called."""
+
+    HEAD = "trained head"
+    LATE_LAYERS = "late layers"
+    NETWORK = "whole network"
+    FINE_TUNED = "fine-tuned network"
+    FROM_ZERO = "trained from zero"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether the later of two candidates stays, and the paired comparison it rests on."""
+    """Whether the later of two candidates stays, and the paired comparison it rests on.
 
-    replaced: bool
+    `names` are those of the earlier and the later. What was `asked_for` is taken whatever the comparison says.
+    """
+
+    names: tuple[str, str]
     comparison: Comparison
-    sentence: str
+    tempered: bool = False
+    asked_for: bool = False
+
+    @property
+    def clear(self) -> bool:
+        """Whether the later is better with the probability that is needed, by however little."""
+        return self.comparison.probability_better >= NEEDED_PROBABILITY
+
+    @property
+    def better(self) -> bool:
+        """Whether the later is clearly better, and by enough to matter."""
+        return self.clear and self.comparison.gain.value >= LEAST_GAIN
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the later is taken."""
+        return self.better or self.asked_for
+
+    @property
+    def compared(self) -> str:
+        """What the comparison found, in words."""
+        gain, change = self.comparison.gain, "lower"
+        if gain.value < 0:
+            change, gain = "higher", replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
+        tempered = ", both as sure as these images allow" if self.tempered else ""
+        return (
+            f"{self.names[1]} against {self.names[0]}{tempered}: "
+            f"log loss {change} by {value_and_interval(gain)} on "
+            f"{gain.n:,} images, lower in {100 * self.comparison.probability_better:.1f} % of resamples "
+            f"({100 * NEEDED_PROBABILITY:.0f} % are needed){_but(self)}"
+        )
+
+    @property
+    def outcome(self) -> str:
+        """Which of both is taken, in words."""
+        return outcome_text(self.names, better=self.better, asked_for=self.asked_for)
+
+    @property
+    def sentence(self) -> str:
+        """What the comparison found, and what came of it, in words."""
+        return f"{self.compared}: {self.outcome}"
+
+
+def outcome_text(names: tuple[str, str], *, better: bool, asked_for: bool) -> str:
+    """Return which of an earlier and a later candidate is taken.
+
+    >>> outcome_text(("solved head", "trained head"), better=False, asked_for=False)
+    'solved head stays'
+    """
+    earlier, later = names
+    if asked_for:
+        return f"{later} was asked for{'' if better else f'; goldenrule fit would keep the {earlier}'}"
+    return f"{later} is taken" if better else f"{earlier} stays"
 
 
 def later_replaces(
@@ -55,21 +121,7 @@ def later_replaces(
     if tempered:
         earlier, later = as_sure_as_allowed(earlier), as_sure_as_allowed(later)
     comparison = paired_bootstrap(earlier, later, metric="log_loss")
-    clear = comparison.probability_better >= NEEDED_PROBABILITY
-    replaced = clear and comparison.gain.value >= LEAST_GAIN
-    but = _but(comparison, clear=clear, replaced=replaced)
-    verdict = f"{names[1]} is taken" if replaced else f"{names[0]} stays"
-    gain = comparison.gain
-    change = "lower"
-    if gain.value < 0:
-        change, gain = "higher", replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
-    sentence = (
-        f"{names[1]} against {names[0]}{', both as sure as these images allow' if tempered else ''}: "
-        f"log loss {change} by {value_and_interval(gain)} on "
-        f"{gain.n:,} images, lower in {100 * comparison.probability_better:.1f} % of resamples "
-        f"({100 * NEEDED_PROBABILITY:.0f} % are needed){but}: {verdict}"
-    )
-    return Verdict(replaced=replaced, comparison=comparison, sentence=sentence)
+    return Verdict(names=names, comparison=comparison, tempered=tempered)
 
 
 def on_common(one: Predictions, other: Predictions) -> tuple[Predictions, Predictions]:
@@ -82,11 +134,12 @@ def on_common(one: Predictions, other: Predictions) -> tuple[Predictions, Predic
     return first, second
 
 
-def _but(comparison: Comparison, *, clear: bool, replaced: bool) -> str:
+def _but(verdict: Verdict) -> str:
     """Say why a candidate that seems better is not taken: too little better, or too few images to tell."""
-    if clear and not replaced:
+    comparison = verdict.comparison
+    if verdict.clear and not verdict.better:
         return ", too little to matter"
-    if replaced or comparison.gain.value <= 0 or comparison.better != "neither":
+    if verdict.better or comparison.gain.value <= 0 or comparison.better != "neither":
         return ""
     return f", can't be told apart{needed_text(comparison.images_needed, 'images')}"
 

@@ -352,7 +352,8 @@ def _weights(name: str, weights: Path | None) -> tuple[State, Mapping[str, Any]]
         return reading.read_state(weights), {"from": f"file {weights.name}", "licence": "as you know it"}
     if name in EMBEDDED:
         return reading.embedded_state(name), EMBEDDED[name].source()
-    return reading.hub_state(name), {"from": f"timm hub {name}", "licence": "see the model's page on the hub"}
+    source = {"from": f"timm hub {name}", "licence": "see the model's page on the hub", "public": True}
+    return reading.hub_state(name), source
 
 
 def _preprocessing(model: Any, name: str, size: int | None) -> Preprocessing:

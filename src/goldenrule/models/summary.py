@@ -5,7 +5,6 @@ Nothing of it depends on the values of the weights: random ones are drawn where 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,13 +67,6 @@ class NetworkSummary:
             f"NetworkSummary({self.name}: {len(self.layers)} layers, {self.parameters:,} parameters, "
             f"{self.multiply_adds / 1e6:,.1f} M multiply-adds, {' x '.join(map(str, self.input))})"
         )
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("layer", "kind", "output", "parameters", "group"))
-        rows = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in layer.cells)}</tr>" for layer in self.layers
-        )
-        return f"<p>{html.escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>"
 
 
 def summary(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goldenrule.core.errors import BackboneError, WeightsUnavailable
+from goldenrule.core.errors import BackboneError, WeightsUnavailable, first_sentence
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def hub_state(name: str) -> State:
         huggingface_hub.constants.HF_HUB_OFFLINE = offline or not _hub_answers()  # else it retries for a minute
         return dict(timm.create_model(name, pretrained=True, num_classes=0).state_dict())
     except Exception as error:
-        why = _first_line(error).partition(". ")[0]
+        why = _first_sentence(error)
         raise WeightsUnavailable(
             f"The weights of {name} can't be had from the hub ({type(error).__name__}: {why}). "
             f"Offline there are: {', '.join(EMBEDDED)} (embedded), or --weights FILE with a .safetensors or "
@@ -194,7 +194,7 @@ def _own_weights_wanted(name: str) -> str:
 
 def _first_sentence(error: Exception) -> str:
     """Give the reason without PyTorch's advice, which is to load the pickle all the same."""
-    return _first_line(error).split(". ")[0]
+    return first_sentence(_first_line(error))
 
 
 def _hub_answers() -> bool:

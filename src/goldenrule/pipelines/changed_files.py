@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding
 from goldenrule.data.table import ImageTable
 from goldenrule.storage.files import digest
 
@@ -36,10 +36,8 @@ def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iter
         yield Finding(
             severity="warning",
             code="changed",
-            sentence=f"{plural(len(found), 'file was', 'files were')} changed or removed while the fit ran",
+            fields={"n": len(found)},
             evidence=tuple(found),
-            advice="What was learned of them before stays; from then on they are left out. Fit again to learn from the "
-            "images as they are now.",
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from goldenrule.core.findings import Finding
 from goldenrule.features.linear import DECADES
 from goldenrule.metrics import Predictions
+from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.uncertainty.consistency import at_the_end_of_its_range, inconsistencies
 from goldenrule.metrics.uncertainty.temperature import HIGHEST
 from goldenrule.models.classifier import Classifier
@@ -28,11 +29,11 @@ def contradictions(
     """
     solved = chosen.judged_part == "out-of-fold"
     own = {part: said for part, said in scored.items() if part not in torn and (solved or part != "out-of-fold")}
-    clean = {part: said.basis == "clean" for part, said in own.items()}
+    clean = {part: said.basis == Basis.CLEAN for part, said in own.items()}
     yield from inconsistencies(own, sets=classifier.sets, familiar=classifier.familiar, clean=clean, beta=beta)
     if solved and "l2" in chosen.facts:
         l2 = float(chosen.facts["l2"])
-        yield from at_the_end_of_its_range("penalty (l2)", l2, DECADES[-1], DECADES[0], chosen.judged_on)
+        yield from at_the_end_of_its_range("penalty", l2, DECADES[-1], DECADES[0], chosen.judged_on)
     if chosen.calibration and chosen.calibration.applied and scored and classifier.task == "single":
         value = chosen.calibration.temperature.value  # floors below 1 are there by design
         yield from at_the_end_of_its_range("temperature", value, 0.0, HIGHEST, chosen.judged_on)

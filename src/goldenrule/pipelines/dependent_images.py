@@ -20,13 +20,14 @@ from goldenrule.analysis.dependence import (
 )
 from goldenrule.core.errors import FormatError
 from goldenrule.core.findings import Finding
+from goldenrule.core.messages import Message
 from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.duplicates.likeness import Alike
 from goldenrule.data.name_order import Proposal, by_name, by_time, named_groups
 from goldenrule.data.splits.folds import folds_to_judge
 from goldenrule.data.splits.stretches import REST, blocks, kinds, torn
 from goldenrule.data.table import ImageTable, Part
-from goldenrule.data.units import ALIKE, duplicate_units
+from goldenrule.data.units import duplicate_units, is_named
 from goldenrule.features.extractor import Activations
 from goldenrule.features.linear import Rows
 from goldenrule.metrics.estimate import Estimate, value_and_interval
@@ -110,10 +111,7 @@ def torn_parts(table: ImageTable, about: Mapping[str, Any]) -> Iterator[Finding]
         yield Finding(
             severity="warning",
             code="neighbours-in-two-parts",
-            sentence=f"{' and '.join(mixed)} {'has' if len(mixed) == 1 else 'have'} most neighbours in train, so "
-            f"{'its' if len(mixed) == 1 else 'their'} numbers flatter: with neighbours kept together it is {number} "
-            "out-of-fold",
-            advice="Quote that number, or judge by images of another day, place or object.",
+            fields={"parts": tuple(mixed), "n": len(mixed), "found": number},
             leads=True,
         )
 
@@ -136,7 +134,7 @@ class _Question:
         Groups that names propose come first; where they are taken, orders are asked of what is left: of one image a
         group.
         """
-        given = any(own is not None and not own.startswith(ALIKE) for own in self.table.rows["group"].to_pylist())
+        given = any(map(is_named, self.table.rows["group"].to_pylist()))
         named = [] if given else named_groups(self.table, np.where(self.movable, self.kinds, REST).tolist())
         orders = [own for own in (by_name(self.table), by_time(self.table, threads=self.work.threads)) if own]
         found = self._asked(named, orders)
@@ -150,10 +148,10 @@ class _Question:
     def _asked(self, named: Sequence[Proposal], orders: Sequence[Proposal]) -> Blocked:
         counted = self._counted(self.movable)
         if not (orders or named):
-            return self._unchecked("their names are hashes, which stand in no order")
+            return self._unchecked(Message("unchecked.hashes"))
         asked, nearest = nearest_of_kind(self._read, counted, seed=self.work.options.seed)
         if len(asked) < max(FEWEST_IMAGES, FEWEST_PER_CLASS * len(np.unique(counted[counted >= 0]))):
-            return self._unchecked("there are fewer than ten of a class, near duplicates and groups counted once")
+            return self._unchecked(Message("unchecked.few"))
         tried = nearness([*named, *orders], asked, nearest, counted, seed=self.work.options.seed)
         shown = [one for one in tried if one.shown]
         clearest = max((one.share - one.chance for one in shown), default=0.0)
@@ -243,20 +241,18 @@ class _Question:
     def _dependent(self, tried: Sequence[Nearness], found: Nearness, flatters: Flattery) -> Blocked:
         about = _about("dependent", tried, found, flatters)
         if self.work.options.group_by == "none":
-            advice = "--group-by none leaves them on both sides: quote the lower number, or leave the option away."
-            table = self.table
+            variant, table = "left-apart", self.table
         else:
-            advice = f"Folds and drawn parts keep them together, and so should you: {OFF}"
-            table = self._joined(found.proposal)
+            variant, table = "", self._joined(found.proposal)
         return Blocked(
             table=table,
             findings=(
                 Finding(
                     severity="warning",
                     code="neighbours-alike",
-                    sentence=f"images {found.proposal.phrase} are alike: {flatters.sentence}",
+                    variant=variant,
+                    fields={"order": found.proposal.name, **flatters.texts},
                     evidence=(found.sentence,),
-                    advice=advice,
                     leads=True,
                 ),
             ),
@@ -270,19 +266,23 @@ class _Question:
         note = Finding(
             severity="note",
             code="neighbours-alike-harmless",
-            sentence=f"images {found.proposal.phrase} are alike, and it does no harm: {flatters.sentence}",
+            variant="" if flatters.visible_drop is None else "tested",
+            fields={
+                "order": found.proposal.name,
+                **flatters.texts,
+                **({} if flatters.visible_drop is None else {"seen": flatters.visible_drop}),
+            },
             evidence=(found.sentence,),
         )
         return Blocked(table=self.table, findings=(note,), about=_about("alike", tried, found, flatters))
 
-    def _unchecked(self, why: str) -> Blocked:
+    def _unchecked(self, why: Message) -> Blocked:
         note = Finding(
             severity="note",
             code="neighbours-unchecked",
-            sentence=f"whether images near each other are alike could not be checked: {why}",
-            advice="If they come in series (films, patients, places), say so: --group-by REGEX, or --group COLUMN.",
+            fields={"why": why},
         )
-        return Blocked(table=self.table, findings=(note,), about={"outcome": "unknown", "tried": [], "why": why})
+        return Blocked(table=self.table, findings=(note,), about={"outcome": "unknown", "tried": [], "why": str(why)})
 
 
 def _about(

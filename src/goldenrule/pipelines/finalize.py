@@ -16,6 +16,7 @@ from goldenrule.data.table import PARTS, ImageTable, Part
 from goldenrule.features.extractor import Activations
 from goldenrule.features.scoring import predictions_from
 from goldenrule.metrics import ConformalSets, Predictions, best_thresholds
+from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.predictions_csv import to_csv
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import engine_kind, serving_kind
@@ -57,7 +58,7 @@ def concluded(
             part: _scored(classifier, own, work, activations) for part in parts if len(own := work.table.part(part))
         }
         if chosen.judged_part == "valid" and "valid" in predictions:  # a solved head's was clean before others came
-            predictions["valid"] = judged_apart(replace(predictions["valid"], basis="chosen on"), chosen)
+            predictions["valid"] = judged_apart(replace(predictions["valid"], basis=Basis.CHOSEN_ON), chosen)
         if solved:
             predictions["out-of-fold"] = _solved(candidates).judged_on
         for name, said in predictions.items():

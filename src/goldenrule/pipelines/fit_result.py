@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldenrule.analysis.backbone_choice import BackboneChoice
 from goldenrule.core.findings import Finding
+from goldenrule.core.messages import Message
 from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.splits.stretches import torn
 from goldenrule.data.table import ImageTable, Part
@@ -19,13 +20,13 @@ from goldenrule.metrics import (
     Estimate,
     Predictions,
     f_beta,
-    log_loss,
     mean_set_size,
     quality,
     set_coverage,
     singletons,
     value_and_interval,
 )
+from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.registry import metric_named
 from goldenrule.metrics.selection_rules import Verdict
 from goldenrule.models.backbone import Backbone
@@ -129,7 +130,7 @@ class Answer:
         judged by halves. Out-of-fold numbers are those of the solved head. A part with neighbours in train comes last.
         """
         mixed = self.torn_parts
-        clean = [part for part, own in self.scored.items() if own.basis == "clean" and part not in mixed]
+        clean = [part for part, own in self.scored.items() if own.basis == Basis.CLEAN and part not in mixed]
         if clean:
             return clean[0]
         trained = any(one.name == self.chosen and one.judged_part == "valid" for one in self.candidates)
@@ -142,14 +143,16 @@ class Answer:
         parts: tuple[Part, ...] = ("valid", "test")
         return tuple(part for part in parts if torn(self.table, part))
 
-    def basis(self, part: str) -> str:
+    def basis(self, part: str) -> Message:
         """Return what a part's number rests on: "clean", "chosen on", or what in train gives its answers away."""
         own = self.scored[part]
         if leaked := [row for row, uri in enumerate(own.ids) if self.leaks.get(uri) == part]:
             rest = [row for row in range(len(own)) if row not in set(leaked)]
             without = self.quality(own.select(rest))
-            return f"{len(leaked):,} leaked; {value_and_interval(without)} without"
-        return "neighbours in train" if part in self.torn_parts else own.basis
+            return Message("scores.leaked", {"n": len(leaked), "without": value_and_interval(without)})
+        if part in self.torn_parts:
+            return Message("scores.neighbours")
+        return Message(f"word.{own.basis}")
 
     @property
     def headline(self) -> Estimate:
@@ -174,7 +177,7 @@ class Answer:
         """Give how often the sets of classes hold the true one, and how large they are, by part that is clean."""
         found: dict[str, dict[str, Estimate]] = {}
         for part, own in self.scored.items():
-            if self.classifier.sets and own.basis == "clean":
+            if self.classifier.sets and own.basis == Basis.CLEAN:
                 sets = self.classifier.sets.sets(own)
                 measures = (set_coverage(own, sets), mean_set_size(own, sets), singletons(own, sets))
                 found[part] = {one.name: one for one in measures}
@@ -185,9 +188,9 @@ class Answer:
         """Give the share of images that are flagged as unlike anything seen, by part that had no say in it."""
         familiar = self.classifier.familiar
         return {
-            part: familiar.flagged(own, basis="clean")
+            part: familiar.flagged(own, basis=Basis.CLEAN)
             for part, own in self.predictions.items()
-            if familiar and own.distance is not None and not (part == "valid" and familiar.basis == "chosen on")
+            if familiar and own.distance is not None and not (part == "valid" and familiar.basis == Basis.CHOSEN_ON)
         }
 
     def about_unlike(self) -> str:
@@ -278,10 +281,3 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"Answer({self.folder}: {self.chosen}, {self.headline_part}, {self.headline})"
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{part}</td><td>{self.quality(own)}</td><td>{log_loss(own)}</td></tr>"
-            for part, own in self.scored.items()
-        )
-        return f"<table><tr><th>part</th><th>{self.headline.name}</th><th>log loss</th></tr>{rows}</table>"

@@ -10,7 +10,7 @@ from goldenrule.core.errors import OptionError, system_errors
 from goldenrule.core.progress import Progress
 from goldenrule.data.augmentation.presets import stronger
 from goldenrule.data.table import ImageTable
-from goldenrule.metrics.selection_rules import familiarity, gentle, late_rate
+from goldenrule.metrics.selection_rules import Trained, familiarity, gentle, late_rate
 from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.context import Work
 from goldenrule.pipelines.finalize import concluded, finished, scored_on_valid
@@ -124,7 +124,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             # 4. Train it with augmentation, precompute=False, cycle_len=1.
             learn.precompute = False
             learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live")
-            contest.enter("trained head", learn)
+            contest.enter(Trained.HEAD, learn)
     # 5. Unfreeze, starting from the better head; where the body has more to learn, its late layers first.
     if contest.best is solved.chosen:
         learn.load(standing)
@@ -152,7 +152,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
                 apart = learn.crossed(keep="last")
                 learn.blend()
                 temperature = learn.calibrate()
-            if not contest.enter("late layers", learn, temperature=temperature, crossed=apart):
+            if not contest.enter(Trained.LATE_LAYERS, learn, temperature=temperature, crossed=apart):
                 learn.load(better)
     if clock.allows("train the whole network", plan.network_seconds):
         with work.story.stage("train the whole network"):
@@ -179,7 +179,7 @@ def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> t
             contest.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
             if (temperature := learn.calibrate()) > 1:
                 contest.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
-            contest.enter("whole network", learn, temperature=temperature, crossed=apart)
+            contest.enter(Trained.NETWORK, learn, temperature=temperature, crossed=apart)
     if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
         with work.story.stage("test-time augmentation"):
             contest.enter_views(learn, augmentation)

@@ -19,6 +19,7 @@ from goldenrule.data.table import ImageTable, LabelledTable
 from goldenrule.features.extractor import Activations
 from goldenrule.features.linear import Rows, solve
 from goldenrule.metrics import Predictions
+from goldenrule.metrics.estimate import Basis
 from goldenrule.models.heads import Head, head_from_tensors
 from goldenrule.runs.store import Outcome
 from goldenrule.storage.tensors import Tensors
@@ -100,7 +101,7 @@ def fitted(train: LabelledTable, outcome: Outcome, kind: HeadKind) -> FittedHead
         ids=train.uris,
         fold=outcome.tensors["fold"],
         task=train.task,
-        basis="chosen on",
+        basis=Basis.CHOSEN_ON,
     )
     judged = outcome.tensors["fold"] != NOT_JUDGED
     if not judged.all():

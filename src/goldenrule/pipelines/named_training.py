@@ -20,7 +20,8 @@ from goldenrule.data.splits.stretches import with_blocks
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import Activations
 from goldenrule.metrics import with_own_thresholds
-from goldenrule.metrics.selection_rules import gentle, later_replaces, rate_from_zero
+from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics.selection_rules import Trained, gentle, later_replaces, rate_from_zero
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.trainable import moving_norms
 from goldenrule.pipelines.calibrate import calibrated_on_valid
@@ -80,7 +81,7 @@ def _from_zero(work: Work, activations: Activations, training: TrainingOptions, 
     learn.bn_freeze(False)  # random layers have no statistics to keep
     bounded = partial(rate_from_zero, optimizer=training.optimizer, normalised=moving_norms(body.module) > 0)
     curves = _fit(work, learn, training, (1.0, 1.0, 1.0), bounded)
-    candidate = _candidate(work, learn, training, "trained from zero")
+    candidate = _candidate(work, learn, training, Trained.FROM_ZERO)
     live = _live(work, learn, curves)
     return concluded(work, [candidate], candidate, activations, live=live, final=final, solved=False)
 
@@ -96,13 +97,10 @@ def _from_pretrained(work: Work, solved: Solved, training: TrainingOptions, fina
         learn.load(standing)
         learn.unfreeze()
         curves = _fit(work, learn, training, RATIO, lambda rate: gentle(rate, solved.chosen.judged_on))
-    candidate = _candidate(work, learn, training, "trained head" if head_only else "fine-tuned network")
-    before = replace(with_own_thresholds(before, beta=work.options.beta), basis="chosen on")
+    candidate = _candidate(work, learn, training, Trained.HEAD if head_only else Trained.FINE_TUNED)
+    before = replace(with_own_thresholds(before, beta=work.options.beta), basis=Basis.CHOSEN_ON)
     verdict = later_replaces(before, candidate.judged_on, names=(solved.chosen.name, candidate.name), tempered=True)
-    told, _, _ = verdict.sentence.rpartition(": ")
-    kept = "" if verdict.replaced else f"; goldenrule fit would keep the {solved.chosen.name}"
-    verdict = replace(verdict, replaced=True, sentence=f"{told}: {candidate.name} was asked for{kept}")
-    candidate = replace(candidate, verdict=verdict)
+    candidate = replace(candidate, verdict=replace(verdict, asked_for=True))
     every, live = [*solved.candidates, candidate], _live(work, learn, curves)
     return concluded(work, every, candidate, solved.activations, live=live, final=final, solved=False)
 
@@ -164,7 +162,7 @@ def _fit(
 def _candidate(work: Work, learn: Learner, training: TrainingOptions, name: str) -> Candidate:
     apart = learn.crossed((1.0,), keep="best" if training.stops else "last")
     temperature = learn.calibrate()
-    seen = replace(learn.evaluate() if apart is None else apart.predictions, basis="chosen on")
+    seen = replace(learn.evaluate() if apart is None else apart.predictions, basis=Basis.CHOSEN_ON)
     seen = with_blocks(seen, work.table)
     return Candidate(
         name=name,

@@ -10,6 +10,7 @@ from goldenrule.data.table import ImageTable
 from goldenrule.data.units import duplicate_units
 from goldenrule.features.extractor import Activations, FeatureExtractor
 from goldenrule.metrics import Familiar
+from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.uncertainty.ood import drawn
 from goldenrule.models.classifier import Classifier
 from goldenrule.pipelines.context import Work
@@ -46,7 +47,7 @@ def familiar_images(work: Work, classifier: Classifier, activations: Activations
             others=averaged(activations.rows(_digests(others))),
             other_units=[units[uri] for uri in others.uris],
             false_alarms=work.options.false_alarms,
-            basis="chosen on" if learned else "clean",
+            basis=Basis.CHOSEN_ON if learned else Basis.CLEAN,
         )
 
 

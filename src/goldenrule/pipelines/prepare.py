@@ -13,12 +13,12 @@ from typing import Any
 from goldenrule.analysis.audit import at_a_glance
 from goldenrule.analysis.duplicate_findings import near_duplicates
 from goldenrule.core.errors import FormatError, OptionError, RunError
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.pictures.deep_pixels import levels_text
 from goldenrule.data.pictures.levels import levels_findings, levels_found
 from goldenrule.data.pictures.unread import unreadable
-from goldenrule.data.scan import glance, looked
+from goldenrule.data.scan import closed_files, glance, looked
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.sources.left_out import unusable_classes
 from goldenrule.data.splits.folds import all_in_train, fold_drawn, without_valid
@@ -117,10 +117,8 @@ def _drawn_anew(earlier: Path, torn: Sequence[str]) -> Finding:
     return Finding(
         severity="warning",
         code="split-drawn-anew",
-        sentence=f"the split of {earlier} has {plural(len(torn), 'group')} in several parts, and is not kept: a new "
-        "one is drawn",
+        fields={"run": str(earlier), "n": len(torn)},
         evidence=tuple(torn),
-        advice="Numbers of both runs are of other images: compare them with goldenrule compare RUN OTHER.",
     )
 
 
@@ -203,7 +201,7 @@ def read_images(
     check_enough(table, min_per_class=smallest)
     threads = options.threads or available_threads()
     looks = looked(table, by=glance, threads=2 * threads, progress=progress)
-    closed = [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.digest is None]
+    closed = closed_files(table, looks)
     table = table.with_digests([own.digest for own in looks])
     if options.fold is not None:
         table = fold_drawn(table, options.fold, seed=options.seed)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.core.choices import HeadKind
-from goldenrule.core.errors import TooFewImages
+from goldenrule.core.errors import Reason, TooFewImages
 from goldenrule.core.findings import plural
 from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.unread import unreadable, wanted_once
@@ -43,7 +43,7 @@ class Solved:
 def solved_heads(work: Work, activations: Activations) -> Solved:
     """Solve the head on plain activations, then, where it leaves room, with augmented views; choose out-of-fold."""
     if activations.failures:
-        work.story.findings.append(unreadable([f"{uri}: {why}" for uri, why in activations.failures.items()]))
+        work.story.findings.append(unreadable(activations.failures))
     train = readable(work.table, "train", activations).only_labelled()
     check_learnable(train, activations.failures)
     name = "solved head" if work.options.head == "linear" else f"{work.options.head} head"
@@ -158,10 +158,10 @@ def _check_fits(kept: Outcome, train: LabelledTable, kind: HeadKind, features: i
     )
 
 
-def check_learnable(train: LabelledTable, failures: Mapping[str, str]) -> None:
+def check_learnable(train: LabelledTable, failures: Mapping[str, Reason]) -> None:
     """Raise `TooFewImages` unless the readable training images are of two classes, and of two pictures or groups."""
     if len(learned_classes(train.truth)) < (2 if train.task == "single" else 1):
-        found, wanted = wanted_once(f"{uri}: {why}" for uri, why in sorted(failures.items()))
+        found, wanted = wanted_once(failures)
         raise TooFewImages(
             f"Fewer than two classes of {train.root} have a readable training image: {plural(len(failures), 'file')} "
             f"can't be read ({'; '.join(found[:3])}{'; ...' if found[3:] else ''}). "

@@ -13,6 +13,7 @@ from goldenrule.runs.environment import environment
 from goldenrule.storage.files import digest, in_shell
 
 if TYPE_CHECKING:
+    from goldenrule.metrics.selection_rules import Verdict
     from goldenrule.pipelines.fit_result import Answer
 
 SCHEMA_VERSION = 1
@@ -41,6 +42,7 @@ def _result(answer: Answer) -> dict[str, Any]:
                 "judged_on": candidate.judged_part,
                 candidate.judged_part.replace("-", "_"): _numbers(answer, candidate.judged_on),
                 "comparison": candidate.verdict.sentence if candidate.verdict else None,
+                "verdict": _verdict_json(candidate.verdict) if candidate.verdict else None,
                 "solver": candidate.facts,
             }
             for candidate in answer.candidates
@@ -219,6 +221,11 @@ def _reader(answer: Answer) -> Any:
         return content if digest(content) == known.get(uri) else None  # else it is another picture by now
 
     return image
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """Return what came of a comparison, as `VerdictJson` reads it."""
+    return {"against": verdict.names[0], "better": verdict.better, "asked_for": verdict.asked_for}
 
 
 def _numbers(answer: Answer, predictions: Predictions | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from goldenrule.data.augmentation.augment import Augmentation, View, views
 from goldenrule.data.table import ImageTable
 from goldenrule.metrics import Predictions, with_own_thresholds
+from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.selection_rules import later_replaces, on_common
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.heads import Head
@@ -31,7 +32,7 @@ class Contest:
         self.best = solved.chosen
         self.notes: list[str] = []
         self._beta = beta
-        self._valid = replace(valid, basis="chosen on")
+        self._valid = replace(valid, basis=Basis.CHOSEN_ON)
 
     def enter(self, name: str, learn: Learner, *, temperature: float = 1.0, crossed: Crossed | None = None) -> bool:
         """Let the learner's network compete; say whether it is the best now.
@@ -58,7 +59,7 @@ class Contest:
         best = self.best
         seen = self._through(every, learn)
         newcomer = replace(best, name=f"{best.name}, {TTA_VIEWS} views averaged", views=every)
-        taken = self._judge(newcomer, seen, replace(seen.only_views(0), basis="chosen on"))
+        taken = self._judge(newcomer, seen, replace(seen.only_views(0), basis=Basis.CHOSEN_ON))
         cost = f"averaging takes {len(every)} times as long, for every image that is predicted"
         self.notes += [f"Test-time augmentation was {'taken' if taken else 'tried and not taken'}: {cost}."]
         return taken
@@ -83,7 +84,7 @@ class Contest:
 
     def _judge(self, newcomer: Candidate, seen: Predictions, before: Predictions | None = None) -> bool:
         before, seen = on_common(self._valid if before is None else before, seen)
-        seen = with_own_thresholds(replace(seen, basis="chosen on", group=self._groups(seen)), beta=self._beta)
+        seen = with_own_thresholds(replace(seen, basis=Basis.CHOSEN_ON, group=self._groups(seen)), beta=self._beta)
         before = with_own_thresholds(replace(before, group=self._groups(before)), beta=self._beta)
         verdict = later_replaces(before, seen, names=(self.best.name, newcomer.name), tempered=True)
         newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from goldenrule.core.findings import Finding
+from goldenrule.core.messages import Message
 from goldenrule.metrics import Estimate, Predictions
 from goldenrule.runs.history import History
 from goldenrule.training.lr_finder import RangeTest
@@ -75,4 +76,4 @@ class ReportContent:
     backbones_say: str = ""
     calibration: str = ""
     uncalibrated: Predictions | None = None
-    bases: Mapping[str, str] = field(default_factory=dict)
+    bases: Mapping[str, Message] = field(default_factory=dict)

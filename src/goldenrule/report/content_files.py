@@ -19,6 +19,7 @@ import msgspec
 
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.findings import Finding
+from goldenrule.core.messages import Message
 from goldenrule.core.schema import as_json, as_type, from_json
 from goldenrule.metrics import Estimate, Predictions
 from goldenrule.metrics.arrow import from_arrow, to_arrow
@@ -28,7 +29,7 @@ from goldenrule.storage.files import atomic_folder, write_json
 from goldenrule.storage.manifest import Sealed, seal
 from goldenrule.training.lr_finder import RangeTest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CONTENT, PREDICTIONS, UNCALIBRATED = "content.json", "predictions.arrow", "uncalibrated.arrow"
 _APART = (
     "predictions",
@@ -40,6 +41,7 @@ _APART = (
     "backbones",
     "findings",
     "live",
+    "bases",
 )
 
 
@@ -55,6 +57,7 @@ def keep_content(folder: Path, content: ReportContent) -> None:
         "backbones": content.backbones,
         "findings": content.findings,
         "live": _live_json(content.live) if content.live else None,
+        "bases": content.bases,
     }
     with atomic_folder(folder, known_by=(CONTENT, PREDICTIONS)) as own:
         write_json(own / CONTENT, as_json(value))
@@ -82,6 +85,7 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
             backbones=[_candidate(own) for own in value["backbones"]],
             findings=[from_json(own, Finding) for own in value["findings"]],
             live=_live(value["live"]) if value["live"] else None,
+            bases={part: from_json(own, Message) for part, own in value["bases"].items()},
             predictions=_read_predictions(files, PREDICTIONS),
             image=image,
         )

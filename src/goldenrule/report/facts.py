@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from goldenrule.report.language import say
+from goldenrule.core.messages import say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,9 @@ def network_facts(backbone: Mapping[str, Any], engine: str) -> tuple[Facts, ...]
     """Give the network with its engine, then a group for every mapping inside it."""
     plain = {name: value for name, value in backbone.items() if not isinstance(value, Mapping)}
     nested = {name: value for name, value in backbone.items() if isinstance(value, Mapping)}
-    titles = {"source": say("Weights"), "preprocessing": say("Preprocessing")}
+    titles = {"source": say("facts.weights"), "preprocessing": say("facts.preprocessing")}
     return (
-        facts(say("Network"), plain | {"engine": engine}),
+        facts(say("facts.network"), plain | {"engine": engine}),
         *(facts(titles.get(name, _words(name).capitalize()), value) for name, value in nested.items()),
     )
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from goldenrule.core.findings import Finding
+from goldenrule.core.messages import count, say, word
 from goldenrule.metrics import Estimate, Predictions, accuracy, value_and_interval
-from goldenrule.metrics.estimate import Basis
-from goldenrule.report.language import NOUNS, language, say, translated
+from goldenrule.metrics.estimate import Basis, printed
 
 FEW_IMAGES = 100
-_KIND_OF_IMAGE = {"test": "test", "valid": "validation", "out-of-fold": "held-out"}
+_KIND_OF_IMAGE = {"valid": "validation", "out-of-fold": "held-out"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,42 +40,25 @@ def headline(estimate: Estimate, part: str) -> Headline:
     """
     images = images_of(part, estimate.n)
     if not estimate.defined:
-        kind, metric = translated(_KIND_OF_IMAGE.get(part, part)), translated(estimate.name)
-        claim = say("There is no labelled {kind} image to measure the {metric} on", kind=kind, metric=metric)
+        kind, metric = word(_KIND_OF_IMAGE.get(part, part)), word(estimate.name)
+        claim = say("headline.no-images", kind=kind, metric=metric)
         return Headline(value="", claim=claim, interval="", meaning="", basis="")
     value, low, high = printed(estimate)
     groups = f"{estimate.groups or 0:,}"
     is_accuracy = estimate.kind == "share" and estimate.name == "accuracy"
     return Headline(
         value=value,
-        claim=_claim(estimate, images)
+        claim=say("headline.recognised", n=estimate.n, images=images)
         if is_accuracy
-        else say("{metric} on {images}", metric=translated(estimate.name), images=images),
-        interval=say("(no interval: they come in {groups} groups, which are too few)", groups=groups)
+        else say("headline.metric", metric=word(estimate.name), images=images),
+        interval=say("headline.no-interval", groups=groups)
         if not estimate.bounded
-        else say("(95 % interval {low}–{high} %)", low=low, high=high)
+        else say("headline.interval-percent", low=low, high=high)
         if estimate.kind == "share"
-        else say("(95 % interval {low} to {high})", low=low, high=high),
+        else say("headline.interval", low=low, high=high),
         meaning=meaning(estimate) if is_accuracy and estimate.bounded else "",
         basis=basis_sentence(part, estimate.basis),
     )
-
-
-def _claim(accuracy: Estimate, images: str) -> str:
-    if accuracy.n == 1:
-        return say("of {images} is recognised", images=images)
-    return say("of {images} are recognised", images=images)
-
-
-def printed(estimate: Estimate) -> tuple[str, str, str]:
-    """Give the value with its unit, low and high of a defined estimate, with the digits that `render` prints.
-
-    >>> printed(Estimate.of_share("accuracy", 9, 9))
-    ('100 %', '70', '100')
-    """
-    value, _, interval = value_and_interval(estimate).partition(" [")
-    low, _, high = interval.removesuffix("]").partition(", ")
-    return value, low, high
 
 
 def meaning(estimate: Estimate) -> str:
@@ -87,21 +70,21 @@ def meaning(estimate: Estimate) -> str:
     fewest, most, among = mistakes_allowed(estimate)
     if 0 < fewest < most:
         said = say(
-            "For new images of the same kind, that allows for between {fewest} and {most} mistakes in {among}.",
+            "headline.mistakes-between",
             fewest=f"{fewest:,}",
             most=f"{most:,}",
             among=f"{among:,}",
         )
     else:
         said = say(
-            "For new images of the same kind, that allows for up to {most} mistakes in {among}.",
+            "headline.mistakes-up-to",
             most=f"{most:,}",
             among=f"{among:,}",
         )
     if estimate.n >= FEW_IMAGES:
         return said
     images = count(estimate.n, "image")
-    return f"{said} {say('With only {images} the interval is wide; more would narrow it.', images=images)}"
+    return f"{said} {say('headline.few-images', images=images)}"
 
 
 def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
@@ -121,18 +104,12 @@ def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
 def basis_sentence(part: str, basis: Basis) -> str:
     """Say whether the images that a number was measured on had a say in what was measured."""
     if part == "out-of-fold":
-        if basis == "clean":
-            return say("Each image was judged by a classifier that was trained without it.")
-        return say(
-            "Each image was judged by a classifier that was trained without it. But settings were chosen on the same "
-            "images, so the number may flatter a little: a test folder that is kept apart gives a clean one."
-        )
-    if basis == "clean":
-        return say("These images took no part in training, nor in any choice: the number is clean.")
-    return say(
-        "These images helped to choose the classifier, so the number flatters it. "
-        "Only images that were kept apart give a clean one."
-    )
+        if basis == Basis.CLEAN:
+            return say("headline.folds-clean")
+        return say("headline.folds-chosen-on")
+    if basis == Basis.CLEAN:
+        return say("headline.clean")
+    return say("headline.chosen-on")
 
 
 def baseline_sentence(predictions: Predictions) -> str:
@@ -145,9 +122,9 @@ def baseline_sentence(predictions: Predictions) -> str:
     share = Estimate.of_share("the most frequent class", times, len(scored))
     right = value_and_interval(share)
     if tied:
-        return say("Always answering the same would be right for {right} of these images.", right=right)
+        return say("headline.always-tied", right=right)
     answer = predictions.classes[number]
-    return say("Always answering “{answer}” would be right for {right} of these images.", answer=answer, right=right)
+    return say("headline.always", answer=answer, right=right)
 
 
 def left_out_sentence(predictions: Predictions) -> str:
@@ -157,11 +134,9 @@ def left_out_sentence(predictions: Predictions) -> str:
         return ""
     unlabelled = int((predictions.ok & ~predictions.labelled).sum())
     reasons = [f"{n:,} {status}" for status, n in predictions.status_counts.items() if status != "ok"]
-    reasons += [say("{n} without a label", n=f"{unlabelled:,}")] if unlabelled else []
-    images, why = count(missing, "image"), say(", ").join(reasons)
-    if missing == 1:
-        return say("{images} is not counted: {why}.", images=images, why=why)
-    return say("{images} are not counted: {why}.", images=images, why=why)
+    reasons += [say("list.without-label", n=f"{unlabelled:,}")] if unlabelled else []
+    images, why = count(missing, "image"), say("list.comma").join(reasons)
+    return say("headline.left-out", n=missing, images=images, why=why)
 
 
 def mistakes_sentence(predictions: Predictions, part: str, shown: int) -> str:
@@ -169,35 +144,28 @@ def mistakes_sentence(predictions: Predictions, part: str, shown: int) -> str:
     scored = predictions.scored
     n = len(scored)
     if n == 0:
-        return say("No image has a label, so there are no mistakes to show.")
+        return say("mistakes.unlabelled")
     images = images_of(part, n)
     if scored.task == "multi":
         wrong = int((scored.called != (scored.truth == 1)).any(axis=1).sum())
-        more = f" {say('The surest of them:')}" if shown else ""
+        more = f" {say('mistakes.surest')}" if shown else ""
         if wrong:
-            return say("A label too many or too few: {wrong} of {images}.", wrong=f"{wrong:,}", images=images) + more
-        return say("No label too many or too few: {wrong} of {images}.", wrong=f"{wrong:,}", images=images) + more
+            return say("mistakes.labels-wrong", wrong=f"{wrong:,}", images=images) + more
+        return say("mistakes.labels-right", wrong=f"{wrong:,}", images=images) + more
     wrong = int((scored.predicted != scored.truth).sum())
     if not wrong:
         _, most, among = mistakes_allowed(accuracy(predictions))
         return say(
-            "None of {images} was mistaken. That proves no perfection: the 95 % interval still "
-            "allows for up to {most} mistakes in {among} images of the same kind.",
+            "mistakes.none",
             images=images,
             most=f"{most:,}",
             among=f"{among:,}",
         )
-    said = (
-        say("{wrong} of {images} was taken for another class.", wrong=f"{wrong:,}", images=images)
-        if wrong == 1
-        else say("{wrong} of {images} were taken for another class.", wrong=f"{wrong:,}", images=images)
-    )
-    which = say("It is shown here.") if wrong == 1 else say("Here are all {wrong}, the surest first.", wrong=wrong)
+    said = say("mistakes.wrong", n=wrong, wrong=f"{wrong:,}", images=images)
+    which = say("mistakes.shown-one") if wrong == 1 else say("mistakes.shown-all", wrong=wrong)
     if shown < wrong:
-        which = say("Here are the {shown} that the classifier was surest of.", shown=shown)
-    why = say(
-        "A confident mistake is often a wrong label or a picture of two things: look at these before anything else."
-    )
+        which = say("mistakes.shown-some", shown=shown)
+    why = say("mistakes.why")
     return f"{said} {which} {why}"
 
 
@@ -210,26 +178,22 @@ def activations_sentence(computed: int, reused: int) -> str:
     if not computed:
         if not reused:
             return ""
-        return say("No activation had to be computed: all {reused} were known from before.", reused=f"{reused:,}")
+        return say("time.nothing-computed", reused=f"{reused:,}")
     own, known = count(computed, "activation"), f"{reused:,}"
-    if reused and computed == 1:
-        return say("{own} was computed; {known} were known from before and cost nothing.", own=own, known=known)
     if reused:
-        return say("{own} were computed; {known} were known from before and cost nothing.", own=own, known=known)
-    if computed == 1:
-        return say("{own} was computed and kept: the next run on the same images reads them back.", own=own)
-    return say("{own} were computed and kept: the next run on the same images reads them back.", own=own)
+        return say("time.computed-and-known", n=computed, own=own, known=known)
+    return say("time.computed", n=computed, own=own)
 
 
 def alarm(findings: Sequence[Finding]) -> str:
     """Give the number of errors and warnings, "" where there are none.
 
-    >>> alarm([Finding(severity="warning", code="leak", sentence="2 images are in two parts")])
+    >>> alarm([Finding(severity="warning", code="leak", fields={"n": 2})])
     '1 warning'
     """
     severities = Counter(finding.severity for finding in findings)
     named = [count(severities[kind], kind) for kind in ("error", "warning") if severities[kind]]
-    return say(" and ").join(named)
+    return say("list.and").join(named)
 
 
 def images_of(part: str, n: int) -> str:
@@ -239,18 +203,6 @@ def images_of(part: str, n: int) -> str:
     ('1 validation image', '1,200 test images')
     """
     return count(n, f"{_KIND_OF_IMAGE.get(part, part)} image")
-
-
-def count(n: int, noun: str) -> str:
-    """Give a number and its noun.
-
-    >>> count(2, "class"), count(1, "image")
-    ('2 classes', '1 image')
-    """
-    if language() != "en" and noun in NOUNS:
-        return say(NOUNS[noun], n=f"{n:,}")
-    plural = noun + ("es" if noun.endswith("s") else "s")
-    return f"{n:,} {noun if n == 1 else plural}"
 
 
 def duration(seconds: float) -> str:

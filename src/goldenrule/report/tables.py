@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from goldenrule.core.messages import Message, count, say, word
 from goldenrule.metrics import ClassScore, Estimate, Predictions, confusion, per_class
+from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.prediction_checks import require_single_label
-from goldenrule.report.language import say, translated
-from goldenrule.report.sentences import count
 
 Counts = tuple[int, ...]
 
@@ -42,7 +42,7 @@ class ScoreTable:
     def methods(self) -> str:
         """How each metric's interval was made."""
         found = {e.name: e.method for row in self.rows for e in row.estimates if e is not None and e.defined}
-        return "; ".join(f"{translated(name)}: {method}" for name, method in found.items())
+        return "; ".join(f"{word(name)}: {method}" for name, method in found.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +75,19 @@ class DataTable:
     @property
     def sentence(self) -> str:
         """Say how much there is, and how evenly."""
-        parts = say(", ").join(
-            say("{n} {part}", n=f"{n:,}", part=translated(part))
+        parts = say("list.comma").join(
+            say("list.part", n=f"{n:,}", part=word(part))
             for part, n in zip(self.parts, self.totals.counts, strict=True)
         )
         images, classes = count(self.totals.total, "image"), count(len(self.rows), "class")
-        said = say("{images} in {classes}: {parts}.", images=images, classes=classes, parts=parts)
+        said = say("data.size", images=images, classes=classes, parts=parts)
         if len(self.rows) < 2:
             return said
         small, large = min(self.rows, key=lambda row: row.total), max(self.rows, key=lambda row: row.total)
         if small.total == large.total:
-            return f"{said} {say('Every class has {images}.', images=count(small.total, 'image'))}"
+            return f"{said} {say('data.even', images=count(small.total, 'image'))}"
         sizes = say(
-            "The smallest class, “{small}”, has {fewest}; the largest, “{large}”, {most}.",
+            "data.uneven",
             small=small.name,
             fewest=f"{small.total:,}",
             large=large.name,
@@ -126,7 +126,7 @@ class Pair:
 
 
 def part_scores(
-    estimates: Mapping[str, Mapping[str, Estimate]], headline_part: str, bases: Mapping[str, str] | None = None
+    estimates: Mapping[str, Mapping[str, Estimate]], headline_part: str, bases: Mapping[str, Message] | None = None
 ) -> ScoreTable:
     """Give a row per part, in order; the headline's part is marked."""
     metrics = _metrics(estimates.values())
@@ -137,7 +137,7 @@ def part_scores(
                 name=part,
                 estimates=tuple(map(own.get, metrics)),
                 marked=part == headline_part,
-                note=(bases or {}).get(part) or _basis(own),
+                note=_basis((bases or {}).get(part), own),
             )
             for part, own in estimates.items()
         ),
@@ -237,6 +237,14 @@ def _metrics(rows: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(metric for row in rows for metric in row))
 
 
-def _basis(own: Mapping[str, Estimate]) -> str:
+def _basis(given: Message | None, own: Mapping[str, Estimate]) -> str:
+    """Return in words what the numbers of a part rest on, "" where there are none."""
     bases = {estimate.basis for estimate in own.values()}
-    return "chosen on" if "chosen on" in bases else "clean" if bases else ""
+    chosen = Message(f"word.{Basis.CHOSEN_ON if Basis.CHOSEN_ON in bases else Basis.CLEAN}")
+    match given or chosen:
+        case Message(id="word.clean"):
+            return say("scores.clean") if bases else ""
+        case Message(id="word.chosen on"):
+            return say("scores.chosen-on")
+        case other:
+            return str(other)

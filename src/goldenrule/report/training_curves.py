@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from goldenrule.core.messages import say
 from goldenrule.report.content import LiveContent
 from goldenrule.report.figures.plots import figure_svg
-from goldenrule.report.language import say
 from goldenrule.runs.history import cells
 
 
@@ -33,7 +33,7 @@ def _rate_sentence(rule: str, rate: float, note: str, minimum: float | None) -> 
     >>> _rate_sentence("steepest", 0.001, "", 0.1)
     'The rate 1.0e-03 (0.001) was taken by the rule "steepest". The minimum of the curve, 1.0e-01, is too high.'
     """
-    shown = say('The rate {rate} was taken by the rule "{rule}".', rate=f"{rate:.1e} ({rate:.6g})", rule=rule)
+    shown = say("training.rate", rate=f"{rate:.1e} ({rate:.6g})", rule=rule)
     lowest = "" if minimum is None else f"{minimum:.1e}"
-    low = say("The minimum of the curve, {lowest}, is too high.", lowest=lowest) if lowest else ""
+    low = say("training.minimum", lowest=lowest) if lowest else ""
     return " ".join(part for part in (note, shown, low) if part)

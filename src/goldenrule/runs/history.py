@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -80,12 +79,6 @@ class History:
 
     def __str__(self) -> str:
         return "\n".join([header(self.metrics), *(line(row, self.metrics) for row in self.rows)])
-
-    def _repr_html_(self) -> str:
-        titles = ["epoch", "train loss", "valid loss", "accuracy", *map(html.escape, self.metrics), "rate"]
-        head = "<tr>" + "".join(f"<th>{title}</th>" for title in titles) + "</tr>"
-        rows = ("".join(f"<td>{cell}</td>" for cell in cells(row, self.metrics)) for row in self.rows)
-        return f"<table>{head}{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
 def header(metrics: Sequence[str] = ()) -> str:

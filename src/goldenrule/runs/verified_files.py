@@ -93,12 +93,21 @@ class Numbers(msgspec.Struct, kw_only=True):
         )
 
 
+class VerdictJson(msgspec.Struct, kw_only=True):
+    """What came of a comparison with the candidate that was the best before."""
+
+    against: str
+    better: bool
+    asked_for: bool
+
+
 class CandidateJson(msgspec.Struct, kw_only=True):
     """One of those that a run has chosen from."""
 
     name: str
     judged_on: Literal["out-of-fold", "valid"]
     comparison: str | None = None
+    verdict: VerdictJson | None = None
     valid: Numbers | None = None
 
 
@@ -191,7 +200,7 @@ def known_split(folder: Path) -> dict[bytes, Part]:
         raise FormatError(f"{folder / SPLIT} has a digest that is none: {error}.") from error
 
 
-def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = "clean") -> Predictions | None:
+def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = Basis.CLEAN) -> Predictions | None:
     """Return what a run's classifier said of a part ("test", "valid", "out-of-fold"); None where it has no such file.
 
     With the groups or blocks of the run's images.

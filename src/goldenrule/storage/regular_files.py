@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from enum import StrEnum
 from io import BufferedReader
 
 from goldenrule.core.sizes import readable_bytes
@@ -14,12 +15,24 @@ LARGEST_TABLE_BYTES = 1 << 30
 _WAYS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )  # not all systems have all of them
+
+
+class FileKind(StrEnum):
+    """What an entry of a file system is, in words."""
+
+    FILE = "a file"
+    FOLDER = "a folder"
+    PIPE = "a named pipe"
+    SOCKET = "a socket"
+    DEVICE = "a device"
+
+
 _KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
+    (stat.S_ISDIR, FileKind.FOLDER),
+    (stat.S_ISFIFO, FileKind.PIPE),
+    (stat.S_ISSOCK, FileKind.SOCKET),
+    (stat.S_ISCHR, FileKind.DEVICE),
+    (stat.S_ISBLK, FileKind.DEVICE),
 )
 
 
@@ -50,13 +63,13 @@ def read_regular(path: str | os.PathLike[str], *, most_bytes: int) -> bytes:
     return content
 
 
-def what_it_is(mode: int) -> str:
-    """Return what an entry of a file system is, by its mode, in words.
+def what_it_is(mode: int) -> FileKind:
+    """Return what an entry of a file system is, by its mode.
 
-    >>> what_it_is(stat.S_IFIFO), what_it_is(stat.S_IFREG)
-    ('a named pipe', 'a file')
+    >>> print(what_it_is(stat.S_IFIFO), what_it_is(stat.S_IFREG), sep=", ")
+    a named pipe, a file
     """
-    return next((words for is_kind, words in _KINDS if is_kind(mode)), "a file")
+    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), FileKind.FILE)
 
 
 def _check(found: os.stat_result, path: str | os.PathLike[str], most_bytes: int) -> None:

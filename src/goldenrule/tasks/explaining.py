@@ -26,7 +26,7 @@ from goldenrule.core.errors import (
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.decode import digested
 from goldenrule.data.sources.folders import image_files
 from goldenrule.data.sources.picture_files import read_picture
 from goldenrule.data.table import ImageTable, image_table
@@ -95,7 +95,7 @@ def explained(
     extractor = _extractor(again)
     with _timed(seconds, "nearest images"):
         known = extractor.features(train)
-        asked_table = with_digests(_as_table(files), progress=progress)
+        asked_table, closed = digested(_as_table(files), progress=progress)
         seen = extractor.features(asked_table)
         near = nearest(asked_table, seen, train, known, k=k)
         neighbours = with_copies(near, asked_table, train, threads=again.threads, progress=progress)
@@ -114,7 +114,6 @@ def explained(
         notes += (f"The training images are no longer in {again.table.root}: they are named, and not shown.",)
     if len(train) and not any(own.nearest for own in neighbours) and readable:
         notes += ("No activation of a training image is in the bank, and the images are gone: none is near.",)
-    closed = dict(line.rsplit(": ", 1) for finding in asked_table.findings for line in finding.evidence)
     reasons = closed | seen.failures
     return Explained(
         run=again.folder,
@@ -124,7 +123,7 @@ def explained(
                 id=name,
                 path=path,
                 status=str(predictions.status[place]),
-                why="" if ok[place] else reasons.get(str(path.resolve()), "can't be read"),
+                why="" if ok[place] else str(reasons.get(str(path.resolve()), "can't be read")),
                 prediction=best[place],
                 probability=float(predicted[place].max()) if ok[place] else float("nan"),
                 neighbours=neighbours[place],

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.core.errors import FormatError, OptionError, SourceError, UnreadableImage, system_errors
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.errors import FormatError, OptionError, Reason, SourceError, UnreadableImage, system_errors
+from goldenrule.core.findings import Finding
+from goldenrule.core.messages import Message
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json
 from goldenrule.data.classes import Renaming, with_class_map, with_classes
@@ -35,6 +36,7 @@ from goldenrule.metrics import (
     set_coverage,
     value_and_interval,
 )
+from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.predictions_csv import to_csv
 from goldenrule.metrics.uncertainty.promise import Promise, promise_kept
 from goldenrule.models.classifier import Classifier
@@ -89,7 +91,7 @@ class Evaluation:
     def unlike(self) -> Estimate | None:
         """The share of images that are unlike anything seen in training; None where that can't be told."""
         familiar = self.classifier.familiar
-        return familiar.flagged(self.predictions, basis="clean") if familiar else None
+        return familiar.flagged(self.predictions, basis=Basis.CLEAN) if familiar else None
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -112,16 +114,6 @@ class Evaluation:
 
     def __repr__(self) -> str:
         return f"Evaluation({self.name}: {self.quality.name} {self.quality}, log loss {self.log_loss})"
-
-    def _repr_html_(self) -> str:
-        import html
-
-        rows = "".join(
-            f"<tr><td>{html.escape(own.name)}</td><td>{own._repr_html_()}</td></tr>"
-            for own in (self.quality, self.log_loss)
-        )
-        said = "".join(f"<p>{html.escape(one)}</p>" for one in self.sentences)
-        return f"<table><tr><th>{html.escape(self.name)}</th><th>(95 %)</th></tr>{rows}</table>{said}"
 
 
 @system_errors()
@@ -165,17 +157,16 @@ def evaluate(
     predictions = classifier.predict_table(table, threads=threads, progress=progress)
     if not len(predictions.scored):
         raise SourceError(f"None of the {len(table):,} images of {table.root} can be read.")
-    closed = [
-        f"{uri}: {_why_closed(table, uri, classifier)}"
+    closed = {
+        uri: _why_closed(table, uri, classifier)
         for uri, read, opened in zip(table.uris, predictions.ok, table.digests, strict=True)
         if not read and opened is not None
-    ]
+    }
     table = table.with_findings(*([unreadable(closed)] if closed else []), *_lost(asked_for, predictions))
     beta = float(classifier.thresholds.beta) if classifier.thresholds else 1.0
     promise = _promise(promised, predictions, beta)
     if promised is not None and promise is None:
-        sentence = f"nothing can be compared with what the run promised ({promised[0]}): no class occurs in both"
-        table = table.with_findings(Finding(severity="note", code="no-promise", sentence=sentence))
+        table = table.with_findings(Finding(severity="note", code="no-promise", fields={"part": promised[0]}))
     found = Evaluation(
         name=name_of(table),
         table=table,
@@ -189,14 +180,14 @@ def evaluate(
     return _written(found, Path(out), run, asked) if out is not None else found
 
 
-def _why_closed(table: ImageTable, uri: str, classifier: Classifier) -> str:
+def _why_closed(table: ImageTable, uri: str, classifier: Classifier) -> Reason:
     try:
         decode(table.read(uri), levels=classifier.preprocessing.levels)
     except OSError as error:
-        return error.strerror or str(error)
+        return Reason(error.strerror or str(error))
     except UnreadableImage as error:
-        return str(error)
-    return "can't be read as a picture"
+        return error.reason
+    return Reason("can't be read as a picture")
 
 
 def _lost(table: ImageTable, predictions: Predictions) -> Iterator[Finding]:
@@ -264,21 +255,20 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
             Finding(
                 severity="warning",
                 code="learned-from",
-                sentence=f"{plural(int(known.sum()), 'image is', 'images are')} left out: the classifier has learned "
-                "from a file with the very same bytes",
+                fields={"n": int(known.sum())},
                 evidence=tuple(uri for uri, own in zip(table.uris, known, strict=False) if own),
-                advice="What was learned by heart says nothing of new images.",
             )
         )
     seen = Counter(parts[digest] for digest in table.digests if digest in parts)
     if seen:
-        named = ", ".join(f"{count:,} in its {part} part" for part, count in sorted(seen.items(), key=str))
+        counts = tuple(
+            Message("seen.part", {"n": count, "part": str(part)}) for part, count in sorted(seen.items(), key=str)
+        )
         table = table.with_findings(
             Finding(
                 severity="note",
                 code="seen-before",
-                sentence=f"{plural(seen.total(), 'image is', 'images are')} among those of the run: {named}",
-                advice="They count here, and are left out of what was promised.",
+                fields={"n": seen.total(), "counts": counts},
             )
         )
     return table, _promised(run, own, {digest for digest in table.digests if digest}, classifier)

@@ -15,7 +15,7 @@ from goldenrule.core.findings import plural
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json
 from goldenrule.data.table import ImageTable
-from goldenrule.data.units import ALIKE, duplicate_units
+from goldenrule.data.units import duplicate_units, is_alike
 from goldenrule.metrics import Mistake, Predictions, most_confident_mistakes, value_and_interval
 from goldenrule.models.classifier import Classifier
 from goldenrule.report.pages.insight_page import Card, Section, render_insight
@@ -164,7 +164,7 @@ def without_copies(errors: LabelErrors, images: ImageTable, top: int) -> list[tu
     Copies are files of equal bytes, and near duplicates as the fit found them.
     """
     groups = images.rows["group"].to_pylist()
-    near = images.with_groups([own if own is not None and own.startswith(ALIKE) else None for own in groups])
+    near = images.with_groups([own if is_alike(own) else None for own in groups])
     unit = dict(zip(images.uris, duplicate_units(near), strict=True))
     found: dict[tuple[bytes, str], tuple[Doubt, list[str]]] = {}
     for own in errors.first(len(errors)):

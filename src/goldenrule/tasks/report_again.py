@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from goldenrule.core.errors import FormatError, SourceError, StorageError
+from goldenrule.core.messages import spoken
 from goldenrule.report.content import ReportContent
 from goldenrule.report.content_files import CONTENT, kept_content
-from goldenrule.report.language import spoken
 from goldenrule.runs.finished import check_finished
 from goldenrule.runs.verified_files import run_images
 from goldenrule.storage.files import write_atomic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from goldenrule.core.progress import Progress
 from goldenrule.core.schema import as_json
 from goldenrule.data.units import duplicate_units
 from goldenrule.metrics import Estimate
+from goldenrule.metrics.selection_rules import Trained, outcome_text
 from goldenrule.pipelines.probe import readable
 from goldenrule.report.figures.plot import plot
 from goldenrule.runs.verified_files import run_result
@@ -27,11 +29,11 @@ from goldenrule.tasks.reopened import reopened
 
 SCHEMA_VERSION = 1
 NUMBERS, PICTURE = "learning_curve.json", "learning_curve.svg"
-WAYS = {
-    "late layers": "fine-tuning",
-    "whole network": "fine-tuning",
-    "fine-tuned network": "fine-tuning",
-    "trained from zero": "training from zero",
+WAYS: Mapping[str, str] = {
+    Trained.LATE_LAYERS: "fine-tuning",
+    Trained.NETWORK: "fine-tuning",
+    Trained.FINE_TUNED: "fine-tuning",
+    Trained.FROM_ZERO: "training from zero",
 }
 """The ways of training that candidates of a run were trained by, beside transfer learning."""
 MOST_IMAGES = 20_000
@@ -121,8 +123,9 @@ def tried_by(run: Path) -> tuple[Tried, ...]:
     for candidate in run_result(run).candidates:
         accuracy = candidate.valid.estimate() if candidate.valid else None
         if candidate.name in WAYS and accuracy is not None:
-            _, _, outcome = (candidate.comparison or "").rpartition(": ")
-            found.append(Tried(way=WAYS[candidate.name], name=candidate.name, accuracy=accuracy, outcome=outcome))
+            own = candidate.verdict
+            outcome = own and outcome_text((own.against, candidate.name), better=own.better, asked_for=own.asked_for)
+            found.append(Tried(way=WAYS[candidate.name], name=candidate.name, accuracy=accuracy, outcome=outcome or ""))
     return tuple(found)
 
 

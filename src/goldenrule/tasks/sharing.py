@@ -49,8 +49,10 @@ def without_maker(classifier: Classifier) -> Classifier:
     """Return the classifier without all that its predictions do not need."""
     spec = classifier.backbone.spec
     source: dict[str, Any] = {"from": "its maker's weights", "licence": spec.source.get("licence", "unknown")}
-    if str(spec.source.get("from", "")).startswith(("PyPI ", "timm hub ")):
-        source = {name: spec.source[name] for name in ("from", "trained_on", "licence") if name in spec.source}
+    if spec.source.get("public") is True:
+        source = {
+            name: spec.source[name] for name in ("from", "trained_on", "licence", "public") if name in spec.source
+        }
     source |= {name: spec.source[name] for name in ("made_by", "trained") if name in spec.source}
     return replace(
         classifier,

@@ -36,12 +36,12 @@ from goldenrule.core.errors import (
 )
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.progress import Progress, Silent
-from goldenrule.core.schema import as_json
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.duplicates.close_vectors import Floats
 from goldenrule.data.duplicates.near_duplicates import near_duplicates as near_pairs
 from goldenrule.data.grouping import with_alike
 from goldenrule.data.name_order import named_groups
-from goldenrule.data.scan import Look, look_to_copy, looked, unreadable_files
+from goldenrule.data.scan import Look, closed_files, look_to_copy, looked, unreadable_files
 from goldenrule.data.sources.folders import all_files
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.sources.left_out import alike_classes, unusable_classes
@@ -61,7 +61,7 @@ from goldenrule.data.splits.split_layout import LABELS, new_places
 from goldenrule.data.splits.splitting import Shares, with_split
 from goldenrule.data.splits.stretches import REST, kinds
 from goldenrule.data.table import ImageTable
-from goldenrule.data.units import duplicate_units
+from goldenrule.data.units import duplicate_units, is_alike
 from goldenrule.storage.files import file_digest, json_digest, read_digested_json, write_atomic, write_digested_json
 from goldenrule.storage.lock import HOLDER, LOCK, only_writer
 from goldenrule.storage.unfinished import is_marked
@@ -175,7 +175,7 @@ def _plan(
 ) -> None:
     """Look at every file, decide its part, and write the manifest."""
     looks = looked(table, by=look_to_copy, threads=threads, progress=progress)
-    if closed := [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.digest is None]:
+    if closed := [f"{uri}: {why}" for uri, why in closed_files(table, looks).items()]:
         raise SourceError(
             f"{plural(len(closed), 'file')} can't be opened: {'; '.join(closed[:3])}{'; ...' if closed[3:] else ''}. "
             "Nothing was split: ask for access, remove them, or leave them out (--exclude)."
@@ -199,7 +199,7 @@ def _plan(
         "counts": after.counts(),
         "together": {
             "equal files": sum(count > 1 for count in Counter(own.digest for own in looks).values()),
-            "near duplicates": len({group for group in grouped.rows["group"].to_pylist() if _is_alike(group)}),
+            "near duplicates": len({group for group in grouped.rows["group"].to_pylist() if is_alike(group)}),
             "series": len({group for group in series.rows["group"].to_pylist() if group is not None}),
         },
         "findings": as_json(findings),
@@ -236,15 +236,11 @@ def shown_series(table: ImageTable, looks: Sequence[Look], *, seed: int) -> Imag
     note = Finding(
         severity="warning",
         code="series",
-        sentence=f"images {alike.proposal.phrase} look alike, and stay in one part",
+        variant="alike",
+        fields={"order": alike.proposal.name},
         evidence=(alike.sentence,),
-        advice="--group-by none turns this off, --group-by REGEX names other groups.",
     )
     return table.with_groups(list(alike.proposal.groups)).with_findings(note)
-
-
-def _is_alike(group: str | None) -> bool:
-    return group is not None and group.startswith("alike: ")
 
 
 def _about(table: ImageTable, files: Sequence[str], wish: Wish) -> dict[str, Any]:
@@ -340,6 +336,6 @@ def _read(folder: Path, copies: Sequence[Copy], *, again: bool) -> Split:
         files=len(copies),
         size=sum(copy.size for copy in copies),
         together=facts["together"],
-        findings=tuple(Finding(**{**one, "evidence": tuple(one["evidence"])}) for one in facts["findings"]),
+        findings=tuple(from_json(own, Finding) for own in facts["findings"]),
         again=again,
     )

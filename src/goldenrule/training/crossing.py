@@ -24,6 +24,7 @@ from goldenrule.data.splits.judged_classes import NOT_JUDGED
 from goldenrule.data.table import LabelledTable
 from goldenrule.data.units import duplicate_units
 from goldenrule.metrics import Predictions
+from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.uncertainty.temperature import as_pairs, best_temperature
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.heads import Head
@@ -115,7 +116,7 @@ def crossed(
 
     def said(logits: npt.NDArray[np.float32]) -> Predictions:
         return Predictions.from_logits(
-            logits, valid.classes, truth=valid.truth, ids=valid.uris, task=valid.task, basis="chosen on"
+            logits, valid.classes, truth=valid.truth, ids=valid.uris, task=valid.task, basis=Basis.CHOSEN_ON
         )
 
     return Crossed(

@@ -15,6 +15,7 @@ import numpy as np
 from goldenrule.core.errors import OptionError
 from goldenrule.core.functions import function_name
 from goldenrule.metrics import Estimate, Predictions, Task
+from goldenrule.metrics.estimate import Basis
 from goldenrule.runs.history import COLUMNS
 from goldenrule.training.inputs.batches import Seen
 
@@ -38,7 +39,7 @@ def measured(metrics: Metrics, classes: Sequence[str], seen: Seen) -> dict[str, 
     if not metrics or not np.isfinite(seen.logits).all():
         return {}
     task: Task = "single" if seen.truth.ndim == 1 else "multi"
-    predictions = Predictions.from_logits(seen.logits, classes, truth=seen.truth, task=task, basis="chosen on")
+    predictions = Predictions.from_logits(seen.logits, classes, truth=seen.truth, task=task, basis=Basis.CHOSEN_ON)
     return {name: _number(name, metric(predictions)) for name, metric in metrics.items()}
 
 

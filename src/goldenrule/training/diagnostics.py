@@ -71,8 +71,12 @@ def before(
             Finding(
                 severity="note",
                 code="high-rate-for-adam",
-                sentence=f"{rate_text(body_rate)} is a high rate for pretrained layers",
-                advice=f"With {optimizer} {USUAL[0]:.0e} to {USUAL[1]:.0e} is usual; lr_find() shows what these bear.",
+                fields={
+                    "rate": rate_text(body_rate),
+                    "optimizer": optimizer,
+                    "low": USUAL[0],
+                    "high": USUAL[1],
+                },
             )
         )
     if body_rate > 0 and moving_norms >= DEEP and accuracy is not None and accuracy >= KNOWN_SHARE:
@@ -80,9 +84,7 @@ def before(
             Finding(
                 severity="note",
                 code="batch-norm-moves",
-                sentence=f"The statistics of {moving_norms} BatchNorms follow small batches, though these photos are "
-                "like those the body was trained with",
-                advice="bn_freeze() keeps what it knows.",
+                fields={"norms": moving_norms},
             )
         )
     return tuple(found)
@@ -133,8 +135,12 @@ def _rising(losses: Sequence[float], rate: float) -> Finding:
     return Finding(
         severity="warning",
         code="rate-too-high",
-        sentence=f"The training loss rose from {losses[0]:.3f} to {losses[-1]:.3f}: {rate_text(rate)} is too high",
-        advice=f"Try {rate_text(rate / 10)}.",
+        fields={
+            "first": losses[0],
+            "last": losses[-1],
+            "rate": rate_text(rate),
+            "lower": rate_text(rate / 10),
+        },
     )
 
 
@@ -156,8 +162,7 @@ def _jagged(rises: Sequence[EpochRow], rate: float) -> Finding:
     return Finding(
         severity="note",
         code="jagged-loss",
-        sentence=f"The training loss jumps up and down ({plural(len(rises), 'clear rise')})",
-        advice=f"Lower the rate: {rate_text(rate / 3)}, or let it fall with cycle_len.",
+        fields={"n": len(rises), "lower": rate_text(rate / 3)},
     )
 
 
@@ -165,8 +170,7 @@ def _flat(losses: Sequence[float], rate: float) -> Finding:
     return Finding(
         severity="note",
         code="flat-loss",
-        sentence=f"The training loss does not fall ({losses[0]:.3f} to {losses[-1]:.3f} at {rate_text(rate)})",
-        advice="The rate is too low, or these layers have learned what they can: lr_find() shows which.",
+        fields={"first": losses[0], "last": losses[-1], "rate": rate_text(rate)},
     )
 
 
@@ -185,7 +189,9 @@ def _over_fitting(rows: Sequence[EpochRow]) -> Finding | None:
     return Finding(
         severity="note",
         code="over-fitting",
-        sentence=f"Over-fitting since epoch {cycles[best].epochs}: the validation loss rose from "
-        f"{cycles[best].valid_loss:.3f} to {cycles[-1].valid_loss:.3f} while the training loss fell",
-        advice='keep="best" goes back to the best cycle; augmentation, mixup=.4 and more images work against it.',
+        fields={
+            "epoch": cycles[best].epochs,
+            "first": cycles[best].valid_loss,
+            "last": cycles[-1].valid_loss,
+        },
     )

@@ -15,7 +15,7 @@ from goldenrule.data.splits.judged_classes import NOT_JUDGED
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.data.splits.stretches import blocks, stretch_folds, torn
 from goldenrule.data.table import ImageTable, image_table
-from goldenrule.data.units import ALIKE
+from goldenrule.data.units import alike_group
 
 
 def ordered(counts: list[int], groups: list[str | None] | None = None) -> ImageTable:
@@ -114,7 +114,7 @@ def test_parts_that_were_split_before_keep_their_images() -> None:
 def test_blocks_are_groups_or_pieces_of_the_order_and_near_duplicates_alone_are_none() -> None:
     table = ordered([40, 40]).with_places([None] * 80)
     assert blocks(table) is None
-    assert blocks(table.with_groups([f"{ALIKE}x"] * 2 + [None] * 78)) is None
+    assert blocks(table.with_groups([alike_group("x")] * 2 + [None] * 78)) is None
     assert blocks(table.with_groups(["film"] * 2 + [None] * 78)) == ["film"] * 2 + [None] * 78
     found = blocks(ordered([40, 40]))
     assert found is not None
@@ -141,4 +141,4 @@ def test_a_part_whose_groups_train_is_torn_and_one_with_groups_of_its_own_is_not
     whole = table.with_groups(groups).with_parts(["valid" if row // 8 == 3 else "train" for row in range(80)])
     assert torn(cut, "valid")
     assert not torn(whole, "valid")
-    assert not torn(cut.with_groups([f"{ALIKE}{own}" for own in groups]), "valid")
+    assert not torn(cut.with_groups([alike_group(own) for own in groups]), "valid")

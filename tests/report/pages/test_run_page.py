@@ -181,7 +181,7 @@ def test_nothing_is_loaded_from_anywhere(classes):
 
 def test_names_and_paths_are_shown_and_never_interpreted():
     classes = [NASTY, "dog"]
-    finding = Finding(severity="error", code="x", sentence=NASTY, evidence=(NASTY,), advice=NASTY)
+    finding = Finding(severity="error", code="x", fields={"sentence": NASTY, "advice": NASTY}, evidence=(NASTY,))
     nasty = content(
         classes,
         predictions=predicted(classes, 20, 6, ids=[f"{NASTY}{{{{ 7*7 }}}}/{k}.jpg" for k in range(20)]),
@@ -265,20 +265,22 @@ def test_many_classes_get_a_heat_map_the_worst_pairs_and_folded_tables():
 
 def test_errors_and_warnings_are_announced_beside_the_headline():
     findings = (
-        Finding(severity="note", code="a", sentence="a note"),
-        Finding(severity="warning", code="b", sentence="7 files can't be read", advice="Replace them."),
-        Finding(severity="error", code="c", sentence="no 'skirt' in train", evidence=("valid/skirt/1.jpg",)),
+        Finding(severity="note", code="a", fields={"sentence": "a note"}),
+        Finding(severity="warning", code="unreadable", fields={"n": 7}),
+        Finding(
+            severity="error", code="c", fields={"sentence": "no 'skirt' in train"}, evidence=("valid/skirt/1.jpg",)
+        ),
     )
     page = Page(render_page(content(findings=findings)))
     assert page.of(css="alarm") == ["1 error and 1 warning to read before trusting this number."]
     assert [text.split()[0] for text in page.of(css="said")] == ["error", "warning", "note"]
     assert "valid/skirt/1.jpg" in page.of("li")
-    assert page.of(css="advice") == ["Replace them."]
+    assert page.of(css="advice") == ["They are left out of training and scores; replace or remove them."]
     assert Page(render_page(content())).of(css="alarm") == []
 
 
 def test_much_evidence_is_folded_and_counted_not_dumped():
-    finding = Finding(severity="warning", code="x", sentence="many", evidence=tuple(f"file {k}" for k in range(5000)))
+    finding = Finding(severity="warning", code="x", evidence=tuple(f"file {k}" for k in range(5000)))
     page = Page(render_page(content(findings=(finding,))))
     assert "4,995 more" in page.of("summary")
     assert "… and 4,900 more" in page.of("li")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import ExifTags, Image, ImageCms
 
-from goldenrule.core.errors import GoldenRuleError, OptionError, UnreadableImage
+from goldenrule.core.errors import GoldenRuleError, OptionError, Reason, UnreadableImage
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.pictures.decoding_memory import room
 from goldenrule.data.pictures.deep_pixels import (
@@ -35,7 +35,7 @@ from goldenrule.data.pictures.deep_pixels import (
     stored_bits,
 )
 from goldenrule.data.pictures.formats import opened_picture, why_not_decoded
-from goldenrule.data.pictures.unread import WANTED, unreadable
+from goldenrule.data.pictures.unread import unreadable
 from goldenrule.data.table import ImageTable
 from goldenrule.storage.files import digest
 
@@ -239,26 +239,33 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def with_digests(table: ImageTable, *, threads: int = 4, progress: Progress | None = None) -> ImageTable:
-    """Give the table with the digest of every file's bytes; a file that can't be opened is a finding."""
+    """Return the table with the digest of every file's bytes; a file that can't be opened is a finding."""
+    read_table, failures = digested(table, threads=threads, progress=progress)
+    return read_table.with_findings(*([unreadable(failures)] if failures else []))
+
+
+def digested(
+    table: ImageTable, *, threads: int = 4, progress: Progress | None = None
+) -> tuple[ImageTable, dict[str, Reason]]:
+    """Return the table with the digest of every file's bytes, and why a file can't be opened, by its uri."""
     uris = table.uris
 
-    def read(uri: str) -> bytes | str:
+    def read(uri: str) -> bytes | Reason:
         try:
             return digest(table.read(uri))
         except OSError as error:
-            return f"{uri}: {error.strerror or error}"
+            return Reason(error.strerror or str(error))
 
     with (progress or Silent()).task("read", len(uris), "files") as task:
         results = []
         for result in _map(read, uris, threads):
             results.append(result)
             task.advance()
-    failures = [result for result in results if isinstance(result, str)]
-    read_table = table.with_digests([r if isinstance(r, bytes) else None for r in results])
-    return read_table.with_findings(*([unreadable(failures)] if failures else []))
+    failures = {uri: why for uri, why in zip(uris, results, strict=True) if isinstance(why, Reason)}
+    return table.with_digests([own if isinstance(own, bytes) else None for own in results]), failures
 
 
-def _map(function, items, threads: int) -> Iterator[bytes | str]:  # type: ignore[no-untyped-def]
+def _map(function, items, threads: int) -> Iterator[bytes | Reason]:  # type: ignore[no-untyped-def]
     with ThreadPoolExecutor(max_workers=threads) as pool:
         yield from pool.map(function, items, chunksize=32)
 
@@ -276,8 +283,8 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         with opened_picture(content) as image:
             if image.width * image.height > limit:
                 raise UnreadableImage(
-                    f"{image.width:,} x {image.height:,} pixels are too many; wanted {limit:,} "
-                    f"pixels at most ({LIMIT_VARIABLE} sets the limit)"
+                    f"{image.width:,} x {image.height:,} pixels are too many",
+                    f"{limit:,} pixels at most ({LIMIT_VARIABLE} sets the limit)",
                 )
             yield image
     except GoldenRuleError:
@@ -342,7 +349,8 @@ def _profile(image: Image.Image) -> bytes | None:
         return None
     if len(profile) > LARGEST_PROFILE_BYTES:
         raise UnreadableImage(
-            f"a colour profile of {len(profile):,} bytes; wanted a colour profile of {LARGEST_PROFILE_BYTES:,} at most"
+            f"a colour profile of {len(profile):,} bytes",
+            f"a colour profile of {LARGEST_PROFILE_BYTES:,} at most",
         )
     return profile
 
@@ -429,7 +437,8 @@ def _check_scale(deep: Deep) -> None:
     if deep.floating or used.low < 0 or used.high > 65535:
         kind = "floating-point pixels" if deep.floating else "gray values"
         raise UnreadableImage(
-            f"{kind} from {used}{WANTED}8 or 16 bits, or a fit that is told what is black and white: --levels LOW..HIGH"
+            f"{kind} from {used}",
+            "8 or 16 bits, or a fit that is told what is black and white: --levels LOW..HIGH",
         )
 
 

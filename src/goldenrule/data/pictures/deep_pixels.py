@@ -21,7 +21,6 @@ from goldenrule.core.errors import OptionError, UnreadableImage
 from goldenrule.core.findings import plural
 from goldenrule.data.pictures.formats import opened_picture
 from goldenrule.data.pictures.tiff import compressed_planes, planes_of
-from goldenrule.data.pictures.unread import WANTED
 
 Levels = tuple[float, float]
 """The values that become black and white."""
@@ -154,7 +153,7 @@ class Deep:
                 high = values[:, :, :3].astype(np.uint16) << 8
                 values = high if self._low is None else high | np.asarray(self._low.crop(box))[:, :, :3]
             if self.floating and not np.isfinite(values).all():
-                raise UnreadableImage("it holds NaN or infinity; wanted a number for every pixel")
+                raise UnreadableImage("it holds NaN or infinity", "a number for every pixel")
             yield top, bottom, values
 
     def alpha(self, top: int, bottom: int) -> npt.NDArray[np.uint8]:
@@ -201,9 +200,7 @@ def is_multiplied(image: Image.Image) -> bool:
 def check_upper_bits(deep: Deep) -> None:
     """Raise `UnreadableImage` for colours of 16 bits, multiplied by alpha, that use the lower bits only: 8 are read."""
     if deep.used().high < NARROW_BELOW:
-        raise UnreadableImage(
-            f"16-bit colours that are multiplied by alpha, and use the lower bits only{WANTED}{_APART}"
-        )
+        raise UnreadableImage("16-bit colours that are multiplied by alpha, and use the lower bits only", _APART)
 
 
 def _low_bytes(image: Image.Image, content: bytes) -> Image.Image:
@@ -219,7 +216,7 @@ def _low_bytes(image: Image.Image, content: bytes) -> Image.Image:
         if name == "LA;16B":
             return _low_bytes_of_gray(image, other)
         if not name.endswith((";16L", ";16B", ";16N")) or name.startswith("RGBa"):
-            raise UnreadableImage(f"16-bit colours that are multiplied by alpha{WANTED}{_APART}")
+            raise UnreadableImage("16-bit colours that are multiplied by alpha", _APART)
         swapped = (name[:-1] + _SWAPPED[name[-1]], *arguments[1:])
         tiles.append(tile._replace(args=swapped[0] if isinstance(tile.args, str) else swapped))
     other.tile = tiles  # type: ignore[attr-defined]

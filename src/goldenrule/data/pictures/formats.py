@@ -12,9 +12,8 @@ import re
 
 from PIL import Image, UnidentifiedImageError
 
-from goldenrule.core.errors import UnreadableImage
+from goldenrule.core.errors import Reason, UnreadableImage
 from goldenrule.data.pictures.tiff import STRIP_OFFSETS, TILE_OFFSETS, WANTED_LAYOUTS, layout, read_whole, tags
-from goldenrule.data.pictures.unread import WANTED
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "PPM", "JPEG2000", "DIB", "TGA")
 """Pillow's names of the formats that are read, the commonest first; MPO comes with JPEG, HEIC with its extra."""
@@ -81,19 +80,19 @@ def opened_picture(content: bytes) -> Image.Image:
     raise UnreadableImage(_found(content))
 
 
-def why_not_decoded(content: bytes, error: Exception) -> str:
+def why_not_decoded(content: bytes, error: Exception) -> Reason:
     """Return the reason for an error of a decoder; those of TIFFs are numbers, and the layout says more."""
     reason = str(error) or type(error).__name__
     if not (tags(content) and reason.startswith(_TIFF_ERRORS)):
-        return reason
-    return f"a TIFF that is damaged, or in a layout that can't be read ({layout(content)}){WANTED}{WANTED_LAYOUTS}"
+        return Reason(reason)
+    return Reason(f"a TIFF that is damaged, or in a layout that can't be read ({layout(content)})", WANTED_LAYOUTS)
 
 
 def _opened_heic(content: bytes) -> Image.Image:
     try:
         import pi_heif
     except ImportError:
-        raise UnreadableImage("a HEIC picture; wanted its reader: pip install 'goldenrule[heic]'") from None
+        raise UnreadableImage("a HEIC picture", "its reader: pip install 'goldenrule[heic]'") from None
     pi_heif.register_heif_opener()
     try:
         return Image.open(io.BytesIO(content), formats=("HEIF",))
@@ -101,20 +100,20 @@ def _opened_heic(content: bytes) -> Image.Image:
         raise UnreadableImage("a HEIC picture that is damaged") from None
 
 
-def _found(content: bytes) -> str:
+def _found(content: bytes) -> Reason:
     """Return what a file is that is no picture in a format that is read, and what is wanted.
 
-    >>> _found(b"%!PS-Adobe-3.0 EPSF-3.0")
+    >>> str(_found(b"%!PS-Adobe-3.0 EPSF-3.0"))
     'PostScript; wanted AVIF, BMP, GIF, HEIC, JPEG, JPEG 2000, MPO, PNG, PPM, TGA, TIFF or WebP'
     """
     for start, signature, name in _SIGNATURES:
         if content.startswith(signature, start):
-            return f"{name}{WANTED}{WANTED_FORMATS}"
+            return Reason(name, WANTED_FORMATS)
     if tags(content):
-        return f"a TIFF in a layout that can't be read ({layout(content)}){WANTED}{WANTED_LAYOUTS}"
+        return Reason(f"a TIFF in a layout that can't be read ({layout(content)})", WANTED_LAYOUTS)
     beginning = content[:1024].lower()
     name = next((name for mark, name in _MARKUP if mark in beginning), "not a picture in any known format")
-    return f"{name}{WANTED}{WANTED_FORMATS}"
+    return Reason(name, WANTED_FORMATS)
 
 
 def _check_work(content: bytes) -> None:
@@ -125,16 +124,14 @@ def _check_work(content: bytes) -> None:
         _check_portable(content)
     for tag, (_, count) in tags(content).items():
         if tag in (STRIP_OFFSETS, TILE_OFFSETS) and count > MOST_STRIPS:
-            raise UnreadableImage(f"a TIFF of {count:,} strips or tiles; wanted {MOST_STRIPS:,} strips at most")
+            raise UnreadableImage(f"a TIFF of {count:,} strips or tiles", f"{MOST_STRIPS:,} strips at most")
 
 
 def _check_jpeg(content: bytes) -> None:
     if len(content) > MOST_METADATA_BYTES and (before := _scans(content, most=1)[1]) > MOST_METADATA_BYTES:
-        raise UnreadableImage(
-            f"a JPEG of {before:,} bytes before its pixels; wanted {MOST_METADATA_BYTES:,} bytes at most"
-        )
+        raise UnreadableImage(f"a JPEG of {before:,} bytes before its pixels", f"{MOST_METADATA_BYTES:,} bytes at most")
     if content.count(b"\xff\xda") > MOST_SCANS and (scans := _scans(content)[0]) > MOST_SCANS:
-        raise UnreadableImage(f"a JPEG of {scans:,} scans; wanted {MOST_SCANS} scans at most")
+        raise UnreadableImage(f"a JPEG of {scans:,} scans", f"{MOST_SCANS} scans at most")
 
 
 def _check_portable(content: bytes) -> None:

@@ -8,14 +8,14 @@ values alone: they are named, with the option to give. See decision 37.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from goldenrule.core.errors import OptionError
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress
 from goldenrule.data.pictures.deep_pixels import FULL, Levels, Used, check_levels, levels_text
 from goldenrule.data.pictures.unread import unreadable
-from goldenrule.data.scan import Look, glance, looked
+from goldenrule.data.scan import Look, closed_files, glance, looked
 from goldenrule.data.table import ImageTable
 
 SENSORS = (8, 10, 12, 14)
@@ -60,7 +60,7 @@ def glanced(table: ImageTable, *, progress: Progress | None = None) -> tuple[Ima
     For whoever works by hand: a fit glances at its images itself.
     """
     looks = looked(table, by=glance, progress=progress)
-    closed = [f"{uri}: {own.problem}" for uri, own in zip(table.uris, looks, strict=True) if own.digest is None]
+    closed = closed_files(table, looks)
     table = table.with_digests([own.digest for own in looks])
     levels = levels_found(table, looks)
     said = levels_findings(table, looks, levels, asked=False)
@@ -104,15 +104,21 @@ def _scaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[Fin
     if levels is None:
         return []
     low, high = min(own.low for _, own in used), max(own.high for _, own in used)
-    text = levels_text(levels)
     return [
         Finding(
             severity="warning",
             code="levels",
-            sentence=f"{plural(len(used), 'image')} of more than 8 bits use the values {_span(low, high)} only",
+            fields={
+                "n": len(used),
+                "low": low,
+                "high": high,
+                "black": levels[0],
+                "white": levels[1],
+                "levels": levels_text(levels),
+                "full": FULL,
+            },
             evidence=tuple(f"{uri}: {own}" for uri, own in used),
-            advice=f"A fit scales them so that {levels[0]:,g} is black and {levels[1]:,g} white, and its predictions "
-            f"do (--levels {text}); fit with --levels {FULL} to leave all bits.",
+            images=tuple((uri,) for uri, _ in used),
         )
     ]
 
@@ -123,22 +129,14 @@ def _unscaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[F
     unclear = [(uri, own) for uri, own in used if own.floating or own.low < 0 or own.high > 65535]
     if unclear and levels is None:
         least, most = min(own.low for _, own in unclear), max(own.high for _, own in unclear)
-        kind = "floating-point values" if unclear[0][1].floating else "values outside of 16 bits"
-        return [
-            _wanted(
-                f"{plural(len(unclear), 'image')} {'have' if len(unclear) > 1 else 'has'} {kind}, "
-                f"{_span(least, most)}, and nothing says which are black and white",
-                unclear,
-                (least, most),
-            )
-        ]
+        variant = "floating" if unclear[0][1].floating else "beyond-16-bits"
+        return [_wanted(variant, {"low": least, "high": most}, unclear, (least, most))]
     full = float(2 ** max(min(own.bits, 16) for _, own in used) - 1) if levels is None else levels[1]
     hot = max(own.high for _, own in used) > 4 * high and high < full / 4
     if high - low < NARROW * full or hot:
-        beside = ", but for a few pixels" if hot else ""
-        what = f"{plural(len(used), 'image')} of more than 8 bits {'use' if len(used) > 1 else 'uses'} "
         start = 0.0 if low < NARROW * full else low
-        return [_wanted(f"{what}the values {_span(low, high)} of {full:,g} only{beside}", used, (start, high))]
+        fields = {"low": low, "high": high, "full": full}
+        return [_wanted("but-few-pixels" if hot else "", fields, used, (start, high))]
     narrow = [(uri, own) for uri, own in used if own.usual_high - own.usual_low < NARROW * full]
     if levels is not None or len(narrow) < max(2, MIXED * len(used)):
         return []
@@ -146,24 +144,24 @@ def _unscaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[F
         Finding(
             severity="warning",
             code="levels-mixed",
-            sentence=f"{len(narrow):,} of {plural(len(used), 'image')} of more than 8 bits use less than 16 of 256 "
-            "levels, others far more",
+            fields={"narrow": len(narrow), "n": len(used)},
             evidence=tuple(f"{uri}: {own}" for uri, own in narrow),
-            advice="If they come from another sensor, bring all to one scale first: one range is used for the set.",
+            images=tuple((uri,) for uri, _ in narrow),
         )
     ]
 
 
-def _wanted(sentence: str, used: Sequence[tuple[str, Used]], levels: Levels) -> Finding:
+def _wanted(variant: str, fields: Mapping[str, float], used: Sequence[tuple[str, Used]], levels: Levels) -> Finding:
     low, high = levels
     if low == 0 and not used[0][1].floating:
         high = next((2.0**bits - 1 for bits in SENSORS if high < 2**bits), high)
     return Finding(
         severity="warning",
         code="levels-wanted",
-        sentence=sentence,
+        variant=variant,
+        fields={**fields, "n": len(used), "levels": _rounded((low, high if high > low else low + 1))},
         evidence=tuple(f"{uri}: {own}" for uri, own in used),
-        advice=f"If that is their whole range, fit with --levels {_rounded((low, high if high > low else low + 1))}.",
+        images=tuple((uri,) for uri, _ in used),
     )
 
 
@@ -175,10 +173,9 @@ def _beyond(used: Sequence[tuple[str, Used]], levels: Levels) -> list[Finding]:
         Finding(
             severity="warning",
             code="levels-beyond",
-            sentence=f"{plural(len(found), 'image')} {'have' if len(found) > 1 else 'has'} values outside of the "
-            f"levels {levels_text(levels)}",
+            fields={"n": len(found), "levels": levels_text(levels)},
             evidence=tuple(f"{uri}: {own}" for uri, own in found),
-            advice="They are cut off there: black or white. Fit with a wider range of --levels.",
+            images=tuple((uri,) for uri, _ in found),
         )
     ]
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from PIL import Image
 
 from goldenrule.core.errors import UnreadableImage
-from goldenrule.data.pictures.unread import WANTED
 
 MOST_TAGS = 4_096
 """Entries of a TIFF's directory that are looked at."""
@@ -69,7 +68,7 @@ def read_whole(image: Image.Image, content: bytes) -> Image.Image:
         raise UnreadableImage("image file is truncated: strips are missing")
     bits = max(found.get(_BITS, (8,)))
     if bits <= 8 and _SIGNED in found.get(_SIGN, ()):
-        raise UnreadableImage(f"a TIFF in a layout that can't be read ({layout(content)}){WANTED}{WANTED_LAYOUTS}")
+        raise UnreadableImage(f"a TIFF in a layout that can't be read ({layout(content)})", WANTED_LAYOUTS)
     in_planes = planes and bits == 16
     order = "L" if found.prefix == b"II" else "B"
     image.tile = [_in_order(tile, order, in_planes) for tile in image.tile]  # type: ignore[attr-defined]
@@ -146,7 +145,7 @@ def planes_of(content: bytes, count: int) -> Iterator[bytes]:
     """Yield the first planes of a TIFF, each as one of a gray band; raises `UnreadableImage` for BigTIFF."""
     order, own = _ORDER[content[:2]], tags(content)
     if content[2:4] not in (b"*\0", b"\0*"):
-        raise UnreadableImage(f"a BigTIFF of colours in compressed planes ({layout(content)}){WANTED}{WANTED_LAYOUTS}")
+        raise UnreadableImage(f"a BigTIFF of colours in compressed planes ({layout(content)})", WANTED_LAYOUTS)
     try:
         (bands,) = struct.unpack_from(f"{order}H", content, own[_BANDS][0])
         for plane in range(count):

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 
-from goldenrule.core.findings import Finding, plural
-
-WANTED = "; wanted "
-"""What stands in a reason between what was found in one file and what is wanted of every file."""
+from goldenrule.core.errors import Reason
+from goldenrule.core.findings import Finding
 
 
-def wanted_once(reasons: Iterable[str]) -> tuple[list[str], str]:
-    """Return what was found in each file, and what is wanted of all of them, each wish once.
+def wanted_once(reasons: Mapping[str, Reason]) -> tuple[list[str], str]:
+    """Return what was found in each file, by its uri, and what is wanted of all of them, each wish once.
 
-    >>> wanted_once(["a.pdf: a PDF; wanted JPEG or PNG", "b.pdf: a PDF; wanted JPEG or PNG", "c.jpg: truncated"])
+    >>> pdf = Reason("a PDF", "JPEG or PNG")
+    >>> wanted_once({"a.pdf": pdf, "b.pdf": pdf, "c.jpg": Reason("truncated")})
     (['a.pdf: a PDF', 'b.pdf: a PDF', 'c.jpg: truncated'], 'JPEG or PNG')
     """
-    found, wishes = [], dict[str, None]()
-    for reason in reasons:
-        before, between, wish = reason.rpartition(WANTED)
-        found.append(before if between else reason)
-        if between:
-            wishes[wish] = None
-    return found, "; ".join(wishes)
+    ordered = sorted(reasons.items(), key=lambda item: f"{item[0]}: {item[1]}")
+    wishes = dict.fromkeys(reason.wanted for _, reason in ordered if reason.wanted)
+    return [f"{uri}: {reason.found}" for uri, reason in ordered], "; ".join(wishes)
 
 
-def unreadable(reasons: Sequence[str]) -> Finding:
-    """Return the finding for files that are no pictures, from "uri: reason" lines."""
-    found, wanted = wanted_once(sorted(reasons))
-    one = len(reasons) == 1
+def unreadable(reasons: Mapping[str, Reason]) -> Finding:
+    """Return the finding for files that are no pictures, from why each is none, by its uri."""
+    found, wanted = wanted_once(reasons)
     return Finding(
         severity="warning",
         code="unreadable",
-        sentence=f"{plural(len(reasons), 'file')} can't be read",
+        variant="wanted" if wanted else "",
+        fields={"n": len(reasons), "wanted": wanted},
         evidence=tuple(found),
-        advice=(f"Wanted: {wanted}. " if wanted else "")
-        + f"{'It is' if one else 'They are'} left out of training and scores; replace or remove "
-        f"{'it' if one else 'them'}.",
     )

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from pathlib import Path, PurePosixPath
-from stat import S_ISREG
 from typing import Literal, get_args
 
 from goldenrule.core.errors import OptionError, SourceError, system_errors
@@ -20,7 +19,7 @@ from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS, by_name
 from goldenrule.data.sources.split_folders import PART_NAMES, part_called, part_like, says_nothing
 from goldenrule.data.splits.judged_classes import missing_classes
 from goldenrule.data.table import ImageTable, Part, image_table, one_form
-from goldenrule.storage.regular_files import what_it_is
+from goldenrule.storage.regular_files import FileKind, what_it_is
 
 LabelsFrom = Literal["auto", "folder", "parent"]
 """What names the class of an image: its class folder ("auto" asks where something else could be meant, "folder" does
@@ -69,11 +68,9 @@ def from_folder(
         parts = {}
         notes.append(_TRAIN_IS_A_CLASS)
     usual = {name for names in PART_NAMES.values() for name in names}
-    named = [f"{folder} = {part}" for part, folder in parts.items() if folder.lower() not in usual]
+    named = tuple(f"{folder} = {part}" for part, folder in parts.items() if folder.lower() not in usual)
     if named and not (train or valid or test):
-        sentence = f"parts by the names of their folders: {', '.join(named)}"
-        advice = "--train-name NAME (--valid-name, --test-name) says otherwise."
-        notes.append(Finding(severity="note", code="parts-by-name", sentence=sentence, advice=advice))
+        notes.append(Finding(severity="note", code="parts-by-name", fields={"folders": named}))
     found: list[tuple[Part | None, str | None, str]]
     if parts:
         parts = {part: _unwrapped(files, folder) for part, folder in parts.items()}
@@ -142,7 +139,7 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
     for argument in paths:
         path = Path(argument).expanduser()
         kind = _kind_of(path)
-        if kind == "a folder":
+        if kind is FileKind.FOLDER:
             files = listing(path, patterns)
             idle.append(set(files.idle))
             lost = [link for link in (*files.broken, *files.loops) if by_name(link.rpartition("/")[2]) == "picture"]
@@ -151,10 +148,10 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
                 raise no_images(files)
             found += [(uri, path / uri) for uri in below]
             findings += left_out(replaced(files, idle=()), len(below))
-        elif kind == "a file":
+        elif kind is FileKind.FILE:
             found.append((str(argument), path))
         else:
-            raise SourceError(f"{path} {kind}: wanted an image or a folder of images.")
+            raise SourceError(f"{path} {_said_of(kind)}: wanted an image or a folder of images.")
     unused = tuple(own for own in patterns if all(own in one for one in idle))
     if unused:
         findings += left_out(Listing(root=Path(), idle=unused), len(found))
@@ -169,25 +166,26 @@ def all_files(root: Path, exclude: Sequence[str] = ()) -> list[str]:
     return sorted((*files.pictures, *files.others))
 
 
-def _kind_of(path: Path) -> str:
-    """Return "a folder", "a file", or in words why a path is neither."""
+def _kind_of(path: Path) -> FileKind | str:
+    """Return what a path leads to, or in words why it leads to nothing."""
     try:
-        mode = path.stat().st_mode
+        return what_it_is(path.stat().st_mode)
     except FileNotFoundError:
         return "leads nowhere" if path.is_symlink() else "does not exist"
     except PermissionError:
-        return "a file"  # it has its row, with the reason
+        return FileKind.FILE  # it has its row, with the reason
     except OSError as error:
         return f"can't be read ({error.strerror})"
-    kind = what_it_is(mode)
-    return kind if kind == "a folder" or S_ISREG(mode) else f"is {kind}"
+
+
+def _said_of(kind: FileKind | str) -> str:
+    return f"is {kind}" if isinstance(kind, FileKind) else kind
 
 
 def _check_folder(root: Path) -> None:
     kind = _kind_of(root)
-    if kind != "a folder":
-        said = "is a file" if kind == "a file" else kind
-        raise SourceError(f"{root} {said}. Give a folder that has one sub-folder of images per class.")
+    if kind is not FileKind.FOLDER:
+        raise SourceError(f"{root} {_said_of(kind)}. Give a folder that has one sub-folder of images per class.")
 
 
 def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None]) -> dict[Part, str]:
@@ -250,12 +248,7 @@ def _has_table(files: Listing) -> bool:
     return any(name.lower().endswith(TABLE_ENDINGS) for name in files.others_in())
 
 
-_TRAIN_IS_A_CLASS = Finding(
-    severity="warning",
-    code="train-is-a-class",
-    sentence="the folder train is taken for a class: it holds images and no class folders, as the others do",
-    advice="If it is the training part, put its images into class folders.",
-)
+_TRAIN_IS_A_CLASS = Finding(severity="warning", code="train-is-a-class")
 
 
 def _asked_of_sub_folders(
@@ -345,13 +338,7 @@ def _no_classes(files: Listing) -> str:
 
 def _ignored_folders(names: list[str]) -> Iterator[Finding]:
     if names:
-        yield Finding(
-            severity="warning",
-            code="folders-ignored",
-            sentence=f"{plural(len(names), 'folder')} beside the parts {'is' if len(names) == 1 else 'are'} ignored",
-            evidence=tuple(names),
-            advice="Name it as a part (train=, valid=, test=) if it should be.",
-        )
+        yield Finding(severity="warning", code="folders-ignored", fields={"n": len(names)}, evidence=tuple(names))
 
 
 def _images_without_class(files: Listing, parts: dict[Part, str], used: set[str]) -> Iterator[Finding]:
@@ -360,10 +347,4 @@ def _images_without_class(files: Listing, parts: dict[Part, str], used: set[str]
     names = [prefix + name for place, prefix in places for name in files.pictures_in(place)]
     left = tuple(name for name in names if name not in used)
     if left:
-        yield Finding(
-            severity="warning",
-            code="images-without-class",
-            sentence=f"{plural(len(left), 'image')} {'lies' if len(left) == 1 else 'lie'} beside the class folders",
-            evidence=left,
-            advice="They are not used: put each into the folder of its class.",
-        )
+        yield Finding(severity="warning", code="images-without-class", fields={"n": len(left)}, evidence=left)

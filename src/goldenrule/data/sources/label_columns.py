@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from goldenrule.core.errors import OptionError
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding
 from goldenrule.data.sources.label_files import LISTED, Columns
 from goldenrule.data.sources.named_files import MOSTLY, NamedFiles
 from goldenrule.data.sources.split_folders import part_called
@@ -91,17 +91,22 @@ def id_column(columns: Columns, wanted: Wanted, files: NamedFiles, said: str) ->
     if not rivals:
         return taken, ()
     rival = rivals[0]
-    both = f"its columns {taken} and {rival} both name images, and not the same ones"
     if counts[rival] == counts[taken] and (taken in usual) == (rival in usual):
         raise OptionError(
-            f"{said}: {both} ({counts[taken]:,} each). Say which one names them: --id {taken} or --id {rival}."
+            f"{said}: its columns {taken} and {rival} both name images, and not the same ones "
+            f"({counts[taken]:,} each). Say which one names them: --id {taken} or --id {rival}."
         )
     finding = Finding(
         severity="warning",
         code="two-columns-name-images",
-        sentence=f"{said}: {both}. {taken} is taken, which names {counts[taken]:,} of {lines:,}; {rival} names "
-        f"{counts[rival]:,}",
-        advice=f"--id {rival} takes the other.",
+        fields={
+            "table": said,
+            "taken": taken,
+            "rival": rival,
+            "named": counts[taken],
+            "lines": lines,
+            "others": counts[rival],
+        },
     )
     return taken, (finding,)
 
@@ -291,13 +296,18 @@ def _was_split(name: str, mark: str, several: Sequence[str], lines: int, said: s
     called = {" ": "spaces", ",": "commas", ";": "semicolons", "|": "bars"}[mark]
     example = several[0]
     rare = len(several) < lines / 20
-    verb = "is" if len(several) == 1 else "are"
     return Finding(
         severity="warning" if rare else "note",
         code="labels-split",
-        sentence=f"{said}, column {name}: {plural(len(several), 'cell')} of {lines:,} {verb} "
-        f"split at {called} into several labels: {example!r} is {' and '.join(_pieces(example, mark))}",
-        advice="--separator '' keeps cells whole.",
+        fields={
+            "table": said,
+            "column": name,
+            "n": len(several),
+            "lines": lines,
+            "mark": called,
+            "example": example,
+            "pieces": tuple(_pieces(example, mark)),
+        },
     )
 
 
@@ -305,8 +315,7 @@ def _was_kept(name: str, mark: str, marked: Sequence[str], said: str) -> Finding
     return Finding(
         severity="note",
         code="labels-whole",
-        sentence=f"{said}, column {name}: {marked[0]!r} is taken for one label, since its pieces never stand alone",
-        advice=f"--separator {mark!r} splits such cells.",
+        fields={"table": said, "column": name, "example": marked[0], "mark": mark},
     )
 
 

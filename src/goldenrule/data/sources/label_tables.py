@@ -281,8 +281,7 @@ def _no_header(columns: Columns, said: str) -> Finding:
     return Finding(
         severity="warning",
         code="table-without-header",
-        sentence=f"{said}: its first line names an image ({line}), no columns, and counts as a row",
-        advice=f"The columns are called {', '.join(columns)}.",
+        fields={"table": said, "line": line, "columns": tuple(columns)},
     )
 
 
@@ -306,16 +305,17 @@ def _findings(
     others: list[str],
 ) -> Iterator[Finding]:
     """Give a finding per way in which table and folder do not fit together."""
-    kinds: tuple[tuple[Severity, str, list[str], str, str], ...] = (
-        ("warning", "images-missing", missing, "without a file", "Add the files or remove the lines."),
-        ("warning", "named-no-picture", no_pictures, "whose file is no picture", "Give pictures, or remove the lines."),
-        ("note", "named-and-excluded", excluded, "that --exclude leaves out", "As was asked."),
-        ("warning", "names-unclear", unclear, "that several files may be", "Name them by their paths."),
-        ("warning", "labelled-twice", twice, "with other labels in a later line", "The first line counts."),
-        ("warning", "label-empty", unlabelled, "without a label", "Nothing is learned from them."),
-        ("note", "images-unlisted", others, "that it does not name", "They are left out."),
+    kinds: tuple[tuple[Severity, str, list[str]], ...] = (
+        ("warning", "images-missing", missing),
+        ("warning", "named-no-picture", no_pictures),
+        ("note", "named-and-excluded", excluded),
+        ("warning", "names-unclear", unclear),
+        ("warning", "labelled-twice", twice),
+        ("warning", "label-empty", unlabelled),
+        ("note", "images-unlisted", others),
     )
-    for severity, code, evidence, what, advice in kinds:
+    for severity, code, evidence in kinds:
         if evidence:
-            sentence = f"{said}: {plural(len(evidence), 'image')} {what}"
-            yield Finding(severity=severity, code=code, sentence=sentence, evidence=tuple(evidence), advice=advice)
+            yield Finding(
+                severity=severity, code=code, fields={"table": said, "n": len(evidence)}, evidence=tuple(evidence)
+            )

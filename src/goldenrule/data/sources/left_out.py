@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding, Severity, plural
 from goldenrule.data.sources.label_files import KNOWN_FILES
 from goldenrule.data.sources.listing import Listing
 from goldenrule.data.sources.picture_files import OTHERS, by_name, ending_of
@@ -30,91 +30,38 @@ def left_out(files: Listing, images: int, *, tables: bool = False) -> Iterator[F
 
     With `tables` what lies there to be read is not mentioned: tables of labels, a README in the folder itself.
     """
-    links = (
-        (files.loops, "link-loop", "leads back to a folder it lies in, or round in a circle", "not followed."),
-        (files.often, "link-often", "leads to a folder that very many links lead to", "not followed."),
-        (files.broken, "link-broken", "leads nowhere", ""),
+    several: tuple[tuple[Severity, str, Sequence[str], tuple[str, ...]], ...] = (
+        ("warning", "link-loop", files.loops, files.loops),
+        ("warning", "link-often", files.often, files.often),
+        ("warning", "link-broken", files.broken, files.broken),
+        ("warning", "folder-closed", tuple(files.closed), _with_reasons(files.closed.items())),
+        ("warning", "names-not-utf-8", files.no_text, files.no_text),
+        ("warning", "special-files", tuple(files.special), _with_reasons(files.special.items())),
+        ("note", "by-content", files.by_content, files.by_content),
     )
-    for paths, code, what, advice in links:
+    for severity, code, paths, evidence in several:
         if paths:
-            sentence = f"{plural(len(paths), 'link')}: each {what}" if len(paths) > 1 else f"1 link {what}"
-            it, is_ = ("they", "are") if len(paths) > 1 else ("it", "is")
-            cure = f"Remove {'them' if len(paths) > 1 else 'it'}, or bring back what {it} led to."
-            advice = f"{it.capitalize()} {is_} {advice}" if advice else cure
-            yield Finding(severity="warning", code=code, sentence=sentence, evidence=paths, advice=advice)
-    if files.closed:
-        yield Finding(
-            severity="warning",
-            code="folder-closed",
-            sentence=f"{plural(len(files.closed), 'folder')} can't be read",
-            evidence=_with_reasons(files.closed.items()),
-            advice="What is in there is left out: ask its owner for read access, or say so with --exclude.",
-        )
-    if files.no_text:
-        several = len(files.no_text) > 1
-        yield Finding(
-            severity="warning",
-            code="names-not-utf-8",
-            sentence=f"{plural(len(files.no_text), 'entry has a name', 'entries have names')} that "
-            f"{'are' if several else 'is'} not UTF-8",
-            evidence=files.no_text,
-            advice=f"{'They are' if several else 'It is'} left out: rename {'them' if several else 'it'}, or say so "
-            "with --exclude.",
-        )
-    if files.special:
-        yield Finding(
-            severity="warning",
-            code="special-files",
-            sentence=f"{plural(len(files.special), 'entry is no file', 'entries are no files')}, and not opened",
-            evidence=_with_reasons(files.special.items()),
-            advice="Pipes, sockets and devices hold no picture: remove them.",
-        )
-    if files.by_content:
-        several = len(files.by_content) > 1
-        yield Finding(
-            severity="note",
-            code="by-content",
-            sentence=f"{plural(len(files.by_content), 'image has', 'images have')} "
-            f"{'names that do' if several else 'a name that does'} not end like a picture's",
-            evidence=files.by_content,
-            advice=f"{'They are' if several else 'It is'} taken by content; --exclude PATTERN leaves "
-            f"{'them' if several else 'it'} out.",
-        )
+            yield Finding(severity=severity, code=code, fields={"n": len(paths)}, evidence=evidence)
     others = [path for path in files.others if not (tables and _is_usual(path))]
     if others:
-        is_are = "is" if len(others) == 1 else "are"
         yield Finding(
             severity="note",
             code="not-images",
-            sentence=f"beside the {plural(images, 'image')} there {is_are} {plural(len(others), 'file')} that "
-            f"{is_are} no picture",
+            fields={"n": len(others), "images": images},
             evidence=kinds(others),
-            advice="It is left alone." if len(others) == 1 else "They are left alone.",
         )
     if files.system:
         yield Finding(
             severity="note",
             code="system-files",
-            sentence=f"{plural(len(files.system), 'entry', 'entries')} that systems make, or that "
-            f"{'is' if len(files.system) == 1 else 'are'} hidden: left out",
+            fields={"n": len(files.system)},
             evidence=_by_their_names(files.system),
-            advice="To learn from such a folder, give it another name.",
         )
     if files.excluded:
-        yield Finding(
-            severity="note",
-            code="excluded",
-            sentence=f"{plural(len(files.excluded), 'entry is', 'entries are')} excluded",
-            evidence=files.excluded,
-            advice="As was asked.",
-        )
+        yield Finding(severity="note", code="excluded", fields={"n": len(files.excluded)}, evidence=files.excluded)
     if files.idle:
-        yield Finding(
-            severity="warning",
-            code="exclude-idle",
-            sentence=f"nothing is called {' or '.join(map(repr, files.idle))}: --exclude leaves nothing out by that",
-            advice="Patterns are names, or paths below the folder, such as thumbs, '*_small.jpg', train/bad.",
-        )
+        patterns = tuple(map(repr, files.idle))
+        yield Finding(severity="warning", code="exclude-idle", fields={"patterns": patterns})
 
 
 def lost_folders(files: Listing, places: Sequence[str], classes: Collection[str]) -> Iterator[Finding]:
@@ -144,7 +91,7 @@ def lost_folders(files: Listing, places: Sequence[str], classes: Collection[str]
         yield Finding(
             severity="note",
             code="excluded-classes",
-            sentence=f"{plural(len(gone), 'class is', 'classes are')} excluded",
+            fields={"n": len(gone)},
             evidence=tuple(sorted(gone)),
         )
     yield from lost_classes(lost)
@@ -162,16 +109,7 @@ def _system_classes(files: Listing, places: Sequence[str]) -> Iterator[Finding]:
         and _holds_picture(files.root / own)
     ]
     if found:
-        several = len(found) > 1
-        yield Finding(
-            severity="warning",
-            code="system-classes",
-            sentence=f"{plural(len(found), 'folder')} among the classes {'hold' if several else 'holds'} pictures but "
-            f"{'have the names' if several else 'has the name'} of what systems make: left out",
-            evidence=tuple(found),
-            advice=("If they are classes, give them other names" if several else "If it is one, give it another name")
-            + "; else say so with --exclude.",
-        )
+        yield Finding(severity="warning", code="system-classes", fields={"n": len(found)}, evidence=tuple(found))
 
 
 def _holds_picture(folder: Path) -> bool:
@@ -185,11 +123,8 @@ def lost_classes(lost: dict[str, str]) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             code="class-without-images",
-            sentence=f"{plural(len(lost), 'class has', 'classes have')} no image that can be used",
+            fields={"n": len(lost)},
             evidence=tuple(f"{name}: {why}" for name, why in sorted(lost.items())),
-            advice="Nothing is learned or known of it. Bring its images, or remove it."
-            if len(lost) == 1
-            else "Nothing is learned or known of them. Bring their images, or remove them.",
         )
 
 
@@ -269,11 +204,4 @@ def alike_classes(table: ImageTable) -> Iterator[Finding]:
         same[" ".join(re.split(r"[\s_-]+", name.casefold())).strip()].append(name)
     alike = [names for key, names in same.items() if len(names) > 1 and len(key) > 1]  # A and a may be two letters
     if found := [" and ".join(map(repr, names)) for names in alike]:
-        yield Finding(
-            severity="warning",
-            code="classes-alike",
-            sentence="classes have names that differ in capitals, blanks or hyphens alone",
-            evidence=tuple(found),
-            advice="They are learned as classes of their own. If they are one, bring their images together, or give "
-            "--rename OLD=NEW.",
-        )
+        yield Finding(severity="warning", code="classes-alike", evidence=tuple(found))

@@ -140,6 +140,13 @@ def _forms(pattern: str, root: Path) -> set[str]:
     return set(map(one_form, forms))
 
 
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """An entry that may not be looked into, and why."""
+
+    reason: str
+
+
 class _Walk:
     """The walk, and what it has found so far."""
 
@@ -197,8 +204,8 @@ class _Walk:
                 self._sort(path, entry.name)
             elif kind in ("loops", "broken"):
                 self._found[kind].append(path)
-            elif kind.startswith("closed: "):
-                self._closed[path] = kind.removeprefix("closed: ")
+            elif isinstance(kind, _Closed):
+                self._closed[path] = kind.reason
             else:
                 self._special[path] = kind
 
@@ -214,8 +221,8 @@ class _Walk:
             self._closed[folder] = reason
             return []
 
-    def _kind(self, entry: os.DirEntry[str], path: str) -> str | None:
-        """Return "folder", "file", "loops", "broken", "closed: REASON", or what else it is; None where it is gone."""
+    def _kind(self, entry: os.DirEntry[str], path: str) -> str | _Closed | None:
+        """Return "folder", "file", "loops", "broken", `_Closed`, or what else it is; None where it is gone."""
         try:
             if entry.is_dir():
                 return "folder"
@@ -226,7 +233,7 @@ class _Walk:
             if error.errno == errno.ELOOP:
                 return "loops"
             if error.errno in (errno.EACCES, errno.EPERM):
-                return f"closed: {error.strerror}"
+                return _Closed(error.strerror or str(error))
             return "broken" if entry.is_symlink() else None
 
     def _is_bin(self, name: str, path: str) -> bool:

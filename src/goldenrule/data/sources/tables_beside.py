@@ -89,8 +89,7 @@ def other_labels(root: Path, table: ImageTable) -> Iterator[Finding]:
         yield Finding(
             severity="note",
             code="table-not-used",
-            sentence=f"{path.name} names these images too: its columns ({', '.join(columns)}) are not used",
-            advice=f"Labels come from the folders. --csv {in_shell(path)} --label COLUMN takes them from there.",
+            fields={"table": path.name, "columns": tuple(columns), "path": in_shell(path)},
         )
 
 

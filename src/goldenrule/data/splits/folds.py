@@ -185,8 +185,6 @@ def without_valid(images: ImageTable) -> ImageTable:
     finding = Finding(
         severity="note",
         code="valid-merged",
-        sentence="the valid part is dealt out together with the training images",
-        advice="Of several folds each validates once. Without folds the parts stay as they are.",
     )
     return merged.with_findings(finding)
 
@@ -222,7 +220,7 @@ def _validating(images: ImageTable, name: str, names: Sequence[str]) -> ImageTab
     parts = ["test" if part == "test" else "valid" if fold == name else "train" for fold, part in every]
     if "train" not in parts:
         raise OptionError(f"All images are of the fold {name!r}: nothing is left to train on.")
-    note = Finding(severity="note", code="fold", sentence=f"of {len(names)} folds {name} validates, all else trains")
+    note = Finding(severity="note", code="fold", fields={"folds": len(names), "name": name})
     labels = images.rows["labels"].to_pylist()
     shown = traits([[] if part == "test" else own for part, own in zip(parts, labels, strict=True)], task=images.task)
     drawn = [row for row, part in enumerate(parts) if part == "valid"]
@@ -236,10 +234,8 @@ def _kept_in_train(uris: Sequence[str], name: str) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             code="class-of-one-fold",
-            sentence=f"{plural(len(uris), 'image')} of the fold {name} {'trains' if len(uris) == 1 else 'train'} all "
-            "the same: their class is in no other fold",
+            fields={"n": len(uris), "name": name},
             evidence=tuple(uris[:20]),
-            advice="They are not judged: a class that was not learned can't be recognised.",
         )
 
 
@@ -265,16 +261,13 @@ def _uneven(images: ImageTable, names: Sequence[str]) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             code="class-in-few-folds",
-            sentence=f"{plural(len(lacking), 'class is', 'classes are')} not in every fold",
+            fields={"n": len(lacking)},
             evidence=tuple(lacking),
-            advice="Where a class is absent nothing is known of it; a class of one fold is not learned while that "
-            "validates. Take fewer folds, or add images.",
         )
     if torn:
         yield Finding(
             severity="warning",
             code="group-in-several-folds",
-            sentence=f"{plural(len(torn), 'group has', 'groups have')} images in several folds",
+            fields={"n": len(torn)},
             evidence=tuple(torn),
-            advice="There validation asks for what was learned by heart. Drawn folds (--fold 1/5) keep groups whole.",
         )

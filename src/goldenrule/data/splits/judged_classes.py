@@ -127,13 +127,13 @@ def missing_classes(table: ImageTable, parts: Collection[Part] = PARTS) -> Itera
             continue
         missing = tuple(name for name in table.classes if not row[name])
         if missing:
-            advice = (
-                "The classifier can't learn a class without a training image."
-                if part == "train"
-                else "Nothing is known there about how well it is recognised."
+            yield Finding(
+                severity="warning",
+                code="class-missing",
+                variant="train" if part == "train" else "",
+                fields={"part": part, "missing": len(missing), "classes": len(table.classes)},
+                evidence=missing,
             )
-            sentence = f"the {part} part has no image of {len(missing)} of {len(table.classes)} classes"
-            yield Finding(severity="warning", code="class-missing", sentence=sentence, evidence=missing, advice=advice)
 
 
 def not_judged(table: ImageTable, judged_uris: Collection[str]) -> Iterator[Finding]:
@@ -158,8 +158,6 @@ def not_judged(table: ImageTable, judged_uris: Collection[str]) -> Iterator[Find
         yield Finding(
             severity="warning",
             code="class-not-judged",
-            sentence=f"{plural(len(missing), 'class trains but is', 'classes train but are')} not judged out-of-fold: "
-            "one image or one group is all there is to learn from",
+            fields={"n": len(missing)},
             evidence=tuple(named),
-            advice="Add images (of other groups) to learn how well it is recognised.",
         )

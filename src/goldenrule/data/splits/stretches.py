@@ -18,7 +18,7 @@ import numpy.typing as npt
 from goldenrule.core.randomness import key
 from goldenrule.data.splits.judged_classes import judgeable_folds, traits
 from goldenrule.data.table import ImageTable, Part, Task
-from goldenrule.data.units import ALIKE, duplicate_units
+from goldenrule.data.units import duplicate_units, is_named
 from goldenrule.metrics import Predictions
 from goldenrule.metrics.grouped.clusters import group_numbers
 
@@ -121,7 +121,7 @@ def blocks(table: ImageTable) -> list[str | None] | None:
     places = table.places
     if all(place is None for place in places):
         groups = list(table.rows["group"].to_pylist())
-        return groups if any(group is not None and not group.startswith(ALIKE) for group in groups) else None
+        return groups if any(map(is_named, groups)) else None
     units, labels = duplicate_units(table), table.rows["labels"].to_pylist()
     rows = [row for row, place in enumerate(places) if place is not None]
     own_kinds = kinds([labels[row] for row in rows], [units[row] for row in rows], task=table.task)
@@ -147,7 +147,7 @@ def with_blocks(predictions: Predictions, table: ImageTable) -> Predictions:
 def torn(table: ImageTable, part: Part) -> bool:
     """Say whether a part is mixed with train: most of its groups train, or most neighbours in the order do."""
     places, parts, groups = table.places, table.parts, table.rows["group"].to_pylist()
-    named = [(group, own) for group, own in zip(groups, parts, strict=True) if group and not group.startswith(ALIKE)]
+    named = [(group, own) for group, own in zip(groups, parts, strict=True) if group and is_named(group)]
     taught = {group for group, own in named if own == "train"}
     of_part = [group in taught for group, own in named if own == part]
     if sum(of_part) * 2 > len(of_part):

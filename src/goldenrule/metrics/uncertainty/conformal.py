@@ -57,7 +57,7 @@ class ConformalSets:
     seed: int = 0
     penalty: float = 0.0
     unpenalised: int = 0
-    basis: Basis = "clean"
+    basis: Basis = Basis.CLEAN
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -133,7 +133,7 @@ class ConformalSets:
                 f"{share} coverage needs {needed:,} images to calibrate on, and there are {self.n:,}: "
                 "every class is in every set."
             )
-        chosen = ", which the network was chosen on: it may be less" if self.basis == "chosen on" else ""
+        chosen = ", which the network was chosen on: it may be less" if self.basis == Basis.CHOSEN_ON else ""
         promise = f"These sets hold the true class of {share} of images or more on average"
         return f"{promise}, calibrated on {self.n:,} images{chosen}."
 

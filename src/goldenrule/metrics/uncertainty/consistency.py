@@ -14,9 +14,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.findings import Finding
 from goldenrule.metrics.basic import hits, image_losses, log_loss
-from goldenrule.metrics.estimate import Estimate, value_and_interval
+from goldenrule.metrics.estimate import Basis, Estimate, value_and_interval
 from goldenrule.metrics.grouped.clusters import FEWEST_GROUPS, clustered_error, welch_p_value
 from goldenrule.metrics.headline import quality
 from goldenrule.metrics.predictions import Predictions
@@ -65,7 +65,7 @@ def inconsistencies(
 
 
 def at_the_end_of_its_range(
-    name: str, value: float, low: float, high: float, judged_on: Predictions
+    setting: str, value: float, low: float, high: float, judged_on: Predictions
 ) -> Iterator[Finding]:
     """Return an error where a choice is the first or last of what was tried, and that is no honest answer.
 
@@ -79,11 +79,8 @@ def at_the_end_of_its_range(
         yield Finding(
             severity="error",
             code="end-of-range",
-            sentence=f"the {name} that was chosen, {value:g}, is the {'lowest' if at_low else 'highest'} there is",
-            advice="Images that train and images that judge are probably alike (frames of one film, copies): look at "
-            "what is kept together, --group-by REGEX."
-            if at_low
-            else "Hardly anything that was learned held for other images: look at the labels, or try another backbone.",
+            variant="low" if at_low else "high",
+            fields={"setting": setting, "value": value},
             leads=True,
         )
 
@@ -110,9 +107,8 @@ def _worse_than_guessing(name: str, own: Predictions) -> Iterator[Finding]:
         yield Finding(
             severity="error",
             code="worse-than-guessing",
-            sentence=f"on {name} it is worse than guessing",
+            fields={"part": name},
             evidence=tuple(found),
-            advice="Labels or classes are probably mixed up, or these images are of another kind: look at them.",
             leads=True,
         )
 
@@ -138,12 +134,11 @@ def _never_predicted(name: str, own: Predictions) -> Iterator[Finding]:
         yield Finding(
             severity="error",
             code="never-predicted",
-            sentence=f"on {name} {plural(len(never), 'class is', 'classes are')} never predicted",
+            fields={"part": name, "n": len(never)},
             evidence=tuple(
                 f"{own.classes[label]}: {counts[label]:,} images, {expected[label]:.1f} by their probabilities"
                 for label in never.tolist()
             ),
-            advice="A label may stand for what another label stands for, or its images teach nothing: look at them.",
             leads=True,
         )
 
@@ -171,23 +166,18 @@ def _far_apart(one: str, a: Predictions, other: str, b: Predictions, beta: float
     yield Finding(
         severity="error",
         code="far-apart",
-        sentence=f"{better} looks far better than {worse}: {_why(better, worse)}",
+        variant="folds" if worse == "out-of-fold" else "",
+        fields={"better": better, "worse": worse},
         evidence=(*(f"{name} {number}" for name, number in numbers.items()), f"p {_p(p_value)}"),
-        advice="Quote the lower number until it is known why. Look at what is kept together: --group-by REGEX.",
         leads=True,
     )
 
 
-def _why(better: str, worse: str) -> str:
-    if worse == "out-of-fold":
-        return f"the folds do not learn what they are judged on, or {better} is easier"
-    return f"the images of {worse} are of another kind, or those of {better} are like what it was trained on"
-
-
 def _sets_that_say_nothing(sets: ConformalSets, parts: Mapping[str, Predictions]) -> Iterator[Finding]:
     """Return an error where sets hold every class though the answers are nearly as often right as was asked of sets."""
-    if sets.n < images_needed(sets.coverage):
-        yield Finding(severity="note", code="sets-need-images", sentence=sets.sentence.rstrip("."))
+    if sets.n < (needed := images_needed(sets.coverage)):
+        about = {"percent": 100 * sets.coverage, "needed": needed, "images": sets.n}
+        yield Finding(severity="note", code="sets-need-images", fields=about)
         return
     for name, own in parts.items():
         if len(own.classes) == 1 or not sets.sets(own).all():
@@ -196,11 +186,8 @@ def _sets_that_say_nothing(sets: ConformalSets, parts: Mapping[str, Predictions]
         yield Finding(
             severity="error" if certain else "note",
             code="sets-hold-everything",
-            sentence=f"on {name} every set holds all {len(own.classes)} classes: at {100 * sets.coverage:g} % coverage "
-            "nothing is told apart",
-            advice="A few images that look wholly like another class make it so: look for wrong labels."
-            if certain
-            else "Ask for less (--coverage .8), or add images.",
+            variant="certain" if certain else "",
+            fields={"part": name, "classes": len(own.classes), "percent": 100 * sets.coverage},
             leads=certain,
         )
 
@@ -218,26 +205,24 @@ def _coverage_missed(name: str, own: Predictions, sets: ConformalSets) -> Iterat
     found = set_coverage(own, inside)
     rank = math.ceil((sets.n + 1) * sets.coverage - 1e-9)
     p_value = _at_most(int(right.sum()), _independent(found), right.mean(), rank, sets.n + 1 - rank)
-    promised = f"sets promise to hold the true class of {100 * sets.coverage:g} % of images"
-    yield from _promise_missed("coverage", name, promised, found, p_value, low=sets.coverage)
+    yield from _promise_missed("coverage", name, 100 * sets.coverage, found, p_value, low=sets.coverage)
 
 
 def _too_many_flagged(name: str, own: Predictions, familiar: Familiar) -> Iterator[Finding]:
     if own.distance is None:
         return
     flagged = familiar.unlike(own)[own.ok]
-    found = familiar.flagged(own, basis="clean")
+    found = familiar.flagged(own, basis=Basis.CLEAN)
     above = int((familiar.held_out > familiar.threshold).sum()) + 1  # of n + 1 places so many are flagged
     n = len(familiar.held_out)
     p_value = _at_most(int((~flagged).sum()), _independent(found), (~flagged).mean(), n + 1 - above, above)
-    promised = f"{100 * above / (n + 1):.2g} % of images like those of the training were to be flagged as unlike them"
-    yield from _promise_missed("flagged", name, promised, found, p_value, high=above / (n + 1))
+    yield from _promise_missed("flagged", name, 100 * above / (n + 1), found, p_value, high=above / (n + 1))
 
 
 def _promise_missed(
     code: str,
     part: str,
-    promised: str,
+    percent: float,
     found: Estimate,
     p_value: float,
     *,
@@ -251,11 +236,14 @@ def _promise_missed(
     yield Finding(
         severity="error" if certain else "note",
         code=f"{code}-{'missed' if certain else 'doubtful'}",
-        sentence=f"{promised}; on {part} it is {value_and_interval(found)} of {found.n:,}",
+        fields={
+            "percent": percent,
+            "part": part,
+            "found": value_and_interval(found),
+            "images": found.n,
+            **({} if certain else {"runs": 1 / p_value}),
+        },
         evidence=(f"p {_p(p_value)}",),
-        advice="These images differ from those that it was calibrated on."
-        if certain
-        else f"Chance alone does so once in {1 / p_value:.0f} runs.",
         leads=certain,
     )
 

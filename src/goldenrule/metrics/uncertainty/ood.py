@@ -57,7 +57,7 @@ class Familiar:
     held_out: Singles
     neighbour: int = NEIGHBOUR
     false_alarms: float = FALSE_ALARMS
-    basis: Basis = "clean"
+    basis: Basis = Basis.CLEAN
 
     def __post_init__(self) -> None:
         """Make the arrays read-only; raise `OptionError` for what does not fit."""
@@ -83,7 +83,7 @@ class Familiar:
         others: Halves | None = None,
         other_units: Sequence[Hashable] | None = None,
         false_alarms: float = FALSE_ALARMS,
-        basis: Basis = "clean",
+        basis: Basis = Basis.CLEAN,
     ) -> Familiar:
         """Give the rule from activations (m, features) of training images, and the unit that each belongs to.
 
@@ -175,7 +175,7 @@ class Familiar:
         asked, needed = _percent(self.false_alarms), images_needed(self.false_alarms)
         enough = self.n >= needed
         most = f"{_percent(1 - self.false_alarms)} of {self.n:,}" if enough else f"all {self.n:,}"
-        held_out = "validation" if self.basis == "chosen on" else "held-out"
+        held_out = "validation" if self.basis == Basis.CHOSEN_ON else "held-out"
         promise = f"{asked if enough else _percent(self.rate)} of images like them, or less, on average."
         said = f"Images farther from those of the training than {most} {held_out} ones are flagged: {promise}"
         return said if enough else f"{said} ({asked} would need {needed:,} {held_out} ones.)"

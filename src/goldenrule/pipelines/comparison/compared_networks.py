@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from goldenrule.core.errors import first_sentence
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.schema import as_json
 from goldenrule.metrics import (
@@ -221,7 +222,7 @@ class ComparedNetworks:
     def _left_out(self) -> list[str]:
         names: dict[str, list[str]] = {}
         for name, why in self.left_out.items():
-            names.setdefault(why.partition(". ")[0].rstrip("."), []).append(name)
+            names.setdefault(first_sentence(why).rstrip("."), []).append(name)
         said = [f"Left out: {'; '.join(own)}. {why}." for why, own in names.items()]
         return [*said, "Weights of your own: --weights-of NAME=FILE."] if said else []
 

@@ -116,7 +116,7 @@ def compare_networks(
     with begun(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (work, activations):
         shared = replace(work.table, findings=())
         bench = _Bench(folder=folder, table=shared, options=options, how=how, progress=progress)
-        broken = [f"{uri}: {why}" for uri, why in activations.failures.items()]
+        broken = activations.failures
         findings = (*work.story.findings, *([unreadable(broken)] if broken else []))
         commands = () if isinstance(source, ImageTable) else _commands(Path(source), bench)
         return _compared(bench, entries, findings, commands)
@@ -215,7 +215,7 @@ def _row(bench: _Bench, entry: Entry) -> Row:
     facts, task = _facts(bench, entry), bench.table.task
 
     def said(part: str) -> Predictions | None:
-        basis: Basis = "clean" if part == "test" else "chosen on"
+        basis: Basis = Basis.CLEAN if part == "test" else Basis.CHOSEN_ON
         own = kept_predictions(bench.run_folder(entry), part, task=task, basis=basis)
         return own if own is not None and len(own.scored) else None
 

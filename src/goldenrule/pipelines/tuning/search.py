@@ -27,6 +27,7 @@ from goldenrule.pipelines.tuning.search_space import (
     SPACE_VERSION,
     Drawn,
     Draws,
+    Setting,
     described,
     head_settings,
     live_settings,
@@ -108,7 +109,7 @@ def _without_test(table: ImageTable) -> ImageTable:
 
 def _study(bench: Trials, name: str) -> Study:
     first = [bench.default_settings, FIRST_TRAINED] if name == "bank" else [FIRST_LIVE]
-    if name == "bank" and len(bench.train) < 2 * FIRST_TRAINED["batch size"]:
+    if name == "bank" and len(bench.train) < 2 * FIRST_TRAINED[Setting.BATCH_SIZE]:
         first = first[:1]
     return Study(bench.work.run.folder, name, seed=bench.work.options.seed, first=first)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldenrule.core.schema import as_json
 from goldenrule.metrics import value_and_interval
-from goldenrule.pipelines.tuning.search_space import NAMES, SMOOTHING, SOLVED, described
+from goldenrule.pipelines.tuning.search_space import NAMES, SMOOTHING, SOLVED, Setting, described
 from goldenrule.storage.files import in_shell, write_atomic, write_json
 from goldenrule.storage.outputs import told_path
 
@@ -160,8 +160,8 @@ def code(found: Found) -> str:
         **({"late_views": "3"} if live else {}),
         **({"head": "'concat-pool'"} if drawn.get("head") == "concat-pool" else {}),
         **({"optimizer": repr(drawn["optimizer"])} if "optimizer" in drawn else {}),
-        "weight_decay": repr(drawn["weight decay"]),
-        **({"batch_size": repr(drawn["batch size"])} if "batch size" in drawn else {}),
+        "weight_decay": repr(drawn[Setting.WEIGHT_DECAY]),
+        **({"batch_size": repr(drawn[Setting.BATCH_SIZE])} if Setting.BATCH_SIZE in drawn else {}),
         **({"class_weights": "'balanced'"} if drawn["loss"] == "balanced" else {}),
         **({"loss": "focal"} if own_loss else {}),
         "seed": repr(found.options.seed),

@@ -6,6 +6,7 @@ The solved head has no rate and no optimizer: what a trial does not need is not 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 import torch
@@ -30,30 +31,36 @@ MIXUP = (0.0, 0.2, 0.4)
 LOSSES = ("cross-entropy", "smoothed", "balanced", "focal")
 LOSSES_OF_LABELS = ("cross-entropy", "smoothed")
 SMOOTHING = 0.1
-LAYERS = ("late", "whole")
+CALLED = {"late": "late layers", "whole": "whole network"}
+LAYERS = tuple(CALLED)
 LIVE_EPOCHS = (1, 2, 4)
-NAMES = (
-    "head",
-    "layers",
-    "augment",
-    "views",
-    "optimizer",
-    "rate",
-    "weight decay",
-    "batch size",
-    "epochs",
-    "mixup",
-    "loss",
-)
-"""All settings, in the order in which they are told."""
+
+
+class Setting(StrEnum):
+    """All settings, in the order in which they are told; what they are called in files and on pages."""
+
+    HEAD = "head"
+    LAYERS = "layers"
+    AUGMENT = "augment"
+    VIEWS = "views"
+    OPTIMIZER = "optimizer"
+    RATE = "rate"
+    WEIGHT_DECAY = "weight decay"
+    BATCH_SIZE = "batch size"
+    EPOCHS = "epochs"
+    MIXUP = "mixup"
+    LOSS = "loss"
+
+
+NAMES = tuple(map(str, Setting))
 FIRST_TRAINED: Drawn = {
     "head": "linear",
     "augment": "side_on",
     "views": 4,
     "optimizer": "adamw",
     "rate": 0.01,
-    "weight decay": 0.01,
-    "batch size": 32,
+    Setting.WEIGHT_DECAY: 0.01,
+    Setting.BATCH_SIZE: 32,
     "epochs": 8,
     "mixup": 0.0,
     "loss": "cross-entropy",
@@ -63,7 +70,7 @@ FIRST_LIVE: Drawn = {
     "layers": "late",
     "augment": "side_on",
     "rate": 3e-4,
-    "weight decay": 0.01,
+    Setting.WEIGHT_DECAY: 0.01,
     "epochs": 4,
     "mixup": 0.4,
     "loss": "cross-entropy",
@@ -95,8 +102,8 @@ def head_settings(draws: Draws, *, images: int, task: Task) -> Drawn:
     return drawn | {
         "optimizer": draws.suggest_categorical("optimizer", OPTIMIZERS),
         "rate": draws.suggest_float("rate", 1e-4, 1.0, log=True),
-        "weight decay": draws.suggest_float("weight decay", 1e-5, 0.5, log=True),
-        "batch size": draws.suggest_categorical("batch size", fitting),
+        Setting.WEIGHT_DECAY: draws.suggest_float(Setting.WEIGHT_DECAY, 1e-5, 0.5, log=True),
+        Setting.BATCH_SIZE: draws.suggest_categorical(Setting.BATCH_SIZE, fitting),
         "epochs": draws.suggest_categorical("epochs", EPOCHS),
         "mixup": draws.suggest_categorical("mixup", MIXUP),
         "loss": draws.suggest_categorical("loss", _losses(task)),
@@ -109,7 +116,7 @@ def live_settings(draws: Draws, *, task: Task) -> Drawn:
         "layers": draws.suggest_categorical("layers", LAYERS),
         "augment": draws.suggest_categorical("augment", AUGMENTATIONS),
         "rate": draws.suggest_float("rate", 1e-5, 3e-3, log=True),
-        "weight decay": draws.suggest_float("weight decay", 1e-4, 0.5, log=True),
+        Setting.WEIGHT_DECAY: draws.suggest_float(Setting.WEIGHT_DECAY, 1e-4, 0.5, log=True),
         "epochs": draws.suggest_categorical("epochs", LIVE_EPOCHS),
         "mixup": draws.suggest_categorical("mixup", MIXUP),
         "loss": draws.suggest_categorical("loss", _losses(task)),
@@ -137,8 +144,7 @@ def described(drawn: Drawn) -> str:
     >>> described({"layers": "late", "augment": "none", "epochs": 4, "mixup": 0.4})
     'late layers, epochs 4, mixup 0.4'
     """
-    what = f"{drawn['head']} head" if "head" in drawn else f"{drawn['layers']} layers"
-    words = [what.replace("whole layers", "whole network")]
+    words = [f"{drawn['head']} head" if "head" in drawn else CALLED[drawn["layers"]]]
     words += [drawn["augment"]] if drawn["augment"] != "none" else []
     words += [f"{drawn['views']} view{'s' * (drawn['views'] > 1)}"] if "views" in drawn else []
     return ", ".join([*words, *(_said(name, drawn[name]) for name in NAMES[4:] if drawn.get(name))])

@@ -14,6 +14,7 @@ from goldenrule.data.augmentation.presets import by_name
 from goldenrule.data.table import LabelledTable
 from goldenrule.features.extractor import Activations
 from goldenrule.metrics import Predictions
+from goldenrule.metrics.estimate import Basis
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.heads import Head
@@ -23,7 +24,7 @@ from goldenrule.pipelines.finalize import scored_on_valid
 from goldenrule.pipelines.fit_result import Story
 from goldenrule.pipelines.prepare import first_body
 from goldenrule.pipelines.probe import Solved, readable, solved_head, solved_heads
-from goldenrule.pipelines.tuning.search_space import SMOOTHING, SOLVED, VIEWS, Drawn, focal
+from goldenrule.pipelines.tuning.search_space import SMOOTHING, SOLVED, VIEWS, Drawn, Setting, focal
 from goldenrule.runs.history import EpochRow
 from goldenrule.training.learner import Learner
 from goldenrule.training.plan import LATE_VIEWS, RATIO
@@ -93,7 +94,7 @@ class Trials:
             learn.blend()
         learn.calibrate()
         if "layers" in drawn:
-            return replace(learn.evaluate(), basis="chosen on")
+            return replace(learn.evaluate(), basis=Basis.CHOSEN_ON)
         rows = learn.material.activations(learn.state.backbone, views=0)
         return self._predictions(learn.state.head, rows)
 
@@ -110,8 +111,8 @@ class Trials:
             late_views=LATE_VIEWS,
             head="concat-pool" if pairs else "linear",
             optimizer=drawn.get("optimizer", "adamw"),
-            weight_decay=drawn["weight decay"],
-            batch_size=drawn.get("batch size"),
+            weight_decay=drawn[Setting.WEIGHT_DECAY],
+            batch_size=drawn.get(Setting.BATCH_SIZE),
             class_weights="balanced" if loss == "balanced" else None,
             loss=focal if loss == "focal" else None,
             seed=self.work.options.seed,
@@ -148,5 +149,5 @@ class Trials:
             truth=valid.truth,
             ids=valid.uris,
             task=valid.task,
-            basis="chosen on",
+            basis=Basis.CHOSEN_ON,
         )

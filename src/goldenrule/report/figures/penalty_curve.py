@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from goldenrule.report.language import say
+from goldenrule.core.messages import say
 
 WIDTH, HEIGHT = 560, 270
 LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 48
@@ -134,27 +134,27 @@ def _sentence(pairs: Sequence[tuple[float, float]], chosen: float) -> str:
     first, last = pairs[0][0], pairs[-1][0]
     best, lowest = min(pairs, key=lambda pair: pair[1])
     tried = say(
-        "{count} penalties were tried, from {first} to {last}.",
+        "penalty.several-tried",
         count=len(pairs),
         first=penalty_text(first),
         last=penalty_text(last),
     )
     own, taken = penalty_text(chosen), [loss for l2, loss in pairs if _same(l2, chosen)]
     if not taken:
-        return f"{tried} {say('The head was solved with {own}.', own=own)}"
+        return f"{tried} {say('penalty.solved-with', own=own)}"
     loss = loss_text(taken[0])
     if _same(best, chosen):
-        said = say("The head has {own}, with an out-of-fold log loss of {loss}, the lowest.", own=own, loss=loss)
+        said = say("penalty.lowest", own=own, loss=loss)
     else:
         said = say(
-            "The head has {own}, with an out-of-fold log loss of {loss}; the lowest is {lowest} at {best}.",
+            "penalty.not-lowest",
             own=own,
             loss=loss,
             lowest=loss_text(lowest),
             best=penalty_text(best),
         )
     if _same(chosen, first) or _same(chosen, last):
-        end = say("That is the end of the range that was tried: beyond it may be a better one.")
+        end = say("penalty.end-of-range")
         return f"{tried} {said} {end}"
     return f"{tried} {said}"
 

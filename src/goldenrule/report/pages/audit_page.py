@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from goldenrule.analysis.audit import Audit
 from goldenrule.core.findings import Finding
+from goldenrule.core.messages import count
 from goldenrule.core.randomness import key
-from goldenrule.report import sentences, tables
+from goldenrule.report import tables
 from goldenrule.report.facts import facts
 from goldenrule.report.pages.run_page import MOST_EVIDENCE, environment, printable
 from goldenrule.report.thumbnails import Thumbnail, thumbnail_of
@@ -20,7 +20,6 @@ SHEET_CLASSES, SHEET_IMAGES = 60, 6
 MOST_SHOWN = 6
 """So many pieces of a finding's evidence are shown as pictures."""
 SIDE_PX = 112
-_PIECES = re.compile(r" = | ~ |: | \(mirrored\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +60,8 @@ def render_audit(audit: Audit, title: str, created: str) -> str:
 
 def _headline(audit: Audit) -> str:
     counts = {severity: sum(one.severity == severity for one in audit.findings) for severity in ("error", "warning")}
-    said = " and ".join(sentences.count(count, severity) for severity, count in counts.items() if count)
-    return f"{sentences.count(len(audit.table), 'image')}, {said or 'nothing to warn of'}"
+    said = " and ".join(count(n, severity) for severity, n in counts.items() if n)
+    return f"{count(len(audit.table), 'image')}, {said or 'nothing to warn of'}"
 
 
 def _file_facts(found: dict[str, object]) -> dict[str, object]:
@@ -99,8 +98,8 @@ def _sheet(
 def _pictures(
     finding: Finding, readable: set[str], image: Callable[[str], bytes | None]
 ) -> Iterator[tuple[tuple[str, Thumbnail], ...]]:
-    for line in finding.evidence[:MOST_SHOWN]:
-        uris = [piece for piece in _PIECES.split(line) if piece in readable][:4]
+    for piece in (finding.images or tuple((line,) for line in finding.evidence))[:MOST_SHOWN]:
+        uris = [uri for uri in piece if uri in readable][:4]
         found = tuple((uri, own) for uri in uris if (own := thumbnail_of(image, uri, side=SIDE_PX)) is not None)
         if found:
             yield found

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from goldenrule.analysis.explanation import Explained, Explanation
 from goldenrule.analysis.nearest_images import Neighbour
+from goldenrule.core.messages import count
 from goldenrule.data.sources.picture_files import read_picture
-from goldenrule.report import sentences
 from goldenrule.report.figures.heat import heat_thumbnail
 from goldenrule.report.pages.run_page import environment, printable
 from goldenrule.report.thumbnails import Thumbnail, thumbnail_of
@@ -32,7 +32,7 @@ def render_explained(found: Explained, created: str) -> str:
     """Give the whole page. Names and paths may hold anything; they are shown, never interpreted."""
     read = sum(own.status == "ok" for own in found.explanations)
     left = len(found) - read
-    head = f"{sentences.count(read, 'image')} explained{f', {left:,} unreadable' if left else ''}"
+    head = f"{count(read, 'image')} explained{f', {left:,} unreadable' if left else ''}"
     page = (
         environment()
         .get_template("explained.html")

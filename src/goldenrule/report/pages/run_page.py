@@ -10,14 +10,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldenrule.core.messages import LANGUAGES, Message, count, language, say, template, word
 from goldenrule.core.visible import visible
-from goldenrule.metrics import Estimate, Predictions, most_confident_mistakes, render
+from goldenrule.metrics import Estimate, Predictions, most_confident_mistakes
+from goldenrule.metrics.estimate import marks_of, value_beside_interval
 from goldenrule.report import sentences, tables
 from goldenrule.report.content import ReportContent
 from goldenrule.report.facts import facts, network_facts
 from goldenrule.report.figures.penalty_curve import penalty_curve, penalty_text
 from goldenrule.report.figures.reliability_curve import reliability_drawing
-from goldenrule.report.language import LANGUAGES, language, say, translated
 from goldenrule.report.thumbnails import thumbnail_of
 from goldenrule.report.training_curves import training_section
 
@@ -40,25 +41,25 @@ SCRIPT = 'addEventListener("beforeprint",()=>{for(const d of document.querySelec
 def render_page(content: ReportContent) -> str:
     """Give the whole page: styles, pictures and drawings are inside, and a policy forbids loading any more.
 
-    Equal content gives an equal page, in the language that is spoken (`language.spoken`). Names and paths may hold
+    Equal content gives an equal page, in the language that is spoken (`messages.spoken`). Names and paths may hold
     anything; they are shown, never interpreted.
     """
     single = content.predictions.task == "single"
     sections = {
-        "scores": say("Scores"),
-        "data": say("Data"),
-        "time": say("Time"),
-        **({"confusion": say("Confusion")} if single else {}),
-        "mistakes": say("Mistakes"),
-        "classes": say("Classes"),
-        **({"calibration": say("Calibration")} if content.calibration else {}),
-        **({"penalty": say("Penalty")} if content.penalty_path else {}),
-        **({"training": say("Live training")} if content.live else {}),
-        **({"backbones": say("Backbones")} if content.backbones else {}),
-        "candidates": say("Candidates"),
-        "findings": say("Findings"),
-        "network": say("Made with"),
-        "next": say("What next"),
+        "scores": say("section.scores"),
+        "data": say("section.data"),
+        "time": say("section.time"),
+        **({"confusion": say("section.confusion")} if single else {}),
+        "mistakes": say("section.mistakes"),
+        "classes": say("section.classes"),
+        **({"calibration": say("section.calibration")} if content.calibration else {}),
+        **({"penalty": say("section.penalty")} if content.penalty_path else {}),
+        **({"training": say("section.training")} if content.live else {}),
+        **({"backbones": say("section.backbones")} if content.backbones else {}),
+        "candidates": say("section.candidates"),
+        "findings": say("section.findings"),
+        "network": say("section.network"),
+        "next": say("section.next"),
     }
     page = (
         environment()
@@ -73,6 +74,7 @@ def render_page(content: ReportContent) -> str:
             **_answers(content.predictions, content),
             **(confusion_content(content.predictions) if single else {}),
             thresholds=content.thresholds,
+            basis=content.bases.get(content.headline_part, Message(f"word.{content.headline.basis}")),
             **_choices(content),
             reliability=reliability_drawing(content.predictions, content.uncalibrated) if content.calibration else None,
             training=training_section(content.live) if content.live else None,
@@ -143,8 +145,8 @@ def _choices(content: ReportContent) -> dict[str, Any]:
         "findings": sorted(content.findings, key=lambda finding: order[finding.severity]),
         "groups": [
             *network_facts(content.backbone, content.engine),
-            facts(say("Options"), {**content.options, **penalty}),
-            facts(say("Environment"), content.environment),
+            facts(say("facts.options"), {**content.options, **penalty}),
+            facts(say("facts.environment"), content.environment),
         ],
     }
 
@@ -176,13 +178,14 @@ def _environment(spoken: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "count": sentences.count,
+        "count": count,
         "duration": sentences.duration,
+        "ended": _ended,
         "printed_parts": _printed_parts,
         "prose": _prose,
         "sureness": sentences.sureness,
         "track": _track,
-        "word": translated,
+        "word": word,
     }
     environment.globals |= {
         "most_open_rows": MOST_OPEN_ROWS,
@@ -204,17 +207,25 @@ def _shown(value: Any) -> Any:
     return visible(value, keep=_LINES) if isinstance(value, str) else value
 
 
-def _say_in_html(sentence: str, **values: object) -> Markup:
-    """Give what `say` does for a template: tags in the sentence are tags, values are shown and never interpreted."""
+def _say_in_html(message: str, **fields: object) -> Markup:
+    """Return what `say` does for a template: tags in a text are tags, fields are shown and never interpreted."""
     from markupsafe import Markup
 
-    return Markup(translated(sentence)).format(**values)  # noqa: S704 the sentences are ours
+    return Markup(template(message, fields)).format(**fields)  # noqa: S704 the texts are ours
 
 
 def _printed_parts(estimate: Estimate) -> tuple[str, str]:
-    """Give what `render` prints in two parts, the second (interval, n, mark) to be set small."""
-    value, bracket, rest = render(estimate).partition(" [")
-    return value, f"{bracket}{rest}".strip().replace("(chosen on)", f"({translated('chosen on')})")
+    """Return what `render` prints in two parts, the second (interval, n, marks) to be set small."""
+    value, interval = value_beside_interval(estimate)
+    marks = [word(mark) for mark in marks_of(estimate)]
+    mark = f"({', '.join(marks)})" if marks else ""
+    rest = " ".join(part for part in (interval, f"n={estimate.n:,}", mark) if part)
+    return (value, rest) if estimate.defined else (f"{value} (n=0)", mark)
+
+
+def _ended(text: str) -> str:
+    """Return a sentence with the full stop that it lacks."""
+    return text if text.endswith((".", "!", "?", "。")) else f"{text}."
 
 
 def _prose(text: str) -> str:
