@@ -272,13 +272,13 @@ class House:
 
 FOREIGN: frozenset[str] = frozenset(
     {
-        f"{PACKAGE}.foundation.errors: null byte",  # Python's own ValueError
-        f"{PACKAGE}.recipes.environment: model name",  # /proc/cpuinfo
-        f"{PACKAGE}.foundation.errors: Symlink loop",  # Python 3.11's own RuntimeError
-        f"{PACKAGE}.foundation.errors: . ",  # an error is cut where room is short; nothing follows from it
-        f"{PACKAGE}.foundation.schema:  - at ",  # msgspec's own ValidationError
+        f"{PACKAGE}.core.errors: null byte",  # Python's own ValueError
+        f"{PACKAGE}.runs.environment: model name",  # /proc/cpuinfo
+        f"{PACKAGE}.core.errors: Symlink loop",  # Python 3.11's own RuntimeError
+        f"{PACKAGE}.core.errors: . ",  # an error is cut where room is short; nothing follows from it
+        f"{PACKAGE}.core.schema:  - at ",  # msgspec's own ValidationError
         f"{PACKAGE}.cli.options:  | None",  # Python's own way to write a type
-        f"{PACKAGE}.foundation.cells:  | ",  # what stands between the labels of a cell, in files
+        f"{PACKAGE}.core.cells:  | ",  # what stands between the labels of a cell, in files
     }
 )
 """Texts of other programs, whose sentences are all that they give, and what separates values in files."""

@@ -126,16 +126,16 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 SHOWN: dict[tuple[str, str], Callable[[Any], str]] = {
-    ("evaluation.estimate", "Estimate"): estimate_html,
-    ("evaluation.predictions", "Predictions"): predictions_html,
-    ("images.table", "ImageTable"): images_html,
-    ("insight.label_errors", "LabelErrors"): label_errors_html,
-    ("insight.learning_curve", "LearningCurve"): figure_html,
+    ("metrics.estimate", "Estimate"): estimate_html,
+    ("metrics.predictions", "Predictions"): predictions_html,
+    ("data.table", "ImageTable"): images_html,
+    ("analysis.label_issues", "LabelErrors"): label_errors_html,
+    ("analysis.learning_curve", "LearningCurve"): figure_html,
     ("models.summary", "NetworkSummary"): summary_html,
-    ("recipes.compared_networks", "ComparedNetworks"): networks_html,
-    ("recipes.evaluating", "Evaluation"): evaluation_html,
-    ("recipes.results", "Answer"): answer_html,
-    ("training.history", "History"): history_html,
-    ("training.range_test", "RangeTest"): figure_html,
+    ("pipelines.comparison.compared_networks", "ComparedNetworks"): networks_html,
+    ("tasks.foreign", "Evaluation"): evaluation_html,
+    ("pipelines.fit_result", "Answer"): answer_html,
+    ("runs.history", "History"): history_html,
+    ("training.lr_finder", "RangeTest"): figure_html,
 }
 """What is shown as HTML: the module below `goldenrule` and the name of each type."""

@@ -19,7 +19,7 @@ def test_the_tree_drawn_on_top_of_the_file_is_the_tree_of_the_classes():
     classes = {
         name: one.__base__.__name__
         for name, one in inspect.getmembers(errors, inspect.isclass)
-        if one.__module__ == errors.__name__
+        if one.__module__ == errors.__name__ and issubclass(one, Exception)
     }
     assert tree == classes
     assert all(issubclass(getattr(errors, name), GoldenRuleError) for name in tree)

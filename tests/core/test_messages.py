@@ -23,7 +23,7 @@ from goldenrule.report.pages.run_page import environment
 from goldenrule.runs.training_options import TYPES
 
 SOURCE = Path(goldenrule.__file__).parent
-TEMPLATES = SOURCE / "report" / "templates"
+TEMPLATES = SOURCE / "report" / "pages" / "templates"
 ENGLISH_PAGES = ("audit", "comparison", "evaluation", "explained", "insight", "search")
 NAMES = {"goldenrule"}
 OTHERS = sorted(set(messages.LANGUAGES) - {"en"})

@@ -7,9 +7,17 @@ from pathlib import Path
 
 import goldenrule
 
-SOURCE = Path(goldenrule.__file__).parent / "images"
+SOURCE = Path(goldenrule.__file__).parent / "data"
 PAGES = Path(__file__).parents[2] / "docs"
-OF_FOLDERS = ("classes", "labels", "left_out", "levels", "sources", "tables_beside", "unread")
+OF_FOLDERS = (
+    "classes",
+    "sources/label_tables",
+    "sources/left_out",
+    "pictures/levels",
+    "sources/folders",
+    "sources/tables_beside",
+    "pictures/unread",
+)
 
 
 def codes_of(name: str) -> set[str]:

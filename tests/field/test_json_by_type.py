@@ -90,7 +90,12 @@ ONLY_WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     ),
     "objective": (Objective(mixup=0.5), {"mixup": 0.5, "cutmix": 0.0, "label_smoothing": 0.0, "loss": None}),
     "finding": (
-        gr.Finding(severity="note", code="odd", sentence="odd files", evidence=("a.jpg",), advice="Look."),
+        gr.Finding(
+            severity="note",
+            code="odd",
+            fields={"sentence": "odd files", "advice": "Look."},
+            evidence=("a.jpg",),
+        ),
         {"severity": "note", "code": "odd", "sentence": "odd files", "evidence": ["a.jpg"], "advice": "Look."}
         | {"leads": False},
     ),

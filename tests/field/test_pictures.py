@@ -36,7 +36,7 @@ from goldenrule.models.heads import head_from_tensors
 
 Draw = Callable[[Path, npt.NDArray[Any]], None]
 SOURCE = Path(gr.__file__).parent
-MUTATING = Path(__file__).parents[1] / "images" / "mutating.py"
+MUTATING = Path(__file__).parents[1] / "data" / "mutating.py"
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:

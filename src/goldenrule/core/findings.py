@@ -30,7 +30,7 @@ class Finding:
     """Something the user should know, with what to do about it.
 
     `code` is a stable short name for programs. With `fields`, and `variant` where one code has several texts, it gives
-    `sentence` and `advice` in the language that is spoken (foundation/languages); of a code without texts there the
+    `sentence` and `advice` in the language that is spoken (core/languages); of a code without texts there the
     fields `sentence` and `advice` themselves are told. `evidence` names the files or numbers it rests on, `images` the
     images of each piece of it, where a piece says more than the name of one. What `leads` puts the numbers of a run in
     doubt, and is told before them.

@@ -1,6 +1,6 @@
 """`say`: a text by its id, in the language that is spoken.
 
-Code holds ids and values, foundation/languages/LANGUAGE/*.toml the texts. Placeholders are named, so that a
+Code holds ids and values, core/languages/LANGUAGE/*.toml the texts. Placeholders are named, so that a
 translation may put them in another order.
 
     [mistakes]

@@ -38,7 +38,7 @@ _NUMBERS = re.compile(r"\d+")
 class Proposal:
     """A reason to think that some images belong together.
 
-    `name` is one of the ids of "alike" (foundation/languages), `where` completes "the nearest neighbour is ...".
+    `name` is one of the ids of "alike" (core/languages), `where` completes "the nearest neighbour is ...".
     `groups` (n,) name the groups, None for an image alone; without them `places` (n,) are the images' places in an
     order, from 0.
     """

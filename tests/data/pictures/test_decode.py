@@ -331,7 +331,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
     assert int(found.stdout) * 1024 < 1.1e9
 
 
-HEIC = Path(__file__).parents[1] / "files" / "gradient.heic"
+HEIC = Path(__file__).parents[2] / "files" / "gradient.heic"
 
 
 def test_heic_is_read_where_its_extra_is_installed():

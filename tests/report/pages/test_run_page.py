@@ -26,7 +26,7 @@ from goldenrule.metrics import (
 from goldenrule.report.content import ReportContent
 from goldenrule.report.pages.run_page import render_page
 
-DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))
+DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", Path(__file__).parents[3] / "../shared/data"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 NASTY = "<script>alert('x')</script>\"&"
@@ -365,8 +365,8 @@ def test_a_common_report_needs_neither_matplotlib_nor_torch_and_importing_it_not
         "heavy = {'jinja2', 'PIL', 'matplotlib', 'torch', 'pyarrow', 'scipy', 'simplejpeg'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import test_page\n"
-        "page.render_page(test_page.content(wrong=5))\n"
+        "import test_run_page\n"
+        "page.render_page(test_run_page.content(wrong=5))\n"
         "assert not {'matplotlib', 'torch'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
