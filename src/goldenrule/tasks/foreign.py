@@ -18,6 +18,7 @@ from goldenrule.core.errors import FormatError, OptionError, Reason, SourceError
 from goldenrule.core.findings import Finding
 from goldenrule.core.messages import Message
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.reason import Reason
 from goldenrule.core.schema import as_json
 from goldenrule.data.classes import Renaming, with_class_map, with_classes
 from goldenrule.data.pictures.decode import decode, with_digests
