@@ -78,7 +78,7 @@ WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "options": (
         TrainingOptions(type="fine_tuning"),
         {"type": "fine_tuning", "epochs": None, "optimizer": None, "lr": None, "batch_size": None}
-        | {"converged": 0, "overfit": 0},
+        | {"stop": [], "save_every": 0},
     ),
 }
 ONLY_WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
@@ -97,7 +97,7 @@ ONLY_WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
             evidence=("a.jpg",),
         ),
         {"severity": "note", "code": "odd", "sentence": "odd files", "evidence": ["a.jpg"], "advice": "Look."}
-        | {"leads": False},
+        | {"leads": False, "variant": "", "fields": {"sentence": "odd files", "advice": "Look."}},
     ),
     "needed": (
         Needed(target=0.9, images_per_class=9.0, low=8.0, high=math.inf, farthest=80.0, outlook="needed"),

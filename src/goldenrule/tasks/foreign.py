@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.core.errors import FormatError, OptionError, Reason, SourceError, UnreadableImage, system_errors
+from goldenrule.core.errors import FormatError, OptionError, SourceError, UnreadableImage, system_errors
 from goldenrule.core.findings import Finding
 from goldenrule.core.messages import Message
 from goldenrule.core.progress import Progress, Silent

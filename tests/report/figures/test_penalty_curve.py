@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from goldenrule.report.figures import penalty_curve as curve
 from goldenrule.report.figures.penalty_curve import penalty_curve
-from goldenrule.report.figures.plots import penalty_curve as curve
 
 light = settings(deadline=None, max_examples=100)
 PATH = [(1e-1, 0.2), (1e-3, 0.11), (1e-2, 0.1), (1.0, 0.4)]
