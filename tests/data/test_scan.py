@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from goldenrule.core.errors import Reason
+from goldenrule.core.reason import Reason
 from goldenrule.data.scan import look, look_to_copy, looked
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.storage.files import digest

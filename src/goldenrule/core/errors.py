@@ -26,7 +26,8 @@ import difflib
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from goldenrule.core.reason import Reason
 
 
 class GoldenRuleError(Exception):
@@ -43,21 +44,6 @@ class SourceError(InputError):
 
 class TooFewImages(InputError):
     """There are too few images or classes to learn from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a file can't be read: what was found in it, and what is wanted instead, "" where nothing can be said of that.
-
-    >>> print(Reason("a PDF", "JPEG or PNG"), Reason("the file is empty"), sep=", ")
-    a PDF; wanted JPEG or PNG, the file is empty
-    """
-
-    found: str
-    wanted: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.found}; wanted {self.wanted}" if self.wanted else self.found
 
 
 class UnreadableImage(InputError):

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.core.blas import one_blas_thread
-from goldenrule.core.errors import Reason, UnreadableImage
+from goldenrule.core.errors import UnreadableImage
+from goldenrule.core.reason import Reason
 from goldenrule.data.augmentation.augment import PLAIN, Reflected, View, Warp
 from goldenrule.data.pictures.decode import BEYOND, Pixels, decoded
 from goldenrule.data.pictures.preprocess import Preprocessing

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
-from goldenrule.core.errors import Reason, UnreadableImage
+from goldenrule.core.errors import UnreadableImage
 from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.reason import Reason
 from goldenrule.data.duplicates.close_vectors import Floats
 from goldenrule.data.duplicates.likeness import description
 from goldenrule.data.duplicates.registration import OVERLAY_PX

@@ -10,9 +10,10 @@ from functools import cached_property, partial
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.core.errors import BackboneError, Reason, StorageError
+from goldenrule.core.errors import BackboneError, StorageError
 from goldenrule.core.interrupts import held_back
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.reason import Reason
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.loader import Batch, Job, batches

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.core.errors import FormatError, OptionError, Reason, SourceError, UnreadableImage, system_errors
+from goldenrule.core.errors import FormatError, OptionError, SourceError, UnreadableImage, system_errors
 from goldenrule.core.findings import Finding
 from goldenrule.core.messages import Message
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.reason import Reason
 from goldenrule.core.schema import as_json
 from goldenrule.data.classes import Renaming, with_class_map, with_classes
 from goldenrule.data.pictures.decode import decode, with_digests

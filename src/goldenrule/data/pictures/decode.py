@@ -17,8 +17,9 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import ExifTags, Image, ImageCms
 
-from goldenrule.core.errors import GoldenRuleError, OptionError, Reason, UnreadableImage
+from goldenrule.core.errors import GoldenRuleError, OptionError, UnreadableImage
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.reason import Reason
 from goldenrule.data.pictures.decoding_memory import room
 from goldenrule.data.pictures.deep_pixels import (
     BAND_ROWS,

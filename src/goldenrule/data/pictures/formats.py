@@ -12,7 +12,8 @@ import re
 
 from PIL import Image, UnidentifiedImageError
 
-from goldenrule.core.errors import Reason, UnreadableImage
+from goldenrule.core.errors import UnreadableImage
+from goldenrule.core.reason import Reason
 from goldenrule.data.pictures.tiff import STRIP_OFFSETS, TILE_OFFSETS, WANTED_LAYOUTS, layout, read_whole, tags
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "PPM", "JPEG2000", "DIB", "TGA")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from goldenrule.core.errors import Reason
 from goldenrule.core.findings import Finding
+from goldenrule.core.reason import Reason
 
 
 def wanted_once(reasons: Mapping[str, Reason]) -> tuple[list[str], str]:
