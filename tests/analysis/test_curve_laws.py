@@ -30,7 +30,7 @@ def nearly(error, seed=0, noise=1e-4):
 @given(st.floats(0, 0.3), st.floats(0.01, 0.3), st.sampled_from(EXPONENTS.tolist()))
 def test_a_power_law_with_a_floor_is_found_again(floor, height, speed):
     error = (floor + height * X**-speed)[None]
-    found = _fit(error, np.ones(len(X)), *_falling("power law with a floor", X), floor=True)
+    found = _fit(error, np.ones(len(X)), *_falling(LAWS[0], X), floor=True)
     assert [float(part[0]) for part in found] == pytest.approx([floor, height, speed], abs=1e-5)
 
 
@@ -43,11 +43,11 @@ def test_no_floor_height_or_speed_nearby_fits_better(seed, law):
     draws = np.random.default_rng(seed)
     error, weights = draws.uniform(0, 1, (1, len(X))), draws.uniform(0.1, 1, len(X))
     falling, speeds = _falling(law, X)
-    floor, height, speed = _fit(error, weights, falling, speeds, floor="floor" in law)
+    floor, height, speed = _fit(error, weights, falling, speeds, floor=law.floor)
     root = np.sqrt(weights)
     best = np.inf
     for own in falling:
-        columns = np.stack([np.ones(len(X)), own], axis=1)[:, 0 if "floor" in law else 1 :]
+        columns = np.stack([np.ones(len(X)), own], axis=1)[:, 0 if law.floor else 1 :]
         best = min(best, nnls(columns * root[:, None], error[0] * root)[1])
     own = falling[speeds.tolist().index(speed[0])]
     assert np.linalg.norm((floor + height * own - error[0]) * root) == pytest.approx(best, rel=1e-6)
