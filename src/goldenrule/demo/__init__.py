@@ -1,1 +1,4 @@
-"""What shows the product at work: the digits, the lessons."""
+"""What shows the product at work.
+
+Reading order: digits · lessons.
+"""

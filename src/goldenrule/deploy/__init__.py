@@ -1,1 +1,4 @@
-"""Classifiers at work."""
+"""Classifiers at work.
+
+Reading order: bulk (predict many files) · submission (a competition's file).
+"""

@@ -1,4 +1,7 @@
-"""What runs a frozen body: OpenVINO where it can, PyTorch elsewhere. Engines know nothing of images."""
+"""What runs a frozen backbone: OpenVINO where it can, PyTorch elsewhere. Engines know nothing of images.
+
+Reading order: this file (what an engine is) · openvino · pytorch.
+"""
 
 from __future__ import annotations
 

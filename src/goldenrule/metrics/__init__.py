@@ -1,4 +1,9 @@
-"""Predictions and what follows: metrics with intervals, scores per class, comparisons, calibration, conformal sets."""
+"""Predictions and what follows: metrics with intervals, scores per class, comparisons, calibration, prediction sets.
+
+Reading order: predictions, prediction_checks, probabilities · estimate, intervals, score_intervals, resampling · basic ·
+class_scores, class_averages, label_averages · agreement, ranking, rank_statistics · registry, headline · selection_rules ·
+predictions_csv, arrow; then grouped and uncertainty.
+"""
 
 from goldenrule.metrics.agreement import balanced_accuracy, cohen_kappa, matthews_correlation
 from goldenrule.metrics.basic import (

@@ -1,1 +1,4 @@
-"""Random views of a picture, drawn by what they are for."""
+"""Random views of a picture, drawn by what they are for.
+
+Reading order: augment · presets · policies · custom_change.
+"""

@@ -1,1 +1,5 @@
-"""Where labelled images are found: folders, and the tables beside them."""
+"""Where labelled images are found: folders, and the tables beside them.
+
+Reading order: folders · listing, picture_files, system_files, split_folders (one walk) · left_out · label_tables,
+label_files, label_columns · named_files, tables_beside.
+"""

@@ -1,1 +1,4 @@
-"""Intervals where images come in groups: there the sample is of groups."""
+"""Intervals where images come in groups: there the sample is of groups.
+
+Reading order: clusters · jackknife.
+"""

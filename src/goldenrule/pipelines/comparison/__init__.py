@@ -1,1 +1,4 @@
-"""Several networks trained several ways on the same images, compared."""
+"""Several networks trained several ways on the same images, compared.
+
+Reading order: comparing · entries · compared_networks · comparison_report.
+"""
