@@ -57,7 +57,7 @@ def main() -> None:
 def kinds() -> dict[str, Augmentation]:
     """Give the kinds of augmentation by name."""
     every = {name: make() for name, make in AUGMENTATIONS.items() if make and name != "auto"}
-    return every | {"own function (fog)": gr.own(foggy, after=gr.side_on())}
+    return every | {"own function (fog)": gr.data.custom(foggy, after=gr.data.side_on())}
 
 
 def foggy(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -106,11 +106,11 @@ def without(rows: Rows, out: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:
 def numbers(seen: gr.Predictions, before: gr.Predictions) -> dict[str, Any]:
     """Give the scores, and the paired gain in log loss over the head as it was solved."""
     return {
-        "calibration error": gr.calibration_error(seen).to_json(),
+        "calibration error": gr.metrics.calibration_error(seen).to_json(),
         "ECE": familiar_ece(seen),
-        "log loss": gr.log_loss(seen).to_json(),
-        "Brier score": gr.brier_score(seen).to_json(),
-        "gain": gr.paired_bootstrap(before, seen).gain.to_json(),
+        "log loss": gr.metrics.log_loss(seen).to_json(),
+        "Brier score": gr.metrics.brier_score(seen).to_json(),
+        "gain": gr.metrics.paired_bootstrap(before, seen).gain.to_json(),
     }
 
 
@@ -151,9 +151,9 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"{OUTER} outer folds, each held out once, so n is all labelled images of the set. Within the four fifths that "
         "train, the penalty is chosen and the temperature fitted on out-of-fold predictions, as `goldenrule fit` does. "
         "Equal files, near duplicates and series stay together. *Calibration error* is the debiased root mean square "
-        "of (accuracy - confidence) in percentage points ([how](../reference/python.md#grcalibration_error)), *ECE* "
-        "the familiar sum of absolute gaps over 15 bins of equal width, which is biased upwards. Gains are paired over "
-        "images, in nats of log loss, above 0 where the temperature helps. All intervals 95 %.\n\n"
+        "of (accuracy - confidence) in percentage points ([how](../reference/python.md#grmetricscalibration_error)), "
+        "*ECE* the familiar sum of absolute gaps over 15 bins of equal width, which is biased upwards. Gains are "
+        "paired over images, in nats of log loss, above 0 where the temperature helps. All intervals 95 %.\n\n"
         "## What came of it\n\n"
         f"- As a fit does it (a temperature only where it helps by folds with 90 % or more): clearly better on "
         f"{_names(better)}, clearly worse on {_names(worse)}, no clear difference on the other "

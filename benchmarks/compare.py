@@ -153,7 +153,7 @@ def cells(found: gr.ComparedNetworks, row: Any) -> list[str]:
     return [
         f"**{row.name}**" if row is found.chosen else row.name,
         *shares,
-        str(gr.log_loss(row.test)) if row.test is not None else "",
+        str(gr.metrics.log_loss(row.test)) if row.test is not None else "",
         "solved" if row.epochs is None else str(row.epochs),
         duration(row.seconds),
         f"{row.parameters / 1e6:.2f} M",

@@ -72,7 +72,7 @@ def loaded(name: str, views: int = 0) -> tuple[ImageTable, Activations]:
     """Give the labelled images outside of test with their activations; near duplicates in groups."""
     every = from_source(DATA / name, group_by="none")
     every = every.where(every.labelled & np.array([part != "test" for part in every.parts], bool))
-    augment = gr.side_on() if views else None
+    augment = gr.data.side_on() if views else None
     own, activations = gr.activations_of(
         every.with_parts(["train"] * len(every)), gr.backbone(), augment=augment, augmented_views=views or None
     )

@@ -80,8 +80,8 @@ def measured(name: str, seed: int, folder: Path) -> Record:
         seen[arm] = learn.evaluate("test")
         record[arm] = {
             "seconds": seconds + own,
-            "accuracy": numbers(gr.accuracy(seen[arm])),
-            "log_loss": numbers(gr.log_loss(seen[arm])),
+            "accuracy": numbers(gr.metrics.accuracy(seen[arm])),
+            "log_loss": numbers(gr.metrics.log_loss(seen[arm])),
         }
         if arm != ARMS[0]:
             record[arm]["gain"] = numbers(paired_bootstrap(seen[ARMS[0]], seen[arm], metric="log_loss").gain)
@@ -105,7 +105,7 @@ def solved_head(photos: gr.ImageTable, seed: int) -> FittedHead:
 def learner(photos: gr.ImageTable, seed: int, head: Head, known: Familiarity) -> Learner:
     """Give a learner that stands at the solved head."""
     far = known == "far"
-    augment = stronger(gr.basic()) if far else gr.side_on(max_zoom=1.1)
+    augment = stronger(gr.data.basic()) if far else gr.data.side_on(max_zoom=1.1)
     learn = Learner(
         photos,
         precompute=True,

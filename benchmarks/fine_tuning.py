@@ -109,7 +109,9 @@ def main() -> None:
 def measured(name: str, seed: int, variants: list[str], threads: int | None) -> Iterator[Record]:
     """Train the variants on one set and judge each at several shares of its way, on validation and test."""
     table = drawn(name, seed)
-    base = Learner(table, precompute=True, augment=gr.side_on(max_zoom=1.1), replay=False, threads=threads, seed=seed)
+    base = Learner(
+        table, precompute=True, augment=gr.data.side_on(max_zoom=1.1), replay=False, threads=threads, seed=seed
+    )
     material = base.material
     train, test = material.part("train"), material.table.part("test")
     solved = fit_head(train, material.activations(material.base, views=0), seed=seed).head

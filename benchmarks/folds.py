@@ -45,12 +45,14 @@ def measured(name: str, seed: int) -> dict[str, Any]:
         "set": name,
         "classes": len(every[1].classes),
         "scores": {
-            folds: {"accuracy": gr.accuracy(own).to_json(), "log loss": gr.log_loss(own).to_json()}
+            folds: {"accuracy": gr.metrics.accuracy(own).to_json(), "log loss": gr.metrics.log_loss(own).to_json()}
             for folds, own in every.items()
         },
         "gains": {
             folds: {
-                metric.replace("_", " "): gr.paired_bootstrap(every[1], every[folds], metric=metric).gain.to_json()
+                metric.replace("_", " "): gr.metrics.paired_bootstrap(
+                    every[1], every[folds], metric=metric
+                ).gain.to_json()
                 for metric in ("log_loss", "accuracy")
             }
             for folds in FOLDS

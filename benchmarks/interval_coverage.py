@@ -90,37 +90,37 @@ def scores_of(case: OneLabel | ManyLabels) -> dict[str, Score]:
     """Give the metrics of a case by name; those of one network look at the first."""
     if isinstance(case, ManyLabels):
         single = {
-            "log loss": partial(gr.log_loss, resamples=RESAMPLES),
+            "log loss": partial(gr.metrics.log_loss, resamples=RESAMPLES),
             "micro precision": lambda own: averages(own)["micro"].precision,
             "micro recall": lambda own: averages(own)["micro"].recall,
             "macro precision": lambda own: averages(own)["macro"].precision,
             "macro recall": lambda own: averages(own)["macro"].recall,
-            "macro F1": gr.f_beta,
-            "weighted F1": partial(gr.f_beta, average="weighted"),
-            "samples F2, threshold .2": partial(gr.f_beta, beta=2, average="samples", thresholds=0.2),
-            "macro ROC-AUC": gr.roc_auc,
-            "macro average precision": gr.average_precision,
+            "macro F1": gr.metrics.f_beta,
+            "weighted F1": partial(gr.metrics.f_beta, average="weighted"),
+            "samples F2, threshold .2": partial(gr.metrics.f_beta, beta=2, average="samples", thresholds=0.2),
+            "macro ROC-AUC": gr.metrics.roc_auc,
+            "macro average precision": gr.metrics.average_precision,
         }
     else:
         single = {
-            "accuracy (= micro)": gr.accuracy,
-            "log loss": partial(gr.log_loss, resamples=RESAMPLES),
-            "balanced accuracy (= macro recall)": gr.balanced_accuracy,
+            "accuracy (= micro)": gr.metrics.accuracy,
+            "log loss": partial(gr.metrics.log_loss, resamples=RESAMPLES),
+            "balanced accuracy (= macro recall)": gr.metrics.balanced_accuracy,
             "macro precision": lambda own: averages(own)["macro"].precision,
-            "macro F1": gr.f_beta,
-            "macro ROC-AUC": gr.roc_auc,
-            "macro average precision": gr.average_precision,
-            "kappa": gr.cohen_kappa,
-            "quadratic kappa": partial(gr.cohen_kappa, weights="quadratic"),
-            "Matthews correlation": gr.matthews_correlation,
+            "macro F1": gr.metrics.f_beta,
+            "macro ROC-AUC": gr.metrics.roc_auc,
+            "macro average precision": gr.metrics.average_precision,
+            "kappa": gr.metrics.cohen_kappa,
+            "quadratic kappa": partial(gr.metrics.cohen_kappa, weights="quadratic"),
+            "Matthews correlation": gr.metrics.matthews_correlation,
         }
         if len(case.frequencies) == 2:
             single["ROC-AUC, DeLong's own interval"] = delong
     scores: dict[str, Score] = {name: lambda a, _, metric=metric: metric(a) for name, metric in single.items()}
-    scores["paired gain in log loss"] = lambda a, b: gr.paired_bootstrap(a, b, resamples=RESAMPLES).gain
+    scores["paired gain in log loss"] = lambda a, b: gr.metrics.paired_bootstrap(a, b, resamples=RESAMPLES).gain
     if isinstance(case, OneLabel):
         scores["paired gain in accuracy"] = lambda a, b: (
-            gr.paired_bootstrap(a, b, metric="accuracy", resamples=RESAMPLES).gain
+            gr.metrics.paired_bootstrap(a, b, metric="accuracy", resamples=RESAMPLES).gain
         )
     return scores
 

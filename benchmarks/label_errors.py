@@ -61,7 +61,7 @@ def measured(name: str, draws: int) -> dict[str, Any]:
     facts = {
         "images": len(images),
         "classes": len(images.classes),
-        "accuracy": gr.accuracy(plain.predictions).to_json(),
+        "accuracy": gr.metrics.accuracy(plain.predictions).to_json(),
         "as it is": {"doubted": plain.errors.number_doubted, "wrong": plain.wrong.to_json()},
         "first as it is": [own.to_json() for own in plain.errors.first(20)],
     }

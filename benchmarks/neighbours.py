@@ -83,7 +83,7 @@ def measured(name: str) -> dict[str, Any]:
     }
 
 
-def copies(table: ImageTable, activations: gr.Activations, body: gr.Backbone) -> dict[str, Any]:
+def copies(table: ImageTable, activations: gr.Activations, body: gr.models.Backbone) -> dict[str, Any]:
     """Give for each kind of copy how often its original is the nearest, and is called nearly the same."""
     found: dict[str, Any] = {}
     asked = table.uris[::EVERY]

@@ -107,7 +107,7 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
                 "seed": seed,
                 "candidate": one.name,
                 "taken": bool(one.verdict and one.verdict.replaced),
-                "solved": {"valid": gr.accuracy(valid).value, "test": gr.accuracy(test).value},
+                "solved": {"valid": gr.metrics.accuracy(valid).value, "test": gr.metrics.accuracy(test).value},
                 "n": {"valid": len(valid.scored), "test": len(test.scored)},
                 "all": gains(valid, whole) | {"sets": covered(whole, unseen)},
                 "halves": gains(valid, one.crossed.predictions) | {"sets": covered(one.crossed.predictions, unseen)},
@@ -124,9 +124,9 @@ def gains(before: gr.Predictions, after: gr.Predictions) -> dict[str, Any]:
     return {
         "gain": float((image_losses(before) - image_losses(after)).mean()),
         "points": 100 * float(hits(after).mean() - hits(before).mean()),
-        "accuracy": gr.accuracy(after).value,
-        "low": gr.accuracy(after).low,
-        "high": gr.accuracy(after).high,
+        "accuracy": gr.metrics.accuracy(after).value,
+        "low": gr.metrics.accuracy(after).low,
+        "high": gr.metrics.accuracy(after).high,
     }
 
 
@@ -134,7 +134,7 @@ def covered(calibration: gr.Predictions, test: gr.Predictions) -> list[dict[str,
     """Give how often sets that were calibrated on some images hold the true class of others."""
     found = []
     for promise in PROMISES:
-        rule = gr.ConformalSets.fit(calibration, coverage=promise)
+        rule = gr.metrics.ConformalSets.fit(calibration, coverage=promise)
         inside = rule.sets(test)
         estimate = set_coverage(test, inside)
         held = round(estimate.value * estimate.n)

@@ -83,7 +83,7 @@ def rows_of(seed: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def seconds_of_an_epoch(
-    table: gr.ImageTable, body: gr.Backbone, augment: Augmentation | None, seed: int, rate: float
+    table: gr.ImageTable, body: gr.models.Backbone, augment: Augmentation | None, seed: int, rate: float
 ) -> float:
     """Give the seconds of the second epoch: the first decodes the pictures."""
     trial = learner(table, body, augment, seed)
@@ -95,7 +95,7 @@ def seconds_of_an_epoch(
 
 def measured(
     table: gr.ImageTable,
-    body: gr.Backbone,
+    body: gr.models.Backbone,
     minutes: float,
     epochs: int,
     augment: Augmentation | None,
@@ -117,14 +117,14 @@ def measured(
         "epochs": epochs,
         "took_minutes": took / 60,
         "images_per_second": epochs * len(learn.material.table.part("train")) / took,
-        "accuracy": gr.accuracy(test).to_json(),
-        "accuracy_text": value_and_interval(gr.accuracy(test)),
-        "log_loss_text": value_and_interval(gr.log_loss(test)),
+        "accuracy": gr.metrics.accuracy(test).to_json(),
+        "accuracy_text": value_and_interval(gr.metrics.accuracy(test)),
+        "log_loss_text": value_and_interval(gr.metrics.log_loss(test)),
         "right": "".join(map(str, (test.predicted == test.truth).astype(int))),
     }
 
 
-def learner(table: gr.ImageTable, body: gr.Backbone, augment: Augmentation | None, seed: int) -> gr.Learner:
+def learner(table: gr.ImageTable, body: gr.models.Backbone, augment: Augmentation | None, seed: int) -> gr.Learner:
     """Give a learner of the whole network; nothing is replayed."""
     learn = gr.Learner(table, body, augment=augment, augmented_views=0, seed=seed, replay=False, progress=Bars())
     learn.unfreeze()

@@ -104,7 +104,7 @@ def of_a_fit() -> dict[str, object]:
             found[name] = own.classifier.predict_table(own.table.part("valid"))
     far = np.abs(found["scaled"].probabilities - found["canonical"].probabilities).max(axis=1)
     numbers = {
-        name: {"accuracy": gr.accuracy(own).to_json(), "log_loss": gr.log_loss(own).to_json()}
+        name: {"accuracy": gr.metrics.accuracy(own).to_json(), "log_loss": gr.metrics.log_loss(own).to_json()}
         for name, own in found.items()
     }
     same = found["scaled"].predicted == found["canonical"].predicted

@@ -52,7 +52,7 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
                 tests, sets, calibrated = [], [], []
                 for _, said in seen:
                     calibration, test = said[way]
-                    rule = gr.ConformalSets.fit(calibration, coverage=promise, method=method)
+                    rule = gr.metrics.ConformalSets.fit(calibration, coverage=promise, method=method)
                     tests.append(test)
                     sets.append(rule.sets(test))
                     calibrated.append(rule.n)
@@ -91,7 +91,7 @@ def summed(
         "too_few": min(calibrated) < images_needed(promise),
         "coverage": set_coverage(every, inside).to_json(),
         "size": mean_set_size(every, inside).to_json(),
-        "accuracy": gr.accuracy(every).to_json(),
+        "accuracy": gr.metrics.accuracy(every).to_json(),
     }
 
 

@@ -29,7 +29,7 @@ from goldenrule.metrics.uncertainty.thresholds import common_threshold, own_thre
 
 SET, SEEDS = "scenes_multilabel", 10
 BETAS = (2.0, 1.0)
-SHARES = gr.Shares(valid=0.0, test=0.5)
+SHARES = gr.data.Shares(valid=0.0, test=0.5)
 Ways = Mapping[str, Predictions]
 
 

@@ -182,7 +182,7 @@ def without_a_class(home: PhotoSet) -> Iterator[dict[str, Any]]:
 
 
 def auroc(familiar: Rows, foreign: Rows) -> dict[str, Any]:
-    """Give how often a foreign image has the higher number, with the interval that `gr.roc_auc` has."""
+    """Give how often a foreign image has the higher number, with the interval that `gr.metrics.roc_auc` has."""
     marks = np.arange(len(familiar) + len(foreign)) >= len(familiar)
     value, influences = auc_and_influences(np.concatenate([familiar, foreign]).astype(np.float64), marks)
     fewer = min(len(familiar), len(foreign))

@@ -38,7 +38,7 @@ def page(values: dict[str, Any]) -> str:
         f"{gr.backbone().spec.name}). Familiar are its held-out images (validation and test, at most "
         f"{MOST_FAMILIAR:,}, labelled or not), foreign at most {MOST_FOREIGN} images of each other set; both drawn by "
         "the hash of their bytes. AUROC is how often a foreign image has the higher number than a familiar one: .5 by "
-        "chance, 1 where all are told. Its interval is that of `gr.roc_auc` (95 %, from DeLong's variance).\n\n"
+        "chance, 1 where all are told. Its interval is that of `gr.metrics.roc_auc` (95 %, from DeLong's variance).\n\n"
         "Pairs of sets that show the same things are left out, and listed apart: a foreign dog is not unlike the dogs "
         f"of a home. Such sets are {'; and '.join(', '.join(group) for group in SAME_THINGS)}. scenes_multilabel is "
         "foreign only: its images have several labels.\n\n"

@@ -33,7 +33,7 @@ FIGURES.mkdir(exist_ok=True)
 images = gr.from_folder(write_digits(Path("demo/digits")))
 body = gr.backbone("efficientnet_lite0", size=96)
 images, activations = gr.activations_of(images, body)
-images = gr.with_split(images, shares=gr.Shares(valid=0.3, test=0.55))
+images = gr.with_split(images, shares=gr.data.Shares(valid=0.3, test=0.55))
 rows = {part: activations.rows(images.part(part).digests).astype(np.float32) for part in ("train", "valid", "test")}
 print({part: len(own) for part, own in rows.items()})
 
@@ -56,8 +56,8 @@ def said(part: str) -> gr.Predictions:
 
 
 before = said("test")
-print(f"training images right: {gr.accuracy(said('train'))}")
-print(f"test images right: {gr.accuracy(before)}")
+print(f"training images right: {gr.metrics.accuracy(said('train'))}")
+print(f"test images right: {gr.metrics.accuracy(before)}")
 print(f"it believes: {before.probabilities.max(axis=1).mean():.1%}")
 sure = before.probabilities.max(axis=1) > 0.99
 right = int((before.predicted == before.truth)[sure].sum())
@@ -72,7 +72,7 @@ print(f"surer than 99 % on {sure.sum()} test images; right on {gr.Estimate.of_sh
 # [On calibration of modern neural networks](https://arxiv.org/abs/1706.04599), 2017.)
 
 # %%
-temperature = gr.fit_temperature(said("valid"))
+temperature = gr.metrics.fit_temperature(said("valid"))
 after = temperature.apply(before)
 print(f"temperature {temperature.value:.2f}, from {temperature.n} validation images")
 
@@ -80,7 +80,7 @@ figure = Figure(figsize=(6.4, 2.8), layout="constrained")
 axes = figure.add_subplot()
 tried = np.geomspace(0.5, 20, 40)
 for part, colour in (("train", "#888888"), ("valid", HIT)):
-    losses = [gr.Temperature(value=one, n=1).apply(said(part)) for one in tried]
+    losses = [gr.metrics.Temperature(value=one, n=1).apply(said(part)) for one in tried]
     means = [-np.log(np.maximum(p.probabilities[np.arange(len(p)), p.truth], 1e-12)).mean() for p in losses]
     axes.semilogx(tried, means, color=colour, label=part)
 axes.axvline(temperature.value, color=GOLD, linestyle="--", label=f"lowest on valid: {temperature.value:.1f}")
@@ -103,7 +103,7 @@ figure.savefig(
 # %; below it the head is too sure. The calibration error is how far, on average, the two lie apart.
 
 # %%
-gr.reliability_figure(before, after).savefig(
+gr.report.reliability_figure(before, after).savefig(
     FIGURES / "reliability.svg",
     metadata={
         "Description": "Before, the share that is right lies far below the confidence; after, along the diagonal"
@@ -111,10 +111,10 @@ gr.reliability_figure(before, after).savefig(
 )
 for name, predictions in (("before", before), ("after", after)):
     print(
-        f"{name:6} accuracy {gr.accuracy(predictions)}; loss {gr.log_loss(predictions)}; "
-        f"calibration error {gr.calibration_error(predictions)}"
+        f"{name:6} accuracy {gr.metrics.accuracy(predictions)}; loss {gr.metrics.log_loss(predictions)}; "
+        f"calibration error {gr.metrics.calibration_error(predictions)}"
     )
-print(gr.paired_bootstrap(before, after).sentence("before", "after"))
+print(gr.metrics.paired_bootstrap(before, after).sentence("before", "after"))
 
 # %% [markdown]
 # ## Or not to be careless
@@ -127,10 +127,10 @@ careful = gr.fit_head(images.part("train"), activations).head
 own = images.part("test")
 solved = gr.Predictions.from_logits(careful.logits(rows["test"]), images.classes, truth=own.targets, ids=own.uris)
 print(
-    f"careful: accuracy {gr.accuracy(solved)}; loss {gr.log_loss(solved)}; "
-    f"calibration error {gr.calibration_error(solved)}"
+    f"careful: accuracy {gr.metrics.accuracy(solved)}; loss {gr.metrics.log_loss(solved)}; "
+    f"calibration error {gr.metrics.calibration_error(solved)}"
 )
-print(gr.paired_bootstrap(after, solved).sentence("careless, with a temperature", "careful"))
+print(gr.metrics.paired_bootstrap(after, solved).sentence("careless, with a temperature", "careful"))
 
 # %% [markdown]
 # ## In goldenrule
@@ -145,9 +145,11 @@ print(gr.paired_bootstrap(after, solved).sentence("careless, with a temperature"
 # a head that is never sure better calibrated? Guess; then run the cell.
 
 # %%
-timid = gr.Temperature(value=20.0, n=temperature.n).apply(before)
-print(f"temperature 20: accuracy {gr.accuracy(timid)}; loss {gr.log_loss(timid)}")
-print(f"it believes {timid.probabilities.max(axis=1).mean():.1%}; calibration error {gr.calibration_error(timid)}")
+timid = gr.metrics.Temperature(value=20.0, n=temperature.n).apply(before)
+print(f"temperature 20: accuracy {gr.metrics.accuracy(timid)}; loss {gr.metrics.log_loss(timid)}")
+print(
+    f"it believes {timid.probabilities.max(axis=1).mean():.1%}; calibration error {gr.metrics.calibration_error(timid)}"
+)
 
 # %% [markdown]
 # **Answer.** The accuracy stays, to the last picture: no order changes. The loss is nearly twice what it was before,

@@ -152,12 +152,12 @@ def probe(rows: np.ndarray) -> gr.Predictions:
 
 probed = {name: probe(torch.cat(own).numpy()) for name, own in averages.items()}
 for name, predictions in probed.items():
-    print(f"{name:8} {averages[name][0].shape[1]:5,} numbers  {gr.accuracy(predictions)}")
+    print(f"{name:8} {averages[name][0].shape[1]:5,} numbers  {gr.metrics.accuracy(predictions)}")
 
 # %%
 figure = Figure(figsize=(6.4, 3.0), layout="constrained")
 axes = figure.add_subplot()
-shares = [gr.accuracy(predictions) for predictions in probed.values()]
+shares = [gr.metrics.accuracy(predictions) for predictions in probed.values()]
 axes.plot(range(len(shares)), [100 * one.value for one in shares], color=HIT, marker="o")
 axes.vlines(range(len(shares)), [100 * one.low for one in shares], [100 * one.high for one in shares], color=HIT)
 axes.axhline(10, color=GOLD, linestyle="--", linewidth=1)
@@ -177,8 +177,8 @@ figure.savefig(
 # (The best of nine depths was picked on these same digits, which flatters it a little.)
 
 # %%
-best = max(probed, key=lambda name: gr.accuracy(probed[name]).value)
-print(gr.mcnemar(probed["last"], probed[best]).sentence("the last layer", best))
+best = max(probed, key=lambda name: gr.metrics.accuracy(probed[name]).value)
+print(gr.metrics.mcnemar(probed["last"], probed[best]).sentence("the last layer", best))
 
 # %% [markdown]
 # This is why `goldenrule fit`, after the head, tries to train the *late* layers too, where it is worth it: early ones
@@ -192,8 +192,8 @@ print(gr.mcnemar(probed["last"], probed[best]).sentence("the last layer", best))
 
 # %%
 raw = probe(digits.data[chosen])
-print("64 pixels:", gr.accuracy(raw))
-exercise = gr.mcnemar(probed[best], raw)
+print("64 pixels:", gr.metrics.accuracy(raw))
+exercise = gr.metrics.mcnemar(probed[best], raw)
 print(exercise.sentence(best, "64 pixels"))
 
 # %% [markdown]

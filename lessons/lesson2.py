@@ -40,12 +40,13 @@ for part, counts in images.counts().items():
 # ## Pictures that vary
 #
 # No two photos of a thing are alike. Augmentation turns, shifts and lights each picture a little otherwise, so that the
-# network sees more than there is. Photos may be mirrored (`gr.side_on`), a mirrored 2 is no 2 any more (`gr.basic`).
+# network sees more than there is. Photos may be mirrored (`gr.data.side_on`), a mirrored 2 is no 2 any more
+# (`gr.data.basic`).
 
 # %%
 from goldenrule.tasks.augmentation_sheet import draw_augmentation  # noqa: E402
 
-augment = gr.basic(max_zoom=1.1) if ON_DIGITS else gr.side_on(max_zoom=1.1)
+augment = gr.data.basic(max_zoom=1.1) if ON_DIGITS else gr.data.side_on(max_zoom=1.1)
 draw_augmentation(FOLDER, augment=augment.name, images=3, size=128, out=FIGURES / "augmentation.svg")
 
 # %% [markdown]
@@ -113,7 +114,7 @@ print(again)
 
 # %%
 top = again.suggestion
-gr.plot(gr.Sgdr(cycles=2, length=1, mult=2), rate=top).savefig(FIGURES / "cycles.svg")
+gr.plot(gr.training.Sgdr(cycles=2, length=1, mult=2), rate=top).savefig(FIGURES / "cycles.svg")
 learn.fit([top / 9, top / 3, top], 2, cycle_len=1, cycle_mult=2, keep="best", stage="whole network")
 gr.plot(learn.history).savefig(FIGURES / "history.svg")
 print(learn.history)
@@ -130,13 +131,13 @@ part = "test" if (images.part("test").targets >= 0).any() else "valid"
 plain = learn.evaluate(part)
 averaged = learn.tta(part, augmented_views=2)
 for name, predictions in (("plain", plain), ("averaged over 3 views", averaged)):
-    print(f"{part}, {name}: {gr.accuracy(predictions)}; {gr.log_loss(predictions)}")
+    print(f"{part}, {name}: {gr.metrics.accuracy(predictions)}; {gr.metrics.log_loss(predictions)}")
 
 # %% [markdown]
 # Is the average better, or was it luck? The paired bootstrap asks on the same images.
 
 # %%
-print(gr.paired_bootstrap(plain, averaged).sentence("the plain view", "the average of 3 views"))
+print(gr.metrics.paired_bootstrap(plain, averaged).sentence("the plain view", "the average of 3 views"))
 
 # %% [markdown]
 # ## Keep it

@@ -125,7 +125,7 @@ def predictions(right: np.ndarray) -> gr.Predictions:
 
 seven_of_nine = predictions(np.arange(9) < 7)
 nine_of_nine = predictions(np.arange(9) < 9)
-verdict = gr.mcnemar(seven_of_nine, nine_of_nine)
+verdict = gr.metrics.mcnemar(seven_of_nine, nine_of_nine)
 print(verdict.sentence("the one with 7", "the one with 9"))
 
 # %% [markdown]
@@ -133,7 +133,7 @@ print(verdict.sentence("the one with 7", "the one with 9"))
 # seven networks can be told apart. Nine pictures could only show a difference of six or more, all in one direction.
 
 # %%
-widest = gr.mcnemar(predictions(np.arange(9) < 4), nine_of_nine)
+widest = gr.metrics.mcnemar(predictions(np.arange(9) < 4), nine_of_nine)
 print(widest.sentence("the one with 4", "the one with 9"))
 for k in range(4, 8):
     print(f"{k} pictures on which one alone is right, none the other way: p = {2 * 0.5**k:.3f}")
@@ -164,7 +164,7 @@ for least, n in needed.items():
 # %%
 a = predictions(~np.isin(np.arange(200), range(6)))  # six mistakes that B does not make
 b = predictions(~np.isin(np.arange(200), range(6, 8)))  # two that A does not make
-print(gr.mcnemar(a, b).sentence())
+print(gr.metrics.mcnemar(a, b).sentence())
 
 # %% [markdown]
 # ## What to do with few pictures
@@ -182,9 +182,9 @@ print(gr.mcnemar(a, b).sentence())
 # %%
 yours = predictions(np.arange(50) >= 2)  # wrong on the first two
 friends = predictions(np.arange(50) < 45)  # wrong on the last five
-print("yours:   ", gr.accuracy(yours))
-print("friend's:", gr.accuracy(friends))
-exercise = gr.mcnemar(friends, yours)
+print("yours:   ", gr.metrics.accuracy(yours))
+print("friend's:", gr.metrics.accuracy(friends))
+exercise = gr.metrics.mcnemar(friends, yours)
 print(exercise.sentence("the friend's", "yours"))
 
 # %% [markdown]

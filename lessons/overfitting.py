@@ -134,7 +134,7 @@ CURES = {
 }
 judged = {name: one["last"] for name, one in CURES.items()} | {"early stopping": plain["early"]}
 for name, predictions in judged.items():
-    print(f"{name:15} test: {gr.accuracy(predictions)}; loss {gr.log_loss(predictions)}")
+    print(f"{name:15} test: {gr.metrics.accuracy(predictions)}; loss {gr.metrics.log_loss(predictions)}")
 
 # %%
 figure = Figure(figsize=(9.0, 3.0), layout="constrained")
@@ -145,7 +145,7 @@ for name, one in CURES.items():
 curves.set(xlabel="epoch", ylabel="loss on 400 validation images", ylim=(0, 1.4))
 curves.legend(frameon=False, fontsize=8)
 for place, (name, predictions) in enumerate(judged.items()):
-    loss = gr.log_loss(predictions)
+    loss = gr.metrics.log_loss(predictions)
     bars.plot([loss.low, loss.high], [place, place], color=COLOURS[name], linewidth=2)
     bars.plot([loss.value], [place], "o", color=COLOURS[name])
 bars.set_yticks(range(len(judged)), judged)
@@ -168,7 +168,7 @@ figure.savefig(
 # %%
 for name, predictions in judged.items():
     if name != "none":
-        print(gr.paired_bootstrap(judged["none"], predictions).sentence("no cure", name))
+        print(gr.metrics.paired_bootstrap(judged["none"], predictions).sentence("no cure", name))
 
 # %% [markdown]
 # Second: would other *training* images say the same? Sixty digits are soon a lucky or an unlucky sixty. So all of it
@@ -190,10 +190,10 @@ for draw in range(1, 5):
         }
     )
 for name in judged:
-    losses = [gr.log_loss(one[name]).value for one in draws]
-    shares = [gr.accuracy(one[name]).value for one in draws]
-    lower = sum(gr.log_loss(one[name]).value < gr.log_loss(one["none"]).value for one in draws)
-    higher = sum(gr.accuracy(one[name]).value > gr.accuracy(one["none"]).value for one in draws)
+    losses = [gr.metrics.log_loss(one[name]).value for one in draws]
+    shares = [gr.metrics.accuracy(one[name]).value for one in draws]
+    lower = sum(gr.metrics.log_loss(one[name]).value < gr.metrics.log_loss(one["none"]).value for one in draws)
+    higher = sum(gr.metrics.accuracy(one[name]).value > gr.metrics.accuracy(one["none"]).value for one in draws)
     print(
         f"{name:15} loss {np.mean(losses):.2f} ({min(losses):.2f} to {max(losses):.2f}), lower in {lower} of 5; "
         f"accuracy {np.mean(shares):.1%} ({min(shares):.1%} to {max(shares):.1%}), higher in {higher} of 5"
@@ -220,8 +220,8 @@ for name in judged:
 
 # %%
 both = train(0, decay=3.0, augment=True)["last"]
-print(f"both: test: {gr.accuracy(both)}; loss {gr.log_loss(both)}")
-exercise = gr.paired_bootstrap(judged["augmentation"], both)
+print(f"both: test: {gr.metrics.accuracy(both)}; loss {gr.metrics.log_loss(both)}")
+exercise = gr.metrics.paired_bootstrap(judged["augmentation"], both)
 print(exercise.sentence("augmentation", "augmentation and weight decay"))
 
 # %% [markdown]

@@ -99,7 +99,7 @@ figure.savefig(
 difference = float(np.abs(live.probabilities - kept.probabilities).max())
 alike = gr.Estimate.of_share("same answer", int((live.predicted == kept.predicted).sum()), len(live))
 print(f"largest difference of a probability: {difference:.1e}; the same answer on {alike} images")
-print(f"accuracy without {gr.accuracy(live)}, with {gr.accuracy(kept)}")
+print(f"accuracy without {gr.metrics.accuracy(live)}, with {gr.metrics.accuracy(kept)}")
 
 # %% [markdown]
 # ## Asking twice

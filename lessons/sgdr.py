@@ -66,9 +66,9 @@ print(f"hollows between -9 and 9: {(downhill[:-1] & ~downhill[1:]).sum()}; the d
 WAYS = {
     "low rate": lambda _: 0.05,
     "full rate": lambda _: 1.0,
-    "one cosine": gr.Sgdr(cycles=1, length=7).factor,
-    "7 cycles of 1": gr.Sgdr(cycles=7).factor,
-    "cycles of 1, 2, 4": gr.Sgdr(cycles=3, mult=2).factor,
+    "one cosine": gr.training.Sgdr(cycles=1, length=7).factor,
+    "7 cycles of 1": gr.training.Sgdr(cycles=7).factor,
+    "cycles of 1, 2, 4": gr.training.Sgdr(cycles=3, mult=2).factor,
 }
 
 start = np.array([-7.4])
@@ -148,7 +148,7 @@ figure.savefig(
 # ## Answer
 
 # %%
-ends = np.array([epochs * EPOCH for epochs in gr.Sgdr(cycles=3, mult=2).cycle_ends])
+ends = np.array([epochs * EPOCH for epochs in gr.training.Sgdr(cycles=3, mult=2).cycle_ends])
 best = loss(walks["cycles of 1, 2, 4"][ends]).min(axis=0)
 long = loss(walks["one cosine"][-1])
 print(f"best of three ends: {mean(best)}; one cosine: {mean(long)}; difference {mean(best - long)}")

@@ -32,18 +32,18 @@ from goldenrule.tasks.augmentation_sheet import draw_augmentation
 FIGURES = Path("tta")
 FIGURES.mkdir(exist_ok=True)
 folder = write_digits(Path("demo/digits"))
-images = gr.with_split(sample_per_class(gr.from_folder(folder), 80), shares=gr.Shares(valid=0.1, test=0.6))
+images = gr.with_split(sample_per_class(gr.from_folder(folder), 80), shares=gr.data.Shares(valid=0.1, test=0.6))
 body = gr.backbone("efficientnet_lite0", size=96)  # so small a picture has no more to show
 print(images)
 
 # %% [markdown]
 # ## The views
 #
-# `gr.basic` turns by up to ten degrees, zooms by up to a tenth, shifts, and changes the light a little. It does not
-# mirror: a mirrored 2 is no 2.
+# `gr.data.basic` turns by up to ten degrees, zooms by up to a tenth, shifts, and changes the light a little. It does
+# not mirror: a mirrored 2 is no 2.
 
 # %%
-augment = gr.basic(max_zoom=1.1)
+augment = gr.data.basic(max_zoom=1.1)
 draw_augmentation(folder, augment=augment.name, images=3, size=96, out=FIGURES / "augmentation.svg")
 
 # %% [markdown]
@@ -56,7 +56,7 @@ draw_augmentation(folder, augment=augment.name, images=3, size=96, out=FIGURES /
 extractor = gr.FeatureExtractor.of(body)
 
 
-def looks_of(table: gr.ImageTable, augment: gr.Augmentation, count: int) -> gr.Activations:
+def looks_of(table: gr.ImageTable, augment: gr.data.Augmentation, count: int) -> gr.Activations:
     """Give the activations of the plain view and of `count` augmented views of every picture."""
     every = np.ones(len(table), bool)
     return extractor.features(table, views=views(augment, count), augmented=every)
@@ -88,11 +88,14 @@ LOOKS = (1, 2, 3, 5, 9)
 answers = {name: {looks: asked(head, looks) for looks in LOOKS} for name, head in heads.items()}
 for name, by_looks in answers.items():
     for looks, predictions in by_looks.items():
-        print(f"{name}, asked {looks} x: {gr.accuracy(predictions)}; loss {gr.log_loss(predictions)}")
+        print(f"{name}, asked {looks} x: {gr.metrics.accuracy(predictions)}; loss {gr.metrics.log_loss(predictions)}")
 
 figure = Figure(figsize=(9.0, 2.8), layout="constrained")
 for axes, metric, label in zip(
-    figure.subplots(1, 2), (gr.accuracy, gr.log_loss), ("accuracy on test", "log loss on test"), strict=True
+    figure.subplots(1, 2),
+    (gr.metrics.accuracy, gr.metrics.log_loss),
+    ("accuracy on test", "log loss on test"),
+    strict=True,
 ):
     for (name, by_looks), colour, aside in zip(answers.items(), (MISTAKE, HIT), (-0.05, 0.05), strict=True):
         found = [metric(predictions) for predictions in by_looks.values()]
@@ -119,11 +122,11 @@ figure.savefig(
 # %%
 for name, by_looks in answers.items():
     print(f"{name}:")
-    print(" ", gr.paired_bootstrap(by_looks[1], by_looks[5]).sentence("one look", "five looks"))
-    print(" ", gr.mcnemar(by_looks[1], by_looks[5]).sentence("one look", "five looks"))
+    print(" ", gr.metrics.paired_bootstrap(by_looks[1], by_looks[5]).sentence("one look", "five looks"))
+    print(" ", gr.metrics.mcnemar(by_looks[1], by_looks[5]).sentence("one look", "five looks"))
 plain, averaged = answers["learned plain pictures"][1], answers["learned views too"][5]
 print("one look of the first head, five of the second:")
-print(" ", gr.mcnemar(plain, averaged).sentence("the first", "the second"))
+print(" ", gr.metrics.mcnemar(plain, averaged).sentence("the first", "the second"))
 
 # %% [markdown]
 # Both happened, and neither by chance. The head that had learned from plain pictures alone got *worse* by looking
@@ -140,14 +143,14 @@ print(" ", gr.mcnemar(plain, averaged).sentence("the first", "the second"))
 #
 # ## Exercise
 #
-# Why not mirror too? `gr.side_on` does all that `gr.basic` does and mirrors every second view. What will it do to
-# digits? Guess; then run the cell.
+# Why not mirror too? `gr.data.side_on` does all that `gr.data.basic` does and mirrors every second view. What will it
+# do to digits? Guess; then run the cell.
 
 # %%
-mirrored = looks_of(test, gr.side_on(max_zoom=1.1), 4)
+mirrored = looks_of(test, gr.data.side_on(max_zoom=1.1), 4)
 wrong_views = asked(heads["learned views too"], 5, mirrored)
-print(f"five looks, some of them mirrored: {gr.accuracy(wrong_views)}; loss {gr.log_loss(wrong_views)}")
-exercise = gr.paired_bootstrap(averaged, wrong_views)
+print(f"five looks, some of them mirrored: {gr.metrics.accuracy(wrong_views)}; loss {gr.metrics.log_loss(wrong_views)}")
+exercise = gr.metrics.paired_bootstrap(averaged, wrong_views)
 print(exercise.sentence("views that keep a digit a digit", "views that are mirrored too"))
 
 # %% [markdown]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -19,8 +20,28 @@ def test_the_public_names_are_sorted_unique_and_have_a_home() -> None:
 @pytest.mark.parametrize("name", goldenrule.__all__)
 def test_every_public_name_loads_and_is_documented(name: str) -> None:
     value = getattr(goldenrule, name)
-    assert value.__name__ == name
+    assert value.__name__.removeprefix("goldenrule.") == name
     assert value.__doc__
+
+
+PACKAGES = [name for name in goldenrule.__all__ if isinstance(getattr(goldenrule, name), ModuleType)]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_names_of_a_package_load_and_no_name_lives_in_two(package: str) -> None:
+    found = getattr(goldenrule, package)
+    for name in found.__all__:
+        value = getattr(found, name)
+        assert value.__doc__
+        assert name in dir(found)
+    others = {*goldenrule.__all__} | {
+        name for other in PACKAGES if other != package for name in getattr(goldenrule, other).__all__
+    }
+    assert package == "metrics" or not others & {*found.__all__}
+
+
+def test_there_are_few_names_at_the_top() -> None:
+    assert len(goldenrule.__all__) <= 50
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

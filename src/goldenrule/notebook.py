@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goldenrule.analysis.label_issues import LabelErrors
+    from goldenrule.analysis.label_issues import LabelIssues
     from goldenrule.data.table import ImageTable
     from goldenrule.metrics import Estimate, Predictions
     from goldenrule.models.summary import NetworkSummary
@@ -104,7 +104,7 @@ def summary_html(summary: NetworkSummary) -> str:
     return _paragraph(repr(summary)) + _table(heads, (layer.cells for layer in summary.layers))
 
 
-def label_errors_html(found: LabelErrors) -> str:
+def label_errors_html(found: LabelIssues) -> str:
     """Return the most doubtful labels as a table."""
     heads = ("rank", "id", "given", "likely", "probability of the given")
     rows = (

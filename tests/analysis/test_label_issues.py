@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldenrule.analysis.label_issues import joint_counts, label_errors, label_errors_json
+from goldenrule.analysis.label_issues import find_label_issues, joint_counts, label_errors_json
 from goldenrule.analysis.planted_errors import planted, share_wrong
 from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions
@@ -33,7 +33,7 @@ def simulated(size: int, classes: int, skill: float, wrong: float, seed: int) ->
 @pytest.mark.parametrize(("classes", "skill"), [(2, 8.0), (10, 9.0), (100, 10.0)])
 def test_where_classes_are_easy_all_wrong_labels_are_found_and_nothing_else(classes: int, skill: float) -> None:
     predictions, wrong = simulated(1000, classes, skill, 0.05, seed=classes)
-    found = label_errors(predictions)
+    found = find_label_issues(predictions)
     assert {own.id for own in found.first(len(wrong))} == wrong
     doubted = {own.id for own in found if own.doubted}
     assert doubted <= wrong
@@ -43,7 +43,7 @@ def test_where_classes_are_easy_all_wrong_labels_are_found_and_nothing_else(clas
 
 def test_without_wrong_labels_nothing_is_doubted() -> None:
     predictions, _ = simulated(600, 5, 12.0, 0.0, seed=1)
-    found = label_errors(predictions)
+    found = find_label_issues(predictions)
     assert (found.number_doubted, found.estimated, found.pairs) == (0, 0, ())
 
 
@@ -52,7 +52,7 @@ def test_the_pairs_name_what_is_mixed_up() -> None:
     labels = truth.copy()
     labels[:8] = 1  # cats that are called dogs
     labels[200:203] = 0
-    found = label_errors(Predictions.from_logits(10 * np.eye(3)[truth], ["cat", "dog", "horse"], truth=labels))
+    found = find_label_issues(Predictions.from_logits(10 * np.eye(3)[truth], ["cat", "dog", "horse"], truth=labels))
     assert found.pairs == (("dog", "cat", 8), ("cat", "horse", 3))
     assert found.counts.sum() == pytest.approx(300)
     assert found.counts[1, 0] == pytest.approx(8)
@@ -71,7 +71,7 @@ def test_the_counts_keep_the_number_of_images_per_given_label(size, classes, ski
     counts = joint_counts(predictions.probabilities, labels)
     assert (counts >= 0).all()
     np.testing.assert_allclose(counts.sum(axis=1), np.bincount(labels, minlength=classes))
-    found = label_errors(predictions)
+    found = find_label_issues(predictions)
     chances = [own.probability_given for own in found]
     assert chances == sorted(chances)
     assert sorted(own.id for own in found) == sorted(predictions.ids)
@@ -88,7 +88,7 @@ def test_many_labels_are_judged_one_by_one() -> None:
     labels[7, 1] = 1 - labels[7, 1]
     labels[9, 2] = 1 - labels[9, 2]
     logits = 10 * (2 * truth - 1) + draws.normal(size=truth.shape)
-    found = label_errors(Predictions.from_logits(logits, ["sea", "sun", "tree"], truth=labels, task="multi"))
+    found = find_label_issues(Predictions.from_logits(logits, ["sea", "sun", "tree"], truth=labels, task="multi"))
     assert {own.id for own in found.first(2)} == {"7", "9"}
     assert found.number_doubted == 2
     said = {own.id: (own.given, own.likely) for own in found.first(2)}
@@ -99,16 +99,16 @@ def test_many_labels_are_judged_one_by_one() -> None:
 def test_unreadable_and_unlabelled_images_are_left_out_and_none_at_all_is_an_error() -> None:
     logits = np.array([[3.0, 0], [np.nan, np.nan], [0, 3.0]])
     status = ["ok", "unreadable", "ok"]
-    found = label_errors(Predictions.from_logits(logits, ["a", "b"], truth=[0, 1, -1], status=status))
+    found = find_label_issues(Predictions.from_logits(logits, ["a", "b"], truth=[0, 1, -1], status=status))
     assert [own.id for own in found] == ["0"]
     with pytest.raises(OptionError, match="No image is both labelled and readable"):
-        label_errors(Predictions.from_logits([[0.0, 0.0]], ["a", "b"]))
+        find_label_issues(Predictions.from_logits([[0.0, 0.0]], ["a", "b"]))
 
 
 def test_json_csv_and_html_say_the_same_and_nothing_is_interpreted() -> None:
     logits = 9 * np.eye(2)[[0, 0, 1, 1]]
     ids = ["<b>.jpg", "b,c.jpg", "d.jpg", "e.jpg"]
-    found = label_errors(Predictions.from_logits(logits, ["cat", "dog"], truth=[1, 0, 1, 1], ids=ids))
+    found = find_label_issues(Predictions.from_logits(logits, ["cat", "dog"], truth=[1, 0, 1, 1], ids=ids))
     rows = list(csv.DictReader(io.StringIO(found.to_csv())))
     assert [row["path"] for row in rows] == [own.id for own in found]
     assert (rows[0]["path"], rows[0]["given"], rows[0]["likely"]) == ("<b>.jpg", "dog", "cat")

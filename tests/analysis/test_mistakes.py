@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldenrule.analysis.mistakes import most_uncertain, surest_right
+from goldenrule.analysis.mistakes import most_confident_right, most_uncertain
 from goldenrule.metrics import Predictions
 
 
@@ -40,7 +40,7 @@ def test_the_uncertain_are_sorted_by_the_margin_between_the_two_likeliest(size, 
 @given(size=st.integers(1, 50), classes=st.integers(2, 6), seed=st.integers(0, 999), k=st.integers(0, 60))
 def test_the_surest_right_are_right_and_sorted(size, classes, seed, k) -> None:
     predictions = drawn(size, classes, seed)
-    found = surest_right(predictions, k)
+    found = most_confident_right(predictions, k)
     right = (predictions.predicted == predictions.truth).sum()
     assert len(found) == min(k, int(right))
     assert [own.probability for own in found] == sorted((own.probability for own in found), reverse=True)
@@ -54,7 +54,7 @@ def test_of_many_labels_the_most_undecided_one_counts_and_right_is_who_has_all_r
     first, *_ = most_uncertain(seen)
     assert (first.id, first.truth, first.first, first.second) == ("a", "sea", "sky", "without sky")
     assert first.probability + first.second_probability == pytest.approx(1)
-    assert [(own.id, own.truth) for own in surest_right(seen)] == [("c", "sea"), ("b", "sky")]
+    assert [(own.id, own.truth) for own in most_confident_right(seen)] == [("c", "sea"), ("b", "sky")]
 
 
 def test_one_class_is_never_uncertain() -> None:

@@ -74,7 +74,7 @@ def test_a_run_is_looked_into_by_the_engine_that_its_features_are_kept_under(
 ) -> None:
     """`cpu:0` stands for a device that is not the default one."""
     with monkeypatch.context() as patch:
-        for module in ("models.compiled", "recipes.opening", "recipes.reopened"):
+        for module in ("models.graphs.compiled", "pipelines.prepare", "tasks.reopened"):
             patch.setattr(f"goldenrule.{module}.check_device", lambda device: device, raising=False)
         answer(picture_folder(), options=FitOptions(device="cpu:0", views=0), out=tmp_path / "run")
         keys = [bank["key"]["engine"] for bank in stored()]

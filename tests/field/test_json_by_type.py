@@ -42,17 +42,17 @@ WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
         gr.Estimate.undefined("loss", "bootstrap 95 %"),
         {"value": None, "low": None, "high": None} | NUMBERS | {"n": 0},
     ),
-    "temperature": (gr.Temperature(value=2.0, n=8), {"kind": "temperature", "value": 2.0, "n": 8}),
+    "temperature": (gr.metrics.Temperature(value=2.0, n=8), {"kind": "temperature", "value": 2.0, "n": 8}),
     "scaling": (
-        gr.PlattScaling(classes=("a",), slopes=(1.0,), intercepts=(0.5,), positives=(3,), n=8),
+        gr.metrics.PlattScaling(classes=("a",), slopes=(1.0,), intercepts=(0.5,), positives=(3,), n=8),
         {"kind": "platt", "classes": ["a"], "slopes": [1.0], "intercepts": [0.5], "positives": [3], "n": 8},
     ),
     "thresholds": (
-        gr.Thresholds(classes=("b", "a"), values=(0.5, 0.25), beta=1.0, n=8, own=True),
+        gr.metrics.Thresholds(classes=("b", "a"), values=(0.5, 0.25), beta=1.0, n=8, own=True),
         {"values": {"b": 0.5, "a": 0.25}, "beta": 1.0, "n": 8, "own": True},
     ),
     "sets": (
-        gr.ConformalSets(threshold=math.inf, method="lac", coverage=0.95, n=8),
+        gr.metrics.ConformalSets(threshold=math.inf, method="lac", coverage=0.95, n=8),
         {"threshold": None, "method": "lac", "coverage": 0.95, "n": 8, "randomised": False}
         | {"seed": 0, "penalty": 0.0, "unpenalised": 0, "basis": "clean"},
     ),
@@ -65,7 +65,7 @@ WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
         {"name": "torch", "precision": "fp32", "version": "2", "device": "cuda"},
     ),
     "preprocessing": (
-        gr.Preprocessing(size=64, levels=(0, 9)),
+        gr.data.Preprocessing(size=64, levels=(0, 9)),
         {"size": 64, "crop_fraction": 0.875, "interpolation": "bicubic", "resize": "shorter", "mean": [0.5] * 3}
         | {"std": [0.5] * 3, "name": "canonical", "levels": [0, 9]},
     ),
@@ -123,7 +123,7 @@ def test_a_value_is_read_again_and_nothing_else_is_taken_for_it(name: str) -> No
 
 
 def test_a_view_of_a_users_function_is_written_and_not_read() -> None:
-    changed = gr.own(np.multiply, key="mine")
+    changed = gr.data.custom(np.multiply, key="mine")
     assert as_json(changed)["own"] == {"name": "multiply", "key": "mine"}
     with pytest.raises(FormatError, match="Only who has the function"):
         from_json(as_json(View(augmentation=changed, index=1)), View)

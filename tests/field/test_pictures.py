@@ -242,14 +242,14 @@ def test_8_bits_are_untouched_by_levels_and_an_old_classifier_has_none() -> None
         for image in (Image.fromarray(photo), Image.fromarray(photo).convert("L").convert("RGB")):
             content = encoded(image, kind)
             np.testing.assert_array_equal(decode(content, levels=(0, 9)), decode(content))
-    plain = gr.Preprocessing(size=64)
+    plain = gr.data.Preprocessing(size=64)
     assert "levels" not in as_json(plain), "the key of rows that are there"
-    assert from_json(as_json(plain), gr.Preprocessing) == plain
-    own = gr.Preprocessing(size=64, levels=(0, 4095))
-    assert from_json(json.loads(json.dumps(as_json(own))), gr.Preprocessing) == own
+    assert from_json(as_json(plain), gr.data.Preprocessing) == plain
+    own = gr.data.Preprocessing(size=64, levels=(0, 4095))
+    assert from_json(json.loads(json.dumps(as_json(own))), gr.data.Preprocessing) == own
     assert as_json(own) != as_json(plain)
     with pytest.raises(OptionError, match="wanted the value of black"):
-        gr.Preprocessing(size=64, levels=(5, 5))
+        gr.data.Preprocessing(size=64, levels=(5, 5))
 
 
 @pytest.mark.parametrize(
@@ -558,7 +558,7 @@ def test_nan_of_a_network_is_no_fault_of_a_photo(cache: Path, tmp_path: Path) ->
     for label, colour in (("a", "red"), ("b", "blue")):
         (tmp_path / "set" / label).mkdir(parents=True)
         Image.new("RGB", (40, 30), colour).save(tmp_path / "set" / label / "0.png")
-    body = gr.own_backbone(Dividing, preprocessing=gr.Preprocessing(size=32), name="dividing", key="1")
+    body = gr.models.custom_backbone(Dividing, preprocessing=gr.data.Preprocessing(size=32), name="dividing", key="1")
     table = gr.from_folder(tmp_path / "set")
     with pytest.raises(
         BackboneError, match="dividing gives features that are NaN or infinite for a picture that was read"

@@ -79,7 +79,7 @@ def test_a_picture_that_cannot_be_read_is_told_by_the_heat_map(run: Path, odd: P
     classifier = gr.Classifier.load(run)
     for kind, path in ODD.items():
         with pytest.raises(GoldenRuleError):
-            pytest.fail(f"{kind}: {gr.heatmap(classifier, path(odd))}")
+            pytest.fail(f"{kind}: {gr.analysis.heatmap(classifier, path(odd))}")
 
 
 def test_a_run_in_a_folder_whose_name_is_no_utf_8_is_refused_by_name(run: Path, odd: Path) -> None:

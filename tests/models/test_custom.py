@@ -14,7 +14,7 @@ from torch import nn
 from goldenrule.core.errors import BackboneError, FormatError, OptionError
 from goldenrule.models import custom as own
 from goldenrule.models.custom import Maker, find_again, maker_from_file
-from goldenrule.models.custom_head import OwnHead, head_or_maker, own_head
+from goldenrule.models.custom_heads import OwnHead, custom_head, head_or_maker
 from goldenrule.models.network import head_module
 
 TYPED: dict[str, Any] = {"__name__": "typed", "nn": nn}
@@ -25,7 +25,7 @@ import goldenrule as gr
 def make(features, classes):
     return nn.Linear(features, classes)
 
-NAMED = gr.own_head(make, key="linear-v1")
+NAMED = gr.models.custom_head(make, key="linear-v1")
 """
 
 
@@ -55,7 +55,7 @@ def of_width(width: int) -> Callable[[int, int], nn.Module]:
 
 
 def fresh(make: Any, *, key: str | None = None, seed: int = 0) -> OwnHead:
-    return OwnHead.fresh(own_head(make, key=key), features=6, classes=3, seed=seed)
+    return OwnHead.fresh(custom_head(make, key=key), features=6, classes=3, seed=seed)
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +121,7 @@ def test_a_batch_of_one_leaves_the_statistics_alone_and_a_batch_of_two_does_not(
 )
 def test_what_is_no_function_is_refused(make: Any, said: str) -> None:
     with pytest.raises(OptionError, match=said):
-        own_head(make)
+        custom_head(make)
     if not isinstance(make, str):  # those are kinds of goldenrule's own
         with pytest.raises(OptionError, match=said):
             head_or_maker(make)
@@ -147,7 +147,7 @@ def test_a_function_that_makes_no_head_is_named(make: Any, said: str) -> None:
 def test_without_source_a_key_is_needed() -> None:
     typed = eval("lambda features, classes: nn.Linear(features, classes)")
     with pytest.raises(OptionError, match='key="my-head-v1"'):
-        own_head(typed)
+        custom_head(typed)
     assert fresh(typed, key="linear-v1").key == "linear-v1"
     exec("class Typed(nn.Linear):\n def forward(self, x): return super().forward(x)", TYPED)
     with pytest.raises(OptionError, match=r"Typed, without source here.*key="):
@@ -166,14 +166,14 @@ def test_nothing_is_run_that_was_not_given(monkeypatch: pytest.MonkeyPatch) -> N
     for name in (made_by["name"], "os:system", "shutil.py:rmtree"):
         with pytest.raises(FormatError, match=r"no code is run that you have not named.*load\(folder, head=make\)"):
             find_again("head", {**made_by, "name": name}, None, 6, 3)
-    assert find_again("head", made_by, own_head(normed), 6, 3).function is normed
+    assert find_again("head", made_by, custom_head(normed), 6, 3).function is normed
 
 
 def test_another_function_is_refused_unless_its_key_says_that_it_is_the_same() -> None:
     made_by = fresh(normed).made_by
-    with pytest.raises(FormatError, match=rf"{made_by['key']}.*test_own.py:scaled was given.*own_head\(..., key="):
-        find_again("head", made_by, own_head(scaled), 6, 3)
-    again = own_head(lambda features, classes: normed(features, classes), key=made_by["key"])
+    with pytest.raises(FormatError, match=rf"{made_by['key']}.*test_own.py:scaled was given.*custom_head\(..., key="):
+        find_again("head", made_by, custom_head(scaled), 6, 3)
+    again = custom_head(lambda features, classes: normed(features, classes), key=made_by["key"])
     assert find_again("head", made_by, again, 6, 3) is again
 
 

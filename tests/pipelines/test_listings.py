@@ -19,7 +19,7 @@ LESSON_2 = """
 import goldenrule as gr
 
 images = gr.from_folder("dogscats")                   # lesson 2, by hand
-learn = gr.Learner(images, "efficientnet_lite0", precompute=True, augment=gr.side_on(max_zoom=1.1))
+learn = gr.Learner(images, "efficientnet_lite0", precompute=True, augment=gr.data.side_on(max_zoom=1.1))
 gr.plot(learn.lr_find())
 learn.fit(1e-2, 1)
 learn.precompute = False

@@ -37,7 +37,7 @@ def test_the_same_head_is_had_by_hand(unbroken: Any, small_photos: Path) -> None
 
 def test_folds_keep_copies_and_views_together(unbroken: Any, small_photos: Path) -> None:
     table, activations = gr.activations_of(
-        gr.from_folder(small_photos), gr.backbone(), augment=gr.side_on(max_zoom=1.1), augmented_views=2
+        gr.from_folder(small_photos), gr.backbone(), augment=gr.data.side_on(max_zoom=1.1), augmented_views=2
     )
     train = table.part("train")
     doubled = dataclasses.replace(train, rows=train.rows.take([*range(40), *range(0, 40, 3)]))
@@ -54,7 +54,7 @@ def test_folds_keep_copies_and_views_together(unbroken: Any, small_photos: Path)
 
 def test_rows_are_read_over_the_border_between_views(unbroken: Any, small_photos: Path) -> None:
     table, activations = gr.activations_of(
-        gr.from_folder(small_photos), gr.backbone(), augment=gr.side_on(max_zoom=1.1), augmented_views=2
+        gr.from_folder(small_photos), gr.backbone(), augment=gr.data.side_on(max_zoom=1.1), augmented_views=2
     )
     train = table.part("train")
     rows = training_rows(train, activations, views=2, seed=0)

@@ -140,7 +140,7 @@ def test_the_distances_of_a_trained_network_are_those_of_its_own_body(
         assert work.story.computed == computed + 40 + 16, "the second time they come from the bank"
 
 
-def slightly_changed(body: gr.Backbone, folder: Path) -> gr.Backbone:
+def slightly_changed(body: gr.models.Backbone, folder: Path) -> gr.models.Backbone:
     """Give a body with its last convolution a little changed, as training would."""
     tensors = load_file(body.weights_file)
     tensors["conv_head.weight"] *= (
@@ -148,7 +148,7 @@ def slightly_changed(body: gr.Backbone, folder: Path) -> gr.Backbone:
     )
     folder.mkdir()
     save_file(tensors, folder / "body.safetensors")
-    return gr.Backbone(replace(body.spec, weights=file_digest(folder / "body.safetensors")), folder)
+    return gr.models.Backbone(replace(body.spec, weights=file_digest(folder / "body.safetensors")), folder)
 
 
 def test_a_classifier_without_a_detector_flags_nothing(own: Path, small_photos: Path, tmp_path: Path) -> None:

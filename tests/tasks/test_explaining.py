@@ -124,7 +124,7 @@ def test_a_classifier_that_looks_through_several_views_is_explained_too(fitted: 
 
     run = shutil.copytree(fitted.folder, tmp_path / "run")
     shutil.rmtree(run / "classifier")
-    several = replace(fitted.classifier, views=tuple(views(gr.side_on(), 1)))
+    several = replace(fitted.classifier, views=tuple(views(gr.data.side_on(), 1)))
     several.save(run / "classifier")
     found = explain(run, new / "dogs.jpg", heat=False)
     said = several.predict(new / "dogs.jpg")

@@ -46,7 +46,7 @@ def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
 
 
 def test_every_epoch_has_the_metric_of_its_weights_and_the_last_one_is_that_of_the_learner(learner: Learner) -> None:
-    learn = learner(metrics={"missed": missed_dogs, "right": gr.accuracy, "nats": gr.log_loss})
+    learn = learner(metrics={"missed": missed_dogs, "right": gr.metrics.accuracy, "nats": gr.metrics.log_loss})
     rows = learn.fit(1e-2, 3).rows
     assert [list(row.metrics) for row in rows] == [["missed", "right", "nats"]] * 3
     assert all(row.metrics["right"] == row.accuracy for row in rows)
@@ -101,7 +101,7 @@ def test_they_are_shown_in_the_table_the_csv_the_frame_the_plot_and_the_logs(lea
 
 def test_what_is_wrong_with_a_metric_is_said(learner: Learner) -> None:
     with pytest.raises(OptionError, match="'accuracy' is taken"):
-        metrics_of([gr.accuracy])
+        metrics_of([gr.metrics.accuracy])
     with pytest.raises(OptionError, match="'missed_dogs' is taken"):
         metrics_of([missed_dogs, missed_dogs])
     with pytest.raises(OptionError, match="'f1' was given; wanted a function of Predictions"):

@@ -77,7 +77,7 @@ def body(learn: gr.Learner) -> dict[str, np.ndarray]:
 
 
 def test_late_layers_learn_and_early_ones_stay_bit_for_bit(real_learner: Learner) -> None:
-    learn = real_learner(augment=gr.side_on(), augmented_views=1)
+    learn = real_learner(augment=gr.data.side_on(), augmented_views=1)
     before = body(learn)
     history = learn.fit(RATES, 4)
     assert learn.precompute
@@ -85,7 +85,7 @@ def test_late_layers_learn_and_early_ones_stay_bit_for_bit(real_learner: Learner
     groups = learn.state.backbone.spec.groups
     changed = {groups[name] for name, value in body(learn).items() if name in groups and (value != before[name]).any()}
     assert changed == {"late"}
-    assert gr.accuracy(learn.evaluate()).low > 0.5
+    assert gr.metrics.accuracy(learn.evaluate()).low > 0.5
 
 
 def test_with_and_without_precompute_nearly_the_same_is_learned(learner: Learner, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_same_story_is_replayed(learner: Learner) -> None:
 
 
 def test_killed_it_goes_on_to_the_same_bits(learner: Learner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    how = {"augment": gr.side_on(), "augmented_views": 1}
+    how = {"augment": gr.data.side_on(), "augmented_views": 1}
     whole, broken = learner(folder=tmp_path / "whole", **how), learner(**how)
     whole.fit(RATES, 2, cycle_len=1, mixup=0.4)
     real = fitting.train
@@ -167,18 +167,18 @@ def test_activations_are_not_cut_into_pieces(learner: Learner) -> None:
 def test_what_is_kept_is_bounded_and_said(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
     row = row_bytes()
     monkeypatch.setattr(plan, "MOST_BOUNDARY_BYTES", 100 * row)
-    learn = learner(augment=gr.side_on(), augmented_views=3)
+    learn = learner(augment=gr.data.side_on(), augmented_views=3)
     learn.lr_find(steps=2)
     kept = f"{readable_bytes(96 * row)} in the bank."
     assert f"96 views (no room for more than 1 of 3 augmented ones), {kept}" in said(learn)
     monkeypatch.setattr(plan, "MOST_BOUNDARY_BYTES", 55 * row)
-    assert learner(replay=False, augment=gr.side_on()).can_precompute() is False
+    assert learner(replay=False, augment=gr.data.side_on()).can_precompute() is False
     with pytest.raises(OptionError, match="set precompute = False to train on live images"):
         learner(replay=False).fit(RATES, 1)
 
 
 def test_views_before_the_late_layers_may_be_others_than_those_of_the_head(learner: Learner) -> None:
-    learn = learner(augment=gr.side_on(), augmented_views=0, late_views=2)
+    learn = learner(augment=gr.data.side_on(), augmented_views=0, late_views=2)
     assert learn.can_precompute()
     learn.lr_find(steps=2)
     views = 40 + 16 + 2 * 40

@@ -95,7 +95,7 @@ def test_a_fit_goes_on_to_the_same_bits_however_it_trains(
     learner: Learner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: dict[str, Any], moments: tuple[int, ...]
 ) -> None:
     """Law 6: `moments` says after how many steps and epochs each of the processes is killed."""
-    options = {"batch_size": 8, "augment": gr.side_on(), "augmented_views": 1, **how}
+    options = {"batch_size": 8, "augment": gr.data.side_on(), "augmented_views": 1, **how}
     monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
     wanted = trained(whole := learner(folder=tmp_path / "whole", **options), 3, mixup=0.4)
     assert np.abs(wanted - trained(learner(folder=tmp_path / "plain", **(options | DEFAULTS)), 3, mixup=0.4)).max()
@@ -225,7 +225,7 @@ def test_fit_until_overfit_keeps_the_best_cycle(learner: Learner) -> None:
     learn.fit_until_overfit(0.1, most_cycles=6, cycle_mult=1)
     best = min(row.tempered_loss for row in learn.history if row.tempered_loss is not None)
     learn.calibrate()
-    assert gr.log_loss(learn.evaluate()).value <= best + 0.005
+    assert gr.metrics.log_loss(learn.evaluate()).value <= best + 0.005
     assert len(learn.history) <= 6
 
 

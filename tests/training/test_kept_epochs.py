@@ -45,7 +45,7 @@ def test_every_second_epoch_is_a_classifier_as_the_weights_stood_then(
     rows, last = learn.history.rows, learn.evaluate()
     for epoch in (2, 4):
         learn.load(tmp_path / "run" / "epochs" / f"epoch-{epoch:03d}")
-        assert gr.log_loss(learn.evaluate()).value == pytest.approx(rows[epoch - 1].valid_loss, abs=1e-4)
+        assert gr.metrics.log_loss(learn.evaluate()).value == pytest.approx(rows[epoch - 1].valid_loss, abs=1e-4)
     kept = Classifier.load(tmp_path / "run" / "epochs" / "epoch-004")
     said = kept.predict_table(learn.material.table.part("valid"), threads=1)
     assert said.classes == last.classes

@@ -70,11 +70,11 @@ def rows(learn: gr.Learner) -> list[dict[str, Any]]:
 
 def test_the_head_learns_from_precomputed_activations(real_learner: Learner) -> None:
     learn = real_learner(precompute=True)
-    before = gr.accuracy(learn.evaluate()).value
+    before = gr.metrics.accuracy(learn.evaluate()).value
     history = learn.fit(1e-2, 4)
     assert len(history) == 4
     assert history.rows[-1].train_loss < history.rows[0].train_loss
-    assert gr.accuracy(learn.evaluate()).value > max(before, 0.85)
+    assert gr.metrics.accuracy(learn.evaluate()).value > max(before, 0.85)
     assert any("train loss" in line for line in said(learn))
 
 
@@ -87,7 +87,7 @@ def test_with_and_without_precompute_the_same_head_is_learned(learner: Learner, 
 
 def test_augmentation_works_with_precompute(learner: Learner, tmp_path: Path) -> None:
     plain = learner(precompute=True, folder=tmp_path / "a")
-    varied = learner(precompute=True, augment=gr.side_on(max_zoom=1.1), augmented_views=1, folder=tmp_path / "b")
+    varied = learner(precompute=True, augment=gr.data.side_on(max_zoom=1.1), augmented_views=1, folder=tmp_path / "b")
     for learn in (plain, varied):
         learn.fit(1e-2, 2)
     assert rows(plain)[0]["train_loss"] == rows(varied)[0]["train_loss"]  # the first epoch sees the plain views
@@ -95,7 +95,7 @@ def test_augmentation_works_with_precompute(learner: Learner, tmp_path: Path) ->
 
 
 def test_live_augmentation_is_drawn_anew_in_every_epoch(learner: Learner) -> None:
-    learn = learner(augment=gr.side_on(max_zoom=1.1))
+    learn = learner(augment=gr.data.side_on(max_zoom=1.1))
     source = learn.material.source(learn.state)
     first, second, again = (next(iter(source.batches(epoch, 0))).inputs for epoch in (0, 1, 0))
     assert torch.equal(first, again)
@@ -115,14 +115,14 @@ STATES: dict[str, Callable[[gr.Learner], object]] = {
 
 @pytest.mark.parametrize("state", STATES)
 def test_looking_changes_nothing(learner: Learner, state: str) -> None:
-    learn = learner(augment=gr.side_on(), replay=False)
+    learn = learner(augment=gr.data.side_on(), replay=False)
     STATES[state](learn)
     look(learn)
     assert len(learn.history) == (1 if state == "after a fit" else 0)
 
 
 def test_looking_changes_nothing_about_the_real_network_either(real_learner: Learner) -> None:
-    learn = real_learner(augment=gr.side_on(), replay=False)
+    learn = real_learner(augment=gr.data.side_on(), replay=False)
     learn.unfreeze()
     look(learn)
 
@@ -146,20 +146,20 @@ def test_the_whole_network_trains_below_its_start_and_is_served_by_the_engine(re
     learn = real_learner(precompute=True)
     learn.fit(1e-2, 4)
     body = learn.state.backbone.spec.weights
-    start = gr.log_loss(learn.evaluate()).value
+    start = gr.metrics.log_loss(learn.evaluate()).value
     learn.unfreeze()
     assert not learn.precompute
     history = learn.fit(1e-4, 1, cycle_len=1, spread=3)
     assert learn.state.backbone.spec.weights != body
     assert history.rows[-1].rates == pytest.approx((1e-4 / 9, 1e-4 / 3, 1e-4))
     predictions = learn.evaluate()
-    assert gr.log_loss(predictions).value < start + 0.05
-    assert history.rows[-1].valid_loss == pytest.approx(gr.log_loss(predictions).value, abs=0.05)  # bf16 serves
+    assert gr.metrics.log_loss(predictions).value < start + 0.05
+    assert history.rows[-1].valid_loss == pytest.approx(gr.metrics.log_loss(predictions).value, abs=0.05)  # bf16 serves
 
 
 def test_the_same_script_is_replayed(learner: Learner) -> None:
     def script() -> gr.Learner:
-        learn = learner(precompute=True, augment=gr.side_on(), augmented_views=1)
+        learn = learner(precompute=True, augment=gr.data.side_on(), augmented_views=1)
         learn.lr_find(steps=10)
         learn.fit(1e-2, 2)
         learn.precompute = False
@@ -176,7 +176,7 @@ def test_the_same_script_is_replayed(learner: Learner) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"optimizer": "sgd"}, {"weight_decay": 0.5}, {"batch_size": 8}, {"augment": gr.basic()}],
+    [{"seed": 1}, {"optimizer": "sgd"}, {"weight_decay": 0.5}, {"batch_size": 8}, {"augment": gr.data.basic()}],
     ids=str,
 )
 def test_another_story_is_not_replayed(learner: Learner, change: dict[str, Any]) -> None:
@@ -195,7 +195,7 @@ def test_a_killed_fit_goes_on_where_it_stopped(
     learner: Learner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unfrozen: bool
 ) -> None:
     def script(folder: str) -> gr.Learner:
-        learn = learner(augment=gr.side_on(), folder=tmp_path / folder)
+        learn = learner(augment=gr.data.side_on(), folder=tmp_path / folder)
         if unfrozen:
             learn.freeze_to(1)
         learn.fit(
@@ -245,7 +245,7 @@ def test_the_best_cycle_is_kept_and_a_blend_is_never_worse_on_validation(learner
     share = learn.blend()
     assert 0 <= share <= 1
     learn.calibrate()
-    found = gr.log_loss(learn.evaluate()).value
+    found = gr.metrics.log_loss(learn.evaluate()).value
     assert found <= min(start, end) + 1e-3
 
 
@@ -277,7 +277,7 @@ def test_calibrating_takes_over_confidence_back_and_changes_no_prediction(real_l
     temperature = learn.calibrate()
     after = learn.evaluate()
     assert temperature > 1
-    assert gr.log_loss(after).value < gr.log_loss(before).value
+    assert gr.metrics.log_loss(after).value < gr.metrics.log_loss(before).value
     assert np.array_equal(after.logits.argmax(-1), before.logits.argmax(-1))
     assert learn.calibrate() == pytest.approx(1, abs=0.01)
 
@@ -312,7 +312,7 @@ def test_saved_and_loaded_it_goes_on_from_the_same_weights(learner: Learner, tmp
 
 
 def test_tta_looks_at_more_views_and_averages(learner: Learner) -> None:
-    learn = learner(precompute=True, augment=gr.side_on(max_zoom=1.1), augmented_views=0)
+    learn = learner(precompute=True, augment=gr.data.side_on(max_zoom=1.1), augmented_views=0)
     learn.fit(1e-2, 2)
     predictions = learn.tta(augmented_views=3)
     assert predictions.views == 4
@@ -342,7 +342,7 @@ def test_a_head_of_ones_own_is_the_start(learner: Learner) -> None:
     features = gr.backbone().spec.features
     head = linear_head(np.zeros((2, features), np.float32), np.zeros(2, np.float32))
     learn = learner(head=head, precompute=True)
-    assert gr.log_loss(learn.evaluate()).value == pytest.approx(np.log(2), abs=1e-6)
+    assert gr.metrics.log_loss(learn.evaluate()).value == pytest.approx(np.log(2), abs=1e-6)
     assert "Learner(" in repr(learn)
 
 
@@ -369,10 +369,10 @@ def test_the_same_weights_go_on_at_another_size(learner: Learner, tmp_path: Path
 
 
 def test_rows_and_pictures_of_another_size_are_not_taken_for_this_one(learner: Learner, tmp_path: Path) -> None:
-    changed = learner(augment=gr.side_on(), folder=tmp_path / "changed", precompute=False)
+    changed = learner(augment=gr.data.side_on(), folder=tmp_path / "changed", precompute=False)
     changed.fit(1e-2, 1)
     changed.set_size(96)
-    straight = learner(augment=gr.side_on(), folder=tmp_path / "straight", precompute=False)
+    straight = learner(augment=gr.data.side_on(), folder=tmp_path / "straight", precompute=False)
     straight.set_size(96)
     state = replace(straight.state, head=changed.state.head, epochs=1)
     for own in (changed.state, state):

@@ -91,9 +91,9 @@ def wandb_records(content: bytes) -> Iterator[bytes]:
 
 
 TRACKERS: dict[str, tuple[Callable[[Path], Logger], Callable[[Path], Curves]]] = {
-    "tensorboard": (gr.TensorBoard, tensorboard_curves),
-    "mlflow": (gr.MLflow, mlflow_curves),
-    "wandb": (lambda folder: gr.WandB("project", folder=folder), wandb_curves),
+    "tensorboard": (gr.training.TensorBoard, tensorboard_curves),
+    "mlflow": (gr.training.MLflow, mlflow_curves),
+    "wandb": (lambda folder: gr.training.WandB("project", folder=folder), wandb_curves),
 }
 
 
@@ -202,7 +202,7 @@ def test_a_fit_that_was_made_without_a_logger_is_logged_when_it_is_replayed(
 
 
 def test_loggers_are_no_part_of_the_story(learner: Callable[..., gr.Learner], tmp_path: Path) -> None:
-    plain, logged = learner(), learner(loggers=[gr.TensorBoard(tmp_path / "logs")], folder=tmp_path / "other")
+    plain, logged = learner(), learner(loggers=[gr.training.TensorBoard(tmp_path / "logs")], folder=tmp_path / "other")
     for learn in (plain, logged):
         learn.fit(1e-2, 2)
     assert plain.state.key == logged.state.key
@@ -210,7 +210,9 @@ def test_loggers_are_no_part_of_the_story(learner: Callable[..., gr.Learner], tm
 
 
 def test_logging_leaves_the_random_state_alone(learner: Callable[..., gr.Learner], tmp_path: Path) -> None:
-    learn = learner(loggers=[gr.TensorBoard(tmp_path / "logs"), gr.MLflow(tmp_path / "mlruns")], replay=False)
+    learn = learner(
+        loggers=[gr.training.TensorBoard(tmp_path / "logs"), gr.training.MLflow(tmp_path / "mlruns")], replay=False
+    )
     before = torch.random.get_rng_state()
     learn.fit(1e-2, 1)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -258,9 +260,9 @@ def test_a_missing_extra_is_named_before_anything_is_trained(name: str, monkeypa
 
 def test_a_target_is_a_kind_and_a_place() -> None:
     board = logger_of("tensorboard:some/where")
-    assert isinstance(board, gr.TensorBoard)
+    assert isinstance(board, gr.training.TensorBoard)
     assert board.folder == Path("some/where")
-    assert isinstance(logger_of("mlflow:sqlite:///a.db"), gr.MLflow)
+    assert isinstance(logger_of("mlflow:sqlite:///a.db"), gr.training.MLflow)
     with pytest.raises(OptionError, match="--log comet: wanted tensorboard:FOLDER"):
         logger_of("comet")
 

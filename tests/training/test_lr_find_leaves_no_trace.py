@@ -93,7 +93,7 @@ def test_a_fit_after_lr_find_gives_the_bits_of_a_fit_without_it(
     images = gr.from_folder(small_photos)
     images = images.where(np.arange(len(images)) % 3 == 0)
 
-    usual = {"augment": gr.side_on(), "augmented_views": 1, "replay": False, "progress": Silent()}
+    usual = {"augment": gr.data.side_on(), "augmented_views": 1, "replay": False, "progress": Silent()}
     learn = gr.Learner(images, **(usual | OPTIONS[options]))
     STATES[state](learn)
     start, before, draws = learn.state, bits(learn), random_states()

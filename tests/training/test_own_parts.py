@@ -17,7 +17,7 @@ import goldenrule as gr
 from goldenrule.core.progress import Silent
 from goldenrule.training import fitting
 
-SEEN = gr.Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+SEEN = gr.data.Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 PARTS = """
 from torch import nn
 
@@ -59,7 +59,7 @@ def learner(picture_folder: Callable[..., Path], cache: Path, tmp_path: Path) ->
     images = gr.from_folder(picture_folder(each=17))
 
     def make(**options: Any) -> gr.Learner:
-        body = gr.own_backbone(make_body, preprocessing=SEEN)
+        body = gr.models.custom_backbone(make_body, preprocessing=SEEN)
         options = {"folder": tmp_path / "story", "progress": Told(), "head": make_head, "batch_size": 5} | options
         return gr.Learner(images, options.pop("body", body), **options)
 
@@ -87,13 +87,13 @@ def test_the_head_learns_on_kept_rows_and_on_live_images_to_the_same_bits(
     assert weights(kept) == weights(live)
     changed = {name for name, value in kept.state.head.tensors.items() if not np.array_equal(value, before[name])}
     assert {"own.0.running_mean", "own.0.num_batches_tracked", "own.4.bias"} <= changed
-    assert kept.history.rows[-1].valid_loss == pytest.approx(gr.log_loss(kept.evaluate()).value, abs=0.02)
+    assert kept.history.rows[-1].valid_loss == pytest.approx(gr.metrics.log_loss(kept.evaluate()).value, abs=0.02)
 
 
 def test_the_whole_network_learns_and_what_was_saved_says_the_same(
     learner: Callable[..., gr.Learner], tmp_path: Path
 ) -> None:
-    learn = learner(precompute=True, augment=gr.side_on(), augmented_views=1)
+    learn = learner(precompute=True, augment=gr.data.side_on(), augmented_views=1)
     learn.lr_find(steps=5)
     learn.fit(1e-2, 2)
     body = learn.state.backbone.spec.weights
@@ -105,7 +105,7 @@ def test_the_whole_network_learns_and_what_was_saved_says_the_same(
     assert 0 <= learn.blend((0, 0.5, 1)) <= 1
     assert learn.calibrate() >= 1
     assert learn.state.backbone.spec.weights != body
-    assert gr.accuracy(learn.evaluate()).value == 1
+    assert gr.metrics.accuracy(learn.evaluate()).value == 1
     learn.save(tmp_path / "saved")
     other = learner(seed=3)
     other.load(tmp_path / "saved")
@@ -119,7 +119,7 @@ def test_the_whole_network_learns_and_what_was_saved_says_the_same(
 
 @pytest.mark.parametrize("first_trained", [0, 1, 2])
 def test_looking_changes_nothing(learner: Callable[..., gr.Learner], first_trained: int) -> None:
-    learn = learner(replay=False, augment=gr.side_on())
+    learn = learner(replay=False, augment=gr.data.side_on())
     learn.freeze_to(first_trained)
     before, key, draws = weights(learn), learn.state.key, torch.random.get_rng_state()
     legacy = copy.deepcopy(np.random.get_state())  # noqa: NPY002 - that nobody touches it is the point
@@ -159,8 +159,8 @@ def test_the_same_script_is_replayed_and_one_with_other_parts_is_not(learner: Ca
     assert weights(first) == weights(second)
     assert (replayed(first), replayed(second)) == (0, 3)
     assert replayed(script(head=make_other)) == 0
-    assert replayed(script(head=gr.own_head(make_head, key="v2"))) == 0
-    assert replayed(script(body=gr.own_backbone(make_body, preprocessing=SEEN, key="v2"))) == 0
+    assert replayed(script(head=gr.models.custom_head(make_head, key="v2"))) == 0
+    assert replayed(script(body=gr.models.custom_backbone(make_body, preprocessing=SEEN, key="v2"))) == 0
 
 
 class Killed(BaseException):
@@ -172,7 +172,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(
     learner: Callable[..., gr.Learner], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first_trained: int
 ) -> None:
     def script(folder: str) -> gr.Learner:
-        learn = learner(augment=gr.side_on(), folder=tmp_path / folder)
+        learn = learner(augment=gr.data.side_on(), folder=tmp_path / folder)
         learn.bn_freeze(False)
         learn.freeze_to(first_trained)
         learn.fit(1e-2, 2, cycle_len=1, cycle_mult=2, keep="best", mixup=0.4, ema=0.9)
@@ -212,7 +212,7 @@ def test_the_command_line_runs_the_file_that_is_named_and_no_other(
 
     file, folder = tmp_path / "parts.py", picture_folder()
     file.write_text(PARTS)
-    body = gr.own_backbone(from_file(f"{file}:body"), preprocessing=SEEN)
+    body = gr.models.custom_backbone(from_file(f"{file}:body"), preprocessing=SEEN)
     learn = gr.Learner(gr.from_folder(folder), body, head=from_file(f"{file}:head"), progress=Silent())
     learn.fit(1e-2, 1)
     learn.save(tmp_path / "saved")

@@ -41,7 +41,7 @@ def weight(learn: gr.Learner) -> np.ndarray:
 
 def valid_loss(learn: gr.Learner) -> float:
     learn.calibrate()
-    return gr.log_loss(learn.evaluate()).value
+    return gr.metrics.log_loss(learn.evaluate()).value
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["in the story", "in memory"])

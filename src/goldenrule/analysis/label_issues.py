@@ -48,7 +48,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class LabelErrors:
+class LabelIssues:
     """All labelled, readable images, the most doubtful label first; as arrays, so that memory stays small.
 
     - `names`: the class names; for many labels each also as "without NAME".
@@ -134,7 +134,7 @@ class LabelErrors:
         )
 
 
-def label_errors(predictions: Predictions) -> LabelErrors:
+def find_label_issues(predictions: Predictions) -> LabelIssues:
     """Rank labels by how probably they are wrong, from predictions of images that the network did not learn from.
 
     Out-of-fold predictions of a solved head (`gr.fit_head(...).out_of_fold`) take a second for thousands of images.
@@ -142,7 +142,7 @@ def label_errors(predictions: Predictions) -> LabelErrors:
     Raises `OptionError` where no image is labelled and readable.
 
     >>> four = Predictions.from_logits([[9, 0], [8, 0], [9, 0], [0, 9]], ["cat", "dog"], truth=[0, 0, 1, 1])
-    >>> label_errors(four).first(1)[0].id
+    >>> find_label_issues(four).first(1)[0].id
     '2'
     """
     scored = predictions.scored
@@ -153,7 +153,7 @@ def label_errors(predictions: Predictions) -> LabelErrors:
     return _ranked(_names_of_many(scored.classes), scored.ids, _many_labels(scored))
 
 
-def label_errors_json(errors: LabelErrors, most: int | None = None) -> dict[str, Any]:
+def label_errors_json(errors: LabelIssues, most: int | None = None) -> dict[str, Any]:
     """Return the numbers and up to `most` rows as JSON; without `most` all that are doubted."""
     return {
         "images": len(errors),
@@ -165,8 +165,8 @@ def label_errors_json(errors: LabelErrors, most: int | None = None) -> dict[str,
     }
 
 
-@as_json.register(LabelErrors)
-def _(value: LabelErrors) -> dict[str, Any]:
+@as_json.register(LabelIssues)
+def _(value: LabelIssues) -> dict[str, Any]:
     return label_errors_json(value)
 
 
@@ -263,9 +263,9 @@ def _names_of_many(classes: tuple[str, ...]) -> tuple[str, ...]:
     return (*classes, *(f"{WITHOUT} {name}" for name in classes))
 
 
-def _ranked(names: tuple[str, ...], ids: tuple[str, ...], judged: _Judged) -> LabelErrors:
+def _ranked(names: tuple[str, ...], ids: tuple[str, ...], judged: _Judged) -> LabelIssues:
     order = np.argsort(judged.probability_given, kind="stable")
-    return LabelErrors(
+    return LabelIssues(
         names=names,
         ids=tuple(ids[row] for row in order),
         given=judged.given[order],

@@ -52,7 +52,7 @@ def most_uncertain(predictions: Predictions, k: int = 12) -> tuple[Wavering, ...
     return tuple(shown)
 
 
-def surest_right(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
+def most_confident_right(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
     """Give up to k images that are recognised, the most probable first: what the classifier knows best.
 
     Of many labels those that are all called rightly, by the least sure of them.

@@ -1,10 +1,13 @@
 """Predictions and what follows: metrics with intervals, scores per class, comparisons, calibration, prediction sets.
 
-Reading order: predictions, prediction_checks, probabilities · estimate, intervals, score_intervals, resampling · basic ·
-class_scores, class_averages, label_averages · agreement, ranking, rank_statistics · registry, headline · selection_rules ·
-predictions_csv, arrow; then grouped and uncertainty.
+Reading order: predictions, prediction_checks, probabilities · estimate, intervals, score_intervals, resampling ·
+basic · class_scores, class_averages, label_averages · agreement, ranking, rank_statistics · registry, headline ·
+selection_rules · predictions_csv, arrow; then grouped and uncertainty.
 """
 
+from typing import TYPE_CHECKING
+
+from goldenrule.core.lazy import lazy
 from goldenrule.metrics.agreement import balanced_accuracy, cohen_kappa, matthews_correlation
 from goldenrule.metrics.basic import (
     Mistake,
@@ -44,6 +47,9 @@ from goldenrule.metrics.uncertainty.scaling import (
 )
 from goldenrule.metrics.uncertainty.thresholds import Thresholds, best_thresholds, with_thresholds_by_fold
 
+if TYPE_CHECKING:
+    from goldenrule.metrics.arrow import from_arrow, to_arrow
+
 __all__ = [
     "AverageScore",
     "Basis",
@@ -80,6 +86,7 @@ __all__ = [
     "fit_calibration",
     "fit_platt",
     "fit_temperature",
+    "from_arrow",
     "image_losses",
     "images_for_mcnemar",
     "images_for_mean",
@@ -99,9 +106,12 @@ __all__ = [
     "roc_auc",
     "set_coverage",
     "singletons",
+    "to_arrow",
     "top_k_accuracy",
     "value_and_interval",
     "wilson",
     "with_own_thresholds",
     "with_thresholds_by_fold",
 ]
+
+__getattr__, __dir__ = lazy(__name__, {"from_arrow": "arrow", "to_arrow": "arrow"})  # pyarrow is slow to import

@@ -36,8 +36,8 @@ from goldenrule.storage.tensors import read_tensors, tensors_content
 
 if TYPE_CHECKING:
     from goldenrule.models.custom import Maker
-    from goldenrule.models.custom_backbone import MakeBackbone
-    from goldenrule.models.custom_head import MakeHead
+    from goldenrule.models.custom_backbones import MakeBackbone
+    from goldenrule.models.custom_heads import MakeHead
     from goldenrule.models.network import Network
 
 FILES = ("classifier.json", "head.safetensors", "body.safetensors")
@@ -355,9 +355,9 @@ def _own_head(
         if given is not None:
             raise OptionError(f"head= was given, and this classifier has goldenrule's own {said.head} head.")
         return None
-    from goldenrule.models.custom_head import OwnHead, own_head
+    from goldenrule.models.custom_heads import OwnHead, custom_head
 
-    maker = own_head(given) if given is not None else None
+    maker = custom_head(given) if given is not None else None
     about = {"features": said.backbone.features, "classes": len(said.classes)}
     return OwnHead.saved(said.head_made_by or {}, tensors, maker, **about)
 
@@ -369,6 +369,6 @@ def _own_maker(spec: BackboneSpec, given: MakeBackbone | Backbone | Maker | None
             raise OptionError(f"backbone= was given, and this classifier has goldenrule's own {spec.name}.")
         return None
     from goldenrule.models.custom import find_again
-    from goldenrule.models.custom_backbone import own_maker
+    from goldenrule.models.custom_backbones import own_maker
 
     return find_again("backbone", spec.source["made_by"], own_maker(given))

@@ -1,7 +1,8 @@
 """`Maker`: a user's own function that makes a part of the network, and how it is found again.
 
 A classifier carries tensors and the name and key of such a function, never code. Loading one runs no function but
-those that this program has given by itself: to a `Learner`, to `own_head`, to `own_backbone`, to `Classifier.load`.
+those that this program has given by itself: to a `Learner`, to `custom_head`, to `custom_backbone`,
+to `Classifier.load`.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def find_again(part: Part, made_by: Mapping[str, str], given: Maker | None, *arg
 def maker_from_file(part: Part, reference: str) -> Maker:
     """Give the function that FILE.py:NAME names; the file is run."""
     found = from_file(reference)
-    found = getattr(found, "maker", found)  # a backbone that own_backbone gave
+    found = getattr(found, "maker", found)  # a backbone that custom_backbone gave
     return found if isinstance(found, Maker) else Maker(part, found)
 
 

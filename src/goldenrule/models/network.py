@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from goldenrule.models.custom_head import OwnHead
+from goldenrule.models.custom_heads import OwnHead
 from goldenrule.models.heads import Head, LayeredHead
 from goldenrule.models.layers import LAYERS, run
 

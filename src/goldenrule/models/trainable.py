@@ -13,7 +13,7 @@ import torch
 
 from goldenrule.core.errors import OptionError
 from goldenrule.models.backbone import Backbone, BackboneSpec, new_module, put_in_cache
-from goldenrule.models.custom_head import arrays_of
+from goldenrule.models.custom_heads import arrays_of
 from goldenrule.models.graphs.cutting import cut
 from goldenrule.models.graphs.folding import fold, unfolded_state
 from goldenrule.models.heads import Head

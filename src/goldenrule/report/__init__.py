@@ -3,3 +3,24 @@
 Reading order: content, content_files · sentences, tables, facts · thumbnails, training_curves; then pages and
 figures.
 """
+
+from typing import TYPE_CHECKING
+
+from goldenrule.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from goldenrule.report.figures.heat import explanation_figure
+    from goldenrule.report.figures.reliability_figure import reliability_figure
+
+__all__ = [
+    "explanation_figure",
+    "reliability_figure",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "explanation_figure": "figures.heat",
+        "reliability_figure": "figures.reliability_figure",
+    },
+)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from goldenrule.analysis.label_issues import Doubt, LabelErrors, label_errors_json
-from goldenrule.analysis.mistakes import Wavering, most_uncertain, surest_right
+from goldenrule.analysis.label_issues import Doubt, LabelIssues, label_errors_json
+from goldenrule.analysis.mistakes import Wavering, most_confident_right, most_uncertain
 from goldenrule.core.errors import OptionError, system_errors
 from goldenrule.core.findings import plural
 from goldenrule.core.progress import Progress, Silent
@@ -151,14 +151,14 @@ def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -
     )
 
 
-def contradicted(errors: LabelErrors) -> str:
+def contradicted(errors: LabelIssues) -> str:
     """Say how many labels are contradicted by heads that have not seen the image."""
     count = errors.number_contradicted
     verb = "is" if count == 1 else "are"
     return f"{count:,} of {plural(len(errors), 'label')} {verb} contradicted by heads that have not seen the image"
 
 
-def without_copies(errors: LabelErrors, images: ImageTable, top: int) -> list[tuple[Doubt, list[str]]]:
+def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tuple[Doubt, list[str]]]:
     """Give up to `top` of the most doubtful labels, each with the ids of its copies that have the same label.
 
     Copies are files of equal bytes, and near duplicates as the fit found them.
@@ -199,7 +199,7 @@ def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: i
             wrong,
         ),
         ("uncertain", "Most uncertain", "The two likeliest classes are closest", most_uncertain, between),
-        ("best", "Best", "Recognised, the surest first", surest_right, wrong),
+        ("best", "Best", "Recognised, the surest first", most_confident_right, wrong),
     )
     sections = []
     for key, title, what, of, card in kinds:

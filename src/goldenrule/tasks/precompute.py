@@ -29,7 +29,9 @@ def activations_of(
     training images.
     """
     if augmented_views and augment is None:
-        raise OptionError(f"augmented_views={augmented_views} without augment: say how, such as augment=gr.side_on().")
+        raise OptionError(
+            f"augmented_views={augmented_views} without augment: say how, such as augment=gr.data.side_on()."
+        )
     count = DEFAULT_VIEWS if augmented_views is None else augmented_views
     table = images
     if None in images.digests:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.analysis.label_issues import LabelErrors, label_errors
+from goldenrule.analysis.label_issues import LabelIssues, find_label_issues
 from goldenrule.analysis.planted_errors import planted, share_wrong
 from goldenrule.core.progress import Progress
 from goldenrule.data.table import ImageTable, LabelledTable
@@ -25,7 +25,7 @@ MORE_PENALTY = 10**0.5
 class Doubts:
     """What is found of labels: the ranking, the predictions it is from, and an estimate of how many are wrong."""
 
-    errors: LabelErrors
+    errors: LabelIssues
     predictions: Predictions
     wrong: Estimate
     planted: int
@@ -47,7 +47,7 @@ def doubts(
     predictions = held_out(images, rows, fold_logits(rows, l2))
     if images.task == "multi":
         untold = share_wrong(np.array([]), np.array([]))
-        return Doubts(errors=label_errors(predictions), predictions=predictions, wrong=untold, planted=0, l2=l2)
+        return Doubts(errors=find_label_issues(predictions), predictions=predictions, wrong=untold, planted=0, l2=l2)
     labels, planted_rows = planted(images.targets, rows.classes, seed=seed)
     again = replace(rows, targets=labels)
     judged = rows.folds >= 0
@@ -55,7 +55,7 @@ def doubts(
     chances = found.probabilities[np.arange(len(found)), labels[judged]]
     is_planted = np.isin(np.arange(len(labels)), planted_rows)[judged]
     return Doubts(
-        errors=label_errors(predictions),
+        errors=find_label_issues(predictions),
         predictions=predictions,
         wrong=share_wrong(chances[is_planted], chances[~is_planted]),
         planted=len(planted_rows),

@@ -1,7 +1,7 @@
 """`Learner`: the verbs of fast.ai's lesson 2, a thin shell around an immutable `LearnerState`.
 
     images = gr.from_folder("dogscats")
-    learn = gr.Learner(images, "efficientnet_lite0", precompute=True, augment=gr.side_on(max_zoom=1.1))
+    learn = gr.Learner(images, "efficientnet_lite0", precompute=True, augment=gr.data.side_on(max_zoom=1.1))
     gr.plot(learn.lr_find())
     learn.fit(1e-2, 1)
     learn.precompute = False
@@ -29,7 +29,7 @@ from goldenrule.data.table import ImageTable, Part
 from goldenrule.metrics import Predictions
 from goldenrule.models.backbone import Backbone, backbone, pooling_for, resized, with_levels
 from goldenrule.models.catalog import DEFAULT_BACKBONE
-from goldenrule.models.custom_head import AnyHead, head_or_maker
+from goldenrule.models.custom_heads import AnyHead, head_or_maker
 from goldenrule.models.graphs.compiled import available_threads, check_device
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen
 from goldenrule.runs.history import EpochRow, History
@@ -63,7 +63,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 class Learner:
     """A training story in progress. `images` without parts are split 8:1:1; the head begins with random weights.
 
-    Head and body may be made by functions of your own: `head=make` (`own_head`), `own_backbone(make, ...)`.
+    Head and body may be made by functions of your own: `head=make` (`custom_head`), `custom_backbone(make, ...)`.
     `augment` makes the training images vary: with `precompute` as `augmented_views` cached views of each beside
     the plain one (`late_views` before the late layers, by default as many), else anew in every epoch. `folder` keeps
     the outcomes of verbs, by default in the cache; `replay=False` neither looks for them nor keeps them. The same seed
@@ -74,7 +74,7 @@ class Learner:
     nothing is kept. With `class_weights="balanced"` every class counts the same, with `sampling="balanced"` it comes
     equally often. `clip_norm` shortens gradients; `accumulate=4` computes each batch in four parts, for want of memory.
     `metrics` are functions of `Predictions`, or such by name, computed on validation after every epoch.
-    `loggers` keep the epochs elsewhere too: `gr.TensorBoard("logs")`.
+    `loggers` keep the epochs elsewhere too: `gr.training.TensorBoard("logs")`.
     """
 
     def __init__(
@@ -369,7 +369,7 @@ class Learner:
     def tta(self, part: Part = "valid", *, augmented_views: int = 4) -> Predictions:
         """Give predictions averaged over the plain and some augmented views (test-time augmentation)."""
         if self.material.augmentation is None:
-            raise OptionError("tta() needs a way to augment: Learner(..., augment=gr.side_on()).")
+            raise OptionError("tta() needs a way to augment: Learner(..., augment=gr.data.side_on()).")
         return self._predicted(part, augmented_views)
 
     def classifier(self) -> Classifier:

@@ -17,7 +17,7 @@ from goldenrule.data.pictures.decode import DECODING
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.custom import Maker
-from goldenrule.models.custom_head import OwnHead, head_digest
+from goldenrule.models.custom_heads import OwnHead, head_digest
 from goldenrule.models.heads import Head, fresh_head
 from goldenrule.models.network import head_module
 from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, under, with_body

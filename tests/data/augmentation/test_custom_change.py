@@ -9,7 +9,7 @@ from PIL import Image
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.augmentation.augment import Augmentation, View
-from goldenrule.data.augmentation.presets import by_name, own, side_on
+from goldenrule.data.augmentation.presets import by_name, custom, side_on
 
 CANVAS = np.random.default_rng(0).uniform(0, 255, (80, 96, 3)).astype(np.float32)
 FILE = """
@@ -19,7 +19,7 @@ import goldenrule as gr
 def darker(picture, random):
     return picture * random.uniform(0.5, 0.8)
 
-STRONG = gr.own(darker, after=gr.side_on(max_zoom=1.2))
+STRONG = gr.data.custom(darker, after=gr.data.side_on(max_zoom=1.2))
 SETTING = 3
 """
 
@@ -35,7 +35,7 @@ def seen(kind, index=1, digest=b"x"):
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 50), st.binary(max_size=8))
 def test_a_view_by_an_own_function_is_the_same_in_any_order(index, digest):
-    kind = own(noisy, after=side_on())
+    kind = custom(noisy, after=side_on())
     wanted = seen(kind, index, digest)
     seen(kind, index + 1, digest)
     np.testing.assert_array_equal(seen(kind, index, digest), wanted)
@@ -44,22 +44,24 @@ def test_a_view_by_an_own_function_is_the_same_in_any_order(index, digest):
 
 def test_the_function_gets_whole_values_and_the_view_of_the_kind_it_comes_after():
     got = []
-    seen(own(lambda picture, random: got.append(picture) or picture, after=side_on(), key="1"))
+    seen(custom(lambda picture, random: got.append(picture) or picture, after=side_on(), key="1"))
     plain = seen(side_on())
     assert got[0].dtype == np.uint8
     np.testing.assert_allclose(got[0], plain, atol=0.51)
 
 
 def test_without_a_kind_the_function_gets_random_crops():
-    kind = own(lambda picture, _: picture, key="1")
+    kind = custom(lambda picture, _: picture, key="1")
     warps = [View(augmentation=kind, index=index).warp(b"") for index in range(50)]
     assert {(warp.degrees, warp.brightness, warp.mirrored, warp.zoom) for warp in warps} == {(0.0, 0.0, False, 1.0)}
     assert len({warp.shift for warp in warps}) == 50
 
 
 def test_pictures_and_lists_are_taken_and_values_beyond_the_range_are_cut():
-    np.testing.assert_array_equal(seen(own(lambda p, _: Image.new("RGB", (64, 64), "red"), key="1"))[0, 0], [255, 0, 0])
-    bright = seen(own(lambda p, _: p.astype(float) + 300, key="1"))
+    np.testing.assert_array_equal(
+        seen(custom(lambda p, _: Image.new("RGB", (64, 64), "red"), key="1"))[0, 0], [255, 0, 0]
+    )
+    bright = seen(custom(lambda p, _: p.astype(float) + 300, key="1"))
     assert (bright == 255).all()
     assert bright.dtype == np.float32
 
@@ -75,7 +77,7 @@ def test_pictures_and_lists_are_taken_and_values_beyond_the_range_are_cut():
 )
 def test_a_function_that_goes_wrong_is_named(change, said):
     with pytest.raises(OptionError, match=said):
-        seen(own(change, key="1"))
+        seen(custom(change, key="1"))
 
 
 def make(strength):
@@ -86,28 +88,28 @@ def make(strength):
 
 
 def test_what_a_function_made_is_kept_under_its_source_and_the_values_it_was_given():
-    first, same, other = (as_json(own(make(strength))) for strength in (0.5, 0.5, 0.6))
+    first, same, other = (as_json(custom(make(strength))) for strength in (0.5, 0.5, 0.6))
     assert first == same != other
-    assert as_json(own(noisy)) != as_json(own(noisy, after=side_on()))
-    assert as_json(own(noisy, key="a")) != as_json(own(noisy, key="b"))
+    assert as_json(custom(noisy)) != as_json(custom(noisy, after=side_on()))
+    assert as_json(custom(noisy, key="a")) != as_json(custom(noisy, key="b"))
 
 
 def test_a_function_that_can_not_be_told_apart_needs_a_key():
     with pytest.raises(OptionError, match='key="my-change-v1"'):
-        own(np.flip)
+        custom(np.flip)
     with pytest.raises(OptionError, match="key="):
-        own(make(np.eye(3)))
+        custom(make(np.eye(3)))
     with pytest.raises(OptionError, match="wanted a function"):
-        own("darker")
+        custom("darker")
     with pytest.raises(FormatError, match="noisy"):
-        from_json(as_json(own(noisy)), Augmentation)
+        from_json(as_json(custom(noisy)), Augmentation)
 
 
 def test_the_command_line_names_a_function_or_an_augmentation_of_a_file(tmp_path):
     file = tmp_path / "changes.py"
     file.write_text(FILE)
     darker, strong = by_name(f"{file}:darker"), by_name(f"{file}:STRONG", crop="resized")
-    assert seen(darker).mean() < 0.9 * seen(own(lambda p, _: p, key="1")).mean()
+    assert seen(darker).mean() < 0.9 * seen(custom(lambda p, _: p, key="1")).mean()
     assert (strong.symmetry, strong.max_zoom, strong.crop) == ("mirror", 1.2, "resized")
     assert by_name(f"{file}:darker") == darker
     file.write_text(FILE.replace("0.5", "0.4"))

@@ -16,12 +16,12 @@ from goldenrule.metrics.grouped.jackknife import over_groups
 
 METRICS: dict[str, Callable[[Predictions], Estimate]] = {
     "macro F1": f_beta,
-    "balanced accuracy": gr.balanced_accuracy,
-    "kappa": gr.cohen_kappa,
-    "correlation": gr.matthews_correlation,
-    "area": gr.roc_auc,
-    "precision": gr.average_precision,
-    "calibration": gr.calibration_error,
+    "balanced accuracy": gr.metrics.balanced_accuracy,
+    "kappa": gr.metrics.cohen_kappa,
+    "correlation": gr.metrics.matthews_correlation,
+    "area": gr.metrics.roc_auc,
+    "precision": gr.metrics.average_precision,
+    "calibration": gr.metrics.calibration_error,
 }
 
 

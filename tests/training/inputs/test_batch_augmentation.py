@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from goldenrule.data.augmentation.augment import Reflected, View
-from goldenrule.data.augmentation.presets import basic, keras, own, side_on, stronger, top_down, trivial
+from goldenrule.data.augmentation.presets import basic, custom, keras, side_on, stronger, top_down, trivial
 from goldenrule.data.pictures.decode import decode, with_digests
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.sources.folders import from_folder
@@ -92,4 +92,4 @@ def test_what_works_on_one_picture_each_stays_with_the_threads():
     assert can_batch(keras())
     assert not can_batch(None)
     assert not can_batch(trivial())
-    assert not can_batch(own(lambda picture, _: picture, key="1"))
+    assert not can_batch(custom(lambda picture, _: picture, key="1"))

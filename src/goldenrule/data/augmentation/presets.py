@@ -61,7 +61,7 @@ def trivial(*, max_zoom: float = 1.0, crop: Crop = "random") -> Augmentation:
     )
 
 
-def own(change: PictureChange, *, after: Augmentation | None = None, key: str | None = None) -> Augmentation:
+def custom(change: PictureChange, *, after: Augmentation | None = None, key: str | None = None) -> Augmentation:
     """Let a function of your own change the views of `after`, or else random crops.
 
     `change(picture, random)` gets uint8 (size, size, 3) and a numpy generator, and gives a picture of that shape. It
@@ -122,4 +122,4 @@ def _from_file(reference: str, digest: str) -> Augmentation:
         return replace(found, own=replace(found.own, key=digest)) if found.own else found
     if not callable(found):
         raise OptionError(f"--augment {reference}: wanted a function (picture, random) or an Augmentation.")
-    return own(found, key=digest)
+    return custom(found, key=digest)

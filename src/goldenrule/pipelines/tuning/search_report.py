@@ -184,7 +184,12 @@ def code(found: Found) -> str:
         rate = f"[{rate} / 9, {rate} / 3, {rate}]"
     lines += [f"learn.fit({rate}, {fit})", *(["learn.blend()"] if live else []), "learn.calibrate()"]
     return "\n".join(
-        [*lines, "learn.save('my-classifier')", "print(gr.accuracy(learn.evaluate('test')))  # once, at the end", ""]
+        [
+            *lines,
+            "learn.save('my-classifier')",
+            "print(gr.metrics.accuracy(learn.evaluate('test')))  # once, at the end",
+            "",
+        ]
     )
 
 

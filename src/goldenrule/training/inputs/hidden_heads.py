@@ -15,7 +15,7 @@ from goldenrule.core.randomness import generator
 from goldenrule.core.sizes import readable_bytes
 from goldenrule.features.likelihood import Targets, learned_classes, unlearned_biases
 from goldenrule.features.linear import Rows
-from goldenrule.models.custom_head import arrays_of
+from goldenrule.models.custom_heads import arrays_of
 from goldenrule.models.heads import Head, LayeredHead
 from goldenrule.models.layers import HIDDEN, LAYERS, Affine, Dropout, Layer, Linear, Relu
 from goldenrule.runs.store import Outcome

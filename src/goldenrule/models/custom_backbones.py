@@ -26,7 +26,7 @@ MakeBackbone = Callable[[], "torch.nn.Module"]
 FORMAT = 1
 
 
-def own_backbone(
+def custom_backbone(
     make: MakeBackbone,
     *,
     preprocessing: Preprocessing,
@@ -47,7 +47,9 @@ def own_backbone(
 
     maker = Maker("backbone", make, key)
     if not isinstance(preprocessing, Preprocessing):
-        raise OptionError(f"preprocessing={preprocessing!r}: wanted gr.Preprocessing(size=..., mean=..., std=...).")
+        raise OptionError(
+            f"preprocessing={preprocessing!r}: wanted gr.data.Preprocessing(size=..., mean=..., std=...)."
+        )
     size = preprocessing.size
     model, output = maker.module(probe=torch.zeros(2, 3, size, size))
     if output.ndim not in (2, 4) or len(output) != 2:
@@ -91,5 +93,7 @@ def own_maker(given: MakeBackbone | Backbone | Maker | None) -> Maker | None:
     if not isinstance(given, Backbone):
         return Maker("backbone", given)
     if given.maker is None:
-        raise BackboneError(f"backbone={given.spec.name}: wanted the function that makes it, or gr.own_backbone(...).")
+        raise BackboneError(
+            f"backbone={given.spec.name}: wanted the function that makes it, or gr.models.custom_backbone(...)."
+        )
     return given.maker

@@ -18,8 +18,8 @@ from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.models.backbone import backbone, resized
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.custom_backbone import own_backbone, own_maker
-from goldenrule.models.custom_head import OwnHead, own_head
+from goldenrule.models.custom_backbones import custom_backbone, own_maker
+from goldenrule.models.custom_heads import OwnHead, custom_head
 from goldenrule.models.graphs.compiled import compiled, engine_kind
 from goldenrule.models.layer_groups import own_groups
 from goldenrule.models.trainable import Trainable, with_body
@@ -73,7 +73,7 @@ def linear(features: int, classes: int) -> nn.Module:
 
 
 def head(features: int) -> OwnHead:
-    return OwnHead.fresh(own_head(linear), features=features, classes=2, seed=0)
+    return OwnHead.fresh(custom_head(linear), features=features, classes=2, seed=0)
 
 
 def pictures(count: int = 4) -> torch.Tensor:
@@ -82,7 +82,7 @@ def pictures(count: int = 4) -> torch.Tensor:
 
 @pytest.mark.usefixtures("cache")
 def test_drawn_weights_are_drawn_once_and_the_same_again() -> None:
-    first, second = own_backbone(Net, preprocessing=SEEN), own_backbone(Net, preprocessing=SEEN)
+    first, second = custom_backbone(Net, preprocessing=SEEN), custom_backbone(Net, preprocessing=SEEN)
     assert first.spec == second.spec
     assert (first.spec.name, first.spec.features, first.spec.pooling) == ("Net", 24, "average")
     assert first.spec.source["made_by"]["name"] == "test_own_backbone.py:Net"
@@ -95,11 +95,11 @@ def test_drawn_weights_are_drawn_once_and_the_same_again() -> None:
 @pytest.mark.usefixtures("cache")
 def test_other_source_key_preprocessing_or_groups_are_another_backbone() -> None:
     made = [
-        own_backbone(Net, preprocessing=SEEN),
-        own_backbone(Branching, preprocessing=SEEN),
-        own_backbone(Net, preprocessing=SEEN, key="2"),
-        own_backbone(Net, preprocessing=Preprocessing(size=32)),
-        own_backbone(Net, preprocessing=SEEN, late=["middle"]),
+        custom_backbone(Net, preprocessing=SEEN),
+        custom_backbone(Branching, preprocessing=SEEN),
+        custom_backbone(Net, preprocessing=SEEN, key="2"),
+        custom_backbone(Net, preprocessing=Preprocessing(size=32)),
+        custom_backbone(Net, preprocessing=SEEN, late=["middle"]),
     ]
     assert len({one.folder for one in made}) == 5
     assert len({one.spec.timm_name for one in made}) == 3
@@ -111,10 +111,10 @@ def test_weights_come_from_a_file_with_the_module_s_own_names(cache: Path, tmp_p
     wanted = Net().state_dict() | {"fc.weight": torch.zeros(2, 24)}  # a head in the file is left out
     file = tmp_path / f"net.{kind}"
     save_file(wanted, file) if kind == "safetensors" else torch.save(wanted, file)
-    found = load_file(own_backbone(Net, preprocessing=SEEN, weights=file).weights_file)
+    found = load_file(custom_backbone(Net, preprocessing=SEEN, weights=file).weights_file)
     assert all(np.array_equal(value, wanted[name].numpy()) for name, value in found.items())
     with pytest.raises(BackboneError, match=r"missing.*the names of what test_own_backbone.py:tiny makes"):
-        own_backbone(tiny, preprocessing=SEEN, weights=file)
+        custom_backbone(tiny, preprocessing=SEEN, weights=file)
 
 
 def tiny() -> nn.Module:
@@ -123,12 +123,12 @@ def tiny() -> nn.Module:
 
 @pytest.mark.usefixtures("cache")
 def test_features_are_taken_as_they_are_and_belong_to_their_size() -> None:
-    body = own_backbone(tiny, preprocessing=SEEN)
+    body = custom_backbone(tiny, preprocessing=SEEN)
     assert (body.spec.features, body.spec.pooling) == (5, "none")
     assert body.module(pictures()).shape == (4, 5)
     with pytest.raises(OptionError, match="tiny does not take pictures of 48 x 48 px"):
         resized(body, 48)
-    flat = own_backbone(nn.Flatten, preprocessing=SEEN, key="flat")
+    flat = custom_backbone(nn.Flatten, preprocessing=SEEN, key="flat")
     with pytest.raises(OptionError, match="6912 features at 48 px, 3072 at 32 px"):
         resized(flat, 48)
 
@@ -155,7 +155,7 @@ def test_late_are_the_last_children_with_half_of_the_parameters_or_those_that_ar
 @pytest.mark.parametrize("make", [Net, Branching])
 def test_frozen_is_frozen(make: Callable[[], nn.Module], bn_frozen: Any, first_trained: int) -> None:
     """Law 5, with buffers that belong to no BatchNorm and a BatchNorm without parameters."""
-    body = own_backbone(make, preprocessing=SEEN)
+    body = custom_backbone(make, preprocessing=SEEN)
     network = Trainable(body, head(body.spec.features), first_trained=first_trained, bn_frozen=bn_frozen)
     trained = [one for one in network.parameters() if one.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=0.01)
@@ -179,16 +179,16 @@ def test_frozen_is_frozen(make: Callable[[], nn.Module], bn_frozen: Any, first_t
 
 @pytest.mark.usefixtures("cache")
 def test_only_what_is_known_to_be_an_affine_map_is_folded() -> None:
-    network = Trainable(own_backbone(Net, preprocessing=SEEN), head(24), first_trained=0, bn_frozen="all")
+    network = Trainable(custom_backbone(Net, preprocessing=SEEN), head(24), first_trained=0, bn_frozen="all")
     assert [one.norm for one in network._folded] == ["middle.1"]
     with torch.no_grad():
         found = network.eval().body(pictures())
-    torch.testing.assert_close(found, own_backbone(Net, preprocessing=SEEN).module(pictures()), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found, custom_backbone(Net, preprocessing=SEEN).module(pictures()), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("cache")
 def test_openvino_runs_it_and_where_it_can_not_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    body = own_backbone(Net, preprocessing=SEEN)
+    body = custom_backbone(Net, preprocessing=SEEN)
     kind = engine_kind(body)
     assert kind.name == "openvino"
     batch = np.zeros((compiled(body, kind).batch_size, 3, 32, 32), np.float32)
@@ -199,7 +199,7 @@ def test_openvino_runs_it_and_where_it_can_not_pytorch_does(monkeypatch: pytest.
         raise RuntimeError("no such operation")
 
     monkeypatch.setattr("goldenrule.models.graphs.compiled.ov.export", refuses)
-    other = own_backbone(Net, preprocessing=SEEN, key="other")
+    other = custom_backbone(Net, preprocessing=SEEN, key="other")
     assert engine_kind(other).name == "torch"
     ((_, features),) = compiled(other, engine_kind(other)).run([(None, batch)])
     assert features.shape == (len(batch), 24)
@@ -207,7 +207,7 @@ def test_openvino_runs_it_and_where_it_can_not_pytorch_does(monkeypatch: pytest.
 
 @pytest.mark.usefixtures("cache")
 def test_cut_in_two_it_gives_the_same_features() -> None:
-    body = own_backbone(Net, preprocessing=SEEN)
+    body = custom_backbone(Net, preprocessing=SEEN)
     prefix, suffix = body.cut()
     with torch.no_grad():
         assert prefix(pictures()).shape == (4, 16, 8, 8)
@@ -228,14 +228,14 @@ def test_cut_in_two_it_gives_the_same_features() -> None:
 )
 def test_a_function_that_makes_no_backbone_is_named(make: Any, said: str) -> None:
     with pytest.raises(BackboneError, match=said):
-        own_backbone(make, preprocessing=SEEN)
+        custom_backbone(make, preprocessing=SEEN)
 
 
 def test_other_mistakes_are_told(cache: Path) -> None:
     with pytest.raises(OptionError, match=r"wanted gr\.Preprocessing"):
-        own_backbone(Net, preprocessing=32)
+        custom_backbone(Net, preprocessing=32)
     with pytest.raises(OptionError, match="was given as backbone; wanted a function"):
-        own_backbone(Net(), preprocessing=SEEN)
+        custom_backbone(Net(), preprocessing=SEEN)
     with pytest.raises(BackboneError, match="wanted the function that makes it"):
         own_maker(backbone())
 
@@ -244,7 +244,7 @@ def test_other_mistakes_are_told(cache: Path) -> None:
 def test_a_saved_classifier_has_no_code_and_wants_both_functions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = own_backbone(Net, preprocessing=SEEN)
+    body = custom_backbone(Net, preprocessing=SEEN)
     made = Classifier(("a", "b"), body, head(24), engine_kind(body))
     folder = made.save(tmp_path / "saved")
     assert {file.suffix for file in folder.iterdir()} == {".json", ".safetensors"}

@@ -24,7 +24,7 @@ MakeHead = Callable[[int, int], torch.nn.Module]
 AnyHead = HeadKind | Head | MakeHead | Maker
 
 
-def own_head(make: MakeHead | Maker, *, key: str | None = None) -> Maker:
+def custom_head(make: MakeHead | Maker, *, key: str | None = None) -> Maker:
     """Let a function of your own make the head: `make(features, classes)` gives a torch.nn.Module.
 
     What was learned is kept under its source and that of the module's classes, or under `key`; change the key where
@@ -37,7 +37,7 @@ def head_or_maker(head: AnyHead) -> str | Head | Maker:
     """Give a kind of head, a head, or what makes one; `OptionError` where it is none of these."""
     if isinstance(head, str | Maker):
         return head
-    return cast(Head, head) if hasattr(head, "tensors") else own_head(head)
+    return cast(Head, head) if hasattr(head, "tensors") else custom_head(head)
 
 
 class Tempered(torch.nn.Module):
