@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from goldenrule.pipelines.linear_heads import FittedHead, fit_head
     from goldenrule.report.figures.heat import explanation_figure
     from goldenrule.report.figures.plot import plot
-    from goldenrule.report.figures.reliability_figure import reliability_figure
+    from goldenrule.report.figures.reliability import reliability_figure
     from goldenrule.runs.history import History
     from goldenrule.tasks.auditing import audit_images
     from goldenrule.tasks.explaining import explain
@@ -190,7 +190,7 @@ _HOMES = {
     "plot": "report.figures.plot",
     "ranking_per_class": "metrics",
     "reliability": "metrics",
-    "reliability_figure": "report.figures.reliability_figure",
+    "reliability_figure": "report.figures.reliability",
     "roc_auc": "metrics",
     "search": "api",
     "set_coverage": "metrics",
