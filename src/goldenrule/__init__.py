@@ -93,7 +93,7 @@ _HOMES = {
     "learning_curve_of": "tasks.run_learning_curve",
     "metrics": "",
     "models": "",
-    "plot": "report.figures.plot.plot",
+    "plot": "report.figures.plot",
     "report": "",
     "search": "api",
     "split_folder": "tasks.split_folder",

@@ -16,7 +16,6 @@ from goldenrule.metrics.grouped.clusters import clustered_share
 from goldenrule.metrics.intervals import wilson
 
 Kind = Literal["share", "points", "number"]
-JsonScalar = str | float | int | None
 
 
 class Basis(StrEnum):

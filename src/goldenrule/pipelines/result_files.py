@@ -155,7 +155,7 @@ def _live_json(answer: Answer) -> dict[str, Any] | None:
         | {"rates": test.rates, "losses": test.losses, "ratio": test.ratio}
         for name, test in answer.live.curves.items()
     }
-    return {"lr_find": rates, "history": answer.live.history.rows, "notes": answer.live.notes}
+    return {"lr_find": rates, "history": answer.live.history, "notes": answer.live.notes}
 
 
 def _metrics_json(answer: Answer) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from goldenrule.core.lazy import lazy
 
 if TYPE_CHECKING:
     from goldenrule.report.figures.heat import explanation_figure
-    from goldenrule.report.figures.reliability_figure import reliability_figure
+    from goldenrule.report.figures.reliability import reliability_figure
 
 __all__ = [
     "explanation_figure",
@@ -21,6 +21,6 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "explanation_figure": "figures.heat",
-        "reliability_figure": "figures.reliability_figure",
+        "reliability_figure": "figures.reliability",
     },
 )

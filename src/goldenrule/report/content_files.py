@@ -31,10 +31,9 @@ from goldenrule.training.lr_finder import RangeTest
 
 SCHEMA_VERSION = 2
 CONTENT, PREDICTIONS, UNCALIBRATED = "content.json", "predictions.arrow", "uncalibrated.arrow"
+_NOT_JSON = ("predictions", "uncalibrated", "image")
 _APART = (
-    "predictions",
-    "uncalibrated",
-    "image",
+    *_NOT_JSON,
     "headline",
     "estimates",
     "candidates",
@@ -47,20 +46,9 @@ _APART = (
 
 def keep_content(folder: Path, content: ReportContent) -> None:
     """Write a report's content as a folder, whole or not at all."""
-    plain = {field.name: getattr(content, field.name) for field in fields(content) if field.name not in _APART}
-    value = {
-        "schema_version": SCHEMA_VERSION,
-        **plain,
-        "headline": content.headline,
-        "estimates": content.estimates,
-        "candidates": content.candidates,
-        "backbones": content.backbones,
-        "findings": content.findings,
-        "live": _live_json(content.live) if content.live else None,
-        "bases": content.bases,
-    }
+    value = {field.name: getattr(content, field.name) for field in fields(content) if field.name not in _NOT_JSON}
     with atomic_folder(folder, known_by=(CONTENT, PREDICTIONS)) as own:
-        write_json(own / CONTENT, as_json(value))
+        write_json(own / CONTENT, as_json({"schema_version": SCHEMA_VERSION, **value}))
         _write_predictions(own / PREDICTIONS, content.predictions)
         if content.uncalibrated is not None:
             _write_predictions(own / UNCALIBRATED, content.uncalibrated)
@@ -112,10 +100,6 @@ def _estimates(value: Mapping[str, Any]) -> dict[str, Estimate]:
 
 def _candidate(value: Mapping[str, Any]) -> dict[str, Any]:
     return {**value, "estimates": _estimates(value["estimates"])}
-
-
-def _live_json(live: LiveContent) -> dict[str, Any]:
-    return {"curves": live.curves, "history": live.history.rows, "notes": live.notes}
 
 
 def _live(value: Mapping[str, Any]) -> LiveContent:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from goldenrule.core.errors import MissingExtra
-from goldenrule.core.schema import as_type
+from goldenrule.core.schema import as_json, as_type
 
 COLUMNS = ("stage", "epoch", "train_loss", "valid_loss", "accuracy", "rates", "cycle_end", "tempered_loss")
 
@@ -79,6 +79,11 @@ class History:
 
     def __str__(self) -> str:
         return "\n".join([header(self.metrics), *(line(row, self.metrics) for row in self.rows)])
+
+
+@as_json.register(History)
+def _(value: History) -> Any:
+    return as_json(value.rows)
 
 
 def header(metrics: Sequence[str] = ()) -> str:

@@ -98,11 +98,6 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @property
-    def split_file(self) -> Path:
-        """Where the split is written."""
-        return self.folder / SPLIT
-
     def begin(self, about: Mapping[str, Any], table: ImageTable) -> None:
         """Write down what the story is about, once; `table` is split."""
         if not is_run(self.folder):

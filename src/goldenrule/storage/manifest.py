@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from goldenrule.core.errors import FormatError
-from goldenrule.core.schema import Count, Digest, Name, as_type
+from goldenrule.core.schema import Count, Digest, Name, as_json, as_type
 from goldenrule.storage.files import (
     digest,
     file_record,
@@ -164,9 +164,9 @@ def _is(path: Path, record: Record) -> bool:
 
 
 def _write(folder: Path, files: Files) -> None:
-    plain = msgspec.to_builtins(dict(sorted(files.items())))
+    plain = as_json(dict(sorted(files.items())))
     write_json(folder / MANIFEST, {"schema_version": SCHEMA_VERSION, "files": plain, "digest": json_digest(plain)})
 
 
 def _digest(files: Files) -> str:
-    return json_digest(msgspec.to_builtins(dict(files)))
+    return json_digest(as_json(files))

@@ -124,18 +124,18 @@ def check_output(path: Path, kind: Kind, *, option: str = "-o") -> None:
     _check_place(path, option)
 
 
-def check_folder(folder: Path, files: Mapping[str, Kind], *, option: str = "-o") -> None:
+def check_folder(folder: Path, files: Mapping[str, Kind]) -> None:
     """Check a folder that a user named, and every file that would be written there; `files` are their names."""
     names = ", ".join(files)
     if folder.exists() and not folder.is_dir():
-        raise OptionError(f"{option} {folder} is a file; wanted a folder for {names}.")
+        raise OptionError(f"-o {folder} is a file; wanted a folder for {names}.")
     if folder.is_symlink() and not folder.exists():
-        raise OptionError(f"{option} {folder} is a symbolic link that leads nowhere; wanted a folder for {names}.")
+        raise OptionError(f"-o {folder} is a symbolic link that leads nowhere; wanted a folder for {names}.")
     for name, kind in files.items():
         path = folder / name
         if path.is_symlink():
-            raise OptionError(f"{option}: {path} is a symbolic link, and is not followed. Remove it.")
-        check_output(path, kind, option=option)
+            raise OptionError(f"-o: {path} is a symbolic link, and is not followed. Remove it.")
+        check_output(path, kind, option="-o")
 
 
 def write_output(path: Path, content: bytes | str) -> None:

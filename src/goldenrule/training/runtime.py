@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -34,12 +34,12 @@ class Runtime:
         return moved
 
 
-def runtime(device: str = "cpu", *, precision: Literal["32-true", "bf16-mixed"] = "32-true") -> Runtime:
+def runtime(device: str = "cpu") -> Runtime:
     """Give a runtime on one device; several devices and nodes are Fabric's own matter (untested here)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks of Fabric's dependencies on their own deprecations
         from lightning_fabric import Fabric
 
-        fabric = Fabric(accelerator="cpu" if device == "cpu" else "auto", devices=1, precision=precision)
+        fabric = Fabric(accelerator="cpu" if device == "cpu" else "auto", devices=1, precision="32-true")
         fabric.launch()
     return Runtime(fabric)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from goldenrule.report.figures import penalty_curve as curve
-from goldenrule.report.figures.penalty_curve import penalty_curve
+from goldenrule.report.figures.drawing import BOTTOM, LEFT, RIGHT, TOP, WIDTH, nice_ticks
+from goldenrule.report.figures.penalty_curve import HEIGHT, penalty_curve
 
 light = settings(deadline=None, max_examples=100)
 PATH = [(1e-1, 0.2), (1e-3, 0.11), (1e-2, 0.1), (1.0, 0.4)]
@@ -20,11 +20,11 @@ def test_every_point_and_tick_lies_inside_the_drawing(path):
     drawn = penalty_curve(path, path[0][0])
     assert drawn is not None
     for point in drawn.points:
-        assert curve.LEFT <= point.x <= curve.WIDTH - curve.RIGHT
-        assert curve.TOP <= point.y <= curve.HEIGHT - curve.BOTTOM
+        assert LEFT <= point.x <= RIGHT
+        assert TOP <= point.y <= HEIGHT - BOTTOM
     assert [p.x for p in drawn.points] == sorted(p.x for p in drawn.points)
-    assert all(curve.LEFT <= x <= curve.WIDTH for x, _ in drawn.x_ticks)
-    assert all(curve.TOP <= y <= curve.HEIGHT - curve.BOTTOM for y, _ in drawn.y_ticks)
+    assert all(LEFT <= x <= WIDTH for x, _ in drawn.x_ticks)
+    assert all(TOP <= y <= HEIGHT - BOTTOM for y, _ in drawn.y_ticks)
     assert len({label for _, label in drawn.y_ticks}) == len(drawn.y_ticks)
 
 
@@ -60,7 +60,7 @@ def test_less_than_two_points_are_no_curve(path):
 @given(losses, losses)
 def test_ticks_enclose_the_values_in_round_steps(one, other):
     low, high = sorted((one, other))
-    ticks = curve.nice_ticks(low, high)
+    ticks = nice_ticks(low, high)
     assert ticks[0] <= low + 1e-9
     assert ticks[-1] >= high - 1e-9
     assert 2 <= len(ticks) <= 8

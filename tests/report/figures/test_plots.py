@@ -7,9 +7,10 @@ import pytest
 
 from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions
-from goldenrule.report.figures.plots import confusion_figure, figure_svg, penalty_figure
+from goldenrule.report.figures.plots import confusion_figure, figure_svg
+from goldenrule.report.figures.search_figures import trials_figure
 
-PATH = [(1e-3, 0.2), (1e-2, 0.1), (1.0, 0.4)]
+LOSSES = {"heads": [(0, 0.2), (1, 0.1), (2, None)]}
 
 
 def predictions(classes, n=60, seed=0):
@@ -45,7 +46,7 @@ def test_counts_are_written_into_few_classes():
 
 
 @pytest.mark.parametrize(
-    "figure", [lambda: confusion_figure(predictions(names(20))), lambda: penalty_figure(PATH, 1e-2)]
+    "figure", [lambda: confusion_figure(predictions(names(20))), lambda: trials_figure(LOSSES, default=0.3)]
 )
 def test_svg_is_the_same_for_the_same_figure_and_loads_nothing(figure):
     svg = figure_svg(figure())
@@ -59,7 +60,7 @@ def test_svg_is_the_same_for_the_same_figure_and_loads_nothing(figure):
 
 
 def test_two_figures_share_no_id_on_a_page_and_references_still_meet():
-    one, other = figure_svg(confusion_figure(predictions(names(20)))), figure_svg(penalty_figure(PATH, 1e-2))
+    one, other = figure_svg(confusion_figure(predictions(names(20)))), figure_svg(trials_figure(LOSSES, default=0.3))
     assert not set(ids(one)) & set(ids(other))
     for svg in (one, other):
         assert len(set(ids(svg))) == len(ids(svg))
@@ -77,15 +78,6 @@ def test_any_class_name_can_be_a_label(name):
     assert len(svg) < 60_000
 
 
-def test_the_chosen_penalty_is_named_on_its_plot():
-    assert ">0.01<" in figure_svg(penalty_figure(PATH, 1e-2))
-
-
-def test_nothing_to_draw_is_refused():
-    with pytest.raises(OptionError, match="l2 > 0"):
-        penalty_figure([(0.0, 0.1)], 0.0)
-
-
 def test_many_labels_have_no_confusion():
     many = Predictions.from_logits([[1.0, 2.0]], ["a", "b"], truth=[[1, 1]], task="multi")
     with pytest.raises(OptionError):
@@ -94,5 +86,5 @@ def test_many_labels_have_no_confusion():
 
 def test_figures_leave_pyplot_alone():
     before = "matplotlib.pyplot" in sys.modules
-    figure_svg(penalty_figure(PATH, 1e-2))
+    figure_svg(trials_figure(LOSSES, default=0.3))
     assert ("matplotlib.pyplot" in sys.modules) == before

@@ -6,7 +6,7 @@ import pytest
 from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions, calibration_error, fit_calibration, value_and_interval
 from goldenrule.report.figures.plots import figure_svg
-from goldenrule.report.figures.reliability_figure import reliability_figure
+from goldenrule.report.figures.reliability import reliability_figure
 
 
 def predictions(n=300, task="single", name="cat"):

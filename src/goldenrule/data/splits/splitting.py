@@ -262,13 +262,6 @@ def label_sets_dealt(
     return [places[unit] for unit in units]
 
 
-def split_together(labels: Sequence[int], units: Sequence[bytes], wanted: Mapping[Part, float]) -> bool:
-    """Say whether `stratified_parts` splits some classes together, so that a part has some of them only."""
-    members, by_class = _by_class(labels, units)
-    most = max(wanted.values(), default=0.0)
-    return _are_many([by_class[label] for label in _coarse(by_class, members, most)], most)
-
-
 def _by_class(labels: Sequence[int], units: Sequence[bytes]) -> tuple[dict[bytes, list[int]], dict[int, list[bytes]]]:
     """Give the rows of each unit, and the units of each class: that of most of their images."""
     members: dict[bytes, list[int]] = defaultdict(list)

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 
 FEWEST_GROUPS = 6
 """Of fewer groups nothing is known of how much they differ: there is no interval."""
+CONFIDENCE = 0.95
 MANY_GROUPS = 2000
 """Of more groups means are normal enough: Student's t alone."""
 
@@ -53,7 +54,7 @@ def group_numbers(names: Sequence[Hashable | None]) -> NDArray[np.int64]:
     )
 
 
-def clustered_share(right: ArrayLike, groups: NDArray[np.int64], *, confidence: float = 0.95) -> Clustered:
+def clustered_share(right: ArrayLike, groups: NDArray[np.int64]) -> Clustered:
     """Return the score interval (Wilson) of a share at the effective n, with Student's t of G - 1 degrees.
 
     `right` (n,) are booleans, `groups` (n,) numbers. Where few groups hold one of the rarer answers, how much groups
@@ -82,7 +83,7 @@ def clustered_share(right: ArrayLike, groups: NDArray[np.int64], *, confidence: 
     method = "score interval 95 % at the effective n"
     if count < FEWEST_GROUPS:
         return Clustered(np.nan, np.nan, count, effective, "no interval: too few groups")
-    z = float(student.ppf(tails(confidence)[1], count - 1))
+    z = float(student.ppf(tails(CONFIDENCE)[1], count - 1))
     centre = (share + z * z / (2 * effective)) / (1 + z * z / effective)
     half = z / (1 + z * z / effective) * np.sqrt(share * (1 - share) / effective + z * z / (4 * effective**2))
     low, high = max(centre - half, 0.0) if share > 0 else 0.0, min(centre + half, 1.0) if share < 1 else 1.0
@@ -93,7 +94,6 @@ def clustered_mean(
     values: ArrayLike,
     groups: NDArray[np.int64],
     *,
-    confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Clustered:
@@ -110,11 +110,11 @@ def clustered_mean(
     effective = min(spread / error**2, float(len(rows))) if error > 0 else float(count)
     if count < FEWEST_GROUPS:
         return Clustered(np.nan, np.nan, count, effective, "no interval: too few groups")
-    half = float(student.ppf(tails(confidence)[1], count - 1))
+    half = float(student.ppf(tails(CONFIDENCE)[1], count - 1))
     low, high = -half, half
     if count <= MANY_GROUPS and error > 0:
         drawn = _studentised(group_values(rows, groups), resamples, seed)
-        first, last = np.quantile(drawn, tails(confidence))
+        first, last = np.quantile(drawn, tails(CONFIDENCE))
         low, high = min(low, -float(last)), max(high, -float(first))
     return Clustered(
         mean + low * error, mean + high * error, count, effective, "Student's t and bootstrap-t 95 % over groups"

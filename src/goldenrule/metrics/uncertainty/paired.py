@@ -188,7 +188,7 @@ def mcnemar(a: Predictions, b: Predictions) -> McNemar:
     )
 
 
-def sign_flips(differences: NDArray[np.float64], *, seed: int = 0) -> float:
+def sign_flips(differences: NDArray[np.float64]) -> float:
     """Return the two-sided p-value of differences (G,) that are as likely below zero as above it.
 
     All flips of signs where there are few, else 9,999 of them drawn (Phipson and Smyth 2010).
@@ -201,7 +201,7 @@ def sign_flips(differences: NDArray[np.float64], *, seed: int = 0) -> float:
     if len(found) <= FEW_TO_FLIP:
         signs = 1 - 2 * (np.arange(2 ** len(found))[:, np.newaxis] >> np.arange(len(found)) & 1)
         return float((abs(signs @ found) >= apart).mean())
-    generator, far = np.random.default_rng(seed), 0
+    generator, far = np.random.default_rng(0), 0
     for _ in range(FLIPS):
         far += abs(float(found @ generator.choice((-1.0, 1.0), len(found)))) >= apart
     return (1 + far) / (1 + FLIPS)

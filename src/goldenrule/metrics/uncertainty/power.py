@@ -6,15 +6,13 @@ import math
 
 from goldenrule.metrics.resampling import normal_quantile, tails
 
-POWER = 0.8
+POWER, CONFIDENCE = 0.8, 0.95
 """With the images that are needed, a difference as large as the one seen is found so often."""
 MOST_NAMED = 1_000_000
 
 
-def images_for_mean(
-    difference: float, deviation: float, *, power: float = POWER, confidence: float = 0.95
-) -> int | None:
-    """Give the images needed for the interval of a paired mean to leave out 0 with this `power`.
+def images_for_mean(difference: float, deviation: float) -> int | None:
+    """Return the images needed for the 95 % interval of a paired mean to leave out 0 with this `POWER`.
 
     `difference` is the mean of the paired differences and `deviation` their standard deviation, both taken to be the
     true ones: n = ((z_alpha/2 + z_beta) deviation / difference)^2. None where there is no difference.
@@ -24,14 +22,12 @@ def images_for_mean(
     """
     if difference == 0:
         return None
-    z = normal_quantile(tails(confidence)[1]) + normal_quantile(power)
+    z = normal_quantile(tails(CONFIDENCE)[1]) + normal_quantile(POWER)
     return max(2, math.ceil((z * deviation / difference) ** 2))
 
 
-def images_for_mcnemar(
-    only_a: int, only_b: int, n: int, *, power: float = POWER, confidence: float = 0.95
-) -> int | None:
-    """Give the images needed for McNemar's exact test to find this difference with this `power`.
+def images_for_mcnemar(only_a: int, only_b: int, n: int) -> int | None:
+    """Return the images needed for McNemar's exact test to find this difference at 5 % with this `POWER`.
 
     Of `n` images A alone was right on `only_a`, B alone on `only_b`; these shares are taken to be the true ones. With
     s their sum and d their difference n = (z_alpha/2 sqrt(s) + z_beta sqrt(s - d^2))^2 / d^2 (Miettinen 1968,
@@ -45,7 +41,7 @@ def images_for_mcnemar(
     if only_a == only_b:
         return None
     either, difference = (only_a + only_b) / n, abs(only_a - only_b) / n
-    z_level, z_power = normal_quantile(tails(confidence)[1]), normal_quantile(power)
+    z_level, z_power = normal_quantile(tails(CONFIDENCE)[1]), normal_quantile(POWER)
     smooth = ((z_level * math.sqrt(either) + z_power * math.sqrt(either - difference**2)) / difference) ** 2
     corrected = smooth / 4 * (1 + math.sqrt(1 + 4 / (smooth * difference))) ** 2
     return max(2, math.ceil(corrected))

@@ -108,16 +108,6 @@ def best_thresholds(predictions: Predictions, *, beta: float = 1) -> Thresholds:
     return Thresholds(classes=predictions.classes, values=tuple(found.tolist()), beta=float(beta), n=len(true), own=own)
 
 
-def common_threshold(predictions: Predictions, *, beta: float = 1) -> Floats:
-    """Give the best threshold for all classes, once per class (C,)."""
-    return _best(*_scored(predictions), beta, own=False)
-
-
-def own_thresholds(predictions: Predictions, *, beta: float = 1) -> Floats:
-    """Give the best threshold of each class (C,), whether or not that pays on images that have not chosen them."""
-    return _best(*_scored(predictions), beta, own=True)
-
-
 def with_thresholds_by_fold(predictions: Predictions, chosen: Thresholds) -> Predictions:
     """Give predictions with the thresholds of each fold chosen on the others, in the way of `chosen`."""
     true, likely = _scored(predictions)

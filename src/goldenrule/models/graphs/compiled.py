@@ -52,10 +52,10 @@ def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress |
     return torch_kind()
 
 
-def serving_kind(backbone: Backbone, scored_with: EngineKind, *, device: str = "cpu") -> EngineKind:
+def serving_kind(backbone: Backbone, scored_with: EngineKind) -> EngineKind:
     """Give the engine to predict with: the one a classifier was scored with if it runs here, else the best."""
-    best = engine_kind(backbone, device=device)
-    if (best.name, best.precision) == (scored_with.name, scored_with.precision) or device != "cpu":
+    best = engine_kind(backbone)
+    if (best.name, best.precision) == (scored_with.name, scored_with.precision):
         return best
     if scored_with.name == "torch":
         from goldenrule.engines.pytorch import torch_kind

@@ -1,4 +1,4 @@
-"""The path of penalties as a drawing: where its points, lines and ticks lie. No plotting library needed."""
+"""The path of penalties as a drawing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from goldenrule.core.messages import say
+from goldenrule.report.figures.drawing import Axes, Ticks, decimals_of, nice_ticks, polyline
 
-WIDTH, HEIGHT = 560, 270
-LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 48
+HEIGHT = 270
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MOST_TICKS = 7
-_SMALLEST_SPAN = 1e-5  # of log losses: what differs less is drawn as a level line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,21 +27,22 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """A drawing `WIDTH` x `HEIGHT`: points from left to right, ticks as (position, label)."""
+    """A drawing: its axes, points from left to right, and what it says."""
 
+    axes: Axes
     points: tuple[Point, ...]
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
+    x_ticks: Ticks
+    y_ticks: Ticks
     sentence: str
 
     @property
     def line(self) -> str:
         """The points of the polyline."""
-        return " ".join(f"{point.x},{point.y}" for point in self.points)
+        return polyline([(point.x, point.y) for point in self.points])
 
 
 def penalty_curve(path: Sequence[tuple[float, float]], chosen: float) -> Curve | None:
-    """Give the drawing of (l2, log loss) over a logarithmic axis; None for fewer than two points.
+    """Return the drawing of (l2, log loss) over a logarithmic axis; None for fewer than two points.
 
     A penalty of 0 has no place on that axis and is left out, as is a loss that is not finite.
     """
@@ -51,31 +51,25 @@ def penalty_curve(path: Sequence[tuple[float, float]], chosen: float) -> Curve |
         return None
     left, right = math.log10(pairs[0][0]), math.log10(pairs[-1][0])
     losses = [loss for _, loss in pairs]
-    y_values = nice_ticks(min(losses), max(losses))
-    bottom, top = min(y_values[0], *losses), max(y_values[-1], *losses)
-
-    def x(exponent: float) -> float:
-        return round(LEFT + 12 + (exponent - left) / (right - left) * (WIDTH - LEFT - RIGHT - 24), 1)
-
-    def y(loss: float) -> float:
-        return round(HEIGHT - BOTTOM - (loss - bottom) / (top - bottom) * (HEIGHT - BOTTOM - TOP), 1)
-
-    decimals = max(0, -math.floor(math.log10(y_values[1] - y_values[0]) + 1e-9))
+    values = nice_ticks(min(losses), max(losses))
+    bottom, top = min(values[0], *losses), max(values[-1], *losses)
+    axes = Axes(height=HEIGHT, left=left, right=right, bottom=bottom, top=top)
+    decimals = decimals_of(values[1] - values[0])
+    exponents = _decades(left, right)
     return Curve(
+        axes=axes,
         points=tuple(
             Point(
                 l2=penalty_text(l2),
                 loss=loss_text(loss),
-                x=x(math.log10(l2)),
-                y=y(loss),
+                x=axes.x(math.log10(l2)),
+                y=axes.y(loss),
                 chosen=_same(l2, chosen),
             )
             for l2, loss in pairs
         ),
-        x_ticks=tuple(
-            (x(exponent), f"10{str(exponent).translate(_SUPERSCRIPTS)}") for exponent in _decades(left, right)
-        ),
-        y_ticks=tuple((y(value), loss_text(value, decimals)) for value in y_values),
+        x_ticks=tuple((axes.x(one), f"10{str(one).translate(_SUPERSCRIPTS)}") for one in exponents),
+        y_ticks=tuple((axes.y(value), loss_text(value, decimals)) for value in values),
         sentence=_sentence(pairs, chosen),
     )
 
@@ -108,20 +102,6 @@ def loss_text(loss: float, decimals: int | None = None) -> str:
     if decimals is None:
         decimals = min(max(3, 1 - math.floor(math.log10(loss))), 6) if loss > 0 else 3
     return f"{loss:.{decimals}f}".removeprefix("0") if decimals else f"{loss:.0f}"
-
-
-def nice_ticks(low: float, high: float, most: int = 5) -> tuple[float, ...]:
-    """Give round numbers from at or below `low` to at or above `high`, in steps of 1, 2 or 5.
-
-    >>> nice_ticks(0.018, 0.69)
-    (0.0, 0.2, 0.4, 0.6, 0.8)
-    """
-    span = high - low if high - low > _SMALLEST_SPAN else max(abs(high), 0.001)
-    rough = span / (most - 1)
-    power = 10 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return tuple(round(number * step, 12) for number in range(first, max(last, first + 1) + 1))
 
 
 def _decades(left: float, right: float) -> range:

@@ -9,17 +9,14 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions, confusion
 from goldenrule.metrics.prediction_checks import require_single_label
-from goldenrule.report.figures.penalty_curve import drawable, penalty_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,30 +55,6 @@ def confusion_figure(predictions: Predictions) -> Figure:
     if len(names) <= MOST_COUNTS:
         for row, column in np.argwhere(table > 0):
             axes.text(column, row, f"{table[row, column]:,}", ha="center", va="center", fontsize=8)
-    return figure
-
-
-def penalty_figure(path: Sequence[tuple[float, float]], chosen: float) -> Figure:
-    """Give the out-of-fold log loss over the penalties that were tried, on a logarithmic axis.
-
-    Raises `OptionError` where no pair (l2, log loss) can be drawn: wanted penalties above 0.
-    """
-    from matplotlib.figure import Figure
-
-    pairs = drawable(path)
-    if not pairs:
-        raise OptionError(f"nothing to draw in {list(path)!r}: wanted (l2, log loss) with l2 > 0, finite")
-    figure = Figure(figsize=(5.6, 2.8), layout="constrained")
-    axes = figure.add_subplot(facecolor="none")
-    axes.semilogx(*zip(*pairs, strict=True), color=HIT, marker="o", markersize=4)
-    near = [pair for pair in pairs if np.isclose(pair[0], chosen, rtol=1e-6, atol=0)]
-    for l2, loss in near:
-        axes.plot([l2], [loss], "o", markersize=9, color=GOLD)
-        axes.annotate(penalty_text(l2), (l2, loss), xytext=(0, 9), textcoords="offset points", ha="center")
-    axes.set_xlabel("penalty (l2)")
-    axes.set_ylabel("out-of-fold log loss")
-    axes.margins(y=0.15)
-    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

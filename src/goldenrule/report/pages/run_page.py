@@ -18,7 +18,7 @@ from goldenrule.report import sentences, tables
 from goldenrule.report.content import ReportContent
 from goldenrule.report.facts import facts, network_facts
 from goldenrule.report.figures.penalty_curve import penalty_curve, penalty_text
-from goldenrule.report.figures.reliability_curve import reliability_drawing
+from goldenrule.report.figures.reliability import reliability_drawing
 from goldenrule.report.thumbnails import thumbnail_of
 from goldenrule.report.training_curves import training_section
 

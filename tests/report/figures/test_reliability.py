@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 
 from goldenrule.metrics import Predictions, reliability
 from goldenrule.metrics.uncertainty.scaling import Temperature
-from goldenrule.report.figures.reliability_curve import (
-    BOTTOM,
-    HEIGHT,
-    LEFT,
-    RIGHT,
-    TOP,
-    WIDTH,
-    percent,
-    reliability_drawing,
-)
+from goldenrule.report.figures.drawing import BOTTOM, LEFT, RIGHT, TOP
+from goldenrule.report.figures.reliability import HEIGHT, percent, reliability_drawing
 
 CLASSES = ("ant", "bee", "cow")
 
@@ -37,9 +29,9 @@ def test_everything_lies_inside_the_axes(n: int, seed: int, sharpness: float) ->
     assert [series.css for series in drawing.series] == ["miss", "hit"]
     for series in drawing.series:
         for dot in series.dots:
-            assert LEFT <= dot.x <= WIDTH - RIGHT
+            assert LEFT <= dot.x <= RIGHT
             assert TOP - 0.1 <= dot.high <= dot.y <= dot.low <= HEIGHT - BOTTOM + 0.1
-    assert LEFT <= drawing.diagonal[0] < drawing.diagonal[2] <= WIDTH - RIGHT
+    assert LEFT <= drawing.diagonal[0] < drawing.diagonal[2] <= RIGHT
     assert drawing.x_ticks[-1][1] in ("100 %", "100.0 %")
 
 
