@@ -8,9 +8,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# Two processes share the cores here: threads that wait must not keep one busy (40 % of the tests' time)
-# and what is compiled once is not compiled again by each process that a test starts
-PYTEST := OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Two processes share the cores here: threads that wait must not keep one busy (40 % of the tests' time), small
+# matrices take one, and what is compiled once is not compiled again by each process that a test starts
+PYTEST := OMP_WAIT_POLICY=PASSIVE OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: install demo test test-all test-fast laws check docs bench clean
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import hashlib
 import html
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +23,6 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from goldenrule.report.figures.plots import figure_svg
-
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
@@ -31,26 +31,31 @@ LONGEST = (
     "pipelines/test_golden_rule_killed.py",
     "docs/test_site.py",
     "pipelines/test_full_disk.py",
-    "pipelines/test_golden_rule.py",
-    "training/test_lr_find_leaves_no_trace.py",
-    "docs/test_snippets.py",
-    "models/test_every_family.py",
-    "pipelines/test_listings.py",
-    "training/test_learner.py",
-    "cli/test_fit.py",
     "pipelines/test_laws.py",
+    "training/test_learner.py",
+    "docs/test_snippets.py",
+    "pipelines/test_dependent_images.py",
+    "pipelines/comparison/test_comparing.py",
+    "cli/test_bad_input.py",
+    "field/test_engines.py",
+    "pipelines/test_linear_heads.py",
     "training/test_depth.py",
+    "pipelines/test_golden_rule.py",
+    "cli/test_compare.py",
+    "cli/test_fit.py",
+    "field/test_folders.py",
     "training/test_how_to_train.py",
 )
-"""Files that take minutes: `make test` deals out whole files to two processes, and these first.
+"""Files that take longest: `make test` deals out whole files to two processes, and these first.
 
 The first makes what all share, a network that is prepared and an unbroken golden rule; the second needs neither, so
 that nobody waits; the third comes when both are there.
 """
 
 
-TINY, TINY_PX, TINY_SIZES = "test_efficientnet", 64, (None, 32, 64, 96, 224)
-"""The network on which mechanics are tested, one that timm has for tests; its side in px; those it is prepared at."""
+TINY, TINY_PX, TINY_SIZES, MANY_PX = "test_efficientnet", 64, (None, 32, 64, 96), 224
+"""The network on which mechanics are tested, one that timm has for tests; its side in px; those it is prepared at;
+and one at which pictures are large in memory."""
 
 
 ROOM_BYTES = 6_000_000_000
@@ -107,10 +112,50 @@ def undrawn_curves() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let reports of a training be drawn as users see them."""
-    monkeypatch.setattr(CURVES, figure_svg)
+class CompiledOnce:
+    """OpenVINO's core, which compiles a network that is the same to the byte once, and keeps the last of them.
+
+    A thousand tests run the same two or three networks, and to compile one takes as long as a test does.
+    """
+
+    def __init__(self, core: Callable[[], Any]) -> None:
+        self._core = core
+        self._kept: OrderedDict[bytes, Any] = OrderedDict()
+
+    def __call__(self) -> CompiledOnce:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core(), name)
+
+    def read_model(self, path: Path) -> Path:
+        """Give the file: it is read where it has not been compiled before."""
+        return path
+
+    def compile_model(self, path: Path, device: str, options: dict[str, str]) -> Any:
+        """Give the compiled network of a file."""
+        key = repr((device, sorted(options.items()))).encode() + path.read_bytes()
+        weights = path.with_suffix(".bin")
+        key = hashlib.blake2b(key + (weights.read_bytes() if weights.exists() else b"")).digest()
+        if key not in self._kept:
+            self._kept[key] = self._core().compile_model(self._core().read_model(path), device, options)
+        self._kept.move_to_end(key)
+        while len(self._kept) > MOST_COMPILED:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+MOST_COMPILED = 6
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Let engines of this process share what has been compiled."""
+    from goldenrule.engines import openvino
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openvino, "core", CompiledOnce(openvino.core))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -208,7 +253,7 @@ def put_tiny_backbone() -> None:
         for size in TINY_SIZES:
             for pooling in ("average", *preparing.POOLINGS.values()):
                 preparing.backbone(size=size, pooling=pooling)
-        for body in (preparing.backbone(), boundary(preparing.backbone()), preparing.backbone(size=224)):
+        for body in (preparing.backbone(), boundary(preparing.backbone()), preparing.backbone(size=MANY_PX)):
             assert engine_kind(body).name == "openvino"
 
 

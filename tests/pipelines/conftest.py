@@ -18,6 +18,7 @@ import pytest
 
 NURSERY = Path(__file__).with_name("nursery.py")
 LONGEST = 600.0
+Moment = Callable[[], bool]
 
 
 class Nursery:
@@ -29,9 +30,10 @@ class Nursery:
         self.process = subprocess.Popen([sys.executable, str(NURSERY)], cwd=worlds, env=environment, **pipes)
         self.worlds, self.photos, self.prepared = worlds, photos, prepared
 
-    def fit(self, world: str, kill_after: float = LONGEST, **fault: str) -> int:
+    def fit(self, world: str, kill_after: float = LONGEST, kill_when: Moment | None = None, **fault: str) -> int:
         """Live in a world until the fit is over, or killed after so many seconds; give its exit code.
 
+        With `kill_when` it is killed as soon as that is so.
         `fault` "full" or "read-only" befalls the disk where a file whose path holds `at` is about to be written.
         """
         folder, cache = self.worlds / world, self.worlds / world / "cache"
@@ -47,10 +49,20 @@ class Nursery:
         child = int(self.process.stdout.readline())
         with selectors.DefaultSelector() as ended:
             ended.register(self.process.stdout, selectors.EVENT_READ)
-            if not ended.select(timeout=kill_after):
+            if not self._ended(ended, kill_after, kill_when):
                 with contextlib.suppress(ProcessLookupError):  # it ended between the two lines
                     os.kill(child, signal.SIGKILL)
         return int(self.process.stdout.readline())
+
+    @staticmethod
+    def _ended(ended: selectors.BaseSelector, kill_after: float, kill_when: Moment | None) -> bool:
+        """Wait for the end of a fit, or until it is to be killed."""
+        if not kill_when:
+            return bool(ended.select(timeout=kill_after))
+        while not kill_when():
+            if ended.select(timeout=0.001):
+                return True
+        return False
 
     def said(self, world: str) -> str:
         """Give what the last fit in a world has printed."""

@@ -18,8 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jinja2  # noqa: F401
 import lightning_fabric  # noqa: F401
 import matplotlib.pyplot  # noqa: F401 - slow to import
+import pandas  # noqa: F401 - pyarrow looks for it
+import rich.console  # noqa: F401
 import scipy.optimize
 import scipy.stats  # noqa: F401
 import timm  # noqa: F401

@@ -53,7 +53,23 @@ def killed(nursery: Any, seconds: float, kills: int, seed: int) -> Counter[str]:
 
 
 def test_a_golden_rule_killed_a_few_times_ends_with_the_bits_of_an_unbroken_one(nursery: Any, seconds: float) -> None:
-    assert killed(nursery, seconds, 4, seed=0).total() >= 4
+    assert killed(nursery, seconds, 2, seed=0).total() >= 2
+
+
+@pytest.mark.usefixtures("seconds")
+def test_a_golden_rule_killed_within_each_of_its_fits_ends_with_the_same_bits(nursery: Any) -> None:
+    """Random moments may miss the checkpoints, which are there for a part of a second."""
+    world, met = "within its fits", set[str]()
+    run = nursery.worlds / world / "run"
+
+    def new() -> set[str]:
+        return {path.name for path in run.glob("story/*.checkpoint")} - met
+
+    while nursery.fit(world, kill_when=lambda: bool(new())):
+        assert new(), nursery.said(world)
+        met.update(new())
+    assert len(met) >= 2, nursery.said(world)
+    assert nursery.differences(world, "unbroken") == []
 
 
 @pytest.mark.exhaustive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -25,21 +26,23 @@ NAMED = (
 
 def environment() -> dict[str, str]:
     """Give versions, processor, cores and memory by name."""
-    versions = {}
-    for name in NAMED:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
     memory = psutil.virtual_memory().total / 2**30
     return {
         "python": platform.python_version(),
-        **versions,
+        **{name: _version(name) for name in NAMED},
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": processor(),
         "cores": str(available_threads()),
         "memory": f"{memory:.0f} GiB",
     }
+
+
+@functools.cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def processor() -> str:

@@ -28,6 +28,7 @@ from goldenrule.models.original import Original
 from goldenrule.pipelines.comparison.comparing import compare_networks
 from goldenrule.pipelines.comparison.comparison_report import next_steps
 from goldenrule.runs.options import FitOptions
+from goldenrule.runs.training_options import EPOCHS
 from goldenrule.runs.verified_files import known_split
 
 MODELS, TYPES = ("original@32", "original@48"), ("fromzero",)
@@ -60,6 +61,7 @@ def world(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copytree(prepared_cache, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
+        patch.setitem(EPOCHS, "fromzero", 12)
         yield folder
 
 
