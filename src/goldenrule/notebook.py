@@ -104,7 +104,7 @@ def summary_html(summary: NetworkSummary) -> str:
     return _paragraph(repr(summary)) + _table(heads, (layer.cells for layer in summary.layers))
 
 
-def label_errors_html(found: LabelIssues) -> str:
+def label_issues_html(found: LabelIssues) -> str:
     """Return the most doubtful labels as a table."""
     heads = ("rank", "id", "given", "likely", "probability of the given")
     rows = (
@@ -129,7 +129,7 @@ SHOWN: dict[tuple[str, str], Callable[[Any], str]] = {
     ("metrics.estimate", "Estimate"): estimate_html,
     ("metrics.predictions", "Predictions"): predictions_html,
     ("data.table", "ImageTable"): images_html,
-    ("analysis.label_issues", "LabelErrors"): label_errors_html,
+    ("analysis.label_issues", "LabelIssues"): label_issues_html,
     ("analysis.learning_curve", "LearningCurve"): figure_html,
     ("models.summary", "NetworkSummary"): summary_html,
     ("pipelines.comparison.compared_networks", "ComparedNetworks"): networks_html,

@@ -15,7 +15,7 @@ from goldenrule.analysis.label_issues import find_label_issues, joint_counts, la
 from goldenrule.analysis.planted_errors import planted, share_wrong
 from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions
-from goldenrule.notebook import label_errors_html
+from goldenrule.notebook import label_issues_html
 
 
 def simulated(size: int, classes: int, skill: float, wrong: float, seed: int) -> tuple[Predictions, set[str]]:
@@ -115,8 +115,8 @@ def test_json_csv_and_html_say_the_same_and_nothing_is_interpreted() -> None:
     value = json.loads(json.dumps(label_errors_json(found, most=2)))
     assert value["images"] == 4
     assert [row["id"] for row in value["rows"]] == [own.id for own in found.first(2)]
-    assert "<b>" not in label_errors_html(found).replace("<b></b>", "")
-    assert "&lt;b&gt;.jpg" in label_errors_html(found)
+    assert "<b>" not in label_issues_html(found).replace("<b></b>", "")
+    assert "&lt;b&gt;.jpg" in label_issues_html(found)
     assert found.first(0) == ()
 
 

@@ -11,7 +11,6 @@ import typer
 from goldenrule.cli.options import Json, command, given, json_kind, of, only, output, refuse, spellings
 from goldenrule.core.errors import OptionError
 from goldenrule.core.option import options_of
-from goldenrule.metrics.estimate import Basis
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions
@@ -213,6 +212,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     from goldenrule.core.findings import plural
     from goldenrule.core.schema import as_json
     from goldenrule.metrics import value_and_interval
+    from goldenrule.metrics.estimate import Basis
     from goldenrule.storage.files import json_text
     from goldenrule.storage.outputs import to_terminal, write_output
     from goldenrule.tasks.run_comparison import compare_runs

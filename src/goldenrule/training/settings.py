@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from goldenrule.core.errors import OptionError
@@ -44,8 +44,9 @@ class Settings:
 @as_json.register(Settings)
 def _(value: Settings) -> dict[str, Any]:
     """Return what decides what is learned: whether a decay is written 0 or 0.0 does not."""
-    known = {name: own for name, own in fields_as_json(value).items() if name != "metrics"}
-    return known | {"weight_decay": plain(value.weight_decay)}
+    known = fields_as_json(replace(value, metrics={})) | {"weight_decay": plain(value.weight_decay)}
+    del known["metrics"]  # functions of the user's
+    return known
 
 
 def plain(rates: float | Sequence[float]) -> float | list[float]:
