@@ -310,8 +310,8 @@ SHORT_PLAN = {
     "training.plan.FAR_TIMES": 1.0,
     "training.plan.MOST_PASSES": {2: 10_000},
     "training.plan.HEAD_CYCLES": 1,
-    "training.verbs.STEPS_LIVE": 12,
-    "training.verbs.STEPS_ON_ROWS": 24,
+    "training.verb_runner.STEPS_LIVE": 12,
+    "training.verb_runner.STEPS_ON_ROWS": 24,
 }
 """Fewer epochs of everything, and of steps to find a rate. How many there are is tested as the pure function it is."""
 

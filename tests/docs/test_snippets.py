@@ -98,7 +98,7 @@ def working_folder(fitted_folder: Path, short_plan: None, tmp_path: Path, monkey
 def test_the_python_of_a_page_runs(page: Path, working_folder: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "page"}
     for first, text in _blocks(page, "python"):
-        exec(compile("\n" * (first - 1) + text, str(page), "exec"), namespace)
+        exec(compile("\n" * (first - 1) + text, str(page), "exec", dont_inherit=True), namespace)
 
 
 @pytest.mark.parametrize("words", [words for _, words in COMMAND_LINES], ids=[where for where, _ in COMMAND_LINES])
