@@ -6,7 +6,7 @@ import ast
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,8 +22,9 @@ from goldenrule.data.augmentation.presets import side_on
 from goldenrule.engines import EngineKind
 from goldenrule.pipelines.comparison.entries import Network
 from goldenrule.runs.training_options import TrainingOptions
-from goldenrule.training.loss import Objective
+from goldenrule.training.loss import Objective, OwnLoss
 from goldenrule.training.schedule import Constant, OneCycle, Sgdr
+from goldenrule.training.settings import Settings
 
 SOURCE = Path(gr.__file__).parent
 GROUPED = {"groups": 9, "effective_n": 12.5}
@@ -127,6 +128,15 @@ def test_a_view_of_a_users_function_is_written_and_not_read() -> None:
     assert as_json(changed)["own"] == {"name": "multiply", "key": "mine"}
     with pytest.raises(FormatError, match="Only who has the function"):
         from_json(as_json(View(augmentation=changed, index=1)), View)
+
+
+def test_settings_are_kept_under_what_decides_and_metrics_are_only_looked_at() -> None:
+    settings = Settings(
+        optimizer="adamw", weight_decay=0, loss=None, clip_norm=None, accumulate=1, metrics={"share": float}
+    )
+    wanted = {"optimizer": "adamw", "weight_decay": 0.0, "loss": None, "clip_norm": None, "accumulate": 1}
+    assert as_json(settings) == wanted
+    assert as_json(replace(settings, loss=OwnLoss(np.multiply, "mine")))["loss"] == {"name": "multiply", "key": "mine"}
 
 
 def test_what_has_no_place_in_json_is_an_error_that_names_its_type() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from goldenrule.core.errors import OptionError
-from goldenrule.core.schema import as_json, fields_as_json
+from goldenrule.core.schema import as_json
 from goldenrule.models.trainable import GROUPS
 from goldenrule.runs.optimizers import optimizer_class
 from goldenrule.training.custom_metrics import Metrics
@@ -44,9 +44,8 @@ class Settings:
 @as_json.register(Settings)
 def _(value: Settings) -> dict[str, Any]:
     """Return what decides what is learned: whether a decay is written 0 or 0.0 does not."""
-    known = fields_as_json(replace(value, metrics={})) | {"weight_decay": plain(value.weight_decay)}
-    del known["metrics"]  # functions of the user's
-    return known
+    known = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "metrics"}
+    return {**as_json(known), "weight_decay": plain(value.weight_decay)}
 
 
 def plain(rates: float | Sequence[float]) -> float | list[float]:
