@@ -25,10 +25,10 @@ from goldenrule.runs.options import FitOptions
 from goldenrule.training.plan import live_plan
 
 SHORT = {
-    "plan.MOST_PASSES": {2: 10_000},
-    "plan.HEAD_CYCLES": 1,
-    "choice.FAR_BELOW": 0.0,  # the tiny network is taken to know such pictures well
-    "choice.KNOWN_ABOVE": -1.0,
+    "training.plan.MOST_PASSES": {2: 10_000},
+    "training.plan.HEAD_CYCLES": 1,
+    "metrics.selection_rules.FAR_BELOW": 0.0,  # the tiny network is taken to know such pictures well
+    "metrics.selection_rules.KNOWN_ABOVE": -1.0,
 }
 
 
@@ -47,7 +47,7 @@ def told(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.Temp
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         for name, value in SHORT.items():
-            patch.setattr(f"goldenrule.training.{name}", value)
+            patch.setattr(f"goldenrule.{name}", value)
         patch.setattr("goldenrule.report.training_curves.figure_svg", figure_svg)  # drawn, for once
         answer = golden_rule(small_photos, out=folder / "run", on_answer=first)
     assert len(firsts) == 1
@@ -119,7 +119,7 @@ def own(told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the run, with the session's cache, and the same short plan."""
     monkeypatch.setenv("GOLDENRULE_CACHE", str(told[0].folder.parent / "cache"))
     for name, value in SHORT.items():
-        monkeypatch.setattr(f"goldenrule.training.{name}", value)
+        monkeypatch.setattr(f"goldenrule.{name}", value)
     return Path(shutil.copytree(told[0].folder, tmp_path / "run"))
 
 
