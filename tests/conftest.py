@@ -87,6 +87,7 @@ def one_core_each() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, so that no process is left alone with one at the end."""
     place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    assert all(path.is_file() for path in place), f"LONGEST names files that are no more: {LONGEST}"
     items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
