@@ -124,7 +124,7 @@ def test_the_page_interprets_nothing(told: Told) -> None:
 def test_the_command_prints_tables_and_seconds(told: Told, capsys: Any) -> None:
     from goldenrule.cli.insight import insight
 
-    insight(told[1], top=4)
+    insight(run=told[1], top=4, threads=None)
     out = capsys.readouterr().out
     for words in (
         "Label errors",
