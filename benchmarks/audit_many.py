@@ -76,7 +76,7 @@ def audited(place: Path, count: int) -> Record:
 
 
 def page(records: list[Record]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     rows = [
         [
             f"{record['files']:,}",

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def kinds() -> dict[str, Augmentation]:
-    """Give the kinds of augmentation by name."""
+    """Return the kinds of augmentation by name."""
     every = {name: make() for name, make in AUGMENTATIONS.items() if make and name != "auto"}
     return every | {"own function (fog)": gr.data.custom(foggy, after=gr.data.side_on())}
 
@@ -67,7 +67,7 @@ def foggy(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def ways_of(kind: Augmentation) -> tuple[Ways, str]:
-    """Give the ways to make a batch of views, and by how much their pixels differ."""
+    """Return the ways to make a batch of views, and by how much their pixels differ."""
     files = [path for _, path in image_files([DATA / "dogscats"])][: 10 * BATCH : 10]
     sources = [Reflected.of(PREPROCESSING.canvas(decode(path.read_bytes())), 224, rim=kind.rim) for path in files]
     warps = [warp for path in files if (warp := View(augmentation=kind, index=1).warp(path.name.encode()))]
@@ -86,7 +86,7 @@ def ways_of(kind: Augmentation) -> tuple[Ways, str]:
 
 
 def measured(ways: Ways, repeats: int) -> dict[str, list[float]]:
-    """Give the views per second of every way and repeat, in turn."""
+    """Return the views per second of every way and repeat, in turn."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for repeat in range(repeats + 1):
         for name, way in ways.items():
@@ -98,7 +98,7 @@ def measured(ways: Ways, repeats: int) -> dict[str, list[float]]:
 
 
 def page(rows: list[list[str]], repeats: int) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     head = ["kind", "Pillow, views/s", "tensors, views/s", "tensors against Pillow", "levels apart: mean, 99.9 %"]
     return (
         "# Augmented views\n\n"

@@ -67,12 +67,12 @@ def measured(name: str, folder: Path, bodies: list[Backbone], options: FitOption
     table = with_split(read_table(with_clean_test(name, folder), options, progress), seed=options.seed)
     said: dict[str, Predictions] = {}
     for number, body in enumerate(bodies):
-        activations = FeatureExtractor.of(body, progress=progress).features(table)
-        train, test = (readable(table, part, activations) for part in ("train", "test"))
+        features = FeatureExtractor.of(body, progress=progress).features(table)
+        train, test = (readable(table, part, features) for part in ("train", "test"))
         if number == 0:
             choice = judged_backbones(train, bodies, options=options, progress=progress)
-        head = fit_head(train, activations, seed=options.seed).head
-        logits = head.logits(activations.rows([own or b"" for own in test.digests]))
+        head = fit_head(train, features, seed=options.seed).head
+        logits = head.logits(features.rows([own or b"" for own in test.digests]))
         said[body.spec.name] = Predictions.from_logits(logits, test.classes, truth=test.targets, ids=test.uris)
     best = min(said, key=lambda one: log_loss(said[one]).value)
     lost = paired_bootstrap(said[choice.chosen], said[best], metric="log_loss").gain
@@ -92,17 +92,17 @@ def measured(name: str, folder: Path, bodies: list[Backbone], options: FitOption
 
 
 def standing(one: Judged) -> str:
-    """Give a candidate's out-of-fold log loss and accuracy, and how it stands."""
+    """Return a candidate's out-of-fold log loss and accuracy, and how it stands."""
     return f"{value_and_interval(one.log_loss)}; {value_and_interval(one.quality)}; {one.standing}"
 
 
 def numbers(own: Predictions) -> str:
-    """Give log loss and accuracy."""
+    """Return log loss and accuracy."""
     return f"{value_and_interval(log_loss(own))}; {value_and_interval(accuracy(own))}"
 
 
 def page(results: list[dict[str, Any]]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     rows, summary = [], []
     for one in results:
         choice = one["choice"]

@@ -76,7 +76,7 @@ def judged(run: GoldenRun) -> Record:
 
 
 def page(records: list[Record], commits: list[str]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     rows = []
     for record in records:
         losses, chosen = record["test_loss"], record["chosen"]
@@ -98,17 +98,17 @@ def page(records: list[Record], commits: list[str]) -> str:
 
 
 def chosen_loss(record: Record) -> float:
-    """Give the test loss of the share that validates best."""
+    """Return the test loss of the share that validates best."""
     return float(record["test_loss"][record["chosen"]])
 
 
 def tempered_loss(record: Record) -> float:
-    """Give the test loss after its temperature."""
+    """Return the test loss after its temperature."""
     return float(record["calibrated_loss"])
 
 
 def trained_loss(record: Record) -> float:
-    """Give the test loss of the trained network itself."""
+    """Return the test loss of the trained network itself."""
     return float(record["test_loss"][1.0])
 
 

@@ -65,22 +65,22 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def judged(split: Split, head: LinearHead, out_of_fold: gr.Predictions) -> dict[str, Any]:
-    """Give what a head says of the held-out images: as it is, at its temperature, and as a fit would leave it."""
+    """Return what a head says of the held-out images: as it is, at its temperature, and as a fit would leave it."""
     after, _, tried = calibrated_head(head, out_of_fold)
     assert tried is not None
     seen = split.says(head)
     return {
         "as solved": seen,
         "temperature": tried.temperature.apply(seen),
-        "where it helps by folds": says(after, split.held_out, split.activations),
+        "where it helps by folds": says(after, split.held_out, split.features),
         "value": tried.temperature.value,
         "taken": tried.applied,
     }
 
 
 def too_sure(split: Split, seed: int) -> tuple[LinearHead, gr.Predictions]:
-    """Give a head with a penalty that is far too weak, and its out-of-fold predictions."""
-    rows = training_rows(split.train, split.activations, views=0, seed=seed)
+    """Return a head with a penalty that is far too weak, and its out-of-fold predictions."""
+    rows = training_rows(split.train, split.features, views=0, seed=seed)
     l2 = float(split.fitted.facts["l2"]) / WEAKER
     features = rows.read(0, len(rows))
     logits = np.zeros((len(rows), rows.classes), np.float32)
@@ -99,12 +99,12 @@ def too_sure(split: Split, seed: int) -> tuple[LinearHead, gr.Predictions]:
 
 
 def without(rows: Rows, out: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:
-    """Give the rows with those left out counting nothing."""
+    """Return the rows with those left out counting nothing."""
     return dataclasses.replace(rows, weights=np.where(out, 0, rows.weights).astype(np.float32))
 
 
 def numbers(seen: gr.Predictions, before: gr.Predictions) -> dict[str, Any]:
-    """Give the scores, and the paired gain in log loss over the head as it was solved."""
+    """Return the scores, and the paired gain in log loss over the head as it was solved."""
     return {
         "calibration error": gr.metrics.calibration_error(seen).to_json(),
         "ECE": familiar_ece(seen),
@@ -115,7 +115,7 @@ def numbers(seen: gr.Predictions, before: gr.Predictions) -> dict[str, Any]:
 
 
 def familiar_ece(seen: gr.Predictions, bins: int = 15) -> float:
-    """Give the familiar expected calibration error, in points: 15 bins of equal width, biased upwards.
+    """Return the familiar expected calibration error, in points: 15 bins of equal width, biased upwards.
 
     Guo et al. (2017), On calibration of modern neural networks, arXiv:1706.04599, section 2.
     """
@@ -130,12 +130,12 @@ def familiar_ece(seen: gr.Predictions, bins: int = 15) -> float:
 
 
 def estimate(value: dict[str, Any]) -> gr.Estimate:
-    """Give an estimate back from its JSON value."""
+    """Return an estimate back from its JSON value."""
     return gr.Estimate(**value)
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     solved = [row for row in rows if row["head"] == "solved head"]
     sure = [row for row in rows if row["head"] != "solved head"]
     gains = [(row["set"], estimate(row["measured"]["where it helps by folds"]["gain"])) for row in solved]
@@ -173,7 +173,7 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Give a table with three lines per set."""
+    """Return a table with three lines per set."""
     lines = []
     for row in rows:
         for when, own in row["measured"].items():

@@ -17,7 +17,7 @@ RESULTS = ROOT / "docs" / "results"
 
 
 def with_clean_test(name: str, folder: Path) -> Path:
-    """Give the folder of a set whose classifier can be judged on images that no choice has looked at.
+    """Return the folder of a set whose classifier can be judged on images that no choice has looked at.
 
     A set with labelled test images is taken as it is, so are class folders alone (goldenrule splits a test part
     off). Of others `folder/name` is made, of links: every second validation image of each class is put to test.
@@ -36,21 +36,21 @@ def with_clean_test(name: str, folder: Path) -> Path:
 
 
 def halves(valid: Path) -> Iterator[tuple[PurePosixPath, Path]]:
-    """Give each validation image, as PART/CLASS/NAME with the part it is put to, and its path."""
+    """Return each validation image, as PART/CLASS/NAME with the part it is put to, and its path."""
     for label in sorted(each for each in valid.iterdir() if each.is_dir()):
         for number, file in enumerate(sorted(label.iterdir())):
             yield PurePosixPath("test" if number % 2 else "valid", label.name, file.name), file
 
 
 def commit() -> str:
-    """Give the commit that is measured, with a mark if src or benchmarks differ from it."""
+    """Return the commit that is measured, with a mark if src or benchmarks differ from it."""
     head = _git("rev-parse", "--short", "--verify", "HEAD")
     changed = _git("status", "--porcelain", "--", "src", "benchmarks", "pyproject.toml")
     return f"{head or 'none'}{' with changes' if changed else ''}"
 
 
 def made_with(*commits: str) -> str:
-    """Give one line: date, commit (the present one, or those of what was measured), processor, cores, versions."""
+    """Return one line: date, commit (the present one, or those of what was measured), processor, cores, versions."""
     facts = environment()
     return (
         f"{datetime.date.today().isoformat()}, commit {', '.join(dict.fromkeys(commits or (commit(),)))}, "
@@ -61,7 +61,7 @@ def made_with(*commits: str) -> str:
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """Give a Markdown table."""
+    """Return a Markdown table."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 

@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def compared(name: str, out: Path, *, trial: bool) -> gr.ComparedNetworks:
-    """Give the comparison on one set."""
+    """Return the comparison on one set."""
     networks, augment = SETS[name]
     how = {"augment": augment, "sample": 6 if trial else None}
     epochs = 1 if trial else None
@@ -75,7 +75,7 @@ def compared(name: str, out: Path, *, trial: bool) -> gr.ComparedNetworks:
 
 
 def judged_images(name: str, folder: Path) -> Path:
-    """Give the images with a clean test part; the notes' nine photos, named by what is on them, are put to it too."""
+    """Return the images with a clean test part; the notes' nine photos, named by what is on them, are put to it too."""
     if (folder / name).exists():
         return folder / name
     images = with_clean_test(name, folder)
@@ -85,7 +85,7 @@ def judged_images(name: str, folder: Path) -> Path:
 
 
 def nine() -> list[Path]:
-    """Give the notes' nine test photos, such as dog_single.jpg."""
+    """Return the notes' nine test photos, such as dog_single.jpg."""
     return sorted((DATA / "cat_dog_horse" / "test").glob("*.jpg"))
 
 
@@ -97,7 +97,7 @@ def right_of_nine(said: gr.Predictions) -> str:
 
 
 def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
-    """Give the Markdown page."""
+    """Return the Markdown page."""
     lines = [
         "# Which network, trained which way",
         "",
@@ -148,7 +148,7 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
 
 
 def cells(found: gr.ComparedNetworks, row: Any) -> list[str]:
-    """Give a row of the table."""
+    """Return a row of the table."""
     shares = [str(found.quality(own)) if own is not None else "" for own in (row.valid, row.test)]
     return [
         f"**{row.name}**" if row is found.chosen else row.name,

@@ -23,9 +23,9 @@ from common import RESULTS, made_with, markdown_table
 from goldenrule.core.findings import Finding
 from goldenrule.data.splits.folds import stratified_folds
 from goldenrule.features.linear import DECADES, Rows, solve
-from goldenrule.metrics import ConformalSets
+from goldenrule.metrics import PredictionSets
 from goldenrule.metrics.uncertainty.consistency import at_the_end_of_its_range, inconsistencies
-from goldenrule.metrics.uncertainty.ood import Familiar
+from goldenrule.metrics.uncertainty.ood import OODDetector
 
 FEATURES = 16
 CLASSES, SIZES, SIGNALS = (2, 3, 10), (12, 40, 150), (0.3, 1.0, 2.5)
@@ -74,7 +74,7 @@ Harm = Callable[[Parts, np.random.Generator], Parts]
 
 
 def fired(case: Case, draws: np.random.Generator, harm: Harm | None = None) -> list[str]:
-    """Give the codes of the errors of one simulated run."""
+    """Return the codes of the errors of one simulated run."""
     parts = images(case, draws)
     if harm is not None:
         parts = harm(parts, draws)
@@ -82,7 +82,7 @@ def fired(case: Case, draws: np.random.Generator, harm: Harm | None = None) -> l
 
 
 def images(case: Case, draws: np.random.Generator) -> Parts:
-    """Give features, truth and groups (None where images are independent) of train, valid and test."""
+    """Return features, truth and groups (None where images are independent) of train, valid and test."""
     centres = case.signal * draws.normal(size=(case.classes, FEATURES)) / np.sqrt(FEATURES) * 2
     shares = np.ones(case.classes) if case.mix != "uneven" else 1 / np.arange(1, case.classes + 1)
     found: Parts = {}
@@ -100,7 +100,7 @@ def images(case: Case, draws: np.random.Generator) -> Parts:
 
 
 def findings(case: Case, parts: Parts) -> Iterator[Finding]:
-    """Give what the rules say of a run whose head is solved on these images."""
+    """Return what the rules say of a run whose head is solved on these images."""
     features, truth, groups = parts["train"]
     units = [str(row if groups is None else groups[row]).encode() for row in range(len(truth))]
     folds = stratified_folds(truth, units, folds=5, seed=0)
@@ -117,7 +117,7 @@ def findings(case: Case, parts: Parts) -> Iterator[Finding]:
         )
     )
     names = [f"class {label}" for label in range(case.classes)]
-    familiar = Familiar.fit(features.astype(np.float16), units)
+    familiar = OODDetector.fit(features.astype(np.float16), units)
     own = gr.Predictions.from_logits(solved.fold_logits, names, truth=truth, group=groups, basis="chosen on")
     said = {"out-of-fold": own.select(judged)}
     for part in ("valid", "test"):
@@ -127,7 +127,7 @@ def findings(case: Case, parts: Parts) -> Iterator[Finding]:
         )
     if "sure" in parts:
         said = {part: replace(each, logits=(each.logits * 25).astype(np.float32)) for part, each in said.items()}
-    sets = ConformalSets.fit(said["out-of-fold"])
+    sets = PredictionSets.fit(said["out-of-fold"])
     yield from inconsistencies(said, sets=sets, familiar=familiar, clean={"valid": True, "test": True})
     own = said["out-of-fold"]
     yield from at_the_end_of_its_range("penalty (l2)", solved.l2, DECADES[-1], DECADES[0], own)
@@ -176,7 +176,7 @@ BROKEN: dict[str, Harm] = {
 
 
 def page(rows: list[dict[str, Any]], broken: list[dict[str, Any]]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     alarms = sum(bool(row["fired"]) for row in rows)
     share = gr.Estimate.of_share("false alarms", alarms, len(rows))
     by_code = Counter(code for row in rows for code in row["fired"])

@@ -53,7 +53,7 @@ class Held:
         return cls(images=images, train=np.flatnonzero(~test & ~images.own_test), test=np.flatnonzero(test))
 
     def drawn(self, each: int, draw: int) -> Any:
-        """Give so many training rows of each class: whole units in the order of their hash, but for the last."""
+        """Return so many training rows of each class: whole units in the order of their hash, but for the last."""
         units = self.images.units
         ordered = sorted(self.train.tolist(), key=lambda row: (key(draw, "data size", units[row]), row))
         by_class: dict[int, list[int]] = {}
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def measured(images: Images) -> Record:
-    """Give the accuracy of heads on so many images per class, and what more of them gain."""
+    """Return the accuracy of heads on so many images per class, and what more of them gain."""
     held = Held.of(images)
     counts = np.bincount(images.targets[held.train])
     sizes = [size for size in SIZES if size <= counts.min()]
@@ -115,7 +115,7 @@ def measured(images: Images) -> Record:
 
 
 def advised(images: Images, seeds: int) -> Iterable[Record]:
-    """Give the advice that half of the training images lead to, and what the other half then gains."""
+    """Return the advice that half of the training images lead to, and what the other half then gains."""
     for seed in range(seeds):
         held = Held.of(images, seed)
         units = [images.units[row] for row in held.train]
@@ -147,7 +147,7 @@ def advised(images: Images, seeds: int) -> Iterable[Record]:
 
 
 def page(records: list[Record], seeds: int) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     how = " ".join((__doc__ or "").partition("\n\n")[2].split())
     order = sorted(records, key=lambda one: one["set"].lower())
     return (

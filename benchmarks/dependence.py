@@ -26,7 +26,7 @@ from goldenrule.data.splits.folds import folds_to_judge
 from goldenrule.data.splits.stretches import blocks, kinds
 from goldenrule.data.table import ImageTable
 from goldenrule.data.units import duplicate_units
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.linear import Rows
 from goldenrule.features.similar_windows import near_duplicates
 from goldenrule.metrics import value_and_interval
@@ -68,21 +68,21 @@ def main() -> None:
     arguments.out.write_text(page(found))
 
 
-def loaded(name: str, views: int = 0) -> tuple[ImageTable, Activations]:
-    """Give the labelled images outside of test with their activations; near duplicates in groups."""
+def loaded(name: str, views: int = 0) -> tuple[ImageTable, Features]:
+    """Return the labelled images outside of test with their activations; near duplicates in groups."""
     every = from_source(DATA / name, group_by="none")
     every = every.where(every.labelled & np.array([part != "test" for part in every.parts], bool))
     augment = gr.data.side_on() if views else None
-    own, activations = gr.activations_of(
+    own, activations = gr.features_of(
         every.with_parts(["train"] * len(every)), gr.backbone(), augment=augment, augmented_views=views or None
     )
     own = own.with_parts([None] * len(own))
-    pairs = near_duplicates(own, activations.banks[0], threads=2)
+    pairs = near_duplicates(own, activations.caches[0], threads=2)
     return with_alike(own, [(pair.first, pair.second) for pair in pairs]), activations
 
 
-def asked(table: ImageTable, activations: Activations, proposal: Proposal, *, seed: int = 0) -> Nearness:
-    """Give the permutation test of one proposal, each unit counted once."""
+def asked(table: ImageTable, activations: Features, proposal: Proposal, *, seed: int = 0) -> Nearness:
+    """Return the permutation test of one proposal, each unit counted once."""
     units = duplicate_units(table)
     every = kinds(table.rows["labels"].to_pylist(), units, task=table.task)
     first = {unit: row for row, unit in reversed(list(enumerate(units)))}
@@ -93,8 +93,8 @@ def asked(table: ImageTable, activations: Activations, proposal: Proposal, *, se
     return nearness([proposal], *pairs, counted, seed=seed)[0]
 
 
-def compared(table: ImageTable, activations: Activations, together: ImageTable) -> Flattery:
-    """Give numbers with what `together` keeps together, and at random."""
+def compared(table: ImageTable, activations: Features, together: ImageTable) -> Flattery:
+    """Return numbers with what `together` keeps together, and at random."""
     units, labels = duplicate_units(table), table.rows["labels"].to_pylist()
     apart = folds_to_judge(together, 5, seed=0)
     digests = [digest or b"" for digest in table.digests]
@@ -103,7 +103,7 @@ def compared(table: ImageTable, activations: Activations, together: ImageTable) 
         targets=table.truth,
         weights=np.ones(len(table), np.float32),
         folds=apart,
-        features=activations.banks[0].features,
+        features=activations.caches[0].features,
         classes=len(table.classes),
         scored=len(table),
     )
@@ -120,7 +120,7 @@ def compared(table: ImageTable, activations: Activations, together: ImageTable) 
 
 
 def of_set(name: str) -> dict[str, Any]:
-    """Give what the order of names says of a set, and what its films say where they are known."""
+    """Return what the order of names says of a set, and what its films say where they are known."""
     table, activations = loaded(name)
     value: dict[str, Any] = {"n": len(table), "classes": len(table.classes)}
     if (order := by_name(table)) is not None:
@@ -137,7 +137,7 @@ def of_set(name: str) -> dict[str, Any]:
 
 
 def false_alarms(name: str) -> dict[str, Any]:
-    """Give how often random orders of independent photos are called orders of neighbours."""
+    """Return how often random orders of independent photos are called orders of neighbours."""
     table, activations = loaded(name)
     units = duplicate_units(table)
     every = kinds(table.rows["labels"].to_pylist(), units, task=table.task)
@@ -154,7 +154,7 @@ def false_alarms(name: str) -> dict[str, Any]:
 
 
 def power(name: str) -> dict[str, Any]:
-    """Give how often planted series of four are found, by the share of the images that are of series."""
+    """Return how often planted series of four are found, by the share of the images that are of series."""
     table, activations = loaded(name, views=VIEWS)
     value: dict[str, Any] = {}
     digests = np.array(table.digests, object)
@@ -180,7 +180,7 @@ def power(name: str) -> dict[str, Any]:
 
 
 def planted(features: Any, truth: Any, draws: np.random.Generator) -> tuple[Nearness, Flattery]:
-    """Give both answers on rows that stand in their order, series of four at the end of each class."""
+    """Return both answers on rows that stand in their order, series of four at the end of each class."""
     count = len(truth)
     places = np.empty(count, np.int64)
     for label in np.unique(truth):  # whole series at drawn places, single images between them
@@ -209,7 +209,7 @@ def planted(features: Any, truth: Any, draws: np.random.Generator) -> tuple[Near
 
 
 def pieces_of(rows: Any, draws: np.random.Generator) -> list[Any]:
-    """Give single images and whole series, which are the last ones of four each, in a drawn order."""
+    """Return single images and whole series, which are the last ones of four each, in a drawn order."""
     count = len(rows)
     series = [rows[start : start + 1 + VIEWS] for start in range(count % (1 + VIEWS), count, 1 + VIEWS)]
     pieces = [rows[: count % (1 + VIEWS)], *series]
@@ -217,7 +217,7 @@ def pieces_of(rows: Any, draws: np.random.Generator) -> list[Any]:
 
 
 def gr_table(truth: Any, names: list[str]) -> ImageTable:
-    """Give a table of images that are nowhere, with their classes."""
+    """Return a table of images that are nowhere, with their classes."""
     from goldenrule.data.table import image_table
 
     uris = [f"{number}.png" for number in range(len(truth))]
@@ -226,7 +226,7 @@ def gr_table(truth: Any, names: list[str]) -> ImageTable:
 
 
 def page(found: dict[str, Any]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     return (
         "# Are neighbours by name alike, and does it flatter?\n\n"
         "*Near*: of so many images the nearest neighbour of the same class stands within a twentieth of the class in "
@@ -249,7 +249,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def sets_table(rows: dict[str, Any]) -> str:
-    """Give a line per set."""
+    """Return a line per set."""
     lines = []
     for name, own in rows.items():
         if "share" not in own:
@@ -274,7 +274,7 @@ def sets_table(rows: dict[str, Any]) -> str:
 
 
 def films_table(rows: dict[str, Any]) -> str:
-    """Give a line per set whose films are known."""
+    """Return a line per set whose films are known."""
     lines = [
         [
             name,
@@ -288,7 +288,7 @@ def films_table(rows: dict[str, Any]) -> str:
 
 
 def alarms_table(rows: dict[str, Any]) -> str:
-    """Give how often independent photos were accused."""
+    """Return how often independent photos were accused."""
     lines = [
         [name, str(own["orders"]), str(own["alarms"]), f"{np.mean(np.array(own['p']) <= 0.05):.3f}"]
         for name, own in rows.items()
@@ -297,7 +297,7 @@ def alarms_table(rows: dict[str, Any]) -> str:
 
 
 def power_table(rows: dict[str, Any]) -> str:
-    """Give how often planted series were found."""
+    """Return how often planted series were found."""
     lines = [
         [name, f"{100 * float(share):.0f} %", f"{cell['near']} of {cell['draws']}", f"{cell['flatters']}"]
         for name, own in rows.items()

@@ -25,7 +25,7 @@ from common import RESULTS, ROOT, commit, made_with, markdown_table, with_clean_
 from goldenrule.core.progress import Silent
 from goldenrule.data.augmentation.presets import stronger
 from goldenrule.data.splits.splitting import sample_per_class
-from goldenrule.features import cache as bank
+from goldenrule.features import cache as cache
 from goldenrule.metrics import Predictions, paired_bootstrap
 from goldenrule.metrics.selection_rules import Familiarity, familiarity
 from goldenrule.models.heads import Head
@@ -65,7 +65,7 @@ def measured(name: str, seed: int, folder: Path) -> Record:
     """Train all three ways on one set and judge them on test."""
     photos = gr.from_folder(with_clean_test(name, folder))
     prepare(photos, seed)
-    bank.clear()
+    cache.clear()
     record: Record = {"set": name, "seed": seed, "commit": commit()}
     began = time.monotonic()
     solved = solved_head(photos, seed)
@@ -96,14 +96,14 @@ def prepare(photos: gr.ImageTable, seed: int) -> None:
 
 
 def solved_head(photos: gr.ImageTable, seed: int) -> FittedHead:
-    """Give the solved head on plain rows, computed now."""
+    """Return the solved head on plain rows, computed now."""
     learn = Learner(photos, precompute=True, replay=False, progress=Silent(), seed=seed)
     material = learn.material
-    return fit_head(material.part("train"), material.activations(material.base, views=0), seed=seed)
+    return fit_head(material.part("train"), material.features(material.base, views=0), seed=seed)
 
 
 def learner(photos: gr.ImageTable, seed: int, head: Head, known: Familiarity) -> Learner:
-    """Give a learner that stands at the solved head."""
+    """Return a learner that stands at the solved head."""
     far = known == "far"
     augment = stronger(gr.data.basic()) if far else gr.data.side_on(max_zoom=1.1)
     learn = Learner(
@@ -136,12 +136,12 @@ def train(learn: Learner, arm: str, known: Familiarity) -> None:
 
 
 def numbers(estimate: gr.Estimate) -> list[float]:
-    """Give value, low, high and n."""
+    """Return value, low, high and n."""
     return [estimate.value, estimate.low, estimate.high, estimate.n]
 
 
 def page(records: list[Record]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     rows = []
     for record in sorted(records, key=lambda one: (one["set"], one["seed"])):
         for arm in ARMS:

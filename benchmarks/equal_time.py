@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def fastai(ours: GoldenRun) -> Record:
-    """Give what fastai said about the photos of a run, and what it cost; measured now unless it is kept."""
+    """Return what fastai said about the photos of a run, and what it cost; measured now unless it is kept."""
     kept = RUNS / f"{ours.set}-{ours.seed}-fastai-{METHOD}.json"
     if not kept.exists():
         out = kept.with_suffix(".out")
@@ -63,7 +63,7 @@ def fastai(ours: GoldenRun) -> Record:
 
 
 def row(ours: GoldenRun, quick: GoldenRun, theirs: Record) -> list[str]:
-    """Give one row of the table."""
+    """Return one row of the table."""
     said, solved = peer_goldenrule.result(ours.run), peer_goldenrule.result(quick.run)
     cells = [ours.set, str(ours.seed), said["chosen"], f"{ours.cost.seconds:.0f}", f"{theirs['cost']['seconds']:.0f}"]
     for part in ("valid", "test"):
@@ -74,7 +74,7 @@ def row(ours: GoldenRun, quick: GoldenRun, theirs: Record) -> list[str]:
 
 
 def predictions(record: Record, part: str) -> Predictions:
-    """Give the predictions on a part, in the order of the file names."""
+    """Return the predictions on a part, in the order of the file names."""
     images = sorted(record["parts"][part]["images"], key=lambda image: Path(image["path"]).name)
     classes = record["classes"]
     return Predictions.from_logits(
@@ -86,18 +86,18 @@ def predictions(record: Record, part: str) -> Predictions:
 
 
 def gain(first: Predictions, last: Predictions) -> str:
-    """Give by how much the last log loss is lower than the first, with its interval."""
+    """Return by how much the last log loss is lower than the first, with its interval."""
     found = paired_bootstrap(first, last, metric="log_loss").gain
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def loss(record: Record, part: str) -> str:
-    """Give a log loss and on how many images it was measured."""
+    """Return a log loss and on how many images it was measured."""
     return f"{record['parts'][part]['log_loss']:.3f} n={record['parts'][part]['n']}"
 
 
 def page(rows: list[list[str]], commits: list[str], others: float) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     how = " ".join((__doc__ or "").partition("\n\n")[2].replace(" Needs the extra `bench`.", "").split())
     head = ["set", "seed", "chosen", "seconds", "fastai's"]
     for part in ("valid", "test"):

@@ -71,7 +71,7 @@ def measured(name: str, folder: Path, template: Path) -> dict[str, object]:
 
 
 def page(results: list[dict[str, object]], note: str) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     rows = []
     for one in results:
         stages = {stage["name"]: stage["seconds"] for stage in one["stages"]}
@@ -96,7 +96,7 @@ def page(results: list[dict[str, object]], note: str) -> str:
 
 
 def accuracy(numbers: dict[str, object] | None) -> str:
-    """Give an accuracy as the project prints it."""
+    """Return an accuracy as the project prints it."""
     if numbers is None:
         return "-"
     keys = {"value": "accuracy", "low": "low", "high": "high", "n": "n"}

@@ -114,10 +114,10 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
     )
     material = base.material
     train, test = material.part("train"), material.table.part("test")
-    solved = fit_head(train, material.activations(material.base, views=0), seed=seed).head
+    solved = fit_head(train, material.features(material.base, views=0), seed=seed).head
     early = boundary(material.base)
     rows = material.extractor(early).features(test)
-    test = test.where(np.array([digest in rows.banks[0] for digest in test.digests]))
+    test = test.where(np.array([digest in rows.caches[0] for digest in test.digests]))
     on_rows = validate_rows(test, rows)
     on_pixels = validate_pixels(test, material.base.spec.preprocessing, threads=material.threads)
     for variant in variants:
@@ -184,7 +184,7 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
 
 
 def drawn(name: str, seed: int) -> gr.ImageTable:
-    """Give a set with all its labelled images split anew."""
+    """Return a set with all its labelled images split anew."""
     table = with_digests(gr.from_folder(DATA / name))
     table = table.where(np.array([len(labels) == 1 for labels in table.rows["labels"].to_pylist()]))
     wanted = TRAIN + VALID + TEST
@@ -195,24 +195,24 @@ def drawn(name: str, seed: int) -> gr.ImageTable:
 
 
 def network_of(learn: Learner) -> torch.nn.Module:
-    """Give what the learner would train now."""
-    return learn._teller.network(learn.state)
+    """Return what the learner would train now."""
+    return learn._runner.network(learn.state)
 
 
 def of_part(part: str, start: State, end: State) -> State:
-    """Give the network of which only the head, or only the body, has been trained."""
+    """Return the network of which only the head, or only the body, has been trained."""
     return {key: (end if key.startswith(f"{part}.") else start)[key] for key in start}
 
 
 def losses_of(judged: Judged, temperature: float) -> Losses:
-    """Give the loss of every image at a temperature, in nats."""
+    """Return the loss of every image at a temperature, in nats."""
     logits, truth = torch.from_numpy(judged.seen.logits / temperature), torch.from_numpy(judged.seen.truth)
     losses: Losses = torch.nn.functional.cross_entropy(logits, truth, reduction="none").numpy()
     return losses
 
 
 def page(records: list[Record]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     shares = ["0.25", "0.5", "0.75", "1"]
     variants = [name for name in VARIANTS if any(record["variant"] == name for record in records)]
     sets = [name for name in SETS if any(record["set"] == name for record in records)]
@@ -254,12 +254,12 @@ def page(records: list[Record]) -> str:
 
 
 def mean(gains: list[float]) -> str:
-    """Give the mean of gains."""
+    """Return the mean of gains."""
     return f"{np.mean(gains):+.3f}"
 
 
 def spread(gains: list[float]) -> str:
-    """Give the mean of gains, and their range where there are several."""
+    """Return the mean of gains, and their range where there are several."""
     if len(gains) < 2:
         return mean(gains) if gains else ""
     return f"{mean(gains)} [{min(gains):+.3f}, {max(gains):+.3f}]"

@@ -33,12 +33,12 @@ def main() -> None:
 
 
 def measured(name: str, seed: int) -> dict[str, Any]:
-    """Give the scores of one head and of averages on all images of a set, and the paired gains."""
+    """Return the scores of one head and of averages on all images of a set, and the paired gains."""
     said: dict[int, list[gr.Predictions]] = {number: [] for number in (1, *FOLDS)}
     for split in splits(name, seed=seed):
         said[1].append(split.says(split.fitted.head))
         for folds in FOLDS:
-            average = gr.fit_head(split.train, split.activations, seed=seed, folds=folds)
+            average = gr.fit_head(split.train, split.features, seed=seed, folds=folds)
             said[folds].append(split.says(average.head))
     every = {folds: gr.Predictions.concatenate(own) for folds, own in said.items()}
     return {
@@ -61,7 +61,7 @@ def measured(name: str, seed: int) -> dict[str, Any]:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     return (
         "# The average of folds against one head on everything\n\n"
         "`goldenrule fit --folds 5` averages the heads that were solved without each of five folds; without it one "
@@ -93,7 +93,7 @@ def verdicts(rows: list[dict[str, Any]]) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Give a line per set and number of folds."""
+    """Return a line per set and number of folds."""
     lines = []
     for row in rows:
         for folds, own in row["scores"].items():

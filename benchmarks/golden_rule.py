@@ -62,7 +62,7 @@ def write(pairs: list[Pair], out: Path) -> None:
 
 
 def row(solved: GoldenRun, whole: GoldenRun) -> list[str]:
-    """Give one row of the table of clean numbers."""
+    """Return one row of the table of clean numbers."""
     first, last = solved.result, whole.result
     return [
         whole.set,
@@ -79,7 +79,7 @@ def row(solved: GoldenRun, whole: GoldenRun) -> list[str]:
 
 
 def gain(solved: GoldenRun, whole: GoldenRun) -> str:
-    """Give by how much the chosen classifier's test log loss is lower, with the interval of the same images."""
+    """Return by how much the chosen classifier's test log loss is lower, with the interval of the same images."""
     first, last = tested(solved), tested(whole)
     if first is None or last is None:
         return "-"
@@ -88,7 +88,7 @@ def gain(solved: GoldenRun, whole: GoldenRun) -> str:
 
 
 def all_seeds(pairs: list[Pair]) -> list[str]:
-    """Give a row of gains on the test images of all seeds: an image that several seeds have tested counts once.
+    """Return a row of gains on the test images of all seeds: an image that several seeds have tested counts once.
 
     Its gain is then the mean of theirs. Seeds split sets of class folders differently, so they test other images.
     """
@@ -115,7 +115,7 @@ def tested(run: GoldenRun) -> Predictions | None:
 
 
 def facts(solved: GoldenRun, whole: GoldenRun) -> dict[str, Any]:
-    """Give what is kept of both runs: what they cost and their result.json without the long curves."""
+    """Return what is kept of both runs: what they cost and their result.json without the long curves."""
     kept: dict[str, Any] = {"set": whole.set, "seed": whole.seed, "commit": whole.commit}
     for name, run in (("solved", solved), ("whole", whole)):
         result = run.result
@@ -131,7 +131,7 @@ def facts(solved: GoldenRun, whole: GoldenRun) -> dict[str, Any]:
 
 
 def page(pairs: list[Pair]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     stages = []
     for _, whole in pairs:
         stated = whole.result
@@ -168,7 +168,7 @@ def page(pairs: list[Pair]) -> str:
 
 
 def loss(numbers: dict[str, Any] | None) -> str:
-    """Give a log loss with its interval."""
+    """Return a log loss with its interval."""
     if numbers is None:
         return "-"
     return f"{numbers['log_loss']:.3f} [{numbers['log_loss_low']:.3f}, {numbers['log_loss_high']:.3f}]"

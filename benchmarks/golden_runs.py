@@ -36,7 +36,7 @@ class GoldenRun:
 
 
 def golden_run(name: str, seed: int = 0, *, runs: Path = RUNS, options: tuple[str, ...] = ()) -> GoldenRun:
-    """Give `goldenrule fit` with default options and these on a set, run now unless it is kept from before.
+    """Return `goldenrule fit` with default options and these on a set, run now unless it is kept from before.
 
     The bank is empty, the backbone prepared. What was cut short is begun anew.
     """
@@ -63,12 +63,12 @@ def golden_run(name: str, seed: int = 0, *, runs: Path = RUNS, options: tuple[st
 
 
 def command(photos: Path, out: Path, seed: int, options: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Give the command of a whole golden rule."""
+    """Return the command of a whole golden rule."""
     return (sys.executable, "-m", "goldenrule", "fit", str(photos), "--out", str(out), "--seed", str(seed), *options)
 
 
 def prepared(runs: Path = RUNS) -> Path:
-    """Give a cache folder that holds the backbone as this commit prepares it, and nothing else."""
+    """Return a cache folder that holds the backbone as this commit prepares it, and nothing else."""
     folder = runs / f"prepared-{commit().replace(' ', '-')}"
     if not folder.exists():
         making = runs / "preparing"
@@ -80,5 +80,5 @@ def prepared(runs: Path = RUNS) -> Path:
 
 
 def at(cache: Path) -> dict[str, str]:
-    """Give this process's environment, no hub, and goldenrule's folder for activations and engines."""
+    """Return this process's environment, no hub, and goldenrule's folder for activations and engines."""
     return {**os.environ, "GOLDENRULE_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg"}

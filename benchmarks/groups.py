@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def shares(draws: int, generator: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """Give how often the interval of a share holds it, with groups of equal and of unequal sizes."""
+    """Return how often the interval of a share holds it, with groups of equal and of unequal sizes."""
     for groups in GROUPS:
         for size in SIZES:
             for likeness in LIKENESS:
@@ -79,7 +79,7 @@ def shares(draws: int, generator: np.random.Generator) -> Iterator[dict[str, Any
 
 
 def means(draws: int, generator: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """Give how often the interval of a mean of losses (skew: squares of normal numbers) holds it."""
+    """Return how often the interval of a mean of losses (skew: squares of normal numbers) holds it."""
     for groups in GROUPS:
         for size in SIZES:
             for likeness in LIKENESS:
@@ -97,7 +97,7 @@ def means(draws: int, generator: np.random.Generator) -> Iterator[dict[str, Any]
 
 
 def orders(draws: int, generator: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """Give how often the interval of a share holds it where neighbours in an order are alike, cut in blocks."""
+    """Return how often the interval of a share holds it where neighbours in an order are alike, cut in blocks."""
     for length in LENGTHS:
         for chain in CHAINS:
             for share in (0.8, 0.95):
@@ -123,7 +123,7 @@ def orders(draws: int, generator: np.random.Generator) -> Iterator[dict[str, Any
 
 
 def chained(length: int, chain: float, generator: np.random.Generator) -> Any:
-    """Give standard normal numbers (length,), each correlated with the one before by `chain`."""
+    """Return standard normal numbers (length,), each correlated with the one before by `chain`."""
     noise = generator.normal(size=length)
     values = np.empty(length)
     values[0] = noise[0]
@@ -133,7 +133,7 @@ def chained(length: int, chain: float, generator: np.random.Generator) -> Any:
 
 
 def circular_blocks(values: Any, generator: np.random.Generator, resamples: int = 1000) -> tuple[float, float]:
-    """Give the percentile interval of a mean by the circular block bootstrap, its length by Politis and White."""
+    """Return the percentile interval of a mean by the circular block bootstrap, its length by Politis and White."""
     n, length = len(values), block_length(values)
     starts = generator.integers(0, n, (resamples, -(-n // length)))
     sums = np.concatenate([[0], np.cumsum(np.concatenate([values, values]))])
@@ -145,7 +145,7 @@ def circular_blocks(values: Any, generator: np.random.Generator, resamples: int 
 
 
 def block_length(values: Any) -> int:
-    """Give the block length of Politis and White (2004), Econometric Reviews 23:53, corrected 2009, flat-top kernel."""
+    """Return block length of Politis and White (2004), Econometric Reviews 23:53, corrected 2009, flat-top kernel."""
     n, own = len(values), values - values.mean()
     if not own.any():
         return 1
@@ -164,14 +164,14 @@ def block_length(values: Any) -> int:
 
 
 def quantile(share: float) -> float:
-    """Give the standard normal quantile."""
+    """Return the standard normal quantile."""
     from statistics import NormalDist
 
     return NormalDist().inv_cdf(share)
 
 
 def cell(kind: str, held: list[Any], naive: list[Any], width: list[float]) -> dict[str, Any]:
-    """Give the counts of one case."""
+    """Return the counts of one case."""
     return {
         "kind": kind,
         "held": float(np.mean(held)),
@@ -181,7 +181,7 @@ def cell(kind: str, held: list[Any], naive: list[Any], width: list[float]) -> di
 
 
 def page(rows: list[dict[str, Any]], draws: int) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     sections = [
         ("Shares", "share", "Right or wrong answers; score interval at the effective n, Student's t of G - 1 degrees."),
         ("Means", "mean", "Skew losses; the wider end of Student's t and bootstrap-t over groups."),
@@ -233,7 +233,7 @@ def verdict(rows: list[dict[str, Any]]) -> str:
 
 
 def spread(cells: list[dict[str, Any]], name: str) -> list[str]:
-    """Give the mean and the least of some cases."""
+    """Return the mean and the least of some cases."""
     values = [cell_[name] for cell_ in cells]
     return [f"{100 * np.mean(values):.1f} %", f"{100 * min(values):.1f} %"]
 

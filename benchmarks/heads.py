@@ -63,17 +63,17 @@ def measured(name: str, folder: Path, progress: Bars) -> dict[str, Any]:
 
 
 def predicted(table: ImageTable, head: HeadKind, progress: Bars) -> Predictions:
-    """Give what a head says of the test part."""
+    """Return what a head says of the test part."""
     body = backbone(pooling=pooling_for(head), progress=progress)
-    activations = FeatureExtractor.of(body, progress=progress).features(table)
-    train, test = (readable(table, part, activations) for part in ("train", "test"))
-    fitted = fit_head(train, activations, kind=head, progress=progress).head
-    logits = fitted.logits(activations.rows([own or b"" for own in test.digests]))
+    features = FeatureExtractor.of(body, progress=progress).features(table)
+    train, test = (readable(table, part, features) for part in ("train", "test"))
+    fitted = fit_head(train, features, kind=head, progress=progress).head
+    logits = fitted.logits(features.rows([own or b"" for own in test.digests]))
     return Predictions.from_logits(logits, test.classes, truth=test.targets, ids=test.uris)
 
 
 def page(results: list[dict[str, Any]], made: str) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     rows = [
         [
             f"{one['set']} ({one['classes']} classes; {one['train']:,} train, {one['test']:,} test)" if first else "",

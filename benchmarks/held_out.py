@@ -15,7 +15,7 @@ from common import DATA
 from goldenrule.data.grouping import with_alike
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.similar_windows import near_duplicates
 from goldenrule.models.heads import Head
 
@@ -42,24 +42,24 @@ class Split:
     number: int
     train: ImageTable
     held_out: ImageTable
-    activations: Activations
+    activations: Features
     fitted: gr.FittedHead
 
     def says(self, head: Head) -> gr.Predictions:
-        """Give what a head says of the held-out images."""
+        """Return what a head says of the held-out images."""
         return says(head, self.held_out, self.activations)
 
 
 def films(name: str) -> str:
-    """Give what in the names of a set keeps its films together: those of the traffic signs are known."""
+    """Return what in the names of a set keeps its films together: those of the traffic signs are known."""
     return "gtsrb" if name.startswith("GTSRB") else "none"
 
 
 def splits(name: str, *, seed: int = 0) -> Iterator[Split]:
-    """Give the outer folds of a photo set; all its labelled images are dealt out, whatever parts they had."""
-    table, activations = gr.activations_of(from_source(DATA / name, group_by=films(name)), gr.backbone())
+    """Return the outer folds of a photo set; all its labelled images are dealt out, whatever parts they had."""
+    table, activations = gr.features_of(from_source(DATA / name, group_by=films(name)), gr.backbone())
     table = table.where(table.targets >= 0).with_parts([None] * int((table.targets >= 0).sum()))
-    pairs = near_duplicates(table, activations.banks[0], threads=2)
+    pairs = near_duplicates(table, activations.caches[0], threads=2)
     table = with_alike(table, [(pair.first, pair.second) for pair in pairs])
     for number, own in enumerate(gr.k_fold(table, OUTER, seed=seed)):
         train = own.part("train")
@@ -73,8 +73,8 @@ def splits(name: str, *, seed: int = 0) -> Iterator[Split]:
         )
 
 
-def says(head: Head, images: ImageTable, activations: Activations) -> gr.Predictions:
-    """Give what a head says of images that have activations."""
+def says(head: Head, images: ImageTable, activations: Features) -> gr.Predictions:
+    """Return what a head says of images that have activations."""
     features = activations.rows([digest for digest in images.digests if digest is not None])
     return gr.Predictions.from_logits(
         head.logits(features), images.classes, truth=images.targets, ids=images.uris, basis="clean"

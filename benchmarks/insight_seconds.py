@@ -23,7 +23,7 @@ SET, REPEATS, EXPLAINED = "dogscats", 5, 8
 
 
 def commands(run: Path, world: Path) -> dict[str, list[str]]:
-    """Give what is timed, by what it tells."""
+    """Return what is timed, by what it tells."""
     photos = DATA / SET
     asked = sorted((photos / "valid" / "cats").iterdir())[:EXPLAINED]
     return {
@@ -59,7 +59,7 @@ def commands(run: Path, world: Path) -> dict[str, list[str]]:
 
 
 def timed(words: list[str], repeat: int, world: Path) -> float:
-    """Give the seconds of one command."""
+    """Return the seconds of one command."""
     own = [word.replace("{repeat}", str(repeat)) for word in words]
     began = time.perf_counter()
     done = subprocess.run(

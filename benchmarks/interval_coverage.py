@@ -40,7 +40,7 @@ class OneLabel:
     better: float = 0.2
 
     def draw(self, generator: np.random.Generator, n: int) -> Pair:
-        """Give n images seen by two networks, the second a little better; half of their noise is the same."""
+        """Return n images seen by two networks, the second a little better; half of their noise is the same."""
         classes = len(self.frequencies)
         truth = generator.choice(classes, n, p=np.array(self.frequencies) / sum(self.frequencies))
         shared, a, b = generator.normal(scale=np.sqrt(0.5), size=(3, n, classes))
@@ -61,7 +61,7 @@ class ManyLabels:
     better: float = 0.2
 
     def draw(self, generator: np.random.Generator, n: int) -> Pair:
-        """Give n images seen by two networks; labels are at 56 % to 8 % of the images."""
+        """Return n images seen by two networks; labels are at 56 % to 8 % of the images."""
         offsets = np.linspace(0.3, -2.8, self.labels)
         together = generator.normal(size=(n, 1))
         truth = (generator.random((n, self.labels)) < sigmoid(offsets + together)).astype(np.int64)
@@ -87,7 +87,7 @@ CASES: dict[str, OneLabel | ManyLabels] = {
 
 
 def scores_of(case: OneLabel | ManyLabels) -> dict[str, Score]:
-    """Give the metrics of a case by name; those of one network look at the first."""
+    """Return the metrics of a case by name; those of one network look at the first."""
     if isinstance(case, ManyLabels):
         single = {
             "log loss": partial(gr.metrics.log_loss, resamples=RESAMPLES),
@@ -126,7 +126,7 @@ def scores_of(case: OneLabel | ManyLabels) -> dict[str, Score]:
 
 
 def delong(own: gr.Predictions) -> gr.Estimate:
-    """Give the ROC-AUC of two classes with the symmetric interval of the paper: what ours is compared with."""
+    """Return the ROC-AUC of two classes with the symmetric interval of the paper: what ours is compared with."""
     positive, name = own.truth == 1, "ROC-AUC"
     counts = np.array([len(own) - positive.sum(), positive.sum()])
     if counts.min() < 2:
@@ -186,7 +186,7 @@ def measured(repeats: int, population: int, seed: int) -> Iterator[dict[str, Any
 
 
 def page(rows: list[dict[str, Any]], repeats: int, population: int) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     sections = "\n\n".join(section(name, case, rows) for name, case in CASES.items())
     shares = [row["coverage"] for row in rows]
     below = sum(share["high"] < 0.95 for share in shares)
@@ -216,7 +216,7 @@ def page(rows: list[dict[str, Any]], repeats: int, population: int) -> str:
 
 
 def section(name: str, case: OneLabel | ManyLabels, rows: list[dict[str, Any]]) -> str:
-    """Give the table of a case: a row per metric, a column per number of images."""
+    """Return the table of a case: a row per metric, a column per number of images."""
     own = [row for row in rows if row["case"] == name]
     lines = []
     for metric in dict.fromkeys(row["metric"] for row in own):
@@ -227,7 +227,7 @@ def section(name: str, case: OneLabel | ManyLabels, rows: list[dict[str, Any]]) 
 
 
 def _held(row: dict[str, Any]) -> str:
-    """Give the coverage in percent, and how often the metric was undefined."""
+    """Return the coverage in percent, and how often the metric was undefined."""
     share = row["coverage"]
     if not share["n"]:
         return "n/a"

@@ -21,10 +21,10 @@ import goldenrule as gr
 from common import DATA, RESULTS, commit, made_with, markdown_table
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.linear import fold_logits
 from goldenrule.pipelines.linear_heads import training_rows
-from goldenrule.tasks.run_label_issues import MORE_PENALTY, Doubts, doubts, held_out, with_activations
+from goldenrule.tasks.run_label_issues import MORE_PENALTY, SuspectedLabels, held_out, suspected, with_activations
 
 SETS = ("dogscats", "cat_dog_horse", "flowers_128", "clothing_small", "dog_breed")
 SHARE, FIRST = 0.05, (10, 20)
@@ -54,10 +54,10 @@ def main() -> None:
 
 
 def measured(name: str, draws: int) -> dict[str, Any]:
-    """Give what is found in a set as it is, and in every draw of flipped labels."""
-    table, activations = gr.activations_of(from_source(DATA / name), gr.backbone())
-    images, _ = with_activations(table, activations)
-    plain = doubts(images, activations)
+    """Return what is found in a set as it is, and in every draw of flipped labels."""
+    table, features = gr.features_of(from_source(DATA / name), gr.backbone())
+    images, _ = with_activations(table, features)
+    plain = suspected(images, features)
     facts = {
         "images": len(images),
         "classes": len(images.classes),
@@ -68,28 +68,26 @@ def measured(name: str, draws: int) -> dict[str, Any]:
     kinds = KINDS if len(images.classes) > 2 else KINDS[:1]
     draws = min(draws, DRAWS_OF_MANY) if len(images.classes) > MANY else draws
     runs = {
-        kind: [one_draw(images, activations, plain.predictions, kind, seed) for seed in range(draws)] for kind in kinds
+        kind: [one_draw(images, features, plain.predictions, kind, seed) for seed in range(draws)] for kind in kinds
     }
     print(name, "measured", flush=True)
     return facts | runs
 
 
-def one_draw(
-    images: ImageTable, activations: Activations, plain: gr.Predictions, kind: str, seed: int
-) -> dict[str, Any]:
+def one_draw(images: ImageTable, features: Features, plain: gr.Predictions, kind: str, seed: int) -> dict[str, Any]:
     """Flip labels, look for them in every way, and give what was found."""
     labels, flipped = flips(images.targets, plain, kind, seed)
     own = relabelled(images, labels)
     wrong = np.zeros(len(own), dtype=bool)
     wrong[flipped] = True
     truth = dict(zip(own.uris, wrong.tolist(), strict=True))
-    found = doubts(own, activations)
+    found = suspected(own, features)
     errors = found.errors
     is_wrong = np.array([truth[uri] for uri in errors.ids])
     named = int(is_wrong[errors.doubted].sum())
     return {
         "flipped": len(flipped),
-        "top": {way: hits(order, wrong, len(flipped)) for way, order in rankings(own, activations, found)},
+        "top": {way: hits(order, wrong, len(flipped)) for way, order in rankings(own, features, found)},
         "first": {str(count): int(is_wrong[:count].sum()) for count in FIRST},
         "doubted": errors.number_doubted,
         "doubted and flipped": named,
@@ -99,7 +97,7 @@ def one_draw(
 
 
 def flips(given: np.ndarray, plain: gr.Predictions, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the labels (n,) of which 5 % are made wrong, and the rows of those."""
+    """Return the labels (n,) of which 5 % are made wrong, and the rows of those."""
     draws = np.random.default_rng([5, KINDS.index(kind), seed])
     rows = draws.choice(len(given), round(SHARE * len(given)), replace=False)
     labels = given.copy()
@@ -114,15 +112,15 @@ def flips(given: np.ndarray, plain: gr.Predictions, kind: str, seed: int) -> tup
 
 
 def relabelled(images: ImageTable, labels: np.ndarray) -> ImageTable:
-    """Give the images with other labels."""
+    """Return the images with other labels."""
     column = pa.array([[int(label)] for label in labels], pa.list_(pa.int32()))
     index = images.rows.schema.get_field_index("labels")
     return replace(images, rows=images.rows.set_column(index, images.rows.schema.field(index), column))
 
 
-def rankings(images: ImageTable, activations: Activations, found: Doubts) -> Iterator[tuple[str, np.ndarray]]:
-    """Give the rows, the most doubtful first, by the ranking that is used and by those it was chosen among."""
-    rows = training_rows(images, activations, views=0, seed=0)
+def rankings(images: ImageTable, features: Features, found: SuspectedLabels) -> Iterator[tuple[str, np.ndarray]]:
+    """Return the rows, the most doubtful first, by the ranking that is used and by those it was chosen among."""
+    rows = training_rows(images, features, views=0, seed=0)
     targets, said = rows.targets, found.predictions.probabilities
     own = said[np.arange(len(targets)), targets]
     yield DEFAULT, np.argsort(own, kind="stable")
@@ -131,7 +129,7 @@ def rankings(images: ImageTable, activations: Activations, found: Doubts) -> Ite
     yield "margin to the likeliest other", np.argsort(own - others.max(axis=1), kind="stable")
     yield "penalty that is best out-of-fold", ranked(fold_logits(rows, found.l2 / MORE_PENALTY), images, rows)
     draws = [found.predictions.logits[:, 0]]
-    others_rows = [training_rows(images, activations, views=0, seed=seed) for seed in (1, 2)]
+    others_rows = [training_rows(images, features, views=0, seed=seed) for seed in (1, 2)]
     draws += [fold_logits(other, found.l2) for other in others_rows]
     yield "mean over three draws of folds", ranked(np.stack(draws, axis=1), images, rows)
     weights = rows.weights.copy()
@@ -142,7 +140,7 @@ def rankings(images: ImageTable, activations: Activations, found: Doubts) -> Ite
 
 
 def ranked(logits: np.ndarray, images: ImageTable, rows: Any) -> np.ndarray:
-    """Give the rows by rising probability of the given label."""
+    """Return the rows by rising probability of the given label."""
     said = held_out(images, rows, logits).probabilities
     return np.argsort(said[np.arange(len(said)), rows.targets], kind="stable")
 
@@ -153,7 +151,7 @@ def hits(order: np.ndarray, wrong: np.ndarray, count: int) -> int:
 
 
 def page(found: dict[str, Any], draws: int, measured_at: str) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     cases = [(name, kind) for name in found for kind in KINDS if kind in found[name]]
     return (
         "# Label errors\n\n"
@@ -187,7 +185,7 @@ def page(found: dict[str, Any], draws: int, measured_at: str) -> str:
 
 
 def top_table(found: dict[str, Any], cases: list[tuple[str, str]]) -> str:
-    """Give precision and recall of the ranking that is used."""
+    """Return precision and recall of the ranking that is used."""
     lines = []
     for name, kind in cases:
         runs, own = found[name][kind], found[name]

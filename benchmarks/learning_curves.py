@@ -79,11 +79,11 @@ class Images:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        table, activations = gr.activations_of(from_source(DATA / name), gr.backbone(), progress=Silent())
+        table, features = gr.features_of(from_source(DATA / name), gr.backbone(), progress=Silent())
         table = table.where(table.targets >= 0)
         self.targets, self.classes = table.targets, len(table.classes)
         self.units = duplicate_units(table)
-        self.features = activations.rows([digest or b"" for digest in table.digests])
+        self.features = features.rows([digest or b"" for digest in table.digests])
         self.own_test = np.array([part == "test" for part in table.parts])
 
     def measured(self, seed: int, of: int) -> Record:
@@ -124,7 +124,7 @@ class Images:
         }
 
     def held_out(self, seed: int) -> Any:
-        """Give which images are held out for a test (n,): whole units."""
+        """Return which images are held out for a test (n,): whole units."""
         others = np.flatnonzero(~self.own_test)
         order = nested_order(self.targets[others], [self.units[row] for row in others], 1, seed=seed)
         chosen = {self.units[row] for row in others[order[: round(HELD_OUT * len(others))]]}
@@ -134,7 +134,7 @@ class Images:
         return float(self.right(train, test).mean())
 
     def right(self, train: Any, test: Any) -> Any:
-        """Give which images (n,) a head solved on others, as a fit solves it, gets right."""
+        """Return which images (n,) a head solved on others, as a fit solves it, gets right."""
         own, targets = self.features[train], self.targets[train]
         folds = min(5, max(2, int(np.bincount(targets).max())))
         rows = Rows(
@@ -151,7 +151,7 @@ class Images:
 
 
 def page(records: list[Record]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     how = " ".join((__doc__ or "").partition("\n\n")[2].split())
     parts = ["# How well learning curves forecast", how, "Intervals are of 95 %; points are percentage points."]
     fine = [one for one in records if not one.get("too_few")]
@@ -213,7 +213,7 @@ def _sentence(records: list[Record], share: str) -> str:
 
 
 def _errors(records: list[Record], kind: str) -> Any:
-    """Give the absolute errors (n,) of a way to forecast."""
+    """Return the absolute errors (n,) of a way to forecast."""
     wrong = {
         "forecast": lambda one: one["forecast"][0] - one["measured"],
         "stays": lambda one: one["out_of_fold"] - one["measured"],
@@ -224,7 +224,7 @@ def _errors(records: list[Record], kind: str) -> Any:
 
 
 def _per_set(records: list[Record], kind: str) -> Any:
-    """Give the mean absolute error of each set (sets,)."""
+    """Return the mean absolute error of each set (sets,)."""
     names = sorted({one["set"] for one in records})
     return np.array([_errors([one for one in records if one["set"] == name], kind).mean() for name in names])
 

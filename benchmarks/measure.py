@@ -64,7 +64,7 @@ def measured(command: Sequence[str], *, environment: Mapping[str, str], log: Pat
 
 
 def tree_memory_bytes(process: psutil.Process) -> int:
-    """Give the memory of a process and all its children now; one that has just ended counts nothing."""
+    """Return the memory of a process and all its children now; one that has just ended counts nothing."""
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
         for member in (process, *process.children(recursive=True)):
@@ -75,7 +75,7 @@ def tree_memory_bytes(process: psutil.Process) -> int:
 
 
 def _others_cpu_seconds() -> float:
-    """Give the processor seconds used since boot, but for those of this process's ended children."""
+    """Return the processor seconds used since boot, but for those of this process's ended children."""
     times, own = psutil.cpu_times(), psutil.Process().cpu_times()
     busy = sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
     return busy - own.children_user - own.children_system

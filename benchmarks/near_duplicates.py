@@ -22,18 +22,18 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from common import DATA, RESULTS, made_with, markdown_table
-from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.duplicates.near_duplicates import near_duplicates as by_description
-from goldenrule.data.scan import Look, looked
+from goldenrule.data.scan import FileScan, looked
 from goldenrule.data.sources.folders import image_files
 from goldenrule.data.table import ImageTable, image_table
-from goldenrule.features.cache import ActivationBank
+from goldenrule.features.cache import FeatureCache
 from goldenrule.features.similar_windows import near_duplicates as by_activations
 from goldenrule.metrics.intervals import wilson
 from goldenrule.models.backbone import backbone
 from goldenrule.models.graphs.compiled import engine_kind
 from goldenrule.storage.cache_folder import VARIABLE, cache_folder
-from goldenrule.tasks.precompute import activations_of
+from goldenrule.tasks.precompute import features_of
 
 SETS = (
     "dogscats",
@@ -49,7 +49,7 @@ COPIED = 200
 
 
 def cropped(share: float, place: float = 0.5) -> Callable[[Image.Image], Image.Image]:
-    """Give what takes this share off both sides: around the centre, or from the top left corner (`place` 0)."""
+    """Return what takes this share off both sides: around the centre, or from the top left corner (`place` 0)."""
 
     def alter(image: Image.Image) -> Image.Image:
         width, height = round(image.width * (1 - share)), round(image.height * (1 - share))
@@ -60,17 +60,17 @@ def cropped(share: float, place: float = 0.5) -> Callable[[Image.Image], Image.I
 
 
 def mirrored(image: Image.Image) -> Image.Image:
-    """Give the picture flipped from left to right."""
+    """Return the picture flipped from left to right."""
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
 def brightened(image: Image.Image) -> Image.Image:
-    """Give the picture with a quarter more light."""
+    """Return the picture with a quarter more light."""
     return ImageEnhance.Brightness(image).enhance(1.25)
 
 
 def written_on(image: Image.Image) -> Image.Image:
-    """Give the picture with a line of white text in a corner, a fourteenth of its height."""
+    """Return the picture with a line of white text in a corner, a fourteenth of its height."""
     copy = image.copy()
     font = ImageFont.load_default(max(8, image.height // 14))
     ImageDraw.Draw(copy).text((image.width * 0.04, image.height * 0.88), "(c) photo 2019", (255, 255, 255), font)
@@ -124,10 +124,10 @@ def measured(name: str, folder: Path) -> Record:
     looks = looked(table, threads=2)
     looking = time.perf_counter() - began
     table = table.with_digests([own.digest for own in looks])
-    _, activations = activations_of(table, backbone())
-    bank = activations.banks[0]
+    _, features = features_of(table, backbone())
+    cache = features.caches[0]
     photos = np.array([not kind for kind in kinds])
-    found, seconds = pairs_of(table, looks, bank, photos)
+    found, seconds = pairs_of(table, looks, cache, photos)
     theirs = {way: {(pair.first, pair.second) for pair in of} for way, of in found.items()}  # rows count the photos
     own = {
         way: [[str(originals[number].relative_to(DATA)) for number in pair] for pair in sorted(of)]
@@ -138,7 +138,7 @@ def measured(name: str, folder: Path) -> Record:
     for kind in ALTERED:
         mask = photos | np.array([own == kind for own in kinds])
         number = np.flatnonzero(mask)
-        for way, of in pairs_of(table, looks, bank, mask)[0].items():
+        for way, of in pairs_of(table, looks, cache, mask)[0].items():
             for pair in of:
                 one, other = number[pair.first], number[pair.second]
                 if kinds[one] or kinds[other]:
@@ -178,14 +178,14 @@ def made(name: str, folder: Path) -> tuple[list[int], list[str], list[Path], lis
 
 
 def pairs_of(
-    table: ImageTable, looks: Sequence[Look], bank: ActivationBank, mask: np.ndarray[Any, np.dtype[np.bool_]]
-) -> tuple[dict[str, list[Alike]], dict[str, float]]:
-    """Give the near duplicates among some of the files in each way, and the seconds it took to pair them."""
+    table: ImageTable, looks: Sequence[FileScan], cache: FeatureCache, mask: np.ndarray[Any, np.dtype[np.bool_]]
+) -> tuple[dict[str, list[NearDuplicate]], dict[str, float]]:
+    """Return the near duplicates among some of the files in each way, and the seconds it took to pair them."""
     own = table.where(mask)
     began = time.perf_counter()
     described = by_description(own, [look for look, kept in zip(looks, mask, strict=True) if kept], threads=2)
     between = time.perf_counter()
-    activated = by_activations(own, bank, threads=2)
+    activated = by_activations(own, cache, threads=2)
     ended = time.perf_counter()
     both = {(pair.first, pair.second): pair for pair in (*activated, *described)}
     found = dict(zip(WAYS, (described, activated, [*both.values()]), strict=True))
@@ -193,7 +193,7 @@ def pairs_of(
 
 
 def page(records: list[Record]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     copied = sum(record["copied"] for record in records)
     recall = [
         [kind, *(share(sum(record["found"][way][kind] for record in records), copied) for way in WAYS)]
@@ -248,13 +248,13 @@ def page(records: list[Record]) -> str:
 
 
 def share(found: int, count: int) -> str:
-    """Give a share with its interval."""
+    """Return a share with its interval."""
     low, high = wilson(found, count)
     return f"{100 * found / count:.1f} % [{100 * low:.1f}, {100 * high:.1f}] n={count:,}"
 
 
 def _listed(record: Record) -> str:
-    """Give a line for each pair of originals of a set, with how it was found where that was in one way only."""
+    """Return a line for each pair of originals of a set, with how it was found where that was in one way only."""
     ways: dict[tuple[str, str], list[str]] = {}
     for way in WAYS[:2]:
         for one, other in record["own"][way]:

@@ -52,13 +52,13 @@ def main() -> None:
 
 
 def measured(name: str) -> dict[str, Any]:
-    """Give a set's shares."""
+    """Return a set's shares."""
     body = gr.backbone()
-    table, activations = gr.activations_of(gr.from_folder(DATA / name), body, progress=Bars())
+    table, features = gr.features_of(gr.from_folder(DATA / name), body, progress=Bars())
     table = table.part("train") if "train" in table.parts else table
     first = {digest: row for row, digest in reversed(list(enumerate(table.digests)))}
     table = table.where(np.isin(np.arange(len(table)), list(first.values())))
-    rows = activations.rows([own or b"" for own in table.digests]).astype(np.float32)
+    rows = features.rows([own or b"" for own in table.digests]).astype(np.float32)
     centred = rows - rows.mean(axis=0)
     squares = np.square(rows).sum(axis=1)
     likeness = {
@@ -77,14 +77,14 @@ def measured(name: str) -> dict[str, Any]:
         "set": name,
         "n": len(table),
         "right": agreeing,
-        "others": others_called(table, activations),
+        "others": others_called(table, features),
         "others_99": float(np.quantile(others, 0.99)),
-        "copies": copies(table, activations, body),
+        "copies": copies(table, features, body),
     }
 
 
-def copies(table: ImageTable, activations: gr.Activations, body: gr.models.Backbone) -> dict[str, Any]:
-    """Give for each kind of copy how often its original is the nearest, and is called nearly the same."""
+def copies(table: ImageTable, features: gr.Features, body: gr.models.Backbone) -> dict[str, Any]:
+    """Return for each kind of copy how often its original is the nearest, and is called nearly the same."""
     found: dict[str, Any] = {}
     asked = table.uris[::EVERY]
     for kind, change in COPIES.items():
@@ -95,8 +95,8 @@ def copies(table: ImageTable, activations: gr.Activations, body: gr.models.Backb
                 (Path(folder) / f"{number}.jpg").write_bytes(file.getvalue())
             names = [f"{number}.jpg" for number in range(len(asked))]
             new = image_table(Path(folder), (), uris=names, parts=[None] * len(names), labels=[[]] * len(names))
-            read, seen = gr.activations_of(new, body)
-            near = with_copies(nearest(read, seen, table, activations, k=NEAREST), read, table)
+            read, seen = gr.features_of(new, body)
+            near = with_copies(nearest(read, seen, table, features, k=NEAREST), read, table)
             pairs = list(zip(asked, near, strict=True))
         first = sum(own.nearest[0].id == uri for uri, own in pairs)
         called = sum(any(one.id == uri and one.copy != "" for one in own.nearest) for uri, own in pairs)
@@ -110,30 +110,30 @@ def copies(table: ImageTable, activations: gr.Activations, body: gr.models.Backb
     return found
 
 
-def others_called(table: ImageTable, activations: gr.Activations) -> dict[str, Any]:
-    """Give how many of every fourth training image have another one, not of equal bytes, that is called so."""
+def others_called(table: ImageTable, features: gr.Features) -> dict[str, Any]:
+    """Return how many of every fourth training image have another one, not of equal bytes, that is called so."""
     mask = np.arange(len(table)) % EVERY == 0
     asked = table.where(mask)
-    near = with_copies(nearest(asked, activations, table, activations, k=NEAREST), asked, table)
+    near = with_copies(nearest(asked, features, table, features, k=NEAREST), asked, table)
     pairs = [f"{own.id} = {one.id}" for own in near for one in own.nearest if one.copy == "nearly the same"]
     called = sum(any(one.copy == "nearly the same" for one in own.nearest) for own in near)
     return {"called": Estimate.of_share("called", called, len(asked)).to_json(), "pairs": pairs}
 
 
 def cosine(rows: Any) -> Any:
-    """Give the cosines of all pairs (n, n)."""
+    """Return the cosines of all pairs (n, n)."""
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit @ unit.T
 
 
 def voted(labels: Any) -> int:
-    """Give the commonest label, of equals the one that comes first."""
+    """Return the commonest label, of equals the one that comes first."""
     counts = np.bincount(labels)
     return int(next(label for label in labels if counts[label] == counts.max()))
 
 
 def page(results: list[dict[str, Any]]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
 
     def said(value: dict[str, Any]) -> str:
         return value_and_interval(Estimate.from_json(value))

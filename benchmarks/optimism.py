@@ -37,7 +37,7 @@ from goldenrule.metrics.uncertainty.paired import holm
 from goldenrule.pipelines.finalize import scored_on_valid
 from goldenrule.pipelines.golden_rule import seven_steps
 from goldenrule.pipelines.prepare import begun
-from goldenrule.pipelines.probe import solved_heads
+from goldenrule.pipelines.probe import linear_heads_of
 from goldenrule.runs.options import FitOptions
 from held_out import films
 
@@ -87,13 +87,13 @@ def drawn(name: str, seed: int) -> ImageTable:
 
 
 def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
-    """Give a row for each network that was trained: gains over the solved head, and what its sets hold."""
+    """Return a row for each network that was trained: gains over the solved head, and what its sets hold."""
     options = FitOptions(size=PX, views=0, seed=seed, group_by="none")
     folder = ROOT / "runs" / f"optimism-{name}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
-    with begun(drawn(name, seed), options=options, out=folder) as (work, activations):
-        solved = solved_heads(work, activations)
-        standing, valid = scored_on_valid(work, solved.chosen, solved.activations)
+    with begun(drawn(name, seed), options=options, out=folder) as (work, features):
+        solved = linear_heads_of(work, features)
+        standing, valid = scored_on_valid(work, solved.chosen, solved.features)
         test = standing.predict_table(work.table.part("test"))
         contest, _ = seven_steps(work, solved)
         for one in contest.candidates:
@@ -117,7 +117,7 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def gains(before: gr.Predictions, after: gr.Predictions) -> dict[str, Any]:
-    """Give by how much log loss fell and accuracy rose, on the same images."""
+    """Return by how much log loss fell and accuracy rose, on the same images."""
     before, after = before.scored, after.scored
     place = {uri: row for row, uri in enumerate(after.ids)}
     after = after.select([place[uri] for uri in before.ids])
@@ -131,10 +131,10 @@ def gains(before: gr.Predictions, after: gr.Predictions) -> dict[str, Any]:
 
 
 def covered(calibration: gr.Predictions, test: gr.Predictions) -> list[dict[str, Any]]:
-    """Give how often sets that were calibrated on some images hold the true class of others."""
+    """Return how often sets that were calibrated on some images hold the true class of others."""
     found = []
     for promise in PROMISES:
-        rule = gr.metrics.ConformalSets.fit(calibration, coverage=promise)
+        rule = gr.metrics.PredictionSets.fit(calibration, coverage=promise)
         inside = rule.sets(test)
         estimate = set_coverage(test, inside)
         held = round(estimate.value * estimate.n)
@@ -143,7 +143,7 @@ def covered(calibration: gr.Predictions, test: gr.Predictions) -> list[dict[str,
 
 
 def page(rows: list[dict[str, Any]], made: str) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     candidates = list(dict.fromkeys(row["candidate"] for row in rows))
     lines = []
     for candidate in candidates:
@@ -168,7 +168,7 @@ def page(rows: list[dict[str, Any]], made: str) -> str:
 
 
 def optimism(rows: list[dict[str, Any]], way: str) -> list[str]:
-    """Give the mean optimism in log loss and accuracy with intervals over sets."""
+    """Return the mean optimism in log loss and accuracy with intervals over sets."""
     names = sorted({row["set"] for row in rows})
     groups = np.array([names.index(row["set"]) for row in rows])
     cells = []
@@ -194,7 +194,7 @@ def verdict(rows: list[dict[str, Any]]) -> str:
 
 
 def coverage(rows: list[dict[str, Any]]) -> str:
-    """Give pooled coverage by way and promise, and whether a set's interval lies below what was asked (Holm)."""
+    """Return pooled coverage by way and promise, and whether a set's interval lies below what was asked (Holm)."""
     lines = []
     for promise in PROMISES:
         for way, said in WAYS.items():
@@ -221,20 +221,20 @@ def coverage(rows: list[dict[str, Any]]) -> str:
 
 
 def held(rows: list[dict[str, Any]], way: str, promise: float, name: str) -> tuple[int, int]:
-    """Give how many test images of a set were held, and of how many, over all its fits."""
+    """Return how many test images of a set were held, and of how many, over all its fits."""
     own = [one for row in rows if row["set"] == name for one in row[way]["sets"] if one["promise"] == promise]
     return sum(one["held"] for one in own), sum(one["n"] for one in own)
 
 
 def below(hits_: int, n: int, promise: float) -> float:
-    """Give the one-sided p-value of a coverage being what was promised."""
+    """Return the one-sided p-value of a coverage being what was promised."""
     from scipy.stats import binom
 
     return float(binom.cdf(hits_, n, promise))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Give a line per set and network: mean accuracies and gains."""
+    """Return a line per set and network: mean accuracies and gains."""
     lines = []
     for name, candidate in dict.fromkeys((row["set"], row["candidate"]) for row in rows):
         own = [row for row in rows if (row["set"], row["candidate"]) == (name, candidate)]

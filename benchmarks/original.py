@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def rows_of(seed: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
-    """Give the rows of a seed: those that are kept, else measured and kept."""
+    """Return the rows of a seed: those that are kept, else measured and kept."""
     kept = asked.keep / f"seed-{seed}.json" if asked.keep else None
     if kept and kept.exists():
         rows: list[dict[str, Any]] = read_json(kept)["rows"]
@@ -85,7 +85,7 @@ def rows_of(seed: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
 def seconds_of_an_epoch(
     table: gr.ImageTable, body: gr.models.Backbone, augment: Augmentation | None, seed: int, rate: float
 ) -> float:
-    """Give the seconds of the second epoch: the first decodes the pictures."""
+    """Return the seconds of the second epoch: the first decodes the pictures."""
     trial = learner(table, body, augment, seed)
     trial.fit(rate, 1)
     began = time.perf_counter()
@@ -125,7 +125,7 @@ def measured(
 
 
 def learner(table: gr.ImageTable, body: gr.models.Backbone, augment: Augmentation | None, seed: int) -> gr.Learner:
-    """Give a learner of the whole network; nothing is replayed."""
+    """Return a learner of the whole network; nothing is replayed."""
     learn = gr.Learner(table, body, augment=augment, augmented_views=0, seed=seed, replay=False, progress=Bars())
     learn.unfreeze()
     learn.bn_freeze(False)
@@ -133,7 +133,7 @@ def learner(table: gr.ImageTable, body: gr.models.Backbone, augment: Augmentatio
 
 
 def gain_in_points(original: Sequence[str], other: Sequence[str]) -> tuple[float, float, float]:
-    """Give how many points more of the images `original` is right on, mean over the seeds, with a 95 % interval.
+    """Return how many points more of the images `original` is right on, mean over the seeds, with a 95 % interval.
 
     Each string says of every image whether it was right (1) or not (0). The interval is that of other test images
     (bootstrap over images, which all seeds share), not that of other seeds.
@@ -145,7 +145,7 @@ def gain_in_points(original: Sequence[str], other: Sequence[str]) -> tuple[float
 
 
 def page(found: Sequence[dict[str, Any]]) -> str:
-    """Give the Markdown page: a row for each set and time, `original` beside ResNet18."""
+    """Return the Markdown page: a row for each set and time, `original` beside ResNet18."""
     (own, own_side), (other, other_side) = NETWORKS
     names = (f"{own} at {own_side} px", f"{other} at {other_side} px")
     header = ["set", "minutes asked", *(f"{name}: {what}" for name in names for what in ("took", "epochs", "right"))]

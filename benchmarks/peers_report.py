@@ -52,7 +52,7 @@ def write(records: Sequence[Record], output: Path, train: Mapping[str, int]) -> 
 
 
 def summary_of_set(name: str, train: int, records: Sequence[Record]) -> dict[str, Any]:
-    """Give cost and scores of every method on a set, and what the paired tests say."""
+    """Return cost and scores of every method on a set, and what the paired tests say."""
     of_method = {
         method: [record for record in records if record["set"] == name and record["method"] == method]
         for method in NAMES
@@ -82,7 +82,7 @@ def summary_of_set(name: str, train: int, records: Sequence[Record]) -> dict[str
 
 
 def golden(records: Sequence[Record], slow: float | None) -> dict[str, Any] | None:
-    """Give cost and scores of all seven steps beside fine_tune(3), on test images that no choice has looked at.
+    """Return cost and scores of all seven steps beside fine_tune(3), on test images that no choice has looked at.
 
     Where a set has no labelled test part these are half of its validation images (`common.with_clean_test`);
     fine_tune(3) has chosen nothing by them.
@@ -126,7 +126,7 @@ def spread(values: Iterable[float]) -> dict[str, float]:
 
 
 def scores(repeats: Sequence[Record], part: str) -> dict[str, Any]:
-    """Give the scores of the typical repeat with their intervals, and the values of every repeat."""
+    """Return the scores of the typical repeat with their intervals, and the values of every repeat."""
     said = predictions(typical(repeats), part)
     return {
         "typical_repeat": typical(repeats)["repeat"],
@@ -138,7 +138,7 @@ def scores(repeats: Sequence[Record], part: str) -> dict[str, Any]:
 
 
 def typical(repeats: Sequence[Record]) -> Record:
-    """Give the repeat with the median log loss on valid (the lower of two); its predictions are compared."""
+    """Return the repeat with the median log loss on valid (the lower of two); its predictions are compared."""
     ordered = sorted(repeats, key=lambda record: record["parts"]["valid"]["log_loss"])
     return ordered[(len(ordered) - 1) // 2]
 
@@ -167,7 +167,7 @@ def paired(of_method: Mapping[str, Sequence[Record]]) -> Iterator[dict[str, Any]
 
 
 def predictions(record: Record, part: str) -> Predictions:
-    """Give what goldenrule's metrics start from; the logits are the logarithms of the probabilities.
+    """Return what goldenrule's metrics start from; the logits are the logarithms of the probabilities.
 
     Raises `ValueError` where the record states other scores than its images give.
     """
@@ -191,7 +191,7 @@ def predictions(record: Record, part: str) -> Predictions:
 
 
 def page(about: Mapping[str, Any], sets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Give the lines of the Markdown page."""
+    """Return the lines of the Markdown page."""
     yield "# goldenrule beside fastai\n"
     yield (
         "Made by `python benchmarks/peers.py`. Both start from the same pretrained EfficientNet-Lite0 and "
@@ -218,7 +218,7 @@ def page(about: Mapping[str, Any], sets: Sequence[Mapping[str, Any]]) -> Iterato
 
 
 def overview(sets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Give one row per set: goldenrule's answer in seconds beside the yardstick, on valid."""
+    """Return one row per set: goldenrule's answer in seconds beside the yardstick, on valid."""
     yield "\n## Overview\n"
     yield "| set | goldenrule | accuracy, valid | fine_tune(3) | accuracy, valid | times faster | log loss, paired |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
@@ -236,7 +236,7 @@ def overview(sets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def golden_section(sets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Give one row per set: all seven steps beside the yardstick, on clean images."""
+    """Return one row per set: all seven steps beside the yardstick, on clean images."""
     if not sets:
         return
     yield "\n## All seven steps beside fine_tune(3)\n"
@@ -289,7 +289,7 @@ def set_section(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def score_cells(scored: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Give accuracy and log loss; where the repeats differ, with their range."""
+    """Return accuracy and log loss; where the repeats differ, with their range."""
     if scored is None:
         return "-", "-"
     each, losses = scored["accuracy_of_each"], scored["log_loss_of_each"]
@@ -302,7 +302,7 @@ def score_cells(scored: Mapping[str, Any] | None) -> tuple[str, str]:
 
 
 def line(record: Record) -> str:
-    """Give a measurement on one line."""
+    """Return a measurement on one line."""
     valid, name = record["parts"]["valid"], NAMES.get(record["method"], ALL_STEPS)
     return (
         f"{record['set']}, {name}, repeat {record['repeat']}: {record['seconds']:.1f} s, "
@@ -316,7 +316,7 @@ def images_in(folder: Path) -> int:
 
 
 def hardware() -> str:
-    """Give the processor, the cores this process may use and the memory."""
+    """Return the processor, the cores this process may use and the memory."""
     processor = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from common import DATA, RESULTS, made_with, markdown_table
 from goldenrule.data.augmentation.augment import views
 from goldenrule.data.augmentation.presets import side_on
-from goldenrule.data.loader import Job, batches
+from goldenrule.data.loader import DecodeJob, batches
 from goldenrule.data.pictures.decode import with_digests
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.table import ImageTable
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def rounds(table: ImageTable, extractor: FeatureExtractor, count: int, repeats: int) -> dict[str, list[float]]:
-    """Give views per second of each way in every round."""
+    """Return views per second of each way in every round."""
     engine, threads, preprocessing = extractor.engine, extractor.threads, extractor.spec.preprocessing
     shown = views(side_on(max_zoom=1.1), count)
     wanted = tuple(range(len(shown)))
@@ -85,7 +85,7 @@ def rounds(table: ImageTable, extractor: FeatureExtractor, count: int, repeats: 
     pixels = np.zeros((engine.batch_size, 3, size, size), np.float32)
 
     def decoded() -> Iterator[tuple[None, np.ndarray]]:
-        jobs = (Job(row=r, read=partial(table.read, uri), views=wanted) for r, uri in enumerate(table.uris))
+        jobs = (DecodeJob(row=r, read=partial(table.read, uri), views=wanted) for r, uri in enumerate(table.uris))
         for batch in batches(jobs, shown, preprocessing, batch_size=engine.batch_size, threads=threads):
             yield None, batch.pixels
 
@@ -117,7 +117,7 @@ def rounds(table: ImageTable, extractor: FeatureExtractor, count: int, repeats: 
 
 
 def row(name: str, count: int, measured: dict[str, list[float]]) -> list[str]:
-    """Give one line of the table."""
+    """Return one line of the table."""
     possible = [1 / (1 / d + 1 / e) for d, e in zip(measured["decode"], measured["engine"], strict=True)]
     reached = [p / limit for p, limit in zip(measured["precompute"], possible, strict=True)]
     rates = [spread(measured[key]) for key in ("decode", "engine")]
@@ -127,7 +127,7 @@ def row(name: str, count: int, measured: dict[str, list[float]]) -> list[str]:
 
 
 def spread(values: list[float]) -> str:
-    """Give median and range."""
+    """Return median and range."""
     return f"{statistics.median(values):.0f} [{min(values):.0f}, {max(values):.0f}]"
 
 

@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def fitted(name: str, without: Part | None) -> Path:
-    """Give the run of a set that was fitted without one of its parts."""
+    """Return the run of a set that was fitted without one of its parts."""
     folder = RUNS / f"{name}-without-{without or 'nothing'}"
     if not (folder / "result.json").exists():
         table = from_source(DATA / name)
@@ -81,7 +81,7 @@ def fitted(name: str, without: Part | None) -> Path:
 
 
 def judges(case: Promised, run: Path) -> ImageTable:
-    """Give the images that judge: a part of the set, or all labelled ones of its sister that the run has not seen."""
+    """Return the images that judge: a part of the set, or all labelled ones of its sister that the run has not seen."""
     table = from_source(DATA / case.judged_by, group_by="none")
     if case.part is not None:
         return table.where(np.array([part == case.part for part in table.parts], bool))
@@ -91,7 +91,7 @@ def judges(case: Promised, run: Path) -> ImageTable:
 
 
 def kept_or_broken(case: Promised) -> dict[str, Any]:
-    """Give what was promised and what was found."""
+    """Return what was promised and what was found."""
     run = fitted(case.name, case.part)
     found = gr.evaluate(run, judges(case, run), rename=case.rename, skip_unknown=True)
     result = json.loads((run / "result.json").read_text())
@@ -108,7 +108,7 @@ def kept_or_broken(case: Promised) -> dict[str, Any]:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     same = [row for row in rows if row["same_source"]]
     broken = [row for row in same if row["outcome"] == "broken"]
     lines = [

@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def measured(ways: dict[str, Way], files: list[Path], repeats: int) -> dict[str, list[float]]:
-    """Give the files per second of every way and repeat."""
+    """Return the files per second of every way and repeat."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     with threadpool_limits(1):
         for repeat in range(repeats + 1):
@@ -76,7 +76,7 @@ def measured(ways: dict[str, Way], files: list[Path], repeats: int) -> dict[str,
 
 
 def decodings() -> dict[str, Way]:
-    """Give the two ways to decode."""
+    """Return the two ways to decode."""
     return {
         own.name: lambda path, own=own: own.pixels(decode(path.read_bytes(), least_side=own.least_side))
         for own in (PREPROCESSING, SCALED)
@@ -116,7 +116,7 @@ def of_a_fit() -> dict[str, object]:
 
 
 def ours() -> dict[str, Way]:
-    """Give goldenrule's own ways: to network input, and what audit and the beginning of a fit do."""
+    """Return goldenrule's own ways: to network input, and what audit and the beginning of a fit do."""
     return {
         "goldenrule: network input, float32": lambda path: PREPROCESSING.pixels(decode(path.read_bytes())),
         "goldenrule: a look at a file (audit, split)": lambda path: look(path.read_bytes()),
@@ -125,7 +125,7 @@ def ours() -> dict[str, Way]:
 
 
 def theirs() -> dict[str, Way]:
-    """Give what others do to come to the same array (3, 224, 224), normalised."""
+    """Return what others do to come to the same array (3, 224, 224), normalised."""
     ways: dict[str, Way] = {}
     mean, std = (np.array(own, np.float32) for own in (PREPROCESSING.mean, PREPROCESSING.std))
 
@@ -184,7 +184,7 @@ def theirs() -> dict[str, Way]:
 
 
 def rows_of(rates: dict[str, list[float]], *before: str) -> list[list[str]]:
-    """Give a line per way: its files per second, and how many times those of the first."""
+    """Return a line per way: its files per second, and how many times those of the first."""
     first = next(iter(rates))
     rows = []
     for name, own in rates.items():
@@ -201,7 +201,7 @@ def page(
     large_count: int,
     answers: dict[str, Any],
 ) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     first, rows = next(iter(rates)), rows_of(rates)
     large_rows = [row for size, own in large.items() for row in rows_of(own, size)]
     fits = [

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
-    """Give coverage and mean size for each way, method and promise on all images of a set."""
+    """Return coverage and mean size for each way, method and promise on all images of a set."""
     seen = [(split, said) for split in splits(name, seed=seed) for said in [two_ways(split, seed)]]
     for way in WAYS:
         for method in METHODS:
@@ -52,7 +52,7 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
                 tests, sets, calibrated = [], [], []
                 for _, said in seen:
                     calibration, test = said[way]
-                    rule = gr.metrics.ConformalSets.fit(calibration, coverage=promise, method=method)
+                    rule = gr.metrics.PredictionSets.fit(calibration, coverage=promise, method=method)
                     tests.append(test)
                     sets.append(rule.sets(test))
                     calibrated.append(rule.n)
@@ -60,10 +60,10 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def two_ways(split: Split, seed: int) -> dict[str, tuple[gr.Predictions, gr.Predictions]]:
-    """Give what sets are calibrated on and what is said of the held-out images, for both ways."""
+    """Return what sets are calibrated on and what is said of the held-out images, for both ways."""
     inner = gr.k_fold(split.train.with_parts([None] * len(split.train)), APART, seed=seed)[0]
-    fewer = gr.fit_head(inner.part("train"), split.activations, seed=seed)
-    apart = says(fewer.head, inner.part("valid"), split.activations)
+    fewer = gr.fit_head(inner.part("train"), split.features, seed=seed)
+    apart = says(fewer.head, inner.part("valid"), split.features)
     return {
         "out-of-fold": (split.fitted.out_of_fold, split.says(split.fitted.head)),
         "own split": (apart, split.says(fewer.head)),
@@ -79,7 +79,7 @@ def summed(
     sets: list[Any],
     calibrated: list[int],
 ) -> dict[str, Any]:
-    """Give coverage and size over all outer folds."""
+    """Return coverage and size over all outer folds."""
     every, inside = gr.Predictions.concatenate(tests), np.concatenate(sets)
     return {
         "set": name,
@@ -96,7 +96,7 @@ def summed(
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """Give the page of docs/results."""
+    """Return the page of docs/results."""
     sections = "\n\n".join(
         f"## {100 * promise:g} % asked for\n\n{table([row for row in rows if row['promise'] == promise])}"
         for promise in COVERAGES
@@ -146,7 +146,7 @@ def verdicts(rows: list[dict[str, Any]]) -> str:
 
 
 def pooled_table(rows: list[dict[str, Any]]) -> str:
-    """Give coverage over the images of all sets, and the mean size as a share of lac's."""
+    """Return coverage over the images of all sets, and the mean size as a share of lac's."""
     lines = []
     for promise in COVERAGES:
         for way in WAYS:
@@ -162,7 +162,7 @@ def pooled_table(rows: list[dict[str, Any]]) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Give two lines per set: out-of-fold and own split."""
+    """Return two lines per set: out-of-fold and own split."""
     lines = []
     for name in dict.fromkeys(row["set"] for row in rows):
         for way in WAYS:

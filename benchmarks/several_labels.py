@@ -34,12 +34,12 @@ Ways = Mapping[str, Predictions]
 
 
 def ways(seed: int, beta: float) -> Ways:
-    """Give the test images of a split called in each way, and the out-of-fold ones as a fit judges them."""
+    """Return the test images of a split called in each way, and the out-of-fold ones as a fit judges them."""
     table = gr.with_split(from_source(DATA / SET), seed=seed, shares=SHARES)
-    table, activations = gr.activations_of(table, gr.backbone())
+    table, features = gr.features_of(table, gr.backbone())
     train, test = table.part("train"), table.part("test")
-    fitted = gr.fit_head(train, activations, seed=seed)
-    logits = fitted.head.logits(activations.rows([digest or b"" for digest in test.digests]))
+    fitted = gr.fit_head(train, features, seed=seed)
+    logits = fitted.head.logits(features.rows([digest or b"" for digest in test.digests]))
     said = Predictions.from_logits(logits, test.classes, truth=test.truth, ids=test.uris, task="multi")
     seen = fitted.out_of_fold
 
@@ -58,7 +58,7 @@ def ways(seed: int, beta: float) -> Ways:
 
 
 def page() -> str:
-    """Give the page: for each beta a table of the ways."""
+    """Return the page: for each beta a table of the ways."""
     blocks = []
     for beta in BETAS:
         runs = [ways(seed, beta) for seed in range(SEEDS)]

@@ -22,7 +22,7 @@ from common import DATA, RESULTS, made_with
 from goldenrule.core.progress import Bars
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.units import duplicate_units
-from goldenrule.metrics import Familiar
+from goldenrule.metrics import OODDetector
 from goldenrule.metrics.rank_statistics import auc_and_influences
 from goldenrule.metrics.score_intervals import effective_interval
 from goldenrule.metrics.uncertainty.ood import drawn
@@ -52,13 +52,13 @@ class PhotoSet:
     foreign: Rows
     train: gr.ImageTable | None = None
     held_out: gr.ImageTable | None = None
-    activations: gr.Activations | None = None
+    features: gr.Features | None = None
     head: Head | None = None
 
     def rows(self, table: gr.ImageTable) -> Rows:
-        """Give the activations of some of its images."""
-        assert self.activations is not None
-        return self.activations.rows([digest for digest in table.digests if digest is not None])
+        """Return the activations of some of its images."""
+        assert self.features is not None
+        return self.features.rows([digest for digest in table.digests if digest is not None])
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def measured() -> dict[str, Any]:
-    """Give the numbers of the page."""
+    """Return the numbers of the page."""
     with tempfile.TemporaryDirectory() as folder:
         sets = {name: opened(name, Path(folder)) for name in (*HOMES, *FOREIGN_ONLY)}
         pairs: list[dict[str, Any]] = []
@@ -94,31 +94,31 @@ def measured() -> dict[str, Any]:
 def opened(name: str, folder: Path) -> PhotoSet:
     """Fit a set and give its activations; of one that can't be a home only those of some images."""
     if name in FOREIGN_ONLY:
-        table, activations = gr.activations_of(from_source(DATA / name), gr.backbone(), progress=Bars())
-        return PhotoSet(name=name, foreign=activations.rows(some(table, MOST_FOREIGN).digests))
+        table, features = gr.features_of(from_source(DATA / name), gr.backbone(), progress=Bars())
+        return PhotoSet(name=name, foreign=features.rows(some(table, MOST_FOREIGN).digests))
     gr.fit(DATA / name, quick=True, views=0, out=folder / name, progress=Bars())
     run = reopened(folder / name, progress=Bars())
-    activations, parts = run.activations(), np.array(run.table.parts)
-    known = np.array([digest is not None and digest in activations.banks[0] for digest in run.table.digests])
+    features, parts = run.features(), np.array(run.table.parts)
+    known = np.array([digest is not None and digest in features.caches[0] for digest in run.table.digests])
     return PhotoSet(
         name=name,
-        foreign=activations.rows(some(run.table.where(known), MOST_FOREIGN).digests),
+        foreign=features.rows(some(run.table.where(known), MOST_FOREIGN).digests),
         train=run.table.where(known & (parts == "train")),
         held_out=some(run.table.where(known & (parts != "train")), MOST_FAMILIAR),
-        activations=activations,
+        features=features,
         head=run.classifier.head,
     )
 
 
 def some(table: gr.ImageTable, most: int) -> gr.ImageTable:
-    """Give at most so many images, drawn by the hash of their bytes."""
+    """Return at most so many images, drawn by the hash of their bytes."""
     mask = np.zeros(len(table), bool)
     mask[drawn(table.digests, most=most)] = True
     return table.where(mask)
 
 
 def against_others(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[str, Any]]:
-    """Give the AUROC of every method for each foreign set."""
+    """Return the AUROC of every method for each foreign set."""
     ways = methods(home.rows(home.train), home.train.targets, home.head)
     familiar = home.rows(home.held_out)
     own = {name: way(familiar) for name, way in ways.items()}
@@ -135,11 +135,11 @@ def against_others(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[s
 
 
 def false_alarms(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[str, Any]]:
-    """Give the share of familiar and of foreign images that are flagged, for some promised rates."""
+    """Return the share of familiar and of foreign images that are flagged, for some promised rates."""
     train, units = home.rows(home.train), duplicate_units(home.train)
     others = [own for own in sets.values() if own is not home and not same_things(home.name, own.name)]
     for rate in RATES:
-        familiar = Familiar.fit(train, units, false_alarms=rate)
+        familiar = OODDetector.fit(train, units, false_alarms=rate)
         alarms = familiar.distances(home.rows(home.held_out)) > np.float32(familiar.threshold)
         found = {own.name: familiar.distances(own.foreign) > np.float32(familiar.threshold) for own in others}
         every = np.concatenate(list(found.values()))
@@ -158,19 +158,19 @@ def false_alarms(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[str
 
 
 def without_a_class(home: PhotoSet) -> Iterator[dict[str, Any]]:
-    """Give the AUROC for images of single classes that the training was left without."""
+    """Return the AUROC for images of single classes that the training was left without."""
     train, held_out = home.train, home.held_out
     if len(train.classes) < 3:
         return
     counted = [label for label in range(len(train.classes)) if (train.targets == label).sum() >= 10]
     for label in np.array(counted)[drawn([train.classes[label].encode() for label in counted], most=MOST_CLASSES)]:
         rest = gr.with_classes(train, {train.classes[label]: None})
-        head = gr.fit_head(rest, home.activations).head
+        head = gr.fit_head(rest, home.features).head
         rows = home.rows(rest)
         ways = methods(rows, rest.targets, head)
         new = np.concatenate([home.rows(own.where(own.targets == label)) for own in (train, held_out)])
         known = home.rows(held_out.where((held_out.targets != label) & (held_out.targets >= 0)))
-        familiar = Familiar.fit(rows, duplicate_units(rest))
+        familiar = OODDetector.fit(rows, duplicate_units(rest))
         yield {
             "home": home.name,
             "left_out": train.classes[label],
@@ -182,7 +182,7 @@ def without_a_class(home: PhotoSet) -> Iterator[dict[str, Any]]:
 
 
 def auroc(familiar: Rows, foreign: Rows) -> dict[str, Any]:
-    """Give how often a foreign image has the higher number, with the interval that `gr.metrics.roc_auc` has."""
+    """Return how often a foreign image has the higher number, with the interval that `gr.metrics.roc_auc` has."""
     marks = np.arange(len(familiar) + len(foreign)) >= len(familiar)
     value, influences = auc_and_influences(np.concatenate([familiar, foreign]).astype(np.float64), marks)
     fewer = min(len(familiar), len(foreign))
@@ -192,7 +192,7 @@ def auroc(familiar: Rows, foreign: Rows) -> dict[str, Any]:
 
 
 def share(flagged: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Give the share of images that are flagged."""
+    """Return the share of images that are flagged."""
     return gr.Estimate.of_share("flagged", int(flagged.sum()), len(flagged)).to_json()
 
 

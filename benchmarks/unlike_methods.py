@@ -55,12 +55,12 @@ MOST_FOREIGN, MOST_FAMILIAR, MOST_CLASSES = 200, 1_000, 3
 
 
 def same_things(one: str, other: str) -> bool:
-    """Say whether two sets show the same things, so that foreign is not what the images of one are to the other."""
+    """Return whether two sets show the same things, so that foreign is not what the images of one are to the other."""
     return any(one in group and other in group for group in SAME_THINGS)
 
 
 def methods(train: Rows, targets: npt.NDArray[np.int64], head: Head) -> dict[str, Method]:
-    """Give the ways by name, fitted on activations of training images (n, features) and their classes."""
+    """Return the ways by name, fitted on activations of training images (n, features) and their classes."""
     short = directions(train)
     plain = cache(partial(Mahalanobis, train.astype(np.float64), targets))
     unit = cache(partial(Mahalanobis, short, targets))
@@ -94,17 +94,17 @@ class Mahalanobis:
         self.whiten_all = np.linalg.inv(np.linalg.cholesky(overall.T @ overall / len(rows) + ridge * eye)).T
 
     def to_classes(self, rows: Floats) -> Floats:
-        """Give the squared distance to the nearest class mean."""
+        """Return the squared distance to the nearest class mean."""
         return _squares(rows @ self.whiten, self.means @ self.whiten).min(axis=1)
 
     def relative(self, rows: Floats) -> Floats:
-        """Give how much farther the nearest class mean is than the mean of all."""
+        """Return how much farther the nearest class mean is than the mean of all."""
         overall = _squares(rows @ self.whiten_all, self.mean[np.newaxis] @ self.whiten_all)[:, 0]
         return np.asarray(self.to_classes(rows) - overall)
 
 
 def shrinkage(rows: Floats, covariance: Floats) -> tuple[float, float]:
-    """Give the share of a multiple of the identity to mix with a covariance of centred rows, and that multiple.
+    """Return the share of a multiple of the identity to mix with a covariance of centred rows, and that multiple.
 
     Ledoit and Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices.
     """

@@ -29,7 +29,7 @@ ALARMS_HEADER = [
 
 
 def page(values: dict[str, Any]) -> str:
-    """Give the page of docs/results from the values of the JSON file."""
+    """Return the page of docs/results from the values of the JSON file."""
     pairs, alarms, classes = values["pairs"], values["false_alarms"], values["classes_left_out"]
     sections = (methods_section(pairs), alarms_section(alarms), pairs_section(pairs), classes_section(classes))
     return (
@@ -120,12 +120,12 @@ def classes_section(classes: list[Record]) -> str:
 
 
 def printed(value: Record) -> str:
-    """Give an AUROC with its interval."""
+    """Return an AUROC with its interval."""
     return f"{_short(value['value'])} [{_short(value['low'])}, {_short(value['high'])}] n={value['n']:,}"
 
 
 def shared(value: Record) -> str:
-    """Give a share with its interval."""
+    """Return a share with its interval."""
     return value_and_interval(gr.Estimate.from_json(value))
 
 

@@ -61,7 +61,7 @@ def page(script: Path, photos: Path | None) -> str:
 
 
 def page_name(script: Path, photos: Path | None) -> str:
-    """Give the name of the page of a lesson, on the sets of scikit-learn or on photos."""
+    """Return the name of the page of a lesson, on the sets of scikit-learn or on photos."""
     return f"{script.stem}-{photos.name}" if photos else script.stem
 
 
@@ -90,7 +90,7 @@ def make(script: Path, photos: Path | None = None) -> Path:
 
 
 def index(lessons: tuple[Lesson, ...]) -> str:
-    """Give the page that lists the lessons."""
+    """Return the page that lists the lessons."""
     rows = "\n".join(
         f"| {number} | [{one.name}]({one.name}.md) | {one.title} | {'' if one.seconds is None else one.seconds} |"
         for number, one in enumerate(lessons, 1)

@@ -22,7 +22,7 @@ DIGITS = [Path("demo/digits") / name for name in ("four/0324.png", "nine/0295.pn
 
 
 def terminal() -> tuple[str, str]:
-    """Give the demo as SVG, without the web fonts that Rich would load, and the whole session as text."""
+    """Return the demo as SVG, without the web fonts that Rich would load, and the whole session as text."""
     from goldenrule.cli.demo import demo
     from goldenrule.cli.predict import predict
     from goldenrule.core.progress import Silent
@@ -46,7 +46,7 @@ def terminal() -> tuple[str, str]:
 
 
 def with_session(page: str, session: str) -> str:
-    """Give a page with the text between its two marks `session` replaced."""
+    """Return a page with the text between its two marks `session` replaced."""
     block = f"<!-- session:begin -->\n```console\n{session}\n```\n<!-- session:end -->"
     return re.sub(r"<!-- session:begin -->.*<!-- session:end -->", lambda _: block, page, flags=re.DOTALL)
 

@@ -32,9 +32,9 @@ FIGURES = Path("calibration")
 FIGURES.mkdir(exist_ok=True)
 images = gr.from_folder(write_digits(Path("demo/digits")))
 body = gr.backbone("efficientnet_lite0", size=96)
-images, activations = gr.activations_of(images, body)
+images, features = gr.features_of(images, body)
 images = gr.with_split(images, shares=gr.data.Shares(valid=0.3, test=0.55))
-rows = {part: activations.rows(images.part(part).digests).astype(np.float32) for part in ("train", "valid", "test")}
+rows = {part: features.rows(images.part(part).digests).astype(np.float32) for part in ("train", "valid", "test")}
 print({part: len(own) for part, own in rows.items()})
 
 # %% [markdown]
@@ -48,7 +48,7 @@ careless = LogisticRegression(C=100, max_iter=300).fit(rows["train"], images.par
 
 
 def said(part: str) -> gr.Predictions:
-    """Give what the careless head says of a part."""
+    """Return what the careless head says of a part."""
     own = images.part(part)
     return gr.Predictions.from_logits(
         careless.decision_function(rows[part]), images.classes, truth=own.targets, ids=own.uris
@@ -123,7 +123,7 @@ print(gr.metrics.paired_bootstrap(before, after).sentence("before", "after"))
 # fold has not learned from, and penalised weights do not shout.
 
 # %%
-careful = gr.fit_head(images.part("train"), activations).head
+careful = gr.fit_head(images.part("train"), features).head
 own = images.part("test")
 solved = gr.Predictions.from_logits(careful.logits(rows["test"]), images.classes, truth=own.targets, ids=own.uris)
 print(

@@ -41,7 +41,7 @@ depths |= {"last": network.bn2}
 
 
 def answers(pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Give the feature maps (n, channels, rows, columns) at each depth, caught while the pictures flow through."""
+    """Return the feature maps (n, channels, rows, columns) at each depth, caught while the pictures flow through."""
     caught: dict[str, torch.Tensor] = {}
     hooks = [
         layer.register_forward_hook(lambda _layer, _given, maps, name=name: caught.update({name: maps}))
@@ -144,7 +144,7 @@ for batch in pictures.split(50):
 
 
 def probe(rows: np.ndarray) -> gr.Predictions:
-    """Give the out-of-fold predictions of a line between classes, from rows (n, numbers)."""
+    """Return the out-of-fold predictions of a line between classes, from rows (n, numbers)."""
     line = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
     logits = cross_val_predict(line, rows, truth, cv=5, method="decision_function")
     return gr.Predictions.from_logits(logits, [str(digit) for digit in range(10)], truth=truth)

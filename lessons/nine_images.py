@@ -118,7 +118,7 @@ for name, right_of_nine in STUDY.items():
 
 # %%
 def predictions(right: np.ndarray) -> gr.Predictions:
-    """Give the predictions of a network that is right where `right` (n,) is true."""
+    """Return the predictions of a network that is right where `right` (n,) is true."""
     logits = np.where(right[:, np.newaxis], [2.0, 0.0], [0.0, 2.0])
     return gr.Predictions.from_logits(logits, ["horse", "other"], truth=np.zeros(len(right), int))
 
@@ -146,7 +146,7 @@ for k in range(4, 8):
 
 # %%
 def images_needed(least: float) -> int:
-    """Give how many images, all of them right, put the lower end of the interval at `least`."""
+    """Return how many images, all of them right, put the lower end of the interval at `least`."""
     n = 1
     while gr.Estimate.of_share("accuracy", n, n).low < least:
         n += 1

@@ -47,7 +47,7 @@ truth = torch.tensor(digits.target)
 
 # %%
 def turned(pictures: torch.Tensor) -> torch.Tensor:
-    """Give pictures (n, 8, 8), each turned by up to 15 degrees, zoomed by 10 % and moved by half a pixel."""
+    """Return pictures (n, 8, 8), each turned by up to 15 degrees, zoomed by 10 % and moved by half a pixel."""
     n = len(pictures)
     angle = (torch.rand(n) * 2 - 1) * np.deg2rad(15)
     zoom = 1 + (torch.rand(n) * 2 - 1) * 0.1

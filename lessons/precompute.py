@@ -47,9 +47,9 @@ extractor = gr.FeatureExtractor.of(body)
 assert extractor.engine.kind == extractor.kind  # compiled here, before the clock starts
 
 began = time.perf_counter()
-images, activations = gr.activations_of(images, body)
+images, features = gr.features_of(images, body)
 filling = time.perf_counter() - began
-print(f"{activations.computed[0]} rows computed, {activations.reused[0]} found in the bank, in {filling:.2f} s")
+print(f"{features.computed[0]} rows computed, {features.reused[0]} found in the bank, in {filling:.2f} s")
 
 # %% [markdown]
 # ## Epochs without, and with
@@ -108,11 +108,11 @@ print(f"accuracy without {gr.metrics.accuracy(live)}, with {gr.metrics.accuracy(
 # view. Ask again, and nothing is computed. Ask for another size, and all is: these are other numbers.
 
 # %%
-_, again = gr.activations_of(images, body)
+_, again = gr.features_of(images, body)
 print(f"asked again:        {again.computed[0]:3} computed, {again.reused[0]:3} found")
-_, other = gr.activations_of(images.part("valid"), gr.backbone("efficientnet_lite0", size=80))
+_, other = gr.features_of(images.part("valid"), gr.backbone("efficientnet_lite0", size=80))
 print(f"another size:       {other.computed[0]:3} computed, {other.reused[0]:3} found (of {len(images.part('valid'))})")
-size = activations.banks[0].features * 2
+size = features.caches[0].features * 2
 print(f"a row takes {size:,} bytes: {size * 1_000_000 / 1e9:.1f} GB for a million pictures")
 
 # %% [markdown]

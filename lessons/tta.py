@@ -56,13 +56,13 @@ draw_augmentation(folder, augment=augment.name, images=3, size=96, out=FIGURES /
 extractor = gr.FeatureExtractor.of(body)
 
 
-def looks_of(table: gr.ImageTable, augment: gr.data.Augmentation, count: int) -> gr.Activations:
-    """Give the activations of the plain view and of `count` augmented views of every picture."""
+def looks_of(table: gr.ImageTable, augment: gr.data.Augmentation, count: int) -> gr.Features:
+    """Return the activations of the plain view and of `count` augmented views of every picture."""
     every = np.ones(len(table), bool)
     return extractor.features(table, views=views(augment, count), augmented=every)
 
 
-activations = looks_of(images, augment, 8)
+features = looks_of(images, augment, 8)
 train, test = images.part("train"), images.part("test")
 
 # %% [markdown]
@@ -73,14 +73,14 @@ train, test = images.part("train"), images.part("test")
 
 # %%
 heads = {
-    "learned plain pictures": gr.fit_head(train, activations, views=0).head,
-    "learned views too": gr.fit_head(train, activations, views=3).head,
+    "learned plain pictures": gr.fit_head(train, features, views=0).head,
+    "learned views too": gr.fit_head(train, features, views=3).head,
 }
 
 
-def asked(head, looks: int, activations: gr.Activations = activations) -> gr.Predictions:
-    """Give the average of what a head says of so many looks at each test picture, the plain one first."""
-    logits = [head.logits(activations.rows(test.digests, view)) for view in range(looks)]
+def asked(head, looks: int, features: gr.Features = features) -> gr.Predictions:
+    """Return the average of what a head says of so many looks at each test picture, the plain one first."""
+    logits = [head.logits(features.rows(test.digests, view)) for view in range(looks)]
     return gr.Predictions.from_logits(np.stack(logits, axis=1), images.classes, truth=test.targets, ids=test.uris)
 
 

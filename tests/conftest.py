@@ -77,7 +77,7 @@ def temporary_files_in_memory() -> None:
 
 
 def one_core_each() -> None:
-    """Give each process of pytest-xdist a core of its own: threads that share one wait for each other."""
+    """Return each process of pytest-xdist a core of its own: threads that share one wait for each other."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if worker and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
@@ -130,11 +130,11 @@ class CompiledOnce:
         return getattr(self._core(), name)
 
     def read_model(self, path: Path) -> Path:
-        """Give the file: it is read where it has not been compiled before."""
+        """Return the file: it is read where it has not been compiled before."""
         return path
 
     def compile_model(self, path: Path, device: str, options: dict[str, str]) -> Any:
-        """Give the compiled network of a file."""
+        """Return the compiled network of a file."""
         key = repr((device, sorted(options.items()))).encode() + path.read_bytes()
         weights = path.with_suffix(".bin")
         key = hashlib.blake2b(key + (weights.read_bytes() if weights.exists() else b"")).digest()
@@ -161,7 +161,7 @@ def compiled_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def photos() -> Callable[[str], Path]:
-    """Give the folder of a real photo set by name; skip where the sets are absent."""
+    """Return the folder of a real photo set by name; skip where the sets are absent."""
 
     def folder(name: str) -> Path:
         path = DATA / name
@@ -174,7 +174,7 @@ def photos() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[..., Path]:
-    """Give a folder of the whole session, filled by the first process that asks for it: `made_once(name, fill)`."""
+    """Return a folder of the whole session, filled by the first process that asks for it: `made_once(name, fill)`."""
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
 
@@ -314,7 +314,7 @@ def small_photos(photos: Callable[[str], Path], tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="session")
 def fitted(small_photos: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The `Answer` of a default fit of the real backbone on `small_photos`; read only."""
+    """The `FitResult` of a default fit of the real backbone on `small_photos`; read only."""
     from goldenrule.pipelines.quick_fit import answer
 
     folder = tmp_path_factory.mktemp("fitted")
@@ -383,7 +383,7 @@ def real_command(real_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @functools.cache
 def built_once(app: Any) -> Any:
-    """Give Click's command of Typer's app: to build twenty of them takes longer than most of them run."""
+    """Return Click's command of Typer's app: to build twenty of them takes longer than most of them run."""
     from typer.main import get_command
 
     return get_command(app)

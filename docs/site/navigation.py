@@ -24,14 +24,14 @@ class Chapter:
     pages: tuple[str, ...]
 
     def directive(self) -> str:
-        """Give the part as a `toctree` that isn't shown in the page itself."""
+        """Return the part as a `toctree` that isn't shown in the page itself."""
         heading = f":caption: {self.heading}\n" if self.heading else ""
         pages = "\n".join(f"/{page}" for page in self.pages)
         return f"```{{toctree}}\n:hidden:\n{heading}\n{pages}\n```"
 
 
 def with_navigation(root: Path, page: str, text: str) -> str:
-    """Give a page's text with its part of the menu at the end; most pages have none."""
+    """Return a page's text with its part of the menu at the end; most pages have none."""
     if page == FRONT:
         chapters = whole_menu((root / f"{HOW_TO}.md").read_text(encoding="utf-8"))
     elif page in LISTS:
@@ -42,7 +42,7 @@ def with_navigation(root: Path, page: str, text: str) -> str:
 
 
 def whole_menu(how_to: str) -> tuple[Chapter, ...]:
-    """Give the menu in the order a newcomer wants; the chapters of how-tos are the headings of their list."""
+    """Return the menu in the order a newcomer wants; the chapters of how-tos are the headings of their list."""
     parts = re.split(r"^## (.*)$", how_to, flags=re.MULTILINE)
     return (
         Chapter(heading="Start", pages=("docs/guide", "docs/from-fastai", HOW_TO)),
@@ -61,7 +61,7 @@ def whole_menu(how_to: str) -> tuple[Chapter, ...]:
 
 
 def linked(page: str, text: str) -> tuple[str, ...]:
-    """Give the pages of its own folder that a page links, each once, in order.
+    """Return the pages of its own folder that a page links, each once, in order.
 
     >>> linked("docs/results/README", "[b](b.md), [a](a.md#anchor), [b again](b.md), [not here](../guide.md)")
     ('docs/results/b', 'docs/results/a')

@@ -65,7 +65,7 @@ class Translator(HTML5Translator):
 
 
 def width_px(svg: str) -> int:
-    """Give the least width at which a figure's smallest letters are still read, in CSS pixels.
+    """Return the least width at which a figure's smallest letters are still read, in CSS pixels.
 
     >>> width_px('<svg viewBox="0 0 460 200"><text style="font-size: 10px">a</text></svg>')
     414
@@ -76,7 +76,7 @@ def width_px(svg: str) -> int:
 
 
 def letter_sizes(svg: str) -> list[float]:
-    """Give the sizes of all letters, in units of the view box.
+    """Return the sizes of all letters, in units of the view box.
 
     Matplotlib draws letters as outlines of 100 units, scaled: `scale(0.08 -0.08)` is a letter of 8 units.
     """
@@ -85,7 +85,7 @@ def letter_sizes(svg: str) -> list[float]:
 
 
 def table_kind(texts: list[list[str]]) -> str:
-    """Give how a table is shown on a phone: `stacked`, `wide` (it scrolls) or `narrow` (two columns).
+    """Return how a table is shown on a phone: `stacked`, `wide` (it scrolls) or `narrow` (two columns).
 
     >>> table_kind([["option", "default", "meaning"], ["--seed", "0", "what is drawn, " * 8]])
     'stacked'
@@ -100,7 +100,7 @@ def table_kind(texts: list[list[str]]) -> str:
 
 
 def labels(texts: list[list[str]]) -> list[str]:
-    """Give what stands before the cells of each column of a stacked table: nothing before names and the longest text.
+    """Return what stands before the cells of each column of a stacked table: nothing before names and the longest text.
 
     >>> labels([["option", "default", "meaning"], ["--seed", "0", "what is drawn"]])
     ['', 'default', '']

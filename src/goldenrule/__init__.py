@@ -5,7 +5,7 @@
     result = gr.fit("photos", quick=True)        # read, split, compute features, fit the head, judge, save, report
     result.classifier.predict("new.jpg")
 
-or by hand, over the same parts: `gr.from_folder`, `gr.with_split`, `gr.backbone`, `gr.activations_of`, `gr.fit_head`.
+or by hand, over the same parts: `gr.from_folder`, `gr.with_split`, `gr.backbone`, `gr.features_of`, `gr.fit_head`.
 Names are loaded when they are first used, so that importing goldenrule costs nothing.
 """
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from goldenrule.data.splits.folds import k_fold
     from goldenrule.data.splits.splitting import with_split
     from goldenrule.data.table import ImageTable
-    from goldenrule.features.extractor import Activations, FeatureExtractor
+    from goldenrule.features.extractor import FeatureExtractor, Features
     from goldenrule.metrics import Estimate, Predictions
     from goldenrule.models.backbone import backbone
     from goldenrule.models.classifier import Classifier
     from goldenrule.models.summary import summary
     from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks
-    from goldenrule.pipelines.fit_result import Answer
+    from goldenrule.pipelines.fit_result import FitResult
     from goldenrule.pipelines.linear_heads import FittedHead, fit_head
     from goldenrule.report.figures.plot import plot
     from goldenrule.runs.history import History
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from goldenrule.tasks.explaining import explain
     from goldenrule.tasks.foreign import Evaluation, evaluate
     from goldenrule.tasks.insights import Insights, insights
-    from goldenrule.tasks.precompute import activations_of
+    from goldenrule.tasks.precompute import features_of
     from goldenrule.tasks.run_comparison import compare_runs
     from goldenrule.tasks.run_learning_curve import learning_curve_of
     from goldenrule.tasks.split_folder import split_folder, verify_split
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Activations": "features.extractor",
-    "Answer": "pipelines.fit_result",
     "Audit": "analysis.audit",
     "Classifier": "models.classifier",
     "ComparedNetworks": "pipelines.comparison.compared_networks",
@@ -63,7 +61,9 @@ _HOMES = {
     "Evaluation": "tasks.foreign",
     "Explained": "analysis.explanation",
     "FeatureExtractor": "features.extractor",
+    "Features": "features.extractor",
     "Finding": "core.findings",
+    "FitResult": "pipelines.fit_result",
     "FittedHead": "pipelines.linear_heads",
     "GoldenRuleError": "core.errors",
     "History": "runs.history",
@@ -71,7 +71,6 @@ _HOMES = {
     "Insights": "tasks.insights",
     "Learner": "training.learner",
     "Predictions": "metrics",
-    "activations_of": "tasks.precompute",
     "analysis": "",
     "as_json": "core.schema",
     "audit_images": "tasks.auditing",
@@ -81,6 +80,7 @@ _HOMES = {
     "data": "",
     "evaluate": "tasks.foreign",
     "explain": "tasks.explaining",
+    "features_of": "tasks.precompute",
     "fit": "api",
     "fit_head": "pipelines.linear_heads",
     "from_arrays": "data.arrays",
@@ -106,8 +106,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "Activations",
-    "Answer",
     "Audit",
     "Classifier",
     "ComparedNetworks",
@@ -115,7 +113,9 @@ __all__ = [
     "Evaluation",
     "Explained",
     "FeatureExtractor",
+    "Features",
     "Finding",
+    "FitResult",
     "FittedHead",
     "GoldenRuleError",
     "History",
@@ -123,7 +123,6 @@ __all__ = [
     "Insights",
     "Learner",
     "Predictions",
-    "activations_of",
     "analysis",
     "as_json",
     "audit_images",
@@ -133,6 +132,7 @@ __all__ = [
     "data",
     "evaluate",
     "explain",
+    "features_of",
     "fit",
     "fit_head",
     "from_arrays",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from goldenrule.core.progress import Progress
     from goldenrule.data.table import ImageTable
     from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks
-    from goldenrule.pipelines.fit_result import Answer
-    from goldenrule.pipelines.tuning.search_result import Found
+    from goldenrule.pipelines.fit_result import FitResult
+    from goldenrule.pipelines.tuning.search_result import SearchResult
     from goldenrule.training.loggers import Logger
 
 P = ParamSpec("P")
@@ -58,11 +58,11 @@ def fit(
     *,
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
-    on_first: Callable[[Answer], None] | None = None,
+    on_first: Callable[[FitResult], None] | None = None,
     loggers: Sequence[Logger] = (),
     progress: Progress | None = None,
     **options: Any,
-) -> Answer:
+) -> FitResult:
     """Fit a classifier on a folder of images, or an `ImageTable`, by the golden rule; judge it and write the run.
 
     `options` are those of `goldenrule fit`, with the same names and defaults, those about images and tables too
@@ -76,7 +76,7 @@ def fit(
     """
     images = _images(source, options)
     chosen = _options(FitOptions, options, "fit")
-    if chosen.solved_only:
+    if chosen.linear_only:
         from goldenrule.pipelines.quick_fit import answer
 
         return answer(images, options=chosen, out=out, runs=runs, progress=progress)
@@ -95,7 +95,7 @@ def train(
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
     **options: Any,
-) -> Answer:
+) -> FitResult:
     """Train the network that `backbone` names in the way that `type` names; judge it and write the run.
 
     `options` are those of `goldenrule train`: `gr.train("photos", backbone="resnet", type="fine_tuning", epochs=10)`.
@@ -150,7 +150,7 @@ def search(
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
     **options: Any,
-) -> Found:
+) -> SearchResult:
     """Search for settings that do better on validation than the head of a quick fit, as `goldenrule search` does.
 
     Wants the extra `search`. The same call goes on where a killed one stopped, and does no more than what is left.

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from goldenrule.analysis.audit import Audit, at_a_glance, audit
 from goldenrule.data.duplicates.near_duplicates import near_duplicates
 from goldenrule.data.pictures.decode import Header
-from goldenrule.data.scan import Look, look, looked
+from goldenrule.data.scan import FileScan, look, looked
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.table import ImageTable, image_table
 
@@ -132,12 +132,12 @@ def table_of(rows: list[tuple[str, str, str]]) -> ImageTable:
     )
 
 
-def header(kind: str = "JPEG", width: int = 400, height: int = 300) -> Look:
+def header(kind: str = "JPEG", width: int = 400, height: int = 300) -> FileScan:
     own = Header(format=kind, mode="RGB", width=width, height=height, orientation=1, animated=False, recoloured=False)
-    return Look(size=1000, digest=b"d" * 32, header=own)
+    return FileScan(size=1000, digest=b"d" * 32, header=own)
 
 
-def codes(table: ImageTable, looks: list[Look]) -> dict[str, tuple[str, ...]]:
+def codes(table: ImageTable, looks: list[FileScan]) -> dict[str, tuple[str, ...]]:
     return {finding.code: finding.evidence for finding in at_a_glance(table, looks, numberings=True)}
 
 

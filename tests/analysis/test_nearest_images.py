@@ -107,8 +107,8 @@ def test_a_training_image_finds_itself_and_a_copy_of_it_is_nearly_the_same(
     shutil.copy(next((small_photos / "valid" / "dogs").iterdir()), folder / "other.jpg")
     (folder / "broken.jpg").write_bytes(b"no picture")
     new = with_digests(from_folder(tmp_path / "new"))
-    _, seen = gr.activations_of(new, fitted.classifier.backbone)
-    _, known = gr.activations_of(train, fitted.classifier.backbone)
+    _, seen = gr.features_of(new, fitted.classifier.backbone)
+    _, known = gr.features_of(train, fitted.classifier.backbone)
     near = with_copies(nearest(new, seen, train, known, k=3), new, train)
     found = {own.id.rpartition("/")[2]: own for own in near}
     assert (found["same.jpg"].nearest[0].id, found["same.jpg"].nearest[0].copy) == (train.uris[0], "same file")

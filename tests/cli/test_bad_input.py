@@ -306,7 +306,7 @@ def test_a_full_disk_under_the_cache_is_told_and_what_was_finished_is_kept(
     found = command("fit", "--quick", root, "--views", "0", **own)
     assert found.returncode == 2, found.stderr
     assert "The disk is full" in found.stderr
-    assert "goldenrule bank" in found.stderr
+    assert "goldenrule cache" in found.stderr
     subprocess.run(["mount", "-o", "remount,size=80m", str(disk)], check=True)
     again = command("fit", "--quick", root, "--views", "0", **own)
     assert again.returncode == 0, again.stderr

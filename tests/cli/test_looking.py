@@ -41,8 +41,8 @@ def test_a_squished_scaled_classifier_looks_the_same_way_when_it_predicts(
     classifier = Classifier.load(run)
     own = classifier.preprocessing
     assert (own.name, own.resize, own.crop_fraction) == ("scaled", "squish", 1.0)
-    (bank,) = [bank for bank in stored() if bank["rows"] == 68]
-    assert bank["key"]["preprocessing"] == as_json(own)
+    (cache,) = [cache for cache in stored() if cache["rows"] == 68]
+    assert cache["key"]["preprocessing"] == as_json(own)
     with (run / "predictions" / "valid.csv").open() as file:
         kept = {row["path"]: float(row["p:cats"]) for row in csv.DictReader(file)}
     seen = classifier.predict(large / "valid")

@@ -38,9 +38,9 @@ COMMANDS = [
     ["demo"],
     ["lesson"],
     ["doctor"],
-    ["bank"],
-    ["bank", "clear"],
-    ["bank", "limit"],
+    ["cache"],
+    ["cache", "clear"],
+    ["cache", "limit"],
 ]
 
 
@@ -54,7 +54,7 @@ print(*sys.modules)
 
 
 def modules_of(code: str) -> list[str]:
-    """Give the modules that a new Python has loaded when it has run some code that prints them."""
+    """Return the modules that a new Python has loaded when it has run some code that prints them."""
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
@@ -76,7 +76,7 @@ def find(names: list[str]) -> Any:
 
 def test_every_command_is_in_the_table() -> None:
     group: Any = ROOT
-    found = [[name] for name in group.commands] + [["bank", name] for name in group.commands["bank"].commands]
+    found = [[name] for name in group.commands] + [["cache", name] for name in group.commands["cache"].commands]
     assert sorted(found) == sorted(COMMANDS)
 
 
@@ -84,11 +84,11 @@ def test_every_command_is_in_the_table() -> None:
 def test_every_command_explains_itself_with_examples_that_can_be_parsed(command: Command, names: list[str]) -> None:
     shown = command(*names, "--help")
     assert (shown.returncode, shown.stderr) == (0, "")
-    documented = find(names[:1]) if names[0] == "bank" else find(names)
+    documented = find(names[:1]) if names[0] == "cache" else find(names)
     text = documented.help
     assert "Examples" in text
     examples = [line.strip() for line in text.splitlines() if line.strip().startswith("goldenrule ")]
-    if names != ["bank", "clear"] and names != ["bank", "limit"]:
+    if names != ["cache", "clear"] and names != ["cache", "limit"]:
         assert "Examples" in shown.stdout
     assert len(examples) >= 2
     for example in examples:
@@ -101,7 +101,7 @@ def test_every_command_explains_itself_with_examples_that_can_be_parsed(command:
 
 
 def test_what_is_imported_by_name_exists() -> None:
-    for name in ("fit", "lr_find", "predict", "demo", "doctor", "bank"):
+    for name in ("fit", "lr_find", "predict", "demo", "doctor", "cache"):
         assert import_module(f"goldenrule.cli.{name}").__doc__
 
 

@@ -66,7 +66,7 @@ def flat_photos(small_photos: Path, tmp_path: Path) -> Path:
 
 
 def parts(run: Path) -> dict[str, list[str]]:
-    """Give the images of each part as a run has written them down."""
+    """Return the images of each part as a run has written them down."""
     with (run / "split.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {part: [row["path"] for row in rows if row["part"] == part] for part in ("train", "valid", "test")}

@@ -65,7 +65,7 @@ def test_a_finding_is_told_in_the_language_that_is_spoken_where_it_is_shown():
 
 
 def constructed():
-    """Give (place, code, fields) of every finding that the source constructs; fields None where they are no dict."""
+    """Return (place, code, fields) of every finding that the source constructs; fields None where they are no dict."""
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
@@ -89,7 +89,7 @@ def test_every_finding_of_the_source_has_its_texts_and_no_texts_are_left_over():
 
 
 def asked_of(code, variant):
-    """Give the fields that a finding's texts ask for: those of a variant, or of all where it is no literal."""
+    """Return the fields that a finding's texts ask for: those of a variant, or of all where it is no literal."""
     own = texts(code)
     asked = {"n"} if any(name.endswith(".one") for name in own) else set()
     for kind in ("sentence", "advice"):

@@ -105,7 +105,7 @@ def test_no_text_of_a_template_is_outside_a_message_that_can_be_translated() -> 
 
 
 def bare_texts(html: str) -> set[str]:
-    """Give what people would read of a template whose expressions are left out."""
+    """Return what people would read of a template whose expressions are left out."""
     attributes = re.findall(r'(?:aria-label|title|alt)="([^"]*)"', html)
     between = re.sub(r"<[^>]*>", "\n", re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL))
     return {text.strip() for text in (*attributes, *between.splitlines()) if re.search("[A-Za-z]", text)}

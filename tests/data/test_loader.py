@@ -13,7 +13,7 @@ from PIL import Image
 
 from goldenrule.data.augmentation.augment import PLAIN, views
 from goldenrule.data.augmentation.presets import side_on
-from goldenrule.data.loader import BATCHES_AHEAD, Batch, Canvases, Job, batches
+from goldenrule.data.loader import BATCHES_AHEAD, Batch, Canvases, DecodeJob, batches
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.storage.files import digest
 
@@ -32,8 +32,8 @@ PICTURES = [png(number) for number in range(8)]
 
 
 def pixels_of(content, view):
-    """Give the pixels of one view, computed on their own."""
-    (batch,) = batches([Job(0, lambda: content, (view,))], VIEWS, SMALL, batch_size=1, threads=1)
+    """Return the pixels of one view, computed on their own."""
+    (batch,) = batches([DecodeJob(0, lambda: content, (view,))], VIEWS, SMALL, batch_size=1, threads=1)
     return batch.pixels[0]
 
 
@@ -43,7 +43,7 @@ jobs_and_views = st.lists(st.tuples(st.integers(0, 7), st.sets(st.integers(0, 3)
 @settings(deadline=None, max_examples=40)
 @given(jobs_and_views, st.integers(1, 7), st.integers(1, 3))
 def test_all_views_of_all_jobs_come_once_and_in_order(wanted, batch_size, threads):
-    jobs = [Job(row, lambda n=n: PICTURES[n], sorted(own)) for row, (n, own) in enumerate(wanted)]
+    jobs = [DecodeJob(row, lambda n=n: PICTURES[n], sorted(own)) for row, (n, own) in enumerate(wanted)]
     found, sizes = [], []
     for batch in batches(jobs, VIEWS, SMALL, batch_size=batch_size, threads=threads):
         assert batch.pixels.shape == (batch_size, 3, 32, 32)
@@ -58,7 +58,7 @@ def test_all_views_of_all_jobs_come_once_and_in_order(wanted, batch_size, thread
 
 
 def test_a_plain_view_has_the_same_pixels_with_other_views_and_alone():
-    job = Job(0, lambda: PICTURES[0], (0, 1, 2))
+    job = DecodeJob(0, lambda: PICTURES[0], (0, 1, 2))
     (batch,) = batches([job], VIEWS, SMALL, batch_size=3, threads=1)
     np.testing.assert_allclose(batch.pixels[0], pixels_of(PICTURES[0], 0), atol=2e-5)
     assert not np.allclose(batch.pixels[1], batch.pixels[2], atol=0.1)
@@ -68,12 +68,12 @@ def test_failures_are_told_with_their_reason_and_cost_nobody_else():
     def missing():
         raise FileNotFoundError(2, "No such file or directory")
 
-    changed = Job(3, lambda: PICTURES[3], (0, 1), digest=digest(b"other bytes"))
-    same = Job(4, lambda: PICTURES[4], (0, 1), digest=digest(PICTURES[4]))
+    changed = DecodeJob(3, lambda: PICTURES[3], (0, 1), digest=digest(b"other bytes"))
+    same = DecodeJob(4, lambda: PICTURES[4], (0, 1), digest=digest(PICTURES[4]))
     jobs = [
-        Job(0, lambda: PICTURES[0], (0,)),
-        Job(1, missing, (0, 1)),
-        Job(2, lambda: b"text", (0,)),
+        DecodeJob(0, lambda: PICTURES[0], (0,)),
+        DecodeJob(1, missing, (0, 1)),
+        DecodeJob(2, lambda: b"text", (0,)),
         changed,
         same,
     ]
@@ -105,7 +105,7 @@ def test_memory_is_bounded_by_a_few_batches_whatever_the_number_of_jobs(monkeypa
     def jobs():
         for row in range(400):
             pulled[0] = row
-            yield Job(row, lambda: PICTURES[0], (0,))
+            yield DecodeJob(row, lambda: PICTURES[0], (0,))
 
     for number, batch in enumerate(batches(jobs(), (PLAIN,), SMALL, batch_size=4, threads=2)):
         assert pulled[0] <= 4 * (number + BATCHES_AHEAD + 2)  # nor is reading far ahead
@@ -121,7 +121,7 @@ def test_decoding_happens_in_threads_ahead_of_the_consumer():
         names.add(threading.current_thread().name)
         return PICTURES[0]
 
-    stream = batches([Job(row, read, (0,)) for row in range(40)], (PLAIN,), SMALL, batch_size=4, threads=2)
+    stream = batches([DecodeJob(row, read, (0,)) for row in range(40)], (PLAIN,), SMALL, batch_size=4, threads=2)
     next(stream)
     assert all(name.startswith("decode") for name in names)
     stream.close()
@@ -130,7 +130,7 @@ def test_decoding_happens_in_threads_ahead_of_the_consumer():
 def test_a_consumer_that_stops_early_leaves_no_threads():
     before = threading.active_count()
     stream = batches(
-        (Job(row, lambda: PICTURES[0], (0,)) for row in range(10**9)), (PLAIN,), SMALL, batch_size=2, threads=3
+        (DecodeJob(row, lambda: PICTURES[0], (0,)) for row in range(10**9)), (PLAIN,), SMALL, batch_size=2, threads=3
     )
     next(stream)
     stream.close()
@@ -145,12 +145,12 @@ def test_a_mistake_in_our_own_code_is_raised_and_not_taken_for_a_bad_picture():
         raise KeyError("bug")
 
     with pytest.raises(KeyError, match="bug"):
-        list(batches([Job(0, broken, (0,))], (PLAIN,), SMALL, batch_size=2, threads=1))
+        list(batches([DecodeJob(0, broken, (0,))], (PLAIN,), SMALL, batch_size=2, threads=1))
 
 
 def test_no_jobs_give_no_batches():
     assert list(batches([], (PLAIN,), SMALL, batch_size=2, threads=1)) == []
-    assert list(batches([Job(0, lambda: PICTURES[0], ())], (PLAIN,), SMALL, batch_size=2, threads=1)) == []
+    assert list(batches([DecodeJob(0, lambda: PICTURES[0], ())], (PLAIN,), SMALL, batch_size=2, threads=1)) == []
 
 
 @pytest.mark.parametrize("budget", [0, 10**9])
@@ -161,7 +161,7 @@ def test_kept_canvases_change_no_pixel_and_spare_the_file(budget):
         def reader(number):
             return lambda: asked.append(number) or PICTURES[number]
 
-        jobs = [Job(n, reader(n), (view,), digest(PICTURES[n])) for n in range(len(PICTURES))]
+        jobs = [DecodeJob(n, reader(n), (view,), digest(PICTURES[n])) for n in range(len(PICTURES))]
         every = batches(jobs, VIEWS, SMALL, batch_size=3, threads=2, canvases=canvases)
         return np.concatenate([batch.pixels[: len(batch.slots)] for batch in every])
 

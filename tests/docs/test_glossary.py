@@ -14,7 +14,7 @@ ROWS = [
 
 
 def anchors(page: Path) -> set[str]:
-    """Give the anchors of a page's headings as GitHub makes them."""
+    """Return the anchors of a page's headings as GitHub makes them."""
     found: list[str] = []
     for heading in re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE):
         name = re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", heading).lower()).replace(" ", "-")

@@ -101,7 +101,7 @@ def served(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def phone_browser(**options: Any) -> Iterator[tuple[Any, list[str]]]:
-    """Give a page of a browser on a phone, and its complaints: of the console, of scripts, of the server."""
+    """Return a page of a browser on a phone, and its complaints: of the console, of scripts, of the server."""
     sync_api = pytest.importorskip("playwright.sync_api")
     complaints: list[str] = []
     with sync_api.sync_playwright() as playwright:

@@ -32,7 +32,7 @@ def _name(page: Path) -> str:
 
 
 def _blocks(page: Path, *languages: str) -> Iterator[tuple[int, str]]:
-    """Give (line number, text) of the fenced blocks in some languages."""
+    """Return (line number, text) of the fenced blocks in some languages."""
     language, first, lines = "", 0, list[str]()
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("```"):
@@ -44,7 +44,7 @@ def _blocks(page: Path, *languages: str) -> Iterator[tuple[int, str]]:
 
 
 def _command_lines() -> Iterator[tuple[str, list[str]]]:
-    """Give (where, words) of every `goldenrule ...` line in the shell blocks, prompts and paths taken off."""
+    """Return (where, words) of every `goldenrule ...` line in the shell blocks, prompts and paths taken off."""
     for page in PAGES:
         for first, text in _blocks(page, *SHELLS):
             for number, line in enumerate(text.splitlines(), first):
@@ -164,7 +164,7 @@ def _app() -> typer.Typer:
 
 
 def _command(words: list[str]) -> tuple[Any, list[str]]:
-    """Give the command that words lead to and the words that are left for it."""
+    """Return the command that words lead to and the words that are left for it."""
     command: Any = typer.main.get_command(_app())
     rest = list(words)
     while rest and not rest[0].startswith("-") and hasattr(command, "commands"):
@@ -180,10 +180,10 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _option_cells(section: str) -> str:
-    """Give the first cells of the rows of a section's tables: where its options are named."""
+    """Return the first cells of the rows of a section's tables: where its options are named."""
     return "\n".join(re.findall(r"^\| (`-[^|]*) \|", section, re.MULTILINE))
 
 
 def _anchor(heading: str) -> str:
-    """Give a heading's anchor as GitHub makes it."""
+    """Return a heading's anchor as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

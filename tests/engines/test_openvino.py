@@ -28,7 +28,7 @@ def body(prepared_cache):
 
 @pytest.fixture(scope="module")
 def ir(body, prepared_cache):
-    """Give the exported body (the only .xml in the cache)."""
+    """Return the exported body (the only .xml in the cache)."""
     engine_kind(body)
     (path,) = (prepared_cache / "engines").rglob("body.xml")
     return path
@@ -36,7 +36,7 @@ def ir(body, prepared_cache):
 
 @pytest.fixture(scope="module")
 def pictures(body, photos):
-    """Give a batch of real photos as network input."""
+    """Return a batch of real photos as network input."""
     files = sorted(photos("cat_dog_horse").rglob("*.jpg"))
     chosen = files[:: len(files) // openvino.BATCH_SIZE][: openvino.BATCH_SIZE]
     return np.stack([body.spec.preprocessing.pixels(decode(path.read_bytes())) for path in chosen])

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from goldenrule.features.cache import ActivationBank
+from goldenrule.features.cache import FeatureCache
 from goldenrule.storage.files import digest
 
 FEATURES = 64
@@ -65,12 +65,12 @@ bank.add([name(n) for n in range(50)], np.stack([row(n) for n in range(50)]))
 Start = Callable[..., subprocess.Popen[str]]
 
 
-def opened(folder: Path) -> ActivationBank:
-    return ActivationBank({"weights": "w"}, FEATURES, folder=folder)
+def opened(folder: Path) -> FeatureCache:
+    return FeatureCache({"weights": "w"}, FEATURES, folder=folder)
 
 
-def assert_served(bank: ActivationBank, numbers: range) -> None:
-    rows = bank.rows([digest(str(number).encode()) for number in numbers])
+def assert_served(cache: FeatureCache, numbers: range) -> None:
+    rows = cache.rows([digest(str(number).encode()) for number in numbers])
     assert (rows == np.arange(numbers.start, numbers.stop)[:, None]).all()
 
 
@@ -88,20 +88,20 @@ def test_two_processes_that_write_at_once_leave_every_row_once(start: Start, tmp
     for writer in writers:
         _, errors = writer.communicate(timeout=60)
         assert writer.returncode == 0, errors
-    bank = opened(folder)
-    assert_served(bank, range(300))
-    chunks = [pa.ipc.open_file(str(path)).read_all() for path in bank.folder.glob("*.arrow")]
-    assert sum(chunk.num_rows for chunk in chunks) == len(bank) == 300
-    assert bank.damaged == 0
+    cache = opened(folder)
+    assert_served(cache, range(300))
+    chunks = [pa.ipc.open_file(str(path)).read_all() for path in cache.folder.glob("*.arrow")]
+    assert sum(chunk.num_rows for chunk in chunks) == len(cache) == 300
+    assert cache.damaged == 0
 
 
 def test_a_reader_sees_what_another_process_has_added_since(start: Start, tmp_path: Path) -> None:
-    bank = opened(tmp_path / "bank")
+    cache = opened(tmp_path / "bank")
     writer = start("-c", PREAMBLE + WRITE_RANGE, tmp_path / "bank", 0, 30, stdin=subprocess.PIPE)
     writer.communicate("go\n", timeout=60)
-    assert len(bank) == 0
-    bank.refresh()
-    assert_served(bank, range(30))
+    assert len(cache) == 0
+    cache.refresh()
+    assert_served(cache, range(30))
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(1, 5))])
@@ -117,12 +117,12 @@ def test_a_writer_killed_at_any_moment_loses_only_its_open_chunk(start: Start, t
         writer.kill()
         said, _ = writer.communicate()
         committed = max([committed + 7, *map(int, said.split())])
-        bank = opened(folder)
-        assert bank.damaged == 0
-        assert list(bank.folder.glob("*.damaged")) == []
-        assert_served(bank, range(committed))
-        assert committed <= len(bank) <= committed + 7
-        committed = len(bank)
+        cache = opened(folder)
+        assert cache.damaged == 0
+        assert list(cache.folder.glob("*.damaged")) == []
+        assert_served(cache, range(committed))
+        assert committed <= len(cache) <= committed + 7
+        committed = len(cache)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_a_chunk_is_whole_or_absent_when_its_writer_is_killed(
     writer = start("-c", PREAMBLE + KILLED_AT_A_SYNC, tmp_path, sync)
     writer.communicate(timeout=60)
     assert writer.returncode == -signal.SIGKILL
-    bank = opened(tmp_path)
-    assert (len(bank), bank.damaged) == (rows, 0)
+    cache = opened(tmp_path)
+    assert (len(cache), cache.damaged) == (rows, 0)
     numbers = range(50)
-    bank.add([digest(str(n).encode()) for n in numbers], np.stack([np.full(FEATURES, n, np.float16) for n in numbers]))
+    cache.add([digest(str(n).encode()) for n in numbers], np.stack([np.full(FEATURES, n, np.float16) for n in numbers]))
     assert_served(opened(tmp_path), numbers)

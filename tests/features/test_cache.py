@@ -15,8 +15,8 @@ from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.augmentation.presets import basic, side_on
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.engines import EngineKind
-from goldenrule.features import cache as banks
-from goldenrule.features.cache import ActivationBank, ChunkWriter
+from goldenrule.features import cache as caches
+from goldenrule.features.cache import ChunkWriter, FeatureCache
 from goldenrule.features.extractor import bank_for
 from goldenrule.models.backbone import BackboneSpec
 from goldenrule.storage.files import digest
@@ -26,14 +26,14 @@ DIGESTS = [digest(bytes([number])) for number in range(6)]
 ROWS = np.random.default_rng(0).normal(size=(6, FEATURES)).astype(np.float16)
 
 
-def opened(folder: Path) -> ActivationBank:
-    return ActivationBank({"weights": "w"}, FEATURES, folder=folder)
+def opened(folder: Path) -> FeatureCache:
+    return FeatureCache({"weights": "w"}, FEATURES, folder=folder)
 
 
-def filled(folder: Path) -> ActivationBank:
-    bank = opened(folder)
-    bank.add(DIGESTS, ROWS)
-    return bank
+def filled(folder: Path) -> FeatureCache:
+    cache = opened(folder)
+    cache.add(DIGESTS, ROWS)
+    return cache
 
 
 @pytest.fixture
@@ -52,25 +52,25 @@ def replaced(chunk: Path, content: bytes) -> None:
 
 def test_what_was_added_is_there_for_whoever_opens_the_bank_next(tmp_path: Path) -> None:
     filled(tmp_path)
-    bank = opened(tmp_path)
-    assert len(bank) == 6
-    assert bank.rows(DIGESTS).tobytes() == ROWS.tobytes()
+    cache = opened(tmp_path)
+    assert len(cache) == 6
+    assert cache.rows(DIGESTS).tobytes() == ROWS.tobytes()
 
 
 def test_the_same_image_twice_has_one_row(tmp_path: Path) -> None:
-    bank = opened(tmp_path)
-    bank.add([DIGESTS[0], DIGESTS[1], DIGESTS[0]], ROWS[:3])
-    bank.add([DIGESTS[1], DIGESTS[2]], ROWS[3:5])
-    assert len(bank) == 3
-    chunks = [pa.ipc.open_file(str(path)).read_all() for path in bank.folder.glob("*.arrow")]
+    cache = opened(tmp_path)
+    cache.add([DIGESTS[0], DIGESTS[1], DIGESTS[0]], ROWS[:3])
+    cache.add([DIGESTS[1], DIGESTS[2]], ROWS[3:5])
+    assert len(cache) == 3
+    chunks = [pa.ipc.open_file(str(path)).read_all() for path in cache.folder.glob("*.arrow")]
     assert sum(chunk.num_rows for chunk in chunks) == 3
-    assert bank.rows(DIGESTS[:3]).tobytes() == ROWS[[0, 1, 4]].tobytes()
+    assert cache.rows(DIGESTS[:3]).tobytes() == ROWS[[0, 1, 4]].tobytes()
 
 
 def test_rows_come_in_the_order_asked_for_and_as_often(tmp_path: Path) -> None:
-    bank = filled(tmp_path)
+    cache = filled(tmp_path)
     order = [3, 0, 3, 5, 1]
-    assert bank.rows([DIGESTS[place] for place in order]).tobytes() == ROWS[order].tobytes()
+    assert cache.rows([DIGESTS[place] for place in order]).tobytes() == ROWS[order].tobytes()
 
 
 def test_an_image_without_a_row_is_an_error_and_not_another_row(tmp_path: Path) -> None:
@@ -90,13 +90,13 @@ def test_looking_into_a_bank_that_is_not_there_writes_nothing(tmp_path: Path) ->
 
 def test_rows_are_mapped_from_the_file_and_not_copied_into_memory(tmp_path: Path) -> None:
     filled(tmp_path)
-    bank = opened(tmp_path)
-    (chunk,) = bank.folder.glob("*.arrow")
+    cache = opened(tmp_path)
+    (chunk,) = cache.folder.glob("*.arrow")
     maps = Path("/proc/self/maps")
     if not maps.exists():
         pytest.skip("only Linux says what a process has mapped")
     assert str(chunk) in maps.read_text()
-    assert not any(rows.flags.writeable or rows.flags.owndata for rows in bank._chunks.values())
+    assert not any(rows.flags.writeable or rows.flags.owndata for rows in cache._chunks.values())
 
 
 SPEC = BackboneSpec(
@@ -157,7 +157,7 @@ def test_activations_of_another_decoding_can_not_be_reached(monkeypatch: pytest.
 @pytest.mark.usefixtures("own_cache")
 def test_a_newer_format_is_another_bank(monkeypatch: pytest.MonkeyPatch) -> None:
     before = bank_for(SPEC, KIND, VIEW)
-    monkeypatch.setattr(banks, "FORMAT", banks.FORMAT + 1)
+    monkeypatch.setattr(caches, "FORMAT", caches.FORMAT + 1)
     assert bank_for(SPEC, KIND, VIEW).folder != before.folder
 
 
@@ -173,13 +173,13 @@ def test_a_flipped_byte_in_a_row_takes_that_row_out_and_it_can_be_added_again(tm
     content = bytearray(chunk.read_bytes())
     content[content.index(ROWS[2].tobytes()) + 5] ^= 0x10
     replaced(chunk, content)
-    bank = opened(tmp_path)
-    assert DIGESTS[2] not in bank
-    assert len(bank) == 5
-    assert bank.damaged == 1
+    cache = opened(tmp_path)
+    assert DIGESTS[2] not in cache
+    assert len(cache) == 5
+    assert cache.damaged == 1
     others = [0, 1, 3, 4, 5]
-    assert bank.rows([DIGESTS[place] for place in others]).tobytes() == ROWS[others].tobytes()
-    bank.add([DIGESTS[2]], ROWS[2:3])
+    assert cache.rows([DIGESTS[place] for place in others]).tobytes() == ROWS[others].tobytes()
+    cache.add([DIGESTS[2]], ROWS[2:3])
     assert opened(tmp_path).rows(DIGESTS).tobytes() == ROWS.tobytes()
 
 
@@ -192,12 +192,12 @@ def test_whichever_byte_of_a_chunk_is_damaged_no_wrong_row_is_served_and_nothing
             content = bytearray(good)
             content[place] ^= bits
             replaced(chunk, content)
-            bank = opened(tmp_path)
+            cache = opened(tmp_path)
             for number, name in enumerate(DIGESTS):
-                if name in bank:
-                    assert bank.rows([name]).tobytes() == ROWS[number].tobytes(), place
-            lost += len(bank) < 6
-            for aside in bank.folder.glob("*.damaged"):
+                if name in cache:
+                    assert cache.rows([name]).tobytes() == ROWS[number].tobytes(), place
+            lost += len(cache) < 6
+            for aside in cache.folder.glob("*.damaged"):
                 aside.unlink()
     assert lost > len(good) / 2  # the damage did hit what is served
 
@@ -206,25 +206,25 @@ def test_whichever_byte_of_a_chunk_is_damaged_no_wrong_row_is_served_and_nothing
 def test_a_truncated_chunk_is_set_aside(tmp_path: Path, keep: int) -> None:
     (chunk,) = filled(tmp_path).folder.glob("*.arrow")
     replaced(chunk, chunk.read_bytes()[:keep])
-    bank = opened(tmp_path)
-    assert len(bank) == 0
-    assert bank.damaged == 1
-    assert [path.suffix for path in bank.folder.glob("0*")] == [".damaged"]
-    bank.add(DIGESTS, ROWS)
+    cache = opened(tmp_path)
+    assert len(cache) == 0
+    assert cache.damaged == 1
+    assert [path.suffix for path in cache.folder.glob("0*")] == [".damaged"]
+    cache.add(DIGESTS, ROWS)
     assert opened(tmp_path).rows(DIGESTS).tobytes() == ROWS.tobytes()
 
 
 def test_a_chunk_is_written_when_it_is_full_or_some_seconds_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(banks, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(caches, "CHUNK_ROWS", 3)
     writer = ChunkWriter(opened(tmp_path))
     for number in range(2):
         writer.add(DIGESTS[number], ROWS[number])
     assert len(opened(tmp_path)) == 0
     writer.add(DIGESTS[2], ROWS[2])
     assert len(opened(tmp_path)) == 3
-    monkeypatch.setattr(banks, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(caches, "CHUNK_SECONDS", 0.0)
     writer.add(DIGESTS[3], ROWS[3])
     assert len(opened(tmp_path)) == 4
     writer.flush()
@@ -236,68 +236,68 @@ def three_banks(own_cache: Path) -> list[str]:
     """Three banks of 200 kB and more, the first used longest ago; their names."""
     names = []
     for number in range(3):
-        bank = ActivationBank({"weights": str(number), "view": {"kind": "plain"}}, 1000)
-        bank.add(DIGESTS * 20, np.zeros((120, 1000), np.float16))
-        bank.add([digest(f"{number} {row}".encode()) for row in range(300)], np.ones((300, 1000), np.float16))
-        os.utime(bank.folder / "key.json", (1e9 + number, 1e9 + number))
-        names.append(bank.name)
+        cache = FeatureCache({"weights": str(number), "view": {"kind": "plain"}}, 1000)
+        cache.add(DIGESTS * 20, np.zeros((120, 1000), np.float16))
+        cache.add([digest(f"{number} {row}".encode()) for row in range(300)], np.ones((300, 1000), np.float16))
+        os.utime(cache.folder / "key.json", (1e9 + number, 1e9 + number))
+        names.append(cache.name)
     return names
 
 
 def test_stored_tells_rows_bytes_and_use_the_newest_first(three_banks: list[str]) -> None:
-    stored = banks.stored()
+    stored = caches.stored()
     assert [one["name"] for one in stored] == three_banks[::-1]
     assert [one["rows"] for one in stored] == [306] * 3
     assert all(one["bytes"] > 600_000 for one in stored)
 
 
 def test_stored_goes_on_over_a_damaged_chunk(three_banks: list[str]) -> None:
-    for chunk in (banks.banks_folder() / three_banks[0]).glob("*.arrow"):
+    for chunk in (caches.banks_folder() / three_banks[0]).glob("*.arrow"):
         replaced(chunk, b"nothing")
-    assert [one["rows"] for one in banks.stored()] == [306, 306, 0]
+    assert [one["rows"] for one in caches.stored()] == [306, 306, 0]
 
 
 def test_clear_removes_what_is_named_by_its_beginning(three_banks: list[str]) -> None:
-    removed = banks.clear([three_banks[1][:8]])
+    removed = caches.clear([three_banks[1][:8]])
     assert [one["name"] for one in removed] == [three_banks[1]]
-    assert {one["name"] for one in banks.stored()} == {three_banks[0], three_banks[2]}
+    assert {one["name"] for one in caches.stored()} == {three_banks[0], three_banks[2]}
     with pytest.raises(OptionError, match="there are"):
-        banks.clear(["nothing-like-it"])
-    assert len(banks.clear()) == 2
-    assert banks.stored() == []
+        caches.clear(["nothing-like-it"])
+    assert len(caches.clear()) == 2
+    assert caches.stored() == []
 
 
 def test_a_bank_that_is_cleared_while_it_is_in_use_goes_on(three_banks: list[str]) -> None:
-    bank = ActivationBank({"weights": "0", "view": {"kind": "plain"}}, 1000)
-    banks.clear()
-    assert bank.rows(DIGESTS[:1]).shape == (1, 1000)  # what is mapped stays until the process ends
-    bank.add([digest(b"new")], np.zeros((1, 1000), np.float16))
-    assert [one["rows"] for one in banks.stored()] == [1]
+    cache = FeatureCache({"weights": "0", "view": {"kind": "plain"}}, 1000)
+    caches.clear()
+    assert cache.rows(DIGESTS[:1]).shape == (1, 1000)  # what is mapped stays until the process ends
+    cache.add([digest(b"new")], np.zeros((1, 1000), np.float16))
+    assert [one["rows"] for one in caches.stored()] == [1]
 
 
 def test_the_limit_removes_the_banks_used_longest_ago_but_none_in_use(three_banks: list[str]) -> None:
-    assert banks.limit() is None
-    assert banks.enforce_limit() == []
-    banks.set_limit(1_400_000)
-    assert banks.limit() == 1_400_000
-    removed = banks.enforce_limit(keep=[three_banks[0]])
+    assert caches.limit() is None
+    assert caches.enforce_limit() == []
+    caches.set_limit(1_400_000)
+    assert caches.limit() == 1_400_000
+    removed = caches.enforce_limit(keep=[three_banks[0]])
     assert [one["name"] for one in removed] == [three_banks[1]]
-    assert {one["name"] for one in banks.stored()} == {three_banks[0], three_banks[2]}
-    banks.set_limit(None)
-    assert banks.limit() is None
+    assert {one["name"] for one in caches.stored()} == {three_banks[0], three_banks[2]}
+    caches.set_limit(None)
+    assert caches.limit() is None
 
 
 def test_a_limit_that_holds_nothing_is_refused(own_cache: Path) -> None:
     with pytest.raises(OptionError, match="at least 1 MB"):
-        banks.set_limit(1000)
+        caches.set_limit(1000)
 
 
 def test_opening_a_bank_says_that_it_was_used(three_banks: list[str]) -> None:
-    ActivationBank({"weights": "0", "view": {"kind": "plain"}}, 1000)
-    assert banks.stored()[0]["name"] == three_banks[0]
+    FeatureCache({"weights": "0", "view": {"kind": "plain"}}, 1000)
+    assert caches.stored()[0]["name"] == three_banks[0]
 
 
 def test_a_cleared_bank_holds_nothing_for_a_new_reader(three_banks: list[str], own_cache: Path) -> None:
     assert sum(path.stat().st_size for path in own_cache.rglob("*.arrow")) > 1_800_000
-    banks.clear()
+    caches.clear()
     assert list(own_cache.rglob("*.arrow")) == []

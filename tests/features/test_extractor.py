@@ -17,7 +17,7 @@ from goldenrule.data.pictures.decode import with_digests
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import Engine
-from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import backbone
 from goldenrule.models.graphs.compiled import compiled, engine_kind
 
@@ -48,7 +48,7 @@ def no_engine() -> Engine:
     raise AssertionError("the engine was compiled although every row was there")
 
 
-def run(table: ImageTable, *, engine: Callable[[], Engine] | None = None, **options: Any) -> Activations:
+def run(table: ImageTable, *, engine: Callable[[], Engine] | None = None, **options: Any) -> Features:
     class Given(FeatureExtractor):
         @cached_property
         def engine(self) -> Engine:
@@ -97,7 +97,7 @@ def test_equal_images_are_computed_once(folder: Path) -> None:
         shutil.copy(file, folder / "cats" / f"copy {file.name}")
     first = run(read(folder))
     assert first.computed == (8,)
-    assert len(first.banks[0]) == 8
+    assert len(first.caches[0]) == 8
 
 
 @pytest.mark.usefixtures("cache")
@@ -114,7 +114,7 @@ def test_an_unreadable_file_is_listed_and_not_fatal(folder: Path) -> None:
     assert result.computed == (8,)
     by_name = dict(zip(table.uris, table.digests, strict=True))
     for uri in result.failures:
-        assert by_name[uri] not in result.banks[0]
+        assert by_name[uri] not in result.caches[0]
 
 
 @pytest.mark.usefixtures("cache")
@@ -150,7 +150,7 @@ def test_augmented_views_are_computed_for_the_masked_images_only(folder: Path) -
     result = run(table, views=THREE_VIEWS, augmented=mask)
     assert result.computed == (8, 3, 3)
     for digest, wanted in zip(table.digests, mask, strict=True):
-        assert [digest in bank for bank in result.banks] == [True, wanted, wanted]
+        assert [digest in cache for cache in result.caches] == [True, wanted, wanted]
     everything = run(table, views=THREE_VIEWS, augmented=np.ones(8, bool))
     assert (everything.computed, everything.reused) == ((0, 5, 5), (8, 3, 3))
 
@@ -164,7 +164,7 @@ def test_the_views_of_an_image_differ_and_come_again_the_same(folder: Path, tmp_
     for one in range(3):
         for other in range(one):
             assert (rows[one] != rows[other]).any(axis=1).all()
-    shutil.rmtree(first.banks[0].folder.parent)
+    shutil.rmtree(first.caches[0].folder.parent)
     again = run(table, views=THREE_VIEWS, augmented=np.ones(8, bool))
     for view in range(3):
         assert again.rows(digests, view).tobytes() == rows[view].tobytes()
@@ -181,14 +181,14 @@ def test_a_row_does_not_depend_on_the_images_beside_it(folder: Path, more_photos
     number = len(chosen) - 1
     together = run(table, views=chosen, augmented=np.ones(18, bool))
     wanted = together.rows(digests, number)
-    shutil.rmtree(together.banks[0].folder.parent)
+    shutil.rmtree(together.caches[0].folder.parent)
     for places in ([17], [3, 11], list(range(2, 17))):
         mask = np.isin(np.arange(18), places)
         part = table.where(mask)
         result = run(part, views=chosen, augmented=np.ones(len(part), bool))
         own = np.flatnonzero(mask)
         assert result.rows([digests[place] for place in own], number).tobytes() == wanted[own].tobytes()
-        shutil.rmtree(result.banks[0].folder.parent)
+        shutil.rmtree(result.caches[0].folder.parent)
 
 
 @pytest.mark.usefixtures("cache")

@@ -64,13 +64,13 @@ def real(fitted: Any) -> Data:
         for path in (fitted.folder.parent / "cache" / "banks").iterdir()
         if '"plain"' in (path / "key.json").read_text()
     ]
-    from goldenrule.features.cache import ActivationBank
+    from goldenrule.features.cache import FeatureCache
     from goldenrule.storage.files import read_json
 
     key = {name: value for name, value in read_json(path / "key.json").items() if name not in ("format", "features")}
-    bank = ActivationBank(key, 1280, folder=path.parent)
+    cache = FeatureCache(key, 1280, folder=path.parent)
     table = fitted.table.part("train")
-    return bank.rows([digest for digest in table.digests if digest]).astype(np.float32), table.targets
+    return cache.rows([digest for digest in table.digests if digest]).astype(np.float32), table.targets
 
 
 @pytest.mark.parametrize("l2", [1e-3, 1e-1, 3.0])

@@ -15,11 +15,11 @@ from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.pictures.decode import DECODING
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
-from goldenrule.features.cache import ActivationBank, stored
+from goldenrule.features.cache import FeatureCache, stored
 from goldenrule.features.similar_windows import best_bank, near_duplicates, shortened
 from goldenrule.models.backbone import backbone
 from goldenrule.storage.files import digest
-from goldenrule.tasks.precompute import activations_of
+from goldenrule.tasks.precompute import features_of
 
 FEATURES = 1280
 
@@ -32,9 +32,9 @@ def names(count: int, first: int = 0) -> list[bytes]:
     return [digest(str(number).encode()) for number in range(first, first + count)]
 
 
-def bank_with(digests: list[bytes], view: object = None, **more: object) -> ActivationBank:
+def bank_with(digests: list[bytes], view: object = None, **more: object) -> FeatureCache:
     key = {"view": view or as_json(PLAIN), "decoding": DECODING, **more}
-    bank = ActivationBank(key, FEATURES)
+    bank = FeatureCache(key, FEATURES)
     bank.add(digests, rows_of(len(digests)))
     return bank
 
@@ -56,17 +56,17 @@ def copied(photos: Callable[[str], Path], tmp_path: Path) -> ImageTable:
 
 
 def test_far_copies_of_real_photos_are_found_and_different_photos_are_not(copied: ImageTable, real_cache: Path) -> None:
-    table, activations = activations_of(copied, backbone())
-    pairs = near_duplicates(table, activations.banks[0])
+    table, features = features_of(copied, backbone())
+    pairs = near_duplicates(table, features.caches[0])
     found = {(table.uris[pair.first], table.uris[pair.second]) for pair in pairs}
     wanted = {(uri.replace("x", ""), uri) for uri in table.uris if "x" in uri}
     assert found <= wanted
     assert len(found) >= 0.9 * len(wanted)
     assert all(pair.mirrored for pair in pairs)
     known = {(pairs[0].first, pairs[0].second)}
-    assert near_duplicates(table, activations.banks[0], known=known) == pairs[1:]
+    assert near_duplicates(table, features.caches[0], known=known) == pairs[1:]
     grouped = table.with_groups([uri.replace("x", "") for uri in table.uris])
-    assert near_duplicates(grouped, activations.banks[0]) == []
+    assert near_duplicates(grouped, features.caches[0]) == []
 
 
 def test_images_without_rows_have_no_near_duplicates(copied: ImageTable, cache: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_short_vector_keeps_the_cosines_of_its_activations(cache: Path) -> Non
     draws = np.random.default_rng(0)
     base = rows_of(50).astype(np.float32)
     rows = np.concatenate([base, base + draws.uniform(0, 2, (50, 1)) * np.abs(rows_of(50, 1))]).astype(np.float16)
-    bank = ActivationBank({"any": 1}, FEATURES)
+    bank = FeatureCache({"any": 1}, FEATURES)
     bank.add(names(100), rows)
     short = shortened(bank, names(100))
     full = rows.astype(np.float32) / np.linalg.norm(rows.astype(np.float32), axis=1, keepdims=True)

@@ -80,9 +80,9 @@ def test_a_run_is_looked_into_by_the_engine_that_its_features_are_kept_under(
         keys = [bank["key"]["engine"] for bank in stored()]
         assert [(key["name"], key["precision"]) for key in keys] == [("torch", "fp32")]
         found = reopened(tmp_path / "run")
-        assert sum(found.activations().computed) == 0
+        assert sum(found.features().computed) == 0
         other = backbone(size=32)
-        key = found.activations(other).banks[0].key["engine"]
+        key = found.features(other).caches[0].key["engine"]
         assert (key["name"], key["precision"], as_json(compiled(other, EngineKind(**key)).kind)) == (
             "torch",
             "fp32",
@@ -271,7 +271,7 @@ def test_a_damaged_key_of_kept_features_is_shown_and_mended(
     whole = key.read_bytes()
     for change in DAMAGES.values():
         key.write_bytes(change(whole))
-        assert (shown := command("bank")).returncode == 0, shown.stderr
+        assert (shown := command("cache")).returncode == 0, shown.stderr
         assert "its key is damaged" in shown.stdout or change(whole).strip() == whole.strip()
     assert command("fit", picture_folder("more", each=7, seed=1), "--quick", "--views", 0).returncode == 0
     assert key.read_bytes() == whole
@@ -279,7 +279,7 @@ def test_a_damaged_key_of_kept_features_is_shown_and_mended(
 
 def test_a_damaged_limit_is_an_error_that_says_how_to_set_it_again(command: Command, cache: Path) -> None:
     (cache / "limits.json").write_text('{"banks_bytes": "20"}')
-    assert (shown := command("bank")).returncode == 2
+    assert (shown := command("cache")).returncode == 2
     assert "Set the limit again" in " ".join(shown.stderr.split())
 
 

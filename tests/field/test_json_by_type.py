@@ -22,7 +22,7 @@ from goldenrule.data.augmentation.presets import side_on
 from goldenrule.engines import EngineKind
 from goldenrule.pipelines.comparison.entries import Network
 from goldenrule.runs.training_options import TrainingOptions
-from goldenrule.training.loss import Objective, OwnLoss
+from goldenrule.training.loss import CustomLoss, Objective
 from goldenrule.training.schedule import Constant, OneCycle, Sgdr
 from goldenrule.training.settings import Settings
 
@@ -53,7 +53,7 @@ WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
         {"values": {"b": 0.5, "a": 0.25}, "beta": 1.0, "n": 8, "own": True},
     ),
     "sets": (
-        gr.metrics.ConformalSets(threshold=math.inf, method="lac", coverage=0.95, n=8),
+        gr.metrics.PredictionSets(threshold=math.inf, method="lac", coverage=0.95, n=8),
         {"threshold": None, "method": "lac", "coverage": 0.95, "n": 8, "randomised": False}
         | {"seed": 0, "penalty": 0.0, "unpenalised": 0, "basis": "clean"},
     ),
@@ -136,7 +136,10 @@ def test_settings_are_kept_under_what_decides_and_metrics_are_only_looked_at() -
     )
     wanted = {"optimizer": "adamw", "weight_decay": 0.0, "loss": None, "clip_norm": None, "accumulate": 1}
     assert as_json(settings) == wanted
-    assert as_json(replace(settings, loss=OwnLoss(np.multiply, "mine")))["loss"] == {"name": "multiply", "key": "mine"}
+    assert as_json(replace(settings, loss=CustomLoss(np.multiply, "mine")))["loss"] == {
+        "name": "multiply",
+        "key": "mine",
+    }
 
 
 def test_what_has_no_place_in_json_is_an_error_that_names_its_type() -> None:

@@ -30,7 +30,7 @@ rows = st.tuples(
 
 
 def table_of(every: list[tuple[int, int, str | None, str, str | None]], *, several: bool, groups: bool) -> ImageTable:
-    """Give a table of these rows; with `several` an image has its class and, every third, the next one too."""
+    """Return a table of these rows; with `several` an image has its class and, every third, the next one too."""
     names = [f"class {number}" for number in range(5)]
     labels = [[own, own + 1] if several and number % 3 == 0 else [own] for number, (own, *_) in enumerate(every)]
     table = image_table(

@@ -44,7 +44,7 @@ def photo(run: Path) -> Path:
 
 @pytest.fixture
 def contest(run: Path, made_run: Callable[..., Path]) -> Callable[[str], tuple[Path, Path]]:
-    """Give a run whose classes are 0 and 1, and a sample submission of two images, filled with given cells."""
+    """Return a run whose classes are 0 and 1, and a sample submission of two images, filled with given cells."""
     made = made_run("0", "1")
 
     def sample(*cells: str) -> tuple[Path, Path]:
@@ -314,7 +314,7 @@ def test_a_folder_among_the_banks_that_is_no_bank_is_not_cleared(cache: Path, co
     folder.mkdir(parents=True)
     (folder / "key.json").write_text("{}")
     (folder / "thesis.tex").write_text("mine")
-    assert command("bank", "clear", "--all").returncode == 0
+    assert command("cache", "clear", "--all").returncode == 0
     assert (folder / "thesis.tex").read_text() == "mine"
 
 
@@ -429,11 +429,11 @@ def test_what_was_left_in_the_cache_is_shown_and_removed(cache: Path, command: C
 
     left = leave()
     with unfinished.unfinished_folder(cache / "engines") as living:
-        shown = command("bank")
+        shown = command("cache")
         assert "1 unfinished" in shown.stdout
         assert "13.0 MB" in shown.stdout
         assert "13.0 MB" in command("doctor", "--no-speed").stdout
-        cleared = command("bank", "clear", "--leftovers")
+        cleared = command("cache", "clear", "--leftovers")
         assert cleared.returncode == 0, cleared.stderr
         assert "13.0 MB" in cleared.stdout
         assert not left.exists()
@@ -481,13 +481,13 @@ def test_predictions_with_odd_names_are_read_back_and_run_nothing() -> None:
 
 
 def test_a_class_with_a_bar_is_told_from_two_classes_in_a_set() -> None:
-    from goldenrule.metrics import ConformalSets
+    from goldenrule.metrics import PredictionSets
     from goldenrule.metrics.predictions_csv import classes_in, rows_of
 
     classes = ["a | b", "a", "b"]
     draws = np.random.default_rng(0)
     seen = Predictions.from_logits(draws.normal(size=(60, 3)), classes, truth=draws.integers(0, 3, 60))
-    sets = ConformalSets.fit(seen, coverage=0.9, method="lac")
+    sets = PredictionSets.fit(seen, coverage=0.9, method="lac")
     inside = sets.sets(seen)
     cells = [row["set"] for row in rows_of(seen, sets=sets)]
     for cell, own in zip(cells, inside, strict=True):

@@ -152,8 +152,8 @@ def test_what_differs_in_the_low_12_of_16_bits_alone_is_learned_and_predicted_to
     assert told.severity == "warning"
     assert "use the values 1,030 to 3,000 only" in told.sentence
     assert "--levels 0..4095" in told.advice
-    table, activations = gr.activations_of(gr.from_folder(root), classifier.backbone)
-    kept = classifier.logits(activations.rows([digest or b"" for digest in table.digests]))
+    table, features = gr.features_of(gr.from_folder(root), classifier.backbone)
+    kept = classifier.logits(features.rows([digest or b"" for digest in table.digests]))
     np.testing.assert_array_equal(classifier.predict_table(table).logits[:, 0], kept)
 
 
@@ -563,7 +563,7 @@ def test_nan_of_a_network_is_no_fault_of_a_photo(cache: Path, tmp_path: Path) ->
     with pytest.raises(
         BackboneError, match="dividing gives features that are NaN or infinite for a picture that was read"
     ):
-        gr.activations_of(table, body)
+        gr.features_of(table, body)
     head = head_from_tensors("linear", {"weight": np.ones((2, 3), np.float32), "bias": np.zeros(2, np.float32)})
     classifier = gr.Classifier(("a", "b"), body, head, engine_kind(body))
     with pytest.raises(BackboneError, match="dividing gives features that are NaN"):
@@ -640,10 +640,10 @@ def test_who_works_by_hand_is_told_of_12_bits_too(cache: Path, tmp_path: Path) -
     assert learn.state.backbone.spec.preprocessing.levels == (0, 4095)
     assert any("use the values 1,030 to 3,000 only" in one for one in said)
     said.clear()
-    gr.activations_of(table, gr.backbone(), progress=Heard())
+    gr.features_of(table, gr.backbone(), progress=Heard())
     assert any("gr.backbone(..., levels=(0.0, 4095.0))" in one for one in said)
     said.clear()
-    gr.activations_of(table, gr.backbone(levels=(0, 4095)), progress=Heard())
+    gr.features_of(table, gr.backbone(levels=(0, 4095)), progress=Heard())
     assert said == []
 
 

@@ -12,7 +12,7 @@ WORDS = (
     (f"--{ESCAPE}",),
     ("fit", "a", f"b{ESCAPE}"),
     ("fit", "a", f"--{ESCAPE}"),
-    ("bank", f"--{ESCAPE}"),
+    ("cache", f"--{ESCAPE}"),
     ("audit", ESCAPE, ESCAPE),
 )
 

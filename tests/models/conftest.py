@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Give a .safetensors file with timm's names and random values for any of timm's networks."""
+    """Return a .safetensors file with timm's names and random values for any of timm's networks."""
     folder = tmp_path_factory.mktemp("weights")
 
     def file(name: str) -> Path:

@@ -18,7 +18,7 @@ FAMILIES = [*FAST, *(pytest.param(name, marks=pytest.mark.exhaustive) for name i
 
 @pytest.fixture(scope="module")
 def prepared(prepared_cache, random_weights, tmp_path_factory):
-    """Give a prepared backbone of a family, once, in a cache of this module's own."""
+    """Return a prepared backbone of a family, once, in a cache of this module's own."""
     made, own = {}, tmp_path_factory.mktemp("families")
     shutil.copytree(prepared_cache / "backbones", own / "backbones")
 

@@ -39,7 +39,7 @@ def own_cache(prepared_cache):
 
 @pytest.fixture(scope="module")
 def table(photos):
-    """Give a few real photos of three classes."""
+    """Return a few real photos of three classes."""
     whole = from_folder(photos("cat_dog_horse")).part("train")
     rows = [row for label in range(3) for row in np.flatnonzero(whole.targets == label)[:PER_CLASS]]
     mask = np.zeros(len(whole), bool)
@@ -54,7 +54,7 @@ def files(table):
 
 @pytest.fixture(scope="module")
 def features_by_hand(own_cache, files):
-    """Give the features of the photos, one photo per batch, step by step."""
+    """Return the features of the photos, one photo per batch, step by step."""
     body = backbone()
     (path,) = own_cache.joinpath("engines").rglob("body.xml")
     engine = OpenVinoEngine(path, engine_kind(body).precision, threads=1)
@@ -68,7 +68,7 @@ def features_by_hand(own_cache, files):
 
 @pytest.fixture(scope="module")
 def classifier(own_cache, table, features_by_hand):
-    """Give a classifier by least squares on a few photos: real weights, real classes."""
+    """Return a classifier by least squares on a few photos: real weights, real classes."""
     wanted = np.eye(3)[table.targets] * 3
     inputs = np.hstack([features_by_hand, np.ones((len(wanted), 1))]).astype(np.float64)
     solved = np.linalg.solve(inputs.T @ inputs + 0.1 * np.eye(inputs.shape[1]), inputs.T @ wanted).T

@@ -14,7 +14,7 @@ from torch import nn
 from goldenrule.core.errors import BackboneError, FormatError, OptionError
 from goldenrule.models import custom as own
 from goldenrule.models.custom import Maker, find_again, maker_from_file
-from goldenrule.models.custom_heads import OwnHead, custom_head, head_or_maker
+from goldenrule.models.custom_heads import CustomHead, custom_head, head_or_maker
 from goldenrule.models.network import head_module
 
 TYPED: dict[str, Any] = {"__name__": "typed", "nn": nn}
@@ -54,8 +54,8 @@ def of_width(width: int) -> Callable[[int, int], nn.Module]:
     return make
 
 
-def fresh(make: Any, *, key: str | None = None, seed: int = 0) -> OwnHead:
-    return OwnHead.fresh(custom_head(make, key=key), features=6, classes=3, seed=seed)
+def fresh(make: Any, *, key: str | None = None, seed: int = 0) -> CustomHead:
+    return CustomHead.fresh(custom_head(make, key=key), features=6, classes=3, seed=seed)
 
 
 @pytest.fixture(autouse=True)

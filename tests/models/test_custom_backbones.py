@@ -19,7 +19,7 @@ from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.models.backbone import backbone, resized
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.custom_backbones import custom_backbone, own_maker
-from goldenrule.models.custom_heads import OwnHead, custom_head
+from goldenrule.models.custom_heads import CustomHead, custom_head
 from goldenrule.models.graphs.compiled import compiled, engine_kind
 from goldenrule.models.layer_groups import own_groups
 from goldenrule.models.trainable import Trainable, with_body
@@ -72,8 +72,8 @@ def linear(features: int, classes: int) -> nn.Module:
     return nn.Linear(features, classes)
 
 
-def head(features: int) -> OwnHead:
-    return OwnHead.fresh(custom_head(linear), features=features, classes=2, seed=0)
+def head(features: int) -> CustomHead:
+    return CustomHead.fresh(custom_head(linear), features=features, classes=2, seed=0)
 
 
 def pictures(count: int = 4) -> torch.Tensor:

@@ -20,7 +20,7 @@ IMAGENET = {"dog": set(range(151, 269)), "cat": set(range(281, 286))}
 
 
 def whole_network(name):
-    """Give timm's network with the embedded weights, its ImageNet classifier too."""
+    """Return timm's network with the embedded weights, its ImageNet classifier too."""
     import timm
 
     model = timm.create_model(EMBEDDED[name].timm_name, pretrained=False)

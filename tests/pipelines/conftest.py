@@ -65,11 +65,11 @@ class Nursery:
         return False
 
     def said(self, world: str) -> str:
-        """Give what the last fit in a world has printed."""
+        """Return what the last fit in a world has printed."""
         return (self.worlds / world / "log").read_text()
 
     def differences(self, world: str, other: str) -> list[str]:
-        """Give where the outcomes of two worlds differ."""
+        """Return where the outcomes of two worlds differ."""
         return differences(outcome(self.worlds / world / "run"), outcome(self.worlds / other / "run"))
 
 

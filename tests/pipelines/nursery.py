@@ -49,7 +49,7 @@ files.atomic_path, files.atomic_folder = watched(files.atomic_path), watched(fil
 
 from goldenrule.cli import main  # noqa: E402
 from goldenrule.engines.openvino import imported  # noqa: E402
-from goldenrule.features import cache as bank  # noqa: E402 - all who write take these from `files`
+from goldenrule.features import cache as cache  # noqa: E402 - all who write take these from `files`
 from goldenrule.pipelines import result_files as reporting  # noqa: E402, F401
 from goldenrule.report import training_curves as training  # noqa: E402
 from goldenrule.training import fitting, plan  # noqa: E402
@@ -93,7 +93,7 @@ def live(arguments: list[str], cache: str, log: str, fault: str = "", at: str = 
 
 def answer() -> None:
     """Live through the requests, one after the other, with chunks, checkpoints and a plan that are short."""
-    bank.CHUNK_SECONDS, fitting.CHECKPOINT_SECONDS = 0.05, 0.4
+    cache.CHUNK_SECONDS, fitting.CHECKPOINT_SECONDS = 0.05, 0.4
     plan.MOST_PASSES, plan.HEAD_CYCLES, verbs.STEPS_LIVE = {2: 10_000}, 1, 6
     plan.LATE_EPOCHS, plan.FEWEST_LATE_EPOCHS, plan.FAR_TIMES = 2, 2, 1.0
     verbs.STEPS_ON_ROWS, training.figure_svg = 24, lambda *_, **__: ""  # to draw takes longer than to train

@@ -58,14 +58,14 @@ def test_asked_again_it_is_obeyed_and_nothing_is_computed(world: Any, small_phot
     options = FitOptions(backbone=TWO, augment="none")
     again = answer(small_photos, options=options, out=world.folder)
     assert again.backbones == world.backbones
-    assert again.activations["computed"] == 0
+    assert again.features["computed"] == 0
     assert (world.folder / "classifier" / "head.safetensors").read_bytes() == before
 
 
 def test_what_follows_is_what_a_fit_with_that_name_does(world: Any, small_photos: Path, tmp_path: Path) -> None:
     options = FitOptions(backbone=world.backbones.chosen, augment="none")
     named = answer(small_photos, options=options, out=tmp_path / "named")
-    assert named.activations["computed"] == 0
+    assert named.features["computed"] == 0
     np.testing.assert_array_equal(named.classifier.head.tensors["weight"], world.classifier.head.tensors["weight"])
 
 

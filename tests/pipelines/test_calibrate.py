@@ -151,9 +151,9 @@ def test_the_temperature_is_in_the_weights_once(too_sure: Any, small_photos: Pat
 
 
 def test_the_sets_are_calibrated_on_what_the_cooled_head_is_judged_by(too_sure: Any) -> None:
-    from goldenrule.metrics import ConformalSets
+    from goldenrule.metrics import PredictionSets
 
-    wanted = ConformalSets.fit(too_sure.predictions["out-of-fold"], coverage=0.95, method="lac")
+    wanted = PredictionSets.fit(too_sure.predictions["out-of-fold"], coverage=0.95, method="lac")
     assert too_sure.classifier.sets == wanted
 
 

@@ -70,8 +70,8 @@ def test_there_are_no_live_steps_and_no_part_is_carved(world: Any) -> None:
 def test_the_classifier_is_the_average_of_the_heads_that_were_solved_without_each_fold(world: Any) -> None:
     opened = reopened(world.folder)
     train = opened.table.part("train")
-    activations = opened.activations()
-    rows = training_rows(train, activations, views=0, seed=0, folds=4)
+    features = opened.features()
+    rows = training_rows(train, features, views=0, seed=0, folds=4)
     x = rows.read(0, len(rows)).astype(np.float32)
     l2 = world.candidates[0].facts["l2"]
     heads = [solve_fixed(_weighted(rows, rows.folds != fold), l2) for fold in range(4)]
@@ -168,9 +168,9 @@ def test_more_folds_than_pictures_are_refused(picture_folder: Callable[..., Path
 
 
 def test_by_hand_too(fitted: Any, small_photos: Path) -> None:
-    table, activations = gr.activations_of(gr.from_folder(small_photos), gr.backbone())
-    head = gr.fit_head(table.part("train"), activations, folds=8)
+    table, features = gr.features_of(gr.from_folder(small_photos), gr.backbone())
+    head = gr.fit_head(table.part("train"), features, folds=8)
     assert set(head.out_of_fold.fold.tolist()) == set(range(8))
     assert head.facts["averaged_folds"] == 8
     with pytest.raises(OptionError, match="averages linear heads"):
-        gr.fit_head(table.part("train"), activations, folds=8, kind="concat-pool")
+        gr.fit_head(table.part("train"), features, folds=8, kind="concat-pool")

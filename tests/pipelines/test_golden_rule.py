@@ -247,7 +247,7 @@ def test_a_fit_from_an_earlier_run_starts_from_its_body_and_may_have_new_classes
 
 
 def replace_body(answer: Any, run: Path) -> str:
-    """Give the run a classifier whose body was trained, and the identity of that body."""
+    """Return the run a classifier whose body was trained, and the identity of that body."""
     learn = gr.Learner(answer.table, replay=False)
     learn.freeze_to(1)
     learn.fit(1e-4, 1)
@@ -298,11 +298,11 @@ def test_the_plan_counts_the_live_steps_unless_it_is_quick(small_photos: Path, c
 
 def test_test_time_augmentation_stays_where_it_helps(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from goldenrule.pipelines.probe import Solved
-    from goldenrule.pipelines.selection import Contest
+    from goldenrule.pipelines.selection import ModelSelection
 
     answer, first, *_ = told
-    contest = Contest(
-        Solved(candidates=answer.candidates[:1], chosen=answer.candidates[0], activations=None, views=0),  # type: ignore[arg-type]
+    contest = ModelSelection(
+        Solved(candidates=answer.candidates[:1], chosen=answer.candidates[0], features=None, views=0),  # type: ignore[arg-type]
         first.predictions["valid"],
     )
     better = sharper(first.predictions["valid"], 3.0)
@@ -314,7 +314,7 @@ def test_test_time_augmentation_stays_where_it_helps(told: Any, monkeypatch: pyt
 
 
 def sharper(predictions: Predictions, factor: float) -> Predictions:
-    """Give predictions whose true class is surer by a factor in logits."""
+    """Return predictions whose true class is surer by a factor in logits."""
     logits = predictions.logits.copy()
     logits[np.arange(len(logits)), 0, predictions.truth] += np.float32(np.log(factor))
     return replace(predictions, logits=logits)

@@ -70,10 +70,10 @@ def test_a_fit_killed_at_many_moments_ends_with_the_bits_of_an_unbroken_one(
 ) -> None:
     finished(fit("unbroken"))
     broken = tmp_path / "broken"
-    banks = broken / "cache" / "banks"
+    caches = broken / "cache" / "banks"
     moments: list[Callable[[], bool]] = [
         lambda: (broken / "run" / "split.csv").exists(),
-        lambda: count(banks, "*/*.arrow") >= 3,
+        lambda: count(caches, "*/*.arrow") >= 3,
         lambda: count(broken, "run/story/*.safetensors") >= 1,
         lambda: (broken / "run" / "choice.json").exists(),
     ]
@@ -87,9 +87,9 @@ def test_a_fit_killed_at_many_moments_ends_with_the_bits_of_an_unbroken_one(
             time.sleep(0.002)
         process.kill()
         process.wait()
-        assert count(banks, "*/*.damaged") == 0
-        assert count(banks, "*/*.arrow") >= committed
-        committed = count(banks, "*/*.arrow")
+        assert count(caches, "*/*.damaged") == 0
+        assert count(caches, "*/*.arrow") >= committed
+        committed = count(caches, "*/*.arrow")
     finished(fit("broken"))
     assert numbers_of(broken / "run") == numbers_of(tmp_path / "unbroken" / "run")
     assert classifier_of(broken / "run") == classifier_of(tmp_path / "unbroken" / "run")

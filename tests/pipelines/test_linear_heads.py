@@ -16,7 +16,7 @@ from goldenrule.core.schema import as_json, from_json
 from goldenrule.models.backbone import BackboneSpec, backbone, resized
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.layers import HeadKind
-from goldenrule.pipelines.fit_result import Answer
+from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.named_training import train
 from goldenrule.runs.history import EpochRow
 from goldenrule.runs.options import FitOptions
@@ -39,7 +39,7 @@ def world(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="module", params=HEADS)
-def trained(request: pytest.FixtureRequest, world: Path, small_photos: Path) -> Answer:
+def trained(request: pytest.FixtureRequest, world: Path, small_photos: Path) -> FitResult:
     """`goldenrule train photos --head KIND`, nothing else said; read only."""
     options = FitOptions(
         head=request.param, size=SIZE, threads=1, training=TrainingOptions(type="transfer_learning"), views=1
@@ -47,7 +47,7 @@ def trained(request: pytest.FixtureRequest, world: Path, small_photos: Path) -> 
     return train(small_photos, options=options, out=world / request.param)
 
 
-def test_transfer_learning_trains_the_head_that_was_asked_for(trained: Answer) -> None:
+def test_transfer_learning_trains_the_head_that_was_asked_for(trained: FitResult) -> None:
     assert trained.chosen.startswith(f"{trained.options.head} head")
     assert trained.classifier.head.kind == trained.options.head
     channels = trained.classifier.backbone.spec.averaged(
@@ -60,7 +60,7 @@ def test_transfer_learning_trains_the_head_that_was_asked_for(trained: Answer) -
     assert len(trained.predictions["out-of-fold"]) == 40
 
 
-def test_the_saved_classifier_says_of_the_files_what_the_run_said_of_them(trained: Answer) -> None:
+def test_the_saved_classifier_says_of_the_files_what_the_run_said_of_them(trained: FitResult) -> None:
     test = trained.table.part("test")
     said = Classifier.load(trained.folder).predict_table(test, threads=1)
     wanted = trained.predictions["test"]
@@ -70,13 +70,13 @@ def test_the_saved_classifier_says_of_the_files_what_the_run_said_of_them(traine
     np.testing.assert_allclose(said.distance, wanted.distance, atol=1e-4)
 
 
-def test_familiar_images_are_kept_as_averages_not_as_whole_maps(trained: Answer) -> None:
+def test_familiar_images_are_kept_as_averages_not_as_whole_maps(trained: FitResult) -> None:
     familiar = trained.classifier.familiar
     assert familiar is not None
     assert familiar.references.shape == (40, backbone(size=SIZE).spec.features)
 
 
-def test_the_run_can_be_explained_and_looked_into(trained: Answer, small_photos: Path) -> None:
+def test_the_run_can_be_explained_and_looked_into(trained: FitResult, small_photos: Path) -> None:
     photo = sorted((small_photos / "test" / "cats").iterdir())[0]
     (found,) = explain(trained.folder, photo, k=2, progress=Silent()).explanations
     assert found.heat is not None
@@ -84,11 +84,11 @@ def test_the_run_can_be_explained_and_looked_into(trained: Answer, small_photos:
     assert reopened(trained.folder).body.spec.features == backbone(size=SIZE).spec.features
 
 
-def test_done_again_it_is_replayed_to_the_same_bits(trained: Answer, small_photos: Path) -> None:
+def test_done_again_it_is_replayed_to_the_same_bits(trained: FitResult, small_photos: Path) -> None:
     again = train(small_photos, options=trained.options, out=trained.folder)
     for name, value in trained.classifier.head.tensors.items():
         np.testing.assert_array_equal(again.classifier.head.tensors[name], value)
-    assert again.activations["computed"] == 0
+    assert again.features["computed"] == 0
 
 
 class Cut(Exception):

@@ -12,7 +12,7 @@ import pytest
 from goldenrule.core.errors import OptionError, WeightsUnavailable
 from goldenrule.core.progress import Silent
 from goldenrule.models.classifier import Classifier
-from goldenrule.pipelines.fit_result import Answer
+from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.named_training import train
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions, stopping
@@ -42,7 +42,7 @@ FROM_ZERO = FitOptions(
 @pytest.fixture(scope="module")
 def from_zero(
     small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Answer, Answer]:
+) -> tuple[FitResult, FitResult]:
     """The same training twice: done, and done before; read only."""
     folder = tmp_path_factory.mktemp("train")
     shutil.copytree(prepared_cache, folder / "cache")
@@ -52,7 +52,7 @@ def from_zero(
         return first, train(small_photos, options=FROM_ZERO, out=folder / "run")
 
 
-def test_a_run_from_zero_has_all_that_a_fit_has(from_zero: tuple[Answer, Answer]) -> None:
+def test_a_run_from_zero_has_all_that_a_fit_has(from_zero: tuple[FitResult, FitResult]) -> None:
     answer, _ = from_zero
     result = json.loads((answer.folder / "result.json").read_text())
     assert result["chosen"] == "trained from zero"
@@ -66,7 +66,7 @@ def test_a_run_from_zero_has_all_that_a_fit_has(from_zero: tuple[Answer, Answer]
     assert saved.backbone.spec.source["trained"]
 
 
-def test_done_again_it_is_replayed_to_the_same_bits(from_zero: tuple[Answer, Answer]) -> None:
+def test_done_again_it_is_replayed_to_the_same_bits(from_zero: tuple[FitResult, FitResult]) -> None:
     one, other = from_zero
     assert one.classifier.backbone.spec.weights == other.classifier.backbone.spec.weights
     assert one.live is not None
@@ -75,7 +75,7 @@ def test_done_again_it_is_replayed_to_the_same_bits(from_zero: tuple[Answer, Ans
 
 
 def test_the_run_can_be_looked_into_later(
-    from_zero: tuple[Answer, Answer], cache: Path, monkeypatch: pytest.MonkeyPatch
+    from_zero: tuple[FitResult, FitResult], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the default body: the one it began with knows nothing."""
     del cache, monkeypatch
@@ -85,7 +85,7 @@ def test_the_run_can_be_looked_into_later(
 
 
 def test_another_way_of_training_is_another_story(
-    from_zero: tuple[Answer, Answer], small_photos: Path, cache: Path
+    from_zero: tuple[FitResult, FitResult], small_photos: Path, cache: Path
 ) -> None:
     from goldenrule.core.errors import RunMismatch
 

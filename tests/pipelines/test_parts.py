@@ -27,8 +27,8 @@ def unbroken(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_same_head_is_had_by_hand(unbroken: Any, small_photos: Path) -> None:
-    table, activations = gr.activations_of(gr.from_folder(small_photos), gr.backbone())
-    head = gr.fit_head(table.part("train"), activations)
+    table, features = gr.features_of(gr.from_folder(small_photos), gr.backbone())
+    head = gr.fit_head(table.part("train"), features)
     plain = unbroken.candidates[0]
     assert head.head.tensors["weight"].tobytes() == plain.head.tensors["weight"].tobytes()
     assert head.out_of_fold == plain.judged_on
@@ -36,12 +36,12 @@ def test_the_same_head_is_had_by_hand(unbroken: Any, small_photos: Path) -> None
 
 
 def test_folds_keep_copies_and_views_together(unbroken: Any, small_photos: Path) -> None:
-    table, activations = gr.activations_of(
+    table, features = gr.features_of(
         gr.from_folder(small_photos), gr.backbone(), augment=gr.data.side_on(max_zoom=1.1), augmented_views=2
     )
     train = table.part("train")
     doubled = dataclasses.replace(train, rows=train.rows.take([*range(40), *range(0, 40, 3)]))
-    rows = training_rows(doubled, activations, views=2, seed=0)
+    rows = training_rows(doubled, features, views=2, seed=0)
     n = len(doubled)
     assert len(rows) == 3 * n
     assert rows.scored == n
@@ -53,26 +53,26 @@ def test_folds_keep_copies_and_views_together(unbroken: Any, small_photos: Path)
 
 
 def test_rows_are_read_over_the_border_between_views(unbroken: Any, small_photos: Path) -> None:
-    table, activations = gr.activations_of(
+    table, features = gr.features_of(
         gr.from_folder(small_photos), gr.backbone(), augment=gr.data.side_on(max_zoom=1.1), augmented_views=2
     )
     train = table.part("train")
-    rows = training_rows(train, activations, views=2, seed=0)
+    rows = training_rows(train, features, views=2, seed=0)
     everything = rows.read(0, 120)
     for view in range(3):
-        wanted = activations.rows([digest for digest in train.digests if digest], view)
+        wanted = features.rows([digest for digest in train.digests if digest], view)
         assert everything[40 * view : 40 * view + 40].tobytes() == wanted.tobytes()
     for start, stop in ((0, 1), (39, 41), (35, 85), (80, 120), (119, 120)):
         assert rows.read(start, stop).tobytes() == everything[start:stop].tobytes()
 
 
 def test_images_without_activations_are_refused(unbroken: Any, small_photos: Path) -> None:
-    table, activations = gr.activations_of(gr.from_folder(small_photos), gr.backbone())
+    table, features = gr.features_of(gr.from_folder(small_photos), gr.backbone())
     train = table.part("train")
     with pytest.raises(OptionError, match="precompute them first"):
-        gr.fit_head(gr.from_folder(small_photos).part("train"), activations)  # not read yet: no digests
+        gr.fit_head(gr.from_folder(small_photos).part("train"), features)  # not read yet: no digests
     with pytest.raises(OptionError, match="precompute them first"):
-        gr.fit_head(train.with_digests([b"x" * 32] * len(train)), activations)
+        gr.fit_head(train.with_digests([b"x" * 32] * len(train)), features)
 
 
 def stored(plan: Plan) -> int:

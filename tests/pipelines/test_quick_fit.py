@@ -144,8 +144,8 @@ def test_a_second_fit_computes_nothing_and_changes_nothing(
     monkeypatch.setattr("goldenrule.features.extractor.compiled", never)
     monkeypatch.setattr(solved, "fit_outcome", never)
     again = answer(small_photos, out=unbroken.folder)
-    assert again.activations["computed"] == 0
-    assert again.activations["reused"] >= 68
+    assert again.features["computed"] == 0
+    assert again.features["reused"] >= 68
     assert numbers_of(unbroken.folder) == before
     assert bytes_of(unbroken.folder) == files
 
@@ -386,14 +386,14 @@ def test_the_limit_of_the_bank_is_kept_by_a_fit(
     cache: Path, picture_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     from goldenrule.features import cache as banks
-    from goldenrule.features.cache import ActivationBank
+    from goldenrule.features.cache import FeatureCache
     from goldenrule.storage.files import digest
 
-    old = ActivationBank({"weights": "old"}, 1000)
+    old = FeatureCache({"weights": "old"}, 1000)
     old.add([digest(str(n).encode()) for n in range(600)], np.ones((600, 1000), np.float16))
     banks.set_limit(1_000_000)
     found = answer(picture_folder(each=6), options=PLAIN, out=tmp_path / "run")
-    assert found.activations["computed"] == 12
+    assert found.features["computed"] == 12
     assert [bank["rows"] for bank in banks.stored()] == [12]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import goldenrule as gr
 from goldenrule.core.errors import OptionError
-from goldenrule.metrics import ConformalSets, set_coverage
+from goldenrule.metrics import PredictionSets, set_coverage
 from goldenrule.pipelines.quick_fit import answer
 from goldenrule.runs.options import FitOptions
 
@@ -26,7 +26,7 @@ def own(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_classifier_keeps_the_rule_that_its_out_of_fold_predictions_gave(fitted: Any, own: Path) -> None:
-    wanted = ConformalSets.fit(fitted.predictions["out-of-fold"], coverage=0.95, method="lac")
+    wanted = PredictionSets.fit(fitted.predictions["out-of-fold"], coverage=0.95, method="lac")
     assert gr.Classifier.load(own).sets == wanted
     assert wanted.n == 40
 
@@ -46,7 +46,7 @@ def test_the_numbers_are_those_of_the_sets_on_clean_images(fitted: Any, own: Pat
 
 def test_another_coverage_is_the_same_story_with_other_sets(fitted: Any, own: Path, small_photos: Path) -> None:
     again = answer(small_photos, out=own, options=FitOptions(coverage=0.7))
-    assert again.activations["computed"] == 0
+    assert again.features["computed"] == 0
     one, other = fitted.classifier.sets, gr.Classifier.load(own).sets
     assert other.coverage == 0.7
     assert other.threshold <= one.threshold

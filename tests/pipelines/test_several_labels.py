@@ -166,7 +166,7 @@ def test_the_whole_golden_rule_learns_several_labels_and_a_second_run_replays_it
 def test_insight_shows_doubtful_labels_and_what_is_undecided(told: Any) -> None:
     found = insights(told.folder, top=5)
     labels, mistakes, uncertain, best = found.sections
-    assert not found.doubts.wrong.defined, "how many are wrong is not estimated"
+    assert not found.suspected.wrong.defined, "how many are wrong is not estimated"
     assert len(labels.cards) == 5
     assert all(("without " in card.label) is not ("without " in card.other) for card in labels.cards)
     assert {card.uri for card in mistakes.cards}.isdisjoint(card.uri for card in best.cards)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.table import ImageTable, image_table
 from goldenrule.data.units import duplicate_units
 from goldenrule.pipelines import split_together as together
@@ -111,8 +111,8 @@ def test_a_folder_with_parts_of_its_own_is_warned_of_near_duplicates_across_them
     assert parts_of(tmp_path / "run")["test/cats/new.jpg"] == "test"
 
 
-def pair(first: int, second: int) -> Alike:
-    return Alike(first=first, second=second, cosine=0.9, mirrored=False)
+def pair(first: int, second: int) -> NearDuplicate:
+    return NearDuplicate(first=first, second=second, cosine=0.9, mirrored=False)
 
 
 def table_of(labels: list[int]) -> ImageTable:

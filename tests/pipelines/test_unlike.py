@@ -17,7 +17,7 @@ import goldenrule as gr
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.schema import as_json
 from goldenrule.data.units import duplicate_units
-from goldenrule.metrics import Familiar
+from goldenrule.metrics import OODDetector
 from goldenrule.metrics.predictions_csv import to_csv
 from goldenrule.models.graphs.compiled import engine_kind
 from goldenrule.models.heads import fresh_head
@@ -31,7 +31,7 @@ from goldenrule.storage.files import file_digest
 @pytest.fixture(scope="module")
 def cats_and_dogs(
     photos: Callable[[str], Path], pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[gr.Answer]:
+) -> Iterator[gr.FitResult]:
     """The answer on 150 photos to train and 60 to validate, of each of two classes."""
     folder = tmp_path_factory.mktemp("cats_and_dogs")
     shutil.copytree(pretrained_cache, folder / "cache")
@@ -53,7 +53,7 @@ def own(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_flowers_cracks_and_signs_are_flagged_and_hardly_any_new_cats_and_dogs(
-    cats_and_dogs: gr.Answer, photos: Callable[[str], Path]
+    cats_and_dogs: gr.FitResult, photos: Callable[[str], Path]
 ) -> None:
     familiar = cats_and_dogs.classifier.familiar
     assert familiar is not None
@@ -66,7 +66,7 @@ def test_flowers_cracks_and_signs_are_flagged_and_hardly_any_new_cats_and_dogs(
         assert familiar.flagged(foreign).value >= 0.9, name
 
 
-def test_the_distances_from_the_bank_are_those_of_predicting(cats_and_dogs: gr.Answer) -> None:
+def test_the_distances_from_the_bank_are_those_of_predicting(cats_and_dogs: gr.FitResult) -> None:
     table = cats_and_dogs.table.part("valid")
     some = table.where(np.arange(len(table)) % 8 == 0)
     seen = cats_and_dogs.classifier.predict_table(some)
@@ -78,8 +78,8 @@ def test_the_distances_from_the_bank_are_those_of_predicting(cats_and_dogs: gr.A
 
 def test_the_references_are_the_training_images_and_the_threshold_leaves_each_out(fitted: Any, own: Path) -> None:
     train = fitted.table.part("train")
-    _, activations = gr.activations_of(train, gr.backbone())
-    wanted = Familiar.fit(activations.rows(train.digests), duplicate_units(train))
+    _, features = gr.features_of(train, gr.backbone())
+    wanted = OODDetector.fit(features.rows(train.digests), duplicate_units(train))
     kept = gr.Classifier.load(own).familiar
     assert kept is not None
     np.testing.assert_array_equal(kept.references, wanted.references)
@@ -99,7 +99,7 @@ def test_the_numbers_stand_in_the_report_and_in_the_result(fitted: Any, own: Pat
 
 def test_another_rate_is_the_same_story_with_another_threshold(own: Path, small_photos: Path) -> None:
     again = answer(small_photos, out=own, options=FitOptions(false_alarms=0.2))
-    assert again.activations["computed"] == 0
+    assert again.features["computed"] == 0
     one, other = again.classifier.familiar, gr.Classifier.load(own).familiar
     assert one is not None
     assert other is not None
@@ -124,24 +124,24 @@ def test_a_network_that_was_trained_on_the_images_is_calibrated_on_validation(
 def test_the_distances_of_a_trained_network_are_those_of_its_own_body(
     small_photos: Path, cache: Path, tmp_path: Path
 ) -> None:
-    with begun(small_photos, options=FitOptions(views=0), out=tmp_path / "run") as (work, activations):
+    with begun(small_photos, options=FitOptions(views=0), out=tmp_path / "run") as (work, features):
         body = slightly_changed(work.body, tmp_path / "changed")
         head = fresh_head("linear", features=body.spec.features, classes=2, draws=np.random.default_rng(0))
         trained = gr.Classifier(work.table.classes, body, head, engine_kind(body))
         computed = work.story.computed
-        familiar = familiar_images(work, trained, activations)
+        familiar = familiar_images(work, trained, features)
         assert familiar is not None
         assert (familiar.n, familiar.basis) == (16, "chosen on"), "its validation images"
         assert work.story.computed == computed + 40 + 16
         seen = replace(trained, familiar=familiar).predict_table(work.table.part("valid"))
         assert seen.distance is not None
         np.testing.assert_array_equal(np.sort(seen.distance)[::-1], familiar.held_out)
-        assert as_json(familiar_images(work, trained, activations)) == as_json(familiar)
+        assert as_json(familiar_images(work, trained, features)) == as_json(familiar)
         assert work.story.computed == computed + 40 + 16, "the second time they come from the bank"
 
 
 def slightly_changed(body: gr.models.Backbone, folder: Path) -> gr.models.Backbone:
-    """Give a body with its last convolution a little changed, as training would."""
+    """Return a body with its last convolution a little changed, as training would."""
     tensors = load_file(body.weights_file)
     tensors["conv_head.weight"] *= (
         np.random.default_rng(0).normal(1, 0.1, tensors["conv_head.weight"].shape).astype("f4")

@@ -14,7 +14,7 @@ from PIL import Image
 from goldenrule.features.cache import stored
 from goldenrule.models.backbone import backbone
 from goldenrule.tasks.auditing import audit_images
-from goldenrule.tasks.precompute import activations_of
+from goldenrule.tasks.precompute import features_of
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_what_the_description_misses_is_found_where_a_bank_has_activations(turne
     again = ("dogs/0.jpg", "dogs/again.jpg")
     assert [(uris[pair.first], uris[pair.second]) for pair in before.pairs] == [again]
     assert stored() == []
-    activations_of(before.table, backbone())
+    features_of(before.table, backbone())
     after = audit_images(turned)
     assert [(uris[pair.first], uris[pair.second]) for pair in after.pairs] == [("cats/0.jpg", "cats/turned.jpg"), again]
     (own,) = [one for one in after.findings if one.code == "near-duplicate"]

@@ -20,10 +20,10 @@ def test_a_run_is_opened_with_its_images_and_activations_and_computes_nothing(fi
         raise AssertionError("an engine was compiled")
 
     monkeypatch.setattr("goldenrule.features.extractor.compiled", never)
-    activations = again.activations()
+    features = again.features()
     digests = [own for own in again.table.digests if own]
-    assert activations.rows(digests).shape == (len(digests), again.body.spec.features)
-    assert np.isfinite(activations.rows(digests)).all()
+    assert features.rows(digests).shape == (len(digests), again.body.spec.features)
+    assert np.isfinite(features.rows(digests)).all()
 
 
 def test_a_folder_that_is_no_run_is_a_clear_error(tmp_path: Any) -> None:

@@ -36,7 +36,7 @@ def other_split(small_photos: Path, fitted: Any, tmp_path_factory: pytest.TempPa
 
 
 def parts(run: Path) -> dict[str, str]:
-    """Give the part of each image, by digest."""
+    """Return the part of each image, by digest."""
     with (run / "split.csv").open() as file:
         return {row["digest"]: row["part"] for row in csv.DictReader(file)}
 

@@ -26,7 +26,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Give {path: sha256} of every file below a folder."""
+    """Return {path: sha256} of every file below a folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 

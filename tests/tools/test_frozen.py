@@ -14,7 +14,7 @@ import pytest
 from frozen import FROZEN, SCENARIOS, Scenario, differences
 from goldenrule.data.augmentation.augment import View
 from goldenrule.data.augmentation.presets import by_name
-from goldenrule.features.cache import ActivationBank, ChunkWriter
+from goldenrule.features.cache import ChunkWriter, FeatureCache
 from goldenrule.features.extractor import bank_for
 from goldenrule.models.backbone import backbone
 from goldenrule.models.graphs.compiled import engine_kind
@@ -26,7 +26,7 @@ WITHIN = 1e-4
 """OpenBLAS sums in another order on Haswell, Nehalem and SkylakeX cores: up to 2e-5 of a probability."""
 
 
-def bank(view: int) -> ActivationBank:
+def cache(view: int) -> FeatureCache:
     """Return the feature cache of the real backbone on this machine for one view."""
     views = [View(), *(View(augmentation=by_name("auto"), index=number) for number in (1, 2))]
     body = backbone()
@@ -42,7 +42,7 @@ def put_rows(file: Path) -> None:
     """Put the committed features where this machine would have computed them."""
     with np.load(file) as arrays:
         for view in range(len(arrays) // 2):
-            writer = ChunkWriter(bank(view))
+            writer = ChunkWriter(cache(view))
             for name, row in zip(arrays[f"digest{view}"], arrays[f"rows{view}"], strict=True):
                 writer.add(name.tobytes(), row)
             writer.flush()
@@ -53,7 +53,7 @@ def kept_rows(folder: Path) -> dict[str, npt.NDArray[np.generic]]:
     names = sorted({digest(path.read_bytes()) for path in folder.rglob("*.ppm")})
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for view in range(3):
-        found = [name for name in names if name in (own := bank(view))]
+        found = [name for name in names if name in (own := cache(view))]
         if found:
             arrays[f"digest{view}"] = np.stack([np.frombuffer(name, np.uint8) for name in found])
             arrays[f"rows{view}"] = own.rows(found)

@@ -22,7 +22,7 @@ from goldenrule.notebook import history_html
 from goldenrule.report.figures.plot import plot
 from goldenrule.training import checkpoint
 from goldenrule.training.custom_metrics import measured, metrics_of
-from goldenrule.training.inputs.batches import Seen
+from goldenrule.training.inputs.batches import ValidationLogits
 from goldenrule.training.loggers import numbers
 
 Learner = Callable[..., gr.Learner]
@@ -114,5 +114,5 @@ def test_what_is_wrong_with_a_metric_is_said(learner: Learner) -> None:
 @settings(max_examples=30, deadline=None)
 def test_logits_that_are_no_numbers_are_not_measured(values: list[float]) -> None:
     logits = np.array(values[: len(values) // 2 * 2], np.float32).reshape(-1, 2)
-    found = measured({"missed": missed_dogs}, ("cat", "dog"), Seen(logits, np.ones(len(logits), np.int64)))
+    found = measured({"missed": missed_dogs}, ("cat", "dog"), ValidationLogits(logits, np.ones(len(logits), np.int64)))
     assert bool(found) == bool(np.isfinite(logits).all())

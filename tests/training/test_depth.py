@@ -16,7 +16,7 @@ import goldenrule as gr
 from goldenrule.core.errors import OptionError
 from goldenrule.core.progress import Silent
 from goldenrule.core.sizes import readable_bytes
-from goldenrule.features import cache as bank
+from goldenrule.features import cache as cache
 from goldenrule.models.backbone import backbone
 from goldenrule.models.graphs.boundary import boundary
 from goldenrule.training import fitting, plan
@@ -103,10 +103,10 @@ def test_the_bank_is_filled_once_and_trained_late_layers_find_it_again(learner: 
     learn = learner()
     learn.fit(RATES, 1)
     assert said(learn).count(f"Before the late layers: 56 views, {readable_bytes(56 * row_bytes())} in the bank.") == 1
-    count = sum(one["rows"] for one in bank.stored())
+    count = sum(one["rows"] for one in cache.stored())
     learn.fit(RATES, 1)
-    assert sum(one["rows"] for one in bank.stored()) == count
-    assert {one["key"]["tap"] for one in bank.stored()} == {"pooled", "boundary"}
+    assert sum(one["rows"] for one in cache.stored()) == count
+    assert {one["key"]["tap"] for one in cache.stored()} == {"pooled", "boundary"}
 
 
 def test_the_same_story_is_replayed(learner: Learner) -> None:
@@ -143,9 +143,9 @@ def test_a_blend_and_a_temperature_are_judged_on_the_same_rows(learner: Learner)
     learn.fit([0.0, 3e-2, 3e-2], 2)
     worst = learn.material.validation(learn.state)
     assert worst is not None
-    before = worst(learn._teller.network(learn.state)).tempered_loss
+    before = worst(learn._runner.network(learn.state)).tempered_loss
     learn.blend()
-    assert worst(learn._teller.network(learn.state)).tempered_loss <= before
+    assert worst(learn._runner.network(learn.state)).tempered_loss <= before
     assert learn.calibrate() >= 1
 
 
@@ -185,7 +185,7 @@ def test_views_before_the_late_layers_may_be_others_than_those_of_the_head(learn
     assert f"Before the late layers: {views} views, {readable_bytes(views * row_bytes())} in the bank." in said(learn)
     learn.freeze()
     assert learn.can_precompute()
-    assert len(learn.material.source(learn.state).activations.banks) == 1  # type: ignore[attr-defined]
+    assert len(learn.material.source(learn.state).features.caches) == 1  # type: ignore[attr-defined]
     learn.unfreeze()
     assert not learn.can_precompute()
 

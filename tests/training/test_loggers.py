@@ -76,7 +76,7 @@ def wandb_curves(folder: Path) -> Curves:
 
 
 def wandb_records(content: bytes) -> Iterator[bytes]:
-    """Give the records of LevelDB's log format behind W&B's header: blocks of 32 KiB, records in one part or more."""
+    """Return the records of LevelDB's log format behind W&B's header: blocks of 32 KiB, records in one part or more."""
     at, parts = 7, b""
     while at + 7 <= len(content):
         if (left := 32768 - at % 32768) < 7:

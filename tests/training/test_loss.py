@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.core.errors import OptionError
-from goldenrule.training.loss import Examples, Objective, OwnLoss, asymmetric_loss, blended, loss_of
+from goldenrule.training.loss import CustomLoss, Examples, Objective, asymmetric_loss, blended, loss_of
 
 CLASSES = 3
 seeds = st.integers(0, 2**31)
@@ -151,7 +151,7 @@ def focal(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 @given(seeds)
 def test_a_loss_of_ones_own_takes_the_place_of_the_cross_entropy(seed: int) -> None:
     inputs, targets, weights = batch(seed)
-    found = value_of(logits, inputs, targets, weights, loss=OwnLoss.of(focal))
+    found = value_of(logits, inputs, targets, weights, loss=CustomLoss.of(focal))
     assert torch.isclose(found, (focal(inputs, targets) * weights).sum() / weights.sum())
 
 
@@ -163,11 +163,11 @@ def test_what_is_wrong_with_an_objective_is_said() -> None:
     with pytest.raises(OptionError, match="label_smoothing=1"):
         Objective(label_smoothing=1.0)
     with pytest.raises(OptionError, match="take one"):
-        Objective(label_smoothing=0.1, loss=OwnLoss.of(focal))
-    assert 'loss_key="my-loss-v1"' in OwnLoss.of(torch.nn.CrossEntropyLoss()).untold
-    assert OwnLoss.of(torch.nn.CrossEntropyLoss(), "my-loss-v1").untold == OwnLoss.of(focal).untold == ""
+        Objective(label_smoothing=0.1, loss=CustomLoss.of(focal))
+    assert 'loss_key="my-loss-v1"' in CustomLoss.of(torch.nn.CrossEntropyLoss()).untold
+    assert CustomLoss.of(torch.nn.CrossEntropyLoss(), "my-loss-v1").untold == CustomLoss.of(focal).untold == ""
     with pytest.raises(OptionError, match=r"wanted a tensor of shape \(6,\)"):
-        value_of(logits, *batch(0), loss=OwnLoss.of(torch.nn.functional.cross_entropy, "mean"))
+        value_of(logits, *batch(0), loss=CustomLoss.of(torch.nn.functional.cross_entropy, "mean"))
     with pytest.raises(OptionError, match=r"unfreeze\(\) first"):
         value_of(logits, *batch(0), cutmix=1.0)
 
@@ -206,7 +206,7 @@ def test_the_asymmetric_loss_hardly_counts_what_is_clearly_absent(seed: int) -> 
 
 
 def test_the_asymmetric_loss_can_be_given_as_a_loss() -> None:
-    assert OwnLoss.of(asymmetric_loss).key
+    assert CustomLoss.of(asymmetric_loss).key
     inputs, _, weights = batch(0)
     marks = torch.eye(3, dtype=torch.int8).repeat(2, 1)
-    assert value_of(logits, inputs, marks, weights, loss=OwnLoss.of(asymmetric_loss)) > 0
+    assert value_of(logits, inputs, marks, weights, loss=CustomLoss.of(asymmetric_loss)) > 0

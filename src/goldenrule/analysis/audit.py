@@ -14,10 +14,10 @@ import numpy as np
 from goldenrule.analysis.data_size import how_much
 from goldenrule.analysis.duplicate_findings import duplicates, near_duplicates, repeated
 from goldenrule.core.findings import Finding, Severity, plural
-from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.pictures.decode import Header
 from goldenrule.data.pictures.levels import levels_findings, levels_found
-from goldenrule.data.scan import Look, unreadable_files
+from goldenrule.data.scan import FileScan, unreadable_files
 from goldenrule.data.sources.left_out import alike_classes, unusable_classes
 from goldenrule.data.sources.picture_files import by_name
 from goldenrule.data.table import PARTS, ImageTable, Part
@@ -51,12 +51,12 @@ class Audit:
     """Images that were looked at: the table with digests, what each file is, near duplicates, and all findings."""
 
     table: ImageTable
-    looks: tuple[Look, ...]
-    pairs: tuple[Alike, ...]
+    looks: tuple[FileScan, ...]
+    pairs: tuple[NearDuplicate, ...]
     findings: tuple[Finding, ...]
 
     def facts(self) -> dict[str, Any]:
-        """Give counts, formats, modes and sizes as JSON."""
+        """Return counts, formats, modes and sizes as JSON."""
         headers = [own.header for own in self.looks if own.header is not None]
         return {
             "images": len(self.table),
@@ -72,7 +72,7 @@ class Audit:
         }
 
 
-def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> Audit:
+def audit(table: ImageTable, looks: Sequence[FileScan], pairs: Sequence[NearDuplicate]) -> Audit:
     """Judge images by what one look at each has shown; `pairs` are the near duplicates among them."""
     own = table.with_digests([one.digest for one in looks])
     findings = [
@@ -92,8 +92,8 @@ def audit(table: ImageTable, looks: Sequence[Look], pairs: Sequence[Alike]) -> A
     return Audit(table=own, looks=tuple(looks), pairs=tuple(pairs), findings=tuple(findings))
 
 
-def at_a_glance(table: ImageTable, looks: Sequence[Look], *, numberings: bool = False) -> Iterator[Finding]:
-    """Give what names, labels and headers tell without decoding a picture: what every fit begins with.
+def at_a_glance(table: ImageTable, looks: Sequence[FileScan], *, numberings: bool = False) -> Iterator[Finding]:
+    """Return what names, labels and headers tell without decoding a picture: what every fit begins with.
 
     With `numberings` also where names count on from one part into another; a fit asks the images themselves.
     """
@@ -108,7 +108,7 @@ def at_a_glance(table: ImageTable, looks: Sequence[Look], *, numberings: bool = 
 
 
 def quartiles(values: Sequence[int]) -> list[int]:
-    """Give smallest, quartiles and largest of some numbers.
+    """Return smallest, quartiles and largest of some numbers.
 
     >>> quartiles([1, 2, 3, 4, 100])
     [1, 2, 3, 4, 100]
@@ -117,7 +117,7 @@ def quartiles(values: Sequence[int]) -> list[int]:
 
 
 def _odd_files(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
-    """Give a finding for every kind of file that is read otherwise than its bare pixels say, or is of odd size."""
+    """Return a finding for every kind of file that is read otherwise than its bare pixels say, or is of odd size."""
     kinds: tuple[tuple[Severity, str, Callable[[str, Header], bool], float], ...] = (
         ("note", "wrong-extension", _is_misnamed, 0),
         ("note", "turned", lambda _, own: own.orientation != 1, 0),
@@ -143,7 +143,7 @@ def _odd_files(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
             )
 
 
-def _flat(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
+def _flat(table: ImageTable, looks: Sequence[FileScan]) -> Iterator[Finding]:
     found = [uri for uri, own in zip(table.uris, looks, strict=True) if own.problem is None and own.likeness is None]
     if found:
         yield Finding(
@@ -156,7 +156,7 @@ def _flat(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
 
 
 def _rare_formats(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
-    """Give a finding for the few files of another format than nearly all: a placeholder, or from somewhere else."""
+    """Return a finding for the few files of another format than nearly all: a placeholder, or from somewhere else."""
     counts = Counter(own.format for _, own in readable)
     rare = {name for name, count in counts.items() if count < RARE * len(readable)}
     found = [(uri, own) for uri, own in readable if own.format in rare]
@@ -220,7 +220,7 @@ _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 
 
 def _series_in_two_parts(table: ImageTable) -> Iterator[Finding]:
-    """Give a finding where names of one class count on from one part into another: frames of one film, likely.
+    """Return a finding where names of one class count on from one part into another: frames of one film, likely.
 
     Names of the same beginning in two parts whose numbers are all different, and interleaved: one series that was
     dealt out image by image. Numbers that repeat in both parts speak for two series.
@@ -249,8 +249,8 @@ def _series_in_two_parts(table: ImageTable) -> Iterator[Finding]:
         )
 
 
-def _shortcuts(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
-    """Give a finding for each property of the file alone by which the class can be told better than by chance.
+def _shortcuts(table: ImageTable, looks: Sequence[FileScan]) -> Iterator[Finding]:
+    """Return a finding for each property of the file alone by which the class can be told better than by chance.
 
     The class is guessed as the commonest one among the other images of the same format (size, mode); that this is
     right much more often than the commonest class of all is no accident over many images.

@@ -81,7 +81,7 @@ def _(value: Any) -> BackboneChoice:
 
 
 def choose_backbone(tried: Sequence[Tried], *, of: int | None = None) -> BackboneChoice:
-    """Give the cheapest candidate that can't be told from the best by the paired comparison of log losses.
+    """Return the cheapest candidate that can't be told from the best by the paired comparison of log losses.
 
     The best has the lowest log loss. A cheaper one is worse where the best would replace it (`later_replaces`, the rule
     by which every later candidate of a fit is taken), else the two are a tie. All were asked the same images.

@@ -55,13 +55,13 @@ class Forecasts:
         return np.array([law.exponential for law in LAWS])[self.law]
 
     def at(self, images: float) -> Floats:
-        """Give the error (resamples,) after so many images."""
+        """Return the error (resamples,) after so many images."""
         x = images / self.scale
         falling = np.where(self._exponential, np.exp(-self.speed * x), x**-self.speed)
         return np.asarray(self.floor + self.height * falling)
 
     def images_for(self, error: float | Floats) -> Floats:
-        """Give the images (resamples,) after which an error, one or of each resample, is reached; inf where never."""
+        """Return the images (resamples,) after which an error, one or of each resample, is reached; inf where never."""
         share = (error - self.floor) / np.maximum(self.height, 1e-300)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             power = np.maximum(share, 0.0) ** (-1 / self.speed)
@@ -73,7 +73,7 @@ class Forecasts:
 def resampled_curves(
     losses: npt.NDArray[np.float32], units: npt.NDArray[np.int64], *, shares: bool, seed: int = 0
 ) -> Floats:
-    """Give mean losses (resamples, sizes) of resampled units of images and resampled draws.
+    """Return mean losses (resamples, sizes) of resampled units of images and resampled draws.
 
     `losses` (sizes, draws, n), `units` (n,) numbered from 0. The Bayesian bootstrap (Rubin 1981): weights are
     exponential, the same at every size. Where losses are `shares` (0 or 1), half an image that is wrong and half a
@@ -117,7 +117,7 @@ def fitted(sizes: npt.NDArray[np.int64], curves: Floats, *, seed: int = 0) -> Fo
 
 
 def _falling(law: Law, x: Floats) -> tuple[Floats, Floats]:
-    """Give the falling part of a law (speeds, sizes), and the speeds."""
+    """Return the falling part of a law (speeds, sizes), and the speeds."""
     if law.exponential:
         return np.exp(-RATES[:, None] * x), RATES
     return x ** -EXPONENTS[:, None], EXPONENTS
@@ -126,7 +126,7 @@ def _falling(law: Law, x: Floats) -> tuple[Floats, Floats]:
 def _fit(
     curves: Floats, weights: Floats, falling: Floats, speeds: Floats, *, floor: bool
 ) -> tuple[Floats, Floats, Floats]:
-    """Give floor, height and speed (resamples,) of the least weighted squares.
+    """Return floor, height and speed (resamples,) of the least weighted squares.
 
     For a given speed the law is linear in floor and height: where the best of both is not allowed, the best lies on
     an edge, where one of them is 0.
@@ -142,7 +142,7 @@ def _fit(
         tried.append((np.broadcast_to(of_curves / total, both.shape), np.zeros_like(both)))
 
     def excess(a: Floats, b: Floats) -> Floats:
-        """Give the weighted squares but for a constant, inf where a or b is not allowed."""
+        """Return the weighted squares but for a constant, inf where a or b is not allowed."""
         value = a * a * total + 2 * a * b * of_falling + b * b * squares - 2 * a * of_curves - 2 * b * both
         return np.where((a < 0) | (b < 0), np.inf, value)
 

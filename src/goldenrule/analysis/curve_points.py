@@ -48,7 +48,7 @@ class Measured:
 
 
 def curve_sizes(most: int, *, classes: int, images_per_unit: float = 1.0) -> list[int]:
-    """Give the sizes of a curve: from `most` down, each about 1 / sqrt(2) of the one above, at most 12.
+    """Return the sizes of a curve: from `most` down, each about 1 / sqrt(2) of the one above, at most 12.
 
     >>> curve_sizes(640, classes=2)
     [14, 20, 28, 40, 57, 80, 113, 160, 226, 320, 453, 640]
@@ -115,7 +115,7 @@ def measured_curve(
 
 
 def nested_order(targets: Integers, units: Sequence[bytes], draw: int, *, seed: int) -> Integers:
-    """Give an order (n,) of images whose every beginning is stratified and has whole units, but for the last.
+    """Return an order (n,) of images whose every beginning is stratified and has whole units, but for the last.
 
     A unit stands at the share of its class that has come before it and with half of itself; the units of a class
     are ordered by the hash of (seed, draw, unit).
@@ -146,7 +146,7 @@ class _Heads:
         self.classes, self.seed = classes, seed
 
     def solved(self, rows: Integers, penalty: float | None) -> tuple[LayeredHead, float]:
-        """Give the head on these rows and its penalty: the given one, or one chosen out-of-fold."""
+        """Return the head on these rows and its penalty: the given one, or one chosen out-of-fold."""
         rows = np.sort(rows)
         if penalty is not None:
             return solve_fixed(self._rows(rows), penalty, tolerance=SOLVED_TO), penalty
@@ -157,7 +157,7 @@ class _Heads:
         return found.head, found.l2
 
     def scored(self, head: LayeredHead, rows: Integers) -> Predictions:
-        """Give what a head says of these images."""
+        """Return what a head says of these images."""
         names = [str(number) for number in range(self.classes)]
         return Predictions.from_logits(head.logits(self.features[rows]), names, truth=self.targets[rows])
 

@@ -78,7 +78,7 @@ class ClassSizes:
 
     @classmethod
     def of(cls, counts: Iterable[int]) -> ClassSizes:
-        """Give the sizes of classes, of which there is at least one.
+        """Return the sizes of classes, of which there is at least one.
 
         >>> print(ClassSizes.of([80, 168, 1200]))
         168 images per class (median of 3; the smallest has 80, the largest 1,200)
@@ -203,7 +203,7 @@ def data_size(curve: LearningCurve, sizes: ClassSizes) -> DataSize:
 
 
 def gain_of(curve: LearningCurve, images_per_class: float) -> Estimate:
-    """Give how much better it is forecast to be than with the images there are: points of accuracy, or nats.
+    """Return how much better it is forecast to be than with the images there are: points of accuracy, or nats.
 
     Both are forecast by the same law of each resample, so that what they share does not widen the interval.
     Raises `OptionError` beyond what the curve says something of.
@@ -232,7 +232,7 @@ def gained(gain: Estimate) -> str:
 
 
 def how_much(table: ImageTable) -> Iterator[Finding]:
-    """Give a note on what the rule of thumb says of images, and where the measured answer is to be had."""
+    """Return a note on what the rule of thumb says of images, and where the measured answer is to be had."""
     counts = table.counts()
     own = [count for name, count in counts.get("train", counts.get("all", {})).items() if name and count]
     if own:

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from goldenrule.core.findings import Finding, Severity
-from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.table import ImageTable
 
 
 def equal_files(table: ImageTable) -> list[list[int]]:
-    """Give the groups of rows whose files have equal bytes."""
+    """Return the groups of rows whose files have equal bytes."""
     places: dict[bytes, list[int]] = defaultdict(list)
     for row, digest in enumerate(table.digests):
         if digest is not None:
@@ -20,7 +20,7 @@ def equal_files(table: ImageTable) -> list[list[int]]:
 
 
 def duplicates(table: ImageTable) -> Iterator[Finding]:
-    """Give findings for files with equal bytes in different parts, or under different labels."""
+    """Return findings for files with equal bytes in different parts, or under different labels."""
     uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
     same = equal_files(table)
     leaks = [rows for rows in same if len({parts[row] for row in rows}) > 1]
@@ -45,7 +45,7 @@ def duplicates(table: ImageTable) -> Iterator[Finding]:
 
 
 def repeated(table: ImageTable) -> Iterator[Finding]:
-    """Give a finding for files with equal bytes in one part and under one label."""
+    """Return a finding for files with equal bytes in one part and under one label."""
     uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
     plain = [rows for rows in equal_files(table) if len({(parts[row], tuple(labels[row])) for row in rows}) == 1]
     if plain:
@@ -58,11 +58,11 @@ def repeated(table: ImageTable) -> Iterator[Finding]:
         )
 
 
-def near_duplicates(table: ImageTable, pairs: Sequence[Alike]) -> Iterator[Finding]:
-    """Give findings for near duplicates in different parts, under different labels, and all others."""
+def near_duplicates(table: ImageTable, pairs: Sequence[NearDuplicate]) -> Iterator[Finding]:
+    """Return findings for near duplicates in different parts, under different labels, and all others."""
     uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
 
-    def evidence(own: Sequence[Alike]) -> tuple[str, ...]:
+    def evidence(own: Sequence[NearDuplicate]) -> tuple[str, ...]:
         mark = {True: " (mirrored)", False: ""}
         return tuple(f"{uris[pair.first]} ~ {uris[pair.second]}{mark[pair.mirrored]}" for pair in own)
 
@@ -74,7 +74,7 @@ def near_duplicates(table: ImageTable, pairs: Sequence[Alike]) -> Iterator[Findi
     ]
     told = {*leaks, *torn}
     others = [pair for pair in pairs if pair not in told]
-    kinds: tuple[tuple[Severity, str, list[Alike]], ...] = (
+    kinds: tuple[tuple[Severity, str, list[NearDuplicate]], ...] = (
         ("warning", "leak-near", leaks),
         ("warning", "two-labels-near", torn),
         ("note", "near-duplicate", others),

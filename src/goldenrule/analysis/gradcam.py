@@ -49,7 +49,7 @@ class HeatMap:
         return np.asarray(positive / highest if highest > 0 else positive, np.float32)
 
     def over(self, height: int, width: int) -> Floats:
-        """Give the heat over an upright picture of that size in px (height, width): nan where nothing was looked at."""
+        """Return heat over an upright picture of that size in px (height, width): nan where nothing was looked at."""
         from PIL import Image
 
         left, top, right, bottom = self.window
@@ -62,7 +62,7 @@ class HeatMap:
 
 @system_errors()
 def heatmap(classifier: Classifier, image: str | Path | bytes, *, of: str | None = None) -> HeatMap:
-    """Give the heat map of an image, a file or its bytes, for a class (default: the one with the highest logit).
+    """Return the heat map of an image, a file or its bytes, for a class (default: the one with the highest logit).
 
     Computed by PyTorch in float32 on the pixels that the classifier sees in its plain view. Needs captum: the extra
     `explain`. Raises `UnreadableImage`, `OptionError` for a class that the classifier does not have, and
@@ -86,7 +86,7 @@ class HeatMaps:
         *,
         progress: Progress | None = None,
     ) -> list[HeatMap]:
-        """Give the heat map of each image for its class (None: the one with the highest logit); some are read at once.
+        """Return heat map of each image for its class (None: the one with the highest logit); some are read at once.
 
         A reader gives a file's bytes.
         """
@@ -144,7 +144,7 @@ class HeatMaps:
 
 
 def window(preprocessing: Preprocessing, height: int, width: int) -> tuple[float, float, float, float]:
-    """Give the part of a picture that is looked at, as shares: left, top, right, bottom.
+    """Return the part of a picture that is looked at, as shares: left, top, right, bottom.
 
     >>> [round(share, 3) for share in window(Preprocessing(size=224), 375, 500)]
     [0.17, 0.062, 0.827, 0.938]
@@ -155,6 +155,6 @@ def window(preprocessing: Preprocessing, height: int, width: int) -> tuple[float
 
 
 def _pixels(low: float, high: float, length: int) -> slice:
-    """Give the pixels from one share of a length to another: at least one."""
+    """Return the pixels from one share of a length to another: at least one."""
     first = min(round(low * length), length - 1)
     return slice(first, max(round(high * length), first + 1))

@@ -32,7 +32,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class SuspectedLabel:
     """An image, the label it was given, a likelier one, and the probabilities of both.
 
     `rank` counts from 1; `doubted` says that confident learning counts this label as wrong.
@@ -93,7 +93,7 @@ class LabelIssues:
         order = sorted(cells, key=lambda cell: (-cells[cell], cell))
         return tuple((self.names[given], self.names[likely], cells[given, likely]) for given, likely in order)
 
-    def first(self, count: int) -> tuple[Doubt, ...]:
+    def first(self, count: int) -> tuple[SuspectedLabel, ...]:
         """Give up to `count` images whose labels are most doubtful."""
         return tuple(self._doubt(row) for row in range(min(max(count, 0), len(self))))
 
@@ -103,7 +103,7 @@ class LabelIssues:
         return int(np.flatnonzero(self.doubted).max(initial=-1)) + 1
 
     def to_csv(self) -> str:
-        """Give rows path, given, likely, probability_given, probability_likely, doubted for all images, ranked."""
+        """Return rows path, given, likely, probability_given, probability_likely, doubted for all images, ranked."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "given", "likely", "probability_given", "probability_likely", "doubted"])
@@ -116,14 +116,14 @@ class LabelIssues:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __iter__(self) -> Iterator[Doubt]:
+    def __iter__(self) -> Iterator[SuspectedLabel]:
         return (self._doubt(row) for row in range(len(self)))
 
     def __repr__(self) -> str:
         return f"LabelErrors({len(self):,} labels, {self.number_doubted:,} doubted)"
 
-    def _doubt(self, row: int) -> Doubt:
-        return Doubt(
+    def _doubt(self, row: int) -> SuspectedLabel:
+        return SuspectedLabel(
             rank=row + 1,
             id=self.ids[row],
             given=self.names[self.given[row]],
@@ -183,7 +183,7 @@ class _Judged:
 
 
 def joint_counts(probabilities: Floats, given: Numbers) -> Floats:
-    """Give how many images with label i truly have j, (classes, classes): the confident joint, calibrated.
+    """Return how many images with label i truly have j, (classes, classes): the confident joint, calibrated.
 
     An image counts for the likeliest class among those whose threshold it reaches, for none where it reaches none;
     rows are scaled to the number of images that were given the label. `probabilities` (n, classes), `given` (n,).

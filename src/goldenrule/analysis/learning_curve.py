@@ -78,7 +78,7 @@ class LearningCurve:
         return FARTHEST * self.points[-1].images_per_class
 
     def forecast(self, images_per_class: float, *, judged_by: int | None = None) -> Estimate:
-        """Give what is to be expected after so many images per class.
+        """Return what is to be expected after so many images per class.
 
         The interval holds what would be found on any number of new images; with `judged_by` what would be found on
         so many, which adds their own luck. Raises `OptionError` below the smallest size or beyond `farthest`.
@@ -97,7 +97,7 @@ class LearningCurve:
         return self._estimate(f"{self._name} forecast", middle, errors, FORECAST_BY)
 
     def needed(self, target: float) -> Needed:
-        """Give the images per class at which a target is forecast to be reached.
+        """Return the images per class at which a target is forecast to be reached.
 
         A target of accuracy is a share below 1, one of log loss is in nats. Raises `OptionError` for another.
         """
@@ -124,7 +124,7 @@ class LearningCurve:
         )
 
     def _as_measured(self, target: float, low: float, middle: float, high: float) -> tuple[float, float, float]:
-        """Give a forecast that contradicts nothing that was measured.
+        """Return a forecast that contradicts nothing that was measured.
 
         Where the largest size measured misses the target it takes more images than that, where it does not it takes no
         more; the ends of the interval follow where its own interval says so too.
@@ -164,7 +164,7 @@ class LearningCurve:
         return f"{goal} can't be told to be reached by more images like these: {then}{levels}; {there}"
 
     def multiples(self) -> tuple[float, ...]:
-        """Give the images per class there are, twice as many and so on, as far as something can be said."""
+        """Return the images per class there are, twice as many and so on, as far as something can be said."""
         every = [self.images_per_class * 2**step for step in range(4)]
         return tuple(number for number in every if self.points[0].images_per_class <= number <= self.farthest)
 
@@ -191,7 +191,7 @@ class LearningCurve:
         return self.metric.replace("_", " ")
 
     def _judged(self, errors: Floats, count: int) -> Floats:
-        """Give what would be found on `count` images where these are the true values (resamples,)."""
+        """Return what would be found on `count` images where these are the true values (resamples,)."""
         if self.metric != "accuracy":
             raise OptionError("judged_by: only of an accuracy is the luck of the images known.")
         draws = generator(0, "learning curve judged")
@@ -241,7 +241,7 @@ def check_asked(metric: CurveMetric, target: float | None = None) -> None:
 
 
 def curve_of(measured: Measured, *, metric: CurveMetric, images: int, seed: int = 0) -> LearningCurve:
-    """Give the learning curve of losses that were measured."""
+    """Return the learning curve of losses that were measured."""
     losses = measured.wrong if metric == "accuracy" else measured.nats
     curves = resampled_curves(losses, measured.units, shares=metric == "accuracy", seed=seed)
     found = losses.mean(axis=(1, 2), dtype=np.float64)
@@ -265,7 +265,7 @@ def _round(images: float) -> str:
 
 
 def _estimate(name: str, metric: CurveMetric, error: float, low: float, high: float, n: int, method: str) -> Estimate:
-    """Give an error, or share of mistakes, as the metric that people read."""
+    """Return an error, or share of mistakes, as the metric that people read."""
     method = f"{method} ({RESAMPLES:,} resamples)"
     if metric == "accuracy":
         value, low, high = (min(max(1 - share, 0.0), 1.0) for share in (error, high, low))

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.progress import Progress
-from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.duplicates.near_duplicates import widely_alike
 from goldenrule.data.table import ImageTable, image_table
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 
 Floats = npt.NDArray[np.float32]
 Read = Callable[[int, int], npt.NDArray[np.floating]]
@@ -50,29 +50,29 @@ class Neighbours:
     nearest: tuple[Neighbour, ...] = ()
 
     def share(self, label: str) -> float:
-        """Give the share of the neighbours that are of this class; nan where there are none."""
+        """Return the share of the neighbours that are of this class; nan where there are none."""
         return sum(label in one.labels for one in self.nearest) / len(self.nearest) if self.nearest else float("nan")
 
 
 def nearest(
     images: ImageTable,
-    seen: Activations,
+    seen: Features,
     train: ImageTable,
-    known: Activations,
+    known: Features,
     *,
     k: int = 5,
 ) -> list[Neighbours]:
-    """Give the `k` nearest of the `train` images for each of `images`, by the plain activations of one body.
+    """Return the `k` nearest of the `train` images for each of `images`, by the plain activations of one body.
 
     Both tables have digests; `seen` holds the rows of the images, `known` those of the training images. Training files
     with equal bytes count once. Costs grow with images times training images; of both, blocks are read.
     """
     first: dict[bytes, int] = {}
     for row, digest in enumerate(train.digests):
-        if digest is not None and digest in known.banks[0]:
+        if digest is not None and digest in known.caches[0]:
             first.setdefault(digest, row)
     digests, rows = list(first), list(first.values())
-    asked = [(row, own) for row, own in enumerate(images.digests) if own is not None and own in seen.banks[0]]
+    asked = [(row, own) for row, own in enumerate(images.digests) if own is not None and own in seen.caches[0]]
     uris, labels = train.uris, train.rows["labels"].to_pylist()
     result = [Neighbours(id=uri) for uri in images.uris]
     if not digests:  # the training images are gone, or none could be read
@@ -83,7 +83,7 @@ def nearest(
         lambda start, stop: known.rows(digests[start:stop]),
         len(digests),
         k=k,
-        features=known.banks[0].features,
+        features=known.caches[0].features,
     )
     for (row, own), (places, similarities) in zip(asked, found, strict=True):
         result[row] = Neighbours(
@@ -104,7 +104,7 @@ def nearest(
 def nearest_rows(
     queries: Read, asked: int, rows: Read, count: int, *, k: int, features: int
 ) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
-    """Give for each query the places of its nearest rows and their similarities, the most similar first.
+    """Return for each query the places of its nearest rows and their similarities, the most similar first.
 
     `queries(start, stop)` and `rows(start, stop)` read blocks (stop - start, features) of `asked` and `count`. Of rows
     that are equally similar the earlier ones are taken. Raises `OptionError` for a `k` below 1.
@@ -137,7 +137,7 @@ def with_copies(
     threads: int = 4,
     progress: Progress | None = None,
 ) -> list[Neighbours]:
-    """Give the same neighbours, those marked whose picture lies on the asked one: resized, cropped, mirrored, turned.
+    """Return the same neighbours, those marked whose picture lies on the asked one: resized, cropped, mirrored, turned.
 
     `found` is for the rows of `images`. Only the closest few of each are laid on it; where a file is gone, none.
     """
@@ -146,7 +146,7 @@ def with_copies(
     for row, own in enumerate(found):
         for place, one in enumerate(own.nearest):
             if not one.copy and one.similarity >= CLOSE:
-                pairs.append(Alike(first=row, second=len(paths), cosine=one.similarity, mirrored=False))
+                pairs.append(NearDuplicate(first=row, second=len(paths), cosine=one.similarity, mirrored=False))
                 places.append((row, place))
                 paths.append(str(train.root / one.id))
     count = len(paths)
@@ -166,6 +166,6 @@ def with_copies(
 
 
 def _directions(rows: npt.NDArray[np.floating], mean: npt.NDArray[np.float64]) -> Floats:
-    """Give rows (n, features) less the mean, each of length 1."""
+    """Return rows (n, features) less the mean, each of length 1."""
     centred = rows.astype(np.float32) - mean.astype(np.float32)
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6), np.float32)

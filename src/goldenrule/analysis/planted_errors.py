@@ -25,7 +25,7 @@ METHOD = "planted errors 95 %"
 
 
 def planted(given: Numbers, classes: int, *, seed: int = 0) -> tuple[Numbers, Numbers]:
-    """Give the labels (n,) with some made wrong, each into any other class alike, and the rows of those.
+    """Return the labels (n,) with some made wrong, each into any other class alike, and the rows of those.
 
     >>> labels, rows = planted(np.zeros(400, dtype=np.int64), 3)
     >>> len(rows), sorted(set(labels[rows].tolist())), int((labels > 0).sum())

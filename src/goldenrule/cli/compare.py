@@ -126,7 +126,7 @@ def compare(
 
 
 def _named(what: list[str], model: list[str] | None, training: list[str] | None) -> tuple[list[str], list[str]] | None:
-    """Give the networks and ways of training that were named; None where two runs are meant.
+    """Return the networks and ways of training that were named; None where two runs are meant.
 
     Words that follow the folder are more of what was listed: a way of training by its name, else a network.
     """
@@ -181,7 +181,7 @@ def _show(found: ComparedNetworks, json: Path | None) -> None:
 
 
 def networks_table(found: ComparedNetworks) -> Table:
-    """Give the rows of a comparison as a table that 80 columns hold with no word broken."""
+    """Return the rows of a comparison as a table that 80 columns hold with no word broken."""
     from rich import box
     from rich.table import Table
 

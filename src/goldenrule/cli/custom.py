@@ -23,7 +23,7 @@ CustomBackbone = Annotated[
 
 
 def loaded(run: Path, head: str, backbone: str) -> Classifier:
-    """Give the classifier of a run, made with these functions where they are named."""
+    """Return the classifier of a run, made with these functions where they are named."""
     from goldenrule.models.classifier import Classifier
     from goldenrule.models.custom import maker_from_file
 

@@ -61,7 +61,7 @@ def doctor(
     table.add_row("cache", str(cache_folder()))
     if left := cache_leftovers():
         size = readable_bytes(sum(map(size_of, left)))
-        table.add_row("unfinished leftovers", f"{len(left)}, {size}: goldenrule bank clear --leftovers")
+        table.add_row("unfinished leftovers", f"{len(left)}, {size}: goldenrule cache clear --leftovers")
     table.add_row("embedded backbones", ", ".join(EMBEDDED))
     table.add_row("engine", f"{kind} for {body.spec.name} at {body.spec.preprocessing.size} px")
     console.print(table)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from goldenrule.analysis.backbone_choice import BackboneChoice
     from goldenrule.core.console import Console
     from goldenrule.data.table import ImageTable
-    from goldenrule.pipelines.fit_result import Answer
+    from goldenrule.pipelines.fit_result import FitResult
 
 AS_WIDE_AS_IT_IS = 1000
 EXAMPLES = """Examples:
@@ -93,14 +93,14 @@ def fit(
         refuse(context, ("views",), "with --augment none, which makes none")
     if options.start_from is not None:
         refuse(context, ("backbone",), "with --from, which names the network")
-    if log and options.solved_only:
+    if log and options.linear_only:
         option = "--quick" if options.quick else f"--folds {options.folds}"
         raise OptionError(f"--log writes down epochs, and {option} trains in none: leave one of them away.")
     images = source.images()
     if plan:
         show_plan(images, options)
         return
-    if options.solved_only:  # no torch is imported
+    if options.linear_only:  # no torch is imported
         from goldenrule.pipelines.quick_fit import answer
 
         show(answer(images, options=options, out=out, progress=Bars()))
@@ -112,7 +112,7 @@ def fit(
     show(golden_rule(images, options=options, out=out, progress=Bars(), on_answer=show_first, loggers=loggers))
 
 
-def show(answer: Answer, console: Console | None = None) -> None:
+def show(answer: FitResult, console: Console | None = None) -> None:
     """Print the result table, the findings and what to do next."""
     from rich import box
     from rich.table import Table
@@ -154,14 +154,14 @@ def show(answer: Answer, console: Console | None = None) -> None:
         if not finding.leads:
             console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)
-    rows = answer.activations
+    rows = answer.features
     console.print(Text(f"Seconds: {seconds}. Activations: {rows['computed']:,} computed, {rows['reused']:,} reused."))
     console.print(Text(f"Report:  {answer.report}"), soft_wrap=True)  # a path that is broken can't be copied
     console.print(Text(f"Next:    {next_steps(answer)[0]}"), soft_wrap=True)
 
 
-def scores_table(answer: Answer, *, folded: bool = False) -> Table:
-    """Give the scores of every part; `folded` has the intervals on lines of their own, for narrow terminals."""
+def scores_table(answer: FitResult, *, folded: bool = False) -> Table:
+    """Return the scores of every part; `folded` has the intervals on lines of their own, for narrow terminals."""
     from rich import box
     from rich.table import Table
 
@@ -195,7 +195,7 @@ def scores_table(answer: Answer, *, folded: bool = False) -> Table:
 
 
 def backbones_table(choice: BackboneChoice) -> Table:
-    """Give the backbones that were tried: their numbers, how they stand against the best, and what they cost."""
+    """Return the backbones that were tried: their numbers, how they stand against the best, and what they cost."""
     from rich import box
     from rich.table import Table
 
@@ -220,7 +220,7 @@ def backbones_table(choice: BackboneChoice) -> Table:
     return table
 
 
-def show_first(answer: Answer) -> None:
+def show_first(answer: FitResult) -> None:
     """Print the answer in seconds while the live training goes on."""
     from goldenrule.core.console import Console
 
@@ -256,7 +256,7 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> None:
 
 
 def readable_seconds(seconds: float) -> str:
-    """Give a duration for people, in seconds or minutes.
+    """Return a duration for people, in seconds or minutes.
 
     >>> readable_seconds(8.2), readable_seconds(150)
     ('8 s', '2.5 min')

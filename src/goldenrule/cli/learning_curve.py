@@ -72,7 +72,7 @@ def learning_curve(
 
 
 def _enough(done: CurveOfRun) -> Table:
-    """Give the table of the ways to train: what the rule of thumb wants, and what was measured."""
+    """Return the table of the ways to train: what the rule of thumb wants, and what was measured."""
     from rich import box
     from rich.table import Table
 
@@ -115,7 +115,7 @@ def _tried(done: CurveOfRun, way: str) -> str:
 
 
 def _count(images_per_class: float) -> str:
-    """Give images per class with a decimal where there are few.
+    """Return images per class with a decimal where there are few.
 
     >>> _count(2.4), _count(1600.0), _count(40.0)
     ('2.4', '1,600', '40')

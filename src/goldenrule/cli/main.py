@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 from goldenrule.cli import (
     audit,
-    bank,
+    cache,
     compare,
     demo,
     doctor,
@@ -113,7 +113,7 @@ app.command(rich_help_panel="The images")(audit.audit)
 app.command(rich_help_panel="The images")(split.split)
 app.command("show-augment", rich_help_panel="The images")(show_augment.show_augment)
 app.command(rich_help_panel="This machine")(doctor.doctor)
-app.add_typer(bank.app, name="bank", rich_help_panel="This machine")
+app.add_typer(cache.app, name="cache", rich_help_panel="This machine")
 
 
 @app.callback(invoke_without_command=True)

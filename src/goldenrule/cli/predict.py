@@ -109,7 +109,7 @@ def predict(
 
 
 def _few(names: str) -> str:
-    """Give the classes of a set, or how many they are where that is easier to read.
+    """Return the classes of a set, or how many they are where that is easier to read.
 
     >>> _few("cat | dog"), _few("a | b | c | d | e")
     ('cat | dog', '5 classes, first a')

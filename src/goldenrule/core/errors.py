@@ -95,7 +95,7 @@ class MissingExtra(GoldenRuleError):
 
 
 def nearest(name: str, known: Iterable[str], *, most: int = 5) -> list[str]:
-    """Give the known names that look most like `name`, best first.
+    """Return the known names that look most like `name`, best first.
 
     >>> nearest("efficientnet_light0", ["efficientnet_lite0", "resnet18"])
     ['efficientnet_lite0']
@@ -187,7 +187,7 @@ def first_sentence(text: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    r"""Give an error of somebody else's in one short line.
+    r"""Return an error of somebody else's in one short line.
 
     >>> first_line(ValueError("no such layer\nTraceback ...")), first_line(AssertionError())
     ('ValueError: no such layer', 'AssertionError: ')

@@ -15,14 +15,14 @@ from goldenrule.core.errors import OptionError
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """Give the name people know a function by."""
+    """Return the name people know a function by."""
     if isinstance(function, functools.partial):
         return function_name(function.func)
     return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def function_key(function: Callable[..., Any]) -> str | None:
-    """Give the hash of a function's qualified name, source, defaults and the values it closes over.
+    """Return the hash of a function's qualified name, source, defaults and the values it closes over.
 
     None where that can't be told: it has no source, or was given a value that is no plain JSON. What it takes
     from its module is not looked at. `OptionError` for what is no function.
@@ -38,7 +38,7 @@ def function_key(function: Callable[..., Any]) -> str | None:
 
 
 def key_of(function: Callable[..., Any], what: str, example: str) -> str:
-    """Give the key of a function; where it has none, an `OptionError` says that `what` could not be kept."""
+    """Return the key of a function; where it has none, an `OptionError` says that `what` could not be kept."""
     key = function_key(function)
     if key is None:
         raise OptionError(
@@ -63,7 +63,7 @@ def _about(function: Callable[..., Any]) -> Any:
 
 
 def from_file(reference: str) -> Any:
-    """Give what FILE.py:NAME names; the file is run. Raises `OptionError` where there is no such thing."""
+    """Return what FILE.py:NAME names; the file is run. Raises `OptionError` where there is no such thing."""
     file, _, name = reference.rpartition(":")
     path = Path(file).expanduser()
     if not path.is_file():

@@ -32,7 +32,7 @@ class Silent:
 
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:  # noqa: ARG002
-        """Give a task nobody looks at."""
+        """Return a task nobody looks at."""
         yield _Unseen()
 
     def say(self, message: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def key(seed: int, purpose: str, *parts: int | str | bytes) -> bytes:
-    """Give 32 bytes that stand for (seed, purpose, parts), all different where any of them differs."""
+    """Return 32 bytes that stand for (seed, purpose, parts), all different where any of them differs."""
     state = hashlib.blake2b(digest_size=32)
     for part in (seed, purpose, *parts):
         data = part if isinstance(part, bytes) else str(part).encode()
@@ -21,7 +21,7 @@ def key(seed: int, purpose: str, *parts: int | str | bytes) -> bytes:
 
 
 def generator(seed: int, purpose: str, *parts: int | str | bytes) -> np.random.Generator:
-    """Give a numpy generator keyed by (seed, purpose, parts).
+    """Return a numpy generator keyed by (seed, purpose, parts).
 
     >>> generator(1, "view", 2).integers(10, size=3).tolist() == generator(1, "view", 2).integers(10, size=3).tolist()
     True

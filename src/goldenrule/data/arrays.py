@@ -28,7 +28,7 @@ def from_arrays(
     folder: str | os.PathLike[str],
     groups: Sequence[str] | None = None,
 ) -> ImageTable:
-    """Give images that are arrays (height, width, 3), or gray (height, width), uint8 or gray uint16, with their labels.
+    """Return images of arrays (height, width, 3), or gray (height, width), uint8 or gray uint16, with their labels.
 
     They are written below `folder` as PNG, lossless, beside a labels.csv: the report, a later fit and
     `goldenrule fit FOLDER` read them there. A label is a name or a whole number, or a list of several. `groups` names

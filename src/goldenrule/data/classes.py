@@ -21,7 +21,7 @@ Renaming = Mapping[str, str | None]
 
 
 def with_classes(table: ImageTable, renaming: Renaming) -> ImageTable:
-    """Give the images with other class names; classes that get one name are merged, those of None left out.
+    """Return the images with other class names; classes that get one name are merged, those of None left out.
 
     Images whose only class is left out are left out too; of several labels only that one goes. The map is sorted by
     the new names (law 2), and a finding says what was done. Raises `OptionError` for a class that there is not.

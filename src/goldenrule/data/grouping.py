@@ -18,7 +18,7 @@ PRESETS = {"gtsrb": r"^(\d+)_\d+$"}
 
 
 def with_groups(table: ImageTable, group_by: str = "auto") -> ImageTable:
-    """Give the images with their groups, read from their names; a finding says what was found.
+    """Return the images with their groups, read from their names; a finding says what was found.
 
     `group_by` is a regular expression to find in the file name without extension; its first group (else the
     whole match) names the group within the image's folder; or "gtsrb" (track_frame); or "none". "auto" groups nothing
@@ -36,7 +36,7 @@ def with_groups(table: ImageTable, group_by: str = "auto") -> ImageTable:
 
 
 def with_given_groups(table: ImageTable, groups: Sequence[str | None], column: str) -> ImageTable:
-    """Give the images with the groups (n) of a table's column; findings say how many, and which are in several parts.
+    """Return the images with the groups (n) of a table's column; findings say how many, and which are in several parts.
 
     The parts of `table` are those that its images were given.
     """
@@ -63,7 +63,7 @@ def with_given_groups(table: ImageTable, groups: Sequence[str | None], column: s
 
 
 def with_alike(table: ImageTable, pairs: Iterable[tuple[int, int]]) -> ImageTable:
-    """Give the images with these pairs of rows, and all that is of a group with one of them, in one group."""
+    """Return the images with these pairs of rows, and all that is of a group with one of them, in one group."""
     from scipy.sparse import coo_array  # not at the top: most commands do without
     from scipy.sparse.csgraph import connected_components
 

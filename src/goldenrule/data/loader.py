@@ -23,7 +23,7 @@ BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DecodeJob:
     """One file to decode once, for the views that are wanted of it; `row` is the caller's own number."""
 
     row: int
@@ -60,7 +60,7 @@ class Canvases:
         self._lock = threading.Lock()
 
     def get(self, digest: bytes | None) -> Reflected | None:
-        """Give the canvas of an image, None where it is not kept."""
+        """Return the canvas of an image, None where it is not kept."""
         return self._kept.get(digest) if digest is not None else None
 
     def add(self, digest: bytes, canvas: Reflected) -> None:
@@ -72,7 +72,7 @@ class Canvases:
 
 
 def batches(
-    jobs: Iterable[Job],
+    jobs: Iterable[DecodeJob],
     views: Sequence[View],
     preprocessing: Preprocessing,
     *,
@@ -81,7 +81,7 @@ def batches(
     canvases: Canvases | None = None,
     warped: bool = True,
 ) -> Iterator[Batch]:
-    """Give the views of all jobs in order, as full batches (the last may have unused slots).
+    """Return the views of all jobs in order, as full batches (the last may have unused slots).
 
     Memory is bounded by `BATCHES_AHEAD` batches beside those the consumer keeps. A file that can't be read,
     or whose bytes are not those of its digest any more, is a failure of its slots, never a black picture.
@@ -120,7 +120,7 @@ def batches(
 
 
 def _fill(
-    job: Job,
+    job: DecodeJob,
     slots: list[tuple[int, Batch, int]],
     views: Sequence[View],
     preprocessing: Preprocessing,

@@ -62,7 +62,7 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def are_hashes(names: Sequence[str]) -> bool:
-    """Say whether nearly all of these names (without extension) are hashes, which stand in no order.
+    """Return whether nearly all of these names (without extension) are hashes, which stand in no order.
 
     >>> are_hashes(["00272aeb7f86b691c47ca02c0f1cc1b2", "006b3daa7afe4585b4e397e3710c3ae7"])
     True

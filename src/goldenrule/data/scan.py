@@ -28,7 +28,7 @@ from goldenrule.storage.files import digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Look:
+class FileScan:
     """One file: its bytes, its header, its description; `problem` says why it is no picture."""
 
     size: int = 0  # bytes
@@ -40,12 +40,12 @@ class Look:
     problem: Reason | None = None
 
 
-def glance(content: bytes) -> Look:
+def glance(content: bytes) -> FileScan:
     """Return the digest and the header of a file: no picture is decoded, so damage further on is not seen.
 
     But for those of more than 8 bits: which of their values they use tells what is black and what is white.
     """
-    known = Look(size=len(content), digest=digest(content))
+    known = FileScan(size=len(content), digest=digest(content))
     try:
         known = replace(known, header=header(content))
     except UnreadableImage as error:
@@ -56,8 +56,8 @@ def glance(content: bytes) -> Look:
     return known
 
 
-def look(content: bytes) -> Look:
-    """Give what can be told of a file by its bytes; the picture is decoded to its end."""
+def look(content: bytes) -> FileScan:
+    """Return what can be told of a file by its bytes; the picture is decoded to its end."""
     known = glance(content)
     if known.header is None:
         return known
@@ -68,25 +68,25 @@ def look(content: bytes) -> Look:
         return replace(known, problem=error.reason)
 
 
-def look_to_copy(content: bytes) -> Look:
-    """Give a look with the sha256 by which a copy of the file is proved."""
+def look_to_copy(content: bytes) -> FileScan:
+    """Return a look with the sha256 by which a copy of the file is proved."""
     return replace(look(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def looked(
     table: ImageTable,
     *,
-    by: Callable[[bytes], Look] = look,
+    by: Callable[[bytes], FileScan] = look,
     threads: int = 4,
     progress: Progress | None = None,
-) -> list[Look]:
+) -> list[FileScan]:
     """Look at every file of a table, in its order; one that can't be opened has its reason as `problem`."""
 
-    def of(uri: str) -> Look:
+    def of(uri: str) -> FileScan:
         try:
             return by(table.read(uri))
         except OSError as error:
-            return Look(problem=Reason(error.strerror or str(error)))
+            return FileScan(problem=Reason(error.strerror or str(error)))
 
     uris, found = table.uris, []
     with (
@@ -99,14 +99,14 @@ def looked(
     return found
 
 
-def closed_files(table: ImageTable, looks: Sequence[Look]) -> dict[str, Reason]:
+def closed_files(table: ImageTable, looks: Sequence[FileScan]) -> dict[str, Reason]:
     """Return why files could not even be opened, by their uris."""
     pairs = zip(table.uris, looks, strict=True)
     return {uri: own.problem for uri, own in pairs if own.digest is None and own.problem}
 
 
-def unreadable_files(table: ImageTable, looks: Sequence[Look]) -> Iterator[Finding]:
-    """Give the finding for files that are no pictures, where there are such."""
+def unreadable_files(table: ImageTable, looks: Sequence[FileScan]) -> Iterator[Finding]:
+    """Return the finding for files that are no pictures, where there are such."""
     if reasons := {uri: own.problem for uri, own in zip(table.uris, looks, strict=True) if own.problem}:
         yield unreadable(reasons)
 

@@ -135,31 +135,31 @@ class ImageTable:
         return open_regular(self.root / uri, most_bytes=LARGEST_PICTURE_BYTES)
 
     def read(self, uri: str) -> bytes:
-        """Give the bytes of one file. Raises `OSError` where it is none, or too large for a picture."""
+        """Return the bytes of one file. Raises `OSError` where it is none, or too large for a picture."""
         return read_picture(self.root / uri)
 
     def part(self, name: Part) -> Self:
-        """Give the rows of one part, in order."""
+        """Return the rows of one part, in order."""
         return self.where(np.array([part == name for part in self.parts], dtype=bool))
 
     def only_labelled(self) -> LabelledTable:
-        """Give the rows that have a label, in order: what a classifier can learn from."""
+        """Return the rows that have a label, in order: what a classifier can learn from."""
         return LabelledTable(**_fields(self.where(self.labelled)))
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Self:
-        """Give the rows where `mask` (n,) is true, in order."""
+        """Return the rows where `mask` (n,) is true, in order."""
         return replace(self, rows=self.rows.filter(pa.array(mask)))
 
     def with_parts(self, parts: Sequence[str | None]) -> Self:
-        """Give the same images with other parts (n)."""
+        """Return the same images with other parts (n)."""
         return self._with("part", pa.array(parts, pa.string()))
 
     def with_groups(self, groups: Sequence[str | None]) -> Self:
-        """Give the same images with their groups (n); None stands for itself alone."""
+        """Return the same images with their groups (n); None stands for itself alone."""
         return self._with("group", pa.array(groups, pa.string()))
 
     def with_folds(self, folds: Sequence[str | None]) -> Self:
-        """Give the same images with the names of their folds (n); None always trains."""
+        """Return the same images with the names of their folds (n); None always trains."""
         return self._with("fold", pa.array(folds, pa.string()))
 
     def with_places(self, places: Sequence[int | None]) -> Self:
@@ -167,19 +167,19 @@ class ImageTable:
         return self._with("place", pa.array(places, pa.int64()))
 
     def with_weights(self, weights: npt.NDArray[np.float32]) -> Self:
-        """Give the same images with what each counts in training (n)."""
+        """Return the same images with what each counts in training (n)."""
         return self._with("weight", pa.array(weights, pa.float32()))
 
     def with_digests(self, digests: Sequence[bytes | None]) -> Self:
-        """Give the same images with their digests (n)."""
+        """Return the same images with their digests (n)."""
         return self._with("digest", pa.array(digests, pa.binary(DIGEST_BYTES)))
 
     def with_findings(self, *findings: Finding) -> Self:
-        """Give the same images with more findings."""
+        """Return the same images with more findings."""
         return replace(self, findings=(*self.findings, *findings))
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Give the number of images per part and class, in class order; "" counts the unlabelled ones."""
+        """Return the number of images per part and class, in class order; "" counts the unlabelled ones."""
         counts: dict[str, dict[str, int]] = {}
         names = (*self.classes, "")
         for part, labels in zip(self.parts, self.rows["labels"].to_pylist(), strict=True):

@@ -56,7 +56,7 @@ class Lesson:
 
 
 def lessons_folder() -> Path:
-    """Give the folder of the scripts: beside the installed modules, or in a checkout beside `src`."""
+    """Return the folder of the scripts: beside the installed modules, or in a checkout beside `src`."""
     package = Path(str(files("goldenrule")))
     for folder in (package / "lessons", package.parents[1] / "lessons"):
         if folder.is_dir():
@@ -65,13 +65,13 @@ def lessons_folder() -> Path:
 
 
 def find_lessons(folder: Path | None = None) -> tuple[Lesson, ...]:
-    """Give all lessons in the order in which they are best read."""
+    """Return all lessons in the order in which they are best read."""
     scripts = sorted((folder or lessons_folder()).glob("*.py"))
     return tuple(sorted(map(Lesson.from_file, scripts), key=lambda lesson: (lesson.order, lesson.name)))
 
 
 def chosen_lesson(wanted: str, lessons: Sequence[Lesson]) -> Lesson:
-    """Give the lesson of a name, or of its number in the list (from 1). Raises `OptionError` for any other."""
+    """Return the lesson of a name, or of its number in the list (from 1). Raises `OptionError` for any other."""
     for number, lesson in enumerate(lessons, 1):
         if wanted in (lesson.name, str(number)):
             return lesson
@@ -80,7 +80,7 @@ def chosen_lesson(wanted: str, lessons: Sequence[Lesson]) -> Lesson:
 
 
 def cells(script: str) -> list[tuple[Kind, str]]:
-    """Give the ("text" or "code", content) of a script's cells; what stands before the first is left out.
+    """Return the ("text" or "code", content) of a script's cells; what stands before the first is left out.
 
     >>> cells('"A title."' + chr(10) + "# %% [markdown]" + chr(10) + "# Words." + chr(10) + "# %%" + chr(10) + "x = 1")
     [('text', 'Words.'), ('code', 'x = 1')]
@@ -118,12 +118,12 @@ def run_lesson(lesson: Lesson, folder: Path, show: Show) -> tuple[Path, ...]:
 
 
 def figures(folder: Path) -> tuple[Path, ...]:
-    """Give the figures of a folder in the order in which they were written."""
+    """Return the figures of a folder in the order in which they were written."""
     return tuple(sorted(folder.glob("*.svg"), key=lambda path: path.stat().st_mtime_ns))
 
 
 def description(figure: Path) -> str:
-    """Give the text for those who can't see a figure: the description in its metadata, or its name."""
+    """Return the text for those who can't see a figure: the description in its metadata, or its name."""
     import html
 
     found = _DESCRIPTION.search(figure.read_text(encoding="utf-8"))

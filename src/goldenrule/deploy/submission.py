@@ -23,7 +23,7 @@ from goldenrule.data.sources.label_files import read_columns
 from goldenrule.deploy.bulk import PIECE
 from goldenrule.metrics import (
     Estimate,
-    Familiar,
+    OODDetector,
     Predictions,
     Task,
     accuracy,
@@ -90,7 +90,7 @@ class Submission:
     left_out: tuple[str, ...]
     expected: tuple[Estimate, ...]
     unlike: Estimate
-    familiar: Familiar | None
+    familiar: OODDetector | None
     findings: tuple[Finding, ...] = ()  # on what was left out of the folder
 
     @property
@@ -244,7 +244,7 @@ def _layout_of(sample: Path, classes: Sequence[str], *, positive: str | None, ta
 def files_of(
     ids: Sequence[str], found: Sequence[tuple[str, Path]], *, images: Path
 ) -> tuple[list[tuple[str, Path]], tuple[str, ...]]:
-    """Give the file of every id, in their order, and the names of images that no id stands for.
+    """Return the file of every id, in their order, and the names of images that no id stands for.
 
     An id is a path below the folder, a file's name, or that without its extension. Raises `SourceError` where an id
     has no image, or several.
@@ -282,7 +282,7 @@ def judged(run: Path, classifier: Classifier) -> Predictions | None:
 
 
 def expected(seen: Predictions, floor: float, *, beta: float = 1) -> tuple[Estimate, ...]:
-    """Give log loss and accuracy with probabilities of at least `floor`; of many labels F-beta and the log loss."""
+    """Return log loss and accuracy with probabilities of at least `floor`; of many labels F-beta and the log loss."""
     scored = seen.scored
     if scored.task == "multi":
         kept = kept_off(scored.probabilities, floor)
@@ -294,7 +294,7 @@ def expected(seen: Predictions, floor: float, *, beta: float = 1) -> tuple[Estim
 
 
 def shares(classifier: Classifier) -> Floats:
-    """Give the share of each class among the training images (C,); equal ones where a classifier does not say.
+    """Return the share of each class among the training images (C,); equal ones where a classifier does not say.
 
     Of many labels the shares of the images that have each.
     """
@@ -319,7 +319,7 @@ def _rows(layout: Layout, piece: Predictions, prior: Floats, floor: float, ids: 
 
 
 def _several(told: Floats, limits: Floats, classes: Sequence[str]) -> str:
-    """Give the labels that reach their thresholds, the likeliest first; where none does, the one that comes closest."""
+    """Return labels that reach their thresholds, the likeliest first; where none does, the one that comes closest."""
     called = [label for label in np.argsort(-told, kind="stable") if told[label] >= limits[label]]
     names = [classes[label] for label in called or [int(np.argmax(told - limits))]]
     return between_labels(classes).join(names)
@@ -341,7 +341,7 @@ def _labels_of(sample: Path, columns: Sequence[str], classes: Sequence[str]) -> 
 
 
 def _positive(sample: Path, column: str, classes: Sequence[str], wanted: str | None) -> int:
-    """Give the class whose probability a single column of numbers asks for."""
+    """Return the class whose probability a single column of numbers asks for."""
     if len(classes) != 2:
         raise SourceError(
             f"{sample} has one column of numbers, {column!r}: the probability of one of two classes; this classifier "

@@ -62,7 +62,7 @@ class Engine(Protocol):
     def run(
         self, batches: Iterable[tuple[Tag, npt.NDArray[np.float32]]]
     ) -> Iterator[tuple[Tag, npt.NDArray[np.float32]]]:
-        """Give the features (batch_size, features) of each batch (batch_size, 3, size, size), in order.
+        """Return the features (batch_size, features) of each batch (batch_size, 3, size, size), in order.
 
         A batch is always full; what it does not use is ignored by its owner. Consuming runs ahead of
         yielding by the number of batches in flight, so an array that was handed in must stay as it is

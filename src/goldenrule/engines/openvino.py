@@ -21,7 +21,7 @@ BATCH_SIZE = 16
 
 
 def imported() -> Any:
-    """Give the module openvino, imported without its telemetry (law 13).
+    """Return the module openvino, imported without its telemetry (law 13).
 
     On import, and whenever it converts a network, OpenVINO reports to its makers through the package
     openvino_telemetry; where that can't be imported it falls back to a stub of its own, so it is made unimportable
@@ -39,7 +39,7 @@ def imported() -> Any:
 
 @functools.cache
 def core() -> Any:
-    """Give the one core of this process, which is never let go.
+    """Return the one core of this process, which is never let go.
 
     The CPU plugin gives signals a stack of their own; unloaded with its last core, it would leave them one that is
     gone, and the next Ctrl-C would be a segmentation fault.
@@ -48,14 +48,14 @@ def core() -> Any:
 
 
 def version() -> str:
-    """Give OpenVINO's version without importing it."""
+    """Return OpenVINO's version without importing it."""
     from importlib.metadata import version as installed
 
     return installed("openvino")
 
 
 def best_precision() -> Precision:
-    """Give bf16 where the processor computes it natively, fp32 elsewhere."""
+    """Return bf16 where the processor computes it natively, fp32 elsewhere."""
     capabilities = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bf16" if "BF16" in capabilities else "fp32"
 

@@ -1,4 +1,4 @@
-"""`ActivationBank`: the activations of one backbone, view and engine, kept by the content of the image (law 3).
+"""`FeatureCache`: the activations of one backbone, view and engine, kept by the content of the image (law 3).
 
 A bank is a folder named by its key, the digest of everything a row depends on beside the image: weights,
 tap and pooling, preprocessing, view, engine and precision, format. It holds chunks, Arrow files that are
@@ -48,7 +48,7 @@ FEWEST_BYTES = 1_000_000
 Halves = npt.NDArray[np.float16]
 
 
-class ActivationBank:
+class FeatureCache:
     """The rows of one key; safe to share between processes."""
 
     def __init__(self, key: Mapping[str, Any], features: int, *, folder: Path | None = None) -> None:
@@ -76,7 +76,7 @@ class ActivationBank:
                 self._open(path)
 
     def rows(self, digests: Sequence[bytes]) -> Halves:
-        """Give the rows (n, features) float16 of these images, in their order; `KeyError` for one that is missing."""
+        """Return the rows (n, features) float16 of these images, in their order; `KeyError` for one that is missing."""
         result = np.empty((len(digests), self.features), np.float16)
         for number, digest in enumerate(digests):
             chunk, place = self._index[digest]
@@ -149,9 +149,9 @@ class ActivationBank:
 class ChunkWriter:
     """Collects rows for a bank and writes a chunk when it has CHUNK_ROWS or CHUNK_BYTES, or is some seconds old."""
 
-    def __init__(self, bank: ActivationBank) -> None:
-        self._bank = bank
-        self._most = min(CHUNK_ROWS, CHUNK_BYTES // (2 * bank.features) + 1)
+    def __init__(self, cache: FeatureCache) -> None:
+        self._bank = cache
+        self._most = min(CHUNK_ROWS, CHUNK_BYTES // (2 * cache.features) + 1)
         self._digests: list[bytes] = []
         self._rows: list[Halves] = []
         self._since = time.monotonic()
@@ -171,7 +171,7 @@ class ChunkWriter:
 
 
 def banks_folder() -> Path:
-    """Give the folder of all banks."""
+    """Return the folder of all banks."""
     return cache_folder() / "banks"
 
 
@@ -199,11 +199,11 @@ def stored() -> list[dict[str, Any]]:
         rows = sum(map(_count_rows, chunks))
         used = (folder / "key.json").stat().st_mtime
         found.append({"name": folder.name, "key": key, "rows": rows, "bytes": size, "used": used})
-    return sorted(found, key=lambda bank: -bank["used"])
+    return sorted(found, key=lambda cache: -cache["used"])
 
 
 def digests_in(name: str) -> Iterator[bytes]:
-    """Give the images that a bank has rows of, as its chunks say; no row is checked, and this is no use of it."""
+    """Return the images that a bank has rows of, as its chunks say; no row is checked, and this is no use of it."""
     for path in (banks_folder() / name).glob("*.arrow"):
         with contextlib.suppress(pa.ArrowException, OSError, KeyError, ValueError):
             yield from pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)["digest"].to_pylist()
@@ -211,35 +211,37 @@ def digests_in(name: str) -> Iterator[bytes]:
 
 def clear(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Remove banks by name (or its beginning), or all; give what was removed."""
-    banks = [bank for bank in stored() if json_digest(bank["key"])[:32] == bank["name"] or _holds_rows_alone(bank)]
+    caches = [
+        cache for cache in stored() if json_digest(cache["key"])[:32] == cache["name"] or _holds_rows_alone(cache)
+    ]
     if names is not None:
         for name in names:
-            if not name or not any(bank["name"].startswith(name) for bank in banks):
-                known = ", ".join(bank["name"][:8] for bank in banks) or "none"
+            if not name or not any(cache["name"].startswith(name) for cache in caches):
+                known = ", ".join(cache["name"][:8] for cache in caches) or "none"
                 raise OptionError(f"There is no bank {name!r}; there are: {known}.")
-        banks = [bank for bank in banks if any(bank["name"].startswith(name) for name in names)]
-    for bank in banks:
-        folder = banks_folder() / bank["name"]
+        caches = [cache for cache in caches if any(cache["name"].startswith(name) for name in names)]
+    for cache in caches:
+        folder = banks_folder() / cache["name"]
         with storage_errors(folder), filelock.FileLock(folder / "lock"):
             (folder / "key.json").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-    return banks
+    return caches
 
 
-def _holds_rows_alone(bank: dict[str, Any]) -> bool:
+def _holds_rows_alone(cache: dict[str, Any]) -> bool:
     """Return whether a bank whose key is damaged holds nothing but what banks do: else it may be another's folder."""
-    names = [path.name for path in (banks_folder() / bank["name"]).iterdir()]
+    names = [path.name for path in (banks_folder() / cache["name"]).iterdir()]
     return all(name in ("key.json", "lock") or name.endswith(".arrow") for name in names)
 
 
 def limit() -> int | None:
-    """Give the most bytes all banks together may take, None where no limit was set."""
+    """Return the most bytes all banks together may take, None where no limit was set."""
     path = cache_folder() / "limits.json"
     if not path.exists():
         return None
     found = read_json(path).get("banks_bytes")
     if type(found) is not int or found < FEWEST_BYTES:
-        raise FormatError(f"{path} is damaged. Set the limit again: goldenrule bank limit 20GB, or none.")
+        raise FormatError(f"{path} is damaged. Set the limit again: goldenrule cache limit 20GB, or none.")
     return found
 
 
@@ -257,17 +259,17 @@ def set_limit(count: int | None) -> None:
 def enforce_limit(keep: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Remove the banks used longest ago until the limit is kept, never those named in `keep`."""
     most = limit()
-    banks = stored() if most is not None else []
-    total, removed = sum(bank["bytes"] for bank in banks), []
-    for bank in reversed(banks):
-        if most is not None and total > most and bank["name"] not in keep:
-            removed += clear([bank["name"]])
-            total -= bank["bytes"]
+    caches = stored() if most is not None else []
+    total, removed = sum(cache["bytes"] for cache in caches), []
+    for cache in reversed(caches):
+        if most is not None and total > most and cache["name"] not in keep:
+            removed += clear([cache["name"]])
+            total -= cache["bytes"]
     return removed
 
 
 def _count_rows(chunk: Path) -> int:
-    """Give the rows of a chunk, 0 where it is damaged: whoever uses its bank sets it aside."""
+    """Return the rows of a chunk, 0 where it is damaged: whoever uses its bank sets it aside."""
     try:
         return int(pa.ipc.open_file(pa.memory_map(str(chunk))).get_batch(0).num_rows)
     except (pa.ArrowException, OSError, ValueError):

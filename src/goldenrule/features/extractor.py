@@ -16,21 +16,21 @@ from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.reason import Reason
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN, View
-from goldenrule.data.loader import Batch, Job, batches
+from goldenrule.data.loader import Batch, DecodeJob, batches
 from goldenrule.data.pictures.decode import DECODING
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import Engine, EngineKind, as_halves
-from goldenrule.features.cache import ActivationBank, ChunkWriter, Halves
+from goldenrule.features.cache import ChunkWriter, FeatureCache, Halves
 from goldenrule.models.backbone import Backbone, BackboneSpec
 from goldenrule.models.graphs.compiled import available_threads, check_threads, compiled, engine_kind
 from goldenrule.storage.files import digest as digest_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Activations:
+class Features:
     """The rows of a table's images in one bank per view (plain first), and what it took to have them."""
 
-    banks: tuple[ActivationBank, ...]
+    caches: tuple[FeatureCache, ...]
     views: tuple[View, ...]
     computed: tuple[int, ...]  # rows of each view that went through the engine now
     reused: tuple[int, ...]  # rows of each view that were there
@@ -38,15 +38,15 @@ class Activations:
 
     def has(self, digests: Sequence[bytes | None], *, views: bool = False) -> npt.NDArray[np.bool_]:
         """Say which of these images have a row of the plain view, with `views` one of every view, (n,)."""
-        banks = self.banks if views else self.banks[:1]
-        return np.array([own is not None and all(own in bank for bank in banks) for own in digests], dtype=bool)
+        caches = self.caches if views else self.caches[:1]
+        return np.array([own is not None and all(own in cache for cache in caches) for own in digests], dtype=bool)
 
     def rows(self, digests: Sequence[bytes], view: int = 0) -> Halves:
         """Return the activations (n, features) of these images, in their order."""
-        return self.banks[view].rows(digests)
+        return self.caches[view].rows(digests)
 
 
-def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> ActivationBank:
+def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> FeatureCache:
     """Return the bank of a body's activations, at the tap its description names, for one view through one engine."""
     key = {
         "weights": spec.weights,
@@ -58,7 +58,7 @@ def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> ActivationBank
         "view": view,
         "engine": kind,
     }
-    return ActivationBank(as_json(key), spec.features)
+    return FeatureCache(as_json(key), spec.features)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,7 +108,7 @@ class FeatureExtractor:
             )
         return engine
 
-    def bank(self, view: View = PLAIN) -> ActivationBank:
+    def cache(self, view: View = PLAIN) -> FeatureCache:
         """Return where the features of one view are kept."""
         return bank_for(self.spec, self.kind, view)
 
@@ -118,24 +118,24 @@ class FeatureExtractor:
         *,
         views: Sequence[View] = (PLAIN,),
         augmented: npt.NDArray[np.bool_] | None = None,
-    ) -> Activations:
+    ) -> Features:
         """Return the features of all images: the plain view of each, the others where `augmented` (n,) is true.
 
         Rows that are kept are not computed again; images with equal bytes have one row. Ctrl-C and SIGTERM let the
         batch come to its end, and the open chunks be written.
         """
-        banks = tuple(self.bank(view) for view in views)
-        jobs, reused = _missing(table, banks, augmented)
+        caches = tuple(self.cache(view) for view in views)
+        jobs, reused = _missing(table, caches, augmented)
         if not jobs:
-            return Activations(banks=banks, views=tuple(views), computed=(0,) * len(banks), reused=reused)
-        writers = [ChunkWriter(bank) for bank in banks]
+            return Features(caches=caches, views=tuple(views), computed=(0,) * len(caches), reused=reused)
+        writers = [ChunkWriter(cache) for cache in caches]
         failed, computed = self._computed(table, jobs, views, writers)
         named = zip(table.uris, table.digests, strict=True)
         failures = {uri: failed[digest] for uri, digest in named if digest in failed}
-        return Activations(banks=banks, views=tuple(views), computed=computed, reused=reused, failures=failures)
+        return Features(caches=caches, views=tuple(views), computed=computed, reused=reused, failures=failures)
 
     def _computed(
-        self, table: ImageTable, jobs: Sequence[Job], views: Sequence[View], writers: Sequence[ChunkWriter]
+        self, table: ImageTable, jobs: Sequence[DecodeJob], views: Sequence[View], writers: Sequence[ChunkWriter]
     ) -> tuple[dict[bytes, Reason], tuple[int, ...]]:
         """Write the rows of these jobs; return why images failed, by digest, and how many rows each view got."""
         engine = self.engine
@@ -174,24 +174,24 @@ def _flush(writers: Sequence[ChunkWriter]) -> None:
 
 
 def _missing(
-    table: ImageTable, banks: Sequence[ActivationBank], augmented: npt.NDArray[np.bool_] | None
-) -> tuple[list[Job], tuple[int, ...]]:
+    table: ImageTable, caches: Sequence[FeatureCache], augmented: npt.NDArray[np.bool_] | None
+) -> tuple[list[DecodeJob], tuple[int, ...]]:
     """Return the jobs for the rows that no bank has, one per distinct image, and how many each bank has."""
     wanted: dict[bytes, tuple[list[int], set[int]]] = {}
     for row, digest in enumerate(table.digests):
         if digest is not None:
             rows, own = wanted.setdefault(digest, ([], set()))
             rows.append(row)
-            own.update(range(len(banks)) if augmented is not None and augmented[row] else (0,))
-    jobs, reused = [], [0] * len(banks)
+            own.update(range(len(caches)) if augmented is not None and augmented[row] else (0,))
+    jobs, reused = [], [0] * len(caches)
     uris = table.uris
     for digest, (rows, own) in wanted.items():
-        missing = [view for view in sorted(own) if digest not in banks[view]]
+        missing = [view for view in sorted(own) if digest not in caches[view]]
         for view in own.difference(missing):
             reused[view] += 1
         if missing:
             read = partial(_first_of, table, [uris[row] for row in rows], digest)
-            jobs.append(Job(row=rows[0], read=read, views=missing, digest=digest))
+            jobs.append(DecodeJob(row=rows[0], read=read, views=missing, digest=digest))
     return jobs, tuple(reused)
 
 

@@ -29,7 +29,7 @@ def minimize(
     *,
     tolerance: float,
 ) -> tuple[Floats, int]:
-    """Give the minimisers (problems, ...) and the number of iterations.
+    """Return the minimisers (problems, ...) and the number of iterations.
 
     `function` gives values (problems,) and gradients of the same shape as `start`; `curvature`, broadcast
     over each problem, is a diagonal estimate of the Hessian. A problem is done when the decrease that its

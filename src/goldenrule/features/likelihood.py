@@ -18,14 +18,14 @@ ABSENT_LOGIT = -20.0
 
 
 def learned_classes(targets: Targets) -> npt.NDArray[np.int64]:
-    """Give the numbers of the classes about which these rows say anything: there is such an image, and another."""
+    """Return the numbers of the classes about which these rows say anything: there is such an image, and another."""
     if targets.ndim == 1:
         return np.unique(targets).astype(np.int64)
     return np.flatnonzero(targets.min(axis=0) < targets.max(axis=0))
 
 
 def unlearned_biases(targets: Targets, classes: int, *, lowest: float = 0.0) -> Floats:
-    """Give the biases (classes,) that say: these rows show no such image, or of many labels, nothing else.
+    """Return the biases (classes,) that say: these rows show no such image, or of many labels, nothing else.
 
     `lowest` is the lowest bias of the classes that are learned.
     """
@@ -35,7 +35,7 @@ def unlearned_biases(targets: Targets, classes: int, *, lowest: float = 0.0) -> 
 
 
 def residual(logits: Floats, targets: Targets) -> tuple[Floats, Floats]:
-    """Give probability - truth (n, problems, classes), in place, and the loss in nats (n, problems)."""
+    """Return probability - truth (n, problems, classes), in place, and the loss in nats (n, problems)."""
     if targets.ndim == 2:
         return _sigmoid_residual(logits, targets)
     logits -= logits.max(axis=2, keepdims=True)
@@ -49,7 +49,7 @@ def residual(logits: Floats, targets: Targets) -> tuple[Floats, Floats]:
 
 
 def probabilities(logits: Floats, targets: Targets) -> Floats:
-    """Give the probabilities (n, problems, classes) that these logits stand for."""
+    """Return the probabilities (n, problems, classes) that these logits stand for."""
     if targets.ndim == 2:
         return np.asarray(expit(logits))
     likely = np.exp(logits - logits.max(axis=2, keepdims=True))
@@ -57,7 +57,7 @@ def probabilities(logits: Floats, targets: Targets) -> Floats:
 
 
 def losses(logits: Floats, targets: Targets) -> Doubles:
-    """Give the loss of each row (n,) by logits (n, classes), in nats; of many labels the mean over the classes."""
+    """Return the loss of each row (n,) by logits (n, classes), in nats; of many labels the mean over the classes."""
     own = logits.astype(np.float64)
     if targets.ndim == 2:
         return np.asarray((np.logaddexp(0, own) - targets * own).mean(axis=1))

@@ -135,7 +135,7 @@ def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], average: bool
 
 
 def _best(tried: Mapping[float, tuple[float, Floats, Floats]]) -> float:
-    """Give the l2 with the lowest loss; of equals the largest."""
+    """Return the l2 with the lowest loss; of equals the largest."""
     return min(tried, key=lambda l2: (tried[l2][0], -l2))
 
 
@@ -144,13 +144,13 @@ def _has(tried: Mapping[float, tuple[float, Floats, Floats]], l2: float) -> bool
 
 
 def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FIXED_TOLERANCE) -> LayeredHead:
-    """Give the head for a given l2 on all rows."""
+    """Return the head for a given l2 on all rows."""
     problem = _Problem(rows)
     return problem.head(problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=tolerance)[0])
 
 
 def fold_logits(rows: Rows, l2: float) -> Floats:
-    """Give the logits (n, classes) of each row by the head of the folds it is not in, for a given l2."""
+    """Return the logits (n, classes) of each row by the head of the folds it is not in, for a given l2."""
     problem = _Problem(rows)
     masks = np.stack([rows.folds != fold for fold in range(int(rows.folds.max()) + 1)])
     return problem.fold_logits(problem.minimum(masks, l2, None, tolerance=FOLD_TOLERANCE)[0])
@@ -182,7 +182,7 @@ class _Problem:
     def minimum(
         self, masks: npt.NDArray[np.bool_], l2: float, start: Floats | None, *, tolerance: float
     ) -> tuple[Floats, int]:
-        """Give the minimisers (problems, axes + 1, classes) for row masks (problems, n), and the iterations."""
+        """Return the minimisers (problems, axes + 1, classes) for row masks (problems, n), and the iterations."""
         weights = masks * self.rows.weights
         weights /= weights.sum(axis=1, keepdims=True)
         shape = (len(masks), len(self.variances) + 1, len(self.present))
@@ -218,7 +218,7 @@ class _Problem:
         return total, slope
 
     def _spread(self, z: Floats) -> float:
-        """Give the mean of p (1 - p) over rows, problems and classes: the curvature along an axis of variance 1."""
+        """Return the mean of p (1 - p) over rows, problems and classes: the curvature along an axis of variance 1."""
         flat, intercept = self._effective(z), z[:, -1]
         total = 0.0
         for (start, stop), block in self._blocks():
@@ -228,7 +228,7 @@ class _Problem:
         return max(total / len(self.rows) / intercept.size, 1e-4)
 
     def fold_logits(self, z: Floats) -> Floats:
-        """Give the logits (n, all classes) of each row by the problem of its fold."""
+        """Return the logits (n, all classes) of each row by the problem of its fold."""
         unlearned = unlearned_biases(self.rows.targets, self.rows.classes)
         result = np.tile(unlearned, (len(self.rows), 1))
         flat, intercept = self._effective(z), z[:, -1]
@@ -239,7 +239,7 @@ class _Problem:
         return result
 
     def head(self, z: Floats) -> LayeredHead:
-        """Give the head on raw features that z[0] stands for."""
+        """Return the head on raw features that z[0] stands for."""
         scaled = (self.axes @ z[0, :-1]).T.astype(np.float64) * self.scale
         weight = np.zeros((self.rows.classes, self.rows.features), np.float32)
         weight[self.present] = scaled
@@ -248,7 +248,7 @@ class _Problem:
         return linear_head(weight, bias)
 
     def _effective(self, z: Floats) -> Floats:
-        """Give the weights (axes or features, problems * classes) that the blocks are multiplied with."""
+        """Return the weights (axes or features, problems * classes) that the blocks are multiplied with."""
         problems, axes, classes = z.shape
         turned = z[:, :-1].transpose(1, 0, 2).reshape(axes - 1, problems * classes)
         return np.ascontiguousarray(turned if self._resident is not None else self.axes @ turned, np.float32)
@@ -261,7 +261,7 @@ class _Problem:
         return np.array(self.rows.read(start, stop), np.float32)  # a copy: it is centred in place
 
     def _blocks(self) -> Iterator[tuple[tuple[int, int], Floats]]:
-        """Give the centred, scaled rows block by block, turned into their axes if they are in memory."""
+        """Return the centred, scaled rows block by block, turned into their axes if they are in memory."""
         if self._resident is not None:
             yield from zip(self._spans(), self._resident, strict=True)
             return
@@ -269,7 +269,7 @@ class _Problem:
             yield span, (self._load(*span) - self.mean) * self.scale
 
     def _moments(self) -> tuple[Floats, np.float32]:
-        """Give the mean (features,) and the factor that makes the mean square 1, and apply both if resident."""
+        """Return the mean (features,) and the factor that makes the mean square 1, and apply both if resident."""
         total = np.zeros(self.rows.features)
         squares = 0.0
         spans = list(self._spans())
@@ -287,7 +287,7 @@ class _Problem:
         return mean32, scale
 
     def _principal_axes(self) -> tuple[Floats, npt.NDArray[np.float64]]:
-        """Give orthonormal axes (features, axes) that span the rows, and the variance along each.
+        """Return orthonormal axes (features, axes) that span the rows, and the variance along each.
 
         With more rows than `AXES_ROWS` the axes are those of a sample; they only precondition, so the
         minimum is the same. With fewer rows than features the axes outside their span are left away.
@@ -308,6 +308,6 @@ class _Problem:
 
 
 def _log_loss(logits: Floats, rows: Rows) -> float:
-    """Give the weighted mean cross-entropy of the plain views, each by the head of the folds it is not in."""
+    """Return the weighted mean cross-entropy of the plain views, each by the head of the folds it is not in."""
     plain = np.flatnonzero(rows.folds[: rows.scored] >= 0)
     return float(np.average(losses(logits[plain], rows.targets[plain]), weights=rows.weights[plain]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.metrics import Predictions
 from goldenrule.models.classifier import Classifier
 
@@ -18,7 +18,7 @@ MOST_ROWS, MOST_VALUES = 4096, 1 << 25
 
 def predictions_from(
     classifier: Classifier,
-    kept: Activations,
+    kept: Features,
     digests: Sequence[bytes | None],
     *,
     ids: Sequence[str],
@@ -28,11 +28,11 @@ def predictions_from(
 
     The features must be those of the classifier's own backbone.
     """
-    names = [name if name is not None and name in kept.banks[0] else None for name in digests]
+    names = [name if name is not None and name in kept.caches[0] else None for name in digests]
     known = np.array([row for row, name in enumerate(names) if name is not None], dtype=np.int64)
     logits = np.full((len(names), len(classifier.classes)), np.nan, np.float32)
     distance = np.full(len(names), np.nan, np.float32)
-    step = min(MOST_ROWS, MOST_VALUES // kept.banks[0].features + 1)
+    step = min(MOST_ROWS, MOST_VALUES // kept.caches[0].features + 1)
     for start in range(0, len(known), step):
         block = known[start : start + step]
         rows = kept.rows([name for row in block if (name := names[row]) is not None])

@@ -15,11 +15,11 @@ from goldenrule.core.randomness import generator
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.duplicates.close_vectors import Floats, close_pairs
-from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.duplicates.near_duplicates import MOST_CHECKS, apart, widely_alike
 from goldenrule.data.pictures.decode import DECODING
 from goldenrule.data.table import ImageTable
-from goldenrule.features.cache import FORMAT, ActivationBank, Halves, digests_in, stored
+from goldenrule.features.cache import FORMAT, FeatureCache, Halves, digests_in, stored
 
 CANDIDATE = 0.75
 """The cosine of activations from which on a pair is looked at closely (docs/results/near_duplicates.md)."""
@@ -30,14 +30,14 @@ DIMENSIONS, _BLOCK, _MOST_VALUES, _PER_BUCKET = 256, 4096, 1 << 25, 8
 
 def near_duplicates(
     table: ImageTable,
-    bank: ActivationBank,
+    cache: FeatureCache,
     *,
     known: Collection[tuple[int, int]] = (),
     likened: Likened | None = None,
     threads: int = 4,
     progress: Progress | None = None,
-) -> list[Alike]:
-    """Give the pairs of different files with close activations whose pictures lie on each other, but for `known` ones.
+) -> list[NearDuplicate]:
+    """Return pairs of different files with close activations whose pictures lie on each other, but for `known` ones.
 
     Of files with equal bytes one stands for all; two of one group are no such pair; images without a row in the
     bank have none. `likened` makes of a bank's rows what pictures are likened by (`BackboneSpec.averaged`).
@@ -45,11 +45,11 @@ def near_duplicates(
     """
     first: dict[bytes, int] = {}
     for row, digest in enumerate(table.digests):
-        if digest is not None and digest in bank:
+        if digest is not None and digest in cache:
             first.setdefault(digest, row)
     if len(first) < 2:
         return []
-    rows, short = list(first.values()), shortened(bank, list(first), likened)
+    rows, short = list(first.values()), shortened(cache, list(first), likened)
     close = close_pairs(
         short,
         least=CANDIDATE,
@@ -59,31 +59,31 @@ def near_duplicates(
         progress=progress,
     )
     pairs = [
-        Alike(first=rows[one], second=rows[other], cosine=float(cosine), mirrored=False)
+        NearDuplicate(first=rows[one], second=rows[other], cosine=float(cosine), mirrored=False)
         for one, other, cosine in zip(*close, strict=True)
     ]
     new = [pair for pair in apart(table, pairs) if (pair.first, pair.second) not in known]
     return widely_alike(table, new, threads=threads, progress=progress)
 
 
-def shortened(bank: ActivationBank, digests: Sequence[bytes], likened: Likened | None = None) -> Floats:
-    """Give the activations of these images as vectors (n, DIMENSIONS) of length 1, by one fixed random projection.
+def shortened(cache: FeatureCache, digests: Sequence[bytes], likened: Likened | None = None) -> Floats:
+    """Return the activations of these images as vectors (n, DIMENSIONS) of length 1, by one fixed random projection.
 
     Cosines stay what they were, give or take .02 (Johnson and Lindenstrauss 1984).
     """
     likened = likened or (lambda rows: rows)
-    features = likened(bank.rows(digests[:1])).shape[1]
+    features = likened(cache.rows(digests[:1])).shape[1]
     projection = generator(0, "likeness", features).standard_normal((features, DIMENSIONS)).astype(np.float32)
     short = np.empty((len(digests), DIMENSIONS), np.float32)
-    count = min(_BLOCK, _MOST_VALUES // bank.features + 1)
+    count = min(_BLOCK, _MOST_VALUES // cache.features + 1)
     for start in range(0, len(digests), count):
-        block = likened(bank.rows(digests[start : start + count])).astype(np.float32)
+        block = likened(cache.rows(digests[start : start + count])).astype(np.float32)
         short[start : start + count] = block @ projection
     return np.asarray(short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-6), np.float32)
 
 
-def best_bank(digests: Sequence[bytes | None]) -> ActivationBank | None:
-    """Give the bank of plain pooled features that has rows of most of these images, the one used last among equals.
+def best_bank(digests: Sequence[bytes | None]) -> FeatureCache | None:
+    """Return the bank of plain pooled features that has rows of most of these images, the one used last among equals.
 
     None where no bank has a row of any. Nothing is computed, and no backbone is loaded.
     """
@@ -96,4 +96,4 @@ def best_bank(digests: Sequence[bytes | None]) -> ActivationBank | None:
         if pooled and made == (as_json(PLAIN), DECODING, FORMAT) and about["rows"] > most:
             found = len(wanted.intersection(digests_in(about["name"])))
             best, most = (key, found) if found > most else (best, most)
-    return ActivationBank(best, best["features"]) if best else None
+    return FeatureCache(best, best["features"]) if best else None

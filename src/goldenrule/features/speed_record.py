@@ -21,7 +21,7 @@ def remember_speed(spec: BackboneSpec, kind: EngineKind, views: int, seconds: fl
 
 
 def known_speed(spec: BackboneSpec, kind: EngineKind) -> float | None:
-    """Give the views per second measured here last, None where nothing was measured."""
+    """Return the views per second measured here last, None where nothing was measured."""
     speed = _speeds().get(_name(spec, kind))
     return float(speed) if isinstance(speed, int | float) else None
 
@@ -34,7 +34,7 @@ def remember_training_speed(spec: BackboneSpec, images: int, seconds: float) -> 
 
 
 def known_training_speed(spec: BackboneSpec) -> float | None:
-    """Give the images per second of training the whole network, measured here last."""
+    """Return the images per second of training the whole network, measured here last."""
     speed = _speeds().get(_training(spec))
     return float(speed) if isinstance(speed, int | float) else None
 

@@ -27,13 +27,13 @@ from goldenrule.metrics.ranking import RankingScore, average_precision, ranking_
 from goldenrule.metrics.registry import NamedMetric, metric_named
 from goldenrule.metrics.uncertainty.calibration import ReliabilityBin, brier_score, calibration_error, reliability
 from goldenrule.metrics.uncertainty.conformal import (
-    ConformalSets,
+    PredictionSets,
     images_needed,
     mean_set_size,
     set_coverage,
     singletons,
 )
-from goldenrule.metrics.uncertainty.ood import Familiar
+from goldenrule.metrics.uncertainty.ood import OODDetector
 from goldenrule.metrics.uncertainty.paired import Comparison, McNemar, mcnemar, paired_bootstrap
 from goldenrule.metrics.uncertainty.power import images_for_mcnemar, images_for_mean
 from goldenrule.metrics.uncertainty.scaling import (
@@ -56,13 +56,13 @@ __all__ = [
     "Calibration",
     "ClassScore",
     "Comparison",
-    "ConformalSets",
     "Estimate",
-    "Familiar",
     "McNemar",
     "Mistake",
     "NamedMetric",
+    "OODDetector",
     "PlattScaling",
+    "PredictionSets",
     "Predictions",
     "RankingScore",
     "ReliabilityBin",

@@ -24,7 +24,7 @@ _METHOD = "Wilson 95 % at the effective sample size, for chance as observed"
 
 @over_groups
 def balanced_accuracy(predictions: Predictions) -> Estimate:
-    """Give the mean of the recalls of the classes, in which every class counts the same: the macro recall.
+    """Return the mean of the recalls of the classes, in which every class counts the same: the macro recall.
 
     A class without images is left out; `method` says how many are in. The interval is that of `averages`.
     Raises `OptionError` for many labels.
@@ -38,7 +38,7 @@ def balanced_accuracy(predictions: Predictions) -> Estimate:
 
 @over_groups
 def cohen_kappa(predictions: Predictions, *, weights: KappaWeights | None = None) -> Estimate:
-    """Give Cohen's kappa: 1 for full agreement, 0 for that of chance, below for less.
+    """Return Cohen's kappa: 1 for full agreement, 0 for that of chance, below for less.
 
     (o - e) / (1 - e), with o the observed agreement and e that of independent classes with the same frequencies.
     `weights` is for classes in an order, such as the grades of a disease: a prediction k of C - 1 steps from the truth
@@ -73,7 +73,7 @@ def cohen_kappa(predictions: Predictions, *, weights: KappaWeights | None = None
 
 @over_groups
 def matthews_correlation(predictions: Predictions) -> Estimate:
-    """Give the correlation of true and predicted classes: 1 for full agreement, 0 for that of chance.
+    """Return the correlation of true and predicted classes: 1 for full agreement, 0 for that of chance.
 
     With two classes it is Pearson's correlation of two columns of 0 and 1, with more of them R_K. Undefined where all
     images are of one class, or all are called the same. The interval is made as that of `cohen_kappa`.
@@ -98,14 +98,14 @@ def matthews_correlation(predictions: Predictions) -> Estimate:
 
 
 def _shares(predictions: Predictions) -> tuple[Floats, int]:
-    """Give the share of the images in each cell of the confusion matrix, and their number."""
+    """Return the share of the images in each cell of the confusion matrix, and their number."""
     table = confusion(predictions)
     n = int(table.sum())
     return table / max(n, 1), n
 
 
 def _agreement(classes: int, weights: KappaWeights | None) -> Floats:
-    """Give how much each predicted class agrees with each true one, 0 to 1, (C, C)."""
+    """Return how much each predicted class agrees with each true one, 0 to 1, (C, C)."""
     if weights is None:
         return np.eye(classes)
     steps = np.abs(np.subtract.outer(np.arange(classes), np.arange(classes))) / max(classes - 1, 1)
@@ -113,7 +113,7 @@ def _agreement(classes: int, weights: KappaWeights | None) -> Floats:
 
 
 def _margins(joint: Floats, agrees: Floats) -> tuple[Floats, Floats, float, float]:
-    """Give the shares of true and of predicted classes, and the agreement observed and expected by chance."""
+    """Return the shares of true and of predicted classes, and the agreement observed and expected by chance."""
     true, called = joint.sum(axis=1), joint.sum(axis=0)
     return true, called, min(float((joint * agrees).sum()), 1.0), float(true @ agrees @ called)
 
@@ -127,7 +127,7 @@ def _estimate(
     observed: float,
     scale: float,
 ) -> Estimate:
-    """Give an estimate that is (observed - chance) / scale; `influences` (C, C) are those of an image in each cell."""
+    """Return estimate that is (observed - chance) / scale; `influences` (C, C) are those of an image in each cell."""
     n = len(predictions.scored)
     variance = float((joint * influences**2).sum()) / n
     low, high = effective_interval(observed, variance * scale**2, n)

@@ -22,7 +22,7 @@ _MOST_LOSS = float(-np.log(SMALLEST_PROBABILITY))
 
 
 def accuracy(predictions: Predictions) -> Estimate:
-    """Give the share of images whose most probable class is the true one.
+    """Return the share of images whose most probable class is the true one.
 
     Raises `OptionError` for many labels.
 
@@ -33,7 +33,7 @@ def accuracy(predictions: Predictions) -> Estimate:
 
 
 def top_k_accuracy(predictions: Predictions, k: int = 5) -> Estimate:
-    """Give the share of images whose true class is among the k most probable, the first of equals first.
+    """Return the share of images whose true class is among the k most probable, the first of equals first.
 
     Raises `OptionError` for many labels, and unless k is 1 to the number of classes.
     """
@@ -49,7 +49,7 @@ def top_k_accuracy(predictions: Predictions, k: int = 5) -> Estimate:
 
 
 def log_loss(predictions: Predictions, *, resamples: int = 2000, seed: int = 0) -> Estimate:
-    """Give the mean of `image_losses` in nats, with its BCa bootstrap interval.
+    """Return the mean of `image_losses` in nats, with its BCa bootstrap interval.
 
     One image alone has no spread: its interval is all that a loss can be, 0 to 34.54. Losses that never
     were seen are not in a bootstrap: where every image is right, the interval is about such images only.
@@ -105,7 +105,7 @@ def hits(predictions: Predictions) -> NDArray[np.bool_]:
 
 
 def image_losses(predictions: Predictions) -> NDArray[np.float64]:
-    """Give the loss of each scored image in nats, (n scored,), from the probabilities averaged over views.
+    """Return the loss of each scored image in nats, (n scored,), from the probabilities averaged over views.
 
     Single label: -ln p(true class). Many labels: the mean over classes of the binary cross-entropy.
     A probability below 1e-15 counts as 1e-15.

@@ -35,7 +35,7 @@ class AverageScore:
 def averages(
     predictions: Predictions, *, beta: float = 1, thresholds: ArrayLike | None = None
 ) -> dict[Average, AverageScore]:
-    """Give the macro, micro and weighted average of precision, recall and F-beta; of many labels "samples" too.
+    """Return the macro, micro and weighted average of precision, recall and F-beta; of many labels "samples" too.
 
     Macro: every class counts the same. Weighted: by its number of images. A class for which a score is
     undefined (no image of it, or none called so) is left out of that average; `method` says how many are in.
@@ -58,7 +58,7 @@ def averages(
 def f_beta(
     predictions: Predictions, beta: float = 1, *, average: Average = "macro", thresholds: ArrayLike | None = None
 ) -> Estimate:
-    """Give F-beta averaged as `averages` does; beta = 2 weighs recall twice.
+    """Return F-beta averaged as `averages` does; beta = 2 weighs recall twice.
 
     >>> both = Predictions.from_logits([[3, -2], [2, 1]], ["cat", "dog"], truth=[[1, 0], [0, 1]], task="multi")
     >>> print(f_beta(both, 2, average="samples", thresholds=0.2))
@@ -113,7 +113,7 @@ def _average(average: _ClassAverage, metric: _Metric, table: NDArray[np.int64], 
 
 
 def _metrics(table: NDArray[np.int64], beta: float) -> tuple[_Metric, _Metric, _Metric]:
-    """Give precision, recall and F-beta of each class of a confusion matrix (C, C)."""
+    """Return precision, recall and F-beta of each class of a confusion matrix (C, C)."""
     hits, true, called = np.diag(table), table.sum(axis=1), table.sum(axis=0)
     counts = hits, called - hits, true - hits
     return (
@@ -137,7 +137,7 @@ def _metrics(table: NDArray[np.int64], beta: float) -> tuple[_Metric, _Metric, _
 
 
 def _mean(average: Literal["macro", "weighted"], metric: _Metric, support: NDArray[np.int64], basis: Basis) -> Estimate:
-    """Give the mean of a metric over the classes for which it is defined."""
+    """Return the mean of a metric over the classes for which it is defined."""
     kept = ~np.isnan(metric.values) & ((support > 0) | (average == "macro"))
     name = f"{average} {metric.name}"
     method = f"stratified score interval 95 % over {kept.sum()} of {len(kept)} classes"
@@ -160,5 +160,5 @@ def _only(kept: NDArray[np.bool_], limits: tuple[Floats, Floats]) -> tuple[Float
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
-    """Give part / whole, nan for 0 / 0."""
+    """Return part / whole, nan for 0 / 0."""
     return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))

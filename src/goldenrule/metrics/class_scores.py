@@ -14,7 +14,7 @@ from goldenrule.metrics.score_intervals import f_score, f_score_interval
 
 
 def confusion(predictions: Predictions, *, thresholds: ArrayLike | None = None) -> NDArray[np.int64]:
-    """Give the counts of scored images by what is true and what is predicted.
+    """Return the counts of scored images by what is true and what is predicted.
 
     Single label: (C, C), a row per true class, a column per predicted class. Many labels: (C, 2, 2), for each
     class [[true negatives, false positives], [false negatives, true positives]] at the `thresholds` of
@@ -94,7 +94,7 @@ class ClassScore:
         return self.f_beta(1)
 
     def f_beta(self, beta: float) -> Estimate:
-        """Give F-beta, in which recall counts beta times as much as precision.
+        """Return F-beta, in which recall counts beta times as much as precision.
 
         n is the number of images that are of the class or called so; without any the score is undefined.
         """
@@ -117,7 +117,7 @@ class ClassScore:
 
 
 def per_class(predictions: Predictions, *, thresholds: ArrayLike | None = None) -> tuple[ClassScore, ...]:
-    """Give the scores of each class, in the order of the classes.
+    """Return the scores of each class, in the order of the classes.
 
     With many labels a class is predicted where its probability reaches its threshold, see `called_labels`.
     """

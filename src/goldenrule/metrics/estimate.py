@@ -78,7 +78,7 @@ class Estimate:
 
     @classmethod
     def of_share(cls, name: str, successes: int, n: int, *, basis: Basis = Basis.CLEAN) -> Estimate:
-        """Give the share of n images for which something holds, with its Wilson interval.
+        """Return the share of n images for which something holds, with its Wilson interval.
 
         >>> print(Estimate.of_share("accuracy", 199, 200))
         99.5 % [97.2, 99.9] n=200
@@ -106,7 +106,7 @@ class Estimate:
 
     @classmethod
     def undefined(cls, name: str, method: str, *, kind: Kind = "number", basis: Basis = Basis.CLEAN) -> Estimate:
-        """Give what is known from no image at all.
+        """Return what is known from no image at all.
 
         >>> print(Estimate.undefined("recall of cat", "Wilson 95 %", kind="share"))
         n/a (n=0)
@@ -141,7 +141,7 @@ class Estimate:
 
 
 def render(estimate: Estimate) -> str:
-    """Give an estimate in one line: the value, its 95 % interval, n, and a mark where it was chosen on.
+    """Return an estimate in one line: the value, its 95 % interval, n, and a mark where it was chosen on.
 
     It prints the digits that the images can carry: enough for the interval to be ten units wide. That is at
     least one decimal of a percent (none below 100 images, where one image is more than a percent), and three

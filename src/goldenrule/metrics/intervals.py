@@ -25,7 +25,7 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> tuple[float, 
 @overload
 def wilson(successes: ArrayLike, n: ArrayLike, *, confidence: float = 0.95) -> tuple[Floats, Floats]: ...
 def wilson(successes: Any, n: Any, *, confidence: float = 0.95) -> tuple[Any, Any]:
-    """Give the score interval of a share: `successes` out of `n`, as numbers or as arrays of one shape.
+    """Return the score interval of a share: `successes` out of `n`, as numbers or as arrays of one shape.
 
     It inverts the score test, so it stays inside 0 to 1 and does not shrink to nothing at 0 or n successes.
     Its coverage is `confidence` on average over the shares, a few percent less for some. With n = 0: (0, 1).
@@ -57,7 +57,7 @@ def clopper_pearson(successes: int, n: int, *, confidence: float = 0.95) -> tupl
 @overload
 def clopper_pearson(successes: ArrayLike, n: ArrayLike, *, confidence: float = 0.95) -> tuple[Floats, Floats]: ...
 def clopper_pearson(successes: Any, n: Any, *, confidence: float = 0.95) -> tuple[Any, Any]:
-    """Give the exact interval of a share, which never covers less than `confidence`: wider than `wilson`.
+    """Return the exact interval of a share, which never covers less than `confidence`: wider than `wilson`.
 
     Takes and raises what `wilson` does. Source: Clopper and Pearson (1934), Biometrika 26:404-413.
 
@@ -83,7 +83,7 @@ def bootstrap(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
-    """Give the bootstrap interval of a statistic of `values` (n, ...), one row per image.
+    """Return the bootstrap interval of a statistic of `values` (n, ...), one row per image.
 
     For the mean of one-dimensional values it is the BCa interval (bias-corrected and accelerated), because
     losses are skewed and plain percentiles cover too rarely; for any other statistic, which is then given

@@ -29,7 +29,7 @@ Marks = NDArray[np.bool_]
 def label_average(
     average: LabelAverage, metric: LabelMetric, true: Marks, called: Marks, *, beta: float, basis: Basis
 ) -> Estimate:
-    """Give one average of one metric, of what is true and what is called, both (n, C).
+    """Return one average of one metric, of what is true and what is called, both (n, C).
 
     Macro, micro, weighted: the score intervals of independent labels, widened by the design effect, which is
     the variance of the average, by linearisation over images, against that of independent labels. It is 1 or
@@ -70,7 +70,7 @@ class _Ratio:
         return np.asarray(weights[0] * self.true + weights[1] * self.called, np.float64)
 
     def limits(self, counts: Floats, confidence: float) -> tuple[Floats, Floats]:
-        """Give the limits of this metric at true positives, false positives and false negatives, (3,) or (3, k)."""
+        """Return the limits of this metric at true positives, false positives and false negatives, (3,) or (3, k)."""
         hits, alarms, misses = counts
         if self.metric == "f_beta":
             return f_score_interval(hits, alarms, misses, self.beta, confidence=confidence)
@@ -78,7 +78,7 @@ class _Ratio:
         return wilson(hits, hits + others, confidence=confidence)
 
     def counts(self) -> Floats:
-        """Give true positives, false positives and false negatives of each class, (3, C)."""
+        """Return true positives, false positives and false negatives of each class, (3, C)."""
         marks = (self.true & self.called, ~self.true & self.called, self.true & ~self.called)
         return np.stack([mark.sum(axis=0) for mark in marks]).astype(np.float64)
 
@@ -109,7 +109,7 @@ def _micro(ratio: _Ratio, basis: Basis) -> Estimate:
 
 
 def _of_classes(average: Literal["macro", "weighted"], ratio: _Ratio, basis: Basis) -> Estimate:
-    """Give the mean over the classes for which the metric is defined."""
+    """Return the mean over the classes for which the metric is defined."""
     support, totals = ratio.true.sum(axis=0), ratio.bottom.sum(axis=0)
     kept = (totals > 0) & ((support > 0) | (average == "macro"))
     name, over = f"{average} {ratio.name}", f"over {kept.sum()} of {len(kept)} classes"
@@ -137,7 +137,7 @@ def _limits(ratio: _Ratio, kept: Marks) -> Callable[[float], tuple[Floats, Float
 
 
 def _design_effect(influences: Floats, counted: Marks, variance: float) -> float:
-    """Give the variance over images against that of independent labels; 1 or more.
+    """Return the variance over images against that of independent labels; 1 or more.
 
     `influences` and `counted` (images, C): what each label adds to the average, and which labels are in its bottom.
     An image with as many wrong labels as an image has adds 1 / n² to the variance, and as many of independent labels

@@ -141,7 +141,7 @@ def _checked_distance(distance: ArrayLike, ok: NDArray[np.bool_]) -> NDArray[np.
 
 
 def _integers(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """Give the array back if it holds integers; an empty one of any type becomes one of integers."""
+    """Return the array back if it holds integers; an empty one of any type becomes one of integers."""
     if array.size and array.dtype.kind not in "iub":
         raise OptionError(f"{name}: wanted whole numbers, got {array.dtype}")
     return array if array.dtype.kind == "i" else array.astype(np.int64)
@@ -169,6 +169,6 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _shortened(names: Sequence[str], most: int = 5) -> str:
-    """Give the first names of a list, and how many more there are."""
+    """Return the first names of a list, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(map(repr, names[:most]))}{more}" if names else "none"

@@ -33,7 +33,7 @@ class Predictions:
     - `group` (n,) int64: images with the same number belong together, and intervals resample them as one (films,
       patients, stretches of neighbours that are alike); None where images are independent.
     - `thresholds` (n, C) float64, many labels only: from what probability each is called; None is .5 for all.
-    - `distance` (n,) float32: how far the image is from those of the training (`Familiar`), nan where it is not ok;
+    - `distance` (n,) float32: how far the image is from those of the training (`OODDetector`), nan where it is not ok;
       None where that was not measured.
     - `basis`: "chosen on" once these images have helped to choose the network, as in
       `dataclasses.replace(predictions, basis="chosen on")`; every metric passes it on.
@@ -160,20 +160,20 @@ class Predictions:
         return np.asarray(np.nan_to_num(self.probabilities, nan=-1.0) >= limits)
 
     def true_names(self, row: int) -> list[str]:
-        """Give the names of what is true of an image; none where it is unlabelled."""
+        """Return the names of what is true of an image; none where it is unlabelled."""
         truth = self.truth[row]
         if self.task == "single":
             return [self.classes[truth]] if truth >= 0 else []
         return [self.classes[label] for label in np.flatnonzero(truth == 1)]
 
     def called_names(self, row: int) -> list[str]:
-        """Give the names of what is said to be in an image, the most probable first."""
+        """Return the names of what is said to be in an image, the most probable first."""
         called = np.flatnonzero(self.called[row])
         order = np.argsort(-self.probabilities[row, called], kind="stable")
         return [self.classes[label] for label in called[order]]
 
     def select(self, rows: ArrayLike) -> Predictions:
-        """Give the images of a boolean mask (n,) or of row numbers, in their order."""
+        """Return the images of a boolean mask (n,) or of row numbers, in their order."""
         chosen = checks.row_numbers(rows, len(self))
         return replace(
             self,
@@ -192,13 +192,13 @@ class Predictions:
         return None if self.group is None else self.group[checks.row_numbers(rows, len(self))]
 
     def only_views(self, *views: int) -> Predictions:
-        """Give the same images seen through some of their views: `only_views(0)` is the plain one."""
+        """Return the same images seen through some of their views: `only_views(0)` is the plain one."""
         if not views or not all(0 <= view < self.views for view in views):
             raise OptionError(f"views {views}: wanted some of 0 to {self.views - 1}")
         return replace(self, logits=self.logits[:, list(views)])
 
     def aligned_to(self, classes: Sequence[str]) -> Predictions:
-        """Give the same predictions with the classes in another order, matched by name.
+        """Return the same predictions with the classes in another order, matched by name.
 
         Raises `OptionError` unless both have the same names: a missing class is never a shift.
         """
@@ -260,7 +260,7 @@ class Predictions:
 
 
 def _count(n: int, noun: str) -> str:
-    """Give a number and its noun.
+    """Return a number and its noun.
 
     >>> _count(2, "class"), _count(1, "image")
     ('2 classes', '1 image')

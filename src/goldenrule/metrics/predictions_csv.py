@@ -19,8 +19,8 @@ from goldenrule.core.cells import between_labels, from_cell, joined, separated, 
 from goldenrule.core.errors import FormatError
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.predictions import Predictions, Task
-from goldenrule.metrics.uncertainty.conformal import ConformalSets
-from goldenrule.metrics.uncertainty.ood import Familiar
+from goldenrule.metrics.uncertainty.conformal import PredictionSets
+from goldenrule.metrics.uncertainty.ood import OODDetector
 
 UNSURE = "unsure"
 UNLIKE = "yes"
@@ -33,10 +33,10 @@ def rows_of(
     predictions: Predictions,
     *,
     min_confidence: float = 0.0,
-    sets: ConformalSets | None = None,
-    familiar: Familiar | None = None,
+    sets: PredictionSets | None = None,
+    familiar: OODDetector | None = None,
 ) -> Iterator[dict[str, str]]:
-    """Give a row per image, with text for every column.
+    """Return a row per image, with text for every column.
 
     An image whose highest probability is below `min_confidence` has the status "unsure" and no prediction;
     one that can't be read has neither prediction nor probabilities. With `sets` the column `set` holds the classes
@@ -77,11 +77,11 @@ def to_csv(
     predictions: Predictions,
     *,
     min_confidence: float = 0.0,
-    sets: ConformalSets | None = None,
-    familiar: Familiar | None = None,
+    sets: PredictionSets | None = None,
+    familiar: OODDetector | None = None,
     header: bool = True,
 ) -> str:
-    """Give the file's text; without `header` its rows alone.
+    """Return the file's text; without `header` its rows alone.
 
     >>> one = Predictions.from_logits([[0.0, 0.0]], ["cat", "dog"], ids=["a.jpg"])
     >>> print(to_csv(one, min_confidence=.9), end="")
@@ -116,7 +116,7 @@ def _several(names: Sequence[str], between: str) -> str:
 
 
 def from_csv(text: str, *, task: Task = "single", basis: Basis = Basis.CLEAN) -> Predictions:
-    """Give the predictions that `to_csv` wrote, with logits that stand for the same probabilities, without thresholds.
+    """Return predictions that `to_csv` wrote, with logits that stand for the same probabilities, without thresholds.
 
     Raises `FormatError` for another file.
 
@@ -158,7 +158,7 @@ def from_csv(text: str, *, task: Task = "single", basis: Basis = Basis.CLEAN) ->
 
 
 def _truth(cell: str, classes: Sequence[str], task: Task) -> int | list[int]:
-    """Give the class number of a cell, or of many labels a mark for each; -1 where it is empty."""
+    """Return the class number of a cell, or of many labels a mark for each; -1 where it is empty."""
     if task == "single":
         return classes.index(from_cell(cell)) if cell else -1
     named = [classes.index(name) for name in separated(from_cell(cell), between_labels(classes))]

@@ -14,7 +14,7 @@ Marks = NDArray[np.bool_]
 
 
 def auc_and_influences(scores: Floats, positive: Marks) -> tuple[float, Floats]:
-    """Give the area under the ROC curve and the influence (n,) of each image; both kinds of images must be there.
+    """Return the area under the ROC curve and the influence (n,) of each image; both kinds of images must be there.
 
     The area is the share of pairs, of one positive and one negative image, in which the positive one has the higher
     score, equal scores counting half. The influences are DeLong's structural components, their squares his variance.
@@ -32,7 +32,7 @@ def auc_and_influences(scores: Floats, positive: Marks) -> tuple[float, Floats]:
 
 
 def average_precision_and_influences(scores: Floats, positive: Marks) -> tuple[float, Floats]:
-    """Give the average precision and the influence (n,) of each image; at least one must be positive.
+    """Return the average precision and the influence (n,) of each image; at least one must be positive.
 
     Average precision is the mean over positive images of the precision at their own score, equal scores being called
     together: the area under the stepwise curve of precision over recall, without interpolation.
@@ -56,11 +56,11 @@ def average_precision_and_influences(scores: Floats, positive: Marks) -> tuple[f
 
 
 def _share_below(others: Floats, scores: Floats) -> Floats:
-    """Give the share of the sorted `others` below each score, equal ones counting half."""
+    """Return the share of the sorted `others` below each score, equal ones counting half."""
     below = np.searchsorted(others, scores) + np.searchsorted(others, scores, side="right")
     return np.asarray(below / (2 * len(others)))
 
 
 def _sum_from(values: Floats) -> Floats:
-    """Give the sum of each value and all that follow."""
+    """Return the sum of each value and all that follow."""
     return np.asarray(np.cumsum(values[::-1])[::-1])

@@ -23,7 +23,7 @@ Marks = NDArray[np.bool_]
 
 @over_groups
 def roc_auc(predictions: Predictions, *, average: RankAverage = "macro") -> Estimate:
-    """Give the area under the ROC curve of each class against the rest, averaged over the classes.
+    """Return the area under the ROC curve of each class against the rest, averaged over the classes.
 
     It is how often an image of a class has a higher probability for it than an image of another, equal ones counting
     half: .5 by chance. Macro: every class counts the same. Weighted: by its number of images. A class of which there
@@ -46,7 +46,7 @@ def roc_auc(predictions: Predictions, *, average: RankAverage = "macro") -> Esti
 
 @over_groups
 def average_precision(predictions: Predictions, *, average: RankAverage = "macro") -> Estimate:
-    """Give the average precision of each class against the rest, averaged over the classes as in `roc_auc`.
+    """Return the average precision of each class against the rest, averaged over the classes as in `roc_auc`.
 
     The mean over the images of a class of the precision where everything at least as probable is called: the share of
     the class by chance. With two classes of a single label this is the mean of both; that of one of them, as in
@@ -73,7 +73,7 @@ class RankingScore:
 
 
 def ranking_per_class(predictions: Predictions) -> tuple[RankingScore, ...]:
-    """Give ROC-AUC and average precision of each class, in their order; undefined without two kinds of images.
+    """Return ROC-AUC and average precision of each class, in their order; undefined without two kinds of images.
 
     >>> both = Predictions.from_logits([[2, 0], [0, 1], [3, 0], [0, 2]], ["cat", "dog"], truth=[0, 0, 0, 1])
     >>> print(*[one.average_precision for one in ranking_per_class(both)])
@@ -144,7 +144,7 @@ def _averaged(predictions: Predictions, statistic: _Statistic, average: RankAver
 
 
 def _images_of_average(statistic: _Statistic, support: NDArray[np.int64], parts: Floats, n: int, single: bool) -> float:
-    """Give of how many images the average is a share where it is 1: at most n.
+    """Return of how many images the average is a share where it is 1: at most n.
 
     Those of independent classes; with a single label a mistake lowers the true class and the one that it is taken for,
     which of two classes are the same mistake counted twice.
@@ -178,7 +178,7 @@ def _estimate(
 
 
 def _truth(scored: Predictions) -> Marks:
-    """Give which image is of which class, (n scored, C)."""
+    """Return which image is of which class, (n scored, C)."""
     if scored.task == "multi":
         return np.asarray(scored.truth == 1)
     return np.asarray(scored.truth[:, np.newaxis] == np.arange(len(scored.classes)))

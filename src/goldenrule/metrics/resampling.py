@@ -17,7 +17,7 @@ MOST_UNITS = 5_000  # more values are resampled in groups; the standard error is
 def resampled_means(
     values: ArrayLike, *, strata: ArrayLike | None = None, resamples: int = 2000, seed: int = 0
 ) -> Floats:
-    """Give the means (resamples,) of so many bootstrap samples of `values` (n,), n >= 1.
+    """Return the means (resamples,) of so many bootstrap samples of `values` (n,), n >= 1.
 
     More than 5,000 values are put into 5,000 groups at random, and groups are resampled: variance and
     skewness of the mean stay what they are, and a million values take hardly longer than ten thousand.
@@ -42,7 +42,7 @@ def resampled_means(
 def bca_interval(
     values: ArrayLike, means: Floats, *, strata: ArrayLike | None = None, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Give the bias-corrected and accelerated interval of the mean of `values` (n,) from resampled `means`.
+    """Return the bias-corrected and accelerated interval of the mean of `values` (n,) from resampled `means`.
 
     Source: Efron (1987), JASA 82:171-185; the acceleration of a mean is its skewness / 6.
     """
@@ -61,7 +61,7 @@ def bca_interval(
 
 
 def strata_rows(n: int, strata: ArrayLike | None) -> list[Rows]:
-    """Give the row numbers of each stratum, or of all n rows where there are no strata.
+    """Return the row numbers of each stratum, or of all n rows where there are no strata.
 
     >>> [rows.tolist() for rows in strata_rows(4, ["cat", "dog", "cat", "cat"])]
     [[0, 2, 3], [1]]
@@ -77,7 +77,7 @@ def strata_rows(n: int, strata: ArrayLike | None) -> list[Rows]:
 
 
 def tails(confidence: float) -> tuple[float, float]:
-    """Give the two levels between which a two-sided interval lies.
+    """Return the two levels between which a two-sided interval lies.
 
     >>> [round(level, 3) for level in tails(.95)]
     [0.025, 0.975]
@@ -88,27 +88,27 @@ def tails(confidence: float) -> tuple[float, float]:
 
 
 def normal_quantile(probability: float) -> float:
-    """Give the z below which a standard normal number falls with this probability."""
+    """Return the z below which a standard normal number falls with this probability."""
     from statistics import NormalDist
 
     return NormalDist().inv_cdf(probability)
 
 
 def normal_share(z: float) -> float:
-    """Give the probability with which a standard normal number falls below z."""
+    """Return the probability with which a standard normal number falls below z."""
     from statistics import NormalDist
 
     return NormalDist().cdf(z)
 
 
 def _bca_level(bias: float, acceleration: float, tail: float) -> float:
-    """Give the share of the resampled means at which the interval ends, in place of `tail`."""
+    """Return the share of the resampled means at which the interval ends, in place of `tail`."""
     shifted = bias + normal_quantile(tail)
     return normal_share(bias + shifted / max(1 - acceleration * shifted, 1e-3))
 
 
 def _resampled_sums(values: Floats, resamples: int, units: int, generator: np.random.Generator) -> Floats:
-    """Give the sums (resamples,) of as many draws as there are values, drawn in at most `units` groups."""
+    """Return the sums (resamples,) of as many draws as there are values, drawn in at most `units` groups."""
     mean = values.mean()
     deviations = values - mean
     if len(values) > units:

@@ -21,7 +21,7 @@ IMAGINED = 0.25
 def f_score(
     true_positives: ArrayLike, false_positives: ArrayLike, false_negatives: ArrayLike, beta: float = 1
 ) -> Floats:
-    """Give F-beta = (1 + b²) TP / ((1 + b²) TP + b² FN + FP) of one class or (k,); nan for no counts.
+    """Return F-beta = (1 + b²) TP / ((1 + b²) TP + b² FN + FP) of one class or (k,); nan for no counts.
 
     >>> f_score([8, 0], [2, 0], [2, 0]).tolist()
     [0.8, nan]
@@ -40,7 +40,7 @@ def f_score_interval(
     *,
     confidence: float = 0.95,
 ) -> tuple[Floats, Floats]:
-    """Give the score interval of F-beta, of one class or (k,); (0, 1) where all counts are 0.
+    """Return the score interval of F-beta, of one class or (k,); (0, 1) where all counts are 0.
 
     Look at the m images that are of the class or called so, and let w = b² / (1 + b²). F-beta is the f for
     which they add up to nothing when a hit counts 1 - f, a miss -w f and a false alarm -(1 - w) f. The
@@ -80,7 +80,7 @@ def mean_interval(
     design_effect: float = 1.0,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
-    """Give the interval of a weighted mean of k scores, `intervals(confidence)` giving the (k,) of each.
+    """Return the interval of a weighted mean of k scores, `intervals(confidence)` giving the (k,) of each.
 
     The mean of the limits of each score, taken at a lower confidence such that the mean has the wanted one:
     z' = z |w h| / sum(w h), with h the half widths at z', found by iteration. It does not shrink to nothing
@@ -111,7 +111,7 @@ def mean_interval(
 def effective_interval(
     value: float, variance: float, n: float, *, imagined: float = IMAGINED, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Give the Wilson interval of what lies between 0 and 1, has this variance and was measured on n images.
+    """Return the Wilson interval of what lies between 0 and 1, has this variance and was measured on n images.
 
     It is that of the share `value` of so many images that a share would have this variance: of n / c, with the
     design effect c = (n² variance + w) / (n value (1 - value) + w). Without w = `imagined` an estimate at its
@@ -135,7 +135,7 @@ def effective_interval(
 
 
 def widened(low: float, value: float, high: float, variance: float) -> tuple[float, float]:
-    """Give the interval of 0 to 1 with an independent source of variance added to it.
+    """Return the interval of 0 to 1 with an independent source of variance added to it.
 
     >>> [round(end, 3) for end in widened(0.5, 0.8, 0.9, 0.0)]
     [0.5, 0.9]
@@ -146,7 +146,7 @@ def widened(low: float, value: float, high: float, variance: float) -> tuple[flo
 
 
 def _last_accepted(accepted: Callable[[Floats], NDArray[np.bool_]], inside: Floats, outside: Floats) -> Floats:
-    """Give the value farthest from `inside` towards `outside` that is accepted, by halving."""
+    """Return the value farthest from `inside` towards `outside` that is accepted, by halving."""
     border = np.where(accepted(outside), outside, inside)
     for _ in range(_HALVINGS):
         middle = (border + outside) / 2

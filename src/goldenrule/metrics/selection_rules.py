@@ -145,7 +145,7 @@ def _but(verdict: Verdict) -> str:
 
 
 def as_sure_as_allowed(seen: Predictions) -> Predictions:
-    """Give the scored images' predictions with the logits divided by their `cautious_temperature`, 1 or more.
+    """Return the scored images' predictions with the logits divided by their `cautious_temperature`, 1 or more.
 
     Where nearly all are right, whatever is surer of itself has the lower log loss: that says nothing about the next
     image that is wrong (docs/decisions/0023).
@@ -170,12 +170,12 @@ def familiarity(out_of_fold: Predictions) -> Familiarity:
 
 
 def late_rate(found: float, known: Familiarity) -> float:
-    """Give the rate for head and late layers where the finder suggests this one for a fresh head."""
+    """Return the rate for head and late layers where the finder suggests this one for a fresh head."""
     return found if known == "far" else min(found, PARTLY_RATE)
 
 
 def gentle(rate: float, out_of_fold: Predictions) -> float:
-    """Give the rate at which the whole network is trained where the finder suggests this one.
+    """Return the rate at which the whole network is trained where the finder suggests this one.
 
     Where the solved head is nearly always right the body has little to learn and much to forget: higher rates make it
     worse on new pictures, which the training loss that the finder looks at does not show (docs/decisions/0021).
@@ -184,7 +184,7 @@ def gentle(rate: float, out_of_fold: Predictions) -> float:
 
 
 def rate_from_zero(found: float, *, optimizer: str | None, normalised: bool) -> float:
-    """Give the rate for random weights where the finder suggests this one; `optimizer` None is AdamW.
+    """Return the rate for random weights where the finder suggests this one; `optimizer` None is AdamW.
 
     Random weights behind BatchNorms (`normalised`) bear almost any rate for the steps of a range test, which then
     says little: for Adam and its kin the rate stays within `ZERO_RATES`, without BatchNorms below the highest of
@@ -202,7 +202,7 @@ def rate_from_zero(found: float, *, optimizer: str | None, normalised: bool) -> 
 
 
 def views_are_worth_it(out_of_fold: Predictions) -> bool:
-    """Say whether augmented views could still gain something over the plain head.
+    """Return whether augmented views could still gain something over the plain head.
 
     Not where the out-of-fold accuracy is `ROOM_ABOVE` or more: what is nearly always right
     does not get better by waiting five times as long.

@@ -32,17 +32,17 @@ class AlexNet(torchvision.models.AlexNet):  # type: ignore[misc]  # torchvision 
         del self.classifier[6]
 
     def forward_features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give the last feature maps (batch, 256, h, w)."""
+        """Return the last feature maps (batch, 256, h, w)."""
         maps: torch.Tensor = self.features(pixels)
         return maps
 
     def forward_head(self, maps: torch.Tensor, pre_logits: bool = True) -> torch.Tensor:  # noqa: ARG002
-        """Give the features before the classes, (batch, 4096)."""
+        """Return the features before the classes, (batch, 4096)."""
         features: torch.Tensor = self.classifier(torch.flatten(self.avgpool(maps), 1))
         return features
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give the features."""
+        """Return the features."""
         return self.forward_head(self.forward_features(pixels))
 
 

@@ -69,7 +69,7 @@ class BackboneSpec:
     )  # by timm, for the side of the input: the network as it is takes another one
 
     def averaged(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Give features (n, features) as pictures are likened by them: flattened maps as averages (n, channels)."""
+        """Return features (n, features) as pictures are likened by them: flattened maps as averages (n, channels)."""
         if self.places == 1:
             return rows
         maps = rows.reshape(len(rows), -1, self.places)
@@ -95,7 +95,7 @@ class Backbone:
         return new_module(self)
 
     def cut(self) -> tuple[torch.nn.Module, torch.nn.Module]:
-        """Give (prefix, suffix) of the body, cut before the late layers: suffix(prefix(x)) equals module(x).
+        """Return (prefix, suffix) of the body, cut before the late layers: suffix(prefix(x)) equals module(x).
 
         The boundary is the tap at which activations of frozen early layers can be kept. Works by torch.fx; a
         body that can't be traced, or whose groups are joined by more than one tensor, is a `BackboneError`.
@@ -118,7 +118,7 @@ def backbone(
     drawn: int | None = None,
     progress: Progress | None = None,
 ) -> Backbone:
-    """Give a prepared backbone, from the cache where it was prepared before.
+    """Return a prepared backbone, from the cache where it was prepared before.
 
     `name` is embedded, a family's, or one of timm's; `weights` a .safetensors or .pth file with timm's names, else the
     packaged weights or the hub's; with `drawn` random ones, drawn under that seed, to train from zero. `size` is
@@ -158,7 +158,7 @@ def backbone(
 
 
 def _looking(backbone: Backbone, squish: bool, decoding: Decoding, levels: Levels | None) -> Backbone:
-    """Give the same body behind a preprocessing that squishes, or decodes, as asked."""
+    """Return the same body behind a preprocessing that squishes, or decodes, as asked."""
     own = replace(backbone.spec.preprocessing, name=decoding, levels=levels)
     own = replace(own, resize="squish", crop_fraction=1.0) if squish else own
     return replace(backbone, spec=replace(backbone.spec, preprocessing=own))
@@ -222,7 +222,7 @@ def put_in_cache(spec: BackboneSpec, content: bytes) -> Path:
 
 
 def from_files(spec: BackboneSpec, weights_file: Path, *, digest: str, maker: Maker | None = None) -> Backbone:
-    """Give the backbone whose description and weights a classifier carries."""
+    """Return the backbone whose description and weights a classifier carries."""
     if not NETWORK_NAME.fullmatch(spec.timm_name):
         raise FormatError(
             f"{weights_file.parent} names {spec.timm_name!r} as its network, and no network has such a name. Nothing "
@@ -234,12 +234,12 @@ def from_files(spec: BackboneSpec, weights_file: Path, *, digest: str, maker: Ma
 
 
 def kept(backbone: Backbone) -> Backbone:
-    """Give the same backbone from the cache, where its weights stay though the classifier they came from may go."""
+    """Return the same backbone from the cache, where its weights stay though the classifier they came from may go."""
     return replace(backbone, folder=put_in_cache(backbone.spec, backbone.weights_file.read_bytes()))
 
 
 def new_module(backbone: Backbone) -> torch.nn.Module:
-    """Give a module of its own, to be trained: (batch, 3, size, size) to (batch, features); in eval mode."""
+    """Return a module of its own, to be trained: (batch, 3, size, size) to (batch, features); in eval mode."""
     from safetensors.torch import load_file
 
     from goldenrule.models.architectures import architecture
@@ -254,12 +254,12 @@ def new_module(backbone: Backbone) -> torch.nn.Module:
 
 
 def pooling_for(head: object) -> Pooling:
-    """Give how the features of a head are pooled, for which may stand its kind."""
+    """Return how the features of a head are pooled, for which may stand its kind."""
     return POOLINGS.get(head if isinstance(head, str) else getattr(head, "kind", ""), "average")
 
 
 def own_model(maker: Maker, size: int) -> torch.nn.Module:
-    """Give a new module of a function of the user's, called once: lazy layers then have their tensors."""
+    """Return a new module of a function of the user's, called once: lazy layers then have their tensors."""
     import torch
 
     model, _ = maker.module(probe=torch.zeros(2, 3, size, size))
@@ -267,7 +267,7 @@ def own_model(maker: Maker, size: int) -> torch.nn.Module:
 
 
 def pooled(model: torch.nn.Module, pooling: Pooling | OwnPooling, *, own: bool = False) -> torch.nn.Module:
-    """Give a module from pictures to pooled features; "max+average" needs feature maps, as does "flattened"."""
+    """Return a module from pictures to pooled features; "max+average" needs feature maps, as does "flattened"."""
     from goldenrule.models.pooling import AveragePooled, Flattened, MapsAveraged, MaxAveragePooled, Plain
 
     if own:

@@ -30,7 +30,7 @@ class Embedded:
         return self.package.replace("_", "-")
 
     def weights_file(self) -> Path:
-        """Give the path of the packaged .pth; `WeightsUnavailable` where the package is not installed."""
+        """Return the path of the packaged .pth; `WeightsUnavailable` where the package is not installed."""
         try:
             module = importlib.import_module(self.package)
         except ImportError as error:
@@ -83,7 +83,7 @@ as ResNet-50, or the network that the family's paper is about."""
 
 
 def canonical_name(name: str) -> str:
-    """Give the short name of an embedded backbone, the network that a family's name stands for, or the name as it is.
+    """Return the short name of an embedded backbone, the network that a family's name stands for, or the name as it is.
 
     >>> canonical_name("tf_efficientnet_lite0"), canonical_name("resnet"), canonical_name("resnet18")
     ('efficientnet_lite0', 'resnet50', 'resnet18')
@@ -96,7 +96,7 @@ def canonical_name(name: str) -> str:
 
 
 def named_candidates(name: str) -> tuple[str, ...]:
-    """Give the backbones that "auto" (the embedded ones) or "auto:NAME,NAME" stands for; none for a backbone's name.
+    """Return the backbones that "auto" (the embedded ones) or "auto:NAME,NAME" stands for; none for a backbone's name.
 
     >>> named_candidates("auto:resnet18,tf_efficientnet_lite0")
     ('resnet18', 'efficientnet_lite0')

@@ -18,16 +18,16 @@ from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json, as_type, from_json
 from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.classes import with_class_map
-from goldenrule.data.loader import Job, batches
+from goldenrule.data.loader import DecodeJob, batches
 from goldenrule.data.pictures.deep_pixels import clipped, unlevelled
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.sources.folders import image_files
 from goldenrule.data.sources.picture_files import read_picture
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import Engine, EngineKind, as_halves
-from goldenrule.metrics import ConformalSets, Familiar, Predictions, Task, Thresholds
+from goldenrule.metrics import OODDetector, Predictions, PredictionSets, Task, Thresholds
 from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
-from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, FamiliarJson
+from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, OODDetectorJson
 from goldenrule.models.graphs.compiled import available_threads, compiled, serving_kind
 from goldenrule.models.heads import Head, head_from_tensors
 from goldenrule.storage.files import atomic_folder, no_run_but, write_json
@@ -61,10 +61,10 @@ class Classifier:
     engine: EngineKind
     provenance: Mapping[str, Any] = field(default_factory=dict)
     views: tuple[View, ...] = (PLAIN,)
-    sets: ConformalSets | None = None
+    sets: PredictionSets | None = None
     task: Task = "single"
     thresholds: Thresholds | None = None
-    familiar: Familiar | None = None
+    familiar: OODDetector | None = None
     calibration: Mapping[str, Any] | None = None  # a record of what the head's weights hold already
     _engines: dict[tuple[EngineKind, int], Engine] = field(default_factory=dict, init=False, repr=False)
 
@@ -82,7 +82,7 @@ class Classifier:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Predictions:
-        """Give the predictions for a file, a folder or several of them; a row per image, in order.
+        """Return the predictions for a file, a folder or several of them; a row per image, in order.
 
         A file that can't be read has the status "unreadable" and no prediction (law 9). `exclude` are patterns of what
         is left out of folders.
@@ -98,7 +98,7 @@ class Classifier:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Predictions:
-        """Give the predictions for (name, path) pairs."""
+        """Return the predictions for (name, path) pairs."""
         readers = [partial(read_picture, path) for _, path in files]
         return self.predictions(**self._seen(readers, threads, progress), ids=[name for name, _ in files])
 
@@ -111,7 +111,7 @@ class Classifier:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Predictions:
-        """Give the predictions for the images of a table, with their truth, through `views` (default: its own).
+        """Return the predictions for the images of a table, with their truth, through `views` (default: its own).
 
         Classes are matched by name. A file with other bytes than its digest says is unreadable. Raises `OptionError`
         for a class that the classifier does not know.
@@ -130,7 +130,7 @@ class Classifier:
         status: npt.NDArray[np.str_] | None = None,
         distance: npt.NDArray[np.float32] | None = None,
     ) -> Predictions:
-        """Give logits (n, classes) or (n, views, classes) of this classifier as predictions, with its thresholds."""
+        """Return logits (n, classes) or (n, views, classes) of this classifier as predictions, with its thresholds."""
         said = Predictions.from_logits(
             logits, self.classes, ids=ids, truth=truth, status=status, distance=distance, task=self.task
         )
@@ -144,7 +144,7 @@ class Classifier:
         views: Sequence[View] | None = None,
         digests: Sequence[bytes | None] | None = None,
     ) -> dict[str, Any]:
-        """Give logits (n, views, classes), nan where a file can't be read, the status of each, and its distance.
+        """Return logits (n, views, classes), nan where a file can't be read, the status of each, and its distance.
 
         The distance to familiar images is that of the first view, the plain one. A file whose bytes are not those of
         its digest any more counts as unreadable: it is another picture than the one that is asked for.
@@ -156,7 +156,7 @@ class Classifier:
         engine = self._compiled(threads)
         known = digests or [None] * len(readers)
         jobs = (
-            Job(row=row, read=read, views=range(len(views)), digest=own)
+            DecodeJob(row=row, read=read, views=range(len(views)), digest=own)
             for row, (read, own) in enumerate(zip(readers, known, strict=True))
         )
         decoded = batches(jobs, views, self.preprocessing, batch_size=engine.batch_size, threads=threads)
@@ -191,17 +191,17 @@ class Classifier:
         }
 
     def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Give the logits (n, classes) of pooled features (n, features), rounded as the bank keeps them."""
+        """Return the logits (n, classes) of pooled features (n, features), rounded as the bank keeps them."""
         return self.head.logits(features.astype(np.float16))
 
     def distances(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Give the distances (n,) of features (n, features) to the familiar images; nan where none are known."""
+        """Return the distances (n,) of features (n, features) to the familiar images; nan where none are known."""
         if self.familiar is None:
             return np.full(len(features), np.nan, np.float32)
         return self.familiar.distances(self.backbone.spec.averaged(features.astype(np.float16)))
 
     def network(self) -> Network:
-        """Give body and head as one PyTorch module in eval mode."""
+        """Return body and head as one PyTorch module in eval mode."""
         from goldenrule.models.network import Network, head_module
 
         return Network(self.backbone.module, head_module(self.head)).eval()
@@ -258,7 +258,7 @@ class Classifier:
         try:
             tensors, _ = read_tensors(files.check("head.safetensors"))
             views = tuple(from_json(view, View) for view in said.views)
-            sets = from_json(said.sets, ConformalSets) if said.sets else None
+            sets = from_json(said.sets, PredictionSets) if said.sets else None
             thresholds = from_json(said.thresholds, Thresholds) if said.thresholds else None
             familiar = _familiar(files, said.familiar, spec.features // spec.places) if said.familiar else None
             maker = _own_maker(spec, backbone)
@@ -335,11 +335,11 @@ def _(value: Classifier) -> Any:
     )
 
 
-def _familiar(files: Sealed, value: Mapping[str, Any], features: int) -> Familiar:
+def _familiar(files: Sealed, value: Mapping[str, Any], features: int) -> OODDetector:
     """Return the familiar images of a saved classifier."""
-    as_type(value, FamiliarJson, what=f"{files.folder / 'classifier.json'}: familiar")
+    as_type(value, OODDetectorJson, what=f"{files.folder / 'classifier.json'}: familiar")
     tensors, _ = read_tensors(files.check("familiar.safetensors"))
-    familiar = Familiar.from_parts(value, tensors)
+    familiar = OODDetector.from_parts(value, tensors)
     if familiar.references.shape[1] != features:
         raise ValueError(f"familiar images of {familiar.references.shape[1]} features, the body gives {features}")
     return familiar
@@ -350,20 +350,20 @@ def _own_head(
     tensors: Mapping[str, npt.NDArray[Any]],
     given: MakeHead | Maker | None,
 ) -> Head | None:
-    """Give the head that a function of the user's makes; None where it is one of goldenrule's."""
+    """Return the head that a function of the user's makes; None where it is one of goldenrule's."""
     if said.head != "own":
         if given is not None:
             raise OptionError(f"head= was given, and this classifier has goldenrule's own {said.head} head.")
         return None
-    from goldenrule.models.custom_heads import OwnHead, custom_head
+    from goldenrule.models.custom_heads import CustomHead, custom_head
 
     maker = custom_head(given) if given is not None else None
     about = {"features": said.backbone.features, "classes": len(said.classes)}
-    return OwnHead.saved(said.head_made_by or {}, tensors, maker, **about)
+    return CustomHead.saved(said.head_made_by or {}, tensors, maker, **about)
 
 
 def _own_maker(spec: BackboneSpec, given: MakeBackbone | Backbone | Maker | None) -> Maker | None:
-    """Give the function that makes the body, where that is the user's own."""
+    """Return the function that makes the body, where that is the user's own."""
     if "made_by" not in spec.source:
         if given is not None:
             raise OptionError(f"backbone= was given, and this classifier has goldenrule's own {spec.name}.")

@@ -52,7 +52,7 @@ class Provenance(msgspec.Struct, kw_only=True):
     options: dict[str, str | int | float | bool | list[str] | dict[str, Any] | None] = {}
 
 
-class FamiliarJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class OODDetectorJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The OOD detector beside its arrays."""
 
     false_alarms: Annotated[float, msgspec.Meta(gt=0, lt=1)]

@@ -60,7 +60,7 @@ class Maker:
     def module(
         self, *arguments: int, probe: torch.Tensor | None = None, seed: int = 0
     ) -> tuple[torch.nn.Module, torch.Tensor]:
-        """Give a new module in eval mode, and what it makes of `probe`; PyTorch's own draws stay as they were."""
+        """Return a new module in eval mode, and what it makes of `probe`; PyTorch's own draws stay as they were."""
         import torch
 
         called = f"{self.name.rpartition(':')[2]}({', '.join(map(str, arguments))})"
@@ -88,7 +88,7 @@ class Maker:
         return module, output if output is not None else torch.empty(0)
 
     def wrong(self, what: str) -> OptionError | BackboneError:
-        """Give the error that says what is wrong with the function."""
+        """Return the error that says what is wrong with the function."""
         wanted = {
             "head": "a module from features (batch, features) to logits (batch, classes)",
             "backbone": "a module from pictures (batch, 3, size, size) to features (batch, f) or maps (batch, c, h, w)",
@@ -97,13 +97,13 @@ class Maker:
         return kind(f"The own {self.part} {self.name}: {what}. Wanted a function {CALLED[self.part]} giving {wanted}.")
 
     def known_as(self, module: torch.nn.Module) -> str:
-        """Give the key of the function, one of whose modules this is, and remember the function under it."""
+        """Return the key of the function, one of whose modules this is, and remember the function under it."""
         key = self.given_key or self._key(module)
         _GIVEN[self.part, function_name(self.function), key] = self
         return key
 
     def made_by(self, key: str) -> dict[str, str]:
-        """Give what a classifier says of the function."""
+        """Return what a classifier says of the function."""
         return {"name": self.name, "key": key}
 
     def _key(self, module: torch.nn.Module) -> str:
@@ -122,7 +122,7 @@ class Maker:
 
 
 def find_again(part: Part, made_by: Mapping[str, str], given: Maker | None, *arguments: int) -> Maker:
-    """Give the function that a classifier names: the given one if it is that, or one that was given before.
+    """Return the function that a classifier names: the given one if it is that, or one that was given before.
 
     Raises `FormatError` where it is another one, or none: nothing that a classifier brings along is run.
     """
@@ -146,14 +146,14 @@ def find_again(part: Part, made_by: Mapping[str, str], given: Maker | None, *arg
 
 
 def maker_from_file(part: Part, reference: str) -> Maker:
-    """Give the function that FILE.py:NAME names; the file is run."""
+    """Return the function that FILE.py:NAME names; the file is run."""
     found = from_file(reference)
     found = getattr(found, "maker", found)  # a backbone that custom_backbone gave
     return found if isinstance(found, Maker) else Maker(part, found)
 
 
 def _methods(kind: type) -> dict[str, str]:
-    """Give the sources of a class's functions, which are there also where that of the class is not."""
+    """Return the sources of a class's functions, which are there also where that of the class is not."""
     plain = {name: getattr(value, "__func__", getattr(value, "fget", value)) for name, value in vars(kind).items()}
     return {name: inspect.getsource(one) for name, one in sorted(plain.items()) if inspect.isfunction(one)}
 

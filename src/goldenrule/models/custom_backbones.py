@@ -87,7 +87,7 @@ def custom_backbone(
 
 
 def own_maker(given: MakeBackbone | Backbone | Maker | None) -> Maker | None:
-    """Give the function of what `Classifier.load` was given for the backbone."""
+    """Return the function of what `Classifier.load` was given for the backbone."""
     if given is None or isinstance(given, Maker):
         return given
     if not isinstance(given, Backbone):

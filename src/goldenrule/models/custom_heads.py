@@ -34,7 +34,7 @@ def custom_head(make: MakeHead | Maker, *, key: str | None = None) -> Maker:
 
 
 def head_or_maker(head: AnyHead) -> str | Head | Maker:
-    """Give a kind of head, a head, or what makes one; `OptionError` where it is none of these."""
+    """Return a kind of head, a head, or what makes one; `OptionError` where it is none of these."""
     if isinstance(head, str | Maker):
         return head
     return cast(Head, head) if hasattr(head, "tensors") else custom_head(head)
@@ -50,14 +50,14 @@ class Tempered(torch.nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Give the logits (batch, classes)."""
+        """Return the logits (batch, classes)."""
         with _as_at_inference(self.own) if self.training and len(features) == 1 else contextlib.nullcontext():
             logits: torch.Tensor = self.own(features)
         return logits / self.temperature
 
 
 @dataclass(frozen=True, eq=False)
-class OwnHead:
+class CustomHead:
     """The tensors of a module that `maker` makes for so many features and classes; `key` is what it is known by."""
 
     maker: Maker
@@ -68,8 +68,8 @@ class OwnHead:
     kind: str = "own"
 
     @classmethod
-    def fresh(cls, maker: Maker, *, features: int, classes: int, seed: int) -> OwnHead:
-        """Give the head with the weights that the function draws under a seed."""
+    def fresh(cls, maker: Maker, *, features: int, classes: int, seed: int) -> CustomHead:
+        """Return the head with the weights that the function draws under a seed."""
         own, logits = maker.module(features, classes, probe=torch.zeros(2, features), seed=seed)
         if logits.shape != (2, classes):
             raise maker.wrong(f"for 2 images and {classes} classes it gives logits of shape {tuple(logits.shape)}")
@@ -91,8 +91,8 @@ class OwnHead:
         *,
         features: int,
         classes: int,
-    ) -> OwnHead:
-        """Give the head that a classifier's files hold; `FormatError` without the function that makes it."""
+    ) -> CustomHead:
+        """Return the head that a classifier's files hold; `FormatError` without the function that makes it."""
         check_finite(tensors)
         maker = find_again("head", made_by, given, features, classes)
         return cls(maker, str(made_by["key"]), features, classes, tensors)
@@ -103,7 +103,7 @@ class OwnHead:
         return self.maker.made_by(self.key)
 
     def module(self) -> Tempered:
-        """Give a new module with these tensors, in eval mode."""
+        """Return a new module with these tensors, in eval mode."""
         own, _ = self.maker.module(self.features, self.classes, probe=torch.zeros(2, self.features))
         module = Tempered(own).eval()
         try:
@@ -112,17 +112,17 @@ class OwnHead:
             raise FormatError(f"The tensors of the head do not fit what {self.maker.name} makes: {error}.") from error
         return module
 
-    def with_tensors(self, tensors: Mapping[str, npt.NDArray[Any]]) -> OwnHead:
-        """Give the head with other tensors."""
+    def with_tensors(self, tensors: Mapping[str, npt.NDArray[Any]]) -> CustomHead:
+        """Return the head with other tensors."""
         return replace(self, tensors=dict(tensors))
 
-    def cooled(self, temperature: float) -> OwnHead:
-        """Give the head with its logits divided by a temperature."""
+    def cooled(self, temperature: float) -> CustomHead:
+        """Return the head with its logits divided by a temperature."""
         product = np.asarray(self.tensors["temperature"] * np.float32(temperature), np.float32)
         return self.with_tensors({**self.tensors, "temperature": product})
 
     def logits(self, features: npt.NDArray[Any]) -> Floats:
-        """Give the logits (n, classes), computed in float64: which rows come together then makes no difference."""
+        """Return the logits (n, classes), computed in float64: which rows come together then makes no difference."""
         with torch.inference_mode():
             logits: Floats = self._in_float64(torch.from_numpy(features.astype(np.float64))).float().numpy()
         return logits
@@ -133,13 +133,13 @@ class OwnHead:
 
 
 def head_digest(head: Head) -> str:
-    """Give what identifies a head: its weights, and the function that makes it where that is the user's own."""
-    made_by = {"": head.key} if isinstance(head, OwnHead) else {}
+    """Return what identifies a head: its weights, and the function that makes it where that is the user's own."""
+    made_by = {"": head.key} if isinstance(head, CustomHead) else {}
     return json_digest(made_by | {name: digest(value.tobytes()).hex() for name, value in sorted(head.tensors.items())})
 
 
 def arrays_of(module: torch.nn.Module) -> dict[str, npt.NDArray[Any]]:
-    """Give a copy of all parameters and buffers."""
+    """Return a copy of all parameters and buffers."""
     return {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
 
 

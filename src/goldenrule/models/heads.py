@@ -31,13 +31,13 @@ class Head(Protocol):
         """The parameters by name; of an own head its buffers too."""
 
     def logits(self, features: npt.NDArray[Any]) -> Floats:
-        """Give the logits (n, classes) of features (n, features), float16 or float32."""
+        """Return the logits (n, classes) of features (n, features), float16 or float32."""
 
     def with_tensors(self, tensors: Mapping[str, npt.NDArray[Any]]) -> Head:
-        """Give the same head with other tensors of these names."""
+        """Return the same head with other tensors of these names."""
 
     def cooled(self, temperature: float) -> Head:
-        """Give the head with its logits divided by a temperature."""
+        """Return the head with its logits divided by a temperature."""
 
 
 @dataclass(frozen=True, eq=False)

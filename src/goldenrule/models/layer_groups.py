@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def layer_groups(model: Any) -> dict[str, str]:
-    """Give "early" or "late" for every parameter, from timm's group matcher; the head is the third group.
+    """Return "early" or "late" for every parameter, from timm's group matcher; the head is the third group.
 
     Late are the last third of timm's coarse layers, at least two: blocks 5-6 of an EfficientNet-Lite,
     layers 3-4 of a ResNet. Of a network for which timm knows no such layers they are the last half (`own_groups`).
@@ -30,7 +30,7 @@ def layer_groups(model: Any) -> dict[str, str]:
 
 
 def own_groups(model: torch.nn.Module, late: Sequence[str] | None = None) -> dict[str, str]:
-    """Give "early" or "late" for every parameter and buffer, whose names begin as `late` says.
+    """Return "early" or "late" for every parameter and buffer, whose names begin as `late` says.
 
     Without `late`: late are the last children that together hold half of the parameters, and not the first child.
 
@@ -56,7 +56,7 @@ def _below(name: str, prefix: str) -> bool:
 
 
 def _last_half(model: torch.nn.Module) -> list[str]:
-    """Give the names of the last children with half of the parameters; an only child's own children are looked at."""
+    """Return the names of the last children with half of the parameters; an only child's own children are looked at."""
     path, children = "", _children(model)
     while len(children) == 1 and _children(children[0][1]):
         path, children = f"{path}{children[0][0]}.", _children(children[0][1])

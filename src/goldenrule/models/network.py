@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from goldenrule.models.custom_heads import OwnHead
+from goldenrule.models.custom_heads import CustomHead
 from goldenrule.models.heads import Head, LayeredHead
 from goldenrule.models.layers import LAYERS, run
 
@@ -63,7 +63,7 @@ class TensorOperations:
 
 def head_module(head: Head) -> torch.nn.Module:
     """Return a head of arrays as a module with the same logits, in eval mode; its state has the head's tensors."""
-    if isinstance(head, OwnHead):
+    if isinstance(head, CustomHead):
         return head.module()
     assert isinstance(head, LayeredHead)
     return HeadModule(head).eval()

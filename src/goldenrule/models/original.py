@@ -65,24 +65,24 @@ class Original(torch.nn.Module):
                 torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward_features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give the last feature maps (batch, 256, size / 32, size / 32)."""
+        """Return the last feature maps (batch, 256, size / 32, size / 32)."""
         maps: torch.Tensor = self.stem(pixels)
         for stage in (self.stage1, self.stage2, self.stage3, self.stage4):
             maps = stage(maps)
         return maps
 
     def forward_head(self, maps: torch.Tensor, pre_logits: bool = True) -> torch.Tensor:  # noqa: ARG002
-        """Give the average over all places, (batch, 256), of which a share is dropped in training."""
+        """Return the average over all places, (batch, 256), of which a share is dropped in training."""
         features: torch.Tensor = self.drop(maps.mean(dim=(2, 3)))
         return features
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give the features."""
+        """Return the features."""
         return self.forward_head(self.forward_features(pixels))
 
 
 def convolution(channels: int, width: int, *, stride: int = 1) -> torch.nn.Sequential:
-    """Give a 3 x 3 convolution with BatchNorm and ReLU."""
+    """Return a 3 x 3 convolution with BatchNorm and ReLU."""
     parts: dict[str, Any] = {
         "conv": torch.nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
         "bn": torch.nn.BatchNorm2d(width),

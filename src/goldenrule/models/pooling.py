@@ -53,7 +53,7 @@ class Flattened(torch.nn.Module):
         return features
 
     def places(self, size: int) -> int:
-        """Give how many places a map has at this side of the input; `BackboneError` where there are no maps."""
+        """Return how many places a map has at this side of the input; `BackboneError` where there are no maps."""
         with torch.no_grad():
             maps = self.model.forward_features(torch.zeros(1, 3, size, size))
         if maps.ndim != 4 or maps.shape[1] != self.model.num_features:

@@ -143,7 +143,7 @@ def _parameters_of_groups(body: Backbone) -> dict[str, int]:
 
 
 def _layers(body: Backbone, depth: int) -> list[Layer]:
-    """Give the layers in the order in which they first run, blocks no deeper than `depth`."""
+    """Return the layers in the order in which they first run, blocks no deeper than `depth`."""
     import torch
 
     model: torch.nn.Module = body.module.get_submodule("model")
@@ -169,7 +169,7 @@ def _layers(body: Backbone, depth: int) -> list[Layer]:
 
 
 def _is_row(name: str, module: torch.nn.Module, depth: int) -> bool:
-    """Say whether a module is a line of its own: a block at the greatest depth, or a layer above it."""
+    """Return whether a module is a line of its own: a block at the greatest depth, or a layer above it."""
     level = name.count(".") + 1
     return bool(name) and (level == depth or (level < depth and not any(True for _ in module.children())))
 

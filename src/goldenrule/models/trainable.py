@@ -62,7 +62,7 @@ class Trainable(Network):
         self._late = _late(body, backbone) if from_boundary else None
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Give the logits (batch, classes) of pixels, or of activations at the boundary."""
+        """Return the logits (batch, classes) of pixels, or of activations at the boundary."""
         if self._late is None:
             return super().forward(inputs)
         shape, (late,) = self._late
@@ -73,11 +73,11 @@ class Trainable(Network):
         return logits
 
     def group(self, name: str) -> list[torch.nn.Parameter]:
-        """Give the parameters of "early", "late" or "head"."""
+        """Return the parameters of "early", "late" or "head"."""
         return [parameter for _, parameter in self._named_group(name)]
 
     def groups(self) -> tuple[list[torch.nn.Parameter], ...]:
-        """Give the parameters of all groups."""
+        """Return the parameters of all groups."""
         return tuple(self.group(name) for name in GROUPS)
 
     def train(self, mode: bool = True) -> Trainable:
@@ -91,14 +91,14 @@ class Trainable(Network):
         return self
 
     def body_state(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Give the body's tensors under timm's names; those of frozen groups are bit for bit what they were."""
+        """Return the body's tensors under timm's names; those of frozen groups are bit for bit what they were."""
         model = timm_model(self.body)
         state = unfolded_state(model, self._folded, self._original) if self._folded else model.state_dict()
         state |= {name: value for name, value in self._original.items() if self._frozen(self._group_of(name))}
         return {name: value.detach().cpu().numpy().copy() for name, value in state.items()}
 
     def head_value(self) -> Head:
-        """Give the head as plain arrays."""
+        """Return the head as plain arrays."""
         return head_of(self.head, self._head)
 
     def _named_group(self, name: str) -> Iterator[tuple[str, torch.nn.Parameter]]:
@@ -110,7 +110,7 @@ class Trainable(Network):
                 yield own, parameter
 
     def _group_of(self, tensor: str) -> str:
-        """Give the group; a buffer, or a bias that folding has made, belongs where its module does."""
+        """Return the group; a buffer, or a bias that folding has made, belongs where its module does."""
         return self._tensor_groups.get(tensor) or self._module_groups.get(tensor.rpartition(".")[0], "")
 
     def _frozen(self, group: str) -> bool:
@@ -122,7 +122,7 @@ class Trainable(Network):
 
 
 def _late(body: torch.nn.Module, backbone: Backbone) -> tuple[torch.Size, tuple[torch.nn.Module]]:
-    """Give the shape of one image's activations at the boundary, and the late layers, which share their modules.
+    """Return the shape of one image's activations at the boundary, and the late layers, which share their modules.
 
     In a tuple, so that PyTorch does not count their parameters twice.
     """
@@ -133,22 +133,22 @@ def _late(body: torch.nn.Module, backbone: Backbone) -> tuple[torch.Size, tuple[
 
 
 def timm_model(body: torch.nn.Module) -> torch.nn.Module:
-    """Give timm's own module inside a pooled body: its tensors have timm's names."""
+    """Return timm's own module inside a pooled body: its tensors have timm's names."""
     return body.get_submodule("model")
 
 
 def _of_modules(groups: Mapping[str, str]) -> dict[str, str]:
-    """Give the group of every module that has tensors of its own; "late" where it has some in both."""
+    """Return the group of every module that has tensors of its own; "late" where it has some in both."""
     return {name.rpartition(".")[0]: group for name, group in sorted(groups.items(), key=lambda item: item[1])}
 
 
 def head_of(module: torch.nn.Module, like: Head) -> Head:
-    """Give the arrays of a module that `head_module` made of a head."""
+    """Return the arrays of a module that `head_module` made of a head."""
     return like.with_tensors(arrays_of(module))
 
 
 def tensors_of(network: torch.nn.Module, like: Head) -> dict[str, npt.NDArray[Any]]:
-    """Give what a fit has changed, under head. and body.: the head, and the body where it was trained."""
+    """Return what a fit has changed, under head. and body.: the head, and the body where it was trained."""
     if not isinstance(network, Trainable):
         return {f"head.{name}": value for name, value in head_of(network, like).tensors.items()}
     head = {f"head.{name}": value for name, value in network.head_value().tensors.items()}
@@ -156,7 +156,7 @@ def tensors_of(network: torch.nn.Module, like: Head) -> dict[str, npt.NDArray[An
 
 
 def under(prefix: str, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Give the tensors whose names begin with head. or body., without that."""
+    """Return the tensors whose names begin with head. or body., without that."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
@@ -167,13 +167,13 @@ def moving_norms(network: torch.nn.Module) -> int:
 
 
 def with_body(backbone: Backbone, state: Arrays) -> Backbone:
-    """Give a backbone with other tensors (timm's names), kept in the cache by their content."""
+    """Return a backbone with other tensors (timm's names), kept in the cache by their content."""
     content, spec = _content_of(backbone, state)
     return replace(backbone, spec=spec, folder=put_in_cache(spec, content))
 
 
 def body_written(backbone: Backbone, state: Arrays, folder: Path) -> Backbone:
-    """Give a backbone with other tensors (timm's names), which are written into a folder that is there."""
+    """Return a backbone with other tensors (timm's names), which are written into a folder that is there."""
     content, spec = _content_of(backbone, state)
     (folder / "body.safetensors").write_bytes(content)
     return replace(backbone, spec=spec, folder=folder)
@@ -188,7 +188,7 @@ def _content_of(backbone: Backbone, state: Arrays) -> tuple[bytes, BackboneSpec]
 
 
 def rates_of_groups(rate: float | list[float] | tuple[float, ...], *, spread: float | None = None) -> tuple[float, ...]:
-    """Give one rate per group, early layers first: of a list, of one rate, or falling by `spread` per group.
+    """Return one rate per group, early layers first: of a list, of one rate, or falling by `spread` per group.
 
     >>> rates_of_groups(1e-2, spread=10)
     (0.0001, 0.001, 0.01)

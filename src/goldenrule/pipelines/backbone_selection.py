@@ -15,11 +15,11 @@ from goldenrule.core.progress import Progress
 from goldenrule.core.randomness import key
 from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.table import ImageTable, LabelledTable
-from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.features.speed_record import remember_speed
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.cost import multiply_adds
-from goldenrule.pipelines.context import Work, precomputed
+from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.linear_heads import SOLVER_VERSION, fit_head
 from goldenrule.pipelines.probe import check_learnable, readable
 from goldenrule.runs.options import FitOptions
@@ -31,14 +31,16 @@ MOST_IMAGES = 2_000
 CHOICE_VERSION = 1
 
 
-def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[Backbone]) -> tuple[Work, Activations]:
+def with_chosen_backbone(
+    work: FitContext, features: Features, bodies: Sequence[Backbone]
+) -> tuple[FitContext, Features]:
     """Go on with the body that suits the training part of a fit best, as if it had been named; give its activations.
 
-    `activations` are those of the first body. The choice is made once per run, written down before it is obeyed, and
+    `features` are those of the first body. The choice is made once per run, written down before it is obeyed, and
     replayed (laws 6 and 7). What the candidates gave stays in the bank.
     """
-    train = readable(work.table, "train", activations).only_labelled()
-    check_learnable(train, activations.failures)
+    train = readable(work.table, "train", features).only_labelled()
+    check_learnable(train, features.failures)
     step = {
         "step": "choose backbone",
         "version": [CHOICE_VERSION, SOLVER_VERSION],
@@ -60,7 +62,7 @@ def with_chosen_backbone(work: Work, activations: Activations, bodies: Sequence[
         work.story.computed += sum(one.computed for one in found.candidates)
     body = next(body for body in bodies if body.spec.name == found.chosen)
     if body is work.body:
-        return work, activations
+        return work, features
     extractor = FeatureExtractor.of(
         body, device=work.options.device, threads=work.options.threads, progress=work.progress
     )
@@ -78,22 +80,22 @@ def _check_choice(kept: Outcome, bodies: Sequence[Backbone]) -> None:
 def judged_backbones(
     train: LabelledTable, bodies: Sequence[Backbone], *, options: FitOptions, progress: Progress
 ) -> BackboneChoice:
-    """Give the choice among bodies by readable training images with digests; of many a sample is asked."""
+    """Return the choice among bodies by readable training images with digests; of many a sample is asked."""
     asked = sampled(train, MOST_IMAGES, seed=options.seed)
     made = []
     for body in bodies:
         progress.say(f"Trying {body.spec.name} on {len(asked):,} training images.")
         began = time.perf_counter()
         extractor = FeatureExtractor.of(body, device=options.device, threads=options.threads, progress=progress)
-        activations = extractor.features(asked)
-        seconds, computed = time.perf_counter() - began, sum(activations.computed)
+        features = extractor.features(asked)
+        seconds, computed = time.perf_counter() - began, sum(features.computed)
         remember_speed(body.spec, extractor.kind, computed, seconds)
-        made.append((body, activations, seconds, computed))
-    for _, activations, _, _ in made:
-        asked = asked.where(activations.has(asked.digests))  # files can change while a fit runs
+        made.append((body, features, seconds, computed))
+    for _, features, _, _ in made:
+        asked = asked.where(features.has(asked.digests))  # files can change while a fit runs
     tried = []
-    for body, activations, seconds, computed in made:
-        head = fit_head(asked, activations, seed=options.seed, progress=progress)
+    for body, features, seconds, computed in made:
+        head = fit_head(asked, features, seed=options.seed, progress=progress)
         tried.append(
             Tried(
                 name=body.spec.name,
@@ -107,7 +109,7 @@ def judged_backbones(
 
 
 def sampled(train: Table, most: int, *, seed: int) -> Table:
-    """Give at most about `most` images, each class by its share but with two at least, drawn by (seed, uri)."""
+    """Return at most about `most` images, each class by its share but with two at least, drawn by (seed, uri)."""
     if len(train) <= most:
         return train
     uris, labels = train.uris, train.rows["labels"].to_pylist()

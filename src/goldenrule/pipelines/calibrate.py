@@ -65,7 +65,7 @@ def _(value: Calibrated) -> dict[str, Any]:
 
 
 def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
-    """Give the head, its out-of-fold predictions and what was tried: cooled by a temperature, or as they were.
+    """Return the head, its out-of-fold predictions and what was tried: cooled by a temperature, or as they were.
 
     The temperature is fitted on all out-of-fold predictions. Whether it is taken is judged by folds: each fold at the
     temperature of the others, against as they are, by the rule of all later stages (`later_replaces`); one below
@@ -121,7 +121,7 @@ def calibrated_on_valid(temperature: float, seen: Predictions, before: Predictio
 
 
 def undone(seen: Predictions, calibrated: Calibrated) -> Predictions:
-    """Give what a classifier would have said without its temperature, or its lines."""
+    """Return what a classifier would have said without its temperature, or its lines."""
     rule = calibrated.rule
     if isinstance(rule, PlattScaling):
         lines = np.asarray(rule.intercepts, np.float32), np.asarray(rule.slopes, np.float32)
@@ -130,6 +130,6 @@ def undone(seen: Predictions, calibrated: Calibrated) -> Predictions:
 
 
 def measured(seen: Predictions) -> Mapping[str, Estimate]:
-    """Give how far the probabilities of scored images are from what comes true."""
+    """Return how far the probabilities of scored images are from what comes true."""
     error = (calibration_error(seen),) if seen.task == "single" else ()
     return {one.name: one for one in (*error, log_loss(seen), brier_score(seen))}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from goldenrule.core.schema import as_type
 from goldenrule.features.speed_record import remember_training_speed
-from goldenrule.pipelines.context import Work
+from goldenrule.pipelines.context import FitContext
 from goldenrule.runs.history import EpochRow
 from goldenrule.runs.verified_files import was_written
 from goldenrule.storage.manifest import Sealed
@@ -20,7 +20,7 @@ PROBE_SECONDS = 10.0
 class Clock:
     """Says whether there is time for a step; without `--minutes` there always is."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: FitContext) -> None:
         self._work = work
         minutes = work.options.minutes
         self._end = None if minutes is None else work.story.began + 60 * minutes
@@ -31,7 +31,7 @@ class Clock:
         return self._end is not None and not self._decided() and time.monotonic() + PROBE_SECONDS < self._end
 
     def allows(self, step: str, seconds: float) -> bool:
-        """Say whether a step that takes about so many seconds is begun; decided once per run."""
+        """Return whether a step that takes about so many seconds is begun; decided once per run."""
         decided = self._decided()
         if step not in decided:
             enough = self._end is None or time.monotonic() + seconds <= self._end
@@ -44,7 +44,7 @@ class Clock:
         return bool(decided[step])
 
     def out_of_time(self, *, times_faster: float = 1.0) -> Callable[[EpochRow], bool]:
-        """Give what says, after each epoch of a fit, whether another one would end too late.
+        """Return what says, after each epoch of a fit, whether another one would end too late.
 
         How long an epoch takes is kept; `times_faster` than the whole network is what this fit trains.
         """

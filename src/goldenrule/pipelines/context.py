@@ -10,23 +10,23 @@ from goldenrule.data.augmentation.augment import views
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import EngineKind
 from goldenrule.features.cache import enforce_limit
-from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.features.speed_record import remember_speed
 from goldenrule.models.backbone import Backbone
-from goldenrule.pipelines.fit_result import Story
+from goldenrule.pipelines.fit_result import FitState
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Work:
+class FitContext:
     """What all steps of a fit share: the open run, the images, the backbone and how it runs."""
 
     run: Run
     table: ImageTable
     extractor: FeatureExtractor
     options: FitOptions
-    story: Story
+    story: FitState
     progress: Progress
 
     @property
@@ -45,20 +45,20 @@ class Work:
         return self.extractor.threads
 
 
-def precomputed(work: Work, count: int) -> Activations:
-    """Give the activations of all images, with `count` augmented views of those that train, from the bank or anew."""
+def precomputed(work: FitContext, count: int) -> Features:
+    """Return the activations of all images, with `count` augmented views of those that train, from the bank or anew."""
     story = work.story
     began = time.perf_counter()
     with story.stage("precompute views" if count else "precompute"):
-        activations = work.extractor.features(
+        features = work.extractor.features(
             work.table,
             views=views(work.options.augmentation, count),
             augmented=work.table.teaching if count else None,
         )
-    remember_speed(work.body.spec, work.kind, sum(activations.computed), time.perf_counter() - began)
-    for removed in enforce_limit(keep=[bank.name for bank in activations.banks]):
+    remember_speed(work.body.spec, work.kind, sum(features.computed), time.perf_counter() - began)
+    for removed in enforce_limit(keep=[cache.name for cache in features.caches]):
         work.progress.say(f"The bank {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit.")
     new = slice(1 if count else 0, None)  # the plain view was counted before
-    story.computed += sum(activations.computed[new])
-    story.reused += sum(activations.reused[new])
-    return activations
+    story.computed += sum(features.computed[new])
+    story.reused += sum(features.reused[new])
+    return features

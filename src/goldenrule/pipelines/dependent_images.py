@@ -22,16 +22,16 @@ from goldenrule.core.errors import FormatError
 from goldenrule.core.findings import Finding
 from goldenrule.core.messages import Message
 from goldenrule.core.schema import as_json, from_json
-from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.name_order import Proposal, by_name, by_time, named_groups
 from goldenrule.data.splits.folds import folds_to_judge
 from goldenrule.data.splits.stretches import REST, blocks, kinds, torn
 from goldenrule.data.table import ImageTable, Part
 from goldenrule.data.units import duplicate_units, is_named
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.linear import Rows
 from goldenrule.metrics.estimate import Estimate, value_and_interval
-from goldenrule.pipelines.context import Work
+from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.linear_heads import FOLDS
 from goldenrule.pipelines.split_together import kept_together
 from goldenrule.runs.store import Outcome, about_images
@@ -46,7 +46,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blocked:
+class DependentImages:
     """The images, with groups or places where they depend on their neighbours, and what is to be said of it."""
 
     table: ImageTable
@@ -54,7 +54,7 @@ class Blocked:
     about: dict[str, Any]
 
 
-def blocked(work: Work, activations: Activations, table: ImageTable, pairs: Sequence[Alike]) -> Blocked:
+def blocked(work: FitContext, features: Features, table: ImageTable, pairs: Sequence[NearDuplicate]) -> DependentImages:
     """Ask whether images are like their neighbours and whether that flatters; asked once a run, then replayed.
 
     `table` has its near duplicates (`pairs`) in groups. Names propose groups and orders, the images decide. With
@@ -64,13 +64,13 @@ def blocked(work: Work, activations: Activations, table: ImageTable, pairs: Sequ
         "step": "dependence",
         "version": VERSION,
         "images": about_images(table),
-        "bank": activations.banks[0].name,
+        "bank": features.caches[0].name,
         "seed": work.options.seed,
         "group by": work.options.group_by,
     }
 
     def asked() -> Outcome:
-        found = _Question(work, activations, table, pairs).answer()
+        found = _Question(work, features, table, pairs).answer()
         groups, places = found.table.rows["group"].to_pylist(), found.table.places
         said = {
             "groups": groups if groups != table.rows["group"].to_pylist() else None,
@@ -85,7 +85,7 @@ def blocked(work: Work, activations: Activations, table: ImageTable, pairs: Sequ
     return _read(outcome, table)
 
 
-def _read(outcome: Outcome, table: ImageTable) -> Blocked:
+def _read(outcome: Outcome, table: ImageTable) -> DependentImages:
     """Return the answer that an outcome holds. Raises `FormatError` for one of other images."""
     check_arrays(outcome.tensors, {"places": Array((len(table),), kind="whole")}, what="the question of dependence")
     places = outcome.tensors["places"]
@@ -99,7 +99,7 @@ def _read(outcome: Outcome, table: ImageTable) -> Blocked:
     if (places >= 0).any():
         table = table.with_places([None if place < 0 else place for place in places.tolist()])
     findings = [from_json(one, Finding) for one in outcome.facts["findings"]]
-    return Blocked(table=table, findings=tuple(findings), about=about)
+    return DependentImages(table=table, findings=tuple(findings), about=about)
 
 
 def torn_parts(table: ImageTable, about: Mapping[str, Any]) -> Iterator[Finding]:
@@ -119,16 +119,16 @@ def torn_parts(table: ImageTable, about: Mapping[str, Any]) -> Iterator[Finding]
 class _Question:
     """One asking: the images that may be moved, their features, kinds and units."""
 
-    def __init__(self, work: Work, activations: Activations, table: ImageTable, pairs: Sequence[Alike]) -> None:
-        self.work, self.activations, self.table, self.pairs = work, activations, table, pairs
-        bank, digests = activations.banks[0], table.digests
+    def __init__(self, work: FitContext, features: Features, table: ImageTable, pairs: Sequence[NearDuplicate]) -> None:
+        self.work, self.features, self.table, self.pairs = work, features, table, pairs
+        cache, digests = features.caches[0], table.digests
         self.labels = table.rows["labels"].to_pylist()
-        self.readable = np.array([own is not None and own in bank for own in digests], bool) & table.labelled
+        self.readable = np.array([own is not None and own in cache for own in digests], bool) & table.labelled
         self.movable = self.readable & np.array([part in (None, "train") for part in table.parts], bool)
         self.units = duplicate_units(table)
         self.kinds = kinds(self.labels, self.units, task=table.task)
 
-    def answer(self) -> Blocked:
+    def answer(self) -> DependentImages:
         """Return the images as they are to be kept together, and what was found.
 
         Groups that names propose come first; where they are taken, orders are asked of what is left: of one image a
@@ -140,12 +140,12 @@ class _Question:
         found = self._asked(named, orders)
         if found.table.rows["group"].equals(self.table.rows["group"]):
             return found
-        more = _Question(self.work, self.activations, found.table, self.pairs)._asked([], orders)
+        more = _Question(self.work, self.features, found.table, self.pairs)._asked([], orders)
         if more.table is found.table:
             return found
-        return Blocked(table=more.table, findings=(*more.findings, *found.findings), about=more.about)
+        return DependentImages(table=more.table, findings=(*more.findings, *found.findings), about=more.about)
 
-    def _asked(self, named: Sequence[Proposal], orders: Sequence[Proposal]) -> Blocked:
+    def _asked(self, named: Sequence[Proposal], orders: Sequence[Proposal]) -> DependentImages:
         counted = self._counted(self.movable)
         if not (orders or named):
             return self._unchecked(Message("unchecked.hashes"))
@@ -177,7 +177,7 @@ class _Question:
 
     def _read(self, rows: Sequence[int]) -> npt.NDArray[np.float16]:
         digests = self.table.digests
-        return self.activations.rows([digests[row] or b"" for row in rows])
+        return self.features.rows([digests[row] or b"" for row in rows])
 
     def _together(self, proposal: Proposal) -> ImageTable:
         """Return the images with what a proposal keeps together: groups, or places."""
@@ -218,11 +218,11 @@ class _Question:
         apart = folds_to_judge(own, FOLDS, seed=self.work.options.seed)
         return flattery(
             Rows(
-                read=lambda start, stop: self.activations.rows(digests[start:stop]),
+                read=lambda start, stop: self.features.rows(digests[start:stop]),
                 targets=own.truth,
                 weights=own.rows["weight"].to_numpy(),
                 folds=apart,
-                features=self.activations.banks[0].features,
+                features=self.features.caches[0].features,
                 classes=len(own.classes),
                 scored=len(own),
                 budget_bytes=psutil.virtual_memory().total // 4,
@@ -238,13 +238,13 @@ class _Question:
             progress=self.work.progress,
         )
 
-    def _dependent(self, tried: Sequence[Nearness], found: Nearness, flatters: Flattery) -> Blocked:
+    def _dependent(self, tried: Sequence[Nearness], found: Nearness, flatters: Flattery) -> DependentImages:
         about = _about("dependent", tried, found, flatters)
         if self.work.options.group_by == "none":
             variant, table = "left-apart", self.table
         else:
             variant, table = "", self._joined(found.proposal)
-        return Blocked(
+        return DependentImages(
             table=table,
             findings=(
                 Finding(
@@ -259,9 +259,9 @@ class _Question:
             about=about,
         )
 
-    def _independent(self, tried: Sequence[Nearness], looked: Sequence[tuple[Nearness, Flattery]]) -> Blocked:
+    def _independent(self, tried: Sequence[Nearness], looked: Sequence[tuple[Nearness, Flattery]]) -> DependentImages:
         if not looked:
-            return Blocked(table=self.table, findings=(), about=_about("none", tried))
+            return DependentImages(table=self.table, findings=(), about=_about("none", tried))
         found, flatters = max(looked, key=lambda one: one[0].share - one[0].chance)
         note = Finding(
             severity="note",
@@ -274,15 +274,17 @@ class _Question:
             },
             evidence=(found.sentence,),
         )
-        return Blocked(table=self.table, findings=(note,), about=_about("alike", tried, found, flatters))
+        return DependentImages(table=self.table, findings=(note,), about=_about("alike", tried, found, flatters))
 
-    def _unchecked(self, why: Message) -> Blocked:
+    def _unchecked(self, why: Message) -> DependentImages:
         note = Finding(
             severity="note",
             code="neighbours-unchecked",
             fields={"why": why},
         )
-        return Blocked(table=self.table, findings=(note,), about={"outcome": "unknown", "tried": [], "why": str(why)})
+        return DependentImages(
+            table=self.table, findings=(note,), about={"outcome": "unknown", "tried": [], "why": str(why)}
+        )
 
 
 def _about(

@@ -13,17 +13,17 @@ from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.splits.stretches import torn, with_blocks
 from goldenrule.data.table import PARTS, ImageTable, Part
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.scoring import predictions_from
-from goldenrule.metrics import ConformalSets, Predictions, best_thresholds
+from goldenrule.metrics import Predictions, PredictionSets, best_thresholds
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.predictions_csv import to_csv
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import engine_kind, serving_kind
 from goldenrule.pipelines.changed_files import changed_files
-from goldenrule.pipelines.context import Work
+from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.contradictions import contradictions
-from goldenrule.pipelines.fit_result import Answer, Candidate
+from goldenrule.pipelines.fit_result import Candidate, FitResult
 from goldenrule.pipelines.ood_detection import familiar_images
 from goldenrule.pipelines.prepare import folder_name
 from goldenrule.report.content import LiveContent
@@ -34,15 +34,15 @@ from goldenrule.storage.files import write_atomic
 
 
 def concluded(
-    work: Work,
+    work: FitContext,
     candidates: Sequence[Candidate],
     chosen: Candidate,
-    activations: Activations,
+    features: Features,
     *,
     live: LiveContent | None = None,
     final: bool = True,
     solved: bool = True,
-) -> Answer:
+) -> FitResult:
     """Save, judge and report. The test part is opened only where this is `final`, after the choice is written.
 
     With `solved` the out-of-fold predictions of the best solved head are reported too: not where another network was
@@ -50,12 +50,12 @@ def concluded(
     """
     work.story.took_before(_told_before(work))
     with work.story.stage("judge"):
-        classifier = _saved(work, chosen, activations)
+        classifier = _saved(work, chosen, features)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
         work.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
         parts: tuple[Part, ...] = ("test", "valid") if final else ("valid",)
         predictions: dict[str, Predictions] = {
-            part: _scored(classifier, own, work, activations) for part in parts if len(own := work.table.part(part))
+            part: _scored(classifier, own, work, features) for part in parts if len(own := work.table.part(part))
         }
         if chosen.judged_part == "valid" and "valid" in predictions:  # a solved head's was clean before others came
             predictions["valid"] = judged_apart(replace(predictions["valid"], basis=Basis.CHOSEN_ON), chosen)
@@ -66,7 +66,7 @@ def concluded(
     scored = {name: said for name, said in predictions.items() if len(said.scored)}
     mixed = {part for part in PARTS if torn(work.table, part)}
     odd = contradictions(scored, classifier, chosen, torn=mixed, beta=work.options.beta)
-    result = Answer(
+    result = FitResult(
         folder=work.run.folder,
         classifier=classifier,
         table=work.table,
@@ -75,7 +75,7 @@ def concluded(
         chosen=chosen.name,
         options=work.options,
         stages=tuple(work.story.stages),
-        activations={"computed": work.story.computed, "reused": work.story.reused},
+        features={"computed": work.story.computed, "reused": work.story.reused},
         findings=(
             *odd,
             *changed_files(work.table, work.story.stamps),
@@ -103,8 +103,8 @@ def judged_apart(valid: Predictions, chosen: Candidate) -> Predictions:
     return replace(valid, logits=logits.astype(np.float32))
 
 
-def finished(work: Work) -> bool:
-    """Say whether this run came to its end before."""
+def finished(work: FitContext) -> bool:
+    """Return whether this run came to its end before."""
     try:
         choice = run_choice(work.run.folder)
     except FormatError:  # damaged: it is written anew
@@ -112,8 +112,8 @@ def finished(work: Work) -> bool:
     return choice is not None and choice.final
 
 
-def _told_before(work: Work) -> dict[str, float]:
-    """Give the seconds by stage of this story as far as it was told before, {} where it came to its end."""
+def _told_before(work: FitContext) -> dict[str, float]:
+    """Return the seconds by stage of this story as far as it was told before, {} where it came to its end."""
     if finished(work) or not was_written(work.run.folder, RESULT):
         return {}
     try:
@@ -122,27 +122,27 @@ def _told_before(work: Work) -> dict[str, float]:
         return {}
 
 
-def scored_on_valid(work: Work, chosen: Candidate, activations: Activations) -> tuple[Classifier, Predictions]:
-    """Give a candidate as a classifier, not saved, and its predictions on the validation part."""
+def scored_on_valid(work: FitContext, chosen: Candidate, features: Features) -> tuple[Classifier, Predictions]:
+    """Return a candidate as a classifier, not saved, and its predictions on the validation part."""
     classifier = _classifier(work, chosen)
-    return classifier, _scored(classifier, work.table.part("valid"), work, activations)
+    return classifier, _scored(classifier, work.table.part("valid"), work, features)
 
 
 def _solved(candidates: Sequence[Candidate]) -> Candidate:
-    """Give the best of the solved heads: only they have out-of-fold predictions."""
+    """Return the best of the solved heads: only they have out-of-fold predictions."""
     return [
         one for one in candidates if one.judged_part == "out-of-fold" and (one.verdict is None or one.verdict.replaced)
     ][-1]
 
 
-def _saved(work: Work, chosen: Candidate, activations: Activations) -> Classifier:
+def _saved(work: FitContext, chosen: Candidate, features: Features) -> Classifier:
     """Save the classifier and give what was saved: the numbers are those of the file (law 1)."""
     made = _classifier(work, chosen)
-    replace(made, familiar=familiar_images(work, made, activations)).save(work.run.folder / "classifier")
+    replace(made, familiar=familiar_images(work, made, features)).save(work.run.folder / "classifier")
     return Classifier.load(work.run.folder / "classifier")
 
 
-def _classifier(work: Work, chosen: Candidate) -> Classifier:
+def _classifier(work: FitContext, chosen: Candidate) -> Classifier:
     provenance = {
         "goldenrule": environment()["goldenrule"],
         "images": about_images(work.table) | {"folder": folder_name(work.table)},  # shared: no paths of its maker
@@ -165,25 +165,25 @@ def _classifier(work: Work, chosen: Candidate) -> Classifier:
         kind,
         provenance,
         chosen.views,
-        None if several else ConformalSets.fit(chosen.judged_on, coverage=work.options.coverage, method="lac"),
+        None if several else PredictionSets.fit(chosen.judged_on, coverage=work.options.coverage, method="lac"),
         work.table.task,
         best_thresholds(chosen.judged_on, beta=work.options.beta) if several else None,
         calibration=as_json(chosen.calibration) if chosen.calibration and chosen.calibration.applied else None,
     )
 
 
-def _scored(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:
-    return with_blocks(_predicted(classifier, table, work, activations), work.table)
+def _scored(classifier: Classifier, table: ImageTable, work: FitContext, features: Features) -> Predictions:
+    return with_blocks(_predicted(classifier, table, work, features), work.table)
 
 
-def _predicted(classifier: Classifier, table: ImageTable, work: Work, activations: Activations) -> Predictions:
-    """Give the saved classifier's predictions: from the bank's rows where they are those of its body."""
+def _predicted(classifier: Classifier, table: ImageTable, work: FitContext, features: Features) -> Predictions:
+    """Return the saved classifier's predictions: from the bank's rows where they are those of its body."""
     if classifier.backbone.spec.weights != work.body.spec.weights or classifier.views != (PLAIN,):
         return classifier.predict_table(table, threads=work.threads, progress=work.progress)
-    return predictions_from(classifier, activations, table.digests, ids=table.uris, truth=table.truth)
+    return predictions_from(classifier, features, table.digests, ids=table.uris, truth=table.truth)
 
 
-def _reported(work: Work, result: Answer) -> Answer:
+def _reported(work: FitContext, result: FitResult) -> FitResult:
     from goldenrule.pipelines.result_files import report_content, result_json
 
     with work.story.stage("report"):

@@ -1,4 +1,4 @@
-"""What a fit gives: candidates, and the `Answer` with the numbers of the one that was chosen."""
+"""What a fit gives: candidates, and the `FitResult` with the numbers of the one that was chosen."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Story:
-    """What is known so far while the answer is being found; ends as an `Answer`."""
+class FitState:
+    """What is known so far while the answer is being found; ends as an `FitResult`."""
 
     began: float = field(default_factory=time.monotonic)
     stages: list[tuple[str, float]] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Answer:
+class FitResult:
     """What a fit gives: the run's folder, the classifier, its predictions per part, and the numbers."""
 
     folder: Path
@@ -104,14 +104,14 @@ class Answer:
     chosen: str
     options: FitOptions
     stages: tuple[tuple[str, float], ...]
-    activations: Mapping[str, int]
+    features: Mapping[str, int]
     findings: tuple[Finding, ...]
     live: LiveContent | None = None
     backbones: BackboneChoice | None = None  # where one was chosen among several
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> part: images that train has too, or nearly
 
-    def after(self, stages: Iterable[tuple[str, float]]) -> Answer:
+    def after(self, stages: Iterable[tuple[str, float]]) -> FitResult:
         """Return this answer with more stages; what was measured of it is not measured again."""
         later = replace(self, stages=tuple(stages))
         later.__dict__.update({name: found for name, found in self.__dict__.items() if name not in later.__dict__})
@@ -160,7 +160,7 @@ class Answer:
         return self.quality(self.scored[self.headline_part])
 
     def quality(self, predictions: Predictions) -> Estimate:
-        """Give the accuracy of predictions, of many labels their F-beta averaged over images."""
+        """Return the accuracy of predictions, of many labels their F-beta averaged over images."""
         return quality(predictions, beta=self.options.beta)
 
     @cached_property
@@ -174,7 +174,7 @@ class Answer:
 
     @cached_property
     def sets_measured(self) -> dict[str, dict[str, Estimate]]:
-        """Give how often the sets of classes hold the true one, and how large they are, by part that is clean."""
+        """Return how often the sets of classes hold the true one, and how large they are, by part that is clean."""
         found: dict[str, dict[str, Estimate]] = {}
         for part, own in self.scored.items():
             if self.classifier.sets and own.basis == Basis.CLEAN:
@@ -185,7 +185,7 @@ class Answer:
 
     @cached_property
     def unlike_measured(self) -> dict[str, Estimate]:
-        """Give the share of images that are flagged as unlike anything seen, by part that had no say in it."""
+        """Return the share of images that are flagged as unlike anything seen, by part that had no say in it."""
         familiar = self.classifier.familiar
         return {
             part: familiar.flagged(own, basis=Basis.CLEAN)
@@ -223,7 +223,7 @@ class Answer:
         return next(one.calibration for one in self.candidates if one.name == self.chosen)
 
     def uncalibrated(self, part: str) -> Predictions | None:
-        """Give the predictions of a part without the temperature that was applied; None where none was."""
+        """Return the predictions of a part without the temperature that was applied; None where none was."""
         if part == "out-of-fold":  # those of the best solved head, whatever was chosen in the end
             tried = [one.calibration for one in self.candidates if one.calibration and one.calibration.before]
             return tried[-1].before if tried and tried[-1].applied else None

@@ -12,13 +12,13 @@ from goldenrule.data.augmentation.presets import stronger
 from goldenrule.data.table import ImageTable
 from goldenrule.metrics.selection_rules import Trained, familiarity, gentle, late_rate
 from goldenrule.pipelines.clock import Clock
-from goldenrule.pipelines.context import Work
+from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.finalize import concluded, finished, scored_on_valid
-from goldenrule.pipelines.fit_result import Answer
+from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.planning import live_plan_for, training_speed
 from goldenrule.pipelines.prepare import begun
-from goldenrule.pipelines.probe import Solved, readable, solved_heads
-from goldenrule.pipelines.selection import Contest
+from goldenrule.pipelines.probe import Solved, linear_heads_of, readable
+from goldenrule.pipelines.selection import ModelSelection
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
 from goldenrule.runs.options import FitOptions
@@ -53,9 +53,9 @@ def golden_rule(
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
-    on_answer: Callable[[Answer], None] | None = None,
+    on_answer: Callable[[FitResult], None] | None = None,
     loggers: Sequence[Logger] = (),
-) -> Answer:
+) -> FitResult:
     """Fit a classifier by the golden rule and judge it; the best network of all steps is the answer.
 
     After step 1 there is an answer already: it is saved, and given to `on_answer`. A later network takes its
@@ -65,35 +65,35 @@ def golden_rule(
     """
     if options is not None and options.training is not None:
         raise OptionError("FitOptions(training=...) is for gr.train(): the golden rule chooses by itself.")
-    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
-        solved = solved_heads(work, activations)  # step 1
-        if work.options.solved_only or not _can_be_judged(work, solved):
-            return concluded(work, solved.candidates, solved.chosen, solved.activations)
+    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, features):
+        solved = linear_heads_of(work, features)  # step 1
+        if work.options.linear_only or not _can_be_judged(work, solved):
+            return concluded(work, solved.candidates, solved.chosen, solved.features)
         if not finished(work):  # what is finished is not replaced by less, not even for seconds
-            first = concluded(work, solved.candidates, solved.chosen, solved.activations, final=False)
+            first = concluded(work, solved.candidates, solved.chosen, solved.features, final=False)
             if on_answer:
                 on_answer(first)
         contest, live = seven_steps(work, solved, loggers)
-        return concluded(work, contest.candidates, contest.best, solved.activations, live=live)
+        return concluded(work, contest.candidates, contest.best, solved.features, live=live)
 
 
-def _can_be_judged(work: Work, solved: Solved) -> bool:
-    readable_ones = readable(work.table, "valid", solved.activations)
+def _can_be_judged(work: FitContext, solved: Solved) -> bool:
+    readable_ones = readable(work.table, "valid", solved.features)
     if int(readable_ones.labelled.sum()) >= 2:
         return True
     work.progress.say("Live training is left out: it is judged on validation, and wants two images there at least.")
     return False
 
 
-def seven_steps(work: Work, solved: Solved, loggers: Sequence[Logger] = ()) -> tuple[Contest, LiveContent]:
+def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()) -> tuple[ModelSelection, LiveContent]:
     """Take the steps from the solved head on; give all candidates with the best, and the curves."""
     options, clock = work.options, Clock(work)
     known = familiarity(solved.chosen.judged_on)
     far = known == "far"
     plan = live_plan_for(work.table, work.body, work.kind, known=known)
     work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
-    standing, valid = scored_on_valid(work, solved.chosen, solved.activations)
-    contest = Contest(solved, valid, beta=options.beta)
+    standing, valid = scored_on_valid(work, solved.chosen, solved.features)
+    contest = ModelSelection(solved, valid, beta=options.beta)
     curves: dict[str, RangeTest] = {}
 
     # 1. Enable data augmentation, precompute=True: the bank has plain rows, and views where they can pay.

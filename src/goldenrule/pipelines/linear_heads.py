@@ -16,7 +16,7 @@ from goldenrule.core.progress import Progress
 from goldenrule.data.splits.folds import dealt_folds, folds_to_judge
 from goldenrule.data.splits.judged_classes import NOT_JUDGED
 from goldenrule.data.table import ImageTable, LabelledTable
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.linear import Rows, solve
 from goldenrule.metrics import Predictions
 from goldenrule.metrics.estimate import Basis
@@ -39,7 +39,7 @@ class FittedHead:
 
 def fit_head(
     train: ImageTable,
-    activations: Activations,
+    features: Features,
     *,
     views: int = 0,
     kind: HeadKind = "linear",
@@ -59,14 +59,14 @@ def fit_head(
     """
     labelled = train.only_labelled()
     outcome = fit_outcome(
-        labelled, activations, views=views, kind=kind, seed=seed, near=near, folds=folds, progress=progress
+        labelled, features, views=views, kind=kind, seed=seed, near=near, folds=folds, progress=progress
     )
     return fitted(labelled, outcome, kind)
 
 
 def fit_outcome(
     train: LabelledTable,
-    activations: Activations,
+    features: Features,
     *,
     views: int,
     kind: HeadKind,
@@ -75,8 +75,8 @@ def fit_outcome(
     folds: int | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Give what `fit_head` found as plain arrays, to be stored in a run."""
-    rows = training_rows(train, activations, views=views, seed=seed, folds=folds)
+    """Return what `fit_head` found as plain arrays, to be stored in a run."""
+    rows = training_rows(train, features, views=views, seed=seed, folds=folds)
     if kind != "linear" and folds is not None:
         raise OptionError(f"folds={folds} averages linear heads, and kind={kind!r}: leave one of them away.")
     if kind != "linear":
@@ -92,7 +92,7 @@ def fit_outcome(
 
 
 def fitted(train: LabelledTable, outcome: Outcome, kind: HeadKind) -> FittedHead:
-    """Give the head and the out-of-fold predictions that an outcome holds, of the images that a fold judges."""
+    """Return the head and the out-of-fold predictions that an outcome holds, of the images that a fold judges."""
     heads = {name.removeprefix("head."): v for name, v in outcome.tensors.items() if name.startswith("head.")}
     out_of_fold = Predictions.from_logits(
         outcome.tensors["fold_logits"],
@@ -110,7 +110,7 @@ def fitted(train: LabelledTable, outcome: Outcome, kind: HeadKind) -> FittedHead
 
 
 def head_folds(train: LabelledTable, *, seed: int, folds: int | None = None) -> npt.NDArray[np.int64]:
-    """Give the fold (n,) that judges each image; `NOT_JUDGED` for what always trains.
+    """Return the fold (n,) that judges each image; `NOT_JUDGED` for what always trains.
 
     Without `folds` there are `FOLDS`, or fewer where no class has as many images. Raises `TooFewImages` where no
     image can be judged.
@@ -126,17 +126,15 @@ def head_folds(train: LabelledTable, *, seed: int, folds: int | None = None) -> 
     return found
 
 
-def training_rows(
-    train: LabelledTable, activations: Activations, *, views: int, seed: int, folds: int | None = None
-) -> Rows:
-    """Give the rows of all views, plain first, each image counting once; read from the bank in blocks.
+def training_rows(train: LabelledTable, features: Features, *, views: int, seed: int, folds: int | None = None) -> Rows:
+    """Return the rows of all views, plain first, each image counting once; read from the bank in blocks.
 
     The folds are `head_folds`.
     """
     digests = [digest for digest in train.digests if digest is not None]
-    if not 0 <= views < len(activations.banks):
-        raise OptionError(f"views={views}: these activations have {len(activations.banks) - 1} augmented views.")
-    if len(digests) != len(train) or any(digest not in activations.banks[0] for digest in digests):
+    if not 0 <= views < len(features.caches):
+        raise OptionError(f"views={views}: these activations have {len(features.caches) - 1} augmented views.")
+    if len(digests) != len(train) or any(digest not in features.caches[0] for digest in digests):
         raise OptionError("Some of these images have no activations: precompute them first.")
     fold = head_folds(train, seed=seed, folds=folds)
     truth, count = train.truth, views + 1
@@ -145,7 +143,7 @@ def training_rows(
         pieces = []
         for view in range(start // len(digests), (stop - 1) // len(digests) + 1):
             low, high = max(start - view * len(digests), 0), min(stop - view * len(digests), len(digests))
-            pieces.append(activations.rows(digests[low:high], view))
+            pieces.append(features.rows(digests[low:high], view))
         return np.concatenate(pieces)
 
     return Rows(
@@ -153,7 +151,7 @@ def training_rows(
         targets=np.concatenate([truth] * count),
         weights=np.tile(train.rows["weight"].to_numpy() / np.float32(count), count).astype(np.float32),
         folds=np.tile(fold, count),
-        features=activations.banks[0].features,
+        features=features.caches[0].features,
         classes=len(train.classes),
         scored=len(train),
         budget_bytes=psutil.virtual_memory().total // 4,

@@ -18,18 +18,18 @@ from goldenrule.core.errors import OptionError, TooFewImages, system_errors
 from goldenrule.core.progress import Progress
 from goldenrule.data.splits.stretches import with_blocks
 from goldenrule.data.table import ImageTable
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.metrics import with_own_thresholds
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.selection_rules import Trained, gentle, later_replaces, rate_from_zero
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.trainable import moving_norms
 from goldenrule.pipelines.calibrate import calibrated_on_valid
-from goldenrule.pipelines.context import Work
+from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.finalize import concluded, scored_on_valid
-from goldenrule.pipelines.fit_result import Answer, Candidate
+from goldenrule.pipelines.fit_result import Candidate, FitResult
 from goldenrule.pipelines.prepare import begun, body_from_zero
-from goldenrule.pipelines.probe import Solved, check_learnable, readable, solved_heads
+from goldenrule.pipelines.probe import Solved, check_learnable, linear_heads_of, readable
 from goldenrule.report.content import LiveContent
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions
@@ -51,7 +51,7 @@ def train(
     runs: str | Path = Path("runs"),
     final: bool = True,
     progress: Progress | None = None,
-) -> Answer:
+) -> FitResult:
     """Train the network that `options.backbone` names as `options.training` says, judge it and write the run.
 
     Writes to `out`, by default the next free `runs/NAME`, with the split of the runs before it; goes on where a killed
@@ -61,20 +61,20 @@ def train(
     training = options.training
     if training is None:
         raise OptionError("train() wants FitOptions(training=TrainingOptions(type=...)); without it there is fit.")
-    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
-        valid = int(readable(work.table, "valid", activations).labelled.sum())
+    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, features):
+        valid = int(readable(work.table, "valid", features).labelled.sum())
         if not training.solved and valid < FEWEST_VALID:
             raise TooFewImages(f"{valid} labelled validation images: wanted {FEWEST_VALID} or more to judge training.")
         if training.type == "fromzero":
-            return _from_zero(work, activations, training, final)
-        solved = solved_heads(work, activations)
+            return _from_zero(work, features, training, final)
+        solved = linear_heads_of(work, features)
         if training.solved:
-            return concluded(work, solved.candidates, solved.chosen, solved.activations, final=final)
+            return concluded(work, solved.candidates, solved.chosen, solved.features, final=final)
         return _from_pretrained(work, solved, training, final)
 
 
-def _from_zero(work: Work, activations: Activations, training: TrainingOptions, final: bool) -> Answer:
-    check_learnable(readable(work.table, "train", activations).only_labelled(), activations.failures)
+def _from_zero(work: FitContext, features: Features, training: TrainingOptions, final: bool) -> FitResult:
+    check_learnable(readable(work.table, "train", features).only_labelled(), features.failures)
     body = body_from_zero(work.options, work.progress)
     learn = _learner(work, training, body)
     learn.unfreeze()
@@ -83,14 +83,14 @@ def _from_zero(work: Work, activations: Activations, training: TrainingOptions, 
     curves = _fit(work, learn, training, (1.0, 1.0, 1.0), bounded)
     candidate = _candidate(work, learn, training, Trained.FROM_ZERO)
     live = _live(work, learn, curves)
-    return concluded(work, [candidate], candidate, activations, live=live, final=final, solved=False)
+    return concluded(work, [candidate], candidate, features, live=live, final=final, solved=False)
 
 
-def _from_pretrained(work: Work, solved: Solved, training: TrainingOptions, final: bool) -> Answer:
+def _from_pretrained(work: FitContext, solved: Solved, training: TrainingOptions, final: bool) -> FitResult:
     """Train the head on activations from the bank, or from the solved head on the whole network."""
     head_only = training.type == "transfer_learning"
     learn = _learner(work, training, work.body, views=solved.views if head_only else 0, precompute=head_only)
-    standing, before = scored_on_valid(work, solved.chosen, solved.activations)
+    standing, before = scored_on_valid(work, solved.chosen, solved.features)
     if head_only:
         curves = _fit(work, learn, training, (1.0, 1.0, 1.0))
     else:
@@ -102,11 +102,11 @@ def _from_pretrained(work: Work, solved: Solved, training: TrainingOptions, fina
     verdict = later_replaces(before, candidate.judged_on, names=(solved.chosen.name, candidate.name), tempered=True)
     candidate = replace(candidate, verdict=replace(verdict, asked_for=True))
     every, live = [*solved.candidates, candidate], _live(work, learn, curves)
-    return concluded(work, every, candidate, solved.activations, live=live, final=final, solved=False)
+    return concluded(work, every, candidate, solved.features, live=live, final=final, solved=False)
 
 
 def _learner(
-    work: Work, training: TrainingOptions, body: Backbone, *, views: int = 0, precompute: bool = False
+    work: FitContext, training: TrainingOptions, body: Backbone, *, views: int = 0, precompute: bool = False
 ) -> Learner:
     options = work.options
     return Learner(
@@ -127,7 +127,7 @@ def _learner(
 
 
 def _fit(
-    work: Work,
+    work: FitContext,
     learn: Learner,
     training: TrainingOptions,
     ratio: tuple[float, ...],
@@ -159,7 +159,7 @@ def _fit(
     return curves
 
 
-def _candidate(work: Work, learn: Learner, training: TrainingOptions, name: str) -> Candidate:
+def _candidate(work: FitContext, learn: Learner, training: TrainingOptions, name: str) -> Candidate:
     apart = learn.crossed((1.0,), keep="best" if training.stops else "last")
     temperature = learn.calibrate()
     seen = replace(learn.evaluate() if apart is None else apart.predictions, basis=Basis.CHOSEN_ON)
@@ -176,6 +176,6 @@ def _candidate(work: Work, learn: Learner, training: TrainingOptions, name: str)
     )
 
 
-def _live(work: Work, learn: Learner, curves: dict[str, RangeTest]) -> LiveContent:
+def _live(work: FitContext, learn: Learner, curves: dict[str, RangeTest]) -> LiveContent:
     notes = hints_by_stage(learn.history.rows, chance=work.table.guessing_loss)
     return LiveContent(curves=curves, history=learn.history, notes=notes)

@@ -8,51 +8,51 @@ import numpy.typing as npt
 from goldenrule.core.blas import one_blas_thread
 from goldenrule.data.table import ImageTable
 from goldenrule.data.units import duplicate_units
-from goldenrule.features.extractor import Activations, FeatureExtractor
-from goldenrule.metrics import Familiar
+from goldenrule.features.extractor import FeatureExtractor, Features
+from goldenrule.metrics import OODDetector
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.uncertainty.ood import drawn
 from goldenrule.models.classifier import Classifier
-from goldenrule.pipelines.context import Work
+from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.probe import readable
 
 
-def familiar_images(work: Work, classifier: Classifier, activations: Activations) -> Familiar | None:
-    """Give what flags images unlike those of the training; None where these are too alike to tell (one group).
+def familiar_images(work: FitContext, classifier: Classifier, features: Features) -> OODDetector | None:
+    """Return what flags images unlike those of the training; None where these are too alike to tell (one group).
 
     A body that has learned from none of these images knows training and new ones alike: the distances are those of
     training images, each left out. A body that was trained on them, or by an earlier run on images that may be the
     same, knows them too well: the distances are those of the validation images, where there are any. Their activations
     and those of the references, together 4,000 at most, go into the bank of that body.
     """
-    train = readable(work.table, "train", activations)
+    train = readable(work.table, "train", features)
     labels = [own[0] if own else -1 for own in train.rows["labels"].to_pylist()]  # of several the first
     references = _some(train, drawn(_digests(train), labels))
     trained = classifier.backbone.spec.weights != work.body.spec.weights
-    valid = readable(work.table, "valid", activations)
+    valid = readable(work.table, "valid", features)
     learned = (trained or work.options.start_from is not None) and len(valid) > 0
     others = valid if learned else train
     others = _some(others, drawn(_digests(others)))
     if trained:
-        activations = _through(classifier, work, references, others)
-        references, others = (own.where(activations.has(own.digests)) for own in (references, others))  # files change
+        features = _through(classifier, work, references, others)
+        references, others = (own.where(features.has(own.digests)) for own in (references, others))  # files change
     units = dict(zip(work.table.uris, duplicate_units(work.table), strict=True))
     if len({units[uri] for uri in (*references.uris, *others.uris)}) < 2:
         return None
     averaged = classifier.backbone.spec.averaged
     with one_blas_thread():
-        return Familiar.fit(
-            averaged(activations.rows(_digests(references))),
+        return OODDetector.fit(
+            averaged(features.rows(_digests(references))),
             [units[uri] for uri in references.uris],
-            others=averaged(activations.rows(_digests(others))),
+            others=averaged(features.rows(_digests(others))),
             other_units=[units[uri] for uri in others.uris],
             false_alarms=work.options.false_alarms,
             basis=Basis.CHOSEN_ON if learned else Basis.CLEAN,
         )
 
 
-def _through(classifier: Classifier, work: Work, *tables: ImageTable) -> Activations:
-    """Give the plain activations of these images by a classifier's body, from its bank where they were computed."""
+def _through(classifier: Classifier, work: FitContext, *tables: ImageTable) -> Features:
+    """Return the plain activations of these images by a classifier's body, from its bank where they were computed."""
     wanted = {uri for table in tables for uri in table.uris}
     extractor = FeatureExtractor(
         backbone=classifier.backbone, kind=classifier.engine, threads=work.threads, progress=work.progress

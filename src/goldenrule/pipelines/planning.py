@@ -34,7 +34,7 @@ SHORTEST = 0.005
 
 
 def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progress | None = None) -> Plan:
-    """Give the plan of a fit with the rows that the bank has already taken off."""
+    """Return the plan of a fit with the rows that the bank has already taken off."""
     progress = progress or Silent()
     device = check_device(options.device)
     table, options = read_images(source, options, progress)
@@ -44,21 +44,21 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     body = bodies[0]
     extractor = FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views
-    banks = [extractor.bank(view) for view in views(options.augmentation, number)]
+    caches = [extractor.cache(view) for view in views(options.augmentation, number)]
     digests = {digest for digest in table.digests if digest}
     train = table.part("train").only_labelled()
     train_digests = {digest for digest in train.digests if digest}
     plan = plan_answer(
         images=len(table),
         train_images=len(train),
-        missing_plain=int(np.sum([digest not in banks[0] for digest in digests])),
-        missing_augmented=sum(digest not in bank for bank in banks[1:] for digest in train_digests),
+        missing_plain=int(np.sum([digest not in caches[0] for digest in digests])),
+        missing_augmented=sum(digest not in cache for cache in caches[1:] for digest in train_digests),
         features=body.spec.features,
         classes=len(table.classes),
         views=options.most_views,
         views_per_second=known_speed(body.spec, extractor.kind),
         head=options.head,
-        live=None if options.solved_only else live_plan_for(table, body, extractor.kind),
+        live=None if options.linear_only else live_plan_for(table, body, extractor.kind),
     )
     if not options.candidates:
         return plan
@@ -67,12 +67,12 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
 
 
 def _choosing(asked: ImageTable, bodies: Sequence[Backbone], device: str) -> Step:
-    """Give what choosing among backbones takes: the plain rows of training images that their banks lack."""
+    """Return what choosing among backbones takes: the plain rows of training images that their banks lack."""
     seconds, stored = 0.5 * len(bodies), 0
     for body in bodies[1:]:  # the first has its rows by then
         extractor = FeatureExtractor.of(body, device=device)
-        bank = extractor.bank()
-        missing = sum(digest not in bank for digest in set(asked.digests) if digest)
+        cache = extractor.cache()
+        missing = sum(digest not in cache for digest in set(asked.digests) if digest)
         seconds += missing / (known_speed(body.spec, extractor.kind) or SPEED_UNKNOWN)
         stored += missing * (2 * body.spec.features + 40)
     names = ", ".join(body.spec.name for body in bodies)
@@ -88,7 +88,7 @@ def live_plan_for(
     known: Familiarity | None = None,
     images_per_second: float | None = None,
 ) -> LivePlan:
-    """Give the plan of the live steps; the speeds measured here change its seconds, never its epochs.
+    """Return the plan of the live steps; the speeds measured here change its seconds, never its epochs.
 
     `known`: how well the body knows such pictures, None before the head is solved. `images_per_second` is the speed of
     training that this run has measured; speeds kept from earlier runs were those of a machine that may have been busy,

@@ -24,15 +24,15 @@ from goldenrule.data.sources.left_out import unusable_classes
 from goldenrule.data.splits.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.data.splits.splitting import check_enough, sample_per_class, torn_groups, with_split
 from goldenrule.data.table import ImageTable
-from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import Backbone, backbone, kept
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import available_threads, check_device
 from goldenrule.pipelines.backbone_selection import with_chosen_backbone
 from goldenrule.pipelines.changed_files import stamps_of
-from goldenrule.pipelines.context import Work, precomputed
+from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.dependent_images import blocked, torn_parts
-from goldenrule.pipelines.fit_result import Story
+from goldenrule.pipelines.fit_result import FitState
 from goldenrule.pipelines.split_together import kept_together, leaked, near_pairs
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import about_images, check_same, differences, opened
@@ -50,7 +50,7 @@ def begun(
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
     also: Mapping[str, Any] | None = None,
-) -> Iterator[tuple[Work, Activations]]:
+) -> Iterator[tuple[FitContext, Features]]:
     """Open the run of these images and options; it stays locked while the block runs.
 
     `also` is what makes a story that is no fit another one, beside its options: such a story keeps the parts of the
@@ -59,7 +59,7 @@ def begun(
     The plain activations of all images do not depend on the split, so they come first: near duplicates are found by
     them, and stay in one part and one fold. Killed before the split is written, a fit finds the same ones again.
     """
-    options, progress, story = options or FitOptions(), progress or Silent(), Story()
+    options, progress, story = options or FitOptions(), progress or Silent(), FitState()
     out, runs = Path(out) if out else None, Path(runs)
     device = check_device(options.device)
     with story.stage("read"):
@@ -93,12 +93,12 @@ def begun(
         extractor = FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
     with opened(folder) as run:
         check_same(folder, about, table)  # again: another process may have begun a story here since
-        work = Work(run=run, table=table, extractor=extractor, options=options, story=story, progress=progress)
-        activations = precomputed(work, 0)
-        usable = [own is not None and own in activations.banks[0] for own in table.digests]
+        work = FitContext(run=run, table=table, extractor=extractor, options=options, story=story, progress=progress)
+        features = precomputed(work, 0)
+        usable = [own is not None and own in features.caches[0] for own in table.digests]
         story.findings += unusable_classes(table, usable)
-        pairs = near_pairs(work, activations)
-        asked = blocked(work, activations, kept_together(table, pairs), pairs)
+        pairs = near_pairs(work, features)
+        asked = blocked(work, features, kept_together(table, pairs), pairs)
         table = asked.table
         if options.folds is None:
             if earlier == folder:
@@ -109,11 +109,11 @@ def begun(
         story.dependence, story.leaks = asked.about, leaked(table, pairs)
         run.begin(about, table)
         work = replace(work, table=table)
-        yield with_chosen_backbone(work, activations, bodies) if len(bodies) > 1 else (work, activations)
+        yield with_chosen_backbone(work, features, bodies) if len(bodies) > 1 else (work, features)
 
 
 def _drawn_anew(earlier: Path, torn: Sequence[str]) -> Finding:
-    """Give a finding on a split that is not kept, because it tears what is to stay together now."""
+    """Return a finding on a split that is not kept, because it tears what is to stay together now."""
     return Finding(
         severity="warning",
         code="split-drawn-anew",
@@ -123,13 +123,13 @@ def _drawn_anew(earlier: Path, torn: Sequence[str]) -> Finding:
 
 
 def candidate_bodies(options: FitOptions, progress: Progress) -> list[Backbone]:
-    """Give the bodies to choose from (`--backbone auto`), or the one to start from."""
+    """Return the bodies to choose from (`--backbone auto`), or the one to start from."""
     names = options.candidates or (options.backbone,)
     return [first_body(replace(options, backbone=name), progress) for name in names]
 
 
 def body_from_zero(options: FitOptions, progress: Progress) -> Backbone:
-    """Give the body that is trained from zero: random weights, drawn under the seed."""
+    """Return the body that is trained from zero: random weights, drawn under the seed."""
     return backbone(
         options.backbone,
         size=options.size,
@@ -143,7 +143,7 @@ def body_from_zero(options: FitOptions, progress: Progress) -> Backbone:
 
 
 def first_body(options: FitOptions, progress: Progress) -> Backbone:
-    """Give the body to start from: a pretrained one, or that of an earlier classifier (`--from`).
+    """Return the body to start from: a pretrained one, or that of an earlier classifier (`--from`).
 
     What is trained from zero starts from none: the default one then finds near duplicates, and looks into the run.
     """
@@ -217,19 +217,19 @@ def read_images(
 
 
 def folder_name(table: ImageTable) -> str:
-    """Give the name of the images' folder."""
+    """Return the name of the images' folder."""
     return table.root.resolve().name or "images"
 
 
 def _folders_of(table: ImageTable) -> set[Path]:
-    """Give the images' folder and all folders in it that hold images, or folders with images."""
+    """Return the images' folder and all folders in it that hold images, or folders with images."""
     root = table.root.resolve()
     nearest = {Path(uri.rpartition("/")[0]) for uri in table.uris}
     return {root, *(root / folder for own in nearest for folder in (own, *own.parents))}
 
 
 def latest_split(base: Path) -> Path:
-    """Give the latest of NAME, NAME-2 ... that has drawn a split, or NAME where none has."""
+    """Return the latest of NAME, NAME-2 ... that has drawn a split, or NAME where none has."""
     latest = base
     for number in range(1, 10_000):
         folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
@@ -241,7 +241,7 @@ def latest_split(base: Path) -> Path:
 
 
 def _free_folder(base: Path, about: Mapping[str, Any], table: ImageTable, progress: Progress) -> tuple[Path, Path]:
-    """Give the folder for this story, and the latest one with a split that it keeps.
+    """Return the folder for this story, and the latest one with a split that it keeps.
 
     NAME where it is free or holds this story, else NAME-2, NAME-3 ... so that nothing finished is overwritten.
     """

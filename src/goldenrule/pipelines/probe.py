@@ -18,12 +18,12 @@ from goldenrule.data.splits.judged_classes import not_judged
 from goldenrule.data.splits.stretches import with_blocks
 from goldenrule.data.table import ImageTable, LabelledTable, Part
 from goldenrule.data.units import duplicate_units
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.likelihood import learned_classes
 from goldenrule.metrics import with_own_thresholds
 from goldenrule.metrics.selection_rules import later_replaces, on_common, views_are_worth_it
 from goldenrule.pipelines.calibrate import calibrated_head
-from goldenrule.pipelines.context import Work, precomputed
+from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.fit_result import Candidate
 from goldenrule.pipelines.linear_heads import SOLVER_VERSION, FittedHead, fit_outcome, fitted
 from goldenrule.runs.store import Outcome, about_images
@@ -37,16 +37,16 @@ class Solved:
 
     candidates: tuple[Candidate, ...]
     chosen: Candidate
-    activations: Activations
+    features: Features
     views: int
 
 
-def solved_heads(work: Work, activations: Activations) -> Solved:
+def linear_heads_of(work: FitContext, features: Features) -> Solved:
     """Solve the head on plain activations, then, where it leaves room, with augmented views; choose out-of-fold."""
-    if activations.failures:
-        work.story.findings.append(unreadable(activations.failures))
-    train = readable(work.table, "train", activations).only_labelled()
-    check_learnable(train, activations.failures)
+    if features.failures:
+        work.story.findings.append(unreadable(features.failures))
+    train = readable(work.table, "train", features).only_labelled()
+    check_learnable(train, features.failures)
     name = "solved head" if work.options.head == "linear" else f"{work.options.head} head"
     if work.options.folds:
         name = f"{name}, mean of {work.options.folds} folds"
@@ -55,7 +55,7 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
             "Live training is left out, as it would take that many times as long; --fold "
             f"1/{work.options.folds} and so on does it a fold at a time."
         )
-    candidates = [_candidate(work, name, solved_head(work, train, activations, 0))]
+    candidates = [_candidate(work, name, solved_head(work, train, features, 0))]
     chosen = candidates[0]
     work.story.findings += not_judged(train, set(chosen.judged_on.ids))
     count = work.options.most_views
@@ -78,20 +78,20 @@ def solved_heads(work: Work, activations: Activations) -> Solved:
     own = with_own_thresholds(judged_on, beta=work.options.beta)
     best = replace(chosen, head=head, judged_on=own, calibration=tried)
     every = tuple(best if one is chosen else one for one in candidates)
-    return Solved(candidates=every, chosen=best, activations=activations, views=count)
+    return Solved(candidates=every, chosen=best, features=features, views=count)
 
 
-def readable(table: ImageTable, part: Part, activations: Activations) -> ImageTable:
-    """Give the images of a part that have activations."""
-    bank = activations.banks[0]
+def readable(table: ImageTable, part: Part, features: Features) -> ImageTable:
+    """Return the images of a part that have activations."""
+    cache = features.caches[0]
     own: list[bool] = [
-        p == part and d is not None and d in bank for p, d in zip(table.parts, table.digests, strict=True)
+        p == part and d is not None and d in cache for p, d in zip(table.parts, table.digests, strict=True)
     ]
     mask: npt.NDArray[np.bool_] = np.array(own, dtype=bool)
     return table.where(mask)
 
 
-def _candidate(work: Work, name: str, head: FittedHead) -> Candidate:
+def _candidate(work: FitContext, name: str, head: FittedHead) -> Candidate:
     return Candidate(
         name=name,
         body=work.body,
@@ -103,9 +103,9 @@ def _candidate(work: Work, name: str, head: FittedHead) -> Candidate:
 
 
 def solved_head(
-    work: Work, train: LabelledTable, activations: Activations, count: int, near: float | None = None
+    work: FitContext, train: LabelledTable, features: Features, count: int, near: float | None = None
 ) -> FittedHead:
-    """Give the head on the plain activations and `count` augmented views of the training images; solved once a run."""
+    """Return head on the plain activations and `count` augmented views of the training images; solved once a run."""
     options = work.options
     key = {
         "step": "fit head",
@@ -119,7 +119,7 @@ def solved_head(
         **({"folds": options.folds} if options.folds else {}),
         "augment": options.augment,
         "weights": work.body.spec.weights,
-        "banks": [bank.name for bank in activations.banks],
+        "banks": [cache.name for cache in features.caches],
         "engine": as_json(work.kind),
     }
     with work.story.stage("solve with views" if count else "solve"):
@@ -127,7 +127,7 @@ def solved_head(
             key,
             lambda: fit_outcome(
                 train,
-                activations,
+                features,
                 views=count,
                 kind=options.head,
                 seed=options.seed,

@@ -9,9 +9,9 @@ from goldenrule.core.errors import system_errors
 from goldenrule.core.progress import Progress
 from goldenrule.data.table import ImageTable
 from goldenrule.pipelines.finalize import concluded
-from goldenrule.pipelines.fit_result import Answer
+from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.prepare import begun
-from goldenrule.pipelines.probe import solved_heads
+from goldenrule.pipelines.probe import linear_heads_of
 from goldenrule.runs.options import FitOptions
 
 
@@ -23,12 +23,12 @@ def answer(
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
-) -> Answer:
+) -> FitResult:
     """Fit a classifier on a folder of images (or a table) and judge it, in seconds.
 
     Writes the run to `out`, by default the next free `runs/NAME`; goes on where a killed run stopped. Raises
     a `GoldenRuleError` for what the user can mend.
     """
-    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, activations):
-        solved = solved_heads(work, activations)
-        return concluded(work, solved.candidates, solved.chosen, solved.activations)
+    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, features):
+        solved = linear_heads_of(work, features)
+        return concluded(work, solved.candidates, solved.chosen, solved.features)

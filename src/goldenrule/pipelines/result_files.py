@@ -14,18 +14,18 @@ from goldenrule.storage.files import digest, in_shell
 
 if TYPE_CHECKING:
     from goldenrule.metrics.selection_rules import Verdict
-    from goldenrule.pipelines.fit_result import Answer
+    from goldenrule.pipelines.fit_result import FitResult
 
 SCHEMA_VERSION = 1
 
 
-def result_json(answer: Answer) -> dict[str, Any]:
+def result_json(answer: FitResult) -> dict[str, Any]:
     """Return result.json: the numbers of a run, for programs."""
     found: dict[str, Any] = as_json(_result(answer))
     return found
 
 
-def _result(answer: Answer) -> dict[str, Any]:
+def _result(answer: FitResult) -> dict[str, Any]:
     scored = answer.scored
     return {
         "schema_version": SCHEMA_VERSION,
@@ -54,7 +54,7 @@ def _result(answer: Answer) -> dict[str, Any]:
         "calibration": _calibration_json(answer),
         "live": _live_json(answer),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in answer.stages],
-        "activations": answer.activations,
+        "activations": answer.features,
         "classes": answer.table.classes,
         "counts": answer.table.counts(),
         "status": {part: own.status_counts for part, own in answer.predictions.items()},
@@ -68,8 +68,8 @@ def _result(answer: Answer) -> dict[str, Any]:
     }
 
 
-def report_content(answer: Answer) -> ReportContent:
-    """Give what the report page shows."""
+def report_content(answer: FitResult) -> ReportContent:
+    """Return what the report page shows."""
     spec = answer.classifier.backbone.spec
     chosen = next(candidate for candidate in answer.candidates if candidate.name == answer.chosen)
     facts, thresholds = chosen.facts, answer.classifier.thresholds
@@ -89,7 +89,7 @@ def report_content(answer: Answer) -> ReportContent:
         predictions=answer.scored[answer.headline_part],
         counts=answer.table.counts(),
         stages=answer.stages,
-        activations=answer.activations,
+        features=answer.features,
         candidates=[
             {
                 "name": candidate.name,
@@ -131,7 +131,7 @@ def report_content(answer: Answer) -> ReportContent:
     )
 
 
-def next_steps(answer: Answer) -> tuple[str, ...]:
+def next_steps(answer: FitResult) -> tuple[str, ...]:
     """Return the commands that follow, as a shell takes them.
 
     The report goes with its page wherever that goes: a run's folder that was not named from here is its name alone.
@@ -147,7 +147,7 @@ def next_steps(answer: Answer) -> tuple[str, ...]:
     )
 
 
-def _live_json(answer: Answer) -> dict[str, Any] | None:
+def _live_json(answer: FitResult) -> dict[str, Any] | None:
     if answer.live is None:
         return None
     rates = {
@@ -158,15 +158,15 @@ def _live_json(answer: Answer) -> dict[str, Any] | None:
     return {"lr_find": rates, "history": answer.live.history, "notes": answer.live.notes}
 
 
-def _metrics_json(answer: Answer) -> dict[str, Any]:
-    """Give every metric that was asked for, by name and part."""
+def _metrics_json(answer: FitResult) -> dict[str, Any]:
+    """Return every metric that was asked for, by name and part."""
     return {
         name: {part.replace("-", "_"): estimate for part, estimate in of_part.items()}
         for name, of_part in answer.metrics.items()
     }
 
 
-def _sets_json(answer: Answer) -> dict[str, Any] | None:
+def _sets_json(answer: FitResult) -> dict[str, Any] | None:
     if answer.classifier.sets is None:
         return None
     measured = {
@@ -175,15 +175,15 @@ def _sets_json(answer: Answer) -> dict[str, Any] | None:
     return {**as_json(answer.classifier.sets), "says": answer.classifier.sets.sentence, "measured": measured}
 
 
-def _unlike_json(answer: Answer) -> dict[str, Any] | None:
+def _unlike_json(answer: FitResult) -> dict[str, Any] | None:
     if answer.classifier.familiar is None:
         return None
     familiar = answer.classifier.familiar
     return {**as_json(familiar), "says": familiar.sentence, "measured": answer.unlike_measured}
 
 
-def _backbones(answer: Answer) -> list[dict[str, Any]]:
-    """Give the backbones that were tried, as rows like those of the candidates."""
+def _backbones(answer: FitResult) -> list[dict[str, Any]]:
+    """Return the backbones that were tried, as rows like those of the candidates."""
     return [
         {
             "name": one.name,
@@ -196,8 +196,8 @@ def _backbones(answer: Answer) -> list[dict[str, Any]]:
     ]
 
 
-def _calibration_json(answer: Answer) -> dict[str, Any]:
-    """Give the temperature that was tried on the chosen candidate, and what was measured of probabilities."""
+def _calibration_json(answer: FitResult) -> dict[str, Any]:
+    """Return the temperature that was tried on the chosen candidate, and what was measured of probabilities."""
     own = answer.calibration
     tried = {**as_json(own), "applied": own.applied, "why": own.why} if own else None
     parts = {
@@ -210,7 +210,7 @@ def _calibration_json(answer: Answer) -> dict[str, Any]:
     return {"tried": tried, "measured": parts, "says": answer.about_calibration()}
 
 
-def _reader(answer: Answer) -> Any:
+def _reader(answer: FitResult) -> Any:
     known = dict(zip(answer.table.uris, answer.table.digests, strict=True))
 
     def image(uri: str) -> bytes | None:
@@ -228,7 +228,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
     return {"against": verdict.names[0], "better": verdict.better, "asked_for": verdict.asked_for}
 
 
-def _numbers(answer: Answer, predictions: Predictions | None) -> dict[str, Any] | None:
+def _numbers(answer: FitResult, predictions: Predictions | None) -> dict[str, Any] | None:
     if predictions is None or not len(predictions.scored):
         return None
     share, loss = answer.quality(predictions), log_loss(predictions)

@@ -24,7 +24,7 @@ from goldenrule.training.learner import Learner
 TTA_VIEWS = 4
 
 
-class Contest:
+class ModelSelection:
     """Compares on validation, always the newcomer with the best so far (DESIGN, interfaces)."""
 
     def __init__(self, solved: Solved, valid: Predictions, *, beta: float = 1) -> None:

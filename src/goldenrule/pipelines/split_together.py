@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from goldenrule.core.errors import FormatError
-from goldenrule.data.duplicates.likeness import Alike
+from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.grouping import with_alike
 from goldenrule.data.splits.splitting import FEWEST_UNITS
 from goldenrule.data.table import ImageTable
 from goldenrule.data.units import duplicate_units
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.similar_windows import near_duplicates
-from goldenrule.pipelines.context import Work
+from goldenrule.pipelines.context import FitContext
 from goldenrule.runs.store import Outcome, about_images
 from goldenrule.storage.tensors import Array, check_arrays
 
@@ -23,8 +23,8 @@ NEAR_VERSION = 1
 """Goes up when other pairs are found: an earlier run's are not replayed then."""
 
 
-def kept_together(table: ImageTable, pairs: Sequence[Alike]) -> ImageTable:
-    """Give the images with near duplicates in one group each.
+def kept_together(table: ImageTable, pairs: Sequence[NearDuplicate]) -> ImageTable:
+    """Return the images with near duplicates in one group each.
 
     But not in a class that would be left with fewer than three units to split: one film is a poor class, no
     validation is none at all. The finding on near duplicates in two parts then says so.
@@ -39,7 +39,7 @@ def kept_together(table: ImageTable, pairs: Sequence[Alike]) -> ImageTable:
     return with_alike(table, [(pair.first, pair.second) for pair in kept])
 
 
-def leaked(table: ImageTable, pairs: Sequence[Alike]) -> dict[str, str]:
+def leaked(table: ImageTable, pairs: Sequence[NearDuplicate]) -> dict[str, str]:
     """Return the images (with their part) of validation and test that train has too, or nearly so."""
     parts, uris, digests = table.parts, table.uris, table.digests
     taught = {digest for digest, part in zip(digests, parts, strict=True) if part == "train" and digest is not None}
@@ -51,26 +51,26 @@ def leaked(table: ImageTable, pairs: Sequence[Alike]) -> dict[str, str]:
     return {uris[row]: str(parts[row]) for row in sorted(found)}
 
 
-def near_pairs(work: Work, activations: Activations) -> list[Alike]:
-    """Give the near duplicates among the images of a fit; found once per run, then replayed (law 7)."""
+def near_pairs(work: FitContext, features: Features) -> list[NearDuplicate]:
+    """Return the near duplicates among the images of a fit; found once per run, then replayed (law 7)."""
     key = {
         "step": "near duplicates",
         "version": NEAR_VERSION,
         "images": about_images(work.table),
-        "bank": activations.banks[0].name,
+        "bank": features.caches[0].name,
     }
 
     def found() -> Outcome:
-        bank = activations.banks[0]
+        cache = features.caches[0]
         likened = work.body.spec.averaged
-        pairs = near_duplicates(work.table, bank, likened=likened, threads=work.threads, progress=work.progress)
+        pairs = near_duplicates(work.table, cache, likened=likened, threads=work.threads, progress=work.progress)
         rows = np.array([(pair.first, pair.second, pair.mirrored) for pair in pairs], np.int32).reshape(-1, 3)
         return Outcome({"pairs": rows, "cosine": np.array([pair.cosine for pair in pairs], np.float32)}, {})
 
     with work.story.stage("near duplicates"):
         outcome, _ = work.run.step(key, found, check=lambda kept: _check_pairs(kept, len(work.table)))
     return [
-        Alike(first=int(first), second=int(second), cosine=float(cosine), mirrored=bool(mirrored))
+        NearDuplicate(first=int(first), second=int(second), cosine=float(cosine), mirrored=bool(mirrored))
         for (first, second, mirrored), cosine in zip(outcome.tensors["pairs"], outcome.tensors["cosine"], strict=True)
     ]
 

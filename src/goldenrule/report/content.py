@@ -30,7 +30,7 @@ class ReportContent:
     - `estimates`: part -> metric -> `Estimate`, the parts in the order in which they are shown.
     - `predictions` are those of `headline_part`: confusion, mistakes and the table per class come from them.
     - `counts`: part -> class -> images, as `ImageTable.counts()` gives them; "" counts the unlabelled ones.
-    - `stages`: (name, seconds) in the order they ran; `activations`: {"computed": 640, "reused": 0}.
+    - `stages`: (name, seconds) in the order they ran; `features`: {"computed": 640, "reused": 0}.
     - `candidates`: {"name", "estimates": metric -> `Estimate`, "comparison": a sentence or "", "chosen"}.
     - `penalty_path`: (l2, out-of-fold log loss) as tried; `penalty` is the one that was taken.
     - `backbone`: name, parameters, features, source {from, trained_on, licence}, preprocessing {...}.
@@ -55,7 +55,7 @@ class ReportContent:
     predictions: Predictions
     counts: Mapping[str, Mapping[str, int]]
     stages: Sequence[tuple[str, float]]
-    activations: Mapping[str, int]
+    features: Mapping[str, int]
     candidates: Sequence[Mapping[str, Any]]
     penalty_path: Sequence[tuple[float, float]]
     penalty: float

@@ -56,7 +56,7 @@ def keep_content(folder: Path, content: ReportContent) -> None:
 
 
 def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportContent:
-    """Give the content that `keep_content` wrote; `image` gives the bytes of an image by its id.
+    """Return the content that `keep_content` wrote; `image` gives the bytes of an image by its id.
 
     Raises `FormatError` where a file is missing, damaged, or of a newer version.
     """

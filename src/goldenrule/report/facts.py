@@ -18,7 +18,7 @@ class Facts:
 
 
 def network_facts(backbone: Mapping[str, Any], engine: str) -> tuple[Facts, ...]:
-    """Give the network with its engine, then a group for every mapping inside it."""
+    """Return the network with its engine, then a group for every mapping inside it."""
     plain = {name: value for name, value in backbone.items() if not isinstance(value, Mapping)}
     nested = {name: value for name, value in backbone.items() if isinstance(value, Mapping)}
     titles = {"source": say("facts.weights"), "preprocessing": say("facts.preprocessing")}
@@ -29,12 +29,12 @@ def network_facts(backbone: Mapping[str, Any], engine: str) -> tuple[Facts, ...]
 
 
 def facts(heading: str, values: Mapping[str, Any]) -> Facts:
-    """Give a group of plain values; what is nested deeper is put on one line."""
+    """Return a group of plain values; what is nested deeper is put on one line."""
     return Facts(heading=heading, pairs=tuple((_words(name), value_text(v)) for name, v in values.items()))
 
 
 def value_text(value: Any) -> str:
-    """Give a JSON value as one would write it.
+    """Return a JSON value as one would write it.
 
     >>> value_text(3371024), value_text(None), value_text([0.5, 0.25]), value_text({"size": 224})
     ('3,371,024', 'default', '0.5, 0.25', 'size 224')

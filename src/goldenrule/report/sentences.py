@@ -33,7 +33,7 @@ class Headline:
 
 
 def headline(estimate: Estimate, part: str) -> Headline:
-    """Give the number at the top in words, with what it means and which images it rests on.
+    """Return the number at the top in words, with what it means and which images it rests on.
 
     >>> headline(Estimate.of_share("accuracy", 199, 200), "test").sentence
     '99.5 % of 200 test images are recognised (95 % interval 97.2–99.9 %)'
@@ -88,7 +88,7 @@ def meaning(estimate: Estimate) -> str:
 
 
 def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
-    """Give the fewest and most mistakes, and among how many images, that the printed interval stands for.
+    """Return the fewest and most mistakes, and among how many images, that the printed interval stands for.
 
     >>> mistakes_allowed(Estimate.of_share("accuracy", 9, 9))
     (0, 30, 100)
@@ -102,7 +102,7 @@ def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
 
 
 def basis_sentence(part: str, basis: Basis) -> str:
-    """Say whether the images that a number was measured on had a say in what was measured."""
+    """Return whether the images that a number was measured on had a say in what was measured."""
     if part == "out-of-fold":
         if basis == Basis.CLEAN:
             return say("headline.folds-clean")
@@ -186,7 +186,7 @@ def activations_sentence(computed: int, reused: int) -> str:
 
 
 def alarm(findings: Sequence[Finding]) -> str:
-    """Give the number of errors and warnings, "" where there are none.
+    """Return the number of errors and warnings, "" where there are none.
 
     >>> alarm([Finding(severity="warning", code="leak", fields={"n": 2})])
     '1 warning'
@@ -197,7 +197,7 @@ def alarm(findings: Sequence[Finding]) -> str:
 
 
 def images_of(part: str, n: int) -> str:
-    """Give a number of images with the part they belong to.
+    """Return a number of images with the part they belong to.
 
     >>> images_of("valid", 1), images_of("test", 1200)
     ('1 validation image', '1,200 test images')
@@ -206,7 +206,7 @@ def images_of(part: str, n: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Give a time as one would say it.
+    """Return a time as one would say it.
 
     >>> duration(0.034), duration(3.14), duration(125.2), duration(7_260)
     ('0.03 s', '3.1 s', '2 min 05 s', '2 h 01 min')
@@ -218,7 +218,7 @@ def duration(seconds: float) -> str:
 
 
 def sureness(probability: float) -> str:
-    """Give a probability in percent that never reads as certain.
+    """Return a probability in percent that never reads as certain.
 
     >>> sureness(0.874), sureness(0.9967), sureness(0.99999)
     ('87 %', '99.7 %', '> 99.9 %')

@@ -128,7 +128,7 @@ class Pair:
 def part_scores(
     estimates: Mapping[str, Mapping[str, Estimate]], headline_part: str, bases: Mapping[str, Message] | None = None
 ) -> ScoreTable:
-    """Give a row per part, in order; the headline's part is marked."""
+    """Return a row per part, in order; the headline's part is marked."""
     metrics = _metrics(estimates.values())
     return ScoreTable(
         metrics=metrics,
@@ -145,7 +145,7 @@ def part_scores(
 
 
 def candidate_scores(candidates: Sequence[Mapping[str, Any]]) -> ScoreTable:
-    """Give a row per candidate, in order; the one that stays is marked."""
+    """Return a row per candidate, in order; the one that stays is marked."""
     metrics = _metrics([candidate["estimates"] for candidate in candidates])
     return ScoreTable(
         metrics=metrics,
@@ -162,7 +162,7 @@ def candidate_scores(candidates: Sequence[Mapping[str, Any]]) -> ScoreTable:
 
 
 def data_table(counts: Mapping[str, Mapping[str, int]], images: Mapping[str, int] | None = None) -> DataTable:
-    """Give a row per class, in order, with a column per part; `images` per part, where one has several classes."""
+    """Return a row per class, in order, with a column per part; `images` per part, where one has several classes."""
     names = list(dict.fromkeys(name for own in counts.values() for name in own if name))
     rows = tuple(DataRow(name=name, counts=tuple(own.get(name, 0) for own in counts.values())) for name in names)
     unlabelled = DataRow(name="", counts=tuple(own.get("", 0) for own in counts.values()))
@@ -173,13 +173,13 @@ def data_table(counts: Mapping[str, Mapping[str, int]], images: Mapping[str, int
 
 
 def unscored_parts(counts: Mapping[str, Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
-    """Give the parts in which no image has a label, and how many images they have."""
+    """Return the parts in which no image has a label, and how many images they have."""
     sums = ((part, own.get("", 0), sum(own.values())) for part, own in counts.items())
     return tuple((part, total) for part, unlabelled, total in sums if total and unlabelled == total)
 
 
 def confusion_rows(predictions: Predictions) -> tuple[ConfusionRow, ...]:
-    """Give a row per true class with a cell per predicted class, in the order of the classes; single label."""
+    """Return a row per true class with a cell per predicted class, in the order of the classes; single label."""
     require_single_label(predictions.task, "a table of the confusion matrix")
     table, classes = confusion(predictions), predictions.classes
     totals = table.sum(axis=1)
@@ -198,7 +198,7 @@ def confusion_rows(predictions: Predictions) -> tuple[ConfusionRow, ...]:
 
 
 def confused_pairs(predictions: Predictions, most: int = 15) -> tuple[Pair, ...]:
-    """Give the pairs of classes that are mistaken most often, the most frequent first; single label."""
+    """Return the pairs of classes that are mistaken most often, the most frequent first; single label."""
     require_single_label(predictions.task, "a pair of mistaken classes")
     table, classes = confusion(predictions), predictions.classes
     totals = table.sum(axis=1)
@@ -211,7 +211,7 @@ def confused_pairs(predictions: Predictions, most: int = 15) -> tuple[Pair, ...]
 
 
 def weakest_first(predictions: Predictions) -> tuple[ClassScore, ...]:
-    """Give the scores per class by rising recall, classes without an image last."""
+    """Return the scores per class by rising recall, classes without an image last."""
 
     def weakness(score: ClassScore) -> tuple[bool, float, float]:
         recall = score.recall
@@ -222,7 +222,7 @@ def weakest_first(predictions: Predictions) -> tuple[ClassScore, ...]:
 
 
 def axis_start(estimates: Sequence[Estimate]) -> float:
-    """Give where an axis that ends at 100 % begins, so that every interval of these shares is well inside.
+    """Return where an axis that ends at 100 % begins, so that every interval of these shares is well inside.
 
     >>> axis_start([Estimate.of_share("accuracy", 199, 200)]), axis_start([Estimate.of_share("recall", 5, 9)])
     (0.95, 0.0)

@@ -28,7 +28,7 @@ class Thumbnail:
 
 
 def thumbnail(content: bytes, *, side: int = LARGEST_SIDE_PX) -> Thumbnail:
-    """Give the picture in `content` upright, its longer side at most `side` px; a smaller one keeps its size.
+    """Return the picture in `content` upright, its longer side at most `side` px; a smaller one keeps its size.
 
     It is decoded as for the network, but of more than 8 bits stretched to the values it uses. Raises
     `UnreadableImage` where that can't be done.
@@ -45,7 +45,7 @@ def small(content: bytes, side: int) -> Pixels:
 
 
 def thumbnail_of(image: Callable[[str], bytes | None], uri: str, *, side: int = LARGEST_SIDE_PX) -> Thumbnail | None:
-    """Give the thumbnail of an image by its id; None where the file is gone or is no picture any more."""
+    """Return the thumbnail of an image by its id; None where the file is gone or is no picture any more."""
     try:
         content = image(uri)
         return thumbnail(content, side=side) if content else None
@@ -54,7 +54,7 @@ def thumbnail_of(image: Callable[[str], bytes | None], uri: str, *, side: int = 
 
 
 def shrunk(pixels: Pixels, side: int) -> Pixels:
-    """Give a picture (height, width, 3) with its longer side at most `side` px; a smaller one keeps its size."""
+    """Return a picture (height, width, 3) with its longer side at most `side` px; a smaller one keeps its size."""
     from PIL import Image
 
     picture = Image.fromarray(pixels)
@@ -63,7 +63,7 @@ def shrunk(pixels: Pixels, side: int) -> Pixels:
 
 
 def thumbnail_from(pixels: Pixels) -> Thumbnail:
-    """Give a picture (height, width, 3) as a thumbnail of its own size."""
+    """Return a picture (height, width, 3) as a thumbnail of its own size."""
     from PIL import Image
 
     file = io.BytesIO()

@@ -28,7 +28,7 @@ def training_section(live: LiveContent) -> dict[str, Any]:
 
 
 def _rate_sentence(rule: str, rate: float, note: str, minimum: float | None) -> str:
-    """Give why a rate was taken.
+    """Return why a rate was taken.
 
     >>> _rate_sentence("steepest", 0.001, "", 0.1)
     'The rate 1.0e-03 (0.001) was taken by the rule "steepest". The minimum of the curve, 1.0e-01, is too high.'

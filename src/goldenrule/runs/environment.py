@@ -25,7 +25,7 @@ NAMED = (
 
 
 def environment() -> dict[str, str]:
-    """Give versions, processor, cores and memory by name."""
+    """Return versions, processor, cores and memory by name."""
     memory = psutil.virtual_memory().total / 2**30
     return {
         "python": platform.python_version(),
@@ -46,7 +46,7 @@ def _version(package: str) -> str:
 
 
 def processor() -> str:
-    """Give the processor's name."""
+    """Return the processor's name."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

@@ -59,7 +59,7 @@ class History:
         return tuple(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
     def to_csv(self) -> str:
-        """Give the rows as CSV, rates joined by spaces; own metrics are the last columns."""
+        """Return the rows as CSV, rates joined by spaces; own metrics are the last columns."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = [*COLUMNS, *self.metrics]
@@ -70,7 +70,7 @@ class History:
         return text.getvalue()
 
     def to_frame(self) -> Any:
-        """Give a pandas.DataFrame: a row per epoch, the columns of the CSV, rates as tuples; wants pandas."""
+        """Return a pandas.DataFrame: a row per epoch, the columns of the CSV, rates as tuples; wants pandas."""
         try:
             import pandas
         except ImportError as error:
@@ -87,7 +87,7 @@ def _(value: History) -> Any:
 
 
 def header(metrics: Sequence[str] = ()) -> str:
-    """Give the line above rows with these own metrics.
+    """Return the line above rows with these own metrics.
 
     >>> header(["f1"])
     'epoch  train loss  valid loss  accuracy        f1  rate'
@@ -96,7 +96,7 @@ def header(metrics: Sequence[str] = ()) -> str:
 
 
 def line(row: EpochRow, metrics: Sequence[str] = ()) -> str:
-    """Give a row as a line under `header(metrics)`."""
+    """Return a row as a line under `header(metrics)`."""
     return _aligned(cells(row, metrics), metrics)
 
 
@@ -106,14 +106,14 @@ def _aligned(shown: Sequence[str], metrics: Sequence[str]) -> str:
 
 
 def _flat(row: EpochRow) -> dict[str, Any]:
-    """Give the values of a row by column, own metrics beside the others."""
+    """Return the values of a row by column, own metrics beside the others."""
     value = asdict(row)
     own: Mapping[str, float] = value.pop("metrics")
     return {**value, **own}
 
 
 def cells(row: EpochRow, metrics: Sequence[str] = ()) -> tuple[str, ...]:
-    """Give the cells of a row: epoch, train loss, valid loss, accuracy, own metrics, highest rate.
+    """Return the cells of a row: epoch, train loss, valid loss, accuracy, own metrics, highest rate.
 
     >>> row = EpochRow(stage="a", epoch=1, train_loss=1, valid_loss=.25, accuracy=.9, rates=(1e-3,), cycle_end=True)
     >>> cells(row)

@@ -254,7 +254,7 @@ class FitOptions:
         return self.training is not None and self.training.type == "fromzero"
 
     @property
-    def solved_only(self) -> bool:
+    def linear_only(self) -> bool:
         """Whether the fit ends with solved heads: no live training."""
         return self.quick or self.folds is not None
 
@@ -282,7 +282,7 @@ class FitOptions:
         return self.augmentation_named(self.augment)
 
     def augmentation_named(self, name: str) -> Augmentation | None:
-        """Give the augmentation of that name with the crop that was asked for."""
+        """Return the augmentation of that name with the crop that was asked for."""
         from goldenrule.data.augmentation.presets import by_name
 
         crop = "random" if self.crop == "squish" else self.crop
@@ -313,7 +313,7 @@ class FitOptions:
         return 0 if self.augment == "none" else self.views
 
     def said(self, *names: str) -> str:
-        """Give those of these options that are not as always, as words of a command line, a blank before each.
+        """Return those of these options that are not as always, as words of a command line, a blank before each.
 
         >>> FitOptions(seed=3, group_by="a b").said("backbone", "seed", "group_by")
         " --seed 3 --group-by 'a b'"

@@ -128,7 +128,7 @@ class TrainingOptions:
 
 
 def stopping(said: Sequence[str]) -> dict[str, int]:
-    """Give what "converged:5" and "overfit:3" stand for.
+    """Return what "converged:5" and "overfit:3" stand for.
 
     >>> stopping(["converged:5", "overfit:3"])
     {'converged': 5, 'overfit': 3}

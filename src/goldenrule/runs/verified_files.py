@@ -185,12 +185,12 @@ def split_rows(folder: Path) -> list[dict[str, str]]:
 
 
 def drew_split(folder: Path) -> bool:
-    """Say whether the folder holds a run that drew its split: parts that were given, as by a fold, are its alone."""
+    """Return whether the folder holds a run that drew its split: parts that were given, as by a fold, are its alone."""
     return is_run(folder) and run_about(folder).split == "drawn"
 
 
 def known_split(folder: Path) -> dict[bytes, Part]:
-    """Give the part of every image of a run, by digest; empty where the folder holds no run that drew its split."""
+    """Return the part of every image of a run, by digest; empty where the folder holds no run that drew its split."""
     if not drew_split(folder):
         return {}
     rows = [row for row in split_rows(folder) if row["part"] and row["digest"]]

@@ -16,7 +16,7 @@ VARIABLE = "GOLDENRULE_CACHE"
 
 @contextlib.contextmanager
 def made_in_cache(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `folder` of the cache when the block ends well.
+    """Return a temporary folder that becomes `folder` of the cache when the block ends well.
 
     What killed processes left beside it goes first; what living ones are making stays.
     """
@@ -41,7 +41,7 @@ def clear_leftovers() -> tuple[int, int]:
 
 
 def cache_folder() -> Path:
-    """Give the folder named by GOLDENRULE_CACHE, by default the user's cache folder."""
+    """Return the folder named by GOLDENRULE_CACHE, by default the user's cache folder."""
     if named := os.environ.get(VARIABLE):
         return Path(named).expanduser()
     import platformdirs

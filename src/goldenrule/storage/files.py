@@ -30,12 +30,12 @@ MOST_JSON_BYTES = 200_000_000
 
 
 def digest(content: bytes | bytearray | memoryview) -> bytes:
-    """Give the blake2b digest (32 bytes) by which goldenrule knows content."""
+    """Return the blake2b digest (32 bytes) by which goldenrule knows content."""
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
 def file_digest(path: Path) -> str:
-    """Give the hexadecimal blake2b digest of a file, read in pieces."""
+    """Return the hexadecimal blake2b digest of a file, read in pieces."""
     return file_record(path)[1]
 
 
@@ -47,7 +47,7 @@ def file_record(path: Path) -> tuple[int, str]:
 
 
 def canonical_json(value: Any) -> str:
-    """Give the one spelling of a JSON value that digests are taken of.
+    """Return the one spelling of a JSON value that digests are taken of.
 
     >>> canonical_json({"b": 1, "a": [1.5, None]})
     '{"a":[1.5,null],"b":1}'
@@ -56,7 +56,7 @@ def canonical_json(value: Any) -> str:
 
 
 def json_digest(value: Any) -> str:
-    """Give the hexadecimal digest of a JSON value, equal for equal values."""
+    """Return the hexadecimal digest of a JSON value, equal for equal values."""
     return digest(canonical_json(value).encode()).hex()
 
 
@@ -72,7 +72,7 @@ def storage_errors(path: Path) -> Iterator[None]:
             case errno.ENOSPC | errno.EDQUOT:
                 raise StorageError(
                     f"The disk is full: {path} could not be written. What was finished before is intact. "
-                    "Free some space (`goldenrule bank` shows the activations that can be cleared) "
+                    "Free some space (`goldenrule cache` shows the activations that can be cleared) "
                     "and give the same command again: it goes on where it stopped."
                 ) from error
             case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR | errno.EISDIR | errno.EEXIST:
@@ -98,7 +98,7 @@ def no_run_but(folder: Path) -> str:
 
 
 def in_shell(word: object) -> str:
-    """Give a path or another value as a word of a command that can be copied into a shell.
+    """Return a path or another value as a word of a command that can be copied into a shell.
 
     >>> in_shell(Path("runs/dogs")), in_shell(Path("runs/my dogs"))
     ('runs/dogs', "'runs/my dogs'")
@@ -180,7 +180,7 @@ def json_object(content: bytes, path: Path, *, newest_schema: int | None = None)
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what was written there takes its place when the block ends well."""
+    """Return a temporary path beside `path`; what was written there takes its place when the block ends well."""
     make_folder(path.parent)
     with storage_errors(path), unfinished_file(path.parent) as temporary:
         yield temporary
@@ -191,7 +191,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path, *, known_by: Sequence[str] = ()) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` when the block ends well; an older `path` is replaced.
+    """Return a temporary folder that becomes `path` when the block ends well; an older `path` is replaced.
 
     `known_by` names files, one of which a folder of ours has: another folder is not replaced, but a `StorageError`.
     """

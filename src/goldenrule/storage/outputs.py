@@ -152,7 +152,7 @@ def write_output(path: Path, content: bytes | str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Into:
+class WrittenInto:
     """What is written into instead of replaced: a path, or a descriptor of this process."""
 
     path: Path
@@ -164,16 +164,16 @@ class Into:
         return self.path if self.descriptor is None else os.dup(self.descriptor)
 
 
-def written_into(path: Path) -> Into | None:
+def written_into(path: Path) -> WrittenInto | None:
     """Return where to write if a path is a pipe, a character device or a descriptor of this process; else None."""
     own = os.path.abspath(path)  # noqa: PTH100 - resolve() would look through /dev/stdout
     for _ in range(_MOST_LINKS):
         if own in _STANDARD:
-            return Into(path, _STANDARD[own])
+            return WrittenInto(path, _STANDARD[own])
         if found := _DESCRIPTOR.fullmatch(own):
             process = own.split("/")[2]
             if process in ("fd", "self", "thread-self", str(os.getpid())):
-                return Into(path, int(found[1]))
+                return WrittenInto(path, int(found[1]))
         try:
             own = os.path.normpath(os.path.join(os.path.dirname(own), os.readlink(own)))  # noqa: PTH115, PTH118, PTH120
         except (OSError, ValueError):
@@ -181,7 +181,7 @@ def written_into(path: Path) -> Into | None:
     with contextlib.suppress(OSError, ValueError):
         mode = path.stat().st_mode
         if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-            return Into(path, None)
+            return WrittenInto(path, None)
     return None
 
 

@@ -92,7 +92,7 @@ def arrays_in(path: Path) -> dict[str, Array]:
 
 
 def tensors_content(tensors: Mapping[str, npt.NDArray[Any]], **texts: str) -> bytes:
-    """Give the content of a safetensors file with these arrays and texts, and their checksum among the texts."""
+    """Return the content of a safetensors file with these arrays and texts, and their checksum among the texts."""
     from safetensors.numpy import save
 
     whole = {name: np.asarray(value, order="C") for name, value in tensors.items()}
@@ -116,7 +116,7 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
 
 
 def _checksum(tensors: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str]) -> str:
-    """Give the blake2b of all names, types, shapes, values and texts."""
+    """Return the blake2b of all names, types, shapes, values and texts."""
     sums = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for name, text in sorted(texts.items()):
         sums.update(repr((name, text)).encode())

@@ -28,7 +28,7 @@ _STALE_SECONDS = 24 * 3600
 
 @contextlib.contextmanager
 def unfinished_file(folder: Path) -> Iterator[Path]:
-    """Give a new file in `folder` that goes when the block ends, unless it was renamed."""
+    """Return a new file in `folder` that goes when the block ends, unless it was renamed."""
 
     def create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -42,7 +42,7 @@ def unfinished_file(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def unfinished_folder(folder: Path) -> Iterator[Path]:
-    """Give a new folder in `folder` that goes when the block ends, unless it was renamed."""
+    """Return a new folder in `folder` that goes when the block ends, unless it was renamed."""
     with _held(folder, Path.mkdir) as path:
         try:
             yield path
@@ -107,7 +107,7 @@ def _held(folder: Path, create: Callable[[Path], None]) -> Iterator[Path]:
 
 
 def _abandoned(path: Path, then: Callable[[Path], None]) -> bool:
-    """Say whether nobody holds a path any more, and do something with it before anybody else can."""
+    """Return whether nobody holds a path any more, and do something with it before anybody else can."""
     if fcntl is None:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:

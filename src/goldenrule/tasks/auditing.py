@@ -51,9 +51,9 @@ def audit_images(
     looks = looked(table, threads=threads, progress=progress)
     pairs = near_duplicates(table, looks, threads=threads, progress=progress)
     own = table.with_digests([one.digest for one in looks])
-    if (bank := best_bank(own.digests)) is not None:
+    if (cache := best_bank(own.digests)) is not None:
         known = {(pair.first, pair.second) for pair in pairs}
-        more = near_by_activations(own, bank, known=known, threads=threads, progress=progress)
+        more = near_by_activations(own, cache, known=known, threads=threads, progress=progress)
         pairs = sorted([*pairs, *more], key=lambda pair: (pair.first, pair.second))
     found = audit(table, looks, pairs)
     if out is not None:

@@ -31,7 +31,7 @@ from goldenrule.data.sources.folders import image_files
 from goldenrule.data.sources.picture_files import read_picture
 from goldenrule.data.table import ImageTable, image_table
 from goldenrule.engines import EngineKind
-from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.features.scoring import predictions_from
 from goldenrule.metrics import Predictions
 from goldenrule.models.graphs.compiled import serving_kind
@@ -89,7 +89,7 @@ def explained(
     heat: bool,
     progress: Progress,
 ) -> Explained:
-    """Give the explanations of (name, path) pairs; nothing is written but rows of the bank."""
+    """Return the explanations of (name, path) pairs; nothing is written but rows of the bank."""
     seconds: list[tuple[str, float]] = []
     train = again.table.part("train").only_labelled()
     extractor = _extractor(again)
@@ -138,7 +138,7 @@ def explained(
 
 
 def asked(run: Path, files: Sequence[tuple[str, Path]], of: str | None) -> dict[str, object]:
-    """Give what tells one question from another: the run, the images and the class."""
+    """Return what tells one question from another: the run, the images and the class."""
     listed = json_digest([str(run.resolve()), *(str(path.resolve()) for _, path in files)])[:32]
     return {"run": run.resolve().name, "images": len(files), "digest": listed, "class": of}
 
@@ -157,7 +157,7 @@ def check_free(folder: Path, question: dict[str, object]) -> None:
 
 
 def free_folder(base: Path, question: dict[str, object]) -> Path:
-    """Give the folder for an answer: NAME where it is free or answers this question, else NAME-2, NAME-3 ..."""
+    """Return the folder for an answer: NAME where it is free or answers this question, else NAME-2, NAME-3 ..."""
     number, folder = 1, base
     while True:
         try:
@@ -195,16 +195,16 @@ def _extractor(again: Reopened) -> FeatureExtractor:
 
 
 def _as_table(files: Sequence[tuple[str, Path]]) -> ImageTable:
-    """Give new files as unlabelled images; an absolute name stands for itself below any root."""
+    """Return new files as unlabelled images; an absolute name stands for itself below any root."""
     paths = [str(path.resolve()) for _, path in files]
     nothing: list[None] = [None] * len(files)
     return image_table(Path("/"), (), uris=paths, parts=nothing, labels=[[]] * len(files))
 
 
 def _predictions(
-    again: Reopened, files: Sequence[tuple[str, Path]], table: ImageTable, seen: Activations, kind: EngineKind
+    again: Reopened, files: Sequence[tuple[str, Path]], table: ImageTable, seen: Features, kind: EngineKind
 ) -> Predictions:
-    """Give what `predict` gives: from the bank's rows where they are what it looks at."""
+    """Return what `predict` gives: from the bank's rows where they are what it looks at."""
     classifier = again.classifier
     if classifier.views != (PLAIN,) or serving_kind(classifier.backbone, classifier.engine) != kind:
         return classifier.predict_files(list(files), threads=again.threads, progress=again.progress)
@@ -220,7 +220,7 @@ def _heats(
     wanted: bool,
     progress: Progress,
 ) -> tuple[dict[int, HeatMap], tuple[str, ...]]:
-    """Give the heat map of each readable image by its place, and why there are none."""
+    """Return the heat map of each readable image by its place, and why there are none."""
     if not wanted or not readable:
         return {}, ()
     readers = [partial(read_picture, files[place][1]) for place in readable]

@@ -278,7 +278,7 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
 def _promised(
     run: Path, own: ImageTable, without: set[bytes], classifier: Classifier
 ) -> tuple[str, Predictions] | None:
-    """Give the part that the run's headline rests on, and its predictions but for some images."""
+    """Return the part that the run's headline rests on, and its predictions but for some images."""
     if not (run / RESULT).is_file():
         return None
     headline = run_result(run).headline
@@ -333,7 +333,7 @@ def _(value: Evaluation) -> Any:
 
 
 def _told(table: ImageTable) -> tuple[Finding, ...]:
-    """Give the findings but those on parts, which an evaluation does not have."""
+    """Return the findings but those on parts, which an evaluation does not have."""
     return tuple(finding for finding in table.findings if finding.code not in ("class-missing", "folders-ignored"))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from goldenrule.analysis.label_issues import Doubt, LabelIssues, label_errors_json
+from goldenrule.analysis.label_issues import LabelIssues, SuspectedLabel, label_errors_json
 from goldenrule.analysis.mistakes import Wavering, most_confident_right, most_uncertain
 from goldenrule.core.errors import OptionError, system_errors
 from goldenrule.core.findings import plural
@@ -24,7 +24,7 @@ from goldenrule.runs.verified_files import kept_predictions
 from goldenrule.storage.files import write_atomic, write_json
 from goldenrule.storage.lock import check_no_links
 from goldenrule.tasks.reopened import reopened
-from goldenrule.tasks.run_label_issues import Doubts, doubts, with_activations
+from goldenrule.tasks.run_label_issues import SuspectedLabels, suspected, with_activations
 
 SCHEMA_VERSION = 1
 FOLDER, PAGE, NUMBERS, LABELS = "insight", "insight.html", "insight.json", "label_errors.csv"
@@ -42,7 +42,7 @@ class Insights:
 
     folder: Path
     sections: tuple[Section, ...]
-    doubts: Doubts
+    suspected: SuspectedLabels
     left_out: tuple[str, ...]
     opening_seconds: float
     kept_csv: bool = False
@@ -60,7 +60,7 @@ class Insights:
     @property
     def headline(self) -> str:
         """Say in one sentence how the labels stand."""
-        return contradicted(self.doubts.errors)
+        return contradicted(self.suspected.errors)
 
     def notes(self) -> list[str]:
         """Say what is missing."""
@@ -86,28 +86,28 @@ def insights(
     began = time.perf_counter()
     check_no_links(Path(run))
     own = reopened(run, threads=threads, progress=progress)
-    activations = own.activations()
-    images, left_out = with_activations(own.table, activations)
+    features = own.features()
+    images, left_out = with_activations(own.table, features)
     opening = time.perf_counter() - began
     if not len(images):
         raise OptionError(f"No image of {own.folder} has a label and can be read: insight is into labelled images.")
     began = time.perf_counter()
-    found = doubts(images, activations, seed=own.options.seed, progress=progress)
+    found = suspected(images, features, seed=own.options.seed, progress=progress)
     seconds = time.perf_counter() - began
     judged = _judged(own.folder, found.predictions, own.classifier)
     sections = (label_section(found, images, top, seconds), *looking_sections(judged, images, top))
     result = Insights(
         folder=own.folder / FOLDER,
         sections=sections,
-        doubts=found,
+        suspected=found,
         left_out=tuple(left_out),
         opening_seconds=opening,
     )
     return _written(result, images)
 
 
-def label_section(found: Doubts, images: ImageTable, top: int, seconds: float) -> Section:
-    """Give what is found of labels, with the images to look at first."""
+def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds: float) -> Section:
+    """Return what is found of labels, with the images to look at first."""
     errors, parts = found.errors, _parts(images)
     cards = tuple(
         Card(
@@ -158,7 +158,7 @@ def contradicted(errors: LabelIssues) -> str:
     return f"{count:,} of {plural(len(errors), 'label')} {verb} contradicted by heads that have not seen the image"
 
 
-def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tuple[Doubt, list[str]]]:
+def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tuple[SuspectedLabel, list[str]]]:
     """Give up to `top` of the most doubtful labels, each with the ids of its copies that have the same label.
 
     Copies are files of equal bytes, and near duplicates as the fit found them.
@@ -166,7 +166,7 @@ def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tu
     groups = images.rows["group"].to_pylist()
     near = images.with_groups([own if is_alike(own) else None for own in groups])
     unit = dict(zip(images.uris, duplicate_units(near), strict=True))
-    found: dict[tuple[bytes, str], tuple[Doubt, list[str]]] = {}
+    found: dict[tuple[bytes, str], tuple[SuspectedLabel, list[str]]] = {}
     for own in errors.first(len(errors)):
         key = unit[own.id], own.given
         if key in found:
@@ -177,7 +177,7 @@ def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tu
 
 
 def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: int) -> tuple[Section, ...]:
-    """Give the surest mistakes, the most uncertain and the surest right images of predictions, a section each."""
+    """Return the surest mistakes, the most uncertain and the surest right images of predictions, a section each."""
     about, predictions = judged
     parts = _parts(images)
 
@@ -219,7 +219,7 @@ def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: i
 
 
 def small(probability: float) -> str:
-    """Give a probability in percent that never reads as impossible.
+    """Return a probability in percent that never reads as impossible.
 
     >>> small(.034), small(.00012), small(1e-9)
     ('3.4 %', '0.012 %', '< 0.01 %')
@@ -228,7 +228,7 @@ def small(probability: float) -> str:
 
 
 def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tuple[str, Predictions]:
-    """Give what the run's classifier said of images that it has not learned from, in words and as predictions."""
+    """Return what the run's classifier said of images that it has not learned from, in words and as predictions."""
     said = {}
     for part in JUDGING:
         own = kept_predictions(folder, part, task=classifier.task)
@@ -247,7 +247,7 @@ def _parts(images: ImageTable) -> dict[str, str]:
 
 def _written(result: Insights, images: ImageTable) -> Insights:
     """Write the three files; a list of labels that somebody has worked on stays as it is."""
-    text = result.doubts.errors.to_csv()
+    text = result.suspected.errors.to_csv()
     path = result.folder / LABELS
     kept = path.exists() and path.read_bytes() != text.encode("utf-8", "surrogateescape")
     if not kept:

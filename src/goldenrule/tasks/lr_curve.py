@@ -29,7 +29,7 @@ def find_rate_of(
     picture: Path,
     progress: Progress,
 ) -> RangeTest:
-    """Give the curve of a fresh head (or the network of a run), and draw it into `picture`."""
+    """Return the curve of a fresh head (or the network of a run), and draw it into `picture`."""
     check_output(picture, FIGURE)
     rising_rates(2 if steps is None else steps, lowest=lowest, highest=highest)  # what can't be is told at once
     earlier = Classifier.load(options.start_from) if options.start_from else None

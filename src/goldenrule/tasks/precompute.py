@@ -9,12 +9,12 @@ from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.augmentation.augment import Augmentation, views
 from goldenrule.data.pictures.levels import glanced
 from goldenrule.data.table import ImageTable
-from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import Backbone
 from goldenrule.training.plan import DEFAULT_VIEWS
 
 
-def activations_of(
+def features_of(
     images: ImageTable,
     backbone: Backbone,
     *,
@@ -22,8 +22,8 @@ def activations_of(
     augmented_views: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> tuple[ImageTable, Activations]:
-    """Give the readable images, with digests, and their activations from the bank.
+) -> tuple[ImageTable, Features]:
+    """Return the readable images, with digests, and their activations from the bank.
 
     The plain view of every image and, where `augment` is given, `augmented_views` views (4 by default) of the
     training images.
@@ -40,6 +40,6 @@ def activations_of(
             wanted = f" Give gr.backbone(..., levels={levels})." if levels is not None else ""
             (progress or Silent()).say(f"{said[0].sentence}.{wanted}")
     extractor = FeatureExtractor.of(backbone, threads=threads, progress=progress)
-    activations = extractor.features(table, views=views(augment, count), augmented=table.teaching)
-    bank = activations.banks[0]
-    return table.where(np.array([d is not None and d in bank for d in table.digests], dtype=bool)), activations
+    features = extractor.features(table, views=views(augment, count), augmented=table.teaching)
+    cache = features.caches[0]
+    return table.where(np.array([d is not None and d in cache for d in table.digests], dtype=bool)), features

@@ -12,7 +12,7 @@ from goldenrule.core.schema import as_type
 from goldenrule.data.pictures.deep_pixels import levels_text
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import EngineKind
-from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import check_device
@@ -56,8 +56,8 @@ class Reopened:
         """How many processors are used."""
         return self.extractor.threads
 
-    def activations(self, body: Backbone | None = None) -> Activations:
-        """Give the plain activations of all images by a body (default: the one the run began with).
+    def features(self, body: Backbone | None = None) -> Features:
+        """Return the plain activations of all images by a body (default: the one the run began with).
 
         They are in the bank where the run has used that body; else they are computed, with a progress bar.
         """

@@ -149,7 +149,7 @@ class _Judge:
 
 
 def _by_digest(seen: Predictions, digests: Mapping[str, bytes | None]) -> Predictions:
-    """Give predictions whose ids are the digests of the files, in hex; of equal files the first."""
+    """Return predictions whose ids are the digests of the files, in hex; of equal files the first."""
     first: dict[str, int] = {}
     for row, name in enumerate(seen.ids):
         if (own := digests.get(name)) is not None:
@@ -158,7 +158,7 @@ def _by_digest(seen: Predictions, digests: Mapping[str, bytes | None]) -> Predic
 
 
 def _common(a: _Judge, b: _Judge, part: Judged) -> tuple[tuple[Predictions, Predictions] | None, dict[str, int]]:
-    """Give what both said of their common images in a part, if there are enough, and why others are left out."""
+    """Return what both said of their common images in a part, if there are enough, and why others are left out."""
     of_a, of_b = a.said.get(part), b.said.get(part)
     if of_a is None or of_b is None:
         return None, {}
@@ -193,7 +193,7 @@ def _why(run: _Judge, image: str, judged: bool, part: Judged, name: str) -> str:
 
 
 def _names(a: _Judge, b: _Judge) -> tuple[str, str]:
-    """Give what to call the runs: their folders' names, or paths where these are equal."""
+    """Return what to call the runs: their folders' names, or paths where these are equal."""
     one, other = a.folder.resolve(), b.folder.resolve()
     return (one.name, other.name) if one.name != other.name else (str(a.folder), str(b.folder))
 

@@ -12,7 +12,7 @@ from goldenrule.analysis.label_issues import LabelIssues, find_label_issues
 from goldenrule.analysis.planted_errors import planted, share_wrong
 from goldenrule.core.progress import Progress
 from goldenrule.data.table import ImageTable, LabelledTable
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.linear import DECADES, Rows, fold_logits, solve
 from goldenrule.metrics import Estimate, Predictions
 from goldenrule.pipelines.linear_heads import training_rows
@@ -22,7 +22,7 @@ MORE_PENALTY = 10**0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Doubts:
+class SuspectedLabels:
     """What is found of labels: the ranking, the predictions it is from, and an estimate of how many are wrong."""
 
     errors: LabelIssues
@@ -32,9 +32,9 @@ class Doubts:
     l2: float
 
 
-def doubts(
-    images: LabelledTable, activations: Activations, *, seed: int = 0, progress: Progress | None = None
-) -> Doubts:
+def suspected(
+    images: LabelledTable, features: Features, *, seed: int = 0, progress: Progress | None = None
+) -> SuspectedLabels:
     """Judge each label by heads that were solved without the image, its duplicates and its group.
 
     `images` have activations; of all parts alike, as nothing is chosen by them for a classifier. An image whose class
@@ -42,19 +42,21 @@ def doubts(
     Then some labels are made wrong on purpose, and all is solved once more, to learn how many others are; not where
     an image has several: `wrong` is undefined there.
     """
-    rows = training_rows(images, activations, views=0, seed=seed)
+    rows = training_rows(images, features, views=0, seed=seed)
     l2 = min(solve(rows, progress=progress).l2 * MORE_PENALTY, DECADES[0])
     predictions = held_out(images, rows, fold_logits(rows, l2))
     if images.task == "multi":
         untold = share_wrong(np.array([]), np.array([]))
-        return Doubts(errors=find_label_issues(predictions), predictions=predictions, wrong=untold, planted=0, l2=l2)
+        return SuspectedLabels(
+            errors=find_label_issues(predictions), predictions=predictions, wrong=untold, planted=0, l2=l2
+        )
     labels, planted_rows = planted(images.targets, rows.classes, seed=seed)
     again = replace(rows, targets=labels)
     judged = rows.folds >= 0
     found = held_out(images, again, fold_logits(again, l2))
     chances = found.probabilities[np.arange(len(found)), labels[judged]]
     is_planted = np.isin(np.arange(len(labels)), planted_rows)[judged]
-    return Doubts(
+    return SuspectedLabels(
         errors=find_label_issues(predictions),
         predictions=predictions,
         wrong=share_wrong(chances[is_planted], chances[~is_planted]),
@@ -64,15 +66,15 @@ def doubts(
 
 
 def held_out(images: LabelledTable, rows: Rows, logits: npt.NDArray[np.float32]) -> Predictions:
-    """Give the predictions of images by the heads of the folds they are not in; of those that a fold judges."""
+    """Return the predictions of images by the heads of the folds they are not in; of those that a fold judges."""
     found = Predictions.from_logits(
         logits, images.classes, truth=rows.targets, ids=images.uris, fold=rows.folds, task=images.task
     )
     return found if (rows.folds >= 0).all() else found.select(rows.folds >= 0)
 
 
-def with_activations(images: ImageTable, activations: Activations) -> tuple[LabelledTable, Sequence[str]]:
-    """Give the labelled images that have activations, and the names of those that could not be read."""
-    bank = activations.banks[0]
-    known = np.array([own is not None and own in bank for own in images.digests], dtype=bool)
+def with_activations(images: ImageTable, features: Features) -> tuple[LabelledTable, Sequence[str]]:
+    """Return the labelled images that have activations, and the names of those that could not be read."""
+    cache = features.caches[0]
+    known = np.array([own is not None and own in cache for own in images.digests], dtype=bool)
     return images.where(known).only_labelled(), images.where(images.labelled & ~known).uris

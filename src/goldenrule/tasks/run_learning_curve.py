@@ -93,17 +93,17 @@ def learning_curve_of(
     check_asked(metric, target)
     check_no_links(Path(run))
     opened = reopened(run, threads=threads, progress=progress)
-    activations = opened.activations()
+    features = opened.features()
     if opened.table.task == "multi":
         raise OptionError("A learning curve is drawn where an image has one label; these have several.")
-    train = readable(opened.table, "train", activations).only_labelled()
+    train = readable(opened.table, "train", features).only_labelled()
     if len(train) == 0:
         raise TooFewImages(f"{run} has no labelled training images that can be read.")
     units, targets = duplicate_units(train), train.targets
     rows = np.sort(nested_order(targets, units, 0, seed=opened.options.seed)[:MOST_IMAGES])
     digests = train.digests
     curve = learning_curve(
-        activations.rows([digests[row] or b"" for row in rows.tolist()]),
+        features.rows([digests[row] or b"" for row in rows.tolist()]),
         targets[rows],
         [units[row] for row in rows.tolist()],
         classes=len(train.classes),
@@ -118,7 +118,7 @@ def learning_curve_of(
 
 
 def tried_by(run: Path) -> tuple[Tried, ...]:
-    """Give what a finished run has trained deeper than its head, of images with one label each."""
+    """Return what a finished run has trained deeper than its head, of images with one label each."""
     found = []
     for candidate in run_result(run).candidates:
         accuracy = candidate.valid.estimate() if candidate.valid else None

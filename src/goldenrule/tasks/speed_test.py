@@ -10,7 +10,7 @@ import numpy as np
 
 from goldenrule.core.blas import one_blas_thread
 from goldenrule.data.augmentation.augment import PLAIN
-from goldenrule.data.loader import Job, batches
+from goldenrule.data.loader import DecodeJob, batches
 from goldenrule.data.sample_photos import sample_photos
 from goldenrule.engines import Engine
 from goldenrule.models.backbone import BackboneSpec
@@ -20,12 +20,12 @@ SECONDS = 1.5
 
 
 def speed_test(spec: BackboneSpec, engine: Engine, *, threads: int) -> dict[str, float]:
-    """Give images per second of decoding and preprocessing, of the engine, and of both together."""
+    """Return images per second of decoding and preprocessing, of the engine, and of both together."""
     content = _jpeg()
 
-    def jobs() -> Iterator[Job]:
+    def jobs() -> Iterator[DecodeJob]:
         for row in range(IMAGES):
-            yield Job(row=row, read=lambda: content, views=(0,))
+            yield DecodeJob(row=row, read=lambda: content, views=(0,))
 
     def decoded() -> Iterator[tuple[None, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]]:
         for batch in batches(jobs(), (PLAIN,), spec.preprocessing, batch_size=engine.batch_size, threads=threads):

@@ -41,7 +41,7 @@ from goldenrule.data.duplicates.close_vectors import Floats
 from goldenrule.data.duplicates.near_duplicates import near_duplicates as near_pairs
 from goldenrule.data.grouping import with_alike
 from goldenrule.data.name_order import named_groups
-from goldenrule.data.scan import Look, closed_files, look_to_copy, looked, unreadable_files
+from goldenrule.data.scan import FileScan, closed_files, look_to_copy, looked, unreadable_files
 from goldenrule.data.sources.folders import all_files
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.sources.left_out import alike_classes, unusable_classes
@@ -70,7 +70,7 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class SplitRequest:
     """How images are to be dealt out."""
 
     shares: Shares
@@ -120,7 +120,9 @@ def split_folder(
     progress = progress or Silent()
     if link not in LINKS:
         raise OptionError(f"--link {link}: wanted one of {', '.join(LINKS)}.")
-    wish = Wish(shares=shares or Shares(), seed=seed, group_by=group_by, anew=anew, near_duplicates=near_duplicates)
+    wish = SplitRequest(
+        shares=shares or Shares(), seed=seed, group_by=group_by, anew=anew, near_duplicates=near_duplicates
+    )
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by, exclude=exclude)
     folder = Path(destination).expanduser()
     _check_apart(table.root, folder)
@@ -169,7 +171,7 @@ def _plan(
     files: Sequence[str],
     folder: Path,
     about: Mapping[str, Any],
-    wish: Wish,
+    wish: SplitRequest,
     threads: int,
     progress: Progress,
 ) -> None:
@@ -208,10 +210,10 @@ def _plan(
     write_digested_json(folder / ABOUT, value)  # last: the plan is whole
 
 
-def shown_series(table: ImageTable, looks: Sequence[Look], *, seed: int) -> ImageTable:
+def shown_series(table: ImageTable, looks: Sequence[FileScan], *, seed: int) -> ImageTable:
     """Return the images with groups that their names propose, where the pictures of a group are alike.
 
-    Asked of small pictures (`Look.likeness`), without a network: a fit looks closer, and measures what it does.
+    Asked of small pictures (`FileScan.likeness`), without a network: a fit looks closer, and measures what it does.
     """
     if any(own is not None for own in table.rows["group"].to_pylist()):
         return table
@@ -243,8 +245,8 @@ def shown_series(table: ImageTable, looks: Sequence[Look], *, seed: int) -> Imag
     return table.with_groups(list(alike.proposal.groups)).with_findings(note)
 
 
-def _about(table: ImageTable, files: Sequence[str], wish: Wish) -> dict[str, Any]:
-    """Give what a split is about as JSON: the source with names, sizes, times and labels, and how it is dealt out."""
+def _about(table: ImageTable, files: Sequence[str], wish: SplitRequest) -> dict[str, Any]:
+    """Return what a split is about as JSON: the source with names, sizes, times and labels, and how it is dealt out."""
     try:
         stated = [(name, (table.root / name).stat()) for name in files]
     except OSError as error:

@@ -21,7 +21,7 @@ from goldenrule.runs.store import Outcome, read_outcome, write_outcome
 from goldenrule.storage.files import storage_errors
 from goldenrule.storage.tensors import Tensors
 from goldenrule.training.early_stopping import CycleEnd
-from goldenrule.training.inputs.batches import Seen
+from goldenrule.training.inputs.batches import ValidationLogits
 from goldenrule.training.loop import Position
 
 State = dict[str, torch.Tensor]
@@ -44,7 +44,7 @@ class Checkpoint:
     network: State
     optimizer: State
     rows: tuple[EpochRow, ...] = ()
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[ValidationLogits, ...] = ()
     cycles: tuple[CycleEnd, ...] = ()
     snapshots: Mapping[int, State] = field(default_factory=dict)
 
@@ -140,23 +140,26 @@ def _read(path: Path) -> Checkpoint | None:
 
 
 def row_facts(rows: Sequence[EpochRow]) -> list[dict[str, Any]]:
-    """Give rows as JSON objects, without the user's own metrics: those are computed again from what was seen."""
+    """Return rows as JSON objects, without the user's own metrics: those are computed again from what was seen."""
     return [asdict(replace(row, metrics={})) for row in rows]
 
 
-def seen_tensors(seen: Sequence[Seen]) -> Tensors:
-    """Give what was seen after every epoch under names of its own."""
+def seen_tensors(seen: Sequence[ValidationLogits]) -> Tensors:
+    """Return what was seen after every epoch under names of its own."""
     return {f"seen.{epoch}.{name}": value for epoch, own in enumerate(seen) for name, value in own._asdict().items()}
 
 
-def seen_in(tensors: Tensors) -> tuple[Seen, ...]:
-    """Give what `seen_tensors` named, by epoch."""
-    epochs = range(sum(name.startswith("seen.") for name in tensors) // len(Seen._fields))
-    return tuple(Seen(*(np.array(tensors[f"seen.{epoch}.{name}"]) for name in Seen._fields)) for epoch in epochs)
+def seen_in(tensors: Tensors) -> tuple[ValidationLogits, ...]:
+    """Return what `seen_tensors` named, by epoch."""
+    epochs = range(sum(name.startswith("seen.") for name in tensors) // len(ValidationLogits._fields))
+    return tuple(
+        ValidationLogits(*(np.array(tensors[f"seen.{epoch}.{name}"]) for name in ValidationLogits._fields))
+        for epoch in epochs
+    )
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> State:
-    """Give the optimizer's moving averages and counts by parameter number."""
+    """Return the optimizer's moving averages and counts by parameter number."""
     state = optimizer.state_dict()["state"]
     return {
         f"{number}.{name}": torch.as_tensor(value).detach().clone()
@@ -180,12 +183,12 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, to
 
 
 def copied(network: torch.nn.Module) -> State:
-    """Give a copy of a network's tensors, contiguous."""
+    """Return a copy of a network's tensors, contiguous."""
     return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
 
 
 def between(first: State, last: State, share: float) -> State:
-    """Give the state at a share of the way from first to last; whole numbers are those of the last."""
+    """Return the state at a share of the way from first to last; whole numbers are those of the last."""
     return {
         name: value if not value.is_floating_point() else torch.lerp(first[name], value, share)
         for name, value in last.items()
@@ -203,7 +206,7 @@ def move(average: State, network: torch.nn.Module, share: float) -> None:
 
 @contextlib.contextmanager
 def lent(network: torch.nn.Module, state: State | None) -> Iterator[None]:
-    """Give a network other weights while the block runs; None leaves it its own."""
+    """Return a network other weights while the block runs; None leaves it its own."""
     if state is None:
         yield
         return

@@ -36,7 +36,7 @@ from goldenrule.training.checkpoint import State, between, copied
 from goldenrule.training.fitting import Keep
 from goldenrule.training.inputs.batches import Validate
 from goldenrule.training.state import LearnerState, next_key
-from goldenrule.training.verb_runner import Teller
+from goldenrule.training.verb_runner import VerbRunner
 
 FEWEST_VALID = 8
 """Of fewer validation images a half chooses nothing."""
@@ -70,24 +70,24 @@ class Crossed:
 
 
 def crossed(
-    teller: Teller, state: LearnerState, *, shares: Sequence[float], keep: Keep, temper: bool
+    runner: VerbRunner, state: LearnerState, *, shares: Sequence[float], keep: Keep, temper: bool
 ) -> Crossed | None:
     """Return validation judged apart, after a fit and before its blend; the state stays as it is.
 
     `shares` are those that a blend would choose among, `keep` is that of the fit. None for fewer than eight labelled
     validation images, or where all are of one group. Raises `OptionError` before a fit.
     """
-    valid = teller.material.part("valid")
+    valid = runner.material.part("valid")
     if len(valid) < FEWEST_VALID:
         return None
     if state.start is None:
         raise OptionError("crossed() judges what a fit has learned: fit() first.")
-    halves = dealt_halves(valid, seed=teller.material.seed)
+    halves = dealt_halves(valid, seed=runner.material.seed)
     if halves.min() == halves.max():
         return None
     arguments = {"shares": list(shares), "keep": keep, "temper": temper}
     key = next_key(state.key, "crossed", arguments)
-    judge = _Judge(teller, state, valid)
+    judge = _Judge(runner, state, valid)
 
     def compute() -> Outcome:
         seen = {place: judge.logits(own) for place, own in judge.ends(keep)}
@@ -106,7 +106,7 @@ def crossed(
         if not all(0 <= own.share <= 1 and 0 < own.temperature < math.inf for own in (first, second)):
             raise FormatError("The choices of the halves can't be read.")
 
-    outcome = teller.outcome(key, "judged apart", compute, check=check)
+    outcome = runner.outcome(key, "judged apart", compute, check=check)
     choices = tuple(Chosen(**own) for own in outcome.facts["choices"])
     before = outcome.tensors["logits"]
     there = np.asarray(~np.isnan(before).any(axis=1))
@@ -145,33 +145,33 @@ def dealt_halves(valid: LabelledTable, *, seed: int) -> npt.NDArray[np.int64]:
 class _Judge:
     """The networks that could have been chosen after a fit, and what they say of validation."""
 
-    def __init__(self, teller: Teller, state: LearnerState, valid: LabelledTable) -> None:
-        self.teller, self.state, self.truth = teller, state, valid.truth
+    def __init__(self, runner: VerbRunner, state: LearnerState, valid: LabelledTable) -> None:
+        self.runner, self.state, self.truth = runner, state, valid.truth
         self._blends: dict[tuple[tuple[int, bool], float], npt.NDArray[np.float32]] = {}
 
     @cached_property
     def _validate(self) -> Validate | None:
-        return self.teller.material.validation(self.state)
+        return self.runner.material.validation(self.state)
 
     @cached_property
     def _module(self) -> torch.nn.Module:
-        return self.teller.network(self.state)
+        return self.runner.network(self.state)
 
     @cached_property
     def _first(self) -> State:
         """The weights before the fit."""
         assert self.state.start is not None
         backbone, head = self.state.start
-        return copied(self.teller.network(replace(self.state, backbone=backbone, head=head)))
+        return copied(self.runner.network(replace(self.state, backbone=backbone, head=head)))
 
     def ends(self, keep: Keep) -> Iterator[tuple[tuple[int, bool], State]]:
         """Yield the weights at the ends of cycles and their means so far, or those at the end of the fit."""
         if keep != "best" or not self.state.ends.cycles:
-            yield (0, False), copied(self.teller.network(self.state))
+            yield (0, False), copied(self.runner.network(self.state))
             return
         mean: State | None = None
         for number in self.state.ends.cycles:
-            own = copied(self.teller.network(back_to(self.teller, self.state, number)))
+            own = copied(self.runner.network(back_to(self.runner, self.state, number)))
             yield (number, False), own
             if number == 1:
                 mean = own
@@ -214,7 +214,7 @@ class _Judge:
         """Return the network of a choice, its logits at its temperature."""
         last = next(own for one, own in self.ends(keep) if one == (chosen.cycle, chosen.mean))
         self._module.load_state_dict(between(self._first, last, chosen.share))
-        body, head = self.teller.weights(self.state, Outcome(tensors_of(self._module, self.state.head), {}))
+        body, head = self.runner.weights(self.state, Outcome(tensors_of(self._module, self.state.head), {}))
         return body, head.cooled(chosen.temperature)
 
     def _loss(self, logits: npt.NDArray[np.float32], rows: npt.NDArray[np.bool_]) -> tuple[float, float]:

@@ -17,14 +17,14 @@ from goldenrule.core.functions import function_name
 from goldenrule.metrics import Estimate, Predictions, Task
 from goldenrule.metrics.estimate import Basis
 from goldenrule.runs.history import COLUMNS
-from goldenrule.training.inputs.batches import Seen
+from goldenrule.training.inputs.batches import ValidationLogits
 
 Metric = Callable[[Predictions], float | Estimate]
 Metrics = Mapping[str, Metric]
 
 
 def metrics_of(given: Metrics | Sequence[Metric]) -> Metrics:
-    """Give metrics by name, of functions or as they are; `OptionError` for what is none, or a name that is taken."""
+    """Return metrics by name, of functions or as they are; `OptionError` for what is none, or a name that is taken."""
     found = list(given.items()) if isinstance(given, Mapping) else [(_name(one), one) for one in given]
     for name, metric in found:
         if not callable(metric):
@@ -34,8 +34,8 @@ def metrics_of(given: Metrics | Sequence[Metric]) -> Metrics:
     return dict(found)
 
 
-def measured(metrics: Metrics, classes: Sequence[str], seen: Seen) -> dict[str, float]:
-    """Give the metrics of what was seen; none where a logit is no number."""
+def measured(metrics: Metrics, classes: Sequence[str], seen: ValidationLogits) -> dict[str, float]:
+    """Return the metrics of what was seen; none where a logit is no number."""
     if not metrics or not np.isfinite(seen.logits).all():
         return {}
     task: Task = "single" if seen.truth.ndim == 1 else "multi"

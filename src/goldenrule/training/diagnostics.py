@@ -33,7 +33,7 @@ DEEP, KNOWN_SHARE = 30, 0.7
 
 
 def arithmetic(images: int, batch_size: int, epochs: int) -> str:
-    """Give how images, batches, iterations and epochs go together, the last batch of an epoch perhaps smaller.
+    """Return how images, batches, iterations and epochs go together, the last batch of an epoch perhaps smaller.
 
     >>> arithmetic(5000, 100, 3)
     '5,000 images / 100 a batch = 50 iterations an epoch, 3 epochs = 150 iterations'
@@ -47,7 +47,7 @@ def arithmetic(images: int, batch_size: int, epochs: int) -> str:
 
 
 def rate_text(rate: float) -> str:
-    """Give a rate in both ways of writing it.
+    """Return a rate in both ways of writing it.
 
     >>> rate_text(1e-3)
     '1e-03 (0.001)'
@@ -58,7 +58,7 @@ def rate_text(rate: float) -> str:
 def before(
     *, optimizer: str, body_rate: float, measured: float | None = None, moving_norms: int = 0, accuracy: float | None
 ) -> tuple[Finding, ...]:
-    """Give what should be known before a fit of unfrozen layers begins.
+    """Return what should be known before a fit of unfrozen layers begins.
 
     `body_rate` is the highest rate of the pretrained layers that are trained, 0 where they are frozen, `measured`
     the one that `lr_find` suggested for them: it is not doubted. `moving_norms` counts the BatchNorms whose
@@ -91,7 +91,7 @@ def before(
 
 
 def hints(rows: Sequence[EpochRow], *, rate: float, chance: float, keeps_best: bool = False) -> tuple[Finding, ...]:
-    """Give what the epochs of one fit say, the gravest first; nothing where they are as they should be.
+    """Return what the epochs of one fit say, the gravest first; nothing where they are as they should be.
 
     `rate` is the full rate of the fit's highest group, `chance` the loss of guessing in nats. With `keeps_best`
     over-fitting is no news: the weights from before it were kept.
@@ -112,7 +112,7 @@ def hints(rows: Sequence[EpochRow], *, rate: float, chance: float, keeps_best: b
 
 
 def hints_by_stage(rows: Sequence[EpochRow], *, chance: float) -> tuple[str, ...]:
-    """Give sentences on the stages of a whole story, of which the best weights were kept."""
+    """Return sentences on the stages of a whole story, of which the best weights were kept."""
     found = []
     for stage in dict.fromkeys(row.stage for row in rows):
         own = [row for row in rows if row.stage == stage]
@@ -123,7 +123,7 @@ def hints_by_stage(rows: Sequence[EpochRow], *, chance: float) -> tuple[str, ...
 
 
 def clearly_above(loss: float, before: float) -> bool:
-    """Say whether a loss is above an earlier one by more than noise.
+    """Return whether a loss is above an earlier one by more than noise.
 
     >>> clearly_above(0.5, 0.4), clearly_above(0.42, 0.4), clearly_above(0.01, 0.001)
     (True, False, False)
@@ -145,7 +145,7 @@ def _rising(losses: Sequence[float], rate: float) -> Finding:
 
 
 def _rises(rows: Sequence[EpochRow]) -> list[EpochRow]:
-    """Give the epochs with a clearly higher training loss than the one before; [] where they are few.
+    """Return the epochs with a clearly higher training loss than the one before; [] where they are few.
 
     Where the rate has gone up, a rise is what it is for.
     """

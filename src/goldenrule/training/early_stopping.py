@@ -34,7 +34,7 @@ class CycleEnd:
 
 
 def best_cycle(cycles: Sequence[CycleEnd]) -> int:
-    """Give the number of the cycle with the lowest validation loss, the first of equals.
+    """Return the number of the cycle with the lowest validation loss, the first of equals.
 
     >>> ends = ((1, 0.5), (3, 0.4), (7, 0.6))
     >>> best_cycle([CycleEnd(epochs=n, train_loss=1.0, valid_loss=loss) for n, loss in ends])
@@ -44,12 +44,12 @@ def best_cycle(cycles: Sequence[CycleEnd]) -> int:
 
 
 def kept_cycle(cycles: Sequence[CycleEnd]) -> int:
-    """Give the number of the cycle at whose end the weights, or the mean of them so far, validate best."""
+    """Return the number of the cycle at whose end the weights, or the mean of them so far, validate best."""
     return min(range(len(cycles)), key=lambda number: cycles[number].lower_loss)
 
 
 def over_fitting(cycles: Sequence[CycleEnd], *, patience: int = 1) -> bool:
-    """Say whether over-fitting is confirmed: training goes on falling, validation does not follow.
+    """Return whether over-fitting is confirmed: training goes on falling, validation does not follow.
 
     In each of the last `patience` cycles the validation loss is above the best one by more than `TOLERANCE`,
     though the training loss is below the one of the best cycle. Only the ends of cycles count, where the rate
@@ -65,7 +65,7 @@ def over_fitting(cycles: Sequence[CycleEnd], *, patience: int = 1) -> bool:
 
 
 def converged(cycles: Sequence[CycleEnd], *, epochs: int) -> bool:
-    """Say whether the validation loss has converged: for so many epochs it has not fallen by more than `TOLERANCE`.
+    """Return whether the validation loss has converged: for so many epochs it has not fallen by more than `TOLERANCE`.
 
     What is compared are the ends of cycles, as for over-fitting; with a constant rate every epoch is one.
 

@@ -17,7 +17,7 @@ from goldenrule.runs.history import EpochRow
 from goldenrule.training import checkpoint as saving
 from goldenrule.training.checkpoint import Checkpoint, State
 from goldenrule.training.early_stopping import CycleEnd, converged, kept_cycle, over_fitting
-from goldenrule.training.inputs.batches import Judged, Seen, Source, Validate, steps_per_epoch
+from goldenrule.training.inputs.batches import Judged, Source, Validate, ValidationLogits, steps_per_epoch
 from goldenrule.training.loop import (
     EpochEnded,
     Position,
@@ -57,7 +57,7 @@ class Fit:
     groups: Sequence[Sequence[torch.nn.Parameter]]
     source: Source
     validate: Validate | None
-    measure: Callable[[Seen], Mapping[str, float]] = field(default=lambda _: {})
+    measure: Callable[[ValidationLogits], Mapping[str, float]] = field(default=lambda _: {})
     rates: Sequence[float]
     schedule: Schedule
     seed: int
@@ -92,7 +92,7 @@ class Fitted:
     cycles: tuple[CycleEnd, ...]
     averaged: int = 0
     stopped: Stopped = ""
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[ValidationLogits, ...] = ()
 
 
 def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progress: Progress | None = None) -> Fitted:
@@ -229,7 +229,7 @@ def _events(fit: Fit, optimizer: torch.optim.Optimizer, start: Position) -> Iter
 
 
 def _trained_rates(fit: Fit) -> list[float]:
-    """Give the rates of the groups that have parameters to train."""
+    """Return the rates of the groups that have parameters to train."""
     trained = (any(parameter.requires_grad for parameter in group) for group in fit.groups)
     return [rate for rate, own in zip(fit.rates, trained, strict=True) if own]
 
@@ -276,7 +276,7 @@ def _end_cycle(fit: Fit, event: EpochEnded, row: EpochRow, cycles: list[CycleEnd
 
 def _restored(
     fit: Fit, before: Checkpoint | None, optimizer: torch.optim.Optimizer
-) -> tuple[list[EpochRow], list[Seen], list[CycleEnd], dict[int, State]]:
+) -> tuple[list[EpochRow], list[ValidationLogits], list[CycleEnd], dict[int, State]]:
     if before is None:
         return [], [], [], {}
     fit.network.load_state_dict(before.network)

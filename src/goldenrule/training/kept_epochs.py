@@ -30,11 +30,11 @@ class KeptEpochs:
     folder: Path
 
     def path(self, epoch: int) -> Path:
-        """Give the folder of an epoch, counted from 1."""
+        """Return the folder of an epoch, counted from 1."""
         return self.folder / f"epoch-{epoch:03d}"
 
     def due(self, epoch: int, story: str) -> bool:
-        """Say whether an epoch is to be kept and is not: a killed fit finds what it has kept by its key, `story`."""
+        """Return whether an epoch is to be kept and is not: a killed fit finds what it has kept by its key, `story`."""
         if epoch % self.every:
             return False
         with contextlib.suppress(FormatError, KeyError):

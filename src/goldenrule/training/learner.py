@@ -43,10 +43,10 @@ from goldenrule.training.custom_metrics import Metric, Metrics, metrics_of
 from goldenrule.training.fitting import Keep
 from goldenrule.training.inputs.batches import Sampling
 from goldenrule.training.inputs.terminal_curves import LiveCurves
-from goldenrule.training.inputs.training_data import ClassWeights, Material
+from goldenrule.training.inputs.training_data import ClassWeights, TrainingData
 from goldenrule.training.kept_epochs import KeptEpochs
 from goldenrule.training.loggers import Logger
-from goldenrule.training.loss import Objective, OwnLoss
+from goldenrule.training.loss import CustomLoss, Objective
 from goldenrule.training.lr_finder import HIGHEST_RATE, LOWEST_RATE, RangeTest
 from goldenrule.training.schedule import Constant, OneCycle, Schedule, Sgdr
 from goldenrule.training.settings import Settings
@@ -119,7 +119,7 @@ class Learner:
             if base.spec.preprocessing.levels is None and said:
                 shown.say(f"{said[0].sentence}. {said[0].advice}")
                 base = with_levels(base, levels)
-        self.material = Material(
+        self.material = TrainingData(
             table=with_split(table, seed=seed),
             base=base,
             augmentation=augment,
@@ -133,12 +133,12 @@ class Learner:
             threads=threads or available_threads(),
             progress=shown,
         )
-        own = OwnLoss.of(loss, loss_key) if loss else None
+        own = CustomLoss.of(loss, loss_key) if loss else None
         if replay and own and own.untold:
             shown.say(own.untold)
         kept = replay and not (own and own.untold)
         self._curves = LiveCurves(shown)
-        self._teller = verbs.Teller(
+        self._runner = verbs.VerbRunner(
             material=self.material,
             run=Run(Path(folder) if folder else cache_folder() / "stories") if kept else None,
             settings=Settings(
@@ -154,7 +154,7 @@ class Learner:
         )
         self._folder = Path(folder) if folder else None
         self._measured: RangeTest | None = None
-        self.state: LearnerState = self._teller.begin(first)
+        self.state: LearnerState = self._runner.begin(first)
         if precompute:
             self.precompute = True
 
@@ -178,7 +178,7 @@ class Learner:
         return self.state.history
 
     def can_precompute(self) -> bool:
-        """Say whether what flows into the layers that are trained now can be kept in the bank.
+        """Return whether what flows into the layers that are trained now can be kept in the bank.
 
         Not where all are trained; nor before the late layers of a body that can't be cut there, or of too many images.
         """
@@ -232,7 +232,7 @@ class Learner:
 
         `rates` per group are kept in their ratio. By default 100 steps on precomputed rows, 40 on live images.
         """
-        test = self._teller.find_rate(self.state, rates=rates, lowest=lowest, highest=highest, steps=steps)
+        test = self._runner.find_rate(self.state, rates=rates, lowest=lowest, highest=highest, steps=steps)
         self._measured = None if self.state.frozen_body else test
         return test
 
@@ -279,7 +279,7 @@ class Learner:
             )
         before = len(self.history)
         self._curves.begin()
-        self.state = self._teller.fit(
+        self.state = self._runner.fit(
             self.state,
             lr=lr,
             schedule=schedule,
@@ -324,7 +324,7 @@ class Learner:
 
     def back_to(self, cycle: int) -> None:
         """Go back to what the last fit had learned at the end of a cycle, counted from 1."""
-        self.state = afterwards.back_to(self._teller, self.state, cycle)
+        self.state = afterwards.back_to(self._runner, self.state, cycle)
 
     def soup(self) -> tuple[int, ...]:
         """Take the mean of the weights at those ends of the last fit's cycles that validate best together; gives them.
@@ -332,7 +332,7 @@ class Learner:
         The best one first, then each other only where the mean with it is better: a greedy soup. Wortsman et al.,
         "Model soups", arXiv:2203.05482.
         """
-        self.state, cycles = afterwards.soup(self._teller, self.state)
+        self.state, cycles = afterwards.soup(self._runner, self.state)
         return cycles
 
     def blend(self, shares: Sequence[float] = SHARES) -> float:
@@ -341,7 +341,7 @@ class Learner:
         w = (1 - a) * before + a * after, a from `shares`; gives a. Wortsman et al., "Robust fine-tuning of
         zero-shot models", arXiv:2109.01903.
         """
-        self.state, share = afterwards.blend(self._teller, self.state, tuple(shares))
+        self.state, share = afterwards.blend(self._runner, self.state, tuple(shares))
         return share
 
     def calibrate(self) -> float:
@@ -350,7 +350,7 @@ class Learner:
         Takes back over-confidence and changes no ranking. Guo et al., "On calibration of modern neural networks",
         arXiv:1706.04599.
         """
-        self.state, temperature = afterwards.calibrate(self._teller, self.state)
+        self.state, temperature = afterwards.calibrate(self._runner, self.state)
         return temperature
 
     def crossed(self, shares: Sequence[float] = SHARES, *, keep: Keep = "best", temper: bool = True) -> Crossed | None:
@@ -360,20 +360,20 @@ class Learner:
         chooses. None where validation has fewer than eight labelled images, or is one group. Leaves no trace in the
         learner (law 4). Raises `OptionError` before a fit.
         """
-        return crossing.crossed(self._teller, self.state, shares=tuple(shares), keep=keep, temper=temper)
+        return crossing.crossed(self._runner, self.state, shares=tuple(shares), keep=keep, temper=temper)
 
     def evaluate(self, part: Part = "valid") -> Predictions:
-        """Give the predictions on the plain views of a part, by the engine that serves the classifier."""
+        """Return the predictions on the plain views of a part, by the engine that serves the classifier."""
         return self._predicted(part, 0)
 
     def tta(self, part: Part = "valid", *, augmented_views: int = 4) -> Predictions:
-        """Give predictions averaged over the plain and some augmented views (test-time augmentation)."""
+        """Return predictions averaged over the plain and some augmented views (test-time augmentation)."""
         if self.material.augmentation is None:
             raise OptionError("tta() needs a way to augment: Learner(..., augment=gr.data.side_on()).")
         return self._predicted(part, augmented_views)
 
     def classifier(self) -> Classifier:
-        """Give what is saved, shared and served; of many labels those are called that have a probability of .5."""
+        """Return what is saved, shared and served; of many labels those are called that have a probability of .5."""
         from goldenrule.models.classifier import Classifier
 
         state, table = self.state, self.material.table
@@ -396,7 +396,7 @@ class Learner:
                 f"{source} knows {several[other.task]} an image, of {', '.join(other.classes)}; these images have "
                 f"{several[table.task]}, of {', '.join(table.classes)}. Wanted the same."
             )
-        self.state = self._teller.loaded(self.state, other)
+        self.state = self._runner.loaded(self.state, other)
 
     def _kept_epochs(self, every: int) -> KeptEpochs | None:
         if every < 0 or (every and self._folder is None):

@@ -40,7 +40,7 @@ class LoggedFit:
 
     @property
     def name(self) -> str:
-        """Give a name that can be a folder's: the stage and the beginning of the key."""
+        """Return a name that can be a folder's: the stage and the beginning of the key."""
         return f"{re.sub(r'[^a-z0-9]+', '-', self.stage.lower()).strip('-') or 'fit'}-{self.key[:8]}"
 
 
@@ -58,7 +58,7 @@ class Logger(Protocol):
 
 
 def numbers(row: EpochRow) -> dict[str, float]:
-    """Give the numbers of an epoch by their names.
+    """Return the numbers of an epoch by their names.
 
     >>> row = EpochRow(stage="a", epoch=1, train_loss=1, valid_loss=.25, accuracy=.9, rates=(1e-3,), cycle_end=True)
     >>> numbers(row)
@@ -107,7 +107,7 @@ class TensorBoard:
         self._fit: LoggedFit | None = None
 
     def on_fit_begin(self, fit: LoggedFit) -> frozenset[int]:
-        """Give the epochs in the event files that are there already."""
+        """Return the epochs in the event files that are there already."""
         self._fit, self._writer = fit, None
         return _steps_in(self.folder / fit.images / fit.name)
 
@@ -194,7 +194,7 @@ class WandB:
         self._done, self._epochs = Path(), list[int]()
 
     def on_fit_begin(self, fit: LoggedFit) -> frozenset[int]:
-        """Give the epochs of the run if it was finished; else begin it."""
+        """Return the epochs of the run if it was finished; else begin it."""
         self._run, self._epochs = None, []
         identity = fit.key[:16]
         self._done = self.folder / "wandb" / "goldenrule" / f"{identity}.json"
@@ -244,7 +244,7 @@ KINDS: Mapping[str, Callable[..., Logger]] = {"tensorboard": TensorBoard, "mlflo
 
 
 def logger_of(text: str) -> Logger:
-    """Give the logger that `--log` names: tensorboard:FOLDER, mlflow:FOLDER or wandb:PROJECT."""
+    """Return the logger that `--log` names: tensorboard:FOLDER, mlflow:FOLDER or wandb:PROJECT."""
     kind, _, where = text.partition(":")
     if kind not in KINDS:
         raise OptionError(f"--log {text}: wanted tensorboard:FOLDER, mlflow:FOLDER or wandb:PROJECT.")
@@ -259,7 +259,7 @@ def _wanted(module: str, extra: str) -> None:
 
 
 def _steps_in(folder: Path) -> frozenset[int]:
-    """Give the epochs in the event files of a folder; what was cut off while it was written is none."""
+    """Return the epochs in the event files of a folder; what was cut off while it was written is none."""
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     return frozenset(

@@ -48,7 +48,7 @@ class EpochEnded:
 def optimizer_for(
     groups: Sequence[Sequence[torch.nn.Parameter]], name: str, *, weight_decay: float | Sequence[float]
 ) -> torch.optim.Optimizer:
-    """Give an optimizer with one parameter group per layer group that is not frozen.
+    """Return an optimizer with one parameter group per layer group that is not frozen.
 
     `name` is "adamw", "sgd" (with momentum) or any of torch.optim; `weight_decay` one number, or one per group.
     """

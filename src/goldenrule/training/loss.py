@@ -31,7 +31,7 @@ class Examples:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnLoss:
+class CustomLoss:
     """A user's function (logits (batch, classes), targets) -> losses (batch,), and the key it is known by.
 
     Targets are class numbers (batch,), or of many labels 0 and 1 (batch, classes).
@@ -42,7 +42,7 @@ class OwnLoss:
     key: str | None
 
     @classmethod
-    def of(cls, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], key: str | None = None) -> OwnLoss:
+    def of(cls, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], key: str | None = None) -> CustomLoss:
         """Name a function by its source, or by `key`; `OptionError` for what is no function."""
         return cls(function, key or function_key(function))
 
@@ -58,7 +58,7 @@ class OwnLoss:
         )
 
     def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Give the losses; `OptionError` where the function gives something else."""
+        """Return the losses; `OptionError` where the function gives something else."""
         losses = self.function(logits, targets)
         if not isinstance(losses, torch.Tensor) or losses.shape != targets.shape[:1]:
             found = f"shape {tuple(losses.shape)}" if isinstance(losses, torch.Tensor) else type(losses).__name__
@@ -84,7 +84,7 @@ class Objective:
     mixup: float = 0.0
     cutmix: float = 0.0
     label_smoothing: float = 0.0
-    loss: OwnLoss | None = None
+    loss: CustomLoss | None = None
 
     def __post_init__(self) -> None:
         for name, what in (("mixup", "no pictures are mixed"), ("cutmix", "none are cut")):
@@ -98,7 +98,7 @@ class Objective:
             raise OptionError("label_smoothing belongs to the cross-entropy, and another loss was given: take one.")
 
     def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Give the loss (batch,) of each example."""
+        """Return the loss (batch,) of each example."""
         if self.loss:
             return self.loss(logits, targets)
         if targets.ndim == 1:
@@ -108,14 +108,14 @@ class Objective:
         return binary_cross_entropy_with_logits(logits, smooth, reduction="none").mean(dim=1)
 
 
-@as_json.register(OwnLoss)
-def _(value: OwnLoss) -> dict[str, Any]:
+@as_json.register(CustomLoss)
+def _(value: CustomLoss) -> dict[str, Any]:
     """Return what stands for the function in keys."""
     return {"name": function_name(value.function), "key": value.key}
 
 
 def asymmetric_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Give a loss (batch,) for many labels of which an image has few: what is clearly absent hardly counts.
+    """Return a loss (batch,) for many labels of which an image has few: what is clearly absent hardly counts.
 
     -log p for a label that is there, -q^4 log(1 - q) for one that is not, with q = max(p - .05, 0), summed over the
     classes (Ridnik et al., "Asymmetric loss for multi-label classification", arXiv:2009.14119). Probabilities come
@@ -141,7 +141,7 @@ class Blend:
     total: torch.Tensor  # the sum of the weights of the whole batch
 
     def split(self, parts: int) -> Iterator[Blend]:
-        """Give the batch in so many parts, whose losses add up to that of the whole."""
+        """Return the batch in so many parts, whose losses add up to that of the whole."""
         size = math.ceil(len(self.inputs) / parts)
         for start in range(0, len(self.inputs), size):
             own = slice(start, start + size)
@@ -168,7 +168,7 @@ def blended(examples: Examples, how: Objective) -> Blend:
 
 
 def loss_of(model: Callable[[torch.Tensor], torch.Tensor], blend: Blend, objective: Objective) -> torch.Tensor:
-    """Give the weighted mean loss of a batch, in nats for the cross-entropy; of a part of a batch, its summand."""
+    """Return the weighted mean loss of a batch, in nats for the cross-entropy; of a part of a batch, its summand."""
     logits = model(blend.inputs)
     targets, weights = blend.first
     losses = objective.losses(logits, targets) * weights
@@ -179,7 +179,7 @@ def loss_of(model: Callable[[torch.Tensor], torch.Tensor], blend: Blend, objecti
 
 
 def _with_rectangles(inputs: torch.Tensor, partner: torch.Tensor, share: float) -> tuple[torch.Tensor, float]:
-    """Give pictures with a rectangle of their partners, and the share that is left of the first."""
+    """Return pictures with a rectangle of their partners, and the share that is left of the first."""
     height, width = inputs.shape[2:]
     middle = torch.rand(2)
     sides = math.sqrt(1 - share) * torch.tensor([height, width])

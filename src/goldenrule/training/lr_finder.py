@@ -57,7 +57,7 @@ SMALLEST_RATE, LARGEST_RATE = 1e-12, 1e6
 
 
 def rising_rates(steps: int, *, lowest: float = LOWEST_RATE, highest: float = HIGHEST_RATE) -> tuple[float, ...]:
-    """Give `steps` rates from lowest to highest, each the same factor above the one before.
+    """Return `steps` rates from lowest to highest, each the same factor above the one before.
 
     >>> [round(rate, 6) for rate in rising_rates(4, lowest=1e-3, highest=1.0)]
     [0.001, 0.01, 0.1, 1.0]
@@ -72,7 +72,7 @@ def rising_rates(steps: int, *, lowest: float = LOWEST_RATE, highest: float = HI
 
 
 def smoothing(steps: int) -> float:
-    """Give the factor of the moving average: .98 for 300 steps and more, less for fewer.
+    """Return the factor of the moving average: .98 for 300 steps and more, less for fewer.
 
     >>> [round(smoothing(steps), 2) for steps in (10, 40, 100, 300)]
     [0.5, 0.85, 0.94, 0.98]
@@ -81,7 +81,7 @@ def smoothing(steps: int) -> float:
 
 
 def smoothed(losses: Sequence[float], beta: float) -> tuple[float, ...]:
-    """Give the debiased exponential moving average (Kingma & Ba, "Adam", arXiv:1412.6980, section 3).
+    """Return the debiased exponential moving average (Kingma & Ba, "Adam", arXiv:1412.6980, section 3).
 
     >>> smoothed([2.0, 2.0, 2.0], 0.9)
     (2.0, 2.0, 2.0)
@@ -94,7 +94,7 @@ def smoothed(losses: Sequence[float], beta: float) -> tuple[float, ...]:
 
 
 def centred(losses: Sequence[float], beta: float) -> tuple[float, ...]:
-    """Give the moving average taken forwards and backwards, so that the curve is not shifted to higher rates.
+    """Return the moving average taken forwards and backwards, so that the curve is not shifted to higher rates.
 
     >>> centred([3.0, 2.0, 1.0], 0.0)
     (3.0, 2.0, 1.0)
@@ -103,7 +103,7 @@ def centred(losses: Sequence[float], beta: float) -> tuple[float, ...]:
 
 
 def blown_up(losses: Sequence[float], beta: float) -> bool:
-    """Say whether the test has seen enough: the last loss is no number or the average is far above its best."""
+    """Return whether the test has seen enough: the last loss is no number or the average is far above its best."""
     if not losses:
         return False
     if not math.isfinite(losses[-1]):
@@ -167,7 +167,7 @@ def _test(
 
 
 def _steepest(rates: Sequence[float], curve: Sequence[float], low: int) -> int:
-    """Give the step before the minimum where the loss falls fastest per decade of the rate."""
+    """Return the step before the minimum where the loss falls fastest per decade of the rate."""
     slopes = {
         step: (curve[step + 1] - curve[step - 1]) / math.log(rates[step + 1] / rates[step - 1])
         for step in range(1, max(low, 2))
@@ -177,7 +177,7 @@ def _steepest(rates: Sequence[float], curve: Sequence[float], low: int) -> int:
 
 
 def _valley(curve: Sequence[float]) -> int:
-    """Give the middle of the second third of the longest falling stretch (fastai's `valley`).
+    """Return the middle of the second third of the longest falling stretch (fastai's `valley`).
 
     The stretch is the longest decreasing subsequence that ends where the curve ends falling.
     """

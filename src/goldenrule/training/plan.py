@@ -90,7 +90,7 @@ class LivePlan:
         return self.cycle_len * ((1 << self.cycles) - 1)
 
     def steps(self) -> tuple[Step, ...]:
-        """Give the stages, the longest they can take."""
+        """Return the stages, the longest they can take."""
         late = Step(
             name=f"train the late layers first: {self.late_epochs} epochs",
             seconds=self.late_seconds,
@@ -119,7 +119,7 @@ def live_plan(
     images_per_second: float | None = None,
     known: Familiarity | None = None,
 ) -> LivePlan:
-    """Give the plan of the live steps; speeds are those of the frozen body and of training the whole network.
+    """Return the plan of the live steps; speeds are those of the frozen body and of training the whole network.
 
     Cycles of 1, 2, 4 ... epochs end where over-fitting is confirmed. Far pictures are not over-fitted so soon:
     they get the same number of epochs, of a longer plan, in one cycle.
@@ -154,7 +154,7 @@ def live_plan(
 
 
 def views_that_fit(views: int, *, images: int, train_images: int, features: int) -> int:
-    """Give how many of so many augmented views of the training images keep all rows below `MOST_BOUNDARY_BYTES`.
+    """Return how many of so many augmented views of the training images keep all rows below `MOST_BOUNDARY_BYTES`.
 
     -1 where not even one plain row of every image does.
 
@@ -168,7 +168,7 @@ def views_that_fit(views: int, *, images: int, train_images: int, features: int)
 
 
 def batch_size(count: int, *, most: int) -> int:
-    """Give how many of so many training images a batch has.
+    """Return how many of so many training images a batch has.
 
     >>> [batch_size(count, most=32) for count in (40, 400, 4000)]
     [8, 20, 32]
@@ -189,7 +189,7 @@ def plan_answer(
     head: HeadKind = "linear",
     live: LivePlan | None = None,
 ) -> Plan:
-    """Give the plan of the answer in seconds.
+    """Return the plan of the answer in seconds.
 
     `missing_plain` and `missing_augmented` count the rows the bank does not have yet; `views` is None where
     the plain head's result decides about them.

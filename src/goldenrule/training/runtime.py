@@ -16,7 +16,7 @@ class Runtime:
     fabric: Any
 
     def place(self, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
-        """Give network and optimizer, placed and wrapped."""
+        """Return network and optimizer, placed and wrapped."""
         wrapped = self.fabric.setup(network, optimizer)
         return wrapped[0], wrapped[1]
 
@@ -29,13 +29,13 @@ class Runtime:
         self.fabric.clip_gradients(model, optimizer, max_norm=norm)
 
     def move(self, value: torch.Tensor) -> torch.Tensor:
-        """Give the tensor on the device."""
+        """Return the tensor on the device."""
         moved: torch.Tensor = self.fabric.to_device(value)
         return moved
 
 
 def runtime(device: str = "cpu") -> Runtime:
-    """Give a runtime on one device; several devices and nodes are Fabric's own matter (untested here)."""
+    """Return a runtime on one device; several devices and nodes are Fabric's own matter (untested here)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks of Fabric's dependencies on their own deprecations
         from lightning_fabric import Fabric

@@ -29,10 +29,10 @@ class Schedule(Protocol):
         """After how many epochs a cycle ends: there a snapshot is kept and judged."""
 
     def factor(self, position: float) -> float:
-        """Give the rate as a share of the full one."""
+        """Return the rate as a share of the full one."""
 
     def momentum(self, position: float) -> float:
-        """Give the momentum (AdamW's first beta)."""
+        """Return the momentum (AdamW's first beta)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +51,11 @@ class Constant:
         return tuple(range(1, self.epochs + 1))
 
     def factor(self, position: float) -> float:  # noqa: ARG002
-        """Give 1."""
+        """Return 1."""
         return 1.0
 
     def momentum(self, position: float) -> float:  # noqa: ARG002
-        """Give .9."""
+        """Return .9."""
         return 0.9
 
 
@@ -101,12 +101,12 @@ class Sgdr:
         return (0, *self.cycle_ends[:-1])
 
     def factor(self, position: float) -> float:
-        """Give the cosine from 1 to 0 within the cycle."""
+        """Return the cosine from 1 to 0 within the cycle."""
         start, end = self._cycle(position)
         return _cosine(1.0, 0.0, (position - start) / (end - start))
 
     def momentum(self, position: float) -> float:  # noqa: ARG002
-        """Give .9."""
+        """Return .9."""
         return 0.9
 
     def _lengths(self) -> list[int]:
@@ -148,14 +148,14 @@ class OneCycle:
         return (self.epochs,)
 
     def factor(self, position: float) -> float:
-        """Give the share of the full rate."""
+        """Return the share of the full rate."""
         progress = position / self.epochs
         if progress < self.warm_share:
             return _cosine(1 / self.start_divisor, 1.0, progress / self.warm_share)
         return _cosine(1.0, 1 / self.end_divisor, (progress - self.warm_share) / (1 - self.warm_share))
 
     def momentum(self, position: float) -> float:
-        """Give the momentum: low where the rate is high."""
+        """Return the momentum: low where the rate is high."""
         progress = position / self.epochs
         if progress < self.warm_share:
             return _cosine(0.95, 0.85, progress / self.warm_share)
@@ -181,11 +181,11 @@ class Rising:
         return ()
 
     def factor(self, position: float) -> float:
-        """Give the factor of the step at this position."""
+        """Return the factor of the step at this position."""
         return self.factors[min(round(position * self.steps_per_epoch), len(self.factors) - 1)]
 
     def momentum(self, position: float) -> float:  # noqa: ARG002
-        """Give .9."""
+        """Return .9."""
         return 0.9
 
 

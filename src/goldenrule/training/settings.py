@@ -12,7 +12,7 @@ from goldenrule.core.schema import as_json
 from goldenrule.models.trainable import GROUPS
 from goldenrule.runs.optimizers import optimizer_class
 from goldenrule.training.custom_metrics import Metrics
-from goldenrule.training.loss import OwnLoss
+from goldenrule.training.loss import CustomLoss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Settings:
 
     optimizer: str
     weight_decay: float | Sequence[float]
-    loss: OwnLoss | None
+    loss: CustomLoss | None
     clip_norm: float | None
     accumulate: int
     metrics: Metrics = field(default_factory=dict)
@@ -49,5 +49,5 @@ def _(value: Settings) -> dict[str, Any]:
 
 
 def plain(rates: float | Sequence[float]) -> float | list[float]:
-    """Give one number, or one per group, as JSON has them."""
+    """Return one number, or one per group, as JSON has them."""
     return list(map(float, rates)) if isinstance(rates, Sequence) else float(rates)

@@ -45,7 +45,7 @@ class Snapshots:
                 _file(self._path, old).unlink(missing_ok=True)
 
     def __getitem__(self, cycle: int) -> Tensors:
-        """Give the snapshot of a cycle; `KeyError` where it is not kept, `FormatError` where it is damaged."""
+        """Return the snapshot of a cycle; `KeyError` where it is not kept, `FormatError` where it is damaged."""
         if self._path is None:
             return self._held[cycle]
         if not (path := _file(self._path, cycle)).exists():
@@ -54,7 +54,7 @@ class Snapshots:
 
 
 def greedy_soup(states: Sequence[State], loss: Callable[[State], float]) -> tuple[State, tuple[int, ...], float]:
-    """Give the mean of those weights that together have the lowest loss, their places in `states`, and that loss.
+    """Return the mean of those weights that together have the lowest loss, their places in `states`, and that loss.
 
     The best alone comes first, then every other in the order of its own loss; it is taken where the mean with it is
     lower. Wortsman et al., "Model soups", arXiv:2203.05482 (recipe 1).

@@ -40,12 +40,12 @@ class LearnerState:
         return self.first_trained >= HEAD
 
     def after(self, verb: str, arguments: dict[str, Any], **changes: Any) -> LearnerState:
-        """Give the state after a verb: other settings, another key."""
+        """Return the state after a verb: other settings, another key."""
         return replace(self, key=next_key(self.key, verb, arguments), **changes)
 
 
 def next_key(key: str, verb: str, arguments: dict[str, Any]) -> str:
-    """Give the key after a verb; each verb has a version that changes with what it computes."""
+    """Return the key after a verb; each verb has a version that changes with what it computes."""
     return json_digest({"before": key, "verb": verb, "version": VERSIONS[verb], "arguments": arguments})
 
 

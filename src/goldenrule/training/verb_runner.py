@@ -17,7 +17,7 @@ from goldenrule.data.pictures.decode import DECODING
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.custom import Maker
-from goldenrule.models.custom_heads import OwnHead, head_digest
+from goldenrule.models.custom_heads import CustomHead, head_digest
 from goldenrule.models.heads import Head, fresh_head
 from goldenrule.models.network import head_module
 from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, under, with_body
@@ -28,8 +28,8 @@ from goldenrule.training.checkpoint import remove, row_facts, seen_in, seen_tens
 from goldenrule.training.custom_metrics import measured
 from goldenrule.training.diagnostics import MOST, STOPPED, arithmetic, before, hints
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
-from goldenrule.training.inputs.batches import Seen
-from goldenrule.training.inputs.training_data import Material
+from goldenrule.training.inputs.batches import ValidationLogits
+from goldenrule.training.inputs.training_data import TrainingData
 from goldenrule.training.kept_epochs import KeptEpochs
 from goldenrule.training.loggers import LoggedFit, Logger, logged
 from goldenrule.training.loss import Objective
@@ -42,17 +42,17 @@ from goldenrule.training.state import HEAD, LearnerState, next_key
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Teller:
+class VerbRunner:
     """Tells a story: does what the verbs say, or replays what was done. `run` None: nothing is kept."""
 
-    material: Material
+    material: TrainingData
     run: Run | None
     settings: Settings
     on_epoch: Callable[[EpochRow], None]
     loggers: Sequence[Logger] = ()
 
     def begin(self, head: str | Head | Maker) -> LearnerState:
-        """Give the first state; its key is all that the story depends on."""
+        """Return the first state; its key is all that the story depends on."""
         material = self.material
         first = self._fresh_head(head) if isinstance(head, str | Maker) else head
         about = {
@@ -80,7 +80,7 @@ class Teller:
         return LearnerState(key=next_key("", "start", about), backbone=material.base, head=first)
 
     def loaded(self, state: LearnerState, other: Classifier) -> LearnerState:
-        """Give the state with the weights of a classifier."""
+        """Return the state with the weights of a classifier."""
         base, spec = self.material.base, other.backbone.spec
         built = spec.built_for_size
         known = replace(base, spec=replace(base.spec, preprocessing=spec.preprocessing, built_for_size=built))
@@ -98,7 +98,7 @@ class Teller:
         highest: float,
         steps: int | None,
     ) -> RangeTest:
-        """Give the curve of the learning-rate finder; the state stays as it is."""
+        """Return the curve of the learning-rate finder; the state stays as it is."""
         count = steps or (STEPS_ON_ROWS if state.precompute else STEPS_LIVE)
         groups = rates_of_groups(plain(rates))
         arguments = {"rates": list(groups), "lowest": lowest, "highest": highest, "steps": count}
@@ -137,7 +137,7 @@ class Teller:
         measured: RangeTest | None = None,
         advise: bool = True,
     ) -> LearnerState:
-        """Give the state after a fit; `advise` says before it what its rates and BatchNorms may do."""
+        """Return the state after a fit; `advise` says before it what its rates and BatchNorms may do."""
         rates = rates_of_groups(plain(lr), spread=spread)
         if not 0 <= ema < 1:
             raise OptionError(f"ema={ema}: wanted 0 (the last weights) to less than 1; 0.99 is usual.")
@@ -223,7 +223,7 @@ class Teller:
         features, classes = self.material.base.spec.features, len(self.material.table.classes)
         draws = generator(self.material.seed, "fresh head")
         if isinstance(kind, Maker):
-            return OwnHead.fresh(kind, features=features, classes=classes, seed=int(draws.integers(2**62)))
+            return CustomHead.fresh(kind, features=features, classes=classes, seed=int(draws.integers(2**62)))
         return fresh_head(kind, features=features, classes=classes, draws=draws)
 
     def outcome(
@@ -238,7 +238,7 @@ class Teller:
         return outcome
 
     def network(self, state: LearnerState) -> torch.nn.Module:
-        """Give a new module to train: the head alone where the body is frozen."""
+        """Return a new module to train: the head alone where the body is frozen."""
         torch.set_num_threads(self.material.threads)
         if state.frozen_body:
             return head_module(state.head)
@@ -283,19 +283,19 @@ class Teller:
         self.material.progress.say(f"Epoch {epoch} is kept: {path}")
 
     def _rows(self, outcome: Outcome) -> tuple[EpochRow, ...]:
-        """Give the epochs of a fit, with the metrics that are wanted now."""
+        """Return the epochs of a fit, with the metrics that are wanted now."""
         rows = [epoch_row(row) for row in outcome.facts["rows"]]
         if seen := seen_in(outcome.tensors):
             rows = [replace(row, metrics=self._own_metrics(own)) for row, own in zip(rows, seen, strict=True)]
         return tuple(rows)
 
-    def _own_metrics(self, seen: Seen) -> dict[str, float]:
+    def _own_metrics(self, seen: ValidationLogits) -> dict[str, float]:
         return measured(self.settings.metrics, self.material.table.classes, seen)
 
     def _before(
         self, state: LearnerState, rates: Sequence[float], network: torch.nn.Module, measured: RangeTest | None
     ) -> tuple[Finding, ...]:
-        """Give what should be known before this fit begins; `measured` by `lr_find` on these layers."""
+        """Return what should be known before this fit begins; `measured` by `lr_find` on these layers."""
         last = state.history.rows[-1].accuracy if state.history else None
         body = slice(state.first_trained, HEAD)
         return before(

@@ -35,7 +35,7 @@ def encoded(image, kind, **options):
 
 
 def smooth(height=60, width=80):
-    """Give a picture without symmetries that JPEG keeps well."""
+    """Return a picture without symmetries that JPEG keeps well."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack([x * 255 // width, y * 255 // height, (x + 2 * y) % 256], axis=2).astype(np.uint8)
 
@@ -276,7 +276,7 @@ def test_srgbs_own_profile_and_a_damaged_one_change_nothing():
 
 
 def matrix_profile():
-    """Give an RGB profile with the channels of sRGB in another order: nobody can miss what it does."""
+    """Return an RGB profile with the channels of sRGB in another order: nobody can miss what it does."""
     content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     places = range(132, 132 + 12 * int.from_bytes(content[128:132], "big"), 12)
     tags = {bytes(content[at : at + 4]): at for at in places}

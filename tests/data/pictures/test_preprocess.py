@@ -37,7 +37,7 @@ def picture(height, width, seed=0):
 
 @cache
 def graph(preprocessing):
-    """Give the ONNX graph as OpenVINO runs it in f32."""
+    """Return the ONNX graph as OpenVINO runs it in f32."""
     core = openvino.imported().Core()
     model = core.read_model(preprocess_onnx.onnx_model(preprocessing).SerializeToString(), b"")
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -45,7 +45,7 @@ def graph(preprocessing):
 
 
 def by_torch(preprocessing, rgb):
-    """Give the oracle: PyTorch's antialiased resize of the whole picture, then crop and normalise."""
+    """Return the oracle: PyTorch's antialiased resize of the whole picture, then crop and normalise."""
     height, width = preprocessing.resized(*rgb.shape[:2])
     planes = torch.from_numpy(rgb.transpose(2, 0, 1).copy()).float()[None]
     mode = preprocessing.interpolation

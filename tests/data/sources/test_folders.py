@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def labelled(table):
-    """Give {uri: (part, class name)}."""
+    """Return {uri: (part, class name)}."""
     rows = zip(table.uris, table.parts, table.targets.tolist(), strict=True)
     return {uri: (part, table.classes[target] if target >= 0 else None) for uri, part, target in rows}
 

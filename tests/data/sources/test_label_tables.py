@@ -36,7 +36,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def labels(table: ImageTable) -> dict[str, list[str]]:
-    """Give {uri: class names}."""
+    """Return {uri: class names}."""
     rows = zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
     return {uri: [table.classes[label] for label in own] for uri, own in rows}
 

@@ -38,7 +38,7 @@ Row = tuple[list[int], int, str | None, Part | None]  # labels, content, group, 
 
 
 def table_of(rows: Iterable[Row]) -> ImageTable:
-    """Give a table of these rows; the uri says what the row is."""
+    """Return a table of these rows; the uri says what the row is."""
     rows = list(rows)
     table = image_table(
         Path("set"),
@@ -52,7 +52,7 @@ def table_of(rows: Iterable[Row]) -> ImageTable:
 
 
 def single(labels: Iterable[int]) -> ImageTable:
-    """Give a table of images that all differ, one class each, without parts."""
+    """Return a table of images that all differ, one class each, without parts."""
     return table_of(([label], number, None, None) for number, label in enumerate(labels))
 
 
@@ -63,7 +63,7 @@ def shuffled(table: ImageTable, seed: int) -> ImageTable:
 
 
 def fold_by_uri(tables: tuple[ImageTable, ...]) -> dict[str, int]:
-    """Give the number of the one fold in which each image validates."""
+    """Return the number of the one fold in which each image validates."""
     found: dict[str, int] = {}
     for number, table in enumerate(tables):
         for uri in table.part("valid").uris:

@@ -30,7 +30,7 @@ many = settings(deadline=None, max_examples=60)
 
 
 def table_of(rows):
-    """Give an unsplit table from (label, content, group) rows; the uri says what the row is."""
+    """Return an unsplit table from (label, content, group) rows; the uri says what the row is."""
     rows = list(rows)
     table = image_table(
         Path("set"),

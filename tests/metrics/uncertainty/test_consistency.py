@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from goldenrule.metrics import ConformalSets, Predictions
+from goldenrule.metrics import Predictions, PredictionSets
 from goldenrule.metrics.uncertainty.consistency import at_the_end_of_its_range, inconsistencies
-from goldenrule.metrics.uncertainty.ood import Familiar
+from goldenrule.metrics.uncertainty.ood import OODDetector
 
 CLASSES = ["cat", "dog", "horse"]
 
@@ -27,7 +27,7 @@ def codes(parts: dict[str, Predictions], **more: object) -> dict[str, str]:
 def test_a_sound_run_contradicts_nothing() -> None:
     for seed in range(40):
         parts = {"out-of-fold": said(300, seed), "valid": said(60, seed + 100), "test": said(60, seed + 200)}
-        sets = ConformalSets.fit(parts["out-of-fold"])
+        sets = PredictionSets.fit(parts["out-of-fold"])
         errors = [one for one in inconsistencies(parts, sets=sets) if one.severity == "error"]
         assert errors == [], (seed, errors)
 
@@ -96,15 +96,15 @@ def test_groups_make_a_difference_less_certain() -> None:
 
 
 def test_sets_that_hold_every_class_say_nothing_and_few_images_are_a_note() -> None:
-    everything = ConformalSets(threshold=1.0, method="lac", coverage=0.95, n=200)
+    everything = PredictionSets(threshold=1.0, method="lac", coverage=0.95, n=200)
     assert codes({"test": said(80, 8, skill=40.0)}, sets=everything)["sets-hold-everything"] == "error"
     assert codes({"test": said(50, 8, skill=1.0)}, sets=everything) == {"sets-hold-everything": "note"}
-    few = ConformalSets.fit(said(12, 9), coverage=0.95)
+    few = PredictionSets.fit(said(12, 9), coverage=0.95)
     assert codes({"test": said(50, 8)}, sets=few) == {"sets-need-images": "note"}
 
 
 def test_a_coverage_that_was_promised_and_missed() -> None:
-    rule = ConformalSets.fit(said(300, 10))
+    rule = PredictionSets.fit(said(300, 10))
     new = said(200, 11)
     mixed = Predictions.from_logits(new.logits, CLASSES, truth=np.where(np.arange(200) < 60, 0, new.truth))
     assert codes({"test": mixed}, sets=rule, clean={"test": True})["coverage-missed"] == "error"
@@ -113,7 +113,7 @@ def test_a_coverage_that_was_promised_and_missed() -> None:
     logits = np.tile([4.0, 0.0, 0.0], (200, 1))
     truth = np.repeat([0, 1], [got, 200 - got])
     own = Predictions.from_logits(logits, CLASSES, truth=truth)
-    singles = ConformalSets(threshold=0.5, method="lac", coverage=asked, n=200)
+    singles = PredictionSets(threshold=0.5, method="lac", coverage=asked, n=200)
     (found,) = (one for one in inconsistencies({"test": own}, sets=singles) if one.code.startswith("coverage"))
     assert (found.severity, found.leads) == ("note", False), "with 200 images to calibrate on chance does that"
     assert "91.5 % [86.8, 94.6] of 200" in found.sentence
@@ -123,7 +123,7 @@ def test_a_coverage_that_was_promised_and_missed() -> None:
 def test_more_flagged_than_was_promised() -> None:
     draws = np.random.default_rng(12)
     references = (draws.normal(size=(300, 8)) + 4).astype(np.float16)
-    familiar = Familiar.fit(references, [str(row) for row in range(300)])
+    familiar = OODDetector.fit(references, [str(row) for row in range(300)])
 
     def flagged(rows: np.ndarray, seed: int) -> dict[str, str]:
         own = said(len(rows), seed, distance=familiar.distances(rows))

@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.schema import as_json
-from goldenrule.metrics import Familiar, Predictions
+from goldenrule.metrics import OODDetector, Predictions
 from goldenrule.metrics.uncertainty.ood import drawn
 
 light = settings(deadline=None, max_examples=40)
@@ -22,7 +22,7 @@ def clusters(generator, n, features=12):
 
 
 def fitted(seed=0, n=60, **options):
-    return Familiar.fit(clusters(np.random.default_rng(seed), n), range(n), **options)
+    return OODDetector.fit(clusters(np.random.default_rng(seed), n), range(n), **options)
 
 
 def with_distances(distances):
@@ -38,7 +38,7 @@ def test_new_images_of_the_same_kind_are_flagged_as_rarely_as_was_promised(rate,
     for _ in range(repeats):
         train, new = clusters(generator, n), clusters(generator, 300)
         others = {"others": clusters(generator, n), "other_units": range(n, 2 * n)} if apart else {}
-        familiar = Familiar.fit(train, range(n), false_alarms=rate, **others)
+        familiar = OODDetector.fit(train, range(n), false_alarms=rate, **others)
         assert familiar.rate <= rate
         shares.append((familiar.distances(new) > familiar.threshold).mean())
     reach = 3 * np.std(shares) / np.sqrt(repeats)
@@ -50,8 +50,8 @@ def test_judged_on_the_images_themselves_the_threshold_would_break_the_promise()
     generator, shares = np.random.default_rng(1), []
     for _ in range(60):
         train, new = clusters(generator, 59), clusters(generator, 300)
-        honest = Familiar.fit(train, range(59), false_alarms=0.05)
-        itself = Familiar(references=train, held_out=honest.distances(train), false_alarms=0.05)
+        honest = OODDetector.fit(train, range(59), false_alarms=0.05)
+        itself = OODDetector(references=train, held_out=honest.distances(train), false_alarms=0.05)
         shares.append([(own.distances(new) > own.threshold).mean() for own in (honest, itself)])
     left_out, resubstituted = np.mean(shares, axis=0)
     assert left_out < 0.055
@@ -70,7 +70,7 @@ def test_strange_images_are_flagged():
 def test_a_distance_is_one_minus_the_cosine_to_the_fifth_nearest(seed, n, new):
     generator = np.random.default_rng(seed)
     train, rows = clusters(generator, n), clusters(generator, new)
-    familiar = Familiar.fit(train, range(n))
+    familiar = OODDetector.fit(train, range(n))
     assert familiar.neighbour == min(5, n - 1)
     oracle = NearestNeighbors(n_neighbors=familiar.neighbour, metric="cosine").fit(train.astype(np.float64))
     wanted = oracle.kneighbors(rows.astype(np.float64))[0][:, -1]
@@ -87,8 +87,8 @@ def test_the_order_of_images_and_how_many_come_together_make_no_difference(seed,
     units = generator.integers(0, n // 2, n)
     units[:2] = 0, 1
     order = generator.permutation(n)
-    one = Familiar.fit(train, units.tolist())
-    other = Familiar.fit(train[order], units[order].tolist())
+    one = OODDetector.fit(train, units.tolist())
+    other = OODDetector.fit(train[order], units[order].tolist())
     np.testing.assert_allclose(one.held_out, other.held_out, atol=1.2e-7)
     np.testing.assert_allclose(one.distances(rows), other.distances(rows), atol=1.2e-7)
     alone = np.concatenate([one.distances(row[np.newaxis]) for row in rows])
@@ -108,9 +108,9 @@ def test_flagged_is_what_has_a_p_value_up_to_the_rate(seed, rate, n):
 
 def test_copies_and_groups_do_not_vouch_for_each_other():
     train = clusters(np.random.default_rng(3), 40)
-    once = Familiar.fit(train, range(40))
+    once = OODDetector.fit(train, range(40))
     copies = np.repeat(train, 6, axis=0)
-    told, untold = Familiar.fit(copies, np.repeat(range(40), 6).tolist()), Familiar.fit(copies, range(240))
+    told, untold = OODDetector.fit(copies, np.repeat(range(40), 6).tolist()), OODDetector.fit(copies, range(240))
     assert untold.threshold < 1e-3, "its own copies are its nearest images"
     assert told.threshold > 100 * max(untold.threshold, 1e-6)
     assert told.threshold <= once.threshold, "the fifth nearest is now a copy of the nearest"
@@ -131,8 +131,8 @@ def test_with_few_images_it_flags_what_is_farther_than_all_and_says_so():
 def test_images_of_one_unit_only_are_an_error_and_one_without_others_is_left_out():
     train = clusters(np.random.default_rng(4), 6)
     with pytest.raises(OptionError, match="all are of one unit"):
-        Familiar.fit(train, ["same"] * 6)
-    familiar = Familiar.fit(train, ["same"] * 6, others=train[:3], other_units=["same", "new", "newer"])
+        OODDetector.fit(train, ["same"] * 6)
+    familiar = OODDetector.fit(train, ["same"] * 6, others=train[:3], other_units=["same", "new", "newer"])
     assert familiar.n == 2
 
 
@@ -178,14 +178,14 @@ def test_what_is_drawn_is_bounded_and_does_not_depend_on_the_order(n, most, seed
 
 def test_it_is_read_back_from_its_parts_and_damage_is_told():
     familiar = fitted(false_alarms=0.05, basis="chosen on")
-    again = Familiar.from_parts(as_json(familiar), familiar.tensors)
+    again = OODDetector.from_parts(as_json(familiar), familiar.tensors)
     assert as_json(again) == as_json(familiar)
     rows = clusters(np.random.default_rng(9), 20)
     np.testing.assert_array_equal(again.distances(rows), familiar.distances(rows))
     with pytest.raises(FormatError, match="can't be read"):
-        Familiar.from_parts({}, familiar.tensors)
+        OODDetector.from_parts({}, familiar.tensors)
     with pytest.raises(FormatError, match="held_out holds values that are NaN"):
-        Familiar.from_parts(as_json(familiar), familiar.tensors | {"held_out": np.array([np.nan])})
+        OODDetector.from_parts(as_json(familiar), familiar.tensors | {"held_out": np.array([np.nan])})
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 2.0, float("nan")])

@@ -29,7 +29,7 @@ light = settings(deadline=None, max_examples=25)
 
 
 def seen(n: int = 60, *, seed: int = 0, folds: bool = True, noise: float = 1.5) -> Predictions:
-    """Give predictions of three labels, each image having one at least; the last is called too rarely at .5."""
+    """Return predictions of three labels, each image having one at least; the last is called too rarely at .5."""
     draws = np.random.default_rng(seed)
     truth = draws.integers(0, 2, size=(n, 3))
     truth[truth.sum(axis=1) == 0, 0] = 1

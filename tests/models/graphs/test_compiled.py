@@ -14,7 +14,7 @@ from goldenrule.storage.manifest import seal
 
 @pytest.fixture
 def small(random_weights):
-    """Give a small backbone at a small size; its cache is that of the test."""
+    """Return a small backbone at a small size; its cache is that of the test."""
     return lambda: backbone("mobilenetv3_small_050", weights=random_weights("mobilenetv3_small_050"), size=64)
 
 

@@ -79,7 +79,7 @@ def picture(side=300, colour="teal"):
 
 
 def predicted(classes, n, wrong, *, basis="clean", seed=0, ids=None):
-    """Give predictions of n images, the first `wrong` of them mistaken."""
+    """Return predictions of n images, the first `wrong` of them mistaken."""
     rng = np.random.default_rng(seed)
     truth = np.arange(n) % len(classes)
     said = np.where(np.arange(n) < wrong, (truth + 1) % len(classes), truth)

@@ -19,7 +19,7 @@ from PIL import Image
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.randomness import generator
 from goldenrule.core.schema import Count, as_json, as_type, fields_as_json, from_json, reads
-from goldenrule.data.augmentation.custom_change import OwnChange
+from goldenrule.data.augmentation.custom_change import CustomChange
 from goldenrule.data.augmentation.policies import CHANGES, changed
 
 VERSION = 3
@@ -64,7 +64,7 @@ class Augmentation:
     contrast: float = 0.0  # more of it than `lighting` says
     policy: Literal["none", "trivial"] = "none"
     crop: Crop = "random"
-    own: OwnChange | None = None
+    own: CustomChange | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_zoom <= 4:
@@ -113,11 +113,11 @@ class Augmentation:
         )
 
     def apply(self, warp: Warp, canvas: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-        """Give a view (size, size, 3), values 0-255, of a canvas (height, width, 3), reflected at its edges."""
+        """Return a view (size, size, 3), values 0-255, of a canvas (height, width, 3), reflected at its edges."""
         return self.apply_to(warp, Reflected.of(canvas, size, rim=self.rim))
 
     def apply_to(self, warp: Warp, source: Reflected) -> npt.NDArray[np.float32]:
-        """Give a view as `apply` does, of a canvas that was made ready for several views."""
+        """Return a view as `apply` does, of a canvas that was made ready for several views."""
         matrix = affine(warp, source)
         image = source.image.transform(
             (source.size, source.size), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR
@@ -151,7 +151,7 @@ class Reflected:
 
 
 def affine(warp: Warp, source: Reflected) -> tuple[float, float, float, float, float, float]:
-    """Give (a, b, c, d, e, f): the view's point (x, y) lies at (ax + by + c, dx + ey + f) of the reflected picture.
+    """Return (a, b, c, d, e, f): the view's point (x, y) lies at (ax + by + c, dx + ey + f) of the reflected picture.
 
     Before quarter turns and mirroring; in px, from the upper left corners.
     """
@@ -169,7 +169,7 @@ def affine(warp: Warp, source: Reflected) -> tuple[float, float, float, float, f
 
 
 def _window(window: tuple[float, float], height: float, width: float) -> tuple[float, float]:
-    """Give the (height, width) of a window with that share of the area and that proportion, as far as it fits in."""
+    """Return the (height, width) of a window with that share of the area and that proportion, as far as it fits in."""
     share, shape = window
     tall = min(math.sqrt(share * height * width / shape), height, width / shape)
     return tall, tall * shape
@@ -184,7 +184,7 @@ class View:
     seed: int = 0
 
     def warp(self, digest: bytes) -> Warp | None:
-        """Give the parameters for an image, None for the plain view."""
+        """Return the parameters for an image, None for the plain view."""
         if self.augmentation is None:
             return None
         return self.augmentation.sample(generator(self.seed, "view", self.index, digest))
@@ -237,7 +237,7 @@ VIEW_SEED = 0
 
 
 def views(augmentation: Augmentation | None, count: int) -> tuple[View, ...]:
-    """Give the plain view and `count` augmented ones."""
+    """Return the plain view and `count` augmented ones."""
     if count < 0:
         raise OptionError(f"--views {count}: wanted the number of augmented views per image, 0 or more.")
     if augmentation is None:

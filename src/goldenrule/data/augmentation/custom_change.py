@@ -18,14 +18,14 @@ PictureChange = Callable[[npt.NDArray[np.uint8], np.random.Generator], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class OwnChange:
+class CustomChange:
     """A function that changes a picture, with the key under which what it made is kept."""
 
     function: PictureChange
     key: str
 
     @classmethod
-    def of(cls, function: PictureChange, key: str | None = None) -> OwnChange:
+    def of(cls, function: PictureChange, key: str | None = None) -> CustomChange:
         """Name a function by its source, or by `key`; raises `OptionError` where neither is to be had."""
         return cls(function, key or key_of(function, "views made by it", "my-change-v1"))
 
@@ -35,7 +35,7 @@ class OwnChange:
         return function_name(self.function)
 
     def applied(self, view: npt.NDArray[np.float32], random: np.random.Generator) -> npt.NDArray[np.float32]:
-        """Give the changed view (size, size, 3), values 0-255; what the function gets is rounded to whole values."""
+        """Return the changed view (size, size, 3), values 0-255; what the function gets is rounded to whole values."""
         picture = np.clip(view + np.float32(0.5), 0, 255).astype(np.uint8)
         about = f"The augmentation {self.name}"
         try:
@@ -52,7 +52,7 @@ class OwnChange:
         return np.asarray(np.clip(result, 0, 255), np.float32)
 
 
-@as_json.register(OwnChange)
-def _(value: OwnChange) -> dict[str, Any]:
+@as_json.register(CustomChange)
+def _(value: CustomChange) -> dict[str, Any]:
     """Return what stands for the function in keys."""
     return {"name": value.name, "key": value.key}

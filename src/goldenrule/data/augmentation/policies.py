@@ -55,7 +55,7 @@ CHANGES: dict[str, Change] = {
 
 
 def changed(view: npt.NDArray[np.float32], name: str, strength: float) -> npt.NDArray[np.float32]:
-    """Give a view (height, width, 3), values 0-255, after the change of that name."""
+    """Return a view (height, width, 3), values 0-255, after the change of that name."""
     if name == "identity":
         return view
     picture = Image.fromarray(np.clip(view + np.float32(0.5), 0, 255).astype(np.uint8))

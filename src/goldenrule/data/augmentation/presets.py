@@ -14,7 +14,7 @@ from pathlib import Path
 from goldenrule.core.errors import OptionError
 from goldenrule.core.functions import from_file
 from goldenrule.data.augmentation.augment import Augmentation, Crop
-from goldenrule.data.augmentation.custom_change import OwnChange, PictureChange
+from goldenrule.data.augmentation.custom_change import CustomChange, PictureChange
 from goldenrule.storage.files import file_digest
 
 
@@ -70,12 +70,12 @@ def custom(change: PictureChange, *, after: Augmentation | None = None, key: str
     changes that it takes from elsewhere. Raises `OptionError` for a function without source or key.
     """
     base = after or Augmentation(name="crops", rotate_probability=0.0, lighting=0.0)
-    made = OwnChange.of(change, key)
+    made = CustomChange.of(change, key)
     return replace(base, name=f"{base.name} + {made.name}", own=made)
 
 
 def stronger(augmentation: Augmentation) -> Augmentation:
-    """Give the same kind with much more light and zoom: where few objects were photographed in few lights.
+    """Return the same kind with much more light and zoom: where few objects were photographed in few lights.
 
     >>> more = stronger(side_on())
     >>> more.symmetry, more.lighting, more.max_zoom
@@ -97,7 +97,7 @@ AUGMENTATIONS = {
 
 
 def by_name(name: str, *, max_zoom: float = 1.1, crop: Crop = "random") -> Augmentation | None:
-    """Give the augmentation a command line names; `none` gives None.
+    """Return the augmentation a command line names; `none` gives None.
 
     FILE.py:NAME is a user's own: a function for `own`, or an `Augmentation`. It is kept under the digest of the file.
     """

@@ -44,7 +44,7 @@ def close_pairs(
     per_bucket: int = 2,
     progress: Progress | None = None,
 ) -> Pairs:
-    """Give the pairs of `rows` (n, features), each of length 1, whose cosine is `least` or more, sorted.
+    """Return the pairs of `rows` (n, features), each of length 1, whose cosine is `least` or more, sorted.
 
     All of up to `FEW` rows; nearly all of more: with two rows to a key, a pair of cosine .9 is found with a probability
     above 98 %. Of very many that are all close, each is compared with its next ones only. A pair stays where it is one
@@ -72,7 +72,7 @@ def close_pairs(
 
 
 def _every(rows: Floats, among: int, least: float) -> Iterator[Pairs]:
-    """Give all pairs whose cosine is large enough, in blocks."""
+    """Return all pairs whose cosine is large enough, in blocks."""
     for start in range(0, among, _ROWS):
         cosines = rows[start : min(start + _ROWS, among)] @ rows.T
         one, other = np.nonzero(cosines >= least)
@@ -81,7 +81,7 @@ def _every(rows: Floats, among: int, least: float) -> Iterator[Pairs]:
 
 
 def _sharing(keys: npt.NDArray[np.int64], rows: Floats, among: int, least: float) -> Iterator[Pairs]:
-    """Give the pairs of equal keys whose cosine is large enough, in blocks."""
+    """Return the pairs of equal keys whose cosine is large enough, in blocks."""
     order = np.argsort(keys, kind="stable")
     for step in range(1, _WINDOW + 1):
         same = np.flatnonzero(keys[order[step:]] == keys[order[:-step]])
@@ -98,7 +98,7 @@ def _sharing(keys: npt.NDArray[np.int64], rows: Floats, among: int, least: float
 
 
 def _joined(*found: Pairs, most: int) -> Pairs:
-    """Give each pair of some collections once, sorted; of very many only the closest."""
+    """Return each pair of some collections once, sorted; of very many only the closest."""
     first, second, cosine = (np.concatenate(column) for column in zip(*found, strict=True))
     _, new = np.unique(first << 32 | second, return_index=True)
     pairs = Pairs(first[new], second[new], cosine[new])
@@ -106,7 +106,7 @@ def _joined(*found: Pairs, most: int) -> Pairs:
 
 
 def _closest(pairs: Pairs, most: int) -> Pairs:
-    """Give the pairs that are among the `most` closest of one of their rows."""
+    """Return the pairs that are among the `most` closest of one of their rows."""
     first, second, cosine = pairs
     rows, numbers = np.concatenate([first, second]), np.tile(np.arange(len(first)), 2)
     order = np.lexsort((numbers, -cosine[numbers], rows))

@@ -26,7 +26,7 @@ CANDIDATE, SURE = 0.9, 0.985
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alike:
+class NearDuplicate:
     """Two rows whose pictures are nearly the same, and the cosine they were found by."""
 
     first: int
@@ -40,7 +40,7 @@ _COSINES[0] /= np.sqrt(2)  # rows of the orthonormal cosine transform (DCT-II), 
 
 
 def description(gray: npt.NDArray[np.uint8]) -> Floats | None:
-    """Give the description (143,) of a gray picture (height, width), of length 1; None for a flat one."""
+    """Return the description (143,) of a gray picture (height, width), of length 1; None for a flat one."""
     values = shrunk(gray, SIDE_PX)
     if values.std() < LEAST_CONTRAST:
         return None
@@ -49,15 +49,15 @@ def description(gray: npt.NDArray[np.uint8]) -> Floats | None:
 
 
 def mirrored(descriptions: Floats) -> Floats:
-    """Give the descriptions (n, 143) of the same pictures flipped from left to right."""
+    """Return the descriptions (n, 143) of the same pictures flipped from left to right."""
     odd = np.arange(FREQUENCIES**2)[1:] % FREQUENCIES % 2
     return np.asarray(descriptions * np.where(odd, -1, 1), np.float32)
 
 
 def alike(
     descriptions: Sequence[Floats | None], *, least: float = CANDIDATE, progress: Progress | None = None
-) -> list[Alike]:
-    """Give the pairs of rows whose cosine, plain or mirrored, is `least` or more, the smaller row first.
+) -> list[NearDuplicate]:
+    """Return the pairs of rows whose cosine, plain or mirrored, is `least` or more, the smaller row first.
 
     Nearly all of them: see `close_pairs`.
     """
@@ -74,6 +74,6 @@ def alike(
         low, high = sorted((int(rows[first]), int(rows[second % count])))
         best[low, high] = max(best.get((low, high), (-1.0, False)), (float(cosine), bool(second >= count)))
     return [
-        Alike(first=first, second=second, cosine=cosine, mirrored=flipped)
+        NearDuplicate(first=first, second=second, cosine=cosine, mirrored=flipped)
         for (first, second), (cosine, flipped) in sorted(best.items())
     ]

@@ -11,10 +11,10 @@ from dataclasses import replace
 from goldenrule.core.blas import one_blas_thread
 from goldenrule.core.errors import UnreadableImage
 from goldenrule.core.progress import Progress, Silent
-from goldenrule.data.duplicates.likeness import SURE, Alike, alike
+from goldenrule.data.duplicates.likeness import SURE, NearDuplicate, alike
 from goldenrule.data.duplicates.registration import OVERLAP, Overlay, overlaps, overlay, wide_overlaps
 from goldenrule.data.pictures.decode import Header, header
-from goldenrule.data.scan import Look, gray_of
+from goldenrule.data.scan import FileScan, gray_of
 from goldenrule.data.table import ImageTable
 
 MOST_CHECKS = 4
@@ -23,9 +23,9 @@ _AT_ONCE = 64
 
 
 def near_duplicates(
-    table: ImageTable, looks: Sequence[Look], *, threads: int = 4, progress: Progress | None = None
-) -> list[Alike]:
-    """Give the pairs of different files whose pictures are nearly the same, the closest of each image.
+    table: ImageTable, looks: Sequence[FileScan], *, threads: int = 4, progress: Progress | None = None
+) -> list[NearDuplicate]:
+    """Return the pairs of different files whose pictures are nearly the same, the closest of each image.
 
     Files with equal bytes are no such pair (one of them stands for all), nor are two of one group. Where the
     descriptions leave a doubt, both files are read again; at most `MOST_CHECKS` times per image, the likeliest first.
@@ -34,7 +34,9 @@ def near_duplicates(
     descriptions = [own.likeness if first[own.digest] == row else None for row, own in enumerate(looks)]
     pairs = apart(table, alike(descriptions, progress=progress))
 
-    def same(pairs: Sequence[Alike], ones: Sequence[Overlay], others: Sequence[Overlay]) -> Iterator[Alike]:
+    def same(
+        pairs: Sequence[NearDuplicate], ones: Sequence[Overlay], others: Sequence[Overlay]
+    ) -> Iterator[NearDuplicate]:
         turned = [own.mirrored() if pair.mirrored else own for pair, own in zip(pairs, others, strict=True)]
         yield from (pair for pair, found in zip(pairs, overlaps(ones, turned), strict=True) if found >= OVERLAP)
 
@@ -45,14 +47,16 @@ def near_duplicates(
 
 
 def widely_alike(
-    table: ImageTable, pairs: Sequence[Alike], *, threads: int = 4, progress: Progress | None = None
-) -> list[Alike]:
-    """Give those of some candidates where one picture lies on the other, shifted, scaled, turned, perhaps mirrored.
+    table: ImageTable, pairs: Sequence[NearDuplicate], *, threads: int = 4, progress: Progress | None = None
+) -> list[NearDuplicate]:
+    """Return those of some candidates where one picture lies on the other, shifted, scaled, turned, perhaps mirrored.
 
     Both files are read again; at most `MOST_CHECKS` pairs of an image are looked at, the likeliest first.
     """
 
-    def same(pairs: Sequence[Alike], ones: Sequence[Overlay], others: Sequence[Overlay]) -> Iterator[Alike]:
+    def same(
+        pairs: Sequence[NearDuplicate], ones: Sequence[Overlay], others: Sequence[Overlay]
+    ) -> Iterator[NearDuplicate]:
         for pair, found, mirrored in zip(pairs, *wide_overlaps(ones, others), strict=True):
             if found >= OVERLAP:
                 yield replace(pair, mirrored=bool(mirrored))
@@ -60,26 +64,26 @@ def widely_alike(
     return sorted(_checked(table, pairs, same, headers=None, threads=threads, progress=progress), key=_place)
 
 
-def apart(table: ImageTable, pairs: Iterable[Alike]) -> list[Alike]:
-    """Give the pairs that are not of one group: those of one group stay together anyway."""
+def apart(table: ImageTable, pairs: Iterable[NearDuplicate]) -> list[NearDuplicate]:
+    """Return the pairs that are not of one group: those of one group stay together anyway."""
     groups = table.rows["group"].to_pylist()
     return [pair for pair in pairs if groups[pair.first] is None or groups[pair.first] != groups[pair.second]]
 
 
-def _place(pair: Alike) -> tuple[int, int]:
+def _place(pair: NearDuplicate) -> tuple[int, int]:
     return pair.first, pair.second
 
 
 def _checked(
     table: ImageTable,
-    pairs: Sequence[Alike],
-    same: Callable[[Sequence[Alike], Sequence[Overlay], Sequence[Overlay]], Iterable[Alike]],
+    pairs: Sequence[NearDuplicate],
+    same: Callable[[Sequence[NearDuplicate], Sequence[Overlay], Sequence[Overlay]], Iterable[NearDuplicate]],
     *,
     headers: Sequence[Header | None] | None,
     threads: int,
     progress: Progress | None,
-) -> list[Alike]:
-    """Give what `same` keeps of the likeliest pairs of each image, both of whose files are read again."""
+) -> list[NearDuplicate]:
+    """Return what `same` keeps of the likeliest pairs of each image, both of whose files are read again."""
     checks: Counter[int] = Counter()
     doubtful = []
     for pair in sorted(pairs, key=lambda pair: -pair.cosine):
@@ -99,7 +103,7 @@ def _checked(
         except (OSError, UnreadableImage):  # it went away meanwhile
             return None
 
-    found: list[Alike] = []
+    found: list[NearDuplicate] = []
     with (
         (progress or Silent()).task("compare", len(doubtful), "pairs") as task,
         one_blas_thread(),  # its threads would wait for each other over small matrices

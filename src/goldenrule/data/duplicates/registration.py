@@ -39,16 +39,16 @@ class Overlay:
     coarse: Floats  # (..., COARSE_PX, COARSE_PX)
 
     def mirrored(self) -> Overlay:
-        """Give that of the picture flipped from left to right."""
+        """Return that of the picture flipped from left to right."""
         return Overlay(fine=self.fine[..., ::-1], coarse=self.coarse[..., ::-1])
 
     def where(self, rows: npt.NDArray[np.int64]) -> Overlay:
-        """Give those of some of many pictures."""
+        """Return those of some of many pictures."""
         return Overlay(fine=self.fine[rows], coarse=self.coarse[rows])
 
 
 def overlay(gray: npt.NDArray[np.uint8]) -> Overlay:
-    """Give what is compared of a gray picture (height, width)."""
+    """Return what is compared of a gray picture (height, width)."""
     from scipy.ndimage import gaussian_filter  # not at the top: most commands do without
 
     fine, coarse = (gaussian_filter(shrunk(gray, side), 1.0) for side in (OVERLAY_PX, COARSE_PX))
@@ -56,7 +56,7 @@ def overlay(gray: npt.NDArray[np.uint8]) -> Overlay:
 
 
 def overlaps(ones: Sequence[Overlay], others: Sequence[Overlay]) -> Numbers:
-    """Give the correlations (n,), -1 to 1, of pairs of pictures where one is shifted and scaled to lie best."""
+    """Return the correlations (n,), -1 to 1, of pairs of pictures where one is shifted and scaled to lie best."""
 
     def forth(one: Overlay, other: Overlay) -> Numbers:
         return _registered(one.fine, other.fine, np.zeros((len(one.fine), 6)), _FURTHEST, _HOPELESS)[0]
@@ -66,7 +66,7 @@ def overlaps(ones: Sequence[Overlay], others: Sequence[Overlay]) -> Numbers:
 
 
 def wide_overlaps(ones: Sequence[Overlay], others: Sequence[Overlay]) -> tuple[Numbers, npt.NDArray[np.bool_]]:
-    """Give correlations where one may be turned, sheared and mirrored too, and where it was mirrored: two of (n,)."""
+    """Return correlations where one may be turned, sheared and mirrored too, and where it was mirrored: two of (n,)."""
     one, plain = _stacked(ones), _stacked(others)
     flipped = plain.mirrored()
     before = [np.einsum("ijk,ijk->i", _normal(one.coarse), _normal(own.coarse)) for own in (plain, flipped)]
@@ -80,7 +80,7 @@ def wide_overlaps(ones: Sequence[Overlay], others: Sequence[Overlay]) -> tuple[N
 
 
 def shrunk(gray: npt.NDArray[np.uint8], side: int) -> Floats:
-    """Give a gray picture at side x side px."""
+    """Return a gray picture at side x side px."""
     return np.asarray(Image.fromarray(gray).resize((side, side), Image.Resampling.BOX), np.float32)
 
 
@@ -91,7 +91,7 @@ def _stacked(overlays: Sequence[Overlay]) -> Overlay:
 
 
 def _normal(pictures: Floats) -> Floats:
-    """Give pictures (n, height, width) of mean 0 and length 1."""
+    """Return pictures (n, height, width) of mean 0 and length 1."""
     centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=(1, 2), keepdims=True), 1e-6), np.float32)
 
@@ -99,7 +99,7 @@ def _normal(pictures: Floats) -> Floats:
 def _and_back(
     forth: Callable[[Overlay, Overlay], Numbers], one: Overlay, other: Overlay, found: Numbers, worth: float
 ) -> Numbers:
-    """Give the better of laying the other on the one and, where that nearly fits, the one on the other."""
+    """Return the better of laying the other on the one and, where that nearly fits, the one on the other."""
     rows = np.flatnonzero((found >= worth) & (found < OVERLAP))
     found[rows] = np.maximum(found[rows], forth(other.where(rows), one.where(rows)))
     return found
@@ -115,7 +115,7 @@ def _wide(one: Overlay, other: Overlay) -> Numbers:
 
 @functools.cache
 def _grid(side: int) -> Floats:
-    """Give how far the pixels of a square without its edge lie below and right of its centre (2, p), in its sides."""
+    """Return how far the pixels of a square without its edge lie below and right of its centre (2, p), in its sides."""
     edge = side // 16
     offsets = ((np.arange(side)[edge:-edge] - (side - 1) / 2) / side).astype(np.float32)
     return np.stack([axis.ravel() for axis in np.meshgrid(offsets, offsets, indexing="ij")])
@@ -124,7 +124,7 @@ def _grid(side: int) -> Floats:
 def _registered(
     ones: Floats, others: Floats, places: Numbers, furthest: Numbers, hopeless: float
 ) -> tuple[Numbers, Numbers]:
-    """Give the best correlations (n,) of `others` (n, side, side) with windows of `ones`, and their places (n, 6).
+    """Return the best correlations (n,) of `others` (n, side, side) with windows of `ones`, and their places (n, 6).
 
     What a place is says `_FURTHEST`. The steps are the inverse ones of Baker and Matthews 2004, "Lucas-Kanade 20 years
     on": the others are what is moved, so that their slopes and the matrices to solve with stay the same.
@@ -161,14 +161,14 @@ def _registered(
 
 
 def _unit(rows: Floats) -> tuple[Floats, Floats]:
-    """Give rows (n, p) of mean 0 and length 1, and the lengths (n, 1) they had."""
+    """Return rows (n, p) of mean 0 and length 1, and the lengths (n, 1) they had."""
     centred = rows - rows.mean(axis=1, keepdims=True)
     lengths = np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)
     return centred / lengths, lengths
 
 
 def _sampled(pictures: Floats, where: Floats) -> Floats:
-    """Give the values (n, p) of pictures (n, side, side) at points (n, 2, p) given in sides from the centre."""
+    """Return the values (n, p) of pictures (n, side, side) at points (n, 2, p) given in sides from the centre."""
     side = pictures.shape[1]
     points = np.clip(where * side + (side - 1) / 2, 0, side - 1)
     corners = np.minimum(points.astype(np.int32), side - 2)

@@ -110,7 +110,7 @@ class Decoded:
 
 
 def header(content: bytes) -> Header:
-    """Give the header of the picture in `content`; raises `UnreadableImage` with the reason where there is none."""
+    """Return the header of the picture in `content`; raises `UnreadableImage` with the reason where there is none."""
     with _opened(content) as image:
         return _header(image, content)
 
@@ -209,7 +209,7 @@ def used_range(content: bytes) -> Used | None:
 
 
 def pixel_limit() -> int:
-    """Give the number of pixels above which a file is refused."""
+    """Return the number of pixels above which a file is refused."""
     given = os.environ.get(LIMIT_VARIABLE, "")
     if not given:
         return LARGEST_PIXELS
@@ -367,7 +367,7 @@ def _silence_pillow() -> None:
 
 
 def _divisor(size: tuple[int, int], least_side: int | None) -> int:
-    """Give by how much a picture can be shrunk while decoding: powers of two are those that pay."""
+    """Return by how much a picture can be shrunk while decoding: powers of two are those that pay."""
     if least_side is None:
         return 1
     return next(divisor for divisor in (8, 4, 2, 1) if divisor == 1 or min(size) >= divisor * least_side)
@@ -385,7 +385,7 @@ def _fast_jpeg(content: bytes, divisor: int) -> Pixels | None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Give the EXIF orientation of a picture, 1 where its EXIF is damaged."""
+    """Return the EXIF orientation of a picture, 1 where its EXIF is damaged."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - Pillow raises whatever it likes on damaged EXIF
@@ -471,7 +471,7 @@ def _from_lab() -> ImageCms.ImageCmsTransform:
 
 @functools.lru_cache(maxsize=16)
 def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Give the way from a profile's colours to sRGB; None where there is nothing to do, or the profile is none."""
+    """Return the way from a profile's colours to sRGB; None where there is nothing to do, or the profile is none."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")

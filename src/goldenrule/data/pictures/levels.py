@@ -15,7 +15,7 @@ from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress
 from goldenrule.data.pictures.deep_pixels import FULL, Levels, Used, check_levels, levels_text
 from goldenrule.data.pictures.unread import unreadable
-from goldenrule.data.scan import Look, closed_files, glance, looked
+from goldenrule.data.scan import FileScan, closed_files, glance, looked
 from goldenrule.data.table import ImageTable
 
 SENSORS = (8, 10, 12, 14)
@@ -48,7 +48,7 @@ def levels_named(text: str) -> Levels | None:
     return levels
 
 
-def levels_found(table: ImageTable, looks: Sequence[Look]) -> Levels | None:
+def levels_found(table: ImageTable, looks: Sequence[FileScan]) -> Levels | None:
     """Return the levels that pictures of more than 8 bits prove: those of train where parts are given, else all."""
     used = _used(table, looks, taught=True)
     return _sensor([own for _, own in used])
@@ -67,7 +67,9 @@ def glanced(table: ImageTable, *, progress: Progress | None = None) -> tuple[Ima
     return table.with_findings(*([unreadable(closed)] if closed else []), *said), levels, said
 
 
-def levels_findings(table: ImageTable, looks: Sequence[Look], levels: Levels | None, *, asked: bool) -> list[Finding]:
+def levels_findings(
+    table: ImageTable, looks: Sequence[FileScan], levels: Levels | None, *, asked: bool
+) -> list[Finding]:
     """Return what should be known of pictures of more than 8 bits that are seen with these levels.
 
     `asked` says that a user gave them.
@@ -81,7 +83,7 @@ def levels_findings(table: ImageTable, looks: Sequence[Look], levels: Levels | N
     return found
 
 
-def _used(table: ImageTable, looks: Sequence[Look], *, taught: bool) -> list[tuple[str, Used]]:
+def _used(table: ImageTable, looks: Sequence[FileScan], *, taught: bool) -> list[tuple[str, Used]]:
     every = zip(table.uris, table.parts, looks, strict=True)
     given = taught and "train" in table.parts
     return [(uri, own.used) for uri, part, own in every if own.used is not None and (not given or part == "train")]

@@ -75,14 +75,14 @@ class Preprocessing:
         return self.short_side if self.name == "scaled" else None
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Give (height, width) after resizing, before the crop."""
+        """Return (height, width) after resizing, before the crop."""
         short = self.short_side
         if self.resize == "squish":
             return short, short
         return (short, short * width // height) if height <= width else (short * height // width, short)
 
     def pixels(self, rgb: npt.NDArray[np.uint8], out: Floats | None = None) -> Floats:
-        """Give the network's input (3, size, size) for a picture (height, width, 3)."""
+        """Return the network's input (3, size, size) for a picture (height, width, 3)."""
         height, width = self.resized(*rgb.shape[:2])
         top, left = centre(height, self.size), centre(width, self.size)
         crop = resample(
@@ -95,7 +95,7 @@ class Preprocessing:
         return self.normalised(crop, out)
 
     def canvas(self, rgb: npt.NDArray[np.uint8]) -> Floats:
-        """Give the resized picture (height, width, 3), values 0-255: what augmentation starts from.
+        """Return the resized picture (height, width, 3), values 0-255: what augmentation starts from.
 
         Of a very long picture only the middle, so that no file can ask for gigabytes.
         """
@@ -104,12 +104,12 @@ class Preprocessing:
         return resample(rgb, (height, width), rows, columns, interpolation=self.interpolation)
 
     def crop(self, canvas: Floats, out: Floats | None = None) -> Floats:
-        """Give the plain view (3, size, size) from a canvas: the same as `pixels`."""
+        """Return the plain view (3, size, size) from a canvas: the same as `pixels`."""
         top, left = centre(canvas.shape[0], self.size), centre(canvas.shape[1], self.size)
         return self.normalised(canvas[top : top + self.size, left : left + self.size], out)
 
     def normalised(self, picture: npt.NDArray[Any], out: Floats | None = None) -> Floats:
-        """Give (x / 255 - mean) / std with channels first (3, height, width), for (height, width, 3)."""
+        """Return (x / 255 - mean) / std with channels first (3, height, width), for (height, width, 3)."""
         scale = np.float32(1 / 255) / np.array(self.std, np.float32)
         offset = np.array(self.mean, np.float32) / np.array(self.std, np.float32)
         if out is None:
@@ -121,12 +121,12 @@ class Preprocessing:
 
 
 def centre(length: int, size: int) -> int:
-    """Give the offset of a centred crop, rounded half to even as torchvision and timm do."""
+    """Return the offset of a centred crop, rounded half to even as torchvision and timm do."""
     return round((length - size) / 2)
 
 
 def _middle(length: int, most: int) -> tuple[int, int]:
-    """Give the middle of 0..length, about `most` long; its centre crops are those of the whole."""
+    """Return the middle of 0..length, about `most` long; its centre crops are those of the whole."""
     if length <= most:
         return 0, length
     first = (length - most) // 4 * 2  # even, so that `centre` rounds alike
@@ -158,7 +158,7 @@ def resample(
 def bands(
     source: int, target: int, first: int, last: int, *, interpolation: str = "bicubic"
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Give the bands of the (target, source) resize matrix that hold its rows first..last-1.
+    """Return the bands of the (target, source) resize matrix that hold its rows first..last-1.
 
     A band holds `BAND_ROWS` rows from a multiple of that on, and the columns from its start on, all others being zero:
     starts (bands,), weights (bands, BAND_ROWS, width). A row is computed in the same band, in the same order of sums,
@@ -189,7 +189,7 @@ def _kernel(distance: npt.NDArray[np.float64], interpolation: str) -> npt.NDArra
 def _banded_product(
     starts: npt.NDArray[np.int64], weights: Floats, source: npt.NDArray[Any], window: tuple[int, int]
 ) -> Floats:
-    """Give the rows of a window, (rows, columns), of the product of the bands with `source` (rows, ...)."""
+    """Return the rows of a window, (rows, columns), of the product of the bands with `source` (rows, ...)."""
     width, columns = weights.shape[2], math.prod(source.shape[1:])
     rows = np.zeros((width, -(-columns // BAND_COLUMNS) * BAND_COLUMNS), np.float32)
     result = np.empty((len(starts) * BAND_ROWS, rows.shape[1]), np.float32)

@@ -42,7 +42,7 @@ def from_folder(
     labels_from: LabelsFrom = "auto",
     exclude: Sequence[str] = (),
 ) -> ImageTable:
-    """Give the images of a folder, labelled by the names of their class folders.
+    """Return the images of a folder, labelled by the names of their class folders.
 
     Known layouts: `train/CLASS/`, with `valid/CLASS/` and `test/CLASS/` where there are (also val,
     validation, training, test1, testing, or with words that say nothing more: train_images, training_set; or the
@@ -119,7 +119,7 @@ class ImageFiles:
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequence[str] = ()) -> list[tuple[str, Path]]:
-    """Give (name to show, path) for every file named and every image below every folder named.
+    """Return (name to show, path) for every file named and every image below every folder named.
 
     The name is relative to the argument it came from, or begins with it where two would be the same; a file
     stands for itself whatever its extension. A link that has an image's name and leads nowhere has its row too.
@@ -161,7 +161,7 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
 
 
 def all_files(root: Path, exclude: Sequence[str] = ()) -> list[str]:
-    """Give every regular file below a folder that is neither hidden, nor a system's, nor excluded, in order."""
+    """Return every regular file below a folder that is neither hidden, nor a system's, nor excluded, in order."""
     files = listing(root, exclude)
     return sorted((*files.pictures, *files.others))
 
@@ -223,7 +223,7 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
 
 
 def _unwrapped(files: Listing, folder: str) -> str:
-    """Give the folder of a part's classes: archives wrap it once more (`training_set/training_set/cats`).
+    """Return the folder of a part's classes: archives wrap it once more (`training_set/training_set/cats`).
 
     That is so where a part's folder holds nothing but one folder, which is called the same, or a part, or nothing in
     particular (`train/images`, unless a table beside the parts may label them); and which holds folders and no images.
@@ -238,7 +238,7 @@ def _unwrapped(files: Listing, folder: str) -> str:
 
 
 def _train_is_a_class(files: Listing, folders: Sequence[str]) -> bool:
-    """Say whether a folder called train is a class beside others: all hold images, and no table could label them."""
+    """Return whether a folder called train is a class beside others: all hold images, and no table could label them."""
     if _has_table(files):
         return False
     return len(folders) > 1 and all(files.pictures_in(name) and not files.folders_in(name) for name in folders)
@@ -254,7 +254,7 @@ _TRAIN_IS_A_CLASS = Finding(severity="warning", code="train-is-a-class")
 def _asked_of_sub_folders(
     root: Path, found: list[tuple[Part | None, str | None, str]], parts: Mapping[Part, str]
 ) -> list[tuple[Part | None, str | None, str]]:
-    """Give the rows, with parts where every class folder has them inside.
+    """Return the rows, with parts where every class folder has them inside.
 
     Raises `SourceError` where all class folders have the same sub-folders otherwise: these may be the classes.
     """
@@ -342,7 +342,7 @@ def _ignored_folders(names: list[str]) -> Iterator[Finding]:
 
 
 def _images_without_class(files: Listing, parts: dict[Part, str], used: set[str]) -> Iterator[Finding]:
-    """Give a finding for images that lie beside class folders instead of in one."""
+    """Return a finding for images that lie beside class folders instead of in one."""
     places = [("", ""), *((folder, f"{folder}/") for folder in parts.values())]
     names = [prefix + name for place, prefix in places for name in files.pictures_in(place)]
     left = tuple(name for name in names if name not in used)

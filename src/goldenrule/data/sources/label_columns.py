@@ -59,7 +59,7 @@ class Labels:
 
 
 def lacks_header(columns: Columns, files: NamedFiles) -> bool:
-    """Say whether the names of the columns are those of an image and of its label: then they are the first row.
+    """Return whether the names of the columns are those of an image and of its label: then they are the first row.
 
     An image is named where the other cells name images, and another column's name stands among its own cells.
     """
@@ -112,7 +112,7 @@ def id_column(columns: Columns, wanted: Wanted, files: NamedFiles, said: str) ->
 
 
 def _agree(one: Sequence[str], other: Sequence[str], files: NamedFiles) -> bool:
-    """Say whether two columns name the same image wherever both name one."""
+    """Return whether two columns name the same image wherever both name one."""
     for a, b in zip(one, other, strict=True):
         first, second = files.named(a), files.named(b)
         if len(first) == len(second) == 1 and first != second:
@@ -191,7 +191,7 @@ def _unclear(columns: Columns, others: Sequence[str], said: str) -> str:
 
 
 def _counts_rows(cells: Sequence[str]) -> bool:
-    """Say whether cells count the rows: whole numbers, no two the same."""
+    """Return whether cells count the rows: whole numbers, no two the same."""
     return len(set(cells)) == len(cells) and all(cell.strip().isdigit() for cell in cells)
 
 
@@ -204,7 +204,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _say_the_same(columns: Sequence[Sequence[str]]) -> bool:
-    """Say whether columns are names for one another: equal here where equal there."""
+    """Return whether columns are names for one another: equal here where equal there."""
     first = columns[0]
     return all(len({*zip(first, own, strict=True)}) == len({*first}) == len({*own}) for own in columns[1:])
 
@@ -320,7 +320,7 @@ def _was_kept(name: str, mark: str, marked: Sequence[str], said: str) -> Finding
 
 
 def parts_of(cells: Sequence[str], column: str) -> Iterator[str | None]:
-    """Give the part that each cell of a column names, None where it is empty. Raises `OptionError` for another word."""
+    """Return part that each cell of a column names, None where it is empty. Raises `OptionError` for another word."""
     for cell in cells:
         named = cell.strip()
         part = part_called(named)

@@ -32,7 +32,7 @@ Columns = Mapping[str, Sequence[str]]
 
 
 def labels_file(folder: str | os.PathLike[str]) -> Path | None:
-    """Give the table of labels that a folder is known by, None where it has none, or may not be looked into."""
+    """Return the table of labels that a folder is known by, None where it has none, or may not be looked into."""
     with contextlib.suppress(OSError):
         return next((path for name in KNOWN_FILES if (path := Path(folder).expanduser() / name).is_file()), None)
     return None
@@ -147,7 +147,7 @@ def without_header(columns: Columns) -> dict[str, list[str]]:
 
 
 def tables_of_parts(root: Path) -> dict[str, Path]:
-    """Give the metadata files of part folders by the folder's name."""
+    """Return the metadata files of part folders by the folder's name."""
     names = KNOWN_FILES[2:]
     with contextlib.suppress(OSError):
         folders = sorted(path for path in root.iterdir() if path.is_dir() and part_called(path.name))

@@ -44,7 +44,7 @@ def from_source(
     labels_from: LabelsFrom = "auto",
     exclude: Sequence[str] = (),
 ) -> ImageTable:
-    """Give the images of class folders (`from_folder`), or of a folder whose labels stand in a table beside them.
+    """Return the images of class folders (`from_folder`), or of a folder whose labels stand in a table beside them.
 
     The table counts where there are no two class folders: a single one (`images`) is no class. It is one of
     `KNOWN_FILES`, or the only one that names the images. A Hugging Face image folder may have its metadata in each
@@ -114,7 +114,7 @@ def from_csv(
     group_by: str = "auto",
     exclude: Sequence[str] = (),
 ) -> ImageTable:
-    """Give the images below a folder (by default the file's own) with the labels of a CSV file.
+    """Return the images below a folder (by default the file's own) with the labels of a CSV file.
 
     `id` is the column that names the image: its path below the folder or its file name, with or without the
     extension, or an absolute path; by default the column that names the most files. `label` is the column of labels:
@@ -149,7 +149,7 @@ def from_dataframe(
     group_by: str = "auto",
     exclude: Sequence[str] = (),
 ) -> ImageTable:
-    """Give the images below a folder with the labels of a table that speaks Arrow: pandas, polars, pyarrow.
+    """Return the images below a folder with the labels of a table that speaks Arrow: pandas, polars, pyarrow.
 
     The arguments are those of `from_csv`; absolute paths need no folder. A cell may be a list of labels.
     """
@@ -179,7 +179,7 @@ def _labelled(
     beside: Path | None = None,
     exclude: Sequence[str] = (),
 ) -> ImageTable:
-    """Give the images that a table names, below `root`; None: those of its absolute paths, else below `beside`."""
+    """Return the images that a table names, below `root`; None: those of its absolute paths, else below `beside`."""
     files = of_absolute_paths(_cells_of_paths(columns, wanted)) if root in (None, Path("/")) else None
     if files and beside and files.root.resolve().is_relative_to(beside.resolve()):
         files = None  # all that lies beside the table is looked at, not only what it names
@@ -267,7 +267,7 @@ def _known(root: Path | None, said: str) -> Path:
 
 
 def _cells_of_paths(columns: Columns, wanted: Wanted) -> Sequence[str]:
-    """Give the cells of the first column that holds absolute paths."""
+    """Return the cells of the first column that holds absolute paths."""
     names = [wanted.id] if wanted.id in columns else list(columns)
     return next((columns[name] for name in names if name and _absolute(columns[name])), [])
 
@@ -304,7 +304,7 @@ def _findings(
     unlabelled: list[str],
     others: list[str],
 ) -> Iterator[Finding]:
-    """Give a finding per way in which table and folder do not fit together."""
+    """Return a finding per way in which table and folder do not fit together."""
     kinds: tuple[tuple[Severity, str, list[str]], ...] = (
         ("warning", "images-missing", missing),
         ("warning", "named-no-picture", no_pictures),

@@ -32,7 +32,7 @@ _TOGETHER = re.compile(rf"^({'|'.join(sorted(WORDS, key=len, reverse=True))})({'
 
 
 def part_of(uri: str) -> Part | None:
-    """Give the part that an image's first folder names.
+    """Return the part that an image's first folder names.
 
     >>> part_of("train/7.jpg"), part_of("test_images/7.jpg"), part_of("images/7.jpg")
     ('train', 'test', None)
@@ -42,12 +42,12 @@ def part_of(uri: str) -> Part | None:
 
 
 def part_called(name: str) -> Part | None:
-    """Give the part that a name means, None where it means none."""
+    """Return the part that a name means, None where it means none."""
     return next((part for part, names in PART_NAMES.items() if name.lower() in names), None)
 
 
 def neutral_part(name: str) -> Part | None:
-    """Give the part of a name that says nothing else, None of any other.
+    """Return the part of a name that says nothing else, None of any other.
 
     >>> neutral_part("training_set"), neutral_part("TestImages"), neutral_part("test_tube"), neutral_part("images")
     ('train', 'test', None, None)
@@ -57,7 +57,7 @@ def neutral_part(name: str) -> Part | None:
 
 
 def says_nothing(name: str) -> bool:
-    """Say whether a folder's name is none of a class: "images", "data_set".
+    """Return whether a folder's name is none of a class: "images", "data_set".
 
     >>> says_nothing("images"), says_nothing("jpg_files_2"), says_nothing("cats"), says_nothing("train")
     (True, True, False, False)
@@ -71,7 +71,7 @@ def _neutral(words: Sequence[str]) -> bool:
 
 
 def part_like(names: Sequence[str]) -> dict[Part, list[str]]:
-    """Give the folders that are parts although they are called otherwise, by part; {} where there is no train.
+    """Return the folders that are parts although they are called otherwise, by part; {} where there is no train.
 
     They say nothing but the part ("train_images"), or the same beside it ("seg_train", "seg_test").
 
@@ -88,7 +88,7 @@ def part_like(names: Sequence[str]) -> dict[Part, list[str]]:
 
 
 def _taken_apart(name: str) -> tuple[Part | None, tuple[str, ...]]:
-    """Give the part that one of a name's words means, and the other words; None where none or several do."""
+    """Return the part that one of a name's words means, and the other words; None where none or several do."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
     words: list[str] = []
     for word in _PIECES.findall(spaced):

@@ -53,7 +53,7 @@ def only_table(root: Path, exclude: Sequence[str] = ()) -> Path | None:
 
 
 def other_labels(root: Path, table: ImageTable) -> Iterator[Finding]:
-    """Give a finding for a table that names the images of class folders and is not used.
+    """Return a finding for a table that names the images of class folders and is not used.
 
     Raises `SourceError` where its labels are other ones than the folders': which are meant can't be told.
     """
@@ -100,7 +100,7 @@ def _examples(labels: Sequence[str]) -> str:
 def _naming(
     root: Path, files: NamedFiles | None = None, *, exclude: Sequence[str] = ()
 ) -> Iterator[tuple[Path, Columns]]:
-    """Give the tables in a folder most of whose rows name an image below it, and their columns."""
+    """Return the tables in a folder most of whose rows name an image below it, and their columns."""
     tables = tables_beside(root)
     if not tables:
         return
@@ -128,7 +128,7 @@ def _id(columns: Columns, files: NamedFiles, path: Path) -> str:
 
 
 def _agrees(cells: Sequence[str], rows: Sequence[tuple[str, int]], folders: Mapping[str, Sequence[str]]) -> bool:
-    """Say whether a column names the folders, by name or by any other word for each of them."""
+    """Return whether a column names the folders, by name or by any other word for each of them."""
     pairs = Counter((cells[row].strip(), *folders[uri]) for uri, row in rows)
     words = Counter(pair[0] for pair in pairs)
     one_each = len(words) == len({pair[1:] for pair in pairs}) == len(pairs)
@@ -137,7 +137,7 @@ def _agrees(cells: Sequence[str], rows: Sequence[tuple[str, int]], folders: Mapp
 
 
 def _numbered(classes: set[str]) -> bool:
-    """Say whether folders are called the same but for a number: parts of one heap of images, not classes.
+    """Return whether folders are called the same but for a number: parts of one heap of images, not classes.
 
     >>> _numbered({"images_part_1", "images_part_2"}), _numbered({"cat", "dog"}), _numbered({"0", "1"})
     (True, False, False)

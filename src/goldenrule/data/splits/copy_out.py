@@ -138,7 +138,7 @@ def verify_copies(
 
 
 def sha256_of(path: Path) -> str:
-    """Give the hexadecimal sha256 of a file, read in pieces."""
+    """Return the hexadecimal sha256 of a file, read in pieces."""
     with open_regular(path, most_bytes=_ANY_SIZE) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -206,6 +206,6 @@ def _reflink(source: Path, target: Path) -> None:
 
 
 def _sums_line(copy: Copy) -> str:
-    """Give the line of sha256sum; a name with a line break or backslash is escaped as it does."""
+    """Return the line of sha256sum; a name with a line break or backslash is escaped as it does."""
     escaped = copy.path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"{'' if escaped == copy.path else chr(92)}{copy.sha256}  {escaped}\n"

@@ -21,7 +21,7 @@ from goldenrule.data.units import duplicate_units
 
 
 def k_fold(images: ImageTable, folds: int | None = None, *, seed: int = 0) -> tuple[ImageTable, ...]:
-    """Give a table per fold, in which that fold is `valid` and all else `train`: each image validates once.
+    """Return a table per fold, in which that fold is `valid` and all else `train`: each image validates once.
 
     Test images stay test; train and valid images are dealt out alike. So many `folds` are drawn by `seed`: classes
     spread evenly, groups and equal files kept whole. Without a number they are those that the images have
@@ -40,7 +40,7 @@ def k_fold(images: ImageTable, folds: int | None = None, *, seed: int = 0) -> tu
 
 
 def fold_called(images: ImageTable, name: str) -> ImageTable:
-    """Give the table of one of the folds that the images have: it validates, all else trains, test stays.
+    """Return the table of one of the folds that the images have: it validates, all else trains, test stays.
 
     Raises `OptionError` for a name that no such image has, or where nothing is left to train on.
     """
@@ -53,7 +53,7 @@ def fold_called(images: ImageTable, name: str) -> ImageTable:
 
 
 def fold_drawn(images: ImageTable, fold: str, *, seed: int = 0) -> ImageTable:
-    """Give the table of one drawn fold, `fold` being as `number_of_folds` reads it."""
+    """Return the table of one drawn fold, `fold` being as `number_of_folds` reads it."""
     number, folds = number_of_folds(fold)
     return k_fold(images, folds, seed=seed)[number - 1]
 
@@ -72,7 +72,7 @@ def number_of_folds(fold: str) -> tuple[int, int]:
 
 
 def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
-    """Give the images with drawn folds, named from 1; those of the test part are of none.
+    """Return the images with drawn folds, named from 1; those of the test part are of none.
 
     Nor are those of a class that only one fold could hold: they always train, and a finding names the class.
     """
@@ -118,7 +118,7 @@ def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[n
 
 
 def dealt_folds(images: ImageTable, folds: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Give a fold (n,) for each image, from 0 to `folds` - 1 or `NOT_JUDGED`, spread as in `folds_to_judge`.
+    """Return a fold (n,) for each image, from 0 to `folds` - 1 or `NOT_JUDGED`, spread as in `folds_to_judge`.
 
     Raises `TooFewImages` where some would stay empty.
     """
@@ -156,7 +156,7 @@ def _dealt(
 def stratified_folds(
     labels: Sequence[int] | npt.NDArray[np.int64], units: Sequence[bytes], *, folds: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Give a fold (0..folds-1) for each image (n,): classes spread evenly, units kept whole.
+    """Return a fold (0..folds-1) for each image (n,): classes spread evenly, units kept whole.
 
     `NOT_JUDGED` are units that always train: the only one of a class, which no other fold could teach.
     """
@@ -177,7 +177,7 @@ def stratified_folds(
 
 
 def without_valid(images: ImageTable) -> ImageTable:
-    """Give the images with none but test parts; where there was a valid part, a finding says that it is no more."""
+    """Return the images with none but test parts; where there was a valid part, a finding says that it is no more."""
     parts = images.parts
     merged = images.with_parts(["test" if part == "test" else None for part in parts])
     if "valid" not in parts:
@@ -190,13 +190,13 @@ def without_valid(images: ImageTable) -> ImageTable:
 
 
 def all_in_train(images: ImageTable) -> ImageTable:
-    """Give the images with all but the test part in train; a finding says so where there was a valid part."""
+    """Return the images with all but the test part in train; a finding says so where there was a valid part."""
     merged = without_valid(images)
     return merged.with_parts([part or "train" for part in merged.parts])
 
 
 def fold_name(cell: str) -> str | None:
-    """Give the fold that a cell of a table names, None where it is empty; data frames write 2 beside gaps as 2.0.
+    """Return the fold that a cell of a table names, None where it is empty; data frames write 2 beside gaps as 2.0.
 
     >>> fold_name(" 2.0 "), fold_name("north"), fold_name("")
     ('2', 'north', None)
@@ -206,7 +206,7 @@ def fold_name(cell: str) -> str | None:
 
 
 def fold_names(images: ImageTable) -> list[str]:
-    """Give the names of the folds that hold more than test images, numbers in their order."""
+    """Return the names of the folds that hold more than test images, numbers in their order."""
     names = {fold for fold, part in zip(images.folds, images.parts, strict=True) if fold is not None and part != "test"}
     return sorted(names, key=lambda name: (not _is_number(name), float(name) if _is_number(name) else 0.0, name))
 
@@ -240,7 +240,7 @@ def _kept_in_train(uris: Sequence[str], name: str) -> Iterator[Finding]:
 
 
 def _uneven(images: ImageTable, names: Sequence[str]) -> Iterator[Finding]:
-    """Give findings for classes that some folds lack, and for groups that are of several."""
+    """Return findings for classes that some folds lack, and for groups that are of several."""
     folds_of: dict[int, set[str]] = defaultdict(set)
     sides_of: dict[str, set[str | None]] = defaultdict(set)
     groups, labels = images.rows["group"].to_pylist(), images.rows["labels"].to_pylist()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from goldenrule.core.errors import SourceError
-from goldenrule.data.scan import Look
+from goldenrule.data.scan import FileScan
 from goldenrule.data.sources.label_columns import SEPARATORS
 from goldenrule.data.splits.copy_out import ABOUT, MANIFEST, SUMS, Copy, sha256_of
 from goldenrule.data.table import ImageTable, Part
@@ -19,9 +19,9 @@ LABELS = "labels.csv"
 
 
 def new_places(
-    before: ImageTable, after: ImageTable, files: Sequence[str], looks: Sequence[Look]
+    before: ImageTable, after: ImageTable, files: Sequence[str], looks: Sequence[FileScan]
 ) -> tuple[list[Copy], str | None]:
-    """Give the manifest, and the text of labels.csv where labels do not stand in the names of folders.
+    """Return the manifest, and the text of labels.csv where labels do not stand in the names of folders.
 
     `before` has the parts of the source, `after` those that are wanted. An image whose part has a folder of its own
     moves to that of its new part; all others come below `PART/` with the path they have. Files that are no images
@@ -63,7 +63,7 @@ def new_places(
 
 
 def _part_folders(table: ImageTable) -> dict[Part | None, str]:
-    """Give the folder of each part that has one of its own."""
+    """Return the folder of each part that has one of its own."""
     own: dict[Part | None, set[str]] = defaultdict(set)
     for uri, part in zip(table.uris, table.parts, strict=True):
         own[part].add(uri.partition("/")[0] if "/" in uri else "")
@@ -85,7 +85,7 @@ def _are_class_folders(table: ImageTable, folders: Mapping[Part | None, str]) ->
 
 
 def _tops(table: ImageTable, folders: Mapping[Part | None, str]) -> set[str]:
-    """Give the first folders of the images, within those of their parts."""
+    """Return the first folders of the images, within those of their parts."""
     inner = (
         uri.partition("/")[2] if part in folders else uri for uri, part in zip(table.uris, table.parts, strict=True)
     )
@@ -93,7 +93,7 @@ def _tops(table: ImageTable, folders: Mapping[Part | None, str]) -> set[str]:
 
 
 def _free(path: str, taken: set[str]) -> str:
-    """Give the path, with a number where another file has it already."""
+    """Return the path, with a number where another file has it already."""
     own, number = PurePosixPath(path), 1
     while path in taken:
         number += 1
@@ -103,7 +103,7 @@ def _free(path: str, taken: set[str]) -> str:
 
 
 def _labels_text(table: ImageTable, paths: Sequence[str]) -> str:
-    """Give the labels as `from_csv` reads them: a column where no name could be taken for several, else one-hot."""
+    """Return the labels as `from_csv` reads them: a column where no name could be taken for several, else one-hot."""
     rows = [(path, own) for path, own in zip(paths, table.rows["labels"].to_pylist(), strict=True) if own]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

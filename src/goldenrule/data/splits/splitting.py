@@ -46,7 +46,7 @@ def with_split(
     shares: Shares | None = None,
     before: Mapping[bytes, Part] | None = None,
 ) -> ImageTable:
-    """Give the table with a part for every image.
+    """Return the table with a part for every image.
 
     Parts that the folder itself has stay as they are. Class folders alone are split by `shares`; where only
     the validation part is missing it is carved from train. Images with equal bytes or of one group stay
@@ -74,7 +74,7 @@ def with_split(
 def _drawn(
     table: ImageTable, units: Sequence[bytes], wanted: Mapping[Part, float], *, seed: int, before: Mapping[bytes, Part]
 ) -> ImageTable:
-    """Give the images with drawn parts instead of none and train; those without a label train, and teach nothing.
+    """Return the images with drawn parts instead of none and train; those without a label train, and teach nothing.
 
     An unlabelled image goes with its copies and its group.
     """
@@ -150,7 +150,7 @@ def stratified_parts(
     seed: int,
     known: Mapping[bytes, Part] | None = None,
 ) -> list[Part]:
-    """Give a part for each image: of each class, `wanted` shares leave train, whole units at a time.
+    """Return a part for each image: of each class, `wanted` shares leave train, whole units at a time.
 
     A unit is drawn by the hash of (seed, unit), so neither the order of the images nor the rest of the set
     matters. Each part gets at least one image of a class that has three units or more, and train is never left
@@ -203,7 +203,7 @@ def stratified_label_sets(
     seed: int,
     known: Mapping[bytes, Part] | None = None,
 ) -> list[Part]:
-    """Give a part for each image of several labels: of each label, about `wanted` shares leave train.
+    """Return a part for each image of several labels: of each label, about `wanted` shares leave train.
 
     Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011, "On the stratification of multi-label data"), by
     whole units: the rarest label that is left is dealt out first, each unit to the part that lacks most of it.
@@ -222,7 +222,7 @@ def label_sets_dealt(
     draw: Callable[[bytes], bytes],
     known: Mapping[bytes, Place] | None = None,
 ) -> list[Place]:
-    """Give each image of several labels one of the places that `shares` names, by iterative stratification.
+    """Return each image of several labels one of the places that `shares` names, by iterative stratification.
 
     Among equals the unit with the lowest `draw` is dealt out first. Of places with equal shares none stays empty
     where there are as many units.
@@ -263,7 +263,7 @@ def label_sets_dealt(
 
 
 def _by_class(labels: Sequence[int], units: Sequence[bytes]) -> tuple[dict[bytes, list[int]], dict[int, list[bytes]]]:
-    """Give the rows of each unit, and the units of each class: that of most of their images."""
+    """Return the rows of each unit, and the units of each class: that of most of their images."""
     members: dict[bytes, list[int]] = defaultdict(list)
     for row, unit in enumerate(units):
         members[unit].append(row)
@@ -278,13 +278,13 @@ def _coarse(by_class: Mapping[int, Sequence[bytes]], members: Mapping[bytes, Seq
 
 
 def _fitting(free: Sequence[bytes], members: Mapping[bytes, Sequence[int]], quota: int) -> bytes:
-    """Give the first unit that is not far above what is wanted, else the smallest."""
+    """Return the first unit that is not far above what is wanted, else the smallest."""
     fits = (unit for unit in free if len(members[unit]) <= COARSE * quota)
     return next(fits, min(free, key=lambda unit: len(members[unit])))
 
 
 def _are_many(classes: Sequence[Sequence[bytes]], share: float) -> bool:
-    """Say whether a part gets enough units where these classes are split together."""
+    """Return whether a part gets enough units where these classes are split together."""
     return share * sum(map(len, classes)) >= FEWEST_TOGETHER
 
 
@@ -319,7 +319,7 @@ def _split_together(
 
 
 def sample_per_class(table: ImageTable, count: int, *, seed: int = 0) -> ImageTable:
-    """Give at most `count` images of each class and part, drawn by the hash of (seed, uri)."""
+    """Return at most `count` images of each class and part, drawn by the hash of (seed, uri)."""
     if count < 1:
         raise OptionError(f"--sample {count}: wanted a number of images per class, at least 1.")
     uris = table.uris
@@ -381,7 +381,7 @@ def _unread(table: ImageTable, name: str) -> list[str]:
 
 
 def most_frequent(labels: Sequence[int]) -> int:
-    """Give the label that most have, the smallest of several."""
+    """Return the label that most have, the smallest of several."""
     return min(Counter(labels).items(), key=lambda item: (-item[1], item[0]))[0]
 
 

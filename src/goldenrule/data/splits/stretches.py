@@ -145,7 +145,7 @@ def with_blocks(predictions: Predictions, table: ImageTable) -> Predictions:
 
 
 def torn(table: ImageTable, part: Part) -> bool:
-    """Say whether a part is mixed with train: most of its groups train, or most neighbours in the order do."""
+    """Return whether a part is mixed with train: most of its groups train, or most neighbours in the order do."""
     places, parts, groups = table.places, table.parts, table.rows["group"].to_pylist()
     named = [(group, own) for group, own in zip(groups, parts, strict=True) if group and is_named(group)]
     taught = {group for group, own in named if own == "train"}

@@ -41,7 +41,7 @@ class ReliabilityBin:
 def reliability(
     predictions: Predictions, *, of: str | None = None, bins: int | None = None
 ) -> tuple[ReliabilityBin, ...]:
-    """Give the bins of a reliability diagram, by rising confidence: accuracies with Wilson intervals.
+    """Return the bins of a reliability diagram, by rising confidence: accuracies with Wilson intervals.
 
     The claim that is looked at is "the most probable class is true", or with `of` "this image is a ...",
     for one class by name; many labels need `of`. `bins` are of equal mass (about as many images in each):
@@ -69,7 +69,7 @@ def reliability(
 def calibration_error(
     predictions: Predictions, *, of: str | None = None, bins: int | None = None, resamples: int = 2000, seed: int = 0
 ) -> Estimate:
-    """Give how far confidence and accuracy lie apart, in percentage points; takes and raises what `reliability` does.
+    """Return how far confidence and accuracy lie apart, in percentage points; takes and raises what `reliability` does.
 
     The root of the mean over images of (accuracy - confidence)² of their bin, debiased: noise alone makes
     every bin look wrong, so each squared gap is lowered by its variance, which makes the mean square unbiased
@@ -116,7 +116,7 @@ def calibration_error(
 
 
 def brier_score(predictions: Predictions, *, resamples: int = 2000, seed: int = 0) -> Estimate:
-    """Give the mean squared error of the probabilities, with its BCa bootstrap interval; lower is better.
+    """Return the mean squared error of the probabilities, with its BCa bootstrap interval; lower is better.
 
     Single label: the sum over classes of (probability - truth)², 0 to 2, as Brier defined it; for two classes
     that is twice what `sklearn.metrics.brier_score_loss` gives by default. Many labels: the mean over classes,
@@ -143,7 +143,7 @@ def brier_score(predictions: Predictions, *, resamples: int = 2000, seed: int = 
 
 
 def claims(predictions: Predictions, of: str | None = None) -> tuple[Floats, Bools]:
-    """Give what is claimed of each scored image with which probability, and whether it is true: (n,) and (n,).
+    """Return what is claimed of each scored image with which probability, and whether it is true: (n,) and (n,).
 
     The most probable class, or with `of` that class. Raises `OptionError` for many labels without `of`, and
     for an unknown class.
@@ -166,7 +166,7 @@ def claims(predictions: Predictions, of: str | None = None) -> tuple[Floats, Boo
 
 
 def _equal_mass(confidences: Floats, bins: int | None) -> list[NDArray[np.int64]]:
-    """Give the row numbers of each bin that is not empty; equals stay together, whatever the order of rows."""
+    """Return the row numbers of each bin that is not empty; equals stay together, whatever the order of rows."""
     count = min(MOST_BINS, max(1, len(confidences) // IMAGES_PER_BIN)) if bins is None else bins
     if count < 1:
         raise OptionError(f"bins = {bins}: wanted 1 or more, such as {MOST_BINS}")
@@ -178,7 +178,7 @@ def _equal_mass(confidences: Floats, bins: int | None) -> list[NDArray[np.int64]
 
 
 def _variance(gaps: Floats, confidences: Floats) -> float:
-    """Give the variance of the mean gap of a bin; one image alone is taken to spread as it claims."""
+    """Return the variance of the mean gap of a bin; one image alone is taken to spread as it claims."""
     if len(gaps) == 1:
         return float(confidences[0] * (1 - confidences[0]))
     return float(gaps.var(ddof=1)) / len(gaps)

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 def floored(probabilities: Floats, floor: float) -> Floats:
-    """Give probabilities (n, C) of which none is below `floor`, 1 / C at most, each row again with the sum 1.
+    """Return probabilities (n, C) of which none is below `floor`, 1 / C at most, each row again with the sum 1.
 
     >>> floored(np.array([[1.0, 0.0], [.7, .3]]), .1)
     array([[0.9, 0.1],
@@ -32,7 +32,7 @@ def floored(probabilities: Floats, floor: float) -> Floats:
 
 
 def kept_off(probabilities: Floats, floor: float) -> Floats:
-    """Give the probabilities of many labels (n, C) at least `floor`, and as far below 1.
+    """Return the probabilities of many labels (n, C) at least `floor`, and as far below 1.
 
     >>> kept_off(np.array([[1.0, 0.0, .7]]), .1)
     array([[0.9, 0.1, 0.7]])
@@ -41,7 +41,7 @@ def kept_off(probabilities: Floats, floor: float) -> Floats:
 
 
 def best_floor(seen: Predictions) -> float:
-    """Give the floor with the lowest log loss on these images and one more that is wrong, as sure as the surest.
+    """Return the floor with the lowest log loss on these images and one more that is wrong, as sure as the surest.
 
     The log loss of one such image has no bound; n images without one show that they are rarer than about one in n
     (Laplace's rule of succession). So the floor falls as 1 / n where all images are right, and is higher where
@@ -63,7 +63,7 @@ def best_floor(seen: Predictions) -> float:
 
 
 def _best_of_many(scored: Predictions) -> float:
-    """Give the best floor of many labels, each label of each image being one that is right or wrong."""
+    """Return the best floor of many labels, each label of each image being one that is right or wrong."""
     wrong = np.where(scored.truth == 1, 1 - scored.probabilities, scored.probabilities).reshape(-1)
     surest = max(1 - float(np.minimum(wrong, 1 - wrong).min(initial=0.5)), 0.5)
 

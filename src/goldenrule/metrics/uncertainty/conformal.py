@@ -30,7 +30,7 @@ PENALTY, UNPENALISED = 0.01, 5  # of RAPS, as its authors take them for ImageNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConformalSets:
+class PredictionSets:
     """A rule that gives sets of classes; such sets hold the true class of a share `coverage` of images or more.
 
     That holds on average over calibration and new images alike, for any network, if the n images it was calibrated on
@@ -77,15 +77,15 @@ class ConformalSets:
         method: Method = "lac",
         randomised: bool = False,
         seed: int = 0,
-    ) -> ConformalSets:
-        """Give the rule calibrated on the scored images of `predictions`.
+    ) -> PredictionSets:
+        """Return the rule calibrated on the scored images of `predictions`.
 
         The threshold is the ceil((n + 1) coverage)-th smallest score of a true class. Where n is too small for that
         every class is in every set, and `sentence` says how many images are needed.
         Raises `OptionError` for many labels, an unknown method, and unless 0 < coverage < 1.
 
         >>> said = Predictions.from_logits([[2, 0, 0], [1, 0, 2], [0, 1, 0]], ["cat", "cow", "dog"], truth=[0, 0, 1])
-        >>> ConformalSets.fit(said, coverage=.75).sets(said).tolist()
+        >>> PredictionSets.fit(said, coverage=.75).sets(said).tolist()
         [[True, False, False], [True, False, True], [False, True, False]]
         """
         require_single_label(predictions.task, "a conformal set")
@@ -108,7 +108,7 @@ class ConformalSets:
         return replace(rule, threshold=float(np.partition(own, rank - 1)[rank - 1]))
 
     def sets(self, predictions: Predictions) -> Bools:
-        """Give for each image which classes are in its set, (n, C); none where the image is not ok.
+        """Return for each image which classes are in its set, (n, C); none where the image is not ok.
 
         Raises `OptionError` for many labels.
         """
@@ -124,7 +124,7 @@ class ConformalSets:
     def sentence(self) -> str:
         """What the sets promise, or why they hold every class.
 
-        >>> ConformalSets(threshold=math.inf, method="lac", coverage=.95, n=12).sentence
+        >>> PredictionSets(threshold=math.inf, method="lac", coverage=.95, n=12).sentence
         '95 % coverage needs 19 images to calibrate on, and there are 12: every class is in every set.'
         """
         share = f"{100 * self.coverage:.10g} %"
@@ -138,7 +138,7 @@ class ConformalSets:
         return f"{promise}, calibrated on {self.n:,} images{chosen}."
 
     def _scores(self, readable: Predictions, purpose: str) -> Floats:
-        """Give how unlike each class is, (n, C): the lower, the sooner it is in the set."""
+        """Return how unlike each class is, (n, C): the lower, the sooner it is in the set."""
         if self.method == "lac":
             return np.asarray(1 - readable.probabilities)
         upto = np.ones(len(readable))
@@ -154,7 +154,7 @@ class ConformalSets:
 
 
 def images_needed(coverage: float) -> int:
-    """Give how many images a coverage needs to be calibrated. Raises `OptionError` unless 0 < coverage < 1.
+    """Return how many images a coverage needs to be calibrated. Raises `OptionError` unless 0 < coverage < 1.
 
     >>> images_needed(.95), images_needed(.99)
     (19, 99)
@@ -165,7 +165,7 @@ def images_needed(coverage: float) -> int:
 
 
 def set_coverage(predictions: Predictions, sets: Bools) -> Estimate:
-    """Give the share of scored images whose set (a row of `sets`, (n, C)) holds the true class.
+    """Return the share of scored images whose set (a row of `sets`, (n, C)) holds the true class.
 
     Raises `OptionError` for many labels or sets of another shape.
     """
@@ -175,7 +175,7 @@ def set_coverage(predictions: Predictions, sets: Bools) -> Estimate:
 
 
 def mean_set_size(predictions: Predictions, sets: Bools, *, resamples: int = 2000, seed: int = 0) -> Estimate:
-    """Give how many classes are in the set of a readable image on average, with its BCa bootstrap interval.
+    """Return how many classes are in the set of a readable image on average, with its BCa bootstrap interval.
 
     Raises what `set_coverage` does.
     """
@@ -192,14 +192,14 @@ def mean_set_size(predictions: Predictions, sets: Bools, *, resamples: int = 200
 
 
 def singletons(predictions: Predictions, sets: Bools) -> Estimate:
-    """Give the share of readable images whose set is one class. Raises what `set_coverage` does."""
+    """Return the share of readable images whose set is one class. Raises what `set_coverage` does."""
     rows = _rows(predictions, sets, predictions.ok)
     single = sets[rows].sum(axis=1) == 1
     return Estimate.of_right("sets of one class", single, predictions.groups_of(rows), basis=predictions.basis)
 
 
 def _rows(predictions: Predictions, sets: Bools, counted: Bools) -> NDArray[np.int64]:
-    """Give the row numbers that count, once the sets were found to fit the predictions."""
+    """Return the row numbers that count, once the sets were found to fit the predictions."""
     require_single_label(predictions.task, "a conformal set")
     wanted = len(predictions), len(predictions.classes)
     if sets.shape != wanted or sets.dtype != np.bool_:
@@ -208,10 +208,10 @@ def _rows(predictions: Predictions, sets: Bools, counted: Bools) -> NDArray[np.i
 
 
 def _exactly(coverage: float) -> Fraction:
-    """Give the share that was written: .95 is 19/20, though no float is."""
+    """Return the share that was written: .95 is 19/20, though no float is."""
     return Fraction(str(float(coverage)))
 
 
 def _draw(seed: int, purpose: str, name: str) -> float:
-    """Give a number from 0 to 1, the same for the same image whatever else is predicted."""
+    """Return a number from 0 to 1, the same for the same image whatever else is predicted."""
     return int.from_bytes(key(seed, f"conformal sets: {purpose}", name)[:8], "little") / 2**64

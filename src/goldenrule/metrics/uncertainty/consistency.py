@@ -20,8 +20,8 @@ from goldenrule.metrics.estimate import Basis, Estimate, value_and_interval
 from goldenrule.metrics.grouped.clusters import FEWEST_GROUPS, clustered_error, welch_p_value
 from goldenrule.metrics.headline import quality
 from goldenrule.metrics.predictions import Predictions
-from goldenrule.metrics.uncertainty.conformal import ConformalSets, images_needed, set_coverage
-from goldenrule.metrics.uncertainty.ood import Familiar
+from goldenrule.metrics.uncertainty.conformal import PredictionSets, images_needed, set_coverage
+from goldenrule.metrics.uncertainty.ood import OODDetector
 from goldenrule.metrics.uncertainty.promise import clustered_p_value, permutation_p_value, stratified_p_value
 
 LEVEL = 0.0005
@@ -37,8 +37,8 @@ ENOUGH_GROUPS, GROUPS_PER_CLASS = 20, 5
 def inconsistencies(
     parts: Mapping[str, Predictions],
     *,
-    sets: ConformalSets | None = None,
-    familiar: Familiar | None = None,
+    sets: PredictionSets | None = None,
+    familiar: OODDetector | None = None,
     clean: Mapping[str, bool] | None = None,
     beta: float = 1,
 ) -> Iterator[Finding]:
@@ -173,7 +173,7 @@ def _far_apart(one: str, a: Predictions, other: str, b: Predictions, beta: float
     )
 
 
-def _sets_that_say_nothing(sets: ConformalSets, parts: Mapping[str, Predictions]) -> Iterator[Finding]:
+def _sets_that_say_nothing(sets: PredictionSets, parts: Mapping[str, Predictions]) -> Iterator[Finding]:
     """Return an error where sets hold every class though the answers are nearly as often right as was asked of sets."""
     if sets.n < (needed := images_needed(sets.coverage)):
         about = {"percent": 100 * sets.coverage, "needed": needed, "images": sets.n}
@@ -192,7 +192,7 @@ def _sets_that_say_nothing(sets: ConformalSets, parts: Mapping[str, Predictions]
         )
 
 
-def _coverage_missed(name: str, own: Predictions, sets: ConformalSets) -> Iterator[Finding]:
+def _coverage_missed(name: str, own: Predictions, sets: PredictionSets) -> Iterator[Finding]:
     """Return an error where sets hold the true class too rarely, a note where that may be chance.
 
     Of n images to calibrate on and m new ones the hits are beta-binomial: Vovk 2012, "Conditional validity of inductive
@@ -208,7 +208,7 @@ def _coverage_missed(name: str, own: Predictions, sets: ConformalSets) -> Iterat
     yield from _promise_missed("coverage", name, 100 * sets.coverage, found, p_value, low=sets.coverage)
 
 
-def _too_many_flagged(name: str, own: Predictions, familiar: Familiar) -> Iterator[Finding]:
+def _too_many_flagged(name: str, own: Predictions, familiar: OODDetector) -> Iterator[Finding]:
     if own.distance is None:
         return
     flagged = familiar.unlike(own)[own.ok]

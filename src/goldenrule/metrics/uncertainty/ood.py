@@ -36,7 +36,7 @@ _BLOCK = 1024
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Familiar:
+class OODDetector:
     """Images that a classifier is at home with, and how far from them others of their kind are.
 
     - `references` (m, features) float16: activations of images that it was trained on.
@@ -84,8 +84,8 @@ class Familiar:
         other_units: Sequence[Hashable] | None = None,
         false_alarms: float = FALSE_ALARMS,
         basis: Basis = Basis.CLEAN,
-    ) -> Familiar:
-        """Give the rule from activations (m, features) of training images, and the unit that each belongs to.
+    ) -> OODDetector:
+        """Return the rule from activations (m, features) of training images, and the unit that each belongs to.
 
         The held-out distances are those of `others` (n, features), by default of the references themselves; each is
         measured to the references of other units only, so that copies and images of a group do not vouch for each
@@ -115,7 +115,7 @@ class Familiar:
         )
 
     def distances(self, features: NDArray[Any]) -> Singles:
-        """Give the distances (n,) of activations (n, features); that of a row does not depend on the others."""
+        """Return the distances (n,) of activations (n, features); that of a row does not depend on the others."""
         found = np.empty(len(features), np.float32)
         for start in range(0, len(features), _BLOCK):
             block = directions(features[start : start + _BLOCK].astype(np.float16))
@@ -123,7 +123,7 @@ class Familiar:
         return found
 
     def p_values(self, distances: ArrayLike) -> Floats:
-        """Give for each distance (n,) the share of held-out images, itself among them, that are as far or farther.
+        """Return for each distance (n,) the share of held-out images, itself among them, that are as far or farther.
 
         If the image is like them, it is at most p with probability p: (1 + number as far) / (n + 1). A distance of nan
         gives nan. Source: Vovk, Gammerman and Shafer (2005), "Algorithmic learning in a random world".
@@ -133,7 +133,7 @@ class Familiar:
         return np.where(np.isnan(own), np.nan, (1 + as_far) / (self.n + 1))
 
     def unlike(self, predictions: Predictions) -> Bools:
-        """Give which images are flagged (n,); none that could not be read.
+        """Return which images are flagged (n,); none that could not be read.
 
         Raises `OptionError` where the predictions have no distances: a classifier with these references makes them.
         """
@@ -142,7 +142,7 @@ class Familiar:
         return np.asarray(predictions.distance > np.float32(self.threshold))  # nan is not
 
     def flagged(self, predictions: Predictions, *, basis: Basis | None = None) -> Estimate:
-        """Give the share of readable images that are flagged, with its Wilson interval."""
+        """Return the share of readable images that are flagged, with its Wilson interval."""
         name = "unlike anything seen"
         own = predictions.basis if basis is None else basis
         unlike = self.unlike(predictions)[predictions.ok]
@@ -168,7 +168,7 @@ class Familiar:
         """What a flag means, and how often it is wrong.
 
         >>> half = np.eye(9, dtype=np.float16)
-        >>> print(Familiar.fit(half, range(9), false_alarms=.01).sentence)  # doctest: +NORMALIZE_WHITESPACE
+        >>> print(OODDetector.fit(half, range(9), false_alarms=.01).sentence)  # doctest: +NORMALIZE_WHITESPACE
         Images farther from those of the training than all 9 held-out ones are flagged: 10 % of images like them, or
         less, on average. (1 % would need 99 held-out ones.)
         """
@@ -186,7 +186,7 @@ class Familiar:
         return {"references": self.references, "held_out": self.held_out}
 
     @classmethod
-    def from_parts(cls, value: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Familiar:
+    def from_parts(cls, value: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> OODDetector:
         """Return what `as_json` and `tensors` gave. Raises `FormatError` for anything else."""
         try:
             wanted = {"references": Array(("references", "features")), "held_out": Array(("n",))}
@@ -214,8 +214,8 @@ class Familiar:
         return directions(self.references)
 
 
-@as_json.register(Familiar)
-def _(value: Familiar) -> Any:
+@as_json.register(OODDetector)
+def _(value: OODDetector) -> Any:
     """Return all but the arrays, and what follows from them."""
     names = ("false_alarms", "neighbour", "basis", "references", "n", "rate", "threshold")
     return as_json({name: getattr(value, name) for name in names} | {"references": len(value.references)})
@@ -228,7 +228,7 @@ def check_false_alarms(share: float) -> None:
 
 
 def images_needed(false_alarms: float) -> int:
-    """Give of how many held-out images one may be flagged at this rate.
+    """Return of how many held-out images one may be flagged at this rate.
 
     >>> images_needed(.02), images_needed(.01)
     (49, 99)
@@ -237,7 +237,7 @@ def images_needed(false_alarms: float) -> int:
 
 
 def drawn(names: Sequence[bytes], labels: ArrayLike | None = None, *, most: int = MOST_IMAGES) -> NDArray[np.int64]:
-    """Give the rows of at most so many images, drawn by a hash of their names; all, in order, where there are no more.
+    """Return rows of at most so many images, drawn by a hash of their names; all, in order, where there are no more.
 
     With `labels` the classes are drawn from in turns, so that a rare one is not left out. What is drawn does not depend
     on the order of the images; rows are given in order.
@@ -256,13 +256,13 @@ def drawn(names: Sequence[bytes], labels: ArrayLike | None = None, *, most: int 
 
 
 def directions(features: NDArray[Any]) -> Floats:
-    """Give activations (n, features) as float64 vectors of length 1; those of nothing but zeros stay zeros."""
+    """Return activations (n, features) as float64 vectors of length 1; those of nothing but zeros stay zeros."""
     finite = np.nan_to_num(features.astype(np.float64), posinf=float(np.finfo(np.float16).max))
     return np.asarray(finite / np.maximum(np.linalg.norm(finite, axis=1, keepdims=True), 1e-12))
 
 
 def _distances(one: Floats, towards: Floats, neighbour: int, *, without: Bools | None = None) -> Singles:
-    """Give 1 - cosine to the so manieth most alike of `towards`, leaving out pairs of `without`.
+    """Return 1 - cosine to the so manieth most alike of `towards`, leaving out pairs of `without`.
 
     The cosine is rounded to float32: which rows come together then makes no difference.
     """
@@ -278,5 +278,5 @@ def _percent(share: float) -> str:
 
 
 def _exactly(share: float) -> Fraction:
-    """Give the share that was written: .02 is 1/50, though no float is."""
+    """Return the share that was written: .02 is 1/50, though no float is."""
     return Fraction(str(float(share)))

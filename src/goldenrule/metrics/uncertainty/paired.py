@@ -52,7 +52,7 @@ class Comparison:
         return "b" if self.gain.value > 0 else "a"
 
     def sentence(self, a: str = "A", b: str = "B") -> str:
-        """Give the result in plain words; `a` and `b` are what to call the two."""
+        """Return the result in plain words; `a` and `b` are what to call the two."""
         gain, share = self.gain, self.probability_better
         if not gain.bounded:
             return f"{a} and {b} can't be told apart: {gain.groups} groups of images are too few ({gain.name} {gain})"
@@ -98,7 +98,7 @@ class McNemar:
         return "b" if self.only_b_right > self.only_a_right else "a"
 
     def sentence(self, a: str = "A", b: str = "B") -> str:
-        """Give the result in plain words; `a` and `b` are what to call the two."""
+        """Return the result in plain words; `a` and `b` are what to call the two."""
         alone = f"{a} alone is right {self.only_a_right:,} times, {b} alone {self.only_b_right:,} times"
         chance = f"p = {self.p_value:.2g}" if self.p_value >= _LEAST_SHOWN else f"p < {_LEAST_SHOWN:g}"
         if self.better == "a":
@@ -208,7 +208,7 @@ def sign_flips(differences: NDArray[np.float64]) -> float:
 
 
 def _paired(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions]:
-    """Give the scored images of both in the order of their ids, with the classes of `a`."""
+    """Return the scored images of both in the order of their ids, with the classes of `a`."""
     if a.task != b.task:
         raise OptionError(f"can't compare: A has task {a.task!r}, B {b.task!r}; wanted the same")
     a, b = a.scored, b.scored.aligned_to(a.classes)

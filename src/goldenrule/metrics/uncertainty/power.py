@@ -64,7 +64,7 @@ def needed_text(needed: int | None, noun: str = "") -> str:
 
 
 def in_two_digits(number: float) -> int:
-    """Give a number rounded to its first two digits.
+    """Return a number rounded to its first two digits.
 
     >>> in_two_digits(2_317), in_two_digits(85), in_two_digits(996)
     (2300, 85, 1000)

@@ -36,7 +36,7 @@ class Temperature:
             raise OptionError(f"temperature = {self.value}: wanted a number above 0; 1 changes nothing")
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """Give the calibrated predictions: the order of an image's classes stays.
+        """Return the calibrated predictions: the order of an image's classes stays.
 
         Several views become one: their probabilities are averaged first, then made more or less sure, which
         suits averages better (Rahaman and Thiery 2021, arXiv:2007.08792). Raises `OptionError` for many labels.
@@ -45,7 +45,7 @@ class Temperature:
         return _with_logits(predictions, self.apply_to_logits(pooled_logits(predictions)))
 
     def apply_to_logits(self, logits: ArrayLike) -> Floats:
-        """Give the logits (..., classes) divided by the temperature.
+        """Return the logits (..., classes) divided by the temperature.
 
         >>> Temperature(value=2.0, n=100).apply_to_logits([[3.0, 1.0]]).tolist()
         [[1.5, 0.5]]
@@ -76,7 +76,7 @@ class PlattScaling:
             )
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """Give the calibrated predictions: within a class the order of images stays; classes are matched by name.
+        """Return the calibrated predictions: within a class the order of images stays; classes are matched by name.
 
         Several views become one, as with `Temperature`. Raises `OptionError` for a single label or other classes.
         """
@@ -86,7 +86,7 @@ class PlattScaling:
         return _with_logits(aligned, self.apply_to_logits(pooled_logits(aligned))).aligned_to(predictions.classes)
 
     def apply_to_logits(self, logits: ArrayLike) -> Floats:
-        """Give the calibrated logits (..., classes), in the order of `classes`.
+        """Return the calibrated logits (..., classes), in the order of `classes`.
 
         >>> line = PlattScaling(classes=("cat",), slopes=(.5,), intercepts=(-1.0,), positives=(9,), n=20)
         >>> line.apply_to_logits([[4.0]]).tolist()
@@ -99,7 +99,7 @@ Calibration = Temperature | PlattScaling
 
 
 def fit_temperature(predictions: Predictions) -> Temperature:
-    """Give the temperature, from 1/20 to 20, at which the log loss of the scored images is lowest.
+    """Return the temperature, from 1/20 to 20, at which the log loss of the scored images is lowest.
 
     Targets are smoothed, as if 1 / (n + 2) of each image belonged to the likeliest other class, so that n images that
     are all right are no proof that the next one is; it vanishes with many images. Without scored images: 1.
@@ -121,7 +121,7 @@ def fit_temperature(predictions: Predictions) -> Temperature:
 
 
 def fit_platt(predictions: Predictions) -> PlattScaling:
-    """Give the line of each class at which the cross-entropy of its smoothed targets is lowest; many labels.
+    """Return the line of each class at which the cross-entropy of its smoothed targets is lowest; many labels.
 
     Targets are (positives + 1) / (positives + 2) and 1 / (negatives + 2) in place of 1 and 0. Slopes are between 1/20
     and 20, so the order of images stays; where all images of a class are alike there is no slope to learn: it is 1.
@@ -143,12 +143,12 @@ def fit_platt(predictions: Predictions) -> PlattScaling:
 
 
 def fit_calibration(predictions: Predictions) -> Calibration:
-    """Give `fit_temperature` for a single label, `fit_platt` for many."""
+    """Return `fit_temperature` for a single label, `fit_platt` for many."""
     return fit_temperature(predictions) if predictions.task == "single" else fit_platt(predictions)
 
 
 def calibrated_by_fold(predictions: Predictions) -> Predictions:
-    """Give out-of-fold predictions, those of each fold calibrated by what was fitted on the others.
+    """Return out-of-fold predictions, those of each fold calibrated by what was fitted on the others.
 
     So no image has helped to calibrate itself, and what is measured on them is what calibration is worth.
     Raises `OptionError` unless there are two folds or more.
@@ -165,7 +165,7 @@ def calibrated_by_fold(predictions: Predictions) -> Predictions:
 
 
 def pooled_logits(predictions: Predictions) -> Floats:
-    """Give one logit per image and class (n, C): the logits of one view, else of the probabilities averaged over views.
+    """Return one logit per image and class (n, C): logits of one view, else of the probabilities averaged over views.
 
     Where an image is not ok: nan.
     """
@@ -178,7 +178,7 @@ def pooled_logits(predictions: Predictions) -> Floats:
 
 
 def _line(logits: Floats, true: NDArray[np.bool_]) -> tuple[float, float]:
-    """Give slope and intercept of one class from its logits (n,) and whether each image has the label (n,)."""
+    """Return slope and intercept of one class from its logits (n,) and whether each image has the label (n,)."""
     from scipy.optimize import minimize
 
     positives, negatives = int(true.sum()), int((~true).sum())

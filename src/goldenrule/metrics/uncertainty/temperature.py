@@ -14,7 +14,7 @@ HIGHEST = 20.0
 
 
 def best_temperature(logits: NDArray[np.float64], targets: NDArray[np.int64]) -> tuple[float, float]:
-    """Give the temperature, from 1 to `HIGHEST`, at which the mean log loss (nats) is lowest, and that loss.
+    """Return the temperature, from 1 to `HIGHEST`, at which the mean log loss (nats) is lowest, and that loss.
 
     Never below 1: a few validation images that are all right would ask for certainty. `logits` (n, classes),
     `targets` (n,), n at least 1.
@@ -30,7 +30,7 @@ def best_temperature(logits: NDArray[np.float64], targets: NDArray[np.int64]) ->
 def cautious_temperature(
     logits: NDArray[np.float64], targets: NDArray[np.int64], *, least: float = 1 / HIGHEST
 ) -> float:
-    """Give the temperature, from `least` to `HIGHEST`, for which n right images are no proof that the next one is.
+    """Return the temperature, from `least` to `HIGHEST`, for which n right images are no proof that the next one is.
 
     As if 1 / (n + 2) of each image belonged to the likeliest other class. With two classes that is the smoothing of
     Platt, "Probabilistic outputs for support vector machines", 1999, section 2.2; with more, mistakes are mostly the
@@ -50,7 +50,7 @@ def cautious_temperature(
 
 
 def as_pairs(logits: NDArray[np.float64], marks: NDArray[np.int8]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Give each of many labels, logits and marks (n, classes), as an image of two classes: (n * classes, 2) and truth.
+    """Return each of many labels, logits and marks (n, classes), as an image of two classes: (n * classes, 2) and truth.
 
     >>> [part.tolist() for part in as_pairs(np.array([[2.0, -1.0]]), np.array([[1, 0]], np.int8))]
     [[[0.0, 2.0], [0.0, -1.0]], [1, 0]]
@@ -60,7 +60,7 @@ def as_pairs(logits: NDArray[np.float64], marks: NDArray[np.int8]) -> tuple[NDAr
 
 
 def _lowest(logits: NDArray[np.float64], wanted: NDArray[np.float64], smallest: float = 1.0) -> float:
-    """Give the temperature, from `smallest` to `HIGHEST`, with the lowest loss; 1 unless another is better."""
+    """Return the temperature, from `smallest` to `HIGHEST`, with the lowest loss; 1 unless another is better."""
     from scipy.optimize import minimize_scalar
 
     def loss(logarithm: float) -> float:
@@ -72,7 +72,7 @@ def _lowest(logits: NDArray[np.float64], wanted: NDArray[np.float64], smallest: 
 
 
 def _loss(logits: NDArray[np.float64], wanted: NDArray[np.float64], temperature: float) -> float:
-    """Give the mean log loss where `wanted` (n,) is the logit of the true class, or the mean of wanted classes."""
+    """Return the mean log loss where `wanted` (n,) is the logit of the true class, or the mean of wanted classes."""
     from scipy.special import logsumexp
 
     return float(np.mean(logsumexp(logits / temperature, axis=1) - wanted / temperature))

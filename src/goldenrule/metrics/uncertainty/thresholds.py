@@ -47,7 +47,7 @@ class Thresholds:
             )
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """Give the predictions with these thresholds for all images; classes are matched by name."""
+        """Return the predictions with these thresholds for all images; classes are matched by name."""
         own = predictions.aligned_to(self.classes)
         tiled = np.tile(np.asarray(self.values), (len(own), 1))
         return replace(own, thresholds=tiled).aligned_to(predictions.classes)
@@ -86,7 +86,7 @@ def _(value: Any) -> Thresholds:
 
 
 def best_thresholds(predictions: Predictions, *, beta: float = 1) -> Thresholds:
-    """Give the thresholds with the highest F-beta, averaged over images, on predictions of images not learned from.
+    """Return the thresholds with the highest F-beta, averaged over images, on predictions of images not learned from.
 
     First the best one for all classes; then class after class its best one, the others being as they are, until
     nothing changes (coordinate ascent). One per class is taken only where it scores better across folds:
@@ -109,7 +109,7 @@ def best_thresholds(predictions: Predictions, *, beta: float = 1) -> Thresholds:
 
 
 def with_thresholds_by_fold(predictions: Predictions, chosen: Thresholds) -> Predictions:
-    """Give predictions with the thresholds of each fold chosen on the others, in the way of `chosen`."""
+    """Return predictions with the thresholds of each fold chosen on the others, in the way of `chosen`."""
     true, likely = _scored(predictions)
     values = np.tile(np.asarray(chosen.values), (len(predictions), 1))
     scored = np.flatnonzero(predictions.ok & predictions.labelled)
@@ -130,7 +130,7 @@ def _scored_folds(predictions: Predictions) -> NDArray[np.int64]:
 
 
 def _by_fold(true: Marks, likely: Floats, fold: NDArray[np.int64], beta: float, *, own: bool) -> Floats:
-    """Give thresholds (n, C): those of each fold were chosen on the others."""
+    """Return thresholds (n, C): those of each fold were chosen on the others."""
     values = np.full(likely.shape, 0.5)
     for held_out in np.unique(fold):
         others = fold != held_out
@@ -158,13 +158,13 @@ def _best(true: Marks, likely: Floats, beta: float, *, own: bool) -> Floats:
 
 
 def _middle_of_best(scores: Floats) -> float:
-    """Give the threshold in the middle of those that score best."""
+    """Return the threshold in the middle of those that score best."""
     best = np.flatnonzero(scores >= scores.max() - 1e-12)
     return float(GRID[best[len(best) // 2]])
 
 
 def _score(true: Marks, called: Marks, beta: float) -> float:
-    """Give F-beta averaged over images; one without labels counts 1 where none is called, else 0."""
+    """Return F-beta averaged over images; one without labels counts 1 where none is called, else 0."""
     bottom = beta**2 * true.sum(axis=1) + called.sum(axis=1)
     top = (1 + beta**2) * (true & called).sum(axis=1)
     return float(np.divide(top, bottom, out=np.ones(len(true)), where=bottom > 0).mean())

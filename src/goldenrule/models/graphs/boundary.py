@@ -27,7 +27,7 @@ class Boundary(Backbone):
 
 
 def boundary(whole: Backbone) -> Boundary:
-    """Give the early part of a body; `BackboneError` where it can't be cut before its late layers."""
+    """Return the early part of a body; `BackboneError` where it can't be cut before its late layers."""
     early = _early(whole)
     size = whole.spec.preprocessing.size
     with torch.no_grad():

@@ -28,12 +28,12 @@ LOWEST_COSINE: dict[Precision, float] = {"fp32": 0.9999, "bf16": 0.98}
 
 
 def available_threads() -> int:
-    """Give the number of processors this process may use."""
+    """Return the number of processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress | None = None) -> EngineKind:
-    """Give the engine and effective precision that `compiled` will use, without compiling.
+    """Return the engine and effective precision that `compiled` will use, without compiling.
 
     On a CPU: OpenVINO in bf16 where the processor has it and the features agree with PyTorch's, else in
     fp32, else PyTorch. The comparison is made once per backbone and machine and kept in the cache.
@@ -53,7 +53,7 @@ def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress |
 
 
 def serving_kind(backbone: Backbone, scored_with: EngineKind) -> EngineKind:
-    """Give the engine to predict with: the one a classifier was scored with if it runs here, else the best."""
+    """Return the engine to predict with: the one a classifier was scored with if it runs here, else the best."""
     best = engine_kind(backbone)
     if (best.name, best.precision) == (scored_with.name, scored_with.precision):
         return best
@@ -94,7 +94,7 @@ def check_threads(threads: int | None) -> None:
 
 
 def check_device(device: str) -> str:
-    """Give "cpu" or a device PyTorch has; anything else is an `OptionError`."""
+    """Return "cpu" or a device PyTorch has; anything else is an `OptionError`."""
     if device == "cpu":
         return device
     import torch
@@ -166,7 +166,7 @@ def _export_and_compare(backbone: Backbone, folder: Path, capable: Precision) ->
 
 
 def _photos(backbone: Backbone) -> Any:
-    """Give a batch of crops of the two photos that ship with scikit-learn (batch, 3, size, size)."""
+    """Return a batch of crops of the two photos that ship with scikit-learn (batch, 3, size, size)."""
     photos = sample_photos()
     crops = []
     for number in range(ov.BATCH_SIZE):

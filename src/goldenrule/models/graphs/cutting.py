@@ -11,7 +11,7 @@ from goldenrule.core.errors import BackboneError
 
 
 def cut(body: torch.nn.Module, groups: Mapping[str, str]) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """Give (prefix, suffix) with suffix(prefix(x)) = body(x); the prefix is all that comes before "late".
+    """Return (prefix, suffix) with suffix(prefix(x)) = body(x); the prefix is all that comes before "late".
 
     `groups` names the group ("early", "late") of every parameter. The cut is at the last single tensor before
     the first late parameter is used. Both share their modules with `body`.
@@ -24,7 +24,7 @@ def cut(body: torch.nn.Module, groups: Mapping[str, str]) -> tuple[torch.nn.Modu
 
 
 def traced(body: torch.nn.Module) -> fx.Graph:
-    """Give the graph of a timm body with its layers as leaves; `BackboneError` where it can't be traced."""
+    """Return the graph of a timm body with its layers as leaves; `BackboneError` where it can't be traced."""
     from timm.layers import get_notrace_functions, get_notrace_modules
     from torchvision.models.feature_extraction import NodePathTracer
 
@@ -37,7 +37,7 @@ def traced(body: torch.nn.Module) -> fx.Graph:
 
 
 def _boundary(graph: fx.Graph, late: set[str]) -> fx.Node:
-    """Give the last node before the late parameters through which everything flows.
+    """Return the last node before the late parameters through which everything flows.
 
     Parameters that are read directly (get_attr) belong to whoever uses them.
     """

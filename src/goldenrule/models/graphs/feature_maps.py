@@ -29,7 +29,7 @@ class Layout:
     prefix: int = 0
 
     def maps(self, features: torch.Tensor) -> torch.Tensor:
-        """Give features as maps (b, c, h, w)."""
+        """Return features as maps (b, c, h, w)."""
         if self.kind == "first":
             return features
         if self.kind == "last":
@@ -38,7 +38,7 @@ class Layout:
         return places.reshape(len(features), -1, self.rows, self.columns)
 
     def back(self, maps: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Give maps (b, c, h, w) as these `features` were laid out, whose prefix is kept."""
+        """Return maps (b, c, h, w) as these `features` were laid out, whose prefix is kept."""
         if self.kind == "first":
             return maps
         if self.kind == "last":
@@ -46,7 +46,7 @@ class Layout:
         return torch.cat([features[:, : self.prefix], maps.flatten(2).transpose(1, 2)], dim=1)
 
 
-class Through(torch.nn.Module):
+class FromFeatureMaps(torch.nn.Module):
     """A network that begins at its last feature maps: `stem` leads to them, `maps` lets them pass.
 
     Only what comes after the maps has gradients: they are all that a map of a class needs.
@@ -63,7 +63,7 @@ class Through(torch.nn.Module):
         self._stem, self._rest, self._layout = stem, rest, layout
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give the logits (b, classes) of pixels (b, 3, size, size)."""
+        """Return the logits (b, classes) of pixels (b, 3, size, size)."""
         with torch.no_grad():
             features = self._stem(pixels)
         return self._rest(self.passed(features))
@@ -75,7 +75,7 @@ class Through(torch.nn.Module):
 
 
 def over_maps(network: Network, size: int, name: str) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """Give a module with the same logits, and the layer in it that puts out the feature maps (b, c, h, w).
+    """Return a module with the same logits, and the layer in it that puts out the feature maps (b, c, h, w).
 
     These are the body's last maps; of a plain vision transformer, what its last attention looks at: behind it a class
     token alone may count. Raises `BackboneError` where a body has no maps.
@@ -110,7 +110,7 @@ def _between(
 ) -> tuple[torch.nn.Module, torch.nn.Module]:
     with torch.no_grad():
         features = stem(probe)
-    whole = Through(stem, rest, _layout(features, name)).eval()
+    whole = FromFeatureMaps(stem, rest, _layout(features, name)).eval()
     return whole, whole.maps
 
 
@@ -123,7 +123,7 @@ def _inside(
     with torch.no_grad():
         network(probe)
     watching.remove()
-    through = Through(torch.nn.Identity(), torch.nn.Identity(), _layout(found[0], name, grid))
+    through = FromFeatureMaps(torch.nn.Identity(), torch.nn.Identity(), _layout(found[0], name, grid))
     layer.register_forward_hook(lambda _, __, output: through.passed(output))
     return network, through.maps
 
@@ -162,6 +162,6 @@ def _layout(features: Any, name: str, grid: tuple[int, int] | None = None) -> La
 
 
 def _grid(model: Any) -> tuple[int, int] | None:
-    """Give how many patches a transformer cuts a picture into, down and across."""
+    """Return how many patches a transformer cuts a picture into, down and across."""
     grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
     return (int(grid[0]), int(grid[1])) if grid is not None else None

@@ -45,7 +45,7 @@ def fold(body: torch.nn.Module, wanted: Callable[[str], bool] = lambda _: True) 
 
 
 def unfolded_state(body: torch.nn.Module, folded: tuple[Folded, ...], original: Mapping[str, torch.Tensor]) -> State:
-    """Give a folded body's tensors under the names of `original`, with BatchNorms that only add the bias.
+    """Return a folded body's tensors under the names of `original`, with BatchNorms that only add the bias.
 
     Their scale and variance cancel exactly: folding what comes out gives the same bits again.
     """
@@ -65,7 +65,7 @@ def unfolded_state(body: torch.nn.Module, folded: tuple[Folded, ...], original: 
 
 
 def _pairs(body: torch.nn.Module) -> Iterator[tuple[str, str]]:
-    """Give the names of a convolution and the BatchNorm that is its only user."""
+    """Return the names of a convolution and the BatchNorm that is its only user."""
     from goldenrule.core.errors import BackboneError
     from goldenrule.models.graphs.cutting import traced
 
@@ -85,7 +85,7 @@ def _pairs(body: torch.nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _foldable(convolution: torch.nn.Module, norm: torch.nn.BatchNorm2d) -> bool:
-    """Say whether both compute what their names say, as PyTorch's and timm's do, and the norm is an affine map."""
+    """Return whether both compute what their names say, as PyTorch's and timm's do, and the norm is an affine map."""
     kinds = type(convolution), type(norm)
     known = all(kind.__module__.partition(".")[0] in ("torch", "timm") for kind in kinds)
     affine = norm.weight is not None and norm.running_mean is not None
@@ -93,7 +93,7 @@ def _foldable(convolution: torch.nn.Module, norm: torch.nn.BatchNorm2d) -> bool:
 
 
 def _folded(own: torch.nn.Conv2d, bn: torch.nn.BatchNorm2d) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
-    """Give weight and bias of the convolution with the BatchNorm inside, computed in float64."""
+    """Return weight and bias of the convolution with the BatchNorm inside, computed in float64."""
     assert bn.running_mean is not None
     assert bn.running_var is not None
     with torch.no_grad():
@@ -107,7 +107,7 @@ def _folded(own: torch.nn.Conv2d, bn: torch.nn.BatchNorm2d) -> tuple[torch.nn.Pa
 
 
 def _after(bn: torch.nn.BatchNorm2d) -> torch.nn.Module:
-    """Give what the module does after normalising: timm's BatchNormAct2d drops and activates."""
+    """Return what the module does after normalising: timm's BatchNormAct2d drops and activates."""
     parts = [getattr(bn, name) for name in ("drop", "act") if isinstance(getattr(bn, name, None), torch.nn.Module)]
     parts = [part for part in parts if not isinstance(part, torch.nn.Identity)]
     return torch.nn.Sequential(*parts) if len(parts) != 1 else parts[0]

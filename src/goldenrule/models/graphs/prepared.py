@@ -18,7 +18,7 @@ _WHOLE: dict[Path, tuple[Stamp, ...]] = {}
 
 @contextlib.contextmanager
 def sealed_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `folder` with a record of its files when the block ends well."""
+    """Return a temporary folder that becomes `folder` with a record of its files when the block ends well."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         folder.unlink()  # no folder of ours
     with made_in_cache(folder) as temporary:

@@ -142,7 +142,7 @@ class ComparedNetworks:
         return tuple(sorted(self.rows, key=lambda row: (row is not self.chosen, log_loss(row.valid).value)))
 
     def quality(self, said: Predictions) -> Estimate:
-        """Give the accuracy, of several labels F-beta averaged over images."""
+        """Return the accuracy, of several labels F-beta averaged over images."""
         return quality(said, beta=self.beta)
 
     @cached_property
@@ -304,7 +304,7 @@ def _pairs(chosen: Row, others: Sequence[tuple[Row, Predictions]], own: Predicti
 
 
 def _two_sided(loss: Comparison) -> float:
-    """Give how likely the resamples hold so one-sided a difference to be by chance, never less than they can tell.
+    """Return how likely the resamples hold so one-sided a difference to be by chance, never less than they can tell.
 
     Davison and Hinkley (1997), Bootstrap methods and their application: (1 + as far) / (1 + resamples).
     """

@@ -28,7 +28,7 @@ from goldenrule.models.catalog import canonical_name
 from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks, Row, choose
 from goldenrule.pipelines.comparison.comparison_report import write_comparison
 from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS, Entry, Network, Stopwatch
-from goldenrule.pipelines.fit_result import Answer
+from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.named_training import train
 from goldenrule.pipelines.prepare import begun, folder_name
 from goldenrule.runs.options import FitOptions
@@ -65,7 +65,7 @@ class _Bench:
             training=TrainingOptions(type=entry.type, **_asked_of(entry.type, self.how)),
         )
 
-    def trained(self, entry: Entry, *, final: bool) -> Answer:
+    def trained(self, entry: Entry, *, final: bool) -> FitResult:
         return train(
             self.table,
             options=self.options_of(entry),
@@ -113,10 +113,10 @@ def compare_networks(
     for own in types:
         TrainingOptions(type=own, **how)  # type: ignore[arg-type]  # checked here
     about = {"compare": VERSION, "epochs": epochs, "converged": 0, "overfit": 0, **stopping(stop)}
-    with begun(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (work, activations):
+    with begun(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (work, features):
         shared = replace(work.table, findings=())
         bench = _Bench(folder=folder, table=shared, options=options, how=how, progress=progress)
-        broken = activations.failures
+        broken = features.failures
         findings = (*work.story.findings, *([unreadable(broken)] if broken else []))
         commands = () if isinstance(source, ImageTable) else _commands(Path(source), bench)
         return _compared(bench, entries, findings, commands)
@@ -184,7 +184,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
         answer = bench.trained(entry, final=False)
         chosen = next(one for one in answer.candidates if one.name == answer.chosen)
         spec, stages = answer.classifier.backbone.spec, dict(answer.stages)
-        rows = 0 if entry.type == "fromzero" else sum(answer.activations.values())
+        rows = 0 if entry.type == "fromzero" else sum(answer.features.values())
         speed = known_speed(spec, answer.classifier.engine) if rows else None
         body, head = spec.parameters, sum(tensor.size for tensor in answer.classifier.head.tensors.values())
         watch.end(
@@ -238,12 +238,12 @@ def _row(bench: _Bench, entry: Entry) -> Row:
 
 
 def _asked_of(training: TrainingType, how: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what was said about live training; a head alone is solved."""
+    """Return what was said about live training; a head alone is solved."""
     return {} if training == "transfer_learning" else dict(how)
 
 
 def _commands(images: Path, bench: _Bench) -> tuple[str, ...]:
-    """Give the commands that fit these images, and that add ANOTHER network to this comparison."""
+    """Return the commands that fit these images, and that add ANOTHER network to this comparison."""
     folder, own = (
         in_shell(images),
         bench.options.said("sample", "group_by", "min_per_class", "seed", "device", "levels"),
@@ -264,7 +264,7 @@ def _check_types(types: Sequence[str]) -> None:
 
 
 def _weights_digest(entry: Entry) -> str | None:
-    """Give the digest of the file of weights, None where there is none: `train` says what is wrong with it."""
+    """Return the digest of the file of weights, None where there is none: `train` says what is wrong with it."""
     path = entry.network.weights
     return file_digest(path) if path is not None and path.is_file() else None
 
@@ -279,7 +279,7 @@ def _facts(bench: _Bench, entry: Entry) -> dict[str, Any]:
 
 
 def _kept_entries(bench: _Bench) -> Iterator[Entry]:
-    """Give the entries that were trained before, as with other names."""
+    """Return the entries that were trained before, as with other names."""
     for path in sorted((bench.folder / "entries").glob("*.json")):
         facts = read_digested_json(path)
         if facts.get("trained"):

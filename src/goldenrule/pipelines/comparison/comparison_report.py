@@ -75,7 +75,7 @@ def write_comparison(found: ComparedNetworks) -> None:
 
 
 def columns(found: ComparedNetworks) -> list[str]:
-    """Give the headings of the table, with the number of images behind them."""
+    """Return the headings of the table, with the number of images behind them."""
     name = found.quality(found.chosen.valid).name
     valid = f"{name} on valid, n={len(found.chosen.valid.scored):,}"
     against = "test" if found.chosen.test is not None else "valid"
@@ -84,7 +84,7 @@ def columns(found: ComparedNetworks) -> list[str]:
 
 
 def cells(found: ComparedNetworks, row: Row) -> list[str]:
-    """Give a row of the table as text, in the order of `columns`."""
+    """Return a row of the table as text, in the order of `columns`."""
     pairs = found.test_pairs or found.valid_pairs
     test = [value_and_interval(found.quality(row.test))] if row.test is not None else ["not judged"]
     return [

@@ -34,7 +34,7 @@ class Network:
 
     @classmethod
     def named(cls, text: str, weights: Mapping[str, Path]) -> Network:
-        """Give the network that NAME or NAME@PX stands for; `weights` are files by name.
+        """Return the network that NAME or NAME@PX stands for; `weights` are files by name.
 
         Raises `UnknownBackbone` for a name that nobody knows, `OptionError` for what is no size.
 
@@ -64,7 +64,7 @@ class Entry:
 
     @classmethod
     def of(cls, network: Network, training: TrainingType) -> Entry:
-        """Give the entry of a network; weights say nothing of what begins with random ones.
+        """Return the entry of a network; weights say nothing of what begins with random ones.
 
         >>> Entry.of(Network("resnet18", weights=Path("r.pth")), "fromzero").network
         Network(name='resnet18', size=None, weights=None)
@@ -73,7 +73,7 @@ class Entry:
 
     @classmethod
     def kept(cls, facts: Mapping[str, Any]) -> Entry:
-        """Give the entry that was trained, by what was written down of it."""
+        """Return the entry that was trained, by what was written down of it."""
         return cls.of(from_json(facts["network"], Network), facts["type"])
 
     @property

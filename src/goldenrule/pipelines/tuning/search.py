@@ -20,7 +20,7 @@ from goldenrule.metrics import log_loss, quality
 from goldenrule.metrics.selection_rules import later_replaces
 from goldenrule.pipelines.prepare import begun, folder_name
 from goldenrule.pipelines.tuning.search_report import write_report, write_trials
-from goldenrule.pipelines.tuning.search_result import Found
+from goldenrule.pipelines.tuning.search_result import SearchResult
 from goldenrule.pipelines.tuning.search_space import (
     FIRST_LIVE,
     FIRST_TRAINED,
@@ -32,7 +32,7 @@ from goldenrule.pipelines.tuning.search_space import (
     head_settings,
     live_settings,
 )
-from goldenrule.pipelines.tuning.search_study import Result, Study, Watch
+from goldenrule.pipelines.tuning.search_study import Result, Study, TrialReporter
 from goldenrule.pipelines.tuning.search_trials import Trials
 from goldenrule.runs.history import EpochRow
 from goldenrule.runs.options import FitOptions
@@ -52,7 +52,7 @@ def search(
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
-) -> Found:
+) -> SearchResult:
     """Try settings of head, optimizer, rate, decay, batch size, epochs, loss, mixup, views and augmentation.
 
     Each trial is judged by its log loss on validation; the test part is never judged, and where the folder has a
@@ -92,9 +92,9 @@ def _begun(table: ImageTable, options: FitOptions, folder: Path, runs: Path, pro
         table = _without_test(table)
     with begun(table, options=options, out=folder, runs=runs, progress=progress, also={"search": SPACE_VERSION}) as (
         work,
-        activations,
+        features,
     ):
-        bench = Trials(work=replace(work, table=_without_test(work.table)), activations=activations)
+        bench = Trials(work=replace(work, table=_without_test(work.table)), features=features)
         if len(bench.valid) < 2:
             raise TooFewImages(
                 f"{table.root} has {len(bench.valid)} labelled, readable validation images: a search is judged by "
@@ -142,8 +142,8 @@ def _draw(bench: Trials, name: str) -> Callable[[Draws], Drawn]:
     return lambda draws: head_settings(draws, images=len(bench.train), task=task)
 
 
-def _judge(bench: Trials) -> Callable[[Drawn, Watch], Result | None]:
-    def judge(drawn: Drawn, watch: Watch) -> Result | None:
+def _judge(bench: Trials) -> Callable[[Drawn, TrialReporter], Result | None]:
+    def judge(drawn: Drawn, watch: TrialReporter) -> Result | None:
         began = time.perf_counter()
 
         def seen(row: EpochRow, epochs: int) -> bool:
@@ -159,7 +159,7 @@ def _judge(bench: Trials) -> Callable[[Drawn, Watch], Result | None]:
     return judge
 
 
-def _concluded(bench: Trials, studies: dict[str, Study], asked: int, seconds: float) -> Found:
+def _concluded(bench: Trials, studies: dict[str, Study], asked: int, seconds: float) -> SearchResult:
     """Compare the best trial with the default; both are told again from what their trials have kept."""
     trials = {name: study.trials for name, study in studies.items()}
     ended = [trial for own in trials.values() for trial in own if trial.log_loss is not None]
@@ -174,7 +174,7 @@ def _concluded(bench: Trials, studies: dict[str, Study], asked: int, seconds: fl
         bench.standing.save(bench.work.run.folder / "default")
     names = "the default head", f"trial {best.number} ({described(best.drawn)})"
     same = best.drawn == bench.default_settings
-    return Found(
+    return SearchResult(
         folder=bench.work.run.folder,
         images=bench.work.table.root,
         exclude=bench.work.table.exclude,
@@ -210,7 +210,7 @@ class _Clock:
         self._latest = now
 
     def is_up(self) -> bool:
-        """Say whether the next trial, as long as the mean of the last ten, would end too late."""
+        """Return whether the next trial, as long as the mean of the last ten, would end too late."""
         latest = self._seconds[-10:]
         usual = sum(latest) / len(latest) if latest else 0.0
         return self._end is not None and time.monotonic() + usual > self._end

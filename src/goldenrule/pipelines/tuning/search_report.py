@@ -16,7 +16,7 @@ from goldenrule.storage.files import in_shell, write_atomic, write_json
 from goldenrule.storage.outputs import told_path
 
 if TYPE_CHECKING:
-    from goldenrule.pipelines.tuning.search_result import Found
+    from goldenrule.pipelines.tuning.search_result import SearchResult
     from goldenrule.pipelines.tuning.search_study import Trial
 
 SCHEMA_VERSION = 1
@@ -38,7 +38,7 @@ def write_trials(folder: Path, trials: Mapping[str, tuple[Trial, ...]]) -> None:
     write_atomic(folder / "search.csv", text.getvalue())
 
 
-def write_report(found: Found) -> None:
+def write_report(found: SearchResult) -> None:
     """Write search.json, importance.svg, trials.svg and search.html."""
     from goldenrule.report.figures.search_figures import importance_figure, trials_figure
     from goldenrule.report.pages.search_page import render_search
@@ -64,12 +64,12 @@ def write_report(found: Found) -> None:
     write_atomic(found.folder / "search.html", page)
 
 
-def losses(found: Found) -> dict[str, list[tuple[int, float | None]]]:
-    """Give (number, log loss or None) of every trial, by study."""
+def losses(found: SearchResult) -> dict[str, list[tuple[int, float | None]]]:
+    """Return (number, log loss or None) of every trial, by study."""
     return {name: [(one.number, one.log_loss) for one in own] for name, own in found.trials.items()}
 
 
-def headline(found: Found) -> str:
+def headline(found: SearchResult) -> str:
     """Say in a line what was found."""
     tried = sum(map(len, found.trials.values()))
     if found.verdict is None:
@@ -79,7 +79,7 @@ def headline(found: Found) -> str:
     return f"The best of {tried:,} trials can't be told from the default head"
 
 
-def sentences(found: Found) -> list[str]:
+def sentences(found: SearchResult) -> list[str]:
     """Say what was found, on how many images, and what that is worth."""
     ended = sum(one.log_loss is not None for own in found.trials.values() for one in own)
     tried, best = sum(map(len, found.trials.values())), found.best
@@ -97,8 +97,8 @@ def sentences(found: Found) -> list[str]:
     return [*said, f"{worth}, the more so the fewer validation images there are."]
 
 
-def page_rows(found: Found) -> list[dict[str, Any]]:
-    """Give the trials for the page: those that came to their end, the best first, then those given up."""
+def page_rows(found: SearchResult) -> list[dict[str, Any]]:
+    """Return the trials for the page: those that came to their end, the best first, then those given up."""
     every = [(name, one) for name, own in found.trials.items() for one in own]
     every.sort(key=lambda pair: (pair[1].log_loss is None, pair[1].log_loss or 0.0, pair[1].number))
     return [
@@ -115,7 +115,7 @@ def page_rows(found: Found) -> list[dict[str, Any]]:
     ]
 
 
-def next_steps(found: Found) -> list[str]:
+def next_steps(found: SearchResult) -> list[str]:
     """Say what to do with what was found."""
     more, live = 2 * max(found.asked, len(found.trials["bank"])), " --live" * ("live" in found.trials)
     again = f"goldenrule search {in_shell(found.images)} --trials {more}{live}{_said(found)}"
@@ -127,8 +127,8 @@ def next_steps(found: Found) -> list[str]:
     return [f"Use it: {_command(found) or 'the code below'}.", f"Search on, from where this ended: {again}"]
 
 
-def _command(found: Found) -> str:
-    """Give the fit that uses the best trial, "" where only a Learner can."""
+def _command(found: SearchResult) -> str:
+    """Return the fit that uses the best trial, "" where only a Learner can."""
     drawn = found.best.drawn
     if drawn.get("head") != SOLVED:
         return ""
@@ -136,13 +136,13 @@ def _command(found: Found) -> str:
     return f"goldenrule fit {in_shell(found.images)} --quick {views}{_said(found)}"
 
 
-def _said(found: Found) -> str:
-    """Give the words of a command line by which the same images are read, in the same way."""
+def _said(found: SearchResult) -> str:
+    """Return the words of a command line by which the same images are read, in the same way."""
     return found.options.said(*SAID) + "".join(f" --exclude {in_shell(own)}" for own in found.exclude)
 
 
-def code(found: Found) -> str:
-    """Give Python that trains the best trial, "" where a command does."""
+def code(found: SearchResult) -> str:
+    """Return Python that trains the best trial, "" where a command does."""
     drawn, live = found.best.drawn, "layers" in found.best.drawn
     if drawn.get("head") == SOLVED:
         return ""
@@ -193,8 +193,8 @@ def code(found: Found) -> str:
     )
 
 
-def search_json(found: Found) -> dict[str, Any]:
-    """Give all of it for programs."""
+def search_json(found: SearchResult) -> dict[str, Any]:
+    """Return all of it for programs."""
     return {
         "schema_version": SCHEMA_VERSION,
         "created": found.created,

@@ -13,7 +13,7 @@ from goldenrule.runs.options import FitOptions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
+class SearchResult:
     """What a search found: all trials by study ("bank", "live"), the best against the default, both on validation."""
 
     folder: Path

@@ -128,7 +128,7 @@ def _losses(task: Task) -> tuple[str, ...]:
 
 
 def focal(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Give the cross-entropy of each example, times (1 - p)^2: what is nearly right counts little.
+    """Return the cross-entropy of each example, times (1 - p)^2: what is nearly right counts little.
 
     Lin et al., "Focal loss for dense object detection", arXiv:1708.02002, with their gamma of 2.
     """

@@ -61,7 +61,7 @@ class Repeatable(optuna.samplers.BaseSampler):
         self._seed = seed
 
     def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, Any]:  # noqa: ARG002
-        """Give nothing: settings are drawn one by one, as which are needed depends on those before."""
+        """Return nothing: settings are drawn one by one, as which are needed depends on those before."""
         return {}
 
     def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:  # noqa: ARG002
@@ -106,7 +106,9 @@ class Study:
         """The finished trials, in their order; draws of what was tried before are none."""
         return tuple(_plain(one) for one in self._study.trials if one.state in (TrialState.COMPLETE, TrialState.PRUNED))
 
-    def run_next(self, draw: Callable[[Draws], Drawn], judge: Callable[[Drawn, Watch], Result | None]) -> Trial | None:
+    def run_next(
+        self, draw: Callable[[Draws], Drawn], judge: Callable[[Drawn, TrialReporter], Result | None]
+    ) -> Trial | None:
         """Run the trial that was interrupted, or else the next one, and write down what became of it.
 
         None where nothing is drawn but what was tried before: there is nothing left to try.
@@ -118,7 +120,7 @@ class Study:
             trial = optuna.trial.Trial(self._study, running[0]._trial_id) if running else self._study.ask()
             drawn = draw(trial)
             if drawn not in tried:
-                return self._ended(trial, judge(drawn, Watch(trial, known)))
+                return self._ended(trial, judge(drawn, TrialReporter(trial, known)))
             self._study.tell(trial, state=TrialState.FAIL)
         return None
 
@@ -135,7 +137,7 @@ class Study:
         self._storage.engine.dispose()
 
     def importance(self) -> dict[str, float]:
-        """Give each setting's share in what tells the better trials from the others; nothing where too few are done.
+        """Return each setting's share in what tells the better trials from the others; nothing where too few are done.
 
         PED-ANOVA: Watanabe et al., arXiv:2304.10255; in spaces where settings depend on others, arXiv:2601.20800.
         """
@@ -155,7 +157,7 @@ class Result:
     facts: Mapping[str, Any]
 
 
-class Watch:
+class TrialReporter:
     """Reports a training's losses at eighths of its way, and says whether to give it up."""
 
     def __init__(self, trial: Any, known: Mapping[int, float]) -> None:
@@ -163,7 +165,7 @@ class Watch:
         self._known = set(known)
 
     def __call__(self, loss: float, done: int, of: int) -> bool:
-        """Say whether a training with this validation loss after `done` of its epochs is to be given up."""
+        """Return whether a training with this validation loss after `done` of its epochs is to be given up."""
         step = STEPS * done // of
         if step not in self._known and math.isfinite(loss):
             self._known.add(step)

@@ -12,24 +12,24 @@ import numpy as np
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.augmentation.presets import by_name
 from goldenrule.data.table import LabelledTable
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.metrics import Predictions
 from goldenrule.metrics.estimate import Basis
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.heads import Head
 from goldenrule.pipelines.calibrate import calibrated_head
-from goldenrule.pipelines.context import Work, precomputed
+from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.finalize import scored_on_valid
-from goldenrule.pipelines.fit_result import Story
+from goldenrule.pipelines.fit_result import FitState
 from goldenrule.pipelines.prepare import first_body
-from goldenrule.pipelines.probe import Solved, readable, solved_head, solved_heads
+from goldenrule.pipelines.probe import Solved, linear_heads_of, readable, solved_head
 from goldenrule.pipelines.tuning.search_space import SMOOTHING, SOLVED, VIEWS, Drawn, Setting, focal
 from goldenrule.runs.history import EpochRow
 from goldenrule.training.learner import Learner
 from goldenrule.training.plan import LATE_VIEWS, RATIO
 
-Watch = Callable[[EpochRow, int], bool]
+TrialReporter = Callable[[EpochRow, int], bool]
 """Given an epoch and how many there are to be: whether to give this trial up."""
 
 
@@ -37,23 +37,23 @@ Watch = Callable[[EpochRow, int], bool]
 class Trials:
     """The images that train and validate, and all that trials share. There is no test part here."""
 
-    work: Work
-    activations: Activations
+    work: FitContext
+    features: Features
 
     @cached_property
     def train(self) -> LabelledTable:
         """The readable, labelled training images."""
-        return readable(self.work.table, "train", self.activations).only_labelled()
+        return readable(self.work.table, "train", self.features).only_labelled()
 
     @cached_property
     def valid(self) -> LabelledTable:
         """The readable, labelled validation images."""
-        return readable(self.work.table, "valid", self.activations).only_labelled()
+        return readable(self.work.table, "valid", self.features).only_labelled()
 
     @cached_property
     def default(self) -> Solved:
         """The head that `goldenrule fit --quick` would give: what a search has to beat."""
-        return solved_heads(self.work, self.activations)
+        return linear_heads_of(self.work, self.features)
 
     @property
     def default_settings(self) -> Drawn:
@@ -66,15 +66,17 @@ class Trials:
     @cached_property
     def standing(self) -> Classifier:
         """The default head as a classifier, which live trials begin with."""
-        return scored_on_valid(self.work, self.default.chosen, self.activations)[0]
+        return scored_on_valid(self.work, self.default.chosen, self.features)[0]
 
     @cached_property
     def _body_of_pairs(self) -> Backbone:
         """The body with the pooling that the concat-pool head stands on."""
         return first_body(replace(self.work.options, head="concat-pool"), self.work.progress)
 
-    def judged(self, drawn: Drawn, watch: Watch | None = None, progress: Progress | None = None) -> Predictions | None:
-        """Give the predictions on validation of what these settings make; None where it was given up or diverged."""
+    def judged(
+        self, drawn: Drawn, watch: TrialReporter | None = None, progress: Progress | None = None
+    ) -> Predictions | None:
+        """Return the predictions on validation of what these settings make; None where it was given up or diverged."""
         if drawn.get("head") == SOLVED:
             return self._solved(drawn)
         learn, epochs = self.learner(drawn, progress), int(drawn["epochs"])
@@ -95,11 +97,11 @@ class Trials:
         learn.calibrate()
         if "layers" in drawn:
             return replace(learn.evaluate(), basis=Basis.CHOSEN_ON)
-        rows = learn.material.activations(learn.state.backbone, views=0)
+        rows = learn.material.features(learn.state.backbone, views=0)
         return self._predictions(learn.state.head, rows)
 
     def learner(self, drawn: Drawn, progress: Progress | None = None) -> Learner:
-        """Give the learner of a trial, with what it begins with, ready to fit."""
+        """Return the learner of a trial, with what it begins with, ready to fit."""
         live, loss = "layers" in drawn, drawn["loss"]
         pairs = drawn.get("head") == "concat-pool"
         learn = Learner(
@@ -130,17 +132,17 @@ class Trials:
     def _solved(self, drawn: Drawn) -> Predictions:
         count = int(drawn.get("views", 0))
         options = replace(self.work.options, augment=drawn["augment"], views=count)
-        work = replace(self.work, options=options, story=Story(), progress=Silent())
-        activations = precomputed(work, count) if count else self.activations
+        work = replace(self.work, options=options, story=FitState(), progress=Silent())
+        features = precomputed(work, count) if count else self.features
         near = self.default.candidates[0].facts.get("l2") if count else None
-        found = solved_head(work, self.train, activations, count, near)
+        found = solved_head(work, self.train, features, count, near)
         head, _, _ = calibrated_head(found.head, found.out_of_fold)
-        return self._predictions(head, self.activations)
+        return self._predictions(head, self.features)
 
-    def _predictions(self, head: Head, activations: Activations) -> Predictions:
+    def _predictions(self, head: Head, features: Features) -> Predictions:
         valid = self.valid
         logits = [
-            head.logits(activations.rows([digest or b"" for digest in valid.digests[start : start + 4096]]))
+            head.logits(features.rows([digest or b"" for digest in valid.digests[start : start + 4096]]))
             for start in range(0, len(valid), 4096)
         ]
         return Predictions.from_logits(

@@ -25,7 +25,7 @@ def augmentation_figure(
     *,
     count: int,
 ) -> Figure:
-    """Give a row per image (name, content, digest): the plain view and `count` augmented ones."""
+    """Return a row per image (name, content, digest): the plain view and `count` augmented ones."""
     from matplotlib.figure import Figure
 
     columns = views(augmentation, count)
@@ -51,7 +51,7 @@ def augmentation_figure(
 
 
 def described(warp: Warp) -> str:
-    """Give the parameters of a view in a few words.
+    """Return the parameters of a view in a few words.
 
     >>> described(Warp(degrees=4.2, zoom=1.1, shift=(0, 0), brightness=0, contrast=1, turns=0, mirrored=True))
     'x1.10, 4°, mirrored'

@@ -33,7 +33,7 @@ class Point:
 
 
 def pareto_figure(points: Sequence[Point]) -> Figure:
-    """Give accuracy on validation against seconds on a logarithmic axis, with 95 % intervals and the Pareto front.
+    """Return accuracy on validation against seconds on a logarithmic axis, with 95 % intervals and the Pareto front.
 
     The front joins what nothing else beats in both. Raises `OptionError` where there is no point.
     """
@@ -69,7 +69,7 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
 
 
 def intervals_figure(points: Sequence[Point]) -> Figure:
-    """Give every row's accuracy on validation and on test with its interval, the first row on top."""
+    """Return every row's accuracy on validation and on test with its interval, the first row on top."""
     from matplotlib.figure import Figure
 
     _check(points)

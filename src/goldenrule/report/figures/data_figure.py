@@ -16,7 +16,7 @@ MEASURED, FORECAST, TARGET, RULE = "#2f6f94", "#2f6f94", "#a87400", "#8a5a83"
 
 
 def curve_figure(curve: LearningCurve, *, target: float | None = None) -> Figure:
-    """Give accuracy (or log loss) over images per class, which are on a logarithmic axis."""
+    """Return accuracy (or log loss) over images per class, which are on a logarithmic axis."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -25,7 +25,7 @@ MOST_OPAQUE, UNSEEN = 0.72, 0.35
 
 
 def laid_over(picture: Pixels, heat: HeatMap) -> Pixels:
-    """Give a picture (height, width, 3) in gray with the heat on it; what the network does not see is pale."""
+    """Return a picture (height, width, 3) in gray with the heat on it; what the network does not see is pale."""
     over = heat.over(*picture.shape[:2])
     seen = ~np.isnan(over)
     share = np.nan_to_num(over)[:, :, None]
@@ -40,7 +40,7 @@ def laid_over(picture: Pixels, heat: HeatMap) -> Pixels:
 def heat_thumbnail(
     image: Callable[[str], bytes | None], uri: str, heat: HeatMap, *, side: int = LARGEST_SIDE_PX
 ) -> Thumbnail | None:
-    """Give a picture with its heat as a thumbnail; None where the file is gone or is no picture any more."""
+    """Return a picture with its heat as a thumbnail; None where the file is gone or is no picture any more."""
     try:
         content = image(uri)
         return thumbnail_from(laid_over(small(content, side), heat)) if content else None
@@ -49,7 +49,7 @@ def heat_thumbnail(
 
 
 def explanation_figure(explanation: Explanation, image: Callable[[str], bytes | None] | None = None) -> Figure:
-    """Give a picture, its heat map and its nearest training images in a row.
+    """Return a picture, its heat map and its nearest training images in a row.
 
     `image` gives the bytes of a training image by its id (`explained.train.read`); without it they are named only.
     Raises `OSError` or `UnreadableImage` where the picture itself is gone.

@@ -75,13 +75,13 @@ def penalty_curve(path: Sequence[tuple[float, float]], chosen: float) -> Curve |
 
 
 def drawable(path: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Give the pairs that have a place on a logarithmic axis, by rising penalty, each penalty once."""
+    """Return the pairs that have a place on a logarithmic axis, by rising penalty, each penalty once."""
     pairs = {float(l2): float(loss) for l2, loss in path if l2 > 0 and math.isfinite(l2) and math.isfinite(loss)}
     return sorted(pairs.items())
 
 
 def penalty_text(l2: float) -> str:
-    """Give a penalty in both ways of writing it where they differ.
+    """Return a penalty in both ways of writing it where they differ.
 
     >>> penalty_text(0.001), penalty_text(3.0), penalty_text(2e-6)
     ('0.001 (1e-3)', '3', '0.000002 (2e-6)')
@@ -94,7 +94,7 @@ def penalty_text(l2: float) -> str:
 
 
 def loss_text(loss: float, decimals: int | None = None) -> str:
-    """Give a log loss without its leading zero, as `evaluation.render` prints one; two digits at least.
+    """Return a log loss without its leading zero, as `evaluation.render` prints one; two digits at least.
 
     >>> loss_text(0.0184), loss_text(1.2), loss_text(0.00042), loss_text(0.4, 1)
     ('.018', '1.200', '.00042', '.4')
@@ -105,7 +105,7 @@ def loss_text(loss: float, decimals: int | None = None) -> str:
 
 
 def _decades(left: float, right: float) -> range:
-    """Give the whole exponents between two, thinned out where there are many."""
+    """Return the whole exponents between two, thinned out where there are many."""
     first, last = math.ceil(left - 1e-9), math.floor(right + 1e-9)
     return range(first, last + 1, max(1, math.ceil((last - first + 1) / _MOST_TICKS)))
 

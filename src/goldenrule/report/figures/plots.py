@@ -30,7 +30,7 @@ _FONT = re.compile(r"font-family:[^;]*;?\s*")
 
 
 def confusion_figure(predictions: Predictions) -> Figure:
-    """Give the confusion matrix as a heat map: a row per true class, shaded by the share of that class.
+    """Return the confusion matrix as a heat map: a row per true class, shaded by the share of that class.
 
     Up to 15 classes have their counts written in, up to 45 their names. Raises `OptionError` for many labels.
     """
@@ -59,7 +59,7 @@ def confusion_figure(predictions: Predictions) -> Figure:
 
 
 def figure_svg(figure: Figure, *, label: str = "") -> str:
-    """Give a figure as an `<svg>` element to put into an HTML page, the same for the same figure.
+    """Return a figure as an `<svg>` element to put into an HTML page, the same for the same figure.
 
     Text stays text in the page's own font, black becomes the page's text colour (so it can be dark), the
     size follows the page. Ids get a prefix made from the drawing, so that several figures share a page;
@@ -80,7 +80,7 @@ def figure_svg(figure: Figure, *, label: str = "") -> str:
 
 
 def _drawn(figure: Figure) -> Any:
-    """Give matplotlib's SVG as a tree."""
+    """Return matplotlib's SVG as a tree."""
     from matplotlib import rc_context
 
     file = io.BytesIO()
@@ -117,7 +117,7 @@ def _plain(name: str) -> str:
 
 
 def _heat(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give colours (C, C, 4): hits blue, mistakes orange, more opaque for a larger share."""
+    """Return colours (C, C, 4): hits blue, mistakes orange, more opaque for a larger share."""
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     heat = np.empty((*table.shape, 4))
     heat[..., :3] = _rgb(MISTAKE)
@@ -131,6 +131,6 @@ def _rgb(colour: str) -> list[float]:
 
 
 def shortened(name: str) -> str:
-    """Give a class name as a label: one line, nothing that XML can't hold."""
+    """Return a class name as a label: one line, nothing that XML can't hold."""
     shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
     return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 1]}…"

@@ -118,7 +118,7 @@ def reliability_drawing(after: Predictions, before: Predictions | None = None) -
 def reliability_figure(
     predictions: Predictions, calibrated: Predictions | None = None, *, of: str | None = None, bins: int | None = None
 ) -> Figure:
-    """Give a reliability diagram: accuracy over confidence, with Wilson intervals, above a histogram of confidences.
+    """Return a reliability diagram: accuracy over confidence, with Wilson intervals, above a histogram of confidences.
 
     On the dashed line probabilities are what they say; below it the network is too sure. With `calibrated`, the same
     images after calibration, both are drawn. `of` and `bins` as for `evaluation.reliability`.
@@ -162,7 +162,7 @@ def reliability_figure(
 
 
 def percent(share: float) -> str:
-    """Give a confidence in percent that never reads as certain.
+    """Return a confidence in percent that never reads as certain.
 
     >>> percent(0.874), percent(0.99712), percent(0.9999999)
     ('87.4 %', '99.71 %', '> 99.99 %')

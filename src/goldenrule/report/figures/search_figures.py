@@ -18,7 +18,7 @@ FARTHEST = 3.0
 
 
 def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, default: float) -> Figure:
-    """Give the log loss of each trial (number, loss) by study, a line at the best so far and one at the default.
+    """Return the log loss of each trial (number, loss) by study, a line at the best so far and one at the default.
 
     Trials that were given up have None: a mark at the upper edge. Those far above the default have another there.
     Raises `OptionError` where there is none.
@@ -54,7 +54,7 @@ def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, d
 
 
 def importance_figure(importance: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Give a bar for each setting, its share in what tells good trials from bad ones; a panel for each study."""
+    """Return a bar for each setting, its share in what tells good trials from bad ones; a panel for each study."""
     from matplotlib.figure import Figure
 
     shown = {name: own for name, own in importance.items() if own}

@@ -16,7 +16,7 @@ CURVE_POINTS = 1000
 
 
 def range_figure(test: RangeTest) -> Figure:
-    """Give the loss over the rate: each step faint, the moving average, the suggestions, the minimum hollow."""
+    """Return the loss over the rate: each step faint, the moving average, the suggestions, the minimum hollow."""
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
     axes.semilogx(test.rates, test.losses, ".", color=GREY, markersize=3, alpha=0.6, label="each step")
@@ -41,7 +41,7 @@ def range_figure(test: RangeTest) -> Figure:
 
 
 def rate_figure(test: RangeTest) -> Figure:
-    """Give the rate over the steps."""
+    """Return the rate over the steps."""
     figure = Figure(figsize=(5.0, 2.6), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
     axes.semilogy(range(1, len(test.rates) + 1), test.rates, color="#333333")
@@ -51,7 +51,7 @@ def rate_figure(test: RangeTest) -> Figure:
 
 
 def schedule_figure(schedule: Schedule, rate: float = 1.0) -> Figure:
-    """Give rate and momentum over the epochs; the rate jumps where a cycle restarts."""
+    """Return rate and momentum over the epochs; the rate jumps where a cycle restarts."""
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     rates, momenta = figure.subplots(1, 2)
     places = [schedule.epochs * step / CURVE_POINTS for step in range(CURVE_POINTS)]
@@ -70,7 +70,7 @@ def schedule_figure(schedule: Schedule, rate: float = 1.0) -> Figure:
 
 
 def history_figure(history: History) -> Figure:
-    """Give losses, accuracy, own metrics and the rate over the epochs; the ends of cycles are marked."""
+    """Return losses, accuracy, own metrics and the rate over the epochs; the ends of cycles are marked."""
     own = history.metrics
     figure = Figure(figsize=(9.0 + 3.0 * bool(own), 2.7), layout="constrained")
     losses, shares, *measures, rates = figure.subplots(1, 3 + bool(own))

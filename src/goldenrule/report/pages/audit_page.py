@@ -31,7 +31,7 @@ class Shown:
 
 
 def render_audit(audit: Audit, title: str, created: str) -> str:
-    """Give the whole page. Equal images give an equal page but for `created`."""
+    """Return the whole page. Equal images give an equal page but for `created`."""
     readable = {uri for uri, own in zip(audit.table.uris, audit.looks, strict=True) if own.problem is None}
 
     def image(uri: str) -> bytes | None:
@@ -83,7 +83,7 @@ def _file_facts(found: dict[str, object]) -> dict[str, object]:
 def _sheet(
     audit: Audit, image: Callable[[str], bytes | None]
 ) -> Iterator[tuple[str, int, list[tuple[str, Thumbnail]]]]:
-    """Give a row per class: its name, how many images it has, and some of them, drawn by the hash of their names."""
+    """Return a row per class: its name, how many images it has, and some of them, drawn by the hash of their names."""
     members: dict[int, list[str]] = defaultdict(list)
     labels = audit.table.rows["labels"].to_pylist()
     for uri, own, look in zip(audit.table.uris, labels, audit.looks, strict=True):

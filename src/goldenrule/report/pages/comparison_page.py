@@ -30,7 +30,7 @@ def render_comparison(
     next_steps: Sequence[str],
     on_front: int = 0,
 ) -> str:
-    """Give the whole page; a row has `cells`, one for each of `columns`, `report` (a link) and `chosen`.
+    """Return the whole page; a row has `cells`, one for each of `columns`, `report` (a link) and `chosen`.
 
     A line joins what is `on_front` in the figure, where that is more than one row. `asked` is what the last column
     asks.

@@ -29,7 +29,7 @@ class Shown:
 
 
 def render_explained(found: Explained, created: str) -> str:
-    """Give the whole page. Names and paths may hold anything; they are shown, never interpreted."""
+    """Return the whole page. Names and paths may hold anything; they are shown, never interpreted."""
     read = sum(own.status == "ok" for own in found.explanations)
     left = len(found) - read
     head = f"{count(read, 'image')} explained{f', {left:,} unreadable' if left else ''}"

@@ -50,7 +50,7 @@ def render_insight(
     image: Callable[[str], bytes | None],
     notes: Sequence[str] = (),
 ) -> str:
-    """Give the whole page: `head` in large letters, then the sections in their order, and notes at the end.
+    """Return the whole page: `head` in large letters, then the sections in their order, and notes at the end.
 
     `image` gives the bytes of an image by its uri, None where they are gone.
     """

@@ -39,7 +39,7 @@ SCRIPT = 'addEventListener("beforeprint",()=>{for(const d of document.querySelec
 
 
 def render_page(content: ReportContent) -> str:
-    """Give the whole page: styles, pictures and drawings are inside, and a policy forbids loading any more.
+    """Return the whole page: styles, pictures and drawings are inside, and a policy forbids loading any more.
 
     Equal content gives an equal page, in the language that is spoken (`messages.spoken`). Names and paths may hold
     anything; they are shown, never interpreted.
@@ -84,7 +84,7 @@ def render_page(content: ReportContent) -> str:
 
 
 def printable(page: str) -> str:
-    """Give a page that can be written as UTF-8: a path may hold bytes that are no text."""
+    """Return a page that can be written as UTF-8: a path may hold bytes that are no text."""
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -105,14 +105,14 @@ def _data_and_time(content: ReportContent) -> dict[str, Any]:
         "data": tables.data_table(content.counts, content.images),
         "seconds": sum(seconds for _, seconds in content.stages),
         "activations": sentences.activations_sentence(
-            content.activations.get("computed", 0), content.activations.get("reused", 0)
+            content.features.get("computed", 0), content.features.get("reused", 0)
         ),
         "longest": max((seconds for _, seconds in content.stages), default=0.0),
     }
 
 
 def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]:
-    """Give what is told image by image and class by class."""
+    """Return what is told image by image and class by class."""
     mistakes = most_confident_mistakes(predictions, MOST_MISTAKES)
     photos = [thumbnail_of(content.image, mistake.id) for mistake in mistakes]
     return {
@@ -124,7 +124,7 @@ def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]
 
 
 def confusion_content(predictions: Predictions) -> dict[str, Any]:
-    """Give what the section on confusion shows: a grid of few classes or a picture of many, and the commonest pairs."""
+    """Return what section on confusion shows: a grid of few classes or a picture of many, and the commonest pairs."""
     pairs = tables.confused_pairs(predictions)
     few = len(predictions.classes) <= MOST_GRID_CLASSES
     return {
@@ -152,7 +152,7 @@ def _choices(content: ReportContent) -> dict[str, Any]:
 
 
 def _heatmap(predictions: Predictions) -> str:
-    """Give the confusion of many classes as inline SVG; the one drawing of a report that needs matplotlib."""
+    """Return the confusion of many classes as inline SVG; the one drawing of a report that needs matplotlib."""
     from goldenrule.report.figures.plots import confusion_figure, figure_svg
 
     label = f"Heat map of {len(predictions.classes)} true classes against the classes they were taken for."
@@ -160,13 +160,13 @@ def _heatmap(predictions: Predictions) -> str:
 
 
 def environment() -> Environment:
-    """Give the templates with the filters that they use, and the script of every page with its digest."""
+    """Return the templates with the filters that they use, and the script of every page with its digest."""
     return _environment(language())
 
 
 @functools.cache
 def _environment(spoken: str) -> Environment:
-    """Give the environment of a language; compiling its templates takes longer than a page does."""
+    """Return the environment of a language; compiling its templates takes longer than a page does."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -234,7 +234,7 @@ def _prose(text: str) -> str:
 
 
 def _track(estimate: Estimate, start: float) -> str:
-    """Give where interval and value of a share lie on an axis from `start` to 1, as CSS properties."""
+    """Return where interval and value of a share lie on an axis from `start` to 1, as CSS properties."""
     ends = (estimate.low, estimate.high) if estimate.bounded else (estimate.value, estimate.value)
     low, high, value = (100 * min(max((share - start) / (1 - start), 0), 1) for share in (*ends, estimate.value))
     return f"--low:{low:.1f}%;--high:{100 - high:.1f}%;--value:{value:.1f}%"

@@ -28,7 +28,7 @@ def render_search(
     next_steps: Sequence[str],
     code: str,
 ) -> str:
-    """Give the whole page; `figures` are called trials and importance, `code` may be empty."""
+    """Return the whole page; `figures` are called trials and importance, `code` may be empty."""
     page = (
         environment()
         .get_template("search.html")

@@ -20,12 +20,12 @@ ALMOST = 1e-3
 
 
 def can_batch(augmentation: Augmentation | None) -> bool:
-    """Say whether tensors can do it all: changes from a list and own functions work on one picture each."""
+    """Return whether tensors can do it all: changes from a list and own functions work on one picture each."""
     return augmentation is not None and augmentation.policy == "none" and augmentation.own is None
 
 
 def augmented_inputs(batch: Batch, preprocessing: Preprocessing, device: torch.device) -> torch.Tensor:
-    """Give the network's input (n, 3, size, size) for a batch of unwarped pictures; a slot that failed is gray."""
+    """Return the network's input (n, 3, size, size) for a batch of unwarped pictures; a slot that failed is gray."""
     size = preprocessing.size
     inputs = torch.zeros((len(batch.slots), 3, size, size), device=device)
     places = sorted(batch.unwarped)
@@ -39,7 +39,7 @@ def augmented_inputs(batch: Batch, preprocessing: Preprocessing, device: torch.d
 
 
 def augmented(pictures: Sequence[Reflected], warps: Sequence[Warp], device: torch.device) -> torch.Tensor:
-    """Give the views (n, 3, size, size), values 0-255, of pictures of one view size."""
+    """Return the views (n, 3, size, size), values 0-255, of pictures of one view size."""
     size = pictures[0].size
     height, width = (max(sides) for sides in zip(*(own.image.size[::-1] for own in pictures), strict=True))
     stacked = np.zeros((len(pictures), height, width, 3), np.uint8)
@@ -60,7 +60,7 @@ def augmented(pictures: Sequence[Reflected], warps: Sequence[Warp], device: torc
 
 
 def _turned(matrix: tuple[float, ...], warp: Warp, size: int) -> tuple[float, ...]:
-    """Give the matrix of a view that is then turned by quarters and mirrored."""
+    """Return the matrix of a view that is then turned by quarters and mirrored."""
     a, b, c, d, e, f = matrix
     for _ in range(warp.turns % 4):  # (x, y) of the turned view is (size - y, x) of the one before
         a, b, c, d, e, f = b, -a, c + a * size, e, -d, f + d * size
@@ -70,7 +70,7 @@ def _turned(matrix: tuple[float, ...], warp: Warp, size: int) -> tuple[float, ..
 
 
 def _grid(matrices: torch.Tensor, size: int, height: int, width: int) -> torch.Tensor:
-    """Give the places (n, size, size, 2) to sample, -1 to 1 from edge to edge of (height, width) pictures."""
+    """Return the places (n, size, size, 2) to sample, -1 to 1 from edge to edge of (height, width) pictures."""
     centres = torch.arange(size, device=matrices.device) + 0.5
     a, b, c, d, e, f = (column.view(-1, 1, 1) for column in matrices.T)
     across, down = centres.view(1, 1, -1), centres.view(1, -1, 1)

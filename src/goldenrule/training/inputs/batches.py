@@ -19,11 +19,11 @@ import torch
 from goldenrule.core.errors import SourceError
 from goldenrule.core.randomness import generator
 from goldenrule.data.augmentation.augment import PLAIN, Augmentation, View
-from goldenrule.data.loader import Batch, Canvases, Job, batches
+from goldenrule.data.loader import Batch, Canvases, DecodeJob, batches
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.table import LabelledTable
 from goldenrule.engines import Engine
-from goldenrule.features.extractor import Activations
+from goldenrule.features.extractor import Features
 from goldenrule.features.likelihood import Targets
 from goldenrule.metrics.uncertainty.temperature import as_pairs, best_temperature
 from goldenrule.training.inputs.batch_augmentation import augmented_inputs, can_batch
@@ -48,16 +48,16 @@ class Source(Protocol):
         """How many images an epoch has."""
 
     def batches(self, epoch: int, step: int) -> Iterator[Examples]:
-        """Give the batches of an epoch from a step on."""
+        """Return the batches of an epoch from a step on."""
 
 
 def steps_per_epoch(source: Source) -> int:
-    """Give the number of batches of an epoch, the last perhaps smaller."""
+    """Return the number of batches of an epoch, the last perhaps smaller."""
     return -(-source.count // source.batch_size)
 
 
 def order(train: LabelledTable, seed: int, epoch: int, sampling: Sampling = "uniform") -> npt.NDArray[np.int64]:
-    """Give the order of an epoch's images: each once, or as many drawn so that all classes come equally often."""
+    """Return the order of an epoch's images: each once, or as many drawn so that all classes come equally often."""
     draws = generator(seed, "batches", epoch)
     if sampling == "uniform":
         return draws.permutation(len(train))
@@ -67,7 +67,7 @@ def order(train: LabelledTable, seed: int, epoch: int, sampling: Sampling = "uni
 
 
 def balanced_weights(train: LabelledTable) -> npt.NDArray[np.float32]:
-    """Give weights (n,) by which every class counts the same, their mean being 1."""
+    """Return weights (n,) by which every class counts the same, their mean being 1."""
     counts = np.bincount(train.targets)
     return np.asarray(len(train) / (np.count_nonzero(counts) * counts[train.targets]), np.float32)
 
@@ -77,7 +77,7 @@ class BankRows:
     """Rows that the bank has: epoch 0 takes the plain views, epoch 1 the first augmented ones, and around."""
 
     train: LabelledTable
-    activations: Activations
+    features: Features
     seed: int
     batch_size: int
     sampling: Sampling = field(default="uniform", kw_only=True)
@@ -90,9 +90,9 @@ class BankRows:
     def batches(self, epoch: int, step: int) -> Iterator[Examples]:
         """See `Source.batches`."""
         digests, targets, weights = self.train.digests, self.train.truth, _weights(self.train)
-        view = epoch % len(self.activations.banks)
+        view = epoch % len(self.features.caches)
         for rows in _batches_of(order(self.train, self.seed, epoch, self.sampling), self.batch_size, step):
-            features = self.activations.rows([digests[row] or b"" for row in rows], view)
+            features = self.features.rows([digests[row] or b"" for row in rows], view)
             yield _examples(features.astype(np.float32), targets[rows], weights[rows])
 
 
@@ -188,13 +188,13 @@ class Pixels:
 def _decoded(
     source: LiveRows | Pixels, rows: npt.NDArray[np.int64], epoch: int, batch_size: int, *, warped: bool = True
 ) -> Iterator[Batch]:
-    """Give the images of `rows`, each in the view of this epoch."""
+    """Return the images of `rows`, each in the view of this epoch."""
     view = PLAIN
     if source.augmentation is not None:
         view = View(augmentation=source.augmentation, index=epoch + 1, seed=source.seed)
     uris, digests = source.train.uris, source.train.digests
     jobs = (
-        Job(row=row, read=partial(source.train.read, uris[row]), views=(0,), digest=digests[row])
+        DecodeJob(row=row, read=partial(source.train.read, uris[row]), views=(0,), digest=digests[row])
         for row in rows.tolist()
     )
     return batches(
@@ -218,7 +218,7 @@ def _weights(train: LabelledTable) -> npt.NDArray[np.float32]:
 
 
 def _examples(inputs: npt.NDArray[np.float32], targets: Targets, weights: npt.NDArray[np.float32]) -> Examples:
-    """Give tensors of PyTorch's own memory, whose alignment is always the same (law 6: it changes bits)."""
+    """Return tensors of PyTorch's own memory, whose alignment is always the same (law 6: it changes bits)."""
     pixels = torch.from_numpy(inputs)
     layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
     return Examples(
@@ -234,7 +234,7 @@ def _check_some(weights: npt.NDArray[np.float32], train: LabelledTable) -> None:
         )
 
 
-class Seen(NamedTuple):
+class ValidationLogits(NamedTuple):
     """Logits (n, classes) of validation images in their order, and their truth: class numbers (n,), or marks."""
 
     logits: npt.NDArray[np.float32]
@@ -252,7 +252,7 @@ class Judged(NamedTuple):
     accuracy: float
     temperature: float
     tempered_loss: float
-    seen: Seen
+    seen: ValidationLogits
     rows: npt.NDArray[np.int64] | None = None
 
 
@@ -260,20 +260,20 @@ Validate = Callable[[torch.nn.Module], Judged]
 """Judges a network on validation."""
 
 
-def validate_rows(valid: LabelledTable, activations: Activations) -> Validate:
-    """Give a validation of networks that begin with the rows of labelled, readable images, some of them at a time."""
-    there = np.flatnonzero(activations.has(valid.digests))  # files can change while a fit runs
+def validate_rows(valid: LabelledTable, features: Features) -> Validate:
+    """Return a validation of networks that begin with the rows of labelled, readable images, some of them at a time."""
+    there = np.flatnonzero(features.has(valid.digests))  # files can change while a fit runs
     _check_any(len(there), valid)
     every = valid.digests
     digests, truth = [every[row] or b"" for row in there.tolist()], torch.from_numpy(valid.truth[there].copy())
-    count = VALIDATION_BYTES // (4 * activations.banks[0].features) + 1
+    count = VALIDATION_BYTES // (4 * features.caches[0].features) + 1
 
     def validate(network: torch.nn.Module) -> Judged:
         network.eval()
         logits = []
         with torch.inference_mode():
             for first in range(0, len(digests), count):
-                rows = torch.from_numpy(activations.rows(digests[first : first + count]).astype(np.float32))
+                rows = torch.from_numpy(features.rows(digests[first : first + count]).astype(np.float32))
                 logits.append(network(rows.to(_device(network))).cpu().double())
         return _judged(torch.cat(logits), truth)._replace(rows=there)
 
@@ -287,7 +287,7 @@ def _device(network: torch.nn.Module) -> torch.device:
 def validate_pixels(
     valid: LabelledTable, preprocessing: Preprocessing, *, threads: int, batch_size: int = 32
 ) -> Validate:
-    """Give a validation of networks on the plain views of labelled, readable images, which it keeps if they are few.
+    """Return a validation of networks on the plain views of labelled, readable images, which it keeps if they are few.
 
     Kept, they are decoded once for a fit; threads that decode get in the way of those that compute.
     """
@@ -314,7 +314,8 @@ def validate_pixels(
         rows = order(valid, 0, 0)[good_ones]  # batches come in a drawn order
         places = np.argsort(rows)
         return judged._replace(
-            seen=Seen(judged.seen.logits[places], judged.seen.truth[places]), rows=rows[places].astype(np.int64)
+            seen=ValidationLogits(judged.seen.logits[places], judged.seen.truth[places]),
+            rows=rows[places].astype(np.int64),
         )
 
     return validate
@@ -335,4 +336,4 @@ def _judged(logits: torch.Tensor, targets: torch.Tensor) -> Judged:
     own, truth = logits.numpy(), targets.numpy()
     shown = (own, truth) if targets.ndim == 1 else as_pairs(own, truth)
     temperature = best_temperature(*shown) if math.isfinite(loss) else (1.0, loss)
-    return Judged(loss, accuracy, *temperature, Seen(own.astype(np.float32), truth))
+    return Judged(loss, accuracy, *temperature, ValidationLogits(own.astype(np.float32), truth))

@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 62, 10
 
 
 def range_text(test: RangeTest) -> str:
-    """Give the smoothed loss over the rate; S marks the suggestion, M the minimum."""
+    """Return the smoothed loss over the rate; S marks the suggestion, M the minimum."""
     highest = 1.3 * max(test.smoothed[: max(len(test.smoothed) // 2, 1)])
     points = [(math.log10(r), loss) for r, loss in zip(test.rates, test.smoothed, strict=True) if loss <= highest]
     if not points or not math.isfinite(highest):
@@ -30,7 +30,7 @@ def range_text(test: RangeTest) -> str:
 
 
 def history_text(history: History) -> str:
-    """Give the losses on train (dotted) and valid (line) over the epochs; o marks the ends of cycles."""
+    """Return the losses on train (dotted) and valid (line) over the epochs; o marks the ends of cycles."""
     valid = [(row.epoch, row.valid_loss) for row in history if row.valid_loss is not None]
     train = [(row.epoch, row.train_loss) for row in history]
     every = [*valid, *train]

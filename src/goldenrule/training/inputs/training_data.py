@@ -1,4 +1,4 @@
-"""`Material`: what a training story is told about and with; it never changes while the story goes on."""
+"""`TrainingData`: what a training story is told about and with; it never changes while the story goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from goldenrule.data.augmentation.augment import Augmentation, View, views
 from goldenrule.data.loader import Canvases
 from goldenrule.data.table import ImageTable, LabelledTable, Part
 from goldenrule.engines import EngineKind
-from goldenrule.features.extractor import Activations, FeatureExtractor
+from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.features.likelihood import learned_classes
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.graphs.boundary import Boundary, boundary
@@ -42,7 +42,7 @@ MOST_CANVAS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Material:
+class TrainingData:
     """Images with parts and digests, how they are augmented and in what batches they come.
 
     `augmented_views` are kept of pooled features, `late_views` before the late layers; None: as many.
@@ -74,21 +74,21 @@ class Material:
             raise OptionError("class_weights and sampling both balance the classes: wanted one of them.")
 
     def part(self, name: Part) -> LabelledTable:
-        """Give the readable, labelled images of train or valid, found out by precomputing their plain views."""
+        """Return the readable, labelled images of train or valid, found out by precomputing their plain views."""
         own = self.table.part(name)
-        bank = self.activations(self.base, views=0).banks[0]
-        good = [d is not None and d in bank for d in own.digests]
+        cache = self.features(self.base, views=0).caches[0]
+        good = [d is not None and d in cache for d in own.digests]
         return own.where(np.array(good, dtype=bool)).only_labelled()
 
-    def activations(self, backbone: Backbone, *, views: int) -> Activations:
-        """Give the rows of train and valid, with this many augmented views of train; from the bank or made now."""
+    def features(self, backbone: Backbone, *, views: int) -> Features:
+        """Return the rows of train and valid, with this many augmented views of train; from the bank or made now."""
         key = (*_looks(backbone), views)
         if key not in self._activations:
             self._activations[key] = self._precomputed(backbone, views)
         return self._activations[key]
 
     def source(self, state: LearnerState) -> Source:
-        """Give where the batches of this state's next fit come from."""
+        """Return where the batches of this state's next fit come from."""
         train = self._train()
         if state.precompute:
             kept = self._kept(state)
@@ -96,7 +96,7 @@ class Material:
             _check_learnable(train)
             return BankRows(
                 train=train,
-                activations=kept,
+                features=kept,
                 seed=self.seed,
                 batch_size=self._size(train, MOST_ROWS if state.frozen_body else MOST_PIXELS),
                 sampling=self.sampling,
@@ -127,7 +127,7 @@ class Material:
         )
 
     def validation(self, state: LearnerState) -> Validate | None:
-        """Give the validation of this state's next fit; None without labelled validation images."""
+        """Return the validation of this state's next fit; None without labelled validation images."""
         valid = self.part("valid")
         if not len(valid):
             return None
@@ -136,18 +136,18 @@ class Material:
         return validate_pixels(valid, state.backbone.spec.preprocessing, threads=self.threads)
 
     def can_keep(self, state: LearnerState) -> bool:
-        """Say whether what flows into this state's late layers can be kept: the body can be cut, and there is room."""
+        """Return whether what flows into this state's late layers can be kept: body can be cut, and there is room."""
         try:
             return self._fitting(self._boundary(state)) >= 0
         except OptionError:
             return False
 
-    def _kept(self, state: LearnerState) -> Activations:
-        """Give the rows that this state trains on or is judged by: pooled, or those before the late layers."""
+    def _kept(self, state: LearnerState) -> Features:
+        """Return the rows that this state trains on or is judged by: pooled, or those before the late layers."""
         if state.frozen_body:
-            return self.activations(state.backbone, views=self.augmented_views if state.precompute else 0)
+            return self.features(state.backbone, views=self.augmented_views if state.precompute else 0)
         early = self._boundary(state)
-        return self.activations(early, views=self._bounded(early))
+        return self.features(early, views=self._bounded(early))
 
     def _boundary(self, state: LearnerState) -> Boundary:
         key = _looks(state.backbone)
@@ -165,13 +165,13 @@ class Material:
         return wanted if self.augmentation else 0
 
     def _fitting(self, early: Backbone) -> int:
-        """Give how many augmented views have room before the late layers, -1 where not even the plain ones do."""
+        """Return how many augmented views have room before the late layers, -1 where not even the plain ones do."""
         train = int(self.table.teaching.sum())
         images = train + len(self.table.part("valid"))
         return views_that_fit(self._late_views, images=images, train_images=train, features=early.spec.features)
 
     def _bounded(self, early: Backbone) -> int:
-        """Give how many augmented views are kept before the late layers, and say what they take, before they do."""
+        """Return how many augmented views are kept before the late layers, and say what they take, before they do."""
         train = int(self.table.teaching.sum())
         count = train + len(self.table.part("valid"))
         wanted, fit = self._late_views, self._fitting(early)
@@ -199,7 +199,7 @@ class Material:
         """Return the engine that runs a backbone here."""
         return engine_kind(backbone, device=self.device, progress=self.progress)
 
-    def _precomputed(self, backbone: Backbone, count: int) -> Activations:
+    def _precomputed(self, backbone: Backbone, count: int) -> Features:
         wanted = self.table.where(self.table.teaching | np.array([part == "valid" for part in self.table.parts]))
         every: tuple[View, ...] = views(self.augmentation, count)
         return self.extractor(backbone).features(wanted, views=every, augmented=wanted.teaching)
@@ -215,11 +215,11 @@ class Material:
         return self.batch_size or batch_size(len(train), most=most)
 
     @cached_property
-    def _activations(self) -> dict[tuple[str, int, int], Activations]:
+    def _activations(self) -> dict[tuple[str, int, int], Features]:
         return {}
 
     def _canvases(self, size: int) -> Canvases:
-        """Give the kept pictures for this side of the input; those of another one make room."""
+        """Return the kept pictures for this side of the input; those of another one make room."""
         if size not in self._canvases_of_size:
             self._canvases_of_size.clear()
             self._canvases_of_size[size] = Canvases(min(MOST_CANVAS_BYTES, psutil.virtual_memory().total // 8))
@@ -244,5 +244,5 @@ def _check_learnable(train: LabelledTable) -> None:
 
 
 def _looks(backbone: Backbone) -> tuple[str, int]:
-    """Give what tells the bodies of one story apart: architecture and weights, and the side of the input."""
+    """Return what tells the bodies of one story apart: architecture and weights, and the side of the input."""
     return f"{backbone.spec.timm_name} {backbone.spec.weights}", backbone.spec.preprocessing.size

@@ -1,4 +1,4 @@
-"""`goldenrule bank` as a process: show, limit, clear."""
+"""`goldenrule cache` as a process: show, limit, clear."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def two_banks(cache: Path) -> list[str]:
 
 
 def test_an_empty_bank_is_shown(command: Command) -> None:
-    found = command("bank")
+    found = command("cache")
     assert found.returncode == 0
     assert "0 B in all" in found.stdout
 
 
 def test_the_banks_are_shown_with_what_they_hold(command: Command, two_banks: list[str]) -> None:
-    found = command("bank")
+    found = command("cache")
     assert found.returncode == 0
     for name, view in zip(two_banks, ("plain", "side_on 2"), strict=True):
         (line,) = [line for line in found.stdout.splitlines() if name[:8] in line]
@@ -59,13 +59,13 @@ def test_a_bank_of_early_layers_is_named_as_such(command: Command, cache: Path) 
     )  # fmt: skip
     bank = bank_for(spec, EngineKind(name="openvino", precision="bf16", version="1"), PLAIN)
     bank.add([digest(b"1")], np.ones((1, 9), np.float16))
-    assert "tiny 224, early layers" in command("bank").stdout
+    assert "tiny 224, early layers" in command("cache").stdout
 
 
 def test_banks_are_cleared_by_name_or_all(command: Command, two_banks: list[str], cache: Path) -> None:
-    assert "1 banks cleared" in command("bank", "clear", two_banks[0][:8]).stdout
+    assert "1 banks cleared" in command("cache", "clear", two_banks[0][:8]).stdout
     assert [path.name for path in (cache / "banks").iterdir()] == [two_banks[1]]
-    assert command("bank", "clear", "--all").returncode == 0
+    assert command("cache", "clear", "--all").returncode == 0
     assert list((cache / "banks").iterdir()) == []
 
 
@@ -84,7 +84,7 @@ def test_banks_are_cleared_by_name_or_all(command: Command, two_banks: list[str]
 def test_what_can_t_be_meant_is_refused_and_nothing_is_lost(
     command: Command, two_banks: list[str], cache: Path, arguments: list[str]
 ) -> None:
-    found = command("bank", *arguments)
+    found = command("cache", *arguments)
     assert found.returncode == 2
     assert found.stderr
     assert len(list((cache / "banks").iterdir())) == 2
@@ -93,9 +93,9 @@ def test_what_can_t_be_meant_is_refused_and_nothing_is_lost(
 def test_a_limit_removes_what_was_used_longest_ago_and_is_lifted_again(
     command: Command, two_banks: list[str], cache: Path
 ) -> None:
-    found = command("bank", "limit", "1MB")
-    assert "at most 1.0 MB" in command("bank").stdout
+    found = command("cache", "limit", "1MB")
+    assert "at most 1.0 MB" in command("cache").stdout
     assert "1 banks were removed" in found.stdout
     assert len(list((cache / "banks").iterdir())) == 1
-    assert "what they need" in command("bank", "limit", "none").stdout
-    assert "No limit is set" in command("bank").stdout
+    assert "what they need" in command("cache", "limit", "none").stdout
+    assert "No limit is set" in command("cache").stdout

@@ -1,4 +1,4 @@
-"""`goldenrule bank`: the activations that are kept."""
+"""`goldenrule cache`: the features that are kept."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Show, limit and clear the bank of activations.\n\nExamples:\n\n  goldenrule bank\n\n"
-    "  goldenrule bank limit 20GB     the banks used longest ago give way\n\n"
-    "  goldenrule bank clear 3f2a     one bank, by the beginning of its name\n\n"
-    "  goldenrule bank clear --all\n\n"
-    "  goldenrule bank clear --leftovers     what killed processes left unfinished",
+    help="Show, limit and clear the feature cache.\n\nExamples:\n\n  goldenrule cache\n\n"
+    "  goldenrule cache limit 20GB     the parts used longest ago give way\n\n"
+    "  goldenrule cache clear 3f2a     one part, by the beginning of its name\n\n"
+    "  goldenrule cache clear --all\n\n"
+    "  goldenrule cache clear --leftovers     what killed processes left unfinished",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
 
 
 @app.callback(invoke_without_command=True)
-def bank(context: typer.Context) -> None:
-    """Show, limit and clear the bank of activations."""
+def cache(context: typer.Context) -> None:
+    """Show, limit and clear the feature cache."""
     if context.invoked_subcommand is None:
         _show()
 
@@ -37,7 +37,7 @@ def clear(
     from goldenrule.core.errors import OptionError
     from goldenrule.core.findings import plural
     from goldenrule.core.sizes import readable_bytes
-    from goldenrule.features import cache as banks
+    from goldenrule.features import cache as caches
     from goldenrule.storage.cache_folder import clear_leftovers
 
     if leftovers:
@@ -47,8 +47,8 @@ def clear(
         typer.echo(f"{plural(count, 'unfinished leftover')} removed, {readable_bytes(size)} freed.")
         return
     if bool(names) == everything:
-        raise OptionError("Name the banks to clear (goldenrule bank shows them), or give --all or --leftovers.")
-    removed = banks.clear(None if everything else names)
+        raise OptionError("Name the banks to clear (goldenrule cache shows them), or give --all or --leftovers.")
+    removed = caches.clear(None if everything else names)
     typer.echo(f"{len(removed)} banks cleared, {readable_bytes(sum(one['bytes'] for one in removed))} freed.")
 
 
@@ -61,12 +61,12 @@ def limit(
 ) -> None:
     """Limit what all banks take together."""
     from goldenrule.core.sizes import readable_bytes
-    from goldenrule.features import cache as banks
+    from goldenrule.features import cache as caches
 
-    banks.set_limit(parse_bytes(size))
-    removed = banks.enforce_limit()
+    caches.set_limit(parse_bytes(size))
+    removed = caches.enforce_limit()
     freed = f" {len(removed)} banks were removed for it." if removed else ""
-    most = banks.limit()
+    most = caches.limit()
     typer.echo(
         (f"The banks may take {readable_bytes(most)}." if most else "The banks may take what they need.") + freed
     )
@@ -98,14 +98,14 @@ def _show() -> None:
     from goldenrule.core.console import Console
     from goldenrule.core.findings import plural
     from goldenrule.core.sizes import readable_bytes
-    from goldenrule.features import cache as banks
+    from goldenrule.features import cache as caches
     from goldenrule.models.catalog import canonical_name
     from goldenrule.storage.cache_folder import cache_leftovers
     from goldenrule.storage.unfinished import size_of
 
-    stored = banks.stored()
+    stored = caches.stored()
     console = Console()
-    table = Table(box=box.SIMPLE_HEAD, title=f"Activations in {banks.banks_folder()}", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=f"Activations in {caches.banks_folder()}", title_justify="left")
     for name in ("bank", "network, px", "view", "engine", "rows", "size", "last used"):
         table.add_column(name, justify="right" if name in ("rows", "size") else "left")
     for one in stored:
@@ -129,14 +129,14 @@ def _show() -> None:
             used,
         )
     console.print(table)
-    most = banks.limit()
+    most = caches.limit()
     total = readable_bytes(sum(one["bytes"] for one in stored))
     if left := cache_leftovers():
         console.print(
             f"{plural(len(left), 'unfinished leftover')} of killed processes, "
-            f"{readable_bytes(sum(map(size_of, left)))}: goldenrule bank clear --leftovers."
+            f"{readable_bytes(sum(map(size_of, left)))}: goldenrule cache clear --leftovers."
         )
     console.print(
         f"{total} in all"
-        + (f", at most {readable_bytes(most)}." if most else ". No limit is set: goldenrule bank limit 20GB.")
+        + (f", at most {readable_bytes(most)}." if most else ". No limit is set: goldenrule cache limit 20GB.")
     )
