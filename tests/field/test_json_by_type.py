@@ -143,7 +143,7 @@ def test_settings_are_kept_under_what_decides_and_metrics_are_only_looked_at() -
 
 
 def test_what_has_no_place_in_json_is_an_error_that_names_its_type() -> None:
-    with pytest.raises(TypeError, match="a object has no place in JSON"):
+    with pytest.raises(TypeError, match="no place for a value of the type object"):
         as_json({"a": [object()]})
 
 

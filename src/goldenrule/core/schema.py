@@ -86,7 +86,7 @@ def as_json(value: Any) -> Any:
 def fields_as_json(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass or `msgspec.Struct` as a JSON object; `TypeError` for anything else."""
     if (members := _members(value)) is None:
-        raise TypeError(f"a {type(value).__name__} has no place in JSON")
+        raise TypeError(f"JSON has no place for a value of the type {type(value).__name__}")
     return {name: as_json(own) for name, own in members.items() if not _may_be_absent(value, name)}
 
 
