@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 import goldenrule as gr
-from goldenrule.report.figures.reliability import measured, reliability_drawing
+from goldenrule.metrics import Predictions
+from goldenrule.metrics.uncertainty.scaling import fit_temperature
+from goldenrule.report.figures.reliability import measured, reliability_drawing, reliability_figure
 
 SOURCE = Path(gr.__file__).parent
 TEMPLATES = SOURCE / "report" / "pages" / "templates"
@@ -30,9 +32,9 @@ def test_each_figure_is_drawn_by_one_function_from_numbers_of_one_place() -> Non
     texts = {path.name: path.read_text(encoding="utf-8") for path in TEMPLATES.iterdir()}
     by_hand = [name for name, text in texts.items() if 'class="tick"' in text]
     assert by_hand == ["macros.html"], "axes of a page's drawings"
-    seen = gr.Predictions.from_logits(9 * np.eye(2)[[0, 1, 1, 0] * 20], ["cat", "dog"], truth=[0, 1, 0, 0] * 20)
-    cooled = gr.fit_temperature(seen).apply(seen)
-    drawing, figure = reliability_drawing(cooled, seen), gr.reliability_figure(seen, cooled)
+    seen = Predictions.from_logits(9 * np.eye(2)[[0, 1, 1, 0] * 20], ["cat", "dog"], truth=[0, 1, 0, 0] * 20)
+    cooled = fit_temperature(seen).apply(seen)
+    drawing, figure = reliability_drawing(cooled, seen), reliability_figure(seen, cooled)
     assert drawing is not None
     drawn = [[f"{x:.6f}" for x in one.lines[0].get_xdata()] for one in figure.axes[0].containers]
     wanted = [[f"{own.confidence:.6f}" for own in one.bins] for one in measured(seen, cooled)]
