@@ -134,7 +134,7 @@ def test_a_target_that_is_none_is_a_clear_error(metric, target):
 
 
 def test_an_unknown_metric_is_a_clear_error():
-    with pytest.raises(OptionError, match="--metric f1: wanted accuracy or log_loss"):
+    with pytest.raises(OptionError, match="--target-metric f1: wanted accuracy or log_loss"):
         learning_curve(np.zeros((9, 2)), np.zeros(9, int), [b"a"] * 9, classes=2, metric="f1")
 
 

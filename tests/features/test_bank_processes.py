@@ -21,7 +21,7 @@ PREAMBLE = f"""
 import sys
 from pathlib import Path
 import numpy as np
-from goldenrule.features.cache import ActivationBank
+from goldenrule.features.cache import FeatureCache
 from goldenrule.storage.files import digest
 
 def name(number):
@@ -30,7 +30,7 @@ def name(number):
 def row(number):
     return np.full({FEATURES}, number, np.float16)
 
-bank = ActivationBank({{"weights": "w"}}, {FEATURES}, folder=Path(sys.argv[1]))
+bank = FeatureCache({{"weights": "w"}}, {FEATURES}, folder=Path(sys.argv[1]))
 """
 WRITE_RANGE = """
 numbers = list(range(int(sys.argv[2]), int(sys.argv[3])))

@@ -20,6 +20,7 @@ import goldenrule as gr
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Silent, Task
+from goldenrule.data.sources import picture_files
 from goldenrule.data.sources.folders import from_folder, image_files
 from goldenrule.data.sources.label_tables import from_csv, from_source
 from goldenrule.data.sources.listing import listing
@@ -171,7 +172,7 @@ def test_only_names_that_do_not_tell_are_looked_into_and_few_bytes_of_each(
 ) -> None:
     (camera / "cats" / "long.dat").write_bytes(b"\xff\xd8\xff" + bytes(1_000_000))
     ends: dict[str, int] = {}
-    regular = gr.images.picture_files.open_regular
+    regular = picture_files.open_regular
 
     @contextlib.contextmanager
     def counted(path: Path, **more: Any) -> Iterator[Any]:

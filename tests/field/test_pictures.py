@@ -460,7 +460,7 @@ MEASURED = """
 import os, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from goldenrule.data.loader import Job, batches
+from goldenrule.data.loader import DecodeJob, batches
 from goldenrule.data.scan import looked
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.augmentation.augment import PLAIN
