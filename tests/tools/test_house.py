@@ -47,6 +47,28 @@ def test_a_member_of_an_enum_is_no_sentence() -> None:
     assert House({"goldenrule.a": text}).sentences_parsed() == []
 
 
+def test_no_two_files_outside_of_the_commands_have_one_name(house: House) -> None:
+    assert house.double_names() == {}
+
+
+def test_packages_are_small_enough_to_be_looked_over(house: House) -> None:
+    crowded = {name: count for name, count in house.crowded_packages().items() if name != "goldenrule.cli"}  # a file per command
+    assert crowded == {}
+
+
+def test_two_files_of_one_name_and_a_crowded_package_are_found() -> None:
+    many = {f"goldenrule.a.m{number}": "" for number in range(21)}
+    found = House(many | {"goldenrule.b.m1": "", "goldenrule.cli.m1": ""})
+    assert found.double_names() == {"m1": ["goldenrule.a.m1", "goldenrule.b.m1"]}
+    assert found.crowded_packages() == {"goldenrule.a": 21}
+
+
+def test_what_was_brought_down_stays_down(house: House) -> None:
+    assert house.options().total() <= 125
+    assert len(house.repeated()) <= 8
+    assert len(house.public_names()) <= 50
+
+
 def test_lines_that_stand_twice_are_found() -> None:
     body = "\n".join(f"value_{number} = {number}" for number in range(6))
     assert House({"goldenrule.a": body, "goldenrule.b": f"other = 1\n{body}"}).repeated() == [

@@ -6,4 +6,4 @@ from typing import Literal
 
 HeadKind = Literal["linear", "concat-pool", "gap-1024", "flatten-64"]
 Decoding = Literal["canonical", "scaled"]
-"""Whether a picture is decoded in full, or large JPEGs at a fraction of their size (`read.decode`)."""
+"""Whether a picture is decoded in full, or large JPEGs at a fraction of their size (`decode.decode`)."""

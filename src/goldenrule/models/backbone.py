@@ -123,7 +123,7 @@ def backbone(
     `name` is embedded, a family's, or one of timm's; `weights` a .safetensors or .pth file with timm's names, else the
     packaged weights or the hub's; with `drawn` random ones, drawn under that seed, to train from zero. `size` is
     another input side in px than the weights were trained at. `squish` shows it the whole picture, brought to a square,
-    instead of a centre crop. `decoding="scaled"` decodes large JPEGs at a fraction of their size (`read.decode`).
+    instead of a centre crop. `decoding="scaled"` decodes large JPEGs at a fraction of their size (`decode.decode`).
     `levels` are the values that become black and white in pictures of more than 8 bits.
     Raises `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
     """

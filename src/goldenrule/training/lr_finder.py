@@ -16,7 +16,6 @@ LOWEST_RATE, HIGHEST_RATE = 1e-5, 10.0
 STEPS_ON_ROWS, STEPS_LIVE = 100, 40
 BLOW_UP = 4.0
 """The test stops where the smoothed loss is this many times the best, or is no number."""
-RULES = ("steepest", "minimum / 10", "valley")
 NOISE_SHARE, NOISE_ERRORS = 0.05, 2.0
 """A loss has fallen, or risen, only by more than this share of the first losses and this many standard errors."""
 CHANCE_SHARE = 0.1

@@ -71,7 +71,7 @@ class Preprocessing:
 
     @property
     def least_side(self) -> int | None:
-        """The shorter side in px that `read.decode` may shrink a JPEG to: for "scaled"; None for "canonical"."""
+        """The shorter side in px that `decode.decode` may shrink a JPEG to: for "scaled"; None for "canonical"."""
         return self.short_side if self.name == "scaled" else None
 
     def resized(self, height: int, width: int) -> tuple[int, int]:

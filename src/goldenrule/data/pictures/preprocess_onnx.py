@@ -16,7 +16,7 @@ from goldenrule.data.pictures.preprocess import Preprocessing
 def onnx_model(preprocessing: Preprocessing) -> Any:
     """Return an onnx.ModelProto: `image` uint8 (height, width, 3) to `pixels` float32 (1, 3, size, size).
 
-    What decodes a picture of more than 8 bits has applied the levels: `image` is what `read.decode` gives.
+    What decodes a picture of more than 8 bits has applied the levels: `image` is what `decode.decode` gives.
 
     Raises `MissingExtra` where the package onnx is not installed.
     """

@@ -94,7 +94,7 @@ def penalty_text(l2: float) -> str:
 
 
 def loss_text(loss: float, decimals: int | None = None) -> str:
-    """Return a log loss without its leading zero, as `evaluation.render` prints one; two digits at least.
+    """Return a log loss without its leading zero, as `metrics.render` prints one; two digits at least.
 
     >>> loss_text(0.0184), loss_text(1.2), loss_text(0.00042), loss_text(0.4, 1)
     ('.018', '1.200', '.00042', '.4')

@@ -121,7 +121,7 @@ def reliability_figure(
     """Return a reliability diagram: accuracy over confidence, with Wilson intervals, above a histogram of confidences.
 
     On the dashed line probabilities are what they say; below it the network is too sure. With `calibrated`, the same
-    images after calibration, both are drawn. `of` and `bins` as for `evaluation.reliability`.
+    images after calibration, both are drawn. `of` and `bins` as for `metrics.reliability`.
 
     Raises `OptionError` where nothing is scored, for many labels without `of`, and for an unknown class.
     """
