@@ -1,8 +1,8 @@
 """Make the pictures of the documentation again: python docs/make_pictures.py.
 
 `goldenrule demo` and a `goldenrule predict` are recorded while they run: the demo's result as
-`images/terminal.svg`, both as text in README.md. They show the demo's digits only. Activations come from the
-bank where they are there, so the seconds are those of this run: clear the bank first, and let nothing else run.
+`images/terminal.svg`, both as text in README.md. They show the demo's digits only. Features come from the
+cache where they are there, so the seconds are those of this run: clear the cache first, and let nothing else run.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def fit(
     """Fit a classifier on a folder of images, or an `ImageTable`, by the golden rule; judge it and write the run.
 
     `options` are those of `goldenrule fit`, with the same names and defaults, those about images and tables too
-    (`csv="table.csv"`). `gr.fit("photos", quick=True)` ends with the solved head, in seconds and without torch.
+    (`csv="table.csv"`). `gr.fit("photos", quick=True)` ends with the linear head, in seconds and without torch.
     Without `quick` a first answer is saved after seconds too, and given to `on_first`; a later network takes its place
     only where it is clearly better on validation. Writes to `out`, by default the next free `runs/NAME`; goes on where
     a killed run stopped. `loggers` keep the epochs elsewhere too.

@@ -63,7 +63,7 @@ def test_a_bank_of_early_layers_is_named_as_such(command: Command, cache: Path) 
 
 
 def test_banks_are_cleared_by_name_or_all(command: Command, two_banks: list[str], cache: Path) -> None:
-    assert "1 banks cleared" in command("cache", "clear", two_banks[0][:8]).stdout
+    assert "1 feature cache cleared" in command("cache", "clear", two_banks[0][:8]).stdout
     assert [path.name for path in (cache / "banks").iterdir()] == [two_banks[1]]
     assert command("cache", "clear", "--all").returncode == 0
     assert list((cache / "banks").iterdir()) == []
@@ -95,7 +95,7 @@ def test_a_limit_removes_what_was_used_longest_ago_and_is_lifted_again(
 ) -> None:
     found = command("cache", "limit", "1MB")
     assert "at most 1.0 MB" in command("cache").stdout
-    assert "1 banks were removed" in found.stdout
+    assert "Removed for it: 1 feature cache." in found.stdout
     assert len(list((cache / "banks").iterdir())) == 1
     assert "what they need" in command("cache", "limit", "none").stdout
     assert "No limit is set" in command("cache").stdout

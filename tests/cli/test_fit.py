@@ -75,7 +75,7 @@ def test_no_number_is_cut_off_in_a_narrow_terminal(fitted: Any) -> None:
 
 
 def test_in_python_an_answer_is_one_line(fitted: Any) -> None:
-    assert repr(fitted) == f"Answer({fitted.folder}: {fitted.chosen}, test, {fitted.headline})"
+    assert repr(fitted) == f"FitResult({fitted.folder}: {fitted.chosen}, test, {fitted.headline})"
 
 
 def test_a_folder_with_a_space_can_be_copied_from_what_comes_next(fitted: Any) -> None:

@@ -57,13 +57,13 @@ def test_views_by_an_own_function_are_kept_under_its_file(command: Command, smal
     asked = ("fit", "--quick", small_photos, "--augment", "changes.py:foggy", "--views", "1", "--crop", "resized")
     first, again = (command(*asked) for _ in range(2))
     assert first.returncode == again.returncode == 0, first.stderr + again.stderr
-    assert "Activations: 108 computed" in first.stdout, "68 plain, 40 foggy"
-    assert "Activations: 0 computed, 108 reused" in again.stdout
+    assert "Features: 108 computed" in first.stdout, "68 plain, 40 foggy"
+    assert "Features: 0 computed, 108 reused" in again.stdout
     options = json.loads((tmp_path / "runs" / "dogscats" / "run.json").read_text())["options"]
     assert options["own"]["name"] == "foggy"
     file.write_text(FOGGY.replace("0.7", "0.6"))
     changed = command(*asked)
-    assert "Activations: 40 computed, 68 reused" in changed.stdout
+    assert "Features: 40 computed, 68 reused" in changed.stdout
     assert (tmp_path / "runs" / "dogscats-2").is_dir(), "another function is another story"
 
 

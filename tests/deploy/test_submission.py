@@ -143,7 +143,7 @@ def test_mistakes_are_told_and_nothing_is_overwritten(run: Path, contest: Path, 
 def test_what_is_expected_are_the_numbers_of_the_images_it_was_judged_by(run: Path, fitted: Any) -> None:
     seen = judged(run, Classifier.load(run))
     assert seen is not None
-    assert len(seen) == 40, "a solved head is judged out-of-fold"
+    assert len(seen) == 40, "a linear head is judged out-of-fold"
     wanted = log_loss(fitted.predictions["out-of-fold"]).value
     assert log_loss(seen).value == pytest.approx(wanted, rel=1e-5)
     assert seen.basis == "chosen on"

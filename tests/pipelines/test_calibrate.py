@@ -87,7 +87,7 @@ def test_a_head_whose_probabilities_come_true_stays_as_it_is(seed: int) -> None:
     assert judged_on is seen
     assert tried is not None
     assert not tried.applied
-    assert "the head as solved stays" in tried.why
+    assert "the head as fitted stays" in tried.why
 
 
 def test_nothing_is_tried_without_folds() -> None:
@@ -106,7 +106,7 @@ def test_a_temperature_of_validation_is_recorded_unless_it_is_1() -> None:
 
 @pytest.fixture
 def too_sure(fitted: Any, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """An answer whose solved head was made nine times as sure of itself before anyone looked at it."""
+    """A result whose linear head was made nine times as sure of itself before anyone looked at it."""
     monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
     solve = solved.fit_outcome
 

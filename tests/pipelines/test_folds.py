@@ -60,7 +60,7 @@ def test_train_and_valid_are_dealt_to_the_folds_together_and_a_finding_says_so(w
 
 def test_there_are_no_live_steps_and_no_part_is_carved(world: Any) -> None:
     assert world.live is None
-    assert world.chosen == "solved head, mean of 4 folds"
+    assert world.chosen == "linear head, mean of 4 folds"
     assert set(world.scored) == {"out-of-fold"}
     assert world.headline_part == "out-of-fold"
     assert world.headline.basis == "chosen on"
@@ -143,7 +143,7 @@ def test_copies_stay_in_one_fold(small_photos: Path, tmp_path: Path) -> None:
 
 def test_the_plan_has_no_live_steps(small_photos: Path) -> None:
     names = [step.name for step in plan_for(small_photos, FOUR).steps]
-    assert "solve the head" in names
+    assert "fit the linear head" in names
     assert not any("train" in name for name in names)
 
 

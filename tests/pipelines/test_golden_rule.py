@@ -67,7 +67,7 @@ def test_every_step_left_its_trace(told: Any) -> None:
     assert stages == [*["head, precomputed"] * 2, "head, live", *["whole network"] * (len(stages) - 3)]
     assert 1 <= stages.count("whole network") <= 3
     names = [candidate["name"] for candidate in result_of(answer)["candidates"]]
-    assert names[0] == "solved head"
+    assert names[0] == "linear head"
     assert {"trained head", "whole network"} <= set(names)
     page = answer.report.read_text()
     assert "Live training" in page
@@ -86,7 +86,7 @@ def test_the_answer_in_seconds_stood_before_the_live_steps_and_did_not_open_the_
 
 def test_a_later_stage_stays_only_where_it_is_clearly_better(told: Any) -> None:
     answer = told[0]
-    best = "solved head"
+    best = "linear head"
     for candidate in answer.candidates[1:]:
         assert candidate.verdict is not None
         assert candidate.verdict.replaced == (candidate.verdict.comparison.probability_better >= 0.9)
@@ -99,7 +99,7 @@ def test_numbers_say_what_was_chosen_on_and_test_is_clean(told: Any) -> None:
     chosen = next(one for one in answer.candidates if one.name == answer.chosen)
     trained = chosen.judged_part == "valid"
     assert answer.predictions["valid"].basis == ("chosen on" if trained else "clean"), (
-        "a solved head's was measured first"
+        "a linear head's was measured first"
     )
     assert answer.predictions["test"].basis == "clean"
     assert answer.headline_part == "test"
@@ -150,7 +150,7 @@ def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms
     body, late, network = (
         load_file(candidate.body.weights_file)
         for candidate in answer.candidates
-        if candidate.name in ("solved head", "late layers", "whole network")
+        if candidate.name in ("linear head", "late layers", "whole network")
     )
     groups = answer.candidates[0].body.spec.groups
     assert {groups[name] for name in groups if not np.array_equal(body[name], late[name])} == {"late"}
@@ -177,7 +177,7 @@ def test_what_the_body_knows_partly_has_its_late_layers_trained_from_the_bank_fi
     solved, late = (
         load_file(candidate.body.weights_file)
         for candidate in answer.candidates
-        if candidate.name in ("solved head", "late layers")
+        if candidate.name in ("linear head", "late layers")
     )
     groups = answer.candidates[0].body.spec.groups
     assert {groups[name] for name in groups if not np.array_equal(solved[name], late[name])} == {"late"}
@@ -222,7 +222,7 @@ def test_minutes_end_the_fit_with_the_best_so_far_and_the_decision_is_kept(
 ) -> None:
     options = FitOptions(minutes=0.01, views=0)
     answer = golden_rule(small_photos, out=tmp_path / "run", options=options)
-    assert answer.chosen == "solved head"
+    assert answer.chosen == "linear head"
     assert answer.live is not None
     assert len(answer.live.history) == 0
     decided = json.loads((tmp_path / "run" / "story" / "clock.json").read_text())

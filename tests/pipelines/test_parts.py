@@ -87,7 +87,7 @@ def test_the_plan_takes_off_what_the_bank_has(
     assert known.steps[1].name == "precompute 0 plain views"
     assert stored(known) == 0
     new = plan_for(picture_folder(each=10), FitOptions(views=3))
-    assert [step.name for step in new.steps][:4:2] == ["read 20 images", "solve the head"]
+    assert [step.name for step in new.steps][:4:2] == ["read 20 images", "fit the linear head"]
     assert new.steps[1].name == "precompute 20 plain views"
     assert new.steps[3].name == "precompute 48 augmented views"  # 16 of 20 train
     assert stored(new) == 68 * (2 * 1280 + 40)

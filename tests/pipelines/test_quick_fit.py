@@ -1,4 +1,4 @@
-"""The answer in seconds, on real photos."""
+"""The quick fit, on real photos."""
 
 from __future__ import annotations
 

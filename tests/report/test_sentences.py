@@ -129,9 +129,9 @@ def test_the_alarm_counts_errors_and_warnings_but_no_notes():
 @pytest.mark.parametrize(
     ("computed", "reused", "said"),
     [
-        (640, 0, "640 activations were computed and kept: the next run on the same images reads them back."),
-        (1, 9, "1 activation was computed; 9 were known from before and cost nothing."),
-        (0, 640, "No activation had to be computed: all 640 were known from before."),
+        (640, 0, "640 rows of features were computed and kept: the next run on the same images reads them back."),
+        (1, 9, "1 row of features was computed; 9 were known from before and cost nothing."),
+        (0, 640, "No features had to be computed: all 640 rows were known from before."),
         (0, 0, ""),
     ],
 )

@@ -57,11 +57,11 @@ def test_the_curve_of_real_photos_is_measured_from_the_bank_and_written(
 def test_what_the_run_has_trained_deeper_stands_beside_the_rule(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())
     numbers = {"n": 68, "accuracy": 0.95, "low": 0.88, "high": 0.98, "method": "Wilson 95 %", "basis": "chosen on"}
-    verdict = {"against": "solved head", "better": False, "asked_for": False}
+    verdict = {"against": "linear head", "better": False, "asked_for": False}
     tuned = {"name": "whole network", "judged_on": "valid", "valid": numbers, "verdict": verdict}
     write_recorded_json(run, "result.json", result | {"candidates": [*result["candidates"], tuned]})
     (tried,) = tried_by(run)
-    assert (tried.way, tried.name, tried.outcome) == ("fine-tuning", "whole network", "solved head stays")
+    assert (tried.way, tried.name, tried.outcome) == ("fine-tuning", "whole network", "linear head stays")
     assert str(tried.accuracy) == "95 % [88, 98] n=68 (chosen on)"
 
 

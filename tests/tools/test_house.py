@@ -21,8 +21,8 @@ def test_a_circle_of_files_is_found() -> None:
 
 
 def test_a_sentence_that_is_parsed_is_found() -> None:
-    text = {"goldenrule.a": 'if name.startswith("solved head"):\n    pass\n'}
-    assert House(text).sentences_parsed() == ["goldenrule.a: solved head"]
+    text = {"goldenrule.a": 'if name.startswith("linear head"):\n    pass\n'}
+    assert House(text).sentences_parsed() == ["goldenrule.a: linear head"]
 
 
 def test_no_state_is_read_back_from_a_sentence(house: House) -> None:

@@ -102,7 +102,10 @@ def test_with_and_without_precompute_nearly_the_same_is_learned(learner: Learner
 def test_the_bank_is_filled_once_and_trained_late_layers_find_it_again(learner: Learner) -> None:
     learn = learner()
     learn.fit(RATES, 1)
-    assert said(learn).count(f"Before the late layers: 56 views, {readable_bytes(56 * row_bytes())} in the bank.") == 1
+    assert (
+        said(learn).count(f"Before the late layers: 56 views, {readable_bytes(56 * row_bytes())} in the feature cache.")
+        == 1
+    )
     count = sum(one["rows"] for one in cache.stored())
     learn.fit(RATES, 1)
     assert sum(one["rows"] for one in cache.stored()) == count
@@ -160,7 +163,7 @@ def test_unfreeze_turns_it_off_and_freeze_keeps_it(learner: Learner) -> None:
 
 
 def test_activations_are_not_cut_into_pieces(learner: Learner) -> None:
-    with pytest.raises(OptionError, match=r"cutmix cuts pixels, .* begins with activations: unfreeze\(\) first"):
+    with pytest.raises(OptionError, match=r"cutmix cuts pixels, .* begins with features: unfreeze\(\) first"):
         learner().fit(RATES, 1, cutmix=1.0)
 
 
@@ -169,7 +172,7 @@ def test_what_is_kept_is_bounded_and_said(learner: Learner, monkeypatch: pytest.
     monkeypatch.setattr(plan, "MOST_BOUNDARY_BYTES", 100 * row)
     learn = learner(augment=gr.data.side_on(), augmented_views=3)
     learn.lr_find(steps=2)
-    kept = f"{readable_bytes(96 * row)} in the bank."
+    kept = f"{readable_bytes(96 * row)} in the feature cache."
     assert f"96 views (no room for more than 1 of 3 augmented ones), {kept}" in said(learn)
     monkeypatch.setattr(plan, "MOST_BOUNDARY_BYTES", 55 * row)
     assert learner(replay=False, augment=gr.data.side_on()).can_precompute() is False
@@ -182,7 +185,10 @@ def test_views_before_the_late_layers_may_be_others_than_those_of_the_head(learn
     assert learn.can_precompute()
     learn.lr_find(steps=2)
     views = 40 + 16 + 2 * 40
-    assert f"Before the late layers: {views} views, {readable_bytes(views * row_bytes())} in the bank." in said(learn)
+    assert (
+        f"Before the late layers: {views} views, {readable_bytes(views * row_bytes())} in the feature cache."
+        in said(learn)
+    )
     learn.freeze()
     assert learn.can_precompute()
     assert len(learn.material.source(learn.state).features.caches) == 1  # type: ignore[attr-defined]

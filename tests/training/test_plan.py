@@ -78,7 +78,7 @@ def test_views_that_were_asked_for_have_no_condition() -> None:
 
 def test_without_views_there_are_four_steps() -> None:
     names = [step.name for step in plan_answer(**(EXAMPLE | {"views": 0})).steps]
-    assert names == ["read 1,000 images", "precompute 1,000 plain views", "solve the head", "judge and report"]
+    assert names == ["read 1,000 images", "precompute 1,000 plain views", "fit the linear head", "judge and report"]
 
 
 def test_what_the_bank_has_costs_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Which of several backbones to start from: a pure rule over the out-of-fold predictions of their solved heads."""
+"""Which of several backbones to start from: a pure rule over the out-of-fold predictions of their linear heads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Standing = Literal["best", "tie", "worse"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tried:
-    """A backbone with the out-of-fold predictions of its solved head, and what it costs.
+    """A backbone with the out-of-fold predictions of its linear head, and what it costs.
 
-    `multiply_adds` are those of one picture through the body; `seconds` and `computed` what its activations took now.
+    `multiply_adds` are those of one picture through the body; `seconds` and `computed` what its features took now.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Losses on images that a head has not seen, solved on more and more of the others: a learning curve's raw numbers."""
+"""Losses on images that a head has not seen, fitted on more and more of the others: a learning curve's raw numbers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def measured_curve(
     draws: int = DRAWS,
     progress: Progress | None = None,
 ) -> Measured:
-    """Solve heads on more and more of the images and score each on a fold that it has not seen.
+    """Fit heads on more and more of the images and score each on a fold that it has not seen.
 
     `features` (n, features), `targets` (n,) class indices, `units` (n,) names of what stays together. Every image is
     scored at every size, by `draws` heads: the images of a fold by heads of the other folds. A draw is an order of

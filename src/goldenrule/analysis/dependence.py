@@ -214,7 +214,7 @@ def flattery(
 ) -> Flattery:
     """Compare folds `apart` (n,) that keep neighbours together with folds of the same sizes drawn at random.
 
-    `rows` are plain activations; random folds deal the units of each kind anew to the places that `apart` has for
+    `rows` are plain features; random folds deal the units of each kind anew to the places that `apart` has for
     them, so both train on as many images of each. Each chooses its own penalty. `groups` (n,) are the blocks that
     the intervals resample.
     """

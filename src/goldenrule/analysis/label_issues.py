@@ -137,7 +137,7 @@ class LabelIssues:
 def find_label_issues(predictions: Predictions) -> LabelIssues:
     """Rank labels by how probably they are wrong, from predictions of images that the network did not learn from.
 
-    Out-of-fold predictions of a solved head (`gr.fit_head(...).out_of_fold`) take a second for thousands of images.
+    Out-of-fold predictions of a linear head (`gr.fit_head(...).out_of_fold`) take a second for thousands of images.
     For many labels each label is present or absent, by itself; an image is ranked by its most doubtful one.
     Raises `OptionError` where no image is labelled and readable.
 

@@ -33,7 +33,7 @@ FORECAST_BY = f"{MEASURED_BY}, and three laws"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """What heads solved on so many images make of images that they have not seen."""
+    """What heads fitted on so many images make of images that they have not seen."""
 
     images: int
     images_per_class: float
@@ -221,7 +221,7 @@ def learning_curve(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LearningCurve:
-    """Measure a learning curve on activations (n, features), targets (n,) and units (n,), and fit its laws.
+    """Measure a learning curve on features (n, features), targets (n,) and units (n,), and fit its laws.
 
     `images` are how many there are where only n of them are looked at. See `measured_curve` for how it is measured.
     Raises `TooFewImages` where less than four sizes are possible.

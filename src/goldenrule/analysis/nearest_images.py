@@ -1,6 +1,6 @@
 """The nearest training images of a picture, as the network sees it: what it must have thought of.
 
-Likeness is the cosine of the activations less the mean of the training images': without the mean all pictures are alike
+Likeness is the cosine of the features less the mean of the training images': without the mean all pictures are alike
 to some degree, and 0 would not mean "nothing in common" (docs/results/neighbours.md).
 """
 
@@ -62,7 +62,7 @@ def nearest(
     *,
     k: int = 5,
 ) -> list[Neighbours]:
-    """Return the `k` nearest of the `train` images for each of `images`, by the plain activations of one body.
+    """Return the `k` nearest of the `train` images for each of `images`, by the plain features of one body.
 
     Both tables have digests; `seen` holds the rows of the images, `known` those of the training images. Training files
     with equal bytes count once. Costs grow with images times training images; of both, blocks are read.

@@ -27,13 +27,15 @@ def cache(context: typer.Context) -> None:
 
 @app.command()
 def clear(
-    names: Annotated[list[str] | None, typer.Argument(help="Beginnings of banks' names.", show_default=False)] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Clear every bank.")] = False,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Beginnings of the names of feature caches.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Clear every feature cache.")] = False,
     leftovers: Annotated[
         bool, typer.Option("--leftovers", help="Remove what killed processes left unfinished in the cache.")
     ] = False,
 ) -> None:
-    """Remove banks; what they held is computed again when it is needed."""
+    """Remove feature caches; what they held is computed again when it is needed."""
     from goldenrule.core.errors import OptionError
     from goldenrule.core.findings import plural
     from goldenrule.core.sizes import readable_bytes
@@ -42,34 +44,37 @@ def clear(
 
     if leftovers:
         if names or everything:
-            raise OptionError("--leftovers removes no banks: give it alone.")
+            raise OptionError("--leftovers removes no feature caches: give it alone.")
         count, size = clear_leftovers()
         typer.echo(f"{plural(count, 'unfinished leftover')} removed, {readable_bytes(size)} freed.")
         return
     if bool(names) == everything:
-        raise OptionError("Name the banks to clear (goldenrule cache shows them), or give --all or --leftovers.")
+        raise OptionError(
+            "Name the feature caches to clear (goldenrule cache shows them), or give --all or --leftovers."
+        )
     removed = caches.clear(None if everything else names)
-    typer.echo(f"{len(removed)} banks cleared, {readable_bytes(sum(one['bytes'] for one in removed))} freed.")
+    freed = readable_bytes(sum(one["bytes"] for one in removed))
+    typer.echo(f"{plural(len(removed), 'feature cache')} cleared, {freed} freed.")
 
 
 @app.command()
 def limit(
     size: Annotated[
         str,
-        typer.Argument(help="The most that all banks may take: 20GB, 500MB, or none.", show_default=False),
+        typer.Argument(help="The most that all feature caches may take: 20GB, 500MB, or none.", show_default=False),
     ],
 ) -> None:
-    """Limit what all banks take together."""
+    """Limit what all feature caches take together."""
+    from goldenrule.core.findings import plural
     from goldenrule.core.sizes import readable_bytes
     from goldenrule.features import cache as caches
 
     caches.set_limit(parse_bytes(size))
     removed = caches.enforce_limit()
-    freed = f" {len(removed)} banks were removed for it." if removed else ""
+    freed = f" Removed for it: {plural(len(removed), 'feature cache')}." if removed else ""
     most = caches.limit()
-    typer.echo(
-        (f"The banks may take {readable_bytes(most)}." if most else "The banks may take what they need.") + freed
-    )
+    allowed = readable_bytes(most) if most else "what they need"
+    typer.echo(f"The feature caches may take {allowed}.{freed}")
 
 
 def parse_bytes(text: str) -> int | None:
@@ -105,8 +110,8 @@ def _show() -> None:
 
     stored = caches.stored()
     console = Console()
-    table = Table(box=box.SIMPLE_HEAD, title=f"Activations in {caches.banks_folder()}", title_justify="left")
-    for name in ("bank", "network, px", "view", "engine", "rows", "size", "last used"):
+    table = Table(box=box.SIMPLE_HEAD, title=f"Features in {caches.banks_folder()}", title_justify="left")
+    for name in ("name", "network, px", "view", "engine", "rows", "size", "last used"):
         table.add_column(name, justify="right" if name in ("rows", "size") else "left")
     for one in stored:
         key = one["key"]

@@ -75,7 +75,7 @@ def compare(
 ) -> None:
     """Compare networks and ways of training on a folder of images; or two finished runs, image by image.
 
-    Networks share the split, the near duplicates and the bank. The one to take is chosen on validation; the test part
+    Networks share the split, near duplicates and feature cache. The one to take is chosen on validation; the test part
     is opened once, afterwards. A killed comparison goes on where it stopped, and grows when other networks are named.
     """
     if json is not None:
@@ -108,7 +108,7 @@ def compare(
     models, ways = named
     place = out or Path("runs") / f"{Path(what[0]).resolve().name}-compare"
     if set(ways) == {"transfer_learning"} and not is_run(place):  # a comparison that goes on is known by them
-        refuse(context, ("epochs", "stop"), "where -t transfer_learning alone is compared: its heads are solved")
+        refuse(context, ("epochs", "stop"), "where -t transfer_learning alone is compared: its heads are fitted")
     found = compare_networks(
         replace(source, folder=Path(what[0])).images(),
         models,
@@ -226,7 +226,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     console = Console(stderr=to_terminal(json))
     console.print(table)
     judged = {
-        "out-of-fold": "out-of-fold, of the solved heads: what was trained after them is not compared",
+        "out-of-fold": "out-of-fold, of the linear heads: what was trained after them is not compared",
         "valid": "validation" if compared.basis == Basis.CLEAN else "validation, which helped to choose",
         "test": "test",
     }[compared.part]
@@ -237,7 +237,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     for reason, count in compared.left_out.items():
         console.print(Text(f"Left out: {plural(count, 'image')} {reason}.", style="yellow"))
     if compared.n < FEW and compared.part != "out-of-fold":
-        console.print(Text("These are few: --on out-of-fold compares the solved heads on more."))
+        console.print(Text("These are few: --on out-of-fold compares the linear heads on more."))
     if json is not None:
         write_output(json, json_text(as_json(compared)))
         console.print(Text(f"Written: {json}"), soft_wrap=True)

@@ -24,7 +24,7 @@ EXAMPLES = """Examples:
 
   goldenrule fit photos                      class folders, or train/ valid/ test/ with class folders
 
-  goldenrule fit photos --quick              the answer in seconds: the head alone, solved
+  goldenrule fit photos --quick              a quick fit, in seconds: the linear head alone
 
   goldenrule fit photos --minutes 3          end within three minutes, with the best so far
 
@@ -155,7 +155,7 @@ def show(answer: FitResult, console: Console | None = None) -> None:
             console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)
     rows = answer.features
-    console.print(Text(f"Seconds: {seconds}. Activations: {rows['computed']:,} computed, {rows['reused']:,} reused."))
+    console.print(Text(f"Seconds: {seconds}. Features: {rows['computed']:,} computed, {rows['reused']:,} reused."))
     console.print(Text(f"Report:  {answer.report}"), soft_wrap=True)  # a path that is broken can't be copied
     console.print(Text(f"Next:    {next_steps(answer)[0]}"), soft_wrap=True)
 
@@ -214,14 +214,14 @@ def backbones_table(choice: BackboneChoice) -> Table:
         table.add_column(name, justify="right" if name in ("multiply-adds", "seconds") else "left")
     for one in choice.candidates:
         numbers = (value_and_interval(one.quality), value_and_interval(one.log_loss))
-        took = f"{one.seconds:.1f}" if one.computed else "in the bank"
+        took = f"{one.seconds:.1f}" if one.computed else "cached"
         cost = f"{one.multiply_adds / 1e9:.2f} G"
         table.add_row(one.name, *numbers, one.standing, cost, took, style="bold" if one.name == choice.chosen else "")
     return table
 
 
 def show_first(answer: FitResult) -> None:
-    """Print the answer in seconds while the live training goes on."""
+    """Print the quick fit while the live training goes on."""
     from goldenrule.core.console import Console
 
     console = Console()
@@ -252,7 +252,9 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> None:
     table.add_row("in all", readable_seconds(plan.seconds), f"{plan.stored_bytes / 1e9:.3f} GB", "")
     console = Console()
     console.print(table)
-    console.print(f"({readable_bytes(plan.stored_bytes)} in the bank. No activation was computed, no run was written.)")
+    console.print(
+        f"({readable_bytes(plan.stored_bytes)} in the feature cache. No features were computed, no run was written.)"
+    )
 
 
 def readable_seconds(seconds: float) -> str:

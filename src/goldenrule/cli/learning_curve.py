@@ -34,7 +34,7 @@ def learning_curve(
     metric: Annotated[str, typer.Option("--target-metric", help="accuracy or log_loss.")] = "accuracy",
     threads: Threads = None,
 ) -> None:
-    """Say how many more images are needed for a target, from heads solved on more and more of those there are."""
+    """Say how many more images are needed for a target, from heads fitted on more and more of those there are."""
     from rich.table import Table
 
     from goldenrule.core.console import Console, Text
@@ -59,7 +59,7 @@ def learning_curve(
     judged = curve.points[-1].estimate.n
     console.print(
         Text(
-            f"Solved heads on plain activations, each judged on images it has not seen: {judged:,} at every size. "
+            f"Linear heads on plain features, each judged on images it has not seen: {judged:,} at every size. "
             "Images per class are all images / classes. What is trained after the head may be better."
         )
     )

@@ -14,7 +14,7 @@ from goldenrule.runs.options import FitOptions
 
 EXAMPLES = """Examples:
 
-  goldenrule lr-find photos                          a fresh head on precomputed activations: seconds
+  goldenrule lr-find photos                          a fresh head on precomputed features: seconds
 
   goldenrule lr-find photos --live                   the same on live, augmented images
 
@@ -33,7 +33,7 @@ def lr_find(
     unfrozen: Annotated[bool, typer.Option("--unfrozen", help="Raise the rate of the whole network.")] = False,
     live: Live = False,
     steps: Annotated[
-        int | None, typer.Option(help="Steps. \\[default: 100 on activations, 40 live]", show_default=False)
+        int | None, typer.Option(help="Steps. \\[default: 100 on features, 40 live]", show_default=False)
     ] = None,
     lowest: Annotated[float, typer.Option(help="The first rate.")] = 1e-5,
     highest: Annotated[float, typer.Option(help="The last rate.")] = 10.0,
@@ -47,7 +47,7 @@ def lr_find(
     from goldenrule.training.inputs.terminal_curves import range_text
 
     if not (live or unfrozen):
-        refuse(context, ("augment",), "on activations of plain images: give --live or --unfrozen too")
+        refuse(context, ("augment",), "on features of plain images: give --live or --unfrozen too")
     if options.start_from is not None:
         refuse(context, ("backbone",), "with --from, which names the network")
     if out.suffix not in (".svg", ".png", ".pdf") and written_into(out) is None:

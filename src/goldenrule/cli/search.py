@@ -16,7 +16,7 @@ from goldenrule.runs.options import FitOptions
 SHOWN = 8
 EXAMPLES = """Examples:
 
-  goldenrule search photos                     50 heads on activations from the bank
+  goldenrule search photos                     50 heads on cached features
 
   goldenrule search photos --trials 200        goes on from there to 200
 

@@ -12,7 +12,7 @@ from goldenrule.runs.training_options import TrainingOptions
 
 EXAMPLES = """Examples:
 
-  goldenrule train photos                                        transfer learning, the head solved: seconds
+  goldenrule train photos                                        transfer learning, the linear head fitted: seconds
 
   goldenrule train photos -m original -t fromzero --epochs 60    goldenrule's own small network, from random weights
 

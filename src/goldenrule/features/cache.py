@@ -1,6 +1,6 @@
-"""`FeatureCache`: the activations of one backbone, view and engine, kept by the content of the image (law 3).
+"""`FeatureCache`: the features of one backbone, view and engine, kept by the content of the image (law 3).
 
-A bank is a folder named by its key, the digest of everything a row depends on beside the image: weights,
+A cache is a folder named by its key, the digest of everything a row depends on beside the image: weights,
 tap and pooling, preprocessing, view, engine and precision, format. It holds chunks, Arrow files that are
 written whole and never changed, each with columns digest (of the image's bytes), crc (of the row) and row
 (float16). Whoever finishes a chunk first has written it; a killed process loses its open chunk only.
@@ -38,12 +38,12 @@ from goldenrule.storage.files import (
 from goldenrule.storage.unfinished import remove_leftovers
 
 FORMAT = 2
-"""2: a row's checksum also covers whose row it is, and of which bank."""
+"""2: a row's checksum also covers whose row it is, and of which cache."""
 CHUNK_ROWS = 2048
 CHUNK_BYTES = 32 << 20
 CHUNK_SECONDS = 5.0
 FEWEST_BYTES = 1_000_000
-"""The smallest limit of all banks together."""
+"""The smallest limit of all caches together."""
 
 Halves = npt.NDArray[np.float16]
 
@@ -134,7 +134,7 @@ class FeatureCache:
         self.damaged += int((~good).sum())
 
     def _checksums(self, digests: Sequence[bytes], rows: Halves) -> npt.NDArray[np.uint32]:
-        """Return the CRC-32 of each row with its image and bank: the row of another is no row."""
+        """Return the CRC-32 of each row with its image and cache: the row of another is no row."""
         start = zlib.crc32(self.name.encode())
         pairs = zip(digests, rows, strict=True)
         return np.fromiter((zlib.crc32(row, zlib.crc32(own, start)) for own, row in pairs), np.uint32, len(rows))
@@ -147,7 +147,7 @@ class FeatureCache:
 
 
 class ChunkWriter:
-    """Collects rows for a bank and writes a chunk when it has CHUNK_ROWS or CHUNK_BYTES, or is some seconds old."""
+    """Collects rows for a cache and writes a chunk when it has CHUNK_ROWS or CHUNK_BYTES, or is some seconds old."""
 
     def __init__(self, cache: FeatureCache) -> None:
         self._bank = cache
@@ -171,12 +171,12 @@ class ChunkWriter:
 
 
 def banks_folder() -> Path:
-    """Return the folder of all banks."""
+    """Return the folder of all caches."""
     return cache_folder() / "banks"
 
 
 def key_of(folder: Path) -> dict[str, Any]:
-    """Return the key of a bank, whose digest is the folder's name; {} where it is damaged: its next row mends it."""
+    """Return the key of a cache, whose digest is the folder's name; {} where it is damaged: its next row mends it."""
     try:
         key = read_json(folder / "key.json")
         return key if json_digest(key)[:32] == folder.name else {}
@@ -185,7 +185,7 @@ def key_of(folder: Path) -> dict[str, Any]:
 
 
 def stored() -> list[dict[str, Any]]:
-    """Return every bank: name, key, rows, bytes and when it was last used (seconds since 1970), newest first.
+    """Return every cache: name, key, rows, bytes and when it was last used (seconds since 1970), newest first.
 
     The key is {} where its file is damaged.
     """
@@ -203,14 +203,14 @@ def stored() -> list[dict[str, Any]]:
 
 
 def digests_in(name: str) -> Iterator[bytes]:
-    """Return the images that a bank has rows of, as its chunks say; no row is checked, and this is no use of it."""
+    """Return the images that a cache has rows of, as its chunks say; no row is checked, and this is no use of it."""
     for path in (banks_folder() / name).glob("*.arrow"):
         with contextlib.suppress(pa.ArrowException, OSError, KeyError, ValueError):
             yield from pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)["digest"].to_pylist()
 
 
 def clear(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Remove banks by name (or its beginning), or all; give what was removed."""
+    """Remove caches by name (or its beginning), or all; give what was removed."""
     caches = [
         cache for cache in stored() if json_digest(cache["key"])[:32] == cache["name"] or _holds_rows_alone(cache)
     ]
@@ -218,7 +218,7 @@ def clear(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
         for name in names:
             if not name or not any(cache["name"].startswith(name) for cache in caches):
                 known = ", ".join(cache["name"][:8] for cache in caches) or "none"
-                raise OptionError(f"There is no bank {name!r}; there are: {known}.")
+                raise OptionError(f"There is no feature cache {name!r}; there are: {known}.")
         caches = [cache for cache in caches if any(cache["name"].startswith(name) for name in names)]
     for cache in caches:
         folder = banks_folder() / cache["name"]
@@ -229,13 +229,13 @@ def clear(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
 
 
 def _holds_rows_alone(cache: dict[str, Any]) -> bool:
-    """Return whether a bank whose key is damaged holds nothing but what banks do: else it may be another's folder."""
+    """Return whether a cache whose key is damaged holds nothing but what caches do: else it may be another's folder."""
     names = [path.name for path in (banks_folder() / cache["name"]).iterdir()]
     return all(name in ("key.json", "lock") or name.endswith(".arrow") for name in names)
 
 
 def limit() -> int | None:
-    """Return the most bytes all banks together may take, None where no limit was set."""
+    """Return the most bytes all caches together may take, None where no limit was set."""
     path = cache_folder() / "limits.json"
     if not path.exists():
         return None
@@ -246,7 +246,7 @@ def limit() -> int | None:
 
 
 def set_limit(count: int | None) -> None:
-    """Limit the bytes of all banks together; None lifts the limit."""
+    """Limit the bytes of all caches together; None lifts the limit."""
     path = cache_folder() / "limits.json"
     if count is None:
         path.unlink(missing_ok=True)
@@ -257,7 +257,7 @@ def set_limit(count: int | None) -> None:
 
 
 def enforce_limit(keep: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Remove the banks used longest ago until the limit is kept, never those named in `keep`."""
+    """Remove the caches used longest ago until the limit is kept, never those named in `keep`."""
     most = limit()
     caches = stored() if most is not None else []
     total, removed = sum(cache["bytes"] for cache in caches), []
@@ -269,7 +269,7 @@ def enforce_limit(keep: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 
 def _count_rows(chunk: Path) -> int:
-    """Return the rows of a chunk, 0 where it is damaged: whoever uses its bank sets it aside."""
+    """Return the rows of a chunk, 0 where it is damaged: whoever uses its cache sets it aside."""
     try:
         return int(pa.ipc.open_file(pa.memory_map(str(chunk))).get_batch(0).num_rows)
     except (pa.ArrowException, OSError, ValueError):

@@ -28,7 +28,7 @@ from goldenrule.storage.files import digest as digest_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """The rows of a table's images in one bank per view (plain first), and what it took to have them."""
+    """The rows of a table's images in one cache per view (plain first), and what it took to have them."""
 
     caches: tuple[FeatureCache, ...]
     views: tuple[View, ...]
@@ -42,12 +42,12 @@ class Features:
         return np.array([own is not None and all(own in cache for cache in caches) for own in digests], dtype=bool)
 
     def rows(self, digests: Sequence[bytes], view: int = 0) -> Halves:
-        """Return the activations (n, features) of these images, in their order."""
+        """Return the features (n, features) of these images, in their order."""
         return self.caches[view].rows(digests)
 
 
 def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> FeatureCache:
-    """Return the bank of a body's activations, at the tap its description names, for one view through one engine."""
+    """Return the cache of a body's features, at the tap its description names, for one view through one engine."""
     key = {
         "weights": spec.weights,
         "network": spec.timm_name,
@@ -176,7 +176,7 @@ def _flush(writers: Sequence[ChunkWriter]) -> None:
 def _missing(
     table: ImageTable, caches: Sequence[FeatureCache], augmented: npt.NDArray[np.bool_] | None
 ) -> tuple[list[DecodeJob], tuple[int, ...]]:
-    """Return the jobs for the rows that no bank has, one per distinct image, and how many each bank has."""
+    """Return the jobs for the rows that no cache has, one per distinct image, and how many each cache has."""
     wanted: dict[bytes, tuple[list[int], set[int]]] = {}
     for row, digest in enumerate(table.digests):
         if digest is not None:

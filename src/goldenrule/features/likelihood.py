@@ -1,4 +1,4 @@
-"""What a solved head makes small: the cross-entropy of one label, or the sum of the binary ones of many labels.
+"""What a linear head makes small: the cross-entropy of one label, or the sum of the binary ones of many labels.
 
 `targets` are class numbers (n,) for one label, 0 or 1 per class (n, classes) for many.
 """

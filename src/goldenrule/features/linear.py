@@ -2,7 +2,7 @@
 
 Multinomial for one label an image; for many labels a binary one per class, which share the penalty. Minimised is
 mean cross-entropy + l2 / 2 * |W|^2 over weights W of centred features, scaled so that their mean
-square is 1; the intercept is free. All folds are solved at once (one matrix product serves them all), along
+square is 1; the intercept is free. All folds are fitted at once (one matrix product serves them all), along
 a path of l2 with warm starts. The variables are weights along the principal axes of the features, where the
 Hessian is nearly diagonal (variance times mean p (1 - p), as in Boehning, "Multinomial logistic regression
 algorithm", 1992, whose bound has 1/2 for it); preconditioned by that diagonal they are minimised by L-BFGS.
@@ -39,7 +39,7 @@ decades beside the best. Below the last a penalty is none: where that seems best
 WORTH_GOING_ON = 0.02
 """The share by which a decade must lower the loss for the next one to be tried."""
 FOLD_TOLERANCE, FINAL_TOLERANCE, FIXED_TOLERANCE = 3e-3, 1e-4, 1e-6
-"""Promised relative decrease of the objective at which the folds, the head itself, and `solve_fixed` are solved."""
+"""Promised relative decrease of the objective at which the folds, the head itself, and `solve_fixed` are fitted."""
 BLOCK_BYTES = 64 << 20
 AXES_ROWS = 4096
 
@@ -81,7 +81,7 @@ def solve(rows: Rows, *, near: float | None = None, average: bool = False, progr
     """Choose l2 by the out-of-fold log loss of the plain views, then solve on all rows.
 
     `near` is a penalty that is probably not far from the best: the search then begins about a decade above it.
-    With `average` no head is solved on all rows: those of the folds are averaged. Weights and bias of the average
+    With `average` no head is fitted on all rows: those of the folds are averaged. Weights and bias of the average
     are the means of theirs, and its logits the means of their logits, since logits are linear in the weights.
     """
     first = FIRST if near is None else min(10 * near, FIRST)
@@ -119,7 +119,7 @@ def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], average: bool
             follow((l2,), tried[_best(tried)][2])
     l2 = _best(tried)
     _, fold_logits, of_folds = tried[l2]
-    if average:  # the folds are solved as well as a head is, and judged as what they are then
+    if average:  # the folds are fitted as well as a head is, and judged as what they are then
         members, steps = problem.minimum(masks, l2, of_folds, tolerance=FINAL_TOLERANCE)
         fold_logits, final = problem.fold_logits(members), members.mean(axis=0, keepdims=True)
     else:

@@ -1,7 +1,7 @@
-"""Near duplicates found by the activations that a bank has: far windows, turned and written-on copies too.
+"""Near duplicates found by the features that a cache has: far windows, turned and written-on copies too.
 
 A description (`images.likeness`) of a cropped or turned picture soon differs; what a pretrained body makes of it hardly
-does. But activations are close for two photos of one thing, too: they only propose, and a registration decides.
+does. But features are close for two photos of one thing, too: they only propose, and a registration decides.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from goldenrule.data.table import ImageTable
 from goldenrule.features.cache import FORMAT, FeatureCache, Halves, digests_in, stored
 
 CANDIDATE = 0.75
-"""The cosine of activations from which on a pair is looked at closely (docs/results/near_duplicates.md)."""
+"""The cosine of features from which on a pair is looked at closely (docs/results/near_duplicates.md)."""
 Likened = Callable[[Halves], Halves]
 DIMENSIONS, _BLOCK, _MOST_VALUES, _PER_BUCKET = 256, 4096, 1 << 25, 8
-"""Activations are projected to so many dimensions first, so that 100,000 images take 100 MB."""
+"""Features are projected to so many dimensions first, so that 100,000 images take 100 MB."""
 
 
 def near_duplicates(
@@ -37,10 +37,10 @@ def near_duplicates(
     threads: int = 4,
     progress: Progress | None = None,
 ) -> list[NearDuplicate]:
-    """Return pairs of different files with close activations whose pictures lie on each other, but for `known` ones.
+    """Return pairs of different files with close features whose pictures lie on each other, but for `known` ones.
 
     Of files with equal bytes one stands for all; two of one group are no such pair; images without a row in the
-    bank have none. `likened` makes of a bank's rows what pictures are likened by (`BackboneSpec.averaged`).
+    cache have none. `likened` makes of a cache's rows what pictures are likened by (`BackboneSpec.averaged`).
     Costs grow with the number of images: each is compared with its nearest few only.
     """
     first: dict[bytes, int] = {}
@@ -67,7 +67,7 @@ def near_duplicates(
 
 
 def shortened(cache: FeatureCache, digests: Sequence[bytes], likened: Likened | None = None) -> Floats:
-    """Return the activations of these images as vectors (n, DIMENSIONS) of length 1, by one fixed random projection.
+    """Return the features of these images as vectors (n, DIMENSIONS) of length 1, by one fixed random projection.
 
     Cosines stay what they were, give or take .02 (Johnson and Lindenstrauss 1984).
     """
@@ -83,9 +83,9 @@ def shortened(cache: FeatureCache, digests: Sequence[bytes], likened: Likened | 
 
 
 def best_bank(digests: Sequence[bytes | None]) -> FeatureCache | None:
-    """Return the bank of plain pooled features that has rows of most of these images, the one used last among equals.
+    """Return the cache of plain pooled features that has rows of most of these images, the one used last among equals.
 
-    None where no bank has a row of any. Nothing is computed, and no backbone is loaded.
+    None where no cache has a row of any. Nothing is computed, and no backbone is loaded.
     """
     wanted = {digest for digest in digests if digest is not None}
     best, most = None, 0

@@ -1,4 +1,4 @@
-"""How fast this machine was, kept beside the banks so that plans can tell minutes."""
+"""How fast this machine was, kept beside the caches so that plans can tell minutes."""
 
 from __future__ import annotations
 

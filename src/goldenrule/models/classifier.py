@@ -191,7 +191,7 @@ class Classifier:
         }
 
     def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return the logits (n, classes) of pooled features (n, features), rounded as the bank keeps them."""
+        """Return the logits (n, classes) of pooled features (n, features), rounded as the cache keeps them."""
         return self.head.logits(features.astype(np.float16))
 
     def distances(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -39,7 +39,7 @@ def custom_backbone(
 
     Its weights are those of a .safetensors or .pth file with the module's own names, or those that `make` draws under
     a fixed seed. `late` names the modules that are the late layers, by the beginning of their names: by default the
-    last ones that hold half of the parameters. Activations are kept under the weights, the function's source and that
+    last ones that hold half of the parameters. Features are kept under the weights, the function's source and that
     of the module's classes, or under `key`; change the key where something changes that it takes from elsewhere.
     Raises `BackboneError` or `OptionError`.
     """

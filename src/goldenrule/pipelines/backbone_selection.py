@@ -1,4 +1,4 @@
-"""Choosing a backbone: several bodies' activations in the bank, a head solved on each, judged out-of-fold."""
+"""Choosing a backbone: several bodies' features in the cache, a head fitted on each, judged out-of-fold."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ CHOICE_VERSION = 1
 def with_chosen_backbone(
     work: FitContext, features: Features, bodies: Sequence[Backbone]
 ) -> tuple[FitContext, Features]:
-    """Go on with the body that suits the training part of a fit best, as if it had been named; give its activations.
+    """Go on with the body that suits the training part of a fit best, as if it had been named; give its features.
 
     `features` are those of the first body. The choice is made once per run, written down before it is obeyed, and
-    replayed (laws 6 and 7). What the candidates gave stays in the bank.
+    replayed (laws 6 and 7). What the candidates gave stays in the cache.
     """
     train = readable(work.table, "train", features).only_labelled()
     check_learnable(train, features.failures)

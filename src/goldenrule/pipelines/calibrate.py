@@ -1,4 +1,4 @@
-"""Whether a temperature, or of many labels a line per label, mends the probabilities of a solved head.
+"""Whether a temperature, or of many labels a line per label, mends the probabilities of a linear head.
 
 Fitted out-of-fold, taken only where it helps.
 """
@@ -24,7 +24,7 @@ from goldenrule.metrics.uncertainty.scaling import (
 from goldenrule.models.heads import Head, LayeredHead
 
 LOWEST = 0.75
-"""Below this a temperature is not taken: it says that the folds' heads were not solved to the end, as happens with few
+"""Below this a temperature is not taken: it says that the folds' heads were not fitted to the end, as happens with few
 images that are easily told apart. The head on all images is surer than they are, and would become far too sure."""
 
 
@@ -32,7 +32,7 @@ images that are easily told apart. The head on all images is surer than they are
 class Calibrated:
     """A temperature (of many labels a line per label) that was tried, and what became of it.
 
-    `before` are the predictions that it was fitted on, of the head as it was solved, or of validation judged apart.
+    `before` are the predictions that it was fitted on, of the head as it was fitted, or of validation judged apart.
     """
 
     rule: Temperature | PlattScaling
@@ -83,7 +83,7 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
         )
     temperature = fit_temperature(out_of_fold)
     by_fold = calibrated_by_fold(out_of_fold)
-    names = ("the head as solved", f"a temperature of {temperature.value:.3g}, judged by folds,")
+    names = ("the head as fitted", f"a temperature of {temperature.value:.3g}, judged by folds,")
     verdict = later_replaces(out_of_fold, by_fold, names=names)
     found = Calibrated(
         rule=temperature,
@@ -100,7 +100,7 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
 def _rescaled(head: LayeredHead, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
     lines = fit_platt(out_of_fold)
     by_fold = calibrated_by_fold(out_of_fold)
-    verdict = later_replaces(out_of_fold, by_fold, names=("the head as solved", "a line per label, judged by folds,"))
+    verdict = later_replaces(out_of_fold, by_fold, names=("the head as fitted", "a line per label, judged by folds,"))
     found = Calibrated(
         rule=lines, fitted_on="out-of-fold", applied=verdict.replaced, why=verdict.sentence, before=out_of_fold
     )

@@ -1,4 +1,4 @@
-"""What all steps of a fit share, and the activations they stand on."""
+"""What all steps of a fit share, and the features they stand on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FitContext:
 
 
 def precomputed(work: FitContext, count: int) -> Features:
-    """Return the activations of all images, with `count` augmented views of those that train, from the bank or anew."""
+    """Return the features of all images, with `count` augmented views of those that train, from the cache or anew."""
     story = work.story
     began = time.perf_counter()
     with story.stage("precompute views" if count else "precompute"):
@@ -57,7 +57,7 @@ def precomputed(work: FitContext, count: int) -> Features:
         )
     remember_speed(work.body.spec, work.kind, sum(features.computed), time.perf_counter() - began)
     for removed in enforce_limit(keep=[cache.name for cache in features.caches]):
-        work.progress.say(f"The bank {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit.")
+        work.progress.say(f"The feature cache {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit.")
     new = slice(1 if count else 0, None)  # the plain view was counted before
     story.computed += sum(features.computed[new])
     story.reused += sum(features.reused[new])

@@ -24,7 +24,7 @@ def contradictions(
 ) -> Iterator[Finding]:
     """Return the errors of `inconsistencies` for the parts that the chosen network has predicted.
 
-    Out-of-fold predictions are those of a solved head: they count only where it was chosen. Parts that are `torn`,
+    Out-of-fold predictions are those of a linear head: they count only where it was chosen. Parts that are `torn`,
     with neighbours in train, are known to flatter, and are not compared.
     """
     solved = chosen.judged_part == "out-of-fold"

@@ -45,7 +45,7 @@ def concluded(
 ) -> FitResult:
     """Save, judge and report. The test part is opened only where this is `final`, after the choice is written.
 
-    With `solved` the out-of-fold predictions of the best solved head are reported too: not where another network was
+    With `solved` the out-of-fold predictions of the best linear head are reported too: not where another network was
     asked for, of which they would say nothing.
     """
     work.story.took_before(_told_before(work))
@@ -57,7 +57,7 @@ def concluded(
         predictions: dict[str, Predictions] = {
             part: _scored(classifier, own, work, features) for part in parts if len(own := work.table.part(part))
         }
-        if chosen.judged_part == "valid" and "valid" in predictions:  # a solved head's was clean before others came
+        if chosen.judged_part == "valid" and "valid" in predictions:  # a linear head's was clean before others came
             predictions["valid"] = judged_apart(replace(predictions["valid"], basis=Basis.CHOSEN_ON), chosen)
         if solved:
             predictions["out-of-fold"] = _solved(candidates).judged_on
@@ -129,7 +129,7 @@ def scored_on_valid(work: FitContext, chosen: Candidate, features: Features) -> 
 
 
 def _solved(candidates: Sequence[Candidate]) -> Candidate:
-    """Return the best of the solved heads: only they have out-of-fold predictions."""
+    """Return the best of the linear heads: only they have out-of-fold predictions."""
     return [
         one for one in candidates if one.judged_part == "out-of-fold" and (one.verdict is None or one.verdict.replaced)
     ][-1]
@@ -177,7 +177,7 @@ def _scored(classifier: Classifier, table: ImageTable, work: FitContext, feature
 
 
 def _predicted(classifier: Classifier, table: ImageTable, work: FitContext, features: Features) -> Predictions:
-    """Return the saved classifier's predictions: from the bank's rows where they are those of its body."""
+    """Return the saved classifier's predictions: from the cache's rows where they are those of its body."""
     if classifier.backbone.spec.weights != work.body.spec.weights or classifier.views != (PLAIN,):
         return classifier.predict_table(table, threads=work.threads, progress=work.progress)
     return predictions_from(classifier, features, table.digests, ids=table.uris, truth=table.truth)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class FitState:
-    """What is known so far while the answer is being found; ends as an `FitResult`."""
+    """What is known so far while a fit runs; ends as a `FitResult`."""
 
     began: float = field(default_factory=time.monotonic)
     stages: list[tuple[str, float]] = field(default_factory=list)
@@ -73,9 +73,9 @@ class FitState:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
-    """A network that could be the answer, and what its choice looked at.
+    """A network that could be the result, and what its choice looked at.
 
-    `judged_on` are out-of-fold predictions for solved heads, those on valid for what was trained live: `crossed` where
+    `judged_on` are out-of-fold predictions for linear heads, those on valid for what was trained live: `crossed` where
     something was chosen on them, each half then predicted by what the other half chose;
     `verdict` is the comparison with the candidate that was the best before it.
     """
@@ -126,8 +126,8 @@ class FitResult:
     def headline_part(self) -> str:
         """The part whose accuracy is the headline: the first that no choice has looked at, else out-of-fold.
 
-        That is test; without one valid, where a solved head was chosen, by out-of-fold data; else valid as it was
-        judged by halves. Out-of-fold numbers are those of the solved head. A part with neighbours in train comes last.
+        That is test; without one valid, where a linear head was chosen, by out-of-fold data; else valid as it was
+        judged by halves. Out-of-fold numbers are those of the linear head. A part with neighbours in train comes last.
         """
         mixed = self.torn_parts
         clean = [part for part, own in self.scored.items() if own.basis == Basis.CLEAN and part not in mixed]
@@ -224,7 +224,7 @@ class FitResult:
 
     def uncalibrated(self, part: str) -> Predictions | None:
         """Return the predictions of a part without the temperature that was applied; None where none was."""
-        if part == "out-of-fold":  # those of the best solved head, whatever was chosen in the end
+        if part == "out-of-fold":  # those of the best linear head, whatever was chosen in the end
             tried = [one.calibration for one in self.candidates if one.calibration and one.calibration.before]
             return tried[-1].before if tried and tried[-1].applied else None
         own = self.calibration
@@ -280,4 +280,4 @@ class FitResult:
         return self.folder / "report.html"
 
     def __repr__(self) -> str:
-        return f"Answer({self.folder}: {self.chosen}, {self.headline_part}, {self.headline})"
+        return f"FitResult({self.folder}: {self.chosen}, {self.headline_part}, {self.headline})"

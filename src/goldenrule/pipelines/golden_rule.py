@@ -30,16 +30,16 @@ from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS
 
 MIXUP = 0.4
 FAR = (
-    "The body knows little of such pictures (the solved head is wrong on more than three of ten): its late layers are "
+    "The body knows little of such pictures (the linear head is wrong on more than three of ten): its late layers are "
     "trained before the whole network, at the fresh head's rate, and their BatchNorms follow the batches; pictures are "
     "blended in pairs (mixup)."
 )
 PARTLY = (
-    "The body knows such pictures partly (the solved head is right on 70 to 95 of 100): its late layers are trained "
-    "first, on activations from the bank; their pictures are blended in pairs (mixup)."
+    "The body knows such pictures partly (the linear head is right on 70 to 95 of 100): its late layers are trained "
+    "first, on activations from the feature cache; their pictures are blended in pairs (mixup)."
 )
 KNOWN = (
-    "The body knows such pictures well (the solved head is right on more than 95 of 100): the whole network is trained "
+    "The body knows such pictures well (the linear head is right on more than 95 of 100): the whole network is trained "
     "at a lower rate than was found, since it has little to learn there and much to forget."
 )
 VARIED = "They are varied more in light and size, and mirrored only if --augment says so."
@@ -56,7 +56,7 @@ def golden_rule(
     on_answer: Callable[[FitResult], None] | None = None,
     loggers: Sequence[Logger] = (),
 ) -> FitResult:
-    """Fit a classifier by the golden rule and judge it; the best network of all steps is the answer.
+    """Fit a classifier by the golden rule and judge it; the best network of all steps is the result.
 
     After step 1 there is an answer already: it is saved, and given to `on_answer`. A later network takes its
     place only where it is clearly better on validation. Writes the run to `out`, by default the next free
@@ -86,7 +86,7 @@ def _can_be_judged(work: FitContext, solved: Solved) -> bool:
 
 
 def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()) -> tuple[ModelSelection, LiveContent]:
-    """Take the steps from the solved head on; give all candidates with the best, and the curves."""
+    """Take the steps from the linear head on; give all candidates with the best, and the curves."""
     options, clock = work.options, Clock(work)
     known = familiarity(solved.chosen.judged_on)
     far = known == "far"
@@ -96,7 +96,7 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
     contest = ModelSelection(solved, valid, beta=options.beta)
     curves: dict[str, RangeTest] = {}
 
-    # 1. Enable data augmentation, precompute=True: the bank has plain rows, and views where they can pay.
+    # 1. Enable data augmentation, precompute=True: the cache has plain rows, and views where they can pay.
     augmentation = options.augmentation_named("basic" if far and options.augment == "auto" else options.augment)
     learn = Learner(
         work.table,
@@ -119,7 +119,7 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
         with work.story.stage("train the head"):
             # 2. lr_find: the highest rate where the loss is still clearly improving.
             curves["fresh head"] = rate = learn.lr_find()
-            # 3. Train the last layer from precomputed activations.
+            # 3. Train the last layer from precomputed features.
             learn.fit(rate.suggestion, plan.head_epochs, stage="head, precomputed")
             # 4. Train it with augmentation, precompute=False, cycle_len=1.
             learn.precompute = False
@@ -184,6 +184,6 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
         with work.story.stage("test-time augmentation"):
             contest.enter_views(learn, augmentation)
     if contest.best.head is not solved.chosen.head:
-        contest.notes.append("Out-of-fold numbers are those of the solved head: the network was trained once, on all.")
+        contest.notes.append("Out-of-fold numbers are those of the linear head: the network was trained once, on all.")
     said = hints_by_stage(learn.history.rows, chance=work.table.guessing_loss)
     return contest, LiveContent(curves=curves, history=learn.history, notes=(*contest.notes, *said))

@@ -1,4 +1,4 @@
-"""Fitting a head on a bank's rows: folds, out-of-fold predictions, and the replay of what was done before."""
+"""Fitting a head on a cache's rows: folds, out-of-fold predictions, and the replay of what was done before."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def fit_head(
     folds: int | None = None,
     progress: Progress | None = None,
 ) -> FittedHead:
-    """Fit a head on the activations of readable images; folds keep duplicates and views together.
+    """Fit a head on the features of readable images; folds keep duplicates and views together.
 
     Images without a label take no part.
 
-    `views` is the number of augmented views to learn from beside the plain one. The linear head is solved, its
+    `views` is the number of augmented views to learn from beside the plain one. The linear head is fitted, its
     penalty chosen out-of-fold (the search begins beside `near`); the others are trained by AdamW.
-    With `folds` the linear head is the average of the heads of so many folds instead of one solved on all images.
-    Raises `OptionError` where an image has no activations, `TooFewImages` where a fold would stay empty.
+    With `folds` the linear head is the average of the heads of so many folds instead of one fitted on all images.
+    Raises `OptionError` where an image has no features, `TooFewImages` where a fold would stay empty.
     """
     labelled = train.only_labelled()
     outcome = fit_outcome(
@@ -127,15 +127,15 @@ def head_folds(train: LabelledTable, *, seed: int, folds: int | None = None) -> 
 
 
 def training_rows(train: LabelledTable, features: Features, *, views: int, seed: int, folds: int | None = None) -> Rows:
-    """Return the rows of all views, plain first, each image counting once; read from the bank in blocks.
+    """Return the rows of all views, plain first, each image counting once; read from the cache in blocks.
 
     The folds are `head_folds`.
     """
     digests = [digest for digest in train.digests if digest is not None]
     if not 0 <= views < len(features.caches):
-        raise OptionError(f"views={views}: these activations have {len(features.caches) - 1} augmented views.")
+        raise OptionError(f"views={views}: these features have {len(features.caches) - 1} augmented views.")
     if len(digests) != len(train) or any(digest not in features.caches[0] for digest in digests):
-        raise OptionError("Some of these images have no activations: precompute them first.")
+        raise OptionError("Some of these images have no features: precompute them first.")
     fold = head_folds(train, seed=seed, folds=folds)
     truth, count = train.truth, views + 1
 

@@ -1,9 +1,9 @@
 """One named network trained one way, with the verbs of `Learner`: from zero, the head alone, or all of it.
 
-From zero begins with random weights. Transfer learning keeps the pretrained body frozen and trains the head, or solves
-it; fine-tuning begins with that solved head and trains the whole network (Kumar et al., "Fine-tuning can distort
-pretrained features", arXiv:2202.10054). Unlike `golden_rule` the answer is what was asked for, better or not; how it
-stands against the solved head is said.
+From zero begins with random weights. Transfer learning keeps the pretrained body frozen and trains the head, or fits
+it; fine-tuning begins with that linear head and trains the whole network (Kumar et al., "Fine-tuning can distort
+pretrained features", arXiv:2202.10054). Unlike `golden_rule` the result is what was asked for, better or not; how it
+stands against the linear head is said.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _from_zero(work: FitContext, features: Features, training: TrainingOptions, 
 
 
 def _from_pretrained(work: FitContext, solved: Solved, training: TrainingOptions, final: bool) -> FitResult:
-    """Train the head on activations from the bank, or from the solved head on the whole network."""
+    """Train the head on features from the cache, or from the linear head on the whole network."""
     head_only = training.type == "transfer_learning"
     learn = _learner(work, training, work.body, views=solved.views if head_only else 0, precompute=head_only)
     standing, before = scored_on_valid(work, solved.chosen, solved.features)

@@ -1,4 +1,4 @@
-"""The images that a classifier is at home with: chosen when a fit ends, from its own body's activations."""
+"""The images that a classifier is at home with: chosen when a fit ends, from its own body's features."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def familiar_images(work: FitContext, classifier: Classifier, features: Features
 
     A body that has learned from none of these images knows training and new ones alike: the distances are those of
     training images, each left out. A body that was trained on them, or by an earlier run on images that may be the
-    same, knows them too well: the distances are those of the validation images, where there are any. Their activations
-    and those of the references, together 4,000 at most, go into the bank of that body.
+    same, knows them too well: the distances are those of the validation images, where there are any. Their features
+    and those of the references, together 4,000 at most, go into the cache of that body.
     """
     train = readable(work.table, "train", features)
     labels = [own[0] if own else -1 for own in train.rows["labels"].to_pylist()]  # of several the first
@@ -52,7 +52,7 @@ def familiar_images(work: FitContext, classifier: Classifier, features: Features
 
 
 def _through(classifier: Classifier, work: FitContext, *tables: ImageTable) -> Features:
-    """Return the plain activations of these images by a classifier's body, from its bank where they were computed."""
+    """Return the plain features of these images by a classifier's body, from its cache where they were computed."""
     wanted = {uri for table in tables for uri in table.uris}
     extractor = FeatureExtractor(
         backbone=classifier.backbone, kind=classifier.engine, threads=work.threads, progress=work.progress

@@ -1,4 +1,4 @@
-"""What a fit of this folder would cost here: counts what the bank lacks, computes nothing."""
+"""What a fit of this folder would cost here: counts what the cache lacks, computes nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHORTEST = 0.005
 
 
 def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progress | None = None) -> Plan:
-    """Return the plan of a fit with the rows that the bank has already taken off."""
+    """Return the plan of a fit with the rows that the cache has already taken off."""
     progress = progress or Silent()
     device = check_device(options.device)
     table, options = read_images(source, options, progress)
@@ -67,7 +67,7 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
 
 
 def _choosing(asked: ImageTable, bodies: Sequence[Backbone], device: str) -> Step:
-    """Return what choosing among backbones takes: the plain rows of training images that their banks lack."""
+    """Return what choosing among backbones takes: the plain rows of training images that their caches lack."""
     seconds, stored = 0.5 * len(bodies), 0
     for body in bodies[1:]:  # the first has its rows by then
         extractor = FeatureExtractor.of(body, device=device)
@@ -90,7 +90,7 @@ def live_plan_for(
 ) -> LivePlan:
     """Return the plan of the live steps; the speeds measured here change its seconds, never its epochs.
 
-    `known`: how well the body knows such pictures, None before the head is solved. `images_per_second` is the speed of
+    `known`: how well the body knows such pictures, None before the head is fitted. `images_per_second` is the speed of
     training that this run has measured; speeds kept from earlier runs were those of a machine that may have been busy,
     and are corrected by as much.
     """

@@ -1,4 +1,4 @@
-"""How every fit begins: read the images, find the run's folder, precompute the plain activations, fix the split."""
+"""How every fit begins: read the images, find the run's folder, precompute the plain features, fix the split."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def begun(
     `also` is what makes a story that is no fit another one, beside its options: such a story keeps the parts of the
     fits of these images in `runs`.
 
-    The plain activations of all images do not depend on the split, so they come first: near duplicates are found by
+    The plain features of all images do not depend on the split, so they come first: near duplicates are found by
     them, and stay in one part and one fold. Killed before the split is written, a fit finds the same ones again.
     """
     options, progress, story = options or FitOptions(), progress or Silent(), FitState()

@@ -1,4 +1,4 @@
-"""Step 1 of the golden rule: activations, plain and of augmented views, and the heads solved on them."""
+"""Step 1 of the golden rule: features, plain and of augmented views, and the heads fitted on them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from goldenrule.training.plan import DEFAULT_VIEWS
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Solved:
-    """The solved heads, the chosen one, the plain activations of all images, and how many views the bank has."""
+    """The linear heads, the chosen one, the plain features of all images, and how many views the cache has."""
 
     candidates: tuple[Candidate, ...]
     chosen: Candidate
@@ -42,12 +42,12 @@ class Solved:
 
 
 def linear_heads_of(work: FitContext, features: Features) -> Solved:
-    """Solve the head on plain activations, then, where it leaves room, with augmented views; choose out-of-fold."""
+    """Fit the linear head on plain features, then, where it leaves room, with augmented views; choose out-of-fold."""
     if features.failures:
         work.story.findings.append(unreadable(features.failures))
     train = readable(work.table, "train", features).only_labelled()
     check_learnable(train, features.failures)
-    name = "solved head" if work.options.head == "linear" else f"{work.options.head} head"
+    name = f"{work.options.head} head"
     if work.options.folds:
         name = f"{name}, mean of {work.options.folds} folds"
         work.progress.say(
@@ -82,7 +82,7 @@ def linear_heads_of(work: FitContext, features: Features) -> Solved:
 
 
 def readable(table: ImageTable, part: Part, features: Features) -> ImageTable:
-    """Return the images of a part that have activations."""
+    """Return the images of a part that have features."""
     cache = features.caches[0]
     own: list[bool] = [
         p == part and d is not None and d in cache for p, d in zip(table.parts, table.digests, strict=True)
@@ -105,7 +105,7 @@ def _candidate(work: FitContext, name: str, head: FittedHead) -> Candidate:
 def solved_head(
     work: FitContext, train: LabelledTable, features: Features, count: int, near: float | None = None
 ) -> FittedHead:
-    """Return head on the plain activations and `count` augmented views of the training images; solved once a run."""
+    """Return head on the plain features and `count` augmented views of the training images; fitted once a run."""
     options = work.options
     key = {
         "step": "fit head",
@@ -139,7 +139,7 @@ def solved_head(
         )
     if replayed:
         what = "head with views" if count else "head"
-        work.progress.say(f"The {what} was solved before: replayed from {work.run.folder}.")
+        work.progress.say(f"The {what} was fitted before: replayed from {work.run.folder}.")
     return fitted(train, outcome, options.head)
 
 
@@ -150,12 +150,12 @@ def _check_fits(kept: Outcome, train: LabelledTable, kind: HeadKind, features: i
         "fold_logits": Array((count, classes), missing=True),  # NaN where no fold judges an image
         "fold": Array((count,), kind="whole"),
     }
-    check_arrays(kept.tensors, wanted, what="the solved head")
+    check_arrays(kept.tensors, wanted, what="the fitted head")
     found = fitted(train, kept, kind)
     check_arrays(
         {"logits": found.head.logits(np.zeros((1, features), np.float16))},
         {"logits": Array((1, classes))},
-        what="the solved head",
+        what="the fitted head",
     )
 
 

@@ -1,4 +1,4 @@
-"""The answer in seconds: read, split, precompute, solve the head, judge it, save it, report."""
+"""The quick fit: read, split, precompute, fit the linear head, judge it, save it, report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must stay together in a fit's split though no name says so: near duplicates, found by the plain activations."""
+"""What must stay together in a fit's split though no name says so: near duplicates, found by the plain features."""
 
 from __future__ import annotations
 

@@ -170,10 +170,10 @@ def mistakes_sentence(predictions: Predictions, part: str, shown: int) -> str:
 
 
 def activations_sentence(computed: int, reused: int) -> str:
-    """Say what the bank of activations saved, or will save.
+    """Say what the feature cache saved, or will save.
 
     >>> activations_sentence(40, 960)
-    '40 activations were computed; 960 were known from before and cost nothing.'
+    '40 rows of features were computed; 960 were known from before and cost nothing.'
     """
     if not computed:
         if not reused:

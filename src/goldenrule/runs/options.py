@@ -57,7 +57,7 @@ class FitOptions:
     size: int | None = option(None, "Input side in px.", unset="the network's own", metavar="PX", panel=NETWORK)
     head: HeadKind = option(
         "linear",
-        "linear (solved); concat-pool (fastai's), gap-1024 or flatten-64 (trained).",
+        "linear (fitted); concat-pool (fastai's), gap-1024 or flatten-64 (trained).",
         metavar="KIND",
         panel=NETWORK,
     )
@@ -127,7 +127,7 @@ class FitOptions:
     )
     folds: int | None = option(
         None,
-        "The average of the solved heads of so many folds, on all images but test ones; no live training.",
+        "The average of the linear heads of so many folds, on all images but test ones; no live training.",
         least=FEWEST_FOLDS,
         most=MOST_FOLDS,
         wanted=f"{FEWEST_FOLDS} to {MOST_FOLDS}, such as 5",
@@ -136,7 +136,7 @@ class FitOptions:
     )
     quick: bool = option(
         False,
-        "End with the solved head: the answer in seconds, no live training.",
+        "End with the linear head: a quick fit, no live training.",
         panel=TRAINING,
     )
     minutes: float | None = option(
@@ -255,7 +255,7 @@ class FitOptions:
 
     @property
     def linear_only(self) -> bool:
-        """Whether the fit ends with solved heads: no live training."""
+        """Whether the fit ends with linear heads: no live training."""
         return self.quick or self.folds is not None
 
     def check_metrics(self, classes: Sequence[str], task: Task = "single") -> None:

@@ -102,7 +102,7 @@ class TrainingOptions:
 
     @property
     def solved(self) -> bool:
-        """Whether the head is solved instead of trained: transfer learning of which nothing else was said."""
+        """Whether the head is fitted instead of trained: transfer learning of which nothing else was said."""
         said = (self.epochs, self.optimizer, self.lr, self.batch_size, self.stop, self.save_every)
         return self.type == "transfer_learning" and not any(said)
 

@@ -1,4 +1,4 @@
-"""The one folder that holds what can be computed again: prepared backbones, engines, activation banks."""
+"""The one folder that holds what can be computed again: prepared backbones, engines, feature caches."""
 
 from __future__ import annotations
 

@@ -72,13 +72,13 @@ def storage_errors(path: Path) -> Iterator[None]:
             case errno.ENOSPC | errno.EDQUOT:
                 raise StorageError(
                     f"The disk is full: {path} could not be written. What was finished before is intact. "
-                    "Free some space (`goldenrule cache` shows the activations that can be cleared) "
+                    "Free some space (`goldenrule cache` shows the features that can be cleared) "
                     "and give the same command again: it goes on where it stopped."
                 ) from error
             case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR | errno.EISDIR | errno.EEXIST:
                 raise StorageError(
                     f"{path} can't be written ({error.strerror}). Choose a folder of yours: "
-                    "--out for the run, the environment variable GOLDENRULE_CACHE for the activations."
+                    "--out for the run, the environment variable GOLDENRULE_CACHE for the features."
                 ) from error
             case _:
                 raise StorageError(f"{path} can't be written: {of_system(error, named=False)}") from error

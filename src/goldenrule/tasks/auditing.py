@@ -42,7 +42,7 @@ def audit_images(
 
     `out/audit.html` is one page with sample sheets and pictures of the findings, `out/audit.json` the same for
     programs. `exclude` are patterns of what is left out. Files are only read; one that can't be is a finding. Where a
-    bank has activations of these images, near duplicates are looked for among their neighbours too; none are computed.
+    cache has features of these images, near duplicates are looked for among their neighbours too; none are computed.
     """
     progress = progress or Silent()
     if out is not None:

@@ -89,7 +89,7 @@ def explained(
     heat: bool,
     progress: Progress,
 ) -> Explained:
-    """Return the explanations of (name, path) pairs; nothing is written but rows of the bank."""
+    """Return the explanations of (name, path) pairs; nothing is written but rows of the cache."""
     seconds: list[tuple[str, float]] = []
     train = again.table.part("train").only_labelled()
     extractor = _extractor(again)
@@ -113,7 +113,7 @@ def explained(
     if not again.table.root.is_dir():
         notes += (f"The training images are no longer in {again.table.root}: they are named, and not shown.",)
     if len(train) and not any(own.nearest for own in neighbours) and readable:
-        notes += ("No activation of a training image is in the bank, and the images are gone: none is near.",)
+        notes += ("No features of a training image are cached, and the images are gone: none is near.",)
     reasons = closed | seen.failures
     return Explained(
         run=again.folder,
@@ -204,7 +204,7 @@ def _as_table(files: Sequence[tuple[str, Path]]) -> ImageTable:
 def _predictions(
     again: Reopened, files: Sequence[tuple[str, Path]], table: ImageTable, seen: Features, kind: EngineKind
 ) -> Predictions:
-    """Return what `predict` gives: from the bank's rows where they are what it looks at."""
+    """Return what `predict` gives: from the cache's rows where they are what it looks at."""
     classifier = again.classifier
     if classifier.views != (PLAIN,) or serving_kind(classifier.backbone, classifier.engine) != kind:
         return classifier.predict_files(list(files), threads=again.threads, progress=again.progress)

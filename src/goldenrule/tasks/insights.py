@@ -1,4 +1,4 @@
-"""`insights`: what a finished run's images tell beyond the scores, from the bank; as values, a page, JSON and CSV."""
+"""`insights`: what a finished run's images tell beyond the scores, from the cache; as values, a page, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MOST_PAIRS = 3
 class Insights:
     """What is found in a run: sections in their order, the labels' doubts, and where all of it is written.
 
-    `opening_seconds`: reading the run and its activations. `left_out`: labelled images that could not be read.
+    `opening_seconds`: reading the run and its features. `left_out`: labelled images that could not be read.
     `kept_csv`: a label_errors.csv that holds something else was there, and stays.
     """
 
@@ -77,7 +77,7 @@ def insights(
     """Look into a finished run: labels that are probably wrong, surest mistakes, the most uncertain, the surest right.
 
     Each list has `top` images. Written to RUN/insight: insight.html, insight.json, and label_errors.csv with all
-    labelled images, ranked; nothing else of the run is changed. Activations that the bank lacks are computed.
+    labelled images, ranked; nothing else of the run is changed. Features that the cache lacks are computed.
     Raises `SourceError` where there is no finished run, `OptionError` for a `top` below 1.
     """
     if top < 1:
@@ -126,7 +126,7 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
     )
     sentences = [
         f"{contradicted(errors)}.",
-        "Each label is judged by heads that were solved without the image, its copies and its series, on activations "
+        "Each label is judged by heads that were fitted without the image, its copies and its series, on features "
         "of the body that the run began with, which has learned from none of these labels. Images of all parts take "
         "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies of an "
         "image share its place.",
@@ -136,7 +136,7 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
     if found.wrong.defined:
         sentences.append(
             f"{plural(found.planted, 'label')} {'was' if found.planted == 1 else 'were'} made wrong on purpose, and "
-            f"the heads solved again: as many as {value_and_interval(found.wrong)} of the other labels look like "
+            f"the heads fitted again: as many as {value_and_interval(found.wrong)} of the other labels look like "
             "those. Errors between classes that look alike are not in that number, and where classes are hard to tell "
             "most of what confident learning doubts are the heads' own mistakes: only looking tells."
         )
@@ -235,7 +235,7 @@ def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tupl
         if own is not None and len(own.scored):
             said[part] = classifier.thresholds.apply(own.scored) if classifier.thresholds else own.scored
     if not said:
-        return f"{plural(len(held_out), 'image')}, each by heads solved without it", held_out
+        return f"{plural(len(held_out), 'image')}, each by heads fitted without it", held_out
     count = sum(map(len, said.values()))
     about = f"the run's classifier, on {plural(count, 'image')} that it has not learned from ({' and '.join(said)})"
     return about, Predictions.concatenate(list(said.values()))

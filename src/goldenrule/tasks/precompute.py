@@ -1,4 +1,4 @@
-"""The same parts by hand: from a table to activations in one call."""
+"""The same parts by hand: from a table to features in one call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def features_of(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[ImageTable, Features]:
-    """Return the readable images, with digests, and their activations from the bank.
+    """Return the readable images, with digests, and their features from the cache.
 
     The plain view of every image and, where `augment` is given, `augmented_views` views (4 by default) of the
     training images.

@@ -1,4 +1,4 @@
-"""A finished run, opened again: its classifier, its images, and the activations that its solved head stands on."""
+"""A finished run, opened again: its classifier, its images, and the features that its linear head stands on."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Reopened:
         return self.extractor.threads
 
     def features(self, body: Backbone | None = None) -> Features:
-        """Return the plain activations of all images by a body (default: the one the run began with).
+        """Return the plain features of all images by a body (default: the one the run began with).
 
-        They are in the bank where the run has used that body; else they are computed, with a progress bar.
+        They are in the cache where the run has used that body; else they are computed, with a progress bar.
         """
         return (self.extractor_of(body) if body else self.extractor).features(self.table)
 

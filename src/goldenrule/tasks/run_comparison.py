@@ -91,7 +91,7 @@ def _(value: ComparedRuns) -> Any:
 def compare_runs(first: str | Path, second: str | Path, *, part: Judged | Literal["auto"] = "auto") -> ComparedRuns:
     """Compare two finished runs on their common images, which are known by their bytes.
 
-    `part` is what both must have judged an image in; "auto" takes test, else valid, else out-of-fold (of the solved
+    `part` is what both must have judged an image in; "auto" takes test, else valid, else out-of-fold (of the linear
     heads), whichever is the first that has two common images. Images that one run judges and the other learned from
     are left out, and counted.
     Raises `SourceError` where a folder holds no finished run, `OptionError` where there are no such images or the

@@ -1,4 +1,4 @@
-"""Which labels of a table are probably wrong, and how many: from heads solved without the image, on the bank."""
+"""Which labels of a table are probably wrong, and how many: from heads fitted without the image, on the cache."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class SuspectedLabels:
 def suspected(
     images: LabelledTable, features: Features, *, seed: int = 0, progress: Progress | None = None
 ) -> SuspectedLabels:
-    """Judge each label by heads that were solved without the image, its duplicates and its group.
+    """Judge each label by heads that were fitted without the image, its duplicates and its group.
 
-    `images` have activations; of all parts alike, as nothing is chosen by them for a classifier. An image whose class
+    `images` have features; of all parts alike, as nothing is chosen by them for a classifier. An image whose class
     only its own fold could teach is not judged, and left out of the predictions.
-    Then some labels are made wrong on purpose, and all is solved once more, to learn how many others are; not where
+    Then some labels are made wrong on purpose, and all is fitted once more, to learn how many others are; not where
     an image has several: `wrong` is undefined there.
     """
     rows = training_rows(images, features, views=0, seed=seed)
@@ -74,7 +74,7 @@ def held_out(images: LabelledTable, rows: Rows, logits: npt.NDArray[np.float32])
 
 
 def with_activations(images: ImageTable, features: Features) -> tuple[LabelledTable, Sequence[str]]:
-    """Return the labelled images that have activations, and the names of those that could not be read."""
+    """Return the labelled images that have features, and the names of those that could not be read."""
     cache = features.caches[0]
     known = np.array([own is not None and own in cache for own in images.digests], dtype=bool)
     return images.where(known).only_labelled(), images.where(images.labelled & ~known).uris

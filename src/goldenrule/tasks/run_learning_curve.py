@@ -44,7 +44,7 @@ MOST_IMAGES = 20_000
 class Tried:
     """What the run itself has trained one way, beyond solving a head: its accuracy on validation, and what came of it.
 
-    `outcome` is such as "solved head stays"; "" where it was compared with nothing.
+    `outcome` is such as "linear head stays"; "" where it was compared with nothing.
     """
 
     way: str
@@ -83,9 +83,9 @@ def learning_curve_of(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> CurveOfRun:
-    """Measure how the solved head of a finished run grows with its training images; the run's own part stays closed.
+    """Measure how the linear head of a finished run grows with its training images; the run's own part stays closed.
 
-    Writes `RUN/insight/learning_curve.json` and `.svg`. Activations come from the bank, or are computed.
+    Writes `RUN/insight/learning_curve.json` and `.svg`. Features come from the cache, or are computed.
     Raises `SourceError` where there is no finished run, `TooFewImages` where four sizes are not possible,
     `OptionError` for another metric or target.
     """

@@ -160,7 +160,7 @@ class Learner:
 
     @property
     def precompute(self) -> bool:
-        """Whether what is trained begins with the bank's rows. Setting it is a verb; `unfreeze` turns it off by itself.
+        """Whether what is trained begins with cached rows. Setting it is a verb; `unfreeze` turns it off by itself.
 
         With `freeze()` these are pooled features, with `freeze_to(1)` the activations before the late layers.
         """
@@ -178,7 +178,7 @@ class Learner:
         return self.state.history
 
     def can_precompute(self) -> bool:
-        """Return whether what flows into the layers that are trained now can be kept in the bank.
+        """Return whether what flows into the layers that are trained now can be kept in the cache.
 
         Not where all are trained; nor before the late layers of a body that can't be cut there, or of too many images.
         """
@@ -191,7 +191,7 @@ class Learner:
     def freeze_to(self, group: int) -> None:
         """Freeze the groups before number `group`: 0 trains all, 1 late layers and head, 2 the head.
 
-        With `precompute`, what is frozen runs once per view and stays in the bank, at some 40 KB a view before the
+        With `precompute`, what is frozen runs once per view and stays in the cache, at some 40 KB a view before the
         late layers; how much that takes is said first. For a body that can't be cut there a fit raises `OptionError`.
         """
         if group not in range(len(GROUPS)):

@@ -26,9 +26,9 @@ LATE_EPOCHS, FEWEST_LATE_EPOCHS, MOST_LATE_PASSES = 8, 3, 40_000
 LATE_VIEWS = 3
 """Augmented views kept before the late layers, beside the plain one."""
 LATE_SPEED = 4.0
-"""How many times faster late layers and head train from the bank than the whole network does."""
+"""How many times faster late layers and head train from the cache than the whole network does."""
 LATE_BYTES = 44_000
-"""What a view takes in the bank before the late layers of the default backbone at 224 px."""
+"""What a view takes in the cache before the late layers of the default backbone at 224 px."""
 MOST_BOUNDARY_BYTES = 8_000_000_000
 """How much of the disk activations before the late layers may take per augmentation; some 40 KB each."""
 SPEED_UNKNOWN = 120.0
@@ -37,7 +37,7 @@ SPEED_UNKNOWN = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One stage: what, how many seconds, how many bytes it leaves in the bank."""
+    """One stage: what, how many seconds, how many bytes it leaves in the cache."""
 
     name: str
     seconds: float
@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def stored_bytes(self) -> int:
-        """What all steps leave in the bank."""
+        """What all steps leave in the cache."""
         return sum(step.stored_bytes for step in self.steps)
 
 
@@ -68,7 +68,7 @@ class LivePlan:
 
     `cycles` of the whole network begin with one of `cycle_len` epochs, each twice as long as the one before.
     `ratio` are the rates of the groups as shares of the head's, early layers first. `late_epochs` are for
-    pictures that the body does not know well (`known`, None before the head is solved).
+    pictures that the body does not know well (`known`, None before the head is fitted).
     """
 
     known: Familiarity | None
@@ -95,7 +95,7 @@ class LivePlan:
             name=f"train the late layers first: {self.late_epochs} epochs",
             seconds=self.late_seconds,
             stored_bytes=self.late_bytes,
-            condition="unless the solved head is nearly always right" if self.known is None else "",
+            condition="unless the linear head is nearly always right" if self.known is None else "",
         )
         return (
             Step(name=f"train a fresh head: {self.head_epochs} + {self.live_cycles} epochs", seconds=self.head_seconds),
@@ -103,7 +103,7 @@ class LivePlan:
             Step(
                 name=f"train the whole network: up to {plural(self.network_epochs, 'epoch')}",
                 seconds=self.network_seconds,
-                condition="until over-fitting; longer if the solved head is often wrong"
+                condition="until over-fitting; longer if the linear head is often wrong"
                 if self.known is None
                 else "until over-fitting",
             ),
@@ -189,9 +189,9 @@ def plan_answer(
     head: HeadKind = "linear",
     live: LivePlan | None = None,
 ) -> Plan:
-    """Return the plan of the answer in seconds.
+    """Return the plan of the quick fit.
 
-    `missing_plain` and `missing_augmented` count the rows the bank does not have yet; `views` is None where
+    `missing_plain` and `missing_augmented` count the rows the cache does not have yet; `views` is None where
     the plain head's result decides about them.
 
     >>> plan = plan_answer(images=1000, train_images=800, missing_plain=1000, missing_augmented=3200, features=1280,
@@ -200,7 +200,7 @@ def plan_answer(
     ...     print(f"{step.name}: {step.seconds:.0f} s {step.condition}".strip())
     read 1,000 images: 0 s
     precompute 1,000 plain views: 5 s
-    solve the head: 0 s
+    fit the linear head: 0 s
     precompute 3,200 augmented views: 16 s if the plain head leaves room
     """
     speed = views_per_second or SPEED_UNKNOWN
@@ -217,7 +217,7 @@ def plan_answer(
             seconds=missing_plain / speed,
             stored_bytes=missing_plain * row_bytes,
         ),
-        Step(name="solve the head", seconds=solve_seconds(train_images)),
+        Step(name=f"fit the {head} head", seconds=solve_seconds(train_images)),
     ]
     if views != 0:
         number = DEFAULT_VIEWS if views is None else views
@@ -230,7 +230,7 @@ def plan_answer(
                 condition=condition,
             ),
             Step(
-                name="solve the head with views",
+                name=f"fit the {head} head with views",
                 seconds=solve_seconds(train_images * (1 + number)),
                 condition=condition,
             ),

@@ -147,7 +147,7 @@ class VerbRunner:
                 "more, and labelled validation images."
             )
         if objective.cutmix and (state.frozen_body or state.precompute):
-            raise OptionError("cutmix cuts pixels, and what learns here begins with activations: unfreeze() first.")
+            raise OptionError("cutmix cuts pixels, and what learns here begins with features: unfreeze() first.")
         objective = replace(objective, loss=self.settings.loss)
         say = self.material.progress.say
         arguments = {

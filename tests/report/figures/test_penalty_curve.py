@@ -42,7 +42,7 @@ def test_the_points_stand_in_the_order_of_the_penalty_and_the_lowest_loss_lowest
         (1e-2, "The head has 0.01, with an out-of-fold log loss of .100, the lowest."),
         (1e-1, "The head has 0.1, with an out-of-fold log loss of .200; the lowest is .100 at 0.01."),
         (1.0, "That is the end of the range that was tried: beyond it may be a better one."),
-        (0.5, "The head was solved with 0.5."),
+        (0.5, "The head was fitted with 0.5."),
     ],
 )
 def test_the_sentence_says_what_was_taken_and_whether_it_is_the_lowest(chosen, said):

@@ -110,7 +110,7 @@ def content(classes=("cat", "dog"), n=200, wrong=1, **changes):
         "stages": (("read", 0.2), ("precompute", 3.1), ("solve", 0.8)),
         "activations": {"computed": 640, "reused": 0},
         "candidates": [
-            {"name": "solved head", "estimates": own, "comparison": "", "chosen": False},
+            {"name": "linear head", "estimates": own, "comparison": "", "chosen": False},
             {
                 "name": "4 views",
                 "estimates": own,

@@ -233,7 +233,7 @@ def _(value: Any) -> View:
 
 PLAIN = View()
 VIEW_SEED = 0
-"""The seed of the bank's views: one for all runs, so that they share activations (law 3)."""
+"""The seed of the cache's views: one for all runs, so that they share features (law 3)."""
 
 
 def views(augmentation: Augmentation | None, count: int) -> tuple[View, ...]:

@@ -41,7 +41,7 @@ from goldenrule.data.table import ImageTable
 from goldenrule.storage.files import digest
 
 DECODING = 4
-"""The version of `decode`: activations of another one are computed anew (law 3)."""
+"""The version of `decode`: features of another one are computed anew (law 3)."""
 LARGEST_PIXELS = 120_000_000
 """Width x height above which a file is refused: so many pixels take less than 1 GB on their way to RGB."""
 LIMIT_VARIABLE = "GOLDENRULE_MAX_PIXELS"

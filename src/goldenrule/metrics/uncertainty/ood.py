@@ -39,7 +39,7 @@ _BLOCK = 1024
 class OODDetector:
     """Images that a classifier is at home with, and how far from them others of their kind are.
 
-    - `references` (m, features) float16: activations of images that it was trained on.
+    - `references` (m, features) float16: features of images that it was trained on.
     - `held_out` (n,) float32: distances of images like those of the training, each to references without itself; in
       falling order.
     - `neighbour`: the distance is that to so manieth nearest reference: 1 - cosine, 0 to 2.
@@ -85,7 +85,7 @@ class OODDetector:
         false_alarms: float = FALSE_ALARMS,
         basis: Basis = Basis.CLEAN,
     ) -> OODDetector:
-        """Return the rule from activations (m, features) of training images, and the unit that each belongs to.
+        """Return the rule from features (m, features) of training images, and the unit that each belongs to.
 
         The held-out distances are those of `others` (n, features), by default of the references themselves; each is
         measured to the references of other units only, so that copies and images of a group do not vouch for each
@@ -95,7 +95,7 @@ class OODDetector:
         """
         rows, own_units = (references, units) if others is None else (others, other_units)
         if own_units is None or len(own_units) != len(rows) or len(units) != len(references):
-            raise OptionError("units: wanted one for each row of activations")
+            raise OptionError("units: wanted one for each row of features")
         numbers = {unit: number for number, unit in enumerate(dict.fromkeys([*units, *own_units]))}
         of_reference = np.array([numbers[unit] for unit in units])
         of_row = np.array([numbers[unit] for unit in own_units])
@@ -115,7 +115,7 @@ class OODDetector:
         )
 
     def distances(self, features: NDArray[Any]) -> Singles:
-        """Return the distances (n,) of activations (n, features); that of a row does not depend on the others."""
+        """Return the distances (n,) of features (n, features); that of a row does not depend on the others."""
         found = np.empty(len(features), np.float32)
         for start in range(0, len(features), _BLOCK):
             block = directions(features[start : start + _BLOCK].astype(np.float16))
@@ -256,7 +256,7 @@ def drawn(names: Sequence[bytes], labels: ArrayLike | None = None, *, most: int 
 
 
 def directions(features: NDArray[Any]) -> Floats:
-    """Return activations (n, features) as float64 vectors of length 1; those of nothing but zeros stay zeros."""
+    """Return features (n, features) as float64 vectors of length 1; those of nothing but zeros stay zeros."""
     finite = np.nan_to_num(features.astype(np.float64), posinf=float(np.finfo(np.float16).max))
     return np.asarray(finite / np.maximum(np.linalg.norm(finite, axis=1, keepdims=True), 1e-12))
 

@@ -36,8 +36,8 @@ MOST_BY_CHANCE = 0.05
 class Row:
     """One network trained one way.
 
-    `seconds` are those it takes from reading the images to its report, `activation_seconds` of them for activations of
-    the pretrained body, by the speed measured here, whether or not the bank had them. `epochs` is None where nothing
+    `seconds` are those it takes from reading the images to its report, `activation_seconds` of them for features of
+    the pretrained body, by the speed measured here, whether or not the cache had them. `epochs` is None where nothing
     was trained live.
     """
 

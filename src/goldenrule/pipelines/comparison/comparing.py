@@ -38,7 +38,7 @@ from goldenrule.storage.files import file_digest, in_shell, read_digested_json, 
 
 VERSION = 1
 SHARED_STAGES = ("precompute", "precompute views")
-"""Stages whose result the bank shares: how long they take depends on what is there, so that is told by the speed."""
+"""Stages whose result the cache shares: how long they take depends on what is there, so that is told by the speed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def compare_networks(
 
     `models` are names, or NAME@PX for an input of so many pixels, `types` ways of training; or one of them. Without
     pretrained weights a network is trained from zero alone, and what is left out is said. `epochs` and `stop` are for
-    live training: heads alone are solved. Split, near duplicates and bank are shared. Written to
+    live training: heads alone are fitted. Split, near duplicates and cache are shared. Written to
     `out`, by default `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the
     same comparison grows. Raises a `GoldenRuleError` for what can be mended.
     """
@@ -238,7 +238,7 @@ def _row(bench: _Bench, entry: Entry) -> Row:
 
 
 def _asked_of(training: TrainingType, how: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was said about live training; a head alone is solved."""
+    """Return what was said about live training; a head alone is fitted."""
     return {} if training == "transfer_learning" else dict(how)
 
 

@@ -91,7 +91,7 @@ def cells(found: ComparedNetworks, row: Row) -> list[str]:
         row.name,
         value_and_interval(found.quality(row.valid)),
         *(test if found.chosen.test is not None else []),
-        "solved" if row.epochs is None else f"{row.epochs:,}",
+        "fitted" if row.epochs is None else f"{row.epochs:,}",
         duration(row.seconds),
         f"{row.parameters / 1e6:.2f} M",
         against(found, row) if row.name in pairs else "",

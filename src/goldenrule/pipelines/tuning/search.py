@@ -1,4 +1,4 @@
-"""Hyper-parameter search on validation: heads from the bank in seconds, live training where asked for; goes on."""
+"""Hyper-parameter search on validation: heads from the cache in seconds, live training where asked for; goes on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import drew_split
 
 LIVE_SHARE = 5
-"""With `live` one live trial is run for so many on the bank."""
+"""With `live` one live trial is run for so many on the cache."""
 
 
 def search(
@@ -57,7 +57,7 @@ def search(
 
     Each trial is judged by its log loss on validation; the test part is never judged, and where the folder has a
     valid and a test part its files are not even read. The first trial is the head of `fit --quick`. `trials` are those
-    on the bank's rows; with `live` a fifth as many train late layers or the whole network. Written to `out`, by default
+    on cached rows; with `live` a fifth as many train late layers or the whole network. Written to `out`, by default
     `runs/NAME-search`: the same call goes on where a killed one stopped, and does no more than what is left.
     With `minutes` no trial is begun that would probably end later. Raises a `GoldenRuleError` for what can be mended.
     """

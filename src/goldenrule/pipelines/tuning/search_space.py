@@ -1,6 +1,6 @@
 """What `goldenrule search` tries: the settings of a trial, drawn one after another, and where each is worth drawing.
 
-The solved head has no rate and no optimizer: what a trial does not need is not drawn, so that no noise is ranked.
+The linear head has no rate and no optimizer: what a trial does not need is not drawn, so that no noise is ranked.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Draws(Protocol):
 
 
 def head_settings(draws: Draws, *, images: int, task: Task) -> Drawn:
-    """Draw a head on the bank's rows of so many training images: solved, or trained with all that belongs to it."""
+    """Draw a head on the cache's rows of so many training images: fitted, or trained with all that belongs to it."""
     drawn: dict[str, Any] = {
         "head": draws.suggest_categorical("head", HEADS),
         "augment": draws.suggest_categorical("augment", AUGMENTATIONS),
@@ -111,7 +111,7 @@ def head_settings(draws: Draws, *, images: int, task: Task) -> Drawn:
 
 
 def live_settings(draws: Draws, *, task: Task) -> Drawn:
-    """Draw a training of late layers from the bank, or of the whole network, from the default head on."""
+    """Draw a training of late layers from the cache, or of the whole network, from the default head on."""
     return {
         "layers": draws.suggest_categorical("layers", LAYERS),
         "augment": draws.suggest_categorical("augment", AUGMENTATIONS),

@@ -1,4 +1,4 @@
-"""Where a training's batches come from: rows of a bank, live images through the engine, live pixels.
+"""Where a training's batches come from: rows of a cache, live images through the engine, live pixels.
 
 All three give the same order of images for the same (seed, epoch), draw their views by (seed, epoch, digest),
 and can begin at any step of an epoch (law 6).
@@ -74,7 +74,7 @@ def balanced_weights(train: LabelledTable) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BankRows:
-    """Rows that the bank has: epoch 0 takes the plain views, epoch 1 the first augmented ones, and around."""
+    """Rows that the cache has: epoch 0 takes the plain views, epoch 1 the first augmented ones, and around."""
 
     train: LabelledTable
     features: Features
@@ -116,7 +116,7 @@ class LiveRows:
         return len(self.train)
 
     def batches(self, epoch: int, step: int) -> Iterator[Examples]:
-        """See `Source.batches`; the features are rounded as the bank keeps them."""
+        """See `Source.batches`; the features are rounded as the cache keeps them."""
         rows = order(self.train, self.seed, epoch, self.sampling)[step * self.batch_size :]
         decoded = _decoded(self, rows, epoch, self.engine.batch_size)
         targets, weights = self.train.truth, _weights(self.train)

@@ -1,4 +1,4 @@
-"""Heads with a hidden layer, trained on a bank's rows: those that are not linear have no closed optimum."""
+"""Heads with a hidden layer, trained on a cache's rows: those that are not linear have no closed optimum."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class TrainingData:
         return own.where(np.array(good, dtype=bool)).only_labelled()
 
     def features(self, backbone: Backbone, *, views: int) -> Features:
-        """Return the rows of train and valid, with this many augmented views of train; from the bank or made now."""
+        """Return the rows of train and valid, with this many augmented views of train; from the cache or made now."""
         key = (*_looks(backbone), views)
         if key not in self._activations:
             self._activations[key] = self._precomputed(backbone, views)
@@ -183,7 +183,9 @@ class TrainingData:
         if (*_looks(early), fit) not in self._activations:
             total = readable_bytes(2 * early.spec.features * (count + fit * train))
             less = f" (no room for more than {fit} of {wanted} augmented ones)" if fit < wanted else ""
-            self.progress.say(f"Before the late layers: {count + fit * train:,} views{less}, {total} in the bank.")
+            self.progress.say(
+                f"Before the late layers: {count + fit * train:,} views{less}, {total} in the feature cache."
+            )
         return fit
 
     def extractor(self, backbone: Backbone) -> FeatureExtractor:
