@@ -108,7 +108,7 @@ def content(classes=("cat", "dog"), n=200, wrong=1, **changes):
             "test": dict.fromkeys(classes, 10) | {"": 0},
         },
         "stages": (("read", 0.2), ("precompute", 3.1), ("solve", 0.8)),
-        "activations": {"computed": 640, "reused": 0},
+        "features": {"computed": 640, "reused": 0},
         "candidates": [
             {"name": "linear head", "estimates": own, "comparison": "", "chosen": False},
             {
