@@ -157,7 +157,7 @@ def test_without_source_a_key_is_needed() -> None:
 def test_a_function_is_found_again_where_this_program_has_given_it() -> None:
     made_by = fresh(normed).made_by
     assert find_again("head", made_by, None, 6, 3).function is normed
-    assert made_by["name"] == "test_own.py:normed"
+    assert made_by["name"] == "test_custom.py:normed"
 
 
 def test_nothing_is_run_that_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,9 @@ def test_nothing_is_run_that_was_not_given(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_another_function_is_refused_unless_its_key_says_that_it_is_the_same() -> None:
     made_by = fresh(normed).made_by
-    with pytest.raises(FormatError, match=rf"{made_by['key']}.*test_own.py:scaled was given.*custom_head\(..., key="):
+    with pytest.raises(
+        FormatError, match=rf"{made_by['key']}.*test_custom.py:scaled was given.*custom_head\(..., key="
+    ):
         find_again("head", made_by, custom_head(scaled), 6, 3)
     again = custom_head(lambda features, classes: normed(features, classes), key=made_by["key"])
     assert find_again("head", made_by, again, 6, 3) is again
@@ -179,7 +181,7 @@ def test_another_function_is_refused_unless_its_key_says_that_it_is_the_same() -
 
 def test_tensors_that_do_not_fit_the_function_are_a_format_error() -> None:
     head = fresh(normed, key="1")
-    with pytest.raises(FormatError, match=r"do not fit what test_own.py:normed makes"):
+    with pytest.raises(FormatError, match=r"do not fit what test_custom.py:normed makes"):
         head.with_tensors({"temperature": np.float32(1)}).module()
 
 

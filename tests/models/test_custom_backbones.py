@@ -85,7 +85,7 @@ def test_drawn_weights_are_drawn_once_and_the_same_again() -> None:
     first, second = custom_backbone(Net, preprocessing=SEEN), custom_backbone(Net, preprocessing=SEEN)
     assert first.spec == second.spec
     assert (first.spec.name, first.spec.features, first.spec.pooling) == ("Net", 24, "average")
-    assert first.spec.source["made_by"]["name"] == "test_own_backbone.py:Net"
+    assert first.spec.source["made_by"]["name"] == "test_custom_backbones.py:Net"
     with torch.no_grad():
         maps = Net().eval().requires_grad_(False)
         maps.load_state_dict({name: torch.tensor(value) for name, value in load_file(first.weights_file).items()})
@@ -113,7 +113,7 @@ def test_weights_come_from_a_file_with_the_module_s_own_names(cache: Path, tmp_p
     save_file(wanted, file) if kind == "safetensors" else torch.save(wanted, file)
     found = load_file(custom_backbone(Net, preprocessing=SEEN, weights=file).weights_file)
     assert all(np.array_equal(value, wanted[name].numpy()) for name, value in found.items())
-    with pytest.raises(BackboneError, match=r"missing.*the names of what test_own_backbone.py:tiny makes"):
+    with pytest.raises(BackboneError, match=r"missing.*the names of what test_custom_backbones.py:tiny makes"):
         custom_backbone(tiny, preprocessing=SEEN, weights=file)
 
 
@@ -232,7 +232,7 @@ def test_a_function_that_makes_no_backbone_is_named(make: Any, said: str) -> Non
 
 
 def test_other_mistakes_are_told(cache: Path) -> None:
-    with pytest.raises(OptionError, match=r"wanted gr\.Preprocessing"):
+    with pytest.raises(OptionError, match=r"wanted gr\.data\.Preprocessing"):
         custom_backbone(Net, preprocessing=32)
     with pytest.raises(OptionError, match="was given as backbone; wanted a function"):
         custom_backbone(Net(), preprocessing=SEEN)

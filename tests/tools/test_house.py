@@ -52,7 +52,9 @@ def test_no_two_files_outside_of_the_commands_have_one_name(house: House) -> Non
 
 
 def test_packages_are_small_enough_to_be_looked_over(house: House) -> None:
-    crowded = {name: count for name, count in house.crowded_packages().items() if name != "goldenrule.cli"}  # a file per command
+    crowded = {
+        name: count for name, count in house.crowded_packages().items() if name != "goldenrule.cli"
+    }  # a file per command
     assert crowded == {}
 
 

@@ -140,7 +140,7 @@ def find_again(part: Part, made_by: Mapping[str, str], given: Maker | None, *arg
         raise FormatError(
             f"The {part} of this classifier is made by {name}, known by the key {key}; {given.name} was given, with "
             f"the key {here}. Give the function as it was when the classifier was trained, or, if it computes the "
-            f'same, with that key: gr.own_{part}(..., key="{key}").'
+            f'same, with that key: gr.models.custom_{part}(..., key="{key}").'
         )
     return given
 

@@ -151,7 +151,7 @@ def code(found: SearchResult) -> str:
     if found.drawn_split:
         split = str(found.folder / "split.csv")
         images = f"gr.from_csv({split!r}, images={str(found.images)!r}, id='path', label='class', part='part')"
-    augment = "None" if drawn["augment"] == "none" else f"gr.{drawn['augment']}(max_zoom=1.1)"
+    augment = "None" if drawn["augment"] == "none" else f"gr.data.{drawn['augment']}(max_zoom=1.1)"
     own_loss = drawn["loss"] == "focal"
     arguments = {
         "precompute": "True",
