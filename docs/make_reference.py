@@ -81,7 +81,11 @@ def _default(option: Any) -> str:
 def _cell(text: str) -> str:
     """Return the text as it may stand in a table's cell."""
     plain = text.replace("\\[", "[")
-    first = plain[:1].lower() if not plain[:2].isupper() and "=" not in plain.split()[0] else plain[:1]
+    first = (
+        plain[:1].lower()
+        if not (plain[:2].isupper() and plain[:2].isalpha()) and "=" not in plain.split()[0]
+        else plain[:1]
+    )
     return first + plain[1:].removesuffix(".")
 
 

@@ -46,6 +46,7 @@ def test_a_network_is_trained_by_keywords(picture_folder: Callable[..., Path], t
     ("said", "wanted"),
     [
         ({"view": 3}, "gr.fit has no option view. Did you mean views"),
+        ({"model": "resnet18"}, "gr.fit has no option model. Did you mean backbone"),
         ({"cvs": "t.csv"}, "gr.fit has no option cvs. Did you mean csv"),
         ({"training": None}, "gr.fit has no option training"),
         ({"coverage": 2}, "--coverage 2: wanted a share"),

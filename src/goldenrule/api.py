@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from goldenrule.pipelines.tuning.search_result import SearchResult
     from goldenrule.training.loggers import Logger
 
+ALSO_CALLED = {"model": "backbone", "metric": "metrics", "from_run": "start_from"}
+"""What the command line, or another library, calls an option."""
 P = ParamSpec("P")
 R = TypeVar("R")
 Options = TypeVar("Options")
@@ -187,7 +189,7 @@ def _options(kind: type[Options], said: dict[str, Any], function: str, others: C
     for name in said:
         if name not in types:
             known = {*types, *others, *(one.name for one in fields(ImageSource))} - {"folder"}
-            close = nearest(name, sorted(known))
+            close = [ALSO_CALLED[name]] if name in ALSO_CALLED else nearest(name, sorted(known))
             meant = f" Did you mean {' or '.join(close)}?" if close else ""
             raise OptionError(f"gr.{function} has no option {name}.{meant}")
     return kind(**{name: _as_field(own, types[name]) for name, own in said.items()})

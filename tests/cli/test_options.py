@@ -135,5 +135,25 @@ def test_a_column_of_folds_is_no_drawn_fold(command: Command, picture_folder: Ca
     assert "--fold-column 0: wanted COLUMN=VALUE" in " ".join(found.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("train", "x", "-t", "fromzero", "--type=fine_tuning"), "-t and --type=fine_tuning: wanted once"),
+        (("fit", "x", "-m", "resnet18", "--backbone", "resnet34"), "-m and --backbone: wanted once"),
+        (("doctor", "--speed", "--no-speed"), "--speed and --no-speed: wanted once"),
+    ],
+    ids=str,
+)
+def test_an_option_that_takes_one_value_is_given_once(command: Command, words: tuple[str, ...], told: str) -> None:
+    found = command(*words)
+    assert found.returncode == 2
+    assert told in found.stderr
+
+
+def test_an_option_that_takes_several_values_may_be_repeated(command: Command) -> None:
+    found = command("fit", "x", "--exclude", "a", "--exclude", "b", "--metric", "f1", "--metric", "f2")
+    assert "x does not exist" in found.stderr
+
+
 def test_one_name_of_a_network_has_three_spellings(command: Command) -> None:
     assert len({command("summary", word, "original").stdout for word in ("-m", "--model", "--backbone")}) == 1

@@ -57,6 +57,7 @@ class Commands(TyperGroup):
 
         try:
             with _usage_errors(), system_errors():
+                self._refuse_repeated(ctx)
                 return super().invoke(ctx)
         except GoldenRuleError as error:
             _complain(str(error))
@@ -67,6 +68,22 @@ class Commands(TyperGroup):
         except MemoryError:
             _complain("There is not enough memory. Close other programs, or give --threads a smaller number.")
         raise typer.Exit(2)
+
+    def _refuse_repeated(self, ctx: Any) -> None:
+        """Raise `OptionError` for an option that takes one value and is given twice: the first would have no effect."""
+        from goldenrule.core.errors import OptionError
+
+        name, *words = [*ctx._protected_args, *ctx.args] or [""]
+        command = self.commands.get(name)
+        for option in getattr(command, "params", ()):
+            spelled = {*option.opts, *getattr(option, "secondary_opts", ())}
+            given = [
+                word
+                for word in words[: words.index("--") if "--" in words else None]
+                if word.partition("=")[0] in spelled
+            ]
+            if option.param_type_name == "option" and not option.multiple and len(given) > 1:
+                raise OptionError(f"{' and '.join(given)}: wanted once, since the last alone would count.")
 
 
 @contextlib.contextmanager

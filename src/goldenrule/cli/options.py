@@ -220,8 +220,7 @@ Live = Annotated[
     bool,
     typer.Option(
         "--live",
-        help="On live, augmented images instead of kept features; of search a fifth as many trials, after "
-        "those on features.",
+        help="On live, augmented images, not on cached features: slower.",
     ),
 ]
 Json = Annotated[Path | None, typer.Option(help="Write the numbers to this file.", show_default=False)]

@@ -42,7 +42,7 @@ class FitOptions:
     backbone: str = option(
         DEFAULT_BACKBONE,
         "efficientnet_lite0, 1 or 2 (embedded), any timm name, or one of original, resnet, resnext, efficientnet, "
-        "mobilenet, xception, convnext, vit, alexnet. For fit also auto: the best of the embedded ones.",
+        "mobilenet, xception, convnext, vit, alexnet. Of fit alone auto: the best of the embedded ones.",
         flags=("-m", "--model", "--backbone"),
         metavar="NAME",
         panel=NETWORK,

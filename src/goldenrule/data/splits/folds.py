@@ -67,7 +67,9 @@ def number_of_folds(fold: str) -> tuple[int, int]:
     read = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", fold.strip())
     number, folds = (int(read[1]), int(read[2])) if read else (0, 0)
     if not (folds >= 2 and 1 <= number <= folds):
-        raise OptionError(f"--fold {fold}: wanted NUMBER/FOLDS, from 1/5 to 5/5 for five folds.")
+        raise OptionError(
+            f"--fold {fold}: wanted NUMBER/FOLDS, from 1/5 to 5/5 for five folds. A column of a table: --fold-column."
+        )
     return number, folds
 
 

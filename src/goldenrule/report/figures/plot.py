@@ -32,7 +32,7 @@ def plot(value: object, **how: Any) -> Figure:
     """
     del how
     raise OptionError(
-        f"There is no figure of a {type(value).__name__}. Wanted what lr_find() returned, a learner's history, a "
+        f"There is no figure of {type(value).__name__}. Wanted what lr_find() returned, a learner's history, a "
         "schedule, or a learning curve."
     )
 
