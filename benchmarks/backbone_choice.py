@@ -24,7 +24,7 @@ from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap
 from goldenrule.models.backbone import Backbone
 from goldenrule.pipelines.backbone_selection import judged_backbones
 from goldenrule.pipelines.linear_heads import fit_head
-from goldenrule.pipelines.prepare import candidate_bodies, read_table
+from goldenrule.pipelines.prepare import candidate_bodies, read_images
 from goldenrule.pipelines.probe import readable
 from goldenrule.runs.options import FitOptions
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 def measured(name: str, folder: Path, bodies: list[Backbone], options: FitOptions, progress: Bars) -> dict[str, Any]:
     """Choose on train, judge every candidate on test."""
-    table = with_split(read_table(with_clean_test(name, folder), options, progress), seed=options.seed)
+    table = with_split(read_images(with_clean_test(name, folder), options, progress)[0], seed=options.seed)
     said: dict[str, Predictions] = {}
     for number, body in enumerate(bodies):
         features = FeatureExtractor.of(body, progress=progress).features(table)

@@ -20,7 +20,7 @@ import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
 from goldenrule.features.linear import Rows, solve_fixed
 from goldenrule.metrics import value_and_interval
-from goldenrule.models.heads import LinearHead
+from goldenrule.models.heads import LayeredHead
 from goldenrule.pipelines.calibrate import calibrated_head
 from goldenrule.pipelines.linear_heads import training_rows
 from held_out import OUTER, SETS, Split, says, splits
@@ -64,7 +64,7 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def judged(split: Split, head: LinearHead, out_of_fold: gr.Predictions) -> dict[str, Any]:
+def judged(split: Split, head: LayeredHead, out_of_fold: gr.Predictions) -> dict[str, Any]:
     """Return what a head says of the held-out images: as it is, at its temperature, and as a fit would leave it."""
     after, _, tried = calibrated_head(head, out_of_fold)
     assert tried is not None
@@ -78,7 +78,7 @@ def judged(split: Split, head: LinearHead, out_of_fold: gr.Predictions) -> dict[
     }
 
 
-def too_sure(split: Split, seed: int) -> tuple[LinearHead, gr.Predictions]:
+def too_sure(split: Split, seed: int) -> tuple[LayeredHead, gr.Predictions]:
     """Return a head with a penalty that is far too weak, and its out-of-fold predictions."""
     rows = training_rows(split.train, split.features, views=0, seed=seed)
     l2 = float(split.fitted.facts["l2"]) / WEAKER

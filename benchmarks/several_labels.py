@@ -25,7 +25,7 @@ from goldenrule.metrics import (
     value_and_interval,
     with_own_thresholds,
 )
-from goldenrule.metrics.uncertainty.thresholds import common_threshold, own_thresholds
+from goldenrule.metrics.uncertainty.thresholds import _best, _scored
 
 SET, SEEDS = "scenes_multilabel", 10
 BETAS = (2.0, 1.0)
@@ -50,8 +50,8 @@ def ways(seed: int, beta: float) -> Ways:
     return {
         "every label": called(np.zeros(len(said.classes))),
         "from .5 on": said,
-        "from one threshold on": called(common_threshold(seen, beta=beta)),
-        "from one threshold per label on": called(own_thresholds(seen, beta=beta)),
+        "from one threshold on": called(_best(*_scored(seen), beta, own=False)),
+        "from one threshold per label on": called(_best(*_scored(seen), beta, own=True)),
         "as goldenrule decides": best_thresholds(seen, beta=beta).apply(said),
         "out-of-fold, as a fit says": with_own_thresholds(seen, beta=beta),
     }

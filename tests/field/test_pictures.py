@@ -470,7 +470,7 @@ def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) // 1024
 
 table, before = from_folder("set"), peak()
-jobs = [Job(row=row, read=lambda uri=uri: table.read(uri), views=(0,)) for row, uri in enumerate(table.uris)]
+jobs = [DecodeJob(row=row, read=lambda uri=uri: table.read(uri), views=(0,)) for row, uri in enumerate(table.uris)]
 found = list(batches(jobs, (PLAIN,), Preprocessing(size=64), batch_size=4, threads=4))
 assert not found[0].failures and found[0].slots == [(row, 0) for row in range(4)]
 assert not any(own.problem for own in looked(table, threads=4))
