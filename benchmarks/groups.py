@@ -145,7 +145,7 @@ def circular_blocks(values: Any, generator: np.random.Generator, resamples: int 
 
 
 def block_length(values: Any) -> int:
-    """Return block length of Politis and White (2004), Econometric Reviews 23:53, corrected 2009, flat-top kernel."""
+    """Return the block length of Politis and White (2004), Econometric Reviews 23:53, corrected 2009."""
     n, own = len(values), values - values.mean()
     if not own.any():
         return 1

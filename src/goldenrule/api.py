@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
-from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -35,10 +34,6 @@ def _taking(*kinds: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let the signature that `help` shows have the fields of these options in the place of `**options`."""
 
     def shown(function: Callable[P, R]) -> Callable[P, R]:
-        @wraps(function)
-        def called(*args: P.args, **kwargs: P.kwargs) -> R:
-            return function(*args, **kwargs)
-
         own = signature(function)
         named = [one for one in own.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
         more = {one.name: one for kind in kinds for one in fields(kind)}
@@ -48,8 +43,8 @@ def _taking(*kinds: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
             Parameter(name, Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
             for name, one in more.items()
         ]
-        called.__signature__ = own.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
-        return called
+        function.__signature__ = own.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
+        return function
 
     return shown
 

@@ -35,7 +35,7 @@ def draw_classes() -> Draw:
 
 @pytest.fixture(scope="session")
 def made_run(made_once: Callable[..., Path], prepared_cache: Path) -> Callable[..., Path]:
-    """Return folder with `set`, pictures of these classes, and `run`, a quick fit of them: made once, to be copied."""
+    """Return a folder with `set`, pictures of these classes, and `run`, a quick fit of them: made once, then copied."""
 
     def made(*classes: str) -> Path:
         def fill(folder: Path) -> None:

@@ -49,7 +49,7 @@ class HeatMap:
         return np.asarray(positive / highest if highest > 0 else positive, np.float32)
 
     def over(self, height: int, width: int) -> Floats:
-        """Return heat over an upright picture of that size in px (height, width): nan where nothing was looked at."""
+        """Return the heat over an upright picture of (height, width) px: nan where nothing was looked at."""
         from PIL import Image
 
         left, top, right, bottom = self.window
@@ -86,7 +86,7 @@ class HeatMaps:
         *,
         progress: Progress | None = None,
     ) -> list[HeatMap]:
-        """Return heat map of each image for its class (None: the one with the highest logit); some are read at once.
+        """Return the heat map of each image for its class (None: that with the highest logit); some are read at once.
 
         A reader gives a file's bytes.
         """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
-from goldenrule.cli.options import Run, Threads, command, only, output
+from goldenrule.cli.options import LABELS, Run, Threads, command, output
 from goldenrule.runs.image_source import ImageSource
 
 if TYPE_CHECKING:
@@ -34,10 +34,7 @@ EXAMPLES = """Examples:
 @command(EXAMPLES)
 def evaluate(
     run: Run,
-    source: Annotated[
-        ImageSource,
-        only("folder", "exclude", "labels_from", "rename", "rename_file", "csv", "id", "label", "separator"),
-    ],
+    source: Annotated[ImageSource, LABELS],
     out: Annotated[Path | None, output("Folder of page and numbers.", "RUN/evaluations/NAME")] = None,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out classes that the classifier does not know.")

@@ -207,6 +207,8 @@ def json_kind(example: str, *names: tuple[str, ...]) -> Kind:
     return Kind(name="a JSON file", example=example, ours=lambda content: any(ours(content) for ours in every))
 
 
+LABELS = only("folder", "exclude", "labels_from", "rename", "rename_file", "csv", "id", "label", "separator")
+"""Where images lie and what their labels are, for commands to which parts, groups and folds are nothing."""
 Threads = Annotated[int | None, of(FitOptions, "threads")]
 Exclude = Annotated[list[str] | None, of(ImageSource, "exclude")]
 Run = Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.options import command, only, output, refuse
+from goldenrule.cli.options import LABELS, command, only, output, refuse
 from goldenrule.cli.terminal import show_findings
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import SHEET_SIZE, SHEET_VIEWS, FitOptions
@@ -29,7 +29,7 @@ EXAMPLES = """Examples:
 @command(EXAMPLES)
 def show_augment(
     context: typer.Context,
-    source: ImageSource,
+    source: Annotated[ImageSource, LABELS],
     options: Annotated[FitOptions, only("augment", "crop", "levels", views=SHEET_VIEWS, size=SHEET_SIZE)],
     num_images: Annotated[int, typer.Option(help="Images, of different classes as far as there are.")] = 4,
     out: Annotated[Path, output("The sheet: .png, .svg or .pdf.")] = Path("augment.png"),

@@ -18,7 +18,11 @@ def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], 
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home = homes[name]
-        value = getattr(importlib.import_module(f"{package}.{home}"), name) if home else _module(f"{package}.{name}")
+        value = (
+            getattr(importlib.import_module(f"{package}.{home}"), name)
+            if home
+            else importlib.import_module(f"{package}.{name}")
+        )
         setattr(sys.modules[package], name, value)
         return value
 
@@ -26,7 +30,3 @@ def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], 
         return sorted({*homes, *vars(sys.modules[package])})
 
     return load, names
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(name)

@@ -28,7 +28,7 @@ def from_arrays(
     folder: str | os.PathLike[str],
     groups: Sequence[str] | None = None,
 ) -> ImageTable:
-    """Return images of arrays (height, width, 3), or gray (height, width), uint8 or gray uint16, with their labels.
+    """Return the table of images that are arrays: (height, width, 3) uint8, or (height, width) uint8 or uint16.
 
     They are written below `folder` as PNG, lossless, beside a labels.csv: the report, a later fit and
     `goldenrule fit FOLDER` read them there. A label is a name or a whole number, or a list of several. `groups` names

@@ -319,7 +319,7 @@ def _rows(layout: Layout, piece: Predictions, prior: Floats, floor: float, ids: 
 
 
 def _several(told: Floats, limits: Floats, classes: Sequence[str]) -> str:
-    """Return labels that reach their thresholds, the likeliest first; where none does, the one that comes closest."""
+    """Return the labels that reach their thresholds, the likeliest first; where none does, the closest one."""
     called = [label for label in np.argsort(-told, kind="stable") if told[label] >= limits[label]]
     names = [classes[label] for label in called or [int(np.argmax(told - limits))]]
     return between_labels(classes).join(names)

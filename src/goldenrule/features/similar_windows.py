@@ -37,7 +37,7 @@ def near_duplicates(
     threads: int = 4,
     progress: Progress | None = None,
 ) -> list[NearDuplicate]:
-    """Return pairs of different files with close features whose pictures lie on each other, but for `known` ones.
+    """Return the pairs of different files with close features whose pictures match, but for `known` ones.
 
     Of files with equal bytes one stands for all; two of one group are no such pair; images without a row in the
     cache have none. `likened` makes of a cache's rows what pictures are likened by (`BackboneSpec.averaged`).

@@ -127,7 +127,7 @@ def _estimate(
     observed: float,
     scale: float,
 ) -> Estimate:
-    """Return estimate that is (observed - chance) / scale; `influences` (C, C) are those of an image in each cell."""
+    """Return the estimate (observed - chance) / scale; `influences` (C, C) are those of an image in each cell."""
     n = len(predictions.scored)
     variance = float((joint * influences**2).sum()) / n
     low, high = effective_interval(observed, variance * scale**2, n)

@@ -116,7 +116,7 @@ def _several(names: Sequence[str], between: str) -> str:
 
 
 def from_csv(text: str, *, task: Task = "single", basis: Basis = Basis.CLEAN) -> Predictions:
-    """Return predictions that `to_csv` wrote, with logits that stand for the same probabilities, without thresholds.
+    """Return the predictions that `to_csv` wrote: logits with the same probabilities, no thresholds.
 
     Raises `FormatError` for another file.
 

@@ -105,7 +105,7 @@ def _candidate(work: FitContext, name: str, head: FittedHead) -> Candidate:
 def solved_head(
     work: FitContext, train: LabelledTable, features: Features, count: int, near: float | None = None
 ) -> FittedHead:
-    """Return head on the plain features and `count` augmented views of the training images; fitted once a run."""
+    """Return the head on plain features and `count` augmented views of the training images; fitted once a run."""
     options = work.options
     key = {
         "step": "fit head",

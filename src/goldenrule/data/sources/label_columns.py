@@ -320,7 +320,7 @@ def _was_kept(name: str, mark: str, marked: Sequence[str], said: str) -> Finding
 
 
 def parts_of(cells: Sequence[str], column: str) -> Iterator[str | None]:
-    """Return part that each cell of a column names, None where it is empty. Raises `OptionError` for another word."""
+    """Return the part that each cell names, None where it is empty. Raises `OptionError` for another word."""
     for cell in cells:
         named = cell.strip()
         part = part_called(named)

@@ -119,7 +119,7 @@ def judgeable_parts(
 
 
 def missing_classes(table: ImageTable, parts: Collection[Part] = PARTS) -> Iterator[Finding]:
-    """Return finding for each of these parts that lacks a class; one whose images are all unlabelled judges nothing."""
+    """Yield a finding for each of these parts that lacks a class; one without labelled images judges nothing."""
     counts = table.counts()
     for part in parts:
         row = counts.get(part, {})

@@ -237,7 +237,7 @@ def images_needed(false_alarms: float) -> int:
 
 
 def drawn(names: Sequence[bytes], labels: ArrayLike | None = None, *, most: int = MOST_IMAGES) -> NDArray[np.int64]:
-    """Return rows of at most so many images, drawn by a hash of their names; all, in order, where there are no more.
+    """Return the rows of at most so many images, drawn by a hash of their names; all, in order, where there are fewer.
 
     With `labels` the classes are drawn from in turns, so that a rare one is not left out. What is drawn does not depend
     on the order of the images; rows are given in order.

@@ -165,7 +165,7 @@ def calibrated_by_fold(predictions: Predictions) -> Predictions:
 
 
 def pooled_logits(predictions: Predictions) -> Floats:
-    """Return one logit per image and class (n, C): logits of one view, else of the probabilities averaged over views.
+    """Return one logit per image and class (n, C): of the one view, or of the probabilities averaged over views.
 
     Where an image is not ok: nan.
     """

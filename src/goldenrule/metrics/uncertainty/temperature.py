@@ -50,7 +50,7 @@ def cautious_temperature(
 
 
 def as_pairs(logits: NDArray[np.float64], marks: NDArray[np.int8]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return each of many labels, logits and marks (n, classes), as image of two classes: (n * classes, 2) and truth.
+    """Return many labels (n, classes), logits and marks, as images of two classes each: (n * classes, 2) and truth.
 
     >>> [part.tolist() for part in as_pairs(np.array([[2.0, -1.0]]), np.array([[1, 0]], np.int8))]
     [[[0.0, 2.0], [0.0, -1.0]], [1, 0]]

@@ -124,7 +124,7 @@ def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]
 
 
 def confusion_content(predictions: Predictions) -> dict[str, Any]:
-    """Return what section on confusion shows: a grid of few classes or a picture of many, and the commonest pairs."""
+    """Return what the section on confusion shows: a grid of few classes, a picture of many, the commonest pairs."""
     pairs = tables.confused_pairs(predictions)
     few = len(predictions.classes) <= MOST_GRID_CLASSES
     return {

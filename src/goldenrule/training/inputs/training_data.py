@@ -136,7 +136,7 @@ class TrainingData:
         return validate_pixels(valid, state.backbone.spec.preprocessing, threads=self.threads)
 
     def can_keep(self, state: LearnerState) -> bool:
-        """Return whether what flows into this state's late layers can be kept: body can be cut, and there is room."""
+        """Return whether what flows into this state's late layers can be kept: the body can be cut, and it fits."""
         try:
             return self._fitting(self._boundary(state)) >= 0
         except OptionError:
