@@ -43,9 +43,9 @@ def main() -> None:
     with threadpool_limits(1):
         for name, kind in kinds().items():
             ways, levels = ways_of(kind)
-            own = rates[name] = measured(ways, arguments.repeats)
-            ratios = [b / a for a, b in zip(*own.values(), strict=True)] if len(own) > 1 else []
-            cells = [f"{statistics.median(one):.0f} [{min(one):.0f}, {max(one):.0f}]" for one in own.values()]
+            found = rates[name] = measured(ways, arguments.repeats)
+            ratios = [b / a for a, b in zip(*found.values(), strict=True)] if len(found) > 1 else []
+            cells = [f"{statistics.median(one):.0f} [{min(one):.0f}, {max(one):.0f}]" for one in found.values()]
             ratio = f"{statistics.median(ratios):.2f}" if ratios else ""
             rows.append([name, *cells, *([""] * (2 - len(cells))), ratio, levels])
     arguments.out.with_suffix(".json").write_text(json.dumps(rates, indent=1) + "\n")

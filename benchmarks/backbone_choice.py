@@ -72,7 +72,7 @@ def measured(name: str, folder: Path, bodies: list[Backbone], options: FitOption
         if number == 0:
             choice = judged_backbones(train, bodies, options=options, progress=progress)
         head = fit_head(train, features, seed=options.seed).head
-        logits = head.logits(features.rows([own or b"" for own in test.digests]))
+        logits = head.logits(features.rows([digest or b"" for digest in test.digests]))
         said[body.spec.name] = Predictions.from_logits(logits, test.classes, truth=test.targets, ids=test.uris)
     best = min(said, key=lambda one: log_loss(said[one]).value)
     lost = paired_bootstrap(said[choice.chosen], said[best], metric="log_loss").gain
@@ -82,8 +82,8 @@ def measured(name: str, folder: Path, bodies: list[Backbone], options: FitOption
         "seed": options.seed,
         "choice": choice.to_json(),
         "out_of_fold": {one.name: standing(one) for one in choice.candidates},
-        "test": {one: numbers(own) for one, own in said.items()},
-        "test_log_loss": {one: log_loss(own).value for one, own in said.items()},
+        "test": {one: numbers(predictions) for one, predictions in said.items()},
+        "test_log_loss": {one: log_loss(predictions).value for one, predictions in said.items()},
         "best_in_hindsight": best,
         "lost": "0" if best == choice.chosen else value_and_interval(lost),
         "gained": "0" if choice.chosen == "efficientnet_lite0" else value_and_interval(spared),
@@ -96,9 +96,9 @@ def standing(one: Judged) -> str:
     return f"{value_and_interval(one.log_loss)}; {value_and_interval(one.quality)}; {one.standing}"
 
 
-def numbers(own: Predictions) -> str:
+def numbers(predictions: Predictions) -> str:
     """Return log loss and accuracy."""
-    return f"{value_and_interval(log_loss(own))}; {value_and_interval(accuracy(own))}"
+    return f"{value_and_interval(log_loss(predictions))}; {value_and_interval(accuracy(predictions))}"
 
 
 def page(results: list[dict[str, Any]]) -> str:
@@ -122,12 +122,12 @@ def page(results: list[dict[str, Any]]) -> str:
             rows.append([first, f"{name}{mark}", said, one["test"][name]])
     header = ["set", "seed", "taken", "best in hindsight", "gained on lite0", "lost on the best"]
     losses = [one["test_log_loss"] for one in results]
-    taken = np.array([own[one["choice"]["chosen"]] for own, one in zip(losses, results, strict=True)])
+    taken = np.array([loss[one["choice"]["chosen"]] for loss, one in zip(losses, results, strict=True)])
     means = ", ".join(
-        f"{name} {np.mean([own[name] for own in losses] - np.array([min(own.values()) for own in losses])):.3f}"
+        f"{name} {np.mean([loss[name] for loss in losses] - np.array([min(loss.values()) for loss in losses])):.3f}"
         for name in losses[0]
     )
-    lost = np.mean(taken - np.array([min(own.values()) for own in losses]))
+    lost = np.mean(taken - np.array([min(loss.values()) for loss in losses]))
     same = sum(one["choice"]["chosen"] == one["best_in_hindsight"] for one in results)
     return (
         "# Choosing a backbone: `--backbone auto`\n\n"

@@ -52,14 +52,14 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
     for split in splits(name, seed=seed):
         solved.append(judged(split, split.fitted.head, split.fitted.out_of_fold))
         sure.append(judged(split, *too_sure(split, seed)))
-    for kind, own in (("solved head", solved), (f"penalty / {WEAKER}", sure)):
-        said = {when: gr.Predictions.concatenate([one[when] for one in own]) for when in KINDS}
+    for kind, some in (("solved head", solved), (f"penalty / {WEAKER}", sure)):
+        said = {when: gr.Predictions.concatenate([one[when] for one in some]) for when in KINDS}
         yield {
             "set": name,
             "classes": len(said["as solved"].classes),
             "head": kind,
-            "temperatures": [one["value"] for one in own],
-            "taken": sum(one["taken"] for one in own),
+            "temperatures": [one["value"] for one in some],
+            "taken": sum(one["taken"] for one in some),
             "measured": {when: numbers(seen, said["as solved"]) for when, seen in said.items()},
         }
 
@@ -176,7 +176,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return a table with three lines per set."""
     lines = []
     for row in rows:
-        for when, own in row["measured"].items():
+        for when, value in row["measured"].items():
             first = when == "as solved"
             lines.append(
                 [
@@ -184,12 +184,12 @@ def table(rows: list[dict[str, Any]]) -> str:
                     when,
                     _span(row["temperatures"]) if when == "temperature" else "",
                     f"{row['taken']} of {OUTER}" if when == "where it helps by folds" else "",
-                    value_and_interval(estimate(own["calibration error"])).replace(" points", ""),
-                    f"{own['ECE']:.1f}",
-                    value_and_interval(estimate(own["log loss"])),
-                    f"{own['Brier score']['value']:.4f}",
-                    "" if first else value_and_interval(estimate(own["gain"])),
-                    f"{own['log loss']['n']:,}" if first else "",
+                    value_and_interval(estimate(value["calibration error"])).replace(" points", ""),
+                    f"{value['ECE']:.1f}",
+                    value_and_interval(estimate(value["log loss"])),
+                    f"{value['Brier score']['value']:.4f}",
+                    "" if first else value_and_interval(estimate(value["gain"])),
+                    f"{value['log loss']['n']:,}" if first else "",
                 ]
             )
     header = [

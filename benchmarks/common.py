@@ -28,8 +28,8 @@ def with_clean_test(name: str, folder: Path) -> Path:
     if "test" in parts or not valid:
         return source
     shutil.copytree(source / "train", folder / name / "train", copy_function=os.symlink)
-    for own, original in halves(source / valid.pop()):
-        link = folder / name / own
+    for path, original in halves(source / valid.pop()):
+        link = folder / name / path
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(original)
     return folder / name

@@ -92,8 +92,8 @@ def nine() -> list[Path]:
 def right_of_nine(said: gr.Predictions) -> str:
     """Say how many of the nine photos are right."""
     names = {photo.name for photo in nine()}
-    own = [right for uri, right in zip(said.scored.ids, hits(said.scored), strict=True) if Path(uri).name in names]
-    return f"{sum(own)} of {len(own)}"
+    ours = [right for uri, right in zip(said.scored.ids, hits(said.scored), strict=True) if Path(uri).name in names]
+    return f"{sum(ours)} of {len(ours)}"
 
 
 def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
@@ -109,7 +109,7 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
     for name, one in found.items():
         networks, augment = SETS[name]
         kind = "" if augment == "auto" else f" --augment {augment}"
-        images = ", ".join(f"{sum(own.values()):,} {part}" for part, own in one.counts.items())
+        images = ", ".join(f"{sum(count.values()):,} {part}" for part, count in one.counts.items())
         header = ["network", "valid", "test", "log loss on test", "epochs", "time", "parameters", "by pairs, on test"]
         header += ["the nine"] if name == "cat_dog_horse" else []
         lines += [
@@ -149,7 +149,7 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
 
 def cells(found: gr.ComparedNetworks, row: Any) -> list[str]:
     """Return a row of the table."""
-    shares = [str(found.quality(own)) if own is not None else "" for own in (row.valid, row.test)]
+    shares = [str(found.quality(value)) if value is not None else "" for value in (row.valid, row.test)]
     return [
         f"**{row.name}**" if row is found.chosen else row.name,
         *shares,

@@ -118,8 +118,8 @@ def findings(case: Case, parts: Parts) -> Iterator[Finding]:
     )
     names = [f"class {label}" for label in range(case.classes)]
     familiar = OODDetector.fit(features.astype(np.float16), units)
-    own = gr.Predictions.from_logits(solved.fold_logits, names, truth=truth, group=groups, basis="chosen on")
-    said = {"out-of-fold": own.select(judged)}
+    predictions = gr.Predictions.from_logits(solved.fold_logits, names, truth=truth, group=groups, basis="chosen on")
+    said = {"out-of-fold": predictions.select(judged)}
     for part in ("valid", "test"):
         rows, right, its_groups = parts[part]
         said[part] = gr.Predictions.from_logits(
@@ -129,8 +129,8 @@ def findings(case: Case, parts: Parts) -> Iterator[Finding]:
         said = {part: replace(each, logits=(each.logits * 25).astype(np.float32)) for part, each in said.items()}
     sets = PredictionSets.fit(said["out-of-fold"])
     yield from inconsistencies(said, sets=sets, familiar=familiar, clean={"valid": True, "test": True})
-    own = said["out-of-fold"]
-    yield from at_the_end_of_its_range("penalty (l2)", solved.l2, DECADES[-1], DECADES[0], own)
+    predictions = said["out-of-fold"]
+    yield from at_the_end_of_its_range("penalty (l2)", solved.l2, DECADES[-1], DECADES[0], predictions)
 
 
 def mixed_up(parts: Parts, _: np.random.Generator) -> Parts:
@@ -183,14 +183,14 @@ def page(rows: list[dict[str, Any]], broken: list[dict[str, Any]]) -> str:
     lines = []
     for mix in MIXES:
         for size in SIZES:
-            own = [row for row in rows if (row["mix"], row["size"]) == (mix, size)]
-            lines.append([mix, str(size), str(sum(bool(row["fired"]) for row in own)), f"{len(own):,}"])
+            some = [row for row in rows if (row["mix"], row["size"]) == (mix, size)]
+            lines.append([mix, str(size), str(sum(bool(row["fired"]) for row in some)), f"{len(some):,}"])
     hurt = []
     for way in BROKEN:
-        own = [row for row in broken if row["way"] == way]
-        codes = Counter(code for row in own for code in row["fired"])
+        some = [row for row in broken if row["way"] == way]
+        codes = Counter(code for row in some for code in row["fired"])
         said = ", ".join(f"{code} {count}" for code, count in codes.most_common())
-        hurt.append([way, f"{sum(bool(row['fired']) for row in own)} of {len(own)}", said or "none"])
+        hurt.append([way, f"{sum(bool(row['fired']) for row in some)} of {len(some)}", said or "none"])
     return (
         "# Numbers that contradict each other: how often sound runs are accused\n\n"
         f"An error is told before the numbers where they can't all be true. In {len(rows):,} simulated sound runs "

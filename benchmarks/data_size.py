@@ -121,11 +121,11 @@ def advised(images: Images, seeds: int) -> Iterable[Record]:
         units = [images.units[row] for row in held.train]
         order = held.train[nested_order(images.targets[held.train], units, 2, seed=seed)]
         some = np.sort(order[: len(order) // 2])
-        own = images.targets[some]
+        ours = images.targets[some]
         try:
             curve = learning_curve(
                 images.features[some],
-                own,
+                ours,
                 [images.units[row] for row in some],
                 classes=images.classes,
                 seed=seed,
@@ -133,7 +133,7 @@ def advised(images: Images, seeds: int) -> Iterable[Record]:
             )
         except TooFewImages:
             continue
-        advice = data_size(curve, ClassSizes.of(np.bincount(own).tolist()))
+        advice = data_size(curve, ClassSizes.of(np.bincount(ours).tolist()))
         before, after = (images.right(rows, held.test).mean() for rows in (some, held.train))
         yield {
             "seed": seed,
@@ -201,8 +201,8 @@ def _accuracy_table(records: list[Record]) -> str:
     sizes = [size for size in SIZES if any(size in one["sizes"] for one in records)]
     rows = []
     for one in records:
-        own = dict(zip(one["sizes"], map(Estimate.from_json, one["accuracy"]), strict=True))
-        cells = [value_and_interval(own[size]) if size in own else "" for size in sizes]
+        found = dict(zip(one["sizes"], map(Estimate.from_json, one["accuracy"]), strict=True))
+        cells = [value_and_interval(found[size]) if size in found else "" for size in sizes]
         everything = value_and_interval(Estimate.from_json(one["all"]))
         rows.append(
             [_name(one), f"{one['classes']}", f"{one['test_images']:,}", *cells, f"{everything} ({one['median']:,.0f})"]
@@ -214,8 +214,8 @@ def _gain_table(records: list[Record]) -> str:
     sizes = [size for size in SIZES if any(size in one["sizes"] for one in records)]
     rows = []
     for one in records:
-        own = dict(zip(one["sizes"], map(Estimate.from_json, one["all_gain"]), strict=True))
-        cells = [value_and_interval(own[size]).replace(" points", "") if size in own else "" for size in sizes]
+        found = dict(zip(one["sizes"], map(Estimate.from_json, one["all_gain"]), strict=True))
+        cells = [value_and_interval(found[size]).replace(" points", "") if size in found else "" for size in sizes]
         rows.append([_name(one), *cells])
     return markdown_table(["set", *(f"above {size}" for size in sizes)], rows)
 
@@ -224,17 +224,17 @@ def _advice_table(records: list[Record]) -> str:
     every = [advice for one in records for advice in one["advice"]]
     rows = []
     for help_, says in HELP.items():
-        own = [advice for advice in every if advice["more_images"] == help_]
-        gains = 100 * np.array([advice["measured_gain"] for advice in own])
+        ours = [advice for advice in every if advice["more_images"] == help_]
+        gains = 100 * np.array([advice["measured_gain"] for advice in ours])
         shown = [""] * 4
-        if own:
+        if ours:
             shown = [
-                f"{100 * np.mean([advice['forecast_gain']['value'] for advice in own]):.1f}",
+                f"{100 * np.mean([advice['forecast_gain']['value'] for advice in ours]):.1f}",
                 f"{gains.mean():.1f}",
                 f"{gains.min():.1f} to {gains.max():.1f}",
-                f"{int((gains >= 0.5).sum())} of {len(own)}",
+                f"{int((gains >= 0.5).sum())} of {len(ours)}",
             ]
-        rows.append([says, f"{len(own)} of {len(every)}", *shown])
+        rows.append([says, f"{len(ours)} of {len(every)}", *shown])
     head = ["more images", "said", "forecast gain, mean", "measured gain, mean", "from, to", "half a point or more"]
     table = markdown_table(head, rows)
     never = [says for help_, says in HELP.items() if all(advice["more_images"] != help_ for advice in every)]

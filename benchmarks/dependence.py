@@ -59,12 +59,12 @@ def main() -> None:
     found = {key: value for key, value in found.items() if found.get("commit") == made_with().split("commit ")[1][:7]}
     found |= {"commit": made_with().split("commit ")[1][:7], "made_with": made_with()}
     for part, names in (("sets", SETS), ("alarms", INDEPENDENT), ("power", INDEPENDENT)):
-        own = found.setdefault(part, {})
+        ours = found.setdefault(part, {})
         for name in names:
-            if name not in own:
-                own[name] = {"sets": of_set, "alarms": false_alarms, "power": power}[part](name)
+            if name not in ours:
+                ours[name] = {"sets": of_set, "alarms": false_alarms, "power": power}[part](name)
                 kept.write_text(json.dumps(found, indent=1) + "\n")
-                print(part, name, json.dumps(own[name])[:160], flush=True)
+                print(part, name, json.dumps(ours[name])[:160], flush=True)
     arguments.out.write_text(page(found))
 
 
@@ -73,12 +73,12 @@ def loaded(name: str, views: int = 0) -> tuple[ImageTable, Features]:
     every = from_source(DATA / name, group_by="none")
     every = every.where(every.labelled & np.array([part != "test" for part in every.parts], bool))
     augment = gr.data.side_on() if views else None
-    own, activations = gr.features_of(
+    table, activations = gr.features_of(
         every.with_parts(["train"] * len(every)), gr.backbone(), augment=augment, augmented_views=views or None
     )
-    own = own.with_parts([None] * len(own))
-    pairs = near_duplicates(own, activations.caches[0], threads=2)
-    return with_alike(own, [(pair.first, pair.second) for pair in pairs]), activations
+    table = table.with_parts([None] * len(table))
+    pairs = near_duplicates(table, activations.caches[0], threads=2)
+    return with_alike(table, [(pair.first, pair.second) for pair in pairs]), activations
 
 
 def asked(table: ImageTable, activations: Features, proposal: Proposal, *, seed: int = 0) -> Nearness:
@@ -148,8 +148,8 @@ def false_alarms(name: str) -> dict[str, Any]:
     p_values = []
     for number in range(ORDERS):
         places = np.random.default_rng(number).permutation(len(table))
-        own = replace(order, places=tuple(places.tolist()))
-        p_values.append(nearness([own], asked_, nearest, every, seed=number)[0].p_value)
+        proposal = replace(order, places=tuple(places.tolist()))
+        p_values.append(nearness([proposal], asked_, nearest, every, seed=number)[0].p_value)
     return {"orders": ORDERS, "alarms": int((np.array(p_values) <= LEVEL).sum()), "p": p_values}
 
 
@@ -167,10 +167,10 @@ def power(name: str) -> dict[str, Any]:
                 rows = draws.permutation(np.flatnonzero(table.targets == label))[:PLANTED]
                 count = max(1, round(share * len(rows) / (1 + VIEWS)))
                 series, rest = rows[:count], rows[count : len(rows) - count * VIEWS]
-                own = [activations.rows(list(digests[rest]))]
+                ours = [activations.rows(list(digests[rest]))]
                 frames = [activations.rows(list(digests[series]), view) for view in range(1 + VIEWS)]
-                own.append(np.stack(frames, axis=1).reshape(-1, own[0].shape[1]))
-                features.append(np.concatenate(own))
+                ours.append(np.stack(frames, axis=1).reshape(-1, ours[0].shape[1]))
+                features.append(np.concatenate(ours))
                 truth += [label] * len(features[-1])
             nearness_, flattery_ = planted(np.concatenate(features), np.array(truth), draws)
             seen += nearness_.shown
@@ -203,8 +203,8 @@ def planted(features: Any, truth: Any, draws: np.random.Generator) -> tuple[Near
         scored=count,
     )
     units, labels = duplicate_units(table), table.rows["labels"].to_pylist()
-    own = blocks(table) or [None] * count
-    told = flattery(rows, apart, classes=names, task="single", labels=labels, units=units, kinds=truth, groups=own)
+    ours = blocks(table) or [None] * count
+    told = flattery(rows, apart, classes=names, task="single", labels=labels, units=units, kinds=truth, groups=ours)
     return near, told
 
 
@@ -221,7 +221,7 @@ def gr_table(truth: Any, names: list[str]) -> ImageTable:
     from goldenrule.data.table import image_table
 
     uris = [f"{number}.png" for number in range(len(truth))]
-    table = image_table(Path(), names, uris=uris, parts=[None] * len(truth), labels=[[int(own)] for own in truth])
+    table = image_table(Path(), names, uris=uris, parts=[None] * len(truth), labels=[[int(value)] for value in truth])
     return table.with_digests([uri.encode().ljust(32, b".") for uri in uris])
 
 
@@ -251,21 +251,21 @@ def page(found: dict[str, Any]) -> str:
 def sets_table(rows: dict[str, Any]) -> str:
     """Return a line per set."""
     lines = []
-    for name, own in rows.items():
-        if "share" not in own:
-            lines.append([name, f"{own['n']:,}", "names are hashes", *["–"] * 6])
+    for name, row in rows.items():
+        if "share" not in row:
+            lines.append([name, f"{row['n']:,}", "names are hashes", *["–"] * 6])
             continue
-        drop = gr.Estimate.from_json(own["drop"])
-        answer = "alike, flatters" if own["flatters"] and own["shown"] else "alike" if own["shown"] else "no"
+        drop = gr.Estimate.from_json(row["drop"])
+        answer = "alike, flatters" if row["flatters"] and row["shown"] else "alike" if row["shown"] else "no"
         lines.append(
             [
                 name,
-                f"{own['n']:,}",
-                f"{own['share']:.3f} / {own['chance']:.3f}",
-                f"{own['p']:.3f}",
-                *(value_and_interval(gr.Estimate.from_json(own[one])) for one in ("random", "together")),
+                f"{row['n']:,}",
+                f"{row['share']:.3f} / {row['chance']:.3f}",
+                f"{row['p']:.3f}",
+                *(value_and_interval(gr.Estimate.from_json(row[one])) for one in ("random", "together")),
                 value_and_interval(drop),
-                f"{own['random_loss']['value']:.3f} → {own['together_loss']['value']:.3f}",
+                f"{row['random_loss']['value']:.3f} → {row['together_loss']['value']:.3f}",
                 answer,
             ]
         )
@@ -278,11 +278,11 @@ def films_table(rows: dict[str, Any]) -> str:
     lines = [
         [
             name,
-            *(value_and_interval(gr.Estimate.from_json(own["films"][one])) for one in ("random", "together")),
-            f"{own['films']['random_loss']['value']:.3f} → {own['films']['together_loss']['value']:.3f}",
+            *(value_and_interval(gr.Estimate.from_json(row["films"][one])) for one in ("random", "together")),
+            f"{row['films']['random_loss']['value']:.3f} → {row['films']['together_loss']['value']:.3f}",
         ]
-        for name, own in rows.items()
-        if "films" in own
+        for name, row in rows.items()
+        if "films" in row
     ]
     return markdown_table(["set", "random", "whole films", "log loss"], lines)
 
@@ -290,8 +290,8 @@ def films_table(rows: dict[str, Any]) -> str:
 def alarms_table(rows: dict[str, Any]) -> str:
     """Return how often independent photos were accused."""
     lines = [
-        [name, str(own["orders"]), str(own["alarms"]), f"{np.mean(np.array(own['p']) <= 0.05):.3f}"]
-        for name, own in rows.items()
+        [name, str(row["orders"]), str(row["alarms"]), f"{np.mean(np.array(row['p']) <= 0.05):.3f}"]
+        for name, row in rows.items()
     ]
     return markdown_table(["set", "random orders", f"p at most {LEVEL:g}", "share of p at most .05"], lines)
 
@@ -300,8 +300,8 @@ def power_table(rows: dict[str, Any]) -> str:
     """Return how often planted series were found."""
     lines = [
         [name, f"{100 * float(share):.0f} %", f"{cell['near']} of {cell['draws']}", f"{cell['flatters']}"]
-        for name, own in rows.items()
-        for share, cell in own.items()
+        for name, row in rows.items()
+        for share, cell in row.items()
     ]
     return markdown_table(["set", "images of series", "found alike", "and found to flatter"], lines)
 

@@ -76,10 +76,10 @@ def measured(name: str, seed: int, folder: Path) -> Record:
         learn = learner(photos, seed, solved.head, known)
         began = time.monotonic()
         train(learn, arm, known)
-        own = time.monotonic() - began
+        ours = time.monotonic() - began
         seen[arm] = learn.evaluate("test")
         record[arm] = {
-            "seconds": seconds + own,
+            "seconds": seconds + ours,
             "accuracy": numbers(gr.metrics.accuracy(seen[arm])),
             "log_loss": numbers(gr.metrics.log_loss(seen[arm])),
         }
@@ -145,16 +145,16 @@ def page(records: list[Record]) -> str:
     rows = []
     for record in sorted(records, key=lambda one: (one["set"], one["seed"])):
         for arm in ARMS:
-            own = record[arm]
+            ours = record[arm]
             rows.append(
                 [
                     record["set"],
                     str(record["seed"]),
                     arm,
-                    f"{own['seconds']:.0f}",
-                    "{:.1%} [{:.1%}, {:.1%}] n={}".format(*own["accuracy"]),
-                    "{:.3f} [{:.3f}, {:.3f}]".format(*own["log_loss"][:3]),
-                    "{:.3f} [{:.3f}, {:.3f}]".format(*own["gain"][:3]) if "gain" in own else "",
+                    f"{ours['seconds']:.0f}",
+                    "{:.1%} [{:.1%}, {:.1%}] n={}".format(*ours["accuracy"]),
+                    "{:.3f} [{:.3f}, {:.3f}]".format(*ours["log_loss"][:3]),
+                    "{:.3f} [{:.3f}, {:.3f}]".format(*ours["gain"][:3]) if "gain" in ours else "",
                 ]
             )
     head = ["set", "seed", "trained", "seconds", "accuracy", "log loss", "lower by (paired)"]

@@ -67,8 +67,8 @@ def row(ours: GoldenRun, quick: GoldenRun, theirs: Record) -> list[str]:
     said, solved = peer_goldenrule.result(ours.run), peer_goldenrule.result(quick.run)
     cells = [ours.set, str(ours.seed), said["chosen"], f"{ours.cost.seconds:.0f}", f"{theirs['cost']['seconds']:.0f}"]
     for part in ("valid", "test"):
-        own, beside = predictions(said, part), predictions(theirs, part)
-        cells += [loss(said, part), loss(theirs, part), gain(beside, own), gain(predictions(solved, part), own)]
+        scored, beside = predictions(said, part), predictions(theirs, part)
+        cells += [loss(said, part), loss(theirs, part), gain(beside, scored), gain(predictions(solved, part), scored)]
     trained = next(one for one in ours.result["candidates"] if one["name"] == "trained head")
     return [*cells, f"{trained['valid']['log_loss']:.3f}"]
 

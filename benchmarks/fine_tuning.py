@@ -219,14 +219,14 @@ def page(records: list[Record]) -> str:
     seeds = len({record["seed"] for record in records})
     ways, wheres = [], []
     for variant in variants:
-        own = [record for record in records if record["variant"] == variant]
-        chosen = [record["gain"][min(("0", *shares), key=record["valid"].__getitem__)] for record in own]
-        worse = sum(record["gain"]["1"] + 1.96 * record["error"]["1"] < 0 for record in own)
-        better = sum(record["gain"]["1"] - 1.96 * record["error"]["1"] > 0 for record in own)
-        gains = (mean([record["gain"][share] for record in own]) for share in shares)
-        parts = (mean([record["gain"][part] for record in own]) for part in PARTS)
-        ways.append([variant, str(len(own)), *gains, *parts, f"{worse}, {better}", mean(chosen)])
-        of_sets = ([record["gain"]["1"] for record in own if record["set"] == name] for name in sets)
+        some = [record for record in records if record["variant"] == variant]
+        chosen = [record["gain"][min(("0", *shares), key=record["valid"].__getitem__)] for record in some]
+        worse = sum(record["gain"]["1"] + 1.96 * record["error"]["1"] < 0 for record in some)
+        better = sum(record["gain"]["1"] - 1.96 * record["error"]["1"] > 0 for record in some)
+        gains = (mean([record["gain"][share] for record in some]) for share in shares)
+        parts = (mean([record["gain"][part] for record in some]) for part in PARTS)
+        ways.append([variant, str(len(some)), *gains, *parts, f"{worse}, {better}", mean(chosen)])
+        of_sets = ([record["gain"]["1"] for record in some if record["set"] == name] for name in sets)
         wheres.append([variant, *map(spread, of_sets)])
     sizes = ({(record["train"], record["n"]) for record in records if record["set"] == name} for name in sets)
     wheres.append(["images: trained on, test", *("; ".join(f"{a}, {b}" for a, b in sorted(size)) for size in sizes)])
@@ -246,7 +246,7 @@ def page(records: list[Record]) -> str:
         "Clearly: the paired 95 % interval of a run leaves zero out, at share 1.\n\n"
         f"Seeds: {seeds}.\n\n{markdown_table(head, ways)}\n\n"
         f"Of the ends of four cycles ({len(several)} runs; mean [lowest, highest]): {averaged}. The soups took "
-        f"{', '.join('+'.join(map(str, own)) for own in taken)}.\n\n"
+        f"{', '.join('+'.join(map(str, value)) for value in taken)}.\n\n"
         "## Set by set\n\nAt share 1: mean over the seeds [lowest, highest].\n\n"
         f"{markdown_table(['variant', *sets], wheres)}\n\n"
         f"Made by `python benchmarks/fine_tuning.py`: {made_with(*(record['commit'] for record in records))}.\n"

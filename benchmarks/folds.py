@@ -40,13 +40,16 @@ def measured(name: str, seed: int) -> dict[str, Any]:
         for folds in FOLDS:
             average = gr.fit_head(split.train, split.features, seed=seed, folds=folds)
             said[folds].append(split.says(average.head))
-    every = {folds: gr.Predictions.concatenate(own) for folds, own in said.items()}
+    every = {folds: gr.Predictions.concatenate(value) for folds, value in said.items()}
     return {
         "set": name,
         "classes": len(every[1].classes),
         "scores": {
-            folds: {"accuracy": gr.metrics.accuracy(own).to_json(), "log loss": gr.metrics.log_loss(own).to_json()}
-            for folds, own in every.items()
+            folds: {
+                "accuracy": gr.metrics.accuracy(predictions).to_json(),
+                "log loss": gr.metrics.log_loss(predictions).to_json(),
+            }
+            for folds, predictions in every.items()
         },
         "gains": {
             folds: {
@@ -96,18 +99,18 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return a line per set and number of folds."""
     lines = []
     for row in rows:
-        for folds, own in row["scores"].items():
+        for folds, score in row["scores"].items():
             gains = row["gains"].get(folds)
             lines.append(
                 [
                     f"{row['set']}, {row['classes']} classes" if folds == 1 else "",
                     "one head" if folds == 1 else f"mean of {folds} folds",
-                    *(value_and_interval(gr.Estimate(**own[name])) for name in ("accuracy", "log loss")),
+                    *(value_and_interval(gr.Estimate(**score[name])) for name in ("accuracy", "log loss")),
                     *(
                         value_and_interval(gr.Estimate(**gains[name])) if gains else ""
                         for name in ("log loss", "accuracy")
                     ),
-                    f"{own['log loss']['n']:,}" if folds == 1 else "",
+                    f"{score['log loss']['n']:,}" if folds == 1 else "",
                 ]
             )
     header = ["set", "head", "accuracy", "log loss", "paired gain in log loss", "paired gain in accuracy", "n"]

@@ -148,7 +148,7 @@ def page(pairs: list[Pair]) -> str:
             )
     names = dict.fromkeys(whole.set for _, whole in pairs)
     of_set = [[pair for pair in pairs if pair[1].set == name] for name in names]
-    together = [all_seeds(own) for own in of_set if len(own) > 1]
+    together = [all_seeds(value) for value in of_set if len(value) > 1]
     head = ["set", "seed", "solved head: test", "log loss", "seconds", "chosen", "its test", "log loss"]
     head += ["lower by (paired)", "seconds"]
     others = max(run.cost.others_cpu_share for pair in pairs for run in pair)

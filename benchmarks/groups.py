@@ -39,9 +39,9 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for kind in (shares, means, orders):
-        own = list(kind(arguments.draws, np.random.default_rng(arguments.seed)))
-        print(kind.__name__, min(row["held"] for row in own), flush=True)
-        rows += own
+        some = list(kind(arguments.draws, np.random.default_rng(arguments.seed)))
+        print(kind.__name__, min(row["held"] for row in some), flush=True)
+        rows += some
     about = {"made_with": made_with(), "draws": arguments.draws, "seed": arguments.seed, "rows": rows}
     arguments.out.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
     arguments.out.write_text(page(rows, arguments.draws))
@@ -146,10 +146,10 @@ def circular_blocks(values: Any, generator: np.random.Generator, resamples: int 
 
 def block_length(values: Any) -> int:
     """Return the block length of Politis and White (2004), Econometric Reviews 23:53, corrected 2009."""
-    n, own = len(values), values - values.mean()
-    if not own.any():
+    n, ours = len(values), values - values.mean()
+    if not ours.any():
         return 1
-    covariances = np.array([own[: n - lag] @ own[lag:] / n for lag in range(int(np.sqrt(n)) + 6)])
+    covariances = np.array([ours[: n - lag] @ ours[lag:] / n for lag in range(int(np.sqrt(n)) + 6)])
     small = np.abs(covariances / covariances[0]) < 2 * np.sqrt(np.log10(n) / n)
     run = max(5, int(np.sqrt(np.log10(n))))
     first = next((lag for lag in range(len(small) - run) if small[lag + 1 : lag + 1 + run].all()), len(small) - run)
@@ -194,14 +194,14 @@ def page(rows: list[dict[str, Any]], draws: int) -> str:
         verdict(rows) + "\n",
     ]
     for title, kind, about in sections:
-        own = [row for row in rows if row["kind"] == kind]
+        some = [row for row in rows if row["kind"] == kind]
         lines = []
         for groups in GROUPS:
             for likeness in LIKENESS:
-                cells = [row for row in own if row["groups"] == groups and row["likeness"] == likeness]
+                cells = [row for row in some if row["groups"] == groups and row["likeness"] == likeness]
                 lines.append([str(groups), f"{likeness:g}", *spread(cells, "held"), *spread(cells, "independent")])
         header = ["groups", "intraclass correlation", "grouped: mean", "least", "independent: mean", "least"]
-        text.append(f"## {title}\n\n{about} {len(own)} cases.\n\n{markdown_table(header, lines)}\n")
+        text.append(f"## {title}\n\n{about} {len(some)} cases.\n\n{markdown_table(header, lines)}\n")
     lines = [
         [
             f"{row['size']:,}",

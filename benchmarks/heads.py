@@ -49,14 +49,17 @@ def measured(name: str, folder: Path, progress: Bars) -> dict[str, Any]:
     said = {kind: predicted(table, kind, progress) for kind in get_args(HeadKind)}
     linear = said["linear"]
     heads = []
-    for kind, own in said.items():
+    for kind, predictions in said.items():
         gains = {"loss": "", "accuracy": ""}
         if kind != "linear":
             gains = {
-                "loss": value_and_interval(paired_bootstrap(linear, own, metric="log_loss").gain),
-                "accuracy": value_and_interval(paired_bootstrap(linear, own, metric="accuracy").gain),
+                "loss": value_and_interval(paired_bootstrap(linear, predictions, metric="log_loss").gain),
+                "accuracy": value_and_interval(paired_bootstrap(linear, predictions, metric="accuracy").gain),
             }
-        numbers = {"accuracy": value_and_interval(accuracy(own)), "log_loss": value_and_interval(log_loss(own))}
+        numbers = {
+            "accuracy": value_and_interval(accuracy(predictions)),
+            "log_loss": value_and_interval(log_loss(predictions)),
+        }
         heads.append({"head": kind, **numbers, "gain_in_loss": gains["loss"], "gain_in_accuracy": gains["accuracy"]})
     counts = {part: len(table.part(part)) for part in ("train", "test")}
     return {"set": name, "classes": len(table.classes), **counts, "heads": heads}
@@ -68,7 +71,7 @@ def predicted(table: ImageTable, head: HeadKind, progress: Bars) -> Predictions:
     features = FeatureExtractor.of(body, progress=progress).features(table)
     train, test = (readable(table, part, features) for part in ("train", "test"))
     fitted = fit_head(train, features, kind=head, progress=progress).head
-    logits = fitted.logits(features.rows([own or b"" for own in test.digests]))
+    logits = fitted.logits(features.rows([digest or b"" for digest in test.digests]))
     return Predictions.from_logits(logits, test.classes, truth=test.targets, ids=test.uris)
 
 
@@ -77,14 +80,14 @@ def page(results: list[dict[str, Any]], made: str) -> str:
     rows = [
         [
             f"{one['set']} ({one['classes']} classes; {one['train']:,} train, {one['test']:,} test)" if first else "",
-            own["head"],
-            own["accuracy"],
-            own["log_loss"],
-            own["gain_in_accuracy"],
-            own["gain_in_loss"],
+            value["head"],
+            value["accuracy"],
+            value["log_loss"],
+            value["gain_in_accuracy"],
+            value["gain_in_loss"],
         ]
         for one in results
-        for first, own in ((own is one["heads"][0], own) for own in one["heads"])
+        for first, value in ((head is one["heads"][0], head) for head in one["heads"])
     ]
     header = ["set", "head", "accuracy (95 %)", "log loss (95 %)", "accuracy gained", "log loss gained"]
     return (

@@ -61,13 +61,13 @@ def splits(name: str, *, seed: int = 0) -> Iterator[Split]:
     table = table.where(table.targets >= 0).with_parts([None] * int((table.targets >= 0).sum()))
     pairs = near_duplicates(table, activations.caches[0], threads=2)
     table = with_alike(table, [(pair.first, pair.second) for pair in pairs])
-    for number, own in enumerate(gr.k_fold(table, OUTER, seed=seed)):
-        train = own.part("train")
+    for number, images in enumerate(gr.k_fold(table, OUTER, seed=seed)):
+        train = images.part("train")
         yield Split(
             name=name,
             number=number,
             train=train,
-            held_out=own.part("valid"),
+            held_out=images.part("valid"),
             activations=activations,
             fitted=gr.fit_head(train, activations, seed=seed),
         )

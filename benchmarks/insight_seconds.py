@@ -60,13 +60,13 @@ def commands(run: Path, world: Path) -> dict[str, list[str]]:
 
 def timed(words: list[str], repeat: int, world: Path) -> float:
     """Return the seconds of one command."""
-    own = [word.replace("{repeat}", str(repeat)) for word in words]
+    ours = [word.replace("{repeat}", str(repeat)) for word in words]
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "goldenrule", *own], cwd=world, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "goldenrule", *ours], cwd=world, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise SystemExit(f"{' '.join(own)}: {done.stderr}")
+        raise SystemExit(f"{' '.join(ours)}: {done.stderr}")
     return time.perf_counter() - began
 
 

@@ -47,7 +47,7 @@ class OneLabel:
         target = np.eye(classes)[truth]
         names = [f"class {k}" for k in range(classes)]
         logits = (self.skill * target + shared + a, (self.skill + self.better) * target + shared + b)
-        first, second = (gr.Predictions.from_logits(2 * own, names, truth=truth) for own in logits)
+        first, second = (gr.Predictions.from_logits(2 * logit, names, truth=truth) for logit in logits)
         return first, second
 
 
@@ -69,9 +69,10 @@ class ManyLabels:
         shared, a, b = generator.normal(scale=np.sqrt(0.5), size=(3, n, self.labels))
         names = [f"label {k}" for k in range(self.labels)]
         logits = [
-            offsets + (2 * truth - 1) * scale + 1.5 * (shared + own) for scale, own in ((clear, a), (clear * 1.1, b))
+            offsets + (2 * truth - 1) * scale + 1.5 * (shared + value)
+            for scale, value in ((clear, a), (clear * 1.1, b))
         ]
-        first, second = (gr.Predictions.from_logits(own, names, truth=truth, task="multi") for own in logits)
+        first, second = (gr.Predictions.from_logits(logit, names, truth=truth, task="multi") for logit in logits)
         return first, second
 
 
@@ -91,10 +92,10 @@ def scores_of(case: OneLabel | ManyLabels) -> dict[str, Score]:
     if isinstance(case, ManyLabels):
         single = {
             "log loss": partial(gr.metrics.log_loss, resamples=RESAMPLES),
-            "micro precision": lambda own: averages(own)["micro"].precision,
-            "micro recall": lambda own: averages(own)["micro"].recall,
-            "macro precision": lambda own: averages(own)["macro"].precision,
-            "macro recall": lambda own: averages(own)["macro"].recall,
+            "micro precision": lambda value: averages(value)["micro"].precision,
+            "micro recall": lambda item: averages(item)["micro"].recall,
+            "macro precision": lambda member: averages(member)["macro"].precision,
+            "macro recall": lambda values: averages(values)["macro"].recall,
             "macro F1": gr.metrics.f_beta,
             "weighted F1": partial(gr.metrics.f_beta, average="weighted"),
             "samples F2, threshold .2": partial(gr.metrics.f_beta, beta=2, average="samples", thresholds=0.2),
@@ -106,7 +107,7 @@ def scores_of(case: OneLabel | ManyLabels) -> dict[str, Score]:
             "accuracy (= micro)": gr.metrics.accuracy,
             "log loss": partial(gr.metrics.log_loss, resamples=RESAMPLES),
             "balanced accuracy (= macro recall)": gr.metrics.balanced_accuracy,
-            "macro precision": lambda own: averages(own)["macro"].precision,
+            "macro precision": lambda said: averages(said)["macro"].precision,
             "macro F1": gr.metrics.f_beta,
             "macro ROC-AUC": gr.metrics.roc_auc,
             "macro average precision": gr.metrics.average_precision,
@@ -125,17 +126,17 @@ def scores_of(case: OneLabel | ManyLabels) -> dict[str, Score]:
     return scores
 
 
-def delong(own: gr.Predictions) -> gr.Estimate:
+def delong(predictions: gr.Predictions) -> gr.Estimate:
     """Return the ROC-AUC of two classes with the symmetric interval of the paper: what ours is compared with."""
-    positive, name = own.truth == 1, "ROC-AUC"
-    counts = np.array([len(own) - positive.sum(), positive.sum()])
+    positive, name = predictions.truth == 1, "ROC-AUC"
+    counts = np.array([len(predictions) - positive.sum(), positive.sum()])
     if counts.min() < 2:
         return gr.Estimate.undefined(name, "DeLong 95 %")
-    value, influences = auc_and_influences(own.probabilities[:, 1], positive)
-    unbiased = np.sqrt(counts / (counts - 1))[own.truth]
+    value, influences = auc_and_influences(predictions.probabilities[:, 1], positive)
+    unbiased = np.sqrt(counts / (counts - 1))[predictions.truth]
     reach = 1.96 * float(np.linalg.norm(influences * unbiased))
     low, high = value - reach, value + reach
-    return gr.Estimate(name=name, value=value, low=low, high=high, n=len(own), method="DeLong 95 %")
+    return gr.Estimate(name=name, value=value, low=low, high=high, n=len(predictions), method="DeLong 95 %")
 
 
 def main() -> None:
@@ -173,15 +174,15 @@ def measured(repeats: int, population: int, seed: int) -> Iterator[dict[str, Any
                     if estimate.defined:
                         held[metric].append(estimate.low <= true[metric] <= estimate.high)
                         widths[metric].append(estimate.high - estimate.low)
-            for metric, own in held.items():
+            for metric, value in held.items():
                 yield {
                     "case": name,
                     "metric": metric,
                     "n": n,
                     "true": true[metric],
-                    "coverage": gr.Estimate.of_share("coverage", sum(own), len(own)).to_json(),
-                    "undefined": repeats - len(own),
-                    "width": float(np.mean(widths[metric])) if own else None,
+                    "coverage": gr.Estimate.of_share("coverage", sum(value), len(value)).to_json(),
+                    "undefined": repeats - len(value),
+                    "width": float(np.mean(widths[metric])) if value else None,
                 }
 
 
@@ -217,10 +218,10 @@ def page(rows: list[dict[str, Any]], repeats: int, population: int) -> str:
 
 def section(name: str, case: OneLabel | ManyLabels, rows: list[dict[str, Any]]) -> str:
     """Return the table of a case: a row per metric, a column per number of images."""
-    own = [row for row in rows if row["case"] == name]
+    some = [row for row in rows if row["case"] == name]
     lines = []
-    for metric in dict.fromkeys(row["metric"] for row in own):
-        cells = [row for row in own if row["metric"] == metric]
+    for metric in dict.fromkeys(row["metric"] for row in some):
+        cells = [row for row in some if row["metric"] == metric]
         lines.append([metric, f"{cells[0]['true']:.3f}", *map(_held, cells)])
     header = ["metric", "true score", *(f"n = {n:,}" for n in SIZES)]
     return f"## {name}\n\n{case.about[0].upper()}{case.about[1:]}.\n\n{markdown_table(header, lines)}"

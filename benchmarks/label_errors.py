@@ -63,7 +63,7 @@ def measured(name: str, draws: int) -> dict[str, Any]:
         "classes": len(images.classes),
         "accuracy": gr.metrics.accuracy(plain.predictions).to_json(),
         "as it is": {"doubted": plain.errors.number_doubted, "wrong": plain.wrong.to_json()},
-        "first as it is": [own.to_json() for own in plain.errors.first(20)],
+        "first as it is": [suspect.to_json() for suspect in plain.errors.first(20)],
     }
     kinds = KINDS if len(images.classes) > 2 else KINDS[:1]
     draws = min(draws, DRAWS_OF_MANY) if len(images.classes) > MANY else draws
@@ -77,17 +77,17 @@ def measured(name: str, draws: int) -> dict[str, Any]:
 def one_draw(images: ImageTable, features: Features, plain: gr.Predictions, kind: str, seed: int) -> dict[str, Any]:
     """Flip labels, look for them in every way, and give what was found."""
     labels, flipped = flips(images.targets, plain, kind, seed)
-    own = relabelled(images, labels)
-    wrong = np.zeros(len(own), dtype=bool)
+    table = relabelled(images, labels)
+    wrong = np.zeros(len(table), dtype=bool)
     wrong[flipped] = True
-    truth = dict(zip(own.uris, wrong.tolist(), strict=True))
-    found = suspected(own, features)
+    truth = dict(zip(table.uris, wrong.tolist(), strict=True))
+    found = suspected(table, features)
     errors = found.errors
     is_wrong = np.array([truth[uri] for uri in errors.ids])
     named = int(is_wrong[errors.doubted].sum())
     return {
         "flipped": len(flipped),
-        "top": {way: hits(order, wrong, len(flipped)) for way, order in rankings(own, features, found)},
+        "top": {way: hits(order, wrong, len(flipped)) for way, order in rankings(table, features, found)},
         "first": {str(count): int(is_wrong[:count].sum()) for count in FIRST},
         "doubted": errors.number_doubted,
         "doubted and flipped": named,
@@ -122,11 +122,11 @@ def rankings(images: ImageTable, features: Features, found: SuspectedLabels) -> 
     """Return the rows, the most doubtful first, by the ranking that is used and by those it was chosen among."""
     rows = training_rows(images, features, views=0, seed=0)
     targets, said = rows.targets, found.predictions.probabilities
-    own = said[np.arange(len(targets)), targets]
-    yield DEFAULT, np.argsort(own, kind="stable")
+    ours = said[np.arange(len(targets)), targets]
+    yield DEFAULT, np.argsort(ours, kind="stable")
     others = said.copy()
     others[np.arange(len(targets)), targets] = -1
-    yield "margin to the likeliest other", np.argsort(own - others.max(axis=1), kind="stable")
+    yield "margin to the likeliest other", np.argsort(ours - others.max(axis=1), kind="stable")
     yield "penalty that is best out-of-fold", ranked(fold_logits(rows, found.l2 / MORE_PENALTY), images, rows)
     draws = [found.predictions.logits[:, 0]]
     others_rows = [training_rows(images, features, views=0, seed=seed) for seed in (1, 2)]
@@ -134,7 +134,7 @@ def rankings(images: ImageTable, features: Features, found: SuspectedLabels) -> 
     yield "mean over three draws of folds", ranked(np.stack(draws, axis=1), images, rows)
     weights = rows.weights.copy()
     place = {uri: row for row, uri in enumerate(images.uris)}
-    weights[[place[own.id] for own in found.errors if own.doubted]] = 0
+    weights[[place[error.id] for error in found.errors if error.doubted]] = 0
     left_out = replace(rows, weights=weights)
     yield "solved again without the doubted", ranked(fold_logits(left_out, found.l2), images, rows)
 
@@ -188,7 +188,7 @@ def top_table(found: dict[str, Any], cases: list[tuple[str, str]]) -> str:
     """Return precision and recall of the ranking that is used."""
     lines = []
     for name, kind in cases:
-        runs, own = found[name][kind], found[name]
+        runs, ours = found[name][kind], found[name]
         shares = [run["top"][DEFAULT] / run["flipped"] for run in runs]
         pooled = gr.Estimate.of_share(
             "found", sum(run["top"][DEFAULT] for run in runs), sum(run["flipped"] for run in runs)
@@ -197,10 +197,10 @@ def top_table(found: dict[str, Any], cases: list[tuple[str, str]]) -> str:
         facts = [
             name,
             kind,
-            f"{own['images']:,}",
-            str(own["classes"]),
+            f"{ours['images']:,}",
+            str(ours["classes"]),
             str(runs[0]["flipped"]),
-            _percent(own["accuracy"]),
+            _percent(ours["accuracy"]),
         ]
         lines.append([*facts, str(pooled), f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %", *firsts])
     head = ["set", "flips", "images", "classes", "flipped", "heads right", "precision = recall", "range over draws"]
@@ -233,10 +233,10 @@ def gains(found: dict[str, Any], cases: list[tuple[str, str]]) -> str:
                 [
                     np.mean([(run["top"][way] - run["top"][DEFAULT]) / run["flipped"] for run in found[name][kind]])
                     for name, kind in cases
-                    if kind == own
+                    if kind == text
                 ]
             )
-            for own in KINDS
+            for text in KINDS
         ]
         said.append(f"{way} {' and '.join(f'{100 * mean:+.1f}' for mean in means)}")
     return "; ".join(said)
@@ -272,13 +272,13 @@ def number_table(found: dict[str, Any], cases: list[tuple[str, str]]) -> str:
 def plain_table(found: dict[str, Any]) -> str:
     """Show what is told of the sets without flips."""
     lines = []
-    for name, own in found.items():
-        wrong = gr.Estimate.from_json(own["as it is"]["wrong"])
+    for name, value in found.items():
+        wrong = gr.Estimate.from_json(value["as it is"]["wrong"])
         first = "; ".join(
             f"`{one['id']}` {one['given']}, rather {one['likely']} ({one['probability_given']:.2g})"
-            for one in own["first as it is"][:3]
+            for one in value["first as it is"][:3]
         )
-        lines.append([name, str(own["as it is"]["doubted"]), str(wrong), first])
+        lines.append([name, str(value["as it is"]["doubted"]), str(wrong), first])
     return markdown_table(["set", "doubted", "planted: wrong", "the first three, with the label's probability"], lines)
 
 

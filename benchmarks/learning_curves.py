@@ -135,14 +135,14 @@ class Images:
 
     def right(self, train: Any, test: Any) -> Any:
         """Return which images (n,) a head solved on others, as a fit solves it, gets right."""
-        own, targets = self.features[train], self.targets[train]
+        ours, targets = self.features[train], self.targets[train]
         folds = min(5, max(2, int(np.bincount(targets).max())))
         rows = Rows(
-            read=lambda start, stop: own[start:stop],
+            read=lambda start, stop: ours[start:stop],
             targets=targets,
             weights=np.ones(len(train), np.float32),
             folds=stratified_folds(targets, [self.units[row] for row in train], folds=folds, seed=0),
-            features=own.shape[1],
+            features=ours.shape[1],
             classes=self.classes,
             scored=len(train),
         )
@@ -156,8 +156,8 @@ def page(records: list[Record]) -> str:
     parts = ["# How well learning curves forecast", how, "Intervals are of 95 %; points are percentage points."]
     fine = [one for one in records if not one.get("too_few")]
     for of, name in SHARES.items():
-        own = [one for one in fine if one["of"] == of]
-        parts += [f"## From {name} of the images", _sentence(own, name), _table(own)]
+        some = [one for one in fine if one["of"] == of]
+        parts += [f"## From {name} of the images", _sentence(some, name), _table(some)]
     few = sorted({f"{one['set']} ({SHARES[one['of']]})" for one in records if one.get("too_few")}, key=str.lower)
     if few:
         parts.append(
@@ -174,23 +174,23 @@ def page(records: list[Record]) -> str:
 def _table(records: list[Record]) -> str:
     rows = []
     for name in sorted({one["set"] for one in records}, key=str.lower):
-        own = [one for one in records if one["set"] == name]
-        first = own[0]
+        some = [one for one in records if one["set"] == name]
+        first = some[0]
         rows.append(
             [
                 name,
                 f"{first['classes']}",
                 f"{first['images']:,} -> {first['all_images']:,}",
                 f"{first['test_images']:,}",
-                _percent(one["out_of_fold"] for one in own),
-                _percent(one["forecast"][0] for one in own),
-                _percent(one["measured"] for one in own),
-                f"{_points(_errors(own, 'forecast')):.1f}",
-                f"{_points(_errors(own, 'stays')):.1f}",
-                f"{sum(map(_inside, own))} of {len(own)}",
-                f"{_points(np.array([one['forecast'][2] - one['forecast'][1] for one in own])):.1f}",
-                f"{_points(_errors(own, 'gain')):.1f}",
-                f"{_points(_errors(own, 'no gain')):.1f}",
+                _percent(one["out_of_fold"] for one in some),
+                _percent(one["forecast"][0] for one in some),
+                _percent(one["measured"] for one in some),
+                f"{_points(_errors(some, 'forecast')):.1f}",
+                f"{_points(_errors(some, 'stays')):.1f}",
+                f"{sum(map(_inside, some))} of {len(some)}",
+                f"{_points(np.array([one['forecast'][2] - one['forecast'][1] for one in some])):.1f}",
+                f"{_points(_errors(some, 'gain')):.1f}",
+                f"{_points(_errors(some, 'no gain')):.1f}",
             ]
         )
     head = ["set", "classes", "training images", "test images", "out-of-fold", "forecast", "measured", "error"]

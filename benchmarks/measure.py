@@ -76,9 +76,9 @@ def tree_memory_bytes(process: psutil.Process) -> int:
 
 def _others_cpu_seconds() -> float:
     """Return the processor seconds used since boot, but for those of this process's ended children."""
-    times, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    times, ours = psutil.cpu_times(), psutil.Process().cpu_times()
     busy = sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
-    return busy - own.children_user - own.children_system
+    return busy - ours.children_user - ours.children_system
 
 
 def _ended(process: psutil.Popen, seconds: float) -> bool:

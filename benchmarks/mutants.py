@@ -81,7 +81,7 @@ def main() -> None:
         print(line)
     kept = arguments.out.with_suffix(".json")
     found = json.loads(kept.read_text()) if kept.exists() else {}
-    found = dict(sorted({**found, **{name: {**own, "made_with": made_with()} for name, own in rows.items()}}.items()))
+    found = dict(sorted({**found, **{name: {**row, "made_with": made_with()} for name, row in rows.items()}}.items()))
     kept.write_text(json.dumps(found, indent=1) + "\n")
     arguments.out.write_text(page(found))
     print(table(rows))
@@ -243,8 +243,8 @@ def strange(content: bytes, draws: random.Random) -> tuple[str, bytes]:
 def _walk(value: Any) -> Iterator[Any]:
     if isinstance(value, dict | list):
         yield value
-        for own in value.values() if isinstance(value, dict) else value:
-            yield from _walk(own)
+        for ours in value.values() if isinstance(value, dict) else value:
+            yield from _walk(ours)
 
 
 def measured(place: Place, share: float, seed: int, only: tuple[str, ...]) -> tuple[dict[str, Counter[str]], list[str]]:
@@ -307,12 +307,12 @@ def _restored(whole: Path, root: Path) -> None:
             if path.is_file() and path.relative_to(root) not in wanted:
                 path.unlink()
         for name in wanted:
-            own, original = root / name, whole / name
-            if not own.is_file() or own.stat().st_mtime_ns != original.stat().st_mtime_ns:
-                own.parent.mkdir(parents=True, exist_ok=True)
+            file, original = root / name, whole / name
+            if not file.is_file() or file.stat().st_mtime_ns != original.stat().st_mtime_ns:
+                file.parent.mkdir(parents=True, exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):
-                    own.unlink()
-                shutil.copy2(original, own)
+                    file.unlink()
+                shutil.copy2(original, file)
 
 
 class Worker:
@@ -395,15 +395,15 @@ def _first_difference(one: str, other: str) -> str:
 def table(rows: dict[str, Counter[str]]) -> str:
     """Return a line per kind of file, and one for all."""
     total = sum(rows.values(), Counter[str]())
-    lines = [[name, f"{own.total():,}", *(f"{own[what]:,}" for what in OUTCOMES)] for name, own in rows.items()]
+    lines = [[name, f"{row.total():,}", *(f"{row[what]:,}" for what in OUTCOMES)] for name, row in rows.items()]
     lines.append(["**all**", f"**{total.total():,}**", *(f"**{total[what]:,}**" for what in OUTCOMES)])
     return markdown_table(["file", "mutants", *OUTCOMES], lines)
 
 
 def page(found: dict[str, Any]) -> str:
     """Return the page of docs/results."""
-    rows = {name: Counter({what: own.get(what, 0) for what in OUTCOMES}) for name, own in found.items()}
-    made = "; ".join(dict.fromkeys(own["made_with"] for own in found.values()))
+    rows = {name: Counter({what: value.get(what, 0) for what in OUTCOMES}) for name, value in found.items()}
+    made = "; ".join(dict.fromkeys(value["made_with"] for value in found.values()))
     return (
         "# Damaged and hostile files\n\n"
         f"{__doc__.strip() if __doc__ else ''}\n\n"

@@ -105,11 +105,11 @@ def main() -> None:
     records = []
     for name in arguments.sets:
         with tempfile.TemporaryDirectory() as place:
-            own = Path(place) / "cache"  # an empty bank beside the prepared backbone
-            own.mkdir()
+            path = Path(place) / "cache"  # an empty bank beside the prepared backbone
+            path.mkdir()
             for each in ("backbones", "engines"):
-                (own / each).symlink_to(prepared / each)
-            os.environ[VARIABLE] = str(own)
+                (path / each).symlink_to(prepared / each)
+            os.environ[VARIABLE] = str(path)
             records.append(measured(name, Path(place) / "set"))
         print(records[-1], flush=True)
         arguments.out.with_suffix(".json").write_text(json.dumps(records, indent=1) + "\n")
@@ -123,20 +123,20 @@ def measured(name: str, folder: Path) -> Record:
     began = time.perf_counter()
     looks = looked(table, threads=2)
     looking = time.perf_counter() - began
-    table = table.with_digests([own.digest for own in looks])
+    table = table.with_digests([scan.digest for scan in looks])
     _, features = features_of(table, backbone())
     cache = features.caches[0]
     photos = np.array([not kind for kind in kinds])
     found, seconds = pairs_of(table, looks, cache, photos)
     theirs = {way: {(pair.first, pair.second) for pair in of} for way, of in found.items()}  # rows count the photos
-    own = {
+    ours = {
         way: [[str(originals[number].relative_to(DATA)) for number in pair] for pair in sorted(of)]
         for way, of in theirs.items()
     }
-    record = {"set": name, "photos": int(photos.sum()), "own": own, "seconds": seconds, "looking": looking / len(uris)}
+    record = {"set": name, "photos": int(photos.sum()), "own": ours, "seconds": seconds, "looking": looking / len(uris)}
     recall, right, wrong = ({way: dict.fromkeys(ALTERED, 0) for way in WAYS} for _ in range(3))
     for kind in ALTERED:
-        mask = photos | np.array([own == kind for own in kinds])
+        mask = photos | np.array([text == kind for text in kinds])
         number = np.flatnonzero(mask)
         for way, of in pairs_of(table, looks, cache, mask)[0].items():
             for pair in of:
@@ -181,11 +181,11 @@ def pairs_of(
     table: ImageTable, looks: Sequence[FileScan], cache: FeatureCache, mask: np.ndarray[Any, np.dtype[np.bool_]]
 ) -> tuple[dict[str, list[NearDuplicate]], dict[str, float]]:
     """Return the near duplicates among some of the files in each way, and the seconds it took to pair them."""
-    own = table.where(mask)
+    images = table.where(mask)
     began = time.perf_counter()
-    described = by_description(own, [look for look, kept in zip(looks, mask, strict=True) if kept], threads=2)
+    described = by_description(images, [look for look, kept in zip(looks, mask, strict=True) if kept], threads=2)
     between = time.perf_counter()
-    activated = by_activations(own, cache, threads=2)
+    activated = by_activations(images, cache, threads=2)
     ended = time.perf_counter()
     both = {(pair.first, pair.second): pair for pair in (*activated, *described)}
     found = dict(zip(WAYS, (described, activated, [*both.values()]), strict=True))

@@ -58,7 +58,7 @@ def measured(name: str) -> dict[str, Any]:
     table = table.part("train") if "train" in table.parts else table
     first = {digest: row for row, digest in reversed(list(enumerate(table.digests)))}
     table = table.where(np.isin(np.arange(len(table)), list(first.values())))
-    rows = features.rows([own or b"" for own in table.digests]).astype(np.float32)
+    rows = features.rows([content or b"" for content in table.digests]).astype(np.float32)
     centred = rows - rows.mean(axis=0)
     squares = np.square(rows).sum(axis=1)
     likeness = {
@@ -70,7 +70,7 @@ def measured(name: str) -> dict[str, Any]:
     for kind, alike in likeness.items():
         np.fill_diagonal(alike, -np.inf)
         near = np.argsort(-alike, axis=1, kind="stable")[:, :NEAREST]
-        votes = np.array([voted(table.targets[own]) for own in near])
+        votes = np.array([voted(table.targets[value]) for value in near])
         agreeing[kind] = Estimate.of_share("right", int((votes == table.targets).sum()), len(table)).to_json()
     others = likeness["cosine less the mean"].max(axis=1)
     return {
@@ -98,13 +98,18 @@ def copies(table: ImageTable, features: gr.Features, body: gr.models.Backbone) -
             read, seen = gr.features_of(new, body)
             near = with_copies(nearest(read, seen, table, features, k=NEAREST), read, table)
             pairs = list(zip(asked, near, strict=True))
-        first = sum(own.nearest[0].id == uri for uri, own in pairs)
-        called = sum(any(one.id == uri and one.copy != "" for one in own.nearest) for uri, own in pairs)
+        first = sum(neighbours.nearest[0].id == uri for uri, neighbours in pairs)
+        called = sum(any(one.id == uri and one.copy != "" for one in neighbours.nearest) for uri, neighbours in pairs)
         found[kind] = {
             "nearest": Estimate.of_share("nearest", first, len(pairs)).to_json(),
             "called": Estimate.of_share("called", called, len(pairs)).to_json(),
             "median": float(
-                np.median([next((one.similarity for one in own.nearest if one.id == uri), 0.0) for uri, own in pairs])
+                np.median(
+                    [
+                        next((one.similarity for one in neighbours.nearest if one.id == uri), 0.0)
+                        for uri, neighbours in pairs
+                    ]
+                )
             ),
         }
     return found
@@ -115,8 +120,13 @@ def others_called(table: ImageTable, features: gr.Features) -> dict[str, Any]:
     mask = np.arange(len(table)) % EVERY == 0
     asked = table.where(mask)
     near = with_copies(nearest(asked, features, table, features, k=NEAREST), asked, table)
-    pairs = [f"{own.id} = {one.id}" for own in near for one in own.nearest if one.copy == "nearly the same"]
-    called = sum(any(one.copy == "nearly the same" for one in own.nearest) for own in near)
+    pairs = [
+        f"{neighbours.id} = {one.id}"
+        for neighbours in near
+        for one in neighbours.nearest
+        if one.copy == "nearly the same"
+    ]
+    called = sum(any(one.copy == "nearly the same" for one in neighbours.nearest) for neighbours in near)
     return {"called": Estimate.of_share("called", called, len(asked)).to_json(), "pairs": pairs}
 
 
@@ -143,14 +153,14 @@ def page(results: list[dict[str, Any]]) -> str:
     called = [
         [
             one["set"],
-            *(f"{said(own['called'])}, median {own['median']:.2f}" for own in one["copies"].values()),
+            *(f"{said(copy['called'])}, median {copy['median']:.2f}" for copy in one["copies"].values()),
             f"{said(one['others']['called'])}",
             f"{one['others_99']:.2f}",
         ]
         for one in results
     ]
-    nearest_first = [Estimate.from_json(own["nearest"]) for one in results for own in one["copies"].values()]
-    share = sum(own.value * own.n for own in nearest_first) / sum(own.n for own in nearest_first)
+    nearest_first = [Estimate.from_json(copy["nearest"]) for one in results for copy in one["copies"].values()]
+    share = sum(item.value * item.n for item in nearest_first) / sum(item.n for item in nearest_first)
     return (
         f"# Nearest training images\n\nBy the plain activations of efficientnet_lite0, before any training.\n\n"
         f"## Which likeness\n\nHow often {NEAREST} nearest images vote for the right class, each training image asking "
@@ -163,7 +173,7 @@ def page(results: list[dict[str, Any]]) -> str:
         "fit. How many copies of every fourth training image are found so, with the median of their similarity; and of "
         "how many of these training images another one, with other bytes, is called so (the pairs stand in the JSON; "
         "they need not be mistakes), with the 99 % quantile of the similarity to the nearest other. The original is "
-        f"the nearest of {100 * share:.1f} % of {sum(own.n for own in nearest_first):,} copies.\n\n"
+        f"the nearest of {100 * share:.1f} % of {sum(item.n for item in nearest_first):,} copies.\n\n"
         f"{markdown_table(['set', *COPIES, 'another image', '99 %'], called)}\n\n"
         f"Made by `python benchmarks/neighbours.py`: {made_with()}.\n"
     )

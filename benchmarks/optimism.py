@@ -69,10 +69,10 @@ def main() -> None:
     for seed in range(arguments.seeds):
         for name in arguments.sets:
             if (name, seed) not in done:
-                own = list(measured(name, seed))
-                rows += own
+                some = list(measured(name, seed))
+                rows += some
                 kept.write_text(json.dumps(found, indent=1) + "\n")
-                print(name, seed, [(row["candidate"], round(row["halves"]["gain"], 3)) for row in own], flush=True)
+                print(name, seed, [(row["candidate"], round(row["halves"]["gain"], 3)) for row in some], flush=True)
     arguments.out.write_text(page(rows, found["made_with"]))
 
 
@@ -147,9 +147,9 @@ def page(rows: list[dict[str, Any]], made: str) -> str:
     candidates = list(dict.fromkeys(row["candidate"] for row in rows))
     lines = []
     for candidate in candidates:
-        own = [row for row in rows if row["candidate"] == candidate]
+        some = [row for row in rows if row["candidate"] == candidate]
         for way, said in WAYS.items():
-            lines.append([candidate, said, *optimism(own, way), str(len(own))])
+            lines.append([candidate, said, *optimism(some, way), str(len(some))])
     header = ["network", "judged", "log loss: gain there - gain on test", "accuracy: points there - on test", "fits"]
     return (
         "# What choosing on validation adds to its numbers\n\n"
@@ -199,7 +199,7 @@ def coverage(rows: list[dict[str, Any]]) -> str:
     for promise in PROMISES:
         for way, said in WAYS.items():
             found = {name: held(rows, way, promise, name) for name in sorted({row["set"] for row in rows})}
-            own = gr.Estimate.of_share(
+            estimate = gr.Estimate.of_share(
                 "coverage", sum(one[0] for one in found.values()), sum(one[1] for one in found.values())
             )
             alone = [name for name in found if films(name) == "none"]
@@ -210,9 +210,9 @@ def coverage(rows: list[dict[str, Any]]) -> str:
                 [
                     f"{100 * promise:g} %",
                     said,
-                    f"{value_and_interval(own)}",
+                    f"{value_and_interval(estimate)}",
                     f"{np.mean(sizes):.2f}",
-                    f"{own.n:,}",
+                    f"{estimate.n:,}",
                     ", ".join(short) or "none",
                 ]
             )
@@ -222,8 +222,8 @@ def coverage(rows: list[dict[str, Any]]) -> str:
 
 def held(rows: list[dict[str, Any]], way: str, promise: float, name: str) -> tuple[int, int]:
     """Return how many test images of a set were held, and of how many, over all its fits."""
-    own = [one for row in rows if row["set"] == name for one in row[way]["sets"] if one["promise"] == promise]
-    return sum(one["held"] for one in own), sum(one["n"] for one in own)
+    ours = [one for row in rows if row["set"] == name for one in row[way]["sets"] if one["promise"] == promise]
+    return sum(one["held"] for one in ours), sum(one["n"] for one in ours)
 
 
 def below(hits_: int, n: int, promise: float) -> float:
@@ -237,10 +237,10 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return a line per set and network: mean accuracies and gains."""
     lines = []
     for name, candidate in dict.fromkeys((row["set"], row["candidate"]) for row in rows):
-        own = [row for row in rows if (row["set"], row["candidate"]) == (name, candidate)]
+        some = [row for row in rows if (row["set"], row["candidate"]) == (name, candidate)]
 
-        def mean(*keys: str, own: list[dict[str, Any]] = own) -> float:
-            return float(np.mean([row[keys[0]][keys[1]] for row in own]))
+        def mean(*keys: str, of_these: list[dict[str, Any]] = some) -> float:
+            return float(np.mean([row[keys[0]][keys[1]] for row in of_these]))
 
         lines.append(
             [
@@ -249,7 +249,7 @@ def table(rows: list[dict[str, Any]]) -> str:
                 *(f"{100 * mean('solved', part):.1f} %" for part in ("valid", "test")),
                 *(f"{100 * mean(way, 'accuracy'):.1f} %" for way in (*WAYS, "test")),
                 *(f"{mean(way, 'gain'):.3f}" for way in (*WAYS, "test")),
-                f"{sum(row['taken'] for row in own)} of {len(own)}",
+                f"{sum(row['taken'] for row in some)} of {len(some)}",
             ]
         )
     header = [

@@ -138,16 +138,16 @@ def gain_in_points(original: Sequence[str], other: Sequence[str]) -> tuple[float
     Each string says of every image whether it was right (1) or not (0). The interval is that of other test images
     (bootstrap over images, which all seeds share), not that of other seeds.
     """
-    own, its = (np.array([list(map(int, seed)) for seed in right]).mean(axis=0) for right in (original, other))
-    each = 100.0 * (own - its)
+    ours, its = (np.array([list(map(int, seed)) for seed in right]).mean(axis=0) for right in (original, other))
+    each = 100.0 * (ours - its)
     found = scipy.stats.bootstrap((each,), np.mean, method="percentile", rng=np.random.default_rng(0))
     return float(each.mean()), float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def page(found: Sequence[dict[str, Any]]) -> str:
     """Return the Markdown page: a row for each set and time, `original` beside ResNet18."""
-    (own, own_side), (other, other_side) = NETWORKS
-    names = (f"{own} at {own_side} px", f"{other} at {other_side} px")
+    (text, own_side), (other, other_side) = NETWORKS
+    names = (f"{text} at {own_side} px", f"{other} at {other_side} px")
     header = ["set", "minutes asked", *(f"{name}: {what}" for name in names for what in ("took", "epochs", "right"))]
     rows = []
     for name, minutes in dict.fromkeys((row["set"], row["minutes"]) for row in found):

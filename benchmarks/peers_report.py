@@ -247,19 +247,19 @@ def golden_section(sets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "| set | goldenrule | accuracy | log loss | memory | fine_tune(3) | accuracy | log loss | times faster |"
     yield f"|{' --- |' * 9}"
     for summary in sets:
-        own = summary["golden"]
+        ours = summary["golden"]
         (slow,) = [one["seconds"] for one in summary["methods"] if one["method"] == YARDSTICK]
         cells = [summary["set"]]
-        for side, seconds in enumerate((own["seconds"], slow)):
+        for side, seconds in enumerate((ours["seconds"], slow)):
             cells.append(f"{seconds['median']:.0f} s [{seconds['min']:.0f}, {seconds['max']:.0f}]")
-            cells += [own["accuracy"][side], own["log_loss"][side]]
-            cells += [f"{own['peak_memory_mb']:,.0f} MB"] if side == 0 else []
-        yield f"| {' | '.join([*cells, format(own['fine_tune3_takes_times'], '.1f')])} |"
+            cells += [ours["accuracy"][side], ours["log_loss"][side]]
+            cells += [f"{ours['peak_memory_mb']:,.0f} MB"] if side == 0 else []
+        yield f"| {' | '.join([*cells, format(ours['fine_tune3_takes_times'], '.1f')])} |"
     yield ""
     for summary in sets:
-        own = summary["golden"]
-        chosen = ", ".join(f"{own['chosen'].count(name)} x {name}" for name in dict.fromkeys(own["chosen"]))
-        yield f"- {summary['set']}: {'; '.join(own['sentences'])}. Chosen: {chosen}."
+        ours = summary["golden"]
+        chosen = ", ".join(f"{ours['chosen'].count(name)} x {name}" for name in dict.fromkeys(ours["chosen"]))
+        yield f"- {summary['set']}: {'; '.join(ours['sentences'])}. Chosen: {chosen}."
 
 
 def set_section(summary: Mapping[str, Any]) -> Iterator[str]:

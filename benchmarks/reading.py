@@ -78,8 +78,10 @@ def measured(ways: dict[str, Way], files: list[Path], repeats: int) -> dict[str,
 def decodings() -> dict[str, Way]:
     """Return the two ways to decode."""
     return {
-        own.name: lambda path, own=own: own.pixels(decode(path.read_bytes(), least_side=own.least_side))
-        for own in (PREPROCESSING, SCALED)
+        preprocessing.name: lambda path, value=preprocessing: value.pixels(
+            decode(path.read_bytes(), least_side=value.least_side)
+        )
+        for preprocessing in (PREPROCESSING, SCALED)
     }
 
 
@@ -100,12 +102,15 @@ def of_a_fit() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         found = {}
         for name in names:
-            own = gr.fit(DATA / "dogscats", quick=True, size=128, decoding=name, out=Path(folder) / name)
-            found[name] = own.classifier.predict_table(own.table.part("valid"))
+            fit_result = gr.fit(DATA / "dogscats", quick=True, size=128, decoding=name, out=Path(folder) / name)
+            found[name] = fit_result.classifier.predict_table(fit_result.table.part("valid"))
     far = np.abs(found["scaled"].probabilities - found["canonical"].probabilities).max(axis=1)
     numbers = {
-        name: {"accuracy": gr.metrics.accuracy(own).to_json(), "log_loss": gr.metrics.log_loss(own).to_json()}
-        for name, own in found.items()
+        name: {
+            "accuracy": gr.metrics.accuracy(predictions).to_json(),
+            "log_loss": gr.metrics.log_loss(predictions).to_json(),
+        }
+        for name, predictions in found.items()
     }
     same = found["scaled"].predicted == found["canonical"].predicted
     return numbers | {
@@ -127,7 +132,7 @@ def ours() -> dict[str, Way]:
 def theirs() -> dict[str, Way]:
     """Return what others do to come to the same array (3, 224, 224), normalised."""
     ways: dict[str, Way] = {}
-    mean, std = (np.array(own, np.float32) for own in (PREPROCESSING.mean, PREPROCESSING.std))
+    mean, std = (np.array(value, np.float32) for value in (PREPROCESSING.mean, PREPROCESSING.std))
 
     def pillow(path: Path) -> object:
         with Image.open(io.BytesIO(path.read_bytes())) as image:
@@ -187,9 +192,9 @@ def rows_of(rates: dict[str, list[float]], *before: str) -> list[list[str]]:
     """Return a line per way: its files per second, and how many times those of the first."""
     first = next(iter(rates))
     rows = []
-    for name, own in rates.items():
-        ratios = [one / base for one, base in zip(own, rates[first], strict=True)]
-        spread = f"{statistics.median(own):.0f} [{min(own):.0f}, {max(own):.0f}]"
+    for name, rate in rates.items():
+        ratios = [one / base for one, base in zip(rate, rates[first], strict=True)]
+        spread = f"{statistics.median(rate):.0f} [{min(rate):.0f}, {max(rate):.0f}]"
         rows.append([*before, name, spread, f"{statistics.median(ratios):.2f}"])
     return rows
 
@@ -203,7 +208,7 @@ def page(
 ) -> str:
     """Return the page of docs/results."""
     first, rows = next(iter(rates)), rows_of(rates)
-    large_rows = [row for size, own in large.items() for row in rows_of(own, size)]
+    large_rows = [row for size, value in large.items() for row in rows_of(value, size)]
     fits = [
         [name, *(value_and_interval(gr.Estimate.from_json(answers[name][key])) for key in ("accuracy", "log_loss"))]
         for name in ("canonical", "scaled")

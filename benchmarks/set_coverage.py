@@ -131,15 +131,15 @@ def verdicts(rows: list[dict[str, Any]]) -> str:
     """Say for each way how many cells fall clearly short of what was asked for."""
     lines = []
     for way in WAYS:
-        own = [row for row in rows if row["way"] == way]
-        short = [row for row in own if row["coverage"]["high"] < row["promise"]]
+        some = [row for row in rows if row["way"] == way]
+        short = [row for row in some if row["coverage"]["high"] < row["promise"]]
         named = [
             f"{row['set']} {row['method']} {100 * row['promise']:g} %: "
             f"{value_and_interval(gr.Estimate(**row['coverage']))}"
             for row in short
         ]
         lines.append(
-            f"- {way}: {len(short)} of {len(own)} cells are clearly below what was asked for (their interval ends "
+            f"- {way}: {len(short)} of {len(some)} cells are clearly below what was asked for (their interval ends "
             f"below it){': ' + '; '.join(named) if named else ''}."
         )
     return "\n".join(lines)
@@ -152,10 +152,10 @@ def pooled_table(rows: list[dict[str, Any]]) -> str:
         for way in WAYS:
             cells = [f"{100 * promise:g} %", way]
             for method in METHODS:
-                own = [row for row in rows if (row["promise"], row["way"], row["method"]) == (promise, way, method)]
-                held = sum(round(row["coverage"]["value"] * row["coverage"]["n"]) for row in own)
-                n = sum(row["coverage"]["n"] for row in own)
-                size = sum(row["size"]["value"] * row["size"]["n"] for row in own) / n
+                some = [row for row in rows if (row["promise"], row["way"], row["method"]) == (promise, way, method)]
+                held = sum(round(row["coverage"]["value"] * row["coverage"]["n"]) for row in some)
+                n = sum(row["coverage"]["n"] for row in some)
+                size = sum(row["size"]["value"] * row["size"]["n"] for row in some) / n
                 cells.append(f"{value_and_interval(gr.Estimate.of_share('coverage', held, n))}, {size:.2f} classes")
             lines.append([*cells, f"{n:,}"])
     return markdown_table(["asked for", "calibrated", *METHODS, "n"], lines)
@@ -166,8 +166,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for name in dict.fromkeys(row["set"] for row in rows):
         for way in WAYS:
-            own = {row["method"]: row for row in rows if row["set"] == name and row["way"] == way}
-            one = own["lac"]
+            found = {row["method"]: row for row in rows if row["set"] == name and row["way"] == way}
+            one = found["lac"]
             low, high = one["calibrated_on"]
             lines.append(
                 [
@@ -176,8 +176,8 @@ def table(rows: list[dict[str, Any]]) -> str:
                     f"{low:,}" if low == high else f"{low:,} to {high:,}",
                     value_and_interval(gr.Estimate(**one["accuracy"])),
                     *(
-                        f"{value_and_interval(gr.Estimate(**own[method]['coverage']))}, "
-                        f"{own[method]['size']['value']:.2f}"
+                        f"{value_and_interval(gr.Estimate(**found[method]['coverage']))}, "
+                        f"{found[method]['size']['value']:.2f}"
                         for method in METHODS
                     ),
                     f"{one['coverage']['n']:,}",

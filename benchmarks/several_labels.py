@@ -23,7 +23,7 @@ from goldenrule.metrics import (
     best_thresholds,
     quality,
     value_and_interval,
-    with_own_thresholds,
+    with_class_thresholds,
 )
 from goldenrule.metrics.uncertainty.thresholds import _best, _scored
 
@@ -44,16 +44,16 @@ def ways(seed: int, beta: float) -> Ways:
     seen = fitted.out_of_fold
 
     def called(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Predictions:
-        rule = Thresholds(classes=said.classes, values=tuple(values), beta=beta, n=len(seen), own=True)
+        rule = Thresholds(classes=said.classes, values=tuple(values), beta=beta, n=len(seen), per_class=True)
         return rule.apply(said)
 
     return {
         "every label": called(np.zeros(len(said.classes))),
         "from .5 on": said,
-        "from one threshold on": called(_best(*_scored(seen), beta, own=False)),
-        "from one threshold per label on": called(_best(*_scored(seen), beta, own=True)),
+        "from one threshold on": called(_best(*_scored(seen), beta, per_class=False)),
+        "from one threshold per label on": called(_best(*_scored(seen), beta, per_class=True)),
         "as goldenrule decides": best_thresholds(seen, beta=beta).apply(said),
-        "out-of-fold, as a fit says": with_own_thresholds(seen, beta=beta),
+        "out-of-fold, as a fit says": with_class_thresholds(seen, beta=beta),
     }
 
 

@@ -121,7 +121,7 @@ def against_others(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[s
     """Return the AUROC of every method for each foreign set."""
     ways = methods(home.rows(home.train), home.train.targets, home.head)
     familiar = home.rows(home.held_out)
-    own = {name: way(familiar) for name, way in ways.items()}
+    found = {name: way(familiar) for name, way in ways.items()}
     for foreign in sets.values():
         if foreign is not home:
             yield {
@@ -130,18 +130,20 @@ def against_others(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[s
                 "same_things": same_things(home.name, foreign.name),
                 "familiar_images": len(familiar),
                 "foreign_images": len(foreign.foreign),
-                "auroc": {name: auroc(own[name], way(foreign.foreign)) for name, way in ways.items()},
+                "auroc": {name: auroc(found[name], way(foreign.foreign)) for name, way in ways.items()},
             }
 
 
 def false_alarms(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[str, Any]]:
     """Return the share of familiar and of foreign images that are flagged, for some promised rates."""
     train, units = home.rows(home.train), duplicate_units(home.train)
-    others = [own for own in sets.values() if own is not home and not same_things(home.name, own.name)]
+    others = [
+        photo_set for photo_set in sets.values() if photo_set is not home and not same_things(home.name, photo_set.name)
+    ]
     for rate in RATES:
         familiar = OODDetector.fit(train, units, false_alarms=rate)
         alarms = familiar.distances(home.rows(home.held_out)) > np.float32(familiar.threshold)
-        found = {own.name: familiar.distances(own.foreign) > np.float32(familiar.threshold) for own in others}
+        found = {other.name: familiar.distances(other.foreign) > np.float32(familiar.threshold) for other in others}
         every = np.concatenate(list(found.values()))
         worst = min(found, key=lambda name: float(found[name].mean()))
         yield {
@@ -168,7 +170,7 @@ def without_a_class(home: PhotoSet) -> Iterator[dict[str, Any]]:
         head = gr.fit_head(rest, home.features).head
         rows = home.rows(rest)
         ways = methods(rows, rest.targets, head)
-        new = np.concatenate([home.rows(own.where(own.targets == label)) for own in (train, held_out)])
+        new = np.concatenate([home.rows(table.where(table.targets == label)) for table in (train, held_out)])
         known = home.rows(held_out.where((held_out.targets != label) & (held_out.targets >= 0)))
         familiar = OODDetector.fit(rows, duplicate_units(rest))
         yield {

@@ -49,7 +49,7 @@ def page(values: dict[str, Any]) -> str:
 
 def methods_section(pairs: list[Record]) -> str:
     """Compare the methods."""
-    apart, same = ([row for row in pairs if row["same_things"] is own] for own in (False, True))
+    apart, same = ([row for row in pairs if row["same_things"] is value] for value in (False, True))
     listed = "\n".join(f"- {name}: {says}." for name, says in SAYS.items())
     return (
         "## Methods\n\n"
@@ -130,15 +130,15 @@ def shared(value: Record) -> str:
 
 
 def _method_row(name: str, apart: list[Record], same: list[Record]) -> list[str]:
-    own, every = _per_home(apart, name), [row["auroc"][name]["value"] for row in apart]
-    low, high = bootstrap(own)
+    ours, every = _per_home(apart, name), [row["auroc"][name]["value"] for row in apart]
+    low, high = bootstrap(ours)
     gain = ""
     if name != CHOSEN:
-        gains = _per_home(apart, CHOSEN) - own
+        gains = _per_home(apart, CHOSEN) - ours
         gain = f"{gains.mean():+.4f} [{', '.join(f'{end:+.4f}' for end in bootstrap(gains))}]"
     return [
         f"**{name}**" if name == CHOSEN else name,
-        f"{own.mean():.4f} [{low:.4f}, {high:.4f}]",
+        f"{ours.mean():.4f} [{low:.4f}, {high:.4f}]",
         _short(min(every)),
         f"{sum(value < 0.95 for value in every)} of {len(every)}",
         gain,

@@ -35,7 +35,7 @@ body = gr.backbone("efficientnet_lite0", size=96)
 images, features = gr.features_of(images, body)
 images = gr.with_split(images, shares=gr.data.Shares(valid=0.3, test=0.55))
 rows = {part: features.rows(images.part(part).digests).astype(np.float32) for part in ("train", "valid", "test")}
-print({part: len(own) for part, own in rows.items()})
+print({part: len(row) for part, row in rows.items()})
 
 # %% [markdown]
 # ## A head that is too sure
@@ -49,9 +49,9 @@ careless = LogisticRegression(C=100, max_iter=300).fit(rows["train"], images.par
 
 def said(part: str) -> gr.Predictions:
     """Return what the careless head says of a part."""
-    own = images.part(part)
+    table = images.part(part)
     return gr.Predictions.from_logits(
-        careless.decision_function(rows[part]), images.classes, truth=own.targets, ids=own.uris
+        careless.decision_function(rows[part]), images.classes, truth=table.targets, ids=table.uris
     )
 
 
@@ -124,8 +124,8 @@ print(gr.metrics.paired_bootstrap(before, after).sentence("before", "after"))
 
 # %%
 careful = gr.fit_head(images.part("train"), features).head
-own = images.part("test")
-solved = gr.Predictions.from_logits(careful.logits(rows["test"]), images.classes, truth=own.targets, ids=own.uris)
+table = images.part("test")
+solved = gr.Predictions.from_logits(careful.logits(rows["test"]), images.classes, truth=table.targets, ids=table.uris)
 print(
     f"careful: accuracy {gr.metrics.accuracy(solved)}; loss {gr.metrics.log_loss(solved)}; "
     f"calibration error {gr.metrics.calibration_error(solved)}"

@@ -81,8 +81,8 @@ figure.savefig(
 # %%
 photos = {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
 maps = answers(torch.stack([torch.from_numpy(body.spec.preprocessing.pixels(photo)) for photo in photos.values()]))
-for name, own in maps.items():
-    _, channels, rows, columns = own.shape
+for name, ours in maps.items():
+    _, channels, rows, columns = ours.shape
     print(f"{name:8} {channels:5,} channels of {rows:3} x {columns} places")
 same = int((maps["stem"].std(dim=(2, 3)).amax(dim=0) < 1e-3).sum())
 print(f"{same} of the {len(filters)} channels of the stem answer the same everywhere on both photos: they tell nothing")
@@ -102,12 +102,14 @@ for column, photo in enumerate(photos.values()):
     axes.imshow(photo[::2, ::2])
     axes.set_axis_off()
 for row, name in enumerate(SHOWN, start=1):
-    own = maps[name].numpy()
-    liveliest = np.argsort(-own.std(axis=(2, 3)).mean(axis=0))[:3]
+    ours = maps[name].numpy()
+    liveliest = np.argsort(-ours.std(axis=(2, 3)).mean(axis=0))[:3]
     for column in range(6):
         axes = figure.add_subplot(grid[row, column])
         channel = liveliest[column % 3]
-        axes.imshow(own[column // 3, channel], cmap="cividis", vmin=own[:, channel].min(), vmax=own[:, channel].max())
+        axes.imshow(
+            ours[column // 3, channel], cmap="cividis", vmin=ours[:, channel].min(), vmax=ours[:, channel].max()
+        )
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.set_title(f"channel {channel}", fontsize=7)
@@ -139,8 +141,8 @@ grey = np.rint(255 - digits.images[chosen] * (255 / 16)).astype(np.uint8).repeat
 pictures = torch.stack([torch.from_numpy(small.pixels(np.stack([one] * 3, axis=2))) for one in grey])
 averages: dict[str, list[torch.Tensor]] = {name: [] for name in depths}
 for batch in pictures.split(50):
-    for name, own in answers(batch).items():
-        averages[name].append(own.mean(dim=(2, 3)))
+    for name, ours in answers(batch).items():
+        averages[name].append(ours.mean(dim=(2, 3)))
 
 
 def probe(rows: np.ndarray) -> gr.Predictions:
@@ -150,7 +152,7 @@ def probe(rows: np.ndarray) -> gr.Predictions:
     return gr.Predictions.from_logits(logits, [str(digit) for digit in range(10)], truth=truth)
 
 
-probed = {name: probe(torch.cat(own).numpy()) for name, own in averages.items()}
+probed = {name: probe(torch.cat(average).numpy()) for name, average in averages.items()}
 for name, predictions in probed.items():
     print(f"{name:8} {averages[name][0].shape[1]:5,} numbers  {gr.metrics.accuracy(predictions)}")
 

@@ -275,9 +275,9 @@ LARGE_BYTES = 1_000_000
 
 def own_cache(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Copy a cache and let goldenrule use the copy until the test ends."""
-    own = Path(shutil.copytree(prepared, tmp_path / "cache", copy_function=linked_or_copied))
-    monkeypatch.setenv("GOLDENRULE_CACHE", str(own))
-    return own
+    path = Path(shutil.copytree(prepared, tmp_path / "cache", copy_function=linked_or_copied))
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(path))
+    return path
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ class House:
         for module, tree in self.trees.items():
             for node in ast.walk(tree):
                 if isinstance(node, ast.ClassDef):
-                    public = sum(isinstance(own, Function) and not own.name.startswith("_") for own in node.body)
+                    public = sum(isinstance(value, Function) and not value.name.startswith("_") for value in node.body)
                     if public > MANY_METHODS:
                         found[f"{module}:{node.name}"] = public
         return found

@@ -34,8 +34,8 @@ def _taking(*kinds: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let the signature that `help` shows have the fields of these options in the place of `**options`."""
 
     def shown(function: Callable[P, R]) -> Callable[P, R]:
-        own = signature(function)
-        named = [one for one in own.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+        wanted = signature(function)
+        named = [one for one in wanted.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
         more = {one.name: one for kind in kinds for one in fields(kind)}
         for name in ("training", "folder", *(one.name for one in named)):
             more.pop(name, None)
@@ -43,7 +43,7 @@ def _taking(*kinds: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
             Parameter(name, Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
             for name, one in more.items()
         ]
-        function.__signature__ = own.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
+        function.__signature__ = wanted.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
         return function
 
     return shown
@@ -102,8 +102,8 @@ def train(
 
     images = _images(source, options)
     of_training = {one.name for one in fields(TrainingOptions)}
-    how = _options(TrainingOptions, {name: own for name, own in options.items() if name in of_training}, "train")
-    rest = {name: own for name, own in options.items() if name not in of_training}
+    how = _options(TrainingOptions, {name: option for name, option in options.items() if name in of_training}, "train")
+    rest = {name: option for name, option in options.items() if name not in of_training}
     chosen = replace(_options(FitOptions, rest, "train", of_training), training=how)
     return trained(images, options=chosen, out=out, runs=runs, progress=progress)
 
@@ -187,7 +187,7 @@ def _options(kind: type[Options], said: dict[str, Any], function: str, others: C
             close = [ALSO_CALLED[name]] if name in ALSO_CALLED else nearest(name, sorted(known))
             meant = f" Did you mean {' or '.join(close)}?" if close else ""
             raise OptionError(f"gr.{function} has no option {name}.{meant}")
-    return kind(**{name: _as_field(own, types[name]) for name, own in said.items()})
+    return kind(**{name: _as_field(value, types[name]) for name, value in said.items()})
 
 
 def _as_field(value: Any, written: str) -> Any:

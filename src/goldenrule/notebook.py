@@ -75,7 +75,7 @@ def history_html(history: History) -> str:
 
 def evaluation_html(found: Evaluation) -> str:
     """Return what an evaluation measured, and what it says."""
-    rows = ((own.name, str(own)) for own in (found.quality, found.log_loss))
+    rows = ((estimate.name, str(estimate)) for estimate in (found.quality, found.log_loss))
     return _table((found.name, "(95 %)"), rows) + "".join(map(_paragraph, found.sentences))
 
 
@@ -83,7 +83,10 @@ def answer_html(found: FitResult) -> str:
     """Return the numbers of every part of a fit."""
     from goldenrule.metrics import log_loss
 
-    rows = ((part, str(found.quality(own)), str(log_loss(own))) for part, own in found.scored.items())
+    rows = (
+        (part, str(found.quality(predictions)), str(log_loss(predictions)))
+        for part, predictions in found.scored.items()
+    )
     return _table(("part", found.headline.name, "log loss"), rows)
 
 
@@ -91,9 +94,9 @@ def images_html(table: ImageTable) -> str:
     """Return how many images each class has in each part."""
     counts = table.counts()
     rows = (
-        (name or "(unlabelled)", *(f"{own[name]:,}" for own in counts.values()))
+        (name or "(unlabelled)", *(f"{per_class[name]:,}" for per_class in counts.values()))
         for name in (*table.classes, "")
-        if any(own[name] for own in counts.values())
+        if any(per_class[name] for per_class in counts.values())
     )
     return _table(("class", *counts), rows)
 
@@ -108,8 +111,8 @@ def label_issues_html(found: LabelIssues) -> str:
     """Return the most doubtful labels as a table."""
     heads = ("rank", "id", "given", "likely", "probability of the given")
     rows = (
-        (f"{own.rank}", own.id, own.given, own.likely, f"{own.probability_given:.3f}")
-        for own in found.first(LABELS_SHOWN)
+        (f"{suspect.rank}", suspect.id, suspect.given, suspect.likely, f"{suspect.probability_given:.3f}")
+        for suspect in found.first(LABELS_SHOWN)
     )
     return _paragraph(repr(found)) + _table(heads, rows)
 

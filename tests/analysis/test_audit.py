@@ -25,8 +25,8 @@ def audited(root: Path) -> Audit:
     return audit(table, looks, near_duplicates(table, looks))
 
 
-def found(own: Audit) -> dict[str, tuple[str, ...]]:
-    return {finding.code: finding.evidence for finding in own.findings}
+def found(audit: Audit) -> dict[str, tuple[str, ...]]:
+    return {finding.code: finding.evidence for finding in audit.findings}
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def photo_folder(photos: Callable[[str], Path], tmp_path: Path) -> Path:
 
 
 def test_of_plain_photos_there_is_nothing_to_warn(photo_folder: Path) -> None:
-    own = audited(photo_folder)
-    assert [finding.severity for finding in own.findings] == ["note"]
-    assert list(found(own)) == ["how-much"]
-    facts = own.facts()
+    audit = audited(photo_folder)
+    assert [finding.severity for finding in audit.findings] == ["note"]
+    assert list(found(audit)) == ["how-much"]
+    facts = audit.facts()
     assert (facts["images"], facts["readable"], facts["classes"]) == (24, 24, 2)
     assert facts["formats"] == {"JPEG": 24}
 
@@ -97,9 +97,9 @@ def test_the_placeholder_of_hymenoptera_is_named(photos: Callable[[str], Path]) 
 
 
 def test_the_copies_in_surface_crack_are_found(photos: Callable[[str], Path]) -> None:
-    own = found(audited(photos("surface_crack")))
-    assert len(own["duplicate"]) == 6
-    assert any("00019.jpg ~ " in line and "00020.jpg" in line for line in own["near-duplicate"])
+    ours = found(audited(photos("surface_crack")))
+    assert len(ours["duplicate"]) == 6
+    assert any("00019.jpg ~ " in line and "00020.jpg" in line for line in ours["near-duplicate"])
 
 
 def test_copies_in_two_parts_and_under_two_labels_are_told_apart(photo_folder: Path) -> None:
@@ -113,11 +113,11 @@ def test_copies_in_two_parts_and_under_two_labels_are_told_apart(photo_folder: P
         image.resize((200, 150)).save(valid / "dogs" / "smaller.jpg")
     with Image.open(root / "dogs" / "d1.jpg") as image:
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(root / "cats" / "turned.jpg")
-    own = found(audited(root.parent))
-    assert own["leak"] == ("train/cats/c0.jpg = valid/cats/same.jpg",)
-    assert own["two-labels"] == ("train/cats/c1.jpg = train/dogs/wrong.jpg",)
-    assert own["leak-near"] == ("train/dogs/d0.jpg ~ valid/dogs/smaller.jpg",)
-    assert own["two-labels-near"] == ("train/cats/turned.jpg ~ train/dogs/d1.jpg (mirrored)",)
+    ours = found(audited(root.parent))
+    assert ours["leak"] == ("train/cats/c0.jpg = valid/cats/same.jpg",)
+    assert ours["two-labels"] == ("train/cats/c1.jpg = train/dogs/wrong.jpg",)
+    assert ours["leak-near"] == ("train/dogs/d0.jpg ~ valid/dogs/smaller.jpg",)
+    assert ours["two-labels-near"] == ("train/cats/turned.jpg ~ train/dogs/d1.jpg (mirrored)",)
 
 
 def table_of(rows: list[tuple[str, str, str]]) -> ImageTable:
@@ -133,8 +133,8 @@ def table_of(rows: list[tuple[str, str, str]]) -> ImageTable:
 
 
 def header(kind: str = "JPEG", width: int = 400, height: int = 300) -> FileScan:
-    own = Header(format=kind, mode="RGB", width=width, height=height, orientation=1, animated=False, recoloured=False)
-    return FileScan(size=1000, digest=b"d" * 32, header=own)
+    ours = Header(format=kind, mode="RGB", width=width, height=height, orientation=1, animated=False, recoloured=False)
+    return FileScan(size=1000, digest=b"d" * 32, header=ours)
 
 
 def codes(table: ImageTable, looks: list[FileScan]) -> dict[str, tuple[str, ...]]:
@@ -164,9 +164,9 @@ def test_frames_of_one_film_in_two_parts_are_a_warning_and_two_films_of_one_name
         for film in range(3)
         for frame in range(12)
     ]
-    own = codes(table_of(rows), [header()] * len(rows))
-    assert own["series-in-two-parts"][0] == "car: film0_1... in train and valid"
-    assert len(own["series-in-two-parts"]) == 6
+    found = codes(table_of(rows), [header()] * len(rows))
+    assert found["series-in-two-parts"][0] == "car: film0_1... in train and valid"
+    assert len(found["series-in-two-parts"]) == 6
     repeated = [
         (part, label, f"film{film}_{frame:04d}.jpg")
         for part in ("train", "valid")
@@ -179,14 +179,14 @@ def test_frames_of_one_film_in_two_parts_are_a_warning_and_two_films_of_one_name
 
 def test_small_and_uneven_classes_are_named() -> None:
     rows = [("train", "many", f"a{n}x.jpg") for n in range(60)] + [("train", "few", f"b{n}x.jpg") for n in range(5)]
-    own = codes(table_of(rows), [header()] * len(rows))
-    assert own["few-images"] == ("few: 5",)
-    assert own["imbalance"] == ("many: 60", "few: 5")
+    found = codes(table_of(rows), [header()] * len(rows))
+    assert found["few-images"] == ("few: 5",)
+    assert found["imbalance"] == ("many: 60", "few: 5")
 
 
 def test_a_look_without_a_header_does_not_stop_the_audit() -> None:
     table = table_of([("train", label, f"{n}x.jpg") for label in "ab" for n in range(20)])
-    own = audit(table, [look(b"")] * 40, [])
-    assert own.facts()["readable"] == 0
-    assert own.facts()["width"] == []
-    assert len(found(own)["unreadable"]) == 40
+    ours = audit(table, [look(b"")] * 40, [])
+    assert ours.facts()["readable"] == 0
+    assert ours.facts()["width"] == []
+    assert len(found(ours)["unreadable"]) == 40

@@ -71,9 +71,9 @@ def test_a_choice_comes_back_from_json_as_it_was(shares: list[float], seed: int)
     choice = choose_backbone([tried(f"n{i}", share, i, n=40, seed=seed) for i, share in enumerate(shares)])
     assert from_json(json.loads(json.dumps(as_json(choice))), BackboneChoice) == choice
     assert sum(one.standing == "best" for one in choice.candidates) == 1
-    own = next(one for one in choice.candidates if one.name == choice.chosen)
-    assert own.standing != "worse"
-    assert all(one.standing == "worse" for one in choice.candidates if one.multiply_adds < own.multiply_adds)
+    judged = next(one for one in choice.candidates if one.name == choice.chosen)
+    assert judged.standing != "worse"
+    assert all(one.standing == "worse" for one in choice.candidates if one.multiply_adds < judged.multiply_adds)
 
 
 def test_a_damaged_choice_is_a_clear_error() -> None:

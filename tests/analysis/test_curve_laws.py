@@ -46,11 +46,11 @@ def test_no_floor_height_or_speed_nearby_fits_better(seed, law):
     floor, height, speed = _fit(error, weights, falling, speeds, floor=law.floor)
     root = np.sqrt(weights)
     best = np.inf
-    for own in falling:
-        columns = np.stack([np.ones(len(X)), own], axis=1)[:, 0 if law.floor else 1 :]
+    for ours in falling:
+        columns = np.stack([np.ones(len(X)), ours], axis=1)[:, 0 if law.floor else 1 :]
         best = min(best, nnls(columns * root[:, None], error[0] * root)[1])
-    own = falling[speeds.tolist().index(speed[0])]
-    assert np.linalg.norm((floor + height * own - error[0]) * root) == pytest.approx(best, rel=1e-6)
+    ours = falling[speeds.tolist().index(speed[0])]
+    assert np.linalg.norm((floor + height * ours - error[0]) * root) == pytest.approx(best, rel=1e-6)
 
 
 def test_the_number_of_images_is_the_inverse_of_the_forecast():

@@ -35,7 +35,7 @@ def test_every_beginning_of_an_order_has_each_class_in_its_share(n, classes, per
     positions = {unit: [] for unit in units}
     for place, row in enumerate(order):
         positions[units[row]].append(place)
-    assert all(np.ptp(own) == len(own) - 1 for own in positions.values())  # whole units stand together
+    assert all(np.ptp(position) == len(position) - 1 for position in positions.values())  # whole units stand together
 
 
 def test_an_order_depends_on_draw_and_seed_and_not_on_the_order_of_the_images():

@@ -65,31 +65,31 @@ def test_the_rule_goes_by_the_class_in_the_middle(images: int, way: str) -> None
 
 
 def test_the_gain_is_that_of_the_law() -> None:
-    own = curve(0.0, 0.10)
+    learning_curve = curve(0.0, 0.10)
     truth = 0.10 * ((400 / 320) ** -0.7 - (800 / 320) ** -0.7)
-    gain = gain_of(own, 400)
+    gain = gain_of(learning_curve, 400)
     assert gain.low <= truth <= gain.high
     assert gain.kind == "points"
-    assert gain_of(own, own.images_per_class).value == 0
-    later = gain_of(own, 1000)
+    assert gain_of(learning_curve, learning_curve.images_per_class).value == 0
+    later = gain_of(learning_curve, 1000)
     assert later.value > gain.value
 
 
 def test_a_steep_curve_says_that_more_images_would_clearly_help_and_the_rule_agrees() -> None:
-    own = advice(0.0, 0.20)
-    assert own.more_images == "clearly"
-    assert not own.disagree
-    measured, rule = own.sentences
+    data_size = advice(0.0, 0.20)
+    assert data_size.more_images == "clearly"
+    assert not data_size.disagree
+    measured, rule = data_size.sentences
     assert measured.startswith("More images like these would clearly help: twice as many are forecast to gain ")
     assert rule.startswith("The rule of thumb agrees: up to 1,000 per class for transfer learning (there are 200)")
 
 
 def test_a_flat_curve_says_that_they_would_hardly_help_and_the_rule_disagrees() -> None:
-    own = advice(0.03, 0.0005)
-    assert own.more_images == "hardly"
-    assert own.disagree
-    assert "would hardly help" in own.sentences[0]
-    assert own.sentences[1].startswith("The rule of thumb disagrees: up to 1,000")
+    data_size = advice(0.03, 0.0005)
+    assert data_size.more_images == "hardly"
+    assert data_size.disagree
+    assert "would hardly help" in data_size.sentences[0]
+    assert data_size.sentences[1].startswith("The rule of thumb disagrees: up to 1,000")
 
 
 def test_above_the_rules_bound_it_is_the_other_way_round() -> None:
@@ -100,11 +100,11 @@ def test_above_the_rules_bound_it_is_the_other_way_round() -> None:
 
 
 def test_what_can_not_be_told_is_no_disagreement() -> None:
-    own = data_size(curve(0.02, 0.02, n=200), ClassSizes.of([200, 200]))
-    assert own.more_images == "unknown"
-    assert not own.disagree
-    assert "can't be told" in own.sentences[0]
-    assert "would go on" in own.sentences[1]
+    ours = data_size(curve(0.02, 0.02, n=200), ClassSizes.of([200, 200]))
+    assert ours.more_images == "unknown"
+    assert not ours.disagree
+    assert "can't be told" in ours.sentences[0]
+    assert "would go on" in ours.sentences[1]
 
 
 def test_the_size_within_a_point_of_all_is_that_of_the_law() -> None:
@@ -119,8 +119,8 @@ def test_the_size_within_a_point_of_all_is_that_of_the_law() -> None:
 
 
 def test_forecasts_are_for_twice_and_five_times_the_images_and_for_the_rules_thousand() -> None:
-    own = advice(0.0, 0.04)
-    assert [one.images_per_class for one in own.ahead] == [400, 1000]
+    ours = advice(0.0, 0.04)
+    assert [one.images_per_class for one in ours.ahead] == [400, 1000]
     close = data_size(curve(0.0, 0.04, images=1200), ClassSizes.of([600, 600]))
     assert [one.images_per_class for one in close.ahead] == [1000, 1200]
     assert gained(close.ahead[1].gain) in close.sentences[0]  # of twice as many
@@ -132,19 +132,19 @@ def test_forecasts_are_for_twice_and_five_times_the_images_and_for_the_rules_tho
 
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
 def test_the_advice_is_json(metric: str) -> None:
-    own = advice(0.0, 0.04, metric=metric)
-    value = as_json(own)
+    data_size = advice(0.0, 0.04, metric=metric)
+    value = as_json(data_size)
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     assert value["rule_of_thumb"] == "transfer learning"
     assert value["rules_of_thumb"][1]["says"] == "800 short"
     assert (value["within_a_point"] is None) == (metric == "log_loss")
-    assert value["says"] == " ".join(own.sentences)
+    assert value["says"] == " ".join(data_size.sentences)
     assert ("lower it by" in value["says"]) == (metric == "log_loss")
 
 
 def test_the_picture_marks_the_rule_where_the_curve_reaches_it() -> None:
-    def said(own: LearningCurve) -> str:
-        return " ".join(text.get_text() for text in plot(own).axes[0].texts)
+    def said(learning_curve: LearningCurve) -> str:
+        return " ".join(text.get_text() for text in plot(learning_curve).axes[0].texts)
 
     assert "rule of thumb: 1,000" in said(curve(0.0, 0.04))
     far = curve(0.0, 0.04)

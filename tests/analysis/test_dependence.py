@@ -97,7 +97,7 @@ def test_other_films_under_the_same_numbers_are_no_neighbours() -> None:
         one, other = series(2 * seed), series(2 * seed + 1)
         features = np.stack([one, other], axis=1).reshape(-1, FEATURES)  # film by film, frame by frame, in turn
         kinds, valid = np.repeat([0, 1], 400), np.arange(800) % 2 == 1
-        pairs = nearest_of_kind(lambda rows, own=features: own[list(rows)], kinds, apart=valid)
+        pairs = nearest_of_kind(lambda rows, value=features: value[list(rows)], kinds, apart=valid)
         alarms += nearness([order(800)], *pairs, kinds, apart=valid, seed=seed)[0].shown
     assert alarms <= 2
 
@@ -155,7 +155,7 @@ def test_likeness_that_teaches_nothing_does_no_harm_and_what_would_have_been_see
 def test_random_folds_train_on_as_many_images_of_each_class_as_those_kept_together() -> None:
     truth = np.repeat([0, 1, 2], 40)
     units = [str(row // 2).encode() for row in range(120)]
-    apart = stretch_folds([[int(own)] for own in truth], list(range(120)), units, task="single", folds=5)
+    apart = stretch_folds([[int(value)] for value in truth], list(range(120)), units, task="single", folds=5)
     mixed = dependence._shuffled(apart, units, truth, 0, seed=0)
     for label in range(3):
         assert np.bincount(mixed[truth == label]).tolist() == np.bincount(apart[truth == label]).tolist()

@@ -143,6 +143,6 @@ def test_a_turned_photo_has_the_heat_map_of_the_upright_one(fitted: Any, dogs: l
     stored, plain = io.BytesIO(), io.BytesIO()
     upright.transpose(Image.Transpose.ROTATE_90).save(stored, "PNG", exif=exif)
     upright.save(plain, "PNG")
-    turned, own = (heatmap(fitted.classifier, file.getvalue(), of="dogs") for file in (stored, plain))
-    assert turned.window == own.window
-    np.testing.assert_allclose(turned.values, own.values, atol=1e-5)
+    turned, heat_map = (heatmap(fitted.classifier, file.getvalue(), of="dogs") for file in (stored, plain))
+    assert turned.window == heat_map.window
+    np.testing.assert_allclose(turned.values, heat_map.values, atol=1e-5)

@@ -34,8 +34,8 @@ def simulated(size: int, classes: int, skill: float, wrong: float, seed: int) ->
 def test_where_classes_are_easy_all_wrong_labels_are_found_and_nothing_else(classes: int, skill: float) -> None:
     predictions, wrong = simulated(1000, classes, skill, 0.05, seed=classes)
     found = find_label_issues(predictions)
-    assert {own.id for own in found.first(len(wrong))} == wrong
-    doubted = {own.id for own in found if own.doubted}
+    assert {suspect.id for suspect in found.first(len(wrong))} == wrong
+    doubted = {suspect.id for suspect in found if suspect.doubted}
     assert doubted <= wrong
     assert len(doubted) >= (0.9 if classes <= 10 else 0.5) * len(wrong)  # of 100 classes each has ten images
     assert found.estimated == pytest.approx(len(wrong), rel=0.4 if classes > 10 else 0.1)
@@ -72,13 +72,13 @@ def test_the_counts_keep_the_number_of_images_per_given_label(size, classes, ski
     assert (counts >= 0).all()
     np.testing.assert_allclose(counts.sum(axis=1), np.bincount(labels, minlength=classes))
     found = find_label_issues(predictions)
-    chances = [own.probability_given for own in found]
+    chances = [suspect.probability_given for suspect in found]
     assert chances == sorted(chances)
-    assert sorted(own.id for own in found) == sorted(predictions.ids)
-    for own in found:
-        assert own.given == predictions.classes[labels[int(own.id)]]
-        assert not own.doubted or own.probability_likely > own.probability_given
-        assert own.likely != own.given or classes == 1
+    assert sorted(suspect.id for suspect in found) == sorted(predictions.ids)
+    for suspect in found:
+        assert suspect.given == predictions.classes[labels[int(suspect.id)]]
+        assert not suspect.doubted or suspect.probability_likely > suspect.probability_given
+        assert suspect.likely != suspect.given or classes == 1
 
 
 def test_many_labels_are_judged_one_by_one() -> None:
@@ -89,9 +89,9 @@ def test_many_labels_are_judged_one_by_one() -> None:
     labels[9, 2] = 1 - labels[9, 2]
     logits = 10 * (2 * truth - 1) + draws.normal(size=truth.shape)
     found = find_label_issues(Predictions.from_logits(logits, ["sea", "sun", "tree"], truth=labels, task="multi"))
-    assert {own.id for own in found.first(2)} == {"7", "9"}
+    assert {suspect.id for suspect in found.first(2)} == {"7", "9"}
     assert found.number_doubted == 2
-    said = {own.id: (own.given, own.likely) for own in found.first(2)}
+    said = {suspect.id: (suspect.given, suspect.likely) for suspect in found.first(2)}
     assert said["7"] == (("sun", "without sun") if labels[7, 1] else ("without sun", "sun"))
     assert found.estimated == pytest.approx(2, abs=0.2)
 
@@ -100,7 +100,7 @@ def test_unreadable_and_unlabelled_images_are_left_out_and_none_at_all_is_an_err
     logits = np.array([[3.0, 0], [np.nan, np.nan], [0, 3.0]])
     status = ["ok", "unreadable", "ok"]
     found = find_label_issues(Predictions.from_logits(logits, ["a", "b"], truth=[0, 1, -1], status=status))
-    assert [own.id for own in found] == ["0"]
+    assert [suspect.id for suspect in found] == ["0"]
     with pytest.raises(OptionError, match="No image is both labelled and readable"):
         find_label_issues(Predictions.from_logits([[0.0, 0.0]], ["a", "b"]))
 
@@ -110,11 +110,11 @@ def test_json_csv_and_html_say_the_same_and_nothing_is_interpreted() -> None:
     ids = ["<b>.jpg", "b,c.jpg", "d.jpg", "e.jpg"]
     found = find_label_issues(Predictions.from_logits(logits, ["cat", "dog"], truth=[1, 0, 1, 1], ids=ids))
     rows = list(csv.DictReader(io.StringIO(found.to_csv())))
-    assert [row["path"] for row in rows] == [own.id for own in found]
+    assert [row["path"] for row in rows] == [suspect.id for suspect in found]
     assert (rows[0]["path"], rows[0]["given"], rows[0]["likely"]) == ("<b>.jpg", "dog", "cat")
     value = json.loads(json.dumps(label_errors_json(found, most=2)))
     assert value["images"] == 4
-    assert [row["id"] for row in value["rows"]] == [own.id for own in found.first(2)]
+    assert [row["id"] for row in value["rows"]] == [suspect.id for suspect in found.first(2)]
     assert "<b>" not in label_issues_html(found).replace("<b></b>", "")
     assert "&lt;b&gt;.jpg" in label_issues_html(found)
     assert found.first(0) == ()

@@ -24,13 +24,13 @@ def test_the_uncertain_are_sorted_by_the_margin_between_the_two_likeliest(size, 
     predictions = drawn(size, classes, seed)
     found = most_uncertain(predictions, k)
     assert len(found) == min(k, int((predictions.truth >= 0).sum()))
-    margins = [own.probability - own.second_probability for own in found]
+    margins = [image.probability - image.second_probability for image in found]
     assert margins == sorted(margins)
-    for own in found:
-        chances = np.sort(predictions.probabilities[int(own.id)])[::-1]
-        assert (own.probability, own.second_probability) == (chances[0], chances[1])
-        assert own.first == predictions.classes[predictions.predicted[int(own.id)]]
-        assert own.truth == predictions.classes[predictions.truth[int(own.id)]]
+    for image in found:
+        chances = np.sort(predictions.probabilities[int(image.id)])[::-1]
+        assert (image.probability, image.second_probability) == (chances[0], chances[1])
+        assert image.first == predictions.classes[predictions.predicted[int(image.id)]]
+        assert image.truth == predictions.classes[predictions.truth[int(image.id)]]
     everything = np.sort(predictions.scored.probabilities, axis=1)
     if found and len(everything):
         assert margins[0] == pytest.approx((everything[:, -1] - everything[:, -2]).min())
@@ -43,9 +43,11 @@ def test_the_surest_right_are_right_and_sorted(size, classes, seed, k) -> None:
     found = most_confident_right(predictions, k)
     right = (predictions.predicted == predictions.truth).sum()
     assert len(found) == min(k, int(right))
-    assert [own.probability for own in found] == sorted((own.probability for own in found), reverse=True)
-    for own in found:
-        assert own.truth == own.predicted == predictions.classes[predictions.truth[int(own.id)]]
+    assert [mistake.probability for mistake in found] == sorted(
+        (mistake.probability for mistake in found), reverse=True
+    )
+    for mistake in found:
+        assert mistake.truth == mistake.predicted == predictions.classes[predictions.truth[int(mistake.id)]]
 
 
 def test_of_many_labels_the_most_undecided_one_counts_and_right_is_who_has_all_right() -> None:
@@ -54,7 +56,7 @@ def test_of_many_labels_the_most_undecided_one_counts_and_right_is_who_has_all_r
     first, *_ = most_uncertain(seen)
     assert (first.id, first.truth, first.first, first.second) == ("a", "sea", "sky", "without sky")
     assert first.probability + first.second_probability == pytest.approx(1)
-    assert [(own.id, own.truth) for own in most_confident_right(seen)] == [("c", "sea"), ("b", "sky")]
+    assert [(mistake.id, mistake.truth) for mistake in most_confident_right(seen)] == [("c", "sea"), ("b", "sky")]
 
 
 def test_one_class_is_never_uncertain() -> None:

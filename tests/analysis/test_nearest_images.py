@@ -23,8 +23,8 @@ from goldenrule.data.sources.folders import from_folder
 def brute_force(queries: Any, rows: Any, k: int) -> tuple[Any, Any]:
     """Compare every query with every row, in float64."""
     mean = rows.astype(np.float64).mean(axis=0)
-    own, others = queries - mean, rows - mean
-    cosine = (own @ others.T) / (np.linalg.norm(own, axis=1)[:, None] * np.linalg.norm(others, axis=1)[None])
+    ours, others = queries - mean, rows - mean
+    cosine = (ours @ others.T) / (np.linalg.norm(ours, axis=1)[:, None] * np.linalg.norm(others, axis=1)[None])
     order = np.argsort(-cosine, axis=1, kind="stable")[:, :k]
     return order, np.take_along_axis(cosine, order, 1)
 
@@ -50,10 +50,10 @@ def test_in_whatever_blocks_they_are_read_the_nearest_are_those_of_a_full_compar
         found = list(nearest_rows(lambda a, b: queries[a:b], asked, lambda a, b: rows[a:b], count, k=k, features=6))
     _, similarities = brute_force(queries, rows, k)
     assert len(found) == asked
-    for (places, own), wanted in zip(found, similarities, strict=True):
+    for (places, ours), wanted in zip(found, similarities, strict=True):
         assert len(set(places.tolist())) == min(k, count)
-        np.testing.assert_allclose(own, wanted, atol=1e-4)
-        assert (np.diff(own) <= 0).all()
+        np.testing.assert_allclose(ours, wanted, atol=1e-4)
+        assert (np.diff(ours) <= 0).all()
 
 
 def test_of_equal_rows_the_earlier_ones_are_given() -> None:
@@ -110,7 +110,7 @@ def test_a_training_image_finds_itself_and_a_copy_of_it_is_nearly_the_same(
     _, seen = gr.features_of(new, fitted.classifier.backbone)
     _, known = gr.features_of(train, fitted.classifier.backbone)
     near = with_copies(nearest(new, seen, train, known, k=3), new, train)
-    found = {own.id.rpartition("/")[2]: own for own in near}
+    found = {neighbours.id.rpartition("/")[2]: neighbours for neighbours in near}
     assert (found["same.jpg"].nearest[0].id, found["same.jpg"].nearest[0].copy) == (train.uris[0], "same file")
     assert found["same.jpg"].nearest[0].similarity == pytest.approx(1, abs=1e-3)
     assert (found["again.jpg"].nearest[0].id, found["again.jpg"].nearest[0].copy) == (train.uris[0], "nearly the same")

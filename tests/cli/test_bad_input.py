@@ -147,8 +147,8 @@ def test_files_that_are_no_pictures_among_good_ones_are_listed_and_left_out(comm
     assert "blue/truncated.jpg" in found.stdout
     assert "1 .txt" in found.stdout
     result = json.loads((tmp_path / "runs" / "photos" / "result.json").read_text())
-    counted = sum(sum(own.values()) for own in result["status"].values())
-    read = sum(own["ok"] for own in result["status"].values())
+    counted = sum(sum(value.values()) for value in result["status"].values())
+    read = sum(value["ok"] for value in result["status"].values())
     assert counted >= read == 13
     assert {finding["code"] for finding in result["findings"]} >= {"unreadable", "not-images"}
 
@@ -297,18 +297,18 @@ def test_a_full_disk_under_the_cache_is_told_and_what_was_finished_is_kept(
     root = good_folder(tmp_path / "photos")
     disk = tiny_disk(40_000)
     shutil.copytree(cache, disk / "cache")
-    own = {"env": {"GOLDENRULE_CACHE": str(disk / "cache")}}
-    assert command("fit", "--quick", root, "--views", "0", **own).returncode == 0
+    ours = {"env": {"GOLDENRULE_CACHE": str(disk / "cache")}}
+    assert command("fit", "--quick", root, "--views", "0", **ours).returncode == 0
     used = sum(path.stat().st_blocks * 512 for path in disk.rglob("*") if path.is_file())
     subprocess.run(["mount", "-o", f"remount,size={used // 1024 + 8}k", str(disk)], check=True)
     for label in ("blue", "red"):
         pictures(root / label / "more", 20, seed=len(label))
-    found = command("fit", "--quick", root, "--views", "0", **own)
+    found = command("fit", "--quick", root, "--views", "0", **ours)
     assert found.returncode == 2, found.stderr
     assert "The disk is full" in found.stderr
     assert "goldenrule cache" in found.stderr
     subprocess.run(["mount", "-o", "remount,size=80m", str(disk)], check=True)
-    again = command("fit", "--quick", root, "--views", "0", **own)
+    again = command("fit", "--quick", root, "--views", "0", **ours)
     assert again.returncode == 0, again.stderr
     assert " 12 reused" in again.stdout
     assert "40 computed" in again.stdout

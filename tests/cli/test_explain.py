@@ -25,7 +25,7 @@ def test_a_photo_is_explained_in_a_table_and_on_a_page(
     assert "explained/run/explained.html" in found.stdout
     folder = tmp_path / "explained" / "run"
     numbers = json.loads((folder / "explained.json").read_text())
-    assert [len(own["nearest"]) for own in numbers["images"]] == [2, 0]
+    assert [len(image["nearest"]) for image in numbers["images"]] == [2, 0]
     other = command("explain", fitted.folder, cat, "--no-heat", env=os.environ | cache)
     assert "explained/run-2/explained.html" in other.stdout
     assert json.loads((folder / "explained.json").read_text()) == numbers

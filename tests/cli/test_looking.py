@@ -39,10 +39,10 @@ def test_a_squished_scaled_classifier_looks_the_same_way_when_it_predicts(
     assert found.returncode == 0, found.stderr
     run = tmp_path / "runs" / "large"
     classifier = Classifier.load(run)
-    own = classifier.preprocessing
-    assert (own.name, own.resize, own.crop_fraction) == ("scaled", "squish", 1.0)
+    preprocessing = classifier.preprocessing
+    assert (preprocessing.name, preprocessing.resize, preprocessing.crop_fraction) == ("scaled", "squish", 1.0)
     (cache,) = [cache for cache in stored() if cache["rows"] == 68]
-    assert cache["key"]["preprocessing"] == as_json(own)
+    assert cache["key"]["preprocessing"] == as_json(preprocessing)
     with (run / "predictions" / "valid.csv").open() as file:
         kept = {row["path"]: float(row["p:cats"]) for row in csv.DictReader(file)}
     seen = classifier.predict(large / "valid")

@@ -67,8 +67,8 @@ def test_a_folder_with_one_of_each_odd_kind_trains_and_names_them_all(
     found = {finding["code"]: finding for finding in result["findings"]}
 
     def names(code: str) -> set[str]:
-        own = {line.partition(": ")[0] for line in found[code]["evidence"]}
-        return {os.path.basename(name) for name in own}  # noqa: PTH119
+        these = {line.partition(": ")[0] for line in found[code]["evidence"]}
+        return {os.path.basename(name) for name in these}  # noqa: PTH119
 
     assert names("unreadable") == {"empty.jpg", "text.jpg", "half.jpg"}
     assert names("turned") == {"turned.jpg"}

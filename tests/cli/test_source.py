@@ -129,10 +129,10 @@ def test_drawn_folds_validate_each_image_once_in_runs_of_their_own(
         assert f"of 3 folds {number} validates" in done.stdout
         assert "the valid part is dealt out together with the training images" in done.stdout
         assert "keep the parts" not in done.stderr
-        own = parts(tmp_path / "runs" / name)
-        assert len(own["train"]) + len(own["valid"]) == 40
-        assert own["test"] == []
-        validated.update(own["valid"])
+        found = parts(tmp_path / "runs" / name)
+        assert len(found["train"]) + len(found["valid"]) == 40
+        assert found["test"] == []
+        validated.update(found["valid"])
     assert len(validated) == 40
     assert set(validated.values()) == {1}
     again = command("fit", source, *QUICK, "--sample", "20", "--fold", "2/3")
@@ -146,14 +146,14 @@ def test_the_folds_of_a_column_validate_one_after_the_other(
         done = command("fit", "flat", *QUICK, *TABLE, "--fold-column", f"k={number}")
         assert done.returncode == 0, done.stderr
         assert f"of 3 folds {number} validates" in done.stdout
-        own = parts(tmp_path / "runs" / name)
-        assert own["valid"] == [f"{image:02d}.jpg" for image in range(40) if image % 3 == number]
-        assert own["test"] == []
+        found = parts(tmp_path / "runs" / name)
+        assert found["valid"] == [f"{image:02d}.jpg" for image in range(40) if image % 3 == number]
+        assert found["test"] == []
     done = command("fit", "flat", *QUICK, *TABLE, "--fold-column", "k=1.0", "--part", "role", "--out", "run")
     assert done.returncode == 0, done.stderr
-    own = parts(tmp_path / "run")
-    assert own["test"] == [f"{image:02d}.jpg" for image in range(40) if image % 4 == 2]
-    assert own["valid"] == [f"{image:02d}.jpg" for image in range(40) if image % 3 == 1 and image % 4 != 2]
+    found = parts(tmp_path / "run")
+    assert found["test"] == [f"{image:02d}.jpg" for image in range(40) if image % 4 == 2]
+    assert found["valid"] == [f"{image:02d}.jpg" for image in range(40) if image % 3 == 1 and image % 4 != 2]
 
 
 def test_a_plan_of_a_fold_counts_its_images(command: Command, flat_photos: Path) -> None:

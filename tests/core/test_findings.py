@@ -37,10 +37,10 @@ def test_a_finding_is_one_line_that_shows_at_most_five_pieces_of_evidence():
                 | {"n": 2, "lines": 3, "pieces": ("a", "b")}),
         Finding(severity="note", code="neighbours-unchecked", fields={"why": Message("unchecked.few")}),
     ],
-    ids=lambda own: own.code,
+    ids=lambda value: value.code,
 )  # fmt: skip
-def test_json_gives_the_finding_back_with_all_its_evidence(own):
-    assert from_json(json.loads(json.dumps(as_json(own))), Finding) == own
+def test_json_gives_the_finding_back_with_all_its_evidence(ours):
+    assert from_json(json.loads(json.dumps(as_json(ours))), Finding) == ours
 
 
 def test_a_file_s_finding_without_what_its_texts_ask_for_is_refused():
@@ -56,11 +56,11 @@ def test_findings_do_not_change():
 
 
 def test_a_finding_is_told_in_the_language_that_is_spoken_where_it_is_shown():
-    own = Finding(severity="warning", code="class-missing", fields={"part": "valid", "missing": 1, "classes": 3})
-    assert own.sentence == "the valid part has no image of 1 of 3 classes"
+    finding = Finding(severity="warning", code="class-missing", fields={"part": "valid", "missing": 1, "classes": 3})
+    assert finding.sentence == "the valid part has no image of 1 of 3 classes"
     with spoken("ja"):
-        assert "検証" in own.sentence
-    train = Finding(severity="warning", code="class-missing", variant="train", fields=own.fields)
+        assert "検証" in finding.sentence
+    train = Finding(severity="warning", code="class-missing", variant="train", fields=finding.fields)
     assert train.advice == "The classifier can't learn a class without a training image."
 
 
@@ -75,7 +75,7 @@ def constructed():
 
 
 def texts(code):
-    return {own: text for own, text in messages.catalog("en").items() if own.startswith(f"finding.{code}.")}
+    return {name: text for name, text in messages.catalog("en").items() if name.startswith(f"finding.{code}.")}
 
 
 def test_every_finding_of_the_source_has_its_texts_and_no_texts_are_left_over():
@@ -83,17 +83,17 @@ def test_every_finding_of_the_source_has_its_texts_and_no_texts_are_left_over():
     assert len(codes) > 40
     assert sorted(code for code in codes if not texts(code)) == []
     source = "".join(path.read_text("utf-8") for path in SOURCE.rglob("*.py"))
-    known = {own.split(".")[1] for own in messages.catalog("en") if own.startswith("finding.")}
+    known = {name.split(".")[1] for name in messages.catalog("en") if name.startswith("finding.")}
     named = {code for code in known if f'"{code}"' in source}
     assert sorted(known - named) == ["coverage-doubtful", "coverage-missed", "flagged-doubtful", "flagged-missed"]
 
 
 def asked_of(code, variant):
     """Return the fields that a finding's texts ask for: those of a variant, or of all where it is no literal."""
-    own = texts(code)
-    asked = {"n"} if any(name.endswith(".one") for name in own) else set()
+    ours = texts(code)
+    asked = {"n"} if any(name.endswith(".one") for name in ours) else set()
     for kind in ("sentence", "advice"):
-        said = {name: text for name, text in own.items() if kind in name.split(".")}
+        said = {name: text for name, text in ours.items() if kind in name.split(".")}
         plain = {name: text for name, text in said.items() if name.split(".")[2] == kind}
         of_variant = {name: text for name, text in said.items() if name.split(".")[2] == variant}
         for text in ((of_variant or plain) if isinstance(variant, str) else said).values():
@@ -104,12 +104,12 @@ def asked_of(code, variant):
 def test_every_finding_that_is_constructed_gives_the_fields_that_its_texts_ask_for():
     checked = []
     for place, code, given in constructed():
-        own = given.get("fields", ast.Dict(keys=[], values=[]))
-        if code is None or not isinstance(own, ast.Dict) or None in own.keys:
+        ours = given.get("fields", ast.Dict(keys=[], values=[]))
+        if code is None or not isinstance(ours, ast.Dict) or None in ours.keys:
             continue  # put together elsewhere
         variant = given.get("variant", ast.Constant(""))
         asked = asked_of(code, variant.value if isinstance(variant, ast.Constant) else None)
-        missing = asked - {key.value for key in own.keys}
+        missing = asked - {key.value for key in ours.keys}
         assert not missing, (place, code, missing)
         checked.append(place)
     assert len(checked) > 40

@@ -19,7 +19,7 @@ BOTH = [signal.SIGINT, signal.SIGTERM]
 def told() -> Iterator[list[int]]:
     """Which signals reached the handlers of the world outside, which raise nothing."""
     came: list[int] = []
-    before = {number: signal.signal(number, lambda own, _: came.append(own)) for number in BOTH}
+    before = {number: signal.signal(number, lambda value, _: came.append(value)) for number in BOTH}
     yield came
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -42,12 +42,12 @@ def ids_of_code() -> Iterator[str]:
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("say", "Message"):
-                yield from (own.value for own in node.args[:1] if isinstance(own, ast.Constant))
+                yield from (argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant))
 
 
 def ids_of(language: str) -> set[str]:
     """Return the ids that a catalogue has, those of `one` and `other` things once."""
-    return {re.sub(r"\.(one|other)$", "", own) for own in messages.catalog(language)}
+    return {re.sub(r"\.(one|other)$", "", name) for name in messages.catalog(language)}
 
 
 def text_of(message: str, language: str) -> str:
@@ -69,14 +69,14 @@ def test_every_text_that_is_asked_for_is_there_and_none_is_left_over() -> None:
     asked = {*ids_of_templates(), *ids_of_code()}
     assert sorted(asked - ids_of("en")) == []
     rest = ids_of("en") - asked
-    assert sorted(own for own in rest if own.partition(".")[0] not in ASKED_FOR_BY_VALUE) == []
+    assert sorted(name for name in rest if name.partition(".")[0] not in ASKED_FOR_BY_VALUE) == []
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_every_text_has_a_translation_and_no_translation_is_left_over(other: str) -> None:
     assert sorted(ids_of("en") - ids_of(other)) == []
     assert sorted(ids_of(other) - ids_of("en")) == []
-    assert [own for own, text in messages.catalog(other).items() if not text] == []
+    assert [name for name, text in messages.catalog(other).items() if not text] == []
 
 
 @pytest.mark.parametrize("other", OTHERS)
@@ -84,15 +84,15 @@ def test_a_translation_keeps_placeholders_tags_and_numbers(other: str) -> None:
     def kept(said: str) -> tuple[set[str], list[str], set[str]]:
         return placeholders(said), sorted(re.findall(r"<[^>]*>", said)), set(re.findall(r"\d+ %|l2|--[a-z-]+", said))
 
-    pairs = ((own, text_of(own, "en"), text_of(own, other)) for own in sorted(ids_of("en")))
-    assert [(own, text) for own, english, text in pairs if kept(english) != kept(text)] == []
+    pairs = ((name, text_of(name, "en"), text_of(name, other)) for name in sorted(ids_of("en")))
+    assert [(name, text) for name, english, text in pairs if kept(english) != kept(text)] == []
 
 
 @pytest.mark.parametrize("spoken_language", sorted(messages.LANGUAGES))
 def test_the_text_of_one_thing_has_no_placeholder_that_the_text_of_several_has_not(spoken_language: str) -> None:
     texts = messages.catalog(spoken_language)
-    ones = [own.removesuffix(".one") for own in texts if own.endswith(".one")]
-    assert [own for own in ones if not placeholders(texts[f"{own}.one"]) <= placeholders(texts[f"{own}.other"])] == []
+    ones = [text.removesuffix(".one") for text in texts if text.endswith(".one")]
+    assert [one for one in ones if not placeholders(texts[f"{one}.one"]) <= placeholders(texts[f"{one}.other"])] == []
 
 
 def test_no_text_of_a_template_is_outside_a_message_that_can_be_translated() -> None:
@@ -101,7 +101,7 @@ def test_no_text_of_a_template_is_outside_a_message_that_can_be_translated() -> 
         if path.stem in ENGLISH_PAGES:
             continue
         data = templates.parse(path.read_text("utf-8")).find_all(TemplateData)
-        assert bare_texts("".join(own.data for own in data)) <= NAMES, path.name
+        assert bare_texts("".join(value.data for value in data)) <= NAMES, path.name
 
 
 def bare_texts(html: str) -> set[str]:
@@ -155,10 +155,10 @@ def test_a_headline_has_the_same_numbers_in_every_language() -> None:
     english = sentences.headline(estimate, "test")
     for other, claim in {"ja": "テスト画像 200 枚のうち", "zh": "200 张测试图像中"}.items():
         with spoken(other):
-            own = sentences.headline(estimate, "test")
-        assert own.claim.startswith(claim)
-        assert own.value == english.value
-        for said, translated in ((english.interval, own.interval), (english.meaning, own.meaning)):
+            headline = sentences.headline(estimate, "test")
+        assert headline.claim.startswith(claim)
+        assert headline.value == english.value
+        for said, translated in ((english.interval, headline.interval), (english.meaning, headline.meaning)):
             assert sorted(re.findall(r"[\d.,]*\d", said)) == sorted(re.findall(r"[\d.,]*\d", translated))
 
 

@@ -23,7 +23,7 @@ def table_of(labels: Sequence[Sequence[int]]) -> ImageTable:
 
 def named(table: ImageTable) -> dict[str, set[str]]:
     rows = zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
-    return {uri: {table.classes[label] for label in own} for uri, own in rows}
+    return {uri: {table.classes[label] for label in value} for uri, value in rows}
 
 
 @settings(deadline=None)
@@ -32,12 +32,12 @@ def named(table: ImageTable) -> dict[str, set[str]]:
     st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["dog", "horse", "ragno", None])),
 )
 def test_every_image_has_the_new_names_of_its_old_ones(labels, renaming) -> None:
-    before = table_of([sorted(own) for own in labels])
+    before = table_of([sorted(label) for label in labels])
     after = with_classes(before, renaming)
     wanted = {}
-    for uri, own in named(before).items():
-        new = {renaming.get(name, name) for name in own} - {None}
-        if new or not own:
+    for uri, value in named(before).items():
+        new = {renaming.get(name, name) for name in value} - {None}
+        if new or not value:
             wanted[uri] = new
     assert named(after) == wanted
     assert list(after.classes) == sorted({renaming.get(name, name) for name in NAMES} - {None})

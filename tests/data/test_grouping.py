@@ -88,11 +88,11 @@ def test_pairs_that_are_alike_and_their_groups_become_one_group(
     found = groups_of(with_alike(table, pairs))
     for one, other in pairs:
         assert found[one] == found[other] is not None
-    for one, own in enumerate(groups):
+    for one, group in enumerate(groups):
         for other, its in enumerate(groups):
-            if own is not None and own == its:
+            if group is not None and group == its:
                 assert found[one] == found[other]
     touched = {row for pair in pairs for row in pair}
-    for row, own in enumerate(groups):
-        if row not in touched and (own is None or not any(groups[other] == own for other in touched)):
-            assert found[row] == own
+    for row, group in enumerate(groups):
+        if row not in touched and (group is None or not any(groups[other] == group for other in touched)):
+            assert found[row] == group

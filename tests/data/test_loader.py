@@ -43,14 +43,16 @@ jobs_and_views = st.lists(st.tuples(st.integers(0, 7), st.sets(st.integers(0, 3)
 @settings(deadline=None, max_examples=40)
 @given(jobs_and_views, st.integers(1, 7), st.integers(1, 3))
 def test_all_views_of_all_jobs_come_once_and_in_order(wanted, batch_size, threads):
-    jobs = [DecodeJob(row, lambda n=n: PICTURES[n], sorted(own)) for row, (n, own) in enumerate(wanted)]
+    jobs = [DecodeJob(row, lambda n=n: PICTURES[n], sorted(value)) for row, (n, value) in enumerate(wanted)]
     found, sizes = [], []
     for batch in batches(jobs, VIEWS, SMALL, batch_size=batch_size, threads=threads):
         assert batch.pixels.shape == (batch_size, 3, 32, 32)
         assert not batch.failures
         sizes.append(len(batch.slots))
         found += [(slot, batch.pixels[place].copy()) for place, slot in enumerate(batch.slots)]
-    assert [slot for slot, _ in found] == [(row, view) for row, (_, own) in enumerate(wanted) for view in sorted(own)]
+    assert [slot for slot, _ in found] == [
+        (row, view) for row, (_, value) in enumerate(wanted) for view in sorted(value)
+    ]
     assert all(size == batch_size for size in sizes[:-1])
     assert all(sizes)
     for (row, view), pixels in found[:: max(1, len(found) // 5)]:

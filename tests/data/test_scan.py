@@ -56,4 +56,4 @@ def test_files_that_can_not_be_opened_do_not_stop_the_others(picture_folder: Cal
     (table.root / table.uris[1]).unlink()
     found = looked(table)
     assert found[1].problem == Reason("No such file or directory")
-    assert [own.problem for own in found].count(None) == 5
+    assert [scan.problem for scan in found].count(None) == 5

@@ -35,7 +35,9 @@ def test_counts_are_by_part_and_class_name_with_the_unlabelled_ones(table):
 def test_guessing_costs_the_logarithm_of_the_classes_and_of_two_for_each_of_several_labels(table):
     assert table.guessing_loss == pytest.approx(np.log(2))
     five = [str(number) for number in range(5)]
-    one, several = (image_table(Path("x"), five, uris=["a"], parts=["train"], labels=[own]) for own in ([0], [0, 3]))
+    one, several = (
+        image_table(Path("x"), five, uris=["a"], parts=["train"], labels=[value]) for value in ([0], [0, 3])
+    )
     assert one.guessing_loss == pytest.approx(np.log(5))
     assert several.guessing_loss == pytest.approx(np.log(2))
 

@@ -62,4 +62,4 @@ def test_one_flipped_bit_never_reads_outside_of_the_file(bit):
     damaged[bit // 8] ^= 1 << bit % 8
     with contextlib.suppress(FormatError):
         table = table_of(bytes(damaged), Path("images.arrow"))
-        assert all(0 <= label < len(table.classes) for own in table.rows["labels"].to_pylist() for label in own)
+        assert all(0 <= label < len(table.classes) for value in table.rows["labels"].to_pylist() for label in value)

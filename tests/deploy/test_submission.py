@@ -39,7 +39,7 @@ def run(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def sample(folder: Path, ids: list[Any], *, header: str = "id,label", cells: str = "0.5") -> Path:
     path = folder / "sample.csv"
-    path.write_text("\n".join([header, *(f"{own},{cells}" for own in ids)]) + "\n")
+    path.write_text("\n".join([header, *(f"{uri},{cells}" for uri in ids)]) + "\n")
     return path
 
 

@@ -23,7 +23,7 @@ OF_FOLDERS = (
 
 def codes_of(name: str) -> set[str]:
     """Return the codes that a module names, however: a finding's code is one that has texts."""
-    known = {own.split(".")[1] for own in catalog("en") if own.startswith("finding.")}
+    known = {text.split(".")[1] for text in catalog("en") if text.startswith("finding.")}
     return known & set(re.findall(r'"([a-z0-9-]+)"', (SOURCE / f"{name}.py").read_text()))
 
 

@@ -229,9 +229,9 @@ def test_a_phone_shows_every_page_without_scrolling_sideways_complaints_or_dead_
     assert {name: found for name, found in wide.items() if found} == {}
     assert {found["width"] for found in pages.values()} == {found["window"] for found in pages.values()} == {390}
     assert [image for found in pages.values() for image in found["images"]] == []
-    own = {link for found in pages.values() for link in found["links"] if link.startswith(address)}
-    assert len(own) > 500
-    assert [link for link in sorted(own) if not _leads_somewhere(link.removeprefix(address), site, pages)] == []
+    these = {link for found in pages.values() for link in found["links"] if link.startswith(address)}
+    assert len(these) > 500
+    assert [link for link in sorted(these) if not _leads_somewhere(link.removeprefix(address), site, pages)] == []
 
 
 @pytest.mark.slow

@@ -89,10 +89,10 @@ def fitted_folder(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def working_folder(fitted_folder: Path, short_plan: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it that is the page's own, and the current folder."""
-    own = shutil.copytree(fitted_folder, tmp_path / "page")
-    monkeypatch.setenv("GOLDENRULE_CACHE", str(own / "cache"))
-    monkeypatch.chdir(own)
-    return own
+    path = shutil.copytree(fitted_folder, tmp_path / "page")
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(path / "cache"))
+    monkeypatch.chdir(path)
+    return path
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(_blocks(page, "python"))], ids=_name)
@@ -174,9 +174,9 @@ def _command(words: list[str]) -> tuple[Any, list[str]]:
 
 
 def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
-    for own, sub in getattr(command, "commands", {}).items():
-        yield f"{name} {own}", sub
-        yield from _commands(f"{name} {own}", sub)
+    for ours, sub in getattr(command, "commands", {}).items():
+        yield f"{name} {ours}", sub
+        yield from _commands(f"{name} {ours}", sub)
 
 
 def _option_cells(section: str) -> str:

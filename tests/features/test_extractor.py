@@ -186,8 +186,8 @@ def test_a_row_does_not_depend_on_the_images_beside_it(folder: Path, more_photos
         mask = np.isin(np.arange(18), places)
         part = table.where(mask)
         result = run(part, views=chosen, augmented=np.ones(len(part), bool))
-        own = np.flatnonzero(mask)
-        assert result.rows([digests[place] for place in own], number).tobytes() == wanted[own].tobytes()
+        ours = np.flatnonzero(mask)
+        assert result.rows([digests[place] for place in ours], number).tobytes() == wanted[ours].tobytes()
         shutil.rmtree(result.caches[0].folder.parent)
 
 

@@ -51,8 +51,8 @@ def sklearn_probabilities(x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], 
     """The same objective by scikit-learn: its C weighs the sum of losses against |W|^2 / 2."""
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
     scaled = centred / np.sqrt(np.mean(centred**2))
-    own = l2 / 2 if y.max() == 1 else l2  # for two classes it has one weight vector: the difference of ours
-    model = LogisticRegression(C=1 / (own * len(x)), tol=1e-10, max_iter=10_000).fit(scaled, y)
+    ours = l2 / 2 if y.max() == 1 else l2  # for two classes it has one weight vector: the difference of ours
+    model = LogisticRegression(C=1 / (ours * len(x)), tol=1e-10, max_iter=10_000).fit(scaled, y)
     return np.asarray(model.predict_proba(scaled))
 
 
@@ -77,15 +77,15 @@ def real(fitted: Any) -> Data:
 @pytest.mark.parametrize("shape", [(300, 20, 4), (60, 200, 3), (200, 10, 2)], ids=str)
 def test_the_head_is_that_of_scikit_learn_on_random_rows(shape: tuple[int, int, int], l2: float) -> None:
     x, y = random_data(*shape)
-    own = probabilities(solve_fixed(rows_of(x, y), l2), x)
-    assert np.abs(own - sklearn_probabilities(x, y, l2)).max() < 2e-3
+    ours = probabilities(solve_fixed(rows_of(x, y), l2), x)
+    assert np.abs(ours - sklearn_probabilities(x, y, l2)).max() < 2e-3
 
 
 @pytest.mark.parametrize("l2", [1e-3, 1e-1])
 def test_the_head_is_that_of_scikit_learn_on_real_activations(real: Data, l2: float) -> None:
     x, y = real
-    own = probabilities(solve_fixed(rows_of(x, y), l2), x)
-    assert np.abs(own - sklearn_probabilities(x, y, l2)).max() < 1e-3
+    ours = probabilities(solve_fixed(rows_of(x, y), l2), x)
+    assert np.abs(ours - sklearn_probabilities(x, y, l2)).max() < 1e-3
 
 
 def test_the_average_of_folds_is_one_head_with_the_mean_of_their_logits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,8 +95,8 @@ def test_the_average_of_folds_is_one_head_with_the_mean_of_their_logits(monkeypa
     solved = solve(rows, average=True)
     heads = []
     for fold in range(5):
-        own = rows.folds != fold
-        heads.append(solve_fixed(rows_of(x, y, weights=own.astype(np.float32)), solved.l2))
+        ours = rows.folds != fold
+        heads.append(solve_fixed(rows_of(x, y, weights=ours.astype(np.float32)), solved.l2))
     members = np.stack([head.logits(x) for head in heads])
     np.testing.assert_allclose(softmax(solved.head.logits(x)), softmax(members.mean(axis=0)), atol=2e-3)
     held_out = members[rows.folds, np.arange(len(x))]
@@ -112,12 +112,12 @@ def test_the_penalty_of_the_average_is_that_of_the_head_on_everything() -> None:
 @pytest.mark.parametrize("weights", [np.ones(300), np.linspace(0.2, 3, 300)], ids=["equal", "unequal"])
 def test_a_row_counts_as_much_as_its_weight(weights: npt.NDArray[np.float64]) -> None:
     x, y = random_data()
-    own = probabilities(solve_fixed(rows_of(x, y, weights=weights.astype(np.float32)), 0.1), x)
+    ours = probabilities(solve_fixed(rows_of(x, y, weights=weights.astype(np.float32)), 0.1), x)
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
     scaled = centred / np.sqrt(np.mean(centred**2))
     model = LogisticRegression(C=1 / (0.1 * weights.sum()), tol=1e-10, max_iter=10_000)
     wanted = model.fit(scaled, y, sample_weight=weights).predict_proba(scaled)
-    assert np.abs(own - wanted).max() < 2e-3
+    assert np.abs(ours - wanted).max() < 2e-3
 
 
 def test_rows_in_twice_are_rows_of_twice_the_weight() -> None:
@@ -175,13 +175,13 @@ def test_a_class_without_training_images_gets_no_probability_and_no_nan() -> Non
     y = np.array([0, 2, 5])[y]
     solved = solve(rows_of(x, y, classes=7))
     assert solved.head.tensors["weight"].shape == (7, 10)
-    own = probabilities(solved.head, x)
-    assert np.isfinite(own).all()
-    assert own[:, [1, 3, 4, 6]].max() < 1e-5
+    ours = probabilities(solved.head, x)
+    assert np.isfinite(ours).all()
+    assert ours[:, [1, 3, 4, 6]].max() < 1e-5
     assert np.isfinite(solved.fold_logits).all()
     assert softmax(solved.fold_logits.astype(np.float64))[:, [1, 3, 4, 6]].max() < 1e-5
     without = solve(rows_of(x, np.searchsorted([0, 2, 5], y)))
-    assert own[:, [0, 2, 5]] == pytest.approx(probabilities(without.head, x), abs=1e-5)
+    assert ours[:, [0, 2, 5]] == pytest.approx(probabilities(without.head, x), abs=1e-5)
 
 
 def test_a_class_that_a_fold_alone_has_gives_no_nan() -> None:
@@ -195,15 +195,15 @@ def test_a_class_that_a_fold_alone_has_gives_no_nan() -> None:
 def test_features_that_never_change_do_no_harm() -> None:
     x, y = random_data(100, 10, 2)
     x[:, 3:] = 7.0
-    own = probabilities(solve_fixed(rows_of(x, y), 0.01), x)
-    assert np.abs(own - sklearn_probabilities(x, y, 0.01)).max() < 2e-3
+    ours = probabilities(solve_fixed(rows_of(x, y), 0.01), x)
+    assert np.abs(ours - sklearn_probabilities(x, y, 0.01)).max() < 2e-3
 
 
 def test_rows_that_are_all_equal_give_the_shares_of_the_classes() -> None:
     y = np.array([0, 0, 0, 1] * 10)
     x = np.ones((40, 5), np.float32)
-    own = probabilities(solve_fixed(rows_of(x, y), 0.01), x)
-    assert own[0] == pytest.approx([0.75, 0.25], abs=1e-2)
+    ours = probabilities(solve_fixed(rows_of(x, y), 0.01), x)
+    assert ours[0] == pytest.approx([0.75, 0.25], abs=1e-2)
 
 
 def test_the_penalty_with_the_lowest_out_of_fold_loss_is_chosen() -> None:
@@ -211,8 +211,8 @@ def test_the_penalty_with_the_lowest_out_of_fold_loss_is_chosen() -> None:
     solved = solve(rows_of(x, y))
     losses = dict(solved.path)
     assert losses[solved.l2] == min(losses.values())
-    own = solved.fold_logits.astype(np.float64)
-    loss = -np.log(softmax(own)[np.arange(200), y]).mean()
+    ours = solved.fold_logits.astype(np.float64)
+    loss = -np.log(softmax(ours)[np.arange(200), y]).mean()
     assert losses[solved.l2] == pytest.approx(loss, rel=1e-5)
     assert len(losses) >= 4
 

@@ -20,15 +20,15 @@ from goldenrule.storage.tensors import read_tensors, tensors_content
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Values = npt.NDArray[Any]
 CHANGES: dict[str, Callable[[Values], Values]] = {
-    "one more in front": lambda own: np.concatenate([own, own[:1]]) if own.ndim and len(own) else np.ones(2),
-    "another rank": lambda own: own[np.newaxis],
-    "empty": lambda own: own[:0] if own.ndim else np.zeros(0),
-    "no numbers that count": lambda own: np.full(own.shape, np.nan),
-    "beyond every number": lambda own: np.full(own.shape, 2**60 if own.dtype.kind in "iu" else np.inf).astype(
-        own.dtype
+    "one more in front": lambda value: np.concatenate([value, value[:1]]) if value.ndim and len(value) else np.ones(2),
+    "another rank": lambda value: value[np.newaxis],
+    "empty": lambda value: value[:0] if value.ndim else np.zeros(0),
+    "no numbers that count": lambda value: np.full(value.shape, np.nan),
+    "beyond every number": lambda value: np.full(value.shape, 2**60 if value.dtype.kind in "iu" else np.inf).astype(
+        value.dtype
     ),
-    "of another kind": lambda own: own.astype(np.int64 if own.dtype.kind == "f" else np.float32),
-    "marks": lambda own: np.zeros(own.shape, bool),
+    "of another kind": lambda value: value.astype(np.int64 if value.dtype.kind == "f" else np.float32),
+    "marks": lambda value: np.zeros(value.shape, bool),
 }
 
 
@@ -54,8 +54,10 @@ def test_steps_of_a_stranger_are_computed_again(change: str, run: Path, again: C
     before = result_of(run)
     steps = sorted((run / "story").glob("*.safetensors"))
     for path in steps:
-        own = read_outcome(path)
-        write_outcome(path, Outcome({name: CHANGES[change](value) for name, value in own.tensors.items()}, own.facts))
+        outcome = read_outcome(path)
+        write_outcome(
+            path, Outcome({name: CHANGES[change](value) for name, value in outcome.tensors.items()}, outcome.facts)
+        )
     assert again() == before
     assert len(steps) >= 3
 
@@ -93,8 +95,10 @@ def test_the_live_steps_of_a_stranger_are_computed_again(
         shutil.rmtree(tmp_path / "live")
         shutil.copytree(tmp_path / "kept", tmp_path / "live")
         for path in (tmp_path / "live" / "story").glob("*.safetensors"):
-            own = read_outcome(path)
-            write_outcome(path, Outcome({name: changed(value) for name, value in own.tensors.items()}, own.facts))
+            outcome = read_outcome(path)
+            write_outcome(
+                path, Outcome({name: changed(value) for name, value in outcome.tensors.items()}, outcome.facts)
+            )
         done = command(*words)
         assert done.returncode == 0, f"{change}: {done.stdout}{done.stderr}"
         assert result_of(tmp_path / "live") == before, change

@@ -40,8 +40,8 @@ def told(table: ImageTable) -> dict[str, Finding]:
 
 
 def lost(table: ImageTable) -> tuple[str, ...]:
-    own = told(table).get("class-without-images")
-    return own.evidence if own and own.severity == "warning" else ()
+    finding = told(table).get("class-without-images")
+    return finding.evidence if finding and finding.severity == "warning" else ()
 
 
 # A class none of whose images can be used
@@ -141,12 +141,12 @@ def test_pictures_of_odd_names_are_taken_by_content_and_what_is_left_out_is_coun
         *("a.mpo", "b.jpg_large", "c.jpeg.1", "d.jpg?w=300", "e.webp-2", "f.dat", "g.JPG (1)", "h", "i.v2"),
         "cut.jpeg.2",  # meant as a picture: it has its row, which says that it can't be read
     }
-    own = told(from_folder(camera))
-    assert len(own["by-content"].evidence) == 9
-    assert own["by-content"].severity == "note"
-    assert own["not-images"].sentence == "beside the 10 images there are 8 files that are no picture"
-    assert "1 .dcm: cats/scan.dcm" in own["not-images"].evidence
-    assert own["system-files"].evidence == ("cats/.DS_Store", "cats/Thumbs.db")
+    ours = told(from_folder(camera))
+    assert len(ours["by-content"].evidence) == 9
+    assert ours["by-content"].severity == "note"
+    assert ours["not-images"].sentence == "beside the 10 images there are 8 files that are no picture"
+    assert "1 .dcm: cats/scan.dcm" in ours["not-images"].evidence
+    assert ours["system-files"].evidence == ("cats/.DS_Store", "cats/Thumbs.db")
 
 
 def test_predict_has_a_row_for_all_that_is_meant_as_a_picture_and_names_the_rest(
@@ -195,9 +195,9 @@ STREAM = "[ZoneTransfer]\r\nZoneId=3\r\n"
 
 def odd_names(root: Path) -> None:
     """Names of an old camera or archive, in bytes that are no UTF-8: hidden, of a system, excluded, of an image."""
-    own = os.fsencode(root)
+    digest = os.fsencode(root)
     for name in (b"cats/._caf\xe9.jpg", b".tr\xe9sh/a.jpg", b"cats/notes\xe9.txt", b"cats/caf\xe9.jpg"):
-        path = os.path.join(own, name)  # noqa: PTH118 - a Path is no bytes
+        path = os.path.join(digest, name)  # noqa: PTH118 - a Path is no bytes
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
         shutil.copy(os.fsencode(root / "dogs" / "0.png"), path)
 
@@ -383,10 +383,10 @@ def circles(root: Path) -> None:
 def test_links_round_in_a_circle_are_findings_of_fit_audit_and_predict(draw: Draw, command: Command) -> None:
     root = draw(numbered("cats", "dogs", each=8))
     circles(root)
-    own = told(from_source(root))
+    found = told(from_source(root))
     names = ("cats/a.jpg", "cats/b.jpg", "cats/here", "cats/self.png", "cats/up", "dogs/x", "dogs/y")
-    assert own["link-loop"].evidence == names
-    assert own["link-broken"].evidence == ("cats/gone.jpg",)
+    assert found["link-loop"].evidence == names
+    assert found["link-broken"].evidence == ("cats/gone.jpg",)
     for words in (("fit", "--quick", "--views", 0, root, "--out", "run"), ("audit", root), ("predict", "run", root)):
         done = command(*words)
         assert done.returncode == 0, done.stderr
@@ -437,10 +437,10 @@ def test_a_class_of_one_image_that_can_not_be_read_has_that_as_its_reason(draw: 
 
 def special_files(root: Path) -> list[str]:
     os.mkfifo(root / "cats" / "pipe.jpg")
-    with socket.socket(socket.AF_UNIX) as own:
+    with socket.socket(socket.AF_UNIX) as ours:
         here = os.getcwd()  # noqa: PTH109 - the name of a socket may not be long
         os.chdir(root / "cats")
-        own.bind("socket.jpg")
+        ours.bind("socket.jpg")
         os.chdir(here)
     (root / "cats" / "zero.jpg").symlink_to("/dev/zero")
     return ["cats/pipe.jpg: a named pipe", "cats/socket.jpg: a socket", "cats/zero.jpg: a device"]
@@ -512,8 +512,8 @@ class Meddler(Silent):
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
         self.seen[name] += 1
-        for own, number, change in self.plans:
-            if (own, number) == (name, self.seen[name]):
+        for text, number, change in self.plans:
+            if (text, number) == (name, self.seen[name]):
                 change()
         with super().task(name, total, unit) as task:
             yield task
@@ -581,7 +581,7 @@ def test_files_that_change_during_the_live_steps_stop_nothing(
         ("another picture", "deleted", "cut", "a pipe", "deleted", "another picture"),
         strict=True,
     ):
-        plans.append((task, number, lambda own=uris, do=CHANGES[how]: [do(parts / uri) for uri in own]))
+        plans.append((task, number, lambda value=uris, do=CHANGES[how]: [do(parts / uri) for uri in value]))
     meddler = Meddler(*plans)
     answer = gr.fit(parts, views=0, threads=1, out=tmp_path / "run", progress=meddler)
     assert all(meddler.seen[task] >= number for task, number, _ in plans), meddler.seen
@@ -622,7 +622,7 @@ def test_files_that_change_during_audit_evaluate_predict_and_split_are_named(
 
 def test_classes_whose_names_differ_in_capitals_or_blanks_alone_are_named(draw: Draw, command: Command) -> None:
     root = draw(numbered("cat", "Cat", "dog ", "dog", "horse"))
-    (found,) = (own for own in gr.audit_images(root).findings if own.code == "classes-alike")
+    (found,) = (finding for finding in gr.audit_images(root).findings if finding.code == "classes-alike")
     assert found.evidence == ("'Cat' and 'cat'", "'dog' and 'dog '")
     for words in (("fit", root, "--quick"), ("split", root, "new")):
         done = command(*words)

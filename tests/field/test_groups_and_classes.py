@@ -148,8 +148,8 @@ def test_a_fold_of_a_column_never_judges_a_class_that_only_it_has(draw: Draw) ->
         "\n".join(["path,label,fold", *rows, "horses/0.png,horses,0", "horses/1.png,horses,0"])
     )
     table = from_csv(root / "labels.csv")
-    for own in (fold_called(table, "0"), *k_fold(table)):
-        parts = classes_by_part(own)
+    for images in (fold_called(table, "0"), *k_fold(table)):
+        parts = classes_by_part(images)
         assert parts["valid"] <= parts["train"]
     (finding,) = (one for one in fold_called(table, "0").findings if one.code == "class-of-one-fold")
     assert finding.evidence in (("horses/0.png",), ("horses/1.png",)), "one is enough to learn the class from"
@@ -173,4 +173,4 @@ def test_an_earlier_split_that_tears_given_groups_is_not_kept(draw: Draw, comman
     with (root.parent / "runs" / "set-2" / "split.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             parts[row["path"][:4], int(row["path"][-6:-4]) // 6].add(row["part"])
-    assert all(len(own) == 1 for own in parts.values())
+    assert all(len(part) == 1 for part in parts.values())

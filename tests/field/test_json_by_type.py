@@ -49,7 +49,7 @@ WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
         {"kind": "platt", "classes": ["a"], "slopes": [1.0], "intercepts": [0.5], "positives": [3], "n": 8},
     ),
     "thresholds": (
-        gr.metrics.Thresholds(classes=("b", "a"), values=(0.5, 0.25), beta=1.0, n=8, own=True),
+        gr.metrics.Thresholds(classes=("b", "a"), values=(0.5, 0.25), beta=1.0, n=8, per_class=True),
         {"values": {"b": 0.5, "a": 0.25}, "beta": 1.0, "n": 8, "own": True},
     ),
     "sets": (
@@ -149,12 +149,12 @@ def test_what_has_no_place_in_json_is_an_error_that_names_its_type() -> None:
 
 def test_no_value_writes_or_reads_itself() -> None:
     methods = [
-        f"{path.name}: {node.name}.{own.name}"
+        f"{path.name}: {node.name}.{value.name}"
         for path in SOURCE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
-        for own in node.body
-        if isinstance(own, ast.FunctionDef) and own.name in ("to_json", "from_json", "as_json")
+        for value in node.body
+        if isinstance(value, ast.FunctionDef) and value.name in ("to_json", "from_json", "as_json")
     ]
     assert methods == []
 

@@ -18,7 +18,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 def labels(table: ImageTable) -> dict[str, list[str]]:
     every = zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
-    return {uri: [table.classes[label] for label in own] for uri, own in every}
+    return {uri: [table.classes[label] for label in value] for uri, value in every}
 
 
 def numbered(*folders: str, each: int = 4) -> list[str]:
@@ -42,7 +42,7 @@ def test_folders_of_parts_beside_a_table_are_no_classes(draw: Draw, folders: tup
     table = from_source(root)
     assert table.classes == ("x", "y")
     assert [part for part in table.parts if part == "test"] == ["test"] * 3
-    assert all(not own for uri, own in labels(table).items() if uri.startswith(test))
+    assert all(not label for uri, label in labels(table).items() if uri.startswith(test))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_flat_train_folder_takes_its_labels_from_the_only_table_that_names_its
         comma = "\t" if table_name.endswith("tsv") else ","
         text = f"image_id{comma}label\n" + "".join(f"train/{n}{comma}{'xy'[n % 2]}\n" for n in range(4))
     (root / table_name).write_text(text)
-    assert {uri: own for uri, own in labels(from_source(root)).items() if own} == {
+    assert {uri: label for uri, label in labels(from_source(root)).items() if label} == {
         f"train/{n}.png": ["xy"[n % 2]] for n in range(4)
     }
 

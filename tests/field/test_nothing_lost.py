@@ -32,26 +32,28 @@ rows = st.tuples(
 def table_of(every: list[tuple[int, int, str | None, str, str | None]], *, several: bool, groups: bool) -> ImageTable:
     """Return a table of these rows; with `several` an image has its class and, every third, the next one too."""
     names = [f"class {number}" for number in range(5)]
-    labels = [[own, own + 1] if several and number % 3 == 0 else [own] for number, (own, *_) in enumerate(every)]
+    labels = [
+        [value, value + 1] if several and number % 3 == 0 else [value] for number, (value, *_) in enumerate(every)
+    ]
     table = image_table(
         Path("set"),
         names,
-        uris=[f"{names[own[0]]}/{own[3]}{number:04d}.png" for number, own in enumerate(every)],
-        parts=[own[4] for own in every],
+        uris=[f"{names[value[0]]}/{value[3]}{number:04d}.png" for number, value in enumerate(every)],
+        parts=[value[4] for value in every],
         labels=labels,
     )
-    table = table.with_digests([digest(str(own[1]).encode()) for own in every])
-    return table.with_groups([own[2] for own in every]) if groups else table
+    table = table.with_digests([digest(str(value[1]).encode()) for value in every])
+    return table.with_groups([value[2] for value in every]) if groups else table
 
 
 def labels(table: ImageTable) -> dict[str, list[str]]:
     every = zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
-    return {uri: [table.classes[label] for label in own] for uri, own in every}
+    return {uri: [table.classes[label] for label in value] for uri, value in every}
 
 
 def shown(table: ImageTable, part: str) -> set[int]:
     every = zip(table.parts, table.rows["labels"].to_pylist(), strict=True)
-    return {label for own, labels in every if own == part for label in labels}
+    return {label for value, labels in every if value == part for label in labels}
 
 
 @many
@@ -66,7 +68,7 @@ def test_no_fold_or_drawn_part_judges_what_it_has_not_trained_on(
     every: list[tuple[int, int, str | None, str, str | None]], several: bool, group_by: str, seed: int, folds: int
 ) -> None:
     table = table_of(every, several=several, groups=group_by == "given")
-    if group_by in ("auto", "none") or (group_by.startswith("^") and any(own[3][:1].isalpha() for own in every)):
+    if group_by in ("auto", "none") or (group_by.startswith("^") and any(value[3][:1].isalpha() for value in every)):
         table = with_groups(table, group_by)
     before = labels(table)
     drawn: list[ImageTable] = []
@@ -78,18 +80,22 @@ def test_no_fold_or_drawn_part_judges_what_it_has_not_trained_on(
         drawn += k_fold(table, folds, seed=seed)
     except TooFewImages as error:
         assert "folds want" in str(error)  # noqa: PT017
-    for own in drawn:
-        assert labels(own) == before
-        assert shown(own, "valid") | shown(own, "test") <= shown(own, "train")
+    for images in drawn:
+        assert labels(images) == before
+        assert shown(images, "valid") | shown(images, "test") <= shown(images, "train")
     judged = folds_to_judge(table, folds, seed=seed)
     truth = table.rows["labels"].to_pylist()
     for fold in set(judged.tolist()) - {NOT_JUDGED}:
-        learned = {label for own, labels in zip(judged.tolist(), truth, strict=True) if own != fold for label in labels}
-        asked = {label for own, labels in zip(judged.tolist(), truth, strict=True) if own == fold for label in labels}
+        learned = {
+            label for value, labels in zip(judged.tolist(), truth, strict=True) if value != fold for label in labels
+        }
+        asked = {
+            label for value, labels in zip(judged.tolist(), truth, strict=True) if value == fold for label in labels
+        }
         assert asked <= learned
     units: dict[bytes, int] = {}
     for unit, fold in zip(duplicate_units(table), judged.tolist(), strict=True):
         assert units.setdefault(unit, fold) == fold, "what belongs together is in one fold"
-    alone = [labels for own, labels in zip(judged.tolist(), truth, strict=True) if own == NOT_JUDGED]
+    alone = [labels for value, labels in zip(judged.tolist(), truth, strict=True) if value == NOT_JUDGED]
     assert len(alone) < len(every) or len(set(duplicate_units(table))) <= len(table.classes)
     assert np.isin(judged, [NOT_JUDGED, *range(folds)]).all()

@@ -37,8 +37,8 @@ def test_each_figure_is_drawn_by_one_function_from_numbers_of_one_place() -> Non
     drawing, figure = reliability_drawing(cooled, seen), reliability_figure(seen, cooled)
     assert drawing is not None
     drawn = [[f"{x:.6f}" for x in one.lines[0].get_xdata()] for one in figure.axes[0].containers]
-    wanted = [[f"{own.confidence:.6f}" for own in one.bins] for one in measured(seen, cooled)]
+    wanted = [[f"{bin_.confidence:.6f}" for bin_ in one.bins] for one in measured(seen, cooled)]
     assert drawn == wanted
     assert [[dot.n for dot in one.dots] for one in drawing.series] == [
-        [own.n for own in one.bins] for one in measured(seen, cooled)
+        [bin_.n for bin_ in one.bins] for one in measured(seen, cooled)
     ]

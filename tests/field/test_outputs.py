@@ -381,7 +381,9 @@ def test_every_file_is_opened_for_writing_in_a_known_place() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                modes = [own.value for own in [*node.args, *(word.value for word in node.keywords)] if is_mode(own)]
+                modes = [
+                    value.value for value in [*node.args, *(word.value for word in node.keywords)] if is_mode(value)
+                ]
                 if name in WRITES or (name in ("open", "fdopen") and modes):
                     found.add(path.relative_to(SOURCE).as_posix())
     assert found <= set(ALLOWED), "write by write_atomic, write_output or into an unfinished folder"
@@ -490,8 +492,8 @@ def test_a_class_with_a_bar_is_told_from_two_classes_in_a_set() -> None:
     sets = PredictionSets.fit(seen, coverage=0.9, method="lac")
     inside = sets.sets(seen)
     cells = [row["set"] for row in rows_of(seen, sets=sets)]
-    for cell, own in zip(cells, inside, strict=True):
-        assert sorted(classes_in(cell)) == sorted(np.array(classes)[own].tolist())
+    for cell, ours in zip(cells, inside, strict=True):
+        assert sorted(classes_in(cell)) == sorted(np.array(classes)[ours].tolist())
     assert len(set(cells)) == len({tuple(classes_in(cell)) for cell in cells})
 
 

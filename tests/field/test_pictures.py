@@ -213,10 +213,10 @@ def test_a_photo_brighter_than_all_that_were_learned_from_is_cut_off_and_said(
 def test_the_range_that_pictures_of_more_than_8_bits_use_is_named_with_the_option_that_mends_it(
     tmp_path: Path, code: str | None, advice: str, values: list[npt.NDArray[Any]]
 ) -> None:
-    for number, own in enumerate(values):
+    for number, value in enumerate(values):
         folder = tmp_path / ("a", "b")[number % 2]
         folder.mkdir(exist_ok=True)
-        content = bands(np.tile(own, (40, 1))[:, :, None], photometric=1, extra=None)
+        content = bands(np.tile(value, (40, 1))[:, :, None], photometric=1, extra=None)
         (folder / f"{number}.tif").write_bytes(content)
     findings = [one for one in gr.audit_images(tmp_path).findings if one.code.startswith("levels")]
     assert ", ".join(one.code for one in findings) == (code or "")
@@ -245,9 +245,9 @@ def test_8_bits_are_untouched_by_levels_and_an_old_classifier_has_none() -> None
     plain = gr.data.Preprocessing(size=64)
     assert "levels" not in as_json(plain), "the key of rows that are there"
     assert from_json(as_json(plain), gr.data.Preprocessing) == plain
-    own = gr.data.Preprocessing(size=64, levels=(0, 4095))
-    assert from_json(json.loads(json.dumps(as_json(own))), gr.data.Preprocessing) == own
-    assert as_json(own) != as_json(plain)
+    preprocessing = gr.data.Preprocessing(size=64, levels=(0, 4095))
+    assert from_json(json.loads(json.dumps(as_json(preprocessing))), gr.data.Preprocessing) == preprocessing
+    assert as_json(preprocessing) != as_json(plain)
     with pytest.raises(OptionError, match="wanted the value of black"):
         gr.data.Preprocessing(size=64, levels=(5, 5))
 
@@ -422,7 +422,7 @@ def test_pictures_are_opened_in_one_place_with_the_list_of_formats() -> None:
                 if name in ("Image.open", "plt.imread", "image.imread", "iio.imread", "cv2.imread", "io.read_image"):
                     opened.append((file.name, [word.arg for word in node.keywords]))
     assert opened
-    assert all(own == ("formats.py", ["formats"]) for own in opened), opened
+    assert all(value == ("formats.py", ["formats"]) for value in opened), opened
 
 
 @settings(deadline=None, max_examples=40)
@@ -450,7 +450,7 @@ def test_threads_that_share_a_budget_never_exceed_it_and_never_wait_for_ever(
                 raise ZeroDivisionError
 
     with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(take, *own) for own in wanted]:
+        for future in [pool.submit(take, *value) for value in wanted]:
             future.result(timeout=20)
     assert all(alone)
     assert len(alone) == len(wanted)
@@ -704,7 +704,7 @@ def compressed(values: npt.NDArray[Any], *, photometric: int, order: str, planar
     """Return a TIFF of values (height, width, bands), compressed by deflate: a strip for each plane."""
     height, width, count = values.shape
     planes = [values[:, :, band] for band in range(count)] if planar else [values]
-    strips = [zlib.compress(own.astype(values.dtype.newbyteorder(order)).tobytes()) for own in planes]
+    strips = [zlib.compress(plane.astype(values.dtype.newbyteorder(order)).tobytes()) for plane in planes]
     places = tuple(8 + sum(map(len, strips[:place])) for place in range(len(strips)))
     kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
     tags: dict[int, tuple[int, tuple[int, ...]]] = {
@@ -787,7 +787,7 @@ def test_what_is_wanted_of_all_files_stands_once_in_the_advice(tmp_path: Path) -
         for number in range(3):
             Image.fromarray(np.full((16, 16, 3), 40 * number, np.uint8)).save(tmp_path / label / f"{number}.png")
             (tmp_path / label / f"x{number}.jpg").write_bytes(b"%PDF-1.7" + bytes(99))
-    (found,) = (own for own in gr.audit_images(tmp_path).findings if own.code == "unreadable")
+    (found,) = (finding for finding in gr.audit_images(tmp_path).findings if finding.code == "unreadable")
     assert found.evidence[0] == "a/x0.jpg: a PDF"
     assert str(found).count("JPEG 2000") == 1
     assert found.advice.startswith("Wanted: AVIF, BMP,")
@@ -846,7 +846,8 @@ def test_options_that_say_which_images_and_how_are_had_by_all_commands_that_need
     from goldenrule.cli.main import app
 
     every = {
-        name: {option for own in one.params for option in own.opts} for name, one in commands_of(app, typer).items()
+        name: {option for parameter in one.params for option in parameter.opts}
+        for name, one in commands_of(app, typer).items()
     }
     walk = {name for name, options in every.items() if "--exclude" in options}
     assert walk >= {"fit", "train", "search", "compare", "lr-find", "audit", "split", "evaluate", "predict", "explain"}

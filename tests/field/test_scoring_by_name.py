@@ -43,10 +43,10 @@ def test_two_of_three_classes_are_scored_by_name(run: Path, draw: Draw, command:
     ext = draw(numbered("dogs", "horses", each=10, first=100), "ext")
     found = command("evaluate", run, ext)
     assert found.returncode == 0, found.stderr
-    own = numbers(run)
-    assert own["accuracy"]["value"] == 1.0  # type: ignore[index]
-    assert own["confusion"] == {"dogs": {"dogs": 10}, "horses": {"horses": 10}}
-    assert own["promise"]["classes"] == 2  # type: ignore[index]
+    ours = numbers(run)
+    assert ours["accuracy"]["value"] == 1.0  # type: ignore[index]
+    assert ours["confusion"] == {"dogs": {"dogs": 10}, "horses": {"horses": 10}}
+    assert ours["promise"]["classes"] == 2  # type: ignore[index]
     assert "on the 2 of 3 classes that both have" in found.stdout
     with (run / "evaluations" / "ext" / "predictions.csv").open(newline="") as file:
         assert {(row["path"].split("/")[0], row["prediction"]) for row in csv.DictReader(file)} == {
@@ -133,9 +133,9 @@ def test_a_broken_image_has_a_row_and_no_say(run: Path, draw: Draw, command: Com
     ext = draw(numbered("cats", "dogs", each=5, first=500), "ext")
     (ext / "cats" / "broken.png").write_text("no picture")
     assert command("evaluate", run, ext).returncode == 0
-    own = numbers(run)
-    assert own["status"] == {"ok": 10, "unreadable": 1}
-    assert own["accuracy"]["n"] == 10  # type: ignore[index]
+    found = numbers(run)
+    assert found["status"] == {"ok": 10, "unreadable": 1}
+    assert found["accuracy"]["n"] == 10  # type: ignore[index]
 
 
 def test_another_source_of_the_same_name_has_a_folder_of_its_own(run: Path, draw: Draw, command: Command) -> None:

@@ -56,15 +56,15 @@ def curve(wrong: list[float], images: int, seed: int) -> LearningCurve:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    st.lists(st.floats(0, 0.4), min_size=4, max_size=6).map(lambda own: sorted(own, reverse=True)),
+    st.lists(st.floats(0, 0.4), min_size=4, max_size=6).map(lambda value: sorted(value, reverse=True)),
     st.floats(0.6, 0.999),
     st.integers(0, 5),
 )
 def test_a_learning_curve_says_nothing_that_its_last_point_contradicts(
     wrong: list[float], target: float, seed: int
 ) -> None:
-    own = curve(wrong, images=10 * 2 ** len(wrong), seed=seed)
-    last, needed, said = own.points[-1], own.needed(target), own.sentence(target)
+    learning_curve = curve(wrong, images=10 * 2 ** len(wrong), seed=seed)
+    last, needed, said = learning_curve.points[-1], learning_curve.needed(target), learning_curve.sentence(target)
     if last.estimate.value >= target:
         assert needed.images_per_class <= last.images_per_class
         assert "would take" not in said

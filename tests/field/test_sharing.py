@@ -102,8 +102,8 @@ def test_a_copy_to_share_predicts_the_same_and_tells_nothing_of_its_maker(
     assert not holding(copy, *MARKS, CODE, str(tmp_path), 'weights.safetensors"', *user)
     assert {"classifier.json", "body.safetensors", "head.safetensors"} <= {file.name for file in copy.iterdir()}
     before, after = Classifier.load(quick_fit), Classifier.load(copy)
-    own, shared = before.predict(home / ALBUM), after.predict(home / ALBUM)
-    np.testing.assert_array_equal(shared.logits, own.logits)
+    predictions, shared = before.predict(home / ALBUM), after.predict(home / ALBUM)
+    np.testing.assert_array_equal(shared.logits, predictions.logits)
     assert (after.classes, after.sets, after.thresholds) == (before.classes, before.sets, before.thresholds)
     assert command("predict", "copy", home / ALBUM, "-o", "said.csv").returncode == 0
 

@@ -24,7 +24,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 def labels(table: ImageTable) -> dict[str, list[str]]:
     every = zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
-    return {uri: [table.classes[label] for label in own] for uri, own in every}
+    return {uri: [table.classes[label] for label in value] for uri, value in every}
 
 
 def codes(table: ImageTable) -> list[str]:
@@ -75,8 +75,8 @@ def test_a_cell_is_split_where_its_pieces_stand_alone_elsewhere(
 ) -> None:
     root = draw(f"{number}.png" for number in range(3))
     table = from_csv(csv_beside(root, "Id,Target", *(f"{n},{cell}" for n, cell in enumerate(cells))))
-    assert [sorted(own) for own in labels(table).values()] == expected
-    several = any(len(own) > 1 for own in expected)
+    assert [sorted(label) for label in labels(table).values()] == expected
+    several = any(len(value) > 1 for value in expected)
     assert ("labels-split" in codes(table)) == several
 
 
@@ -221,7 +221,7 @@ def test_the_public_names_take_them_too(draw: Draw) -> None:
     assert gr.from_csv(csv_beside(root, "1.png,a", "2.png,b")).classes == ("a", "b")
 
 
-words = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=6).map(lambda own: own.lower())
+words = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=6).map(lambda value: value.lower())
 marks = st.sampled_from(["", " ", "-", "_", "."])
 
 
@@ -268,7 +268,7 @@ def test_whatever_is_called_what_each_image_keeps_its_label(
     except OptionError as error:
         assert "say which" in str(error).lower() or "Say it" in str(error)  # noqa: PT017
         return
-    found = {unicodedata.normalize("NFC", uri): own for uri, own in labels(table).items()}
+    found = {unicodedata.normalize("NFC", uri): value for uri, value in labels(table).items()}
     assert found == wanted
 
 

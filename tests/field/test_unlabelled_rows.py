@@ -28,7 +28,7 @@ def several(name: str) -> str:
 
 def table_with(root: Path, label: Callable[[str], str], unlabelled: Iterable[str], name: str) -> Path:
     path = root / name
-    rows = [*(f"{own},{label(own)}" for own in NAMES), *(f"{own}," for own in unlabelled)]
+    rows = [*(f"{text},{label(text)}" for text in NAMES), *(f"{text}," for text in unlabelled)]
     path.write_text("path,kind\n" + "\n".join(rows) + "\n")
     return path
 

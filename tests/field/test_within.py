@@ -60,10 +60,10 @@ def test_fit_predict_evaluate_and_report_write_what_was_named_and_start_nothing(
     within = [tmp_path / name for name in ("run", "evaluated", "cache", "predictions.csv")]
 
     def is_fine(event: str, path: str) -> bool:
-        own = Path(path)
-        unfinished = own.parent == tmp_path and own.name.startswith(".")  # beside an output, until it is whole
-        there = event == "os.mkdir" and own == tmp_path
-        return event in WRITES and (there or unfinished or any(one == own or one in own.parents for one in within))
+        file = Path(path)
+        unfinished = file.parent == tmp_path and file.name.startswith(".")  # beside an output, until it is whole
+        there = event == "os.mkdir" and file == tmp_path
+        return event in WRITES and (there or unfinished or any(one == file or one in file.parents for one in within))
 
     assert [one for one in found["seen"] if not is_fine(*one)] == []
     assert sum(event == "write" for event, _ in found["seen"]) > 10, "nothing was watched"

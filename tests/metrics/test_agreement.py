@@ -14,8 +14,8 @@ shapes = {"n": st.integers(1, 40), "classes": st.integers(2, 5), "seed": st.inte
 METRICS = [
     balanced_accuracy,
     cohen_kappa,
-    lambda own: cohen_kappa(own, weights="linear"),
-    lambda own: cohen_kappa(own, weights="quadratic"),
+    lambda value: cohen_kappa(value, weights="linear"),
+    lambda value: cohen_kappa(value, weights="quadratic"),
     matthews_correlation,
 ]
 

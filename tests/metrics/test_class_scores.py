@@ -112,10 +112,10 @@ def test_counts_of_many_labels_are_those_of_scikit_learn(n, classes, seed, thres
     if len(scored):
         theirs = oracle.multilabel_confusion_matrix(scored.truth, scored.probabilities >= limits)
         assert np.array_equal(table, theirs)
-    for own, score in zip(table, per_class(predictions, thresholds=given), strict=True):
+    for ours, score in zip(table, per_class(predictions, thresholds=given), strict=True):
         counts = [score.true_negatives, score.false_positives, score.false_negatives, score.true_positives]
-        assert counts == own.ravel().tolist()
-        assert score.support == score.recall.n == own[1].sum()
+        assert counts == ours.ravel().tolist()
+        assert score.support == score.recall.n == ours[1].sum()
 
 
 def test_a_label_is_called_from_its_threshold_on():

@@ -89,8 +89,8 @@ def test_a_label_that_is_there_four_times_makes_no_average_surer(n, seed):
 def test_labels_that_are_all_right_count_no_more_than_their_images():
     truth, f1 = np.ones((50, 4), np.int64), f_score_interval(50, 0, 0)
     for estimate in all_estimates(labelled(truth, truth * 3.0)):
-        own = f1 if estimate.name in ("macro F1", "micro F1", "weighted F1") else wilson(50, 50)
-        assert (estimate.value, estimate.low, estimate.high) == pytest.approx((1, *own), abs=1e-6)
+        ours = f1 if estimate.name in ("macro F1", "micro F1", "weighted F1") else wilson(50, 50)
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx((1, *ours), abs=1e-6)
 
 
 def test_more_images_make_every_average_surer():

@@ -21,31 +21,31 @@ def test_what_is_written_is_read_back(seed: int, classes: int, folds: bool, task
     truth = draws.integers(-1, classes, size=n) if task == "single" else draws.integers(0, 2, size=(n, classes))
     if task == "multi":
         truth[truth.sum(axis=1) == 0] = -1
-    own = Predictions.from_logits(
+    predictions = Predictions.from_logits(
         draws.normal(size=(n, classes)),
         names,
         truth=truth,
         task=task,  # type: ignore[arg-type]
         fold=draws.integers(0, 3, size=n) if folds else None,
     )
-    again = from_csv(to_csv(own), task=own.task)
-    assert again.classes == own.classes
-    assert (again.truth == own.truth).all() or not own.labelled.any()
-    assert again.probabilities == pytest.approx(own.probabilities, abs=1e-7)
-    assert (again.fold is None) is (own.fold is None)
+    again = from_csv(to_csv(predictions), task=predictions.task)
+    assert again.classes == predictions.classes
+    assert (again.truth == predictions.truth).all() or not predictions.labelled.any()
+    assert again.probabilities == pytest.approx(predictions.probabilities, abs=1e-7)
+    assert (again.fold is None) is (predictions.fold is None)
 
 
 def test_several_labels_stand_between_spaces_the_likeliest_first() -> None:
-    own = Predictions.from_logits(
+    predictions = Predictions.from_logits(
         [[1.0, 2.0, -3.0], [-1.0, -1.0, -1.0]], ["sea", "sky", "trees"], truth=[[1, 1, 0], [0, 0, 1]], task="multi"
     )
-    first, second = rows_of(own)
+    first, second = rows_of(predictions)
     assert (first["prediction"], first["truth"]) == ("sky sea", "sea sky")
     assert (second["prediction"], second["status"]) == ("", "ok"), "nothing is called, and it was read well"
-    low = best_thresholds(own, beta=4).apply(own)
+    low = best_thresholds(predictions, beta=4).apply(predictions)
     assert len(next(rows_of(low))["prediction"].split()) >= 2
 
 
 def test_a_bar_stands_between_labels_where_a_name_has_spaces() -> None:
-    own = Predictions.from_logits([[1.0, 2.0]], ["blow down", "sea"], truth=[[1, 1]], task="multi")
-    assert next(rows_of(own))["prediction"] == "sea | blow down"
+    predictions = Predictions.from_logits([[1.0, 2.0]], ["blow down", "sea"], truth=[[1, 1]], task="multi")
+    assert next(rows_of(predictions))["prediction"] == "sea | blow down"

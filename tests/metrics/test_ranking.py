@@ -30,8 +30,8 @@ def random_predictions(n, classes, seed, task="single", skill=1.0, **fields):
     logits[3:4] = np.nan
     status = np.where(np.arange(n) == 3, "unreadable", "ok")
     names = [f"class {k}" for k in range(classes)]
-    own = marks if task == "multi" else truth
-    return Predictions.from_logits(logits, names, truth=own, status=status, task=task, **fields)
+    ours = marks if task == "multi" else truth
+    return Predictions.from_logits(logits, names, truth=ours, status=status, task=task, **fields)
 
 
 def normal_scores(generator, n, skill=1.5, shares=(0.2, 0.3, 0.5)):
@@ -69,11 +69,11 @@ def test_scores_of_each_class_are_those_of_scikit_learn_or_undefined(**case):
     scored = predictions.scored
     marks = marks_of(scored)
     for k, score in enumerate(ranking_per_class(predictions)):
-        own, found = marks[:, k], scored.probabilities[:, k]
-        assert (score.name, score.support) == (predictions.classes[k], own.sum())
-        if own.any() and not own.all():
-            assert score.roc_auc.value == pytest.approx(oracle.roc_auc_score(own, found))
-            assert score.average_precision.value == pytest.approx(oracle.average_precision_score(own, found))
+        ours, found = marks[:, k], scored.probabilities[:, k]
+        assert (score.name, score.support) == (predictions.classes[k], ours.sum())
+        if ours.any() and not ours.all():
+            assert score.roc_auc.value == pytest.approx(oracle.roc_auc_score(ours, found))
+            assert score.average_precision.value == pytest.approx(oracle.average_precision_score(ours, found))
         else:
             assert str(score.roc_auc) == str(score.average_precision) == "n/a (n=0)"
 

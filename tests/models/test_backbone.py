@@ -19,13 +19,13 @@ FAMILIES = [*FAST, *(pytest.param(name, marks=pytest.mark.exhaustive) for name i
 @pytest.fixture(scope="module")
 def prepared(prepared_cache, random_weights, tmp_path_factory):
     """Return a prepared backbone of a family, once, in a cache of this module's own."""
-    made, own = {}, tmp_path_factory.mktemp("families")
-    shutil.copytree(prepared_cache / "backbones", own / "backbones")
+    made, ours = {}, tmp_path_factory.mktemp("families")
+    shutil.copytree(prepared_cache / "backbones", ours / "backbones")
 
     def of(name):
         if name not in made:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("GOLDENRULE_CACHE", str(own))
+                patch.setenv("GOLDENRULE_CACHE", str(ours))
                 made[name] = backbone(name, weights=None if name in EMBEDDED else random_weights(name))
         return made[name]
 

@@ -198,7 +198,7 @@ def test_both_kinds_of_head_are_saved_and_loaded(own_cache, classifier, tmp_path
     draws = np.random.default_rng(1)
     names = ("scale_1", "shift_1", "weight_1", "scale_2", "shift_2", "weight_2", "bias_2")
     shapes = [(1280,), (1280,), (16, 1280), (16,), (16,), (3, 16), (3,)]
-    tensors = {name: draws.normal(size=own).astype(np.float32) for name, own in zip(names, shapes, strict=True)}
+    tensors = {name: draws.normal(size=shape).astype(np.float32) for name, shape in zip(names, shapes, strict=True)}
     head = LayeredHead("concat-pool", tensors)
     made = Classifier(classifier.classes, classifier.backbone, head, classifier.engine)
     loaded = Classifier.load(made.save(tmp_path / "classifier"))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from goldenrule.core.errors import BackboneError, FormatError, OptionError
-from goldenrule.models import custom as own
+from goldenrule.models import custom
 from goldenrule.models.custom import Maker, find_again, maker_from_file
 from goldenrule.models.custom_heads import CustomHead, custom_head, head_or_maker
 from goldenrule.models.network import head_module
@@ -61,7 +61,7 @@ def fresh(make: Any, *, key: str | None = None, seed: int = 0) -> CustomHead:
 @pytest.fixture(autouse=True)
 def another_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what was given before."""
-    monkeypatch.setattr(own, "_GIVEN", {})
+    monkeypatch.setattr(custom, "_GIVEN", {})
 
 
 def test_a_head_is_known_by_its_source_and_the_values_it_closes_over() -> None:
@@ -162,7 +162,7 @@ def test_a_function_is_found_again_where_this_program_has_given_it() -> None:
 
 def test_nothing_is_run_that_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     made_by = fresh(normed).made_by
-    monkeypatch.setattr(own, "_GIVEN", {})
+    monkeypatch.setattr(custom, "_GIVEN", {})
     for name in (made_by["name"], "os:system", "shutil.py:rmtree"):
         with pytest.raises(FormatError, match=r"no code is run that you have not named.*load\(folder, head=make\)"):
             find_again("head", {**made_by, "name": name}, None, 6, 3)

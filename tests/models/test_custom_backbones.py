@@ -18,10 +18,10 @@ from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.models.backbone import backbone, resized
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.custom_backbones import custom_backbone, own_maker
+from goldenrule.models.custom_backbones import custom_backbone, custom_maker
 from goldenrule.models.custom_heads import CustomHead, custom_head
 from goldenrule.models.graphs.compiled import compiled, engine_kind
-from goldenrule.models.layer_groups import own_groups
+from goldenrule.models.layer_groups import custom_groups
 from goldenrule.models.trainable import Trainable, with_body
 
 SEEN = Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -137,16 +137,16 @@ def test_late_are_the_last_children_with_half_of_the_parameters_or_those_that_ar
     def late(groups: Mapping[str, str]) -> set[str]:
         return {name.split(".")[0] for name, group in groups.items() if group == "late"}
 
-    assert late(own_groups(Net())) == {"last"}
-    assert late(own_groups(nn.Sequential(nn.Linear(9, 99), nn.Linear(2, 2)))) == {"1"}
-    assert late(own_groups(nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))))) == {"0"}
-    assert own_groups(nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))))["0.0.weight"] == "early"
-    assert set(own_groups(nn.Linear(2, 2)).values()) == {"late"}
-    assert late(own_groups(Net(), ["middle", "last.0"])) == {"middle", "last"}
-    assert own_groups(Net(), ["last.0"])["last.1.running_mean"] == "early"
-    assert late(own_groups(Net(), "middle")) == {"middle"}
+    assert late(custom_groups(Net())) == {"last"}
+    assert late(custom_groups(nn.Sequential(nn.Linear(9, 99), nn.Linear(2, 2)))) == {"1"}
+    assert late(custom_groups(nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))))) == {"0"}
+    assert custom_groups(nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))))["0.0.weight"] == "early"
+    assert set(custom_groups(nn.Linear(2, 2)).values()) == {"late"}
+    assert late(custom_groups(Net(), ["middle", "last.0"])) == {"middle", "last"}
+    assert custom_groups(Net(), ["last.0"])["last.1.running_mean"] == "early"
+    assert late(custom_groups(Net(), "middle")) == {"middle"}
     with pytest.raises(OptionError, match="called 'las'; it has stem, middle, last"):
-        own_groups(Net(), ["las"])
+        custom_groups(Net(), ["las"])
 
 
 @pytest.mark.usefixtures("cache")
@@ -237,7 +237,7 @@ def test_other_mistakes_are_told(cache: Path) -> None:
     with pytest.raises(OptionError, match="was given as backbone; wanted a function"):
         custom_backbone(Net(), preprocessing=SEEN)
     with pytest.raises(BackboneError, match="wanted the function that makes it"):
-        own_maker(backbone())
+        custom_maker(backbone())
 
 
 @pytest.mark.usefixtures("cache")

@@ -166,7 +166,7 @@ def test_two_steps_leave_what_is_frozen_bit_identical(
     of_module = {name.rpartition(".")[0]: group for name, group in body.spec.groups.items()}
     model = body.module.get_submodule("model")
     known = {id(value): name for name, value in model.named_parameters()}  # tied tensors have one of several names
-    own = {name: known[id(value)] for name, value in model.named_parameters(remove_duplicate=False)}
+    found = {name: known[id(value)] for name, value in model.named_parameters(remove_duplicate=False)}
     for first_trained, bn_frozen in HOW:
         network = Trainable(body, head, first_trained=first_trained, bn_frozen=bn_frozen)
         before = network.body_state()
@@ -180,7 +180,8 @@ def test_two_steps_leave_what_is_frozen_bit_identical(
         after = network.body_state()
         moved = {name for name in before if not np.array_equal(before[name], after[name], equal_nan=True)}
         groups = {
-            name: body.spec.groups.get(own.get(name, name)) or of_module.get(name.rpartition(".")[0]) for name in before
+            name: body.spec.groups.get(found.get(name, name)) or of_module.get(name.rpartition(".")[0])
+            for name in before
         }
         frozen = {name for name, group in groups.items() if group is None or GROUPS.index(group) < first_trained}
         assert not moved & frozen, f"{first_trained=} {bn_frozen=}"

@@ -14,8 +14,8 @@ from goldenrule.models.trainable import head_of
 def drawn(kind, features=40, classes=5, hidden=None, seed=0):
     draws, lengths = np.random.default_rng(seed), {"features": features, "classes": classes}
     lengths["hidden"] = hidden or HIDDEN[kind]
-    shapes = {name: tuple(lengths[side] for side in own) for name, own in sides(LAYERS[kind]).items()}
-    return LayeredHead(kind, {name: draws.normal(size=own).astype(np.float32) for name, own in shapes.items()})
+    shapes = {name: tuple(lengths[side] for side in value) for name, value in sides(LAYERS[kind]).items()}
+    return LayeredHead(kind, {name: draws.normal(size=shape).astype(np.float32) for name, shape in shapes.items()})
 
 
 HEADS = [drawn("linear"), drawn("concat-pool", hidden=16), drawn("gap-1024"), drawn("flatten-64")]

@@ -29,29 +29,33 @@ def found(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 @pytest.mark.parametrize("name", SMALL)
 def test_layers_and_groups_both_add_up_to_all_parameters(found: Callable[..., NetworkSummary], name: str) -> None:
-    own = found(name)
-    assert sum(layer.parameters for layer in own.layers) == own.parameters == sum(own.groups.values())
-    assert own.trainable == {
-        "fromzero": own.parameters,
-        "fine_tuning": own.parameters,
-        "transfer_learning": own.groups["head"],
+    network_summary = found(name)
+    assert (
+        sum(layer.parameters for layer in network_summary.layers)
+        == network_summary.parameters
+        == sum(network_summary.groups.values())
+    )
+    assert network_summary.trainable == {
+        "fromzero": network_summary.parameters,
+        "fine_tuning": network_summary.parameters,
+        "transfer_learning": network_summary.groups["head"],
     }
 
 
 def test_the_numbers_of_resnet18_are_the_known_ones(found: Callable[..., NetworkSummary]) -> None:
     """11,176,512 parameters without its classifier (He et al. 2016, table 1, as torchvision counts them)."""
-    own = found("resnet18")
-    assert own.parameters == 11_176_512 + 5 * 512 + 5
-    assert {layer.name: layer.shape for layer in own.layers}["layer4"] == (512, 2, 2)
-    assert own.multiply_adds == pytest.approx(1.82e9 * (64 / 224) ** 2, rel=0.03)
-    assert "timm/resnet18" in own.weights
-    assert own.licence == "apache-2.0"
+    network_summary = found("resnet18")
+    assert network_summary.parameters == 11_176_512 + 5 * 512 + 5
+    assert {layer.name: layer.shape for layer in network_summary.layers}["layer4"] == (512, 2, 2)
+    assert network_summary.multiply_adds == pytest.approx(1.82e9 * (64 / 224) ** 2, rel=0.03)
+    assert "timm/resnet18" in network_summary.weights
+    assert network_summary.licence == "apache-2.0"
 
 
 def test_original_is_small_and_says_that_nobody_has_trained_it(found: Callable[..., NetworkSummary]) -> None:
-    own = found("original")
-    assert own.parameters < 2_000_000 + 2 * 257
-    assert own.weights.startswith("none")
+    network_summary = found("original")
+    assert network_summary.parameters < 2_000_000 + 2 * 257
+    assert network_summary.weights.startswith("none")
     with pytest.raises(WeightsUnavailable, match=r"-t fromzero.*efficientnet_lite0"):
         backbone("original")
 
@@ -104,8 +108,8 @@ def test_mistakes_are_told(wrong: dict[str, int]) -> None:
 
 
 def test_a_summary_is_a_line_in_python_and_a_table_in_a_notebook(found: Callable[..., NetworkSummary]) -> None:
-    own = found("original")
-    assert repr(own).startswith("NetworkSummary(original: ")
-    assert f"{own.parameters:,} parameters" in repr(own)
-    assert len(repr(own)) < 120
-    assert summary_html(own).count("<tr>") == 1 + len(own.layers)
+    network_summary = found("original")
+    assert repr(network_summary).startswith("NetworkSummary(original: ")
+    assert f"{network_summary.parameters:,} parameters" in repr(network_summary)
+    assert len(repr(network_summary)) < 120
+    assert summary_html(network_summary).count("<tr>") == 1 + len(network_summary.layers)

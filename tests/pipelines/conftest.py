@@ -98,10 +98,10 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
 @pytest.fixture(scope="module")
 def nursery(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     worlds = tmp_path_factory.mktemp("worlds")
-    own = Nursery(worlds, small_photos, Path(shutil.copytree(prepared_cache, worlds / "prepared")))
-    yield own
-    own.process.kill()
-    own.process.communicate()
+    ours = Nursery(worlds, small_photos, Path(shutil.copytree(prepared_cache, worlds / "prepared")))
+    yield ours
+    ours.process.kill()
+    ours.process.communicate()
 
 
 @pytest.fixture(scope="module")

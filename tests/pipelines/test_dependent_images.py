@@ -29,15 +29,15 @@ def codes(result: dict[str, Any]) -> set[str]:
 def films(root: Path, *, names: Callable[[int, int], str], seed: int = 0, films: int = 14, frames: int = 8) -> Path:
     """Pictures of two classes: each film has colours of its own, and a corner that hardly shows the class."""
     draws = np.random.default_rng(seed)
-    for label, own in enumerate(("left", "right")):
-        (root / own).mkdir(parents=True)
+    for label, name in enumerate(("left", "right")):
+        (root / name).mkdir(parents=True)
         for film in range(films):
             scene = draws.integers(0, 256, (6, 6, 3))
             for frame in range(frames):
                 pixels = np.clip(scene + draws.normal(0, 25, scene.shape), 0, 255)
                 pixels[2:4, 4 * label : 4 * label + 2] += 25
                 image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).resize((48, 48), 0)
-                image.save(root / own / f"{names(film, frame)}.png")
+                image.save(root / name / f"{names(film, frame)}.png")
     return root
 
 
@@ -103,8 +103,8 @@ def test_films_by_number_alone_are_kept_together_in_folds_and_parts(command: Com
     for line in (tmp_path / "run" / "split.csv").read_text().splitlines()[1:]:
         path, part = line.split(",")[:2]
         places[path.split("/")[0], part].append(int(Path(path).stem))
-    for (_, part), own in places.items():
-        breaks = int((np.diff(sorted(own)) > 1).sum())
+    for (_, part), place in places.items():
+        breaks = int((np.diff(sorted(place)) > 1).sum())
         assert breaks <= 6, f"{part} is of stretches"
     assert places["left", "test"]
 
@@ -120,7 +120,7 @@ def test_groups_that_names_propose_are_taken_where_the_images_agree(command: Com
     for line in (tmp_path / "run" / "split.csv").read_text().splitlines()[1:]:
         path, part = line.split(",")[:2]
         parts[path.rpartition("_")[0]].add(part)
-    assert all(len(own) == 1 for own in parts.values())
+    assert all(len(value) == 1 for value in parts.values())
 
 
 def test_the_same_names_on_other_images_propose_and_change_nothing(command: Command, tmp_path: Path) -> None:

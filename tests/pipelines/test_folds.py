@@ -114,26 +114,28 @@ def test_a_contest_is_answered_with_what_the_folds_let_expect(world: Any, tmp_pa
 
 def test_without_a_test_part_all_images_train_and_judge(small_photos: Path, tmp_path: Path) -> None:
     shutil.copytree(small_photos / "train", tmp_path / "mine")
-    own = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
-    assert set(own.table.parts) == {"train"}
-    assert own.headline.n == 40
+    fit_result = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
+    assert set(fit_result.table.parts) == {"train"}
+    assert fit_result.headline.n == 40
     again = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
-    assert again.headline == own.headline, "replayed"
+    assert again.headline == fit_result.headline, "replayed"
 
 
 def test_a_labelled_test_part_stays_and_judges(small_photos: Path, tmp_path: Path) -> None:
-    own = answer(small_photos, out=tmp_path / "run", options=FOUR)
-    assert own.headline_part == "test"
-    assert (own.headline.n, own.headline.basis) == (12, "clean")
+    fit_result = answer(small_photos, out=tmp_path / "run", options=FOUR)
+    assert fit_result.headline_part == "test"
+    assert (fit_result.headline.n, fit_result.headline.basis) == (12, "clean")
 
 
 def test_copies_stay_in_one_fold(small_photos: Path, tmp_path: Path) -> None:
     shutil.copytree(small_photos / "train", tmp_path / "mine")
     for file in sorted((tmp_path / "mine" / "cats").iterdir())[:6]:
         shutil.copy(file, file.with_name(f"copy of {file.name}"))
-    own = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
-    fold = dict(zip(own.predictions["out-of-fold"].ids, own.predictions["out-of-fold"].fold.tolist(), strict=True))
-    train = own.table.part("train")
+    fit_result = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
+    fold = dict(
+        zip(fit_result.predictions["out-of-fold"].ids, fit_result.predictions["out-of-fold"].fold.tolist(), strict=True)
+    )
+    train = fit_result.table.part("train")
     by_unit: dict[bytes, set[int]] = {}
     for uri, unit in zip(train.uris, duplicate_units(train), strict=True):
         by_unit.setdefault(unit, set()).add(fold[uri])

@@ -115,7 +115,7 @@ def test_the_saved_classifier_gives_the_predictions_that_were_scored(told: Any) 
 
 
 @pytest.fixture
-def own(told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run_copy(told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the run, with the session's cache, and the same short plan."""
     monkeypatch.setenv("GOLDENRULE_CACHE", str(told[0].folder.parent / "cache"))
     for name, value in SHORT.items():
@@ -123,19 +123,19 @@ def own(told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(shutil.copytree(told[0].folder, tmp_path / "run"))
 
 
-def test_the_second_time_everything_is_replayed(told: Any, own: Path, small_photos: Path) -> None:
-    again = golden_rule(small_photos, out=own)
+def test_the_second_time_everything_is_replayed(told: Any, run_copy: Path, small_photos: Path) -> None:
+    again = golden_rule(small_photos, out=run_copy)
     assert again.live is not None
     assert again.live.history == told[0].live.history
     assert again.chosen == told[0].chosen
     names = ("body.safetensors", "head.safetensors")
     for name in names:
-        assert (own / "classifier" / name).read_bytes() == (told[0].folder / "classifier" / name).read_bytes()
+        assert (run_copy / "classifier" / name).read_bytes() == (told[0].folder / "classifier" / name).read_bytes()
     assert sum(seconds for _, seconds in again.stages) < sum(seconds for _, seconds in told[0].stages)
 
 
 def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms_follow(
-    told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+    told: Any, run_copy: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("goldenrule.metrics.selection_rules.FAR_BELOW", 2.0)  # everything is far
     monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
@@ -143,7 +143,7 @@ def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms
     monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.verb_runner.STEPS_LIVE", 6)
     monkeypatch.setattr("goldenrule.training.learner.Learner.blend", lambda _: 1.0)
-    answer = golden_rule(small_photos, out=own)
+    answer = golden_rule(small_photos, out=run_copy)
     assert answer.live is not None
     assert f"{recipe.FAR} {recipe.VARIED}" in answer.live.notes
     assert [row.stage for row in answer.live.history][-2:] == ["late layers", "whole network"]
@@ -162,14 +162,14 @@ def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms
 
 
 def test_what_the_body_knows_partly_has_its_late_layers_trained_from_the_bank_first(
-    told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+    told: Any, run_copy: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("goldenrule.metrics.selection_rules.KNOWN_ABOVE", 2.0)  # nothing is known well
     monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
     monkeypatch.setattr("goldenrule.training.plan.FEWEST_LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.verb_runner.STEPS_LIVE", 6)
-    answer = golden_rule(small_photos, out=own)
+    answer = golden_rule(small_photos, out=run_copy)
     assert answer.live is not None
     assert recipe.PARTLY in answer.live.notes
     rows = [row for row in answer.live.history if row.stage == "late layers"]
@@ -187,7 +187,7 @@ def test_what_the_body_knows_partly_has_its_late_layers_trained_from_the_bank_fi
 
 
 def test_a_finished_run_is_at_no_moment_replaced_by_less(
-    told: Any, own: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+    told: Any, run_copy: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finals: list[bool] = []
     original = recipe.concluded
@@ -197,7 +197,7 @@ def test_a_finished_run_is_at_no_moment_replaced_by_less(
         return original(*arguments, final=final, **options)
 
     monkeypatch.setattr(recipe, "concluded", watched)
-    golden_rule(small_photos, out=own, on_answer=lambda _: pytest.fail("the first answer is not needed again"))
+    golden_rule(small_photos, out=run_copy, on_answer=lambda _: pytest.fail("the first answer is not needed again"))
     assert finals == [True]
 
 
@@ -212,9 +212,9 @@ def test_with_a_single_validation_image_live_training_is_left_out(
     assert answer.predictions["valid"].basis == "clean"
 
 
-def test_another_length_is_another_story(own: Path, small_photos: Path) -> None:
+def test_another_length_is_another_story(run_copy: Path, small_photos: Path) -> None:
     with pytest.raises(RunMismatch, match="quick"):
-        golden_rule(small_photos, out=own, options=FitOptions(quick=True))
+        golden_rule(small_photos, out=run_copy, options=FitOptions(quick=True))
 
 
 def test_minutes_end_the_fit_with_the_best_so_far_and_the_decision_is_kept(
@@ -232,17 +232,17 @@ def test_minutes_end_the_fit_with_the_best_so_far_and_the_decision_is_kept(
 
 
 def test_a_fit_from_an_earlier_run_starts_from_its_body_and_may_have_new_classes(
-    told: Any, own: Path, picture_folder: Callable[..., Path], tmp_path: Path
+    told: Any, run_copy: Path, picture_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    trained = replace_body(told[0], own)
+    trained = replace_body(told[0], run_copy)
     answer = golden_rule(
         picture_folder(classes=("blue", "green", "red")),
         out=tmp_path / "next",
-        options=FitOptions(quick=True, views=0, start_from=own),
+        options=FitOptions(quick=True, views=0, start_from=run_copy),
     )
     assert answer.classifier.backbone.spec.weights == trained
     assert answer.classifier.classes == ("blue", "green", "red")
-    shutil.rmtree(own)
+    shutil.rmtree(run_copy)
     assert gr.Classifier.load(answer.folder).predict_table(answer.table).classes == answer.classifier.classes
 
 

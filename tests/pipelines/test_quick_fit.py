@@ -130,8 +130,8 @@ def test_the_numbers_are_those_of_the_prediction_files_and_of_the_saved_classifi
         assert np.mean(losses) == pytest.approx(result[part]["log_loss"], rel=1e-5)
         again = loaded.predict([unbroken.table.root / row["path"] for row in rows])
         for row, probabilities in zip(rows, again.probabilities, strict=True):
-            own = [float(row[f"p:{name}"]) for name in loaded.classes]
-            assert own == pytest.approx(probabilities.tolist(), abs=1e-4)
+            ours = [float(row[f"p:{name}"]) for name in loaded.classes]
+            assert ours == pytest.approx(probabilities.tolist(), abs=1e-4)
 
 
 def test_a_second_fit_computes_nothing_and_changes_nothing(
@@ -301,7 +301,7 @@ def test_a_folder_without_valid_gets_one_carved_from_train(unbroken: Any, small_
     folder = Path(shutil.copytree(small_photos, tmp_path / "two", ignore=shutil.ignore_patterns("valid")))
     answer(folder, options=PLAIN, out=tmp_path / "run")
     counts = result_of(tmp_path / "run")["counts"]
-    assert {part: sum(own.values()) for part, own in counts.items()} == {"train": 36, "valid": 4, "test": 12}
+    assert {part: sum(count.values()) for part, count in counts.items()} == {"train": 36, "valid": 4, "test": 12}
 
 
 def test_an_unlabelled_test_folder_is_predicted_and_never_scored(

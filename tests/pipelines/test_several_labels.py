@@ -65,9 +65,9 @@ def test_the_split_has_each_label_in_every_part(told: Any) -> None:
 
 def test_the_headline_is_f2_of_images_and_far_above_that_of_calling_everything(told: Any) -> None:
     assert told.headline.name == "samples F2"
-    own = told.predictions["out-of-fold"]
-    everything = f_beta(own, 2, average="samples", thresholds=0.0)
-    assert quality(own, beta=2).low > everything.high
+    ours = told.predictions["out-of-fold"]
+    everything = f_beta(ours, 2, average="samples", thresholds=0.0)
+    assert quality(ours, beta=2).low > everything.high
     assert told.metrics["macro_f2"]["valid"].n == len(told.predictions["valid"].scored)
 
 
@@ -159,8 +159,8 @@ def test_the_whole_golden_rule_learns_several_labels_and_a_second_run_replays_it
     assert all(np.isfinite(row.train_loss) for row in done.live.history)  # type: ignore[union-attr]
     again = golden_rule(scenes, options=options, out=tmp_path / "run")
     assert again.chosen == done.chosen
-    for part, own in done.predictions.items():
-        assert replace(again.predictions[part], basis=own.basis) == own
+    for part, predictions in done.predictions.items():
+        assert replace(again.predictions[part], basis=predictions.basis) == predictions
 
 
 def test_insight_shows_doubtful_labels_and_what_is_undecided(told: Any) -> None:

@@ -118,7 +118,7 @@ def pair(first: int, second: int) -> NearDuplicate:
 def table_of(labels: list[int]) -> ImageTable:
     count = len(labels)
     uris = [f"{number}.jpg" for number in range(count)]
-    return image_table(Path("x"), ["a", "b"], uris=uris, parts=[None] * count, labels=[[own] for own in labels])
+    return image_table(Path("x"), ["a", "b"], uris=uris, parts=[None] * count, labels=[[label] for label in labels])
 
 
 @settings(deadline=None)
@@ -131,8 +131,8 @@ def test_no_class_is_left_without_three_units_to_split(labels: list[int], wanted
     pairs = [pair(min(i, j), max(i, j)) for one, other in wanted if (i := one % count) != (j := other % count)]
     units = duplicate_units(kept_together(table, pairs))
     for label in set(labels):
-        own = {unit for unit, each in zip(units, labels, strict=True) if each == label}
-        assert len(own) >= min(3, labels.count(label))
+        these = {unit for unit, each in zip(units, labels, strict=True) if each == label}
+        assert len(these) >= min(3, labels.count(label))
 
 
 def test_a_class_that_is_one_film_is_split_all_the_same_and_the_other_keeps_its_pairs_together() -> None:

@@ -46,7 +46,7 @@ def cats_and_dogs(
 
 
 @pytest.fixture
-def own(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run_copy(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the session's run, with its cache."""
     monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
     return Path(shutil.copytree(fitted.folder, tmp_path / "run"))
@@ -76,31 +76,31 @@ def test_the_distances_from_the_bank_are_those_of_predicting(cats_and_dogs: gr.F
     np.testing.assert_array_equal(seen.distance, stored.distance)
 
 
-def test_the_references_are_the_training_images_and_the_threshold_leaves_each_out(fitted: Any, own: Path) -> None:
+def test_the_references_are_the_training_images_and_the_threshold_leaves_each_out(fitted: Any, run_copy: Path) -> None:
     train = fitted.table.part("train")
     _, features = gr.features_of(train, gr.backbone())
     wanted = OODDetector.fit(features.rows(train.digests), duplicate_units(train))
-    kept = gr.Classifier.load(own).familiar
+    kept = gr.Classifier.load(run_copy).familiar
     assert kept is not None
     np.testing.assert_array_equal(kept.references, wanted.references)
     assert as_json(kept) == as_json(wanted)
     assert (kept.n, kept.rate) == (40, 1 / 41), "too few for 2 %: what is farther than all"
 
 
-def test_the_numbers_stand_in_the_report_and_in_the_result(fitted: Any, own: Path) -> None:
-    stated = json.loads((own / "result.json").read_text())["unlike"]
+def test_the_numbers_stand_in_the_report_and_in_the_result(fitted: Any, run_copy: Path) -> None:
+    stated = json.loads((run_copy / "result.json").read_text())["unlike"]
     assert set(stated["measured"]) == {"test", "valid"}
-    familiar = gr.Classifier.load(own).familiar
+    familiar = gr.Classifier.load(run_copy).familiar
     assert familiar is not None
     assert stated["measured"]["test"] == as_json(familiar.flagged(fitted.predictions["test"]))
     assert stated["threshold"] == familiar.threshold
-    assert "Unlike anything seen: images farther from those of the training" in (own / "report.html").read_text()
+    assert "Unlike anything seen: images farther from those of the training" in (run_copy / "report.html").read_text()
 
 
-def test_another_rate_is_the_same_story_with_another_threshold(own: Path, small_photos: Path) -> None:
-    again = answer(small_photos, out=own, options=FitOptions(false_alarms=0.2))
+def test_another_rate_is_the_same_story_with_another_threshold(run_copy: Path, small_photos: Path) -> None:
+    again = answer(small_photos, out=run_copy, options=FitOptions(false_alarms=0.2))
     assert again.features["computed"] == 0
-    one, other = again.classifier.familiar, gr.Classifier.load(own).familiar
+    one, other = again.classifier.familiar, gr.Classifier.load(run_copy).familiar
     assert one is not None
     assert other is not None
     assert other.rate == 8 / 41
@@ -151,8 +151,8 @@ def slightly_changed(body: gr.models.Backbone, folder: Path) -> gr.models.Backbo
     return gr.models.Backbone(replace(body.spec, weights=file_digest(folder / "body.safetensors")), folder)
 
 
-def test_a_classifier_without_a_detector_flags_nothing(own: Path, small_photos: Path, tmp_path: Path) -> None:
-    replace(gr.Classifier.load(own), familiar=None).save(tmp_path / "without")
+def test_a_classifier_without_a_detector_flags_nothing(run_copy: Path, small_photos: Path, tmp_path: Path) -> None:
+    replace(gr.Classifier.load(run_copy), familiar=None).save(tmp_path / "without")
     classifier = gr.Classifier.load(tmp_path / "without")
     assert classifier.familiar is None
     predictions = classifier.predict(small_photos / "test" / "cats")
@@ -160,16 +160,16 @@ def test_a_classifier_without_a_detector_flags_nothing(own: Path, small_photos: 
     assert to_csv(predictions, familiar=classifier.familiar).splitlines()[0].endswith("probability,p:cats,p:dogs")
 
 
-def test_damaged_or_missing_familiar_images_are_told(own: Path) -> None:
-    path = own / "classifier" / "familiar.safetensors"
+def test_damaged_or_missing_familiar_images_are_told(run_copy: Path) -> None:
+    path = run_copy / "classifier" / "familiar.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(FormatError, match=r"familiar\.safetensors was changed or damaged"):
-        gr.Classifier.load(own)
+        gr.Classifier.load(run_copy)
     path.unlink()
     with pytest.raises(FormatError, match=r"familiar\.safetensors is missing"):
-        gr.Classifier.load(own)
+        gr.Classifier.load(run_copy)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 2.0, np.nan])

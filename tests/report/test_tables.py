@@ -65,11 +65,11 @@ def test_parts_keep_their_order_and_the_headline_is_marked():
 
 
 def test_candidates_keep_their_order_and_the_one_that_stays_is_marked():
-    own = {"accuracy": Estimate.of_share("accuracy", 9, 10)}
+    found = {"accuracy": Estimate.of_share("accuracy", 9, 10)}
     table = tables.candidate_scores(
         [
-            {"name": "plain", "estimates": own, "comparison": "", "chosen": False},
-            {"name": "4 views", "estimates": own, "comparison": "4 views stays", "chosen": True},
+            {"name": "plain", "estimates": found, "comparison": "", "chosen": False},
+            {"name": "4 views", "estimates": found, "comparison": "4 views stays", "chosen": True},
         ]
     )
     assert [(row.name, row.marked, row.note) for row in table.rows] == [

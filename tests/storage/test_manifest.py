@@ -54,8 +54,8 @@ def test_a_kill_at_any_moment_leaves_the_old_content_or_the_new(
             there[name] = content
         if (folder / MANIFEST).is_file():
             files = Sealed(folder)
-            assert {own for own in ("a", "b/c") if own in files} == set(there)
-            assert {own: files.read(own) for own in there} == there
+            assert {text for text in ("a", "b/c") if text in files} == set(there)
+            assert {text: files.read(text) for text in there} == there
 
 
 def test_what_is_written_again_is_whole_again(tmp_path: Path) -> None:

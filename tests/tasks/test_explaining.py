@@ -42,15 +42,17 @@ def test_predictions_are_those_of_predict_and_every_file_has_its_row(fitted: Any
     found = explain(fitted.folder, new, k=3)
     said = fitted.classifier.predict(new)
     assert (
-        [own.id for own in found.explanations] == list(said.ids) == ["broken.jpg", "cats.jpg", "dogs.jpg", "known.jpg"]
+        [explanation.id for explanation in found.explanations]
+        == list(said.ids)
+        == ["broken.jpg", "cats.jpg", "dogs.jpg", "known.jpg"]
     )
-    assert [own.status for own in found.explanations] == said.status.tolist()
-    for own, probabilities in zip(found.explanations[1:], said.probabilities[1:], strict=True):
-        assert own.prediction == said.classes[int(probabilities.argmax())]
-        assert own.probability == pytest.approx(probabilities.max(), abs=1e-9)
-        assert len(own.nearest) == 3
-        assert own.heat is not None
-        assert own.heat.of == own.prediction
+    assert [explanation.status for explanation in found.explanations] == said.status.tolist()
+    for explanation, probabilities in zip(found.explanations[1:], said.probabilities[1:], strict=True):
+        assert explanation.prediction == said.classes[int(probabilities.argmax())]
+        assert explanation.probability == pytest.approx(probabilities.max(), abs=1e-9)
+        assert len(explanation.nearest) == 3
+        assert explanation.heat is not None
+        assert explanation.heat.of == explanation.prediction
     assert found[3].nearest[0].copy == "same file"
     assert found.notes == ()
 
@@ -71,7 +73,7 @@ def test_all_neighbours_are_training_images(fitted: Any, new: Path) -> None:
 
 def test_another_class_can_be_asked_for_and_must_exist(fitted: Any, new: Path) -> None:
     found = explain(fitted.folder, new, of="cats")
-    assert {own.heat.of for own in found.explanations if own.heat} == {"cats"}
+    assert {explanation.heat.of for explanation in found.explanations if explanation.heat} == {"cats"}
     assert found[2].prediction == "dogs"
     with pytest.raises(OptionError, match="There is no class 'horse'"):
         explain(fitted.folder, new, of="horse")
@@ -101,7 +103,7 @@ def test_without_captum_all_but_the_heat_maps_is_there_and_a_note_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     found = explain(fitted.folder, new)
-    assert [own.heat for own in found.explanations] == [None] * 4
+    assert [explanation.heat for explanation in found.explanations] == [None] * 4
     assert len(found[1].nearest) == 5
     assert found.notes == ('Heat maps need captum: pip install "goldenrule[explain]".',)
 
@@ -158,7 +160,10 @@ def test_a_picture_unlike_any_seen_is_flagged_as_predict_flags_it(
     shutil.copy(next((photos("surface_crack") / "Negative").glob("*.jpg")), folder / "wall.jpg")
     shutil.copy(next((small_photos / "test" / "cats").iterdir()), folder / "cat.jpg")
     found = explain(fitted.folder, folder, heat=False)
-    assert [(own.id, own.unlike) for own in found.explanations] == [("cat.jpg", False), ("wall.jpg", True)]
+    assert [(explanation.id, explanation.unlike) for explanation in found.explanations] == [
+        ("cat.jpg", False),
+        ("wall.jpg", True),
+    ]
     said = fitted.classifier.predict(folder)
     assert fitted.classifier.familiar.unlike(said).tolist() == [False, True]
     assert "Unlike anything seen" in render_explained(found, "now")

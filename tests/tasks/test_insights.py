@@ -44,7 +44,7 @@ def told(
 def test_wrong_labels_of_all_parts_stand_first(told: Told) -> None:
     found, _, wrong = told
     assert len(wrong) == 6
-    first = [own.id for own in found.suspected.errors.first(8)]
+    first = [suspect.id for suspect in found.suspected.errors.first(8)]
     assert len(wrong & set(first)) >= 5
     assert {uri.split("/")[0] for uri in wrong & set(first)} == {"train", "valid"}
     assert len(found.suspected.errors) == 160
@@ -61,8 +61,8 @@ def test_page_numbers_and_list_say_what_was_found(told: Told) -> None:
     assert all(section["seconds"] >= 0 for section in numbers["sections"].values())
     assert lines[0] == "path,given,likely,probability_given,probability_likely,doubted"
     assert len(lines) == 161
-    for own in found.suspected.errors.first(8):
-        assert own.id in page
+    for suspect in found.suspected.errors.first(8):
+        assert suspect.id in page
     assert [row["id"] for row in numbers["sections"]["labels"]["rows"]] == [line.split(",")[0] for line in lines[1:9]]
     assert page.count("data:image/jpeg") == sum(len(section.cards) for section in found.sections)
     assert "train/cats/broken.jpg" in page

@@ -21,7 +21,7 @@ def test_a_run_is_opened_with_its_images_and_activations_and_computes_nothing(fi
 
     monkeypatch.setattr("goldenrule.features.extractor.compiled", never)
     features = again.features()
-    digests = [own for own in again.table.digests if own]
+    digests = [digest for digest in again.table.digests if digest]
     assert features.rows(digests).shape == (len(digests), again.body.spec.features)
     assert np.isfinite(features.rows(digests)).all()
 

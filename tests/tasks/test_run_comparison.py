@@ -61,7 +61,7 @@ def test_images_that_one_has_learned_from_are_left_out_and_counted(fitted: Any, 
     one, other = parts(fitted.folder), parts(other_split.folder)
     tested = {image for image in one if "test" in (one[image], other[image])}
     common = {image for image in tested if one[image] == other[image]}
-    learned = [sum(own[image] == "train" for image in tested) for own in (one, other)]
+    learned = [sum(value[image] == "train" for image in tested) for value in (one, other)]
     assert learned[0] or learned[1]
     if len(common) < 2:
         with pytest.raises(OptionError, match=r"no 2 common images in test: .*learned from.*same --seed"):
@@ -79,8 +79,8 @@ def test_the_gain_is_that_of_the_predictions_of_both(fitted: Any, other_split: A
     shared = {Path(name).name for name in a.ids} & {Path(name).name for name in b.ids}
     pair = []
     for seen in (a, b):
-        own = seen.select([row for row, name in enumerate(seen.ids) if Path(name).name in shared])
-        pair.append(own.select(sorted(range(len(own)), key=lambda row: Path(own.ids[row]).name)))
+        ours = seen.select([row for row, name in enumerate(seen.ids) if Path(name).name in shared])
+        pair.append(ours.select(sorted(range(len(ours)), key=lambda row: Path(ours.ids[row]).name)))
     assert compared.n == len(shared)
     gain = float((image_losses(pair[0]) - image_losses(pair[1])).mean())
     assert compared.gains["log loss"].gain.value == pytest.approx(gain, abs=1e-6)

@@ -33,7 +33,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def states(folder: Path) -> dict[str, tuple[int, int, int]]:
     found = {str(path): path.stat() for path in folder.rglob("*")}
-    return {name: (own.st_size, own.st_mtime_ns, own.st_mode) for name, own in found.items()}
+    return {name: (value.st_size, value.st_mtime_ns, value.st_mode) for name, value in found.items()}
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def test_every_file_is_there_once_with_the_bytes_it_had_and_the_original_is_as_i
     found = split_folder(pictures, tmp_path / "new")
     assert states(pictures) == stated
     after = contents(tmp_path / "new")
-    own = {name: after.pop(name) for name in ("manifest.csv", "SHA256SUMS", "split.json")}
-    assert own
+    ours = {name: after.pop(name) for name in ("manifest.csv", "SHA256SUMS", "split.json")}
+    assert ours
     del before[".hidden"]
     assert sorted(after.values()) == sorted(before.values())
     with (tmp_path / "new" / "manifest.csv").open() as file:
@@ -133,7 +133,7 @@ def test_what_has_all_parts_is_dealt_out_again_only_when_asked(pictures: Path, t
     found = split_folder(tmp_path / "first", tmp_path / "second", anew=True, seed=5)
     assert sum(map(sum, (row.values() for row in found.counts.values()))) == 66
     wanted = sorted(contents(pictures / "red").values())
-    assert sorted(own for name, own in contents(tmp_path / "second").items() if "/red/" in name) == wanted, (
+    assert sorted(content for name, content in contents(tmp_path / "second").items() if "/red/" in name) == wanted, (
         "files of one name from two parts are both there"
     )
 
@@ -165,7 +165,7 @@ def test_labels_in_a_table_stay_in_a_table(picture_folder: Callable[..., Path], 
     assert table.classes == source.classes == ("blue", "bright", "red")
 
     def labelled(table):
-        return {Path(uri).name: own for uri, own in zip(table.uris, table.rows["labels"].to_pylist(), strict=True)}
+        return {Path(uri).name: value for uri, value in zip(table.uris, table.rows["labels"].to_pylist(), strict=True)}
 
     assert labelled(table) == labelled(source)
     assert [found.counts[part]["bright"] for part in ("valid", "test")] == [1, 1]

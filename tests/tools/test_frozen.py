@@ -53,14 +53,14 @@ def kept_rows(folder: Path) -> dict[str, npt.NDArray[np.generic]]:
     names = sorted({digest(path.read_bytes()) for path in folder.rglob("*.ppm")})
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for view in range(3):
-        found = [name for name in names if name in (own := cache(view))]
+        found = [name for name in names if name in (feature_cache := cache(view))]
         if found:
             arrays[f"digest{view}"] = np.stack([np.frombuffer(name, np.uint8) for name in found])
-            arrays[f"rows{view}"] = own.rows(found)
+            arrays[f"rows{view}"] = feature_cache.rows(found)
     return arrays
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda own: own.name)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda value: value.name)
 def test_numbers_are_those_that_were_frozen(
     scenario: Scenario, real_command: Callable[..., object], tmp_path: Path
 ) -> None:

@@ -47,7 +47,9 @@ def script(small_photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def outcome(learn: gr.Learner) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
-    return {name: own.tobytes() for name, own in learn.state.head.tensors.items()}, [asdict(e) for e in learn.history]
+    return {name: tensor.tobytes() for name, tensor in learn.state.head.tensors.items()}, [
+        asdict(e) for e in learn.history
+    ]
 
 
 def said(learn: gr.Learner) -> str:
@@ -90,8 +92,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 def test_the_newest_is_one_step_further_than_the_one_before(killed: tuple[Path, Path]) -> None:
-    positions = [own.position for path in killed if (own := checkpoint.load(path, pytest.fail))]
-    assert [(own.epoch, own.step) for own in positions] == [(1, 3), (1, 2)]
+    positions = [ours.position for path in killed if (ours := checkpoint.load(path, pytest.fail))]
+    assert [(position.epoch, position.step) for position in positions] == [(1, 3), (1, 2)]
 
 
 def test_the_newest_whole_one_is_gone_on_from(killed: tuple[Path, Path], script: Script) -> None:

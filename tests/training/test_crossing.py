@@ -61,12 +61,12 @@ def test_what_a_half_chooses_has_there_no_higher_loss_than_any_end_of_a_cycle(le
         rows = found.halves == half
         body, head = found.network(1 - half)  # what this half chose, and predicts the other
         chosen = Learner(learner.material.table, body, head=head, threads=1)
-        own = loss(said_by(chosen, found)[rows], truth[rows])
+        ours = loss(said_by(chosen, found)[rows], truth[rows])
         for cycle in learner.cycles:
             one = Learner(learner.material.table, threads=1)
             one.state = learner.state
             one.back_to(cycle)
-            assert own <= loss(said_by(one, found)[rows], truth[rows]) + 0.01
+            assert ours <= loss(said_by(one, found)[rows], truth[rows]) + 0.01
 
 
 def test_it_leaves_no_trace_and_is_replayed(learner: Learner) -> None:
@@ -115,7 +115,7 @@ def test_what_belongs_together_is_in_one_half(small_photos: Path, cache: Path, t
     halves: dict[str, set[int]] = {}
     for uri, half in zip(found.predictions.ids, found.halves.tolist(), strict=True):
         halves.setdefault(of_uri[uri], set()).add(half)
-    assert all(len(own) == 1 for own in halves.values())
+    assert all(len(halve) == 1 for halve in halves.values())
 
 
 def test_classes_of_one_validation_image_are_spread_over_both_halves() -> None:

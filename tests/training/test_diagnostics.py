@@ -64,7 +64,7 @@ def test_whatever_the_losses_are_a_few_sentences_are_enough(pairs: list[tuple[fl
 
 @given(st.lists(st.floats(-0.02, 0.02), min_size=3, max_size=12))
 def test_noise_on_a_falling_loss_is_no_jagged_loss(noise: list[float]) -> None:
-    train = [0.6 * 0.8**number * (1 + own) for number, own in enumerate(noise)]
+    train = [0.6 * 0.8**number * (1 + value) for number, value in enumerate(noise)]
     assert codes(rows_of(train)) == []
 
 

@@ -48,7 +48,9 @@ def test_the_best_cycle_so_far_is_never_over_fitting(losses: list[float]) -> Non
 
 @given(st.lists(st.tuples(st.floats(0.01, 10), st.none() | st.floats(0.01, 10)), min_size=1, max_size=8))
 def test_what_is_kept_has_the_lowest_loss_of_all_ends_and_means(losses: list[tuple[float, float | None]]) -> None:
-    story = [CycleEnd(epochs=n, train_loss=1.0, valid_loss=own, mean_loss=mean) for n, (own, mean) in enumerate(losses)]
+    story = [
+        CycleEnd(epochs=n, train_loss=1.0, valid_loss=value, mean_loss=mean) for n, (value, mean) in enumerate(losses)
+    ]
     kept = story[kept_cycle(story)]
     lowest = min(loss for pair in losses for loss in pair if loss is not None)
     assert (kept.mean_loss if kept.mean_is_better else kept.valid_loss) == lowest

@@ -90,7 +90,9 @@ def test_every_optimizer_learns_and_goes_on_where_it_was_killed(
 
 
 @pytest.mark.parametrize("how", [{"clip_norm": 0.05}, {"accumulate": 3}, {"sampling": "balanced"}], ids=str)
-@pytest.mark.parametrize("moments", [(0, 4, 5), *(pytest.param(own, marks=MORE) for own in ((1,), (7, 2, 3)))], ids=str)
+@pytest.mark.parametrize(
+    "moments", [(0, 4, 5), *(pytest.param(value, marks=MORE) for value in ((1,), (7, 2, 3)))], ids=str
+)
 def test_a_fit_goes_on_to_the_same_bits_however_it_trains(
     learner: Learner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: dict[str, Any], moments: tuple[int, ...]
 ) -> None:
@@ -124,8 +126,8 @@ def test_the_moving_average_is_that_of_the_weights_after_each_step(learner: Lear
     begin = weight(learner())
     after = [trained(learner(folder=tmp_path / str(count)), count) for count in (1, 2, 3)]
     average = begin
-    for own in after:
-        average = 0.7 * average + 0.3 * own
+    for ours in after:
+        average = 0.7 * average + 0.3 * ours
     learn = learner()
     np.testing.assert_allclose(trained(learn, 3, ema=0.7), average, atol=1e-6)
     plain = learner(folder=tmp_path / "3")
@@ -187,8 +189,8 @@ def test_balancing_finds_more_of_a_rare_class(
     dogs = [uri for uri in images.uris if uri.startswith("train/dogs")][4:]
     images = images.where(np.array([uri not in dogs for uri in images.uris]))
     shares = []
-    for number, own in enumerate(({}, how)):
-        learn = gr.Learner(images, precompute=True, folder=tmp_path / str(number), progress=Told(), **own)
+    for number, found in enumerate(({}, how)):
+        learn = gr.Learner(images, precompute=True, folder=tmp_path / str(number), progress=Told(), **found)
         learn.fit(3e-3, 3)
         shares.append(learn.evaluate().probabilities[:, 1].mean())
     assert shares[1] > shares[0] + 0.03
@@ -199,7 +201,7 @@ def images_of(truth: list[int]) -> gr.ImageTable:
     classes = tuple(f"class {number}" for number in range(4))
     uris = [f"{row}.png" for row in range(len(truth))]
     parts = ["train"] * len(truth)
-    return image_table(Path("nowhere"), classes, uris=uris, parts=parts, labels=[[own] for own in truth])
+    return image_table(Path("nowhere"), classes, uris=uris, parts=parts, labels=[[value] for value in truth])
 
 
 def test_weight_decay_may_differ_from_group_to_group() -> None:
@@ -237,10 +239,10 @@ def focal(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 def test_a_loss_of_ones_own_is_trained_by_and_replayed_by_its_source(learner: Learner) -> None:
     plain = trained(learner(), 2)
     first = learner(loss=focal)
-    own = trained(first, 2)
-    assert np.abs(own - plain).max() > 1e-4
+    ours = trained(first, 2)
+    assert np.abs(ours - plain).max() > 1e-4
     again = learner(loss=focal)
-    np.testing.assert_array_equal(trained(again, 2), own)
+    np.testing.assert_array_equal(trained(again, 2), ours)
     assert isinstance(again.material.progress, Told)
     assert any("replayed" in line for line in again.material.progress.lines)
     other = learner(loss=focal, loss_key="focal-v2")
@@ -269,12 +271,12 @@ def test_a_loss_that_can_not_be_told_apart_from_another_is_trained_by_anew_every
         return learn, weight(learn)
 
     runs = [script() for _ in range(2)]
-    for learn, own in runs:
+    for learn, ours in runs:
         assert isinstance(learn.material.progress, Told)
         lines = learn.material.progress.lines
         assert sum("typed can't be told apart" in line and 'loss_key="my-loss-v1"' in line for line in lines) == 1
         assert not any("replayed" in line for line in lines)
-        np.testing.assert_array_equal(own, runs[0][1])
+        np.testing.assert_array_equal(ours, runs[0][1])
     assert len(calls) == 5, "it was called again: three steps of the finder, two of the fit"
     assert not (tmp_path / "story").exists()
     np.testing.assert_array_equal(script(loss_key="typed-v1")[1], runs[0][1])

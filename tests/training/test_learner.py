@@ -375,9 +375,9 @@ def test_rows_and_pictures_of_another_size_are_not_taken_for_this_one(learner: L
     straight = learner(augment=gr.data.side_on(), folder=tmp_path / "straight", precompute=False)
     straight.set_size(96)
     state = replace(straight.state, head=changed.state.head, epochs=1)
-    for own in (changed.state, state):
-        (batch, *_) = changed.material.source(own).batches(1, 0)
-        assert batch.inputs.shape[1] == own.backbone.spec.features
+    for learner_state in (changed.state, state):
+        (batch, *_) = changed.material.source(learner_state).batches(1, 0)
+        assert batch.inputs.shape[1] == learner_state.backbone.spec.features
     first = next(iter(changed.material.source(changed.state).batches(1, 0))).inputs
     second = next(iter(straight.material.source(state).batches(1, 0))).inputs
     torch.testing.assert_close(first, second, rtol=0, atol=0)

@@ -39,7 +39,7 @@ def tensorboard_curves(folder: Path) -> Curves:
                     run = found.setdefault(file.parent.name, {})
                     run.setdefault(value.tag, []).append((event.step, value.tensor.float_val[0]))
     # files of one second have names in no order: an epoch that is there twice is still seen
-    return {name: {tag: sorted(curve) for tag, curve in own.items()} for name, own in found.items()}
+    return {name: {tag: sorted(curve) for tag, curve in item.items()} for name, item in found.items()}
 
 
 def mlflow_curves(folder: Path) -> Curves:
@@ -60,7 +60,7 @@ def wandb_curves(folder: Path) -> Curves:
 
     found: Curves = {}
     for file in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        own: dict[str, list[tuple[int, float]]] = {}
+        ours: dict[str, list[tuple[int, float]]] = {}
         name = ""
         for content in wandb_records(file.read_bytes()):
             record = Record()
@@ -69,9 +69,9 @@ def wandb_curves(folder: Path) -> Curves:
             items = {"/".join(item.nested_key) or item.key: float(item.value_json) for item in record.history.item}
             for key, value in items.items():
                 if not key.startswith("_"):
-                    own.setdefault(key, []).append((int(items["_step"]), value))
+                    ours.setdefault(key, []).append((int(items["_step"]), value))
         assert name not in found, "a run is written once"
-        found[name] = own
+        found[name] = ours
     return found
 
 

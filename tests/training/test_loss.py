@@ -40,8 +40,8 @@ def value_of(model, inputs, targets, weights, parts=1, **how) -> torch.Tensor:
 @given(seeds)
 def test_without_mixup_it_is_the_weighted_mean_cross_entropy(seed: int) -> None:
     inputs, targets, weights = batch(seed)
-    own = -torch.log_softmax(inputs, dim=1)[torch.arange(len(targets)), targets]
-    assert torch.isclose(value_of(logits, inputs, targets, weights, mixup=0.0), (own * weights).sum() / weights.sum())
+    ours = -torch.log_softmax(inputs, dim=1)[torch.arange(len(targets)), targets]
+    assert torch.isclose(value_of(logits, inputs, targets, weights, mixup=0.0), (ours * weights).sum() / weights.sum())
 
 
 @light
@@ -104,9 +104,9 @@ def test_the_losses_of_the_parts_of_a_batch_add_up_to_that_of_the_whole(seed: in
 def test_smoothed_labels_give_every_class_a_share(seed: int, share: float) -> None:
     inputs, targets, weights = batch(seed)
     surprise = -torch.log_softmax(inputs, dim=1)
-    own = (1 - share) * surprise[torch.arange(len(targets)), targets] + share * surprise.mean(dim=1)
+    ours = (1 - share) * surprise[torch.arange(len(targets)), targets] + share * surprise.mean(dim=1)
     found = value_of(logits, inputs, targets, weights, label_smoothing=share)
-    assert torch.isclose(found, (own * weights).sum() / weights.sum(), atol=1e-5)
+    assert torch.isclose(found, (ours * weights).sum() / weights.sum(), atol=1e-5)
 
 
 @light
@@ -178,8 +178,8 @@ def test_of_many_labels_it_is_the_mean_over_the_classes_of_the_binary_cross_entr
     inputs, _, weights = batch(seed)
     marks = (torch.rand(6, CLASSES, generator=torch.Generator().manual_seed(seed)) > 0.5).to(torch.int8)
     there, absent = torch.nn.functional.logsigmoid(inputs), torch.nn.functional.logsigmoid(-inputs)
-    own = -torch.where(marks == 1, there, absent).mean(dim=1)
-    assert torch.isclose(value_of(logits, inputs, marks, weights), (own * weights).sum() / weights.sum(), atol=1e-6)
+    ours = -torch.where(marks == 1, there, absent).mean(dim=1)
+    assert torch.isclose(value_of(logits, inputs, marks, weights), (ours * weights).sum() / weights.sum(), atol=1e-6)
 
 
 @light

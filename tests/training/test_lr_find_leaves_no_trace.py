@@ -43,8 +43,8 @@ STATES: dict[str, Do] = {
     "after a fit with free BatchNorms": lambda learn: (learn.freeze_to(1), learn.bn_freeze(False), learn.fit(1e-4, 1)),
     "at another size": lambda learn: learn.set_size(96),
     "after load": lambda learn: learn.load(replace(learn.classifier())),
-    "after blend": lambda learn: trained(learn, lambda own: own.blend()),
-    "after calibrate": lambda learn: trained(learn, lambda own: own.calibrate()),
+    "after blend": lambda learn: trained(learn, lambda learner: learner.blend()),
+    "after calibrate": lambda learn: trained(learn, lambda learner: learner.calibrate()),
     "after mixup, smoothing and a moving average": lambda learn: learn.fit(
         1e-2, 1, mixup=0.4, label_smoothing=0.1, ema=0.9
     ),
@@ -64,11 +64,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def cache(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One cache for all cases: what is looked at here are learners."""
-    own = tmp_path_factory.mktemp("no trace") / "cache"
-    shutil.copytree(prepared_cache, own)
+    ours = tmp_path_factory.mktemp("no trace") / "cache"
+    shutil.copytree(prepared_cache, ours)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GOLDENRULE_CACHE", str(own))
-        yield own
+        patch.setenv("GOLDENRULE_CACHE", str(ours))
+        yield ours
 
 
 CASES = [("plain", name) for name in STATES] + [(name, "after a fit") for name in OPTIONS if name != "plain"]

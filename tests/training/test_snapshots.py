@@ -136,19 +136,19 @@ def test_a_greedy_soup_is_the_mean_of_what_it_took_and_never_worse_than_the_best
 
 
 def test_only_the_newest_snapshots_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = {"w": np.zeros(100, np.float32)}
+    found = {"w": np.zeros(100, np.float32)}
     for path in (tmp_path / "fit.checkpoint", None):
         monkeypatch.setattr(snapshots, "MOST_BYTES", 1200)
         few = Snapshots(path)
         for cycle in range(1, 12):
-            few.keep(cycle, own)
+            few.keep(cycle, found)
         assert few.cycles == (9, 10, 11)
         monkeypatch.setattr(snapshots, "MOST_BYTES", 10)
-        few.keep(12, own)
+        few.keep(12, found)
         assert few.cycles == (12,), "never none"
         monkeypatch.setattr(snapshots, "MOST_BYTES", 10**9)
         for cycle in range(1, 30):
-            few.keep(cycle, own)
+            few.keep(cycle, found)
         assert len(few.cycles) == snapshots.MOST
     assert len(list(tmp_path.iterdir())) == snapshots.MOST
 

@@ -57,39 +57,39 @@ class Audit:
 
     def facts(self) -> dict[str, Any]:
         """Return counts, formats, modes and sizes as JSON."""
-        headers = [own.header for own in self.looks if own.header is not None]
+        headers = [scan.header for scan in self.looks if scan.header is not None]
         return {
             "images": len(self.table),
-            "readable": sum(own.problem is None for own in self.looks),
-            "bytes": sum(own.size for own in self.looks),
+            "readable": sum(scan.problem is None for scan in self.looks),
+            "bytes": sum(scan.size for scan in self.looks),
             "classes": len(self.table.classes),
             "counts": self.table.counts(),
-            "formats": dict(Counter(own.format for own in headers).most_common()),
-            "modes": dict(Counter(own.mode for own in headers).most_common()),
-            "width": quartiles([own.width for own in headers]),
-            "height": quartiles([own.height for own in headers]),
-            "sizes": len({(own.width, own.height) for own in headers}),
+            "formats": dict(Counter(header.format for header in headers).most_common()),
+            "modes": dict(Counter(header.mode for header in headers).most_common()),
+            "width": quartiles([header.width for header in headers]),
+            "height": quartiles([header.height for header in headers]),
+            "sizes": len({(header.width, header.height) for header in headers}),
         }
 
 
 def audit(table: ImageTable, looks: Sequence[FileScan], pairs: Sequence[NearDuplicate]) -> Audit:
     """Judge images by what one look at each has shown; `pairs` are the near duplicates among them."""
-    own = table.with_digests([one.digest for one in looks])
+    images = table.with_digests([one.digest for one in looks])
     findings = [
         *table.findings,
-        *unreadable_files(own, looks),
-        *unusable_classes(own, [one.problem is None for one in looks]),
-        *duplicates(own),
-        *near_duplicates(own, pairs),
-        *_flat(own, looks),
-        *repeated(own),
-        *at_a_glance(own, looks, numberings=True),
-        *levels_findings(own, looks, levels_found(own, looks), asked=False),
-        *how_much(own),
+        *unreadable_files(images, looks),
+        *unusable_classes(images, [one.problem is None for one in looks]),
+        *duplicates(images),
+        *near_duplicates(images, pairs),
+        *_flat(images, looks),
+        *repeated(images),
+        *at_a_glance(images, looks, numberings=True),
+        *levels_findings(images, looks, levels_found(images, looks), asked=False),
+        *how_much(images),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
     findings.sort(key=lambda finding: order[finding.severity])
-    return Audit(table=own, looks=tuple(looks), pairs=tuple(pairs), findings=tuple(findings))
+    return Audit(table=images, looks=tuple(looks), pairs=tuple(pairs), findings=tuple(findings))
 
 
 def at_a_glance(table: ImageTable, looks: Sequence[FileScan], *, numberings: bool = False) -> Iterator[Finding]:
@@ -97,7 +97,9 @@ def at_a_glance(table: ImageTable, looks: Sequence[FileScan], *, numberings: boo
 
     With `numberings` also where names count on from one part into another; a fit asks the images themselves.
     """
-    readable = [(uri, own.header) for uri, own in zip(table.uris, looks, strict=True) if own.header and not own.problem]
+    readable = [
+        (uri, scan.header) for uri, scan in zip(table.uris, looks, strict=True) if scan.header and not scan.problem
+    ]
     if numberings:
         yield from _series_in_two_parts(table)
     yield from alike_classes(table)
@@ -120,31 +122,31 @@ def _odd_files(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
     """Return a finding for every kind of file that is read otherwise than its bare pixels say, or is of odd size."""
     kinds: tuple[tuple[Severity, str, Callable[[str, Header], bool], float], ...] = (
         ("note", "wrong-extension", _is_misnamed, 0),
-        ("note", "turned", lambda _, own: own.orientation != 1, 0),
-        ("note", "16-bit", lambda _, own: own.is_deep, 0),
-        ("note", "alpha", lambda _, own: own.alpha, 0),
-        ("note", "bands", lambda _, own: own.left_out > 0, 0),
-        ("note", "cmyk", lambda _, own: own.mode == "CMYK", 0),
-        ("note", "profile", lambda _, own: own.recoloured, 0),
-        ("note", "animated", lambda _, own: own.animated, 0),
+        ("note", "turned", lambda _, header: header.orientation != 1, 0),
+        ("note", "16-bit", lambda _, header: header.is_deep, 0),
+        ("note", "alpha", lambda _, header: header.alpha, 0),
+        ("note", "bands", lambda _, header: header.left_out > 0, 0),
+        ("note", "cmyk", lambda _, header: header.mode == "CMYK", 0),
+        ("note", "profile", lambda _, header: header.recoloured, 0),
+        ("note", "animated", lambda _, header: header.animated, 0),
         ("warning", "tiny", _is_tiny, TINY_PX),
         ("note", "huge", _is_huge, HUGE_PIXELS // 10**6),
         ("note", "long", _is_long, LONG),
     )
     for severity, code, has, limit in kinds:
-        found = [(uri, own) for uri, own in readable if has(uri, own)]
+        found = [(uri, header) for uri, header in readable if has(uri, header)]
         if found:
             yield Finding(
                 severity=severity,
                 code=code,
                 fields={"n": len(found), **({"limit": limit} if limit else {})},
-                evidence=tuple(f"{uri}: {_described(own)}" for uri, own in found),
+                evidence=tuple(f"{uri}: {_described(header)}" for uri, header in found),
                 images=tuple((uri,) for uri, _ in found),
             )
 
 
 def _flat(table: ImageTable, looks: Sequence[FileScan]) -> Iterator[Finding]:
-    found = [uri for uri, own in zip(table.uris, looks, strict=True) if own.problem is None and own.likeness is None]
+    found = [uri for uri, scan in zip(table.uris, looks, strict=True) if scan.problem is None and scan.likeness is None]
     if found:
         yield Finding(
             severity="warning",
@@ -157,48 +159,49 @@ def _flat(table: ImageTable, looks: Sequence[FileScan]) -> Iterator[Finding]:
 
 def _rare_formats(readable: Sequence[tuple[str, Header]]) -> Iterator[Finding]:
     """Return a finding for the few files of another format than nearly all: a placeholder, or from somewhere else."""
-    counts = Counter(own.format for _, own in readable)
+    counts = Counter(header.format for _, header in readable)
     rare = {name for name, count in counts.items() if count < RARE * len(readable)}
-    found = [(uri, own) for uri, own in readable if own.format in rare]
+    found = [(uri, header) for uri, header in readable if header.format in rare]
     if found and len(counts) - len(rare) == 1:
         (usual,) = counts.keys() - rare
         yield Finding(
             severity="warning",
             code="rare-format",
             fields={"n": len(found), "images": len(readable), "format": usual},
-            evidence=tuple(f"{uri}: {_described(own)}" for uri, own in found),
+            evidence=tuple(f"{uri}: {_described(header)}" for uri, header in found),
             images=tuple((uri,) for uri, _ in found),
         )
 
 
-def _described(own: Header) -> str:
-    more = f" and {plural(own.left_out, 'band')}" if own.left_out else ""
-    return f"{own.format}, {own.mode.removesuffix('A') if own.left_out else own.mode}{more}, {own.width} x {own.height}"
+def _described(header: Header) -> str:
+    more = f" and {plural(header.left_out, 'band')}" if header.left_out else ""
+    mode = header.mode.removesuffix("A") if header.left_out else header.mode
+    return f"{header.format}, {mode}{more}, {header.width} x {header.height}"
 
 
-def _is_misnamed(uri: str, own: Header) -> bool:
+def _is_misnamed(uri: str, header: Header) -> bool:
     suffix = PurePosixPath(uri).suffix.lower()
     untold = by_name(PurePosixPath(uri).name) in ("variant", "unknown")  # named as taken by content
-    return own.format in EXTENSIONS and bool(suffix) and not untold and suffix not in EXTENSIONS[own.format]
+    return header.format in EXTENSIONS and bool(suffix) and not untold and suffix not in EXTENSIONS[header.format]
 
 
-def _is_tiny(_: str, own: Header) -> bool:
-    return min(own.width, own.height) < TINY_PX
+def _is_tiny(_: str, header: Header) -> bool:
+    return min(header.width, header.height) < TINY_PX
 
 
-def _is_huge(_: str, own: Header) -> bool:
-    return own.width * own.height > HUGE_PIXELS
+def _is_huge(_: str, header: Header) -> bool:
+    return header.width * header.height > HUGE_PIXELS
 
 
-def _is_long(_: str, own: Header) -> bool:
-    return max(own.width, own.height) > LONG * min(own.width, own.height)
+def _is_long(_: str, header: Header) -> bool:
+    return max(header.width, header.height) > LONG * min(header.width, header.height)
 
 
 def _sizes_of_classes(table: ImageTable) -> Iterator[Finding]:
     counts = table.counts()
     part = "train" if "train" in counts else "all"
-    own = {name: count for name, count in counts.get(part, {}).items() if name and count}
-    few = {name: count for name, count in own.items() if count < FEW}
+    in_split = {name: count for name, count in counts.get(part, {}).items() if name and count}
+    few = {name: count for name, count in in_split.items() if count < FEW}
     if few:
         yield Finding(
             severity="warning",
@@ -206,13 +209,13 @@ def _sizes_of_classes(table: ImageTable) -> Iterator[Finding]:
             fields={"n": len(few), "few": FEW},
             evidence=tuple(f"{name}: {count}" for name, count in sorted(few.items(), key=lambda item: item[1])),
         )
-    if own and max(own.values()) > UNEVEN * min(own.values()):
-        large, small = max(own, key=own.__getitem__), min(own, key=own.__getitem__)
+    if in_split and max(in_split.values()) > UNEVEN * min(in_split.values()):
+        large, small = max(in_split, key=in_split.__getitem__), min(in_split, key=in_split.__getitem__)
         yield Finding(
             severity="warning",
             code="imbalance",
-            fields={"large": large, "small": small, "times": own[large] / own[small]},
-            evidence=(f"{large}: {own[large]:,}", f"{small}: {own[small]:,}"),
+            fields={"large": large, "small": small, "times": in_split[large] / in_split[small]},
+            evidence=(f"{large}: {in_split[large]:,}", f"{small}: {in_split[small]:,}"),
         )
 
 
@@ -235,10 +238,14 @@ def _series_in_two_parts(table: ImageTable) -> Iterator[Finding]:
     for (label, name), parts in sorted(numbers.items()):
         train = parts.get("train", set())
         for part in PARTS[1:]:
-            own = parts.get(part, set())
-            if min(len(own), len(train)) >= 3 and not own & train and any(min(train) < n < max(train) for n in own):
-                close = sum(bool({n - 1, n + 1} & train) for n in own)
-                if close >= len(own) / 2:
+            numbers_there = parts.get(part, set())
+            if (
+                min(len(numbers_there), len(train)) >= 3
+                and not numbers_there & train
+                and any(min(train) < n < max(train) for n in numbers_there)
+            ):
+                close = sum(bool({n - 1, n + 1} & train) for n in numbers_there)
+                if close >= len(numbers_there) / 2:
                     found.append(f"{table.classes[label]}: {name}{min(train)}... in train and {part}")
     if found:
         yield Finding(
@@ -256,19 +263,21 @@ def _shortcuts(table: ImageTable, looks: Sequence[FileScan]) -> Iterator[Finding
     right much more often than the commonest class of all is no accident over many images.
     """
     labels = table.rows["labels"].to_pylist()
-    rows = [(own.header, label[0]) for own, label in zip(looks, labels, strict=True) if own.header and len(label) == 1]
+    rows = [
+        (scan.header, label[0]) for scan, label in zip(looks, labels, strict=True) if scan.header and len(label) == 1
+    ]
     if len(rows) < SHORTCUT_IMAGES:
         return
     base = Counter(label for _, label in rows).most_common(1)[0][1] / len(rows)
     properties: Mapping[str, Callable[[Header], object]] = {
-        "file format": lambda own: own.format,
-        "colour mode": lambda own: own.mode,
-        "size": lambda own: (own.width, own.height),
+        "file format": lambda header: header.format,
+        "colour mode": lambda header: header.mode,
+        "size": lambda header: (header.width, header.height),
     }
     for name, of in properties.items():
         groups: dict[object, Counter[str]] = defaultdict(Counter)
-        for own, label in rows:
-            groups[of(own)][table.classes[label]] += 1
+        for header, label in rows:
+            groups[of(header)][table.classes[label]] += 1
         right = sum(map(_told, groups.values()))
         if right / len(rows) - base >= SHORTCUT_GAIN:
             yield Finding(
@@ -279,21 +288,21 @@ def _shortcuts(table: ImageTable, looks: Sequence[FileScan]) -> Iterator[Finding
             )
 
 
-def _told(own: Counter[str]) -> int:
+def _told(counts: Counter[str]) -> int:
     """Count the images of one value whose class is the commonest among the others of that value, without a tie.
 
     >>> _told(Counter(cat=9, dog=2)), _told(Counter(cat=3, dog=2)), _told(Counter(cat=1))
     (9, 0, 0)
     """
-    (_, first), (_, second) = (*own.most_common(2), ("", 0))[:2]
+    (_, first), (_, second) = (*counts.most_common(2), ("", 0))[:2]
     return first if first - 1 > second else 0
 
 
 def _telling(groups: Mapping[object, Counter[str]]) -> tuple[str, ...]:
     """Name the commonest values with their commonest class: "320 x 240: horse 98 of 100"."""
     lines = []
-    for value, own in sorted(groups.items(), key=lambda item: -item[1].total())[:8]:
-        name, count = own.most_common(1)[0]
+    for value, counts in sorted(groups.items(), key=lambda item: -item[1].total())[:8]:
+        name, count = counts.most_common(1)[0]
         shown = " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        lines.append(f"{shown}: {name} {count:,} of {own.total():,}")
+        lines.append(f"{shown}: {name} {count:,} of {counts.total():,}")
     return tuple(lines)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from goldenrule.core.schema import as_json, as_type, fields_as_json, reads
-from goldenrule.metrics import Estimate, Predictions, log_loss, quality, with_own_thresholds
+from goldenrule.metrics import Estimate, Predictions, log_loss, quality, with_class_thresholds
 from goldenrule.metrics.selection_rules import later_replaces
 
 Standing = Literal["best", "tie", "worse"]
@@ -54,17 +54,17 @@ class BackboneChoice:
     @property
     def sentence(self) -> str:
         """Say what was chosen, and how sure that is."""
-        own = next(one for one in self.candidates if one.name == self.chosen)
-        others = [one for one in self.candidates if one.standing == "tie" and one is not own]
+        judged = next(one for one in self.candidates if one.name == self.chosen)
+        others = [one for one in self.candidates if one.standing == "tie" and one is not judged]
         sample = f" {self.images:,} of {self.of:,}" if self.images < self.of else f" {self.images:,}"
-        beside = ", ".join(one.name for one in self.candidates if one is not own)
-        if own.standing == "best":
+        beside = ", ".join(one.name for one in self.candidates if one is not judged)
+        if judged.standing == "best":
             more = "costs more" if len(others) == 1 else "cost more"
             ties = f" {_listed(others)} can't be told from it and {more}." if others else ""
-            return f"{own.name} is taken: the lowest log loss out-of-fold on{sample} images, beside {beside}.{ties}"
+            return f"{judged.name} is taken: the lowest log loss out-of-fold on{sample} images, beside {beside}.{ties}"
         best = next(one for one in self.candidates if one.standing == "best")
         return (
-            f"{own.name} is taken: the cheapest that can't be told from the best, {best.name}, out-of-fold on"
+            f"{judged.name} is taken: the cheapest that can't be told from the best, {best.name}, out-of-fold on"
             f"{sample} images."
         )
 
@@ -76,7 +76,7 @@ def _(value: BackboneChoice) -> dict[str, Any]:
 
 @reads(BackboneChoice)
 def _(value: Any) -> BackboneChoice:
-    known = {name: own for name, own in value.items() if name != "says"}
+    known = {name: field for name, field in value.items() if name != "says"}
     return as_type(known, BackboneChoice, what="this choice of a backbone")
 
 
@@ -100,7 +100,7 @@ def choose_backbone(tried: Sequence[Tried], *, of: int | None = None) -> Backbon
         judged.append(
             Judged(
                 name=one.name,
-                quality=quality(with_own_thresholds(one.out_of_fold)),
+                quality=quality(with_class_thresholds(one.out_of_fold)),
                 log_loss=losses[one.name],
                 multiply_adds=one.multiply_adds,
                 seconds=round(one.seconds, 1),

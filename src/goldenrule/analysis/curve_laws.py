@@ -106,11 +106,11 @@ def fitted(sizes: npt.NDArray[np.int64], curves: Floats, *, seed: int = 0) -> Fo
     """
     kept = sizes * SPAN >= sizes[-1] * 0.99
     kept[-4:] = True
-    own, scale = curves[:, kept], float(sizes[-1])
+    kept_curves, scale = curves[:, kept], float(sizes[-1])
     x = sizes[kept] / scale
-    weights = 1 / np.maximum(own.var(axis=0), 1e-10)
+    weights = 1 / np.maximum(kept_curves.var(axis=0), 1e-10)
     weights /= weights.mean()
-    every = [_fit(own, weights, *_falling(law, x), floor=law.floor) for law in LAWS]
+    every = [_fit(kept_curves, weights, *_falling(law, x), floor=law.floor) for law in LAWS]
     law = generator(seed, "learning curve laws").integers(0, len(LAWS), len(curves))
     floor, height, speed = (np.choose(law, [fit[part] for fit in every]) for part in range(3))
     return Forecasts(law=law, floor=floor, height=height, speed=speed, scale=scale)

@@ -91,8 +91,8 @@ def measured_curve(
     with (progress or Silent()).task("learning curve", FOLDS * (draws * (len(sizes) - 1) + 1), "heads") as task:
         for held in range(FOLDS):
             tested, others = np.flatnonzero(fold == held), np.flatnonzero(fold != held)
-            own_units = [units[row] for row in others.tolist()]
-            orders = [others[nested_order(targets[others], own_units, draw, seed=seed)] for draw in range(draws)]
+            row_units = [units[row] for row in others.tolist()]
+            orders = [others[nested_order(targets[others], row_units, draw, seed=seed)] for draw in range(draws)]
             for number, size in enumerate(sizes):
                 shared: float | None = None
                 for draw, order in enumerate(orders[:1] if size == most else orders):
@@ -150,10 +150,10 @@ class _Heads:
         rows = np.sort(rows)
         if penalty is not None:
             return solve_fixed(self._rows(rows), penalty, tolerance=SOLVED_TO), penalty
-        own = self._rows(rows)
-        if (own.folds < 0).all():  # no penalty can be chosen where each class is one unit
-            return solve_fixed(own, FIRST, tolerance=SOLVED_TO), FIRST
-        found = solve(own)
+        drawn = self._rows(rows)
+        if (drawn.folds < 0).all():  # no penalty can be chosen where each class is one unit
+            return solve_fixed(drawn, FIRST, tolerance=SOLVED_TO), FIRST
+        found = solve(drawn)
         return found.head, found.l2
 
     def scored(self, head: LayeredHead, rows: Integers) -> Predictions:
@@ -162,14 +162,14 @@ class _Heads:
         return Predictions.from_logits(head.logits(self.features[rows]), names, truth=self.targets[rows])
 
     def _rows(self, rows: Integers) -> Rows:
-        own, targets = self.features[rows], self.targets[rows]
+        features, targets = self.features[rows], self.targets[rows]
         folds = min(FOLDS, max(2, int(np.bincount(targets).max())))
         return Rows(
-            read=lambda start, stop: own[start:stop],
+            read=lambda start, stop: features[start:stop],
             targets=targets,
             weights=np.ones(len(rows), np.float32),
             folds=stratified_folds(targets, [self.units[row] for row in rows.tolist()], folds=folds, seed=self.seed),
-            features=own.shape[1],
+            features=features.shape[1],
             classes=self.classes,
             scored=len(rows),
         )

@@ -83,8 +83,8 @@ class ClassSizes:
         >>> print(ClassSizes.of([80, 168, 1200]))
         168 images per class (median of 3; the smallest has 80, the largest 1,200)
         """
-        own = list(counts)
-        return cls(classes=len(own), smallest=min(own), median=float(np.median(own)), largest=max(own))
+        numbers = list(counts)
+        return cls(classes=len(numbers), smallest=min(numbers), median=float(np.median(numbers)), largest=max(numbers))
 
     @property
     def rule(self) -> Rule:
@@ -188,9 +188,9 @@ def data_size(curve: LearningCurve, sizes: ClassSizes) -> DataSize:
     if there < TRANSFER_MOST:
         further[TRANSFER_MOST / there] = float(TRANSFER_MOST)
     ahead = tuple(
-        Ahead(times=times, images_per_class=own, forecast=curve.forecast(own), gain=gain_of(curve, own))
-        for times, own in sorted(further.items())
-        if own <= reach
+        Ahead(times=times, images_per_class=value, forecast=curve.forecast(value), gain=gain_of(curve, value))
+        for times, value in sorted(further.items())
+        if value <= reach
     )
     return DataSize(
         metric=curve.metric,
@@ -234,9 +234,9 @@ def gained(gain: Estimate) -> str:
 def how_much(table: ImageTable) -> Iterator[Finding]:
     """Return a note on what the rule of thumb says of images, and where the measured answer is to be had."""
     counts = table.counts()
-    own = [count for name, count in counts.get("train", counts.get("all", {})).items() if name and count]
-    if own:
-        sizes = ClassSizes.of(own)
+    per_class = [count for name, count in counts.get("train", counts.get("all", {})).items() if name and count]
+    if per_class:
+        sizes = ClassSizes.of(per_class)
         _, tuning, _ = RULES
         yield Finding(
             severity="note",

@@ -146,9 +146,9 @@ def nearest_of_kind(
             continue
         count = min(len(mine), max(FEWEST_ASKED, int(share * len(mine))))
         draws = generator(seed, "nearest of kind", len(mine))
-        own = mine if count == len(mine) else np.sort(draws.choice(mine, count, replace=False))
-        for start in range(0, len(own), _BLOCK):
-            block = own[start : start + _BLOCK]
+        sample = mine if count == len(mine) else np.sort(draws.choice(mine, count, replace=False))
+        for start in range(0, len(sample), _BLOCK):
+            block = sample[start : start + _BLOCK]
             queries = _unit(read(block.tolist()))
             best, where = np.full(len(block), -np.inf, np.float32), np.zeros(len(block), np.int64)
             for first in range(0, len(rows), _BLOCK):
@@ -224,7 +224,7 @@ def flattery(
         judgeable_folds(_shuffled(apart, units, kinds, draw, seed=seed), shown, units, count=folds)
         for draw in range(DRAWS)
     ]
-    judged = np.all([own != NOT_JUDGED for own in (apart, *dealt)], axis=0)
+    judged = np.all([fold_of != NOT_JUDGED for fold_of in (apart, *dealt)], axis=0)
     numbers = group_numbers(list(groups))
 
     def said(logits: Floats) -> Predictions:
@@ -233,19 +233,21 @@ def flattery(
 
     with (progress or Silent()).task("dependence", DRAWS + 1, "folds") as task_shown:
         randoms = []
-        for own in dealt:
-            randoms.append(said(solve(replace(rows, folds=own)).fold_logits))
+        for fold_of in dealt:
+            randoms.append(said(solve(replace(rows, folds=fold_of)).fold_logits))
             task_shown.advance()
         together = said(solve(replace(rows, folds=apart)).fold_logits)
         task_shown.advance()
-    losses = np.mean([image_losses(own) for own in randoms], axis=0)
+    losses = np.mean([image_losses(predictions) for predictions in randoms], axis=0)
     base = max(float(losses.mean()), LEAST_LOSS)
     rises = (image_losses(together) - losses) / base
-    falls = np.mean([hits(own) for own in randoms], axis=0) - hits(together) if task == "single" else None
+    falls = (
+        np.mean([hits(predictions) for predictions in randoms], axis=0) - hits(together) if task == "single" else None
+    )
     return Flattery(
-        random=_mean_of([quality(own) for own in randoms]),
+        random=_mean_of([quality(predictions) for predictions in randoms]),
         together=quality(together),
-        random_loss=_mean_of([log_loss(own) for own in randoms]),
+        random_loss=_mean_of([log_loss(predictions) for predictions in randoms]),
         together_loss=log_loss(together),
         drop=None if falls is None else _difference("drop of accuracy", falls, numbers[judged]),
         rise=_difference("rise of log loss", rises, numbers[judged]),
@@ -273,8 +275,8 @@ def _permuted(
     now, by_chance = 0, np.zeros(PERMUTATIONS)
     for kind in np.unique(kinds[asked]):
         rows = np.flatnonzero(kinds == kind)
-        own = asked[kinds[asked] == kind]
-        one, other = np.searchsorted(rows, own), np.searchsorted(rows, nearest[kinds[asked] == kind])
+        of_kind = asked[kinds[asked] == kind]
+        one, other = np.searchsorted(rows, of_kind), np.searchsorted(rows, nearest[kinds[asked] == kind])
         names = codes[rows] if grouped else np.argsort(np.argsort(codes[rows], kind="stable"), kind="stable")
         window = 0.0 if grouped else max(1.0, len(rows) / WINDOW)
         now += int((np.abs(names[one] - names[other]) <= window).sum())
@@ -299,8 +301,8 @@ def _shuffled(apart: Integers, units: Sequence[bytes], kinds: Integers, draw: in
     folds = apart[leaders].copy()
     draws = generator(seed, "random folds", draw)
     for kind in np.unique(kinds[leaders]):
-        own = np.flatnonzero(kinds[leaders] == kind)
-        folds[own] = draws.permutation(folds[own])
+        of_kind = np.flatnonzero(kinds[leaders] == kind)
+        folds[of_kind] = draws.permutation(folds[of_kind])
     of_unit = dict(zip(first, folds.tolist(), strict=True))
     return np.array([of_unit[unit] for unit in units], np.int64)
 

@@ -62,9 +62,9 @@ def near_duplicates(table: ImageTable, pairs: Sequence[NearDuplicate]) -> Iterat
     """Return findings for near duplicates in different parts, under different labels, and all others."""
     uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
 
-    def evidence(own: Sequence[NearDuplicate]) -> tuple[str, ...]:
+    def evidence(some: Sequence[NearDuplicate]) -> tuple[str, ...]:
         mark = {True: " (mirrored)", False: ""}
-        return tuple(f"{uris[pair.first]} ~ {uris[pair.second]}{mark[pair.mirrored]}" for pair in own)
+        return tuple(f"{uris[pair.first]} ~ {uris[pair.second]}{mark[pair.mirrored]}" for pair in some)
 
     leaks = [pair for pair in pairs if parts[pair.first] != parts[pair.second]]
     torn = [
@@ -79,14 +79,14 @@ def near_duplicates(table: ImageTable, pairs: Sequence[NearDuplicate]) -> Iterat
         ("warning", "two-labels-near", torn),
         ("note", "near-duplicate", others),
     )
-    for severity, code, own in kinds:
-        if own:
+    for severity, code, pairs_of_kind in kinds:
+        if pairs_of_kind:
             yield Finding(
                 severity=severity,
                 code=code,
-                fields={"n": len(own)},
-                evidence=evidence(own),
-                images=tuple((uris[pair.first], uris[pair.second]) for pair in own),
+                fields={"n": len(pairs_of_kind)},
+                evidence=evidence(pairs_of_kind),
+                images=tuple((uris[pair.first], uris[pair.second]) for pair in pairs_of_kind),
             )
 
 

@@ -129,10 +129,10 @@ class HeatMaps:
         return [
             HeatMap(
                 of=self.classifier.classes[int(label or 0)],
-                values=own,
+                values=value,
                 window=window(preprocessing, *picture.shape[:2]),
             )
-            for label, own, picture in zip(labels, values, pictures, strict=True)
+            for label, value, picture in zip(labels, values, pictures, strict=True)
         ]
 
     def _label(self, name: str | None) -> int | None:

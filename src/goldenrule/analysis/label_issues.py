@@ -108,9 +108,15 @@ class LabelIssues:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "given", "likely", "probability_given", "probability_likely", "doubted"])
         for row in range(len(self)):
-            own = self._doubt(row)
-            numbers = (f"{own.probability_given:.6g}", f"{own.probability_likely:.6g}")
-            writer.writerow([*map(to_cell, (own.id, own.given, own.likely)), *numbers, "yes" if own.doubted else "no"])
+            suspect = self._doubt(row)
+            numbers = (f"{suspect.probability_given:.6g}", f"{suspect.probability_likely:.6g}")
+            writer.writerow(
+                [
+                    *map(to_cell, (suspect.id, suspect.given, suspect.likely)),
+                    *numbers,
+                    "yes" if suspect.doubted else "no",
+                ]
+            )
         return text.getvalue()
 
     def __len__(self) -> int:
@@ -190,10 +196,10 @@ def joint_counts(probabilities: Floats, given: Numbers) -> Floats:
     """
     classes = probabilities.shape[1]
     numbers = np.bincount(given, minlength=classes).astype(np.float64)
-    own = probabilities[np.arange(len(given)), given]
+    of_label = probabilities[np.arange(len(given)), given]
     thresholds = np.full(classes, np.inf)
     present = numbers > 0
-    thresholds[present] = np.bincount(given, own, minlength=classes)[present] / numbers[present]
+    thresholds[present] = np.bincount(given, of_label, minlength=classes)[present] / numbers[present]
     confident = np.where(probabilities >= thresholds - 1e-12, probabilities, -1.0)
     counted = confident.max(axis=1) >= 0
     joint = np.zeros((classes, classes))
@@ -224,13 +230,13 @@ def _pruned(probabilities: Floats, given: Numbers, counts: Floats) -> Flags:
 
     Only where another class is likelier than the label that was given.
     """
-    own = probabilities[np.arange(len(given)), given]
+    of_label = probabilities[np.arange(len(given)), given]
     doubted = np.zeros(len(given), dtype=bool)
     wrong = np.rint(counts.sum(axis=1) - np.diag(counts)).astype(np.int64)
     for label in np.flatnonzero(wrong):
         members = np.flatnonzero(given == label)
-        doubted[members[np.argsort(own[members], kind="stable")[: wrong[label]]]] = True
-    return np.asarray(doubted & (probabilities.max(axis=1) > own))
+        doubted[members[np.argsort(of_label[members], kind="stable")[: wrong[label]]]] = True
+    return np.asarray(doubted & (probabilities.max(axis=1) > of_label))
 
 
 def _many_labels(scored: Predictions) -> _Judged:
@@ -245,15 +251,15 @@ def _many_labels(scored: Predictions) -> _Judged:
         counts[np.ix_(places, places)] = judged.counts
         doubted |= judged.doubted
     present = scored.truth == 1
-    own = np.where(present, scored.probabilities, 1 - scored.probabilities)
-    worst = own.argmin(axis=1)
+    of_label = np.where(present, scored.probabilities, 1 - scored.probabilities)
+    worst = of_label.argmin(axis=1)
     rows = np.arange(size)
     has = present[rows, worst]
     return _Judged(
         given=np.where(has, worst, labels + worst).astype(np.int64),
         likely=np.where(has, labels + worst, worst).astype(np.int64),
-        probability_given=own[rows, worst],
-        probability_likely=1 - own[rows, worst],
+        probability_given=of_label[rows, worst],
+        probability_likely=1 - of_label[rows, worst],
         doubted=doubted,
         counts=counts,
     )

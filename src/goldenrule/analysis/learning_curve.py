@@ -129,13 +129,13 @@ class LearningCurve:
         Where the largest size measured misses the target it takes more images than that, where it does not it takes no
         more; the ends of the interval follow where its own interval says so too.
         """
-        most, own = self.points[-1].images_per_class, self.points[-1].estimate
+        most, estimate = self.points[-1].images_per_class, self.points[-1].estimate
         better = 1 if self.metric == "accuracy" else -1
-        if better * own.value < better * target:
-            clearly = (own.high if better > 0 else own.low) * better < better * target
+        if better * estimate.value < better * target:
+            clearly = (estimate.high if better > 0 else estimate.low) * better < better * target
             beyond = float(np.nextafter(most, np.inf))
             return (max(low, beyond) if clearly else low), max(middle, beyond), max(high, beyond)
-        clearly = (own.low if better > 0 else own.high) * better >= better * target
+        clearly = (estimate.low if better > 0 else estimate.high) * better >= better * target
         return min(low, most), min(middle, most), (min(high, most) if clearly else high)
 
     def sentence(self, target: float) -> str:
@@ -246,8 +246,8 @@ def curve_of(measured: Measured, *, metric: CurveMetric, images: int, seed: int 
     curves = resampled_curves(losses, measured.units, shares=metric == "accuracy", seed=seed)
     found = losses.mean(axis=(1, 2), dtype=np.float64)
     points = []
-    for size, value, own in zip(measured.sizes.tolist(), found.tolist(), curves.T, strict=True):
-        low, high = np.quantile(own, INTERVAL).tolist()
+    for size, value, draws in zip(measured.sizes.tolist(), found.tolist(), curves.T, strict=True):
+        low, high = np.quantile(draws, INTERVAL).tolist()
         estimate = _estimate(metric.replace("_", " "), metric, value, low, high, losses.shape[2], MEASURED_BY)
         points.append(CurvePoint(images=size, images_per_class=size / measured.classes, estimate=estimate))
     return LearningCurve(

@@ -72,20 +72,24 @@ def nearest(
         if digest is not None and digest in known.caches[0]:
             first.setdefault(digest, row)
     digests, rows = list(first), list(first.values())
-    asked = [(row, own) for row, own in enumerate(images.digests) if own is not None and own in seen.caches[0]]
+    asked = [
+        (row, content)
+        for row, content in enumerate(images.digests)
+        if content is not None and content in seen.caches[0]
+    ]
     uris, labels = train.uris, train.rows["labels"].to_pylist()
     result = [Neighbours(id=uri) for uri in images.uris]
     if not digests:  # the training images are gone, or none could be read
         return result
     found = nearest_rows(
-        lambda start, stop: seen.rows([own for _, own in asked[start:stop]]),
+        lambda start, stop: seen.rows([content for _, content in asked[start:stop]]),
         len(asked),
         lambda start, stop: known.rows(digests[start:stop]),
         len(digests),
         k=k,
         features=known.caches[0].features,
     )
-    for (row, own), (places, similarities) in zip(asked, found, strict=True):
+    for (row, content), (places, similarities) in zip(asked, found, strict=True):
         result[row] = Neighbours(
             id=result[row].id,
             nearest=tuple(
@@ -93,7 +97,7 @@ def nearest(
                     id=uris[rows[place]],
                     labels=tuple(train.classes[label] for label in labels[rows[place]]),
                     similarity=float(similarity),
-                    copy="same file" if own == digests[place] else "",
+                    copy="same file" if content == digests[place] else "",
                 )
                 for place, similarity in zip(places.tolist(), similarities, strict=True)
             ),
@@ -117,12 +121,12 @@ def nearest_rows(
     spans = [(start, min(start + size, count)) for start in range(0, count, size)]
     mean = sum(rows(*span).sum(axis=0, dtype=np.float64) for span in spans) / count
     for begin in range(0, asked, QUERIES):
-        own = _directions(queries(begin, min(begin + QUERIES, asked)), mean)
-        best = np.empty((len(own), 0), np.float32)
-        places = np.empty((len(own), 0), np.int64)
+        directions = _directions(queries(begin, min(begin + QUERIES, asked)), mean)
+        best = np.empty((len(directions), 0), np.float32)
+        places = np.empty((len(directions), 0), np.int64)
         for start, stop in spans:
-            best = np.concatenate([best, own @ _directions(rows(start, stop), mean).T], axis=1)
-            new = np.broadcast_to(np.arange(start, stop), (len(own), stop - start))
+            best = np.concatenate([best, directions @ _directions(rows(start, stop), mean).T], axis=1)
+            new = np.broadcast_to(np.arange(start, stop), (len(directions), stop - start))
             places = np.concatenate([places, new], axis=1)
             order = np.argsort(-best, axis=1, kind="stable")[:, :k]
             best, places = np.take_along_axis(best, order, 1), np.take_along_axis(places, order, 1)
@@ -143,8 +147,8 @@ def with_copies(
     """
     paths = [str(images.root / uri) for uri in images.uris]
     pairs, places = [], []
-    for row, own in enumerate(found):
-        for place, one in enumerate(own.nearest):
+    for row, neighbours in enumerate(found):
+        for place, one in enumerate(neighbours.nearest):
             if not one.copy and one.similarity >= CLOSE:
                 pairs.append(NearDuplicate(first=row, second=len(paths), cosine=one.similarity, mirrored=False))
                 places.append((row, place))
@@ -155,13 +159,13 @@ def with_copies(
     marked = {place for pair, place in zip(pairs, places, strict=True) if pair.second in alike}
     return [
         replace(
-            own,
+            neighbours,
             nearest=tuple(
                 replace(one, copy="nearly the same") if (row, place) in marked else one
-                for place, one in enumerate(own.nearest)
+                for place, one in enumerate(neighbours.nearest)
             ),
         )
-        for row, own in enumerate(found)
+        for row, neighbours in enumerate(found)
     ]
 
 

@@ -55,5 +55,5 @@ def share_wrong(of_planted: Floats, of_others: Floats) -> Estimate:
     seen = int((of_others <= threshold).sum())
     (least, most), (low, high) = wilson(below, number), wilson(seen, size)
     value = seen / size / (below / (number + 1))
-    ends = [min(own, 1.0) for own in (low / most, value, high / least)]
+    ends = [min(end, 1.0) for end in (low / most, value, high / least)]
     return Estimate(name=name, value=ends[1], low=ends[0], high=ends[2], n=size, method=METHOD, kind="share")

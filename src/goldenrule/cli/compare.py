@@ -190,9 +190,9 @@ def networks_table(found: ComparedNetworks) -> Table:
 
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     for heading in columns(found):
-        own = Text(heading.replace(" on ", "\non ").replace(", n=", "\nn="), lines=True)
+        text = Text(heading.replace(" on ", "\non ").replace(", n=", "\nn="), lines=True)
         longest = max(map(len, heading.split()))
-        table.add_column(own, overflow="fold", no_wrap=heading == "network", min_width=longest)
+        table.add_column(text, overflow="fold", no_wrap=heading == "network", min_width=longest)
     for row in found.ranked:
         style = "bold" if row is found.chosen else ""
         table.add_row(*(Text(_folded(cell), style=style, lines=True) for cell in cells(found, row)))

@@ -87,11 +87,11 @@ def scores_table(found: Evaluation) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=f"{found.name}, evaluated", title_justify="left")
     for name, justify in (("", "left"), ("images", "right"), ("(95 %)", "left")):
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
-    for own in (found.quality, found.log_loss):
-        table.add_row(own.name, f"{own.n:,}", value_and_interval(own), style="bold")
+    for estimate in (found.quality, found.log_loss):
+        table.add_row(estimate.name, f"{estimate.n:,}", value_and_interval(estimate), style="bold")
     table.add_section()
     single = found.predictions.task == "single"
-    every = [own for own in weakest_first(found.predictions) if own.support or not single]
+    every = [class_score for class_score in weakest_first(found.predictions) if class_score.support or not single]
     for score in every[:MOST_CLASSES]:
         table.add_row(Text(f"recall of {score.name}"), f"{score.support:,}", value_and_interval(score.recall))
     if len(every) > MOST_CLASSES:

@@ -74,18 +74,24 @@ def show(found: Explained, console: Console) -> None:
     table = Table()
     for name in ("path", "prediction", "probability", "nearest", "alike", "training image"):
         table.add_column(name, overflow="fold", justify="right" if name in ("probability", "alike") else "left")
-    for own in found.explanations[:MOST_ROWS]:
-        if own.status != "ok":
-            table.add_row(Text(own.id), own.status, "", Text(own.why), style="yellow", end_section=True)
+    for explanation in found.explanations[:MOST_ROWS]:
+        if explanation.status != "ok":
+            table.add_row(
+                Text(explanation.id), explanation.status, "", Text(explanation.why), style="yellow", end_section=True
+            )
             continue
-        named = f"{own.prediction} (unlike anything seen)" if own.unlike else own.prediction
-        first = (Text(own.id), Text(named, style="yellow" if own.unlike else "bold"), sureness(own.probability))
-        for place, one in enumerate(own.nearest):
-            style = "" if own.prediction in one.labels else "yellow"
+        named = f"{explanation.prediction} (unlike anything seen)" if explanation.unlike else explanation.prediction
+        first = (
+            Text(explanation.id),
+            Text(named, style="yellow" if explanation.unlike else "bold"),
+            sureness(explanation.probability),
+        )
+        for place, one in enumerate(explanation.nearest):
+            style = "" if explanation.prediction in one.labels else "yellow"
             named = f"{one.id} ({one.copy})" if one.copy else one.id
             cells = (Text(", ".join(one.labels), style=style), f"{one.similarity:.2f}", Text(named))
             table.add_row(*(first if place == 0 else ("", "", "")), *cells)
-        if not own.nearest:
+        if not explanation.nearest:
             table.add_row(*first, "", "", "")
         table.add_section()
     console.print(table)

@@ -174,7 +174,7 @@ def scores_table(answer: FitResult, *, folded: bool = False) -> Table:
         title=Text(f"{answer.table.root.resolve().name}: {answer.chosen}", style="table.title"),
         title_justify="left",
     )
-    grouped = any(answer.quality(own).groups is not None for own in answer.scored.values())
+    grouped = any(answer.quality(predictions).groups is not None for predictions in answer.scored.values())
     table.add_column("part", no_wrap=True)
     table.add_column("images\n(effective n)" if grouped and folded else "images", justify="right", no_wrap=True)
     if grouped and not folded:
@@ -182,8 +182,8 @@ def scores_table(answer: FitResult, *, folded: bool = False) -> Table:
     for name in (f"{answer.headline.name} (95 %)", "log loss (95 %)"):
         table.add_column(name, no_wrap=True)
     table.add_column("basis", no_wrap=not folded)  # how many images leaked is a longer story
-    for part, own in answer.scored.items():
-        share, loss = answer.quality(own), log_loss(own)
+    for part, predictions in answer.scored.items():
+        share, loss = answer.quality(predictions), log_loss(predictions)
         style = "bold" if part == answer.headline_part else ""
         between = "\n" if folded else " "
         numbers = (between.join(filter(None, value_beside_interval(one))) for one in (share, loss))

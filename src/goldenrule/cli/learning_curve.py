@@ -79,9 +79,9 @@ def _enough(done: CurveOfRun) -> Table:
     from goldenrule.analysis.data_size import RULES, TIMES
     from goldenrule.metrics import value_and_interval
 
-    own = done.advice
+    data_size = done.advice
     table = Table(
-        title=f"How much is enough? There are {own.sizes}.",
+        title=f"How much is enough? There are {data_size.sizes}.",
         title_justify="left",
         caption="The first accuracy is measured, those for more images are forecast.",
         caption_justify="left",
@@ -93,14 +93,14 @@ def _enough(done: CurveOfRun) -> Table:
     table.add_column("way to train", no_wrap=True)
     table.add_column("rule of thumb", no_wrap=True)
     table.add_column("per class", justify="right", no_wrap=True)
-    table.add_column(f"{own.metric.replace('_', ' ')} (95 %)")
+    table.add_column(f"{data_size.metric.replace('_', ' ')} (95 %)")
     for rule in RULES:
-        said = (rule.way, f"{rule.wants}: {rule.says(own.sizes.median)}")
+        said = (rule.way, f"{rule.wants}: {rule.says(data_size.sizes.median)}")
         if rule is not RULES[0]:
             table.add_row(*said, "", _tried(done, rule.way))
             continue
-        table.add_row(*said, _count(own.now.images_per_class), value_and_interval(own.now.estimate))
-        for ahead in own.ahead:
+        table.add_row(*said, _count(data_size.now.images_per_class), value_and_interval(data_size.now.estimate))
+        for ahead in data_size.ahead:
             times = f"{ahead.times:g} times as many" if ahead.times in TIMES else "as the rule wants"
             per_class = _count(ahead.images_per_class)
             table.add_row("", f"  {times}", per_class, value_and_interval(ahead.forecast), style="dim")

@@ -104,7 +104,7 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
 
 def spellings(context: typer.Context, names: Collection[str]) -> list[str]:
     """Return how these parameters are written on the command line."""
-    return [max(own.opts, key=len) for own in context.command.params if own.name in names]
+    return [max(parameter.opts, key=len) for parameter in context.command.params if parameter.name in names]
 
 
 def with_examples(text: str, examples: str) -> str:
@@ -159,7 +159,7 @@ def _value(value: _Value, said: Mapping[str, Any], shared: Collection[str]) -> A
     """Return the value that is filled with what was said; a plain field takes what the option of another value says."""
     plain = {one.name for one in fields(value.kind) if one.init} - options_of(value.kind).keys()
     asked = {name: said[name] for name in (*value.defaults, *(plain & set(shared)))}
-    lists = {name: tuple(own or ()) for name, own in asked.items() if _type_of(value.kind, name) is list}
+    lists = {name: tuple(given or ()) for name, given in asked.items() if _type_of(value.kind, name) is list}
     return value.kind(**asked | lists)
 
 
@@ -203,7 +203,7 @@ def json_kind(example: str, *names: tuple[str, ...]) -> Kind:
     """Return the kind of a JSON file that has one of these sets of names."""
     from goldenrule.storage.outputs import Kind, json_like
 
-    every = [json_like(*own) for own in names]
+    every = [json_like(*keys) for keys in names]
     return Kind(name="a JSON file", example=example, ours=lambda content: any(ours(content) for ours in every))
 
 

@@ -20,12 +20,12 @@ class Budget:
         self._used = 0
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
-        self._own = threading.local()
+        self._thread = threading.local()
 
     @contextmanager
     def taken(self, amount: int) -> Iterator[None]:
         """Hold `amount` while the block runs."""
-        if getattr(self._own, "holds", False):
+        if getattr(self._thread, "holds", False):
             yield
             return
         size = self._size()
@@ -41,11 +41,11 @@ class Budget:
             finally:
                 self._waiting.remove(ticket)  # Ctrl-C while it waits must not leave the others waiting for it
                 self._changed.notify_all()
-        self._own.holds = True
+        self._thread.holds = True
         try:
             yield
         finally:
-            self._own.holds = False
+            self._thread.holds = False
             with self._changed:
                 self._used -= amount
                 self._changed.notify_all()

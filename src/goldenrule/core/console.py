@@ -31,12 +31,12 @@ class Console(rich.console.Console):
 
     def render(self, renderable: RenderableType, options: rich.console.ConsoleOptions | None = None) -> Any:
         """Render anything; texts are made safe first."""
-        own: Any = renderable
-        if isinstance(own, str):
-            own = self.render_str(own, highlight=(options or self.options).highlight)
-        if isinstance(own, rich.text.Text):
-            own = _safe(own)
-        return super().render(own, options)
+        drawn: Any = renderable
+        if isinstance(drawn, str):
+            drawn = self.render_str(drawn, highlight=(options or self.options).highlight)
+        if isinstance(drawn, rich.text.Text):
+            drawn = _safe(drawn)
+        return super().render(drawn, options)
 
 
 def _safe(text: rich.text.Text) -> rich.text.Text:

@@ -110,7 +110,7 @@ def _finding(value: Any) -> Finding:
         severity=read.severity,
         code=read.code,
         variant=read.variant,
-        fields={name: field_of(own) for name, own in (read.fields | texts).items()},
+        fields={name: field_of(text) for name, text in (read.fields | texts).items()},
         evidence=tuple(read.evidence),
         leads=read.leads,
     )

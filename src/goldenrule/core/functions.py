@@ -75,7 +75,9 @@ def from_file(reference: str) -> Any:
     except Exception as error:
         raise OptionError(f"{reference}: {path} can't be run ({type(error).__name__}: {error}).") from error
     if not hasattr(module, name):
-        own = (one for one, value in vars(module).items() if not one.startswith("_") and not inspect.ismodule(value))
-        known = ", ".join(sorted(own)) or "nothing"
+        defined = (
+            one for one, value in vars(module).items() if not one.startswith("_") and not inspect.ismodule(value)
+        )
+        known = ", ".join(sorted(defined)) or "nothing"
         raise OptionError(f"{reference}: {path} has no {name!r}; it has {known}.")
     return getattr(module, name)

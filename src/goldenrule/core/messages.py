@@ -102,7 +102,7 @@ def field_of(value: Any) -> Field:
     """
     match value:
         case {"id": str(message), "fields": dict(fields)}:
-            return Message(message, {name: field_of(own) for name, own in fields.items()})
+            return Message(message, {name: field_of(field) for name, field in fields.items()})
         case list():
             return tuple(map(field_of, value))
         case str() | int() | float():
@@ -117,9 +117,9 @@ def template(message: str, fields: Mapping[str, object]) -> str:
     '{wrong} of {images} was taken for another class.'
     """
     for texts in (catalog(language()), catalog("en")):
-        for own in (f"{message}.{'one' if fields.get('n') == 1 else 'other'}", message):
-            if own in texts:
-                return texts[own]
+        for name in (f"{message}.{'one' if fields.get('n') == 1 else 'other'}", message):
+            if name in texts:
+                return texts[name]
     raise KeyError(message)
 
 

@@ -75,9 +75,9 @@ def as_json(value: Any) -> Any:
         case Path():
             return str(value)
         case Mapping():
-            return {str(name): as_json(own) for name, own in value.items()}
+            return {str(name): as_json(item) for name, item in value.items()}
         case Sequence():
-            return [as_json(own) for own in value]
+            return [as_json(item) for item in value]
     if hasattr(value, "tolist"):  # arrays and numbers of numpy
         return as_json(value.tolist())
     return fields_as_json(value)
@@ -87,7 +87,7 @@ def fields_as_json(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass or `msgspec.Struct` as a JSON object; `TypeError` for anything else."""
     if (members := _members(value)) is None:
         raise TypeError(f"JSON has no place for a value of the type {type(value).__name__}")
-    return {name: as_json(own) for name, own in members.items() if not _may_be_absent(value, name)}
+    return {name: as_json(member) for name, member in members.items() if not _may_be_absent(value, name)}
 
 
 def _members(value: Any) -> dict[str, Any] | None:
@@ -105,10 +105,10 @@ def _may_be_absent(value: Any, name: str) -> bool:
     """Return whether a field is as always, and JSON does not have it then."""
     if not is_dataclass(value):
         return False
-    own = next((field for field in fields(value) if field.name == name), None)
-    if own is None or "if_otherwise" not in own.metadata:
+    field_ = next((field for field in fields(value) if field.name == name), None)
+    if field_ is None or "if_otherwise" not in field_.metadata:
         return False
-    return bool(own.default is not MISSING and getattr(value, name) == own.default)
+    return bool(field_.default is not MISSING and getattr(value, name) == field_.default)
 
 
 def parse_json(content: bytes) -> Any:
@@ -135,8 +135,8 @@ def _check_nesting(value: Any) -> None:
     """Raise `ValueError` for values that whoever walks through them could not come back from."""
     level = [value]
     for _ in range(MOST_NESTED):
-        inside = (own.values() if isinstance(own, dict) else own for own in level if isinstance(own, dict | list))
-        level = [one for own in inside for one in own if isinstance(one, dict | list)]
+        inside = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [one for items in inside for one in items if isinstance(one, dict | list)]
         if not level:
             return
     raise ValueError(f"its values are nested more than {MOST_NESTED} deep")

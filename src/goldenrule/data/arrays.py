@@ -39,15 +39,15 @@ def from_arrays(
     if len(images) != len(labels) or (groups is not None and len(groups) != len(images)):
         raise InputError(f"{len(images):,} images and {len(labels):,} labels: wanted one label (and group) per image.")
     root = Path(folder).expanduser()
-    several = any(isinstance(own, list | tuple | set | frozenset | np.ndarray) for own in labels)
-    names = [_names(own, number) for number, own in enumerate(labels)]
-    classes = sorted({name for own in names for name in own})
+    several = any(isinstance(label, list | tuple | set | frozenset | np.ndarray) for label in labels)
+    names = [_names(label, number) for number, label in enumerate(labels)]
+    classes = sorted({name for labels_of in names for name in labels_of})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     marks = classes if several else ["label"]
     writer.writerow(["path", "group", *marks])
-    for number, own in enumerate(names):
-        cells = [int(name in own) for name in classes] if several else own
+    for number, labels_of in enumerate(names):
+        cells = [int(name in labels_of) for name in classes] if several else labels_of
         writer.writerow([_path(number), groups[number] if groups is not None else "", *cells])
     _check_free(root, len(images), text.getvalue())
     make_folder(root / "images")
@@ -73,11 +73,11 @@ def _names(label: Any, number: int) -> list[str]:
     if isinstance(label, np.ndarray):
         label = np.atleast_1d(label).tolist()
     each = list(label) if isinstance(label, list | tuple | set | frozenset) else [label]
-    for own in each:
-        if isinstance(own, bool | np.bool_) or not isinstance(own, str | int | np.integer):
+    for item in each:
+        if isinstance(item, bool | np.bool_) or not isinstance(item, str | int | np.integer):
             raise InputError(
-                f"The label of image {number} is {label!r} ({type(own).__name__}): wanted a name or a whole number, or "
-                "a list of such."
+                f"The label of image {number} is {label!r} ({type(item).__name__}): wanted a name, a number, or a "
+                "list of such."
             )
     return sorted(map(str, each)) if isinstance(label, set | frozenset) else list(map(str, each))
 

@@ -33,7 +33,7 @@ def with_classes(table: ImageTable, renaming: Renaming) -> ImageTable:
     named = {name: renaming.get(name, name) for name in table.classes}
     classes = tuple(sorted({name for name in named.values() if name is not None}))
     index = {name: number for number, name in enumerate(classes)}
-    new = [index[own] if (own := named[name]) is not None else None for name in table.classes]
+    new = [index[renamed] if (renamed := named[name]) is not None else None for name in table.classes]
     return _relabelled(table, classes, new, named)
 
 
@@ -50,7 +50,7 @@ def with_class_map(
         raise OptionError(f"{table.root} has several labels an image, and the classifier gives one class to each.")
     if table.classes == tuple(classes) and table.task == task:
         return table
-    used = {label for own in table.rows["labels"].to_pylist() for label in own}
+    used = {label for indices in table.rows["labels"].to_pylist() for label in indices}
     unknown = [name for label, name in enumerate(table.classes) if label in used and name not in classes]
     if unknown and not skip_unknown:
         raise OptionError(_unknown(table, unknown, classes))
@@ -78,10 +78,10 @@ def _relabelled(
 ) -> ImageTable:
     """Return the images with new labels (`new` by old class); what has none left is left out."""
     before = table.rows["labels"].to_pylist()
-    after = [sorted({number for label in own if (number := new[label]) is not None}) for own in before]
+    after = [sorted({number for label in indices if (number := new[label]) is not None}) for indices in before]
     column = SCHEMA.get_field_index("labels")
     rows = table.rows.set_column(column, SCHEMA.field(column), pa.array(after, SCHEMA.field(column).type))
-    kept = np.array([bool(now) or not own for own, now in zip(before, after, strict=True)], dtype=bool)
+    kept = np.array([bool(now) or not indices for indices, now in zip(before, after, strict=True)], dtype=bool)
     return replace(table, classes=classes, rows=rows).where(kept).with_findings(*_findings(named, int((~kept).sum())))
 
 

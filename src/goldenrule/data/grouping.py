@@ -45,7 +45,7 @@ def with_given_groups(table: ImageTable, groups: Sequence[str | None], column: s
         if group is not None:
             parts_of[group] |= {part} if part is not None else set()
     named = sum(group is not None for group in groups)
-    torn = [f"{group}: {' and '.join(sorted(own))}" for group, own in sorted(parts_of.items()) if len(own) > 1]
+    torn = [f"{group}: {' and '.join(sorted(value))}" for group, value in sorted(parts_of.items()) if len(value) > 1]
     found = []
     if named:
         found.append(
@@ -70,17 +70,20 @@ def with_alike(table: ImageTable, pairs: Iterable[tuple[int, int]]) -> ImageTabl
     pairs = list(pairs)
     groups = table.rows["group"].to_pylist()
     numbers: dict[str, int] = {}  # each group is a node beside the rows
-    members = [(row, numbers.setdefault(own, len(numbers))) for row, own in enumerate(groups) if own is not None]
+    members = [(row, numbers.setdefault(name, len(numbers))) for row, name in enumerate(groups) if name is not None]
     edges = np.array([*pairs, *((row, len(table) + number) for row, number in members)], np.int64).reshape(-1, 2)
     nodes = len(table) + len(numbers)
     graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(nodes, nodes))
     _, component = connected_components(graph, directed=False)
     joined = {int(component[row]) for pair in pairs for row in pair}
     names: dict[int, str] = {}
-    for own, uri in zip(component[: len(table)].tolist(), table.uris, strict=True):
-        names.setdefault(own, alike_group(uri))
+    for component_of, uri in zip(component[: len(table)].tolist(), table.uris, strict=True):
+        names.setdefault(component_of, alike_group(uri))
     return table.with_groups(
-        [names[own] if own in joined else group for own, group in zip(component.tolist(), groups, strict=False)]
+        [
+            names[component_of] if component_of in joined else group
+            for component_of, group in zip(component.tolist(), groups, strict=False)
+        ]
     )
 
 

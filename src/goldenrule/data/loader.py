@@ -163,7 +163,7 @@ def _fill_decoded(
             preprocessing.pixels(rgb, out=batch.pixels[slot])
         return
     canvas = preprocessing.canvas(rgb)
-    rim = max(own.rim for view, _, _ in slots if (own := views[view].augmentation) is not None)
+    rim = max(augmentation.rim for view, _, _ in slots if (augmentation := views[view].augmentation) is not None)
     source = Reflected.of(canvas, preprocessing.size, rim=rim)
     if canvases is not None:
         canvases.add(name, source)

@@ -116,16 +116,16 @@ def named_groups(table: ImageTable, classes: Sequence[int]) -> list[Proposal]:
     pieces = [re.split(r"[_\-. ]+", path.stem) for path in paths]
     series = [re.search(SERIES, path.stem) for path in paths]
     every: list[tuple[str, list[str | None]]] = [
-        ("series", [own[1] if own else None for own in series]),
+        ("series", [match[1] if match else None for match in series]),
         ("folder", ["" for _ in paths]),
-        ("first", [own[0] if own[1:] else None for own in pieces]),
-        ("last", [own[-1] if own[1:] else None for own in pieces]),
+        ("first", [words[0] if words[1:] else None for words in pieces]),
+        ("last", [words[-1] if words[1:] else None for words in pieces]),
     ]
     found: dict[tuple[int, ...], Proposal] = {}
-    for name, own in every:
+    for name, proposed in every:
         groups = [
             None if piece is None else f"{folder}/{piece}" if piece else folder
-            for folder, piece in zip(folders, own, strict=True)
+            for folder, piece in zip(folders, proposed, strict=True)
         ]
         groups = _where_many(groups, classes)
         if _may_be_groups(groups, classes):
@@ -140,19 +140,19 @@ def named_groups(table: ImageTable, classes: Sequence[int]) -> list[Proposal]:
 def _where_many(groups: Sequence[str | None], classes: Sequence[int]) -> list[str | None]:
     """Return no group for the images of classes of one or two: kept whole, they could not be judged."""
     of_class = _of_classes(zip(groups, classes, strict=True))
-    few = {label for label, own in of_class.items() if len(own) < FEWEST_GROUPS}
+    few = {label for label, value in of_class.items() if len(value) < FEWEST_GROUPS}
     return [None if label in few else group for group, label in zip(groups, classes, strict=True)]
 
 
 def _may_be_groups(groups: Sequence[str | None], classes: Sequence[int]) -> bool:
     counted = [(group, label) for group, label in zip(groups, classes, strict=True) if label >= 0]
     fitting = [group for group, _ in counted if group is not None]
-    many = [own for own in _of_classes(counted).values() if len(own) >= FEWEST_GROUPS]
+    many = [of_class for of_class in _of_classes(counted).values() if len(of_class) >= FEWEST_GROUPS]
     return (
         len(fitting) >= MOST * len(counted)
         and len(fitting) >= FEWEST_PER_GROUP * len(set(fitting))
-        and sum(own.total() for own in many) >= MOST * len(counted)
-        and sum(max(own.values()) for own in many) <= LARGEST_SHARE * sum(own.total() for own in many)
+        and sum(counts.total() for counts in many) >= MOST * len(counted)
+        and sum(max(counts.values()) for counts in many) <= LARGEST_SHARE * sum(counts.total() for counts in many)
     )
 
 
@@ -171,7 +171,7 @@ def _without_parts(table: ImageTable) -> list[PurePosixPath]:
     firsts: dict[str | None, set[str]] = defaultdict(set)
     for path, part in zip(paths, table.parts, strict=True):
         firsts[part].add(path.parts[0] if len(path.parts) > 1 else "")
-    single = [next(iter(own)) for own in firsts.values() if len(own) == 1]
+    single = [next(iter(first)) for first in firsts.values() if len(first) == 1]
     if len(single) < 2 or len(single) != len(firsts) or len(set(single)) != len(single):
         return paths
     return [PurePosixPath(*path.parts[1:]) for path in paths]

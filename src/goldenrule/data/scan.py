@@ -93,8 +93,8 @@ def looked(
         (progress or Silent()).task("read" if by is glance else "look", len(uris), "files") as task,
         ThreadPoolExecutor(max_workers=threads) as pool,
     ):
-        for own in pool.map(of, uris):
-            found.append(own)
+        for scan in pool.map(of, uris):
+            found.append(scan)
             task.advance()
     return found
 
@@ -102,24 +102,24 @@ def looked(
 def closed_files(table: ImageTable, looks: Sequence[FileScan]) -> dict[str, Reason]:
     """Return why files could not even be opened, by their uris."""
     pairs = zip(table.uris, looks, strict=True)
-    return {uri: own.problem for uri, own in pairs if own.digest is None and own.problem}
+    return {uri: scan.problem for uri, scan in pairs if scan.digest is None and scan.problem}
 
 
 def unreadable_files(table: ImageTable, looks: Sequence[FileScan]) -> Iterator[Finding]:
     """Return the finding for files that are no pictures, where there are such."""
-    if reasons := {uri: own.problem for uri, own in zip(table.uris, looks, strict=True) if own.problem}:
+    if reasons := {uri: scan.problem for uri, scan in zip(table.uris, looks, strict=True) if scan.problem}:
         yield unreadable(reasons)
 
 
-def gray_of(content: bytes, own: Header | None, *, used: Used | None = None) -> npt.NDArray[np.uint8]:
+def gray_of(content: bytes, header: Header | None, *, used: Used | None = None) -> npt.NDArray[np.uint8]:
     """Return the gray picture (height, width) of a file's bytes, large enough to be described and compared.
 
     One of more than 8 bits is stretched to the range it uses: it is to be told from others, not to be learned from.
     """
-    if own and own.is_plain_jpeg:
+    if header and header.is_plain_jpeg:
         try:  # to the end of the file, but only as many pixels as are needed
             gray = simplejpeg.decode_jpeg(content, "GRAY", min_height=2 * OVERLAY_PX, min_width=2 * OVERLAY_PX)
-            return upright(np.asarray(gray)[:, :, 0], own.orientation)
+            return upright(np.asarray(gray)[:, :, 0], header.orientation)
         except ValueError:
             pass  # Pillow decides
     with shown(content, used=used) as found:

@@ -98,8 +98,8 @@ class ImageTable:
             return self.targets
         labels = self.rows["labels"].to_pylist()
         marks = np.zeros((len(self), len(self.classes)), np.int8)
-        for row, own in zip(marks, labels, strict=True):
-            row[own if own else slice(None)] = 1 if own else -1
+        for row, label in zip(marks, labels, strict=True):
+            row[label if label else slice(None)] = 1 if label else -1
         return marks
 
     @property

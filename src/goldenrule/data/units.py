@@ -52,11 +52,11 @@ def duplicate_units(table: ImageTable) -> list[bytes]:
     names = []
     groups = table.rows["group"].to_pylist()
     for uri, file_digest, group in zip(table.uris, table.digests, groups, strict=True):
-        own = b"d" + file_digest if file_digest else b"u" + uri.encode()
-        names.append(own)
+        unit = b"d" + file_digest if file_digest else b"u" + uri.encode()
+        names.append(unit)
         if group is not None:
-            first, second = sorted((find(own), find(b"g" + group.encode())))
+            first, second = sorted((find(unit), find(b"g" + group.encode())))
             parent[second] = first
         else:
-            find(own)
+            find(unit)
     return [find(name) for name in names]

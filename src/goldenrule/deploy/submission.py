@@ -29,7 +29,7 @@ from goldenrule.metrics import (
     accuracy,
     log_loss,
     quality,
-    with_own_thresholds,
+    with_class_thresholds,
 )
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.uncertainty.caution import best_floor, floored, kept_off
@@ -139,7 +139,7 @@ def submit(
     found = files_to_predict([images], exclude=exclude)
     files, left_out = files_of(layout.ids, found.files, images=images)
     seen = judged(run, classifier)
-    own = floor if floor is not None else best_floor(seen) if seen else UNTOLD_FLOOR
+    lowest = floor if floor is not None else best_floor(seen) if seen else UNTOLD_FLOOR
     prior = shares(classifier)
     unreadable: list[str] = []
     unlike = 0
@@ -149,17 +149,19 @@ def submit(
     for start in range(0, len(files), PIECE):
         piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
         unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
-        writer.writerows(_rows(layout, piece, prior, own, layout.ids[start : start + PIECE]))
+        writer.writerows(_rows(layout, piece, prior, lowest, layout.ids[start : start + PIECE]))
         unlike += int(classifier.familiar.unlike(piece).sum()) if classifier.familiar else 0
     done = Submission(
         path=out,
         layout=layout,
         classes=classifier.classes,
-        floor=own,
+        floor=lowest,
         images=len(files),
         unreadable=tuple(unreadable),
         left_out=left_out,
-        expected=expected(seen, own, beta=classifier.thresholds.beta if classifier.thresholds else 1) if seen else (),
+        expected=expected(seen, lowest, beta=classifier.thresholds.beta if classifier.thresholds else 1)
+        if seen
+        else (),
         unlike=Estimate.of_share("unlike", unlike, len(files) - len(unreadable) if classifier.familiar else 0),
         familiar=classifier.familiar,
         findings=found.findings,
@@ -254,16 +256,16 @@ def files_of(
         path = PurePosixPath(name)
         for known in {name, path.name, path.stem, str(path.with_suffix(""))}:
             by_name.setdefault(known, []).append(number)
-    if missing := [own for own in ids if own not in by_name]:
+    if missing := [uri for uri in ids if uri not in by_name]:
         raise SourceError(
             f"{plural(len(missing), 'id')} of the sample {'has' if len(missing) == 1 else 'have'} no image in {images} "
             f"({_some(missing)}); its {plural(len(found), 'image')} begin with {_some([name for name, _ in found])}. "
             "Give the folder of this contest's test images."
         )
-    if several := [own for own in ids if len(by_name[own]) > 1]:
+    if several := [uri for uri in ids if len(by_name[uri]) > 1]:
         names = [found[number][0] for number in by_name[several[0]]]
         raise SourceError(f"The id {several[0]!r} of the sample stands for several images in {images}: {_some(names)}.")
-    taken = [by_name[own][0] for own in ids]
+    taken = [by_name[uri][0] for uri in ids]
     left_out = sorted(set(range(len(found))) - set(taken))
     return [found[number] for number in taken], tuple(found[number][0] for number in left_out)
 
@@ -277,7 +279,7 @@ def judged(run: Path, classifier: Classifier) -> Predictions | None:
     for name in ("out-of-fold", "valid") if first == "out-of-fold" else ("valid", "out-of-fold"):
         seen = kept_predictions(run, name, task=classifier.task, basis=Basis.CHOSEN_ON)
         if seen is not None and len(seen.scored) > 1:
-            return with_own_thresholds(seen, beta=classifier.thresholds.beta if classifier.thresholds else 1)
+            return with_class_thresholds(seen, beta=classifier.thresholds.beta if classifier.thresholds else 1)
     return None
 
 
@@ -299,23 +301,23 @@ def shares(classifier: Classifier) -> Floats:
     Of many labels the shares of the images that have each.
     """
     counts: Mapping[str, Any] = classifier.provenance.get("counts", {}).get("train", {})
-    own = np.array([float(counts.get(label, 0)) for label in classifier.classes])
+    per_class = np.array([float(counts.get(label, 0)) for label in classifier.classes])
     if classifier.task == "multi":
-        return np.asarray(own / max(float(classifier.provenance.get("train_images", 0)), own.max(), 1.0))
-    return own / own.sum() if own.sum() else np.full(len(own), 1 / len(own))
+        return np.asarray(per_class / max(float(classifier.provenance.get("train_images", 0)), per_class.max(), 1.0))
+    return per_class / per_class.sum() if per_class.sum() else np.full(len(per_class), 1 / len(per_class))
 
 
 def _rows(layout: Layout, piece: Predictions, prior: Floats, floor: float, ids: Sequence[str]) -> Iterator[list[str]]:
     told = np.where(piece.ok[:, None], piece.probabilities, prior)
     probabilities = floored(told, floor) if piece.task == "single" else kept_off(told, floor)
     limits = np.full(told.shape, 0.5) if piece.thresholds is None else piece.thresholds
-    for place, (own, row) in enumerate(zip(ids, probabilities, strict=True)):
+    for place, (uri, row) in enumerate(zip(ids, probabilities, strict=True)):
         if layout.kind == "class":
-            yield [own, piece.classes[int(np.argmax(row))]]
+            yield [uri, piece.classes[int(np.argmax(row))]]
         elif layout.kind == "labels":
-            yield [own, _several(told[place], limits[place], piece.classes)]
+            yield [uri, _several(told[place], limits[place], piece.classes)]
         else:
-            yield [own, *(f"{row[label]:.9g}" for label in layout.labels)]
+            yield [uri, *(f"{row[label]:.9g}" for label in layout.labels)]
 
 
 def _several(told: Floats, limits: Floats, classes: Sequence[str]) -> str:

@@ -137,7 +137,7 @@ class FeatureCache:
         """Return the CRC-32 of each row with its image and cache: the row of another is no row."""
         start = zlib.crc32(self.name.encode())
         pairs = zip(digests, rows, strict=True)
-        return np.fromiter((zlib.crc32(row, zlib.crc32(own, start)) for own, row in pairs), np.uint32, len(rows))
+        return np.fromiter((zlib.crc32(row, zlib.crc32(digest, start)) for digest, row in pairs), np.uint32, len(rows))
 
     def _set_aside(self, path: Path) -> None:
         self.damaged += 1

@@ -39,7 +39,9 @@ class Features:
     def has(self, digests: Sequence[bytes | None], *, views: bool = False) -> npt.NDArray[np.bool_]:
         """Say which of these images have a row of the plain view, with `views` one of every view, (n,)."""
         caches = self.caches if views else self.caches[:1]
-        return np.array([own is not None and all(own in cache for cache in caches) for own in digests], dtype=bool)
+        return np.array(
+            [digest is not None and all(digest in cache for cache in caches) for digest in digests], dtype=bool
+        )
 
     def rows(self, digests: Sequence[bytes], view: int = 0) -> Halves:
         """Return the features (n, features) of these images, in their order."""
@@ -180,14 +182,14 @@ def _missing(
     wanted: dict[bytes, tuple[list[int], set[int]]] = {}
     for row, digest in enumerate(table.digests):
         if digest is not None:
-            rows, own = wanted.setdefault(digest, ([], set()))
+            rows, columns = wanted.setdefault(digest, ([], set()))
             rows.append(row)
-            own.update(range(len(caches)) if augmented is not None and augmented[row] else (0,))
+            columns.update(range(len(caches)) if augmented is not None and augmented[row] else (0,))
     jobs, reused = [], [0] * len(caches)
     uris = table.uris
-    for digest, (rows, own) in wanted.items():
-        missing = [view for view in sorted(own) if digest not in caches[view]]
-        for view in own.difference(missing):
+    for digest, (rows, columns) in wanted.items():
+        missing = [view for view in sorted(columns) if digest not in caches[view]]
+        for view in columns.difference(missing):
             reused[view] += 1
         if missing:
             read = partial(_first_of, table, [uris[row] for row in rows], digest)

@@ -40,12 +40,12 @@ def residual(logits: Floats, targets: Targets) -> tuple[Floats, Floats]:
         return _sigmoid_residual(logits, targets)
     logits -= logits.max(axis=2, keepdims=True)
     rows = np.arange(len(logits))
-    own = logits[rows, :, targets].copy()
+    of_truth = logits[rows, :, targets].copy()
     np.exp(logits, out=logits)
     total = logits.sum(axis=2, keepdims=True)
     logits /= total
     logits[rows, :, targets] -= 1
-    return logits, np.log(total[:, :, 0]) - own
+    return logits, np.log(total[:, :, 0]) - of_truth
 
 
 def probabilities(logits: Floats, targets: Targets) -> Floats:
@@ -58,11 +58,11 @@ def probabilities(logits: Floats, targets: Targets) -> Floats:
 
 def losses(logits: Floats, targets: Targets) -> Doubles:
     """Return the loss of each row (n,) by logits (n, classes), in nats; of many labels the mean over the classes."""
-    own = logits.astype(np.float64)
+    scores = logits.astype(np.float64)
     if targets.ndim == 2:
-        return np.asarray((np.logaddexp(0, own) - targets * own).mean(axis=1))
-    own -= own.max(axis=1, keepdims=True)
-    return np.asarray(np.log(np.exp(own).sum(axis=1)) - own[np.arange(len(own)), targets])
+        return np.asarray((np.logaddexp(0, scores) - targets * scores).mean(axis=1))
+    scores -= scores.max(axis=1, keepdims=True)
+    return np.asarray(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(scores)), targets])
 
 
 def _sigmoid_residual(logits: Floats, marks: Targets) -> tuple[Floats, Floats]:

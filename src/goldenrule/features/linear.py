@@ -205,9 +205,9 @@ class _Problem:
         for (start, stop), block in self._blocks():
             logits = (block @ flat).reshape(stop - start, problems, classes) + intercept
             slopes, loss = residual(logits, self.columns[start:stop])
-            own = weights[:, start:stop].T
-            total += (loss * own).sum(axis=0)
-            slopes *= own[:, :, None]
+            some = weights[:, start:stop].T
+            total += (loss * some).sum(axis=0)
+            slopes *= some[:, :, None]
             gradient += block.T @ slopes.reshape(stop - start, -1)
             intercepts += slopes.sum(axis=0)
         turned = gradient if self._resident is not None else self.axes.T @ gradient

@@ -20,7 +20,7 @@ from goldenrule.metrics.basic import (
 from goldenrule.metrics.class_averages import AverageScore, averages, f_beta
 from goldenrule.metrics.class_scores import ClassScore, called_labels, confusion, per_class
 from goldenrule.metrics.estimate import Basis, Estimate, render, value_and_interval
-from goldenrule.metrics.headline import quality, with_own_thresholds
+from goldenrule.metrics.headline import quality, with_class_thresholds
 from goldenrule.metrics.intervals import bootstrap, clopper_pearson, wilson
 from goldenrule.metrics.predictions import Predictions, Task
 from goldenrule.metrics.ranking import RankingScore, average_precision, ranking_per_class, roc_auc
@@ -110,7 +110,7 @@ __all__ = [
     "top_k_accuracy",
     "value_and_interval",
     "wilson",
-    "with_own_thresholds",
+    "with_class_thresholds",
     "with_thresholds_by_fold",
 ]
 

@@ -42,9 +42,9 @@ def top_k_accuracy(predictions: Predictions, k: int = 5) -> Estimate:
         raise OptionError(f"k = {k}: wanted 1 to {len(predictions.classes)}, the number of classes")
     scored = predictions.scored
     probabilities, truth = scored.probabilities, scored.truth[:, np.newaxis]
-    own = np.take_along_axis(probabilities, truth, axis=1)
-    equals_before = (probabilities == own) & (np.arange(len(scored.classes)) < truth)
-    hit = ((probabilities > own) | equals_before).sum(axis=1) < k
+    of_truth = np.take_along_axis(probabilities, truth, axis=1)
+    equals_before = (probabilities == of_truth) & (np.arange(len(scored.classes)) < truth)
+    hit = ((probabilities > of_truth) | equals_before).sum(axis=1) < k
     return Estimate.of_right(f"top-{k} accuracy", hit, scored.group, basis=predictions.basis)
 
 

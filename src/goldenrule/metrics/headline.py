@@ -20,7 +20,7 @@ def quality(predictions: Predictions, *, beta: float = 1) -> Estimate:
     return f_beta(predictions, beta, average="samples")
 
 
-def with_own_thresholds(predictions: Predictions, *, beta: float = 1) -> Predictions:
+def with_class_thresholds(predictions: Predictions, *, beta: float = 1) -> Predictions:
     """Return predictions of many labels with the best thresholds for F-beta, each fold's chosen on the others.
 
     Those of a single label, or without a labelled image, stay as they are.

@@ -58,7 +58,9 @@ class Predictions:
 
     def __post_init__(self) -> None:
         """Bring every field into its type, check it and make it read-only."""
-        for name, value in checks.checked_fields({own.name: getattr(self, own.name) for own in fields(self)}).items():
+        for name, value in checks.checked_fields(
+            {field.name: getattr(self, field.name) for field in fields(self)}
+        ).items():
             object.__setattr__(self, name, value)
 
     @classmethod

@@ -145,9 +145,9 @@ def from_csv(text: str, *, task: Task = "single", basis: Basis = Basis.CLEAN) ->
         raise FormatError(f"these are no predictions of goldenrule: a cell holds what it can't ({error}).") from error
     if not classes:
         raise FormatError("these are no predictions of goldenrule: no rows, or no columns p:CLASS.")
-    if not all(0 <= one <= 1 or math.isnan(one) for own in shown for one in own):
+    if not all(0 <= one <= 1 or math.isnan(one) for values in shown for one in values):
         raise FormatError("these are no predictions of goldenrule: a probability is not between 0 and 1.")
-    if fold is not None and not all(-1 <= own <= MOST_FOLDS for own in fold):
+    if fold is not None and not all(-1 <= number <= MOST_FOLDS for number in fold):
         raise FormatError(f"these are no predictions of goldenrule: a fold is not between -1 and {MOST_FOLDS:,}.")
     logits = np.log(np.maximum(shown, SMALLEST))
     if task == "multi":

@@ -134,8 +134,8 @@ def _averaged(predictions: Predictions, statistic: _Statistic, average: RankAver
     parts = weights / weights.sum()
     values, influences = np.empty(len(kept)), np.zeros(len(scored))
     for number, column in enumerate(kept):
-        values[number], own = statistic.of(scored.probabilities[:, column], truth[:, column])
-        influences += parts[number] * own
+        values[number], influence = statistic.of(scored.probabilities[:, column], truth[:, column])
+        influences += parts[number] * influence
     value = float(parts @ values)
     if average == "weighted":  # other images would have had other numbers of each class
         influences += truth[:, kept] @ (values - value) / weights.sum()
@@ -149,7 +149,7 @@ def _images_of_average(statistic: _Statistic, support: NDArray[np.int64], parts:
     Those of independent classes; with a single label a mistake lowers the true class and the one that it is taken for,
     which of two classes are the same mistake counted twice.
     """
-    each = [statistic.images(float(own), float(n - own)) for own in support]
+    each = [statistic.images(float(positive), float(n - positive)) for positive in support]
     independent = 1 / float((parts**2 / each).sum())
     return min(float(n), independent * (1 - 1 / len(support) if single else 1))
 

@@ -40,7 +40,7 @@ POOLINGS: Mapping[str, Pooling] = {"concat-pool": "max+average", "flatten-64": "
 """What heads stand on that do not stand on averages."""
 Tap = Literal["pooled", "boundary"]
 """The depth at which activations are kept: pooled features, or what flows into the late layers."""
-OwnPooling = Literal["average", "none"]
+CustomPooling = Literal["average", "none"]
 """Of a backbone of the user's own: its maps are averaged, or it gives features already."""
 NETWORK_NAME = re.compile(r"own [^\s]+|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 """What a classifier may name as its network: one of timm's with or without a tag, or what a function makes."""
@@ -55,7 +55,7 @@ class BackboneSpec:
     timm_name: Name  # the architecture; "own KEY" where a function of the user's makes it
     weights: Digest  # blake2b of body.safetensors: the identity of the pretrained tensors
     features: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
-    pooling: Pooling | OwnPooling
+    pooling: Pooling | CustomPooling
     tap: Tap = "pooled"
     parameters: Count
     preprocessing: Preprocessing
@@ -159,9 +159,9 @@ def backbone(
 
 def _looking(backbone: Backbone, squish: bool, decoding: Decoding, levels: Levels | None) -> Backbone:
     """Return the same body behind a preprocessing that squishes, or decodes, as asked."""
-    own = replace(backbone.spec.preprocessing, name=decoding, levels=levels)
-    own = replace(own, resize="squish", crop_fraction=1.0) if squish else own
-    return replace(backbone, spec=replace(backbone.spec, preprocessing=own))
+    preprocessing = replace(backbone.spec.preprocessing, name=decoding, levels=levels)
+    preprocessing = replace(preprocessing, resize="squish", crop_fraction=1.0) if squish else preprocessing
+    return replace(backbone, spec=replace(backbone.spec, preprocessing=preprocessing))
 
 
 def with_levels(backbone: Backbone, levels: Levels | None) -> Backbone:
@@ -199,14 +199,14 @@ def _rebuilt(backbone: Backbone, preprocessing: Preprocessing) -> Backbone:
     if _features(pooled(model, spec.pooling), preprocessing.size, spec.name) != spec.features:
         raise OptionError(f"{spec.name} gives other features at {preprocessing.size} px: keep its size.")
     content = weights_content(model)
-    own = replace(
+    backbone_spec = replace(
         spec,
         weights=digest(content).hex(),
         preprocessing=preprocessing,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         built_for_size=True,
     )
-    return replace(backbone, spec=own, folder=put_in_cache(own, content))
+    return replace(backbone, spec=backbone_spec, folder=put_in_cache(backbone_spec, content))
 
 
 def put_in_cache(spec: BackboneSpec, content: bytes) -> Path:
@@ -248,9 +248,9 @@ def new_module(backbone: Backbone) -> torch.nn.Module:
     spec = backbone.spec
     side = spec.preprocessing.size
     built_for = side if spec.built_for_size else None
-    model = own_model(backbone.maker, side) if backbone.maker else architecture(spec.timm_name, size=built_for)
+    model = custom_model(backbone.maker, side) if backbone.maker else architecture(spec.timm_name, size=built_for)
     load_into(model, load_file(backbone.weights_file), what=str(backbone.weights_file))
-    return pooled(model, spec.pooling, own=backbone.maker is not None).eval()
+    return pooled(model, spec.pooling, custom=backbone.maker is not None).eval()
 
 
 def pooling_for(head: object) -> Pooling:
@@ -258,7 +258,7 @@ def pooling_for(head: object) -> Pooling:
     return POOLINGS.get(head if isinstance(head, str) else getattr(head, "kind", ""), "average")
 
 
-def own_model(maker: Maker, size: int) -> torch.nn.Module:
+def custom_model(maker: Maker, size: int) -> torch.nn.Module:
     """Return a new module of a function of the user's, called once: lazy layers then have their tensors."""
     import torch
 
@@ -266,11 +266,11 @@ def own_model(maker: Maker, size: int) -> torch.nn.Module:
     return model.requires_grad_(False)
 
 
-def pooled(model: torch.nn.Module, pooling: Pooling | OwnPooling, *, own: bool = False) -> torch.nn.Module:
+def pooled(model: torch.nn.Module, pooling: Pooling | CustomPooling, *, custom: bool = False) -> torch.nn.Module:
     """Return a module from pictures to pooled features; "max+average" needs feature maps, as does "flattened"."""
     from goldenrule.models.pooling import AveragePooled, Flattened, MapsAveraged, MaxAveragePooled, Plain
 
-    if own:
+    if custom:
         return MapsAveraged(model) if pooling == "average" else Plain(model)
     kinds = {"average": AveragePooled, "max+average": MaxAveragePooled, "flattened": Flattened}
     return kinds[pooling](model)
@@ -358,7 +358,7 @@ def _weights(name: str, weights: Path | None) -> tuple[State, Mapping[str, Any]]
 
 def _preprocessing(model: Any, name: str, size: int | None) -> Preprocessing:
     config = model.pretrained_cfg
-    own = Preprocessing(
+    preprocessing = Preprocessing(
         size=int(config["input_size"][-1]),
         crop_fraction=min(float(config.get("crop_pct") or 0.875), 1.0),
         interpolation="bilinear" if config.get("interpolation") == "bilinear" else "bicubic",
@@ -367,8 +367,8 @@ def _preprocessing(model: Any, name: str, size: int | None) -> Preprocessing:
         std=tuple(config["std"]),
     )
     if name in EMBEDDED:
-        own = replace(own, size=EMBEDDED[name].size, crop_fraction=EMBEDDED[name].crop_fraction)
-    return replace(own, size=size) if size is not None else own
+        preprocessing = replace(preprocessing, size=EMBEDDED[name].size, crop_fraction=EMBEDDED[name].crop_fraction)
+    return replace(preprocessing, size=size) if size is not None else preprocessing
 
 
 def _features(body: torch.nn.Module, size: int, name: str) -> int:

@@ -156,8 +156,8 @@ class Classifier:
         engine = self._compiled(threads)
         known = digests or [None] * len(readers)
         jobs = (
-            DecodeJob(row=row, read=read, views=range(len(views)), digest=own)
-            for row, (read, own) in enumerate(zip(readers, known, strict=True))
+            DecodeJob(row=row, read=read, views=range(len(views)), digest=digest)
+            for row, (read, digest) in enumerate(zip(readers, known, strict=True))
         )
         decoded = batches(jobs, views, self.preprocessing, batch_size=engine.batch_size, threads=threads)
         with (
@@ -261,10 +261,10 @@ class Classifier:
             sets = from_json(said.sets, PredictionSets) if said.sets else None
             thresholds = from_json(said.thresholds, Thresholds) if said.thresholds else None
             familiar = _familiar(files, said.familiar, spec.features // spec.places) if said.familiar else None
-            maker = _own_maker(spec, backbone)
+            maker = _custom_maker(spec, backbone)
             weights = "body.safetensors"
             body = from_files(spec, path / weights, digest=files.digest(weights), maker=maker)
-            found = _own_head(said, tensors, head) or head_from_tensors(said.head, tensors)
+            found = _custom_head(said, tensors, head) or head_from_tensors(said.head, tensors)
             logits = found.logits(np.zeros((1, spec.features), np.float16))
             if logits.shape != (1, len(classes)):
                 raise ValueError(f"the head has {logits.shape[1]} outputs for {len(classes)} classes")
@@ -345,7 +345,7 @@ def _familiar(files: Sealed, value: Mapping[str, Any], features: int) -> OODDete
     return familiar
 
 
-def _own_head(
+def _custom_head(
     said: ClassifierJson,
     tensors: Mapping[str, npt.NDArray[Any]],
     given: MakeHead | Maker | None,
@@ -362,13 +362,13 @@ def _own_head(
     return CustomHead.saved(said.head_made_by or {}, tensors, maker, **about)
 
 
-def _own_maker(spec: BackboneSpec, given: MakeBackbone | Backbone | Maker | None) -> Maker | None:
+def _custom_maker(spec: BackboneSpec, given: MakeBackbone | Backbone | Maker | None) -> Maker | None:
     """Return the function that makes the body, where that is the user's own."""
     if "made_by" not in spec.source:
         if given is not None:
             raise OptionError(f"backbone= was given, and this classifier has goldenrule's own {spec.name}.")
         return None
     from goldenrule.models.custom import find_again
-    from goldenrule.models.custom_backbones import own_maker
+    from goldenrule.models.custom_backbones import custom_maker
 
-    return find_again("backbone", spec.source["made_by"], own_maker(given))
+    return find_again("backbone", spec.source["made_by"], custom_maker(given))

@@ -50,11 +50,11 @@ class Maker:
     @property
     def name(self) -> str:
         """FILE.py:NAME, or module:NAME where there is no file."""
-        own = inspect.unwrap(getattr(self.function, "func", self.function))
+        function = inspect.unwrap(getattr(self.function, "func", self.function))
         try:
-            home = Path(inspect.getfile(own)).name
+            home = Path(inspect.getfile(function)).name
         except (TypeError, OSError):
-            home = str(getattr(own, "__module__", ""))
+            home = str(getattr(function, "__module__", ""))
         return f"{home}:{function_name(self.function)}"
 
     def module(
@@ -108,11 +108,13 @@ class Maker:
 
     def _key(self, module: torch.nn.Module) -> str:
         kinds = {kind for one in module.modules() for kind in type(one).__mro__}
-        own = sorted((kind for kind in kinds if kind.__module__.partition(".")[0] not in LIBRARIES), key=_qualname)
+        user_types = sorted(
+            (kind for kind in kinds if kind.__module__.partition(".")[0] not in LIBRARIES), key=_qualname
+        )
         try:
-            sources = [[_qualname(kind), _methods(kind)] for kind in own]
+            sources = [[_qualname(kind), _methods(kind)] for kind in user_types]
         except (OSError, TypeError) as error:
-            names = ", ".join(map(_qualname, own))
+            names = ", ".join(map(_qualname, user_types))
             raise OptionError(
                 f"{self.name} makes {names}, without source here: they can't be told apart from changed versions. "
                 f'Give a key: key="my-{self.part}-v1".'

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from goldenrule.core.errors import BackboneError, OptionError
 from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.preprocess import Preprocessing
-from goldenrule.models.backbone import Backbone, BackboneSpec, OwnPooling, cached, write_weights
+from goldenrule.models.backbone import Backbone, BackboneSpec, CustomPooling, cached, write_weights
 from goldenrule.models.custom import Maker
 from goldenrule.models.graphs.prepared import sealed_folder
-from goldenrule.models.layer_groups import own_groups
+from goldenrule.models.layer_groups import custom_groups
 from goldenrule.models.weights import load_into, read_state
 from goldenrule.storage.cache_folder import cache_folder
 from goldenrule.storage.files import file_digest, json_digest, write_json
@@ -57,14 +57,14 @@ def custom_backbone(
     file = Path(weights) if weights is not None else None
     if file is not None:
         load_into(model, read_state(file), what=f"weights={file}", names=f"the names of what {maker.name} makes")
-    known_as, groups = maker.known_as(model), own_groups(model, late)
+    known_as, groups = maker.known_as(model), custom_groups(model, late)
     origin = f"file {file_digest(file)}" if file else "drawn"
     about = {"key": known_as, "origin": origin, "preprocessing": as_json(preprocessing), "groups": groups}
     identity = json_digest(about | {"name": name or maker.name, "format": FORMAT})
     folder = cache_folder() / "backbones" / f"own-{identity[:28]}"
     if (found := cached(folder, maker)) is not None:
         return found
-    pooling: OwnPooling = "average" if output.ndim == 4 else "none"
+    pooling: CustomPooling = "average" if output.ndim == 4 else "none"
     with sealed_folder(folder) as temporary:
         write_weights(temporary / "body.safetensors", model)
         spec = BackboneSpec(
@@ -86,7 +86,7 @@ def custom_backbone(
     return Backbone(spec, folder, maker)
 
 
-def own_maker(given: MakeBackbone | Backbone | Maker | None) -> Maker | None:
+def custom_maker(given: MakeBackbone | Backbone | Maker | None) -> Maker | None:
     """Return the function of what `Classifier.load` was given for the backbone."""
     if given is None or isinstance(given, Maker):
         return given

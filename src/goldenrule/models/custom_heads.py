@@ -43,16 +43,16 @@ def head_or_maker(head: AnyHead) -> str | Head | Maker:
 class Tempered(torch.nn.Module):
     """The user's module, its logits divided by a temperature. A batch of one tells BatchNorm nothing: it is spared."""
 
-    def __init__(self, own: torch.nn.Module) -> None:
+    def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
-        self.own = own
+        self.module = module
         self.temperature: torch.Tensor
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the logits (batch, classes)."""
-        with _as_at_inference(self.own) if self.training and len(features) == 1 else contextlib.nullcontext():
-            logits: torch.Tensor = self.own(features)
+        with _as_at_inference(self.module) if self.training and len(features) == 1 else contextlib.nullcontext():
+            logits: torch.Tensor = self.module(features)
         return logits / self.temperature
 
 
@@ -70,12 +70,12 @@ class CustomHead:
     @classmethod
     def fresh(cls, maker: Maker, *, features: int, classes: int, seed: int) -> CustomHead:
         """Return the head with the weights that the function draws under a seed."""
-        own, logits = maker.module(features, classes, probe=torch.zeros(2, features), seed=seed)
+        custom, logits = maker.module(features, classes, probe=torch.zeros(2, features), seed=seed)
         if logits.shape != (2, classes):
             raise maker.wrong(f"for 2 images and {classes} classes it gives logits of shape {tuple(logits.shape)}")
-        if not any(parameter.requires_grad for parameter in own.parameters()):
+        if not any(parameter.requires_grad for parameter in custom.parameters()):
             raise maker.wrong("it has no parameters to train")
-        head = cls(maker, maker.known_as(own), features, classes, arrays_of(Tempered(own)))
+        head = cls(maker, maker.known_as(custom), features, classes, arrays_of(Tempered(custom)))
         try:
             head.logits(np.zeros((1, features), np.float16))
         except RuntimeError as error:
@@ -104,8 +104,8 @@ class CustomHead:
 
     def module(self) -> Tempered:
         """Return a new module with these tensors, in eval mode."""
-        own, _ = self.maker.module(self.features, self.classes, probe=torch.zeros(2, self.features))
-        module = Tempered(own).eval()
+        custom, _ = self.maker.module(self.features, self.classes, probe=torch.zeros(2, self.features))
+        module = Tempered(custom).eval()
         try:
             module.load_state_dict({name: torch.tensor(value) for name, value in self.tensors.items()})
         except RuntimeError as error:

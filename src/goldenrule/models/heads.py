@@ -68,9 +68,9 @@ class LayeredHead:
 
     def rescaled(self, slopes: npt.ArrayLike, intercepts: npt.ArrayLike) -> LayeredHead:
         """Return the head with each class's logit put on a line: slope · logit + intercept, both (classes,)."""
-        own, last = np.asarray(slopes, np.float64), self._last
-        weight = (self.tensors[last.weight] * own[:, np.newaxis]).astype(np.float32)
-        bias = (self.tensors[str(last.bias)] * own + np.asarray(intercepts, np.float64)).astype(np.float32)
+        per_feature, last = np.asarray(slopes, np.float64), self._last
+        weight = (self.tensors[last.weight] * per_feature[:, np.newaxis]).astype(np.float32)
+        bias = (self.tensors[str(last.bias)] * per_feature + np.asarray(intercepts, np.float64)).astype(np.float32)
         return self.with_tensors({**self.tensors, last.weight: weight, str(last.bias): bias})
 
     @property
@@ -104,8 +104,8 @@ def fresh_head(kind: str, *, features: int, classes: int, draws: np.random.Gener
     known = cast(HeadKind, kind)
     lengths = {"features": features, "hidden": HIDDEN[known], "classes": classes}
     tensors: dict[str, Floats] = {}
-    for name, own in sides(LAYERS[known]).items():
-        shape = tuple(lengths[side] for side in own)
+    for name, members in sides(LAYERS[known]).items():
+        shape = tuple(lengths[side] for side in members)
         if len(shape) == 2:
             bound = shape[1] ** -0.5
             tensors[name] = draws.uniform(-bound, bound, size=shape).astype(np.float32)
@@ -120,7 +120,7 @@ def head_from_tensors(kind: str, tensors: Mapping[str, Floats]) -> LayeredHead:
         raise FormatError(f"The classifier has a head of kind {kind!r}; this goldenrule knows {', '.join(LAYERS)}.")
     known = cast(HeadKind, kind)
     check_finite(tensors)
-    wanted = {name: Array(own) for name, own in sides(LAYERS[known]).items()}
+    wanted = {name: Array(side) for name, side in sides(LAYERS[known]).items()}
     check_arrays(tensors, wanted, what=f"the {kind} head")
     if odd := sorted(tensors.keys() - wanted.keys()):
         raise FormatError(f"The classifier's {kind} head has the tensors {', '.join(odd)}, which no such head has.")

@@ -51,10 +51,10 @@ def resampled(state: State, model: torch.nn.Module) -> State:
     Tensors of the same shape stay bit for bit; position embeddings are resampled as timm does; buffers that depend on
     the size alone are the network's own. Raises `BackboneError` for a tensor that can't be resampled.
     """
-    own, learned = model.state_dict(), {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    other = {name for name, value in own.items() if state[name].shape != value.shape}
+    weights, learned = model.state_dict(), {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    other = {name for name, value in weights.items() if state[name].shape != value.shape}
     result: State = {}
-    for name, value in own.items():
+    for name, value in weights.items():
         if name not in other:
             result[name] = state[name]
         elif name not in learned:

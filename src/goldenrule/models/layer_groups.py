@@ -15,7 +15,7 @@ def layer_groups(model: Any) -> dict[str, str]:
     """Return "early" or "late" for every parameter, from timm's group matcher; the head is the third group.
 
     Late are the last third of timm's coarse layers, at least two: blocks 5-6 of an EfficientNet-Lite,
-    layers 3-4 of a ResNet. Of a network for which timm knows no such layers they are the last half (`own_groups`).
+    layers 3-4 of a ResNet. Of a network for which timm knows no such layers they are the last half (`custom_groups`).
     """
     from timm.models import group_parameters
 
@@ -23,20 +23,20 @@ def layer_groups(model: Any) -> dict[str, str]:
         numbers = group_parameters(model, model.group_matcher(coarse=True), reverse=True)
     except (AttributeError, AssertionError):
         parameters = {name for name, _ in model.named_parameters()}
-        return {name: group for name, group in own_groups(model).items() if name in parameters}
+        return {name: group for name, group in custom_groups(model).items() if name in parameters}
     layers = max(numbers.values()) + 1
     first_late = layers - max(2, layers // 3)
     return {name: "late" if number >= first_late else "early" for name, number in sorted(numbers.items())}
 
 
-def own_groups(model: torch.nn.Module, late: Sequence[str] | None = None) -> dict[str, str]:
+def custom_groups(model: torch.nn.Module, late: Sequence[str] | None = None) -> dict[str, str]:
     """Return "early" or "late" for every parameter and buffer, whose names begin as `late` says.
 
     Without `late`: late are the last children that together hold half of the parameters, and not the first child.
 
     >>> import torch
     >>> layers = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), torch.nn.Linear(2, 8))
-    >>> {name: group for name, group in own_groups(layers).items() if name.endswith("weight")}
+    >>> {name: group for name, group in custom_groups(layers).items() if name.endswith("weight")}
     {'0.weight': 'early', '1.weight': 'early', '2.weight': 'late'}
     """
     names = sorted(model.state_dict())

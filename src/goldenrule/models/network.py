@@ -37,8 +37,8 @@ class HeadModule(torch.nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the logits (batch, classes)."""
-        own = TensorOperations(training=self.training)
-        logits: torch.Tensor = run(LAYERS[self.kind], features, self._parameters, own)
+        tensor_operations = TensorOperations(training=self.training)
+        logits: torch.Tensor = run(LAYERS[self.kind], features, self._parameters, tensor_operations)
         return logits
 
 

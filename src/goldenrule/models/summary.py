@@ -176,11 +176,11 @@ def _is_row(name: str, module: torch.nn.Module, depth: int) -> bool:
 
 def _layer(name: str, module: torch.nn.Module, shape: tuple[int, ...], body: Backbone) -> Layer:
     named = {id(value): key for key, value in body.module.get_submodule("model").named_parameters()}
-    own = [named[id(value)] for value in module.parameters()]  # one that blocks share has the name of the first
+    names = [named[id(value)] for value in module.parameters()]  # one that blocks share has the name of the first
     return Layer(
         name=name,
         kind=type(module).__name__,
         shape=shape,
         parameters=sum(parameter.numel() for parameter in module.parameters()),
-        group=", ".join(sorted({body.spec.groups[key] for key in own})),
+        group=", ".join(sorted({body.spec.groups[key] for key in names})),
     )

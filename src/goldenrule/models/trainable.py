@@ -105,9 +105,9 @@ class Trainable(Network):
         if name == "head":
             yield from self.head.named_parameters()
             return
-        for own, parameter in timm_model(self.body).named_parameters():
-            if self._group_of(own) == name:
-                yield own, parameter
+        for name_of, parameter in timm_model(self.body).named_parameters():
+            if self._group_of(name_of) == name:
+                yield name_of, parameter
 
     def _group_of(self, tensor: str) -> str:
         """Return the group; a buffer, or a bias that folding has made, belongs where its module does."""

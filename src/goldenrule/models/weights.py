@@ -125,35 +125,35 @@ def load_into(model: torch.nn.Module, state: State, *, what: str, names: str = T
 
     Raises `BackboneError` for a tensor that is missing, misshapen, of whole numbers, or holds NaN or infinity.
     """
-    own = model.state_dict()
-    matching = {name: value for name, value in state.items() if name in own}
+    wanted = model.state_dict()
+    matching = {name: value for name, value in state.items() if name in wanted}
     wrong = [
-        f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
+        f"{name} {tuple(value.shape)} instead of {tuple(wanted[name].shape)}"
         for name, value in matching.items()
-        if value.shape != own[name].shape
+        if value.shape != wanted[name].shape
     ]
-    missing = [name for name in own if name not in matching and not name.endswith("num_batches_tracked")]
+    missing = [name for name in wanted if name not in matching and not name.endswith("num_batches_tracked")]
     if wrong or missing:
         found = f"{len(missing)} tensors are missing ({', '.join(missing[:3])}...)" if missing else wrong[0]
-        raise BackboneError(f"{what} does not fit the backbone: {found}. Wanted {len(own)} tensors with {names}.")
+        raise BackboneError(f"{what} does not fit the backbone: {found}. Wanted {len(wanted)} tensors with {names}.")
     for name, value in matching.items():
-        if fault := _fault(value, own[name]):
+        if fault := _fault(value, wanted[name]):
             raise BackboneError(
                 f"{what} can't be used: the tensor {name} {fault}. Wanted finite floating-point numbers."
             )
     model.load_state_dict(matching, strict=False)
 
 
-def _fault(value: torch.Tensor, own: torch.Tensor) -> str:
+def _fault(value: torch.Tensor, wanted: torch.Tensor) -> str:
     """Return what keeps a tensor from being weights; "" where nothing does."""
     import torch
 
-    if not own.is_floating_point():
+    if not wanted.is_floating_point():
         return "" if not value.is_floating_point() and not value.is_complex() else f"is of {value.dtype}"
     if value.layout is not torch.strided or value.is_quantized or not value.is_floating_point():
         return f"is of {value.dtype}{'' if value.layout is torch.strided else f', {value.layout}'}"
     bad = int((~torch.isfinite(value.to(torch.float32))).sum())
-    if bad and bool(torch.isfinite(own).all()):
+    if bad and bool(torch.isfinite(wanted).all()):
         return f"holds {bad:,} of {value.numel():,} values that are NaN or infinite"
     return ""
 
@@ -161,7 +161,7 @@ def _fault(value: torch.Tensor, own: torch.Tensor) -> str:
 def hub_state(name: str) -> State:
     """Return timm's pretrained weights from the hub (or its cache); offline it is `WeightsUnavailable`."""
     if name in OWN_ARCHITECTURES:
-        raise WeightsUnavailable(_own_weights_wanted(name))
+        raise WeightsUnavailable(_custom_weights_wanted(name))
     import huggingface_hub
     import timm
 
@@ -180,7 +180,7 @@ def hub_state(name: str) -> State:
         huggingface_hub.constants.HF_HUB_OFFLINE = offline
 
 
-def _own_weights_wanted(name: str) -> str:
+def _custom_weights_wanted(name: str) -> str:
     origin = (
         "goldenrule's own small network, and nobody has trained it in advance"
         if name == "original"

@@ -66,8 +66,8 @@ def with_chosen_backbone(
     extractor = FeatureExtractor.of(
         body, device=work.options.device, threads=work.options.threads, progress=work.progress
     )
-    own = replace(work, extractor=extractor)
-    return own, precomputed(own, 0)
+    context = replace(work, extractor=extractor)
+    return context, precomputed(context, 0)
 
 
 def _check_choice(kept: Outcome, bodies: Sequence[Backbone]) -> None:

@@ -116,8 +116,8 @@ def calibrated_on_valid(temperature: float, seen: Predictions, before: Predictio
     """
     if temperature == 1:
         return None
-    own = Temperature(value=temperature, n=len(seen.scored))
-    return Calibrated(rule=own, fitted_on="valid", applied=True, before=before)
+    found = Temperature(value=temperature, n=len(seen.scored))
+    return Calibrated(rule=found, fitted_on="valid", applied=True, before=before)
 
 
 def undone(seen: Predictions, calibrated: Calibrated) -> Predictions:

@@ -28,9 +28,9 @@ def contradictions(
     with neighbours in train, are known to flatter, and are not compared.
     """
     solved = chosen.judged_part == "out-of-fold"
-    own = {part: said for part, said in scored.items() if part not in torn and (solved or part != "out-of-fold")}
-    clean = {part: said.basis == Basis.CLEAN for part, said in own.items()}
-    yield from inconsistencies(own, sets=classifier.sets, familiar=classifier.familiar, clean=clean, beta=beta)
+    checked = {part: said for part, said in scored.items() if part not in torn and (solved or part != "out-of-fold")}
+    clean = {part: said.basis == Basis.CLEAN for part, said in checked.items()}
+    yield from inconsistencies(checked, sets=classifier.sets, familiar=classifier.familiar, clean=clean, beta=beta)
     if solved and "l2" in chosen.facts:
         l2 = float(chosen.facts["l2"])
         yield from at_the_end_of_its_range("penalty", l2, DECADES[-1], DECADES[0], chosen.judged_on)

@@ -123,7 +123,7 @@ class _Question:
         self.work, self.features, self.table, self.pairs = work, features, table, pairs
         cache, digests = features.caches[0], table.digests
         self.labels = table.rows["labels"].to_pylist()
-        self.readable = np.array([own is not None and own in cache for own in digests], bool) & table.labelled
+        self.readable = np.array([digest is not None and digest in cache for digest in digests], bool) & table.labelled
         self.movable = self.readable & np.array([part in (None, "train") for part in table.parts], bool)
         self.units = duplicate_units(table)
         self.kinds = kinds(self.labels, self.units, task=table.task)
@@ -136,7 +136,9 @@ class _Question:
         """
         given = any(map(is_named, self.table.rows["group"].to_pylist()))
         named = [] if given else named_groups(self.table, np.where(self.movable, self.kinds, REST).tolist())
-        orders = [own for own in (by_name(self.table), by_time(self.table, threads=self.work.threads)) if own]
+        orders = [
+            proposal for proposal in (by_name(self.table), by_time(self.table, threads=self.work.threads)) if proposal
+        ]
         found = self._asked(named, orders)
         if found.table.rows["group"].equals(self.table.rows["group"]):
             return found
@@ -193,7 +195,7 @@ class _Question:
         """
         table = self._together(proposal)
         for part in ("valid", "test"):
-            mine = self.readable & np.array([own == part for own in self.table.parts], bool)
+            mine = self.readable & np.array([given == part for given in self.table.parts], bool)
             if not mine.any():
                 continue
             counted = self._counted(self.movable | mine)
@@ -201,39 +203,39 @@ class _Question:
             seed = self.work.options.seed
             if len(pairs[0]) and nearness([proposal], *pairs, counted, apart=mine, seed=seed)[0].shown:
                 continue
-            alone = [own == part for own in self.table.parts]
+            alone = [given == part for given in self.table.parts]
             places = zip(table.places, alone, strict=True)
             table = table.with_places([None if stranger else place for place, stranger in places])
             if proposal.groups is not None:
                 before = self.table.rows["group"].to_pylist()
                 groups = zip(table.rows["group"].to_pylist(), before, alone, strict=True)
-                table = table.with_groups([own if stranger else new for new, own, stranger in groups])
+                table = table.with_groups([given if stranger else new for new, given, stranger in groups])
         return table
 
     def _flattery(self, proposal: Proposal) -> Flattery:
         rows = np.flatnonzero(self.movable).tolist()
-        own = self._together(proposal).where(self.movable)
-        labels = own.rows["labels"].to_pylist()
-        digests = [digest or b"" for digest in own.digests]
-        apart = folds_to_judge(own, FOLDS, seed=self.work.options.seed)
+        table = self._together(proposal).where(self.movable)
+        labels = table.rows["labels"].to_pylist()
+        digests = [digest or b"" for digest in table.digests]
+        apart = folds_to_judge(table, FOLDS, seed=self.work.options.seed)
         return flattery(
             Rows(
                 read=lambda start, stop: self.features.rows(digests[start:stop]),
-                targets=own.truth,
-                weights=own.rows["weight"].to_numpy(),
+                targets=table.truth,
+                weights=table.rows["weight"].to_numpy(),
                 folds=apart,
                 features=self.features.caches[0].features,
-                classes=len(own.classes),
-                scored=len(own),
+                classes=len(table.classes),
+                scored=len(table),
                 budget_bytes=psutil.virtual_memory().total // 4,
             ),
             apart,
-            classes=own.classes,
-            task=own.task,
+            classes=table.classes,
+            task=table.task,
             labels=labels,
             units=[self.units[row] for row in rows],
             kinds=self.kinds[self.movable],
-            groups=blocks(own) or [None] * len(own),
+            groups=blocks(table) or [None] * len(table),
             seed=self.work.options.seed,
             progress=self.work.progress,
         )

@@ -55,7 +55,7 @@ def concluded(
         work.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
         parts: tuple[Part, ...] = ("test", "valid") if final else ("valid",)
         predictions: dict[str, Predictions] = {
-            part: _scored(classifier, own, work, features) for part in parts if len(own := work.table.part(part))
+            part: _scored(classifier, table, work, features) for part in parts if len(table := work.table.part(part))
         }
         if chosen.judged_part == "valid" and "valid" in predictions:  # a linear head's was clean before others came
             predictions["valid"] = judged_apart(replace(predictions["valid"], basis=Basis.CHOSEN_ON), chosen)
@@ -99,7 +99,7 @@ def judged_apart(valid: Predictions, chosen: Candidate) -> Predictions:
         return valid
     of_image = dict(zip(chosen.judged_on.ids, chosen.judged_on.logits, strict=True))
     every = zip(valid.ids, valid.logits, valid.ok, strict=True)
-    logits = np.stack([of_image.get(uri, own) if ok else own for uri, own, ok in every])
+    logits = np.stack([of_image.get(uri, plain) if ok else plain for uri, plain, ok in every])
     return replace(valid, logits=logits.astype(np.float32))
 
 
@@ -153,9 +153,9 @@ def _classifier(work: FitContext, chosen: Candidate) -> Classifier:
         "candidate": chosen.name,
         "solver": dict(chosen.facts),
     }
-    own = chosen.body.spec.weights == work.body.spec.weights
-    kind = work.kind if own else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
-    if not own or chosen.views != (PLAIN,):
+    frozen = chosen.body.spec.weights == work.body.spec.weights
+    kind = work.kind if frozen else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
+    if not frozen or chosen.views != (PLAIN,):
         kind = serving_kind(chosen.body, kind)  # it is scored by `predict`: what runs there is what is recorded
     several = work.table.task == "multi"
     return Classifier(

@@ -120,7 +120,7 @@ class FitResult:
     @property
     def scored(self) -> dict[str, Predictions]:
         """The parts with labelled, readable images, the cleanest first."""
-        return {name: own for name, own in self.predictions.items() if len(own.scored)}
+        return {name: predictions for name, predictions in self.predictions.items() if len(predictions.scored)}
 
     @property
     def headline_part(self) -> str:
@@ -130,7 +130,9 @@ class FitResult:
         judged by halves. Out-of-fold numbers are those of the linear head. A part with neighbours in train comes last.
         """
         mixed = self.torn_parts
-        clean = [part for part, own in self.scored.items() if own.basis == Basis.CLEAN and part not in mixed]
+        clean = [
+            part for part, predictions in self.scored.items() if predictions.basis == Basis.CLEAN and part not in mixed
+        ]
         if clean:
             return clean[0]
         trained = any(one.name == self.chosen and one.judged_part == "valid" for one in self.candidates)
@@ -145,14 +147,14 @@ class FitResult:
 
     def basis(self, part: str) -> Message:
         """Return what a part's number rests on: "clean", "chosen on", or what in train gives its answers away."""
-        own = self.scored[part]
-        if leaked := [row for row, uri in enumerate(own.ids) if self.leaks.get(uri) == part]:
-            rest = [row for row in range(len(own)) if row not in set(leaked)]
-            without = self.quality(own.select(rest))
+        predictions = self.scored[part]
+        if leaked := [row for row, uri in enumerate(predictions.ids) if self.leaks.get(uri) == part]:
+            rest = [row for row in range(len(predictions)) if row not in set(leaked)]
+            without = self.quality(predictions.select(rest))
             return Message("scores.leaked", {"n": len(leaked), "without": value_and_interval(without)})
         if part in self.torn_parts:
             return Message("scores.neighbours")
-        return Message(f"word.{own.basis}")
+        return Message(f"word.{predictions.basis}")
 
     @property
     def headline(self) -> Estimate:
@@ -170,16 +172,20 @@ class FitResult:
         asked = {name: metric_named(name) for name in self.options.metrics}
         if self.options.beta != 1 and self.table.task == "single":
             asked |= {f"macro F{self.options.beta:g}": partial(f_beta, beta=self.options.beta)}
-        return {name: {part: metric(own) for part, own in scored} for name, metric in asked.items()}
+        return {name: {part: metric(predictions) for part, predictions in scored} for name, metric in asked.items()}
 
     @cached_property
     def sets_measured(self) -> dict[str, dict[str, Estimate]]:
         """Return how often the sets of classes hold the true one, and how large they are, by part that is clean."""
         found: dict[str, dict[str, Estimate]] = {}
-        for part, own in self.scored.items():
-            if self.classifier.sets and own.basis == Basis.CLEAN:
-                sets = self.classifier.sets.sets(own)
-                measures = (set_coverage(own, sets), mean_set_size(own, sets), singletons(own, sets))
+        for part, predictions in self.scored.items():
+            if self.classifier.sets and predictions.basis == Basis.CLEAN:
+                sets = self.classifier.sets.sets(predictions)
+                measures = (
+                    set_coverage(predictions, sets),
+                    mean_set_size(predictions, sets),
+                    singletons(predictions, sets),
+                )
                 found[part] = {one.name: one for one in measures}
         return found
 
@@ -188,9 +194,11 @@ class FitResult:
         """Return the share of images that are flagged as unlike anything seen, by part that had no say in it."""
         familiar = self.classifier.familiar
         return {
-            part: familiar.flagged(own, basis=Basis.CLEAN)
-            for part, own in self.predictions.items()
-            if familiar and own.distance is not None and not (part == "valid" and familiar.basis == Basis.CHOSEN_ON)
+            part: familiar.flagged(predictions, basis=Basis.CLEAN)
+            for part, predictions in self.predictions.items()
+            if familiar
+            and predictions.distance is not None
+            and not (part == "valid" and familiar.basis == Basis.CHOSEN_ON)
         }
 
     def about_unlike(self) -> str:
@@ -199,9 +207,9 @@ class FitResult:
         if familiar is None:
             return ""
         measured = [
-            f" On {part}: {value_and_interval(own)} of {own.n:,}."
-            for part, own in self.unlike_measured.items()
-            if own.n
+            f" On {part}: {value_and_interval(estimate)} of {estimate.n:,}."
+            for part, estimate in self.unlike_measured.items()
+            if estimate.n
         ]
         return f"Unlike anything seen: {familiar.sentence[0].lower()}{familiar.sentence[1:]}{''.join(measured)}"
 
@@ -211,9 +219,9 @@ class FitResult:
         if rule is None:
             return ""
         measured = [
-            f" On {part}: {value_and_interval(own['coverage'])} of {own['coverage'].n:,}, "
-            f"{value_and_interval(own['set size'])} classes a set."
-            for part, own in self.sets_measured.items()
+            f" On {part}: {value_and_interval(measures['coverage'])} of {measures['coverage'].n:,}, "
+            f"{value_and_interval(measures['set size'])} classes a set."
+            for part, measures in self.sets_measured.items()
         ]
         return f"Sets: {rule.sentence[0].lower()}{rule.sentence[1:]}{''.join(measured)}"
 
@@ -227,18 +235,20 @@ class FitResult:
         if part == "out-of-fold":  # those of the best linear head, whatever was chosen in the end
             tried = [one.calibration for one in self.candidates if one.calibration and one.calibration.before]
             return tried[-1].before if tried and tried[-1].applied else None
-        own = self.calibration
-        if own and own.applied and own.fitted_on == part and own.before is not None:  # each half has its own
-            return own.before
-        return undone(self.predictions[part], own) if own and own.applied else None
+        calibrated = self.calibration
+        if (
+            calibrated and calibrated.applied and calibrated.fitted_on == part and calibrated.before is not None
+        ):  # each half has its own
+            return calibrated.before
+        return undone(self.predictions[part], calibrated) if calibrated and calibrated.applied else None
 
     @cached_property
     def calibration_measured(self) -> dict[str, dict[str, Mapping[str, Estimate]]]:
         """Give, by part, how far probabilities are from what comes true: "after", and "before" a temperature."""
         found: dict[str, dict[str, Mapping[str, Estimate]]] = {}
-        for part, own in self.scored.items():
+        for part, predictions in self.scored.items():
             before = self.uncalibrated(part)
-            found[part] = ({"before": measured(before)} if before else {}) | {"after": measured(own)}
+            found[part] = ({"before": measured(before)} if before else {}) | {"after": measured(predictions)}
         return found
 
     def about_calibration(self) -> str:
@@ -252,24 +262,25 @@ class FitResult:
         said = (
             f"Confidence and accuracy are {value_and_interval(error)} apart on {images_of(self.headline_part, error.n)}"
         )
-        own = self.calibration
-        if "before" in found and own:
+        calibrated = self.calibration
+        if "before" in found and calibrated:
             was = value_and_interval(found["before"]["calibration error"])
             return (
-                f"{said}, {was} before logits were divided by {own.temperature.value:.3g} "
-                f"(fitted on {own.temperature.n:,} images, {own.fitted_on})."
+                f"{said}, {was} before logits were divided by {calibrated.temperature.value:.3g} "
+                f"(fitted on {calibrated.temperature.n:,} images, {calibrated.fitted_on})."
             )
-        if own is None or own.applied:
+        if calibrated is None or calibrated.applied:
             return f"{said}."
         return (
-            f"{said}. No temperature was taken: {own.temperature.value:.3g}, fitted out-of-fold, is of no clear help."
+            f"{said}. No temperature was taken: {calibrated.temperature.value:.3g}, fitted out-of-fold, "
+            "is of no clear help."
         )
 
     def _about_lines(self, found: Mapping[str, Mapping[str, Estimate]]) -> str:
-        own, loss = self.calibration, value_and_interval(found["after"]["log loss"])
+        calibrated, loss = self.calibration, value_and_interval(found["after"]["log loss"])
         where = images_of(self.headline_part, found["after"]["log loss"].n)
-        if own is None or "before" not in found:
-            tried = "No line per label was taken: fitted out-of-fold, it is of no clear help." if own else ""
+        if calibrated is None or "before" not in found:
+            tried = "No line per label was taken: fitted out-of-fold, it is of no clear help." if calibrated else ""
             return f"The log loss is {loss} on {where}. {tried}".strip()
         was = value_and_interval(found["before"]["log loss"])
         return f"The log loss is {loss} on {where}, {was} before each label's logit was put on a line of its own."

@@ -19,7 +19,7 @@ from goldenrule.core.progress import Progress
 from goldenrule.data.splits.stretches import with_blocks
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import Features
-from goldenrule.metrics import with_own_thresholds
+from goldenrule.metrics import with_class_thresholds
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.selection_rules import Trained, gentle, later_replaces, rate_from_zero
 from goldenrule.models.backbone import Backbone
@@ -98,7 +98,7 @@ def _from_pretrained(work: FitContext, solved: Solved, training: TrainingOptions
         learn.unfreeze()
         curves = _fit(work, learn, training, RATIO, lambda rate: gentle(rate, solved.chosen.judged_on))
     candidate = _candidate(work, learn, training, Trained.HEAD if head_only else Trained.FINE_TUNED)
-    before = replace(with_own_thresholds(before, beta=work.options.beta), basis=Basis.CHOSEN_ON)
+    before = replace(with_class_thresholds(before, beta=work.options.beta), basis=Basis.CHOSEN_ON)
     verdict = later_replaces(before, candidate.judged_on, names=(solved.chosen.name, candidate.name), tempered=True)
     candidate = replace(candidate, verdict=replace(verdict, asked_for=True))
     every, live = [*solved.candidates, candidate], _live(work, learn, curves)
@@ -168,7 +168,7 @@ def _candidate(work: FitContext, learn: Learner, training: TrainingOptions, name
         name=name,
         body=learn.state.backbone,
         head=learn.state.head,
-        judged_on=with_own_thresholds(seen, beta=work.options.beta),
+        judged_on=with_class_thresholds(seen, beta=work.options.beta),
         judged_part="valid",
         calibration=calibrated_on_valid(temperature, seen, apart.before if apart else None),
         facts={"epochs": learn.state.epochs},

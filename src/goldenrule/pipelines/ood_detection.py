@@ -26,7 +26,7 @@ def familiar_images(work: FitContext, classifier: Classifier, features: Features
     and those of the references, together 4,000 at most, go into the cache of that body.
     """
     train = readable(work.table, "train", features)
-    labels = [own[0] if own else -1 for own in train.rows["labels"].to_pylist()]  # of several the first
+    labels = [label[0] if label else -1 for label in train.rows["labels"].to_pylist()]  # of several the first
     references = _some(train, drawn(_digests(train), labels))
     trained = classifier.backbone.spec.weights != work.body.spec.weights
     valid = readable(work.table, "valid", features)
@@ -35,7 +35,9 @@ def familiar_images(work: FitContext, classifier: Classifier, features: Features
     others = _some(others, drawn(_digests(others)))
     if trained:
         features = _through(classifier, work, references, others)
-        references, others = (own.where(features.has(own.digests)) for own in (references, others))  # files change
+        references, others = (
+            table.where(features.has(table.digests)) for table in (references, others)
+        )  # files change
     units = dict(zip(work.table.uris, duplicate_units(work.table), strict=True))
     if len({units[uri] for uri in (*references.uris, *others.uris)}) < 2:
         return None

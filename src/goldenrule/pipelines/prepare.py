@@ -95,7 +95,7 @@ def begun(
         check_same(folder, about, table)  # again: another process may have begun a story here since
         work = FitContext(run=run, table=table, extractor=extractor, options=options, story=story, progress=progress)
         features = precomputed(work, 0)
-        usable = [own is not None and own in features.caches[0] for own in table.digests]
+        usable = [digest is not None and digest in features.caches[0] for digest in table.digests]
         story.findings += unusable_classes(table, usable)
         pairs = near_pairs(work, features)
         asked = blocked(work, features, kept_together(table, pairs), pairs)
@@ -136,7 +136,7 @@ def body_from_zero(options: FitOptions, progress: Progress) -> Backbone:
         pooling=options.pooling,
         squish=options.crop == "squish",
         decoding=options.decoding,
-        levels=options.own_levels,
+        levels=options.fixed_levels,
         drawn=options.seed,
         progress=progress,
     )
@@ -148,7 +148,7 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
     What is trained from zero starts from none: the default one then finds near duplicates, and looks into the run.
     """
     if options.from_zero:
-        return backbone(levels=options.own_levels, progress=progress)
+        return backbone(levels=options.fixed_levels, progress=progress)
     if options.start_from is None:
         return backbone(
             options.backbone,
@@ -157,7 +157,7 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
             pooling=options.pooling,
             squish=options.crop == "squish",
             decoding=options.decoding,
-            levels=options.own_levels,
+            levels=options.fixed_levels,
             progress=progress,
         )
     earlier = Classifier.load(options.start_from).backbone
@@ -174,7 +174,7 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
             f"--from {options.start_from}: that classifier looks at pictures otherwise (resize {preprocessing.resize}, "
             f"decoding {preprocessing.name}), and its body learned from that. Leave --crop squish and --decoding away."
         )
-    if options.levels is not None and options.own_levels != preprocessing.levels:
+    if options.levels is not None and options.fixed_levels != preprocessing.levels:
         raise OptionError(
             f"--from {options.start_from}: that classifier learned from pictures with --levels "
             f"{levels_text(preprocessing.levels)}. Leave --levels away."
@@ -202,10 +202,10 @@ def read_images(
     threads = options.threads or available_threads()
     looks = looked(table, by=glance, threads=2 * threads, progress=progress)
     closed = closed_files(table, looks)
-    table = table.with_digests([own.digest for own in looks])
+    table = table.with_digests([scan.digest for scan in looks])
     if options.fold is not None:
         table = fold_drawn(table, options.fold, seed=options.seed)
-    levels, asked = options.own_levels, options.levels is not None
+    levels, asked = options.fixed_levels, options.levels is not None
     if options.start_from is not None and not asked:
         levels, asked = Classifier.load(options.start_from).preprocessing.levels, True
     elif not asked:
@@ -225,7 +225,7 @@ def _folders_of(table: ImageTable) -> set[Path]:
     """Return the images' folder and all folders in it that hold images, or folders with images."""
     root = table.root.resolve()
     nearest = {Path(uri.rpartition("/")[0]) for uri in table.uris}
-    return {root, *(root / folder for own in nearest for folder in (own, *own.parents))}
+    return {root, *(root / folder for path in nearest for folder in (path, *path.parents))}
 
 
 def latest_split(base: Path) -> Path:

@@ -20,7 +20,7 @@ from goldenrule.data.table import ImageTable, LabelledTable, Part
 from goldenrule.data.units import duplicate_units
 from goldenrule.features.extractor import Features
 from goldenrule.features.likelihood import learned_classes
-from goldenrule.metrics import with_own_thresholds
+from goldenrule.metrics import with_class_thresholds
 from goldenrule.metrics.selection_rules import later_replaces, on_common, views_are_worth_it
 from goldenrule.pipelines.calibrate import calibrated_head
 from goldenrule.pipelines.context import FitContext, precomputed
@@ -75,8 +75,8 @@ def linear_heads_of(work: FitContext, features: Features) -> Solved:
         candidates.append(replace(with_views, verdict=verdict))
         chosen = candidates[-1] if verdict.replaced else chosen
     head, judged_on, tried = calibrated_head(chosen.head, chosen.judged_on)
-    own = with_own_thresholds(judged_on, beta=work.options.beta)
-    best = replace(chosen, head=head, judged_on=own, calibration=tried)
+    predictions = with_class_thresholds(judged_on, beta=work.options.beta)
+    best = replace(chosen, head=head, judged_on=predictions, calibration=tried)
     every = tuple(best if one is chosen else one for one in candidates)
     return Solved(candidates=every, chosen=best, features=features, views=count)
 
@@ -84,10 +84,10 @@ def linear_heads_of(work: FitContext, features: Features) -> Solved:
 def readable(table: ImageTable, part: Part, features: Features) -> ImageTable:
     """Return the images of a part that have features."""
     cache = features.caches[0]
-    own: list[bool] = [
+    is_used: list[bool] = [
         p == part and d is not None and d in cache for p, d in zip(table.parts, table.digests, strict=True)
     ]
-    mask: npt.NDArray[np.bool_] = np.array(own, dtype=bool)
+    mask: npt.NDArray[np.bool_] = np.array(is_used, dtype=bool)
     return table.where(mask)
 
 
@@ -96,7 +96,7 @@ def _candidate(work: FitContext, name: str, head: FittedHead) -> Candidate:
         name=name,
         body=work.body,
         head=head.head,
-        judged_on=with_own_thresholds(with_blocks(head.out_of_fold, work.table), beta=work.options.beta),
+        judged_on=with_class_thresholds(with_blocks(head.out_of_fold, work.table), beta=work.options.beta),
         judged_part="out-of-fold",
         facts=head.facts,
     )

@@ -57,7 +57,7 @@ def _result(answer: FitResult) -> dict[str, Any]:
         "activations": answer.features,
         "classes": answer.table.classes,
         "counts": answer.table.counts(),
-        "status": {part: own.status_counts for part, own in answer.predictions.items()},
+        "status": {part: predictions.status_counts for part, predictions in answer.predictions.items()},
         "findings": answer.findings,
         "dependence": answer.dependence,
         "leaked": {part: Counter(answer.leaks.values())[part] for part in sorted({*answer.leaks.values()})},
@@ -80,11 +80,11 @@ def report_content(answer: FitResult) -> ReportContent:
         headline_part=answer.headline_part,
         estimates={
             part: {
-                answer.headline.name: answer.quality(own),
-                "log loss": log_loss(own),
+                answer.headline.name: answer.quality(predictions),
+                "log loss": log_loss(predictions),
                 **{name.replace("_", " "): of_part[part] for name, of_part in answer.metrics.items()},
             }
-            for part, own in answer.scored.items()
+            for part, predictions in answer.scored.items()
         },
         predictions=answer.scored[answer.headline_part],
         counts=answer.table.counts(),
@@ -170,7 +170,8 @@ def _sets_json(answer: FitResult) -> dict[str, Any] | None:
     if answer.classifier.sets is None:
         return None
     measured = {
-        part: {name.replace(" ", "_"): own for name, own in of.items()} for part, of in answer.sets_measured.items()
+        part: {name.replace(" ", "_"): estimate for name, estimate in of.items()}
+        for part, of in answer.sets_measured.items()
     }
     return {**as_json(answer.classifier.sets), "says": answer.classifier.sets.sentence, "measured": measured}
 
@@ -198,8 +199,8 @@ def _backbones(answer: FitResult) -> list[dict[str, Any]]:
 
 def _calibration_json(answer: FitResult) -> dict[str, Any]:
     """Return the temperature that was tried on the chosen candidate, and what was measured of probabilities."""
-    own = answer.calibration
-    tried = {**as_json(own), "applied": own.applied, "why": own.why} if own else None
+    calibrated = answer.calibration
+    tried = {**as_json(calibrated), "applied": calibrated.applied, "why": calibrated.why} if calibrated else None
     parts = {
         part.replace("-", "_"): {
             when: {name.replace(" ", "_").lower(): one for name, one in found.items()}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from goldenrule.data.augmentation.augment import Augmentation, View, views
 from goldenrule.data.table import ImageTable
-from goldenrule.metrics import Predictions, with_own_thresholds
+from goldenrule.metrics import Predictions, with_class_thresholds
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.selection_rules import later_replaces, on_common
 from goldenrule.models.backbone import Backbone
@@ -76,16 +76,16 @@ class ModelSelection:
         if best.crossed is None:
             return predicted(best.body, best.head, valid)
         half_of = dict(zip(best.crossed.predictions.ids, best.crossed.halves.tolist(), strict=True))
-        own = np.array([half_of.get(uri, -1) for uri in valid.uris])
-        halves = [predicted(*best.crossed.network(half), valid.where(own == half)) for half in (0, 1)]
+        half_of_image = np.array([half_of.get(uri, -1) for uri in valid.uris])
+        halves = [predicted(*best.crossed.network(half), valid.where(half_of_image == half)) for half in (0, 1)]
         joined = Predictions.concatenate(halves)
         place = {uri: row for row, uri in enumerate(joined.ids)}
         return joined.select([place[uri] for uri in best.crossed.predictions.ids])
 
     def _judge(self, newcomer: Candidate, seen: Predictions, before: Predictions | None = None) -> bool:
         before, seen = on_common(self._valid if before is None else before, seen)
-        seen = with_own_thresholds(replace(seen, basis=Basis.CHOSEN_ON, group=self._groups(seen)), beta=self._beta)
-        before = with_own_thresholds(replace(before, group=self._groups(before)), beta=self._beta)
+        seen = with_class_thresholds(replace(seen, basis=Basis.CHOSEN_ON, group=self._groups(seen)), beta=self._beta)
+        before = with_class_thresholds(replace(before, group=self._groups(before)), beta=self._beta)
         verdict = later_replaces(before, seen, names=(self.best.name, newcomer.name), tempered=True)
         newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")
         self.candidates.append(newcomer)

@@ -47,12 +47,12 @@ _APART = (
 def keep_content(folder: Path, content: ReportContent) -> None:
     """Write a report's content as a folder, whole or not at all."""
     value = {field.name: getattr(content, field.name) for field in fields(content) if field.name not in _NOT_JSON}
-    with atomic_folder(folder, known_by=(CONTENT, PREDICTIONS)) as own:
-        write_json(own / CONTENT, as_json({"schema_version": SCHEMA_VERSION, **value}))
-        _write_predictions(own / PREDICTIONS, content.predictions)
+    with atomic_folder(folder, known_by=(CONTENT, PREDICTIONS)) as path:
+        write_json(path / CONTENT, as_json({"schema_version": SCHEMA_VERSION, **value}))
+        _write_predictions(path / PREDICTIONS, content.predictions)
         if content.uncalibrated is not None:
-            _write_predictions(own / UNCALIBRATED, content.uncalibrated)
-        seal(own)
+            _write_predictions(path / UNCALIBRATED, content.uncalibrated)
+        seal(path)
 
 
 def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportContent:
@@ -62,18 +62,18 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
     """
     files = Sealed(folder)
     value = files.json(CONTENT, newest_schema=SCHEMA_VERSION)
-    plain = {name: own for name, own in value.items() if name not in (*_APART, "schema_version")}
+    plain = {name: field for name, field in value.items() if name not in (*_APART, "schema_version")}
     as_type(plain, _plain_fields(), what=str(folder / CONTENT))
     try:
         content = ReportContent(
             **plain,
             headline=from_json(value["headline"], Estimate),
-            estimates={part: _estimates(own) for part, own in value["estimates"].items()},
-            candidates=[_candidate(own) for own in value["candidates"]],
-            backbones=[_candidate(own) for own in value["backbones"]],
-            findings=[from_json(own, Finding) for own in value["findings"]],
+            estimates={part: _estimates(estimate) for part, estimate in value["estimates"].items()},
+            candidates=[_candidate(candidate) for candidate in value["candidates"]],
+            backbones=[_candidate(backbone) for backbone in value["backbones"]],
+            findings=[from_json(finding, Finding) for finding in value["findings"]],
             live=_live(value["live"]) if value["live"] else None,
-            bases={part: from_json(own, Message) for part, own in value["bases"].items()},
+            bases={part: from_json(message, Message) for part, message in value["bases"].items()},
             predictions=_read_predictions(files, PREDICTIONS),
             image=image,
         )
@@ -90,12 +90,12 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
 def _plain_fields() -> type[msgspec.Struct]:
     """Return the type of all fields of a report that stand in its JSON as they are."""
     hints = get_type_hints(ReportContent)
-    own = [(field.name, hints[field.name]) for field in fields(ReportContent) if field.name not in _APART]
-    return msgspec.defstruct("PlainFields", own, kw_only=True, forbid_unknown_fields=True)
+    typed = [(field.name, hints[field.name]) for field in fields(ReportContent) if field.name not in _APART]
+    return msgspec.defstruct("PlainFields", typed, kw_only=True, forbid_unknown_fields=True)
 
 
 def _estimates(value: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {name: from_json(own, Estimate) for name, own in value.items()}
+    return {name: from_json(estimate, Estimate) for name, estimate in value.items()}
 
 
 def _candidate(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _candidate(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _live(value: Mapping[str, Any]) -> LiveContent:
     return LiveContent(
-        curves={name: from_json(own, RangeTest) for name, own in value["curves"].items()},
+        curves={name: from_json(curve, RangeTest) for name, curve in value["curves"].items()},
         history=History(tuple(map(epoch_row, value["history"]))),
         notes=tuple(value["notes"]),
     )

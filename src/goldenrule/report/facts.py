@@ -51,7 +51,7 @@ def value_text(value: Any) -> str:
         case str():
             return value
         case Mapping():
-            return ", ".join(f"{_words(name)} {value_text(own)}" for name, own in value.items())
+            return ", ".join(f"{_words(name)} {value_text(fact)}" for name, fact in value.items())
         case Sequence():
             return ", ".join(map(value_text, value)) or "none"
         case _:

@@ -179,10 +179,10 @@ def activations_sentence(computed: int, reused: int) -> str:
         if not reused:
             return ""
         return say("time.nothing-computed", reused=f"{reused:,}")
-    own, known = count(computed, "activation"), f"{reused:,}"
+    name, known = count(computed, "activation"), f"{reused:,}"
     if reused:
-        return say("time.computed-and-known", n=computed, own=own, known=known)
-    return say("time.computed", n=computed, own=own)
+        return say("time.computed-and-known", n=computed, features=name, known=known)
+    return say("time.computed", n=computed, features=name)
 
 
 def alarm(findings: Sequence[Finding]) -> str:

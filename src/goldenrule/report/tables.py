@@ -135,11 +135,11 @@ def part_scores(
         rows=tuple(
             ScoreRow(
                 name=part,
-                estimates=tuple(map(own.get, metrics)),
+                estimates=tuple(map(estimate.get, metrics)),
                 marked=part == headline_part,
-                note=_basis((bases or {}).get(part), own),
+                note=_basis((bases or {}).get(part), estimate),
             )
-            for part, own in estimates.items()
+            for part, estimate in estimates.items()
         ),
     )
 
@@ -163,18 +163,21 @@ def candidate_scores(candidates: Sequence[Mapping[str, Any]]) -> ScoreTable:
 
 def data_table(counts: Mapping[str, Mapping[str, int]], images: Mapping[str, int] | None = None) -> DataTable:
     """Return a row per class, in order, with a column per part; `images` per part, where one has several classes."""
-    names = list(dict.fromkeys(name for own in counts.values() for name in own if name))
-    rows = tuple(DataRow(name=name, counts=tuple(own.get(name, 0) for own in counts.values())) for name in names)
-    unlabelled = DataRow(name="", counts=tuple(own.get("", 0) for own in counts.values()))
+    names = list(dict.fromkeys(name for per_class in counts.values() for name in per_class if name))
+    rows = tuple(
+        DataRow(name=name, counts=tuple(per_class.get(name, 0) for per_class in counts.values())) for name in names
+    )
+    unlabelled = DataRow(name="", counts=tuple(per_class.get("", 0) for per_class in counts.values()))
     totals = DataRow(
-        name="all", counts=tuple((images or {}).get(part, sum(own.values())) for part, own in counts.items())
+        name="all",
+        counts=tuple((images or {}).get(part, sum(per_class.values())) for part, per_class in counts.items()),
     )
     return DataTable(parts=tuple(counts), rows=rows, unlabelled=unlabelled if unlabelled.total else None, totals=totals)
 
 
 def unscored_parts(counts: Mapping[str, Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
     """Return the parts in which no image has a label, and how many images they have."""
-    sums = ((part, own.get("", 0), sum(own.values())) for part, own in counts.items())
+    sums = ((part, per_class.get("", 0), sum(per_class.values())) for part, per_class in counts.items())
     return tuple((part, total) for part, unlabelled, total in sums if total and unlabelled == total)
 
 
@@ -237,9 +240,9 @@ def _metrics(rows: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(metric for row in rows for metric in row))
 
 
-def _basis(given: Message | None, own: Mapping[str, Estimate]) -> str:
+def _basis(given: Message | None, estimates: Mapping[str, Estimate]) -> str:
     """Return in words what the numbers of a part rest on, "" where there are none."""
-    bases = {estimate.basis for estimate in own.values()}
+    bases = {estimate.basis for estimate in estimates.values()}
     chosen = Message(f"word.{Basis.CHOSEN_ON if Basis.CHOSEN_ON in bases else Basis.CLEAN}")
     match given or chosen:
         case Message(id="word.clean"):

@@ -108,8 +108,8 @@ def _aligned(shown: Sequence[str], metrics: Sequence[str]) -> str:
 def _flat(row: EpochRow) -> dict[str, Any]:
     """Return the values of a row by column, own metrics beside the others."""
     value = asdict(row)
-    own: Mapping[str, float] = value.pop("metrics")
-    return {**value, **own}
+    metrics: Mapping[str, float] = value.pop("metrics")
+    return {**value, **metrics}
 
 
 def cells(row: EpochRow, metrics: Sequence[str] = ()) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ UNFIT = ("LBFGS", "Muon", "Optimizer", "Rprop", "SparseAdam")
 def optimizer_class(name: str) -> Callable[..., torch.optim.Optimizer]:
     """Return the optimizer of torch.optim by its name, in whatever case; `OptionError` for one that can't be used."""
     known = {
-        own.lower(): kind
-        for own, kind in vars(torch.optim).items()
-        if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and own not in UNFIT
+        spelling.lower(): kind
+        for spelling, kind in vars(torch.optim).items()
+        if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and spelling not in UNFIT
     }
     if name.lower() not in known:
         raise OptionError(f"optimizer={name!r}: wanted one of {', '.join(sorted(known))}.")

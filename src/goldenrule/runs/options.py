@@ -289,7 +289,7 @@ class FitOptions:
         return by_name(name, crop=crop)
 
     @property
-    def own_levels(self) -> Levels | None:
+    def fixed_levels(self) -> Levels | None:
         """The values that become black and white in pictures of more than 8 bits, where that was asked for."""
         from goldenrule.data.pictures.levels import levels_named
 
@@ -320,9 +320,9 @@ class FitOptions:
         """
         from goldenrule.storage.files import in_shell
 
-        own, always = self.story(), FitOptions().story()
-        told = [name for name in names if own[name] != always[name]]
-        return "".join(f" --{name.replace('_', '-')} {in_shell(own[name])}" for name in told)
+        given, always = self.story(), FitOptions().story()
+        told = [name for name in names if given[name] != always[name]]
+        return "".join(f" --{name.replace('_', '-')} {in_shell(given[name])}" for name in told)
 
     def story(self) -> dict[str, Any]:
         """Return the options that make a run another one, as JSON."""
@@ -334,7 +334,7 @@ class FitOptions:
             "weights": str(self.weights) if self.weights else None,
             "start_from": str(self.start_from) if self.start_from else None,
             "training": as_json(self.training),
-            "own": as_json(self.augmentation.own) if self.augmentation else None,
+            "own": as_json(self.augmentation.custom) if self.augmentation else None,
         }
 
     def shown(self) -> dict[str, Any]:

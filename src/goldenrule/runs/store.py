@@ -238,16 +238,16 @@ def _split_text(table: ImageTable) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     labels = table.rows["labels"].to_pylist()
-    for uri, part, own, file_digest in zip(table.uris, table.parts, labels, table.digests, strict=True):
-        names = " ".join(table.classes[label] for label in own)
+    for uri, part, indices, file_digest in zip(table.uris, table.parts, labels, table.digests, strict=True):
+        names = " ".join(table.classes[label] for label in indices)
         writer.writerow([uri, part, names, file_digest.hex() if file_digest else ""])
     return text.getvalue()
 
 
 def _image_differences(folder: Path, before: ImagesJson, table: ImageTable) -> str:
-    own = str(table.root.resolve())
-    if before.folder != own:
-        return f"its images are those of {before.folder} ({before.count:,}), now {own} ({len(table):,})"
+    name = str(table.root.resolve())
+    if before.folder != name:
+        return f"its images are those of {before.folder} ({before.count:,}), now {name} ({len(table):,})"
     old = {row["path"]: row["digest"] for row in split_rows(folder)}
     new = {uri: d.hex() if d else "" for uri, d in zip(table.uris, table.digests, strict=True)}
     counts = {

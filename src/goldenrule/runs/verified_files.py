@@ -133,7 +133,7 @@ class ResultJson(msgspec.Struct, kw_only=True):
     @property
     def judged_on(self) -> str:
         """What the chosen candidate was judged by."""
-        return next((own.judged_on for own in self.candidates if own.name == self.chosen), "valid")
+        return next((candidate.judged_on for candidate in self.candidates if candidate.name == self.chosen), "valid")
 
     def numbers(self, part: str) -> Numbers | None:
         """Return the numbers of "test", "valid" or "out-of-fold"."""

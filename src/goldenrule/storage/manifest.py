@@ -69,7 +69,10 @@ def write_recorded(folder: Path, name: str, content: bytes | str) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     files = recorded(folder) if is_sealed(folder) else {}
-    now = {own: records if len(records) == 1 else _present(folder / own, records) for own, records in files.items()}
+    now = {
+        relative: records if len(records) == 1 else _present(folder / relative, records)
+        for relative, records in files.items()
+    }
     before, new = _present(folder / name, files.get(name, (ABSENT,)))[0], Record.of(data)
     if files != now | {name: (new,)}:
         _write(folder, now | {name: (new,) if before == new else (new, before)})

@@ -166,16 +166,16 @@ class WrittenInto:
 
 def written_into(path: Path) -> WrittenInto | None:
     """Return where to write if a path is a pipe, a character device or a descriptor of this process; else None."""
-    own = os.path.abspath(path)  # noqa: PTH100 - resolve() would look through /dev/stdout
+    name = os.path.abspath(path)  # noqa: PTH100 - resolve() would look through /dev/stdout
     for _ in range(_MOST_LINKS):
-        if own in _STANDARD:
-            return WrittenInto(path, _STANDARD[own])
-        if found := _DESCRIPTOR.fullmatch(own):
-            process = own.split("/")[2]
+        if name in _STANDARD:
+            return WrittenInto(path, _STANDARD[name])
+        if found := _DESCRIPTOR.fullmatch(name):
+            process = name.split("/")[2]
             if process in ("fd", "self", "thread-self", str(os.getpid())):
                 return WrittenInto(path, int(found[1]))
         try:
-            own = os.path.normpath(os.path.join(os.path.dirname(own), os.readlink(own)))  # noqa: PTH115, PTH118, PTH120
+            name = os.path.normpath(os.path.join(os.path.dirname(name), os.readlink(name)))  # noqa: PTH115, PTH118, PTH120
         except (OSError, ValueError):
             break
     with contextlib.suppress(OSError, ValueError):

@@ -86,8 +86,8 @@ def arrays_in(path: Path) -> dict[str, Array]:
     with safe_open(path, framework="numpy") as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no dict
         return {
-            name: Array(tuple(own.get_shape()), kind="float" if "F" in own.get_dtype() else "whole")
-            for name, own in slices.items()
+            name: Array(tuple(entry.get_shape()), kind="float" if "F" in entry.get_dtype() else "whole")
+            for name, entry in slices.items()
         }
 
 

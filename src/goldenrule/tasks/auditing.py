@@ -50,10 +50,10 @@ def audit_images(
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by, exclude=exclude)
     looks = looked(table, threads=threads, progress=progress)
     pairs = near_duplicates(table, looks, threads=threads, progress=progress)
-    own = table.with_digests([one.digest for one in looks])
-    if (cache := best_bank(own.digests)) is not None:
+    images = table.with_digests([one.digest for one in looks])
+    if (cache := best_bank(images.digests)) is not None:
         known = {(pair.first, pair.second) for pair in pairs}
-        more = near_by_activations(own, cache, known=known, threads=threads, progress=progress)
+        more = near_by_activations(images, cache, known=known, threads=threads, progress=progress)
         pairs = sorted([*pairs, *more], key=lambda pair: (pair.first, pair.second))
     found = audit(table, looks, pairs)
     if out is not None:

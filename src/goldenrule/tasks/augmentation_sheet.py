@@ -54,11 +54,11 @@ def draw_augmentation(
     options = FitOptions(augment=augment, crop=crop, size=size, levels=levels)
     table = source if isinstance(source, ImageTable) else from_source(source)
     order = _order(table)
-    own = options.own_levels if levels is not None else _levels(table, order[:images], progress or Silent())
-    preprocessing = Preprocessing(size=size, levels=own)
+    wanted = options.fixed_levels if levels is not None else _levels(table, order[:images], progress or Silent())
+    preprocessing = Preprocessing(size=size, levels=wanted)
     if crop == "squish":
         preprocessing = replace(preprocessing, resize="squish", crop_fraction=1.0)
-    drawn = _some(table, order, images, own)
+    drawn = _some(table, order, images, wanted)
     with (progress or Silent()).task("draw", 1, "sheet") as task:
         figure = augmentation_figure(drawn, options.augmentation, preprocessing, count=views)
         content = io.BytesIO()
@@ -88,7 +88,7 @@ def _order(table: ImageTable) -> list[str]:
 
 def _levels(table: ImageTable, first: list[str], progress: Progress) -> Levels | None:
     """Return the levels of the whole set, as a fit finds them; all is looked at only where the first are deep."""
-    if not any(own.used for own in looked(table.where(np.isin(table.uris, first)), by=glance)):
+    if not any(scan.used for scan in looked(table.where(np.isin(table.uris, first)), by=glance)):
         return None
     looks = looked(table, by=glance, progress=progress)
     levels = levels_found(table, looks)

@@ -112,7 +112,7 @@ def explained(
         heats, notes = _heats(again, files, readable, [of or name for name in best], wanted=heat, progress=progress)
     if not again.table.root.is_dir():
         notes += (f"The training images are no longer in {again.table.root}: they are named, and not shown.",)
-    if len(train) and not any(own.nearest for own in neighbours) and readable:
+    if len(train) and not any(neighbours_of.nearest for neighbours_of in neighbours) and readable:
         notes += ("No features of a training image are cached, and the images are gone: none is near.",)
     reasons = closed | seen.failures
     return Explained(

@@ -242,9 +242,11 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
     """Leave out what the run has learned from, and give what it promised of other images than these."""
     if not (run / IMAGES).is_file():
         return table, None
-    own = run_images(run)
-    parts = {digest: part for digest, part in zip(own.digests, own.parts, strict=True) if digest and part != "train"}
-    learned = {digest for digest, part in zip(own.digests, own.parts, strict=True) if digest and part == "train"}
+    images = run_images(run)
+    parts = {
+        digest: part for digest, part in zip(images.digests, images.parts, strict=True) if digest and part != "train"
+    }
+    learned = {digest for digest, part in zip(images.digests, images.parts, strict=True) if digest and part == "train"}
     known = np.array([digest in learned for digest in table.digests], dtype=bool)
     if known.all():
         raise OptionError(
@@ -257,7 +259,7 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
                 severity="warning",
                 code="learned-from",
                 fields={"n": int(known.sum())},
-                evidence=tuple(uri for uri, own in zip(table.uris, known, strict=False) if own),
+                evidence=tuple(uri for uri, is_known in zip(table.uris, known, strict=False) if is_known),
             )
         )
     seen = Counter(parts[digest] for digest in table.digests if digest in parts)
@@ -272,11 +274,11 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
                 fields={"n": seen.total(), "counts": counts},
             )
         )
-    return table, _promised(run, own, {digest for digest in table.digests if digest}, classifier)
+    return table, _promised(run, images, {digest for digest in table.digests if digest}, classifier)
 
 
 def _promised(
-    run: Path, own: ImageTable, without: set[bytes], classifier: Classifier
+    run: Path, table: ImageTable, without: set[bytes], classifier: Classifier
 ) -> tuple[str, Predictions] | None:
     """Return the part that the run's headline rests on, and its predictions but for some images."""
     if not (run / RESULT).is_file():
@@ -288,7 +290,7 @@ def _promised(
         return None
     if classifier.thresholds:
         said = classifier.thresholds.apply(said)
-    digests = dict(zip(own.uris, own.digests, strict=True))
+    digests = dict(zip(table.uris, table.digests, strict=True))
     said = said.select([digests.get(name) not in without for name in said.ids])
     return (part, said) if len(said.scored) else None
 
@@ -316,10 +318,10 @@ def _(value: Evaluation) -> Any:
             value.quality.name.replace(" ", "_"): value.quality,
             "log_loss": value.log_loss,
             "per_class": [
-                {"class": own.name, "images": own.support, "recall": own.recall}
-                | {"precision": own.precision, "f1": own.f1}
-                for own in per_class(value.predictions)
-                if own.support or not single
+                {"class": score.name, "images": score.support, "recall": score.recall}
+                | {"precision": score.precision, "f1": score.f1}
+                for score in per_class(value.predictions)
+                if score.support or not single
             ],
             "confusion": _confusion(value.predictions) if single else None,
             "promise": value.promise,

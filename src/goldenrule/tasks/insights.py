@@ -85,19 +85,19 @@ def insights(
     progress = progress or Silent()
     began = time.perf_counter()
     check_no_links(Path(run))
-    own = reopened(run, threads=threads, progress=progress)
-    features = own.features()
-    images, left_out = with_activations(own.table, features)
+    opened = reopened(run, threads=threads, progress=progress)
+    features = opened.features()
+    images, left_out = with_activations(opened.table, features)
     opening = time.perf_counter() - began
     if not len(images):
-        raise OptionError(f"No image of {own.folder} has a label and can be read: insight is into labelled images.")
+        raise OptionError(f"No image of {opened.folder} has a label and can be read: insight is into labelled images.")
     began = time.perf_counter()
-    found = suspected(images, features, seed=own.options.seed, progress=progress)
+    found = suspected(images, features, seed=opened.options.seed, progress=progress)
     seconds = time.perf_counter() - began
-    judged = _judged(own.folder, found.predictions, own.classifier)
+    judged = _judged(opened.folder, found.predictions, opened.classifier)
     sections = (label_section(found, images, top, seconds), *looking_sections(judged, images, top))
     result = Insights(
-        folder=own.folder / FOLDER,
+        folder=opened.folder / FOLDER,
         sections=sections,
         suspected=found,
         left_out=tuple(left_out),
@@ -111,15 +111,16 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
     errors, parts = found.errors, _parts(images)
     cards = tuple(
         Card(
-            uri=own.id,
-            part=parts.get(own.id, ""),
-            label=own.given,
-            other=own.likely,
+            uri=suspect.id,
+            part=parts.get(suspect.id, ""),
+            label=suspect.given,
+            other=suspect.likely,
             joined="rather",
-            note=f"{own.given} {small(own.probability_given)}, {own.likely} {sureness(own.probability_likely)}"
+            note=f"{suspect.given} {small(suspect.probability_given)}, "
+            f"{suspect.likely} {sureness(suspect.probability_likely)}"
             + (f"; with {plural(len(copies), 'copy', 'copies')}: {', '.join(copies[:3])}" if copies else ""),
         )
-        for own, copies in without_copies(errors, images, top)
+        for suspect, copies in without_copies(errors, images, top)
     )
     pairs = "; ".join(
         f"{count:,} labelled {given}, rather {likely}" for given, likely, count in errors.pairs[:MOST_PAIRS]
@@ -164,15 +165,15 @@ def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tu
     Copies are files of equal bytes, and near duplicates as the fit found them.
     """
     groups = images.rows["group"].to_pylist()
-    near = images.with_groups([own if is_alike(own) else None for own in groups])
+    near = images.with_groups([group if is_alike(group) else None for group in groups])
     unit = dict(zip(images.uris, duplicate_units(near), strict=True))
     found: dict[tuple[bytes, str], tuple[SuspectedLabel, list[str]]] = {}
-    for own in errors.first(len(errors)):
-        key = unit[own.id], own.given
+    for suspect in errors.first(len(errors)):
+        key = unit[suspect.id], suspect.given
         if key in found:
-            found[key][1].append(own.id)
+            found[key][1].append(suspect.id)
         elif len(found) < top:
-            found[key] = own, []
+            found[key] = suspect, []
     return list(found.values())
 
 
@@ -181,14 +182,14 @@ def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: i
     about, predictions = judged
     parts = _parts(images)
 
-    def wrong(own: Mistake) -> Card:
-        note = f"{sureness(own.probability)} sure"
-        other = own.predicted if own.predicted != own.truth else ""
-        return Card(uri=own.id, part=parts.get(own.id, ""), label=own.truth, other=other, note=note)
+    def wrong(mistake: Mistake) -> Card:
+        note = f"{sureness(mistake.probability)} sure"
+        other = mistake.predicted if mistake.predicted != mistake.truth else ""
+        return Card(uri=mistake.id, part=parts.get(mistake.id, ""), label=mistake.truth, other=other, note=note)
 
-    def between(own: Wavering) -> Card:
-        note = f"{own.first} {sureness(own.probability)}, {own.second} {sureness(own.second_probability)}"
-        return Card(uri=own.id, part=parts.get(own.id, ""), label=own.truth, note=note)
+    def between(image: Wavering) -> Card:
+        note = f"{image.first} {sureness(image.probability)}, {image.second} {sureness(image.second_probability)}"
+        return Card(uri=image.id, part=parts.get(image.id, ""), label=image.truth, note=note)
 
     kinds: tuple[tuple[str, str, str, Any, Any], ...] = (
         (
@@ -231,9 +232,11 @@ def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tupl
     """Return what the run's classifier said of images that it has not learned from, in words and as predictions."""
     said = {}
     for part in JUDGING:
-        own = kept_predictions(folder, part, task=classifier.task)
-        if own is not None and len(own.scored):
-            said[part] = classifier.thresholds.apply(own.scored) if classifier.thresholds else own.scored
+        predictions = kept_predictions(folder, part, task=classifier.task)
+        if predictions is not None and len(predictions.scored):
+            said[part] = (
+                classifier.thresholds.apply(predictions.scored) if classifier.thresholds else predictions.scored
+            )
     if not said:
         return f"{plural(len(held_out), 'image')}, each by heads fitted without it", held_out
     count = sum(map(len, said.values()))

@@ -101,10 +101,10 @@ def compare_runs(first: str | Path, second: str | Path, *, part: Judged | Litera
         raise OptionError(f"--on {part}: wanted auto, {', '.join(get_args(Judged))}.")
     a, b = _Judge(Path(first)), _Judge(Path(second))
     wanted: tuple[Judged, ...] = get_args(Judged) if part == "auto" else (part,)
-    for own in wanted:
-        pair, left_out = _common(a, b, own)
+    for wished in wanted:
+        pair, left_out = _common(a, b, wished)
         if pair is not None:
-            return _compared(_names(a, b), own, *pair, left_out)
+            return _compared(_names(a, b), wished, *pair, left_out)
     reasons = "; ".join(f"{plural(count, 'image')} {reason}" for reason, count in left_out.items())
     raise OptionError(
         f"{first} and {second} have no {LEAST} common images in {' or '.join(wanted)}{reasons and f': {reasons}'}. "
@@ -152,8 +152,8 @@ def _by_digest(seen: Predictions, digests: Mapping[str, bytes | None]) -> Predic
     """Return predictions whose ids are the digests of the files, in hex; of equal files the first."""
     first: dict[str, int] = {}
     for row, name in enumerate(seen.ids):
-        if (own := digests.get(name)) is not None:
-            first.setdefault(own.hex(), row)
+        if (digest := digests.get(name)) is not None:
+            first.setdefault(digest.hex(), row)
     return replace(seen.select(list(first.values())), ids=tuple(first))
 
 

@@ -123,8 +123,10 @@ def tried_by(run: Path) -> tuple[Tried, ...]:
     for candidate in run_result(run).candidates:
         accuracy = candidate.valid.estimate() if candidate.valid else None
         if candidate.name in WAYS and accuracy is not None:
-            own = candidate.verdict
-            outcome = own and outcome_text((own.against, candidate.name), better=own.better, asked_for=own.asked_for)
+            verdict = candidate.verdict
+            outcome = verdict and outcome_text(
+                (verdict.against, candidate.name), better=verdict.better, asked_for=verdict.asked_for
+            )
             found.append(Tried(way=WAYS[candidate.name], name=candidate.name, accuracy=accuracy, outcome=outcome or ""))
     return tuple(found)
 

@@ -182,10 +182,10 @@ def _plan(
             f"{plural(len(closed), 'file')} can't be opened: {'; '.join(closed[:3])}{'; ...' if closed[3:] else ''}. "
             "Nothing was split: ask for access, remove them, or leave them out (--exclude)."
         )
-    before = table.with_digests([own.digest for own in looks])
+    before = table.with_digests([scan.digest for scan in looks])
     if wish.anew:
         labels = before.rows["labels"].to_pylist()
-        before = before.with_parts([None if own else part for own, part in zip(labels, before.parts, strict=True)])
+        before = before.with_parts([None if label else part for label, part in zip(labels, before.parts, strict=True)])
     pairs = near_pairs(before, looks, threads=threads, progress=progress) if wish.near_duplicates else []
     series = shown_series(before, looks, seed=wish.seed) if wish.group_by == "auto" else before
     grouped = with_alike(series, [(pair.first, pair.second) for pair in pairs])
@@ -193,14 +193,14 @@ def _plan(
     copies, labels_text = new_places(table, after, files, looks)
     findings = [*series.findings, *duplicates(after), *near_findings(after, pairs), *unreadable_files(table, looks)]
     findings += alike_classes(table)
-    findings += unusable_classes(table, [own.problem is None for own in looks])
+    findings += unusable_classes(table, [scan.problem is None for scan in looks])
     if labels_text is not None:
         write_atomic(folder / LABELS, labels_text)
     write_manifest(folder, copies)
     facts = {
         "counts": after.counts(),
         "together": {
-            "equal files": sum(count > 1 for count in Counter(own.digest for own in looks).values()),
+            "equal files": sum(count > 1 for count in Counter(scan.digest for scan in looks).values()),
             "near duplicates": len({group for group in grouped.rows["group"].to_pylist() if is_alike(group)}),
             "series": len({group for group in series.rows["group"].to_pylist() if group is not None}),
         },
@@ -215,9 +215,9 @@ def shown_series(table: ImageTable, looks: Sequence[FileScan], *, seed: int) -> 
 
     Asked of small pictures (`FileScan.likeness`), without a network: a fit looks closer, and measures what it does.
     """
-    if any(own is not None for own in table.rows["group"].to_pylist()):
+    if any(group is not None for group in table.rows["group"].to_pylist()):
         return table
-    shown = [own.likeness for own in looks]
+    shown = [scan.likeness for scan in looks]
     labels = table.rows["labels"].to_pylist()
     each = duplicate_units(table)
     every = kinds(labels, each, task=table.task)
@@ -229,7 +229,7 @@ def shown_series(table: ImageTable, looks: Sequence[FileScan], *, seed: int) -> 
         return table
 
     def read(rows: Sequence[int]) -> Floats:
-        return np.stack([np.ravel(own) for row in rows if (own := shown[row]) is not None])
+        return np.stack([np.ravel(overlay) for row in rows if (overlay := shown[row]) is not None])
 
     found = nearness(proposals, *nearest_of_kind(read, counted, seed=seed), counted, seed=seed)
     alike = max((one for one in found if one.shown), key=lambda one: one.share - one.chance, default=None)
@@ -338,6 +338,6 @@ def _read(folder: Path, copies: Sequence[Copy], *, again: bool) -> Split:
         files=len(copies),
         size=sum(copy.size for copy in copies),
         together=facts["together"],
-        findings=tuple(from_json(own, Finding) for own in facts["findings"]),
+        findings=tuple(from_json(finding, Finding) for finding in facts["findings"]),
         again=again,
     )

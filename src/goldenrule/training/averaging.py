@@ -39,8 +39,8 @@ def blend(runner: VerbRunner, state: LearnerState, shares: tuple[float, ...]) ->
         return Outcome(tensors_of(network, state.head), facts)
 
     outcome = runner.outcome(key, "blend", compute, check=lambda kept: _check_mixed(runner, state, kept, "share"))
-    body, own = runner.weights(state, outcome)
-    return replace(state, key=key, backbone=body, head=own), float(outcome.facts["share"])
+    body, weights = runner.weights(state, outcome)
+    return replace(state, key=key, backbone=body, head=weights), float(outcome.facts["share"])
 
 
 def back_to(runner: VerbRunner, state: LearnerState, cycle: int) -> LearnerState:
@@ -67,8 +67,8 @@ def soup(runner: VerbRunner, state: LearnerState) -> tuple[LearnerState, tuple[i
             raise OptionError("soup() chooses on validation images, and there are none.")
         network = runner.network(state)
 
-        def loss(own: State) -> float:
-            network.load_state_dict(own)
+        def loss(weights: State) -> float:
+            network.load_state_dict(weights)
             return validate(network).tempered_loss
 
         states = [copied(runner.network(back_to(runner, state, cycle))) for cycle in cycles]
@@ -100,7 +100,7 @@ def _check_mixed(runner: VerbRunner, state: LearnerState, kept: Outcome, fact: s
     """Raise `FormatError` where a kept outcome holds no weights, or not what they were mixed of."""
     runner.check_weights(kept, state)
     found = kept.facts[fact]
-    if not all(isinstance(own, int | float) for own in (found if fact == "cycles" else [found])):
+    if not all(isinstance(number, int | float) for number in (found if fact == "cycles" else [found])):
         raise FormatError(f"The {fact} of a mean of weights can't be read.")
 
 

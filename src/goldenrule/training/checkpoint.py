@@ -74,14 +74,14 @@ def load(path: Path, say: Callable[[str], None], *, network: State | None = None
     None where there is none: the fit starts again.
     """
     damaged = False
-    for own in (path, _before(path)):
-        if own.exists():
-            if (found := _read(own)) is not None and (network is None or _fits(found, network)):
+    for file in (path, _before(path)):
+        if file.exists():
+            if (found := _read(file)) is not None and (network is None or _fits(found, network)):
                 if damaged:
                     say(f"{path} is damaged: going on from the checkpoint before it.")
                 return found
             damaged = True
-            own.unlink()  # else it would take the place of the one before
+            file.unlink()  # else it would take the place of the one before
     if damaged:
         say(f"{path} is damaged, and there is none whole before it: this fit starts again.")
     return None
@@ -89,8 +89,8 @@ def load(path: Path, say: Callable[[str], None], *, network: State | None = None
 
 def remove(path: Path) -> None:
     """Remove the checkpoints of a fit that is over."""
-    for own in (path, _before(path)):
-        own.unlink(missing_ok=True)
+    for file in (path, _before(path)):
+        file.unlink(missing_ok=True)
 
 
 def _before(path: Path) -> Path:
@@ -100,8 +100,8 @@ def _before(path: Path) -> Path:
 def _fits(checkpoint: Checkpoint, network: State) -> bool:
     """Return whether a checkpoint holds this network's tensors, and an optimizer's of as many values or of one."""
     place = checkpoint.position
-    counts = all(type(own) is int and own >= 0 for own in (place.epoch, place.step))
-    numbers = all(isinstance(own, int | float) for own in (place.loss, place.weight))
+    counts = all(type(number) is int and number >= 0 for number in (place.epoch, place.step))
+    numbers = all(isinstance(number, int | float) for number in (place.loss, place.weight))
     sizes = {(), *(tuple(value.shape) for value in network.values())}
     alike = all(
         {name: value.shape for name, value in state.items()} == {name: value.shape for name, value in network.items()}
@@ -146,7 +146,9 @@ def row_facts(rows: Sequence[EpochRow]) -> list[dict[str, Any]]:
 
 def seen_tensors(seen: Sequence[ValidationLogits]) -> Tensors:
     """Return what was seen after every epoch under names of its own."""
-    return {f"seen.{epoch}.{name}": value for epoch, own in enumerate(seen) for name, value in own._asdict().items()}
+    return {
+        f"seen.{epoch}.{name}": value for epoch, outputs in enumerate(seen) for name, value in outputs._asdict().items()
+    }
 
 
 def seen_in(tensors: Tensors) -> tuple[ValidationLogits, ...]:
@@ -163,8 +165,8 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> State:
     state = optimizer.state_dict()["state"]
     return {
         f"{number}.{name}": torch.as_tensor(value).detach().clone()
-        for number, own in state.items()
-        for name, value in own.items()
+        for number, values in state.items()
+        for name, value in values.items()
         if value is not None
     }
 
@@ -173,13 +175,13 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, to
     """Put back what `optimizer_tensors` gave."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in tensors.items():
-        number, own = name.split(".", 1)
-        state.setdefault(int(number), {})[own] = value
+        number, name_in = name.split(".", 1)
+        state.setdefault(int(number), {})[name_in] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    for parameter, own in optimizer.state.items():
-        for name, value in own.items():
+    for parameter, name_in in optimizer.state.items():
+        for name, value in name_in.items():
             if value.shape == parameter.shape:  # in the parameter's memory layout: another one may round otherwise
-                own[name] = torch.empty_like(parameter).copy_(value)
+                name_in[name] = torch.empty_like(parameter).copy_(value)
 
 
 def copied(network: torch.nn.Module) -> State:
@@ -210,12 +212,12 @@ def lent(network: torch.nn.Module, state: State | None) -> Iterator[None]:
     if state is None:
         yield
         return
-    own = copied(network)
+    weights = copied(network)
     network.load_state_dict(state)
     try:
         yield
     finally:
-        network.load_state_dict(own)
+        network.load_state_dict(weights)
 
 
 def _under(prefix: str, state: Mapping[str, torch.Tensor]) -> State:

@@ -90,7 +90,7 @@ def crossed(
     judge = _Judge(runner, state, valid)
 
     def compute() -> Outcome:
-        seen = {place: judge.logits(own) for place, own in judge.ends(keep)}
+        seen = {place: judge.logits(weights) for place, weights in judge.ends(keep)}
         logits = np.empty((len(valid), len(valid.classes)), np.float32)
         choices = []
         for half in (0, 1):
@@ -102,17 +102,17 @@ def crossed(
     def check(kept: Outcome) -> None:
         wanted = {"logits": Array((len(valid), len(valid.classes)), missing=True)}
         check_arrays(kept.tensors, wanted, what="what was judged apart")
-        first, second = (as_type(own, Chosen, what="the choice of a half") for own in kept.facts["choices"])
-        if not all(0 <= own.share <= 1 and 0 < own.temperature < math.inf for own in (first, second)):
+        first, second = (as_type(choice, Chosen, what="the choice of a half") for choice in kept.facts["choices"])
+        if not all(0 <= choice.share <= 1 and 0 < choice.temperature < math.inf for choice in (first, second)):
             raise FormatError("The choices of the halves can't be read.")
 
     outcome = runner.outcome(key, "judged apart", compute, check=check)
-    choices = tuple(Chosen(**own) for own in outcome.facts["choices"])
+    choices = tuple(Chosen(**choice) for choice in outcome.facts["choices"])
     before = outcome.tensors["logits"]
     there = np.asarray(~np.isnan(before).any(axis=1))
     if not there.all():  # files can change while a fit runs
         valid, halves, before = valid.where(there), halves[there], before[there]
-    by = np.array([own.temperature for own in choices], np.float32)[1 - halves]
+    by = np.array([choice.temperature for choice in choices], np.float32)[1 - halves]
 
     def said(logits: npt.NDArray[np.float32]) -> Predictions:
         return Predictions.from_logits(
@@ -137,7 +137,7 @@ def dealt_halves(valid: LabelledTable, *, seed: int) -> npt.NDArray[np.int64]:
     units = duplicate_units(valid)
     alone = dict.fromkeys(unit for unit, half in zip(units, halves.tolist(), strict=True) if half == NOT_JUDGED)
     for unit in alone:
-        rows = [row for row, own in enumerate(units) if own == unit]
+        rows = [row for row, digest in enumerate(units) if digest == unit]
         halves[rows] = int((halves == 0).sum() > (halves == 1).sum())
     return halves
 
@@ -171,18 +171,18 @@ class _Judge:
             return
         mean: State | None = None
         for number in self.state.ends.cycles:
-            own = copied(self.runner.network(back_to(self.runner, self.state, number)))
-            yield (number, False), own
+            weights = copied(self.runner.network(back_to(self.runner, self.state, number)))
+            yield (number, False), weights
             if number == 1:
-                mean = own
+                mean = weights
             elif mean is not None:
-                mean = between(mean, own, 1 / number)
+                mean = between(mean, weights, 1 / number)
                 yield (number, True), mean
 
-    def logits(self, own: State) -> npt.NDArray[np.float32]:
+    def logits(self, weights: State) -> npt.NDArray[np.float32]:
         """Return what a network says of validation, (n, classes); nan of images that can't be read any more."""
         assert self._validate is not None
-        self._module.load_state_dict(own)
+        self._module.load_state_dict(weights)
         judged = self._validate(self._module)
         logits = np.full((len(self.truth), judged.seen.logits.shape[1]), np.nan, np.float32)
         logits[slice(None) if judged.rows is None else judged.rows] = judged.seen.logits
@@ -199,7 +199,7 @@ class _Judge:
         """Return what these rows (n,) choose, and what it says of all of them."""
         place = min(seen, key=lambda one: self._loss(seen[one], rows)[1])
         keep: Keep = "best" if place[0] else "last"
-        last = next(own for one, own in self.ends(keep) if one == place)
+        last = next(weights for one, weights in self.ends(keep) if one == place)
         for share in shares:
             if (place, share) not in self._blends:  # both halves often choose the same end
                 self._blends[place, share] = (
@@ -212,7 +212,7 @@ class _Judge:
 
     def network(self, chosen: Chosen, keep: Keep) -> tuple[Backbone, Head]:
         """Return the network of a choice, its logits at its temperature."""
-        last = next(own for one, own in self.ends(keep) if one == (chosen.cycle, chosen.mean))
+        last = next(weights for one, weights in self.ends(keep) if one == (chosen.cycle, chosen.mean))
         self._module.load_state_dict(between(self._first, last, chosen.share))
         body, head = self.runner.weights(self.state, Outcome(tensors_of(self._module, self.state.head), {}))
         return body, head.cooled(chosen.temperature)
@@ -221,6 +221,6 @@ class _Judge:
         rows = rows & ~np.isnan(logits).any(axis=1)
         if not rows.any():
             raise SourceError("No image of one half of validation can be read any more. Bring them back, and go on.")
-        own, truth = logits[rows].astype(np.float64), self.truth[rows]
-        shown = (own, truth.astype(np.int64)) if truth.ndim == 1 else as_pairs(own, truth.astype(np.int8))
+        scores, truth = logits[rows].astype(np.float64), self.truth[rows]
+        shown = (scores, truth.astype(np.int64)) if truth.ndim == 1 else as_pairs(scores, truth.astype(np.int8))
         return best_temperature(*shown)

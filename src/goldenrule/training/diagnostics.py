@@ -115,9 +115,9 @@ def hints_by_stage(rows: Sequence[EpochRow], *, chance: float) -> tuple[str, ...
     """Return sentences on the stages of a whole story, of which the best weights were kept."""
     found = []
     for stage in dict.fromkeys(row.stage for row in rows):
-        own = [row for row in rows if row.stage == stage]
-        rate = max(max(row.rates) for row in own)
-        said = hints(own, rate=rate, chance=chance, keeps_best=True)
+        of_stage = [row for row in rows if row.stage == stage]
+        rate = max(max(row.rates) for row in of_stage)
+        said = hints(of_stage, rate=rate, chance=chance, keeps_best=True)
         found += [f"{stage}: {finding.sentence}. {finding.advice}" for finding in said]
     return tuple(found)
 

@@ -231,7 +231,7 @@ def _events(fit: Fit, optimizer: torch.optim.Optimizer, start: Position) -> Iter
 def _trained_rates(fit: Fit) -> list[float]:
     """Return the rates of the groups that have parameters to train."""
     trained = (any(parameter.requires_grad for parameter in group) for group in fit.groups)
-    return [rate for rate, own in zip(fit.rates, trained, strict=True) if own]
+    return [rate for rate, trains in zip(fit.rates, trained, strict=True) if trains]
 
 
 def _validated(fit: Fit) -> Judged | None:
@@ -262,14 +262,14 @@ def _end_cycle(fit: Fit, event: EpochEnded, row: EpochRow, cycles: list[CycleEnd
         return
     end = CycleEnd(epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.tempered_loss)
     if fit.keep == "best":
-        own = mean = saving.copied(fit.network)
+        weights = mean = saving.copied(fit.network)
         if cycles:
-            mean = saving.between(snapshots[MEAN], own, 1 / (len(cycles) + 1))
+            mean = saving.between(snapshots[MEAN], weights, 1 / (len(cycles) + 1))
             fit.network.load_state_dict(mean)
             end = replace(end, mean_loss=fit.validate(fit.network).tempered_loss)
-            fit.network.load_state_dict(own)
+            fit.network.load_state_dict(weights)
         if kept_cycle([*cycles, end]) == len(cycles):
-            snapshots[BEST] = mean if end.mean_is_better else own
+            snapshots[BEST] = mean if end.mean_is_better else weights
         snapshots[MEAN] = mean
     cycles.append(end)
 
@@ -283,7 +283,7 @@ def _restored(
     saving.restore_optimizer(optimizer, before.optimizer)
     rows = list(before.rows)
     if before.seen:
-        rows = [replace(row, metrics=fit.measure(own)) for row, own in zip(rows, before.seen, strict=True)]
+        rows = [replace(row, metrics=fit.measure(outputs)) for row, outputs in zip(rows, before.seen, strict=True)]
     return rows, list(before.seen), list(before.cycles), dict(before.snapshots)
 
 

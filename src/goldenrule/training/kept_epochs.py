@@ -60,6 +60,6 @@ class KeptEpochs:
         head, body = state.head.with_tensors(under("head.", tensors)), under("body.", tensors)
         facts = {"made_by": "Learner", "epochs": epoch, "story": story}
         with atomic_folder(target, known_by=FILES) as folder:
-            own = body_written(state.backbone, body, folder) if body else state.backbone
-            Classifier(classes, own, head, engine, facts, task=task).write_into(folder)
+            backbone = body_written(state.backbone, body, folder) if body else state.backbone
+            Classifier(classes, backbone, head, engine, facts, task=task).write_into(folder)
         return target

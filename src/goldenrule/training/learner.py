@@ -133,10 +133,10 @@ class Learner:
             threads=threads or available_threads(),
             progress=shown,
         )
-        own = CustomLoss.of(loss, loss_key) if loss else None
-        if replay and own and own.untold:
-            shown.say(own.untold)
-        kept = replay and not (own and own.untold)
+        custom_loss = CustomLoss.of(loss, loss_key) if loss else None
+        if replay and custom_loss and custom_loss.untold:
+            shown.say(custom_loss.untold)
+        kept = replay and not (custom_loss and custom_loss.untold)
         self._curves = LiveCurves(shown)
         self._runner = verbs.VerbRunner(
             material=self.material,
@@ -144,7 +144,7 @@ class Learner:
             settings=Settings(
                 optimizer=optimizer,
                 weight_decay=weight_decay,
-                loss=own,
+                loss=custom_loss,
                 clip_norm=clip_norm,
                 accumulate=accumulate,
                 metrics=metrics_of(metrics),

@@ -71,9 +71,9 @@ def numbers(row: EpochRow) -> dict[str, float]:
         "accuracy/valid": row.accuracy,
     }
     rates = zip(GROUPS[-len(row.rates) :], row.rates, strict=True)  # frozen groups have none
-    own = {f"{name}/valid": value for name, value in row.metrics.items()}
+    metrics = {f"{name}/valid": value for name, value in row.metrics.items()}
     known = {name: value for name, value in named.items() if value is not None}
-    return known | own | {f"rate/{group}": rate for group, rate in rates}
+    return known | metrics | {f"rate/{group}": rate for group, rate in rates}
 
 
 @contextlib.contextmanager
@@ -159,9 +159,11 @@ class MLflow:
         address = str(self.store) if "://" in str(self.store) else Path(self.store).resolve().as_uri()
         self._client = client = MlflowClient(tracking_uri=address, registry_uri=address)
         experiment = client.get_experiment_by_name(fit.images)
-        own = experiment.experiment_id if experiment else client.create_experiment(fit.images)
-        found = client.search_runs([own], f"tags.`goldenrule.key` = '{fit.key}'")
-        run = found[0] if found else client.create_run(own, run_name=fit.name, tags={"goldenrule.key": fit.key})
+        experiment_id = experiment.experiment_id if experiment else client.create_experiment(fit.images)
+        found = client.search_runs([experiment_id], f"tags.`goldenrule.key` = '{fit.key}'")
+        run = (
+            found[0] if found else client.create_run(experiment_id, run_name=fit.name, tags={"goldenrule.key": fit.key})
+        )
         self._run = run.info.run_id
         for name, value in fit.settings.items():
             client.log_param(self._run, name, value if isinstance(value, str) else json.dumps(value))

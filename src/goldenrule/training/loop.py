@@ -55,9 +55,9 @@ def optimizer_for(
     kind = optimizer_class(name)
     decays = weight_decay if isinstance(weight_decay, Sequence) else (weight_decay,) * len(groups)
     trained = [
-        {"params": own, "weight_decay": decay}
+        {"params": parameters, "weight_decay": decay}
         for group, decay in zip(groups, decays, strict=True)
-        if (own := [one for one in group if one.requires_grad])
+        if (parameters := [one for one in group if one.requires_grad])
     ]
     settings: dict[str, Any] = {"lr": 0.0}
     if "momentum" in inspect.signature(kind).parameters:

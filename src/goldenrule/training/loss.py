@@ -144,9 +144,9 @@ class Blend:
         """Return the batch in so many parts, whose losses add up to that of the whole."""
         size = math.ceil(len(self.inputs) / parts)
         for start in range(0, len(self.inputs), size):
-            own = slice(start, start + size)
-            second = self.second and (self.second[0][own], self.second[1][own])
-            yield Blend(self.inputs[own], (self.first[0][own], self.first[1][own]), second, self.share, self.total)
+            rows = slice(start, start + size)
+            second = self.second and (self.second[0][rows], self.second[1][rows])
+            yield Blend(self.inputs[rows], (self.first[0][rows], self.first[1][rows]), second, self.share, self.total)
 
 
 def blended(examples: Examples, how: Objective) -> Blend:

@@ -29,7 +29,9 @@ class Snapshots:
         """The cycles whose snapshots are kept, in order."""
         if self._path is None:
             return tuple(sorted(self._held))
-        names = (own.name.removeprefix(self._path.stem) for own in self._path.parent.glob(f"{self._path.stem}.cycle*"))
+        names = (
+            path.name.removeprefix(self._path.stem) for path in self._path.parent.glob(f"{self._path.stem}.cycle*")
+        )
         return tuple(sorted(int(found[1]) for name in names if (found := _CYCLE.fullmatch(name))))
 
     def keep(self, cycle: int, tensors: Tensors) -> None:
@@ -69,8 +71,8 @@ def greedy_soup(states: Sequence[State], loss: Callable[[State], float]) -> tupl
     taken, soup, lowest = [order[0]], states[order[0]], alone[order[0]]
     for place in order[1:]:
         mixed = between(soup, states[place], 1 / (len(taken) + 1))
-        if (own := loss(mixed)) < lowest:
-            taken, soup, lowest = [*taken, place], mixed, own
+        if (value := loss(mixed)) < lowest:
+            taken, soup, lowest = [*taken, place], mixed, value
     return soup, tuple(sorted(taken)), lowest
 
 

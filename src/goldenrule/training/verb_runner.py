@@ -260,7 +260,7 @@ class VerbRunner:
             groups=network.groups() if isinstance(network, Trainable) else ([], [], list(network.parameters())),
             source=self.material.source(state),
             validate=self.material.validation(state),
-            measure=self._own_metrics,
+            measure=self._custom_metrics,
             rates=rates,
             schedule=schedule,
             seed=self.material.seed,
@@ -286,10 +286,12 @@ class VerbRunner:
         """Return the epochs of a fit, with the metrics that are wanted now."""
         rows = [epoch_row(row) for row in outcome.facts["rows"]]
         if seen := seen_in(outcome.tensors):
-            rows = [replace(row, metrics=self._own_metrics(own)) for row, own in zip(rows, seen, strict=True)]
+            rows = [
+                replace(row, metrics=self._custom_metrics(outputs)) for row, outputs in zip(rows, seen, strict=True)
+            ]
         return tuple(rows)
 
-    def _own_metrics(self, seen: ValidationLogits) -> dict[str, float]:
+    def _custom_metrics(self, seen: ValidationLogits) -> dict[str, float]:
         return measured(self.settings.metrics, self.material.table.classes, seen)
 
     def _before(

@@ -61,8 +61,8 @@ def test_of_few_rows_every_pair_is_found(count: int, copies: int, seed: int) -> 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 100), st.integers(0, 9))
 def test_another_face_of_a_row_is_looked_for_but_never_looks_itself(count: int, seed: int) -> None:
-    own = clusters(count, 1, 0.0, seed)
-    faces = np.concatenate([own, own[::-1]])
+    ours = clusters(count, 1, 0.0, seed)
+    faces = np.concatenate([ours, ours[::-1]])
     found = close_pairs(faces, least=0.99, among=count)
     pairs = set(zip(found.first.tolist(), found.second.tolist(), strict=True))
     assert pairs == {(i, 2 * count - 1 - i) for i in range(count) if i != count - 1 - i}

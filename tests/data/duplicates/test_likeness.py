@@ -28,10 +28,10 @@ def cats(photos: Callable[[str], Path]) -> list[Image.Image]:
 def test_a_mirrored_picture_has_the_mirrored_description(cats: list[Image.Image]) -> None:
     for cat in cats[:4]:
         flipped = description(gray(cat.transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
-        own = description(gray(cat))
+        ours = description(gray(cat))
         assert flipped is not None
-        assert own is not None
-        np.testing.assert_allclose(mirrored(own[None])[0], flipped, atol=0.05)
+        assert ours is not None
+        np.testing.assert_allclose(mirrored(ours[None])[0], flipped, atol=0.05)
 
 
 @settings(deadline=None, max_examples=20)

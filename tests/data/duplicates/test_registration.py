@@ -46,8 +46,8 @@ def test_an_altered_copy_lies_on_its_original(cats: list[Image.Image], kind: str
 
 
 def every_pair(cats: list[Image.Image]) -> tuple[list[Overlay], list[Overlay]]:
-    own = [overlay(gray(cat)) for cat in cats]
-    pairs = [(one, other) for row, one in enumerate(own) for other in own[row + 1 :]]
+    ours = [overlay(gray(cat)) for cat in cats]
+    pairs = [(one, other) for row, one in enumerate(ours) for other in ours[row + 1 :]]
     return [one for one, _ in pairs], [other for _, other in pairs]
 
 

@@ -157,10 +157,10 @@ def test_the_plain_view_is_that_of_the_canvas_to_the_last_bit_whoever_shares_the
     height: int, width: int, seed: int
 ) -> None:
     rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    own = Preprocessing(size=96, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    preprocessing = Preprocessing(size=96, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     with threadpool_limits(1, user_api="blas"):
-        alone, of_canvas = own.pixels(rgb), own.crop(own.canvas(rgb))
+        alone, of_canvas = preprocessing.pixels(rgb), preprocessing.crop(preprocessing.canvas(rgb))
     with threadpool_limits(2, user_api="blas"):
-        shared = own.pixels(rgb)
+        shared = preprocessing.pixels(rgb)
     assert np.array_equal(alone, of_canvas)
     assert np.array_equal(alone, shared)

@@ -147,7 +147,7 @@ def test_a_class_whose_name_is_not_utf_8_is_left_out_and_named(folder):
     (root / os.fsdecode(b"b\xe9") / "1.jpg").touch()
     table = from_folder(root)
     assert table.classes == ("a",)
-    assert {own.code: own.evidence for own in table.findings}["names-not-utf-8"] == (r"b\udce9/",)
+    assert {finding.code: finding.evidence for finding in table.findings}["names-not-utf-8"] == (r"b\udce9/",)
 
 
 def test_a_folder_that_may_not_be_read_says_whom_to_ask(folder, monkeypatch):

@@ -38,7 +38,7 @@ def make(tmp_path: Path) -> Make:
 def labels(table: ImageTable) -> dict[str, list[str]]:
     """Return {uri: class names}."""
     rows = zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
-    return {uri: [table.classes[label] for label in own] for uri, own in rows}
+    return {uri: [table.classes[label] for label in value] for uri, value in rows}
 
 
 def codes(table: ImageTable) -> list[str]:
@@ -64,7 +64,7 @@ KINDS = {
 def test_every_kind_of_table_is_read(make: Make, text: str, expected: dict[str, list[str]]) -> None:
     table = from_csv(make(text, "1.jpg", "2.jpg"))
     assert labels(table) == expected
-    several = any(len(own) > 1 for own in expected.values()) and "one-hot" not in text and "1,1" not in text
+    several = any(len(value) > 1 for value in expected.values()) and "one-hot" not in text and "1,1" not in text
     assert codes(table) == (["labels-split"] if several else [])
 
 
@@ -190,7 +190,7 @@ def test_neither_the_order_of_lines_nor_the_names_of_classes_shift_a_label(
             (folder / f"{number}.jpg").touch()
         rows = [{"id": str(number), "kind": classes[number]} for number in order]
         table = from_dataframe(pa.Table.from_pylist(rows), images=folder)
-        wanted = [unicodedata.normalize("NFC", own) for own in classes]
+        wanted = [unicodedata.normalize("NFC", label) for label in classes]
         assert labels(table) == {f"{number}.jpg": [wanted[number]] for number in range(6)}
         assert list(table.classes) == sorted(set(wanted))
 

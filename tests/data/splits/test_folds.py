@@ -106,14 +106,14 @@ def test_each_image_validates_once_and_trains_otherwise_and_test_stays_test(
     tested = table.part("test").uris
     always = {uri for uri, fold in zip(tables[0].uris, tables[0].folds, strict=True) if fold is None} - set(tested)
     assert sorted(fold_by_uri(tables)) == sorted(set(table.uris) - set(tested) - always)
-    for own in tables:
-        assert own.uris == table.uris
-        assert own.part("test").uris == tested
-        assert None not in own.parts
-        assert own.part("train").uris, "nothing trains"
-        assert own.part("valid").uris or always, "nothing validates"
-        learned = {label for labels in own.part("train").rows["labels"].to_pylist() for label in labels}
-        judged = {label for labels in own.part("valid").rows["labels"].to_pylist() for label in labels}
+    for images in tables:
+        assert images.uris == table.uris
+        assert images.part("test").uris == tested
+        assert None not in images.parts
+        assert images.part("train").uris, "nothing trains"
+        assert images.part("valid").uris or always, "nothing validates"
+        learned = {label for labels in images.part("train").rows["labels"].to_pylist() for label in labels}
+        judged = {label for labels in images.part("valid").rows["labels"].to_pylist() for label in labels}
         assert judged <= learned, "a class is judged that was not learned"
 
 
@@ -134,7 +134,7 @@ def test_units_stay_whole_and_the_order_of_the_images_changes_nothing(
     for uri, unit in zip(table.uris, duplicate_units(table), strict=True):
         if uri in found:
             folds_of[unit].add(found[uri])
-    assert all(len(own) == 1 for own in folds_of.values())
+    assert all(len(value) == 1 for value in folds_of.values())
     assert fold_by_uri(k_fold(shuffled(table, order), folds, seed=seed)) == found
 
 
@@ -145,8 +145,8 @@ def test_each_fold_validates_its_share_of_every_class(labels: list[int], folds: 
         tables = k_fold(single(labels), folds, seed=seed)
     except TooFewImages:
         reject()  # of as many images as folds one is alone of its class, and always trains
-    for own in tables:
-        counts = own.part("valid").counts()["valid"]
+    for table in tables:
+        counts = table.part("valid").counts()["valid"]
         for label, number in Counter(labels).items():
             assert abs(counts[f"class {label}"] - number / folds) < 1
 
@@ -154,11 +154,11 @@ def test_each_fold_validates_its_share_of_every_class(labels: list[int], folds: 
 @many
 @given(st.lists(st.lists(st.integers(0, 4), max_size=3), min_size=60, max_size=150), st.integers(2, 5))
 def test_of_several_labels_each_is_spread_over_the_folds(labels: list[list[int]], folds: int) -> None:
-    table = table_of((own, number, None, None) for number, own in enumerate(labels))
-    counts = [own.part("valid").counts()["valid"] for own in k_fold(table, folds)]
-    for name, number in Counter(f"class {label}" for own in labels for label in set(own)).items():
-        for own in counts:
-            assert abs(own[name] - number / folds) <= 0.08 * len(labels) + 2
+    table = table_of((value, number, None, None) for number, value in enumerate(labels))
+    counts = [images.part("valid").counts()["valid"] for images in k_fold(table, folds)]
+    for name, number in Counter(f"class {label}" for value in labels for label in set(value)).items():
+        for count in counts:
+            assert abs(count[name] - number / folds) <= 0.08 * len(labels) + 2
 
 
 @many
@@ -176,8 +176,8 @@ def test_folds_keep_units_whole_whatever_the_order(rows: list[Row], folds: int, 
         assert fold_of.setdefault(unit, fold) == fold
         assert NOT_JUDGED <= fold < folds
     for label in set(table.targets.tolist()):
-        own = {fold for fold, its in zip(assigned.tolist(), table.targets.tolist(), strict=True) if its == label}
-        assert len(own) > 1 or NOT_JUDGED in own
+        these = {fold for fold, its in zip(assigned.tolist(), table.targets.tolist(), strict=True) if its == label}
+        assert len(these) > 1 or NOT_JUDGED in these
     order = np.random.default_rng(seed).permutation(len(rows))
     mixed = stratified_folds(table.targets[order], [units[row] for row in order], folds=folds, seed=seed)
     assert mixed.tolist() == assigned[order].tolist()
@@ -187,9 +187,9 @@ def test_folds_keep_units_whole_whatever_the_order(rows: list[Row], folds: int, 
 def test_folds_of_single_images_differ_by_at_most_one_image_of_a_class(labels: list[int], folds: int) -> None:
     assigned = stratified_folds(labels, [b"%d" % number for number in range(len(labels))], folds=folds, seed=0)
     for label in set(labels):
-        own = assigned[np.array(labels) == label]
-        assert (own == NOT_JUDGED).sum() == (1 if len(own) == 1 else 0), "a single image always trains"
-        assert np.ptp(np.bincount(own[own >= 0], minlength=folds)) <= 1
+        ours = assigned[np.array(labels) == label]
+        assert (ours == NOT_JUDGED).sum() == (1 if len(ours) == 1 else 0), "a single image always trains"
+        assert np.ptp(np.bincount(ours[ours >= 0], minlength=folds)) <= 1
     sizes = np.bincount(assigned[assigned >= 0], minlength=folds)
     assert np.ptp(sizes) <= len(set(labels))
 
@@ -204,7 +204,7 @@ def test_train_and_valid_are_one_and_a_finding_says_so() -> None:
     rows = [([number % 2], number, None, part) for number, part in enumerate(["train", "valid", "test", None] * 6)]
     tables = k_fold(table_of(rows), 3)
     assert len(fold_by_uri(tables)) == 18
-    assert all("valid-merged" in codes(own) for own in tables)
+    assert all("valid-merged" in codes(table) for table in tables)
     assert "the valid part is dealt out together with the training images" in str(tables[0].findings[0])
     assert "valid-merged" not in codes(k_fold(single([0, 1] * 6), 3)[0])
 
@@ -215,8 +215,8 @@ def test_a_fold_says_what_validates() -> None:
 
 
 def test_a_split_leaves_a_fold_as_it_is() -> None:
-    own = k_fold(single([0, 1] * 10), 5)[1]
-    assert with_split(own) is own
+    table = k_fold(single([0, 1] * 10), 5)[1]
+    assert with_split(table) is table
 
 
 def test_a_class_of_fewer_images_or_groups_than_folds_is_a_finding() -> None:
@@ -224,13 +224,13 @@ def test_a_class_of_fewer_images_or_groups_than_folds_is_a_finding() -> None:
     rows += [([1], 30 + number, None, None) for number in range(3)]
     rows += [([2], 40 + number, "film", None) for number in range(9)]
     tables = k_fold(table_of(rows), 5)
-    for own in tables:
-        (found,) = (finding for finding in own.findings if finding.code == "class-in-few-folds")
+    for table in tables:
+        (found,) = (finding for finding in table.findings if finding.code == "class-in-few-folds")
         assert found.evidence == ("class 1: in 3 of 5", "class 2: in 0 of 5")
         assert "2 classes are not in every fold" in str(found)
-        (unjudged,) = (finding for finding in own.findings if finding.code == "class-not-judged")
+        (unjudged,) = (finding for finding in table.findings if finding.code == "class-not-judged")
         assert unjudged.evidence == ("class 2: 9 images, film",)
-    assert [own.counts()["train"]["class 2"] for own in tables] == [9] * 5, "one film trains, and is never judged"
+    assert [table.counts()["train"]["class 2"] for table in tables] == [9] * 5, "one film trains, and is never judged"
 
 
 def test_equal_files_are_known_by_their_bytes_where_nobody_has_read_them(picture_folder: Callable[..., Path]) -> None:
@@ -283,14 +283,14 @@ class TestNamed:
     def test_they_come_in_order_and_an_image_of_none_always_trains(self, table: ImageTable) -> None:
         assert fold_names(table) == ["9", "10", "a"]
         tables = k_fold(table)
-        assert [own.part("valid").uris for own in tables] == [
+        assert [images.part("valid").uris for images in tables] == [
             ["0001", "0004", "0007"],
             ["0000", "0003", "0006"],
             ["0002", "0005", "0008"],
         ]
-        for own in tables:
-            assert {"0009", "0010"} <= set(own.part("train").uris)
-            assert own.part("test").uris == ["0011"]
+        for images in tables:
+            assert {"0009", "0010"} <= set(images.part("train").uris)
+            assert images.part("test").uris == ["0011"]
 
     def test_one_may_be_asked_for_by_name(self, table: ImageTable) -> None:
         assert fold_called(table, "10").parts == k_fold(table)[1].parts
@@ -327,7 +327,7 @@ class TestNamed:
             lines.append(f"{number},{'ab'[number % 2]},{number // 2 % 3}.0")
         (tmp_path / "train.csv").write_text("\n".join(lines))
         tables = k_fold(from_csv(tmp_path / "train.csv", fold="fold"))
-        assert [own.part("valid").uris for own in tables] == [
+        assert [table.part("valid").uris for table in tables] == [
             ["0.jpg", "1.jpg", "6.jpg", "7.jpg"],
             ["2.jpg", "3.jpg", "8.jpg", "9.jpg"],
             ["10.jpg", "11.jpg", "4.jpg", "5.jpg"],

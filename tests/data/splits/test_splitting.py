@@ -105,12 +105,12 @@ def test_a_class_of_three_units_or_more_is_in_every_part_and_train_has_every_cla
     units = [b"%d %d" % pair for pair in pairs]
     parts = stratified_parts(labels, units, {"valid": wanted[0], "test": wanted[1]}, seed=seed)
     for label in set(labels):
-        own = {unit for mine, unit in zip(labels, units, strict=True) if mine == label}
+        these = {unit for mine, unit in zip(labels, units, strict=True) if mine == label}
         found = {part for mine, part in zip(labels, parts, strict=True) if mine == label}
         assert "train" in found
         sizes = Counter(unit for mine, unit in zip(labels, units, strict=True) if mine == label).values()
         coarse = min(sizes) > COARSE * max(1, round(max(wanted) * sum(sizes)))
-        if len(own) >= 3 and not coarse:
+        if len(these) >= 3 and not coarse:
             assert found == {"train", "valid", "test"}
 
 
@@ -146,14 +146,14 @@ def test_without_duplicates_the_shares_are_kept_class_by_class(sizes, seed):
     st.integers(0, 5),
 )
 def test_of_several_labels_each_keeps_its_shares_and_units_stay_whole(labels, copies, seed):
-    labels = [sorted(own) for own in labels for _ in range(copies)]
+    labels = [sorted(value) for value in labels for _ in range(copies)]
     units = [f"{row // copies}".encode() for row in range(len(labels))]
     parts = stratified_label_sets(labels, units, {"valid": 0.2, "test": 0.1}, seed=seed)
     assert all(len({parts[row] for row in range(at, at + copies)}) == 1 for at in range(0, len(parts), copies))
     for part, share in (("valid", 0.2), ("test", 0.1)):
         assert abs(parts.count(part) - share * len(parts)) <= 0.08 * len(parts) + 4 * copies
         for label in range(4):
-            rows = [row for row, own in enumerate(labels) if label in own]
+            rows = [row for row, value in enumerate(labels) if label in value]
             having = sum(parts[row] == part for row in rows)
             assert abs(having - share * len(rows)) <= 0.08 * len(rows) + 4 * copies
 

@@ -31,7 +31,7 @@ def ordered(counts: list[int], groups: list[str | None] | None = None) -> ImageT
 
 
 def runs_of(values: list[object]) -> list[tuple[object, int]]:
-    return [(value, len(list(own))) for value, own in groupby(values)]
+    return [(value, len(list(item))) for value, item in groupby(values)]
 
 
 @settings(deadline=None, max_examples=60)
@@ -42,9 +42,9 @@ def test_each_fold_takes_one_stretch_of_each_class_and_sizes_are_even(counts: li
     labels = table.rows["labels"].to_pylist()
     dealt = stretch_folds(labels, list(range(len(table))), units, task="single", folds=folds)
     for label in range(len(counts)):
-        own = dealt[table.targets == label].tolist()
-        assert [fold for fold, _ in runs_of(own)] == list(range(folds))
-        sizes = Counter(own)
+        ours = dealt[table.targets == label].tolist()
+        assert [fold for fold, _ in runs_of(ours)] == list(range(folds))
+        sizes = Counter(ours)
         assert max(sizes.values()) - min(sizes.values()) <= 1
 
 
@@ -73,7 +73,7 @@ def test_groups_are_kept_whole_in_folds_and_blocks(count: int, size: int) -> Non
         found = defaultdict(set)
         for group, place in zip(groups, places, strict=True):
             found[group].add(place)
-        assert all(len(own) == 1 for own in found.values())
+        assert all(len(value) == 1 for value in found.values())
 
 
 @settings(deadline=None, max_examples=30)
@@ -81,12 +81,12 @@ def test_groups_are_kept_whole_in_folds_and_blocks(count: int, size: int) -> Non
 def test_drawn_parts_are_three_separated_stretches_of_each_class(counts: list[int], seed: int) -> None:
     split = with_split(ordered(counts), seed=seed)
     for label, count in enumerate(counts):
-        own = [part for part, target in zip(split.parts, split.targets, strict=True) if target == label]
-        stretches = Counter(part for part, _ in runs_of(own))
+        ours = [part for part, target in zip(split.parts, split.targets, strict=True) if target == label]
+        stretches = Counter(part for part, _ in runs_of(ours))
         for part in ("valid", "test"):
             assert stretches[part] == 3
-            assert abs(own.count(part) - 0.1 * count) <= 3
-            assert min(length for name, length in runs_of(own) if name == part) >= 3
+            assert abs(ours.count(part) - 0.1 * count) <= 3
+            assert min(length for name, length in runs_of(ours) if name == part) >= 3
     assert not torn(split, "valid")
     assert not torn(split, "test")
 
@@ -141,4 +141,4 @@ def test_a_part_whose_groups_train_is_torn_and_one_with_groups_of_its_own_is_not
     whole = table.with_groups(groups).with_parts(["valid" if row // 8 == 3 else "train" for row in range(80)])
     assert torn(cut, "valid")
     assert not torn(whole, "valid")
-    assert not torn(cut.with_groups([alike_group(own) for own in groups]), "valid")
+    assert not torn(cut.with_groups([alike_group(group) for group in groups]), "valid")

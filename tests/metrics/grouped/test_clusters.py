@@ -92,14 +92,14 @@ def test_a_mean_of_groups_is_wider_than_one_of_images_and_no_wider_than_all_grou
 
 
 def grouped(right: list[bool], groups: list[int]) -> Predictions:
-    logits = [[3.0, 0.0] if own else [0.0, 3.0] for own in right]
+    logits = [[3.0, 0.0] if value else [0.0, 3.0] for value in right]
     return Predictions.from_logits(logits, ["cat", "dog"], truth=[0] * len(right), group=groups)
 
 
 def test_metrics_and_comparisons_of_grouped_predictions_rest_on_groups() -> None:
     groups = [row // 10 for row in range(200)]
     bad = [group in (3, 7, 11, 15, 19) for group in groups]
-    a, b = grouped([not own for own in bad], groups), grouped([True] * 200, groups)
+    a, b = grouped([not value for value in bad], groups), grouped([True] * 200, groups)
     assert accuracy(a).groups == 20
     assert log_loss(a).groups == 20
     assert accuracy(a).high - accuracy(a).low > 0.3 > 0.12
@@ -112,11 +112,11 @@ def test_metrics_and_comparisons_of_grouped_predictions_rest_on_groups() -> None
 
 
 def test_groups_go_through_arrow_and_selection_and_concatenation() -> None:
-    own = grouped([True, False, True, True], [5, 5, 6, 7])
-    assert from_arrow(to_arrow(own)) == own
-    assert own.select([2, 0]).group is not None
-    assert own.select([2, 0]).group.tolist() == [6, 5]  # type: ignore[union-attr]
-    assert Predictions.concatenate([own, own]).group.tolist() == [5, 5, 6, 7] * 2  # type: ignore[union-attr]
+    predictions = grouped([True, False, True, True], [5, 5, 6, 7])
+    assert from_arrow(to_arrow(predictions)) == predictions
+    assert predictions.select([2, 0]).group is not None
+    assert predictions.select([2, 0]).group.tolist() == [6, 5]  # type: ignore[union-attr]
+    assert Predictions.concatenate([predictions, predictions]).group.tolist() == [5, 5, 6, 7] * 2  # type: ignore[union-attr]
 
 
 @settings(deadline=None, max_examples=50)
@@ -125,7 +125,7 @@ def test_flipped_signs_are_the_exact_test(values: list[int]) -> None:
     found = np.array([value for value in values if value], float)
     total = abs(found.sum())
     every = [abs(sum(v if bits >> k & 1 else -v for k, v in enumerate(found))) for bits in range(2 ** len(found))]
-    assert sign_flips(np.array(values, float)) == pytest.approx(np.mean([own >= total - 1e-9 for own in every]))
+    assert sign_flips(np.array(values, float)) == pytest.approx(np.mean([item >= total - 1e-9 for item in every]))
 
 
 def test_many_differences_are_flipped_at_random_and_agree_with_the_normal_approximation() -> None:

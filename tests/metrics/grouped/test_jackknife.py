@@ -55,8 +55,11 @@ def test_of_five_groups_there_is_no_interval(name: str) -> None:
 
 def test_the_interval_of_macro_f_holds_where_films_go_together() -> None:
     truth = f_beta(replace(films(99, count=4000), group=None)).value
-    held = [own.low <= truth <= own.high for own in (f_beta(films(seed)) for seed in range(60))]
-    alone = [own.low <= truth <= own.high for own in (f_beta(replace(films(seed), group=None)) for seed in range(60))]
+    held = [estimate.low <= truth <= estimate.high for estimate in (f_beta(films(seed)) for seed in range(60))]
+    alone = [
+        estimate.low <= truth <= estimate.high
+        for estimate in (f_beta(replace(films(seed), group=None)) for seed in range(60))
+    ]
     assert np.mean(held) >= 0.86, "93 %, less two standard errors"
     assert np.mean(alone) < 0.8
 

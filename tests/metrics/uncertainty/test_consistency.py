@@ -46,10 +46,10 @@ def test_worse_than_guessing_in_accuracy_and_in_log_loss() -> None:
 
 
 def test_a_class_that_is_never_predicted_is_named() -> None:
-    own = said(90, 2)
-    logits = own.logits[:, 0].copy()
+    predictions = said(90, 2)
+    logits = predictions.logits[:, 0].copy()
     logits[:, 2] = -9
-    blind = Predictions.from_logits(logits, CLASSES, truth=own.truth)
+    blind = Predictions.from_logits(logits, CLASSES, truth=predictions.truth)
     found = {one.code: one for one in inconsistencies({"out-of-fold": blind})}
     assert found["never-predicted"].evidence[0].startswith("horse: 30 images, ")
     assert "never-predicted" not in codes({"out-of-fold": blind.select(range(24))}), "eight images are few"
@@ -88,7 +88,12 @@ def test_groups_make_a_difference_less_certain() -> None:
     alone = {"valid": (right, None), "test": (wrong, None)}
     films = {"valid": (right, groups), "test": (wrong, groups)}
     found = [
-        codes({name: Predictions.from_logits(own, CLASSES, truth=truth, group=by) for name, (own, by) in parts.items()})
+        codes(
+            {
+                name: Predictions.from_logits(value, CLASSES, truth=truth, group=by)
+                for name, (value, by) in parts.items()
+            }
+        )
         for parts in (alone, films)
     ]
     assert "far-apart" in found[0]
@@ -112,9 +117,9 @@ def test_a_coverage_that_was_promised_and_missed() -> None:
     asked, got = 0.95, 183  # of 200: 91.5 % [86.8, 94.6]
     logits = np.tile([4.0, 0.0, 0.0], (200, 1))
     truth = np.repeat([0, 1], [got, 200 - got])
-    own = Predictions.from_logits(logits, CLASSES, truth=truth)
+    predictions = Predictions.from_logits(logits, CLASSES, truth=truth)
     singles = PredictionSets(threshold=0.5, method="lac", coverage=asked, n=200)
-    (found,) = (one for one in inconsistencies({"test": own}, sets=singles) if one.code.startswith("coverage"))
+    (found,) = (one for one in inconsistencies({"test": predictions}, sets=singles) if one.code.startswith("coverage"))
     assert (found.severity, found.leads) == ("note", False), "with 200 images to calibrate on chance does that"
     assert "91.5 % [86.8, 94.6] of 200" in found.sentence
     assert "once in" in found.advice
@@ -126,8 +131,8 @@ def test_more_flagged_than_was_promised() -> None:
     familiar = OODDetector.fit(references, [str(row) for row in range(300)])
 
     def flagged(rows: np.ndarray, seed: int) -> dict[str, str]:
-        own = said(len(rows), seed, distance=familiar.distances(rows))
-        return codes({"test": own}, familiar=familiar)
+        predictions = said(len(rows), seed, distance=familiar.distances(rows))
+        return codes({"test": predictions}, familiar=familiar)
 
     assert flagged(draws.normal(size=(100, 8)) + 4, 13) in ({}, {"flagged-doubtful": "note"})
     far = draws.normal(size=(100, 8)) + 4
@@ -136,8 +141,10 @@ def test_more_flagged_than_was_promised() -> None:
 
 
 def test_a_choice_at_the_end_of_its_range() -> None:
-    def codes_at(value: float, own: Predictions) -> list[str]:
-        return [one.sentence.split()[-3] for one in at_the_end_of_its_range("penalty (l2)", value, 1e-5, 1e2, own)]
+    def codes_at(value: float, predictions: Predictions) -> list[str]:
+        return [
+            one.sentence.split()[-3] for one in at_the_end_of_its_range("penalty (l2)", value, 1e-5, 1e2, predictions)
+        ]
 
     usual, noise, plain = said(300, 20), said(300, 21, skill=0.0), said(300, 22, skill=200.0)
     assert codes_at(1e-5, usual) == ["lowest"]

@@ -52,7 +52,9 @@ def test_judged_on_the_images_themselves_the_threshold_would_break_the_promise()
         train, new = clusters(generator, 59), clusters(generator, 300)
         honest = OODDetector.fit(train, range(59), false_alarms=0.05)
         itself = OODDetector(references=train, held_out=honest.distances(train), false_alarms=0.05)
-        shares.append([(own.distances(new) > own.threshold).mean() for own in (honest, itself)])
+        shares.append(
+            [(o_o_d_detector.distances(new) > o_o_d_detector.threshold).mean() for o_o_d_detector in (honest, itself)]
+        )
     left_out, resubstituted = np.mean(shares, axis=0)
     assert left_out < 0.055
     assert resubstituted > 0.06
@@ -164,11 +166,11 @@ def test_what_is_drawn_is_bounded_and_does_not_depend_on_the_order(n, most, seed
     names = [f"image {number}".encode() for number in range(n)]
     labels = generator.integers(0, 4, n)
     order = generator.permutation(n)
-    for own in (None, labels):
-        rows = drawn(names, own, most=most)
+    for ours in (None, labels):
+        rows = drawn(names, ours, most=most)
         assert len(rows) == min(n, most)
         assert (np.diff(rows) > 0).all()
-        again = drawn([names[row] for row in order], None if own is None else own[order], most=most)
+        again = drawn([names[row] for row in order], None if ours is None else ours[order], most=most)
         assert {names[row] for row in rows} == {names[order[row]] for row in again}
     counts = np.bincount(labels[drawn(names, labels, most=most)], minlength=4)
     available = np.bincount(labels, minlength=4)

@@ -192,4 +192,4 @@ def test_holm_rejects_what_holm_s_own_steps_reject(p_values):
     rejected = set()
     while left and p_values[left[0]] * len(left) < level:
         rejected.add(left.pop(0))
-    assert {place for place, own in enumerate(holm(p_values)) if own < level} == rejected
+    assert {place for place, value in enumerate(holm(p_values)) if value < level} == rejected

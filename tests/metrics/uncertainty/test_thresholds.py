@@ -19,7 +19,7 @@ from goldenrule.metrics import (
     called_labels,
     f_beta,
     quality,
-    with_own_thresholds,
+    with_class_thresholds,
     with_thresholds_by_fold,
 )
 from goldenrule.metrics.arrow import from_arrow, to_arrow
@@ -41,30 +41,32 @@ def seen(n: int = 60, *, seed: int = 0, folds: bool = True, noise: float = 1.5) 
 @light
 @given(st.integers(0, 1000), st.sampled_from([0.5, 1, 2]))
 def test_no_threshold_for_all_scores_better_than_what_was_chosen(seed: int, beta: float) -> None:
-    own = seen(seed=seed)
-    chosen = best_thresholds(own, beta=beta).apply(own)
+    predictions = seen(seed=seed)
+    chosen = best_thresholds(predictions, beta=beta).apply(predictions)
     best = f_beta(chosen, beta, average="samples").value
     for common in (0.05, 0.2, 0.5, 0.8):
-        assert best >= f_beta(own, beta, average="samples", thresholds=common).value - 1e-12
+        assert best >= f_beta(predictions, beta, average="samples", thresholds=common).value - 1e-12
 
 
 @light
 @given(st.integers(0, 1000))
 def test_recall_that_counts_more_lowers_the_thresholds(seed: int) -> None:
-    own = seen(200, seed=seed, noise=3)
-    low, high = (np.mean(best_thresholds(own, beta=beta).values) for beta in (4, 0.25))
+    predictions = seen(200, seed=seed, noise=3)
+    low, high = (np.mean(best_thresholds(predictions, beta=beta).values) for beta in (4, 0.25))
     assert low < high
 
 
 def test_the_score_is_that_of_scikit_learn() -> None:
-    own = best_thresholds(seen(), beta=2).apply(seen())
-    expected = fbeta_score(own.truth, own.called.astype(int), beta=2, average="samples", zero_division=1)
-    assert quality(own, beta=2).value == pytest.approx(expected)
+    predictions = best_thresholds(seen(), beta=2).apply(seen())
+    expected = fbeta_score(
+        predictions.truth, predictions.called.astype(int), beta=2, average="samples", zero_division=1
+    )
+    assert quality(predictions, beta=2).value == pytest.approx(expected)
 
 
 def test_a_label_that_is_called_too_rarely_gets_a_threshold_of_its_own() -> None:
     chosen = best_thresholds(seen(400), beta=1)
-    assert chosen.own
+    assert chosen.per_class
     assert chosen.values[2] < min(chosen.values[:2])
     assert "its own threshold" in chosen.sentence
 
@@ -74,22 +76,22 @@ def test_where_all_labels_are_alike_one_threshold_serves_them() -> None:
     truth = np.maximum(draws.integers(0, 2, size=(40, 3)), np.eye(3, dtype=int)[draws.integers(3, size=40)])
     likely = Predictions.from_logits(8.0 * truth - 4, CLASSES, truth=truth, task="multi")
     chosen = best_thresholds(likely)
-    assert not chosen.own
+    assert not chosen.per_class
     assert len(set(chosen.values)) == 1
     assert quality(chosen.apply(likely)).value == 1
 
 
 def test_the_thresholds_of_a_fold_are_chosen_without_it() -> None:
-    own = seen(80, seed=3)
-    chosen = best_thresholds(own, beta=2)
-    by_fold = with_thresholds_by_fold(own, chosen)
+    predictions = seen(80, seed=3)
+    chosen = best_thresholds(predictions, beta=2)
+    by_fold = with_thresholds_by_fold(predictions, chosen)
     assert by_fold.thresholds is not None
-    turned = np.where(own.fold[:, None] == 0, 1 - own.truth, own.truth)  # type: ignore[index]
+    turned = np.where(predictions.fold[:, None] == 0, 1 - predictions.truth, predictions.truth)  # type: ignore[index]
     changed = with_thresholds_by_fold(
-        Predictions.from_logits(own.logits, CLASSES, truth=turned, task="multi", fold=own.fold), chosen
+        Predictions.from_logits(predictions.logits, CLASSES, truth=turned, task="multi", fold=predictions.fold), chosen
     )
     assert changed.thresholds is not None
-    first = np.asarray(own.fold) == 0
+    first = np.asarray(predictions.fold) == 0
     assert (by_fold.thresholds[first] == changed.thresholds[first]).all(), "its own truth changes nothing"
     assert (by_fold.thresholds[~first] != changed.thresholds[~first]).any()
 
@@ -102,20 +104,20 @@ def test_what_is_measured_by_fold_does_not_flatter_noise() -> None:
         truth[:, 0] = 1
         noise = Predictions.from_logits(draws.normal(size=(30, 3)), CLASSES, truth=truth, task="multi")
         on_itself = quality(best_thresholds(noise).apply(noise)).value
-        gains.append(on_itself - quality(with_own_thresholds(noise)).value)
+        gains.append(on_itself - quality(with_class_thresholds(noise)).value)
     assert np.mean(gains) > 0
 
 
 def test_predictions_keep_their_thresholds_through_everything() -> None:
-    own = best_thresholds(seen(), beta=2).apply(seen())
-    assert (called_labels(own) == own.called).all()
-    assert from_arrow(to_arrow(own)) == own
-    turned = own.aligned_to(CLASSES[::-1])
-    assert (turned.called == own.called[:, ::-1]).all()
-    halves = Predictions.concatenate([own.select(np.arange(30)), own.select(np.arange(30, 60))])
-    assert halves == own
+    predictions = best_thresholds(seen(), beta=2).apply(seen())
+    assert (called_labels(predictions) == predictions.called).all()
+    assert from_arrow(to_arrow(predictions)) == predictions
+    turned = predictions.aligned_to(CLASSES[::-1])
+    assert (turned.called == predictions.called[:, ::-1]).all()
+    halves = Predictions.concatenate([predictions.select(np.arange(30)), predictions.select(np.arange(30, 60))])
+    assert halves == predictions
     with pytest.raises(OptionError, match="with thresholds"):
-        Predictions.concatenate([own, seen()])
+        Predictions.concatenate([predictions, seen()])
 
 
 def test_thresholds_are_read_back_and_matched_by_name() -> None:
@@ -138,7 +140,7 @@ def test_one_label_has_no_thresholds() -> None:
     single = Predictions.from_logits([[1.0, 0.0]], ["cat", "dog"], truth=[0])
     with pytest.raises(OptionError, match="many labels"):
         best_thresholds(single)
-    assert with_own_thresholds(single) is single
+    assert with_class_thresholds(single) is single
     with pytest.raises(OptionError, match="many labels"):
         Predictions(
             classes=("cat", "dog"),

@@ -89,12 +89,12 @@ def test_each_row_is_an_ordinary_run_and_the_pretrained_head_is_taken(unbroken: 
     assert [row.name for row in found.ranked] == ["efficientnet_lite0, transfer learning", "original@32, from zero"]
     assert found.headline == "Take efficientnet_lite0, transfer learning"
     for row in found.rows:
-        own = json.loads((row.folder / "result.json").read_text())
-        assert own["test"]["n"] == len(row.test.scored) == 12
-        assert own["test"]["accuracy"] == quality(row.test).value
-        assert own["valid"]["accuracy"] == quality(row.valid).value
+        ours = json.loads((row.folder / "result.json").read_text())
+        assert ours["test"]["n"] == len(row.test.scored) == 12
+        assert ours["test"]["accuracy"] == quality(row.test).value
+        assert ours["valid"]["accuracy"] == quality(row.valid).value
         assert (row.folder / "report.html").is_file()
-        took = {stage["name"]: stage["seconds"] for stage in own["stages"]}
+        took = {stage["name"]: stage["seconds"] for stage in ours["stages"]}
         assert took.get("from zero", row.seconds) > 0.2 * row.seconds, "the seconds of the training, not of its replay"
     sizes = {row.network: row.parameters for row in found.rows}
     assert sizes["original@32"] == 1_964_280 + 2 * 257

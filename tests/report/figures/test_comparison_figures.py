@@ -47,7 +47,7 @@ def test_seconds_are_plain_numbers(seconds: tuple[float, float]) -> None:
 
 
 def test_where_there_is_no_test_part_each_interval_lies_on_the_line_of_its_name_and_none_on_the_axis() -> None:
-    points = [replace(own, shares={"valid": own.shares["valid"]}) for own in POINTS]
+    points = [replace(point, shares={"valid": point.shares["valid"]}) for point in POINTS]
     axes = intervals_figure(points).axes[0]
     assert [list(line.get_ydata()) for line in axes.lines] == [[0, 1, 2, 3]]
     assert axes.get_ylim() == (3.5, -0.5)

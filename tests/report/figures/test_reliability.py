@@ -41,9 +41,9 @@ def test_the_dots_are_the_bins_and_higher_is_more_often_right() -> None:
     assert drawing is not None
     (series,) = drawing.series
     bins = reliability(seen)
-    assert [dot.n for dot in series.dots] == [own.n for own in bins]
-    assert [dot.claimed for dot in series.dots] == [percent(own.confidence) for own in bins]
-    by_share = sorted(zip([own.accuracy.value for own in bins], [-dot.y for dot in series.dots], strict=True))
+    assert [dot.n for dot in series.dots] == [bin_.n for bin_ in bins]
+    assert [dot.claimed for dot in series.dots] == [percent(bin_.confidence) for bin_ in bins]
+    by_share = sorted(zip([bin_.accuracy.value for bin_ in bins], [-dot.y for dot in series.dots], strict=True))
     assert [y for _, y in by_share] == sorted(y for _, y in by_share)
 
 

@@ -12,8 +12,8 @@ from goldenrule.report.figures.reliability import reliability_figure
 def predictions(n=300, task="single", name="cat"):
     generator = np.random.default_rng(0)
     truth = generator.integers(0, 2, (n, 3) if task == "multi" else n)
-    own = truth if task == "multi" else np.eye(3)[truth]
-    logits = 4 * (own + generator.normal(size=(n, 3)))
+    ours = truth if task == "multi" else np.eye(3)[truth]
+    logits = 4 * (ours + generator.normal(size=(n, 3)))
     return Predictions.from_logits(logits, [name, "cow", "dog"], truth=truth, task=task)
 
 

@@ -101,14 +101,14 @@ def test_a_schedule_shows_rate_and_momentum_over_its_epochs(schedule: Schedule) 
 
 def test_a_history_is_a_data_frame_with_the_columns_of_its_csv() -> None:
     pytest.importorskip("pandas", reason="pandas is not installed: pip install pandas")
-    own = history(0.5, None)
-    frame = own.to_frame()
+    ours = history(0.5, None)
+    frame = ours.to_frame()
     assert tuple(frame.columns) == COLUMNS
     assert list(frame["train_loss"]) == [1.0, 0.5]
     assert frame["rates"][0] == (1e-4, 1e-3)
     assert frame["accuracy"].isna().tolist() == [False, True]
     assert tuple(History().to_frame().columns) == COLUMNS
-    assert own.to_csv().splitlines()[0] == ",".join(COLUMNS)
+    assert ours.to_csv().splitlines()[0] == ",".join(COLUMNS)
 
 
 def test_without_pandas_a_frame_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

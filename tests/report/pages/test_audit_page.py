@@ -43,15 +43,15 @@ def test_a_browser_shows_findings_and_samples_and_loads_nothing(page: Path) -> N
 
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        own = browser.new_page(viewport={"width": 400, "height": 800})
+        ours = browser.new_page(viewport={"width": 400, "height": 800})
         requests: list[str] = []
         errors: list[str] = []
-        own.on("request", lambda request: requests.append(request.url))
-        own.on("pageerror", lambda error: errors.append(str(error)))
-        own.goto(page.as_uri())
-        assert own.locator("#findings article").count() >= 2
-        assert own.locator("#sheet img").count() == 18
-        assert own.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
-        assert own.evaluate("document.documentElement.scrollWidth") <= 400
+        ours.on("request", lambda request: requests.append(request.url))
+        ours.on("pageerror", lambda error: errors.append(str(error)))
+        ours.goto(page.as_uri())
+        assert ours.locator("#findings article").count() >= 2
+        assert ours.locator("#sheet img").count() == 18
+        assert ours.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        assert ours.evaluate("document.documentElement.scrollWidth") <= 400
         assert [url for url in requests if not url.startswith(("file:", "data:"))] == errors == []
         browser.close()

@@ -69,17 +69,17 @@ def test_a_browser_shows_picture_heat_map_and_neighbours_and_loads_nothing(page:
 
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        own = browser.new_page(viewport={"width": 400, "height": 800})
+        ours = browser.new_page(viewport={"width": 400, "height": 800})
         requests: list[str] = []
         errors: list[str] = []
-        own.on("request", lambda request: requests.append(request.url))
-        own.on("pageerror", lambda error: errors.append(str(error)))
-        own.goto(page.as_uri())
-        assert own.locator("article").count() == 2
-        assert own.locator("article img").count() == 3
-        assert own.locator(".other").all_inner_texts() == ["y"]
-        assert own.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
-        assert own.evaluate("document.documentElement.scrollWidth") <= 400
+        ours.on("request", lambda request: requests.append(request.url))
+        ours.on("pageerror", lambda error: errors.append(str(error)))
+        ours.goto(page.as_uri())
+        assert ours.locator("article").count() == 2
+        assert ours.locator("article img").count() == 3
+        assert ours.locator(".other").all_inner_texts() == ["y"]
+        assert ours.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        assert ours.evaluate("document.documentElement.scrollWidth") <= 400
         assert [url for url in requests if not url.startswith(("file:", "data:"))] == errors == []
         browser.close()
 

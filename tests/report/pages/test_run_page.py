@@ -43,11 +43,11 @@ class Page(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
-        own = dict(attrs)
-        assert len(own) == len(attrs), f"<{tag}> has an attribute twice"
-        self.attributes.append((tag, own))
+        found = dict(attrs)
+        assert len(found) == len(attrs), f"<{tag}> has an attribute twice"
+        self.attributes.append((tag, found))
         if tag not in VOID:
-            self.open.append((tag, own.get("class") or "", []))
+            self.open.append((tag, found.get("class") or "", []))
 
     def handle_startendtag(self, tag, attrs):
         self.attributes.append((tag, dict(attrs)))
@@ -69,7 +69,7 @@ class Page(HTMLParser):
         )
 
     def attribute(self, name):
-        return [own[name] for _, own in self.attributes if own.get(name) is not None]
+        return [value[name] for _, value in self.attributes if value.get(name) is not None]
 
 
 def picture(side=300, colour="teal"):
@@ -95,13 +95,13 @@ def numbers(predictions):
 
 def content(classes=("cat", "dog"), n=200, wrong=1, **changes):
     predictions = changes.pop("predictions", None) or predicted(list(classes), n, wrong)
-    own = {"accuracy": Estimate.of_share("accuracy", 780, 800, basis="chosen on")}
+    found = {"accuracy": Estimate.of_share("accuracy", 780, 800, basis="chosen on")}
     fields = {
         "title": "dogscats",
         "created": "2025-11-22T01:55:12+00:00",
         "headline": accuracy(predictions) if predictions.task == "single" else log_loss(predictions),
         "headline_part": "test",
-        "estimates": {"test": numbers(predictions), "out-of-fold": own} if predictions.task == "single" else {},
+        "estimates": {"test": numbers(predictions), "out-of-fold": found} if predictions.task == "single" else {},
         "predictions": predictions,
         "counts": {
             "train": dict.fromkeys(classes, 40) | {"": 0},
@@ -110,10 +110,10 @@ def content(classes=("cat", "dog"), n=200, wrong=1, **changes):
         "stages": (("read", 0.2), ("precompute", 3.1), ("solve", 0.8)),
         "features": {"computed": 640, "reused": 0},
         "candidates": [
-            {"name": "linear head", "estimates": own, "comparison": "", "chosen": False},
+            {"name": "linear head", "estimates": found, "comparison": "", "chosen": False},
             {
                 "name": "4 views",
-                "estimates": own,
+                "estimates": found,
                 "comparison": "4 views is better: 4 views stays",
                 "chosen": True,
             },
@@ -145,7 +145,7 @@ def test_the_headline_is_the_first_heading():
 
 def test_the_sections_stand_in_the_order_of_the_story_and_the_contents_lead_there():
     page = Page(render_page(content()))
-    ids = [own["id"] for tag, own in page.attributes if tag == "section"]
+    ids = [value["id"] for tag, value in page.attributes if tag == "section"]
     assert ids == [
         *("scores", "data", "time", "confusion", "mistakes", "classes"),
         *("penalty", "candidates", "findings", "network", "next"),
@@ -156,10 +156,10 @@ def test_the_sections_stand_in_the_order_of_the_story_and_the_contents_lead_ther
 
 def test_every_estimate_on_the_page_is_printed_by_render():
     told = content(("cat", "dog", "horse"), 90, 9)
-    rows = [score for own in per_class(told.predictions) for score in (own.recall, own.precision, own.f1)]
+    rows = [score for value in per_class(told.predictions) for score in (value.recall, value.precision, value.f1)]
     wanted = [
         *(render(estimate) for part in told.estimates.values() for estimate in part.values()),
-        *(render(estimate) for own in told.candidates for estimate in own["estimates"].values()),
+        *(render(estimate) for candidate in told.candidates for estimate in candidate["estimates"].values()),
         *map(render, rows),
     ]
     assert sorted(Page(render_page(told)).of(css="est")) == sorted(wanted)
@@ -175,7 +175,7 @@ def test_nothing_is_loaded_from_anywhere(classes):
         assert all(value.startswith(("data:", "#")) for value in page.attribute(name))
     assert all(target.startswith("#") for target in re.findall(r"url\(\s*['\"]?([^)]*)\)", html))
     assert "@import" not in html
-    (policy,) = [own["content"] for _, own in page.attributes if "http-equiv" in own]
+    (policy,) = [item["content"] for _, item in page.attributes if "http-equiv" in item]
     assert policy.startswith("default-src 'none'; img-src data:;")
 
 
@@ -215,15 +215,15 @@ def test_a_path_that_is_no_text_does_not_keep_the_page_from_being_written():
 def test_mistakes_are_small_pictures_with_truth_answer_probability_and_path():
     told = content(n=200, wrong=30)
     page = Page(render_page(told))
-    pictures = [own for tag, own in page.attributes if tag == "img"]
+    pictures = [value for tag, value in page.attributes if tag == "img"]
     assert len(pictures) == 12
-    for own, mistake in zip(pictures, most_confident_mistakes(told.predictions), strict=True):
-        head, _, text = own["src"].partition(",")
+    for picture, mistake in zip(pictures, most_confident_mistakes(told.predictions), strict=True):
+        head, _, text = picture["src"].partition(",")
         shown = Image.open(io.BytesIO(base64.b64decode(text)))
         assert head == "data:image/jpeg;base64"
         assert shown.format == "JPEG"
-        assert shown.size == (int(own["width"]), int(own["height"])) == (200, 100)
-        assert own["alt"] == f"{mistake.id}: {mistake.truth}, taken for {mistake.predicted}"
+        assert shown.size == (int(picture["width"]), int(picture["height"])) == (200, 100)
+        assert picture["alt"] == f"{mistake.id}: {mistake.truth}, taken for {mistake.predicted}"
     assert page.of(css="path") == [mistake.id for mistake in most_confident_mistakes(told.predictions)]
     assert page.of(css="verdict")[0] in ("cat → dog", "dog → cat")
     assert all(text.endswith("% sure") for text in page.of(css="sure"))
@@ -256,7 +256,7 @@ def test_many_classes_get_a_heat_map_the_worst_pairs_and_folded_tables():
     html = render_page(content(names, 480, 130))
     page = Page(html)
     assert len(html.encode()) < 1_500_000
-    assert [own for tag, own in page.attributes if tag == "svg" and own.get("class") == "figure"]
+    assert [value for tag, value in page.attributes if tag == "svg" and value.get("class") == "figure"]
     assert "Most confused pairs" in page.of("h3")
     assert "Images of all 120 classes" in page.of("summary")
     assert "The other 100 classes" in page.of("summary")
@@ -346,15 +346,15 @@ def test_a_time_that_is_no_time_is_shown_as_it_is():
 
 def test_pictures_drawings_and_tables_speak_to_those_who_do_not_see_them():
     page = Page(render_page(content(wrong=5)))
-    for tag, own in page.attributes:
+    for tag, ours in page.attributes:
         if tag == "img":
-            assert own["alt"]
+            assert ours["alt"]
         if tag == "svg":
-            assert own.get("aria-label") or own.get("aria-hidden") == "true"
+            assert ours.get("aria-label") or ours.get("aria-hidden") == "true"
         if tag == "th":
-            assert own["scope"] in ("col", "row", "colgroup")
+            assert ours["scope"] in ("col", "row", "colgroup")
         if tag == "html":
-            assert own["lang"] == "en"
+            assert ours["lang"] == "en"
     assert len(page.of("h1")) == 1
 
 

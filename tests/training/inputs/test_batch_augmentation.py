@@ -40,7 +40,7 @@ def smooth(height, width, seed):
     st.integers(1, 99),
 )
 def test_tensors_give_the_views_that_pillow_gives(kind, sides, index):
-    sources = [Reflected.of(smooth(*own, seed), 64, rim=kind.rim) for seed, own in enumerate(sides)]
+    sources = [Reflected.of(smooth(*side, seed), 64, rim=kind.rim) for seed, side in enumerate(sides)]
     warps = [View(augmentation=kind, index=index).warp(bytes([number])) for number in range(len(sides))]
     views = augmented(sources, warps, CPU).permute(0, 2, 3, 1).numpy()
     for source, warp, view in zip(sources, warps, views, strict=True):

@@ -41,10 +41,10 @@ def head_of(outcome: Any) -> Any:
 
 
 def test_it_learns_what_can_be_learned(trained: Any) -> None:
-    own = rows()
-    assert (head_of(trained).logits(own.read(0, 80)).argmax(axis=1) == own.targets).mean() > 0.95
-    assert (trained.tensors["fold_logits"].argmax(axis=1) == own.targets).mean() > 0.85
-    assert (trained.tensors["fold"] == own.folds).all()
+    ours = rows()
+    assert (head_of(trained).logits(ours.read(0, 80)).argmax(axis=1) == ours.targets).mean() > 0.95
+    assert (trained.tensors["fold_logits"].argmax(axis=1) == ours.targets).mean() > 0.85
+    assert (trained.tensors["fold"] == ours.folds).all()
 
 
 def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone(trained: Any) -> None:

@@ -46,7 +46,7 @@ class Warp:
     change: str = "identity"  # one of `policies.CHANGES`, after light
     strength: float = 0.0  # of that change, -1..1
     window: tuple[float, float] | None = None  # share of the canvas and width / height of a random window
-    own: int | None = None  # the seed of the user's own change, the last of all
+    custom: int | None = None  # the seed of the user's own change, the last of all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Augmentation:
     contrast: float = 0.0  # more of it than `lighting` says
     policy: Literal["none", "trivial"] = "none"
     crop: Crop = "random"
-    own: CustomChange | None = None
+    custom: CustomChange | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_zoom <= 4:
@@ -109,7 +109,7 @@ class Augmentation:
             change=change if self.policy == "trivial" else "identity",
             strength=float(strength) if self.policy == "trivial" else 0.0,
             window=(float(share), float(WIDEST_WINDOW**shape)) if self.crop == "resized" else None,
-            own=seed if self.own else None,
+            custom=seed if self.custom else None,
         )
 
     def apply(self, warp: Warp, canvas: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
@@ -125,7 +125,7 @@ class Augmentation:
         view = changed(_lit(np.asarray(image, dtype=np.float32), warp), warp.change, warp.strength)
         view = np.rot90(view, warp.turns)
         view = view[:, ::-1] if warp.mirrored else view
-        return self.own.applied(view, np.random.default_rng(warp.own)) if self.own else view
+        return self.custom.applied(view, np.random.default_rng(warp.custom)) if self.custom else view
 
 
 @dataclass(frozen=True, slots=True, eq=False)

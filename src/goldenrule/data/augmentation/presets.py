@@ -71,7 +71,7 @@ def custom(change: PictureChange, *, after: Augmentation | None = None, key: str
     """
     base = after or Augmentation(name="crops", rotate_probability=0.0, lighting=0.0)
     made = CustomChange.of(change, key)
-    return replace(base, name=f"{base.name} + {made.name}", own=made)
+    return replace(base, name=f"{base.name} + {made.name}", custom=made)
 
 
 def stronger(augmentation: Augmentation) -> Augmentation:
@@ -119,7 +119,7 @@ def _from_file(reference: str, digest: str) -> Augmentation:
     """Run a file once as long as it stays the same."""
     found = from_file(reference)
     if isinstance(found, Augmentation):
-        return replace(found, own=replace(found.own, key=digest)) if found.own else found
+        return replace(found, custom=replace(found.custom, key=digest)) if found.custom else found
     if not callable(found):
         raise OptionError(f"--augment {reference}: wanted a function (picture, random) or an Augmentation.")
     return custom(found, key=digest)

@@ -61,7 +61,7 @@ def alike(
 
     Nearly all of them: see `close_pairs`.
     """
-    rows = np.array([row for row, own in enumerate(descriptions) if own is not None], np.int64)
+    rows = np.array([row for row, description in enumerate(descriptions) if description is not None], np.int64)
     count = len(rows)
     if count < 2:
         return []

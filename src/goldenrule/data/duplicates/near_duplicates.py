@@ -30,18 +30,18 @@ def near_duplicates(
     Files with equal bytes are no such pair (one of them stands for all), nor are two of one group. Where the
     descriptions leave a doubt, both files are read again; at most `MOST_CHECKS` times per image, the likeliest first.
     """
-    first = {own.digest: row for row, own in reversed(list(enumerate(looks)))}
-    descriptions = [own.likeness if first[own.digest] == row else None for row, own in enumerate(looks)]
+    first = {scan.digest: row for row, scan in reversed(list(enumerate(looks)))}
+    descriptions = [scan.likeness if first[scan.digest] == row else None for row, scan in enumerate(looks)]
     pairs = apart(table, alike(descriptions, progress=progress))
 
     def same(
         pairs: Sequence[NearDuplicate], ones: Sequence[Overlay], others: Sequence[Overlay]
     ) -> Iterator[NearDuplicate]:
-        turned = [own.mirrored() if pair.mirrored else own for pair, own in zip(pairs, others, strict=True)]
+        turned = [overlay.mirrored() if pair.mirrored else overlay for pair, overlay in zip(pairs, others, strict=True)]
         yield from (pair for pair, found in zip(pairs, overlaps(ones, turned), strict=True) if found >= OVERLAP)
 
     doubtful = [pair for pair in pairs if pair.cosine < SURE]
-    headers = [own.header for own in looks]
+    headers = [scan.header for scan in looks]
     checked = _checked(table, doubtful, same, headers=headers, threads=threads, progress=progress)
     return sorted([*(pair for pair in pairs if pair.cosine >= SURE), *checked], key=_place)
 
@@ -112,7 +112,9 @@ def _checked(
         for start in range(0, len(doubtful), _AT_ONCE):
             block = doubtful[start : start + _AT_ONCE]
             rows = sorted({row for pair in block for row in _place(pair)})
-            seen = {row: own for row, own in zip(rows, pool.map(of, rows), strict=True) if own is not None}
+            seen = {
+                row: covering for row, covering in zip(rows, pool.map(of, rows), strict=True) if covering is not None
+            }
             kept = [pair for pair in block if {pair.first, pair.second} <= seen.keys()]
             found += same(kept, [seen[pair.first] for pair in kept], [seen[pair.second] for pair in kept])
             task.advance(len(block))

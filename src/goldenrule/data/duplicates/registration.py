@@ -69,11 +69,13 @@ def wide_overlaps(ones: Sequence[Overlay], others: Sequence[Overlay]) -> tuple[N
     """Return correlations where one may be turned, sheared and mirrored too, and where it was mirrored: two of (n,)."""
     one, plain = _stacked(ones), _stacked(others)
     flipped = plain.mirrored()
-    before = [np.einsum("ijk,ijk->i", _normal(one.coarse), _normal(own.coarse)) for own in (plain, flipped)]
+    before = [np.einsum("ijk,ijk->i", _normal(one.coarse), _normal(overlay.coarse)) for overlay in (plain, flipped)]
     best, mirrored = np.full(len(ones), -1.0), np.zeros(len(ones), bool)
-    for turned, own in enumerate((plain, flipped)):
+    for turned, overlay in enumerate((plain, flipped)):
         rows = np.flatnonzero(before[turned] > before[1 - turned] - _CLEARER)
-        found = _and_back(_wide, one.where(rows), own.where(rows), _wide(one.where(rows), own.where(rows)), _HOPELESS)
+        found = _and_back(
+            _wide, one.where(rows), overlay.where(rows), _wide(one.where(rows), overlay.where(rows)), _HOPELESS
+        )
         better = found > best[rows]
         best[rows[better]], mirrored[rows[better]] = found[better], bool(turned)
     return best, mirrored
@@ -85,8 +87,8 @@ def shrunk(gray: npt.NDArray[np.uint8], side: int) -> Floats:
 
 
 def _stacked(overlays: Sequence[Overlay]) -> Overlay:
-    fine = np.array([own.fine for own in overlays], np.float32).reshape(-1, OVERLAY_PX, OVERLAY_PX)
-    coarse = np.array([own.coarse for own in overlays], np.float32).reshape(-1, COARSE_PX, COARSE_PX)
+    fine = np.array([overlay.fine for overlay in overlays], np.float32).reshape(-1, OVERLAY_PX, OVERLAY_PX)
+    coarse = np.array([overlay.coarse for overlay in overlays], np.float32).reshape(-1, COARSE_PX, COARSE_PX)
     return Overlay(fine=fine, coarse=coarse)
 
 
@@ -172,7 +174,9 @@ def _sampled(pictures: Floats, where: Floats) -> Floats:
     side = pictures.shape[1]
     points = np.clip(where * side + (side - 1) / 2, 0, side - 1)
     corners = np.minimum(points.astype(np.int32), side - 2)
-    (down, right), (top, left) = (np.moveaxis(own, 1, 0) for own in (points - corners.astype(np.float32), corners))
+    (down, right), (top, left) = (
+        np.moveaxis(points_of, 1, 0) for points_of in (points - corners.astype(np.float32), corners)
+    )
     flat, start = pictures.reshape(-1), np.arange(len(pictures))[:, None] * side**2 + top * side + left
     above = flat[start] * (1 - right) + flat[start + 1] * right
     below = flat[start + side] * (1 - right) + flat[start + side + 1] * right

@@ -263,7 +263,7 @@ def digested(
             results.append(result)
             task.advance()
     failures = {uri: why for uri, why in zip(uris, results, strict=True) if isinstance(why, Reason)}
-    return table.with_digests([own if isinstance(own, bytes) else None for own in results]), failures
+    return table.with_digests([outcome if isinstance(outcome, bytes) else None for outcome in results]), failures
 
 
 def _map(function, items, threads: int) -> Iterator[bytes | Reason]:  # type: ignore[no-untyped-def]
@@ -416,16 +416,16 @@ def _loaded(image: Image.Image, content: bytes, levels: Levels | None) -> Decode
 def _deep_pixels(deep: Deep, levels: Levels | None, profile: bytes | None) -> Decoded:
     if levels is None:
         _check_scale(deep)
-    own = levels or deep.full
+    wanted = levels or deep.full
     width, height = deep.image.size
     pixels = np.empty((height, width, 3), np.uint8)
     alpha, beyond, count = deep.image.mode == "RGBA" and _has_alpha(deep.image, deep.content), 0, 0
     for top, bottom, values in deep.bands():
-        flat = Image.fromarray(eight_bits(values, own, inverted=deep.inverted))
+        flat = Image.fromarray(eight_bits(values, wanted, inverted=deep.inverted))
         if alpha:
             flat = _over_white(Image.fromarray(np.dstack([np.asarray(flat), deep.alpha(top, bottom)])))
         pixels[top:bottom] = np.asarray(_srgb(flat, profile))
-        beyond += int(np.count_nonzero((values < own[0]) | (values > own[1])))
+        beyond += int(np.count_nonzero((values < wanted[0]) | (values > wanted[1])))
         count += values.size
     return Decoded(pixels, beyond / max(1, count))
 

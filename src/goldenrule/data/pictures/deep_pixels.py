@@ -208,7 +208,7 @@ def _low_bytes(image: Image.Image, content: bytes) -> Image.Image:
     other = opened_picture(content)
     if compressed_planes(image):
         planes = [opened_picture(plane) for plane in planes_of(content, 3)]
-        return Image.merge("RGB", [Image.fromarray(np.asarray(own).astype(np.uint8)) for own in planes])
+        return Image.merge("RGB", [Image.fromarray(np.asarray(band).astype(np.uint8)) for band in planes])
     tiles = []
     for tile in other.tile:  # type: ignore[attr-defined]
         arguments = (tile.args,) if isinstance(tile.args, str) else tuple(tile.args)

@@ -51,7 +51,7 @@ def levels_named(text: str) -> Levels | None:
 def levels_found(table: ImageTable, looks: Sequence[FileScan]) -> Levels | None:
     """Return the levels that pictures of more than 8 bits prove: those of train where parts are given, else all."""
     used = _used(table, looks, taught=True)
-    return _sensor([own for _, own in used])
+    return _sensor([values for _, values in used])
 
 
 def glanced(table: ImageTable, *, progress: Progress | None = None) -> tuple[ImageTable, Levels | None, list[Finding]]:
@@ -61,7 +61,7 @@ def glanced(table: ImageTable, *, progress: Progress | None = None) -> tuple[Ima
     """
     looks = looked(table, by=glance, progress=progress)
     closed = closed_files(table, looks)
-    table = table.with_digests([own.digest for own in looks])
+    table = table.with_digests([scan.digest for scan in looks])
     levels = levels_found(table, looks)
     said = levels_findings(table, looks, levels, asked=False)
     return table.with_findings(*([unreadable(closed)] if closed else []), *said), levels, said
@@ -86,18 +86,18 @@ def levels_findings(
 def _used(table: ImageTable, looks: Sequence[FileScan], *, taught: bool) -> list[tuple[str, Used]]:
     every = zip(table.uris, table.parts, looks, strict=True)
     given = taught and "train" in table.parts
-    return [(uri, own.used) for uri, part, own in every if own.used is not None and (not given or part == "train")]
+    return [(uri, scan.used) for uri, part, scan in every if scan.used is not None and (not given or part == "train")]
 
 
 def _sensor(used: Sequence[Used]) -> Levels | None:
-    if len(used) < FEWEST_FILES or any(own.low < 0 for own in used):
+    if len(used) < FEWEST_FILES or any(values.low < 0 for values in used):
         return None
-    highest = max(own.high for own in used)
-    if all(own.floating for own in used):
+    highest = max(values.high for values in used)
+    if all(values.floating for values in used):
         return (0.0, 1.0) if 0 < highest <= 1 else None
-    if any(own.floating for own in used):
+    if any(values.floating for values in used):
         return None
-    stored = max(own.bits for own in used)
+    stored = max(values.bits for values in used)
     return next(((0.0, 2.0**bits - 1) for bits in SENSORS if bits < stored and highest < 2**bits), None)
 
 
@@ -105,7 +105,7 @@ def _scaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[Fin
     """Return the finding that a range was found, and what is done with it."""
     if levels is None:
         return []
-    low, high = min(own.low for _, own in used), max(own.high for _, own in used)
+    low, high = min(values.low for _, values in used), max(values.high for _, values in used)
     return [
         Finding(
             severity="warning",
@@ -119,7 +119,7 @@ def _scaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[Fin
                 "levels": levels_text(levels),
                 "full": FULL,
             },
-            evidence=tuple(f"{uri}: {own}" for uri, own in used),
+            evidence=tuple(f"{uri}: {values}" for uri, values in used),
             images=tuple((uri,) for uri, _ in used),
         )
     ]
@@ -127,19 +127,19 @@ def _scaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[Fin
 
 def _unscaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[Finding]:
     """Return a finding where much of the range is unused, or can't be scaled, and nothing proves what is meant."""
-    low, high = min(own.usual_low for _, own in used), max(own.usual_high for _, own in used)
-    unclear = [(uri, own) for uri, own in used if own.floating or own.low < 0 or own.high > 65535]
+    low, high = min(values.usual_low for _, values in used), max(values.usual_high for _, values in used)
+    unclear = [(uri, values) for uri, values in used if values.floating or values.low < 0 or values.high > 65535]
     if unclear and levels is None:
-        least, most = min(own.low for _, own in unclear), max(own.high for _, own in unclear)
+        least, most = min(values.low for _, values in unclear), max(values.high for _, values in unclear)
         variant = "floating" if unclear[0][1].floating else "beyond-16-bits"
         return [_wanted(variant, {"low": least, "high": most}, unclear, (least, most))]
-    full = float(2 ** max(min(own.bits, 16) for _, own in used) - 1) if levels is None else levels[1]
-    hot = max(own.high for _, own in used) > 4 * high and high < full / 4
+    full = float(2 ** max(min(values.bits, 16) for _, values in used) - 1) if levels is None else levels[1]
+    hot = max(values.high for _, values in used) > 4 * high and high < full / 4
     if high - low < NARROW * full or hot:
         start = 0.0 if low < NARROW * full else low
         fields = {"low": low, "high": high, "full": full}
         return [_wanted("but-few-pixels" if hot else "", fields, used, (start, high))]
-    narrow = [(uri, own) for uri, own in used if own.usual_high - own.usual_low < NARROW * full]
+    narrow = [(uri, values) for uri, values in used if values.usual_high - values.usual_low < NARROW * full]
     if levels is not None or len(narrow) < max(2, MIXED * len(used)):
         return []
     return [
@@ -147,7 +147,7 @@ def _unscaled(used: Sequence[tuple[str, Used]], levels: Levels | None) -> list[F
             severity="warning",
             code="levels-mixed",
             fields={"narrow": len(narrow), "n": len(used)},
-            evidence=tuple(f"{uri}: {own}" for uri, own in narrow),
+            evidence=tuple(f"{uri}: {values}" for uri, values in narrow),
             images=tuple((uri,) for uri, _ in narrow),
         )
     ]
@@ -162,13 +162,13 @@ def _wanted(variant: str, fields: Mapping[str, float], used: Sequence[tuple[str,
         code="levels-wanted",
         variant=variant,
         fields={**fields, "n": len(used), "levels": _rounded((low, high if high > low else low + 1))},
-        evidence=tuple(f"{uri}: {own}" for uri, own in used),
+        evidence=tuple(f"{uri}: {values}" for uri, values in used),
         images=tuple((uri,) for uri, _ in used),
     )
 
 
 def _beyond(used: Sequence[tuple[str, Used]], levels: Levels) -> list[Finding]:
-    found = [(uri, own) for uri, own in used if own.usual_high > levels[1] or own.usual_low < levels[0]]
+    found = [(uri, values) for uri, values in used if values.usual_high > levels[1] or values.usual_low < levels[0]]
     if not found:
         return []
     return [
@@ -176,7 +176,7 @@ def _beyond(used: Sequence[tuple[str, Used]], levels: Levels) -> list[Finding]:
             severity="warning",
             code="levels-beyond",
             fields={"n": len(found), "levels": levels_text(levels)},
-            evidence=tuple(f"{uri}: {own}" for uri, own in found),
+            evidence=tuple(f"{uri}: {values}" for uri, values in found),
             images=tuple((uri,) for uri, _ in found),
         )
     ]

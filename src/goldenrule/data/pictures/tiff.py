@@ -109,10 +109,10 @@ def tags(content: bytes) -> dict[int, tuple[int, int]]:
 
 def layout(content: bytes) -> str:
     """Return how a TIFF's pixels are laid out: bands, bits, what they mean, how they are compressed."""
-    order, own = _ORDER[content[:2]], tags(content)
+    order, entries = _ORDER[content[:2]], tags(content)
 
     def numbers(tag: int, usual: int) -> tuple[int, ...]:
-        place, count = own.get(tag, (-1, 0))
+        place, count = entries.get(tag, (-1, 0))
         if not 1 <= count <= 64:
             return (usual,)
         try:
@@ -143,27 +143,27 @@ def compressed_planes(image: Image.Image) -> bool:
 
 def planes_of(content: bytes, count: int) -> Iterator[bytes]:
     """Yield the first planes of a TIFF, each as one of a gray band; raises `UnreadableImage` for BigTIFF."""
-    order, own = _ORDER[content[:2]], tags(content)
+    order, entries = _ORDER[content[:2]], tags(content)
     if content[2:4] not in (b"*\0", b"\0*"):
         raise UnreadableImage(f"a BigTIFF of colours in compressed planes ({layout(content)})", WANTED_LAYOUTS)
     try:
-        (bands,) = struct.unpack_from(f"{order}H", content, own[_BANDS][0])
+        (bands,) = struct.unpack_from(f"{order}H", content, entries[_BANDS][0])
         for plane in range(count):
-            yield _one_plane(content, order, own, max(bands, 1), plane)
+            yield _one_plane(content, order, entries, max(bands, 1), plane)
     except (struct.error, KeyError) as error:
         raise UnreadableImage("a TIFF whose directory of planes is damaged") from error
 
 
-def _one_plane(content: bytes, order: str, own: dict[int, tuple[int, int]], bands: int, plane: int) -> bytes:
+def _one_plane(content: bytes, order: str, entries: dict[int, tuple[int, int]], bands: int, plane: int) -> bytes:
     changed = bytearray(content)
     for tag, value in ((_BITS, 16), (_MEANING, 1), (_BANDS, 1), (_PLANES, 1), (_SIGN, 1)):
-        if tag in own:
-            struct.pack_into(f"{order}HHLHH", changed, own[tag][0] - 8, tag, 3, 1, value, 0)
-    if _EXTRA in own:  # of more bands than there are now: a tag of nobody's
-        struct.pack_into(f"{order}H", changed, own[_EXTRA][0] - 8, _PRIVATE)
+        if tag in entries:
+            struct.pack_into(f"{order}HHLHH", changed, entries[tag][0] - 8, tag, 3, 1, value, 0)
+    if _EXTRA in entries:  # of more bands than there are now: a tag of nobody's
+        struct.pack_into(f"{order}H", changed, entries[_EXTRA][0] - 8, _PRIVATE)
     for tag in (STRIP_OFFSETS, TILE_OFFSETS, _STRIP_BYTES, _TILE_BYTES):
-        if tag in own:
-            _keep(changed, order, own[tag], bands, plane)
+        if tag in entries:
+            _keep(changed, order, entries[tag], bands, plane)
     return bytes(changed)
 
 
@@ -173,9 +173,9 @@ def _keep(changed: bytearray, order: str, entry: tuple[int, int], bands: int, pl
     (kind,) = struct.unpack_from(f"{order}H", changed, place - 6)
     size, each = {3: 2, 4: 4}[kind], every // bands
     start = place if every * size <= 4 else struct.unpack_from(f"{order}L", changed, place)[0]
-    own = changed[start + plane * each * size : start + (plane + 1) * each * size]
+    segment = changed[start + plane * each * size : start + (plane + 1) * each * size]
     struct.pack_into(f"{order}L", changed, place - 4, each)
     if each * size <= 4:
-        changed[place : place + 4] = own.ljust(4, b"\0")
+        changed[place : place + 4] = segment.ljust(4, b"\0")
     else:
         struct.pack_into(f"{order}L", changed, place, start + plane * each * size)

@@ -152,7 +152,7 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
             found.append((str(argument), path))
         else:
             raise SourceError(f"{path} {_said_of(kind)}: wanted an image or a folder of images.")
-    unused = tuple(own for own in patterns if all(own in one for one in idle))
+    unused = tuple(pattern for pattern in patterns if all(pattern in one for one in idle))
     if unused:
         findings += left_out(Listing(root=Path(), idle=unused), len(found))
     if len({name for name, _ in found}) < len(found):
@@ -204,13 +204,13 @@ def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None])
             parts[part] = matches[0]
     if "train" not in parts and not any(named.values()):
         like = part_like(folders)
-        for part, own in like.items():
-            if len(own) > 1:
+        for part, value in like.items():
+            if len(value) > 1:
                 raise SourceError(
-                    f"{root} has {' and '.join(own)}: which one is the {part} part? Say it with {part}=NAME "
+                    f"{root} has {' and '.join(value)}: which one is the {part} part? Say it with {part}=NAME "
                     f"(--{part}-name NAME)."
                 )
-        parts = {part: own[0] for part, own in like.items()} or parts
+        parts = {part: value[0] for part, value in like.items()} or parts
     if parts and "train" not in parts:
         names = " and ".join(f"{name}/" for name in parts.values())
         raise SourceError(
@@ -263,9 +263,9 @@ def _asked_of_sub_folders(
         if label is not None:
             inner = PurePosixPath(uri).relative_to(parts[part]) if part else PurePosixPath(uri)
             below[label][inner.parts[1] if len(inner.parts) > 2 else ""] += 1
-    if len(below) < 2 or any("" in own for own in below.values()):
+    if len(below) < 2 or any("" in counts for counts in below.values()):
         return found
-    holders = Counter(name for own in below.values() for name in own)
+    holders = Counter(name for counts in below.values() for name in counts)
     shared = sorted(name for name, count in holders.items() if count >= SHARED * len(below))
     if not parts and shared and all(map(part_called, holders)) and "train" in map(part_called, shared):
         return [(part_called(PurePosixPath(uri).parts[1]), label, uri) for _, label, uri in found]

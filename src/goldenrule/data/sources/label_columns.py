@@ -120,12 +120,12 @@ def _agree(one: Sequence[str], other: Sequence[str], files: NamedFiles) -> bool:
     return True
 
 
-def completed(wanted: Wanted, columns: Columns, own: str) -> Wanted:
+def completed(wanted: Wanted, columns: Columns, id_name: str) -> Wanted:
     """Take a column that names parts and nothing else for that, if it is called so; those called group and fold too.
 
     But only if a column is left for labels, unless it is called part or split.
     """
-    free = [name for name in columns if name not in (own, *wanted.columns)]
+    free = [name for name in columns if name not in (id_name, *wanted.columns)]
     parts = (
         name
         for name in free
@@ -135,7 +135,7 @@ def completed(wanted: Wanted, columns: Columns, own: str) -> Wanted:
     labelled = wanted.label is not None or bool(set(free) - {part, "group", "fold"})
     group = "group" if "group" in free and labelled else None
     fold = "fold" if "fold" in free and labelled else None
-    return replace(wanted, id=own, part=part, group=wanted.group or group, fold=wanted.fold or fold)
+    return replace(wanted, id=id_name, part=part, group=wanted.group or group, fold=wanted.fold or fold)
 
 
 def labels_of(columns: Columns, wanted: Wanted, files: NamedFiles, said: str) -> Labels:
@@ -206,7 +206,7 @@ def _is_number(cell: str) -> bool:
 def _say_the_same(columns: Sequence[Sequence[str]]) -> bool:
     """Return whether columns are names for one another: equal here where equal there."""
     first = columns[0]
-    return all(len({*zip(first, own, strict=True)}) == len({*first}) == len({*own}) for own in columns[1:])
+    return all(len({*zip(first, column, strict=True)}) == len({*first}) == len({*column}) for column in columns[1:])
 
 
 def _split(cells: Sequence[str], name: str, separator: str | None, said: str) -> Labels:
@@ -263,17 +263,17 @@ def judged_separator(cells: Sequence[str], mark: str, *, usual: bool = False) ->
     ('split', 'whole')
     """
     counts = Counter(cell for cell in cells if cell)
-    several = {cell: own for cell in counts if len(own := _pieces(cell, mark)) > 1}
+    several = {cell: words for cell in counts if len(words := _pieces(cell, mark)) > 1}
     if not several:
         return "split"  # at most empty pieces and repetitions
-    pieces = {piece for own in several.values() for piece in own}
+    pieces = {piece for words in several.values() for piece in words}
     alone = pieces & counts.keys()
     holders: dict[str, int] = Counter(piece for cell in counts for piece in _pieces(cell, mark))
     recurring = sum(holders[piece] > 1 for piece in pieces) / len(pieces)
     if mark == " ":
         if all(piece.isdigit() for cell in counts for piece in _pieces(cell, mark)):
             return "split"
-        proved = sum(counts[cell] for cell, own in several.items() if alone.issuperset(own))
+        proved = sum(counts[cell] for cell, value in several.items() if alone.issuperset(value))
         if proved >= MOST * sum(counts[cell] for cell in several):
             return "split"
         if not usual:
@@ -281,7 +281,7 @@ def judged_separator(cells: Sequence[str], mark: str, *, usual: bool = False) ->
         if recurring >= MOST or all(counts[cell] == 1 for cell in several):
             return "split"
         return "ask" if recurring > MOSTLY else "whole"
-    proved = sum(not alone.isdisjoint(own) for own in several.values())
+    proved = sum(not alone.isdisjoint(words) for words in several.values())
     if proved >= MOSTLY * len(several):
         return "split"
     return "ask" if proved > (1 - MOST) * len(several) or recurring >= MOST else "whole"

@@ -137,7 +137,7 @@ def cell_of(value: Any) -> str:
     if value is None or value != value:  # nan is no name
         return ""
     if isinstance(value, list | tuple):
-        return "".join(f"{own}{LISTED}" for own in map(cell_of, value) if own)
+        return "".join(f"{name}{LISTED}" for name in map(cell_of, value) if name)
     return str(value)
 
 

@@ -197,9 +197,9 @@ def _labelled(
         raise OptionError(
             f"The column {wanted.group} and --group-by {group_by} both say what stays together: give one."
         )
-    own, more = id_column(columns, wanted, files, said)
+    id_name, more = id_column(columns, wanted, files, said)
     grouped = wanted.group is not None or group_by == "auto"  # else a column called group is not what was meant
-    wanted = completed(wanted, columns, own)
+    wanted = completed(wanted, columns, id_name)
     read = labels_of(columns, wanted, files, said)
     labels = read.lines
     rows: dict[str, int] = {}  # which line of the table an image has
@@ -207,7 +207,7 @@ def _labelled(
     excluded: list[str] = []
     unclear: list[str] = []
     twice: list[str] = []
-    for row, identity in enumerate(columns[own]):
+    for row, identity in enumerate(columns[id_name]):
         found = files.named(identity)
         if exclusions.match_or_above(found[0] if len(found) == 1 else files.relative(identity)):
             excluded.append(identity)
@@ -219,16 +219,16 @@ def _labelled(
             rows.setdefault(found[0], row)
     if not rows:
         raise SourceError(
-            f"{said}: none of the {len(columns[own]):,} images in its column {own} is below {files.root}, for example "
-            f"{columns[own][0]!r}; there is, for example, {files.uris[0]!r}. Give the folder of the images, or the "
-            "column that names them (--id NAME)."
+            f"{said}: none of the {len(columns[id_name]):,} images in its column {id_name} is below {files.root}, for "
+            f"example {columns[id_name][0]!r}; there is, for example, {files.uris[0]!r}. Give the folder of the images "
+            "or the column that names them (--id NAME)."
         )
     unlisted = [uri for uri in files.uris if uri not in rows and not exclusions.match_or_above(uri)]
     tested = [uri for uri in unlisted if part_of(uri) == "test"]
     uris = sorted([*rows, *tested])
     classes = sorted({label for row in rows.values() for label in labels[row]})
     index = {name: number for number, name in enumerate(classes)}
-    lost = Counter(label for own in labels for label in set(own) if label not in index)
+    lost = Counter(label for names_of in labels for label in set(names_of) if label not in index)
     named = None if wanted.part is None else list(parts_of(columns[wanted.part], wanted.part))
     table = image_table(
         files.root,
@@ -290,8 +290,8 @@ def _without_pictures(missing: list[str], files: NamedFiles) -> tuple[list[str],
     if not missing or not files.listing or not files.listing.others:
         return missing, []
     others = NamedFiles(files.root, files.listing.others)
-    there = {own for own in missing if len(others.named(own)) == 1}
-    return [own for own in missing if own not in there], [own for own in missing if own in there]
+    there = {name for name in missing if len(others.named(name)) == 1}
+    return [name for name in missing if name not in there], [name for name in missing if name in there]
 
 
 def _findings(

@@ -83,9 +83,9 @@ def lost_folders(files: Listing, places: Sequence[str], classes: Collection[str]
                     excluded.add(one_form(name))
                 else:
                     lost.setdefault(one_form(name), why)
-        for own in files.excluded:
-            parent, _, name = own.rstrip("/").rpartition("/")
-            if own.endswith("/") and parent == place and one_form(name) not in classes:
+        for text in files.excluded:
+            parent, _, name = text.rstrip("/").rpartition("/")
+            if text.endswith("/") and parent == place and one_form(name) not in classes:
                 excluded.add(one_form(name))
     if gone := excluded - lost.keys():
         yield Finding(
@@ -100,20 +100,20 @@ def lost_folders(files: Listing, places: Sequence[str], classes: Collection[str]
 
 def _system_classes(files: Listing, places: Sequence[str]) -> Iterator[Finding]:
     """Return a finding that names the folders among the classes that hold pictures but are called as a system's."""
-    named = [own.rstrip("/") for own in files.system if own.endswith("/")]
+    named = [name.rstrip("/") for name in files.system if name.endswith("/")]
     found = [
-        f"{own}/"
-        for own in named
-        if own.rpartition("/")[0] in places
-        and may_be_class(own.rpartition("/")[2])
-        and _holds_picture(files.root / own)
+        f"{name}/"
+        for name in named
+        if name.rpartition("/")[0] in places
+        and may_be_class(name.rpartition("/")[2])
+        and _holds_picture(files.root / name)
     ]
     if found:
         yield Finding(severity="warning", code="system-classes", fields={"n": len(found)}, evidence=tuple(found))
 
 
 def _holds_picture(folder: Path) -> bool:
-    names = (name for _, _, own in os.walk(folder) for name in own)
+    names = (name for _, _, files in os.walk(folder) for name in files)
     return any(by_name(name) == "picture" for name in islice(names, MOST_LOOKED_AT))
 
 
@@ -134,10 +134,10 @@ def unusable_classes(
     """Return a finding that names the classes of a table none of whose images are `usable` (n,)."""
     every: Counter[int] = Counter()
     left: set[int] = set()
-    for own, good in zip(table.rows["labels"].to_pylist(), usable, strict=True):
-        every.update(own)
+    for indices, good in zip(table.rows["labels"].to_pylist(), usable, strict=True):
+        every.update(indices)
         if good:
-            left.update(own)
+            left.update(indices)
     lost = {
         table.classes[label]: f"{plural(count, 'image')}, {why}" for label, count in every.items() if label not in left
     }
@@ -150,11 +150,12 @@ def kinds(paths: Sequence[str]) -> tuple[str, ...]:
     >>> kinds(["a/1.xml", "a/2.xml", "a/notes"])
     ('1 (no extension): a/notes', '2 .xml: a/1.xml, ...')
     """
-    own: dict[str, list[str]] = defaultdict(list)
+    reasons: dict[str, list[str]] = defaultdict(list)
     for path in paths:
-        own[ending_of(path.rpartition("/")[2]) or "(no extension)"].append(path)
+        reasons[ending_of(path.rpartition("/")[2]) or "(no extension)"].append(path)
     return tuple(
-        f"{len(same):,} {ending}: {same[0]}{', ...' if len(same) > 1 else ''}" for ending, same in sorted(own.items())
+        f"{len(same):,} {ending}: {same[0]}{', ...' if len(same) > 1 else ''}"
+        for ending, same in sorted(reasons.items())
     )
 
 
@@ -187,13 +188,13 @@ def _by_their_names(paths: Sequence[str]) -> tuple[str, ...]:
     >>> _by_their_names(["a/@eaDir/", "b/@eaDir/", "a/._1.jpg", "a/.2.jpg"])
     ('a/.2.jpg', '._*: a/._1.jpg', '2 @eaDir')
     """
-    own: dict[str, list[str]] = defaultdict(list)
+    reasons: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         name = path.rstrip("/").rpartition("/")[2]
-        own["._*" if name.startswith("._") else name].append(path)
+        reasons["._*" if name.startswith("._") else name].append(path)
     return tuple(
         (f"{len(same):,} {name}" if len(same) > 1 else f"{name}: {same[0]}" if name == "._*" else same[0])
-        for name, same in sorted(own.items())
+        for name, same in sorted(reasons.items())
     )
 
 

@@ -99,20 +99,20 @@ class Exclusions:
     def __init__(self, patterns: Sequence[str], root: Path) -> None:
         self.given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         self.used: set[str] = set()
-        self._forms = {own: _forms(own, root) for own in self.given}
+        self._forms = {name: _forms(name, root) for name in self.given}
 
     @property
     def unused(self) -> tuple[str, ...]:
         """The patterns that nothing was left out by."""
-        return tuple(own for own in self.given if own not in self.used)
+        return tuple(name for name in self.given if name not in self.used)
 
     def match(self, path: str) -> bool:
         """Return whether a path below the root is left out, by itself or by its name."""
         path = one_form(path)
         name = path.rpartition("/")[2]
         found = [
-            own
-            for own, forms in self._forms.items()
+            text
+            for text, forms in self._forms.items()
             if any(form in (name, path) or fnmatchcase(name, form) or fnmatchcase(path, form) for form in forms)
         ]
         self.used.update(found)
@@ -180,7 +180,11 @@ class _Walk:
     def _folders(self, folder: str) -> Iterator[tuple[str, bool]]:
         """Sort the files of a folder, and yield the folders in it, each with whether it is a link."""
         entries = self._scanned(folder)
-        beside = {entry.name for entry in entries} if any(own.name.casefold() == "originals" for own in entries) else ()
+        beside = (
+            {entry.name for entry in entries}
+            if any(dir_entry.name.casefold() == "originals" for dir_entry in entries)
+            else ()
+        )
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
             kind = self._kind(entry, path)
@@ -257,16 +261,16 @@ class _Walk:
         """Return a folder and all that it lies in; None where a link leads back to one of these."""
         if not linked:
             return (_identity(self._root / path), *above)
-        own = _identity(self._root / path)
-        if own in above:
+        identity = _identity(self._root / path)
+        if identity in above:
             self._found["loops"].append(path)
             return None
-        self._again += own in self._entered_by_link
-        if own in self._entered_by_link and self._again > MOST_VISITS:
+        self._again += identity in self._entered_by_link
+        if identity in self._entered_by_link and self._again > MOST_VISITS:
             self._found["often"].append(path)
             return None
-        self._entered_by_link.add(own)
-        return (own, *above)
+        self._entered_by_link.add(identity)
+        return (identity, *above)
 
 
 def _identity(folder: Path) -> Identity:

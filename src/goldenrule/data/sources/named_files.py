@@ -30,7 +30,7 @@ class NamedFiles:
         self.root = root
         self.listing = below  # all that lies there, where it was looked at
         self.uris = list(uris)
-        self._roots = {own.as_posix().rstrip("/") + "/" for own in (root.resolve(), root.absolute())}
+        self._roots = {file.as_posix().rstrip("/") + "/" for file in (root.resolve(), root.absolute())}
         self._looked_up: dict[str, list[str]] = {}
         self._by_path: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
@@ -69,11 +69,11 @@ class NamedFiles:
 
     def counted(self, identities: Sequence[str]) -> int:
         """Return how many of the images these names tell, each image once."""
-        return len({own[0] for name in set(identities) if len(own := self.named(name)) == 1})
+        return len({found[0] for name in set(identities) if len(found := self.named(name)) == 1})
 
     def _relative(self, identity: str) -> str:
         key = one_form(identity.strip().replace("\\", "/"))
-        if inside := next((own for own in self._roots if key.startswith(own)), None):
+        if inside := next((root for root in self._roots if key.startswith(root)), None):
             key = posixpath.normpath(key[len(inside) :])
         elif not _DRIVE.match(key) and key:
             key = posixpath.normpath(key)
@@ -109,8 +109,8 @@ class NamedFiles:
             for known in (self._by_path, self._by_name):
                 folded: dict[str, list[str]] = defaultdict(list)
                 for key, uris in known.items():
-                    own = folded[any_case(key)]
-                    own += [uri for uri in uris if uri not in own]
+                    spellings = folded[any_case(key)]
+                    spellings += [uri for uri in uris if uri not in spellings]
                 both.append(folded)
             self._any_case = both[0], both[1]
         return self._any_case

@@ -38,7 +38,7 @@ OTHERS = frozenset(
     )
 )
 """Endings of what is no picture, or not one to learn from: raw data, a copy that an editor keeps, half a download."""
-_ENDING = re.compile(rf"(?i)({'|'.join(re.escape(own) for own in sorted(IMAGE_EXTENSIONS, reverse=True))})(?![a-z])")
+_ENDING = re.compile(rf"(?i)({'|'.join(re.escape(name) for name in sorted(IMAGE_EXTENSIONS, reverse=True))})(?![a-z])")
 _BEHIND = re.compile(r"(?i)^(?:\.?\d+| ?\(\d+\)|[_:~-]?(?:large|small|medium|thumb|orig|name=\w+|\d\w*)|[?&!%].*)$")
 """What downloaders and programs put behind an ending: `.1` of wget, `_large` of Twitter, `?width=300`. Notes too."""
 _COPY = re.compile(r"(?i)(?:~|_original|_backup|^#.*#|\.sb-[0-9a-f]+-\w+)$")

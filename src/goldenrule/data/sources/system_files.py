@@ -38,7 +38,7 @@ def is_system_folder(name: str, above: str, beside: Collection[str]) -> bool:
     if name.startswith(".") or any(fnmatchcase(folded, pattern) for pattern in _FOLDERS):
         return True
     if folded == "originals":
-        return not PICASA.isdisjoint(own.casefold() for own in beside)
+        return not PICASA.isdisjoint(text.casefold() for text in beside)
     return folded in _DERIVED and above.casefold().endswith((".photoslibrary", ".aplibrary"))
 
 
@@ -57,7 +57,7 @@ def is_bin(inside: Collection[str]) -> bool:
     >>> is_bin(["S-1-5-21-7"]), is_bin(["1.jpg", "desktop.ini"]), is_bin([])
     (True, False, False)
     """
-    return any(map(_IN_BINS.fullmatch, inside)) and not any(by_name(own) == "picture" for own in inside)
+    return any(map(_IN_BINS.fullmatch, inside)) and not any(by_name(name) == "picture" for name in inside)
 
 
 def may_be_class(name: str) -> bool:

@@ -60,21 +60,21 @@ def other_labels(root: Path, table: ImageTable) -> Iterator[Finding]:
     if not tables_beside(root):
         return
     folders = {
-        uri: [table.classes[label] for label in own]
-        for uri, own in zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
-        if own
+        uri: [table.classes[label] for label in indices]
+        for uri, indices in zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
+        if indices
     }
     files = NamedFiles(root, folders)
     for path, columns in _naming(root, files):
-        own = _id(columns, files, path)
-        rows = [(found[0], row) for row, name in enumerate(columns[own]) if len(found := files.named(name)) == 1]
+        text = _id(columns, files, path)
+        rows = [(found[0], row) for row, name in enumerate(columns[text]) if len(found := files.named(name)) == 1]
         classes = {label for uri, _ in rows for label in folders[uri]}
         if len(classes) < 2 or len(rows) < MOSTLY * len(folders):
             continue
-        if any(_agrees(cells, rows, folders) for name, cells in columns.items() if name != own):
+        if any(_agrees(cells, rows, folders) for name, cells in columns.items() if name != text):
             continue
         try:
-            lines = labels_of(columns, completed(Wanted(), columns, own), files, str(path)).lines
+            lines = labels_of(columns, completed(Wanted(), columns, text), files, str(path)).lines
         except OptionError:
             lines = []
         labels = {label for _, row in rows for label in lines[row]} if lines else set[str]()

@@ -72,7 +72,7 @@ def read_manifest(folder: Path) -> list[Copy]:
                 Copy(path=path, source=source, part=part, size=int(size), sha256=sha256)
                 for path, source, part, size, sha256 in rows
             ]
-            if outside := [own.path for own in copies if not _is_inside(own.path)]:
+            if outside := [copy.path for copy in copies if not _is_inside(copy.path)]:
                 raise FormatError(f"{folder / MANIFEST} names {outside[0]}, which lies outside of {folder}.")
             return copies
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
@@ -85,8 +85,8 @@ def _is_inside(path: str) -> bool:
     >>> _is_inside("train/cat/1.jpg"), _is_inside("../1.jpg"), _is_inside("/etc/passwd")
     (True, False, False)
     """
-    own = PurePosixPath(path)
-    return not own.is_absolute() and ".." not in own.parts and own != PurePosixPath()
+    relative = PurePosixPath(path)
+    return not relative.is_absolute() and ".." not in relative.parts and relative != PurePosixPath()
 
 
 def copy_all(

@@ -101,9 +101,9 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
     for row, number in zip(rows, numbers, strict=True):
         names[row] = str(number + 1) if number != NOT_JUDGED else None
     dealt = images.with_folds(names)
-    own = images.where(np.array([part != "test" for part in images.parts], dtype=bool))
+    table = images.where(np.array([part != "test" for part in images.parts], dtype=bool))
     judged = {uri for uri, name in zip(images.uris, names, strict=True) if name is not None}
-    return dealt.with_findings(*not_judged(own, judged))
+    return dealt.with_findings(*not_judged(table, judged))
 
 
 def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[np.int64]:
@@ -113,7 +113,7 @@ def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[n
     stretch of their order (`stretch_folds`). `NOT_JUDGED` is an image that always trains,
     because no other fold could teach its class.
     """
-    counts = Counter(label for own in images.rows["labels"].to_pylist() for label in own)
+    counts = Counter(label for indices in images.rows["labels"].to_pylist() for label in indices)
     labels = images.rows["labels"].to_pylist()
     folds = min(most, max(2, *counts.values()))
     return _dealt(labels, duplicate_units(images), images.places, images.task, folds=folds, seed=seed)
@@ -151,7 +151,7 @@ def _dealt(
         assigned = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "fold", unit))
         dealt = np.array(assigned, dtype=np.int64)
         return judgeable_folds(dealt, traits(labels, task="multi"), units, count=folds)
-    classes = [own[0] if own else -1 for own in labels]
+    classes = [label[0] if label else -1 for label in labels]
     return stratified_folds(classes, units, folds=folds, seed=seed)
 
 
@@ -224,10 +224,12 @@ def _validating(images: ImageTable, name: str, names: Sequence[str]) -> ImageTab
         raise OptionError(f"All images are of the fold {name!r}: nothing is left to train on.")
     note = Finding(severity="note", code="fold", fields={"folds": len(names), "name": name})
     labels = images.rows["labels"].to_pylist()
-    shown = traits([[] if part == "test" else own for part, own in zip(parts, labels, strict=True)], task=images.task)
+    shown = traits(
+        [[] if part == "test" else label for part, label in zip(parts, labels, strict=True)], task=images.task
+    )
     drawn = [row for row, part in enumerate(parts) if part == "valid"]
     judged = judgeable_parts(parts, shown, duplicate_units(images), train="train", drawn=drawn)
-    back = [uri for uri, part, own in zip(images.uris, parts, judged, strict=True) if part != own]
+    back = [uri for uri, part, text in zip(images.uris, parts, judged, strict=True) if part != text]
     return images.with_parts(judged).with_findings(note, *_kept_in_train(back, name))
 
 
@@ -246,17 +248,17 @@ def _uneven(images: ImageTable, names: Sequence[str]) -> Iterator[Finding]:
     folds_of: dict[int, set[str]] = defaultdict(set)
     sides_of: dict[str, set[str | None]] = defaultdict(set)
     groups, labels = images.rows["group"].to_pylist(), images.rows["labels"].to_pylist()
-    for fold, part, group, own in zip(images.folds, images.parts, groups, labels, strict=True):
+    for fold, part, group, indices in zip(images.folds, images.parts, groups, labels, strict=True):
         if part == "test":
             continue
         if group is not None:
             sides_of[group].add(fold)
-        for label in own:
+        for label in indices:
             folds_of[label] |= {fold} if fold is not None else set()
     lacking = [
-        f"{images.classes[label]}: in {len(own)} of {len(names)}"
-        for label, own in sorted(folds_of.items())
-        if len(own) < len(names)
+        f"{images.classes[label]}: in {len(value)} of {len(names)}"
+        for label, value in sorted(folds_of.items())
+        if len(value) < len(names)
     ]
     torn = sorted(group for group, sides in sides_of.items() if len(sides) > 1)
     if lacking:

@@ -36,11 +36,13 @@ def traits(labels: Sequence[Sequence[int]], *, task: Task) -> list[tuple[int, ..
     [(0, 1), (0, -2), (1, -1)]
     """
     if task == "single":
-        return [tuple(own[:1]) for own in labels]
-    counts = Counter(label for own in labels for label in own)
-    labelled = sum(bool(own) for own in labels)
+        return [tuple(indices[:1]) for indices in labels]
+    counts = Counter(label for indices in labels for label in indices)
+    labelled = sum(bool(indices) for indices in labels)
     usual = [label for label, count in counts.items() if labelled / 2 < count < labelled]
-    return [(*own, *(-1 - label for label in usual if label not in own)) if own else () for own in labels]
+    return [
+        (*indices, *(-1 - label for label in usual if label not in indices)) if indices else () for indices in labels
+    ]
 
 
 def judgeable_folds(
@@ -54,19 +56,19 @@ def judgeable_folds(
     members: dict[bytes, list[int]] = defaultdict(list)
     of_unit: dict[bytes, set[int]] = defaultdict(set)
     holders: dict[int, set[bytes]] = defaultdict(set)
-    for row, (unit, own) in enumerate(zip(units, shown, strict=True)):
+    for row, (unit, traits_of) in enumerate(zip(units, shown, strict=True)):
         members[unit].append(row)
-        of_unit[unit].update(own)
-        for trait in own:
+        of_unit[unit].update(traits_of)
+        for trait in traits_of:
             holders[trait].add(unit)
     place = {unit: int(folds[rows[0]]) for unit, rows in members.items()}
 
     def learned(trait: int, without: bytes | None = None, then: int | None = None) -> bool:
         """Whether a trait is learned wherever it is judged, after moving a unit into the fold `then`."""
-        own = {then if unit == without else place[unit] for unit in holders[trait]}
-        return NOT_JUDGED in own or len(own) > 1
+        places = {then if unit == without else place[unit] for unit in holders[trait]}
+        return NOT_JUDGED in places or len(places) > 1
 
-    for trait in sorted(holders, key=lambda own: (len(holders[own]), own)):
+    for trait in sorted(holders, key=lambda number: (len(holders[number]), number)):
         if learned(trait):
             continue
         shows = sorted(holders[trait], key=lambda unit: (len(members[unit]), unit))
@@ -80,7 +82,7 @@ def judgeable_folds(
                 {unit: fold}
                 for unit in shows
                 for fold in others
-                if all(learned(own, unit, fold) for own in of_unit[unit] if own == trait or learned(own))
+                if all(learned(held, unit, fold) for held in of_unit[unit] if held == trait or learned(held))
             ),
             {shows[0]: NOT_JUDGED},
         )
@@ -99,7 +101,7 @@ def judgeable_parts(
 
     `drawn` are the rows that may move. Of several units the smallest one goes back.
     """
-    learned = {trait for part, own in zip(parts, shown, strict=True) if part == train for trait in own}
+    learned = {trait for part, traits_of in zip(parts, shown, strict=True) if part == train for trait in traits_of}
     members: dict[bytes, list[int]] = defaultdict(list)
     holders: dict[int, set[bytes]] = defaultdict(set)
     for row in drawn:
@@ -108,10 +110,10 @@ def judgeable_parts(
             for trait in shown[row]:
                 holders[trait].add(units[row])
     new = list(parts)
-    for trait in sorted(holders, key=lambda own: (len(holders[own]), own)):
+    for trait in sorted(holders, key=lambda number: (len(holders[number]), number)):
         if trait in learned:
             continue
-        unit = min(holders[trait], key=lambda own: (len(members[own]), own))
+        unit = min(holders[trait], key=lambda digest: (len(members[digest]), digest))
         for row in members[unit]:
             new[row] = train
             learned.update(shown[row])
@@ -142,8 +144,8 @@ def not_judged(table: ImageTable, judged_uris: Collection[str]) -> Iterator[Find
     groups: dict[int, set[str]] = defaultdict(set)
     judged: set[int] = set()
     every = zip(table.rows["labels"].to_pylist(), table.rows["group"].to_pylist(), table.uris, strict=True)
-    for own, group, uri in every:
-        for label in own:
+    for indices, group, uri in every:
+        for label in indices:
             images[label] += 1
             groups[label] |= {group} if group is not None else set()
             if uri in judged_uris:

@@ -34,11 +34,11 @@ def new_places(
     copies: list[Copy] = []
     apart = "" if by_folder or len(_tops(before, folders)) < 2 else "images/"  # else folders would be taken for classes
     images = zip(before.uris, before.parts, after.parts, looks, strict=True)
-    for uri, old, new, own in images:
+    for uri, old, new, scan in images:
         assert new is not None
         inner = apart + (uri.partition("/")[2] if old in folders else uri)
         path = _free(f"{folders.get(new, new)}/{inner}", taken)
-        copies.append(Copy(path=path, source=uri, part=new, size=own.size, sha256=own.sha256 or ""))
+        copies.append(Copy(path=path, source=uri, part=new, size=scan.size, sha256=scan.sha256 or ""))
     text = None if by_folder else _labels_text(after, [copy.path for copy in copies])
     if text is not None:
         content = text.encode()
@@ -64,22 +64,22 @@ def new_places(
 
 def _part_folders(table: ImageTable) -> dict[Part | None, str]:
     """Return the folder of each part that has one of its own."""
-    own: dict[Part | None, set[str]] = defaultdict(set)
+    folders: dict[Part | None, set[str]] = defaultdict(set)
     for uri, part in zip(table.uris, table.parts, strict=True):
-        own[part].add(uri.partition("/")[0] if "/" in uri else "")
-    names = Counter(name for found in own.values() for name in found)
+        folders[part].add(uri.partition("/")[0] if "/" in uri else "")
+    names = Counter(name for found in folders.values() for name in found)
     return {
         part: next(iter(found))
-        for part, found in own.items()
+        for part, found in folders.items()
         if part is not None and len(found) == 1 and "" not in found and names[next(iter(found))] == 1
     }
 
 
 def _are_class_folders(table: ImageTable, folders: Mapping[Part | None, str]) -> bool:
     labels = table.rows["labels"].to_pylist()
-    for uri, part, own in zip(table.uris, table.parts, labels, strict=True):
+    for uri, part, indices in zip(table.uris, table.parts, labels, strict=True):
         inner = uri.partition("/")[2] if part in folders else uri
-        if own and [inner.partition("/")[0]] != [table.classes[label] for label in own]:
+        if indices and [inner.partition("/")[0]] != [table.classes[label] for label in indices]:
             return False
     return True
 
@@ -89,29 +89,31 @@ def _tops(table: ImageTable, folders: Mapping[Part | None, str]) -> set[str]:
     inner = (
         uri.partition("/")[2] if part in folders else uri for uri, part in zip(table.uris, table.parts, strict=True)
     )
-    return {own.partition("/")[0] for own in inner if "/" in own}
+    return {name.partition("/")[0] for name in inner if "/" in name}
 
 
 def _free(path: str, taken: set[str]) -> str:
     """Return the path, with a number where another file has it already."""
-    own, number = PurePosixPath(path), 1
+    free, number = PurePosixPath(path), 1
     while path in taken:
         number += 1
-        path = str(own.with_name(f"{own.stem}-{number}{own.suffix}"))
+        path = str(free.with_name(f"{free.stem}-{number}{free.suffix}"))
     taken.add(path)
     return path
 
 
 def _labels_text(table: ImageTable, paths: Sequence[str]) -> str:
     """Return the labels as `from_csv` reads them: a column where no name could be taken for several, else one-hot."""
-    rows = [(path, own) for path, own in zip(paths, table.rows["labels"].to_pylist(), strict=True) if own]
+    rows = [(path, indices) for path, indices in zip(paths, table.rows["labels"].to_pylist(), strict=True) if indices]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     plain = not any(mark in name for name in table.classes for mark in SEPARATORS)
-    if plain and all(len(own) == 1 for _, own in rows):
+    if plain and all(len(indices) == 1 for _, indices in rows):
         writer.writerow(["path", "label"])
-        writer.writerows((path, table.classes[own[0]]) for path, own in rows)
+        writer.writerows((path, table.classes[indices[0]]) for path, indices in rows)
     else:
         writer.writerow(["path", *table.classes])
-        writer.writerows((path, *(int(label in own) for label in range(len(table.classes)))) for path, own in rows)
+        writer.writerows(
+            (path, *(int(label in indices) for label in range(len(table.classes)))) for path, indices in rows
+        )
     return text.getvalue()

@@ -81,17 +81,19 @@ def _drawn(
     parts, digests = table.parts, table.digests
     labels = table.rows["labels"].to_pylist()
     movable = [row for row, part in enumerate(parts) if part in (None, "train") and labels[row]]
-    own = [units[row] for row in movable]
+    unit_of = [units[row] for row in movable]
     shown = [labels[row] for row in movable]
     if before:
         known = _known_units(table, units, movable, before)
     else:  # whole stretches where neighbours are alike
-        known = stretch_parts(shown, [table.places[row] for row in movable], own, wanted, task=table.task, seed=seed)
+        known = stretch_parts(
+            shown, [table.places[row] for row in movable], unit_of, wanted, task=table.task, seed=seed
+        )
     if table.task == "multi":
-        assigned = stratified_label_sets(shown, own, wanted, seed=seed, known=known)
+        assigned = stratified_label_sets(shown, unit_of, wanted, seed=seed, known=known)
     else:
         classes = [one[0] for one in shown]
-        assigned = stratified_parts(classes, own, wanted, seed=seed, known=known)
+        assigned = stratified_parts(classes, unit_of, wanted, seed=seed, known=known)
     if before:  # even of images that are known to belong together now
         kept = [before.get(digests[row] or b"", part) for row, part in zip(movable, assigned, strict=True)]
         single = [digests[row] or units[row] for row in movable]
@@ -164,27 +166,29 @@ def stratified_parts(
     """
     members, by_class = _by_class(labels, units)
     parts: dict[bytes, Part] = dict(known or {})
-    for own in by_class.values():
-        own.sort(key=lambda unit: key(seed, "split", unit))
+    for units_of in by_class.values():
+        units_of.sort(key=lambda unit: key(seed, "split", unit))
     most = max(wanted.values(), default=0.0)
     coarse = _coarse(by_class, members, most)
     together = coarse if _are_many([by_class[label] for label in coarse], most) else set[int]()
     _split_together([by_class[label] for label in together], members, wanted, parts, seed)
-    for label, own in ((label, own) for label, own in by_class.items() if label not in together):
-        if label in coarse and len(own) < FEWEST_UNITS:
-            parts.update((unit, "train") for unit in own if unit not in parts)
+    for label, units_of in ((label, value) for label, value in by_class.items() if label not in together):
+        if label in coarse and len(units_of) < FEWEST_UNITS:
+            parts.update((unit, "train") for unit in units_of if unit not in parts)
             continue
-        images = sum(len(members[unit]) for unit in own)
-        free = [unit for unit in own if unit not in parts]
+        images = sum(len(members[unit]) for unit in units_of)
+        free = [unit for unit in units_of if unit not in parts]
         waiting = [*(part for part, share in wanted.items() if share > 0), "train"]
         for part, share in wanted.items():
             waiting = [other for other in waiting if other != part]
-            taken = {parts[unit] for unit in own if unit in parts}
+            taken = {parts[unit] for unit in units_of if unit in parts}
             kept = (
-                sum(other not in taken for other in waiting) if len(own) >= FEWEST_UNITS else int("train" not in taken)
+                sum(other not in taken for other in waiting)
+                if len(units_of) >= FEWEST_UNITS
+                else int("train" not in taken)
             )
-            quota = max(round(share * images), int(share > 0 and len(own) >= FEWEST_UNITS))
-            have = sum(len(members[unit]) for unit in own if parts.get(unit) == part)
+            quota = max(round(share * images), int(share > 0 and len(units_of) >= FEWEST_UNITS))
+            have = sum(len(members[unit]) for unit in units_of if parts.get(unit) == part)
             while len(free) > kept and have < quota:
                 unit = _fitting(free, members, quota)
                 free.remove(unit)
@@ -274,7 +278,7 @@ def _by_class(labels: Sequence[int], units: Sequence[bytes]) -> tuple[dict[bytes
 
 
 def _coarse(by_class: Mapping[int, Sequence[bytes]], members: Mapping[bytes, Sequence[int]], share: float) -> set[int]:
-    return {label for label, own in by_class.items() if _is_coarse([len(members[unit]) for unit in own], share)}
+    return {label for label, value in by_class.items() if _is_coarse([len(members[unit]) for unit in value], share)}
 
 
 def _fitting(free: Sequence[bytes], members: Mapping[bytes, Sequence[int]], quota: int) -> bytes:
@@ -300,21 +304,21 @@ def _split_together(
     seed: int,
 ) -> None:
     """Assign the units of these classes to `parts`: class after class gives one, while train keeps one of it."""
-    images = sum(len(members[unit]) for own in classes for unit in own)
-    turns = sorted(classes, key=lambda own: key(seed, "class", own[0]))
+    images = sum(len(members[unit]) for label in classes for unit in label)
+    turns = sorted(classes, key=lambda units_of: key(seed, "class", units_of[0]))
     given = dict.fromkeys(range(len(turns)), 0)
     for part, share in wanted.items():
-        have = sum(len(members[unit]) for own in turns for unit in own if parts.get(unit) == part)
+        have = sum(len(members[unit]) for turn in turns for unit in turn if parts.get(unit) == part)
         for number in sorted(given, key=given.__getitem__):
-            own = turns[number]
-            free = [unit for unit in own if unit not in parts]
-            if share * images <= have or len(free) <= int("train" not in {parts.get(unit) for unit in own}):
+            turn = turns[number]
+            free = [unit for unit in turn if unit not in parts]
+            if share * images <= have or len(free) <= int("train" not in {parts.get(unit) for unit in turn}):
                 continue
             parts[free[0]] = part
             have += len(members[free[0]])
             given[number] += 1
-    for own in turns:
-        for unit in own:
+    for turn in turns:
+        for unit in turn:
             parts.setdefault(unit, "train")
 
 
@@ -367,8 +371,8 @@ def _unread(table: ImageTable, name: str) -> list[str]:
     """Return the images of a class that can't be read, each with the reason."""
     found = []
     label = table.classes.index(name)
-    for uri, own in zip(table.uris, table.rows["labels"].to_pylist(), strict=True):
-        if label in own:
+    for uri, indices in zip(table.uris, table.rows["labels"].to_pylist(), strict=True):
+        if label in indices:
             try:
                 header(table.read(uri))
             except FileNotFoundError:
@@ -391,7 +395,7 @@ def torn_groups(table: ImageTable, before: Mapping[bytes, Part]) -> list[str]:
     for group, file_digest in zip(table.rows["group"].to_pylist(), table.digests, strict=True):
         if group is not None and file_digest is not None and file_digest in before:
             parts[group].add(before[file_digest])
-    return [f"{group}: {' and '.join(sorted(own))}" for group, own in sorted(parts.items()) if len(own) > 1]
+    return [f"{group}: {' and '.join(sorted(part))}" for group, part in sorted(parts.items()) if len(part) > 1]
 
 
 def _known_units(

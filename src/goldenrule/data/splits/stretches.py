@@ -40,15 +40,15 @@ def kinds(labels: Sequence[Sequence[int]], units: Sequence[bytes], *, task: Task
 
     One label: the label. Several: the set of labels; rare sets are together `REST`, and so are unlabelled images.
     """
-    sets = [tuple(sorted(own)) for own in labels]
+    sets = [tuple(sorted(label)) for label in labels]
     if task == "single":
-        return np.array([own[0] if own else REST for own in sets], np.int64)
+        return np.array([indices[0] if indices else REST for indices in sets], np.int64)
     members: dict[tuple[int, ...], set[bytes]] = defaultdict(set)
-    for own, unit in zip(sets, units, strict=True):
-        members[own].add(unit)
-    frequent = sorted(own for own, holding in members.items() if own and len(holding) >= FEWEST)
-    number = {own: place for place, own in enumerate(frequent)}
-    return np.array([number.get(own, REST) for own in sets], np.int64)
+    for indices, unit in zip(sets, units, strict=True):
+        members[indices].add(unit)
+    frequent = sorted(indices for indices, holding in members.items() if indices and len(holding) >= FEWEST)
+    number = {indices: place for place, indices in enumerate(frequent)}
+    return np.array([number.get(indices, REST) for indices in sets], np.int64)
 
 
 def stretch_folds(
@@ -60,10 +60,10 @@ def stretch_folds(
     whole, and stand where the first of their images stands. A kind of few units is cut in halves, so that each fold
     still trains on it. `NOT_JUDGED` are images of a class that no other fold could teach.
     """
-    own_kinds = kinds(labels, units, task=task)
+    kind_of = kinds(labels, units, task=task)
     dealt = np.empty(len(units), np.int64)
     load = np.zeros(folds, np.int64)
-    queues = _queues(own_kinds, places, units)
+    queues = _queues(kind_of, places, units)
     for _, queue in sorted(queues.items(), key=lambda item: -len(item[1])):
         count = folds if len(queue) >= max(FEWEST, folds) else 2
         chosen = range(folds) if count == folds else np.sort(np.argsort(load, kind="stable")[:count])
@@ -94,9 +94,9 @@ def stretch_parts(
     rows = [row for row, place in enumerate(places) if place is not None]
     if not rows or not parts:
         return drawn
-    own_units = [units[row] for row in rows]
-    own_kinds = kinds([labels[row] for row in rows], own_units, task=task)
-    for kind, queue in _queues(own_kinds, [places[row] or 0 for row in rows], own_units).items():
+    row_units = [units[row] for row in rows]
+    kind_of = kinds([labels[row] for row in rows], row_units, task=task)
+    for kind, queue in _queues(kind_of, [places[row] or 0 for row in rows], row_units).items():
         if kind == REST or len(queue) * min(wanted[part] for part in parts) < STRETCHES * SHORTEST:
             continue
         drawn.update((unit, "train") for unit, _ in queue)
@@ -124,12 +124,12 @@ def blocks(table: ImageTable) -> list[str | None] | None:
         return groups if any(map(is_named, groups)) else None
     units, labels = duplicate_units(table), table.rows["labels"].to_pylist()
     rows = [row for row, place in enumerate(places) if place is not None]
-    own_kinds = kinds([labels[row] for row in rows], [units[row] for row in rows], task=table.task)
-    queues = _queues(own_kinds, [places[row] or 0 for row in rows], [units[row] for row in rows])
+    kind_of = kinds([labels[row] for row in rows], [units[row] for row in rows], task=table.task)
+    queues = _queues(kind_of, [places[row] or 0 for row in rows], [units[row] for row in rows])
     found: list[str | None] = [None] * len(table)
     per_kind = max(FEWEST_BLOCKS, -(-BLOCKS // len(queues)))
     for kind, queue in queues.items():
-        for number, stretch in enumerate(_cut([own for _, own in queue], min(per_kind, len(queue)))):
+        for number, stretch in enumerate(_cut([unit_rows for _, unit_rows in queue], min(per_kind, len(queue)))):
             for members in stretch:
                 for row in members:
                     found[rows[row]] = f"{kind}/{number}"
@@ -147,28 +147,28 @@ def with_blocks(predictions: Predictions, table: ImageTable) -> Predictions:
 def torn(table: ImageTable, part: Part) -> bool:
     """Return whether a part is mixed with train: most of its groups train, or most neighbours in the order do."""
     places, parts, groups = table.places, table.parts, table.rows["group"].to_pylist()
-    named = [(group, own) for group, own in zip(groups, parts, strict=True) if group and is_named(group)]
-    taught = {group for group, own in named if own == "train"}
-    of_part = [group in taught for group, own in named if own == part]
+    named = [(group, given) for group, given in zip(groups, parts, strict=True) if group and is_named(group)]
+    taught = {group for group, given in named if given == "train"}
+    of_part = [group in taught for group, given in named if given == part]
     if sum(of_part) * 2 > len(of_part):
         return True
-    own_kinds = kinds(table.rows["labels"].to_pylist(), duplicate_units(table), task=table.task)
+    kind_of = kinds(table.rows["labels"].to_pylist(), duplicate_units(table), task=table.task)
     sides: Counter[bool] = Counter()
     ordered: dict[int, list[int]] = defaultdict(list)
     for row, place in enumerate(places):
         if place is not None and parts[row] in (part, "train"):
-            ordered[int(own_kinds[row])].append(row)
+            ordered[int(kind_of[row])].append(row)
     for rows in ordered.values():
         rows.sort(key=lambda row: places[row] or 0)
         for one, other in itertools.pairwise(rows):
-            for own, near in ((one, other), (other, one)):
-                if parts[own] == part:
+            for before, near in ((one, other), (other, one)):
+                if parts[before] == part:
                     sides[parts[near] == "train"] += 1
     return sides[True] > sides[False]
 
 
 def _queues(
-    own_kinds: Integers, places: Sequence[int], units: Sequence[bytes]
+    kind_of: Integers, places: Sequence[int], units: Sequence[bytes]
 ) -> dict[int, list[tuple[bytes, list[int]]]]:
     """Return, for each kind, its units in their order with their rows; a unit is of the kind of its first image."""
     members: dict[bytes, list[int]] = defaultdict(list)
@@ -176,7 +176,7 @@ def _queues(
         members[units[row]].append(row)
     queues: dict[int, list[tuple[bytes, list[int]]]] = defaultdict(list)
     for unit, rows in members.items():
-        queues[int(own_kinds[rows[0]])].append((unit, rows))
+        queues[int(kind_of[rows[0]])].append((unit, rows))
     return queues
 
 

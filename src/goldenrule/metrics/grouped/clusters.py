@@ -127,10 +127,10 @@ def _studentised(values: Floats, resamples: int, seed: int) -> Floats:
     found = []
     block = max(1, DRAWN_AT_ONCE // len(values))
     for start in range(0, resamples, block):
-        own = values[generator.integers(0, len(values), (min(block, resamples - start), len(values)))]
-        error = own.std(axis=1, ddof=1) / np.sqrt(len(values))
+        drawn = values[generator.integers(0, len(values), (min(block, resamples - start), len(values)))]
+        error = drawn.std(axis=1, ddof=1) / np.sqrt(len(values))
         kept = error > 0
-        found.append((own.mean(axis=1)[kept] - values.mean()) / error[kept])
+        found.append((drawn.mean(axis=1)[kept] - values.mean()) / error[kept])
     every = np.concatenate(found)
     return every if len(every) else np.zeros(1)
 

@@ -22,9 +22,9 @@ def floored(probabilities: Floats, floor: float) -> Floats:
     lifted = np.zeros(probabilities.shape, np.bool_)
     while True:
         room = 1 - floor * lifted.sum(axis=1, keepdims=True)
-        own = np.where(lifted, 0.0, probabilities)
-        sums = own.sum(axis=1, keepdims=True)
-        found = np.where(lifted, floor, own * room / np.where(sums > 0, sums, 1))
+        lowered = np.where(lifted, 0.0, probabilities)
+        sums = lowered.sum(axis=1, keepdims=True)
+        found = np.where(lifted, floor, lowered * room / np.where(sums > 0, sums, 1))
         below = (found < floor) & ~lifted
         if not below.any():
             return np.asarray(found)

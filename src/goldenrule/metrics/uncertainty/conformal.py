@@ -103,9 +103,9 @@ class PredictionSets:
         )
         if len(scored) < images_needed(coverage):
             return rule
-        own = rule._scores(scored, "calibrate")[np.arange(len(scored)), scored.truth]
+        of_truth = rule._scores(scored, "calibrate")[np.arange(len(scored)), scored.truth]
         rank = math.ceil((len(scored) + 1) * _exactly(coverage))
-        return replace(rule, threshold=float(np.partition(own, rank - 1)[rank - 1]))
+        return replace(rule, threshold=float(np.partition(of_truth, rank - 1)[rank - 1]))
 
     def sets(self, predictions: Predictions) -> Bools:
         """Return for each image which classes are in its set, (n, C); none where the image is not ok.

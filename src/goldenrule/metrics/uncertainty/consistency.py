@@ -48,20 +48,20 @@ def inconsistencies(
     What `sets` and `familiar` promise is compared with the parts that are `clean` (all, where it is left out): those
     that had no say in it.
     """
-    parts = {name: own.scored for name, own in parts.items() if len(own.scored)}
-    for name, own in parts.items():
-        yield from _worse_than_guessing(name, own)
-        yield from _never_predicted(name, own)
+    parts = {name: predictions.scored for name, predictions in parts.items() if len(predictions.scored)}
+    for name, predictions in parts.items():
+        yield from _worse_than_guessing(name, predictions)
+        yield from _never_predicted(name, predictions)
     for one, other in combinations(sorted(parts), 2):
         yield from _far_apart(one, parts[one], other, parts[other], beta)
-    unseen = {name: own for name, own in parts.items() if clean is None or clean.get(name)}
+    unseen = {name: predictions for name, predictions in parts.items() if clean is None or clean.get(name)}
     if sets is not None:
         yield from _sets_that_say_nothing(sets, unseen or parts)
-        for name, own in unseen.items():
-            yield from _coverage_missed(name, own, sets)
+        for name, predictions in unseen.items():
+            yield from _coverage_missed(name, predictions, sets)
     if familiar is not None:
-        for name, own in unseen.items():
-            yield from _too_many_flagged(name, own, familiar)
+        for name, predictions in unseen.items():
+            yield from _too_many_flagged(name, predictions, familiar)
 
 
 def at_the_end_of_its_range(
@@ -72,10 +72,12 @@ def at_the_end_of_its_range(
     The lowest is one where all is told apart, so that the log loss has no room to fall; the highest is one where
     nothing can be learned, so that the answers are no better than guessing.
     """
-    own = judged_on.scored
+    predictions = judged_on.scored
     at_low = math.isclose(value, low, rel_tol=1e-6)
     at_high = math.isclose(value, high, rel_tol=1e-6)
-    if (at_low and len(own) >= MANY and log_loss(own).value > SURE) or (at_high and _better_than_guessing(own)):
+    if (at_low and len(predictions) >= MANY and log_loss(predictions).value > SURE) or (
+        at_high and _better_than_guessing(predictions)
+    ):
         yield Finding(
             severity="error",
             code="end-of-range",
@@ -85,24 +87,24 @@ def at_the_end_of_its_range(
         )
 
 
-def _better_than_guessing(own: Predictions) -> bool:
-    if own.task != "single":
-        return log_loss(own).value < math.log(2)
-    guess = float(np.bincount(own.truth, minlength=len(own.classes)).max()) / len(own)
-    error, count = clustered_error(hits(own).astype(np.float64), own.group)
-    return count >= FEWEST_GROUPS and float(hits(own).mean()) - 3 * error > guess
+def _better_than_guessing(predictions: Predictions) -> bool:
+    if predictions.task != "single":
+        return log_loss(predictions).value < math.log(2)
+    guess = float(np.bincount(predictions.truth, minlength=len(predictions.classes)).max()) / len(predictions)
+    error, count = clustered_error(hits(predictions).astype(np.float64), predictions.group)
+    return count >= FEWEST_GROUPS and float(hits(predictions).mean()) - 3 * error > guess
 
 
-def _worse_than_guessing(name: str, own: Predictions) -> Iterator[Finding]:
-    losses = image_losses(own)
-    guess = math.log(len(own.classes)) if own.task == "single" else math.log(2)
+def _worse_than_guessing(name: str, predictions: Predictions) -> Iterator[Finding]:
+    losses = image_losses(predictions)
+    guess = math.log(len(predictions.classes)) if predictions.task == "single" else math.log(2)
     found = []
-    if own.task == "single":
-        share = float(np.bincount(own.truth, minlength=len(own.classes)).max()) / len(own)
-        if share < 1 and _right_at_least(share, own) <= LEVEL / 2:
-            found.append(f"accuracy {quality(own)}, {100 * share:.3g} % by naming the most frequent class")
-    if _at_least(-guess, -losses, own) <= LEVEL / 2:
-        found.append(f"log loss {log_loss(own)}, {guess:.3g} by giving all classes the same probability")
+    if predictions.task == "single":
+        share = float(np.bincount(predictions.truth, minlength=len(predictions.classes)).max()) / len(predictions)
+        if share < 1 and _right_at_least(share, predictions) <= LEVEL / 2:
+            found.append(f"accuracy {quality(predictions)}, {100 * share:.3g} % by naming the most frequent class")
+    if _at_least(-guess, -losses, predictions) <= LEVEL / 2:
+        found.append(f"log loss {log_loss(predictions)}, {guess:.3g} by giving all classes the same probability")
     if found:
         yield Finding(
             severity="error",
@@ -113,7 +115,7 @@ def _worse_than_guessing(name: str, own: Predictions) -> Iterator[Finding]:
         )
 
 
-def _never_predicted(name: str, own: Predictions) -> Iterator[Finding]:
+def _never_predicted(name: str, predictions: Predictions) -> Iterator[Finding]:
     """Return an error for classes that are never predicted, and hardly expected, though there are many of them.
 
     Where a weak classifier never calls a rare class it still gives it about its share of the probability: so many
@@ -121,14 +123,14 @@ def _never_predicted(name: str, own: Predictions) -> Iterator[Finding]:
     """
     from scipy.stats import poisson
 
-    if own.task != "single":
+    if predictions.task != "single":
         return
-    counts = np.bincount(own.truth, minlength=len(own.classes))
-    called = np.bincount(own.predicted, minlength=len(own.classes))
-    independent = min(1.0, _independent(quality(own)) / len(own))
-    expected = own.probabilities.sum(axis=0)
+    counts = np.bincount(predictions.truth, minlength=len(predictions.classes))
+    called = np.bincount(predictions.predicted, minlength=len(predictions.classes))
+    independent = min(1.0, _independent(quality(predictions)) / len(predictions))
+    expected = predictions.probabilities.sum(axis=0)
     surprise = poisson.sf(np.floor(counts * independent) - 1, expected * independent)
-    level = LEVEL / len(own.classes)
+    level = LEVEL / len(predictions.classes)
     never = np.flatnonzero((counts >= FEWEST_OF_CLASS) & (called == 0) & (surprise <= level))
     if len(never):
         yield Finding(
@@ -136,7 +138,7 @@ def _never_predicted(name: str, own: Predictions) -> Iterator[Finding]:
             code="never-predicted",
             fields={"part": name, "n": len(never)},
             evidence=tuple(
-                f"{own.classes[label]}: {counts[label]:,} images, {expected[label]:.1f} by their probabilities"
+                f"{predictions.classes[label]}: {counts[label]:,} images, {expected[label]:.1f} by their probabilities"
                 for label in never.tolist()
             ),
             leads=True,
@@ -147,7 +149,7 @@ def _far_apart(one: str, a: Predictions, other: str, b: Predictions, beta: float
     """Two parts on which the same classifier is right more or less often than images of one kind allow."""
     if a.task == "single":
         common = np.intersect1d(a.truth, b.truth)
-        a, b = (own.select(np.isin(own.truth, common)) for own in (a, b))
+        a, b = (predictions.select(np.isin(predictions.truth, common)) for predictions in (a, b))
     if not len(a) or not len(b):
         return
     if a.group is not None or b.group is not None:
@@ -179,20 +181,20 @@ def _sets_that_say_nothing(sets: PredictionSets, parts: Mapping[str, Predictions
         about = {"percent": 100 * sets.coverage, "needed": needed, "images": sets.n}
         yield Finding(severity="note", code="sets-need-images", fields=about)
         return
-    for name, own in parts.items():
-        if len(own.classes) == 1 or not sets.sets(own).all():
+    for name, predictions in parts.items():
+        if len(predictions.classes) == 1 or not sets.sets(predictions).all():
             continue
-        certain = quality(own).low >= 1 - 2 * (1 - sets.coverage)
+        certain = quality(predictions).low >= 1 - 2 * (1 - sets.coverage)
         yield Finding(
             severity="error" if certain else "note",
             code="sets-hold-everything",
             variant="certain" if certain else "",
-            fields={"part": name, "classes": len(own.classes), "percent": 100 * sets.coverage},
+            fields={"part": name, "classes": len(predictions.classes), "percent": 100 * sets.coverage},
             leads=certain,
         )
 
 
-def _coverage_missed(name: str, own: Predictions, sets: PredictionSets) -> Iterator[Finding]:
+def _coverage_missed(name: str, predictions: Predictions, sets: PredictionSets) -> Iterator[Finding]:
     """Return an error where sets hold the true class too rarely, a note where that may be chance.
 
     Of n images to calibrate on and m new ones the hits are beta-binomial: Vovk 2012, "Conditional validity of inductive
@@ -200,19 +202,19 @@ def _coverage_missed(name: str, own: Predictions, sets: PredictionSets) -> Itera
     """
     if sets.n < images_needed(sets.coverage):
         return
-    inside = sets.sets(own)
-    right = inside[np.arange(len(own)), own.truth]
-    found = set_coverage(own, inside)
+    inside = sets.sets(predictions)
+    right = inside[np.arange(len(predictions)), predictions.truth]
+    found = set_coverage(predictions, inside)
     rank = math.ceil((sets.n + 1) * sets.coverage - 1e-9)
     p_value = _at_most(int(right.sum()), _independent(found), right.mean(), rank, sets.n + 1 - rank)
     yield from _promise_missed("coverage", name, 100 * sets.coverage, found, p_value, low=sets.coverage)
 
 
-def _too_many_flagged(name: str, own: Predictions, familiar: OODDetector) -> Iterator[Finding]:
-    if own.distance is None:
+def _too_many_flagged(name: str, predictions: Predictions, familiar: OODDetector) -> Iterator[Finding]:
+    if predictions.distance is None:
         return
-    flagged = familiar.unlike(own)[own.ok]
-    found = familiar.flagged(own, basis=Basis.CLEAN)
+    flagged = familiar.unlike(predictions)[predictions.ok]
+    found = familiar.flagged(predictions, basis=Basis.CLEAN)
     above = int((familiar.held_out > familiar.threshold).sum()) + 1  # of n + 1 places so many are flagged
     n = len(familiar.held_out)
     p_value = _at_most(int((~flagged).sum()), _independent(found), (~flagged).mean(), n + 1 - above, above)
@@ -256,32 +258,32 @@ def _at_most(hits_: int, n: float, share: float, first: float, second: float) ->
     from scipy.stats import betabinom
 
     count = math.floor(n)
-    own = min(hits_, math.floor(share * count + 1e-9))
-    return float(betabinom.cdf(own, count, first, second)) if second > 0 else 1.0
+    covered = min(hits_, math.floor(share * count + 1e-9))
+    return float(betabinom.cdf(covered, count, first, second)) if second > 0 else 1.0
 
 
 def _independent(found: Estimate) -> float:
     return float(found.n if found.effective_n is None else found.effective_n)
 
 
-def _at_least(limit: float, values: NDArray[np.float64], own: Predictions) -> float:
+def _at_least(limit: float, values: NDArray[np.float64], predictions: Predictions) -> float:
     """Return the one-sided p-value of a mean being `limit` or more: by Student's t over images or groups."""
     from scipy.stats import t as student
 
-    error, count = clustered_error(values, own.group)
+    error, count = clustered_error(values, predictions.group)
     mean = float(values.mean())
-    if mean >= limit or count < max(ENOUGH_GROUPS, GROUPS_PER_CLASS * len(own.classes)):
+    if mean >= limit or count < max(ENOUGH_GROUPS, GROUPS_PER_CLASS * len(predictions.classes)):
         return 1.0
     return float(student.cdf((mean - limit) / max(error, 1e-12), count - 1))
 
 
-def _right_at_least(share: float, own: Predictions) -> float:
+def _right_at_least(share: float, predictions: Predictions) -> float:
     """Return the one-sided p-value of being right for a `share` of images or more: exact, or over groups."""
     from scipy.stats import binom
 
-    right = hits(own)
-    if own.group is not None:
-        return _at_least(share, right.astype(np.float64), own)
+    right = hits(predictions)
+    if predictions.group is not None:
+        return _at_least(share, right.astype(np.float64), predictions)
     return float(binom.cdf(int(right.sum()), len(right), share))
 
 

@@ -93,12 +93,12 @@ class OODDetector:
         none is left out. A network that was trained on the references needs `others` that it was not trained on: it
         knows the former too well. Raises `OptionError` where no image has a reference of another unit.
         """
-        rows, own_units = (references, units) if others is None else (others, other_units)
-        if own_units is None or len(own_units) != len(rows) or len(units) != len(references):
+        rows, row_units = (references, units) if others is None else (others, other_units)
+        if row_units is None or len(row_units) != len(rows) or len(units) != len(references):
             raise OptionError("units: wanted one for each row of features")
-        numbers = {unit: number for number, unit in enumerate(dict.fromkeys([*units, *own_units]))}
+        numbers = {unit: number for number, unit in enumerate(dict.fromkeys([*units, *row_units]))}
         of_reference = np.array([numbers[unit] for unit in units])
-        of_row = np.array([numbers[unit] for unit in own_units])
+        of_row = np.array([numbers[unit] for unit in row_units])
         available = len(of_reference) - np.bincount(of_reference, minlength=len(numbers))[of_row]
         if not (usable := available > 0).any():
             raise OptionError("units: all are of one unit, and no image has another to be compared with")
@@ -128,9 +128,9 @@ class OODDetector:
         If the image is like them, it is at most p with probability p: (1 + number as far) / (n + 1). A distance of nan
         gives nan. Source: Vovk, Gammerman and Shafer (2005), "Algorithmic learning in a random world".
         """
-        own = np.asarray(distances, np.float32)
-        as_far = np.searchsorted(-self.held_out, -own, side="right")
-        return np.where(np.isnan(own), np.nan, (1 + as_far) / (self.n + 1))
+        measured = np.asarray(distances, np.float32)
+        as_far = np.searchsorted(-self.held_out, -measured, side="right")
+        return np.where(np.isnan(measured), np.nan, (1 + as_far) / (self.n + 1))
 
     def unlike(self, predictions: Predictions) -> Bools:
         """Return which images are flagged (n,); none that could not be read.
@@ -144,9 +144,9 @@ class OODDetector:
     def flagged(self, predictions: Predictions, *, basis: Basis | None = None) -> Estimate:
         """Return the share of readable images that are flagged, with its Wilson interval."""
         name = "unlike anything seen"
-        own = predictions.basis if basis is None else basis
+        rests_on = predictions.basis if basis is None else basis
         unlike = self.unlike(predictions)[predictions.ok]
-        return Estimate.of_right(name, unlike, predictions.groups_of(predictions.ok), basis=own)
+        return Estimate.of_right(name, unlike, predictions.groups_of(predictions.ok), basis=rests_on)
 
     @property
     def n(self) -> int:
@@ -198,7 +198,7 @@ class OODDetector:
                 false_alarms=float(value["false_alarms"]),
                 basis=value["basis"],
             )
-            if wrong := [name for name, own in as_json(found).items() if value.get(name, own) != own]:
+            if wrong := [name for name, field in as_json(found).items() if value.get(name, field) != field]:
                 raise ValueError(f"{wrong[0]} is not that of the arrays")
             return found
         except (KeyError, TypeError, ValueError, OptionError) as error:
@@ -246,10 +246,10 @@ def drawn(names: Sequence[bytes], labels: ArrayLike | None = None, *, most: int 
         return np.arange(len(names))
     ranks = np.argsort(np.argsort([key(0, "familiar images", name) for name in names], kind="stable"))
     if labels is not None:
-        own = np.asarray(labels)
+        numbers = np.asarray(labels)
         turns = np.empty(len(names), np.int64)
-        for label in np.unique(own):
-            rows = np.flatnonzero(own == label)
+        for label in np.unique(numbers):
+            rows = np.flatnonzero(numbers == label)
             turns[rows[np.argsort(ranks[rows])]] = np.arange(len(rows))
         ranks = turns * len(names) + ranks
     return np.sort(np.argsort(ranks)[:most])

@@ -79,7 +79,7 @@ class Promise:
 
 @as_json.register(Promise)
 def _(value: Promise) -> dict[str, Any]:
-    known = {name: own for name, own in fields_as_json(value).items() if name != "worse"}
+    known = {name: field for name, field in fields_as_json(value).items() if name != "worse"}
     return known | {"outcome": value.outcome, "sentence": value.sentence}
 
 
@@ -94,7 +94,7 @@ def promise_kept(promised: Predictions, found: Predictions, *, part: str, beta: 
     count = len(promised.classes)
     if promised.task == "single":
         common = sorted({*promised.truth.tolist()} & {*found.truth.tolist()})
-        promised, found = (own.select(np.isin(own.truth, common)) for own in (promised, found))
+        promised, found = (predictions.select(np.isin(predictions.truth, common)) for predictions in (promised, found))
         classes = len(common)
     else:
         classes = count
@@ -102,7 +102,7 @@ def promise_kept(promised: Predictions, found: Predictions, *, part: str, beta: 
         raise OptionError("Nothing can be compared: the two have no class in common.")
     before, now = quality(promised, beta=beta), quality(found, beta=beta)
     if promised.task == "single":
-        right = [hits(own).astype(bool) for own in (promised, found)]
+        right = [hits(predictions).astype(bool) for predictions in (promised, found)]
         grouped = promised.group is not None or found.group is not None
         p_value = (
             clustered_p_value(promised, found)
@@ -143,8 +143,8 @@ def stratified_p_value(
     shares: list[NDArray[np.float64]] = []
     seen, least = 0, 0
     for stratum in np.union1d(of, other_of):
-        own, others = right[of == stratum], other_right[other_of == stratum]
-        total, hit, drawn = len(own) + len(others), int(own.sum() + others.sum()), len(others)
+        promised, others = right[of == stratum], other_right[other_of == stratum]
+        total, hit, drawn = len(promised) + len(others), int(promised.sum() + others.sum()), len(others)
         low, high = max(0, drawn + hit - total), min(hit, drawn)
         chances = hypergeom(total, hit, drawn).pmf(np.arange(low, high + 1))
         likely = np.flatnonzero(chances > NEGLIGIBLE)
@@ -164,10 +164,10 @@ def clustered_p_value(one: Predictions, other: Predictions) -> float:
     Welch's t-test over groups of what is left of right and wrong after the share of each class, in both together, was
     taken away. 1 where either has fewer than six groups. Both are scored predictions of a single label.
     """
-    right = [hits(own).astype(np.float64) for own in (one, other)]
+    right = [hits(predictions).astype(np.float64) for predictions in (one, other)]
     every, truth = np.concatenate(right), np.concatenate([one.truth, other.truth])
     shares = np.bincount(truth, weights=every) / np.maximum(np.bincount(truth), 1)
-    left = [values - shares[own.truth] for values, own in zip(right, (one, other), strict=True)]
+    left = [values - shares[predictions.truth] for values, predictions in zip(right, (one, other), strict=True)]
     return welch_p_value(left[0], one.group, left[1], other.group)
 
 
@@ -176,7 +176,7 @@ def _expected(
 ) -> float:
     """Return how many of the other answers would be right if the share were equal in each stratum."""
     every, strata = np.concatenate([right, other_right]), np.concatenate([of, other_of])
-    return float(sum((other_of == own).sum() * every[strata == own].mean() for own in np.unique(other_of)))
+    return float(sum((other_of == stratum).sum() * every[strata == stratum].mean() for stratum in np.unique(other_of)))
 
 
 def permutation_p_value(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -193,14 +193,14 @@ def permutation_p_value(one: NDArray[np.float64], other: NDArray[np.float64]) ->
     total, size = float(every.sum()), len(one)
     far = 0
     for _ in range(PERMUTATIONS):
-        own = float(every[draws.permutation(len(every))[:size]].sum())
-        far += abs(own / size - (total - own) / len(other)) >= apart - 1e-12
+        drawn = float(every[draws.permutation(len(every))[:size]].sum())
+        far += abs(drawn / size - (total - drawn) / len(other)) >= apart - 1e-12
     return (1 + far) / (1 + PERMUTATIONS)
 
 
 def _summed(shares: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return the distribution of a sum of independent counts."""
     whole = np.ones(1)
-    for own in shares:
-        whole = np.convolve(whole, own)
+    for share in shares:
+        whole = np.convolve(whole, share)
     return np.asarray(whole / whole.sum())

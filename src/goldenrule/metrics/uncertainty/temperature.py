@@ -22,9 +22,9 @@ def best_temperature(logits: NDArray[np.float64], targets: NDArray[np.int64]) ->
     >>> best_temperature(np.array([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0]]), np.array([0, 0, 1]))
     (12.984, 0.636514)
     """
-    own = logits[np.arange(len(logits)), targets]
-    temperature = _lowest(logits, own)
-    return temperature, float(f"{_loss(logits, own, temperature):.6g}")
+    of_truth = logits[np.arange(len(logits)), targets]
+    temperature = _lowest(logits, of_truth)
+    return temperature, float(f"{_loss(logits, of_truth, temperature):.6g}")
 
 
 def cautious_temperature(

@@ -38,7 +38,7 @@ class Thresholds:
     values: tuple[float, ...]
     beta: float
     n: int
-    own: bool
+    per_class: bool
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.classes) or not all(0 <= value <= 1 for value in self.values):
@@ -48,15 +48,15 @@ class Thresholds:
 
     def apply(self, predictions: Predictions) -> Predictions:
         """Return the predictions with these thresholds for all images; classes are matched by name."""
-        own = predictions.aligned_to(self.classes)
-        tiled = np.tile(np.asarray(self.values), (len(own), 1))
-        return replace(own, thresholds=tiled).aligned_to(predictions.classes)
+        scored = predictions.aligned_to(self.classes)
+        tiled = np.tile(np.asarray(self.values), (len(scored), 1))
+        return replace(scored, thresholds=tiled).aligned_to(predictions.classes)
 
     @property
     def sentence(self) -> str:
         """Say where they come from."""
         found = f"chosen for F{self.beta:g}, averaged over images, on {self.n:,} images it has not learned from"
-        if self.own:
+        if self.per_class:
             return (
                 f"A label is called from its own threshold on, {min(self.values):g} to {max(self.values):g}, {found}."
             )
@@ -69,20 +69,20 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
     values: dict[str, Share]
     beta: Annotated[float, msgspec.Meta(gt=0, le=1000)]
     n: Count
-    own: bool
+    per_class: bool
 
 
 @as_json.register(Thresholds)
 def _(value: Thresholds) -> dict[str, Any]:
     by_class = dict(zip(value.classes, value.values, strict=True))
-    return {"values": by_class, "beta": value.beta, "n": value.n, "own": value.own}
+    return {"values": by_class, "beta": value.beta, "n": value.n, "own": value.per_class}
 
 
 @reads(Thresholds)
 def _(value: Any) -> Thresholds:
     found = as_type(value, _Saved, what="these thresholds")
     classes, values = tuple(found.values), tuple(found.values.values())
-    return Thresholds(classes=classes, values=values, beta=found.beta, n=found.n, own=found.own)
+    return Thresholds(classes=classes, values=values, beta=found.beta, n=found.n, per_class=found.per_class)
 
 
 def best_thresholds(predictions: Predictions, *, beta: float = 1) -> Thresholds:
@@ -102,10 +102,12 @@ def best_thresholds(predictions: Predictions, *, beta: float = 1) -> Thresholds:
     require_positive_beta(beta)
     true, likely = _scored(predictions)
     fold = _scored_folds(predictions)
-    one, several = (_by_fold(true, likely, fold, beta, own=own) for own in (False, True))
-    own = _score(true, likely >= several, beta) > _score(true, likely >= one, beta)
-    found = _best(true, likely, beta, own=own)
-    return Thresholds(classes=predictions.classes, values=tuple(found.tolist()), beta=float(beta), n=len(true), own=own)
+    one, several = (_by_fold(true, likely, fold, beta, per_class=per_class) for per_class in (False, True))
+    per_class = _score(true, likely >= several, beta) > _score(true, likely >= one, beta)
+    found = _best(true, likely, beta, per_class=per_class)
+    return Thresholds(
+        classes=predictions.classes, values=tuple(found.tolist()), beta=float(beta), n=len(true), per_class=per_class
+    )
 
 
 def with_thresholds_by_fold(predictions: Predictions, chosen: Thresholds) -> Predictions:
@@ -113,7 +115,7 @@ def with_thresholds_by_fold(predictions: Predictions, chosen: Thresholds) -> Pre
     true, likely = _scored(predictions)
     values = np.tile(np.asarray(chosen.values), (len(predictions), 1))
     scored = np.flatnonzero(predictions.ok & predictions.labelled)
-    values[scored] = _by_fold(true, likely, _scored_folds(predictions), chosen.beta, own=chosen.own)
+    values[scored] = _by_fold(true, likely, _scored_folds(predictions), chosen.beta, per_class=chosen.per_class)
     return replace(predictions, thresholds=values)
 
 
@@ -129,21 +131,21 @@ def _scored_folds(predictions: Predictions) -> NDArray[np.int64]:
     return np.arange(len(scored)) % FOLDS if scored.fold is None else scored.fold
 
 
-def _by_fold(true: Marks, likely: Floats, fold: NDArray[np.int64], beta: float, *, own: bool) -> Floats:
+def _by_fold(true: Marks, likely: Floats, fold: NDArray[np.int64], beta: float, *, per_class: bool) -> Floats:
     """Return thresholds (n, C): those of each fold were chosen on the others."""
     values = np.full(likely.shape, 0.5)
     for held_out in np.unique(fold):
         others = fold != held_out
         if others.any():
-            values[~others] = _best(true[others], likely[others], beta, own=own)
+            values[~others] = _best(true[others], likely[others], beta, per_class=per_class)
     return values
 
 
-def _best(true: Marks, likely: Floats, beta: float, *, own: bool) -> Floats:
+def _best(true: Marks, likely: Floats, beta: float, *, per_class: bool) -> Floats:
     scores = [_score(true, likely >= value, beta) for value in GRID]
     values = np.full(likely.shape[1], _middle_of_best(np.array(scores)))
     called = likely >= values
-    for _ in range(ROUNDS if own else 0):
+    for _ in range(ROUNDS if per_class else 0):
         before = values.copy()
         for label in range(len(values)):
             scores = []

@@ -34,10 +34,10 @@ def fold(body: torch.nn.Module, wanted: Callable[[str], bool] = lambda _: True) 
     for convolution, norm in _pairs(body):
         if not wanted(norm):
             continue
-        own, bn = body.get_submodule(convolution), body.get_submodule(norm)
-        assert isinstance(own, torch.nn.Conv2d)
+        conv, bn = body.get_submodule(convolution), body.get_submodule(norm)
+        assert isinstance(conv, torch.nn.Conv2d)
         assert isinstance(bn, torch.nn.BatchNorm2d)
-        own.weight, own.bias = _folded(own, bn)
+        conv.weight, conv.bias = _folded(conv, bn)
         parent, _, name = norm.rpartition(".")
         setattr(body.get_submodule(parent), name, _after(bn))
         done.append(Folded(convolution, norm, bn.eps))
@@ -92,7 +92,7 @@ def _foldable(convolution: torch.nn.Module, norm: torch.nn.BatchNorm2d) -> bool:
     return known and affine and kinds[0].__name__.startswith("Conv2d")
 
 
-def _folded(own: torch.nn.Conv2d, bn: torch.nn.BatchNorm2d) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
+def _folded(conv: torch.nn.Conv2d, bn: torch.nn.BatchNorm2d) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
     """Return weight and bias of the convolution with the BatchNorm inside, computed in float64."""
     assert bn.running_mean is not None
     assert bn.running_var is not None
@@ -100,8 +100,8 @@ def _folded(own: torch.nn.Conv2d, bn: torch.nn.BatchNorm2d) -> tuple[torch.nn.Pa
         variance = bn.running_var.double() + bn.eps
         variance = torch.where((variance - 1).abs() < 1e-7, 1.0, variance)  # float32 of 1 - eps is a little off
         scale = bn.weight.double() / variance.sqrt()
-        before = own.bias.double() if own.bias is not None else torch.zeros_like(scale)
-        weight = own.weight.double() * scale[:, None, None, None]
+        before = conv.bias.double() if conv.bias is not None else torch.zeros_like(scale)
+        weight = conv.weight.double() * scale[:, None, None, None]
         bias = bn.bias.double() + (before - bn.running_mean.double()) * scale
     return torch.nn.Parameter(weight.float()), torch.nn.Parameter(bias.float())
 

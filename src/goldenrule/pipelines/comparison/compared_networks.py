@@ -223,7 +223,7 @@ class ComparedNetworks:
         names: dict[str, list[str]] = {}
         for name, why in self.left_out.items():
             names.setdefault(first_sentence(why).rstrip("."), []).append(name)
-        said = [f"Left out: {'; '.join(own)}. {why}." for why, own in names.items()]
+        said = [f"Left out: {'; '.join(left_out)}. {why}." for why, left_out in names.items()]
         return [*said, "Weights of your own: --weights-of NAME=FILE."] if said else []
 
     def __repr__(self) -> str:
@@ -274,7 +274,10 @@ def _row_json(found: ComparedNetworks, row: Row) -> dict[str, Any]:
         "run": row.folder.name,
         "chosen": row is found.chosen,
         "on_the_front": row in found.front,
-        **{part: {"quality": found.quality(own), "log_loss": log_loss(own)} for part, own in parts.items()},
+        **{
+            part: {"quality": found.quality(predictions), "log_loss": log_loss(predictions)}
+            for part, predictions in parts.items()
+        },
         "against_chosen": {part: pair for part, pair in pairs.items() if pair},
         "epochs": row.epochs,
         "seconds": round(row.seconds, 2),
@@ -284,16 +287,16 @@ def _row_json(found: ComparedNetworks, row: Row) -> dict[str, Any]:
     }
 
 
-def _pairs(chosen: Row, others: Sequence[tuple[Row, Predictions]], own: Predictions) -> dict[str, Pair]:
+def _pairs(chosen: Row, others: Sequence[tuple[Row, Predictions]], predictions: Predictions) -> dict[str, Pair]:
     rows = [(row, said) for row, said in others if row is not chosen]
-    single = own.task == "single"
-    right = [mcnemar(own, said) if single else None for _, said in rows]
-    losses = [paired_bootstrap(own, said) for _, said in rows]
+    single = predictions.task == "single"
+    right = [mcnemar(predictions, said) if single else None for _, said in rows]
+    losses = [paired_bootstrap(predictions, said) for _, said in rows]
     by_chance = [_two_sided(loss) if one is None else one.p_value for one, loss in zip(right, losses, strict=True)]
     adjusted = holm(by_chance)
     return {
         row.name: Pair(
-            points=paired_bootstrap(own, said, metric="accuracy") if single else None,
+            points=paired_bootstrap(predictions, said, metric="accuracy") if single else None,
             loss=losses[place],
             right=right[place],
             p_value=by_chance[place],

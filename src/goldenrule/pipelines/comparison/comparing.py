@@ -106,12 +106,12 @@ def compare_networks(
     known = {network.name for network in networks}
     if unknown := [name for name in weights or {} if canonical_name(name) not in known]:
         raise OptionError(f"--weights-of {unknown[0]}=FILE: there is no -m {unknown[0]} to load them into.")
-    entries = [Entry.of(network, own) for network in networks for own in TYPES if own in types]
+    entries = [Entry.of(network, way) for network in networks for way in TYPES if way in types]
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
     folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-compare"
     how = {"epochs": epochs, "stop": tuple(stop)}
-    for own in types:
-        TrainingOptions(type=own, **how)  # type: ignore[arg-type]  # checked here
+    for way in types:
+        TrainingOptions(type=way, **how)  # type: ignore[arg-type]  # checked here
     about = {"compare": VERSION, "epochs": epochs, "converged": 0, "overfit": 0, **stopping(stop)}
     with begun(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (work, features):
         shared = replace(work.table, findings=())
@@ -169,7 +169,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
     facts = _facts(bench, entry)
     if facts.get("trained"):
         if (kept := Entry.kept(facts)) != entry:
-            before, now = (own.network.weights or "those of its name" for own in (kept, entry))
+            before, now = (weights.network.weights or "those of its name" for weights in (kept, entry))
             raise RunMismatch(f"{entry.name} was trained with the weights {before}, now {now}. Give another --out.")
         trained_with, given = facts.get("weights_digest"), _weights_digest(entry)
         if trained_with and given and trained_with != given:
@@ -216,8 +216,8 @@ def _row(bench: _Bench, entry: Entry) -> Row:
 
     def said(part: str) -> Predictions | None:
         basis: Basis = Basis.CLEAN if part == "test" else Basis.CHOSEN_ON
-        own = kept_predictions(bench.run_folder(entry), part, task=task, basis=basis)
-        return own if own is not None and len(own.scored) else None
+        predictions = kept_predictions(bench.run_folder(entry), part, task=task, basis=basis)
+        return predictions if predictions is not None and len(predictions.scored) else None
 
     valid = said("valid")
     if valid is None:
@@ -244,7 +244,7 @@ def _asked_of(training: TrainingType, how: Mapping[str, Any]) -> dict[str, Any]:
 
 def _commands(images: Path, bench: _Bench) -> tuple[str, ...]:
     """Return the commands that fit these images, and that add ANOTHER network to this comparison."""
-    folder, own = (
+    folder, short = (
         in_shell(images),
         bench.options.said("sample", "group_by", "min_per_class", "seed", "device", "levels"),
     )
@@ -252,13 +252,13 @@ def _commands(images: Path, bench: _Bench) -> tuple[str, ...]:
     epochs = f" --epochs {bench.how['epochs']}" if bench.how["epochs"] else ""
     stop = "".join(f" --stop {rule}" for rule in bench.how["stop"])
     out = f" --out {in_shell(bench.folder)}"
-    return f"goldenrule fit {folder}{own}", f"goldenrule compare {folder} -m ANOTHER{epochs}{stop}{looks}{own}{out}"
+    return f"goldenrule fit {folder}{short}", f"goldenrule compare {folder} -m ANOTHER{epochs}{stop}{looks}{short}{out}"
 
 
 def _check_types(types: Sequence[str]) -> None:
-    for own in types:
-        if own not in TYPES:
-            raise OptionError(f"-t {own}: wanted all, or some of {', '.join(TYPES)}.")
+    for way in types:
+        if way not in TYPES:
+            raise OptionError(f"-t {way}: wanted all, or some of {', '.join(TYPES)}.")
     if not types:
         raise OptionError(f"There is no way of training to compare: give -t all, or some of {', '.join(TYPES)}.")
 

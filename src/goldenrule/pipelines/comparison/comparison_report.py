@@ -130,7 +130,7 @@ def _point(found: ComparedNetworks, row: Row) -> Point:
         label=row.name,
         type=row.type,
         seconds=row.seconds,
-        shares={part: found.quality(own) for part, own in shares.items()},
+        shares={part: found.quality(predictions) for part, predictions in shares.items()},
         chosen=row is found.chosen,
         on_front=row in found.front,
     )
@@ -142,9 +142,13 @@ def _csv_text(found: ComparedNetworks) -> str:
     writer.writerow(CSV_COLUMNS)
     for row in found.ranked:
         numbers: list[Any] = []
-        for own in (row.valid, row.test):
-            share = found.quality(own) if own is not None else None
-            numbers += [share.value, share.low, share.high, share.n, log_loss(own).value] if share and own else [""] * 5
+        for predictions in (row.valid, row.test):
+            share = found.quality(predictions) if predictions is not None else None
+            numbers += (
+                [share.value, share.low, share.high, share.n, log_loss(predictions).value]
+                if share and predictions
+                else [""] * 5
+            )
         pair = found.test_pairs.get(row.name)
         adjusted = "" if pair is None else pair.adjusted
         last = ("" if row.epochs is None else row.epochs, round(row.seconds, 2), round(row.activation_seconds, 2))

@@ -48,7 +48,7 @@ class Network:
             Preprocessing(size=int(size))
         known = canonical_name(name)
         check_known(known)
-        files = {canonical_name(own): path for own, path in weights.items()}
+        files = {canonical_name(word): path for word, path in weights.items()}
         return cls(known, int(size) if at else None, files.get(known))
 
     def __str__(self) -> str:

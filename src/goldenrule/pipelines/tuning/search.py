@@ -162,7 +162,7 @@ def _judge(bench: Trials) -> Callable[[Drawn, TrialReporter], Result | None]:
 def _concluded(bench: Trials, studies: dict[str, Study], asked: int, seconds: float) -> SearchResult:
     """Compare the best trial with the default; both are told again from what their trials have kept."""
     trials = {name: study.trials for name, study in studies.items()}
-    ended = [trial for own in trials.values() for trial in own if trial.log_loss is not None]
+    ended = [trial for of_kind in trials.values() for trial in of_kind if trial.log_loss is not None]
     default = bench.judged(bench.default_settings)
     best = min(ended, key=lambda trial: (trial.log_loss, trial.number), default=None)
     if best is None:

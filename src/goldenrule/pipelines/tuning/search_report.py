@@ -30,8 +30,8 @@ def write_trials(folder: Path, trials: Mapping[str, tuple[Trial, ...]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for study, own in trials.items():
-        for one in own:
+    for study, trials_of in trials.items():
+        for one in trials_of:
             first = (study, one.number, one.state, one.log_loss, one.facts.get("quality"), one.facts.get("seconds"))
             values = [*first, *(one.drawn.get(name) for name in NAMES)]
             writer.writerow(["" if value is None else value for value in values])
@@ -66,7 +66,7 @@ def write_report(found: SearchResult) -> None:
 
 def losses(found: SearchResult) -> dict[str, list[tuple[int, float | None]]]:
     """Return (number, log loss or None) of every trial, by study."""
-    return {name: [(one.number, one.log_loss) for one in own] for name, own in found.trials.items()}
+    return {name: [(one.number, one.log_loss) for one in trials_of] for name, trials_of in found.trials.items()}
 
 
 def headline(found: SearchResult) -> str:
@@ -81,7 +81,7 @@ def headline(found: SearchResult) -> str:
 
 def sentences(found: SearchResult) -> list[str]:
     """Say what was found, on how many images, and what that is worth."""
-    ended = sum(one.log_loss is not None for own in found.trials.values() for one in own)
+    ended = sum(one.log_loss is not None for trials_of in found.trials.values() for one in trials_of)
     tried, best = sum(map(len, found.trials.values())), found.best
     said = [
         f"{tried:,} trials, {tried - ended:,} of them given up early; each trained on {found.counts['train']:,} images "
@@ -99,7 +99,7 @@ def sentences(found: SearchResult) -> list[str]:
 
 def page_rows(found: SearchResult) -> list[dict[str, Any]]:
     """Return the trials for the page: those that came to their end, the best first, then those given up."""
-    every = [(name, one) for name, own in found.trials.items() for one in own]
+    every = [(name, one) for name, trials_of in found.trials.items() for one in trials_of]
     every.sort(key=lambda pair: (pair[1].log_loss is None, pair[1].log_loss or 0.0, pair[1].number))
     return [
         {
@@ -138,7 +138,7 @@ def _command(found: SearchResult) -> str:
 
 def _said(found: SearchResult) -> str:
     """Return the words of a command line by which the same images are read, in the same way."""
-    return found.options.said(*SAID) + "".join(f" --exclude {in_shell(own)}" for own in found.exclude)
+    return found.options.said(*SAID) + "".join(f" --exclude {in_shell(name)}" for name in found.exclude)
 
 
 def code(found: SearchResult) -> str:
@@ -152,7 +152,7 @@ def code(found: SearchResult) -> str:
         split = str(found.folder / "split.csv")
         images = f"gr.from_csv({split!r}, images={str(found.images)!r}, id='path', label='class', part='part')"
     augment = "None" if drawn["augment"] == "none" else f"gr.data.{drawn['augment']}(max_zoom=1.1)"
-    own_loss = drawn["loss"] == "focal"
+    custom_loss = drawn["loss"] == "focal"
     arguments = {
         "precompute": "True",
         "augment": augment,
@@ -163,16 +163,16 @@ def code(found: SearchResult) -> str:
         "weight_decay": repr(drawn[Setting.WEIGHT_DECAY]),
         **({"batch_size": repr(drawn[Setting.BATCH_SIZE])} if Setting.BATCH_SIZE in drawn else {}),
         **({"class_weights": "'balanced'"} if drawn["loss"] == "balanced" else {}),
-        **({"loss": "focal"} if own_loss else {}),
+        **({"loss": "focal"} if custom_loss else {}),
         "seed": repr(found.options.seed),
     }
     smooth = f", label_smoothing={SMOOTHING}" if drawn["loss"] == "smoothed" else ""
     rate, fit = repr(drawn["rate"]), f"1, cycle_len={drawn['epochs']}, mixup={drawn['mixup']}{smooth}"
     lines = [
         "import goldenrule as gr",
-        *(["from goldenrule.pipelines.tuning.search_space import focal"] if own_loss else []),
+        *(["from goldenrule.pipelines.tuning.search_space import focal"] if custom_loss else []),
     ]
-    body, levels = repr(found.options.backbone), found.options.own_levels
+    body, levels = repr(found.options.backbone), found.options.fixed_levels
     body = body if levels is None else f"gr.backbone({body}, levels={levels})"
     lines += ["", f"images = {images}", f"learn = gr.Learner(images, {body},"]
     lines += [f"    {name}={value}," for name, value in arguments.items()]
@@ -215,8 +215,8 @@ def search_json(found: SearchResult) -> dict[str, Any]:
             name: [
                 {"trial": one.number, "state": one.state, "log_loss": one.log_loss, "settings": dict(one.drawn)}
                 | dict(one.facts)
-                for one in own
+                for one in trial
             ]
-            for name, own in found.trials.items()
+            for name, trial in found.trials.items()
         },
     }

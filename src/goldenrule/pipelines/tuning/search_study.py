@@ -73,12 +73,12 @@ class Repeatable(optuna.samplers.BaseSampler):
         seed = int.from_bytes(key(self._seed, "search", trial.number, param_name)[:4], "little")
         before = [one.state for one in study.get_trials(deepcopy=False) if one.number == trial.number - 1]
         if before == [TrialState.FAIL]:  # what the estimator likes best was tried already
-            own: Any = optuna.samplers.RandomSampler(seed=seed)
+            sampler: Any = optuna.samplers.RandomSampler(seed=seed)
         else:
-            own = optuna.samplers.TPESampler(
+            sampler = optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=RANDOM_TRIALS, n_ei_candidates=CANDIDATES, multivariate=False
             )
-        return own.sample_independent(study, trial, param_name, param_distribution)
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
 
 
 class Study:

@@ -47,11 +47,11 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
     heights = [100 * point.shares["valid"].value for point in front]
     axes.step([point.seconds for point in front], heights, where="post", color=GOLD, linewidth=1.2, zorder=1)
     for point in points:
-        own = point.shares["valid"]
+        estimate = point.shares["valid"]
         axes.errorbar(
             point.seconds,
-            100 * own.value,
-            yerr=[[100 * (own.value - own.low)], [100 * (own.high - own.value)]],
+            100 * estimate.value,
+            yerr=[[100 * (estimate.value - estimate.low)], [100 * (estimate.high - estimate.value)]],
             fmt=MARKERS.get(point.type, "o"),
             markersize=9 if point.chosen else 6,
             color=GOLD if point.chosen else HIT,
@@ -78,9 +78,9 @@ def intervals_figure(points: Sequence[Point]) -> Figure:
     shown = [part for part in SHADES if any(part in point.shares for point in points)]
     for part, shift in zip(shown, (-0.14, 0.14) if len(shown) > 1 else (0.0,), strict=True):
         here = [(place, point.shares[part]) for place, point in enumerate(points) if part in point.shares]
-        values = [100 * own.value for _, own in here]
-        below = [100 * (own.value - own.low) for _, own in here]
-        above = [100 * (own.high - own.value) for _, own in here]
+        values = [100 * estimate.value for _, estimate in here]
+        below = [100 * (estimate.value - estimate.low) for _, estimate in here]
+        above = [100 * (estimate.high - estimate.value) for _, estimate in here]
         places = [place + shift for place, _ in here]
         shade, n = SHADES[part], here[0][1].n
         axes.errorbar(values, places, xerr=[below, above], fmt="o", color=shade, label=f"{part}, n={n:,}", elinewidth=1)

@@ -119,16 +119,16 @@ def _sentence(pairs: Sequence[tuple[float, float]], chosen: float) -> str:
         first=penalty_text(first),
         last=penalty_text(last),
     )
-    own, taken = penalty_text(chosen), [loss for l2, loss in pairs if _same(l2, chosen)]
+    label, taken = penalty_text(chosen), [loss for l2, loss in pairs if _same(l2, chosen)]
     if not taken:
-        return f"{tried} {say('penalty.solved-with', own=own)}"
+        return f"{tried} {say('penalty.solved-with', penalty=label)}"
     loss = loss_text(taken[0])
     if _same(best, chosen):
-        said = say("penalty.lowest", own=own, loss=loss)
+        said = say("penalty.lowest", penalty=label, loss=loss)
     else:
         said = say(
             "penalty.not-lowest",
-            own=own,
+            penalty=label,
             loss=loss,
             lowest=loss_text(lowest),
             best=penalty_text(best),

@@ -85,21 +85,21 @@ def reliability_drawing(after: Predictions, before: Predictions | None = None) -
     if after.task != "single" or not len(after.scored):
         return None
     shown = measured(after) if before is None else measured(before, after)
-    bins = [own for one in shown for own in one.bins]
-    confidences = [own.confidence for own in bins]
+    bins = [bin_ for one in shown for bin_ in one.bins]
+    confidences = [bin_.confidence for bin_ in bins]
     x_values = nice_ticks(min(0.99, *confidences), 1.0, most=6)
-    y_values = nice_ticks(min(0.99, *confidences, *(own.accuracy.low for own in bins)), 1.0, most=6)
+    y_values = nice_ticks(min(0.99, *confidences, *(bin_.accuracy.low for bin_ in bins)), 1.0, most=6)
     axes = Axes(height=HEIGHT, left=x_values[0], right=1.0, bottom=y_values[0], top=1.0)
 
-    def dot(own: ReliabilityBin) -> Dot:
+    def dot(bin_: ReliabilityBin) -> Dot:
         return Dot(
-            x=axes.x(own.confidence),
-            y=axes.y(own.accuracy.value),
-            low=axes.y(own.accuracy.low),
-            high=axes.y(own.accuracy.high),
-            claimed=percent(own.confidence),
-            right=value_and_interval(own.accuracy),
-            n=own.n,
+            x=axes.x(bin_.confidence),
+            y=axes.y(bin_.accuracy.value),
+            low=axes.y(bin_.accuracy.low),
+            high=axes.y(bin_.accuracy.high),
+            claimed=percent(bin_.confidence),
+            right=value_and_interval(bin_.accuracy),
+            n=bin_.n,
         )
 
     start = max(axes.left, axes.bottom)
@@ -133,15 +133,15 @@ def reliability_figure(
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     shown = measured(predictions, calibrated, of=of, bins=bins)
     stated = [claims(one.predictions, of)[0] for one in shown]
-    least = min(float(own.min()) for own in stated)
+    least = min(float(confidence.min()) for confidence in stated)
     left = min(math.floor(10 * least) / 10, 0.9)
     edges = np.linspace(left, 1, _HISTOGRAM_BINS + 1).tolist()
-    for one, own in zip(shown, stated, strict=True):
+    for one, confidence in zip(shown, stated, strict=True):
         colour = MISTAKE if one.name == "before" else HIT
         error = value_and_interval(calibration_error(one.predictions, of=of, bins=bins))
         _draw_bins(above, one.bins, colour=colour, label=f"{one.name}: {error}" if one.name else error)
-        below.hist(own, bins=edges, color=colour, histtype="stepfilled", alpha=0.25)
-        below.hist(own, bins=edges, color=colour, histtype="step", linewidth=1.2)
+        below.hist(confidence, bins=edges, color=colour, histtype="stepfilled", alpha=0.25)
+        below.hist(confidence, bins=edges, color=colour, histtype="step", linewidth=1.2)
     above.plot([left, 1], [left, 1], linestyle="--", color="#808080", linewidth=1, zorder=0)
     above.set_ylabel("share that is right" if of is None else "share that is", fontsize=9)
     above.legend(

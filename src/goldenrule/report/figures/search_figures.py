@@ -29,12 +29,12 @@ def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, d
         raise OptionError("There is no trial to draw.")
     figure = Figure(figsize=(6.4, 3.0), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
-    ended = [loss for own in losses.values() for _, loss in own if loss is not None]
+    ended = [loss for points in losses.values() for _, loss in points if loss is not None]
     top = min(max([*ended, default]), FARTHEST * default) if ended else default
     offset = 0
-    for name, own in losses.items():
-        places = np.array([offset + number for number, _ in own])
-        values = np.array([np.inf if loss is None else loss for _, loss in own])
+    for name, points in losses.items():
+        places = np.array([offset + number for number, _ in points])
+        values = np.array([np.inf if loss is None else loss for _, loss in points])
         here = np.isfinite(values)
         above = here & (values > top)
         inside = here & ~above
@@ -43,7 +43,7 @@ def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, d
         axes.plot(places[~here], np.full((~here).sum(), top), "x", markersize=5, color=MISTAKE)
         best = np.minimum(np.minimum.accumulate(values), top)
         axes.step(places, best, where="post", color=GOLD, linewidth=1.5)
-        offset += len(own)
+        offset += len(points)
     axes.axhline(default, color="black", linewidth=0.8, linestyle="--")
     axes.annotate("default", (offset - 1, default), ha="right", va="bottom", fontsize=8)
     higher = "triangle: higher than drawn; " if max(ended, default=top) > top else ""
@@ -57,18 +57,20 @@ def importance_figure(importance: Mapping[str, Mapping[str, float]]) -> Figure:
     """Return a bar for each setting, its share in what tells good trials from bad ones; a panel for each study."""
     from matplotlib.figure import Figure
 
-    shown = {name: own for name, own in importance.items() if own}
+    shown = {name: shares for name, shares in importance.items() if shares}
     if not shown:
         raise OptionError("There is no importance to draw.")
     figure = Figure(figsize=(6.4, 0.9 + 0.28 * sum(map(len, shown.values()))), layout="constrained")
-    panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[len(own) for own in shown.values()])[:, 0]
-    for axes, (name, own) in zip(panels, shown.items(), strict=True):
+    panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[len(shares) for shares in shown.values()])[
+        :, 0
+    ]
+    for axes, (name, shares) in zip(panels, shown.items(), strict=True):
         axes.set_facecolor("none")
-        ordered = sorted(own.items(), key=lambda pair: pair[1])
+        ordered = sorted(shares.items(), key=lambda pair: pair[1])
         axes.barh([label for label, _ in ordered], [share for _, share in ordered], color=HIT)
         for place, (_, share) in enumerate(ordered):
             axes.text(share, place, f" {100 * share:.0f} %", va="center", fontsize=8)
-        axes.set_xlim(0, 1.12 * max(0.01, *own.values()))
+        axes.set_xlim(0, 1.12 * max(0.01, *shares.values()))
         axes.set_xticks([])
         axes.tick_params(length=0)
         axes.set_xlabel(f"share in what tells the better trials from the others ({name})")

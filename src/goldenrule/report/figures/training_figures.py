@@ -71,9 +71,9 @@ def schedule_figure(schedule: Schedule, rate: float = 1.0) -> Figure:
 
 def history_figure(history: History) -> Figure:
     """Return losses, accuracy, own metrics and the rate over the epochs; the ends of cycles are marked."""
-    own = history.metrics
-    figure = Figure(figsize=(9.0 + 3.0 * bool(own), 2.7), layout="constrained")
-    losses, shares, *measures, rates = figure.subplots(1, 3 + bool(own))
+    metrics = history.metrics
+    figure = Figure(figsize=(9.0 + 3.0 * bool(metrics), 2.7), layout="constrained")
+    losses, shares, *measures, rates = figure.subplots(1, 3 + bool(metrics))
     epochs = [row.epoch for row in history]
     losses.plot(epochs, [row.train_loss for row in history], marker=".", color=GREY, label="train")
     losses.plot(epochs, [row.valid_loss for row in history], marker=".", color="#2f6f94", label="valid")
@@ -92,7 +92,7 @@ def history_figure(history: History) -> Figure:
     shares.set_yticks([tick for tick in shares.get_yticks() if tick <= 1], minor=False)
     shares.set_ylim(room)  # setting ticks may widen it
     for axes in measures:
-        for name in own:
+        for name in metrics:
             axes.plot(epochs, [row.metrics.get(name, math.nan) for row in history], marker=".", label=name)
         axes.set(xlabel="epoch", ylabel="own metrics on valid")
         axes.legend(frameon=False, fontsize=8)

@@ -32,7 +32,7 @@ class Shown:
 
 def render_audit(audit: Audit, title: str, created: str) -> str:
     """Return the whole page. Equal images give an equal page but for `created`."""
-    readable = {uri for uri, own in zip(audit.table.uris, audit.looks, strict=True) if own.problem is None}
+    readable = {uri for uri, scan in zip(audit.table.uris, audit.looks, strict=True) if scan.problem is None}
 
     def image(uri: str) -> bytes | None:
         return audit.table.read(uri) if uri in readable else None
@@ -86,13 +86,17 @@ def _sheet(
     """Return a row per class: its name, how many images it has, and some of them, drawn by the hash of their names."""
     members: dict[int, list[str]] = defaultdict(list)
     labels = audit.table.rows["labels"].to_pylist()
-    for uri, own, look in zip(audit.table.uris, labels, audit.looks, strict=True):
-        for label in own if look.problem is None else ():
+    for uri, indices, look in zip(audit.table.uris, labels, audit.looks, strict=True):
+        for label in indices if look.problem is None else ():
             members[label].append(uri)
     for label in sorted(members)[:SHEET_CLASSES]:
         drawn = sorted(members[label], key=lambda uri: key(0, "sheet", uri))[:SHEET_IMAGES]
         thumbnails = [(uri, thumbnail_of(image, uri, side=SIDE_PX)) for uri in drawn]
-        yield audit.table.classes[label], len(members[label]), [(uri, own) for uri, own in thumbnails if own]
+        yield (
+            audit.table.classes[label],
+            len(members[label]),
+            [(uri, thumbnail) for uri, thumbnail in thumbnails if thumbnail],
+        )
 
 
 def _pictures(
@@ -100,6 +104,8 @@ def _pictures(
 ) -> Iterator[tuple[tuple[str, Thumbnail], ...]]:
     for piece in (finding.images or tuple((line,) for line in finding.evidence))[:MOST_SHOWN]:
         uris = [uri for uri in piece if uri in readable][:4]
-        found = tuple((uri, own) for uri in uris if (own := thumbnail_of(image, uri, side=SIDE_PX)) is not None)
+        found = tuple(
+            (uri, thumbnail) for uri in uris if (thumbnail := thumbnail_of(image, uri, side=SIDE_PX)) is not None
+        )
         if found:
             yield found

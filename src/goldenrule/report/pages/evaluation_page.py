@@ -40,7 +40,7 @@ def render_evaluation(
     """
     single = predictions.task == "single"
     mistakes = most_confident_mistakes(predictions, MOST_MISTAKES)
-    own = tables.part_scores({"evaluate": {one.name: one for one in scores}}, "")
+    score_table = tables.part_scores({"evaluate": {one.name: one for one in scores}}, "")
     page = (
         environment()
         .get_template("evaluation.html")
@@ -50,7 +50,7 @@ def render_evaluation(
             head=words.headline(quality, "evaluated").sentence,
             sentences=sentences,
             broken=broken,
-            scores=own,
+            scores=score_table,
             left_out=words.left_out_sentence(predictions),
             baseline=words.baseline_sentence(predictions),
             content=_Shown(predictions=predictions),

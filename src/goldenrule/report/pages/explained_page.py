@@ -22,7 +22,7 @@ SIDE_PX, NEAR_SIDE_PX = 240, 120
 class Shown:
     """An explanation with its pictures; None where a file is gone."""
 
-    own: Explanation
+    explanation: Explanation
     picture: Thumbnail | None
     heat: Thumbnail | None
     nearest: tuple[tuple[Neighbour, Thumbnail | None], ...]
@@ -30,7 +30,7 @@ class Shown:
 
 def render_explained(found: Explained, created: str) -> str:
     """Return the whole page. Names and paths may hold anything; they are shown, never interpreted."""
-    read = sum(own.status == "ok" for own in found.explanations)
+    read = sum(explanation.status == "ok" for explanation in found.explanations)
     left = len(found) - read
     head = f"{count(read, 'image')} explained{f', {left:,} unreadable' if left else ''}"
     page = (
@@ -41,7 +41,7 @@ def render_explained(found: Explained, created: str) -> str:
             created=created,
             head=head,
             notes=found.notes,
-            shown=list(_shown(found)),
+            shexplanation=list(_shown(found)),
             more=max(0, len(found) - MOST_SHOWN),
             train=len(found.train),
         )
@@ -50,13 +50,15 @@ def render_explained(found: Explained, created: str) -> str:
 
 
 def _shown(found: Explained) -> Iterator[Shown]:
-    for own in found.explanations[:MOST_SHOWN]:
-        path = str(own.path)
+    for explanation in found.explanations[:MOST_SHOWN]:
+        path = str(explanation.path)
         yield Shown(
-            own=own,
-            picture=thumbnail_of(_content, path, side=SIDE_PX) if own.status == "ok" else None,
-            heat=heat_thumbnail(_content, path, own.heat, side=SIDE_PX) if own.heat else None,
-            nearest=tuple((one, thumbnail_of(found.train.read, one.id, side=NEAR_SIDE_PX)) for one in own.nearest),
+            explanation=explanation,
+            picture=thumbnail_of(_content, path, side=SIDE_PX) if explanation.status == "ok" else None,
+            heat=heat_thumbnail(_content, path, explanation.heat, side=SIDE_PX) if explanation.heat else None,
+            nearest=tuple(
+                (one, thumbnail_of(found.train.read, one.id, side=NEAR_SIDE_PX)) for one in explanation.nearest
+            ),
         )
 
 

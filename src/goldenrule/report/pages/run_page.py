@@ -92,7 +92,11 @@ def _scores(content: ReportContent) -> dict[str, Any]:
     return {
         "axis": tables.axis_start([content.headline]),
         "scores": tables.part_scores(content.estimates, content.headline_part, content.bases),
-        "unscored": [own for own in tables.unscored_parts(content.counts) if own[0] not in content.estimates],
+        "unscored": [
+            unscored_part
+            for unscored_part in tables.unscored_parts(content.counts)
+            if unscored_part[0] not in content.estimates
+        ],
         "baseline": sentences.baseline_sentence(content.predictions),
         "left_out": sentences.left_out_sentence(content.predictions),
         "alarm": sentences.alarm(content.findings),

@@ -21,7 +21,7 @@ ALMOST = 1e-3
 
 def can_batch(augmentation: Augmentation | None) -> bool:
     """Return whether tensors can do it all: changes from a list and own functions work on one picture each."""
-    return augmentation is not None and augmentation.policy == "none" and augmentation.own is None
+    return augmentation is not None and augmentation.policy == "none" and augmentation.custom is None
 
 
 def augmented_inputs(batch: Batch, preprocessing: Preprocessing, device: torch.device) -> torch.Tensor:
@@ -41,10 +41,10 @@ def augmented_inputs(batch: Batch, preprocessing: Preprocessing, device: torch.d
 def augmented(pictures: Sequence[Reflected], warps: Sequence[Warp], device: torch.device) -> torch.Tensor:
     """Return the views (n, 3, size, size), values 0-255, of pictures of one view size."""
     size = pictures[0].size
-    height, width = (max(sides) for sides in zip(*(own.image.size[::-1] for own in pictures), strict=True))
+    height, width = (max(sides) for sides in zip(*(picture.image.size[::-1] for picture in pictures), strict=True))
     stacked = np.zeros((len(pictures), height, width, 3), np.uint8)
-    for room, own in zip(stacked, pictures, strict=True):
-        room[: own.image.height, : own.image.width] = np.asarray(own.image)
+    for room, picture in zip(stacked, pictures, strict=True):
+        room[: picture.image.height, : picture.image.width] = np.asarray(picture.image)
     sources = torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2).float()
     matrices = torch.tensor([_turned(affine(*pair), pair[0], size) for pair in zip(warps, pictures, strict=True)])
     sampled = torch.nn.functional.grid_sample(

@@ -174,15 +174,15 @@ class Pixels:
         targets, weights = self.train.truth, _weights(self.train)
         rows = order(self.train, self.seed, epoch, self.sampling)[step * self.batch_size :]
         for batch in _decoded(self, rows, epoch, self.batch_size, warped=self.warped):
-            own = [row for row, _ in batch.slots]
-            good = np.array([slot not in batch.failures for slot in range(len(own))], np.float32)
-            counted = weights[own] * good
+            of_images = [row for row, _ in batch.slots]
+            good = np.array([slot not in batch.failures for slot in range(len(of_images))], np.float32)
+            counted = weights[of_images] * good
             _check_some(counted, self.train)
             if self.warped or self.device is None:
-                yield _examples(batch.pixels[: len(own)], targets[own], counted)
+                yield _examples(batch.pixels[: len(of_images)], targets[of_images], counted)
             else:
                 inputs = augmented_inputs(batch, self.preprocessing, self.device)
-                yield Examples(inputs, torch.from_numpy(targets[own]), torch.from_numpy(counted))
+                yield Examples(inputs, torch.from_numpy(targets[of_images]), torch.from_numpy(counted))
 
 
 def _decoded(
@@ -333,7 +333,7 @@ def _judged(logits: torch.Tensor, targets: torch.Tensor) -> Judged:
     loss = float(Objective().losses(logits, targets).mean())
     right = logits.argmax(1) == targets if targets.ndim == 1 else (logits >= 0) == targets.bool()
     accuracy = float(right.double().mean())
-    own, truth = logits.numpy(), targets.numpy()
-    shown = (own, truth) if targets.ndim == 1 else as_pairs(own, truth)
+    scores, truth = logits.numpy(), targets.numpy()
+    shown = (scores, truth) if targets.ndim == 1 else as_pairs(scores, truth)
     temperature = best_temperature(*shown) if math.isfinite(loss) else (1.0, loss)
-    return Judged(loss, accuracy, *temperature, ValidationLogits(own.astype(np.float32), truth))
+    return Judged(loss, accuracy, *temperature, ValidationLogits(scores.astype(np.float32), truth))

@@ -77,15 +77,15 @@ def _trained(
     machine: Runtime,
     task: Task,
 ) -> Head:
-    own = np.flatnonzero(mask)
-    batch_size = min(BATCH_SIZE, len(own))
-    steps = len(own) // batch_size
+    hidden = np.flatnonzero(mask)
+    batch_size = min(BATCH_SIZE, len(hidden))
+    steps = len(hidden) // batch_size
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(seed, f"{kind} head").integers(2**62)))
         network = _network(rows, kind)
 
         def batches(epoch: int, first: int) -> Iterator[Examples]:
-            order = generator(seed, "batches", epoch).permutation(own)
+            order = generator(seed, "batches", epoch).permutation(hidden)
             for step in range(first, steps):
                 chosen = order[step * batch_size : (step + 1) * batch_size]
                 yield Examples(
@@ -106,7 +106,7 @@ def _trained(
         ):
             if isinstance(event, EpochEnded):
                 task.advance()
-    return _as_arrays(network, kind, rows.targets[own])
+    return _as_arrays(network, kind, rows.targets[hidden])
 
 
 def _network(rows: Rows, kind: HeadKind) -> torch.nn.Sequential:
@@ -135,8 +135,8 @@ def _as_arrays(network: torch.nn.Sequential, kind: HeadKind, targets: Targets) -
         if isinstance(layer, Affine):
             tensors[layer.scale], tensors[layer.shift] = _affine(module)
         elif isinstance(layer, Linear):
-            own = arrays_of(module)
-            tensors |= {name: own[known] for known, name in (("weight", layer.weight), ("bias", layer.bias)) if name}
+            arrays = arrays_of(module)
+            tensors |= {name: arrays[known] for known, name in (("weight", layer.weight), ("bias", layer.bias)) if name}
     last = LAYERS[kind][-1]
     assert isinstance(last, Linear)
     weight, bias = tensors[last.weight], tensors[str(last.bias)]

@@ -75,10 +75,10 @@ class TrainingData:
 
     def part(self, name: Part) -> LabelledTable:
         """Return the readable, labelled images of train or valid, found out by precomputing their plain views."""
-        own = self.table.part(name)
+        table = self.table.part(name)
         cache = self.features(self.base, views=0).caches[0]
-        good = [d is not None and d in cache for d in own.digests]
-        return own.where(np.array(good, dtype=bool)).only_labelled()
+        good = [d is not None and d in cache for d in table.digests]
+        return table.where(np.array(good, dtype=bool)).only_labelled()
 
     def features(self, backbone: Backbone, *, views: int) -> Features:
         """Return the rows of train and valid, with this many augmented views of train; from the cache or made now."""
@@ -207,11 +207,11 @@ class TrainingData:
         return self.extractor(backbone).features(wanted, views=every, augmented=wanted.teaching)
 
     def _train(self) -> LabelledTable:
-        own = self.part("train")
-        _check_learnable(own)
+        labelled = self.part("train")
+        _check_learnable(labelled)
         if self.class_weights == "balanced":
-            return own.with_weights(np.asarray(own.rows["weight"].to_numpy()) * balanced_weights(own))
-        return own
+            return labelled.with_weights(np.asarray(labelled.rows["weight"].to_numpy()) * balanced_weights(labelled))
+        return labelled
 
     def _size(self, train: LabelledTable, most: int) -> int:
         return self.batch_size or batch_size(len(train), most=most)
