@@ -1,6 +1,6 @@
 """`--backbone auto`: which backbone is chosen out-of-fold, and what that costs against the best in hindsight, on test.
 
-For each set the embedded backbones are judged on the training part, as `goldenrule fit --backbone auto` does it; then
+For each set the embedded backbones are judged on the training split, as `goldenrule fit --backbone auto` does it; then
 the head of each, solved on all training images, is judged on test images that no choice has seen. Plain views only.
 """
 
@@ -68,7 +68,7 @@ def measured(name: str, folder: Path, bodies: list[Backbone], options: FitOption
     said: dict[str, Predictions] = {}
     for number, body in enumerate(bodies):
         features = FeatureExtractor.of(body, progress=progress).features(table)
-        train, test = (readable(table, part, features) for part in ("train", "test"))
+        train, test = (readable(table, split, features) for split in ("train", "test"))
         if number == 0:
             choice = judged_backbones(train, bodies, options=options, progress=progress)
         head = fit_head(train, features, seed=options.seed).head

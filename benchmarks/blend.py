@@ -51,7 +51,7 @@ def judged(run: GoldenRun) -> Record:
     blend, calibrate = Learner.blend, Learner.calibrate
 
     def loss(learn: Learner) -> float:
-        test = learn.material.table.part("test")
+        test = learn.material.table.split("test")
         judge = validate_pixels(test, learn.state.backbone.spec.preprocessing, threads=learn.material.threads)
         record["n"] = len(test)
         return judge(Network(learn.state.backbone.module, head_module(learn.state.head))).loss

@@ -57,11 +57,11 @@ BREAKS = (
     Break(
         law=2,
         name="Classes by name",
-        how="each part numbers its own classes",
+        how="each split numbers its own classes",
         file="data/sources/folders.py",
         old="labels=[[] if label is None else [index[label]] for _, label, _ in found],",
         new="labels=[[] if label is None else [sorted({o for p, o, _ in found if p == part and o}).index(label)]"
-        " for part, label, _ in found],",
+        " for split, label, _ in found],",
         test="tests/data/sources/test_folders.py::test_a_class_that_only_valid_knows_is_a_finding_and_shifts_nothing",
     ),
     Break(
@@ -166,7 +166,7 @@ BREAKS = (
     Break(
         law=10,
         name="Honest estimates",
-        how="the test part is opened before the choice is written",
+        how="the test split is opened before the choice is written",
         file="pipelines/finalize.py",
         old='("test", "valid") if final else ("valid",)',
         new='("test", "valid")',

@@ -19,13 +19,15 @@ RESULTS = ROOT / "docs" / "results"
 def with_clean_test(name: str, folder: Path) -> Path:
     """Return the folder of a set whose classifier can be judged on images that no choice has looked at.
 
-    A set with labelled test images is taken as it is, so are class folders alone (goldenrule splits a test part
+    A set with labelled test images is taken as it is, so are class folders alone (goldenrule splits a test split
     off). Of others `folder/name` is made, of links: every second validation image of each class is put to test.
     """
     source = DATA / name
-    parts = {part.name for part in source.iterdir() if part.is_dir() and any(each.is_dir() for each in part.iterdir())}
-    valid = parts & {"valid", "val", "validation"}
-    if "test" in parts or not valid:
+    splits = {
+        split.name for split in source.iterdir() if split.is_dir() and any(each.is_dir() for each in split.iterdir())
+    }
+    valid = splits & {"valid", "val", "validation"}
+    if "test" in splits or not valid:
         return source
     shutil.copytree(source / "train", folder / name / "train", copy_function=os.symlink)
     for path, original in halves(source / valid.pop()):
@@ -36,7 +38,7 @@ def with_clean_test(name: str, folder: Path) -> Path:
 
 
 def halves(valid: Path) -> Iterator[tuple[PurePosixPath, Path]]:
-    """Return each validation image, as PART/CLASS/NAME with the part it is put to, and its path."""
+    """Return each validation image, as PART/CLASS/NAME with the split it is put to, and its path."""
     for label in sorted(each for each in valid.iterdir() if each.is_dir()):
         for number, file in enumerate(sorted(label.iterdir())):
             yield PurePosixPath("test" if number % 2 else "valid", label.name, file.name), file

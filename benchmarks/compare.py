@@ -31,7 +31,7 @@ SETS: dict[str, tuple[tuple[str, ...], str]] = {
 """By set the networks, and the augmentation: signs are another thing in the mirror."""
 ABOUT = {
     "cat_dog_horse": " Test: every second validation image, and the nine photos of the notes.",
-    "GTSRB": " The test part is the set's own; validation are other drives past other signs than those that train.",
+    "GTSRB": " The test split is the set's own; validation are other drives past other signs than those that train.",
 }
 NOTES = (
     ("Original", "from zero", "83 %", "44 %", 100),
@@ -75,7 +75,7 @@ def compared(name: str, out: Path, *, trial: bool) -> gr.ComparedNetworks:
 
 
 def judged_images(name: str, folder: Path) -> Path:
-    """Return the images with a clean test part; the notes' nine photos, named by what is on them, are put to it too."""
+    """Return the images with a clean test split; the notes' nine photos, named by what is on them, go to it too."""
     if (folder / name).exists():
         return folder / name
     images = with_clean_test(name, folder)
@@ -102,14 +102,14 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
         "# Which network, trained which way",
         "",
         "`python benchmarks/compare.py`, which is `goldenrule compare FOLDER -m ... -t all` on two sets. One seed (0); "
-        "intervals are of the images, not of other seeds. The choice looked at validation alone; the test part was "
+        "intervals are of the images, not of other seeds. The choice looked at validation alone; the test split was "
         "opened afterwards. Seconds: from reading the images to the report, activations counted at the speed measured "
         "here. From zero 30 epochs, fine-tuning 5, each one cycle; transfer learning solves the head.",
     ]
     for name, one in found.items():
         networks, augment = SETS[name]
         kind = "" if augment == "auto" else f" --augment {augment}"
-        images = ", ".join(f"{sum(count.values()):,} {part}" for part, count in one.counts.items())
+        images = ", ".join(f"{sum(count.values()):,} {split}" for split, count in one.counts.items())
         header = ["network", "valid", "test", "log loss on test", "epochs", "time", "parameters", "by pairs, on test"]
         header += ["the nine"] if name == "cat_dog_horse" else []
         lines += [
@@ -136,7 +136,7 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
         "",
         "Beside our cats, dogs and horses: the order is the same, a pretrained body is worth more than many epochs "
         "from zero, and transfer learning is the quickest and as good as fine-tuning. Their nine test photos are in "
-        "our test part; the last column says how many are right, and "
+        "our test split; the last column says how many are right, and "
         "[nine prove nothing](../lessons/nine_images.md): 44 % and 77 % of nine are 4 and 7 photos, whose intervals "
         "overlap. Pretrained weights of ResNet and MobileNet could not be had where this was measured, so these rows "
         "are from zero alone.",

@@ -2,7 +2,7 @@
 
 A run is a set of normal features with classes of several numbers, sizes, mixes and difficulties, or of groups; its head
 is solved as in a fit, with folds, penalty, sets of classes and distances. Sound runs draw train, valid and test from
-one source. Broken ones have labels mixed up in a part, a part of another kind, images of a part in train, a class
+one source. Broken ones have labels mixed up in a split, a part of another kind, images of a split in train, a class
 under another's name, or logits far too sure.
 """
 
@@ -75,10 +75,10 @@ Harm = Callable[[Parts, np.random.Generator], Parts]
 
 def fired(case: Case, draws: np.random.Generator, harm: Harm | None = None) -> list[str]:
     """Return the codes of the errors of one simulated run."""
-    parts = images(case, draws)
+    splits = images(case, draws)
     if harm is not None:
-        parts = harm(parts, draws)
-    return sorted({one.code for one in findings(case, parts) if one.severity == "error"})
+        splits = harm(splits, draws)
+    return sorted({one.code for one in findings(case, splits) if one.severity == "error"})
 
 
 def images(case: Case, draws: np.random.Generator) -> Parts:
@@ -86,7 +86,7 @@ def images(case: Case, draws: np.random.Generator) -> Parts:
     centres = case.signal * draws.normal(size=(case.classes, FEATURES)) / np.sqrt(FEATURES) * 2
     shares = np.ones(case.classes) if case.mix != "uneven" else 1 / np.arange(1, case.classes + 1)
     found: Parts = {}
-    for part, share in (("train", 1.0), ("valid", 0.25), ("test", 0.25)):
+    for split, share in (("train", 1.0), ("valid", 0.25), ("test", 0.25)):
         counts = np.maximum(np.round(case.size * share * shares / shares.mean()).astype(int), 3 if share == 1 else 1)
         truth = np.repeat(np.arange(case.classes), counts)
         rows = centres[truth] + draws.normal(size=(len(truth), FEATURES))
@@ -95,13 +95,13 @@ def images(case: Case, draws: np.random.Generator) -> Parts:
             numbers = np.concatenate([np.arange(count) // 4 for count in counts]) + 10_000 * truth
             groups = np.unique(numbers, return_inverse=True)[1]
             rows += draws.normal(size=(groups.max() + 1, FEATURES))[groups]
-        found[part] = (rows.astype(np.float32), truth, groups)
+        found[split] = (rows.astype(np.float32), truth, groups)
     return found
 
 
-def findings(case: Case, parts: Parts) -> Iterator[Finding]:
+def findings(case: Case, splits: Parts) -> Iterator[Finding]:
     """Return what the rules say of a run whose head is solved on these images."""
-    features, truth, groups = parts["train"]
+    features, truth, groups = splits["train"]
     units = [str(row if groups is None else groups[row]).encode() for row in range(len(truth))]
     folds = stratified_folds(truth, units, folds=5, seed=0)
     judged = folds >= 0
@@ -120,50 +120,50 @@ def findings(case: Case, parts: Parts) -> Iterator[Finding]:
     familiar = OODDetector.fit(features.astype(np.float16), units)
     predictions = gr.Predictions.from_logits(solved.fold_logits, names, truth=truth, group=groups, basis="chosen on")
     said = {"out-of-fold": predictions.select(judged)}
-    for part in ("valid", "test"):
-        rows, right, its_groups = parts[part]
-        said[part] = gr.Predictions.from_logits(
+    for split in ("valid", "test"):
+        rows, right, its_groups = splits[split]
+        said[split] = gr.Predictions.from_logits(
             solved.head.logits(rows), names, truth=right, group=its_groups, distance=familiar.distances(rows)
         )
-    if "sure" in parts:
-        said = {part: replace(each, logits=(each.logits * 25).astype(np.float32)) for part, each in said.items()}
+    if "sure" in splits:
+        said = {split: replace(each, logits=(each.logits * 25).astype(np.float32)) for split, each in said.items()}
     sets = PredictionSets.fit(said["out-of-fold"])
     yield from inconsistencies(said, sets=sets, familiar=familiar, clean={"valid": True, "test": True})
     predictions = said["out-of-fold"]
     yield from at_the_end_of_its_range("penalty (l2)", solved.l2, DECADES[-1], DECADES[0], predictions)
 
 
-def mixed_up(parts: Parts, _: np.random.Generator) -> Parts:
+def mixed_up(splits: Parts, _: np.random.Generator) -> Parts:
     """Labels of test stand for the next class."""
-    rows, truth, groups = parts["test"]
-    return parts | {"test": (rows, (truth + 1) % (truth.max() + 1), groups)}
+    rows, truth, groups = splits["test"]
+    return splits | {"test": (rows, (truth + 1) % (truth.max() + 1), groups)}
 
 
-def other_kind(parts: Parts, draws: np.random.Generator) -> Parts:
+def other_kind(splits: Parts, draws: np.random.Generator) -> Parts:
     """Test images come from somewhere else: darker, say."""
-    rows, truth, groups = parts["test"]
-    return parts | {"test": (rows + 3 * draws.normal(size=FEATURES).astype(np.float32), truth, groups)}
+    rows, truth, groups = splits["test"]
+    return splits | {"test": (rows + 3 * draws.normal(size=FEATURES).astype(np.float32), truth, groups)}
 
 
-def leaking(parts: Parts, draws: np.random.Generator) -> Parts:
+def leaking(splits: Parts, draws: np.random.Generator) -> Parts:
     """Half of the training images have a copy, with other noise, that no group names: folds judge copies."""
-    rows, truth, groups = parts["train"]
+    rows, truth, groups = splits["train"]
     noise = 0.05 * draws.normal(size=rows.shape).astype(np.float32)
     wrong = draws.random(len(truth)) < 0.35  # what is remembered can't be known otherwise
     labels = np.where(wrong, draws.permutation(truth), truth)
-    return parts | {"train": (np.concatenate([rows, rows + noise]), np.concatenate([labels, labels]), groups)}
+    return splits | {"train": (np.concatenate([rows, rows + noise]), np.concatenate([labels, labels]), groups)}
 
 
-def renamed(parts: Parts, _: np.random.Generator) -> Parts:
+def renamed(splits: Parts, _: np.random.Generator) -> Parts:
     """Nearly all training images of one class are under the name of another."""
-    rows, truth, groups = parts["train"]
+    rows, truth, groups = splits["train"]
     wrong = (truth == 0) & (np.cumsum(truth == 0) > 6)
-    return parts | {"train": (rows, np.where(wrong, 1, truth), groups)}
+    return splits | {"train": (rows, np.where(wrong, 1, truth), groups)}
 
 
-def too_sure(parts: Parts, _: np.random.Generator) -> Parts:
+def too_sure(splits: Parts, _: np.random.Generator) -> Parts:
     """Logits are 25 times what they should be."""
-    return parts | {"sure": parts["test"]}
+    return splits | {"sure": splits["test"]}
 
 
 BROKEN: dict[str, Harm] = {

@@ -58,25 +58,25 @@ def main() -> None:
     found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     found = {key: value for key, value in found.items() if found.get("commit") == made_with().split("commit ")[1][:7]}
     found |= {"commit": made_with().split("commit ")[1][:7], "made_with": made_with()}
-    for part, names in (("sets", SETS), ("alarms", INDEPENDENT), ("power", INDEPENDENT)):
-        ours = found.setdefault(part, {})
+    for split, names in (("sets", SETS), ("alarms", INDEPENDENT), ("power", INDEPENDENT)):
+        ours = found.setdefault(split, {})
         for name in names:
             if name not in ours:
-                ours[name] = {"sets": of_set, "alarms": false_alarms, "power": power}[part](name)
+                ours[name] = {"sets": of_set, "alarms": false_alarms, "power": power}[split](name)
                 kept.write_text(json.dumps(found, indent=1) + "\n")
-                print(part, name, json.dumps(ours[name])[:160], flush=True)
+                print(split, name, json.dumps(ours[name])[:160], flush=True)
     arguments.out.write_text(page(found))
 
 
 def loaded(name: str, views: int = 0) -> tuple[ImageTable, Features]:
     """Return the labelled images outside of test with their activations; near duplicates in groups."""
     every = from_source(DATA / name, group_by="none")
-    every = every.where(every.labelled & np.array([part != "test" for part in every.parts], bool))
+    every = every.where(every.labelled & np.array([split != "test" for split in every.splits], bool))
     augment = gr.data.side_on() if views else None
     table, activations = gr.features_of(
-        every.with_parts(["train"] * len(every)), gr.backbone(), augment=augment, augmented_views=views or None
+        every.with_splits(["train"] * len(every)), gr.backbone(), augment=augment, augmented_views=views or None
     )
-    table = table.with_parts([None] * len(table))
+    table = table.with_splits([None] * len(table))
     pairs = near_duplicates(table, activations.caches[0], threads=2)
     return with_alike(table, [(pair.first, pair.second) for pair in pairs]), activations
 
@@ -221,7 +221,7 @@ def gr_table(truth: Any, names: list[str]) -> ImageTable:
     from goldenrule.data.table import image_table
 
     uris = [f"{number}.png" for number in range(len(truth))]
-    table = image_table(Path(), names, uris=uris, parts=[None] * len(truth), labels=[[int(value)] for value in truth])
+    table = image_table(Path(), names, uris=uris, splits=[None] * len(truth), labels=[[int(value)] for value in truth])
     return table.with_digests([uri.encode().ljust(32, b".") for uri in uris])
 
 

@@ -99,7 +99,7 @@ def solved_head(photos: gr.ImageTable, seed: int) -> FittedHead:
     """Return the solved head on plain rows, computed now."""
     learn = Learner(photos, precompute=True, replay=False, progress=Silent(), seed=seed)
     material = learn.material
-    return fit_head(material.part("train"), material.features(material.base, views=0), seed=seed)
+    return fit_head(material.split("train"), material.features(material.base, views=0), seed=seed)
 
 
 def learner(photos: gr.ImageTable, seed: int, head: Head, known: Familiarity) -> Learner:

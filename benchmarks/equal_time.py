@@ -2,7 +2,7 @@
 
 `goldenrule fit` with default options; fastai's `fine_tune(1)`, one frozen epoch and one of the whole network, is the
 training nearest to it in time. Both from the same pretrained EfficientNet-Lite0, the seed that of the row. Gains are
-how much lower goldenrule's log loss is (nats), paired on the same images. Where a set has no labelled test part, every
+how much lower goldenrule's log loss is (nats), paired on the same images. Where a set has no labelled test split, every
 second validation image of each class is put to test. Needs the extra `bench`.
 """
 
@@ -66,16 +66,21 @@ def row(ours: GoldenRun, quick: GoldenRun, theirs: Record) -> list[str]:
     """Return one row of the table."""
     said, solved = peer_goldenrule.result(ours.run), peer_goldenrule.result(quick.run)
     cells = [ours.set, str(ours.seed), said["chosen"], f"{ours.cost.seconds:.0f}", f"{theirs['cost']['seconds']:.0f}"]
-    for part in ("valid", "test"):
-        scored, beside = predictions(said, part), predictions(theirs, part)
-        cells += [loss(said, part), loss(theirs, part), gain(beside, scored), gain(predictions(solved, part), scored)]
+    for split in ("valid", "test"):
+        scored, beside = predictions(said, split), predictions(theirs, split)
+        cells += [
+            loss(said, split),
+            loss(theirs, split),
+            gain(beside, scored),
+            gain(predictions(solved, split), scored),
+        ]
     trained = next(one for one in ours.result["candidates"] if one["name"] == "trained head")
     return [*cells, f"{trained['valid']['log_loss']:.3f}"]
 
 
-def predictions(record: Record, part: str) -> Predictions:
-    """Return the predictions on a part, in the order of the file names."""
-    images = sorted(record["parts"][part]["images"], key=lambda image: Path(image["path"]).name)
+def predictions(record: Record, split: str) -> Predictions:
+    """Return the predictions on a split, in the order of the file names."""
+    images = sorted(record["parts"][split]["images"], key=lambda image: Path(image["path"]).name)
     classes = record["classes"]
     return Predictions.from_logits(
         np.log(np.maximum([image["probabilities"] for image in images], 1e-12)),
@@ -91,17 +96,17 @@ def gain(first: Predictions, last: Predictions) -> str:
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
-def loss(record: Record, part: str) -> str:
+def loss(record: Record, split: str) -> str:
     """Return a log loss and on how many images it was measured."""
-    return f"{record['parts'][part]['log_loss']:.3f} n={record['parts'][part]['n']}"
+    return f"{record['parts'][split]['log_loss']:.3f} n={record['parts'][split]['n']}"
 
 
 def page(rows: list[list[str]], commits: list[str], others: float) -> str:
     """Return the page of docs/results."""
     how = " ".join((__doc__ or "").partition("\n\n")[2].replace(" Needs the extra `bench`.", "").split())
     head = ["set", "seed", "chosen", "seconds", "fastai's"]
-    for part in ("valid", "test"):
-        head += [f"log loss, {part}", "fastai's", "gain on fastai", "gain on the solved head"]
+    for split in ("valid", "test"):
+        head += [f"log loss, {split}", "fastai's", "gain on fastai", "gain on the solved head"]
     head.append("its own trained head, valid")
     return (
         f"# At equal time\n\n{how} The trained head is that of steps 2 to 4, on precomputed and live rows.\n\n"

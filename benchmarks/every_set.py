@@ -78,7 +78,7 @@ def page(results: list[dict[str, object]], note: str) -> str:
         rows.append(
             [
                 str(one["set"]),
-                *(accuracy(one[part]) for part in ("test", "valid", "out_of_fold")),
+                *(accuracy(one[split]) for split in ("test", "valid", "out_of_fold")),
                 str(one["chosen"]),
                 f"{one['seconds']:.1f}",
                 " ".join(f"{name} {seconds:.1f}" for name, seconds in stages.items() if seconds >= 0.05),

@@ -79,7 +79,7 @@ VARIANTS = {
     "live, rate .0001": Variant(live=True, rate=1e-4),
 }
 SHARES = (0.25, 0.5, 0.75)
-PARTS = ("head", "body")
+SPLITS = ("head", "body")
 
 
 def main() -> None:
@@ -113,7 +113,7 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
         table, precompute=True, augment=gr.data.side_on(max_zoom=1.1), replay=False, threads=threads, seed=seed
     )
     material = base.material
-    train, test = material.part("train"), material.table.part("test")
+    train, test = material.split("train"), material.table.split("test")
     solved = fit_head(train, material.features(material.base, views=0), seed=seed).head
     early = boundary(material.base)
     rows = material.extractor(early).features(test)
@@ -151,7 +151,7 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
             ends.append(copied(network_of(learn)))
         network = network_of(learn)
         states = {"0": start, "1": ends[-1], **{f"{share:g}": between(start, ends[-1], share) for share in SHARES}}
-        states |= {part: of_part(part, start, ends[-1]) for part in PARTS}
+        states |= {split: of_split(split, start, ends[-1]) for split in SPLITS}
         if how.cycles > 1:
             states["mean"] = {key: torch.stack([end[key].double() for end in ends]).mean(0) for key in ends[0]}
 
@@ -191,7 +191,7 @@ def drawn(name: str, seed: int) -> gr.ImageTable:
     classes = len(table.classes)
     table = sample_per_class(table, -(-wanted // classes), seed=seed) if len(table) > wanted else table
     shares = Shares(valid=VALID / wanted, test=TEST / wanted)
-    return with_split(table.with_parts([None] * len(table)), seed=seed, shares=shares)
+    return with_split(table.with_splits([None] * len(table)), seed=seed, shares=shares)
 
 
 def network_of(learn: Learner) -> torch.nn.Module:
@@ -199,9 +199,9 @@ def network_of(learn: Learner) -> torch.nn.Module:
     return learn._runner.network(learn.state)
 
 
-def of_part(part: str, start: State, end: State) -> State:
+def of_split(split: str, start: State, end: State) -> State:
     """Return the network of which only the head, or only the body, has been trained."""
-    return {key: (end if key.startswith(f"{part}.") else start)[key] for key in start}
+    return {key: (end if key.startswith(f"{split}.") else start)[key] for key in start}
 
 
 def losses_of(judged: Judged, temperature: float) -> Losses:
@@ -224,8 +224,8 @@ def page(records: list[Record]) -> str:
         worse = sum(record["gain"]["1"] + 1.96 * record["error"]["1"] < 0 for record in some)
         better = sum(record["gain"]["1"] - 1.96 * record["error"]["1"] > 0 for record in some)
         gains = (mean([record["gain"][share] for record in some]) for share in shares)
-        parts = (mean([record["gain"][part] for record in some]) for part in PARTS)
-        ways.append([variant, str(len(some)), *gains, *parts, f"{worse}, {better}", mean(chosen)])
+        splits = (mean([record["gain"][split] for record in some]) for split in SPLITS)
+        ways.append([variant, str(len(some)), *gains, *splits, f"{worse}, {better}", mean(chosen)])
         of_sets = ([record["gain"]["1"] for record in some if record["set"] == name] for name in sets)
         wheres.append([variant, *map(spread, of_sets)])
     sizes = ({(record["train"], record["n"]) for record in records if record["set"] == name} for name in sets)
@@ -234,7 +234,7 @@ def page(records: list[Record]) -> str:
     averages = {"the last": "1", "the best by validation": "best end", "their mean": "mean", "a greedy soup": "soup"}
     averaged = "; ".join(f"{what} {spread([gain[name] for gain in several])}" for what, name in averages.items())
     taken = sorted(record["taken"] for record in records if "taken" in record)
-    of_parts = (f"{part} alone" for part in PARTS)
+    of_parts = (f"{split} alone" for split in SPLITS)
     head = ["variant", "runs", *(f"share {share}" for share in shares), *of_parts, "clearly worse, better"]
     head.append("share by validation")
     how = " ".join((__doc__ or "").partition("\n\n")[2].split())

@@ -1,7 +1,7 @@
 """`goldenrule fit` with default options, all seven steps: what each stage gave, what was chosen, on clean test numbers.
 
 Each set twice per seed, in fresh processes with an empty bank: `--quick` gives the solved head's test numbers, the
-whole golden rule those of what it chose. Where a set has no labelled test part, every second validation image of
+whole golden rule those of what it chose. Where a set has no labelled test split, every second validation image of
 each class is put to test; class folders alone are split by goldenrule. Runs are kept in runs/golden, and not
 repeated while they are there.
 """
@@ -155,7 +155,7 @@ def page(pairs: list[Pair]) -> str:
     return (
         "# The golden rule, default options\n\n"
         "Test images that no choice has seen, accuracy (Wilson) and log loss (bootstrap) with 95 % intervals and n. "
-        "Where a set has no labelled test part, every second validation image of each class is put to test. "
+        "Where a set has no labelled test split, every second validation image of each class is put to test. "
         "A row per run, bank empty, backbone prepared; seconds are those of the whole process. Other programs used "
         f"at most {100 * others:.0f} % of the processor during a run.\n\n"
         f"{markdown_table(head, [row(*pair) for pair in pairs])}\n\n"

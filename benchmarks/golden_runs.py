@@ -19,7 +19,7 @@ PREPARE = (sys.executable, "-m", "goldenrule", "doctor", "--prepare", "efficient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenRun:
-    """A finished run: its photos (links, where a test part had to be made), its folder, what it cost, and when made."""
+    """A finished run: its photos (links, where a test split was made), its folder, what it cost, and when made."""
 
     set: str
     seed: int

@@ -61,15 +61,15 @@ def measured(name: str, folder: Path, progress: Bars) -> dict[str, Any]:
             "log_loss": value_and_interval(log_loss(predictions)),
         }
         heads.append({"head": kind, **numbers, "gain_in_loss": gains["loss"], "gain_in_accuracy": gains["accuracy"]})
-    counts = {part: len(table.part(part)) for part in ("train", "test")}
+    counts = {split: len(table.split(split)) for split in ("train", "test")}
     return {"set": name, "classes": len(table.classes), **counts, "heads": heads}
 
 
 def predicted(table: ImageTable, head: HeadKind, progress: Bars) -> Predictions:
-    """Return what a head says of the test part."""
+    """Return what a head says of the test split."""
     body = backbone(pooling=pooling_for(head), progress=progress)
     features = FeatureExtractor.of(body, progress=progress).features(table)
-    train, test = (readable(table, part, features) for part in ("train", "test"))
+    train, test = (readable(table, split, features) for split in ("train", "test"))
     fitted = fit_head(train, features, kind=head, progress=progress).head
     logits = fitted.logits(features.rows([digest or b"" for digest in test.digests]))
     return Predictions.from_logits(logits, test.classes, truth=test.targets, ids=test.uris)

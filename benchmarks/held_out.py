@@ -56,18 +56,18 @@ def films(name: str) -> str:
 
 
 def splits(name: str, *, seed: int = 0) -> Iterator[Split]:
-    """Return the outer folds of a photo set; all its labelled images are dealt out, whatever parts they had."""
+    """Return the outer folds of a photo set; all its labelled images are dealt out, whatever splits they had."""
     table, activations = gr.features_of(from_source(DATA / name, group_by=films(name)), gr.backbone())
-    table = table.where(table.targets >= 0).with_parts([None] * int((table.targets >= 0).sum()))
+    table = table.where(table.targets >= 0).with_splits([None] * int((table.targets >= 0).sum()))
     pairs = near_duplicates(table, activations.caches[0], threads=2)
     table = with_alike(table, [(pair.first, pair.second) for pair in pairs])
     for number, images in enumerate(gr.k_fold(table, OUTER, seed=seed)):
-        train = images.part("train")
+        train = images.split("train")
         yield Split(
             name=name,
             number=number,
             train=train,
-            held_out=images.part("valid"),
+            held_out=images.split("valid"),
             activations=activations,
             fitted=gr.fit_head(train, activations, seed=seed),
         )

@@ -1,7 +1,7 @@
 """How well wrong labels are found: 5 % of the labels of photo sets are made wrong, and looked for.
 
 Random: each into any other class alike. Confusable: each into the class that the heads take its own for most often.
-Several draws of each set; all labelled images of all parts, as `goldenrule insight` takes them. The bank is filled
+Several draws of each set; all labelled images of all splits, as `goldenrule insight` takes them. The bank is filled
 first; nothing is trained but heads.
 """
 

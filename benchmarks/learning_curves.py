@@ -84,7 +84,7 @@ class Images:
         self.targets, self.classes = table.targets, len(table.classes)
         self.units = duplicate_units(table)
         self.features = features.rows([digest or b"" for digest in table.digests])
-        self.own_test = np.array([part == "test" for part in table.parts])
+        self.own_test = np.array([split == "test" for split in table.splits])
 
     def measured(self, seed: int, of: int) -> Record:
         """Forecast from a share of the training images, and measure with all."""
@@ -153,22 +153,22 @@ class Images:
 def page(records: list[Record]) -> str:
     """Return the page of docs/results."""
     how = " ".join((__doc__ or "").partition("\n\n")[2].split())
-    parts = ["# How well learning curves forecast", how, "Intervals are of 95 %; points are percentage points."]
+    splits = ["# How well learning curves forecast", how, "Intervals are of 95 %; points are percentage points."]
     fine = [one for one in records if not one.get("too_few")]
     for of, name in SHARES.items():
         some = [one for one in fine if one["of"] == of]
-        parts += [f"## From {name} of the images", _sentence(some, name), _table(some)]
+        splits += [f"## From {name} of the images", _sentence(some, name), _table(some)]
     few = sorted({f"{one['set']} ({SHARES[one['of']]})" for one in records if one.get("too_few")}, key=str.lower)
     if few:
-        parts.append(
+        splits.append(
             f"Too few images, or too few that do not belong together, for a curve of four sizes: {', '.join(few)}."
         )
     seeds = len({one["seed"] for one in records})
-    parts.append(
+    splits.append(
         f"Made by `python benchmarks/learning_curves.py --seeds {seeds}`: "
         f"{made_with(*(one['commit'] for one in records))}."
     )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(splits) + "\n"
 
 
 def _table(records: list[Record]) -> str:

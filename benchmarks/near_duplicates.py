@@ -119,7 +119,7 @@ def main() -> None:
 def measured(name: str, folder: Path) -> Record:
     """Make the copies of a set's photos, and see which pairs are found."""
     family, kinds, originals, uris = made(name, folder)
-    table = image_table(folder, ["photo"], uris=uris, parts=[None] * len(uris), labels=[[0]] * len(uris))
+    table = image_table(folder, ["photo"], uris=uris, splits=[None] * len(uris), labels=[[0]] * len(uris))
     began = time.perf_counter()
     looks = looked(table, threads=2)
     looking = time.perf_counter() - began

@@ -55,7 +55,7 @@ def measured(name: str) -> dict[str, Any]:
     """Return a set's shares."""
     body = gr.backbone()
     table, features = gr.features_of(gr.from_folder(DATA / name), body, progress=Bars())
-    table = table.part("train") if "train" in table.parts else table
+    table = table.split("train") if "train" in table.splits else table
     first = {digest: row for row, digest in reversed(list(enumerate(table.digests)))}
     table = table.where(np.isin(np.arange(len(table)), list(first.values())))
     rows = features.rows([content or b"" for content in table.digests]).astype(np.float32)
@@ -94,7 +94,7 @@ def copies(table: ImageTable, features: gr.Features, body: gr.models.Backbone) -
                 change(Image.fromarray(decode(table.read(uri)))).save(file, "JPEG", quality=60)
                 (Path(folder) / f"{number}.jpg").write_bytes(file.getvalue())
             names = [f"{number}.jpg" for number in range(len(asked))]
-            new = image_table(Path(folder), (), uris=names, parts=[None] * len(names), labels=[[]] * len(names))
+            new = image_table(Path(folder), (), uris=names, splits=[None] * len(names), labels=[[]] * len(names))
             read, seen = gr.features_of(new, body)
             near = with_copies(nearest(read, seen, table, features, k=NEAREST), read, table)
             pairs = list(zip(asked, near, strict=True))

@@ -79,7 +79,7 @@ def main() -> None:
 def drawn(name: str, seed: int) -> ImageTable:
     """Give up to `IMAGES` labelled images of a set, dealt out anew: 40 % train, 20 % valid, 40 % test."""
     table = from_source(DATA / name, group_by=films(name))
-    table = table.where(table.labelled).with_parts([None] * int(table.labelled.sum()))
+    table = table.where(table.labelled).with_splits([None] * int(table.labelled.sum()))
     table = sample_per_class(table, IMAGES // len(table.classes), seed=seed)
     pairs = near_duplicates(with_digests(table), looked(table))
     table = with_alike(with_digests(table), [(pair.first, pair.second) for pair in pairs])
@@ -94,14 +94,14 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
     with begun(drawn(name, seed), options=options, out=folder) as (work, features):
         solved = linear_heads_of(work, features)
         standing, valid = scored_on_valid(work, solved.chosen, solved.features)
-        test = standing.predict_table(work.table.part("test"))
+        test = standing.predict_table(work.table.split("test"))
         contest, _ = seven_steps(work, solved)
         for one in contest.candidates:
-            if one.judged_part != "valid" or one.crossed is None or len(one.views) > 1:
+            if one.evaluated_split != "valid" or one.crossed is None or len(one.views) > 1:
                 continue
             network = replace(standing, backbone=one.body, head=one.head, sets=None, familiar=None)
-            whole = network.predict_table(work.table.part("valid"))
-            unseen = network.predict_table(work.table.part("test"))
+            whole = network.predict_table(work.table.split("valid"))
+            unseen = network.predict_table(work.table.split("test"))
             yield {
                 "set": name,
                 "seed": seed,
@@ -246,7 +246,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             [
                 name,
                 candidate,
-                *(f"{100 * mean('solved', part):.1f} %" for part in ("valid", "test")),
+                *(f"{100 * mean('solved', split):.1f} %" for split in ("valid", "test")),
                 *(f"{100 * mean(way, 'accuracy'):.1f} %" for way in (*WAYS, "test")),
                 *(f"{mean(way, 'gain'):.3f}" for way in (*WAYS, "test")),
                 f"{sum(row['taken'] for row in some)} of {len(some)}",

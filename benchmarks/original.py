@@ -4,7 +4,7 @@
     python benchmarks/original.py --trial            one epoch on few images, nothing is written
 
 Every network trains one cycle (`OneCycle`) of as many epochs as fit into the minutes, by the seconds that its second
-epoch takes here, at `--rate`, the highest at which `goldenrule train` trains from zero. Judged is the test part, which
+epoch takes here, at `--rate`, the highest at which `goldenrule train` trains from zero. Judged is the test split, which
 nothing looked at. ResNet18 has the input at which it learns fastest on these sets: at 96 px, and at its own 224 px, it
 is right less often after the same minutes (decision 29).
 """
@@ -116,7 +116,7 @@ def measured(
         "rate": rate,
         "epochs": epochs,
         "took_minutes": took / 60,
-        "images_per_second": epochs * len(learn.material.table.part("train")) / took,
+        "images_per_second": epochs * len(learn.material.table.split("train")) / took,
         "accuracy": gr.metrics.accuracy(test).to_json(),
         "accuracy_text": value_and_interval(gr.metrics.accuracy(test)),
         "log_loss_text": value_and_interval(gr.metrics.log_loss(test)),
@@ -172,7 +172,7 @@ def page(found: Sequence[dict[str, Any]]) -> str:
         "",
         "`python benchmarks/original.py`. Random weights, one cycle of as many epochs as fit into the minutes; "
         f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), each of other random weights, views and order. "
-        "The test part took no part in any choice of the training. ResNet18 has the input at which it learns fastest "
+        "The test split took no part in any choice of the training. ResNet18 has the input at which it learns fastest "
         "here ([decision 29](../decisions/0029-original.md)).",
         "",
         *(

@@ -57,11 +57,11 @@ def main() -> None:
     learn.add_cb(kept)
     METHODS[arguments.method](learn)
     classes, files = list(learn.dls.vocab), learn.dls.valid_ds.items
-    parts = {"valid": scored(kept.logits, kept.truth, classes, names(files, arguments.data))}
+    splits = {"valid": scored(kept.logits, kept.truth, classes, names(files, arguments.data))}
     answered = seconds_since_start()
     if files := test_files(arguments.data, classes):
         learn.validate(dl=learn.dls.test_dl(files, with_labels=True))
-        parts["test"] = scored(kept.logits, kept.truth, classes, names(files, arguments.data))
+        splits["test"] = scored(kept.logits, kept.truth, classes, names(files, arguments.data))
     result = {
         "method": arguments.method,
         "seed": arguments.seed,
@@ -72,7 +72,7 @@ def main() -> None:
         "batch_size": learn.dls.bs,
         "workers": learn.dls.train.fake_l.num_workers,
         "classes": classes,
-        "parts": parts,
+        "parts": splits,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     arguments.output.write_text(json.dumps(result, indent=1), encoding="utf-8")
@@ -125,7 +125,7 @@ def names(files: Sequence[Path], data: Path) -> list[str]:
 def scored(
     batches: list[torch.Tensor], truths: list[torch.Tensor], classes: list[str], paths: list[str]
 ) -> dict[str, Any]:
-    """Return accuracy, log loss and the probabilities of each image of a part."""
+    """Return accuracy, log loss and the probabilities of each image of a split."""
     logits, truth = torch.cat(batches).double(), torch.cat(truths).long()
     images = [
         {"path": path, "truth": classes[label], "probabilities": row}

@@ -11,12 +11,12 @@ PREFIX = "p:"  # of the columns of predictions.csv that hold the probability of 
 
 
 def result(run: Path) -> dict[str, Any]:
-    """Return the classes and, per scored part, n, accuracy, log loss and each image's probabilities."""
+    """Return the classes and, per scored split, n, accuracy, log loss and each image's probabilities."""
     stated = json.loads((run / "result.json").read_text(encoding="utf-8"))
     names = [name for name in ("valid", "test") if stated.get(name)]
     tables = {name: rows(run / "predictions" / f"{name}.csv") for name in names}
     classes = [column.removeprefix(PREFIX) for column in tables["valid"][0] if column.startswith(PREFIX)]
-    parts = {
+    splits = {
         name: {
             **{key: stated[name][key] for key in ("n", "accuracy", "log_loss")},
             "basis": stated[name].get("basis", "clean"),
@@ -31,7 +31,7 @@ def result(run: Path) -> dict[str, Any]:
         }
         for name, table in tables.items()
     }
-    return {"chosen": stated["chosen"], "classes": classes, "parts": parts}
+    return {"chosen": stated["chosen"], "classes": classes, "parts": splits}
 
 
 def rows(table: Path) -> list[dict[str, str]]:

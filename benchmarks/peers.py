@@ -135,8 +135,8 @@ def measurement(job: DecodeJob, work: Path) -> Record:
         "classes": result["classes"],
         "parts": result["parts"],
     }
-    for part in record["parts"]:
-        peers_report.predictions(record, part)  # scores that contradict their images fail now, not in an hour
+    for split in record["parts"]:
+        peers_report.predictions(record, split)  # scores that contradict their images fail now, not in an hour
     return record
 
 

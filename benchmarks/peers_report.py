@@ -67,7 +67,7 @@ def summary_of_set(name: str, train: int, records: Sequence[Record]) -> dict[str
             "seconds": seconds[method],
             "fine_tune3_takes_times": slow and slow / seconds[method]["median"],
             "peak_memory_mb": max(record["peak_memory_mb"] for record in repeats),
-            "parts": {part: scores(repeats, part) for part in repeats[0]["parts"]},
+            "parts": {split: scores(repeats, split) for split in repeats[0]["parts"]},
         }
         for method, repeats in of_method.items()
     ]
@@ -84,7 +84,7 @@ def summary_of_set(name: str, train: int, records: Sequence[Record]) -> dict[str
 def golden(records: Sequence[Record], slow: float | None) -> dict[str, Any] | None:
     """Return cost and scores of all seven steps beside fine_tune(3), on test images that no choice has looked at.
 
-    Where a set has no labelled test part these are half of its validation images (`common.with_clean_test`);
+    Where a set has no labelled test split these are half of its validation images (`common.with_clean_test`);
     fine_tune(3) has chosen nothing by them.
     """
     of = {method: [record for record in records if record["method"] == method] for method in (GOLDEN, YARDSTICK)}
@@ -93,7 +93,7 @@ def golden(records: Sequence[Record], slow: float | None) -> dict[str, Any] | No
     ours, theirs = typical(of[GOLDEN]), typical(of[YARDSTICK])
     said = without_part(predictions(ours, "test"))
     clean = set(said.ids)
-    others = [without_part(predictions(theirs, part)) for part in theirs["parts"]]
+    others = [without_part(predictions(theirs, split)) for split in theirs["parts"]]
     (beside,) = [other for other in others if clean & set(other.ids)]
     beside, said = (side.select([name in clean & set(beside.ids) for name in side.ids]) for side in (beside, said))
     right, loss = mcnemar(beside, said), paired_bootstrap(beside, said)
@@ -116,7 +116,7 @@ def golden(records: Sequence[Record], slow: float | None) -> dict[str, Any] | No
 
 
 def without_part(said: Predictions) -> Predictions:
-    """Name the images CLASS/NAME: the part is not the same for both."""
+    """Name the images CLASS/NAME: the split is not the same for both."""
     return replace(said, ids=tuple(name.split("/", 1)[1] for name in said.ids))
 
 
@@ -125,15 +125,15 @@ def spread(values: Iterable[float]) -> dict[str, float]:
     return {"median": statistics.median(each), "min": each[0], "max": each[-1]}
 
 
-def scores(repeats: Sequence[Record], part: str) -> dict[str, Any]:
+def scores(repeats: Sequence[Record], split: str) -> dict[str, Any]:
     """Return the scores of the typical repeat with their intervals, and the values of every repeat."""
-    said = predictions(typical(repeats), part)
+    said = predictions(typical(repeats), split)
     return {
         "typical_repeat": typical(repeats)["repeat"],
         "accuracy": accuracy(said).to_json() | {"text": render(accuracy(said))},
         "log_loss": log_loss(said).to_json() | {"text": render(log_loss(said))},
-        "accuracy_of_each": [record["parts"][part]["accuracy"] for record in repeats],
-        "log_loss_of_each": [record["parts"][part]["log_loss"] for record in repeats],
+        "accuracy_of_each": [record["parts"][split]["accuracy"] for record in repeats],
+        "log_loss_of_each": [record["parts"][split]["log_loss"] for record in repeats],
     }
 
 
@@ -148,14 +148,14 @@ def paired(of_method: Mapping[str, Sequence[Record]]) -> Iterator[dict[str, Any]
     if not {"goldenrule", YARDSTICK} <= set(of_method):
         return
     fastai, ours = typical(of_method[YARDSTICK]), typical(of_method["goldenrule"])
-    for part in (part for part in ours["parts"] if part in fastai["parts"]):
-        both = predictions(fastai, part), predictions(ours, part)
+    for split in (split for split in ours["parts"] if split in fastai["parts"]):
+        both = predictions(fastai, split), predictions(ours, split)
         common = set(both[0].ids) & set(both[1].ids)
         a, b = (side.select([name in common for name in side.ids]) for side in both)
         names = (NAMES[YARDSTICK], NAMES["goldenrule"])
         right, loss = mcnemar(a, b), paired_bootstrap(a, b)
         yield {
-            "part": part,
+            "part": split,
             "n": right.n,
             "only_in_one": sum(len(side) - len(common) for side in both),
             "mcnemar_p": right.p_value,
@@ -166,12 +166,12 @@ def paired(of_method: Mapping[str, Sequence[Record]]) -> Iterator[dict[str, Any]
         }
 
 
-def predictions(record: Record, part: str) -> Predictions:
+def predictions(record: Record, split: str) -> Predictions:
     """Return what goldenrule's metrics start from; the logits are the logarithms of the probabilities.
 
     Raises `ValueError` where the record states other scores than its images give.
     """
-    stated, classes = record["parts"][part], record["classes"]
+    stated, classes = record["parts"][split], record["classes"]
     images = stated["images"]
     said = Predictions.from_logits(
         np.log(np.clip([image["probabilities"] for image in images], SMALLEST_PROBABILITY, None)),
@@ -184,7 +184,7 @@ def predictions(record: Record, part: str) -> Predictions:
     for name, value in found.items():
         if abs(value - stated[name]) > 1e-3:
             raise ValueError(
-                f"{record['method']} on {record['set']}, {part}: it states {name} = {stated[name]}, "
+                f"{record['method']} on {record['set']}, {split}: it states {name} = {stated[name]}, "
                 f"but the probabilities of its images give {value}"
             )
     return said
@@ -242,7 +242,7 @@ def golden_section(sets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "\n## All seven steps beside fine_tune(3)\n"
     yield (
         "`goldenrule fit` with default options, the number of the repeat as its seed. On test images that neither "
-        "has chosen anything by: where a set has no labelled test part, half of its validation images.\n"
+        "has chosen anything by: where a set has no labelled test split, half of its validation images.\n"
     )
     yield "| set | goldenrule | accuracy | log loss | memory | fine_tune(3) | accuracy | log loss | times faster |"
     yield f"|{' --- |' * 9}"
@@ -263,10 +263,10 @@ def golden_section(sets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def set_section(summary: Mapping[str, Any]) -> Iterator[str]:
-    parts = list(dict.fromkeys(part for method in summary["methods"] for part in method["parts"]))
+    splits = list(dict.fromkeys(split for method in summary["methods"] for split in method["parts"]))
     yield f"\n## {summary['set']}: {summary['train']} training images, {summary['classes']} classes\n"
     heads = ["method", "repeats", "seconds", "fine_tune(3) takes"]
-    heads += [f"{score}, {part}" for part in parts for score in ("accuracy", "log loss")] + ["peak memory"]
+    heads += [f"{score}, {split}" for split in splits for score in ("accuracy", "log loss")] + ["peak memory"]
     yield f"| {' | '.join(heads)} |"
     yield f"|{' --- |' * len(heads)}"
     for method in summary["methods"]:
@@ -277,8 +277,8 @@ def set_section(summary: Mapping[str, Any]) -> Iterator[str]:
             f"{seconds['median']:.1f} [{seconds['min']:.1f}, {seconds['max']:.1f}]",
             "-" if times is None else f"{times:.3g} times as long",
         ]
-        for part in parts:
-            cells += score_cells(method["parts"].get(part))
+        for split in splits:
+            cells += score_cells(method["parts"].get(split))
         cells.append(f"{method['peak_memory_mb']:,.0f} MB")
         yield f"| {' | '.join(cells)} |"
     for pair in summary["paired"]:

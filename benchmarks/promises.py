@@ -1,6 +1,6 @@
 """What a fit's report promises, and what images find that no choice has seen: every set that has such images.
 
-Fits are `goldenrule fit --quick` without the images that judge: a set's own test part (else its validation part), or
+Fits are `goldenrule fit --quick` without the images that judge: a set's own test split (else its validation split), or
 those of a sister set with the same classes under the same or other names. Promised is the headline; found is what
 `goldenrule evaluate` says of the other images.
 """
@@ -19,7 +19,7 @@ import goldenrule as gr
 from common import DATA, RESULTS, ROOT, made_with, markdown_table
 from goldenrule.data.pictures.decode import with_digests
 from goldenrule.data.sources.label_tables import from_source
-from goldenrule.data.table import ImageTable, Part
+from goldenrule.data.table import ImageTable, Split
 from goldenrule.metrics import value_and_interval
 from goldenrule.pipelines.quick_fit import answer
 from goldenrule.runs.options import FitOptions
@@ -31,23 +31,23 @@ PETS = {"cats": "cat", "dogs": "dog"}
 
 @dataclass(frozen=True, kw_only=True)
 class Promised:
-    """A set that is fitted, and images that judge it: of its part, or of another set."""
+    """A set that is fitted, and images that judge it: of its split, or of another set."""
 
     name: str
     judged_by: str
-    part: Part | None = None
+    split: Split | None = None
     rename: dict[str, str] = field(default_factory=dict)
     same_source: bool = True
 
 
 CASES = (
-    Promised(name="GTSRB", judged_by="GTSRB", part="test"),
-    Promised(name="GTSRB_native15", judged_by="GTSRB_native15", part="test"),
-    Promised(name="clothing_small", judged_by="clothing_small", part="test"),
-    Promised(name="cifar10_cat_dog_horse", judged_by="cifar10_cat_dog_horse", part="test"),
-    Promised(name="cat_dog_horse", judged_by="cat_dog_horse", part="valid"),
-    Promised(name="dogscats", judged_by="dogscats", part="valid"),
-    Promised(name="hymenoptera_data", judged_by="hymenoptera_data", part="valid"),
+    Promised(name="GTSRB", judged_by="GTSRB", split="test"),
+    Promised(name="GTSRB_native15", judged_by="GTSRB_native15", split="test"),
+    Promised(name="clothing_small", judged_by="clothing_small", split="test"),
+    Promised(name="cifar10_cat_dog_horse", judged_by="cifar10_cat_dog_horse", split="test"),
+    Promised(name="cat_dog_horse", judged_by="cat_dog_horse", split="valid"),
+    Promised(name="dogscats", judged_by="dogscats", split="valid"),
+    Promised(name="hymenoptera_data", judged_by="hymenoptera_data", split="valid"),
     Promised(name="cat_dog_horse", judged_by="dogscats", rename=PETS),
     Promised(name="GTSRB_native15", judged_by="GTSRB", same_source=False),
     Promised(name="GTSRB", judged_by="GTSRB_native15", same_source=False),
@@ -69,13 +69,13 @@ def main() -> None:
     arguments.out.write_text(page(rows))
 
 
-def fitted(name: str, without: Part | None) -> Path:
-    """Return the run of a set that was fitted without one of its parts."""
+def fitted(name: str, without: Split | None) -> Path:
+    """Return the run of a set that was fitted without one of its splits."""
     folder = RUNS / f"{name}-without-{without or 'nothing'}"
     if not (folder / "result.json").exists():
         table = from_source(DATA / name)
         if without is not None:
-            table = table.where(np.array([part != without for part in table.parts], bool))
+            table = table.where(np.array([split != without for split in table.splits], bool))
         answer(table, options=FitOptions(quick=True), out=folder)
     return folder
 
@@ -83,8 +83,8 @@ def fitted(name: str, without: Part | None) -> Path:
 def judges(case: Promised, run: Path) -> ImageTable:
     """Return the images that judge: a part of the set, or all labelled ones of its sister that the run has not seen."""
     table = from_source(DATA / case.judged_by, group_by="none")
-    if case.part is not None:
-        return table.where(np.array([part == case.part for part in table.parts], bool))
+    if case.split is not None:
+        return table.where(np.array([split == case.split for split in table.splits], bool))
     known = set(run_images(run).digests)
     table = with_digests(table.where(table.labelled))
     return table.where(np.array([digest not in known for digest in table.digests], bool))
@@ -92,7 +92,7 @@ def judges(case: Promised, run: Path) -> ImageTable:
 
 def kept_or_broken(case: Promised) -> dict[str, Any]:
     """Return what was promised and what was found."""
-    run = fitted(case.name, case.part)
+    run = fitted(case.name, case.split)
     found = gr.evaluate(run, judges(case, run), rename=case.rename, skip_unknown=True)
     result = json.loads((run / "result.json").read_text())
     leads = [one["code"] for one in result["findings"] if one["leads"]]
@@ -100,7 +100,7 @@ def kept_or_broken(case: Promised) -> dict[str, Any]:
     return {
         "set": case.name,
         "judged_by": case.judged_by,
-        "what": case.part or "all",
+        "what": case.split or "all",
         "same_source": case.same_source,
         "leads": leads,
         **found.promise.to_json(),
@@ -127,7 +127,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     return (
         "# Promised and found\n\n"
         "What the report of `goldenrule fit --quick` promises (its headline), and what images find that took no part "
-        "in anything: a set's own test part, else its validation part, left out of the fit; and sister sets, of the "
+        "in anything: a set's own test split, else its validation split, left out of the fit; and sister sets, of the "
         "same source or of another. What a run has seen is left out by its bytes. p: class by class, over groups "
         "where there are such.\n\n"
         f"Of {len(same)} promises to images of the same source {len(same) - len(broken)} were kept or exceeded. Images "

@@ -97,13 +97,13 @@ def enlarged(files: list[Path], size: tuple[int, int], folder: Path) -> list[Pat
 
 
 def of_a_fit() -> dict[str, object]:
-    """Fit dogscats at 128 px either way and compare the answers on its validation part."""
+    """Fit dogscats at 128 px either way and compare the answers on its validation split."""
     names = ("canonical", "scaled")
     with tempfile.TemporaryDirectory() as folder:
         found = {}
         for name in names:
             fit_result = gr.fit(DATA / "dogscats", quick=True, size=128, decoding=name, out=Path(folder) / name)
-            found[name] = fit_result.classifier.predict_table(fit_result.table.part("valid"))
+            found[name] = fit_result.classifier.predict_table(fit_result.table.split("valid"))
     far = np.abs(found["scaled"].probabilities - found["canonical"].probabilities).max(axis=1)
     numbers = {
         name: {
@@ -226,7 +226,7 @@ def page(
         "`--decoding scaled` decodes a JPEG at 1/2, 1/4 or 1/8 of its size where that leaves enough.\n\n"
         f"{markdown_table(['px', 'decoding', 'files/s', 'against canonical'], large_rows)}\n\n"
         "What it does to answers, where the photos have all their detail: dogscats at 128 px, where most are decoded "
-        f"at half their size; solved heads, on the validation part, n={answers['n']}.\n\n"
+        f"at half their size; solved heads, on the validation split, n={answers['n']}.\n\n"
         f"{markdown_table(['decoding', 'accuracy (95 %)', 'log loss (95 %)'], fits)}\n\n"
         f"The same class for {answers['same_class']} of {answers['n']} images; the probability differs by "
         f"{far['median']:.4f} (median), at most {far['largest']:.3f}.\n\n"

@@ -61,9 +61,9 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
 
 def two_ways(split: Split, seed: int) -> dict[str, tuple[gr.Predictions, gr.Predictions]]:
     """Return what sets are calibrated on and what is said of the held-out images, for both ways."""
-    inner = gr.k_fold(split.train.with_parts([None] * len(split.train)), APART, seed=seed)[0]
-    fewer = gr.fit_head(inner.part("train"), split.features, seed=seed)
-    apart = says(fewer.head, inner.part("valid"), split.features)
+    inner = gr.k_fold(split.train.with_splits([None] * len(split.train)), APART, seed=seed)[0]
+    fewer = gr.fit_head(inner.split("train"), split.features, seed=seed)
+    apart = says(fewer.head, inner.split("valid"), split.features)
     return {
         "out-of-fold": (split.fitted.out_of_fold, split.says(split.fitted.head)),
         "own split": (apart, split.says(fewer.head)),

@@ -37,7 +37,7 @@ def ways(seed: int, beta: float) -> Ways:
     """Return the test images of a split called in each way, and the out-of-fold ones as a fit judges them."""
     table = gr.with_split(from_source(DATA / SET), seed=seed, shares=SHARES)
     table, features = gr.features_of(table, gr.backbone())
-    train, test = table.part("train"), table.part("test")
+    train, test = table.split("train"), table.split("test")
     fitted = gr.fit_head(train, features, seed=seed)
     logits = fitted.head.logits(features.rows([digest or b"" for digest in test.digests]))
     said = Predictions.from_logits(logits, test.classes, truth=test.truth, ids=test.uris, task="multi")

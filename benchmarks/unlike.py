@@ -98,13 +98,13 @@ def opened(name: str, folder: Path) -> PhotoSet:
         return PhotoSet(name=name, foreign=features.rows(some(table, MOST_FOREIGN).digests))
     gr.fit(DATA / name, quick=True, views=0, out=folder / name, progress=Bars())
     run = reopened(folder / name, progress=Bars())
-    features, parts = run.features(), np.array(run.table.parts)
+    features, splits = run.features(), np.array(run.table.splits)
     known = np.array([digest is not None and digest in features.caches[0] for digest in run.table.digests])
     return PhotoSet(
         name=name,
         foreign=features.rows(some(run.table.where(known), MOST_FOREIGN).digests),
-        train=run.table.where(known & (parts == "train")),
-        held_out=some(run.table.where(known & (parts != "train")), MOST_FAMILIAR),
+        train=run.table.where(known & (splits == "train")),
+        held_out=some(run.table.where(known & (splits != "train")), MOST_FAMILIAR),
         features=features,
         head=run.classifier.head,
     )

@@ -34,8 +34,8 @@ images = gr.from_folder(write_digits(Path("demo/digits")))
 body = gr.backbone("efficientnet_lite0", size=96)
 images, features = gr.features_of(images, body)
 images = gr.with_split(images, shares=gr.data.Shares(valid=0.3, test=0.55))
-rows = {part: features.rows(images.part(part).digests).astype(np.float32) for part in ("train", "valid", "test")}
-print({part: len(row) for part, row in rows.items()})
+rows = {split: features.rows(images.split(split).digests).astype(np.float32) for split in ("train", "valid", "test")}
+print({split: len(row) for split, row in rows.items()})
 
 # %% [markdown]
 # ## A head that is too sure
@@ -44,14 +44,14 @@ print({part: len(row) for part, row in rows.items()})
 # it can only become surer. So we let it, on purpose: next to no penalty on the weights (C=100), and many steps.
 
 # %%
-careless = LogisticRegression(C=100, max_iter=300).fit(rows["train"], images.part("train").targets)
+careless = LogisticRegression(C=100, max_iter=300).fit(rows["train"], images.split("train").targets)
 
 
-def said(part: str) -> gr.Predictions:
-    """Return what the careless head says of a part."""
-    table = images.part(part)
+def said(split: str) -> gr.Predictions:
+    """Return what the careless head says of a split."""
+    table = images.split(split)
     return gr.Predictions.from_logits(
-        careless.decision_function(rows[part]), images.classes, truth=table.targets, ids=table.uris
+        careless.decision_function(rows[split]), images.classes, truth=table.targets, ids=table.uris
     )
 
 
@@ -79,10 +79,10 @@ print(f"temperature {temperature.value:.2f}, from {temperature.n} validation ima
 figure = Figure(figsize=(6.4, 2.8), layout="constrained")
 axes = figure.add_subplot()
 tried = np.geomspace(0.5, 20, 40)
-for part, colour in (("train", "#888888"), ("valid", HIT)):
-    losses = [gr.metrics.Temperature(value=one, n=1).apply(said(part)) for one in tried]
+for split, colour in (("train", "#888888"), ("valid", HIT)):
+    losses = [gr.metrics.Temperature(value=one, n=1).apply(said(split)) for one in tried]
     means = [-np.log(np.maximum(p.probabilities[np.arange(len(p)), p.truth], 1e-12)).mean() for p in losses]
-    axes.semilogx(tried, means, color=colour, label=part)
+    axes.semilogx(tried, means, color=colour, label=split)
 axes.axvline(temperature.value, color=GOLD, linestyle="--", label=f"lowest on valid: {temperature.value:.1f}")
 axes.set(xlabel="temperature", ylabel="loss", ylim=(0, None))
 axes.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
@@ -123,8 +123,8 @@ print(gr.metrics.paired_bootstrap(before, after).sentence("before", "after"))
 # fold has not learned from, and penalised weights do not shout.
 
 # %%
-careful = gr.fit_head(images.part("train"), features).head
-table = images.part("test")
+careful = gr.fit_head(images.split("train"), features).head
+table = images.split("test")
 solved = gr.Predictions.from_logits(careful.logits(rows["test"]), images.classes, truth=table.targets, ids=table.uris)
 print(
     f"careful: accuracy {gr.metrics.accuracy(solved)}; loss {gr.metrics.log_loss(solved)}; "

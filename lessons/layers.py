@@ -81,8 +81,8 @@ figure.savefig(
 # %%
 photos = {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
 maps = answers(torch.stack([torch.from_numpy(body.spec.preprocessing.pixels(photo)) for photo in photos.values()]))
-for name, ours in maps.items():
-    _, channels, rows, columns = ours.shape
+for name, values in maps.items():
+    _, channels, rows, columns = values.shape
     print(f"{name:8} {channels:5,} channels of {rows:3} x {columns} places")
 same = int((maps["stem"].std(dim=(2, 3)).amax(dim=0) < 1e-3).sum())
 print(f"{same} of the {len(filters)} channels of the stem answer the same everywhere on both photos: they tell nothing")
@@ -102,13 +102,13 @@ for column, photo in enumerate(photos.values()):
     axes.imshow(photo[::2, ::2])
     axes.set_axis_off()
 for row, name in enumerate(SHOWN, start=1):
-    ours = maps[name].numpy()
-    liveliest = np.argsort(-ours.std(axis=(2, 3)).mean(axis=0))[:3]
+    values = maps[name].numpy()
+    liveliest = np.argsort(-values.std(axis=(2, 3)).mean(axis=0))[:3]
     for column in range(6):
         axes = figure.add_subplot(grid[row, column])
         channel = liveliest[column % 3]
         axes.imshow(
-            ours[column // 3, channel], cmap="cividis", vmin=ours[:, channel].min(), vmax=ours[:, channel].max()
+            values[column // 3, channel], cmap="cividis", vmin=values[:, channel].min(), vmax=values[:, channel].max()
         )
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -141,8 +141,8 @@ grey = np.rint(255 - digits.images[chosen] * (255 / 16)).astype(np.uint8).repeat
 pictures = torch.stack([torch.from_numpy(small.pixels(np.stack([one] * 3, axis=2))) for one in grey])
 averages: dict[str, list[torch.Tensor]] = {name: [] for name in depths}
 for batch in pictures.split(50):
-    for name, ours in answers(batch).items():
-        averages[name].append(ours.mean(dim=(2, 3)))
+    for name, values in answers(batch).items():
+        averages[name].append(values.mean(dim=(2, 3)))
 
 
 def probe(rows: np.ndarray) -> gr.Predictions:

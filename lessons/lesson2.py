@@ -33,8 +33,8 @@ images = gr.from_folder(FOLDER)
 if ON_DIGITS:
     images = sample_per_class(images, 60)  # enough to see what happens
 images = gr.with_split(images)
-for part, counts in images.counts().items():
-    print(f"{part:>6}:", ", ".join(f"{name} {count}" for name, count in counts.items() if name))
+for split, counts in images.counts().items():
+    print(f"{split:>6}:", ", ".join(f"{name} {count}" for name, count in counts.items() if name))
 
 # %% [markdown]
 # ## Pictures that vary
@@ -127,11 +127,11 @@ print(learn.history)
 # averages what the network says of the plain view and of some augmented ones.
 
 # %%
-part = "test" if (images.part("test").targets >= 0).any() else "valid"
-plain = learn.evaluate(part)
-averaged = learn.tta(part, augmented_views=2)
+split = "test" if (images.split("test").targets >= 0).any() else "valid"
+plain = learn.evaluate(split)
+averaged = learn.tta(split, augmented_views=2)
 for name, predictions in (("plain", plain), ("averaged over 3 views", averaged)):
-    print(f"{part}, {name}: {gr.metrics.accuracy(predictions)}; {gr.metrics.log_loss(predictions)}")
+    print(f"{split}, {name}: {gr.metrics.accuracy(predictions)}; {gr.metrics.log_loss(predictions)}")
 
 # %% [markdown]
 # Is the average better, or was it luck? The paired bootstrap asks on the same images.

@@ -110,8 +110,10 @@ print(f"accuracy without {gr.metrics.accuracy(live)}, with {gr.metrics.accuracy(
 # %%
 _, again = gr.features_of(images, body)
 print(f"asked again:        {again.computed[0]:3} computed, {again.reused[0]:3} found")
-_, other = gr.features_of(images.part("valid"), gr.backbone("efficientnet_lite0", size=80))
-print(f"another size:       {other.computed[0]:3} computed, {other.reused[0]:3} found (of {len(images.part('valid'))})")
+_, other = gr.features_of(images.split("valid"), gr.backbone("efficientnet_lite0", size=80))
+print(
+    f"another size:       {other.computed[0]:3} computed, {other.reused[0]:3} found (of {len(images.split('valid'))})"
+)
 size = features.caches[0].features * 2
 print(f"a row takes {size:,} bytes: {size * 1_000_000 / 1e9:.1f} GB for a million pictures")
 

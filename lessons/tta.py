@@ -63,7 +63,7 @@ def looks_of(table: gr.ImageTable, augment: gr.data.Augmentation, count: int) ->
 
 
 features = looks_of(images, augment, 8)
-train, test = images.part("train"), images.part("test")
+train, test = images.split("train"), images.split("test")
 
 # %% [markdown]
 # ## Two heads

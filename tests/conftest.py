@@ -303,12 +303,12 @@ def small_photos(photos: Callable[[str], Path], tmp_path_factory: pytest.TempPat
     """Real cats and dogs: 20 of each to train, 8 to validate, 6 to test; read only."""
     root = tmp_path_factory.mktemp("photos") / "dogscats"
     for label in ("cats", "dogs"):
-        names = {part: sorted((photos("dogscats") / part / label).iterdir()) for part in ("train", "valid")}
+        names = {split: sorted((photos("dogscats") / split / label).iterdir()) for split in ("train", "valid")}
         chosen = {"train": names["train"][:20], "valid": names["valid"][:8], "test": names["train"][20:26]}
-        for part, files in chosen.items():
-            (root / part / label).mkdir(parents=True)
+        for split, files in chosen.items():
+            (root / split / label).mkdir(parents=True)
             for file in files:
-                shutil.copy(file, root / part / label)
+                shutil.copy(file, root / split / label)
     return root
 
 

@@ -30,7 +30,7 @@ from house import ROOT, source_at
 FROZEN = ROOT / "tests" / "frozen"
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "data"))
 PHOTO_SETS = ("dogscats", "cat_dog_horse", "surface_crack", "flowers_128", "GTSRB_native15")
-PARTS = ("valid", "test", "out_of_fold")
+SPLITS = ("valid", "test", "out_of_fold")
 QUANTITIES = ("n", "accuracy", "low", "high", "log_loss")
 Numbers = dict[str, Any]
 Run = Callable[..., object]
@@ -53,10 +53,10 @@ class Scenario:
         return numbers_in(folder)
 
 
-def parts(folder: Path) -> None:
+def splits(folder: Path) -> None:
     """Draw a set with train, valid and test folders."""
-    for seed, (part, each) in enumerate({"train": 12, "valid": 6, "test": 6}.items()):
-        draw_shapes(folder / part, each=each, seed=seed)
+    for seed, (split, each) in enumerate({"train": 12, "valid": 6, "test": 6}.items()):
+        draw_shapes(folder / split, each=each, seed=seed)
 
 
 def two_folders(folder: Path) -> None:
@@ -68,7 +68,7 @@ def two_folders(folder: Path) -> None:
 FIT = ("fit", "images", "--out", "run", "--quick")
 SCENARIOS = (
     Scenario(name="one label", draw=two_folders, commands=((*FIT, "--views", "2"),)),
-    Scenario(name="given parts", draw=parts, commands=((*FIT, "--views", "0", "--seed", "3"),)),
+    Scenario(name="given parts", draw=splits, commands=((*FIT, "--views", "0", "--seed", "3"),)),
     Scenario(
         name="averaged folds",
         draw=lambda folder: draw_shapes(folder, classes=SHAPES[:4], each=10, seed=5),
@@ -92,10 +92,10 @@ COMPARED = (
             ("split", "images", "parted"),
         ),
     ),
-    Scenario(name="golden rule", draw=parts, commands=(("fit", "images", "--out", "run"),), live=True),
+    Scenario(name="golden rule", draw=splits, commands=(("fit", "images", "--out", "run"),), live=True),
     Scenario(
         name="from scratch",
-        draw=parts,
+        draw=splits,
         commands=(
             ("train", "images", "-m", "original", "-t", "fromzero", "--epochs", "3", "--size", "64", "--out", "run"),
         ),
@@ -120,11 +120,11 @@ def _numbers_in(folder: Path) -> Iterator[tuple[str, Any]]:
 def _of_result(name: str, result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield f"{name} chosen", result.get("chosen")
     yield f"{name} findings", len(result.get("findings", ()))
-    for part in PARTS:
-        found = result.get(part) or {}
+    for split in SPLITS:
+        found = result.get(split) or {}
         for quantity in QUANTITIES:
             if quantity in found:
-                yield f"{name} {part} {quantity}", found[quantity]
+                yield f"{name} {split} {quantity}", found[quantity]
 
 
 def _of_table(name: str, path: Path) -> Iterator[tuple[str, Any]]:
@@ -133,7 +133,7 @@ def _of_table(name: str, path: Path) -> Iterator[tuple[str, Any]]:
     for number, row in enumerate(rows):
         key = row.get("path", str(number))
         for column, cell in row.items():
-            if column in ("prediction", "status", "part") or column.startswith("p:"):
+            if column in ("prediction", "status", "split") or column.startswith("p:"):
                 yield f"{name} {key} {column}", _number(cell)
 
 

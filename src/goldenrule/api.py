@@ -122,7 +122,7 @@ def compare(
     progress: Progress | None = None,
     **options: Any,
 ) -> ComparedNetworks:
-    """Train every network in every way that it can be, choose on validation, then open the test part.
+    """Train every network in every way that it can be, choose on validation, then open the test split.
 
     `models` are names, or NAME@PX for an input of so many pixels; `weights_of` gives files of pretrained weights by
     name. `options` are those of `goldenrule compare`. The same call goes on where a killed one stopped, and with other

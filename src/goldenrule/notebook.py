@@ -84,14 +84,14 @@ def answer_html(found: FitResult) -> str:
     from goldenrule.metrics import log_loss
 
     rows = (
-        (part, str(found.quality(predictions)), str(log_loss(predictions)))
-        for part, predictions in found.scored.items()
+        (split, str(found.quality(predictions)), str(log_loss(predictions)))
+        for split, predictions in found.scored.items()
     )
-    return _table(("part", found.headline.name, "log loss"), rows)
+    return _table(("split", found.headline.name, "log loss"), rows)
 
 
 def images_html(table: ImageTable) -> str:
-    """Return how many images each class has in each part."""
+    """Return how many images each class has in each split."""
     counts = table.counts()
     rows = (
         (name or "(unlabelled)", *(f"{per_class[name]:,}" for per_class in counts.values()))

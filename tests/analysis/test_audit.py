@@ -121,13 +121,13 @@ def test_copies_in_two_parts_and_under_two_labels_are_told_apart(photo_folder: P
 
 
 def table_of(rows: list[tuple[str, str, str]]) -> ImageTable:
-    """Images from (part, class, name)."""
+    """Images from (split, class, name)."""
     classes = sorted({label for _, label, _ in rows})
     return image_table(
         Path("set"),
         classes,
-        uris=[f"{part}/{label}/{name}" for part, label, name in rows],
-        parts=[part for part, _, _ in rows],
+        uris=[f"{split}/{label}/{name}" for split, label, name in rows],
+        splits=[split for split, _, _ in rows],
         labels=[[classes.index(label)] for _, label, _ in rows],
     )
 
@@ -165,16 +165,16 @@ def test_frames_of_one_film_in_two_parts_are_a_warning_and_two_films_of_one_name
         for frame in range(12)
     ]
     found = codes(table_of(rows), [header()] * len(rows))
-    assert found["series-in-two-parts"][0] == "car: film0_1... in train and valid"
-    assert len(found["series-in-two-parts"]) == 6
+    assert found["series-in-two-splits"][0] == "car: film0_1... in train and valid"
+    assert len(found["series-in-two-splits"]) == 6
     repeated = [
-        (part, label, f"film{film}_{frame:04d}.jpg")
-        for part in ("train", "valid")
+        (split, label, f"film{film}_{frame:04d}.jpg")
+        for split in ("train", "valid")
         for label in ("car", "van")
         for film in range(3)
         for frame in range(12)
     ]
-    assert "series-in-two-parts" not in codes(table_of(repeated), [header()] * len(repeated))
+    assert "series-in-two-splits" not in codes(table_of(repeated), [header()] * len(repeated))
 
 
 def test_small_and_uneven_classes_are_named() -> None:

@@ -158,7 +158,7 @@ def table(*counts: int, several: bool = False) -> ImageTable:
         labels[0] = [0, 1]
     uris = [f"{number}.jpg" for number in range(len(labels))]
     names = [f"class {number}" for number in range(len(counts))]
-    return image_table(Path(), names, uris=uris, parts=["train"] * len(labels), labels=labels)
+    return image_table(Path(), names, uris=uris, splits=["train"] * len(labels), labels=labels)
 
 
 def test_the_audit_tells_the_rule_by_the_counts_and_where_it_is_measured() -> None:

@@ -95,7 +95,7 @@ def test_a_training_image_finds_itself_and_a_copy_of_it_is_nearly_the_same(
     import goldenrule as gr
 
     monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
-    train = fitted.table.part("train")
+    train = fitted.table.split("train")
     original = small_photos / train.uris[0]
     folder = tmp_path / "new" / "unknown"
     folder.mkdir(parents=True)

@@ -39,11 +39,11 @@ def test_a_fit_prints_its_numbers_and_what_to_do_next(command: Command, small_ph
     assert found.returncode == 0, found.stderr
     run = tmp_path / "runs" / "dogscats"
     result = json.loads((run / "result.json").read_text())
-    for part, number in (("test", 12), ("valid", 16), ("out-of-fold", 40)):
-        (line,) = [line for line in found.stdout.splitlines() if line.strip(" │").startswith(f"{part} ")]
+    for split, number in (("test", 12), ("valid", 16), ("out-of-fold", 40)):
+        (line,) = [line for line in found.stdout.splitlines() if line.strip(" │").startswith(f"{split} ")]
         assert str(number) in line
         assert "[" in line  # never without its interval
-        assert ("chosen on" if part == "out-of-fold" else "clean") in line
+        assert ("chosen on" if split == "out-of-fold" else "clean") in line
     assert f"{result['activations']['computed']} computed, 0 reused" in found.stdout
     assert "Report:  runs/dogscats/report.html" in found.stdout
     assert "Next:    goldenrule predict runs/dogscats NEW_PHOTOS" in found.stdout
@@ -71,7 +71,7 @@ def test_no_number_is_cut_off_in_a_narrow_terminal(fitted: Any) -> None:
     assert "…" not in table
     for said in fitted.scored.values():
         for number in (fitted.quality(said), log_loss(said)):
-            assert all(part in table for part in value_and_interval(number).replace(" [", "\n[").split("\n"))
+            assert all(split in table for split in value_and_interval(number).replace(" [", "\n[").split("\n"))
 
 
 def test_in_python_an_answer_is_one_line(fitted: Any) -> None:

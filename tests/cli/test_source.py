@@ -17,13 +17,13 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 def counts(root: Path) -> dict[str, dict[str, int]]:
     numbers = json.loads((root.parent / "audits" / root.name / "audit.json").read_text())
-    return {part: {name: count for name, count in row.items() if count} for part, row in numbers["counts"].items()}
+    return {split: {name: count for name, count in row.items() if count} for split, row in numbers["counts"].items()}
 
 
 def test_part_folders_of_any_name_and_classes_of_another(command: Command, picture_folder: Callable[..., Path]) -> None:
     root = picture_folder(classes=("blau", "grau", "rot"), each=6)
-    for part in ("lernen", "pruefen"):
-        (root / part).mkdir()
+    for split in ("lernen", "pruefen"):
+        (root / split).mkdir()
     for label in ("blau", "grau", "rot"):
         (root / "pruefen" / label).mkdir()
         for path in sorted((root / label).iterdir())[:2]:
@@ -65,11 +65,11 @@ def flat_photos(small_photos: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def parts(run: Path) -> dict[str, list[str]]:
-    """Return the images of each part as a run has written them down."""
+def splits(run: Path) -> dict[str, list[str]]:
+    """Return the images of each split as a run has written them down."""
     with (run / "split.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return {part: [row["path"] for row in rows if row["part"] == part] for part in ("train", "valid", "test")}
+    return {split: [row["path"] for row in rows if row["split"] == split] for split in ("train", "valid", "test")}
 
 
 QUICK = ("--quick", "--views", "0")
@@ -77,18 +77,18 @@ TABLE = ("--csv", "table.csv", "--label", "animal")
 
 
 def test_columns_name_parts_and_groups_for_a_fit(command: Command, flat_photos: Path, tmp_path: Path) -> None:
-    done = command("fit", "flat", *QUICK, *TABLE, "--part", "role", "--out", "run")
+    done = command("fit", "flat", *QUICK, *TABLE, "--split", "role", "--out", "run")
     assert done.returncode == 0, done.stderr
     wanted = {"train": [0, 3], "valid": [1], "test": [2]}
-    assert parts(tmp_path / "run") == {
-        part: [f"{number:02d}.jpg" for number in range(40) if number % 4 in rest] for part, rest in wanted.items()
+    assert splits(tmp_path / "run") == {
+        split: [f"{number:02d}.jpg" for number in range(40) if number % 4 in rest] for split, rest in wanted.items()
     }
     done = command("fit", "flat", *QUICK, *TABLE, "--group", "film", "--out", "grouped")
     assert done.returncode == 0, done.stderr
     assert "the column film puts 40 images in 10 groups" in done.stdout
-    for images in parts(tmp_path / "grouped").values():
+    for images in splits(tmp_path / "grouped").values():
         films = Counter(int(name[:2]) // 4 for name in images)
-        assert films, "each part has images"
+        assert films, "each split has images"
         assert set(films.values()) == {4}, "whole films"
 
 
@@ -96,25 +96,25 @@ def test_columns_name_parts_and_groups_for_an_audit_and_a_split(
     command: Command, flat_photos: Path, tmp_path: Path
 ) -> None:
     shutil.copy(flat_photos / "00.jpg", flat_photos / "01.jpg")  # one trains, one validates
-    found = command("audit", "flat", *TABLE, "--part", "role", "--group", "film", "-o", "audit")
+    found = command("audit", "flat", *TABLE, "--split", "role", "--group", "film", "-o", "audit")
     assert found.returncode == 0, found.stderr
     numbers = json.loads((tmp_path / "audit" / "audit.json").read_text())
-    assert {part: sum(row.values()) for part, row in numbers["counts"].items()} == {
+    assert {split: sum(row.values()) for split, row in numbers["counts"].items()} == {
         "train": 20,
         "valid": 10,
         "test": 10,
     }
-    assert {"groups", "group-in-several-parts"} <= {finding["code"] for finding in numbers["findings"]}
+    assert {"groups", "group-in-several-splits"} <= {finding["code"] for finding in numbers["findings"]}
     assert "leak" in json.dumps([finding["code"] for finding in numbers["findings"]])
     done = command("split", "flat", "new", *TABLE, "--group", "film", "--valid", "0.2", "--test", "0.2")
     assert done.returncode == 0, done.stderr
-    for part in ("train", "valid", "test"):
-        films = Counter(int(path.stem) // 4 for path in (tmp_path / "new" / part).rglob("*.jpg"))
+    for split in ("train", "valid", "test"):
+        films = Counter(int(path.stem) // 4 for path in (tmp_path / "new" / split).rglob("*.jpg"))
         assert films
         assert set(films.values()) == {4}
-    refused = command("split", "flat", "newer", *TABLE, "--part", "role")
+    refused = command("split", "flat", "newer", *TABLE, "--split", "role")
     assert refused.returncode == 2
-    assert "has a train and a valid part already. --anew" in refused.stderr
+    assert "has a train and a valid split already. --anew" in refused.stderr
 
 
 def test_drawn_folds_validate_each_image_once_in_runs_of_their_own(
@@ -127,9 +127,9 @@ def test_drawn_folds_validate_each_image_once_in_runs_of_their_own(
         done = command("fit", source, *QUICK, "--sample", "20", "--fold", f"{number}/3")
         assert done.returncode == 0, done.stderr
         assert f"of 3 folds {number} validates" in done.stdout
-        assert "the valid part is dealt out together with the training images" in done.stdout
-        assert "keep the parts" not in done.stderr
-        found = parts(tmp_path / "runs" / name)
+        assert "the valid split is dealt out together with the training images" in done.stdout
+        assert "keep the splits" not in done.stderr
+        found = splits(tmp_path / "runs" / name)
         assert len(found["train"]) + len(found["valid"]) == 40
         assert found["test"] == []
         validated.update(found["valid"])
@@ -146,12 +146,12 @@ def test_the_folds_of_a_column_validate_one_after_the_other(
         done = command("fit", "flat", *QUICK, *TABLE, "--fold-column", f"k={number}")
         assert done.returncode == 0, done.stderr
         assert f"of 3 folds {number} validates" in done.stdout
-        found = parts(tmp_path / "runs" / name)
+        found = splits(tmp_path / "runs" / name)
         assert found["valid"] == [f"{image:02d}.jpg" for image in range(40) if image % 3 == number]
         assert found["test"] == []
-    done = command("fit", "flat", *QUICK, *TABLE, "--fold-column", "k=1.0", "--part", "role", "--out", "run")
+    done = command("fit", "flat", *QUICK, *TABLE, "--fold-column", "k=1.0", "--split", "role", "--out", "run")
     assert done.returncode == 0, done.stderr
-    found = parts(tmp_path / "run")
+    found = splits(tmp_path / "run")
     assert found["test"] == [f"{image:02d}.jpg" for image in range(40) if image % 4 == 2]
     assert found["valid"] == [f"{image:02d}.jpg" for image in range(40) if image % 3 == 1 and image % 4 != 2]
 
@@ -175,10 +175,10 @@ WRONG = [
     ("fit", [*TABLE, "--fold-column", "k="], "the folds there are: 0, 1, 2"),
     ("fit", [*TABLE, "--fold-column", "kk=1"], "table.csv has no column 'kk', only file, animal, k, film, role"),
     ("fit", ["--fold-column", "k=1"], "--fold-column names a column of a CSV file: give --csv FILE too"),
-    ("audit", ["--group", "film", "--part", "role"], "--part and --group name a column of a CSV file: give --csv"),
+    ("audit", ["--group", "film", "--split", "role"], "--split and --group name a column of a CSV file: give --csv"),
     ("fit", [*TABLE, "--group", "reel"], "table.csv has no column 'reel', only file, animal, k, film, role"),
-    ("audit", [*TABLE, "--part", "film"], "The column film says 'film 0': wanted train, valid, test, or nothing"),
-    ("split", ["new", *TABLE, "--part", "part"], "table.csv has no column 'part'"),
+    ("audit", [*TABLE, "--split", "film"], "The column film says 'film 0': wanted train, valid, test, or nothing"),
+    ("split", ["new", *TABLE, "--split", "split"], "table.csv has no column 'split'"),
     ("fit", [*TABLE, "--group", "film", "--group-by", "(.)"], "both say what stays together: give one"),
 ]
 

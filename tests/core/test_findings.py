@@ -56,8 +56,8 @@ def test_findings_do_not_change():
 
 
 def test_a_finding_is_told_in_the_language_that_is_spoken_where_it_is_shown():
-    finding = Finding(severity="warning", code="class-missing", fields={"part": "valid", "missing": 1, "classes": 3})
-    assert finding.sentence == "the valid part has no image of 1 of 3 classes"
+    finding = Finding(severity="warning", code="class-missing", fields={"split": "valid", "missing": 1, "classes": 3})
+    assert finding.sentence == "the valid split has no image of 1 of 3 classes"
     with spoken("ja"):
         assert "検証" in finding.sentence
     train = Finding(severity="warning", code="class-missing", variant="train", fields=finding.fields)

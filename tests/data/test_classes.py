@@ -18,7 +18,7 @@ NAMES = ("cane", "cavallo", "gatto", "ragno")
 
 def table_of(labels: Sequence[Sequence[int]]) -> ImageTable:
     uris = [f"{row}.jpg" for row in range(len(labels))]
-    return image_table(Path("set"), NAMES, uris=uris, parts=[None] * len(uris), labels=labels)
+    return image_table(Path("set"), NAMES, uris=uris, splits=[None] * len(uris), labels=labels)
 
 
 def named(table: ImageTable) -> dict[str, set[str]]:

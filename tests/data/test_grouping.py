@@ -20,7 +20,7 @@ def table_of(names: dict[str, list[str]]) -> ImageTable:
     classes = sorted(names)
     rows = [(f"{label}/{name}.ppm", number) for number, label in enumerate(classes) for name in names[label]]
     return image_table(
-        Path("set"), classes, uris=[uri for uri, _ in rows], parts=[None] * len(rows), labels=[[n] for _, n in rows]
+        Path("set"), classes, uris=[uri for uri, _ in rows], splits=[None] * len(rows), labels=[[n] for _, n in rows]
     )
 
 
@@ -68,10 +68,10 @@ def test_long_films_are_split_over_the_classes_together() -> None:
             [bytes([n % 251, n // 251] * 16) for n in range(1800)]
         )
     )
-    parts = table.parts
-    assert [parts.count(part) for part in ("valid", "test")] == [180, 180]
-    assert len({label for part, label in zip(parts, table.targets, strict=True) if part == "train"}) == 40
-    whole = {(group, part) for group, part in zip(groups_of(table), parts, strict=True)}
+    splits = table.splits
+    assert [splits.count(split) for split in ("valid", "test")] == [180, 180]
+    assert len({label for split, label in zip(splits, table.targets, strict=True) if split == "train"}) == 40
+    whole = {(group, split) for group, split in zip(groups_of(table), splits, strict=True)}
     assert len(whole) == 120
 
 

@@ -15,10 +15,10 @@ from goldenrule.data.name_order import are_hashes, by_name, by_time, named_group
 from goldenrule.data.table import ImageTable, image_table
 
 
-def table_of(uris: list[str], root: Path = Path("set"), parts: list[str | None] | None = None) -> ImageTable:
+def table_of(uris: list[str], root: Path = Path("set"), splits: list[str | None] | None = None) -> ImageTable:
     classes = sorted({uri.split("/")[-2] for uri in uris})
     labels = [[classes.index(uri.split("/")[-2])] for uri in uris]
-    return image_table(root, classes, uris=uris, parts=parts or [None] * len(uris), labels=labels)
+    return image_table(root, classes, uris=uris, splits=splits or [None] * len(uris), labels=labels)
 
 
 def proposed(names: list[str], labels: tuple[str, ...] = ("one", "two")) -> dict[str, int]:
@@ -41,7 +41,7 @@ def test_any_names_can_be_sorted(names: list[str]) -> None:
 
 def test_the_folder_of_a_given_part_does_not_count() -> None:
     uris = ["train/cat/1.jpg", "train/cat/3.jpg", "valid/cat/2.jpg", "valid/cat/4.jpg"]
-    found = by_name(table_of(uris, parts=["train", "train", "valid", "valid"]))
+    found = by_name(table_of(uris, splits=["train", "train", "valid", "valid"]))
     assert found is not None
     assert found.places == (0, 2, 1, 3)
 
@@ -76,7 +76,7 @@ def test_names_propose_groups_where_a_class_has_several_of_several_images(
 def test_folders_within_a_class_are_proposed_too() -> None:
     uris = [f"{label}/s{place}/{number}.png" for label in ("a", "b") for place in range(4) for number in range(5)]
     table = image_table(
-        Path("set"), ("a", "b"), uris=uris, parts=[None] * 40, labels=[[int(uri[0] == "b")] for uri in uris]
+        Path("set"), ("a", "b"), uris=uris, splits=[None] * 40, labels=[[int(uri[0] == "b")] for uri in uris]
     )
     assert "folder" in {one.name for one in named_groups(table, table.targets.tolist())}
 

@@ -18,7 +18,7 @@ def table():
         Path("set"),
         ["<b>cat</b>", "dog"],
         uris=["a", "b", "c", "d"],
-        parts=["test", "train", None, "train"],
+        splits=["test", "train", None, "train"],
         labels=[[], [1], [0], [1]],
     )
 
@@ -36,29 +36,29 @@ def test_guessing_costs_the_logarithm_of_the_classes_and_of_two_for_each_of_seve
     assert table.guessing_loss == pytest.approx(np.log(2))
     five = [str(number) for number in range(5)]
     one, several = (
-        image_table(Path("x"), five, uris=["a"], parts=["train"], labels=[value]) for value in ([0], [0, 3])
+        image_table(Path("x"), five, uris=["a"], splits=["train"], labels=[value]) for value in ([0], [0, 3])
     )
     assert one.guessing_loss == pytest.approx(np.log(5))
     assert several.guessing_loss == pytest.approx(np.log(2))
 
 
 def test_a_table_never_changes_but_gives_others(table):
-    changed = table.with_parts(["valid"] * 4).with_digests([digest(b"x")] * 4)
+    changed = table.with_splits(["valid"] * 4).with_digests([digest(b"x")] * 4)
     changed = changed.with_findings(Finding(severity="note", code="x"))
-    assert table.parts == ["test", "train", None, "train"]
+    assert table.splits == ["test", "train", None, "train"]
     assert table.digests == [None] * 4
     assert table.findings == ()
-    assert changed.parts == ["valid"] * 4
+    assert changed.splits == ["valid"] * 4
     assert len(changed.findings) == 1
     with pytest.raises(AttributeError):
         table.classes = ()
 
 
 def test_a_part_and_a_mask_keep_the_order_and_the_class_map(table):
-    assert table.part("train").uris == ["b", "d"]
-    assert table.part("valid").uris == []
+    assert table.split("train").uris == ["b", "d"]
+    assert table.split("valid").uris == []
     assert table.where(np.array([True, False, False, True])).uris == ["a", "d"]
-    assert table.part("train").classes == table.classes
+    assert table.split("train").classes == table.classes
 
 
 def test_bytes_are_those_of_the_file(picture_folder):
@@ -76,7 +76,7 @@ def test_names_of_classes_are_text_in_a_notebook_and_not_html(table):
 
 
 def test_several_labels_of_an_image_are_not_taken_for_one():
-    several = image_table(Path(), ["a", "b"], uris=["x"], parts=[None], labels=[[0, 1]])
+    several = image_table(Path(), ["a", "b"], uris=["x"], splits=[None], labels=[[0, 1]])
     with pytest.raises(InputError, match="several labels"):
         _ = several.targets
 
@@ -90,6 +90,6 @@ def test_an_image_costs_bytes_of_index_and_never_its_pixels():
     """Law 12: a million images with names of 20 letters and digests fit in 110 MB."""
     count = 20_000
     names = [f"class_a/photo_{number:06d}.jpg" for number in range(count)]
-    table = image_table(Path(), ["class_a"], uris=names, parts=["train"] * count, labels=[[0]] * count)
+    table = image_table(Path(), ["class_a"], uris=names, splits=["train"] * count, labels=[[0]] * count)
     table = table.with_digests([digest(name.encode()) for name in names])
     assert table.rows.nbytes / count < 110

@@ -26,9 +26,9 @@ ROWS = st.lists(
 @settings(deadline=None, max_examples=40)  # each writes with fsync
 @given(ROWS)
 def test_a_table_is_read_back_as_it_was_written(tmp_path_factory, rows):
-    uris, parts, labels, groups, contents, weights = zip(*rows, strict=True) if rows else ((),) * 6
+    uris, splits, labels, groups, contents, weights = zip(*rows, strict=True) if rows else ((),) * 6
     root = tmp_path_factory.mktemp("kept")
-    table = image_table(root, ["a", "b b", "ü"], uris=uris, parts=parts, labels=labels).with_groups(groups)
+    table = image_table(root, ["a", "b b", "ü"], uris=uris, splits=splits, labels=labels).with_groups(groups)
     table = table.with_digests([None if one is None else digest(one) for one in contents])
     table = table.with_weights(np.array(weights, np.float32)).with_folds(groups)
     again = table_of(table_content(table), root / "images.arrow")
@@ -44,14 +44,14 @@ def test_what_is_no_table_is_a_clear_error(tmp_path, content):
 
 def test_the_table_of_a_newer_version_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr("goldenrule.data.table_file.SCHEMA_VERSION", 2)
-    content = table_content(image_table(Path("x"), ["a"], uris=[], parts=[], labels=[]))
+    content = table_content(image_table(Path("x"), ["a"], uris=[], splits=[], labels=[]))
     monkeypatch.setattr("goldenrule.data.table_file.SCHEMA_VERSION", 1)
     with pytest.raises(FormatError, match="newer"):
         table_of(content, tmp_path / "images.arrow")
 
 
 CONTENT = table_content(
-    image_table(Path("x"), ["a", "b"], uris=["1.png", "2.png"], parts=["train", None], labels=[[0], [1]])
+    image_table(Path("x"), ["a", "b"], uris=["1.png", "2.png"], splits=["train", None], labels=[[0], [1]])
 )
 
 

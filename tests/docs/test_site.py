@@ -135,8 +135,8 @@ def small(tmp_path: Path) -> Path:
             (source / f"{name}.md").parent.mkdir(parents=True, exist_ok=True)
             (source / f"{name}.md").write_text(f"# {name}\n")
     (source / "docs" / "how-to" / "README.md").write_text(how_to)
-    (source / "README.md").write_text("# Front\n\n[the guide](docs/guide.md#part)\n")
-    (source / "docs" / "guide.md").write_text("# Guide\n\n## Part\n\n[settings](site/conf.py)\n")
+    (source / "README.md").write_text("# Front\n\n[the guide](docs/guide.md#split)\n")
+    (source / "docs" / "guide.md").write_text("# Guide\n\n## Split\n\n[settings](site/conf.py)\n")
     return source
 
 

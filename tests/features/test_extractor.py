@@ -184,8 +184,8 @@ def test_a_row_does_not_depend_on_the_images_beside_it(folder: Path, more_photos
     shutil.rmtree(together.caches[0].folder.parent)
     for places in ([17], [3, 11], list(range(2, 17))):
         mask = np.isin(np.arange(18), places)
-        part = table.where(mask)
-        result = run(part, views=chosen, augmented=np.ones(len(part), bool))
+        split = table.where(mask)
+        result = run(split, views=chosen, augmented=np.ones(len(split), bool))
         ours = np.flatnonzero(mask)
         assert result.rows([digests[place] for place in ours], number).tobytes() == wanted[ours].tobytes()
         shutil.rmtree(result.caches[0].folder.parent)

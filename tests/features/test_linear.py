@@ -69,7 +69,7 @@ def real(fitted: Any) -> Data:
 
     key = {name: value for name, value in read_json(path / "key.json").items() if name not in ("format", "features")}
     cache = FeatureCache(key, 1280, folder=path.parent)
-    table = fitted.table.part("train")
+    table = fitted.table.split("train")
     return cache.rows([digest for digest in table.digests if digest]).astype(np.float32), table.targets
 
 

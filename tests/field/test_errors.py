@@ -147,8 +147,8 @@ def test_rates_that_are_all_too_high_are_drawn_or_said_to_be(run: Path, command:
     ids=" ".join,
 )
 def test_an_option_without_effect_is_an_error(words: tuple[str, ...], run: Path, command: Command) -> None:
-    for part in ("train", "test"):
-        shutil.copytree(run.parent / "set", run.parent / "parted" / part)
+    for split in ("train", "test"):
+        shutil.copytree(run.parent / "set", run.parent / "parted" / split)
     found = command(*words)
     assert found.returncode == 2, found.stdout
     assert "no effect" in found.stderr

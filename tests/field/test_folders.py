@@ -109,7 +109,7 @@ def test_a_class_that_can_not_be_read_is_named_by_fit_audit_split_and_evaluate(d
     assert done.returncode == again.returncode == 0
     audited = command("audit", root)
     assert "1 class has no image that can be used (horses: 4 images, none can be read)" in audited.stdout
-    assert says in command("split", root, "parts", "--test", 0).stdout
+    assert says in command("split", root, "splits", "--test", 0).stdout
     others = draw([f"{name}/new{number}.png" for name in ("cats", "dogs") for number in range(4)], folder="others")
     broken_class(others, says="no picture either")
     evaluated = command("evaluate", "second", others)
@@ -214,7 +214,7 @@ def test_names_that_are_not_utf_8_are_named_and_left_out_by_every_command(
         ("audit", root, "-o", "audit"),
         ("evaluate", "run", root),
         ("predict", "run", root, "-o", "rows.csv"),
-        ("split", root, "parts", "--test", 0),
+        ("split", root, "splits", "--test", 0),
     ):
         done = command(*words, "--exclude", "notes*")
         assert done.returncode == 0, (words, done.stdout, done.stderr)
@@ -350,7 +350,7 @@ def test_every_command_that_reads_a_folder_excludes(draw: Draw, command: Command
     assert "--exclude" in command("train", "--help").stdout
     for words in (
         ("audit", root),
-        ("split", root, "parts"),
+        ("split", root, "splits"),
         ("evaluate", "run", root),
         ("predict", "run", root),
         ("explain", "run", root, "--no-heat"),
@@ -359,7 +359,7 @@ def test_every_command_that_reads_a_folder_excludes(draw: Draw, command: Command
     ):
         done = command(*words, *bad)
         assert "1 entry is excluded (cats/bad/)" in done.stdout, (words, done.stdout, done.stderr)
-    assert not list((tmp_path / "parts").rglob("bad"))
+    assert not list((tmp_path / "splits").rglob("bad"))
     (tmp_path / "sample.csv").write_text("id,cats\n0,0.5\n")
     draw(["test/0.png", "test/bad/0.png"], folder="contest")
     done = command("submit", "run", tmp_path / "contest" / "test", "--sample-submission", "sample.csv", *bad)
@@ -454,7 +454,7 @@ def test_pipes_sockets_and_devices_in_a_folder_are_named_and_never_opened(draw: 
         done = command(*words)
         assert done.returncode == 0, done.stderr
         assert "3 entries are no files, and not opened (cats/pipe.jpg: a named pipe" in done.stdout, done.stdout
-    assert command("split", root, "parts").returncode == 0
+    assert command("split", root, "splits").returncode == 0
 
 
 def test_a_pipe_or_device_that_is_named_is_an_error_and_nothing_waits(
@@ -538,7 +538,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.fixture
-def parts(draw: Draw) -> Path:
+def splits(draw: Draw) -> Path:
     return draw(
         [
             *numbered("train/cats", "train/dogs", each=12),
@@ -556,11 +556,11 @@ def named(answer: Any, code: str) -> set[str]:
     [*((how, ("precompute", 2)) for how in CHANGES), ("deleted", ("precompute", 1)), ("another picture", ("solve", 2))],
 )
 def test_files_that_change_during_a_quick_fit_are_named_and_left_out(
-    parts: Path, cache: Path, tmp_path: Path, how: str, when: tuple[str, int]
+    splits: Path, cache: Path, tmp_path: Path, how: str, when: tuple[str, int]
 ) -> None:
     gone = ("train/cats/0.png", "train/dogs/3.png", "valid/cats/1.png", "test/dogs/2.png")
-    meddler = Meddler((*when, lambda: [CHANGES[how](parts / uri) for uri in gone]))
-    answer = gr.fit(parts, quick=True, views=2, threads=1, out=tmp_path / "run", progress=meddler)
+    meddler = Meddler((*when, lambda: [CHANGES[how](splits / uri) for uri in gone]))
+    answer = gr.fit(splits, quick=True, views=2, threads=1, out=tmp_path / "run", progress=meddler)
     assert meddler.seen[when[0]] >= when[1], "or nothing was changed"
     assert named(answer, "changed") == set(gone)
     lost = named(answer, "unreadable") == set(gone)
@@ -569,7 +569,7 @@ def test_files_that_change_during_a_quick_fit_are_named_and_left_out(
 
 
 def test_files_that_change_during_the_live_steps_stop_nothing(
-    parts: Path, cache: Path, short_plan: None, tmp_path: Path
+    splits: Path, cache: Path, short_plan: None, tmp_path: Path
 ) -> None:
     train = [f"train/{name}/{number}.png" for number in range(3) for name in ("cats", "dogs")]
     valid = [f"valid/{name}/{number}.png" for number in range(3) for name in ("cats", "dogs")]
@@ -581,43 +581,43 @@ def test_files_that_change_during_the_live_steps_stop_nothing(
         ("another picture", "deleted", "cut", "a pipe", "deleted", "another picture"),
         strict=True,
     ):
-        plans.append((task, number, lambda value=uris, do=CHANGES[how]: [do(parts / uri) for uri in value]))
+        plans.append((task, number, lambda value=uris, do=CHANGES[how]: [do(splits / uri) for uri in value]))
     meddler = Meddler(*plans)
-    answer = gr.fit(parts, views=0, threads=1, out=tmp_path / "run", progress=meddler)
+    answer = gr.fit(splits, views=0, threads=1, out=tmp_path / "run", progress=meddler)
     assert all(meddler.seen[task] >= number for task, number, _ in plans), meddler.seen
     assert named(answer, "changed") == {*train, *valid}
     assert {candidate.name.split(",")[0] for candidate in answer.candidates} >= {"trained head", "whole network"}
-    again = gr.fit(parts, quick=True, views=0, threads=1, out=tmp_path / "second")
+    again = gr.fit(splits, quick=True, views=0, threads=1, out=tmp_path / "second")
     assert not named(again, "changed")
 
 
-def test_of_two_files_with_equal_bytes_one_may_go(parts: Path, cache: Path, tmp_path: Path) -> None:
-    shutil.copy(parts / "train/cats/0.png", parts / "train/cats/copy.png")
-    meddler = Meddler(("precompute", 1, lambda: (parts / "train/cats/0.png").unlink()))
-    answer = gr.fit(parts, quick=True, views=0, threads=1, out=tmp_path / "run", progress=meddler)
+def test_of_two_files_with_equal_bytes_one_may_go(splits: Path, cache: Path, tmp_path: Path) -> None:
+    shutil.copy(splits / "train/cats/0.png", splits / "train/cats/copy.png")
+    meddler = Meddler(("precompute", 1, lambda: (splits / "train/cats/0.png").unlink()))
+    answer = gr.fit(splits, quick=True, views=0, threads=1, out=tmp_path / "run", progress=meddler)
     assert named(answer, "changed") == {"train/cats/0.png"}
     assert not named(answer, "unreadable")
 
 
 def test_files_that_change_during_audit_evaluate_predict_and_split_are_named(
-    parts: Path, cache: Path, tmp_path: Path
+    splits: Path, cache: Path, tmp_path: Path
 ) -> None:
-    answer = gr.fit(parts, quick=True, views=0, threads=1, out=tmp_path / "run")
-    victims = [parts / f"test/cats/{number}.png" for number in range(4)]
-    audited = gr.audit_images(parts, progress=Meddler(("look", 1, victims[0].unlink)))
+    answer = gr.fit(splits, quick=True, views=0, threads=1, out=tmp_path / "run")
+    victims = [splits / f"test/cats/{number}.png" for number in range(4)]
+    audited = gr.audit_images(splits, progress=Meddler(("look", 1, victims[0].unlink)))
     assert named(audited, "unreadable") == {"test/cats/0.png"}
-    evaluated = gr.evaluate(tmp_path / "run", parts / "test", progress=Meddler(("predict", 1, victims[1].unlink)))
+    evaluated = gr.evaluate(tmp_path / "run", splits / "test", progress=Meddler(("predict", 1, victims[1].unlink)))
     assert named(evaluated, "unreadable") == {"cats/1.png"}
     predicted = predict_files(
-        answer.classifier, [parts / "test"], progress=Meddler(("predict", 1, lambda: pipe(victims[2])))
+        answer.classifier, [splits / "test"], progress=Meddler(("predict", 1, lambda: pipe(victims[2])))
     )
     assert predicted.unreadable == ("cats/2.png",)
     victims[2].unlink()
     meddler = Meddler(("copy", 1, victims[3].unlink))
     with pytest.raises(SourceError, match=r"test/cats/3\.png is gone since the split began"):
-        gr.split_folder(parts / "test", tmp_path / "new", progress=meddler)
+        gr.split_folder(splits / "test", tmp_path / "new", progress=meddler)
     assert not (tmp_path / "new").exists()
-    assert gr.split_folder(parts / "test", tmp_path / "new").files == 12
+    assert gr.split_folder(splits / "test", tmp_path / "new").files == 12
 
 
 def test_classes_whose_names_differ_in_capitals_or_blanks_alone_are_named(draw: Draw, command: Command) -> None:

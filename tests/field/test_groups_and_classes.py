@@ -21,18 +21,18 @@ Draw = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def classes_by_part(table: ImageTable) -> dict[str, set[str]]:
+def classes_by_split(table: ImageTable) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
-    for part, labels in zip(table.parts, table.rows["labels"].to_pylist(), strict=True):
-        found[str(part)] |= {table.classes[label] for label in labels}
+    for split, labels in zip(table.splits, table.rows["labels"].to_pylist(), strict=True):
+        found[str(split)] |= {table.classes[label] for label in labels}
     return dict(found)
 
 
-def imagenet(parts: tuple[str, ...] = ("train", "valid"), each: int = 8) -> Iterator[str]:
-    for part in parts:
+def imagenet(splits: tuple[str, ...] = ("train", "valid"), each: int = 8) -> Iterator[str]:
+    for split in splits:
         for number, label in enumerate(("cats", "dogs", "horses")):
             for index in range(each):
-                yield f"{part}/{label}/n0208704{number}_{1000 + 7 * index}.png"
+                yield f"{split}/{label}/n0208704{number}_{1000 + 7 * index}.png"
 
 
 def cameras(*names: str, each: int = 6, classes: tuple[str, ...] = ("cats", "dogs")) -> list[str]:
@@ -57,8 +57,8 @@ def test_a_fit_of_such_names_is_judged_by_folds_that_know_every_class(draw: Draw
 @pytest.mark.parametrize("names", [("IMG", "DSC"), ("IMG", "DSC", "P"), ("DSCF", "DSCN", "IMG", "PICT")])
 def test_names_of_cameras_do_not_take_a_class_from_a_part(draw: Draw, names: tuple[str, ...]) -> None:
     split = with_split(from_folder(draw(cameras(*names))))
-    assert classes_by_part(split) == {part: {"cats", "dogs"} for part in ("train", "valid", "test")}
-    assert split.parts.count("train") > 0.6 * len(split)
+    assert classes_by_split(split) == {split: {"cats", "dogs"} for split in ("train", "valid", "test")}
+    assert split.splits.count("train") > 0.6 * len(split)
 
 
 def test_cameras_of_a_flat_folder_with_a_table_are_no_series_either(draw: Draw) -> None:
@@ -66,7 +66,7 @@ def test_cameras_of_a_flat_folder_with_a_table_are_no_series_either(draw: Draw) 
     root = draw(names)
     (root / "labels.csv").write_text("id,label\n" + "".join(f"{name},{label}\n" for name, label in names.items()))
     split = with_split(from_source(root))
-    assert classes_by_part(split) == {part: {"cats", "dogs"} for part in ("train", "valid", "test")}
+    assert classes_by_split(split) == {split: {"cats", "dogs"} for split in ("train", "valid", "test")}
 
 
 def test_names_of_films_alone_change_nothing(draw: Draw) -> None:
@@ -110,12 +110,12 @@ def test_a_disease_of_one_patient_trains_is_not_judged_and_is_named(draw: Draw, 
     groups = {name: "patient 0" if "horses" in name else f"{name[:3]} {int(name[-6:-4]) // 2}" for name in names}
     table = patients(root, groups)
     split = with_split(from_csv(table))
-    assert classes_by_part(split)["train"] == {"cats", "dogs", "horses"}
-    assert classes_by_part(split)["valid"] == classes_by_part(split)["test"] == {"cats", "dogs"}
+    assert classes_by_split(split)["train"] == {"cats", "dogs", "horses"}
+    assert classes_by_split(split)["valid"] == classes_by_split(split)["test"] == {"cats", "dogs"}
     found = command("fit", root, "--csv", table, "--quick", "--out", "run")
     assert found.returncode == 0, found.stderr
     assert "horses: 12 images, patient 0" in found.stdout
-    assert "the valid part has no image of 1 of 3 classes (horses)" in found.stdout
+    assert "the valid split has no image of 1 of 3 classes (horses)" in found.stdout
     judged = (root.parent / "run" / "predictions" / "out-of-fold.csv").read_text()
     assert "horses/" not in judged
     assert "cats/" in judged
@@ -149,8 +149,8 @@ def test_a_fold_of_a_column_never_judges_a_class_that_only_it_has(draw: Draw) ->
     )
     table = from_csv(root / "labels.csv")
     for images in (fold_called(table, "0"), *k_fold(table)):
-        parts = classes_by_part(images)
-        assert parts["valid"] <= parts["train"]
+        splits = classes_by_split(images)
+        assert splits["valid"] <= splits["train"]
     (finding,) = (one for one in fold_called(table, "0").findings if one.code == "class-of-one-fold")
     assert finding.evidence in (("horses/0.png",), ("horses/1.png",)), "one is enough to learn the class from"
 
@@ -167,10 +167,10 @@ def test_an_earlier_split_that_tears_given_groups_is_not_kept(draw: Draw, comman
     table = patients(root, {name: f"{name[:4]} {int(name[-6:-4]) // 6}" for name in names})
     found = command("fit", root, "--csv", table, "--quick")
     assert found.returncode == 0, found.stderr
-    assert "in several parts, and is not kept: a new one is drawn" in found.stdout
-    assert "keep the parts they had" not in found.stdout + found.stderr
-    parts = defaultdict(set)
+    assert "in several splits, and is not kept: a new one is drawn" in found.stdout
+    assert "keep the splits they had" not in found.stdout + found.stderr
+    splits = defaultdict(set)
     with (root.parent / "runs" / "set-2" / "split.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            parts[row["path"][:4], int(row["path"][-6:-4]) // 6].add(row["part"])
-    assert all(len(part) == 1 for part in parts.values())
+            splits[row["path"][:4], int(row["path"][-6:-4]) // 6].add(row["split"])
+    assert all(len(split) == 1 for split in splits.values())

@@ -41,7 +41,7 @@ def test_folders_of_parts_beside_a_table_are_no_classes(draw: Draw, folders: tup
     (root / "sample_submission.csv").write_text("image,label\n" + "".join(f"b{n}.png,x\n" for n in range(3)))
     table = from_source(root)
     assert table.classes == ("x", "y")
-    assert [part for part in table.parts if part == "test"] == ["test"] * 3
+    assert [split for split in table.splits if split == "test"] == ["test"] * 3
     assert all(not label for uri, label in labels(table).items() if uri.startswith(test))
 
 
@@ -59,7 +59,7 @@ def test_parts_that_are_wrapped_twice_or_called_otherwise_are_parts(draw: Draw, 
     root = draw(numbered(f"{train}/cats", f"{train}/dogs", f"{test}/cats", f"{test}/dogs"))
     table = from_source(root)
     assert table.classes == ("cats", "dogs")
-    assert sorted(set(map(str, table.parts))) == sorted({"train", "valid" if "val" in test else "test"})
+    assert sorted(set(map(str, table.splits))) == sorted({"train", "valid" if "val" in test else "test"})
 
 
 @pytest.mark.parametrize("table_name", ["train.csv", "Train.csv", "labels_train.tsv", "annotations.jsonl"])
@@ -136,7 +136,7 @@ def test_the_same_folders_under_every_class_are_asked_for(draw: Draw, command: C
 def test_parts_inside_of_each_class_are_parts(draw: Draw) -> None:
     table = from_source(draw(numbered("cats/train", "cats/val", "dogs/train", "dogs/val")))
     assert table.classes == ("cats", "dogs")
-    assert table.parts == (["train"] * 4 + ["valid"] * 4) * 2
+    assert table.splits == (["train"] * 4 + ["valid"] * 4) * 2
 
 
 @pytest.mark.parametrize(

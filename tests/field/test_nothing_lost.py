@@ -1,4 +1,4 @@
-"""Whatever is assigned to what: no fold or drawn part judges what it has not trained on, and no row is lost."""
+"""Whatever is assigned to what: no fold or drawn split judges what it has not trained on, and no row is lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def table_of(every: list[tuple[int, int, str | None, str, str | None]], *, sever
         Path("set"),
         names,
         uris=[f"{names[value[0]]}/{value[3]}{number:04d}.png" for number, value in enumerate(every)],
-        parts=[value[4] for value in every],
+        splits=[value[4] for value in every],
         labels=labels,
     )
     table = table.with_digests([digest(str(value[1]).encode()) for value in every])
@@ -51,9 +51,9 @@ def labels(table: ImageTable) -> dict[str, list[str]]:
     return {uri: [table.classes[label] for label in value] for uri, value in every}
 
 
-def shown(table: ImageTable, part: str) -> set[int]:
-    every = zip(table.parts, table.rows["labels"].to_pylist(), strict=True)
-    return {label for value, labels in every if value == part for label in labels}
+def shown(table: ImageTable, split: str) -> set[int]:
+    every = zip(table.splits, table.rows["labels"].to_pylist(), strict=True)
+    return {label for value, labels in every if value == split for label in labels}
 
 
 @many

@@ -129,9 +129,9 @@ def as_colour_tiff(path: Path, values: npt.NDArray[Any]) -> None:
 
 def planted(root: Path, draw: Draw, *, each: int = 12) -> Path:
     draws = np.random.default_rng(0)
-    for part in ("train", "test"):
+    for split in ("train", "test"):
         for label in ("plain", "striped"):
-            folder = root / part / label
+            folder = root / split / label
             folder.mkdir(parents=True)
             for number in range(each):
                 draw(folder / f"{number:02d}", twelve_bits(label == "striped", draws))

@@ -105,7 +105,7 @@ def test_what_was_learned_from_is_left_out_and_counted(run: Path, draw: Draw, co
     assert found.returncode == 0, found.stderr
     assert "left out: the classifier has learned from a file with the very same bytes" in found.stdout
     found = command("evaluate", run, root)
-    assert found.returncode == 0, "its valid and test part are left, and are no promise to themselves"
+    assert found.returncode == 0, "its valid and test split are left, and are no promise to themselves"
     assert numbers(run, "set")["promise"] is None
 
 

@@ -171,9 +171,9 @@ def test_no_command_writes_where_the_images_lie_into_what_is_shown_to_others(
 
 def test_a_split_is_known_again_where_both_folders_have_moved(command: Command, home: Path, tmp_path: Path) -> None:
     shutil.copytree(home / ALBUM, tmp_path / "photos")
-    assert command("split", "photos", "parts").returncode == 0
+    assert command("split", "photos", "splits").returncode == 0
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "photos").rename(tmp_path / "elsewhere" / "photos")
-    (tmp_path / "parts").rename(tmp_path / "elsewhere" / "parts")
+    (tmp_path / "splits").rename(tmp_path / "elsewhere" / "splits")
     done = command("split", "elsewhere/photos", "elsewhere/parts")
     assert (done.returncode, "were split before" in done.stdout) == (0, True), done.stderr

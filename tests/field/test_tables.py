@@ -275,10 +275,10 @@ def test_whatever_is_called_what_each_image_keeps_its_label(
 @pytest.mark.parametrize("name", ["set", "Subset", "split", "usage"])
 def test_a_column_that_names_parts_and_nothing_else_is_one_of_parts(draw: Draw, name: str) -> None:
     root = draw(f"{number}.png" for number in range(4))
-    parts = ["train", "test", "train", "val"]
-    path = csv_beside(root, f"file,{name},label", *(f"{n}.png,{parts[n]},{'xy'[n % 2]}" for n in range(4)))
+    splits = ["train", "test", "train", "val"]
+    path = csv_beside(root, f"file,{name},label", *(f"{n}.png,{splits[n]},{'xy'[n % 2]}" for n in range(4)))
     table = from_csv(path)
-    assert (table.classes, table.parts) == (("x", "y"), ["train", "test", "train", "valid"])
+    assert (table.classes, table.splits) == (("x", "y"), ["train", "test", "train", "valid"])
 
 
 def test_whole_numbers_of_a_data_frame_are_whole_numbers(draw: Draw) -> None:

@@ -73,6 +73,6 @@ def test_a_labelled_table_holds_no_row_without_a_label(draw: Draw) -> None:
     table = from_csv(table_with(root, several, MORE, "labels.csv"), separator="|")
     labelled = table.only_labelled()
     assert (len(labelled), len(table)) == (40, 55)
-    assert isinstance(labelled.where(np.ones(40, dtype=bool)).part("train"), LabelledTable)
+    assert isinstance(labelled.where(np.ones(40, dtype=bool)).split("train"), LabelledTable)
     with pytest.raises(InputError, match="15 of 55 images have no label"):
         LabelledTable(table.root, table.classes, table.rows, task=table.task)

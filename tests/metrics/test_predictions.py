@@ -147,8 +147,8 @@ def test_other_classes_are_an_error_that_names_them():
 
 def test_parts_put_together_are_the_whole():
     whole = some(fold=[0, 0, 0, 1, 1, 1])
-    parts = [whole.select([0, 1, 2]), whole.select([3, 4, 5]).aligned_to(["horse", "cat", "dog"])]
-    assert Predictions.concatenate(parts) == whole
+    splits = [whole.select([0, 1, 2]), whole.select([3, 4, 5]).aligned_to(["horse", "cat", "dog"])]
+    assert Predictions.concatenate(splits) == whole
 
 
 def test_one_part_that_was_chosen_on_makes_the_whole_so():
@@ -157,7 +157,7 @@ def test_one_part_that_was_chosen_on_makes_the_whole_so():
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("splits", "message"),
     [
         ([], "nothing to concatenate"),
         ([some(), some(fold=[0] * 6)], "can't concatenate unlike predictions.*with folds.*without folds"),
@@ -165,9 +165,9 @@ def test_one_part_that_was_chosen_on_makes_the_whole_so():
         ([some(), several()], "can't concatenate unlike predictions"),
     ],
 )
-def test_unlike_parts_are_refused(parts, message):
+def test_unlike_parts_are_refused(splits, message):
     with pytest.raises(OptionError, match=message):
-        Predictions.concatenate(parts)
+        Predictions.concatenate(splits)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def own_cache(prepared_cache):
 @pytest.fixture(scope="module")
 def table(photos):
     """Return a few real photos of three classes."""
-    whole = from_folder(photos("cat_dog_horse")).part("train")
+    whole = from_folder(photos("cat_dog_horse")).split("train")
     rows = [row for label in range(3) for row in np.flatnonzero(whole.targets == label)[:PER_CLASS]]
     mask = np.zeros(len(whole), bool)
     mask[rows] = True

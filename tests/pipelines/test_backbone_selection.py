@@ -101,7 +101,11 @@ def test_of_many_images_a_sample_is_asked_that_has_every_class_in_its_share() ->
     count = 9_000
     labels = [[0] if row % 10 else [1 + row % 3] for row in range(count)]
     table = image_table(
-        Path("/"), ("a", "b", "c", "d"), uris=[f"{n}.jpg" for n in range(count)], parts=["train"] * count, labels=labels
+        Path("/"),
+        ("a", "b", "c", "d"),
+        uris=[f"{n}.jpg" for n in range(count)],
+        splits=["train"] * count,
+        labels=labels,
     )
     found = sampled(table, 2_000, seed=0)
     assert abs(len(found) - 2_000) <= 3

@@ -129,10 +129,10 @@ def test_classifier_result_and_report_tell_what_was_applied(too_sure: Any) -> No
     result = json.loads((too_sure.folder / "result.json").read_text())["calibration"]
     assert result["tried"]["applied"] is True
     assert result["tried"]["temperature"] == tried.temperature.value
-    for part, n in (("test", 12), ("valid", 16), ("out_of_fold", 40)):
+    for split, n in (("test", 12), ("valid", 16), ("out_of_fold", 40)):
         for when in ("before", "after"):
-            assert result["measured"][part][when]["calibration_error"]["n"] == n
-            assert set(result["measured"][part][when]) == {"calibration_error", "log_loss", "brier_score"}
+            assert result["measured"][split][when]["calibration_error"]["n"] == n
+            assert set(result["measured"][split][when]) == {"calibration_error", "log_loss", "brier_score"}
     before, after = (result["measured"]["out_of_fold"][when]["log_loss"]["value"] for when in ("before", "after"))
     assert after < before
     page = (too_sure.folder / "report.html").read_text()
@@ -142,7 +142,7 @@ def test_classifier_result_and_report_tell_what_was_applied(too_sure: Any) -> No
 
 def test_the_temperature_is_in_the_weights_once(too_sure: Any, small_photos: Path) -> None:
     classifier = Classifier.load(too_sure.folder)
-    seen = classifier.predict_table(too_sure.table.part("test"))
+    seen = classifier.predict_table(too_sure.table.split("test"))
     np.testing.assert_allclose(seen.probabilities, too_sure.predictions["test"].probabilities, atol=1e-5)
     without = too_sure.uncalibrated("test")
     np.testing.assert_allclose(

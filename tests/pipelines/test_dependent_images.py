@@ -67,11 +67,11 @@ def test_on_bricks_the_dependence_leads_with_the_number_of_blocks(
 
 def test_on_cats_and_dogs_nothing_changes(photos: Callable[[str], Path], real_command: Command, tmp_path: Path) -> None:
     """A stretch of the folder: whoever lies side by side there does so here."""
-    for part, most in (("train", 150), ("valid", 50)):
+    for split, most in (("train", 150), ("valid", 50)):
         for label in ("cats", "dogs"):
-            (tmp_path / "set" / part / label).mkdir(parents=True)
-            for file in sorted((photos("dogscats") / part / label).iterdir())[:most]:
-                shutil.copy(file, tmp_path / "set" / part / label)
+            (tmp_path / "set" / split / label).mkdir(parents=True)
+            for file in sorted((photos("dogscats") / split / label).iterdir())[:most]:
+                shutil.copy(file, tmp_path / "set" / split / label)
     nothing_changes(real_command, tmp_path / "set", tmp_path)
 
 
@@ -89,7 +89,7 @@ def nothing_changes(command: Command, folder: Path, tmp_path: Path) -> None:
     assert not codes(result) & {"neighbours-alike", "neighbours-alike-harmless", "neighbours-unchecked"}
     assert "groups" not in result["out_of_fold"]
     assert "effective n" not in done.stdout
-    assert result["headline"]["part"] == "valid"
+    assert result["headline"]["split"] == "valid"
 
 
 def test_films_by_number_alone_are_kept_together_in_folds_and_parts(command: Command, tmp_path: Path) -> None:
@@ -101,11 +101,11 @@ def test_films_by_number_alone_are_kept_together_in_folds_and_parts(command: Com
     assert result["neighbours_in_train"] == []
     places = defaultdict(list)
     for line in (tmp_path / "run" / "split.csv").read_text().splitlines()[1:]:
-        path, part = line.split(",")[:2]
-        places[path.split("/")[0], part].append(int(Path(path).stem))
-    for (_, part), place in places.items():
+        path, split = line.split(",")[:2]
+        places[path.split("/")[0], split].append(int(Path(path).stem))
+    for (_, split), place in places.items():
         breaks = int((np.diff(sorted(place)) > 1).sum())
-        assert breaks <= 6, f"{part} is of stretches"
+        assert breaks <= 6, f"{split} is of stretches"
     assert places["left", "test"]
 
 
@@ -116,11 +116,11 @@ def test_groups_that_names_propose_are_taken_where_the_images_agree(command: Com
     assert result["dependence"]["outcome"] == "dependent"
     finding = next(one for one in result["findings"] if one["code"] == "neighbours-alike")
     assert "with the same name before its last number are alike" in finding["sentence"]
-    parts = defaultdict(set)
+    splits = defaultdict(set)
     for line in (tmp_path / "run" / "split.csv").read_text().splitlines()[1:]:
-        path, part = line.split(",")[:2]
-        parts[path.rpartition("_")[0]].add(part)
-    assert all(len(value) == 1 for value in parts.values())
+        path, split = line.split(",")[:2]
+        splits[path.rpartition("_")[0]].add(split)
+    assert all(len(value) == 1 for value in splits.values())
 
 
 def test_the_same_names_on_other_images_propose_and_change_nothing(command: Command, tmp_path: Path) -> None:
@@ -149,16 +149,16 @@ def test_with_group_by_none_it_is_told_and_nothing_changes(command: Command, tmp
 def test_given_parts_that_cut_through_neighbours_are_marked_and_blocks_lead(command: Command, tmp_path: Path) -> None:
     root = films(tmp_path / "films", names=numbered)
     for file in sorted(root.glob("*/*.png")):
-        part = "valid" if int(file.stem) % 5 == 0 else "train"
-        (tmp_path / "set" / part / file.parent.name).mkdir(parents=True, exist_ok=True)
-        os.link(file, tmp_path / "set" / part / file.parent.name / file.name)
+        split = "valid" if int(file.stem) % 5 == 0 else "train"
+        (tmp_path / "set" / split / file.parent.name).mkdir(parents=True, exist_ok=True)
+        os.link(file, tmp_path / "set" / split / file.parent.name / file.name)
     done = command("fit", tmp_path / "set", "--quick", "--views", "0", "--out", "run")
     result = result_of(tmp_path / "run")
     assert result["neighbours_in_train"] == ["valid"]
-    assert result["headline"]["part"] == "out-of-fold"
+    assert result["headline"]["split"] == "out-of-fold"
     assert "neighbours in train" in done.stdout
     leading = [finding["code"] for finding in result["findings"] if finding["leads"]]
-    assert [code for code in leading if "neighbours" in code] == ["neighbours-alike", "neighbours-in-two-parts"]
+    assert [code for code in leading if "neighbours" in code] == ["neighbours-alike", "neighbours-in-two-splits"]
 
 
 def test_hashes_for_names_are_said_to_tell_nothing(command: Command, tmp_path: Path) -> None:
@@ -203,9 +203,9 @@ def test_leaked_images_are_counted_in_the_basis_and_the_number_without_them_stan
     root = films(tmp_path / "films", names=tracked, films=20, frames=2)
     for label in ("left", "right"):
         for number, file in enumerate(sorted((root / label).iterdir())):
-            part = "valid" if number % 4 == 0 else "train"
-            (tmp_path / "set" / part / label).mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, tmp_path / "set" / part / label / f"{draw_name(number)}.png")
+            split = "valid" if number % 4 == 0 else "train"
+            (tmp_path / "set" / split / label).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, tmp_path / "set" / split / label / f"{draw_name(number)}.png")
     copied = sorted((tmp_path / "set/train/left").iterdir())[:3]
     for number, file in enumerate(copied):
         shutil.copy(file, tmp_path / "set/valid/left" / f"copy{number}.png")
@@ -223,14 +223,14 @@ def draw_name(number: int) -> str:
 
 
 def test_a_given_part_with_numbers_of_its_own_is_not_taken_for_neighbours(command: Command, tmp_path: Path) -> None:
-    train, valid = (films(tmp_path / part, names=numbered, seed=seed) for part, seed in (("a", 1), ("b", 2)))
-    for part, root in (("train", train), ("valid", valid)):
-        shutil.copytree(root, tmp_path / "set" / part)
+    train, valid = (films(tmp_path / split, names=numbered, seed=seed) for split, seed in (("a", 1), ("b", 2)))
+    for split, root in (("train", train), ("valid", valid)):
+        shutil.copytree(root, tmp_path / "set" / split)
     command("fit", tmp_path / "set", "--quick", "--views", "0", "--out", "run")
     result = result_of(tmp_path / "run")
     assert result["dependence"]["outcome"] == "dependent"
     assert result["neighbours_in_train"] == []
-    assert result["headline"]["part"] == "valid"
+    assert result["headline"]["split"] == "valid"
 
 
 def test_in_a_narrow_terminal_no_number_and_no_word_of_the_table_is_cut(command: Command, tmp_path: Path) -> None:

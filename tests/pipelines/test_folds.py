@@ -30,7 +30,7 @@ FOUR = FitOptions(folds=4, views=0)
 
 @pytest.fixture(scope="module")
 def world(fitted: Any, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The answer of four folds on cats and dogs with a valid part, and a test part without labels."""
+    """The answer of four folds on cats and dogs with a valid split, and a test split without labels."""
     folder = tmp_path_factory.mktemp("folds")
     shutil.copytree(small_photos, folder / "contest")
     for number, file in enumerate(sorted((folder / "contest" / "test").glob("*/*"))):
@@ -49,7 +49,7 @@ def same_cache(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_train_and_valid_are_dealt_to_the_folds_together_and_a_finding_says_so(world: Any) -> None:
-    assert set(world.table.parts) == {"train", "test"}
+    assert set(world.table.splits) == {"train", "test"}
     seen = world.predictions["out-of-fold"]
     assert len(seen.scored) == 56, "40 of train and 16 of valid"
     assert sorted(set(seen.fold.tolist())) == [0, 1, 2, 3]
@@ -62,14 +62,14 @@ def test_there_are_no_live_steps_and_no_part_is_carved(world: Any) -> None:
     assert world.live is None
     assert world.chosen == "linear head, mean of 4 folds"
     assert set(world.scored) == {"out-of-fold"}
-    assert world.headline_part == "out-of-fold"
+    assert world.headline_split == "out-of-fold"
     assert world.headline.basis == "chosen on"
     assert not drew_split(world.folder), "a later run takes nothing over"
 
 
 def test_the_classifier_is_the_average_of_the_heads_that_were_solved_without_each_fold(world: Any) -> None:
     opened = reopened(world.folder)
-    train = opened.table.part("train")
+    train = opened.table.split("train")
     features = opened.features()
     rows = training_rows(train, features, views=0, seed=0, folds=4)
     x = rows.read(0, len(rows)).astype(np.float32)
@@ -90,7 +90,7 @@ def test_result_and_report_stand_without_a_valid_part(world: Any) -> None:
     result = json.loads((world.folder / "result.json").read_text())
     assert result["valid"] is None
     assert result["test"] is None
-    assert result["headline"]["part"] == "out-of-fold"
+    assert result["headline"]["split"] == "out-of-fold"
     assert result["options"]["folds"] == 4
     assert result["candidates"][0]["solver"]["averaged_folds"] == 4
     assert result["sets"]["n"] == 56, "sets are calibrated out-of-fold"
@@ -115,7 +115,7 @@ def test_a_contest_is_answered_with_what_the_folds_let_expect(world: Any, tmp_pa
 def test_without_a_test_part_all_images_train_and_judge(small_photos: Path, tmp_path: Path) -> None:
     shutil.copytree(small_photos / "train", tmp_path / "mine")
     fit_result = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
-    assert set(fit_result.table.parts) == {"train"}
+    assert set(fit_result.table.splits) == {"train"}
     assert fit_result.headline.n == 40
     again = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
     assert again.headline == fit_result.headline, "replayed"
@@ -123,7 +123,7 @@ def test_without_a_test_part_all_images_train_and_judge(small_photos: Path, tmp_
 
 def test_a_labelled_test_part_stays_and_judges(small_photos: Path, tmp_path: Path) -> None:
     fit_result = answer(small_photos, out=tmp_path / "run", options=FOUR)
-    assert fit_result.headline_part == "test"
+    assert fit_result.headline_split == "test"
     assert (fit_result.headline.n, fit_result.headline.basis) == (12, "clean")
 
 
@@ -135,7 +135,7 @@ def test_copies_stay_in_one_fold(small_photos: Path, tmp_path: Path) -> None:
     fold = dict(
         zip(fit_result.predictions["out-of-fold"].ids, fit_result.predictions["out-of-fold"].fold.tolist(), strict=True)
     )
-    train = fit_result.table.part("train")
+    train = fit_result.table.split("train")
     by_unit: dict[bytes, set[int]] = {}
     for uri, unit in zip(train.uris, duplicate_units(train), strict=True):
         by_unit.setdefault(unit, set()).add(fold[uri])
@@ -171,8 +171,8 @@ def test_more_folds_than_pictures_are_refused(picture_folder: Callable[..., Path
 
 def test_by_hand_too(fitted: Any, small_photos: Path) -> None:
     table, features = gr.features_of(gr.from_folder(small_photos), gr.backbone())
-    head = gr.fit_head(table.part("train"), features, folds=8)
+    head = gr.fit_head(table.split("train"), features, folds=8)
     assert set(head.out_of_fold.fold.tolist()) == set(range(8))
     assert head.facts["averaged_folds"] == 8
     with pytest.raises(OptionError, match="averages linear heads"):
-        gr.fit_head(table.part("train"), features, folds=8, kind="concat-pool")
+        gr.fit_head(table.split("train"), features, folds=8, kind="concat-pool")

@@ -97,19 +97,19 @@ def test_a_later_stage_stays_only_where_it_is_clearly_better(told: Any) -> None:
 def test_numbers_say_what_was_chosen_on_and_test_is_clean(told: Any) -> None:
     answer = told[0]
     chosen = next(one for one in answer.candidates if one.name == answer.chosen)
-    trained = chosen.judged_part == "valid"
+    trained = chosen.evaluated_split == "valid"
     assert answer.predictions["valid"].basis == ("chosen on" if trained else "clean"), (
         "a linear head's was measured first"
     )
     assert answer.predictions["test"].basis == "clean"
-    assert answer.headline_part == "test"
+    assert answer.headline_split == "test"
     assert answer.headline.basis == "clean"
 
 
 def test_the_saved_classifier_gives_the_predictions_that_were_scored(told: Any) -> None:
     answer = told[0]
     loaded = gr.Classifier.load(answer.folder)
-    again = loaded.predict_table(answer.table.part("valid"))
+    again = loaded.predict_table(answer.table.split("valid"))
     assert np.allclose(again.logits, answer.predictions["valid"].logits, atol=1e-6)
     assert loaded.views == answer.classifier.views
 

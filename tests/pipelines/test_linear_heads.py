@@ -61,7 +61,7 @@ def test_transfer_learning_trains_the_head_that_was_asked_for(trained: FitResult
 
 
 def test_the_saved_classifier_says_of_the_files_what_the_run_said_of_them(trained: FitResult) -> None:
-    test = trained.table.part("test")
+    test = trained.table.split("test")
     said = Classifier.load(trained.folder).predict_table(test, threads=1)
     wanted = trained.predictions["test"]
     np.testing.assert_allclose(said.probabilities, wanted.probabilities, atol=1e-4)
@@ -144,7 +144,7 @@ def test_the_whole_network_is_trained_under_either(
     name = "original" if way == "fromzero" else "efficientnet"
     options = FitOptions(backbone=name, head=head, size=SIZE, views=0, threads=1, training=how)
     answer = train(small_photos, options=options, out=tmp_path / "run")
-    said = Classifier.load(answer.folder).predict_table(answer.table.part("test"), threads=1)
+    said = Classifier.load(answer.folder).predict_table(answer.table.split("test"), threads=1)
     np.testing.assert_allclose(said.probabilities, answer.predictions["test"].probabilities, atol=1e-4)
     last = Classifier.load(tmp_path / "run" / "epochs" / "epoch-002")
     assert last.head.kind == head

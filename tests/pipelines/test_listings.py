@@ -33,11 +33,11 @@ predictions = learn.tta()
 @pytest.fixture
 def working_folder(small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with dogscats/ (6 + 4 photos of each) and photo.jpg, and the current one."""
-    for part, count in (("train", 6), ("valid", 4)):
+    for split, count in (("train", 6), ("valid", 4)):
         for label in ("cats", "dogs"):
-            (tmp_path / "dogscats" / part / label).mkdir(parents=True)
-            for file in sorted((small_photos / part / label).iterdir())[:count]:
-                shutil.copy(file, tmp_path / "dogscats" / part / label)
+            (tmp_path / "dogscats" / split / label).mkdir(parents=True)
+            for file in sorted((small_photos / split / label).iterdir())[:count]:
+                shutil.copy(file, tmp_path / "dogscats" / split / label)
     shutil.copy(file, tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -57,7 +57,7 @@ def two_lines(working_folder: Path) -> None:
     exec(GOLDEN_RULE, namespace)
     run = namespace["run"]
     assert (working_folder / "runs" / "dogscats" / "report.html").is_file()
-    assert run.headline_part == "valid"  # there is no test part
+    assert run.headline_split == "valid"  # there is no test split
     assert run.classifier.predict("photo.jpg").predicted[0] in (0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Metrics that were asked for by name: measured on every part, and told where they can't be."""
+"""Metrics that were asked for by name: measured on every split, and told where they can't be."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def test_they_stand_in_result_json_and_the_report_and_change_nothing(
     assert found.chosen == fitted.chosen
     stated = json.loads((run / "result.json").read_text())["metrics"]
     assert list(stated) == ["roc_auc", "balanced_accuracy"]
-    for part, predictions in found.scored.items():
-        assert stated["roc_auc"][part.replace("-", "_")] == as_json(roc_auc(predictions))
-        assert stated["balanced_accuracy"][part.replace("-", "_")]["value"] == balanced_accuracy(predictions).value
+    for split, predictions in found.scored.items():
+        assert stated["roc_auc"][split.replace("-", "_")] == as_json(roc_auc(predictions))
+        assert stated["balanced_accuracy"][split.replace("-", "_")]["value"] == balanced_accuracy(predictions).value
     page = (run / "report.html").read_text()
     assert '<th scope="col">roc auc</th>' in page
 

@@ -57,7 +57,7 @@ def test_a_run_from_zero_has_all_that_a_fit_has(from_zero: tuple[FitResult, FitR
     result = json.loads((answer.folder / "result.json").read_text())
     assert result["chosen"] == "trained from zero"
     assert result["out_of_fold"] is None
-    assert result["headline"]["part"] == "test"
+    assert result["headline"]["split"] == "test"
     assert [row["stage"] for row in result["live"]["history"]] == ["from zero"] * 2
     assert answer.report.is_file()
     assert (answer.folder / "predictions" / "test.csv").is_file()
@@ -119,7 +119,7 @@ def test_fine_tuning_moves_the_body_and_stands_beside_the_solved_head(
     answer = train(small_photos, options=options, out=tmp_path / "run")
     assert answer.chosen == "fine-tuned network"
     assert answer.classifier.backbone.spec.weights != answer.candidates[0].body.spec.weights
-    assert answer.headline_part == "test"
+    assert answer.headline_split == "test"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def unbroken(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_the_same_head_is_had_by_hand(unbroken: Any, small_photos: Path) -> None:
     table, features = gr.features_of(gr.from_folder(small_photos), gr.backbone())
-    head = gr.fit_head(table.part("train"), features)
+    head = gr.fit_head(table.split("train"), features)
     plain = unbroken.candidates[0]
     assert head.head.tensors["weight"].tobytes() == plain.head.tensors["weight"].tobytes()
     assert head.out_of_fold == plain.judged_on
@@ -39,7 +39,7 @@ def test_folds_keep_copies_and_views_together(unbroken: Any, small_photos: Path)
     table, features = gr.features_of(
         gr.from_folder(small_photos), gr.backbone(), augment=gr.data.side_on(max_zoom=1.1), augmented_views=2
     )
-    train = table.part("train")
+    train = table.split("train")
     doubled = dataclasses.replace(train, rows=train.rows.take([*range(40), *range(0, 40, 3)]))
     rows = training_rows(doubled, features, views=2, seed=0)
     n = len(doubled)
@@ -56,7 +56,7 @@ def test_rows_are_read_over_the_border_between_views(unbroken: Any, small_photos
     table, features = gr.features_of(
         gr.from_folder(small_photos), gr.backbone(), augment=gr.data.side_on(max_zoom=1.1), augmented_views=2
     )
-    train = table.part("train")
+    train = table.split("train")
     rows = training_rows(train, features, views=2, seed=0)
     everything = rows.read(0, 120)
     for view in range(3):
@@ -68,9 +68,9 @@ def test_rows_are_read_over_the_border_between_views(unbroken: Any, small_photos
 
 def test_images_without_activations_are_refused(unbroken: Any, small_photos: Path) -> None:
     table, features = gr.features_of(gr.from_folder(small_photos), gr.backbone())
-    train = table.part("train")
+    train = table.split("train")
     with pytest.raises(OptionError, match="precompute them first"):
-        gr.fit_head(gr.from_folder(small_photos).part("train"), features)  # not read yet: no digests
+        gr.fit_head(gr.from_folder(small_photos).split("train"), features)  # not read yet: no digests
     with pytest.raises(OptionError, match="precompute them first"):
         gr.fit_head(train.with_digests([b"x" * 32] * len(train)), features)
 

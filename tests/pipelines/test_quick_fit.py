@@ -68,8 +68,8 @@ def test_the_result_has_the_documented_shape(fitted: Any) -> None:
     assert result["valid"]["n"] == 16
     assert result["test"]["n"] == 12
     assert result["out_of_fold"]["n"] == 40
-    for part in ("valid", "test", "out_of_fold"):
-        assert set(result[part]) == NUMBERS
+    for split in ("valid", "test", "out_of_fold"):
+        assert set(result[split]) == NUMBERS
     assert {stage["name"] for stage in result["stages"]} >= {
         "read",
         "backbone",
@@ -99,7 +99,7 @@ def test_every_number_has_its_n_and_its_interval(fitted: Any) -> None:
         assert 0 <= numbers["low"] <= numbers["accuracy"] <= numbers["high"] <= 1
         assert 0 <= numbers["log_loss_low"] <= numbers["log_loss"] <= numbers["log_loss_high"]
     headline = result["headline"]
-    assert headline["part"] == "test"
+    assert headline["split"] == "test"
     assert (headline["n"], headline["value"]) == (12, result["test"]["accuracy"])
     assert headline["low"] <= headline["value"] <= headline["high"]
 
@@ -112,7 +112,7 @@ def test_a_number_says_whether_it_was_chosen_on(fitted: Any) -> None:
 
 
 def test_cats_and_dogs_are_told_apart(fitted: Any) -> None:
-    assert fitted.headline_part == "test"
+    assert fitted.headline_split == "test"
     assert fitted.headline.value >= 0.9
     assert accuracy(fitted.predictions["valid"]).value >= 0.9
 
@@ -120,14 +120,14 @@ def test_cats_and_dogs_are_told_apart(fitted: Any) -> None:
 def test_the_numbers_are_those_of_the_prediction_files_and_of_the_saved_classifier(unbroken: Any) -> None:
     result = result_of(unbroken.folder)
     loaded = Classifier.load(unbroken.folder)
-    for part in ("valid", "test"):
-        with (unbroken.folder / "predictions" / f"{part}.csv").open(newline="") as file:
+    for split in ("valid", "test"):
+        with (unbroken.folder / "predictions" / f"{split}.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
-        assert len(rows) == result[part]["n"]
+        assert len(rows) == result[split]["n"]
         right = [row["prediction"] == row["truth"] for row in rows]
-        assert np.mean(right) == result[part]["accuracy"]
+        assert np.mean(right) == result[split]["accuracy"]
         losses = [-math.log(float(row[f"p:{row['truth']}"])) for row in rows]
-        assert np.mean(losses) == pytest.approx(result[part]["log_loss"], rel=1e-5)
+        assert np.mean(losses) == pytest.approx(result[split]["log_loss"], rel=1e-5)
         again = loaded.predict([unbroken.table.root / row["path"] for row in rows])
         for row, probabilities in zip(rows, again.probabilities, strict=True):
             ours = [float(row[f"p:{name}"]) for name in loaded.classes]
@@ -164,12 +164,12 @@ def test_the_test_part_is_opened_once_and_after_the_choice_is_written(
 
     def watched(classifier: Classifier, table: Any, *rest: Any) -> Predictions:
         written = [tmp_path / "run" / name for name in ("choice.json", "classifier/classifier.json")]
-        opened_parts.append((table.parts[0], all(path.exists() for path in written)))
+        opened_parts.append((table.splits[0], all(path.exists() for path in written)))
         return original(classifier, table, *rest)
 
     monkeypatch.setattr(concluding, "_scored", watched)
     answer(small_photos, out=tmp_path / "run")
-    assert [part for part, _ in opened_parts].count("test") == 1
+    assert [split for split, _ in opened_parts].count("test") == 1
     assert all(after_choice for _, after_choice in opened_parts)
     choice, predicted = tmp_path / "run" / "choice.json", tmp_path / "run" / "predictions" / "test.csv"
     assert choice.stat().st_mtime_ns <= predicted.stat().st_mtime_ns
@@ -231,30 +231,30 @@ def test_folds_are_stories_of_their_own_and_no_split_is_taken_over_from_or_by_th
     assert folders == ["mine", "mine-2", "mine-3", "mine-4"]
     images = with_digests(from_folder(photo_folder))
     for one, wanted in zip((first, second), k_fold(images, 3)[:2], strict=True):
-        assert one.table.parts == wanted.parts
-    assert set(drawn.table.parts) == {"train", "valid", "test"}
-    assert drawn.table.parts == with_split(images).parts
-    assert other.table.parts == drawn.table.parts
+        assert one.table.splits == wanted.splits
+    assert set(drawn.table.splits) == {"train", "valid", "test"}
+    assert drawn.table.splits == with_split(images).splits
+    assert other.table.splits == drawn.table.splits
     assert answer(photo_folder, options=replace(PLAIN, fold="2/3"), runs=runs).folder == second.folder
     by_hand = answer(k_fold(images, 3)[2], options=PLAIN, runs=runs)
-    assert (by_hand.folder.name, by_hand.headline_part) == ("mine-5", "valid")
-    assert by_hand.table.parts == k_fold(images, 3)[2].parts
+    assert (by_hand.folder.name, by_hand.headline_split) == ("mine-5", "valid")
+    assert by_hand.table.splits == k_fold(images, 3)[2].splits
     with pytest.raises(RunMismatch, match="fold was '1/3', now '3/3'"):
         answer(photo_folder, options=replace(PLAIN, fold="3/3"), out=first.folder)
 
 
 def test_a_sample_is_drawn_before_its_folds(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
-    """Train and valid have 20 and 8 of each class; the test part stays, and is sampled as ever."""
+    """Train and valid have 20 and 8 of each class; the test split stays, and is sampled as ever."""
     folded = [
         answer(small_photos, options=replace(PLAIN, sample=6, fold=f"{number}/3"), out=tmp_path / f"run {number}")
         for number in (1, 2, 3)
     ]
-    validated = [uri for one in folded for uri in one.table.part("valid").uris]
+    validated = [uri for one in folded for uri in one.table.split("valid").uris]
     assert len(validated) == len(set(validated)) == 12
     for one in folded:
         assert one.table.counts()["valid"] == {"cats": 2, "dogs": 2, "": 0}
         assert one.table.counts()["test"] == {"cats": 6, "dogs": 6, "": 0}
-        assert one.headline_part == "test"
+        assert one.headline_split == "test"
         assert {"fold", "valid-merged"} <= {finding.code for finding in one.findings}
 
 
@@ -294,14 +294,14 @@ def test_without_a_test_part_there_is_no_test_number(unbroken: Any, small_photos
     result = result_of(tmp_path / "run")
     assert result["test"] is None
     assert not (tmp_path / "run" / "predictions" / "test.csv").exists()
-    assert found.headline_part == "valid"
+    assert found.headline_split == "valid"
 
 
 def test_a_folder_without_valid_gets_one_carved_from_train(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(small_photos, tmp_path / "two", ignore=shutil.ignore_patterns("valid")))
     answer(folder, options=PLAIN, out=tmp_path / "run")
     counts = result_of(tmp_path / "run")["counts"]
-    assert {part: sum(count.values()) for part, count in counts.items()} == {"train": 36, "valid": 4, "test": 12}
+    assert {split: sum(count.values()) for split, count in counts.items()} == {"train": 36, "valid": 4, "test": 12}
 
 
 def test_an_unlabelled_test_folder_is_predicted_and_never_scored(
@@ -318,7 +318,7 @@ def test_an_unlabelled_test_folder_is_predicted_and_never_scored(
     assert len(rows) == 6
     assert "truth" not in rows[0]
     assert all(row["status"] == "ok" and row["prediction"] for row in rows)
-    assert found.headline_part == "valid"
+    assert found.headline_split == "valid"
 
 
 def test_a_class_that_only_valid_has_is_a_finding_and_no_shift(
@@ -341,8 +341,8 @@ def test_a_class_that_only_valid_has_is_a_finding_and_no_shift(
 
 def test_unreadable_files_have_a_status_and_no_prediction(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(small_photos, tmp_path / "bad"))
-    for part in ("train", "valid", "test"):
-        (folder / part / "cats" / "text.jpg").write_text(f"no picture in {part}")
+    for split in ("train", "valid", "test"):
+        (folder / split / "cats" / "text.jpg").write_text(f"no picture in {split}")
     answer(folder, options=PLAIN, out=tmp_path / "run")
     result = result_of(tmp_path / "run")
     (finding,) = [one for one in result["findings"] if one["code"] == "unreadable"]

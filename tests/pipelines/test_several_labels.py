@@ -59,8 +59,8 @@ def told(scenes: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPath
 def test_the_split_has_each_label_in_every_part(told: Any) -> None:
     counts = told.table.counts()
     assert told.table.task == "multi"
-    assert all(counts[part][label] for part in ("train", "valid", "test") for label in told.table.classes)
-    assert told.table.part("valid").task == "multi"
+    assert all(counts[split][label] for split in ("train", "valid", "test") for label in told.table.classes)
+    assert told.table.split("valid").task == "multi"
 
 
 def test_the_headline_is_f2_of_images_and_far_above_that_of_calling_everything(told: Any) -> None:
@@ -79,7 +79,7 @@ def test_the_files_of_the_run_say_the_same(told: Any) -> None:
     assert result["thresholds"]["values"].keys() == set(told.table.classes)
     written = from_csv((told.folder / "predictions" / "test.csv").read_text(), task="multi")
     assert written.truth.tolist() == told.predictions["test"].truth.tolist()
-    again = Classifier.load(told.folder).predict_table(told.table.part("test"))
+    again = Classifier.load(told.folder).predict_table(told.table.split("test"))
     assert again.called.tolist() == told.predictions["test"].called.tolist()
     assert again.probabilities == pytest.approx(written.probabilities, abs=1e-4)
 
@@ -159,8 +159,8 @@ def test_the_whole_golden_rule_learns_several_labels_and_a_second_run_replays_it
     assert all(np.isfinite(row.train_loss) for row in done.live.history)  # type: ignore[union-attr]
     again = golden_rule(scenes, options=options, out=tmp_path / "run")
     assert again.chosen == done.chosen
-    for part, predictions in done.predictions.items():
-        assert replace(again.predictions[part], basis=predictions.basis) == predictions
+    for split, predictions in done.predictions.items():
+        assert replace(again.predictions[split], basis=predictions.basis) == predictions
 
 
 def test_insight_shows_doubtful_labels_and_what_is_undecided(told: Any) -> None:
@@ -177,7 +177,7 @@ def test_insight_shows_doubtful_labels_and_what_is_undecided(told: Any) -> None:
 
 def test_two_runs_are_compared_by_the_log_loss_of_their_labels(told: Any, scenes: Path) -> None:
     other = answer(scenes, options=FitOptions(views=0, folds=5), out=told.folder.parent / "folds")
-    found = compare_runs(told.folder, other.folder, part="out-of-fold")
+    found = compare_runs(told.folder, other.folder, split="out-of-fold")
     assert set(found.gains) == {"log loss"}
     assert found.right is None
 

@@ -1,4 +1,4 @@
-"""Near duplicates in a fit: they stay in one part and one fold, and where a folder tears them apart it is said."""
+"""Near duplicates in a fit: they stay in one split and one fold, and where a folder tears them apart it is said."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def folder(photos: Callable[[str], Path], tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def parts_of(run: Path) -> dict[str, str]:
+def splits_of(run: Path) -> dict[str, str]:
     with (run / "split.csv").open(newline="") as file:
-        return {row["path"]: row["part"] for row in csv.DictReader(file)}
+        return {row["path"]: row["split"] for row in csv.DictReader(file)}
 
 
 def finding(result: Any, code: str) -> Any:
@@ -57,15 +57,15 @@ def test_altered_copies_stay_in_the_part_and_the_fold_of_their_original(
     folder: Path, real_cache: Path, tmp_path: Path
 ) -> None:
     result = answer(folder, options=QUICK, out=tmp_path / "run")
-    parts = parts_of(tmp_path / "run")
-    assert set(parts.values()) == {"train", "valid", "test"}
-    assert [uri for uri in parts if parts[uri] != parts[uri.replace("x", "")]] == []
+    splits = splits_of(tmp_path / "run")
+    assert set(splits.values()) == {"train", "valid", "test"}
+    assert [uri for uri in splits if splits[uri] != splits[uri.replace("x", "")]] == []
     units = dict(zip(result.table.uris, duplicate_units(result.table), strict=True))
     assert all(units[uri] == units[uri.replace("x", "")] for uri in units)
     assert len(set(units.values())) == 24
     note = finding(result, "near-duplicate")
     assert note.severity == "note"
-    assert note.sentence == "24 pairs of near duplicates are in one part"
+    assert note.sentence == "24 pairs of near duplicates are in one split"
     assert "cats/a.jpg ~ cats/ax.jpg" in note.evidence
     assert "near duplicates" in dict(result.stages)
 
@@ -89,12 +89,12 @@ def test_an_earlier_split_stays_though_it_tears_near_duplicates_apart(
     with monkeypatch.context() as patch:
         patch.setattr(together, "near_duplicates", lambda *arguments, **options: [])
         answer(folder, options=QUICK, runs=tmp_path / "runs")
-    before = parts_of(tmp_path / "runs" / "photos")
+    before = splits_of(tmp_path / "runs" / "photos")
     assert any(before[uri] != before[uri.replace("x", "")] for uri in before)
     other = FitOptions(views=0, augment="none")
     result = answer(folder, options=other, runs=tmp_path / "runs")
     assert result.folder.name == "photos-2"
-    assert parts_of(result.folder) == before
+    assert splits_of(result.folder) == before
     assert finding(result, "leak-near").severity == "warning"
 
 
@@ -108,7 +108,7 @@ def test_a_folder_with_parts_of_its_own_is_warned_of_near_duplicates_across_them
     leak = finding(result, "leak-near")
     assert leak.severity == "warning"
     assert leak.evidence == (f"test/cats/new.jpg ~ train/cats/{file.name}",)
-    assert parts_of(tmp_path / "run")["test/cats/new.jpg"] == "test"
+    assert splits_of(tmp_path / "run")["test/cats/new.jpg"] == "test"
 
 
 def pair(first: int, second: int) -> NearDuplicate:
@@ -118,7 +118,7 @@ def pair(first: int, second: int) -> NearDuplicate:
 def table_of(labels: list[int]) -> ImageTable:
     count = len(labels)
     uris = [f"{number}.jpg" for number in range(count)]
-    return image_table(Path("x"), ["a", "b"], uris=uris, parts=[None] * count, labels=[[label] for label in labels])
+    return image_table(Path("x"), ["a", "b"], uris=uris, splits=[None] * count, labels=[[label] for label in labels])
 
 
 @settings(deadline=None)

@@ -35,11 +35,11 @@ def cats_and_dogs(
     """The answer on 150 photos to train and 60 to validate, of each of two classes."""
     folder = tmp_path_factory.mktemp("cats_and_dogs")
     shutil.copytree(pretrained_cache, folder / "cache")
-    for part, each in (("train", 150), ("valid", 60)):
+    for split, each in (("train", 150), ("valid", 60)):
         for label in ("cats", "dogs"):
-            (folder / "images" / part / label).mkdir(parents=True)
-            for file in sorted((photos("dogscats") / part / label).iterdir())[:each]:
-                shutil.copy(file, folder / "images" / part / label)
+            (folder / "images" / split / label).mkdir(parents=True)
+            for file in sorted((photos("dogscats") / split / label).iterdir())[:each]:
+                shutil.copy(file, folder / "images" / split / label)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         yield answer(folder / "images", out=folder / "run", options=FitOptions(views=0))
@@ -67,7 +67,7 @@ def test_flowers_cracks_and_signs_are_flagged_and_hardly_any_new_cats_and_dogs(
 
 
 def test_the_distances_from_the_bank_are_those_of_predicting(cats_and_dogs: gr.FitResult) -> None:
-    table = cats_and_dogs.table.part("valid")
+    table = cats_and_dogs.table.split("valid")
     some = table.where(np.arange(len(table)) % 8 == 0)
     seen = cats_and_dogs.classifier.predict_table(some)
     stored = cats_and_dogs.predictions["valid"].select(np.arange(len(table)) % 8 == 0)
@@ -77,7 +77,7 @@ def test_the_distances_from_the_bank_are_those_of_predicting(cats_and_dogs: gr.F
 
 
 def test_the_references_are_the_training_images_and_the_threshold_leaves_each_out(fitted: Any, run_copy: Path) -> None:
-    train = fitted.table.part("train")
+    train = fitted.table.split("train")
     _, features = gr.features_of(train, gr.backbone())
     wanted = OODDetector.fit(features.rows(train.digests), duplicate_units(train))
     kept = gr.Classifier.load(run_copy).familiar
@@ -133,7 +133,7 @@ def test_the_distances_of_a_trained_network_are_those_of_its_own_body(
         assert familiar is not None
         assert (familiar.n, familiar.basis) == (16, "chosen on"), "its validation images"
         assert work.story.computed == computed + 40 + 16
-        seen = replace(trained, familiar=familiar).predict_table(work.table.part("valid"))
+        seen = replace(trained, familiar=familiar).predict_table(work.table.split("valid"))
         assert seen.distance is not None
         np.testing.assert_array_equal(np.sort(seen.distance)[::-1], familiar.held_out)
         assert as_json(familiar_images(work, trained, features)) == as_json(familiar)

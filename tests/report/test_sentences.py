@@ -22,7 +22,7 @@ def predictions(n, wrong, **fields):
 
 
 @pytest.mark.parametrize(
-    ("estimate", "part", "sentence"),
+    ("estimate", "split", "sentence"),
     [
         (share(199, 200), "test", "99.5 % of 200 test images are recognised (95 % interval 97.2–99.9 %)"),
         (share(9, 9), "valid", "100 % of 9 validation images are recognised (95 % interval 70–100 %)"),
@@ -40,8 +40,8 @@ def predictions(n, wrong, **fields):
         ),
     ],
 )
-def test_the_headline_is_one_sentence_with_its_interval(estimate, part, sentence):
-    assert sentences.headline(estimate, part).sentence == sentence
+def test_the_headline_is_one_sentence_with_its_interval(estimate, split, sentence):
+    assert sentences.headline(estimate, split).sentence == sentence
 
 
 @pytest.mark.parametrize(

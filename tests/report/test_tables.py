@@ -25,7 +25,7 @@ COUNTS = {
 
 def test_the_data_table_adds_up():
     table = tables.data_table(COUNTS)
-    assert table.parts == ("train", "valid", "test")
+    assert table.splits == ("train", "valid", "test")
     assert [(row.name, row.counts, row.total) for row in table.rows] == [
         ("cat", (10, 2, 0), 12),
         ("dog", (3, 0, 0), 3),
@@ -45,7 +45,7 @@ def test_equal_classes_are_said_to_be_equal_and_nothing_unlabelled_is_not_shown(
 
 
 def test_only_parts_without_any_label_are_unscored():
-    assert tables.unscored_parts(COUNTS) == (("test", 7),)
+    assert tables.unscored_splits(COUNTS) == (("test", 7),)
 
 
 def test_parts_keep_their_order_and_the_headline_is_marked():
@@ -54,7 +54,7 @@ def test_parts_keep_their_order_and_the_headline_is_marked():
         "test": {"accuracy": accuracy(clean), "log loss": log_loss(clean)},
         "valid": {"accuracy": Estimate.of_share("accuracy", 9, 10, basis="chosen on")},
     }
-    table = tables.part_scores(estimates, "test")
+    table = tables.split_scores(estimates, "test")
     assert table.metrics == ("accuracy", "log loss")
     assert [(row.name, row.marked, row.note) for row in table.rows] == [
         ("test", True, "had no say in any choice"),

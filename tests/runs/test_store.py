@@ -212,7 +212,7 @@ def test_a_story_of_a_newer_version_is_refused(begun: Path, folder: Path) -> Non
 
 def test_the_split_is_read_back_by_the_content_of_the_images(begun: Path, folder: Path) -> None:
     table = read(folder)
-    wanted = dict(zip(table.digests, table.parts, strict=True))
+    wanted = dict(zip(table.digests, table.splits, strict=True))
     assert known_split(begun) == wanted
     assert known_split(begun.parent / "nothing") == {}
 
@@ -245,6 +245,6 @@ def test_images_keep_their_parts_when_others_are_added(
         for file in (more / label).iterdir():
             file.rename(folder / label / f"added {file.name}")
     table = with_split(with_digests(from_folder(folder)), before=before)
-    after = dict(zip(table.digests, table.parts, strict=True))
+    after = dict(zip(table.digests, table.splits, strict=True))
     assert {digest: after[digest] for digest in before} == before
     assert {"train", "valid", "test"} == set(after.values())

@@ -44,7 +44,7 @@ def test_what_the_description_misses_is_found_where_a_bank_has_activations(turne
     after = audit_images(turned)
     assert [(uris[pair.first], uris[pair.second]) for pair in after.pairs] == [("cats/0.jpg", "cats/turned.jpg"), again]
     (finding,) = [one for one in after.findings if one.code == "near-duplicate"]
-    assert finding.sentence == "2 pairs of near duplicates are in one part"
+    assert finding.sentence == "2 pairs of near duplicates are in one split"
 
 
 def test_an_audit_imports_no_network_library(turned: Path, cache: Path) -> None:

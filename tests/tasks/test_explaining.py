@@ -64,7 +64,7 @@ def test_what_can_not_be_read_says_why_and_has_no_explanation(fitted: Any, new: 
 
 
 def test_all_neighbours_are_training_images(fitted: Any, new: Path) -> None:
-    train = set(fitted.table.part("train").uris)
+    train = set(fitted.table.split("train").uris)
     found = explain(fitted.folder, new, k=10_000, heat=False)
     assert {one.id for one in found[1].nearest} == train
     similarities = [one.similarity for one in found[1].nearest]

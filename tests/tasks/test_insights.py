@@ -25,14 +25,14 @@ def told(
     """What is found in 160 photos of cats and dogs of which eight have wrong labels, and one is no picture."""
     folder = tmp_path_factory.mktemp("told")
     wrong = set()
-    for part, count in (("train", 60), ("valid", 20)):
+    for split, count in (("train", 60), ("valid", 20)):
         for label, other in (("cats", "dogs"), ("dogs", "cats")):
-            for number, file in enumerate(sorted((photos("dogscats") / part / label).iterdir())[:count]):
+            for number, file in enumerate(sorted((photos("dogscats") / split / label).iterdir())[:count]):
                 given = other if number % 30 == 5 else label
-                (folder / "photos" / part / given).mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, folder / "photos" / part / given)
+                (folder / "photos" / split / given).mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, folder / "photos" / split / given)
                 if given == other:
-                    wrong.add(f"{part}/{given}/{file.name}")
+                    wrong.add(f"{split}/{given}/{file.name}")
     (folder / "photos/train/cats/broken.jpg").write_bytes(b"no picture")
     shutil.copytree(pretrained_cache, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
@@ -74,7 +74,7 @@ def test_the_classifier_is_looked_at_on_images_it_has_not_learned_from(told: Tol
     found, _, _ = told
     for section in found.sections[1:]:
         assert "on 40 images that it has not learned from (valid)" in section.sentences[0]
-        assert {card.part for card in section.cards} <= {"valid"}
+        assert {card.split for card in section.cards} <= {"valid"}
 
 
 def test_the_same_again_gives_the_same_and_touches_nothing_else(told: Told) -> None:
@@ -114,7 +114,7 @@ def test_what_is_no_run_and_a_list_of_nothing_are_clear_errors(told: Told, tmp_p
 def test_the_page_interprets_nothing(told: Told) -> None:
     from goldenrule.report.pages.insight_page import Card, Section, render_insight
 
-    card = Card(uri="<script>x</script>.jpg", part="", label="<b>", other='"><img src=x>')
+    card = Card(uri="<script>x</script>.jpg", split="", label="<b>", other='"><img src=x>')
     section = Section(key="own", title="<i>", sentences=("<u>",), seconds=0.1, cards=(card,))
     page = render_insight("<t>", "now", "<h>", [section], image=lambda uri: None)
     for text in ("<script>x", "<b>", "<img src=x", "<i>", "<u>", "<t>", "<h>"):

@@ -35,46 +35,46 @@ def other_split(small_photos: Path, fitted: Any, tmp_path_factory: pytest.TempPa
         return answer(source / "photos", out=source / "run", options=FitOptions(seed=3))
 
 
-def parts(run: Path) -> dict[str, str]:
+def splits(run: Path) -> dict[str, str]:
     """Return the part of each image, by digest."""
     with (run / "split.csv").open() as file:
-        return {row["digest"]: row["part"] for row in csv.DictReader(file)}
+        return {row["digest"]: row["split"] for row in csv.DictReader(file)}
 
 
 def test_a_run_and_itself_are_a_tie_on_its_test_images(fitted: Any) -> None:
     compared = compare_runs(fitted.folder, fitted.folder)
-    assert (compared.part, compared.n, compared.basis) == ("test", 12, "clean")
+    assert (compared.split, compared.n, compared.basis) == ("test", 12, "clean")
     assert compared.right == mcnemar(fitted.predictions["test"], fitted.predictions["test"])
     assert compared.left_out == {}
     assert all("can't be told apart on 12 images; by what is seen no number" in one for one in compared.sentences)
 
 
 def test_what_one_has_learned_from_the_other_is_not_judged_by(fitted: Any, other_split: Any) -> None:
-    one, other = parts(fitted.folder), parts(other_split.folder)
+    one, other = splits(fitted.folder), splits(other_split.folder)
     assert one.keys() == other.keys()  # the same files, found by their bytes in another folder
-    compared = compare_runs(fitted.folder, other_split.folder, part="out-of-fold")
+    compared = compare_runs(fitted.folder, other_split.folder, split="out-of-fold")
     assert compared.n == sum(one[image] == other[image] == "train" for image in one)
     assert compared.basis == "chosen on"
 
 
 def test_images_that_one_has_learned_from_are_left_out_and_counted(fitted: Any, other_split: Any) -> None:
-    one, other = parts(fitted.folder), parts(other_split.folder)
+    one, other = splits(fitted.folder), splits(other_split.folder)
     tested = {image for image in one if "test" in (one[image], other[image])}
     common = {image for image in tested if one[image] == other[image]}
     learned = [sum(value[image] == "train" for image in tested) for value in (one, other)]
     assert learned[0] or learned[1]
     if len(common) < 2:
         with pytest.raises(OptionError, match=r"no 2 common images in test: .*learned from.*same --seed"):
-            compare_runs(fitted.folder, other_split.folder, part="test")
+            compare_runs(fitted.folder, other_split.folder, split="test")
         return
-    compared = compare_runs(fitted.folder, other_split.folder, part="test")
+    compared = compare_runs(fitted.folder, other_split.folder, split="test")
     assert compared.n == len(common)
     names = (fitted.folder, other_split.folder)
     assert [compared.left_out.get(f"that {name} learned from", 0) for name in names] == learned
 
 
 def test_the_gain_is_that_of_the_predictions_of_both(fitted: Any, other_split: Any) -> None:
-    compared = compare_runs(fitted.folder, other_split.folder, part="out-of-fold")
+    compared = compare_runs(fitted.folder, other_split.folder, split="out-of-fold")
     a, b = fitted.predictions["out-of-fold"], other_split.predictions["out-of-fold"]
     shared = {Path(name).name for name in a.ids} & {Path(name).name for name in b.ids}
     pair = []
@@ -88,7 +88,7 @@ def test_the_gain_is_that_of_the_predictions_of_both(fitted: Any, other_split: A
 
 
 def test_the_numbers_are_json(fitted: Any, other_split: Any) -> None:
-    value = as_json(compare_runs(fitted.folder, other_split.folder, part="out-of-fold"))
+    value = as_json(compare_runs(fitted.folder, other_split.folder, split="out-of-fold"))
     assert json.loads(json.dumps(value, allow_nan=False)) == value
 
 
@@ -96,7 +96,7 @@ def test_equal_files_count_once_and_that_is_said(fitted: Any, tmp_path: Path) ->
     run = tmp_path / "run"
     shutil.copytree(fitted.folder, run)
     table = run_images(run)
-    test = [row for row, part in enumerate(table.parts) if part == "test" and table.targets[row] == 0]
+    test = [row for row, split in enumerate(table.splits) if split == "test" and table.targets[row] == 0]
     digests = list(table.digests)
     digests[test[1]] = digests[test[0]]
     write_recorded(run, "images.arrow", table_content(table.with_digests(digests)))
@@ -118,7 +118,7 @@ def test_what_is_no_run_and_no_part_is_a_clear_error(fitted: Any, tmp_path: Path
     with pytest.raises(SourceError, match="no finished run"):
         compare_runs(fitted.folder, tmp_path)
     with pytest.raises(OptionError, match="wanted auto, test, valid, out-of-fold"):
-        compare_runs(fitted.folder, fitted.folder, part="train")  # type: ignore[arg-type]
+        compare_runs(fitted.folder, fitted.folder, split="train")  # type: ignore[arg-type]
 
 
 def test_runs_of_other_images_have_nothing_in_common(

@@ -73,7 +73,7 @@ def test_the_split_is_a_set_like_any_other_with_the_shares_class_by_class(pictur
     found = split_folder(pictures, tmp_path / "new", shares=Shares(valid=0.2, test=0.1))
     table = from_folder(tmp_path / "new")
     assert table.counts() == found.counts
-    assert [found.counts[part]["green"] for part in ("train", "valid", "test")] == [14, 4, 2]
+    assert [found.counts[split]["green"] for split in ("train", "valid", "test")] == [14, 4, 2]
     assert found.together["equal files"] == 2
     for label in ("blue", "red"):
         places = [path.parts[-3] for path in (tmp_path / "new").rglob("same*.png") if path.parent.name == label]
@@ -134,7 +134,7 @@ def test_what_has_all_parts_is_dealt_out_again_only_when_asked(pictures: Path, t
     assert sum(map(sum, (row.values() for row in found.counts.values()))) == 66
     wanted = sorted(contents(pictures / "red").values())
     assert sorted(content for name, content in contents(tmp_path / "second").items() if "/red/" in name) == wanted, (
-        "files of one name from two parts are both there"
+        "files of one name from two splits are both there"
     )
 
 
@@ -168,7 +168,7 @@ def test_labels_in_a_table_stay_in_a_table(picture_folder: Callable[..., Path], 
         return {Path(uri).name: value for uri, value in zip(table.uris, table.rows["labels"].to_pylist(), strict=True)}
 
     assert labelled(table) == labelled(source)
-    assert [found.counts[part]["bright"] for part in ("valid", "test")] == [1, 1]
+    assert [found.counts[split]["bright"] for split in ("valid", "test")] == [1, 1]
 
 
 def test_class_names_with_commas_survive_the_table(picture_folder: Callable[..., Path], tmp_path: Path) -> None:
@@ -235,8 +235,8 @@ def test_near_duplicates_stay_on_one_side_unless_told_otherwise(photos: Callable
                 image.convert("RGB").resize((160, 120)).save(tmp_path / "set" / label / f"{number:02d}s.jpg")
 
     def torn(folder: Path) -> int:
-        part = {path.name: path.parts[-3] + path.parts[-2] for path in folder.rglob("*.jpg")}
-        return sum(part[f"{number:02d}.jpg"] != part[f"{number:02d}s.jpg"] for number in range(20))
+        split = {path.name: path.parts[-3] + path.parts[-2] for path in folder.rglob("*.jpg")}
+        return sum(split[f"{number:02d}.jpg"] != split[f"{number:02d}s.jpg"] for number in range(20))
 
     found = split_folder(tmp_path / "set", tmp_path / "together", group_by="none")
     assert torn(tmp_path / "together") == 0

@@ -18,7 +18,7 @@ from goldenrule.training.learner import Learner
 @pytest.fixture
 def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
     images = gr.from_folder(small_photos)
-    images = images.with_parts(["valid" if number % 2 else "train" for number in range(len(images))])
+    images = images.with_splits(["valid" if number % 2 else "train" for number in range(len(images))])
     learn = Learner(images, folder=tmp_path / "story", threads=1)
     learn.unfreeze()
     learn.fit(1e-3, 3, cycle_len=1, keep="best")
@@ -97,16 +97,16 @@ def test_late_layers_on_rows_and_pixels_are_judged_alike(learner: Learner) -> No
 
 def test_before_a_fit_it_is_refused_and_few_images_are_not_halved(small_photos: Path, cache: Path) -> None:
     images = gr.from_folder(small_photos)
-    few = images.with_parts(["valid" if number % 16 == 0 else "train" for number in range(len(images))])
+    few = images.with_splits(["valid" if number % 16 == 0 else "train" for number in range(len(images))])
     assert Learner(few, threads=1).crossed() is None
-    half = images.with_parts(["valid" if number % 2 else "train" for number in range(len(images))])
+    half = images.with_splits(["valid" if number % 2 else "train" for number in range(len(images))])
     with pytest.raises(OptionError, match="fit\\(\\) first"):
         Learner(half, threads=1).crossed()
 
 
 def test_what_belongs_together_is_in_one_half(small_photos: Path, cache: Path, tmp_path: Path) -> None:
     images = gr.from_folder(small_photos)
-    images = images.with_parts(["valid" if number % 2 else "train" for number in range(len(images))])
+    images = images.with_splits(["valid" if number % 2 else "train" for number in range(len(images))])
     groups = [f"group {number // 6}" for number in range(len(images))]
     learn = Learner(images.with_groups(groups), folder=tmp_path / "story", threads=1)
     learn.fit(1e-2, 1, cycle_len=1)
@@ -121,7 +121,7 @@ def test_what_belongs_together_is_in_one_half(small_photos: Path, cache: Path, t
 def test_classes_of_one_validation_image_are_spread_over_both_halves() -> None:
     uris = [f"{label:03d}/{label}.png" for label in range(30)]
     table = image_table(
-        Path("set"), [f"{n:03d}" for n in range(30)], uris=uris, parts=["valid"] * 30, labels=[[n] for n in range(30)]
+        Path("set"), [f"{n:03d}" for n in range(30)], uris=uris, splits=["valid"] * 30, labels=[[n] for n in range(30)]
     ).with_digests([uri.encode().ljust(32, b".") for uri in uris])
     halves = dealt_halves(table.only_labelled(), seed=0)
     assert sorted(halves.tolist()) == [0] * 15 + [1] * 15

@@ -1,4 +1,4 @@
-"""How a learner trains is its user's choice: optimizers, weights, averages, parts of batches, a loss of one's own."""
+"""How a learner trains is its user's choice: optimizers, weights, averages, splits of batches, a loss of one's own."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ def test_the_moving_average_is_that_of_the_weights_after_each_step(learner: Lear
 
 def test_a_batch_in_parts_makes_the_same_step(learner: Learner, tmp_path: Path) -> None:
     whole = trained(learner(folder=tmp_path / "1"), 3, mixup=0.4)
-    for parts in (3, 40, 99):
-        found = trained(learner(accumulate=parts, folder=tmp_path / f"in {parts}"), 3, mixup=0.4)
+    for splits in (3, 40, 99):
+        found = trained(learner(accumulate=splits, folder=tmp_path / f"in {splits}"), 3, mixup=0.4)
         np.testing.assert_allclose(found, whole, atol=2e-4)
 
 
@@ -200,8 +200,8 @@ def images_of(truth: list[int]) -> gr.ImageTable:
     """A table of images that need not be there."""
     classes = tuple(f"class {number}" for number in range(4))
     uris = [f"{row}.png" for row in range(len(truth))]
-    parts = ["train"] * len(truth)
-    return image_table(Path("nowhere"), classes, uris=uris, parts=parts, labels=[[value] for value in truth])
+    splits = ["train"] * len(truth)
+    return image_table(Path("nowhere"), classes, uris=uris, splits=splits, labels=[[value] for value in truth])
 
 
 def test_weight_decay_may_differ_from_group_to_group() -> None:

@@ -381,7 +381,7 @@ def test_rows_and_pictures_of_another_size_are_not_taken_for_this_one(learner: L
     first = next(iter(changed.material.source(changed.state).batches(1, 0))).inputs
     second = next(iter(straight.material.source(state).batches(1, 0))).inputs
     torch.testing.assert_close(first, second, rtol=0, atol=0)
-    valid = [digest or b"" for digest in changed.material.part("valid").digests]
+    valid = [digest or b"" for digest in changed.material.split("valid").digests]
     bodies = changed.state.backbone, changed.material.base
     small, large = (changed.material.features(body, views=0).rows(valid) for body in bodies)
     assert np.abs(small - large).max() > 0.1

@@ -55,7 +55,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "a loss of one's own": {"loss": surprise},
     "one batch": {"batch_size": 1000, "precompute": True},
-    "SGD, clipped, in parts": {"optimizer": "sgd", "clip_norm": 1.0, "accumulate": 3, "precompute": True},
+    "SGD, clipped, in splits": {"optimizer": "sgd", "clip_norm": 1.0, "accumulate": 3, "precompute": True},
     "balanced": {"sampling": "balanced", "precompute": True},
     "a head with dropout": {"head": "concat-pool", "precompute": True},
 }

@@ -18,7 +18,7 @@ from goldenrule.core.progress import Silent
 from goldenrule.training import fitting
 
 SEEN = gr.data.Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-PARTS = """
+SPLITS = """
 from torch import nn
 
 def head(features, classes):
@@ -83,7 +83,7 @@ def test_the_head_learns_on_kept_rows_and_on_live_images_to_the_same_bits(
     before = {name: value.copy() for name, value in kept.state.head.tensors.items()}
     for one in (kept, live):
         one.fit(1e-2, 3)
-    assert len(kept.material.part("train")) % 5 == 1
+    assert len(kept.material.split("train")) % 5 == 1
     assert weights(kept) == weights(live)
     changed = {name for name, value in kept.state.head.tensors.items() if not np.array_equal(value, before[name])}
     assert {"own.0.running_mean", "own.0.num_batches_tracked", "own.4.bias"} <= changed
@@ -110,7 +110,7 @@ def test_the_whole_network_learns_and_what_was_saved_says_the_same(
     other = learner(seed=3)
     other.load(tmp_path / "saved")
     assert weights(other) == weights(learn)
-    valid = learn.material.table.part("valid")
+    valid = learn.material.table.split("valid")
     assert np.array_equal(other.classifier().predict_table(valid).logits, learn.evaluate().logits)
     assert learn.tta(augmented_views=2).views == 3
     learn.set_size(48)
@@ -211,7 +211,7 @@ def test_the_command_line_runs_the_file_that_is_named_and_no_other(
     from goldenrule.core.functions import from_file
 
     file, folder = tmp_path / "parts.py", picture_folder()
-    file.write_text(PARTS)
+    file.write_text(SPLITS)
     body = gr.models.custom_backbone(from_file(f"{file}:body"), preprocessing=SEEN)
     learn = gr.Learner(gr.from_folder(folder), body, head=from_file(f"{file}:head"), progress=Silent())
     learn.fit(1e-2, 1)
@@ -228,7 +228,7 @@ def test_the_command_line_runs_the_file_that_is_named_and_no_other(
     found = (tmp_path / "out.csv").read_text().splitlines()[1].split(",")[-2:]
     np.testing.assert_allclose(np.float64(found), wanted, atol=1e-4)
     (tmp_path / "sample.csv").write_text("id,label\n00,0.5\n")
-    parts = ("--custom-head", "parts.py:head", "--custom-backbone", "parts.py:body")
-    submitted = command("submit", "saved", folder / "red", "--sample-submission", "sample.csv", *parts)
+    splits = ("--custom-head", "parts.py:head", "--custom-backbone", "parts.py:body")
+    submitted = command("submit", "saved", folder / "red", "--sample-submission", "sample.csv", *splits)
     assert "not in the sample: left out" in submitted.stdout
     assert submitted.returncode == 0, submitted.stderr

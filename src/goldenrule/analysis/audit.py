@@ -20,7 +20,7 @@ from goldenrule.data.pictures.levels import levels_findings, levels_found
 from goldenrule.data.scan import FileScan, unreadable_files
 from goldenrule.data.sources.left_out import alike_classes, unusable_classes
 from goldenrule.data.sources.picture_files import by_name
-from goldenrule.data.table import PARTS, ImageTable, Part
+from goldenrule.data.table import SPLITS, ImageTable, Split
 
 TINY_PX, HUGE_PIXELS, LONG = 32, 25_000_000, 3.0
 """A shorter side below TINY_PX, more pixels than HUGE_PIXELS, a side more than LONG times the other: worth a word."""
@@ -95,13 +95,13 @@ def audit(table: ImageTable, looks: Sequence[FileScan], pairs: Sequence[NearDupl
 def at_a_glance(table: ImageTable, looks: Sequence[FileScan], *, numberings: bool = False) -> Iterator[Finding]:
     """Return what names, labels and headers tell without decoding a picture: what every fit begins with.
 
-    With `numberings` also where names count on from one part into another; a fit asks the images themselves.
+    With `numberings` also where names count on from one split into another; a fit asks the images themselves.
     """
     readable = [
         (uri, scan.header) for uri, scan in zip(table.uris, looks, strict=True) if scan.header and not scan.problem
     ]
     if numberings:
-        yield from _series_in_two_parts(table)
+        yield from _series_in_two_splits(table)
     yield from alike_classes(table)
     yield from _shortcuts(table, looks)
     yield from _sizes_of_classes(table)
@@ -199,8 +199,8 @@ def _is_long(_: str, header: Header) -> bool:
 
 def _sizes_of_classes(table: ImageTable) -> Iterator[Finding]:
     counts = table.counts()
-    part = "train" if "train" in counts else "all"
-    in_split = {name: count for name, count in counts.get(part, {}).items() if name and count}
+    split = "train" if "train" in counts else "all"
+    in_split = {name: count for name, count in counts.get(split, {}).items() if name and count}
     few = {name: count for name, count in in_split.items() if count < FEW}
     if few:
         yield Finding(
@@ -222,23 +222,23 @@ def _sizes_of_classes(table: ImageTable) -> Iterator[Finding]:
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 
 
-def _series_in_two_parts(table: ImageTable) -> Iterator[Finding]:
-    """Return a finding where names of one class count on from one part into another: frames of one film, likely.
+def _series_in_two_splits(table: ImageTable) -> Iterator[Finding]:
+    """Return a finding where names of one class count on from one split into another: frames of one film, likely.
 
-    Names of the same beginning in two parts whose numbers are all different, and interleaved: one series that was
-    dealt out image by image. Numbers that repeat in both parts speak for two series.
+    Names of the same beginning in two splits whose numbers are all different, and interleaved: one series that was
+    dealt out image by image. Numbers that repeat in both splits speak for two series.
     """
-    numbers: dict[tuple[int, str], dict[Part, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for uri, part, labels in zip(table.uris, table.parts, table.rows["labels"].to_pylist(), strict=True):
+    numbers: dict[tuple[int, str], dict[Split, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for uri, split, labels in zip(table.uris, table.splits, table.rows["labels"].to_pylist(), strict=True):
         match = _NUMBERED.match(PurePosixPath(uri).stem)
-        if part is not None and len(labels) == 1 and match and len(match[2]) < 12:
-            numbers[labels[0], match[1]][part].add(int(match[2]))
+        if split is not None and len(labels) == 1 and match and len(match[2]) < 12:
+            numbers[labels[0], match[1]][split].add(int(match[2]))
     found = []
     plain = len({name for _, name in numbers}) <= len({label for label, _ in numbers})  # one numbering per class
-    for (label, name), parts in sorted(numbers.items()):
-        train = parts.get("train", set())
-        for part in PARTS[1:]:
-            numbers_there = parts.get(part, set())
+    for (label, name), splits in sorted(numbers.items()):
+        train = splits.get("train", set())
+        for split in SPLITS[1:]:
+            numbers_there = splits.get(split, set())
             if (
                 min(len(numbers_there), len(train)) >= 3
                 and not numbers_there & train
@@ -246,11 +246,11 @@ def _series_in_two_parts(table: ImageTable) -> Iterator[Finding]:
             ):
                 close = sum(bool({n - 1, n + 1} & train) for n in numbers_there)
                 if close >= len(numbers_there) / 2:
-                    found.append(f"{table.classes[label]}: {name}{min(train)}... in train and {part}")
+                    found.append(f"{table.classes[label]}: {name}{min(train)}... in train and {split}")
     if found:
         yield Finding(
             severity="note" if plain else "warning",
-            code="series-in-two-parts",
+            code="series-in-two-splits",
             fields={"n": len(found)},
             evidence=tuple(found),
         )

@@ -20,10 +20,10 @@ def equal_files(table: ImageTable) -> list[list[int]]:
 
 
 def duplicates(table: ImageTable) -> Iterator[Finding]:
-    """Return findings for files with equal bytes in different parts, or under different labels."""
-    uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
+    """Return findings for files with equal bytes in different splits, or under different labels."""
+    uris, splits, labels = table.uris, table.splits, table.rows["labels"].to_pylist()
     same = equal_files(table)
-    leaks = [rows for rows in same if len({parts[row] for row in rows}) > 1]
+    leaks = [rows for rows in same if len({splits[row] for row in rows}) > 1]
     torn = [rows for rows in same if len({tuple(labels[row]) for row in rows if labels[row]}) > 1]
 
     if leaks:
@@ -45,9 +45,9 @@ def duplicates(table: ImageTable) -> Iterator[Finding]:
 
 
 def repeated(table: ImageTable) -> Iterator[Finding]:
-    """Return a finding for files with equal bytes in one part and under one label."""
-    uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
-    plain = [rows for rows in equal_files(table) if len({(parts[row], tuple(labels[row])) for row in rows}) == 1]
+    """Return a finding for files with equal bytes in one split and under one label."""
+    uris, splits, labels = table.uris, table.splits, table.rows["labels"].to_pylist()
+    plain = [rows for rows in equal_files(table) if len({(splits[row], tuple(labels[row])) for row in rows}) == 1]
     if plain:
         yield Finding(
             severity="note",
@@ -59,14 +59,14 @@ def repeated(table: ImageTable) -> Iterator[Finding]:
 
 
 def near_duplicates(table: ImageTable, pairs: Sequence[NearDuplicate]) -> Iterator[Finding]:
-    """Return findings for near duplicates in different parts, under different labels, and all others."""
-    uris, parts, labels = table.uris, table.parts, table.rows["labels"].to_pylist()
+    """Return findings for near duplicates in different splits, under different labels, and all others."""
+    uris, splits, labels = table.uris, table.splits, table.rows["labels"].to_pylist()
 
     def evidence(some: Sequence[NearDuplicate]) -> tuple[str, ...]:
         mark = {True: " (mirrored)", False: ""}
         return tuple(f"{uris[pair.first]} ~ {uris[pair.second]}{mark[pair.mirrored]}" for pair in some)
 
-    leaks = [pair for pair in pairs if parts[pair.first] != parts[pair.second]]
+    leaks = [pair for pair in pairs if splits[pair.first] != splits[pair.second]]
     torn = [
         pair
         for pair in pairs

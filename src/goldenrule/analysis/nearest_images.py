@@ -154,7 +154,7 @@ def with_copies(
                 places.append((row, place))
                 paths.append(str(train.root / one.id))
     count = len(paths)
-    joint = image_table(Path("/"), (), uris=paths, parts=[None] * count, labels=[[]] * count)
+    joint = image_table(Path("/"), (), uris=paths, splits=[None] * count, labels=[[]] * count)
     alike = {pair.second for pair in widely_alike(joint, pairs, threads=threads, progress=progress)}
     marked = {place for pair, place in zip(pairs, places, strict=True) if pair.second in alike}
     return [

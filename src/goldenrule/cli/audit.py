@@ -28,7 +28,7 @@ EXAMPLES = """Examples:
 
   goldenrule audit photos --csv table.csv --id file --label species
 
-  goldenrule audit photos --csv table.csv --part split        is a photo in two of the parts that the table names?
+  goldenrule audit photos --csv table.csv --split split        is a photo in two of the splits that the table names?
 """
 
 
@@ -38,7 +38,7 @@ def audit(
     out: Annotated[Path | None, output("Folder of page and numbers.", "audits/NAME")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where there is a warning or an error.")] = False,
 ) -> None:
-    """Look at every image: unreadable and odd files, duplicates, leaks between parts, shortcuts, small classes."""
+    """Look at every image: unreadable and odd files, duplicates, leaks between splits, shortcuts, small classes."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
     from goldenrule.storage.files import in_shell
@@ -56,7 +56,7 @@ def audit(
 
 
 def show(found: Audit, console: Console) -> None:
-    """Print images per class and part, what the files are, and the findings."""
+    """Print images per class and split, what the files are, and the findings."""
     from rich.table import Table
 
     from goldenrule.cli.terminal import show_counts

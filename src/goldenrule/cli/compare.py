@@ -75,7 +75,7 @@ def compare(
 ) -> None:
     """Compare networks and ways of training on a folder of images; or two finished runs, image by image.
 
-    Networks share the split, near duplicates and feature cache. The one to take is chosen on validation; the test part
+    Networks share the split, near duplicates and feature cache. The one to take is chosen on validation; the test split
     is opened once, afterwards. A killed comparison goes on where it stopped, and grows when other networks are named.
     """
     if json is not None:
@@ -204,7 +204,7 @@ def _folded(cell: str) -> str:
     return cell.replace(" [", "\n[").replace(": ", "\n").replace(", p ", "\np ").replace(", ", ",\n", 1 - ("[" in cell))
 
 
-def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
+def _runs(run: Path, other: Path, split: str, json: Path | None) -> None:
     """Compare two finished runs on the images that both were judged by."""
     from rich.table import Table
 
@@ -217,7 +217,7 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
     from goldenrule.storage.outputs import to_terminal, write_output
     from goldenrule.tasks.run_comparison import compare_runs
 
-    compared = compare_runs(run, other, part=part)  # type: ignore[arg-type]
+    compared = compare_runs(run, other, split=split)  # type: ignore[arg-type]
     table = Table()
     for heading in ("", *compared.names, "gain"):
         table.add_column(Text(heading), overflow="fold")
@@ -229,14 +229,14 @@ def _runs(run: Path, other: Path, part: str, json: Path | None) -> None:
         "out-of-fold": "out-of-fold, of the linear heads: what was trained after them is not compared",
         "valid": "validation" if compared.basis == Basis.CLEAN else "validation, which helped to choose",
         "test": "test",
-    }[compared.part]
+    }[compared.split]
     console.print(Text(f"{plural(compared.n, 'common image')}: {judged}."))
     asked = ("Who is right: ", "Log loss: ")[-len(compared.sentences) :]
     for question, sentence in zip(asked, compared.sentences, strict=True):
         console.print(Text(f"{question}{sentence}."))
     for reason, count in compared.left_out.items():
         console.print(Text(f"Left out: {plural(count, 'image')} {reason}.", style="yellow"))
-    if compared.n < FEW and compared.part != "out-of-fold":
+    if compared.n < FEW and compared.split != "out-of-fold":
         console.print(Text("These are few: --on out-of-fold compares the linear heads on more."))
     if json is not None:
         write_output(json, json_text(as_json(compared)))

@@ -38,7 +38,7 @@ EXAMPLES = """Examples:
 
   goldenrule fit satellite --augment top_down --views 8
 
-  goldenrule fit frames --group-by "(.+)_frame"        series that stay in one part: what stands before _frame
+  goldenrule fit frames --group-by "(.+)_frame"        series that stay in one split: what stands before _frame
 
   goldenrule fit dog_breed                             a folder with labels.csv (or train_v2.csv)
 
@@ -131,8 +131,8 @@ def show(answer: FitResult, console: Console | None = None) -> None:
     console.print(table)
     if answer.metrics:
         more = Table("metric (95 %)", *answer.scored, box=box.SIMPLE_HEAD)
-        for name, of_part in answer.metrics.items():
-            more.add_row(name, *map(value_and_interval, of_part.values()))
+        for name, of_split in answer.metrics.items():
+            more.add_row(name, *map(value_and_interval, of_split.values()))
         console.print(more)
     if answer.backbones:
         console.print(backbones_table(answer.backbones))
@@ -161,7 +161,7 @@ def show(answer: FitResult, console: Console | None = None) -> None:
 
 
 def scores_table(answer: FitResult, *, folded: bool = False) -> Table:
-    """Return the scores of every part; `folded` has the intervals on lines of their own, for narrow terminals."""
+    """Return the scores of every split; `folded` has the intervals on lines of their own, for narrow terminals."""
     from rich import box
     from rich.table import Table
 
@@ -175,22 +175,22 @@ def scores_table(answer: FitResult, *, folded: bool = False) -> Table:
         title_justify="left",
     )
     grouped = any(answer.quality(predictions).groups is not None for predictions in answer.scored.values())
-    table.add_column("part", no_wrap=True)
+    table.add_column("split", no_wrap=True)
     table.add_column("images\n(effective n)" if grouped and folded else "images", justify="right", no_wrap=True)
     if grouped and not folded:
         table.add_column("effective n", justify="right", no_wrap=True)
     for name in (f"{answer.headline.name} (95 %)", "log loss (95 %)"):
         table.add_column(name, no_wrap=True)
     table.add_column("basis", no_wrap=not folded)  # how many images leaked is a longer story
-    for part, predictions in answer.scored.items():
+    for split, predictions in answer.scored.items():
         share, loss = answer.quality(predictions), log_loss(predictions)
-        style = "bold" if part == answer.headline_part else ""
+        style = "bold" if split == answer.headline_split else ""
         between = "\n" if folded else " "
         numbers = (between.join(filter(None, value_beside_interval(one))) for one in (share, loss))
         counts = [f"{share.n:,}", *([f"{share.independent:,}"] if grouped else [])]
         if grouped and folded:
             counts = [f"{counts[0]}\n({counts[1]})"]
-        table.add_row(part, *counts, *numbers, str(answer.basis(part)), style=style)
+        table.add_row(split, *counts, *numbers, str(answer.basis(split)), style=style)
     return table
 
 

@@ -61,11 +61,11 @@ def show(section: Section, console: Console) -> None:
     if section.cards:
         others = any(card.other for card in section.cards)
         table = Table(title=section.title, title_justify="left")
-        for name in ("image", "part", "label", *(["rather"] if others else []), "probability"):
+        for name in ("image", "split", "label", *(["rather"] if others else []), "probability"):
             table.add_column(name, overflow="fold")
         for card in section.cards[:SHOWN]:
             other = [Text(card.other)] if others else []
-            table.add_row(Text(card.uri), card.part, Text(card.label), *other, Text(card.note))
+            table.add_row(Text(card.uri), card.split, Text(card.label), *other, Text(card.note))
         console.print(table)
         if len(section.cards) > SHOWN:
             console.print(f"... and {len(section.cards) - SHOWN:,} more on the page", highlight=False)

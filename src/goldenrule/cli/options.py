@@ -208,7 +208,7 @@ def json_kind(example: str, *names: tuple[str, ...]) -> Kind:
 
 
 LABELS = only("folder", "exclude", "labels_from", "rename", "rename_file", "csv", "id", "label", "separator")
-"""Where images lie and what their labels are, for commands to which parts, groups and folds are nothing."""
+"""Where images lie and what their labels are, for commands to which splits, groups and folds are nothing."""
 Threads = Annotated[int | None, of(FitOptions, "threads")]
 Exclude = Annotated[list[str] | None, of(ImageSource, "exclude")]
 Run = Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)]

@@ -14,7 +14,7 @@ from goldenrule.runs.options import FitOptions
 
 if TYPE_CHECKING:
     from goldenrule.data.table import ImageTable
-    from goldenrule.tasks.split_folder import Split
+    from goldenrule.tasks.split_folder import SplitFolder
 
 MOST_CLASSES = 30
 """So many classes have a line of their own."""
@@ -47,11 +47,11 @@ def split(
     near_duplicates: Annotated[
         bool, typer.Option("--near-duplicates/--no-near-duplicates", help="Keep near duplicates on one side.")
     ] = True,
-    anew: Annotated[bool, typer.Option("--anew", help="Deal out again what has parts already.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Deal out again what has splits already.")] = False,
     link: Annotated[str, typer.Option(help="none (copy), hard, or reflink.")] = "none",
     verify: Annotated[bool, typer.Option("--verify", help="Prove a folder that was split before.")] = False,
 ) -> None:
-    """Copy a folder into train, valid and test parts; every file is proved by its sha256, the original only read."""
+    """Copy a folder into train, valid and test splits; every file is proved by its sha256, the original only read."""
     from goldenrule.core.progress import Bars
     from goldenrule.data.splits.splitting import Shares
     from goldenrule.tasks.split_folder import split_folder
@@ -67,9 +67,9 @@ def split(
     if destination is None:
         raise OptionError(f"Where to? goldenrule split {folder} NEW_FOLDER (or --verify to prove {folder}).")
     images = source.images()
-    if "test" in given(context) and not anew and "test" in table_of(images, source.group_by).parts:
+    if "test" in given(context) and not anew and "test" in table_of(images, source.group_by).splits:
         raise OptionError(
-            f"--test {test:g} has no effect: {folder} has a test part, which stays as it is. Leave it away, or give "
+            f"--test {test:g} has no effect: {folder} has a test split, which stays as it is. Leave it away, or give "
             "--anew to deal all images out again."
         )
     found = split_folder(
@@ -93,8 +93,8 @@ def table_of(images: Path | ImageTable, group_by: str) -> ImageTable:
     return from_source(images, group_by=group_by) if isinstance(images, Path) else images
 
 
-def show(found: Split) -> None:
-    """Print what is in the parts, what was kept together, what was found, and what to do next."""
+def show(found: SplitFolder) -> None:
+    """Print what is in the splits, what was kept together, what was found, and what to do next."""
     from goldenrule.cli.terminal import show_counts
     from goldenrule.core.console import Console, Text
     from goldenrule.core.findings import plural
@@ -133,7 +133,7 @@ def show_verified(folder: Path) -> None:
     console.print(Text(f"{_size(found)} each is what manifest.csv says, and there is no other."))
 
 
-def _size(found: Split) -> str:
+def _size(found: SplitFolder) -> str:
     from goldenrule.core.sizes import readable_bytes
 
     return f"{found.files:,} files, {readable_bytes(found.size)},"

@@ -1,4 +1,4 @@
-"""What several commands print: findings, and images per class and part."""
+"""What several commands print: findings, and images per class and split."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def show_counts(title: str, counts: Mapping[str, Mapping[str, int]], console: Co
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_footer=True)
     table.add_column("class", footer="all")
-    for part, row in counts.items():
-        table.add_column("images" if part == "all" else part, justify="right", footer=f"{sum(row.values()):,}")
+    for split, row in counts.items():
+        table.add_column("images" if split == "all" else split, justify="right", footer=f"{sum(row.values()):,}")
     names = list(next(iter(counts.values()), {}))
     shown = [name for name in names if name and any(row[name] for row in counts.values())]
     for name in shown[:most]:

@@ -8,8 +8,8 @@ translation may put them in another order.
     wrong.other = "{wrong} of {images} were taken for another class."
     surest = "The surest of them:"                                      whatever `n` is
 
-`{n:image}` counts by the noun of that name ("1 image", "1,200 images"), `{names:and}` joins several. `{part:word}` says
-the text of that kind for a value, here "word.valid" for "valid"; values without one stay as they are.
+`{n:image}` counts by the noun of that name ("1 image", "1,200 images"), `{names:and}` joins several. `{split:word}`
+says the text of that kind for a value, here "word.valid" for "valid"; values without one stay as they are.
 """
 
 from __future__ import annotations

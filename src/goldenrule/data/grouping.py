@@ -1,4 +1,4 @@
-"""Which images belong together: frames of one series, photos of one patient. They stay in one part and one fold."""
+"""Which images belong together: frames of one series, photos of one patient. They stay in one split and one fold."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ def with_groups(table: ImageTable, group_by: str = "auto") -> ImageTable:
 
 
 def with_given_groups(table: ImageTable, groups: Sequence[str | None], column: str) -> ImageTable:
-    """Return the images with the groups (n) of a table's column; findings say how many, and which are in several parts.
+    """Return the images with the groups (n) of a table's column; findings say how many, and which in several splits.
 
-    The parts of `table` are those that its images were given.
+    The splits of `table` are those that its images were given.
     """
-    parts_of: dict[str, set[str]] = defaultdict(set)
-    for group, part in zip(groups, table.parts, strict=True):
+    splits_of: dict[str, set[str]] = defaultdict(set)
+    for group, split in zip(groups, table.splits, strict=True):
         if group is not None:
-            parts_of[group] |= {part} if part is not None else set()
+            splits_of[group] |= {split} if split is not None else set()
     named = sum(group is not None for group in groups)
-    torn = [f"{group}: {' and '.join(sorted(value))}" for group, value in sorted(parts_of.items()) if len(value) > 1]
+    torn = [f"{group}: {' and '.join(sorted(value))}" for group, value in sorted(splits_of.items()) if len(value) > 1]
     found = []
     if named:
         found.append(
             Finding(
                 severity="note",
                 code="groups",
-                fields={"column": column, "images": named, "groups": len(parts_of)},
+                fields={"column": column, "images": named, "groups": len(splits_of)},
             )
         )
     if torn:
         found.append(
-            Finding(severity="warning", code="group-in-several-parts", fields={"n": len(torn)}, evidence=tuple(torn))
+            Finding(severity="warning", code="group-in-several-splits", fields={"n": len(torn)}, evidence=tuple(torn))
         )
     return table.with_groups(groups).with_findings(*found)
 

@@ -78,9 +78,9 @@ def are_hashes(names: Sequence[str]) -> bool:
 def by_name(table: ImageTable) -> Proposal | None:
     """Return the natural order of the names; None where they are hashes.
 
-    Folders that name given parts do not count: train/cat/9.jpg is followed by valid/cat/10.jpg.
+    Folders that name given splits do not count: train/cat/9.jpg is followed by valid/cat/10.jpg.
     """
-    paths = _without_parts(table)
+    paths = _without_splits(table)
     if are_hashes([path.stem for path in paths]):
         return None
     keys = [(natural_key(str(path.parent)), natural_key(path.name)) for path in paths]
@@ -111,7 +111,7 @@ def named_groups(table: ImageTable, classes: Sequence[int]) -> list[Proposal]:
     few names fit, groups are hardly larger than an image, many classes have less than three, or one is nearly all.
     Images of classes of less than three groups have none.
     """
-    paths = _without_parts(table)
+    paths = _without_splits(table)
     folders = [str(path.parent) for path in paths]
     pieces = [re.split(r"[_\-. ]+", path.stem) for path in paths]
     series = [re.search(SERIES, path.stem) for path in paths]
@@ -165,12 +165,12 @@ def _of_classes(counted: Iterable[tuple[str | None, int]]) -> dict[int, Counter[
     return found
 
 
-def _without_parts(table: ImageTable) -> list[PurePosixPath]:
-    """Return the files without the folder that names their part, where each part is a folder of its own."""
+def _without_splits(table: ImageTable) -> list[PurePosixPath]:
+    """Return the files without the folder that names their split, where each split is a folder of its own."""
     paths = [PurePosixPath(uri) for uri in table.uris]
     firsts: dict[str | None, set[str]] = defaultdict(set)
-    for path, part in zip(paths, table.parts, strict=True):
-        firsts[part].add(path.parts[0] if len(path.parts) > 1 else "")
+    for path, split in zip(paths, table.splits, strict=True):
+        firsts[split].add(path.parts[0] if len(path.parts) > 1 else "")
     single = [next(iter(first)) for first in firsts.values() if len(first) == 1]
     if len(single) < 2 or len(single) != len(firsts) or len(set(single)) != len(single):
         return paths

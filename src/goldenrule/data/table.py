@@ -1,4 +1,4 @@
-"""`ImageTable`: the labelled files of one story, immutable, with one class map over all parts."""
+"""`ImageTable`: the labelled files of one story, immutable, with one class map over all splits."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, read_pi
 from goldenrule.storage.files import DIGEST_BYTES
 from goldenrule.storage.regular_files import open_regular
 
-Part = Literal["train", "valid", "test"]
+Split = Literal["train", "valid", "test"]
 Task = Literal["single", "multi"]
 """One label an image, or as many as are true of it."""
-PARTS: tuple[Part, ...] = ("train", "valid", "test")
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 SCHEMA = pa.schema(
     [
         pa.field("uri", pa.string(), nullable=False),  # relative to the root, with forward slashes
-        pa.field("part", pa.string()),  # train, valid or test; null: not split yet
+        pa.field("split", pa.string()),  # train, valid or test; null: not split yet
         pa.field("labels", pa.list_(pa.int32()), nullable=False),  # indices into classes; empty: unlabelled
-        pa.field("group", pa.string()),  # images of one group stay in one part and one fold
+        pa.field("group", pa.string()),  # images of one group stay in one split and one fold
         pa.field("fold", pa.string()),  # images of one fold validate together; null: not dealt out, always trains
         pa.field("place", pa.int64()),  # in an order in which neighbours are alike; null: no such order is known
         pa.field("weight", pa.float32(), nullable=False),
@@ -46,7 +46,7 @@ class ImageTable:
 
     Bytes are reached only through `open`, so that folders can become archives or object stores. An image
     costs some bytes here, never its pixels (law 12). The task is "multi" where an image has several labels, and stays
-    so for a part whose images have one each.
+    so for a split whose images have one each.
     """
 
     root: Path
@@ -71,9 +71,9 @@ class ImageTable:
         return list(self.rows["uri"].to_pylist())
 
     @property
-    def parts(self) -> list[Part | None]:
+    def splits(self) -> list[Split | None]:
         """The part of each row, None where it is not split yet."""
-        return list(self.rows["part"].to_pylist())
+        return list(self.rows["split"].to_pylist())
 
     @property
     def digests(self) -> list[bytes | None]:
@@ -110,7 +110,7 @@ class ImageTable:
     @property
     def teaching(self) -> npt.NDArray[np.bool_]:
         """Which rows are learned from, (n,): those of train that have a label."""
-        return np.asarray(self.labelled & np.array([part == "train" for part in self.parts], dtype=bool))
+        return np.asarray(self.labelled & np.array([split == "train" for split in self.splits], dtype=bool))
 
     @property
     def guessing_loss(self) -> float:
@@ -126,7 +126,7 @@ class ImageTable:
     def places(self) -> list[int | None]:
         """The place of each row in an order in which neighbours are alike, None where there is none.
 
-        Folds and drawn parts take whole stretches of it (`goldenrule.data.splits.stretches`).
+        Folds and drawn splits take whole stretches of it (`goldenrule.data.splits.stretches`).
         """
         return list(self.rows["place"].to_pylist())
 
@@ -138,9 +138,9 @@ class ImageTable:
         """Return the bytes of one file. Raises `OSError` where it is none, or too large for a picture."""
         return read_picture(self.root / uri)
 
-    def part(self, name: Part) -> Self:
-        """Return the rows of one part, in order."""
-        return self.where(np.array([part == name for part in self.parts], dtype=bool))
+    def split(self, name: Split) -> Self:
+        """Return the rows of one split, in order."""
+        return self.where(np.array([split == name for split in self.splits], dtype=bool))
 
     def only_labelled(self) -> LabelledTable:
         """Return the rows that have a label, in order: what a classifier can learn from."""
@@ -150,9 +150,9 @@ class ImageTable:
         """Return the rows where `mask` (n,) is true, in order."""
         return replace(self, rows=self.rows.filter(pa.array(mask)))
 
-    def with_parts(self, parts: Sequence[str | None]) -> Self:
-        """Return the same images with other parts (n)."""
-        return self._with("part", pa.array(parts, pa.string()))
+    def with_splits(self, splits: Sequence[str | None]) -> Self:
+        """Return the same images with other splits (n)."""
+        return self._with("split", pa.array(splits, pa.string()))
 
     def with_groups(self, groups: Sequence[str | None]) -> Self:
         """Return the same images with their groups (n); None stands for itself alone."""
@@ -179,22 +179,22 @@ class ImageTable:
         return replace(self, findings=(*self.findings, *findings))
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of images per part and class, in class order; "" counts the unlabelled ones."""
+        """Return the number of images per split and class, in class order; "" counts the unlabelled ones."""
         counts: dict[str, dict[str, int]] = {}
         names = (*self.classes, "")
-        for part, labels in zip(self.parts, self.rows["labels"].to_pylist(), strict=True):
-            row = counts.setdefault(part or "all", dict.fromkeys(names, 0))
+        for split, labels in zip(self.splits, self.rows["labels"].to_pylist(), strict=True):
+            row = counts.setdefault(split or "all", dict.fromkeys(names, 0))
             for label in labels or [-1]:
                 row[names[label]] += 1
-        return {part: counts[part] for part in (*PARTS, "all") if part in counts}
+        return {split: counts[split] for split in (*SPLITS, "all") if split in counts}
 
     def _with(self, column: str, values: pa.Array) -> Self:
         index = SCHEMA.get_field_index(column)
         return replace(self, rows=self.rows.set_column(index, SCHEMA.field(index), values))
 
     def __repr__(self) -> str:
-        images: Counter[str] = Counter(part or "all" for part in self.parts)
-        counts = {part: images[part] for part in (*PARTS, "all") if part in images}
+        images: Counter[str] = Counter(split or "all" for split in self.splits)
+        counts = {split: images[split] for split in (*SPLITS, "all") if split in images}
         several = ", several labels an image" if self.task == "multi" else ""
         return f"{type(self).__name__}({len(self):,} images, {len(self.classes)} classes{several}, {counts})"
 
@@ -231,7 +231,7 @@ def image_table(
     classes: Sequence[str],
     *,
     uris: Sequence[str],
-    parts: Sequence[str | None],
+    splits: Sequence[str | None],
     labels: Sequence[Sequence[int]],
     findings: Sequence[Finding] = (),
 ) -> ImageTable:
@@ -239,7 +239,7 @@ def image_table(
     count = len(uris)
     columns = [
         pa.array(uris, pa.string()),
-        pa.array(parts, pa.string()),
+        pa.array(splits, pa.string()),
         pa.array([list(row) for row in labels], pa.list_(pa.int32())),
         pa.nulls(count, pa.string()),
         pa.nulls(count, pa.string()),

@@ -85,9 +85,9 @@ def cells(script: str) -> list[tuple[Kind, str]]:
     >>> cells('"A title."' + chr(10) + "# %% [markdown]" + chr(10) + "# Words." + chr(10) + "# %%" + chr(10) + "x = 1")
     [('text', 'Words.'), ('code', 'x = 1')]
     """
-    _, *parts = _CELL.split(script)
+    _, *splits = _CELL.split(script)
     found: list[tuple[Kind, str]] = []
-    for kind, content in zip(parts[::2], parts[1::2], strict=True):
+    for kind, content in zip(splits[::2], splits[1::2], strict=True):
         if kind:
             found.append(("text", re.sub(r"^# ?", "", content, flags=re.MULTILINE).strip()))
         else:

@@ -171,7 +171,7 @@ def value_and_interval(estimate: Estimate) -> str:
     >>> value_and_interval(Estimate.of_share("accuracy", 193, 200))
     '96.5 % [93.0, 98.3]'
     """
-    return " ".join(part for part in value_beside_interval(estimate) if part)
+    return " ".join(split for split in value_beside_interval(estimate) if split)
 
 
 def value_beside_interval(estimate: Estimate) -> tuple[str, str]:

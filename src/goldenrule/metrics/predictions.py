@@ -116,7 +116,7 @@ class Predictions:
     @property
     def scored(self) -> Predictions:
         """The images that metrics count: readable and labelled. Kept after the first use."""
-        return self if (self.ok & self.labelled).all() else self._scored_part
+        return self if (self.ok & self.labelled).all() else self._scored_split
 
     @property
     def status_counts(self) -> Mapping[str, int]:
@@ -213,31 +213,31 @@ class Predictions:
         return replace(self, classes=tuple(classes), truth=truth, logits=self.logits[:, :, order], thresholds=limits)
 
     @staticmethod
-    def concatenate(parts: Sequence[Predictions]) -> Predictions:
-        """All images of `parts` in their order, with the classes of the first; such as folds put together.
+    def concatenate(splits: Sequence[Predictions]) -> Predictions:
+        """All images of `splits` in their order, with the classes of the first; such as folds put together.
 
-        One part that was chosen on makes the whole so; distances and groups are kept where all parts have
-        them, the same number being the same group. Raises `OptionError` for no parts, other classes, another task or
-        number of views, or folds or thresholds in some parts only.
+        One split that was chosen on makes the whole so; distances and groups are kept where all splits have
+        them, the same number being the same group. Raises `OptionError` for no splits, other classes, another task or
+        number of views, or folds or thresholds in some splits only.
         """
-        _require_alike(parts)
-        first, *_ = parts
-        aligned = [part.aligned_to(first.classes) for part in parts]
-        folds = [part.fold for part in aligned if part.fold is not None]
-        limits = [part.thresholds for part in aligned if part.thresholds is not None]
-        distances = [part.distance for part in aligned if part.distance is not None]
-        groups = [part.group for part in aligned if part.group is not None]
+        _require_alike(splits)
+        first, *_ = splits
+        aligned = [split.aligned_to(first.classes) for split in splits]
+        folds = [split.fold for split in aligned if split.fold is not None]
+        limits = [split.thresholds for split in aligned if split.thresholds is not None]
+        distances = [split.distance for split in aligned if split.distance is not None]
+        groups = [split.group for split in aligned if split.group is not None]
         return replace(
             first,
-            ids=tuple(name for part in aligned for name in part.ids),
-            status=np.concatenate([part.status for part in aligned]),
-            truth=np.concatenate([part.truth for part in aligned]),
-            logits=np.concatenate([part.logits for part in aligned]),
+            ids=tuple(name for split in aligned for name in split.ids),
+            status=np.concatenate([split.status for split in aligned]),
+            truth=np.concatenate([split.truth for split in aligned]),
+            logits=np.concatenate([split.logits for split in aligned]),
             fold=np.concatenate(folds) if folds else None,
             group=np.concatenate(groups) if len(groups) == len(aligned) else None,
             thresholds=np.concatenate(limits) if limits else None,
             distance=np.concatenate(distances) if len(distances) == len(aligned) else None,
-            basis=Basis.CHOSEN_ON if any(part.basis == Basis.CHOSEN_ON for part in parts) else Basis.CLEAN,
+            basis=Basis.CHOSEN_ON if any(split.basis == Basis.CHOSEN_ON for split in splits) else Basis.CLEAN,
         )
 
     def __len__(self) -> int:
@@ -257,7 +257,7 @@ class Predictions:
         return f"Predictions({', '.join([*counts, label, scored, *bad])})"
 
     @cached_property
-    def _scored_part(self) -> Predictions:
+    def _scored_split(self) -> Predictions:
         return self.select(self.ok & self.labelled)
 
 
@@ -271,11 +271,11 @@ def _count(n: int, noun: str) -> str:
     return f"{n:,} {noun if n == 1 else plural}"
 
 
-def _require_alike(parts: Sequence[Predictions]) -> None:
-    """Refuse parts that can't be put one after the other."""
-    if not parts:
+def _require_alike(splits: Sequence[Predictions]) -> None:
+    """Refuse splits that can't be put one after the other."""
+    if not splits:
         raise OptionError("nothing to concatenate: wanted one Predictions or more, got none")
-    kinds = {(part.task, part.views, part.fold is not None, part.thresholds is not None) for part in parts}
+    kinds = {(split.task, split.views, split.fold is not None, split.thresholds is not None) for split in splits}
     if len(kinds) > 1:
         yes = ("without", "with")
         listed = sorted(

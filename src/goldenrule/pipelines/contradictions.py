@@ -22,14 +22,16 @@ def contradictions(
     torn: Collection[str],
     beta: float = 1,
 ) -> Iterator[Finding]:
-    """Return the errors of `inconsistencies` for the parts that the chosen network has predicted.
+    """Return the errors of `inconsistencies` for the splits that the chosen network has predicted.
 
-    Out-of-fold predictions are those of a linear head: they count only where it was chosen. Parts that are `torn`,
+    Out-of-fold predictions are those of a linear head: they count only where it was chosen. Splits that are `torn`,
     with neighbours in train, are known to flatter, and are not compared.
     """
-    solved = chosen.judged_part == "out-of-fold"
-    checked = {part: said for part, said in scored.items() if part not in torn and (solved or part != "out-of-fold")}
-    clean = {part: said.basis == Basis.CLEAN for part, said in checked.items()}
+    solved = chosen.evaluated_split == "out-of-fold"
+    checked = {
+        split: said for split, said in scored.items() if split not in torn and (solved or split != "out-of-fold")
+    }
+    clean = {split: said.basis == Basis.CLEAN for split, said in checked.items()}
     yield from inconsistencies(checked, sets=classifier.sets, familiar=classifier.familiar, clean=clean, beta=beta)
     if solved and "l2" in chosen.facts:
         l2 = float(chosen.facts["l2"])

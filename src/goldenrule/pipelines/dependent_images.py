@@ -1,4 +1,4 @@
-"""Whether a fit's images depend on their neighbours; where they do, folds and drawn parts keep neighbours together."""
+"""Whether a fit's images depend on their neighbours; where they do, folds and drawn splits keep neighbours together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.name_order import Proposal, by_name, by_time, named_groups
 from goldenrule.data.splits.folds import folds_to_judge
 from goldenrule.data.splits.stretches import REST, blocks, kinds, torn
-from goldenrule.data.table import ImageTable, Part
+from goldenrule.data.table import ImageTable, Split
 from goldenrule.data.units import duplicate_units, is_named
 from goldenrule.features.extractor import Features
 from goldenrule.features.linear import Rows
@@ -102,16 +102,16 @@ def _read(outcome: Outcome, table: ImageTable) -> DependentImages:
     return DependentImages(table=table, findings=tuple(findings), about=about)
 
 
-def torn_parts(table: ImageTable, about: Mapping[str, Any]) -> Iterator[Finding]:
-    """Return a warning for each part that has neighbours in train, beside what keeping them together gives."""
-    parts: tuple[Part, ...] = ("valid", "test")
-    mixed = [part for part in parts if part in table.parts and torn(table, part)]
+def torn_splits(table: ImageTable, about: Mapping[str, Any]) -> Iterator[Finding]:
+    """Return a warning for each split that has neighbours in train, beside what keeping them together gives."""
+    splits: tuple[Split, ...] = ("valid", "test")
+    mixed = [split for split in splits if split in table.splits and torn(table, split)]
     if mixed and about["outcome"] == "dependent":
         number = value_and_interval(from_json(about["together"], Estimate))
         yield Finding(
             severity="warning",
-            code="neighbours-in-two-parts",
-            fields={"parts": tuple(mixed), "n": len(mixed), "found": number},
+            code="neighbours-in-two-splits",
+            fields={"splits": tuple(mixed), "n": len(mixed), "found": number},
             leads=True,
         )
 
@@ -124,7 +124,7 @@ class _Question:
         cache, digests = features.caches[0], table.digests
         self.labels = table.rows["labels"].to_pylist()
         self.readable = np.array([digest is not None and digest in cache for digest in digests], bool) & table.labelled
-        self.movable = self.readable & np.array([part in (None, "train") for part in table.parts], bool)
+        self.movable = self.readable & np.array([split in (None, "train") for split in table.splits], bool)
         self.units = duplicate_units(table)
         self.kinds = kinds(self.labels, self.units, task=table.task)
 
@@ -188,14 +188,14 @@ class _Question:
         return kept_together(self.table.with_groups(list(proposal.groups)), self.pairs)
 
     def _joined(self, proposal: Proposal) -> ImageTable:
-        """Return the images with what a proposal keeps together, in given parts only where their names go with train's.
+        """Return the images with what a proposal keeps together, in given splits only where names go with train's.
 
-        A part that is numbered for itself has nothing to do with the numbers of train: its images must be like those
+        A split that is numbered for itself has nothing to do with the numbers of train: its images must be like those
         that train near them.
         """
         table = self._together(proposal)
-        for part in ("valid", "test"):
-            mine = self.readable & np.array([given == part for given in self.table.parts], bool)
+        for split in ("valid", "test"):
+            mine = self.readable & np.array([given == split for given in self.table.splits], bool)
             if not mine.any():
                 continue
             counted = self._counted(self.movable | mine)
@@ -203,7 +203,7 @@ class _Question:
             seed = self.work.options.seed
             if len(pairs[0]) and nearness([proposal], *pairs, counted, apart=mine, seed=seed)[0].shown:
                 continue
-            alone = [given == part for given in self.table.parts]
+            alone = [given == split for given in self.table.splits]
             places = zip(table.places, alone, strict=True)
             table = table.with_places([None if stranger else place for place, stranger in places])
             if proposal.groups is not None:

@@ -12,7 +12,7 @@ from goldenrule.core.errors import FormatError
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.splits.stretches import torn, with_blocks
-from goldenrule.data.table import PARTS, ImageTable, Part
+from goldenrule.data.table import SPLITS, ImageTable, Split
 from goldenrule.features.extractor import Features
 from goldenrule.features.scoring import predictions_from
 from goldenrule.metrics import Predictions, PredictionSets, best_thresholds
@@ -43,7 +43,7 @@ def concluded(
     final: bool = True,
     solved: bool = True,
 ) -> FitResult:
-    """Save, judge and report. The test part is opened only where this is `final`, after the choice is written.
+    """Save, judge and report. The test split is opened only where this is `final`, after the choice is written.
 
     With `solved` the out-of-fold predictions of the best linear head are reported too: not where another network was
     asked for, of which they would say nothing.
@@ -53,18 +53,20 @@ def concluded(
         classifier = _saved(work, chosen, features)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
         work.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
-        parts: tuple[Part, ...] = ("test", "valid") if final else ("valid",)
+        splits: tuple[Split, ...] = ("test", "valid") if final else ("valid",)
         predictions: dict[str, Predictions] = {
-            part: _scored(classifier, table, work, features) for part in parts if len(table := work.table.part(part))
+            split: _scored(classifier, table, work, features)
+            for split in splits
+            if len(table := work.table.split(split))
         }
-        if chosen.judged_part == "valid" and "valid" in predictions:  # a linear head's was clean before others came
+        if chosen.evaluated_split == "valid" and "valid" in predictions:  # a linear head's was clean before others came
             predictions["valid"] = judged_apart(replace(predictions["valid"], basis=Basis.CHOSEN_ON), chosen)
         if solved:
             predictions["out-of-fold"] = _solved(candidates).judged_on
         for name, said in predictions.items():
             work.run.write(f"predictions/{name}.csv", to_csv(said))
     scored = {name: said for name, said in predictions.items() if len(said.scored)}
-    mixed = {part for part in PARTS if torn(work.table, part)}
+    mixed = {split for split in SPLITS if torn(work.table, split)}
     odd = contradictions(scored, classifier, chosen, torn=mixed, beta=work.options.beta)
     result = FitResult(
         folder=work.run.folder,
@@ -123,15 +125,17 @@ def _told_before(work: FitContext) -> dict[str, float]:
 
 
 def scored_on_valid(work: FitContext, chosen: Candidate, features: Features) -> tuple[Classifier, Predictions]:
-    """Return a candidate as a classifier, not saved, and its predictions on the validation part."""
+    """Return a candidate as a classifier, not saved, and its predictions on the validation split."""
     classifier = _classifier(work, chosen)
-    return classifier, _scored(classifier, work.table.part("valid"), work, features)
+    return classifier, _scored(classifier, work.table.split("valid"), work, features)
 
 
 def _solved(candidates: Sequence[Candidate]) -> Candidate:
     """Return the best of the linear heads: only they have out-of-fold predictions."""
     return [
-        one for one in candidates if one.judged_part == "out-of-fold" and (one.verdict is None or one.verdict.replaced)
+        one
+        for one in candidates
+        if one.evaluated_split == "out-of-fold" and (one.verdict is None or one.verdict.replaced)
     ][-1]
 
 

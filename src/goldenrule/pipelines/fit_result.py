@@ -15,7 +15,7 @@ from goldenrule.core.findings import Finding
 from goldenrule.core.messages import Message
 from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.splits.stretches import torn
-from goldenrule.data.table import ImageTable, Part
+from goldenrule.data.table import ImageTable, Split
 from goldenrule.metrics import (
     Estimate,
     Predictions,
@@ -53,7 +53,7 @@ class FitState:
     reused: int = 0
     backbones: BackboneChoice | None = None
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
-    leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> part: images that train has too, or nearly
+    leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> split: images that train has too, or nearly
     stamps: Mapping[str, Stamp | None] = field(default_factory=dict)  # of the files, when they were read first
 
     @contextmanager
@@ -84,7 +84,7 @@ class Candidate:
     body: Backbone
     head: Head
     judged_on: Predictions
-    judged_part: str  # "out-of-fold" or "valid"
+    evaluated_split: str  # "out-of-fold" or "valid"
     views: tuple[View, ...] = (PLAIN,)
     verdict: Verdict | None = None
     calibration: Calibrated | None = None
@@ -94,7 +94,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitResult:
-    """What a fit gives: the run's folder, the classifier, its predictions per part, and the numbers."""
+    """What a fit gives: the run's folder, the classifier, its predictions per split, and the numbers."""
 
     folder: Path
     classifier: Classifier
@@ -109,7 +109,7 @@ class FitResult:
     live: LiveContent | None = None
     backbones: BackboneChoice | None = None  # where one was chosen among several
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
-    leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> part: images that train has too, or nearly
+    leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> split: images that train has too, or nearly
 
     def after(self, stages: Iterable[tuple[str, float]]) -> FitResult:
         """Return this answer with more stages; what was measured of it is not measured again."""
@@ -119,47 +119,49 @@ class FitResult:
 
     @property
     def scored(self) -> dict[str, Predictions]:
-        """The parts with labelled, readable images, the cleanest first."""
+        """The splits with labelled, readable images, the cleanest first."""
         return {name: predictions for name, predictions in self.predictions.items() if len(predictions.scored)}
 
     @property
-    def headline_part(self) -> str:
-        """The part whose accuracy is the headline: the first that no choice has looked at, else out-of-fold.
+    def headline_split(self) -> str:
+        """The split whose accuracy is the headline: the first that no choice has looked at, else out-of-fold.
 
         That is test; without one valid, where a linear head was chosen, by out-of-fold data; else valid as it was
-        judged by halves. Out-of-fold numbers are those of the linear head. A part with neighbours in train comes last.
+        judged by halves. Out-of-fold numbers are those of the linear head. A split with neighbours in train comes last.
         """
-        mixed = self.torn_parts
+        mixed = self.torn_splits
         clean = [
-            part for part, predictions in self.scored.items() if predictions.basis == Basis.CLEAN and part not in mixed
+            split
+            for split, predictions in self.scored.items()
+            if predictions.basis == Basis.CLEAN and split not in mixed
         ]
         if clean:
             return clean[0]
-        trained = any(one.name == self.chosen and one.judged_part == "valid" for one in self.candidates)
+        trained = any(one.name == self.chosen and one.evaluated_split == "valid" for one in self.candidates)
         rest = ("valid", "out-of-fold") if trained and "valid" not in mixed else ("out-of-fold", "valid")
-        return next((part for part in rest if part in self.scored), next(iter(self.scored)))
+        return next((split for split in rest if split in self.scored), next(iter(self.scored)))
 
     @cached_property
-    def torn_parts(self) -> tuple[str, ...]:
-        """The parts whose images have neighbours in train that are like them: their numbers flatter."""
-        parts: tuple[Part, ...] = ("valid", "test")
-        return tuple(part for part in parts if torn(self.table, part))
+    def torn_splits(self) -> tuple[str, ...]:
+        """The splits whose images have neighbours in train that are like them: their numbers flatter."""
+        splits: tuple[Split, ...] = ("valid", "test")
+        return tuple(split for split in splits if torn(self.table, split))
 
-    def basis(self, part: str) -> Message:
-        """Return what a part's number rests on: "clean", "chosen on", or what in train gives its answers away."""
-        predictions = self.scored[part]
-        if leaked := [row for row, uri in enumerate(predictions.ids) if self.leaks.get(uri) == part]:
+    def basis(self, split: str) -> Message:
+        """Return what a split's number rests on: "clean", "chosen on", or what in train gives its answers away."""
+        predictions = self.scored[split]
+        if leaked := [row for row, uri in enumerate(predictions.ids) if self.leaks.get(uri) == split]:
             rest = [row for row in range(len(predictions)) if row not in set(leaked)]
             without = self.quality(predictions.select(rest))
             return Message("scores.leaked", {"n": len(leaked), "without": value_and_interval(without)})
-        if part in self.torn_parts:
+        if split in self.torn_splits:
             return Message("scores.neighbours")
         return Message(f"word.{predictions.basis}")
 
     @property
     def headline(self) -> Estimate:
         """The number to quote: accuracy, of many labels F-beta averaged over images."""
-        return self.quality(self.scored[self.headline_part])
+        return self.quality(self.scored[self.headline_split])
 
     def quality(self, predictions: Predictions) -> Estimate:
         """Return the accuracy of predictions, of many labels their F-beta averaged over images."""
@@ -167,18 +169,18 @@ class FitResult:
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Estimate]]:
-        """The metrics that were asked for, by name or by a beta: name -> part -> estimate."""
+        """The metrics that were asked for, by name or by a beta: name -> split -> estimate."""
         scored = self.scored.items()
         asked = {name: metric_named(name) for name in self.options.metrics}
         if self.options.beta != 1 and self.table.task == "single":
             asked |= {f"macro F{self.options.beta:g}": partial(f_beta, beta=self.options.beta)}
-        return {name: {part: metric(predictions) for part, predictions in scored} for name, metric in asked.items()}
+        return {name: {split: metric(predictions) for split, predictions in scored} for name, metric in asked.items()}
 
     @cached_property
     def sets_measured(self) -> dict[str, dict[str, Estimate]]:
-        """Return how often the sets of classes hold the true one, and how large they are, by part that is clean."""
+        """Return how often the sets of classes hold the true one, and how large they are, by split that is clean."""
         found: dict[str, dict[str, Estimate]] = {}
-        for part, predictions in self.scored.items():
+        for split, predictions in self.scored.items():
             if self.classifier.sets and predictions.basis == Basis.CLEAN:
                 sets = self.classifier.sets.sets(predictions)
                 measures = (
@@ -186,19 +188,19 @@ class FitResult:
                     mean_set_size(predictions, sets),
                     singletons(predictions, sets),
                 )
-                found[part] = {one.name: one for one in measures}
+                found[split] = {one.name: one for one in measures}
         return found
 
     @cached_property
     def unlike_measured(self) -> dict[str, Estimate]:
-        """Return the share of images that are flagged as unlike anything seen, by part that had no say in it."""
+        """Return the share of images that are flagged as unlike anything seen, by split that had no say in it."""
         familiar = self.classifier.familiar
         return {
-            part: familiar.flagged(predictions, basis=Basis.CLEAN)
-            for part, predictions in self.predictions.items()
+            split: familiar.flagged(predictions, basis=Basis.CLEAN)
+            for split, predictions in self.predictions.items()
             if familiar
             and predictions.distance is not None
-            and not (part == "valid" and familiar.basis == Basis.CHOSEN_ON)
+            and not (split == "valid" and familiar.basis == Basis.CHOSEN_ON)
         }
 
     def about_unlike(self) -> str:
@@ -207,8 +209,8 @@ class FitResult:
         if familiar is None:
             return ""
         measured = [
-            f" On {part}: {value_and_interval(estimate)} of {estimate.n:,}."
-            for part, estimate in self.unlike_measured.items()
+            f" On {split}: {value_and_interval(estimate)} of {estimate.n:,}."
+            for split, estimate in self.unlike_measured.items()
             if estimate.n
         ]
         return f"Unlike anything seen: {familiar.sentence[0].lower()}{familiar.sentence[1:]}{''.join(measured)}"
@@ -219,9 +221,9 @@ class FitResult:
         if rule is None:
             return ""
         measured = [
-            f" On {part}: {value_and_interval(measures['coverage'])} of {measures['coverage'].n:,}, "
+            f" On {split}: {value_and_interval(measures['coverage'])} of {measures['coverage'].n:,}, "
             f"{value_and_interval(measures['set size'])} classes a set."
-            for part, measures in self.sets_measured.items()
+            for split, measures in self.sets_measured.items()
         ]
         return f"Sets: {rule.sentence[0].lower()}{rule.sentence[1:]}{''.join(measured)}"
 
@@ -230,38 +232,37 @@ class FitResult:
         """The temperature that was tried on the chosen candidate."""
         return next(one.calibration for one in self.candidates if one.name == self.chosen)
 
-    def uncalibrated(self, part: str) -> Predictions | None:
-        """Return the predictions of a part without the temperature that was applied; None where none was."""
-        if part == "out-of-fold":  # those of the best linear head, whatever was chosen in the end
+    def uncalibrated(self, split: str) -> Predictions | None:
+        """Return the predictions of a split without the temperature that was applied; None where none was."""
+        if split == "out-of-fold":  # those of the best linear head, whatever was chosen in the end
             tried = [one.calibration for one in self.candidates if one.calibration and one.calibration.before]
             return tried[-1].before if tried and tried[-1].applied else None
         calibrated = self.calibration
         if (
-            calibrated and calibrated.applied and calibrated.fitted_on == part and calibrated.before is not None
+            calibrated and calibrated.applied and calibrated.fitted_on == split and calibrated.before is not None
         ):  # each half has its own
             return calibrated.before
-        return undone(self.predictions[part], calibrated) if calibrated and calibrated.applied else None
+        return undone(self.predictions[split], calibrated) if calibrated and calibrated.applied else None
 
     @cached_property
     def calibration_measured(self) -> dict[str, dict[str, Mapping[str, Estimate]]]:
-        """Give, by part, how far probabilities are from what comes true: "after", and "before" a temperature."""
+        """Give, by split, how far probabilities are from what comes true: "after", and "before" a temperature."""
         found: dict[str, dict[str, Mapping[str, Estimate]]] = {}
-        for part, predictions in self.scored.items():
-            before = self.uncalibrated(part)
-            found[part] = ({"before": measured(before)} if before else {}) | {"after": measured(predictions)}
+        for split, predictions in self.scored.items():
+            before = self.uncalibrated(split)
+            found[split] = ({"before": measured(before)} if before else {}) | {"after": measured(predictions)}
         return found
 
     def about_calibration(self) -> str:
         """Say how far confidence and accuracy lie apart on the headline's images, and what a temperature did to it."""
-        found = self.calibration_measured.get(self.headline_part)
+        found = self.calibration_measured.get(self.headline_split)
         if found is None:
             return ""
         if self.table.task == "multi":
             return self._about_lines(found)
         error = found["after"]["calibration error"]
-        said = (
-            f"Confidence and accuracy are {value_and_interval(error)} apart on {images_of(self.headline_part, error.n)}"
-        )
+        images = images_of(self.headline_split, error.n)
+        said = f"Confidence and accuracy are {value_and_interval(error)} apart on {images}"
         calibrated = self.calibration
         if "before" in found and calibrated:
             was = value_and_interval(found["before"]["calibration error"])
@@ -278,7 +279,7 @@ class FitResult:
 
     def _about_lines(self, found: Mapping[str, Mapping[str, Estimate]]) -> str:
         calibrated, loss = self.calibration, value_and_interval(found["after"]["log loss"])
-        where = images_of(self.headline_part, found["after"]["log loss"].n)
+        where = images_of(self.headline_split, found["after"]["log loss"].n)
         if calibrated is None or "before" not in found:
             tried = "No line per label was taken: fitted out-of-fold, it is of no clear help." if calibrated else ""
             return f"The log loss is {loss} on {where}. {tried}".strip()
@@ -291,4 +292,4 @@ class FitResult:
         return self.folder / "report.html"
 
     def __repr__(self) -> str:
-        return f"FitResult({self.folder}: {self.chosen}, {self.headline_part}, {self.headline})"
+        return f"FitResult({self.folder}: {self.chosen}, {self.headline_split}, {self.headline})"

@@ -120,7 +120,7 @@ def head_folds(train: LabelledTable, *, seed: int, folds: int | None = None) -> 
         groups = sorted({group for group in train.rows["group"].to_pylist() if group is not None})
         named = f" ({', '.join(groups[:4])}{', ...' if len(groups) > 4 else ''})" if groups else ""
         raise TooFewImages(
-            f"Each class of the training part is one image or one group{named}: nothing could be judged by what has "
+            f"Each class of the training split is one image or one group{named}: nothing could be judged by what has "
             "not seen it. Add images or groups, or do without groups (--group-by none)."
         )
     return found

@@ -55,7 +55,7 @@ def train(
     """Train the network that `options.backbone` names as `options.training` says, judge it and write the run.
 
     Writes to `out`, by default the next free `runs/NAME`, with the split of the runs before it; goes on where a killed
-    run stopped. Unless this is `final` the test part stays closed, until the same is told again and is final. Raises a
+    run stopped. Unless this is `final` the test split stays closed, until the same is told again and is final. Raises a
     `GoldenRuleError` for what the user can mend.
     """
     training = options.training
@@ -169,7 +169,7 @@ def _candidate(work: FitContext, learn: Learner, training: TrainingOptions, name
         body=learn.state.backbone,
         head=learn.state.head,
         judged_on=with_class_thresholds(seen, beta=work.options.beta),
-        judged_part="valid",
+        evaluated_split="valid",
         calibration=calibrated_on_valid(temperature, seen, apart.before if apart else None),
         facts={"epochs": learn.state.epochs},
         crossed=apart,

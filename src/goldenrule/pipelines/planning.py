@@ -46,7 +46,7 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views
     caches = [extractor.cache(view) for view in views(options.augmentation, number)]
     digests = {digest for digest in table.digests if digest}
-    train = table.part("train").only_labelled()
+    train = table.split("train").only_labelled()
     train_digests = {digest for digest in train.digests if digest}
     plan = plan_answer(
         images=len(table),
@@ -99,7 +99,7 @@ def live_plan_for(
         frozen *= images_per_second / before
     return live_plan(
         train_images=int(table.teaching.sum()),
-        valid_images=len(table.part("valid")),
+        valid_images=len(table.split("valid")),
         views_per_second=frozen,
         images_per_second=images_per_second or before,
         known=known,

@@ -31,7 +31,7 @@ from goldenrule.models.graphs.compiled import available_threads, check_device
 from goldenrule.pipelines.backbone_selection import with_chosen_backbone
 from goldenrule.pipelines.changed_files import stamps_of
 from goldenrule.pipelines.context import FitContext, precomputed
-from goldenrule.pipelines.dependent_images import blocked, torn_parts
+from goldenrule.pipelines.dependent_images import blocked, torn_splits
 from goldenrule.pipelines.fit_result import FitState
 from goldenrule.pipelines.split_together import kept_together, leaked, near_pairs
 from goldenrule.runs.options import FitOptions
@@ -57,7 +57,7 @@ def begun(
     fits of these images in `runs`.
 
     The plain features of all images do not depend on the split, so they come first: near duplicates are found by
-    them, and stay in one part and one fold. Killed before the split is written, a fit finds the same ones again.
+    them, and stay in one split and one fold. Killed before the split is written, a fit finds the same ones again.
     """
     options, progress, story = options or FitOptions(), progress or Silent(), FitState()
     out, runs = Path(out) if out else None, Path(runs)
@@ -69,7 +69,7 @@ def begun(
     story.findings += table.findings
     if out and out.resolve() in _folders_of(table):
         raise OptionError(f"--out {out}: the images lie there. Give a folder of its own, such as {runs / 'NAME'}.")
-    given = "valid" in table.parts or options.folds is not None
+    given = "valid" in table.splits or options.folds is not None
     told = {**options.story(), **(also or {})}
     about = {"images": about_images(table), "options": told, "split": "given" if given else "drawn"}
     options = seen
@@ -83,8 +83,8 @@ def begun(
     if out:
         check_same(out, about, table)
     elif folder not in (runs / folder_name(table), earlier) and not is_run(folder):
-        kept_parts = "" if given or torn or not drew_split(earlier) else " Its images keep the parts they had there."
-        progress.say(f"{earlier} holds another story: writing to {folder}.{kept_parts}")
+        kept_splits = "" if given or torn or not drew_split(earlier) else " Its images keep the splits they had there."
+        progress.say(f"{earlier} holds another story: writing to {folder}.{kept_splits}")
     with story.stage("backbone"):
         bodies = candidate_bodies(options, progress)
         if options.from_zero:
@@ -105,7 +105,7 @@ def begun(
                 before = known_split(folder)  # again: it may have been drawn since
             table = with_split(table, seed=options.seed, before=before)
         story.findings += (*table.findings[len(work.table.findings) :], *near_duplicates(table, pairs))
-        story.findings = [*asked.findings, *torn_parts(table, asked.about), *story.findings]
+        story.findings = [*asked.findings, *torn_splits(table, asked.about), *story.findings]
         story.dependence, story.leaks = asked.about, leaked(table, pairs)
         run.begin(about, table)
         work = replace(work, table=table)
@@ -196,7 +196,7 @@ def read_images(
         table = all_in_train(table)
     if options.sample is not None:
         table = sample_per_class(table, options.sample, seed=options.seed)
-    fixed = "train" in table.parts
+    fixed = "train" in table.splits
     smallest = options.min_per_class or (SMALLEST_CLASS_TO_LEARN if fixed else SMALLEST_CLASS_TO_SPLIT)
     check_enough(table, min_per_class=smallest)
     threads = options.threads or available_threads()

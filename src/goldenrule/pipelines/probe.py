@@ -16,7 +16,7 @@ from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.unread import unreadable, wanted_once
 from goldenrule.data.splits.judged_classes import not_judged
 from goldenrule.data.splits.stretches import with_blocks
-from goldenrule.data.table import ImageTable, LabelledTable, Part
+from goldenrule.data.table import ImageTable, LabelledTable, Split
 from goldenrule.data.units import duplicate_units
 from goldenrule.features.extractor import Features
 from goldenrule.features.likelihood import learned_classes
@@ -81,11 +81,11 @@ def linear_heads_of(work: FitContext, features: Features) -> Solved:
     return Solved(candidates=every, chosen=best, features=features, views=count)
 
 
-def readable(table: ImageTable, part: Part, features: Features) -> ImageTable:
-    """Return the images of a part that have features."""
+def readable(table: ImageTable, split: Split, features: Features) -> ImageTable:
+    """Return the images of a split that have features."""
     cache = features.caches[0]
     is_used: list[bool] = [
-        p == part and d is not None and d in cache for p, d in zip(table.parts, table.digests, strict=True)
+        p == split and d is not None and d in cache for p, d in zip(table.splits, table.digests, strict=True)
     ]
     mask: npt.NDArray[np.bool_] = np.array(is_used, dtype=bool)
     return table.where(mask)
@@ -97,7 +97,7 @@ def _candidate(work: FitContext, name: str, head: FittedHead) -> Candidate:
         body=work.body,
         head=head.head,
         judged_on=with_class_thresholds(with_blocks(head.out_of_fold, work.table), beta=work.options.beta),
-        judged_part="out-of-fold",
+        evaluated_split="out-of-fold",
         facts=head.facts,
     )
 

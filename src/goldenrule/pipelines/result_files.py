@@ -29,7 +29,7 @@ def _result(answer: FitResult) -> dict[str, Any]:
     scored = answer.scored
     return {
         "schema_version": SCHEMA_VERSION,
-        "headline": {"part": answer.headline_part, **as_json(answer.headline)},
+        "headline": {"split": answer.headline_split, **as_json(answer.headline)},
         "task": answer.table.task,
         "valid": _numbers(answer, scored.get("valid")),
         "test": _numbers(answer, scored.get("test")),
@@ -39,8 +39,8 @@ def _result(answer: FitResult) -> dict[str, Any]:
         "candidates": [
             {
                 "name": candidate.name,
-                "judged_on": candidate.judged_part,
-                candidate.judged_part.replace("-", "_"): _numbers(answer, candidate.judged_on),
+                "judged_on": candidate.evaluated_split,
+                candidate.evaluated_split.replace("-", "_"): _numbers(answer, candidate.judged_on),
                 "comparison": candidate.verdict.sentence if candidate.verdict else None,
                 "verdict": _verdict_json(candidate.verdict) if candidate.verdict else None,
                 "solver": candidate.facts,
@@ -57,11 +57,11 @@ def _result(answer: FitResult) -> dict[str, Any]:
         "activations": answer.features,
         "classes": answer.table.classes,
         "counts": answer.table.counts(),
-        "status": {part: predictions.status_counts for part, predictions in answer.predictions.items()},
+        "status": {split: predictions.status_counts for split, predictions in answer.predictions.items()},
         "findings": answer.findings,
         "dependence": answer.dependence,
-        "leaked": {part: Counter(answer.leaks.values())[part] for part in sorted({*answer.leaks.values()})},
-        "neighbours_in_train": answer.torn_parts,
+        "leaked": {split: Counter(answer.leaks.values())[split] for split in sorted({*answer.leaks.values()})},
+        "neighbours_in_train": answer.torn_splits,
         "options": answer.options.shown(),
         "engine": answer.classifier.engine,
         "environment": environment(),
@@ -77,16 +77,16 @@ def report_content(answer: FitResult) -> ReportContent:
         title=answer.table.root.resolve().name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         headline=answer.headline,
-        headline_part=answer.headline_part,
+        headline_split=answer.headline_split,
         estimates={
-            part: {
+            split: {
                 answer.headline.name: answer.quality(predictions),
                 "log loss": log_loss(predictions),
-                **{name.replace("_", " "): of_part[part] for name, of_part in answer.metrics.items()},
+                **{name.replace("_", " "): of_split[split] for name, of_split in answer.metrics.items()},
             }
-            for part, predictions in answer.scored.items()
+            for split, predictions in answer.scored.items()
         },
-        predictions=answer.scored[answer.headline_part],
+        predictions=answer.scored[answer.headline_split],
         counts=answer.table.counts(),
         stages=answer.stages,
         features=answer.features,
@@ -118,16 +118,16 @@ def report_content(answer: FitResult) -> ReportContent:
         image=_reader(answer),
         next_steps=next_steps(answer),
         live=answer.live,
-        bases={part: answer.basis(part) for part in answer.scored},
+        bases={split: answer.basis(split) for split in answer.scored},
         sets=answer.about_sets(),
-        images=Counter(part or "all" for part in answer.table.parts) if answer.table.task == "multi" else None,
+        images=Counter(split or "all" for split in answer.table.splits) if answer.table.task == "multi" else None,
         thresholds=dict(zip(thresholds.classes, thresholds.values, strict=True)) if thresholds else None,
         about_thresholds=thresholds.sentence if thresholds else "",
         unlike=answer.about_unlike(),
         backbones=_backbones(answer),
         backbones_say=answer.backbones.sentence if answer.backbones else "",
         calibration=answer.about_calibration(),
-        uncalibrated=answer.uncalibrated(answer.headline_part),
+        uncalibrated=answer.uncalibrated(answer.headline_split),
     )
 
 
@@ -159,10 +159,10 @@ def _live_json(answer: FitResult) -> dict[str, Any] | None:
 
 
 def _metrics_json(answer: FitResult) -> dict[str, Any]:
-    """Return every metric that was asked for, by name and part."""
+    """Return every metric that was asked for, by name and split."""
     return {
-        name: {part.replace("-", "_"): estimate for part, estimate in of_part.items()}
-        for name, of_part in answer.metrics.items()
+        name: {split.replace("-", "_"): estimate for split, estimate in of_split.items()}
+        for name, of_split in answer.metrics.items()
     }
 
 
@@ -170,8 +170,8 @@ def _sets_json(answer: FitResult) -> dict[str, Any] | None:
     if answer.classifier.sets is None:
         return None
     measured = {
-        part: {name.replace(" ", "_"): estimate for name, estimate in of.items()}
-        for part, of in answer.sets_measured.items()
+        split: {name.replace(" ", "_"): estimate for name, estimate in of.items()}
+        for split, of in answer.sets_measured.items()
     }
     return {**as_json(answer.classifier.sets), "says": answer.classifier.sets.sentence, "measured": measured}
 
@@ -201,14 +201,14 @@ def _calibration_json(answer: FitResult) -> dict[str, Any]:
     """Return the temperature that was tried on the chosen candidate, and what was measured of probabilities."""
     calibrated = answer.calibration
     tried = {**as_json(calibrated), "applied": calibrated.applied, "why": calibrated.why} if calibrated else None
-    parts = {
-        part.replace("-", "_"): {
+    splits = {
+        split.replace("-", "_"): {
             when: {name.replace(" ", "_").lower(): one for name, one in found.items()}
-            for when, found in of_part.items()
+            for when, found in of_split.items()
         }
-        for part, of_part in answer.calibration_measured.items()
+        for split, of_split in answer.calibration_measured.items()
     }
-    return {"tried": tried, "measured": parts, "says": answer.about_calibration()}
+    return {"tried": tried, "measured": splits, "says": answer.about_calibration()}
 
 
 def _reader(answer: FitResult) -> Any:

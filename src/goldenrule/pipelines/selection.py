@@ -46,7 +46,7 @@ class ModelSelection:
             body=learn.state.backbone,
             head=learn.state.head,
             judged_on=seen,
-            judged_part="valid",
+            evaluated_split="valid",
             calibration=calibrated_on_valid(temperature, seen, crossed.before if crossed else None),
             facts={"epochs": learn.state.epochs},
             crossed=crossed,
@@ -67,7 +67,7 @@ class ModelSelection:
     def _through(self, every: Sequence[View], learn: Learner) -> Predictions:
         """Return validation through several views, each half by the network that the other half chose."""
         best, material = self.best, learn.material
-        valid = material.table.part("valid")
+        valid = material.table.split("valid")
 
         def predicted(body: Backbone, head: Head, table: ImageTable) -> Predictions:
             classifier = replace(learn.classifier(), backbone=body, head=head, engine=material.kind(body))
@@ -87,7 +87,7 @@ class ModelSelection:
         seen = with_class_thresholds(replace(seen, basis=Basis.CHOSEN_ON, group=self._groups(seen)), beta=self._beta)
         before = with_class_thresholds(replace(before, group=self._groups(before)), beta=self._beta)
         verdict = later_replaces(before, seen, names=(self.best.name, newcomer.name), tempered=True)
-        newcomer = replace(newcomer, verdict=verdict, judged_on=seen, judged_part="valid")
+        newcomer = replace(newcomer, verdict=verdict, judged_on=seen, evaluated_split="valid")
         self.candidates.append(newcomer)
         if verdict.replaced:
             self.best, self._valid = newcomer, seen

@@ -27,7 +27,7 @@ def kept_together(table: ImageTable, pairs: Sequence[NearDuplicate]) -> ImageTab
     """Return the images with near duplicates in one group each.
 
     But not in a class that would be left with fewer than three units to split: one film is a poor class, no
-    validation is none at all. The finding on near duplicates in two parts then says so.
+    validation is none at all. The finding on near duplicates in two splits then says so.
     """
     joined = with_alike(table, [(pair.first, pair.second) for pair in pairs])
     before, after = _units_of_classes(table), _units_of_classes(joined)
@@ -40,15 +40,15 @@ def kept_together(table: ImageTable, pairs: Sequence[NearDuplicate]) -> ImageTab
 
 
 def leaked(table: ImageTable, pairs: Sequence[NearDuplicate]) -> dict[str, str]:
-    """Return the images (with their part) of validation and test that train has too, or nearly so."""
-    parts, uris, digests = table.parts, table.uris, table.digests
-    taught = {digest for digest, part in zip(digests, parts, strict=True) if part == "train" and digest is not None}
-    found = {row for row, digest in enumerate(digests) if digest in taught and parts[row] != "train"}
+    """Return the images (with their split) of validation and test that train has too, or nearly so."""
+    splits, uris, digests = table.splits, table.uris, table.digests
+    taught = {digest for digest, split in zip(digests, splits, strict=True) if split == "train" and digest is not None}
+    found = {row for row, digest in enumerate(digests) if digest in taught and splits[row] != "train"}
     for pair in pairs:
         for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            if parts[other] == "train" and parts[one] in ("valid", "test"):
+            if splits[other] == "train" and splits[one] in ("valid", "test"):
                 found.add(one)
-    return {uris[row]: str(parts[row]) for row in sorted(found)}
+    return {uris[row]: str(splits[row]) for row in sorted(found)}
 
 
 def near_pairs(work: FitContext, features: Features) -> list[NearDuplicate]:
@@ -86,8 +86,8 @@ def _check_pairs(kept: Outcome, images: int) -> None:
 
 def _units_of_classes(table: ImageTable) -> dict[int, set[bytes]]:
     units: dict[int, set[bytes]] = defaultdict(set)
-    for unit, labels, part in zip(duplicate_units(table), table.rows["labels"].to_pylist(), table.parts, strict=True):
-        if part in (None, "train"):
+    for unit, labels, split in zip(duplicate_units(table), table.rows["labels"].to_pylist(), table.splits, strict=True):
+        if split in (None, "train"):
             for label in labels:
                 units[label].add(unit)
     return units

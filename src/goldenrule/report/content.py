@@ -26,31 +26,31 @@ class LiveContent:
 class ReportContent:
     """What a report shows; equal values give an equal page.
 
-    - `headline` is the number at the top, measured on `headline_part`: "test", "valid" or "out-of-fold".
-    - `estimates`: part -> metric -> `Estimate`, the parts in the order in which they are shown.
-    - `predictions` are those of `headline_part`: confusion, mistakes and the table per class come from them.
-    - `counts`: part -> class -> images, as `ImageTable.counts()` gives them; "" counts the unlabelled ones.
+    - `headline` is the number at the top, measured on `headline_split`: "test", "valid" or "out-of-fold".
+    - `estimates`: split -> metric -> `Estimate`, the splits in the order in which they are shown.
+    - `predictions` are those of `headline_split`: confusion, mistakes and the table per class come from them.
+    - `counts`: split -> class -> images, as `ImageTable.counts()` gives them; "" counts the unlabelled ones.
     - `stages`: (name, seconds) in the order they ran; `features`: {"computed": 640, "reused": 0}.
     - `candidates`: {"name", "estimates": metric -> `Estimate`, "comparison": a sentence or "", "chosen"}.
     - `penalty_path`: (l2, out-of-fold log loss) as tried; `penalty` is the one that was taken.
     - `backbone`: name, parameters, features, source {from, trained_on, licence}, preprocessing {...}.
-    - `images`: part -> images where an image can count for several classes, None where `counts` says it.
+    - `images`: split -> images where an image can count for several classes, None where `counts` says it.
     - `thresholds`: from what probability each of many labels is called, by class; `about_thresholds` says why.
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
     - `live`: what live training left, None where there was none.
     - `backbones`: those that were tried, as `candidates`; `backbones_say` which was taken, and why.
     - `calibration`: a sentence on how far probabilities are from what comes true; `uncalibrated`: what would have been
-      predicted on `headline_part` without the temperature that was applied, None where none was.
+      predicted on `headline_split` without the temperature that was applied, None where none was.
     - `sets`: a sentence on the sets of classes, "" where there are none.
     - `unlike`: a sentence on images that are flagged as unlike anything seen, "" where none can be.
-    - `bases`: what the numbers of each part rest on, where that is more than their estimates say.
+    - `bases`: what the numbers of each split rest on, where that is more than their estimates say.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     """
 
     title: str
     created: str
     headline: Estimate
-    headline_part: str
+    headline_split: str
     estimates: Mapping[str, Mapping[str, Estimate]]
     predictions: Predictions
     counts: Mapping[str, Mapping[str, int]]

@@ -1,7 +1,7 @@
 """A report's content as files, so that a finished run's page can be made again in another language.
 
 FOLDER/content.json          all plain values, with `schema_version`
-FOLDER/predictions.arrow     the predictions of the headline's part, to the last bit
+FOLDER/predictions.arrow     the predictions of the headline's split, to the last bit
 FOLDER/uncalibrated.arrow    the same without the temperature, where one was applied
 
 Images are not kept: they are read again from where they lie.
@@ -68,12 +68,12 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
         content = ReportContent(
             **plain,
             headline=from_json(value["headline"], Estimate),
-            estimates={part: _estimates(estimate) for part, estimate in value["estimates"].items()},
+            estimates={split: _estimates(estimate) for split, estimate in value["estimates"].items()},
             candidates=[_candidate(candidate) for candidate in value["candidates"]],
             backbones=[_candidate(backbone) for backbone in value["backbones"]],
             findings=[from_json(finding, Finding) for finding in value["findings"]],
             live=_live(value["live"]) if value["live"] else None,
-            bases={part: from_json(message, Message) for part, message in value["bases"].items()},
+            bases={split: from_json(message, Message) for split, message in value["bases"].items()},
             predictions=_read_predictions(files, PREDICTIONS),
             image=image,
         )

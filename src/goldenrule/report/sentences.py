@@ -29,18 +29,18 @@ class Headline:
     @property
     def sentence(self) -> str:
         """The whole sentence."""
-        return " ".join(part for part in (self.value, self.claim, self.interval) if part)
+        return " ".join(text for text in (self.value, self.claim, self.interval) if text)
 
 
-def headline(estimate: Estimate, part: str) -> Headline:
+def headline(estimate: Estimate, split: str) -> Headline:
     """Return the number at the top in words, with what it means and which images it rests on.
 
     >>> headline(Estimate.of_share("accuracy", 199, 200), "test").sentence
     '99.5 % of 200 test images are recognised (95 % interval 97.2–99.9 %)'
     """
-    images = images_of(part, estimate.n)
+    images = images_of(split, estimate.n)
     if not estimate.defined:
-        kind, metric = word(_KIND_OF_IMAGE.get(part, part)), word(estimate.name)
+        kind, metric = word(_KIND_OF_IMAGE.get(split, split)), word(estimate.name)
         claim = say("headline.no-images", kind=kind, metric=metric)
         return Headline(value="", claim=claim, interval="", meaning="", basis="")
     value, low, high = printed(estimate)
@@ -57,7 +57,7 @@ def headline(estimate: Estimate, part: str) -> Headline:
         if estimate.kind == "share"
         else say("headline.interval", low=low, high=high),
         meaning=meaning(estimate) if is_accuracy and estimate.bounded else "",
-        basis=basis_sentence(part, estimate.basis),
+        basis=basis_sentence(split, estimate.basis),
     )
 
 
@@ -101,9 +101,9 @@ def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
     return among - int(Decimal(high).scaleb(decimals)), among - int(Decimal(low).scaleb(decimals)), among
 
 
-def basis_sentence(part: str, basis: Basis) -> str:
+def basis_sentence(split: str, basis: Basis) -> str:
     """Return whether the images that a number was measured on had a say in what was measured."""
-    if part == "out-of-fold":
+    if split == "out-of-fold":
         if basis == Basis.CLEAN:
             return say("headline.folds-clean")
         return say("headline.folds-chosen-on")
@@ -139,13 +139,13 @@ def left_out_sentence(predictions: Predictions) -> str:
     return say("headline.left-out", n=missing, images=images, why=why)
 
 
-def mistakes_sentence(predictions: Predictions, part: str, shown: int) -> str:
+def mistakes_sentence(predictions: Predictions, split: str, shown: int) -> str:
     """Introduce the mistakes; where there are none, say what that does not prove."""
     scored = predictions.scored
     n = len(scored)
     if n == 0:
         return say("mistakes.unlabelled")
-    images = images_of(part, n)
+    images = images_of(split, n)
     if scored.task == "multi":
         wrong = int((scored.called != (scored.truth == 1)).any(axis=1).sum())
         more = f" {say('mistakes.surest')}" if shown else ""
@@ -196,13 +196,13 @@ def alarm(findings: Sequence[Finding]) -> str:
     return say("list.and").join(named)
 
 
-def images_of(part: str, n: int) -> str:
-    """Return a number of images with the part they belong to.
+def images_of(split: str, n: int) -> str:
+    """Return a number of images with the split they belong to.
 
     >>> images_of("valid", 1), images_of("test", 1200)
     ('1 validation image', '1,200 test images')
     """
-    return count(n, f"{_KIND_OF_IMAGE.get(part, part)} image")
+    return count(n, f"{_KIND_OF_IMAGE.get(split, split)} image")
 
 
 def duration(seconds: float) -> str:

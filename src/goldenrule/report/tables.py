@@ -18,7 +18,7 @@ Counts = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRow:
-    """The estimates of one part or candidate, a column per metric; None where there is none."""
+    """The estimates of one split or candidate, a column per metric; None where there is none."""
 
     name: str
     estimates: tuple[Estimate | None, ...]
@@ -47,22 +47,22 @@ class ScoreTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataRow:
-    """How many images of a class each part has."""
+    """How many images of a class each split has."""
 
     name: str
     counts: Counts
 
     @property
     def total(self) -> int:
-        """Over all parts."""
+        """Over all splits."""
         return sum(self.counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataTable:
-    """Images per class and part; `unlabelled` is None where every image has a label."""
+    """Images per class and split; `unlabelled` is None where every image has a label."""
 
-    parts: tuple[str, ...]
+    splits: tuple[str, ...]
     rows: tuple[DataRow, ...]
     unlabelled: DataRow | None
     totals: DataRow
@@ -75,12 +75,12 @@ class DataTable:
     @property
     def sentence(self) -> str:
         """Say how much there is, and how evenly."""
-        parts = say("list.comma").join(
-            say("list.part", n=f"{n:,}", part=word(part))
-            for part, n in zip(self.parts, self.totals.counts, strict=True)
+        splits = say("list.comma").join(
+            say("list.split", n=f"{n:,}", split=word(split))
+            for split, n in zip(self.splits, self.totals.counts, strict=True)
         )
         images, classes = count(self.totals.total, "image"), count(len(self.rows), "class")
-        said = say("data.size", images=images, classes=classes, parts=parts)
+        said = say("data.size", images=images, classes=classes, splits=splits)
         if len(self.rows) < 2:
             return said
         small, large = min(self.rows, key=lambda row: row.total), max(self.rows, key=lambda row: row.total)
@@ -125,21 +125,21 @@ class Pair:
     total: int
 
 
-def part_scores(
-    estimates: Mapping[str, Mapping[str, Estimate]], headline_part: str, bases: Mapping[str, Message] | None = None
+def split_scores(
+    estimates: Mapping[str, Mapping[str, Estimate]], headline_split: str, bases: Mapping[str, Message] | None = None
 ) -> ScoreTable:
-    """Return a row per part, in order; the headline's part is marked."""
+    """Return a row per split, in order; the headline's split is marked."""
     metrics = _metrics(estimates.values())
     return ScoreTable(
         metrics=metrics,
         rows=tuple(
             ScoreRow(
-                name=part,
+                name=split,
                 estimates=tuple(map(estimate.get, metrics)),
-                marked=part == headline_part,
-                note=_basis((bases or {}).get(part), estimate),
+                marked=split == headline_split,
+                note=_basis((bases or {}).get(split), estimate),
             )
-            for part, estimate in estimates.items()
+            for split, estimate in estimates.items()
         ),
     )
 
@@ -162,7 +162,7 @@ def candidate_scores(candidates: Sequence[Mapping[str, Any]]) -> ScoreTable:
 
 
 def data_table(counts: Mapping[str, Mapping[str, int]], images: Mapping[str, int] | None = None) -> DataTable:
-    """Return a row per class, in order, with a column per part; `images` per part, where one has several classes."""
+    """Return a row per class, in order, with a column per split; `images` per split, where one has several classes."""
     names = list(dict.fromkeys(name for per_class in counts.values() for name in per_class if name))
     rows = tuple(
         DataRow(name=name, counts=tuple(per_class.get(name, 0) for per_class in counts.values())) for name in names
@@ -170,15 +170,17 @@ def data_table(counts: Mapping[str, Mapping[str, int]], images: Mapping[str, int
     unlabelled = DataRow(name="", counts=tuple(per_class.get("", 0) for per_class in counts.values()))
     totals = DataRow(
         name="all",
-        counts=tuple((images or {}).get(part, sum(per_class.values())) for part, per_class in counts.items()),
+        counts=tuple((images or {}).get(split, sum(per_class.values())) for split, per_class in counts.items()),
     )
-    return DataTable(parts=tuple(counts), rows=rows, unlabelled=unlabelled if unlabelled.total else None, totals=totals)
+    return DataTable(
+        splits=tuple(counts), rows=rows, unlabelled=unlabelled if unlabelled.total else None, totals=totals
+    )
 
 
-def unscored_parts(counts: Mapping[str, Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
-    """Return the parts in which no image has a label, and how many images they have."""
-    sums = ((part, per_class.get("", 0), sum(per_class.values())) for part, per_class in counts.items())
-    return tuple((part, total) for part, unlabelled, total in sums if total and unlabelled == total)
+def unscored_splits(counts: Mapping[str, Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
+    """Return the splits in which no image has a label, and how many images they have."""
+    sums = ((split, per_class.get("", 0), sum(per_class.values())) for split, per_class in counts.items())
+    return tuple((split, total) for split, unlabelled, total in sums if total and unlabelled == total)
 
 
 def confusion_rows(predictions: Predictions) -> tuple[ConfusionRow, ...]:
@@ -241,7 +243,7 @@ def _metrics(rows: Any) -> tuple[str, ...]:
 
 
 def _basis(given: Message | None, estimates: Mapping[str, Estimate]) -> str:
-    """Return in words what the numbers of a part rest on, "" where there are none."""
+    """Return in words what the numbers of a split rest on, "" where there are none."""
     bases = {estimate.basis for estimate in estimates.values()}
     chosen = Message(f"word.{Basis.CHOSEN_ON if Basis.CHOSEN_ON in bases else Basis.CLEAN}")
     match given or chosen:

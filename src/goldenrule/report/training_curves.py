@@ -36,4 +36,4 @@ def _rate_sentence(rule: str, rate: float, note: str, minimum: float | None) -> 
     shown = say("training.rate", rate=f"{rate:.1e} ({rate:.6g})", rule=rule)
     lowest = "" if minimum is None else f"{minimum:.1e}"
     low = say("training.minimum", lowest=lowest) if lowest else ""
-    return " ".join(part for part in (note, shown, low) if part)
+    return " ".join(split for split in (note, shown, low) if split)

@@ -75,10 +75,10 @@ class ImageSource:
         metavar="MARK",
         panel=OF_TABLE,
     )
-    part: str | None = option(
+    split: str | None = option(
         None,
         "The table's column that says train, valid or test.",
-        unset="one called part or split",
+        unset="one called split or part",
         metavar="COLUMN",
         panel=OF_TABLE,
     )
@@ -143,7 +143,7 @@ class ImageSource:
             id=self.id,
             label=self.label,
             separator=self.separator,
-            part=self.part,
+            split=self.split,
             group=self.group,
             fold=self.fold_column.partition("=")[0] if self.fold_column is not None else None,
             group_by=self.group_by,
@@ -168,7 +168,7 @@ class ImageSource:
         columns = {
             "--id": self.id,
             "--label": self.label,
-            "--part": self.part,
+            "--split": self.split,
             "--group": self.group,
             "--fold-column": self.fold_column,
         }

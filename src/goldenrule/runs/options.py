@@ -103,7 +103,7 @@ class FitOptions:
     )
     sample: int | None = option(
         None,
-        "Take at most N images per class and part: a trial.",
+        "Take at most N images per class and split: a trial.",
         least=1,
         wanted="a number of images per class, at least 1",
         metavar="N",
@@ -121,7 +121,7 @@ class FitOptions:
     group_by: str = "auto"  # as `ImageSource` has it, for a source that is only a folder
     fold: str | None = option(
         None,
-        "2/5: of five folds the second validates (no test part is carved).",
+        "2/5: of five folds the second validates (no test split is carved).",
         metavar="N/FOLDS",
         panel=TRAINING,
     )

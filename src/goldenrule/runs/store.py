@@ -2,12 +2,12 @@
 
 RUN/manifest.json    size and digest of every file that a later command reads
 RUN/run.json         which images and options this story is about
-RUN/split.csv        path, part, class and digest of every image: the split never changes again
+RUN/split.csv        path, split, class and digest of every image: the split never changes again
 RUN/images.arrow     the same images with all that is known of them, and where they lie
 RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7), with checksums
 RUN/epochs/*         where it was asked for: a classifier of every so many epochs, as the weights stood then
 RUN/classifier/      the classifier: safetensors and JSON
-RUN/predictions/*    one CSV per part
+RUN/predictions/*    one CSV per split
 RUN/result.json      the numbers, for programs
 RUN/report.html      the numbers, for people
 RUN/report/*         what the report says, to make its page again
@@ -163,8 +163,8 @@ def opened(folder: Path) -> Iterator[Run]:
     check_ours(folder)
     with only_writer(folder, instead="another --out"):
         if is_run(folder):
-            for part in (folder, folder / "story", folder / "predictions", folder / "epochs"):
-                remove_leftovers(part)
+            for place in (folder, folder / "story", folder / "predictions", folder / "epochs"):
+                remove_leftovers(place)
         yield Run(folder)
 
 
@@ -195,8 +195,8 @@ def check_ours(folder: Path) -> None:
 
 def about_images(table: ImageTable) -> dict[str, Any]:
     """Return what identifies the images of a story: content, names, classes, given parts and what is kept together."""
-    rows = zip(table.uris, table.parts, table.rows["labels"].to_pylist(), table.digests, strict=True)
-    listed = [[uri, part, labels, d.hex() if d else None] for uri, part, labels, d in rows]
+    rows = zip(table.uris, table.splits, table.rows["labels"].to_pylist(), table.digests, strict=True)
+    listed = [[uri, split, labels, d.hex() if d else None] for uri, split, labels, d in rows]
     groups = table.rows["group"].to_pylist()
     places = table.places if any(place is not None for place in table.places) else None
     content = canonical_json([*listed, *([groups] if any(groups) else []), *([places] if places else [])])
@@ -238,9 +238,9 @@ def _split_text(table: ImageTable) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     labels = table.rows["labels"].to_pylist()
-    for uri, part, indices, file_digest in zip(table.uris, table.parts, labels, table.digests, strict=True):
+    for uri, split, indices, file_digest in zip(table.uris, table.splits, labels, table.digests, strict=True):
         names = " ".join(table.classes[label] for label in indices)
-        writer.writerow([uri, part, names, file_digest.hex() if file_digest else ""])
+        writer.writerow([uri, split, names, file_digest.hex() if file_digest else ""])
     return text.getvalue()
 
 
@@ -255,7 +255,7 @@ def _image_differences(folder: Path, before: ImagesJson, table: ImageTable) -> s
         "removed": len(old.keys() - new.keys()),
         "changed": sum(old[uri] != new[uri] for uri in old.keys() & new.keys()),
     }
-    listed = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "labels or parts changed"
+    listed = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "labels or splits changed"
     return f"the images differ ({listed})"
 
 

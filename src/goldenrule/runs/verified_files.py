@@ -15,7 +15,7 @@ import msgspec
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.schema import Count, Digest, Name, as_type
 from goldenrule.data.splits.stretches import with_blocks
-from goldenrule.data.table import PARTS, ImageTable, Part
+from goldenrule.data.table import SPLITS, ImageTable, Split
 from goldenrule.data.table_file import table_of
 from goldenrule.metrics import Basis, Estimate, Predictions, Task
 from goldenrule.metrics.predictions_csv import from_csv
@@ -24,7 +24,7 @@ from goldenrule.storage.manifest import Sealed, is_sealed
 SCHEMA_VERSION = 2
 """Of run.json; 2: with a manifest."""
 ABOUT, SPLIT, IMAGES, CHOICE, RESULT = "run.json", "split.csv", "images.arrow", "choice.json", "result.json"
-COLUMNS = ("path", "part", "class", "digest")
+COLUMNS = ("path", "split", "class", "digest")
 T = TypeVar("T")
 
 
@@ -47,7 +47,7 @@ class RunJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ChoiceJson(msgspec.Struct, kw_only=True):
-    """Which candidate was chosen, written before the test part is opened."""
+    """Which candidate was chosen, written before the test split is opened."""
 
     chosen: str
     final: bool = True
@@ -56,7 +56,7 @@ class ChoiceJson(msgspec.Struct, kw_only=True):
 class Headline(msgspec.Struct, kw_only=True):
     """The number that leads."""
 
-    part: str
+    split: str
     basis: Basis
 
 
@@ -68,7 +68,7 @@ class Stage(msgspec.Struct, kw_only=True):
 
 
 class Numbers(msgspec.Struct, kw_only=True):
-    """The numbers of a part; accuracy only where images have one label each."""
+    """The numbers of a split; accuracy only where images have one label each."""
 
     basis: Basis
     n: Count
@@ -135,9 +135,9 @@ class ResultJson(msgspec.Struct, kw_only=True):
         """What the chosen candidate was judged by."""
         return next((candidate.judged_on for candidate in self.candidates if candidate.name == self.chosen), "valid")
 
-    def numbers(self, part: str) -> Numbers | None:
+    def numbers(self, split: str) -> Numbers | None:
         """Return the numbers of "test", "valid" or "out-of-fold"."""
-        return {"test": self.test, "valid": self.valid, "out-of-fold": self.out_of_fold}.get(part)
+        return {"test": self.test, "valid": self.valid, "out-of-fold": self.out_of_fold}.get(split)
 
 
 def is_run(folder: Path) -> bool:
@@ -172,40 +172,40 @@ def run_choice(folder: Path) -> ChoiceJson | None:
 
 
 def split_rows(folder: Path) -> list[dict[str, str]]:
-    """Return path, part, class and digest of every image of a run."""
+    """Return path, split, class and digest of every image of a run."""
     path = folder / SPLIT
     try:
         rows = list(csv.DictReader(io.StringIO(Sealed(folder).read(SPLIT).decode(), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path} can't be read as CSV: {error}.") from error
     for row in rows:
-        if tuple(row) != COLUMNS or None in row.values() or row["part"] not in ("", *PARTS):
+        if tuple(row) != COLUMNS or None in row.values() or row["split"] not in ("", *SPLITS):
             raise FormatError(f"{path} has a row {list(row.values())}; wanted {', '.join(COLUMNS)}.")
     return rows
 
 
 def drew_split(folder: Path) -> bool:
-    """Return whether the folder holds a run that drew its split: parts that were given, as by a fold, are its alone."""
+    """Return whether the folder holds a run that drew its split: given ones, as by a fold, are its alone."""
     return is_run(folder) and run_about(folder).split == "drawn"
 
 
-def known_split(folder: Path) -> dict[bytes, Part]:
+def known_split(folder: Path) -> dict[bytes, Split]:
     """Return the part of every image of a run, by digest; empty where the folder holds no run that drew its split."""
     if not drew_split(folder):
         return {}
-    rows = [row for row in split_rows(folder) if row["part"] and row["digest"]]
+    rows = [row for row in split_rows(folder) if row["split"] and row["digest"]]
     try:
-        return {bytes.fromhex(row["digest"]): row["part"] for row in rows}  # type: ignore[misc]
+        return {bytes.fromhex(row["digest"]): row["split"] for row in rows}  # type: ignore[misc]
     except ValueError as error:
         raise FormatError(f"{folder / SPLIT} has a digest that is none: {error}.") from error
 
 
-def kept_predictions(folder: Path, part: str, *, task: Task, basis: Basis = Basis.CLEAN) -> Predictions | None:
-    """Return what a run's classifier said of a part ("test", "valid", "out-of-fold"); None where it has no such file.
+def kept_predictions(folder: Path, split: str, *, task: Task, basis: Basis = Basis.CLEAN) -> Predictions | None:
+    """Return what a run's classifier said of a split ("test", "valid", "out-of-fold"); None where it has no such file.
 
     With the groups or blocks of the run's images.
     """
-    name = f"predictions/{part}.csv"
+    name = f"predictions/{split}.csv"
     if not is_sealed(folder) or name not in (files := Sealed(folder)):
         return None
     try:

@@ -91,7 +91,7 @@ def explained(
 ) -> Explained:
     """Return the explanations of (name, path) pairs; nothing is written but rows of the cache."""
     seconds: list[tuple[str, float]] = []
-    train = again.table.part("train").only_labelled()
+    train = again.table.split("train").only_labelled()
     extractor = _extractor(again)
     with _timed(seconds, "nearest images"):
         known = extractor.features(train)
@@ -198,7 +198,7 @@ def _as_table(files: Sequence[tuple[str, Path]]) -> ImageTable:
     """Return new files as unlabelled images; an absolute name stands for itself below any root."""
     paths = [str(path.resolve()) for _, path in files]
     nothing: list[None] = [None] * len(files)
-    return image_table(Path("/"), (), uris=paths, parts=nothing, labels=[[]] * len(files))
+    return image_table(Path("/"), (), uris=paths, splits=nothing, labels=[[]] * len(files))
 
 
 def _predictions(

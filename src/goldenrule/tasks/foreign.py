@@ -25,7 +25,7 @@ from goldenrule.data.pictures.decode import decode, with_digests
 from goldenrule.data.pictures.unread import unreadable
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.sources.left_out import unusable_classes
-from goldenrule.data.sources.split_folders import part_called
+from goldenrule.data.sources.split_folders import split_called
 from goldenrule.data.table import ImageTable
 from goldenrule.metrics import (
     Estimate,
@@ -167,7 +167,7 @@ def evaluate(
     beta = float(classifier.thresholds.beta) if classifier.thresholds else 1.0
     promise = _promise(promised, predictions, beta)
     if promised is not None and promise is None:
-        table = table.with_findings(Finding(severity="note", code="no-promise", fields={"part": promised[0]}))
+        table = table.with_findings(Finding(severity="note", code="no-promise", fields={"split": promised[0]}))
     found = Evaluation(
         name=name_of(table),
         table=table,
@@ -201,9 +201,9 @@ def _lost(table: ImageTable, predictions: Predictions) -> Iterator[Finding]:
 
 
 def name_of(table: ImageTable) -> str:
-    """Return what to call images: their folder's name, with that of the one above where it only names a part."""
+    """Return what to call images: their folder's name, with that of the one above where it only names a split."""
     root = table.root.resolve()
-    return f"{root.parent.name}-{root.name}" if part_called(root.name) else root.name or "images"
+    return f"{root.parent.name}-{root.name}" if split_called(root.name) else root.name or "images"
 
 
 def default_out(run: Path, table: ImageTable) -> Path:
@@ -243,10 +243,14 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
     if not (run / IMAGES).is_file():
         return table, None
     images = run_images(run)
-    parts = {
-        digest: part for digest, part in zip(images.digests, images.parts, strict=True) if digest and part != "train"
+    splits = {
+        digest: split
+        for digest, split in zip(images.digests, images.splits, strict=True)
+        if digest and split != "train"
     }
-    learned = {digest for digest, part in zip(images.digests, images.parts, strict=True) if digest and part == "train"}
+    learned = {
+        digest for digest, split in zip(images.digests, images.splits, strict=True) if digest and split == "train"
+    }
     known = np.array([digest in learned for digest in table.digests], dtype=bool)
     if known.all():
         raise OptionError(
@@ -262,10 +266,10 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
                 evidence=tuple(uri for uri, is_known in zip(table.uris, known, strict=False) if is_known),
             )
         )
-    seen = Counter(parts[digest] for digest in table.digests if digest in parts)
+    seen = Counter(splits[digest] for digest in table.digests if digest in splits)
     if seen:
         counts = tuple(
-            Message("seen.part", {"n": count, "part": str(part)}) for part, count in sorted(seen.items(), key=str)
+            Message("seen.split", {"n": count, "split": str(split)}) for split, count in sorted(seen.items(), key=str)
         )
         table = table.with_findings(
             Finding(
@@ -280,27 +284,27 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
 def _promised(
     run: Path, table: ImageTable, without: set[bytes], classifier: Classifier
 ) -> tuple[str, Predictions] | None:
-    """Return the part that the run's headline rests on, and its predictions but for some images."""
+    """Return the split that the run's headline rests on, and its predictions but for some images."""
     if not (run / RESULT).is_file():
         return None
     headline = run_result(run).headline
-    part = headline.part
-    said = kept_predictions(run, part, task=classifier.task, basis=headline.basis)
+    split = headline.split
+    said = kept_predictions(run, split, task=classifier.task, basis=headline.basis)
     if said is None:
         return None
     if classifier.thresholds:
         said = classifier.thresholds.apply(said)
     digests = dict(zip(table.uris, table.digests, strict=True))
     said = said.select([digests.get(name) not in without for name in said.ids])
-    return (part, said) if len(said.scored) else None
+    return (split, said) if len(said.scored) else None
 
 
 def _promise(promised: tuple[str, Predictions] | None, found: Predictions, beta: float) -> Promise | None:
     if promised is None:
         return None
-    part, said = promised
+    split, said = promised
     try:
-        return promise_kept(said, found, part=part, beta=beta)
+        return promise_kept(said, found, split=split, beta=beta)
     except OptionError:  # no class in common
         return None
 
@@ -335,7 +339,7 @@ def _(value: Evaluation) -> Any:
 
 
 def _told(table: ImageTable) -> tuple[Finding, ...]:
-    """Return the findings but those on parts, which an evaluation does not have."""
+    """Return the findings but those on splits, which an evaluation does not have."""
     return tuple(finding for finding in table.findings if finding.code not in ("class-missing", "folders-ignored"))
 
 

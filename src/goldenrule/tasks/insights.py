@@ -108,11 +108,11 @@ def insights(
 
 def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds: float) -> Section:
     """Return what is found of labels, with the images to look at first."""
-    errors, parts = found.errors, _parts(images)
+    errors, splits = found.errors, _splits(images)
     cards = tuple(
         Card(
             uri=suspect.id,
-            part=parts.get(suspect.id, ""),
+            split=splits.get(suspect.id, ""),
             label=suspect.given,
             other=suspect.likely,
             joined="rather",
@@ -128,7 +128,7 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
     sentences = [
         f"{contradicted(errors)}.",
         "Each label is judged by heads that were fitted without the image, its copies and its series, on features "
-        "of the body that the run began with, which has learned from none of these labels. Images of all parts take "
+        "of the body that the run began with, which has learned from none of these labels. Images of all splits take "
         "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies of an "
         "image share its place.",
         f"Confident learning, an estimate that misses wrong labels which come in copies, doubts "
@@ -180,16 +180,16 @@ def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tu
 def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: int) -> tuple[Section, ...]:
     """Return the surest mistakes, the most uncertain and the surest right images of predictions, a section each."""
     about, predictions = judged
-    parts = _parts(images)
+    splits = _splits(images)
 
     def wrong(mistake: Mistake) -> Card:
         note = f"{sureness(mistake.probability)} sure"
         other = mistake.predicted if mistake.predicted != mistake.truth else ""
-        return Card(uri=mistake.id, part=parts.get(mistake.id, ""), label=mistake.truth, other=other, note=note)
+        return Card(uri=mistake.id, split=splits.get(mistake.id, ""), label=mistake.truth, other=other, note=note)
 
     def between(image: Wavering) -> Card:
         note = f"{image.first} {sureness(image.probability)}, {image.second} {sureness(image.second_probability)}"
-        return Card(uri=image.id, part=parts.get(image.id, ""), label=image.truth, note=note)
+        return Card(uri=image.id, split=splits.get(image.id, ""), label=image.truth, note=note)
 
     kinds: tuple[tuple[str, str, str, Any, Any], ...] = (
         (
@@ -231,10 +231,10 @@ def small(probability: float) -> str:
 def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tuple[str, Predictions]:
     """Return what the run's classifier said of images that it has not learned from, in words and as predictions."""
     said = {}
-    for part in JUDGING:
-        predictions = kept_predictions(folder, part, task=classifier.task)
+    for split in JUDGING:
+        predictions = kept_predictions(folder, split, task=classifier.task)
         if predictions is not None and len(predictions.scored):
-            said[part] = (
+            said[split] = (
                 classifier.thresholds.apply(predictions.scored) if classifier.thresholds else predictions.scored
             )
     if not said:
@@ -244,8 +244,8 @@ def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tupl
     return about, Predictions.concatenate(list(said.values()))
 
 
-def _parts(images: ImageTable) -> dict[str, str]:
-    return {uri: part or "" for uri, part in zip(images.uris, images.parts, strict=True)}
+def _splits(images: ImageTable) -> dict[str, str]:
+    return {uri: split or "" for uri, split in zip(images.uris, images.splits, strict=True)}
 
 
 def _written(result: Insights, images: ImageTable) -> Insights:

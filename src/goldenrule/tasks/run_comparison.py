@@ -38,7 +38,7 @@ class ComparedRuns:
     """
 
     names: tuple[str, str]
-    part: Judged
+    split: Judged
     estimates: Mapping[str, tuple[Estimate, Estimate]]
     gains: Mapping[str, Comparison]
     right: McNemar | None
@@ -67,7 +67,7 @@ def _(value: ComparedRuns) -> Any:
         {
             "schema_version": 1,
             "runs": value.names,
-            "part": value.part,
+            "split": value.split,
             "basis": value.basis,
             "n": value.n,
             "estimates": value.estimates,
@@ -88,19 +88,19 @@ def _(value: ComparedRuns) -> Any:
 
 
 @system_errors()
-def compare_runs(first: str | Path, second: str | Path, *, part: Judged | Literal["auto"] = "auto") -> ComparedRuns:
+def compare_runs(first: str | Path, second: str | Path, *, split: Judged | Literal["auto"] = "auto") -> ComparedRuns:
     """Compare two finished runs on their common images, which are known by their bytes.
 
-    `part` is what both must have judged an image in; "auto" takes test, else valid, else out-of-fold (of the linear
+    `split` is what both must have judged an image in; "auto" takes test, else valid, else out-of-fold (of the linear
     heads), whichever is the first that has two common images. Images that one run judges and the other learned from
     are left out, and counted.
     Raises `SourceError` where a folder holds no finished run, `OptionError` where there are no such images or the
     classes differ.
     """
-    if part not in ("auto", *get_args(Judged)):
-        raise OptionError(f"--on {part}: wanted auto, {', '.join(get_args(Judged))}.")
+    if split not in ("auto", *get_args(Judged)):
+        raise OptionError(f"--on {split}: wanted auto, {', '.join(get_args(Judged))}.")
     a, b = _Judge(Path(first)), _Judge(Path(second))
-    wanted: tuple[Judged, ...] = get_args(Judged) if part == "auto" else (part,)
+    wanted: tuple[Judged, ...] = get_args(Judged) if split == "auto" else (split,)
     for wished in wanted:
         pair, left_out = _common(a, b, wished)
         if pair is not None:
@@ -113,7 +113,7 @@ def compare_runs(first: str | Path, second: str | Path, *, part: Judged | Litera
 
 
 def _compared(
-    names: tuple[str, str], part: Judged, a: Predictions, b: Predictions, left_out: Mapping[str, int]
+    names: tuple[str, str], split: Judged, a: Predictions, b: Predictions, left_out: Mapping[str, int]
 ) -> ComparedRuns:
     single = a.task == "single"
     estimates = {"log loss": (log_loss(a), log_loss(b))}
@@ -122,7 +122,7 @@ def _compared(
         estimates = {"accuracy": (accuracy(a), accuracy(b)), **estimates}
         gains = {"accuracy": paired_bootstrap(a, b, metric="accuracy"), **gains}
     right = mcnemar(a, b) if single else None
-    return ComparedRuns(names=names, part=part, estimates=estimates, gains=gains, right=right, left_out=left_out)
+    return ComparedRuns(names=names, split=split, estimates=estimates, gains=gains, right=right, left_out=left_out)
 
 
 class _Judge:
@@ -132,10 +132,10 @@ class _Judge:
         check_finished(folder)
         self.folder = folder
         result, table = run_result(folder), run_images(folder)
-        self.parts: dict[bytes, str | None] = {}
-        for file_digest, part in zip(table.digests, table.parts, strict=True):
-            if file_digest is not None and self.parts.get(file_digest) != "train":
-                self.parts[file_digest] = part  # of equal files in several parts: what was learned from counts
+        self.splits: dict[bytes, str | None] = {}
+        for file_digest, split in zip(table.digests, table.splits, strict=True):
+            if file_digest is not None and self.splits.get(file_digest) != "train":
+                self.splits[file_digest] = split  # of equal files in several splits: what was learned from counts
         digests = dict(zip(table.uris, table.digests, strict=True))
         self.said: dict[str, Predictions] = {}
         self.copies: dict[str, int] = {}
@@ -157,9 +157,9 @@ def _by_digest(seen: Predictions, digests: Mapping[str, bytes | None]) -> Predic
     return replace(seen.select(list(first.values())), ids=tuple(first))
 
 
-def _common(a: _Judge, b: _Judge, part: Judged) -> tuple[tuple[Predictions, Predictions] | None, dict[str, int]]:
-    """Return what both said of their common images in a part, if there are enough, and why others are left out."""
-    of_a, of_b = a.said.get(part), b.said.get(part)
+def _common(a: _Judge, b: _Judge, split: Judged) -> tuple[tuple[Predictions, Predictions] | None, dict[str, int]]:
+    """Return what both said of their common images in a split, if there are enough, and why others are left out."""
+    of_a, of_b = a.said.get(split), b.said.get(split)
     if of_a is None or of_b is None:
         return None, {}
     if of_a.task != of_b.task:
@@ -167,10 +167,10 @@ def _common(a: _Judge, b: _Judge, part: Judged) -> tuple[tuple[Predictions, Pred
     of_b = of_b.aligned_to(of_a.classes)
     rows_a, rows_b = ({name: row for row, name in enumerate(seen.ids)} for seen in (of_a, of_b))
     names, reasons, common = _names(a, b), Counter[str](), list[tuple[int, int]]()
-    if copies := max(a.copies[part], b.copies[part]):
+    if copies := max(a.copies[split], b.copies[split]):
         reasons["with the very bytes of another, which counts once"] = copies
     for image in dict.fromkeys((*rows_a, *rows_b)):
-        if why := _why(a, image, image in rows_a, part, names[0]) or _why(b, image, image in rows_b, part, names[1]):
+        if why := _why(a, image, image in rows_a, split, names[0]) or _why(b, image, image in rows_b, split, names[1]):
             reasons[why] += 1
         elif (of_a.truth[rows_a[image]] != of_b.truth[rows_b[image]]).any():
             reasons["labelled otherwise in the other run"] += 1
@@ -182,10 +182,10 @@ def _common(a: _Judge, b: _Judge, part: Judged) -> tuple[tuple[Predictions, Pred
     return (of_a.select([row for row, _ in common]), of_b.select([row for _, row in common])), left_out
 
 
-def _why(run: _Judge, image: str, judged: bool, part: Judged, name: str) -> str:
+def _why(run: _Judge, image: str, judged: bool, split: Judged, name: str) -> str:
     """Say why this run can't be asked of an image, "" where it can."""
-    found = run.parts.get(bytes.fromhex(image))
-    if found == "train" and part != "out-of-fold":
+    found = run.splits.get(bytes.fromhex(image))
+    if found == "train" and split != "out-of-fold":
         return f"that {name} learned from"
     if judged:
         return ""

@@ -37,7 +37,7 @@ def suspected(
 ) -> SuspectedLabels:
     """Judge each label by heads that were fitted without the image, its duplicates and its group.
 
-    `images` have features; of all parts alike, as nothing is chosen by them for a classifier. An image whose class
+    `images` have features; of all splits alike, as nothing is chosen by them for a classifier. An image whose class
     only its own fold could teach is not judged, and left out of the predictions.
     Then some labels are made wrong on purpose, and all is fitted once more, to learn how many others are; not where
     an image has several: `wrong` is undefined there.

@@ -83,7 +83,7 @@ def learning_curve_of(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> CurveOfRun:
-    """Measure how the linear head of a finished run grows with its training images; the run's own part stays closed.
+    """Measure how the linear head of a finished run grows with its training images; the run's own split stays closed.
 
     Writes `RUN/insight/learning_curve.json` and `.svg`. Features come from the cache, or are computed.
     Raises `SourceError` where there is no finished run, `TooFewImages` where four sizes are not possible,

@@ -1,7 +1,7 @@
 """`split_folder`: a labelled folder copied into train, valid and test, proved file by file; the original is only read.
 
 NEW/train/CLASS/...   the images, under the paths they had
-NEW/manifest.csv      path, source, part, size and sha256 of every file, written before the first is copied
+NEW/manifest.csv      path, source, split, size and sha256 of every file, written before the first is copied
 NEW/SHA256SUMS        the same digests for sha256sum
 NEW/split.json        what was split, how, and what was found
 
@@ -81,8 +81,8 @@ class SplitRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """A split folder: its images per part and class, what was kept on one side, and what was found."""
+class SplitFolder:
+    """A split folder: its images per split and class, what was kept on one side, and what was found."""
 
     folder: Path
     counts: Mapping[str, Mapping[str, int]]
@@ -107,10 +107,10 @@ def split_folder(
     link: Link = "none",
     threads: int = 4,
     progress: Progress | None = None,
-) -> Split:
+) -> SplitFolder:
     """Copy a labelled folder into parts and prove the copy; equal files, near duplicates and groups stay on one side.
 
-    Of each class `shares` of the images validate and test, drawn by the hash of (seed, content). A test part that
+    Of each class `shares` of the images validate and test, drawn by the hash of (seed, content). A test split that
     the source has stays as it is; with `anew` all labelled images are dealt out again. Files that are no images are
     copied too; hidden ones, those of systems and what `exclude` names are not. `link`: see `copy_all`.
 
@@ -126,8 +126,8 @@ def split_folder(
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by, exclude=exclude)
     folder = Path(destination).expanduser()
     _check_apart(table.root, folder)
-    if "valid" in table.parts and not anew:
-        raise OptionError(f"{table.root} has a train and a valid part already. --anew deals its images out again.")
+    if "valid" in table.splits and not anew:
+        raise OptionError(f"{table.root} has a train and a valid split already. --anew deals its images out again.")
     files = all_files(table.root, (*table.exclude, *exclude))
     about = _about(table, files, wish)
     if _is_there(folder):
@@ -157,7 +157,7 @@ def split_folder(
 @system_errors()
 def verify_split(
     folder: str | os.PathLike[str], *, threads: int = 4, progress: Progress | None = None
-) -> tuple[Split, list[Difference]]:
+) -> tuple[SplitFolder, list[Difference]]:
     """Read every file of a split folder again: give what it holds, and where it differs from its manifest."""
     path = Path(folder).expanduser()
     if not (path / MANIFEST).exists():
@@ -175,7 +175,7 @@ def _plan(
     threads: int,
     progress: Progress,
 ) -> None:
-    """Look at every file, decide its part, and write the manifest."""
+    """Look at every file, decide its split, and write the manifest."""
     looks = looked(table, by=look_to_copy, threads=threads, progress=progress)
     if closed := [f"{uri}: {why}" for uri, why in closed_files(table, looks).items()]:
         raise SourceError(
@@ -185,7 +185,9 @@ def _plan(
     before = table.with_digests([scan.digest for scan in looks])
     if wish.anew:
         labels = before.rows["labels"].to_pylist()
-        before = before.with_parts([None if label else part for label, part in zip(labels, before.parts, strict=True)])
+        before = before.with_splits(
+            [None if label else split for label, split in zip(labels, before.splits, strict=True)]
+        )
     pairs = near_pairs(before, looks, threads=threads, progress=progress) if wish.near_duplicates else []
     series = shown_series(before, looks, seed=wish.seed) if wish.group_by == "auto" else before
     grouped = with_alike(series, [(pair.first, pair.second) for pair in pairs])
@@ -253,7 +255,7 @@ def _about(table: ImageTable, files: Sequence[str], wish: SplitRequest) -> dict[
         raise SourceError(
             f"{error.filename} can't be read any more ({error.strerror}). Nothing was split: give the command again."
         ) from error
-    rows = table.rows.select(["uri", "part", "labels", "group"]).to_pylist()
+    rows = table.rows.select(["uri", "split", "labels", "group"]).to_pylist()
     return {
         "source": table.root.resolve().name,  # shared with the copies: no path of its maker
         "files": json_digest([[name, found.st_size, found.st_mtime_ns] for name, found in stated]),
@@ -304,7 +306,7 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _again(folder: Path, about: Mapping[str, Any], threads: int, progress: Progress) -> Split:
+def _again(folder: Path, about: Mapping[str, Any], threads: int, progress: Progress) -> SplitFolder:
     if not (folder / ABOUT).exists():
         raise RunMismatch(f"{folder} holds something else. Nothing was changed: give the name of a new folder.")
     before = _named(read_digested_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)["about"])
@@ -328,11 +330,11 @@ def _listed(wrong: Sequence[Difference]) -> str:
     )
 
 
-def _read(folder: Path, copies: Sequence[Copy], *, again: bool) -> Split:
+def _read(folder: Path, copies: Sequence[Copy], *, again: bool) -> SplitFolder:
     facts = read_digested_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)
     if facts["manifest"] != file_digest(folder / MANIFEST):
         raise FormatError(f"{folder / MANIFEST} is not what was written: it was changed or damaged. Split again.")
-    return Split(
+    return SplitFolder(
         folder=folder,
         counts=facts["counts"],
         files=len(copies),

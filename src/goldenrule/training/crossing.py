@@ -77,7 +77,7 @@ def crossed(
     `shares` are those that a blend would choose among, `keep` is that of the fit. None for fewer than eight labelled
     validation images, or where all are of one group. Raises `OptionError` before a fit.
     """
-    valid = runner.material.part("valid")
+    valid = runner.material.split("valid")
     if len(valid) < FEWEST_VALID:
         return None
     if state.start is None:

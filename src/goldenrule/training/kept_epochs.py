@@ -23,7 +23,7 @@ class KeptEpochs:
     """Which epochs are kept, and where: `folder`/epoch-005 is the classifier as it stood after epoch 5 of the story.
 
     Each is whole or not there, and can be loaded, predicted with and started from like any classifier; its
-    probabilities are not calibrated, and no part has judged it.
+    probabilities are not calibrated, and no split has judged it.
     """
 
     every: int

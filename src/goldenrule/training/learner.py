@@ -25,7 +25,7 @@ from goldenrule.core.progress import Bars, Progress
 from goldenrule.data.augmentation.augment import PLAIN, Augmentation, views
 from goldenrule.data.pictures.levels import glanced
 from goldenrule.data.splits.splitting import with_split
-from goldenrule.data.table import ImageTable, Part
+from goldenrule.data.table import ImageTable, Split
 from goldenrule.metrics import Predictions
 from goldenrule.models.backbone import Backbone, backbone, pooling_for, resized, with_levels
 from goldenrule.models.catalog import DEFAULT_BACKBONE
@@ -61,7 +61,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Learner:
-    """A training story in progress. `images` without parts are split 8:1:1; the head begins with random weights.
+    """A training story in progress. `images` without splits are split 8:1:1; the head begins with random weights.
 
     Head and body may be made by functions of your own: `head=make` (`custom_head`), `custom_backbone(make, ...)`.
     `augment` makes the training images vary: with `precompute` as `augmented_views` cached views of each beside
@@ -362,15 +362,15 @@ class Learner:
         """
         return crossing.crossed(self._runner, self.state, shares=tuple(shares), keep=keep, temper=temper)
 
-    def evaluate(self, part: Part = "valid") -> Predictions:
-        """Return the predictions on the plain views of a part, by the engine that serves the classifier."""
-        return self._predicted(part, 0)
+    def evaluate(self, split: Split = "valid") -> Predictions:
+        """Return the predictions on the plain views of a split, by the engine that serves the classifier."""
+        return self._predicted(split, 0)
 
-    def tta(self, part: Part = "valid", *, augmented_views: int = 4) -> Predictions:
+    def tta(self, split: Split = "valid", *, augmented_views: int = 4) -> Predictions:
         """Return predictions averaged over the plain and some augmented views (test-time augmentation)."""
         if self.material.augmentation is None:
             raise OptionError("tta() needs a way to augment: Learner(..., augment=gr.data.side_on()).")
-        return self._predicted(part, augmented_views)
+        return self._predicted(split, augmented_views)
 
     def classifier(self) -> Classifier:
         """Return what is saved, shared and served; of many labels those are called that have a probability of .5."""
@@ -406,8 +406,8 @@ class Learner:
             )
         return KeptEpochs(every=every, folder=self._folder / "epochs") if every and self._folder else None
 
-    def _predicted(self, part: Part, count: int) -> Predictions:
-        table = self.material.table.part(part)
+    def _predicted(self, split: Split, count: int) -> Predictions:
+        table = self.material.table.split(split)
         every = views(self.material.augmentation, count) if count else (PLAIN,)
         return self.classifier().predict_table(
             table, views=every, threads=self.material.threads, progress=self.material.progress

@@ -141,7 +141,7 @@ class VerbRunner:
         rates = rates_of_groups(plain(lr), spread=spread)
         if not 0 <= ema < 1:
             raise OptionError(f"ema={ema}: wanted 0 (the last weights) to less than 1; 0.99 is usual.")
-        if until_converged and (until_converged < 0 or not len(self.material.part("valid"))):
+        if until_converged and (until_converged < 0 or not len(self.material.split("valid"))):
             raise OptionError(
                 f"until_converged={until_converged}: wanted for how many epochs validation no longer improves, 1 or "
                 "more, and labelled validation images."

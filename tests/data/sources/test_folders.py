@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from goldenrule.core.errors import OptionError, SourceError
-from goldenrule.data.sources.folders import IMAGE_EXTENSIONS, PART_NAMES, from_folder, image_files
+from goldenrule.data.sources.folders import IMAGE_EXTENSIONS, SPLIT_NAMES, from_folder, image_files
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def folder(tmp_path):
 
 def labelled(table):
     """Return {uri: (part, class name)}."""
-    rows = zip(table.uris, table.parts, table.targets.tolist(), strict=True)
-    return {uri: (part, table.classes[target] if target >= 0 else None) for uri, part, target in rows}
+    rows = zip(table.uris, table.splits, table.targets.tolist(), strict=True)
+    return {uri: (split, table.classes[target] if target >= 0 else None) for uri, split, target in rows}
 
 
 LAYOUTS = {
@@ -46,7 +46,7 @@ LAYOUTS = {
         ["Training/a/1.jpg", "VALIDATION/a/1.jpg", "testing/a/1.jpg"],
         {"Training/a/1.jpg": ("train", "a"), "VALIDATION/a/1.jpg": ("valid", "a"), "testing/a/1.jpg": ("test", "a")},
     ),
-    "a flat test part is unlabelled": (
+    "a flat test split is unlabelled": (
         ["train/a/1.jpg", "test1/7.jpg", "test1/8.jpg"],
         {"train/a/1.jpg": ("train", "a"), "test1/7.jpg": ("test", None), "test1/8.jpg": ("test", None)},
     ),
@@ -56,7 +56,7 @@ LAYOUTS = {
     ),
     "train alone": (["train/a/1.jpg"], {"train/a/1.jpg": ("train", "a")}),
     "folders below class folders": (["a/x/y/1.jpg", "a/2.jpg"], {"a/x/y/1.jpg": (None, "a"), "a/2.jpg": (None, "a")}),
-    "other folders beside the parts": (
+    "other folders beside the splits": (
         ["train/a/1.jpg", "models/a/1.jpg"],
         {"train/a/1.jpg": ("train", "a")},
     ),
@@ -79,16 +79,16 @@ def test_every_known_layout_is_read(folder, layout):
     assert table.uris == sorted(table.uris)
 
 
-@pytest.mark.parametrize(("part", "name"), [(part, name) for part, names in PART_NAMES.items() for name in names])
-def test_every_known_name_of_a_part_is_known(folder, part, name):
-    table = from_folder(folder("train/a/1.jpg" if part != "train" else "val/a/1.jpg", f"{name}/a/1.jpg"))
-    assert labelled(table)[f"{name}/a/1.jpg"] == (part, "a")
+@pytest.mark.parametrize(("split", "name"), [(split, name) for split, names in SPLIT_NAMES.items() for name in names])
+def test_every_known_name_of_a_part_is_known(folder, split, name):
+    table = from_folder(folder("train/a/1.jpg" if split != "train" else "val/a/1.jpg", f"{name}/a/1.jpg"))
+    assert labelled(table)[f"{name}/a/1.jpg"] == (split, "a")
 
 
 def test_names_of_parts_can_be_given(folder):
     root = folder("learn/a/1.jpg", "check/a/2.jpg", "exam/a/3.jpg", "train/a/4.jpg")
     table = from_folder(root, train="learn", valid="check", test="exam")
-    assert [(part, uri) for uri, (part, _) in labelled(table).items()] == [
+    assert [(split, uri) for uri, (split, _) in labelled(table).items()] == [
         ("valid", "check/a/2.jpg"),
         ("test", "exam/a/3.jpg"),
         ("train", "learn/a/1.jpg"),
@@ -111,7 +111,7 @@ def test_every_kind_of_image_is_seen_in_either_case(folder, extension):
         (["train/a/1.jpg", "valid/1.jpg"], r"valid holds 1 images but no class folders. Wanted valid/CLASS/"),
         (["valid/a/1.jpg"], r"has valid/ but no train/. Name the training folder"),
         (["val/a/1.jpg", "test/a/1.jpg"], r"has val/ and test/ but no train/"),
-        (["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"], r"val and valid: which one is the valid part.*valid=NAME"),
+        (["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"], r"val and valid: which one is the valid split.*valid=NAME"),
         (["train/notes.txt", "valid/notes.txt"], r"no class folders with images"),
     ],
 )
@@ -137,7 +137,7 @@ def test_a_given_name_that_is_not_there_says_which_are(folder):
 
 
 def test_one_folder_cannot_be_two_parts(folder):
-    with pytest.raises(OptionError, match=r"train='all', valid='all': one folder is one part"):
+    with pytest.raises(OptionError, match=r"train='all', valid='all': one folder is one split"):
         from_folder(folder("all/a/1.jpg"), train="all", valid="all")
 
 
@@ -165,7 +165,7 @@ def test_a_folder_that_may_not_be_read_says_whom_to_ask(folder, monkeypatch):
 
 
 def test_classes_are_known_by_name_over_all_parts(folder):
-    """Torchvision counts the folders of each part for itself: there "b" would be 0 in valid."""
+    """Torchvision counts the folders of each split for itself: there "b" would be 0 in valid."""
     root = folder("train/a/1.jpg", "train/b/1.jpg", "train/c/1.jpg", "valid/b/1.jpg", "valid/c/1.jpg", "test/c/9.jpg")
     table = from_folder(root)
     assert table.classes == ("a", "b", "c")
@@ -173,8 +173,8 @@ def test_classes_are_known_by_name_over_all_parts(folder):
     assert labelled(table)["test/c/9.jpg"] == ("test", "c")
     found = {finding.sentence: finding.evidence for finding in table.findings if finding.code == "class-missing"}
     assert found == {
-        "the valid part has no image of 1 of 3 classes": ("a",),
-        "the test part has no image of 2 of 3 classes": ("a", "b"),
+        "the valid split has no image of 1 of 3 classes": ("a",),
+        "the test split has no image of 2 of 3 classes": ("a", "b"),
     }
 
 
@@ -192,7 +192,9 @@ def test_a_class_that_only_valid_knows_is_a_finding_and_shifts_nothing(folder):
 
 
 def test_the_order_in_which_the_disk_lists_its_files_changes_nothing(folder, monkeypatch):
-    root = folder(*(f"{part}/{name}/{number}.jpg" for part in ("train", "valid") for name in "zab" for number in "31"))
+    root = folder(
+        *(f"{split}/{name}/{number}.jpg" for split in ("train", "valid") for name in "zab" for number in "31")
+    )
     wanted = labelled(from_folder(root))
     scan = os.scandir
 
@@ -225,7 +227,7 @@ def test_folders_beside_the_parts_are_a_warning(folder):
     table = from_folder(folder("train/a/1.jpg", "valid/a/1.jpg", "models/b/1.jpg", "sample/c/1.jpg"))
     (finding,) = table.findings
     assert finding.severity == "warning"
-    assert finding.sentence == "2 folders beside the parts are ignored"
+    assert finding.sentence == "2 folders beside the splits are ignored"
     assert finding.evidence == ("models", "sample")
     assert table.classes == ("a",)
 
@@ -281,16 +283,16 @@ SETS = {
 @pytest.mark.parametrize("name", SETS)
 def test_the_counts_of_real_sets_are_those_of_their_manifest(photos, name):
     root = photos(name)
-    part_of = {folder: part for part, names in PART_NAMES.items() for folder in names}
+    split_of = {folder: split for split, names in SPLIT_NAMES.items() for folder in names}
     wanted = Counter()
     with (root.parent / "MANIFEST.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             first, *folders, _ = row["path"].split("/")
             if first == name and Path(row["path"]).suffix.lower() in IMAGE_EXTENSIONS:
-                part = part_of[folders.pop(0)] if SETS[name] else "all"
-                wanted[part, folders[0] if folders else ""] += 1
+                split = split_of[folders.pop(0)] if SETS[name] else "all"
+                wanted[split, folders[0] if folders else ""] += 1
     counts = from_folder(root).counts()
-    found = {(part, label): number for part, row in counts.items() for label, number in row.items() if number}
+    found = {(split, label): number for split, row in counts.items() for label, number in row.items() if number}
     assert found == dict(wanted)
     assert sum(found.values()) > 100
 

@@ -83,13 +83,13 @@ def test_images_are_found_by_path_name_or_stem(make: Make) -> None:
 def test_a_test_folder_is_the_unlabelled_test_part(make: Make) -> None:
     table = from_csv(make("id,label\n1,x\n2,y\n", "train/1.jpg", "train/2.jpg", "test/1.jpg", "test/9.jpg"))
     assert labels(table) == {"test/1.jpg": [], "test/9.jpg": [], "train/1.jpg": ["x"], "train/2.jpg": ["y"]}
-    assert table.parts == ["test", "test", "train", "train"]
+    assert table.splits == ["test", "test", "train", "train"]
 
 
 def test_part_and_group_may_be_columns(make: Make) -> None:
     path = make("id,label,split,patient\n1,x,training,A\n2,y,val,B\n3,y,,\n", "1.jpg", "2.jpg", "3.jpg")
-    table = from_csv(path, label="label", part="split", group="patient")
-    assert table.parts == ["train", "valid", None]
+    table = from_csv(path, label="label", split="split", group="patient")
+    assert table.splits == ["train", "valid", None]
     assert table.rows["group"].to_pylist() == ["A", "B", None]
 
 
@@ -138,9 +138,9 @@ def test_columns_that_are_not_there_or_not_clear_are_mistakes(make: Make) -> Non
     with pytest.raises(OptionError, match="no column 'image'"):
         from_csv(path, id="image")
     with pytest.raises(OptionError, match="no column 'split'"):
-        from_csv(path, label="label", part="split")
+        from_csv(path, label="label", split="split")
     with pytest.raises(OptionError, match="The column other says 'y': wanted train, valid, test"):
-        from_csv(path, label="label", part="other")
+        from_csv(path, label="label", split="other")
     with pytest.raises(SourceError, match="does not exist"):
         from_csv(path.with_name("none.csv"))
     with pytest.raises(SourceError, match="is no folder"):
@@ -202,8 +202,8 @@ class TestContests:
         table = from_source(photos("dog_breed"))
         assert len(table.classes) == 120
         assert table.counts()["train"][""] == 0
-        assert sum(part == "train" for part in table.parts) == 1920
-        assert sum(part == "test" for part in table.parts) == 360
+        assert sum(split == "train" for split in table.splits) == 1920
+        assert sum(split == "test" for split in table.splits) == 360
         assert codes(table) == []
 
     def test_the_three_files_of_scenes_say_the_same(self, photos: Callable[[str], Path]) -> None:
@@ -218,28 +218,28 @@ def test_columns_called_label_part_and_group_are_taken_for_that(make: Make) -> N
     text = "id,label,split,group,note\n1,a,train,x,old\n2,b,val,,new\n3,a,test,x,old\n"
     table = from_csv(make(text, "1.jpg", "2.jpg", "3.jpg"))
     assert table.classes == ("a", "b")
-    assert table.parts == ["train", "valid", "test"]
+    assert table.splits == ["train", "valid", "test"]
     assert table.rows["group"].to_pylist() == ["x", None, "x"]
     table = from_csv(make("id,split\n1,train\n2,spare\n", "1.jpg", "2.jpg"))
-    assert table.classes == ("spare", "train"), "a column that names no parts is one of labels"
+    assert table.classes == ("spare", "train"), "a column that names no splits is one of labels"
 
 
 def hugging_face(root: Path, kind: str) -> None:
-    """Write the images and metadata of an imagefolder data set, with the metadata in each part's folder."""
-    for part, count in (("train", 4), ("validation", 2)):
-        (root / part).mkdir(parents=True)
+    """Write the images and metadata of an imagefolder data set, with the metadata in each split's folder."""
+    for split, count in (("train", 4), ("validation", 2)):
+        (root / split).mkdir(parents=True)
         rows = []
         for number in range(count):
-            Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(root / part / f"{number:04d}.png")
+            Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(root / split / f"{number:04d}.png")
             rows.append({"file_name": f"{number:04d}.png", "label": "ab"[number % 2], "caption": "a picture, small"})
         if kind == "jsonl":
-            (root / part / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            (root / split / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         else:
             lines = [
                 "file_name,label,caption",
                 *(f'{row["file_name"]},{row["label"]},"{row["caption"]}"' for row in rows),
             ]
-            (root / part / "metadata.csv").write_text("\n".join(lines) + "\n")
+            (root / split / "metadata.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
@@ -285,7 +285,7 @@ def test_json_lines_that_are_none_say_what_is_wanted(tmp_path: Path, text: str, 
 def test_parts_whose_metadata_differ_are_refused(tmp_path: Path) -> None:
     hugging_face(tmp_path / "set", "csv")
     (tmp_path / "set" / "validation" / "metadata.csv").write_text("file_name,kind\n0000.png,a\n")
-    with pytest.raises(SourceError, match="the same in all parts"):
+    with pytest.raises(SourceError, match="the same in all splits"):
         from_source(tmp_path / "set")
 
 
@@ -320,7 +320,7 @@ def test_groups_of_a_column_are_counted_in_a_note(make: Make) -> None:
     table = from_csv(make("id,label,patient\n1,a,x\n2,b, x\n3,a,\n", "1.jpg", "2.jpg", "3.jpg"), group="patient")
     assert table.rows["group"].to_pylist() == ["x", "x", None]
     assert [str(finding) for finding in table.findings] == [
-        "note: the column patient puts 2 images in 1 group. A group stays in one part and in one fold, "
+        "note: the column patient puts 2 images in 1 group. A group stays in one split and in one fold, "
         "where goldenrule draws them."
     ]
 
@@ -329,8 +329,8 @@ def test_groups_in_several_given_parts_are_a_warning(make: Make) -> None:
     text = "id,label,role,patient\n1,a,train,p\n2,b,test,p\n3,a,train,q\n4,b,,q\n"
     path = make(text, "1.jpg", "2.jpg", "3.jpg", "4.jpg")
     assert codes(from_csv(path, label="label", group="patient")) == ["groups"]
-    table = from_csv(path, label="label", part="role", group="patient")
-    assert codes(table) == ["groups", "group-in-several-parts"]
+    table = from_csv(path, label="label", split="role", group="patient")
+    assert codes(table) == ["groups", "group-in-several-splits"]
     assert table.findings[1].evidence == ("p: test and train",)
 
 
@@ -343,7 +343,9 @@ def test_what_is_said_of_names_goes_before_a_column_called_group(make: Make) -> 
         from_csv(path, group="group", group_by="^(.)")
 
 
-@pytest.mark.parametrize(("cell", "part"), [("Training", "train"), (" val ", "valid"), ("testing", "test"), ("", None)])
-def test_parts_have_the_names_that_their_folders_may_have(make: Make, cell: str, part: str | None) -> None:
+@pytest.mark.parametrize(
+    ("cell", "split"), [("Training", "train"), (" val ", "valid"), ("testing", "test"), ("", None)]
+)
+def test_parts_have_the_names_that_their_folders_may_have(make: Make, cell: str, split: str | None) -> None:
     path = make(f"id,label,set\n1,a,{cell}\n2,b,train\n", "1.jpg", "2.jpg")
-    assert from_csv(path, label="label", part="set").parts == [part, "train"]
+    assert from_csv(path, label="label", split="set").splits == [split, "train"]

@@ -29,12 +29,12 @@ from goldenrule.data.splits.folds import (
 )
 from goldenrule.data.splits.judged_classes import NOT_JUDGED
 from goldenrule.data.splits.splitting import with_split
-from goldenrule.data.table import ImageTable, Part, image_table
+from goldenrule.data.table import ImageTable, Split, image_table
 from goldenrule.data.units import duplicate_units
 from goldenrule.storage.files import digest
 
 many = settings(deadline=None, max_examples=60)
-Row = tuple[list[int], int, str | None, Part | None]  # labels, content, group, part
+Row = tuple[list[int], int, str | None, Split | None]  # labels, content, group, split
 
 
 def table_of(rows: Iterable[Row]) -> ImageTable:
@@ -44,7 +44,7 @@ def table_of(rows: Iterable[Row]) -> ImageTable:
         Path("set"),
         [f"class {number}" for number in range(5)],
         uris=[f"{number:04d}" for number, _ in enumerate(rows)],
-        parts=[part for *_, part in rows],
+        splits=[split for *_, split in rows],
         labels=[sorted(set(labels)) for labels, *_ in rows],
     )
     table = table.with_digests([digest(str(content).encode()) for _, content, _, _ in rows])
@@ -52,7 +52,7 @@ def table_of(rows: Iterable[Row]) -> ImageTable:
 
 
 def single(labels: Iterable[int]) -> ImageTable:
-    """Return a table of images that all differ, one class each, without parts."""
+    """Return a table of images that all differ, one class each, without splits."""
     return table_of(([label], number, None, None) for number, label in enumerate(labels))
 
 
@@ -66,7 +66,7 @@ def fold_by_uri(tables: tuple[ImageTable, ...]) -> dict[str, int]:
     """Return the number of the one fold in which each image validates."""
     found: dict[str, int] = {}
     for number, table in enumerate(tables):
-        for uri in table.part("valid").uris:
+        for uri in table.split("valid").uris:
             assert uri not in found, "an image validates twice"
             found[uri] = number
     return found
@@ -76,14 +76,14 @@ def codes(table: ImageTable) -> list[str]:
     return [finding.code for finding in table.findings]
 
 
-parts = st.sampled_from([None, "train", "valid", "test"])
+splits = st.sampled_from([None, "train", "valid", "test"])
 groups = st.none() | st.sampled_from(["g", "h", "i"])
 one_label = st.lists(st.integers(0, 2), max_size=1)
 several_labels = st.lists(st.integers(0, 4), max_size=3)
 
 
 def rows_of(labels: st.SearchStrategy[list[int]]) -> st.SearchStrategy[list[Row]]:
-    return st.lists(st.tuples(labels, st.integers(0, 40), groups, parts), max_size=60)
+    return st.lists(st.tuples(labels, st.integers(0, 40), groups, splits), max_size=60)
 
 
 @many
@@ -92,7 +92,7 @@ def test_each_image_validates_once_and_trains_otherwise_and_test_stays_test(
     rows: list[Row], folds: int, seed: int
 ) -> None:
     table = table_of(rows)
-    units = [unit for unit, part in zip(duplicate_units(table), table.parts, strict=True) if part != "test"]
+    units = [unit for unit, split in zip(duplicate_units(table), table.splits, strict=True) if split != "test"]
     if len(set(units)) < folds:
         with pytest.raises(TooFewImages, match=f"{folds} folds want as many images or groups"):
             k_fold(table, folds, seed=seed)
@@ -103,17 +103,17 @@ def test_each_image_validates_once_and_trains_otherwise_and_test_stays_test(
         assert "the only one of a class always trains" in str(error)  # noqa: PT017
         return
     assert len(tables) == folds
-    tested = table.part("test").uris
+    tested = table.split("test").uris
     always = {uri for uri, fold in zip(tables[0].uris, tables[0].folds, strict=True) if fold is None} - set(tested)
     assert sorted(fold_by_uri(tables)) == sorted(set(table.uris) - set(tested) - always)
     for images in tables:
         assert images.uris == table.uris
-        assert images.part("test").uris == tested
-        assert None not in images.parts
-        assert images.part("train").uris, "nothing trains"
-        assert images.part("valid").uris or always, "nothing validates"
-        learned = {label for labels in images.part("train").rows["labels"].to_pylist() for label in labels}
-        judged = {label for labels in images.part("valid").rows["labels"].to_pylist() for label in labels}
+        assert images.split("test").uris == tested
+        assert None not in images.splits
+        assert images.split("train").uris, "nothing trains"
+        assert images.split("valid").uris or always, "nothing validates"
+        learned = {label for labels in images.split("train").rows["labels"].to_pylist() for label in labels}
+        judged = {label for labels in images.split("valid").rows["labels"].to_pylist() for label in labels}
         assert judged <= learned, "a class is judged that was not learned"
 
 
@@ -146,7 +146,7 @@ def test_each_fold_validates_its_share_of_every_class(labels: list[int], folds: 
     except TooFewImages:
         reject()  # of as many images as folds one is alone of its class, and always trains
     for table in tables:
-        counts = table.part("valid").counts()["valid"]
+        counts = table.split("valid").counts()["valid"]
         for label, number in Counter(labels).items():
             assert abs(counts[f"class {label}"] - number / folds) < 1
 
@@ -155,7 +155,7 @@ def test_each_fold_validates_its_share_of_every_class(labels: list[int], folds: 
 @given(st.lists(st.lists(st.integers(0, 4), max_size=3), min_size=60, max_size=150), st.integers(2, 5))
 def test_of_several_labels_each_is_spread_over_the_folds(labels: list[list[int]], folds: int) -> None:
     table = table_of((value, number, None, None) for number, value in enumerate(labels))
-    counts = [images.part("valid").counts()["valid"] for images in k_fold(table, folds)]
+    counts = [images.split("valid").counts()["valid"] for images in k_fold(table, folds)]
     for name, number in Counter(f"class {label}" for value in labels for label in set(value)).items():
         for count in counts:
             assert abs(count[name] - number / folds) <= 0.08 * len(labels) + 2
@@ -163,7 +163,7 @@ def test_of_several_labels_each_is_spread_over_the_folds(labels: list[list[int]]
 
 @many
 @given(
-    st.lists(st.tuples(st.lists(st.integers(0, 2), min_size=1, max_size=1), st.integers(0, 40), groups, parts)),
+    st.lists(st.tuples(st.lists(st.integers(0, 2), min_size=1, max_size=1), st.integers(0, 40), groups, splits)),
     st.integers(2, 6),
     st.integers(0, 3),
 )
@@ -201,11 +201,11 @@ def test_the_seed_draws_other_folds_and_the_same_seed_the_same() -> None:
 
 
 def test_train_and_valid_are_one_and_a_finding_says_so() -> None:
-    rows = [([number % 2], number, None, part) for number, part in enumerate(["train", "valid", "test", None] * 6)]
+    rows = [([number % 2], number, None, split) for number, split in enumerate(["train", "valid", "test", None] * 6)]
     tables = k_fold(table_of(rows), 3)
     assert len(fold_by_uri(tables)) == 18
     assert all("valid-merged" in codes(table) for table in tables)
-    assert "the valid part is dealt out together with the training images" in str(tables[0].findings[0])
+    assert "the valid split is dealt out together with the training images" in str(tables[0].findings[0])
     assert "valid-merged" not in codes(k_fold(single([0, 1] * 6), 3)[0])
 
 
@@ -269,7 +269,7 @@ def test_what_is_no_fold_says_what_is(fold: str) -> None:
 def test_a_drawn_fold_is_the_one_of_that_number() -> None:
     table = single([0, 1] * 10)
     for number in range(1, 6):
-        assert fold_drawn(table, f"{number}/5", seed=3).parts == k_fold(table, 5, seed=3)[number - 1].parts
+        assert fold_drawn(table, f"{number}/5", seed=3).splits == k_fold(table, 5, seed=3)[number - 1].splits
 
 
 class TestNamed:
@@ -283,17 +283,17 @@ class TestNamed:
     def test_they_come_in_order_and_an_image_of_none_always_trains(self, table: ImageTable) -> None:
         assert fold_names(table) == ["9", "10", "a"]
         tables = k_fold(table)
-        assert [images.part("valid").uris for images in tables] == [
+        assert [images.split("valid").uris for images in tables] == [
             ["0001", "0004", "0007"],
             ["0000", "0003", "0006"],
             ["0002", "0005", "0008"],
         ]
         for images in tables:
-            assert {"0009", "0010"} <= set(images.part("train").uris)
-            assert images.part("test").uris == ["0011"]
+            assert {"0009", "0010"} <= set(images.split("train").uris)
+            assert images.split("test").uris == ["0011"]
 
     def test_one_may_be_asked_for_by_name(self, table: ImageTable) -> None:
-        assert fold_called(table, "10").parts == k_fold(table)[1].parts
+        assert fold_called(table, "10").splits == k_fold(table)[1].splits
 
     def test_a_number_draws_others(self, table: ImageTable) -> None:
         assert sorted(set(with_folds(table, 4).folds), key=str) == ["1", "2", "3", "4", None]
@@ -327,7 +327,7 @@ class TestNamed:
             lines.append(f"{number},{'ab'[number % 2]},{number // 2 % 3}.0")
         (tmp_path / "train.csv").write_text("\n".join(lines))
         tables = k_fold(from_csv(tmp_path / "train.csv", fold="fold"))
-        assert [table.part("valid").uris for table in tables] == [
+        assert [table.split("valid").uris for table in tables] == [
             ["0.jpg", "1.jpg", "6.jpg", "7.jpg"],
             ["2.jpg", "3.jpg", "8.jpg", "9.jpg"],
             ["10.jpg", "11.jpg", "4.jpg", "5.jpg"],

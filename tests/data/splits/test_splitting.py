@@ -20,7 +20,7 @@ from goldenrule.data.splits.splitting import (
     duplicate_units,
     sample_per_class,
     stratified_label_sets,
-    stratified_parts,
+    stratified_splits,
     with_split,
 )
 from goldenrule.data.table import SCHEMA, image_table
@@ -36,7 +36,7 @@ def table_of(rows):
         Path("set"),
         [f"class {number}" for number in range(5)],
         uris=[f"{number:04d}" for number, _ in enumerate(rows)],
-        parts=[None] * len(rows),
+        splits=[None] * len(rows),
         labels=[[label] for label, _, _ in rows],
     )
     table = table.with_digests([digest(str(content).encode()) for _, content, _ in rows])
@@ -50,7 +50,7 @@ def shuffled(table, seed):
 
 
 def drawn(table, **said):
-    """Split, but for tables whose groups leave a part without two classes: those are refused."""
+    """Split, but for tables whose groups leave a split without two classes: those are refused."""
     try:
         return with_split(table, **said)
     except TooFewImages:
@@ -58,7 +58,7 @@ def drawn(table, **said):
 
 
 def by_uri(table):
-    return dict(zip(table.uris, table.parts, strict=True))
+    return dict(zip(table.uris, table.splits, strict=True))
 
 
 rows_with_duplicates = st.lists(
@@ -75,13 +75,13 @@ def test_equal_bytes_and_groups_stay_together(rows, seed):
     except TooFewImages as error:
         assert "The groups leave" in str(error)  # noqa: PT017
         return
-    parts_of = defaultdict(set)
-    for (_, content, group), part in zip(rows, table.parts, strict=True):
-        assert part in ("train", "valid", "test")
-        parts_of["content", content].add(part)
+    splits_of = defaultdict(set)
+    for (_, content, group), split in zip(rows, table.splits, strict=True):
+        assert split in ("train", "valid", "test")
+        splits_of["content", content].add(split)
         if group is not None:
-            parts_of["group", group].add(part)
-    assert all(len(parts) == 1 for parts in parts_of.values())
+            splits_of["group", group].add(split)
+    assert all(len(splits) == 1 for splits in splits_of.values())
 
 
 @many
@@ -103,10 +103,10 @@ def test_a_class_of_three_units_or_more_is_in_every_part_and_train_has_every_cla
     """
     labels = [label for label, _ in pairs]
     units = [b"%d %d" % pair for pair in pairs]
-    parts = stratified_parts(labels, units, {"valid": wanted[0], "test": wanted[1]}, seed=seed)
+    splits = stratified_splits(labels, units, {"valid": wanted[0], "test": wanted[1]}, seed=seed)
     for label in set(labels):
         these = {unit for mine, unit in zip(labels, units, strict=True) if mine == label}
-        found = {part for mine, part in zip(labels, parts, strict=True) if mine == label}
+        found = {split for mine, split in zip(labels, splits, strict=True) if mine == label}
         assert "train" in found
         sizes = Counter(unit for mine, unit in zip(labels, units, strict=True) if mine == label).values()
         coarse = min(sizes) > COARSE * max(1, round(max(wanted) * sum(sizes)))
@@ -117,15 +117,15 @@ def test_a_class_of_three_units_or_more_is_in_every_part_and_train_has_every_cla
 def test_small_groups_before_a_large_one_do_not_all_leave_train():
     labels, units = [0] * 34, [b"a", b"b", *[b"c"] * 30, b"d", b"e"]
     for seed in range(20):
-        parts = stratified_parts(labels, units, {"valid": 0.1, "test": 0.1}, seed=seed)
-        assert set(parts) == {"train", "valid", "test"}
+        splits = stratified_splits(labels, units, {"valid": 0.1, "test": 0.1}, seed=seed)
+        assert set(splits) == {"train", "valid", "test"}
 
 
 @pytest.mark.parametrize("units", [1, 2])
 def test_a_class_of_one_or_two_groups_is_never_lost_to_train(units):
     names = [b"unit %d" % (number % units) for number in range(10)]
     for seed in range(10):
-        assert "train" in stratified_parts([0] * 10, names, {"valid": 0.1, "test": 0.1}, seed=seed)
+        assert "train" in stratified_splits([0] * 10, names, {"valid": 0.1, "test": 0.1}, seed=seed)
 
 
 @many
@@ -133,7 +133,7 @@ def test_a_class_of_one_or_two_groups_is_never_lost_to_train(units):
 def test_without_duplicates_the_shares_are_kept_class_by_class(sizes, seed):
     labels = [label for label, size in enumerate(sizes) for _ in range(size)]
     units = [b"%d" % number for number in range(len(labels))]
-    counts = Counter(zip(labels, stratified_parts(labels, units, {"valid": 0.1, "test": 0.2}, seed=seed), strict=True))
+    counts = Counter(zip(labels, stratified_splits(labels, units, {"valid": 0.1, "test": 0.2}, seed=seed), strict=True))
     for label, size in enumerate(sizes):
         assert counts[label, "valid"] == max(1, round(0.1 * size))
         assert counts[label, "test"] == max(1, round(0.2 * size))
@@ -148,26 +148,26 @@ def test_without_duplicates_the_shares_are_kept_class_by_class(sizes, seed):
 def test_of_several_labels_each_keeps_its_shares_and_units_stay_whole(labels, copies, seed):
     labels = [sorted(value) for value in labels for _ in range(copies)]
     units = [f"{row // copies}".encode() for row in range(len(labels))]
-    parts = stratified_label_sets(labels, units, {"valid": 0.2, "test": 0.1}, seed=seed)
-    assert all(len({parts[row] for row in range(at, at + copies)}) == 1 for at in range(0, len(parts), copies))
-    for part, share in (("valid", 0.2), ("test", 0.1)):
-        assert abs(parts.count(part) - share * len(parts)) <= 0.08 * len(parts) + 4 * copies
+    splits = stratified_label_sets(labels, units, {"valid": 0.2, "test": 0.1}, seed=seed)
+    assert all(len({splits[row] for row in range(at, at + copies)}) == 1 for at in range(0, len(splits), copies))
+    for split, share in (("valid", 0.2), ("test", 0.1)):
+        assert abs(splits.count(split) - share * len(splits)) <= 0.08 * len(splits) + 4 * copies
         for label in range(4):
             rows = [row for row, value in enumerate(labels) if label in value]
-            having = sum(parts[row] == part for row in rows)
+            having = sum(splits[row] == split for row in rows)
             assert abs(having - share * len(rows)) <= 0.08 * len(rows) + 4 * copies
 
 
 def test_the_order_of_the_images_does_not_change_a_split_of_several_labels():
     labels = [[row % 3, 3 + row % 4] for row in range(60)]
     units = [str(row).encode() for row in range(60)]
-    parts = dict(zip(units, stratified_label_sets(labels, units, {"valid": 0.2}, seed=1), strict=True))
+    splits = dict(zip(units, stratified_label_sets(labels, units, {"valid": 0.2}, seed=1), strict=True))
     order = random.Random(0).sample(range(60), 60)
     again = stratified_label_sets([labels[row] for row in order], [units[row] for row in order], {"valid": 0.2}, seed=1)
-    assert [parts[units[row]] for row in order] == again
-    known = {unit: "train" for unit, part in parts.items() if part == "valid"}
+    assert [splits[units[row]] for row in order] == again
+    known = {unit: "train" for unit, split in splits.items() if split == "valid"}
     moved = stratified_label_sets(labels, units, {"valid": 0.2}, seed=1, known=known)
-    assert not {unit for unit, part in zip(units, moved, strict=True) if part == "valid"} & known.keys()
+    assert not {unit for unit, split in zip(units, moved, strict=True) if split == "valid"} & known.keys()
 
 
 def test_the_seed_draws_another_split_and_the_same_seed_the_same():
@@ -183,55 +183,55 @@ def test_an_earlier_split_never_changes_when_images_come(old, new, seed):
     old = [(content % 3, content, None) for _, content, _ in old]  # equal files are of one class
     new = [(content % 3, content, None) for _, content, _ in new]
     before_table = drawn(table_of(old), seed=seed)
-    before = dict(zip(before_table.digests, before_table.parts, strict=True))
+    before = dict(zip(before_table.digests, before_table.splits, strict=True))
     after = drawn(table_of(old + new), seed=seed, before=before)
-    assert after.parts[: len(old)] == before_table.parts
-    for content, part in zip(after.digests, after.parts, strict=True):
-        assert part == before.get(content, part)
+    assert after.splits[: len(old)] == before_table.splits
+    for content, split in zip(after.digests, after.splits, strict=True):
+        assert split == before.get(content, split)
 
 
 @many
 @given(rows_with_duplicates, st.integers(0, 3))
 def test_an_earlier_split_never_changes_though_images_turn_out_to_belong_together(rows, seed):
     first = with_split(table_of([(label, content, None) for label, content, _ in rows]), seed=seed)
-    before = dict(zip(first.digests, first.parts, strict=True))
-    assert with_split(table_of(rows), seed=seed, before=before).parts == first.parts
+    before = dict(zip(first.digests, first.splits, strict=True))
+    assert with_split(table_of(rows), seed=seed, before=before).splits == first.splits
 
 
 def test_a_new_image_of_a_known_group_goes_where_its_group_is():
     old = [(number % 2, number, f"group {number % 10}") for number in range(40)]
     first = with_split(table_of(old))
-    before = dict(zip(first.digests, first.parts, strict=True))
+    before = dict(zip(first.digests, first.splits, strict=True))
     after = with_split(table_of([*old, (0, "new", "group 0"), (1, "newer", "group 1")]), before=before)
-    groups = dict(zip((group for _, _, group in old), first.parts, strict=True))
-    assert after.parts == [*first.parts, groups["group 0"], groups["group 1"]]
+    groups = dict(zip((group for _, _, group in old), first.splits, strict=True))
+    assert after.splits == [*first.splits, groups["group 0"], groups["group 1"]]
 
 
 def test_images_that_come_fill_the_parts_up_to_their_shares():
     old = [(0, number, None) for number in range(30)]
     first = with_split(table_of(old))
-    before = dict(zip(first.digests, first.parts, strict=True))
+    before = dict(zip(first.digests, first.splits, strict=True))
     after = with_split(table_of([*old, *((0, number, None) for number in range(30, 100))]), before=before)
-    assert Counter(after.parts) == {"train": 80, "valid": 10, "test": 10}
+    assert Counter(after.splits) == {"train": 80, "valid": 10, "test": 10}
 
 
 def test_files_are_read_where_nobody_has_read_them_so_that_equal_ones_stay_together(picture_folder):
     root = picture_folder(each=6)
     for number in range(6):
         shutil.copy(root / "red" / "00.png", root / "red" / f"copy{number}.png")
-    parts = by_uri(with_split(from_folder(root), shares=Shares(valid=0.3, test=0.3)))
-    assert len({part for uri, part in parts.items() if "copy" in uri or uri == "red/00.png"}) == 1
+    splits = by_uri(with_split(from_folder(root), shares=Shares(valid=0.3, test=0.3)))
+    assert len({split for uri, split in splits.items() if "copy" in uri or uri == "red/00.png"}) == 1
 
 
 def test_parts_that_the_folder_has_stay_and_a_missing_valid_is_carved_from_train():
     table = table_of([(number % 2, number, None) for number in range(40)])
-    whole = table.with_parts(["train"] * 30 + ["valid"] * 5 + ["test"] * 5)
+    whole = table.with_splits(["train"] * 30 + ["valid"] * 5 + ["test"] * 5)
     assert with_split(whole) is whole
-    carved = with_split(table.with_parts(["train"] * 30 + ["test"] * 10))
-    assert carved.parts[30:] == ["test"] * 10
-    assert Counter(carved.parts[:30]) == {"train": 26, "valid": 4}
-    only_train = with_split(table.with_parts(["train"] * 40))
-    assert Counter(only_train.parts) == {"train": 32, "valid": 4, "test": 4}
+    carved = with_split(table.with_splits(["train"] * 30 + ["test"] * 10))
+    assert carved.splits[30:] == ["test"] * 10
+    assert Counter(carved.splits[:30]) == {"train": 26, "valid": 4}
+    only_train = with_split(table.with_splits(["train"] * 40))
+    assert Counter(only_train.splits) == {"train": 32, "valid": 4, "test": 4}
 
 
 @pytest.mark.parametrize(("valid", "test"), [(0.5, 0.5), (-0.1, 0.1), (1, 0), (0.1, 1)])
@@ -242,7 +242,7 @@ def test_shares_that_leave_nothing_to_train_on_are_an_option_error(valid, test):
 
 def test_a_share_of_nothing_makes_no_part():
     table = with_split(table_of([(0, number, None) for number in range(40)]), shares=Shares(valid=0.1, test=0))
-    assert Counter(table.parts) == {"train": 36, "valid": 4}
+    assert Counter(table.splits) == {"train": 36, "valid": 4}
 
 
 def test_units_join_through_bytes_that_two_groups_share():
@@ -263,10 +263,10 @@ def test_files_that_could_not_be_read_are_units_of_their_own():
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["train", "test"])), max_size=60), st.integers(1, 5))
 def test_a_sample_has_at_most_so_many_of_each_class_and_part_and_not_by_order(rows, count):
     table = table_of([(label, number, None) for number, (label, _) in enumerate(rows)])
-    table = table.with_parts([part for _, part in rows])
+    table = table.with_splits([split for _, split in rows])
     sample = sample_per_class(table, count, seed=3)
-    whole = Counter(zip(table.parts, table.targets.tolist(), strict=True))
-    taken = Counter(zip(sample.parts, sample.targets.tolist(), strict=True))
+    whole = Counter(zip(table.splits, table.targets.tolist(), strict=True))
+    taken = Counter(zip(sample.splits, sample.targets.tolist(), strict=True))
     assert taken == Counter({stratum: min(count, number) for stratum, number in whole.items()})
     assert set(sample_per_class(shuffled(table, 5), count, seed=3).uris) == set(sample.uris)
     assert sample.uris == sorted(sample.uris)
@@ -281,16 +281,16 @@ def test_a_larger_sample_holds_the_smaller_one():
         sample_per_class(table, 0)
 
 
-def few_of(counts, parts=None):
+def few_of(counts, splits=None):
     names = sorted(counts)
     labels = [[index] for index, name in enumerate(names) for _ in range(counts[name])]
     return image_table(
-        Path("set"), names, uris=[str(n) for n in range(len(labels))], parts=[parts] * len(labels), labels=labels
+        Path("set"), names, uris=[str(n) for n in range(len(labels))], splits=[splits] * len(labels), labels=labels
     )
 
 
 @pytest.mark.parametrize(
-    ("counts", "part", "says"),
+    ("counts", "split", "says"),
     [
         ({"cat": 9}, None, r"one class only \('cat'\).*tells two or more apart. Add a folder"),
         (
@@ -299,13 +299,13 @@ def few_of(counts, parts=None):
             r"'cat' has 1 image, a split into train, valid and test needs 3: add images, merge the class with "
             r"another, or pass --min-per-class 1",
         ),
-        ({"cat": 2, "dog": 9}, "train", r"'cat' has 2 images, cross-validation on the training part needs 3"),
+        ({"cat": 2, "dog": 9}, "train", r"'cat' has 2 images, cross-validation on the training split needs 3"),
         ({"ant": 2, "bee": 1, "cat": 9}, None, r"'ant' has 2 images \(1 more like it\).*--min-per-class 1"),
     ],
 )
-def test_too_few_images_say_which_class_and_what_to_do(counts, part, says):
+def test_too_few_images_say_which_class_and_what_to_do(counts, split, says):
     with pytest.raises(TooFewImages, match=says):
-        check_enough(few_of(counts, part), min_per_class=3)
+        check_enough(few_of(counts, split), min_per_class=3)
 
 
 def test_enough_images_pass():

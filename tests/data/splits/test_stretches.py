@@ -1,4 +1,4 @@
-"""Folds and parts of whole stretches: neighbours stay together, every class is learned, sizes are even."""
+"""Folds and splits of whole stretches: neighbours stay together, every class is learned, sizes are even."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ordered(counts: list[int], groups: list[str | None] | None = None) -> ImageT
     uris = [f"{label}/{number:04d}.png" for label, count in enumerate(counts) for number in range(count)]
     labels = [[label] for label, count in enumerate(counts) for _ in range(count)]
     table = image_table(
-        Path("set"), [str(label) for label in range(len(counts))], uris=uris, parts=[None] * len(uris), labels=labels
+        Path("set"), [str(label) for label in range(len(counts))], uris=uris, splits=[None] * len(uris), labels=labels
     )
     digests = [uri.encode().ljust(32, b".") for uri in uris]
     table = table.with_digests(digests).with_places(list(range(len(uris))))
@@ -81,25 +81,25 @@ def test_groups_are_kept_whole_in_folds_and_blocks(count: int, size: int) -> Non
 def test_drawn_parts_are_three_separated_stretches_of_each_class(counts: list[int], seed: int) -> None:
     split = with_split(ordered(counts), seed=seed)
     for label, count in enumerate(counts):
-        ours = [part for part, target in zip(split.parts, split.targets, strict=True) if target == label]
-        stretches = Counter(part for part, _ in runs_of(ours))
-        for part in ("valid", "test"):
-            assert stretches[part] == 3
-            assert abs(ours.count(part) - 0.1 * count) <= 3
-            assert min(length for name, length in runs_of(ours) if name == part) >= 3
+        ours = [split for split, target in zip(split.splits, split.targets, strict=True) if target == label]
+        stretches = Counter(split for split, _ in runs_of(ours))
+        for split in ("valid", "test"):
+            assert stretches[split] == 3
+            assert abs(ours.count(split) - 0.1 * count) <= 3
+            assert min(length for name, length in runs_of(ours) if name == split) >= 3
     assert not torn(split, "valid")
     assert not torn(split, "test")
 
 
 def test_too_few_images_for_stretches_are_drawn_one_by_one_and_said_to_be_torn() -> None:
     split = with_split(ordered([60, 60]))
-    assert split.parts.count("valid") == 12
+    assert split.splits.count("valid") == 12
     assert torn(split, "valid")
 
 
 def test_what_was_taken_together_lies_in_one_part_in_all_classes() -> None:
     split = with_split(ordered([200, 200]))
-    one, other = split.parts[:200], split.parts[200:]
+    one, other = split.splits[:200], split.splits[200:]
     assert one == other
 
 
@@ -107,7 +107,7 @@ def test_parts_that_were_split_before_keep_their_images() -> None:
     table = ordered([100, 100])
     before = {digest: "test" if row % 10 == 0 else "train" for row, digest in enumerate(table.digests) if digest}
     split = with_split(table, before=before)  # type: ignore[arg-type]
-    assert [part == "test" for part in split.parts] == [row % 10 == 0 for row in range(200)]
+    assert [split == "test" for split in split.splits] == [row % 10 == 0 for row in range(200)]
     assert torn(split, "test")
 
 
@@ -126,7 +126,7 @@ def test_blocks_are_groups_or_pieces_of_the_order_and_near_duplicates_alone_are_
 def test_sets_of_labels_are_cut_like_classes_and_rare_ones_together() -> None:
     uris = [f"{number:03d}.png" for number in range(100)]
     labels = [[0]] * 40 + [[0, 1]] * 40 + [[1, 2]] * 3 + [[2]] * 17
-    table = image_table(Path("set"), ("a", "b", "c"), uris=uris, parts=[None] * 100, labels=labels)
+    table = image_table(Path("set"), ("a", "b", "c"), uris=uris, splits=[None] * 100, labels=labels)
     table = table.with_digests([uri.encode().ljust(32, b".") for uri in uris]).with_places(list(range(100)))
     dealt = folds_to_judge(table, 5, seed=0)
     for start, stop in ((0, 40), (40, 80), (83, 100)):
@@ -137,8 +137,8 @@ def test_sets_of_labels_are_cut_like_classes_and_rare_ones_together() -> None:
 def test_a_part_whose_groups_train_is_torn_and_one_with_groups_of_its_own_is_not() -> None:
     table = ordered([40, 40]).with_places([None] * 80)
     groups: list[str | None] = [f"film {row // 8}" for row in range(80)]
-    cut = table.with_groups(groups).with_parts(["valid" if row % 8 == 0 else "train" for row in range(80)])
-    whole = table.with_groups(groups).with_parts(["valid" if row // 8 == 3 else "train" for row in range(80)])
+    cut = table.with_groups(groups).with_splits(["valid" if row % 8 == 0 else "train" for row in range(80)])
+    whole = table.with_groups(groups).with_splits(["valid" if row // 8 == 3 else "train" for row in range(80)])
     assert torn(cut, "valid")
     assert not torn(whole, "valid")
     assert not torn(cut.with_groups([alike_group(group) for group in groups]), "valid")

@@ -20,15 +20,15 @@ def said(n: int, seed: int, *, skill: float = 3.0, truth: np.ndarray | None = No
     return Predictions.from_logits(logits, CLASSES, truth=truth, **more)  # type: ignore[arg-type]
 
 
-def codes(parts: dict[str, Predictions], **more: object) -> dict[str, str]:
-    return {one.code: one.severity for one in inconsistencies(parts, **more)}  # type: ignore[arg-type]
+def codes(splits: dict[str, Predictions], **more: object) -> dict[str, str]:
+    return {one.code: one.severity for one in inconsistencies(splits, **more)}  # type: ignore[arg-type]
 
 
 def test_a_sound_run_contradicts_nothing() -> None:
     for seed in range(40):
-        parts = {"out-of-fold": said(300, seed), "valid": said(60, seed + 100), "test": said(60, seed + 200)}
-        sets = PredictionSets.fit(parts["out-of-fold"])
-        errors = [one for one in inconsistencies(parts, sets=sets) if one.severity == "error"]
+        splits = {"out-of-fold": said(300, seed), "valid": said(60, seed + 100), "test": said(60, seed + 200)}
+        sets = PredictionSets.fit(splits["out-of-fold"])
+        errors = [one for one in inconsistencies(splits, sets=sets) if one.severity == "error"]
         assert errors == [], (seed, errors)
 
 
@@ -57,8 +57,8 @@ def test_a_class_that_is_never_predicted_is_named() -> None:
 
 @pytest.mark.parametrize(("good", "bad"), [("valid", "out-of-fold"), ("test", "out-of-fold"), ("valid", "test")])
 def test_parts_that_differ_more_than_chance_allows(good: str, bad: str) -> None:
-    parts = {good: said(100, 3, skill=8.0), bad: said(100, 4, skill=1.5)}
-    (found,) = inconsistencies(parts)
+    splits = {good: said(100, 3, skill=8.0), bad: said(100, 4, skill=1.5)}
+    (found,) = inconsistencies(splits)
     assert found.code == "far-apart"
     assert found.sentence.startswith(f"{good} looks far better than {bad}")
     near = {good: said(100, 3, skill=3.5), bad: said(100, 4, skill=3.0)}
@@ -91,10 +91,10 @@ def test_groups_make_a_difference_less_certain() -> None:
         codes(
             {
                 name: Predictions.from_logits(value, CLASSES, truth=truth, group=by)
-                for name, (value, by) in parts.items()
+                for name, (value, by) in splits.items()
             }
         )
-        for parts in (alone, films)
+        for splits in (alone, films)
     ]
     assert "far-apart" in found[0]
     assert "far-apart" not in found[1]

@@ -52,7 +52,7 @@ def test_under_the_null_it_is_at_most_as_often_small_as_it_says() -> None:
 
 def test_another_mix_of_classes_is_no_broken_promise_though_the_accuracy_falls() -> None:
     promised, found = answers({0: (198, 200), 1: (10, 20)}), answers({0: (20, 20), 1: (100, 200)})
-    kept = promise_kept(promised, found, part="test")
+    kept = promise_kept(promised, found, split="test")
     assert kept.outcome == "kept"
     assert kept.found.value < kept.promised.value - 0.3
     assert "no difference can be told from chance (exact test, class by class, p = " in kept.sentence
@@ -60,22 +60,22 @@ def test_another_mix_of_classes_is_no_broken_promise_though_the_accuracy_falls()
 
 def test_what_is_worse_is_broken_and_what_is_better_exceeded() -> None:
     good, bad = answers({0: (95, 100), 1: (95, 100)}), answers({0: (70, 100), 1: (95, 100)})
-    assert promise_kept(good, bad, part="test").outcome == "broken"
-    assert promise_kept(bad, good, part="test").outcome == "exceeded"
-    assert promise_kept(good, good, part="test").p_value == 1.0
+    assert promise_kept(good, bad, split="test").outcome == "broken"
+    assert promise_kept(bad, good, split="test").outcome == "exceeded"
+    assert promise_kept(good, good, split="test").p_value == 1.0
 
 
 def test_only_classes_that_both_have_are_compared() -> None:
-    kept = promise_kept(answers({0: (9, 10), 1: (1, 10)}), answers({0: (9, 10), 2: (0, 10)}), part="valid")
+    kept = promise_kept(answers({0: (9, 10), 1: (1, 10)}), answers({0: (9, 10), 2: (0, 10)}), split="valid")
     assert (kept.classes, kept.of_classes, kept.promised.n, kept.found.n) == (1, 3, 10, 10)
     assert "on the 1 of 3 classes that both have" in kept.sentence
     with pytest.raises(OptionError, match="no class in common"):
-        promise_kept(answers({0: (9, 10)}), answers({2: (9, 10)}), part="valid")
+        promise_kept(answers({0: (9, 10)}), answers({2: (9, 10)}), split="valid")
 
 
 def test_classes_in_another_order_are_matched_by_name() -> None:
     other = ["horse", "cat", "dog"]
-    kept = promise_kept(answers({0: (9, 10)}), answers({1: (9, 10)}, other), part="test")
+    kept = promise_kept(answers({0: (9, 10)}), answers({1: (9, 10)}, other), split="test")
     assert kept.p_value == 1.0
 
 
@@ -87,14 +87,14 @@ def test_of_several_labels_the_losses_are_compared() -> None:
     def said(logits: np.ndarray) -> Predictions:
         return Predictions.from_logits(logits.astype(np.float32), CLASSES, truth=truth, task="multi")
 
-    assert promise_kept(said(good), said(-good), part="test").outcome == "broken"
-    assert promise_kept(said(good), said(good), part="test").outcome == "kept"
-    assert "permutation test of the log loss" in promise_kept(said(good), said(-good), part="test").sentence
+    assert promise_kept(said(good), said(-good), split="test").outcome == "broken"
+    assert promise_kept(said(good), said(good), split="test").outcome == "kept"
+    assert "permutation test of the log loss" in promise_kept(said(good), said(-good), split="test").sentence
 
 
 def test_what_is_better_in_every_class_is_not_broken_by_another_mix() -> None:
     promised, found = answers({0: (190, 200), 1: (20, 100)}), answers({0: (20, 20), 1: (150, 300)})
-    kept = promise_kept(promised, found, part="test")
+    kept = promise_kept(promised, found, split="test")
     assert kept.found.value < kept.promised.value
     assert kept.outcome == "exceeded"
     assert "taken class by class, though the classes are mixed otherwise, these images are easier" in kept.sentence
@@ -109,7 +109,7 @@ def test_films_make_a_broken_promise_less_certain_and_a_kept_one_stays_kept(film
         logits = np.stack([np.where(right, 4.0, 0.0), np.where(right, 0.0, 4.0)], axis=1)
         return Predictions.from_logits(logits, ["cat", "dog"], truth=[0] * 120, group=film if films else None)
 
-    assert promise_kept(wrong_in(3), wrong_in(5), part="test").outcome == "kept"
-    found = promise_kept(wrong_in(3), wrong_in(1, 4, 7), part="test")
+    assert promise_kept(wrong_in(3), wrong_in(5), split="test").outcome == "kept"
+    found = promise_kept(wrong_in(3), wrong_in(1, 4, 7), split="test")
     assert found.outcome == ("kept" if films else "broken")
     assert found.test.startswith("t-test over groups" if films else "exact test")

@@ -1,4 +1,4 @@
-"""Networks compared on real photos: it goes on where it was killed, and opens the test part after the choice."""
+"""Networks compared on real photos: it goes on where it was killed, and opens the test split after the choice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPTIONS = FitOptions(threads=1, augment="none")
 
 
 class Watched:
-    """Progress that keeps what was said, and which files of the test part there were when judging began."""
+    """Progress that keeps what was said, and which files of the test split there were when judging began."""
 
     def __init__(self, folder: Path) -> None:
         self.lines: list[str] = []

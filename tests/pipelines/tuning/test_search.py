@@ -1,4 +1,4 @@
-"""A search on real photos: it goes on where it was killed, tells ties as ties, and never opens the test part."""
+"""A search on real photos: it goes on where it was killed, tells ties as ties, and never opens the test split."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def world(small_photos: Path, prepared_cache: Path, small_space: None, tmp_path_
 
 @pytest.fixture(scope="module")
 def unbroken(small_photos: Path, world: Path) -> Any:
-    """A search that nothing has interrupted; not a byte of the test part was read for it."""
+    """A search that nothing has interrupted; not a byte of the test split was read for it."""
     read: list[str] = []
     original = ImageTable.read
     with pytest.MonkeyPatch.context() as patch:
@@ -188,14 +188,14 @@ def test_the_parts_are_those_that_a_fit_draws_and_no_trial_sees_the_test_part(
     original = Trials.judged
 
     def watched(bench: Trials, *rest: Any) -> Any:
-        seen.append({*bench.work.table.parts})
+        seen.append({*bench.work.table.splits})
         return original(bench, *rest)
 
     monkeypatch.setattr(Trials, "judged", watched)
     found = search(photos, trials=1, options=FitOptions(threads=1), runs=world / "runs")
     assert found.folder == world / "runs" / "mine-search"
     assert seen
-    assert all(parts == {"train", "valid"} for parts in seen)
+    assert all(splits == {"train", "valid"} for splits in seen)
     with begun(photos, options=FitOptions(threads=1), runs=world / "runs"):
         pass
     assert known_split(world / "runs" / "mine") == known_split(found.folder)

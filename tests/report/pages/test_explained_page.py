@@ -24,7 +24,7 @@ ODD = "'a' & <b>bold.png"
 def page(tmp_path: Path) -> Path:
     draws = np.random.default_rng(0)
     Image.fromarray(draws.integers(0, 255, (90, 160, 3), np.uint8)).save(tmp_path / ODD)
-    train = image_table(tmp_path, ("<i>x</i>", "y"), uris=[ODD, "gone.png"], parts=["train"] * 2, labels=[[0], [1]])
+    train = image_table(tmp_path, ("<i>x</i>", "y"), uris=[ODD, "gone.png"], splits=["train"] * 2, labels=[[0], [1]])
     near = (
         Neighbour(id=ODD, labels=("<i>x</i>",), similarity=1.0, copy="same file"),
         Neighbour(id="gone.png", labels=("y",), similarity=0.4),

@@ -100,7 +100,7 @@ def content(classes=("cat", "dog"), n=200, wrong=1, **changes):
         "title": "dogscats",
         "created": "2025-11-22T01:55:12+00:00",
         "headline": accuracy(predictions) if predictions.task == "single" else log_loss(predictions),
-        "headline_part": "test",
+        "headline_split": "test",
         "estimates": {"test": numbers(predictions), "out-of-fold": found} if predictions.task == "single" else {},
         "predictions": predictions,
         "counts": {
@@ -158,7 +158,7 @@ def test_every_estimate_on_the_page_is_printed_by_render():
     told = content(("cat", "dog", "horse"), 90, 9)
     rows = [score for value in per_class(told.predictions) for score in (value.recall, value.precision, value.f1)]
     wanted = [
-        *(render(estimate) for part in told.estimates.values() for estimate in part.values()),
+        *(render(estimate) for split in told.estimates.values() for estimate in split.values()),
         *(render(estimate) for candidate in told.candidates for estimate in candidate["estimates"].values()),
         *map(render, rows),
     ]
@@ -290,7 +290,7 @@ def test_much_evidence_is_folded_and_counted_not_dumped():
 
 def test_a_part_without_labels_is_named_and_not_scored():
     counts = {"train": {"cat": 4, "dog": 4, "": 0}, "test": {"cat": 0, "dog": 0, "": 9}}
-    told = content(counts=counts, headline_part="valid", estimates={"valid": {}})
+    told = content(counts=counts, headline_split="valid", estimates={"valid": {}})
     page = Page(render_page(told))
     assert "test: 9 images without labels, which can be predicted but not scored." in page.of(css="note")
     assert "without a label" in page.of("th")

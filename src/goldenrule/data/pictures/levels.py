@@ -49,7 +49,7 @@ def levels_named(text: str) -> Levels | None:
 
 
 def levels_found(table: ImageTable, looks: Sequence[FileScan]) -> Levels | None:
-    """Return the levels that pictures of more than 8 bits prove: those of train where parts are given, else all."""
+    """Return the levels that pictures of more than 8 bits prove: those of train where splits are given, else all."""
     used = _used(table, looks, taught=True)
     return _sensor([values for _, values in used])
 
@@ -84,9 +84,9 @@ def levels_findings(
 
 
 def _used(table: ImageTable, looks: Sequence[FileScan], *, taught: bool) -> list[tuple[str, Used]]:
-    every = zip(table.uris, table.parts, looks, strict=True)
-    given = taught and "train" in table.parts
-    return [(uri, scan.used) for uri, part, scan in every if scan.used is not None and (not given or part == "train")]
+    every = zip(table.uris, table.splits, looks, strict=True)
+    given = taught and "train" in table.splits
+    return [(uri, scan.used) for uri, split, scan in every if scan.used is not None and (not given or split == "train")]
 
 
 def _sensor(used: Sequence[Used]) -> Levels | None:

@@ -1,4 +1,4 @@
-"""Where labelled files are found: folders whose sub-folders are classes, with or without parts."""
+"""Where labelled files are found: folders whose sub-folders are classes, with or without splits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from goldenrule.data.grouping import with_groups
 from goldenrule.data.sources.left_out import left_out, lost_folders
 from goldenrule.data.sources.listing import Listing, listing
 from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS, by_name
-from goldenrule.data.sources.split_folders import PART_NAMES, part_called, part_like, says_nothing
+from goldenrule.data.sources.split_folders import SPLIT_NAMES, says_nothing, split_called, split_like
 from goldenrule.data.splits.judged_classes import missing_classes
-from goldenrule.data.table import ImageTable, Part, image_table, one_form
+from goldenrule.data.table import ImageTable, Split, image_table, one_form
 from goldenrule.storage.regular_files import FileKind, what_it_is
 
 LabelsFrom = Literal["auto", "folder", "parent"]
@@ -46,9 +46,9 @@ def from_folder(
 
     Known layouts: `train/CLASS/`, with `valid/CLASS/` and `test/CLASS/` where there are (also val,
     validation, training, test1, testing, or with words that say nothing more: train_images, training_set; or the
-    names given as `train`, `valid`, `test`); a flat `test/` is unlabelled; `CLASS/` folders alone have no parts yet, or
-    have them inside (`CLASS/train/`). The class map is the union over all parts, sorted by name (law 2): a class that a
-    part lacks, or that only one part knows, is a finding. Names are compared in one normal form of Unicode.
+    names given as `train`, `valid`, `test`); a flat `test/` is unlabelled; `CLASS/` folders alone have no splits yet,
+    or have them inside (`CLASS/train/`). The class map is the union over all splits, sorted by name (law 2): a class that
+    a split lacks, or that only one split knows, is a finding. Names are compared in one normal form of Unicode.
     `group_by` says what in a name makes images belong together (`with_groups`); `labels_from` which folder names the
     class. `exclude` are patterns of names, or of paths below the folder, that are left out. What is left out, and a
     class folder without an image, are findings (`goldenrule.data.sources.left_out`).
@@ -62,25 +62,25 @@ def from_folder(
     _check_folder(root)
     files = listing(root, exclude)
     folders = files.folders_in()
-    parts = _part_folders(root, folders, {"train": train, "valid": valid, "test": test})
+    splits = _split_folders(root, folders, {"train": train, "valid": valid, "test": test})
     notes: list[Finding] = []
-    if tuple(parts) == ("train",) and train is None and _train_is_a_class(files, folders):
-        parts = {}
+    if tuple(splits) == ("train",) and train is None and _train_is_a_class(files, folders):
+        splits = {}
         notes.append(_TRAIN_IS_A_CLASS)
-    usual = {name for names in PART_NAMES.values() for name in names}
-    named = tuple(f"{folder} = {part}" for part, folder in parts.items() if folder.lower() not in usual)
+    usual = {name for names in SPLIT_NAMES.values() for name in names}
+    named = tuple(f"{folder} = {split}" for split, folder in splits.items() if folder.lower() not in usual)
     if named and not (train or valid or test):
-        notes.append(Finding(severity="note", code="parts-by-name", fields={"folders": named}))
-    found: list[tuple[Part | None, str | None, str]]
-    if parts:
-        parts = {part: _unwrapped(files, folder) for part, folder in parts.items()}
+        notes.append(Finding(severity="note", code="splits-by-name", fields={"folders": named}))
+    found: list[tuple[Split | None, str | None, str]]
+    if splits:
+        splits = {split: _unwrapped(files, folder) for split, folder in splits.items()}
         found = [
-            (part, *row) for part, folder in parts.items() for row in _part_files(files, folder, part, labels_from)
+            (split, *row) for split, folder in splits.items() for row in _split_files(files, folder, split, labels_from)
         ]
     else:
         found = [(None, label, uri) for name in folders for label, uri in _class_files(files, name, labels_from)]
     if labels_from == "auto":
-        found = _asked_of_sub_folders(root, found, parts)
+        found = _asked_of_sub_folders(root, found, splits)
     labelled = sorted({label for _, label, _ in found if label is not None})
     if len(labelled) < 2 and files.closed:
         closed, reason = next(iter(files.closed.items()))
@@ -93,19 +93,19 @@ def from_folder(
         root,
         labelled,
         uris=[uri for _, _, uri in found],
-        parts=[part for part, _, _ in found],
+        splits=[split for split, _, _ in found],
         labels=[[] if label is None else [index[label]] for _, label, _ in found],
     )
     used = {uri for _, _, uri in found}
-    taken = {PurePosixPath(folder).parts[0] for folder in parts.values()}
-    beside = [name for name in folders if parts and name not in taken]
+    taken = {PurePosixPath(folder).parts[0] for folder in splits.values()}
+    beside = [name for name in folders if splits and name not in taken]
     table = replaced(table, exclude=files.exclude)
     return with_groups(table, group_by).with_findings(
         *notes,
         *missing_classes(table),
-        *lost_folders(files, tuple(parts.values()) or ("",), labelled),
+        *lost_folders(files, tuple(splits.values()) or ("",), labelled),
         *_ignored_folders(beside),
-        *_images_without_class(files, parts, used),
+        *_images_without_class(files, splits, used),
         *left_out(files, len(used), tables=True),
     )
 
@@ -188,52 +188,54 @@ def _check_folder(root: Path) -> None:
         raise SourceError(f"{root} {_said_of(kind)}. Give a folder that has one sub-folder of images per class.")
 
 
-def _part_folders(root: Path, folders: list[str], named: dict[Part, str | None]) -> dict[Part, str]:
-    parts: dict[Part, str] = {}
-    for part, given in named.items():
-        matches = [name for name in folders if name.lower() in PART_NAMES[part]]
+def _split_folders(root: Path, folders: list[str], named: dict[Split, str | None]) -> dict[Split, str]:
+    splits: dict[Split, str] = {}
+    for split, given in named.items():
+        matches = [name for name in folders if name.lower() in SPLIT_NAMES[split]]
         if given is not None:
             if given not in folders:
-                raise OptionError(f"{part}={given!r}: {root} has no such folder, only {', '.join(folders) or 'none'}.")
+                raise OptionError(f"{split}={given!r}: {root} has no such folder, only {', '.join(folders) or 'none'}.")
             matches = [given]
         if len(matches) > 1:
             raise SourceError(
-                f"{root} has {' and '.join(matches)}: which one is the {part} part? Say it with {part}=NAME."
+                f"{root} has {' and '.join(matches)}: which one is the {split} split? Say it with {split}=NAME."
             )
         if matches:
-            parts[part] = matches[0]
-    if "train" not in parts and not any(named.values()):
-        like = part_like(folders)
-        for part, value in like.items():
+            splits[split] = matches[0]
+    if "train" not in splits and not any(named.values()):
+        like = split_like(folders)
+        for split, value in like.items():
             if len(value) > 1:
                 raise SourceError(
-                    f"{root} has {' and '.join(value)}: which one is the {part} part? Say it with {part}=NAME "
-                    f"(--{part}-name NAME)."
+                    f"{root} has {' and '.join(value)}: which one is the {split} split? Say it with {split}=NAME "
+                    f"(--{split}-name NAME)."
                 )
-        parts = {part: value[0] for part, value in like.items()} or parts
-    if parts and "train" not in parts:
-        names = " and ".join(f"{name}/" for name in parts.values())
+        splits = {split: value[0] for split, value in like.items()} or splits
+    if splits and "train" not in splits:
+        names = " and ".join(f"{name}/" for name in splits.values())
         raise SourceError(
             f"{root} has {names} but no train/. Name the training folder (train=NAME), or rename {names} "
             "if that is a class."
         )
-    if len(set(parts.values())) < len(parts):
-        raise OptionError(f"{', '.join(f'{part}={name!r}' for part, name in parts.items())}: one folder is one part.")
-    return parts
+    if len(set(splits.values())) < len(splits):
+        raise OptionError(
+            f"{', '.join(f'{split}={name!r}' for split, name in splits.items())}: one folder is one split."
+        )
+    return splits
 
 
 def _unwrapped(files: Listing, folder: str) -> str:
-    """Return the folder of a part's classes: archives wrap it once more (`training_set/training_set/cats`).
+    """Return the folder of a split's classes: archives wrap it once more (`training_set/training_set/cats`).
 
-    That is so where a part's folder holds nothing but one folder, which is called the same, or a part, or nothing in
-    particular (`train/images`, unless a table beside the parts may label them); and which holds folders and no images.
+    That is so where a split's folder holds nothing but one folder, which is called the same, or a split, or nothing in
+    particular (`train/images`, unless a table beside the splits may label them); and which holds folders and no images.
     """
     inner = files.folders_in(folder)
     if len(inner) != 1 or files.pictures_in(folder) or files.others_in(folder):
         return folder
     name = inner[0]
     whole = f"{folder}/{name}"
-    alike = part_called(name) or name == PurePosixPath(folder).name or (says_nothing(name) and not _has_table(files))
+    alike = split_called(name) or name == PurePosixPath(folder).name or (says_nothing(name) and not _has_table(files))
     return whole if alike and files.folders_in(whole) and not files.pictures_in(whole) else folder
 
 
@@ -252,23 +254,23 @@ _TRAIN_IS_A_CLASS = Finding(severity="warning", code="train-is-a-class")
 
 
 def _asked_of_sub_folders(
-    root: Path, found: list[tuple[Part | None, str | None, str]], parts: Mapping[Part, str]
-) -> list[tuple[Part | None, str | None, str]]:
-    """Return the rows, with parts where every class folder has them inside.
+    root: Path, found: list[tuple[Split | None, str | None, str]], splits: Mapping[Split, str]
+) -> list[tuple[Split | None, str | None, str]]:
+    """Return the rows, with splits where every class folder has them inside.
 
     Raises `SourceError` where all class folders have the same sub-folders otherwise: these may be the classes.
     """
     below: dict[str, Counter[str]] = defaultdict(Counter)  # images of each class by sub-folder, "" for none
-    for part, label, uri in found:
+    for split, label, uri in found:
         if label is not None:
-            inner = PurePosixPath(uri).relative_to(parts[part]) if part else PurePosixPath(uri)
+            inner = PurePosixPath(uri).relative_to(splits[split]) if split else PurePosixPath(uri)
             below[label][inner.parts[1] if len(inner.parts) > 2 else ""] += 1
     if len(below) < 2 or any("" in counts for counts in below.values()):
         return found
     holders = Counter(name for counts in below.values() for name in counts)
     shared = sorted(name for name, count in holders.items() if count >= SHARED * len(below))
-    if not parts and shared and all(map(part_called, holders)) and "train" in map(part_called, shared):
-        return [(part_called(PurePosixPath(uri).parts[1]), label, uri) for _, label, uri in found]
+    if not splits and shared and all(map(split_called, holders)) and "train" in map(split_called, shared):
+        return [(split_called(PurePosixPath(uri).parts[1]), label, uri) for _, label, uri in found]
     if len(shared) < 2:
         return found
     some, names = " and ".join(sorted(below)[:3]), ", ".join(shared[:4])
@@ -279,12 +281,14 @@ def _asked_of_sub_folders(
     )
 
 
-def _part_files(files: Listing, folder: str, part: Part, labels_from: LabelsFrom) -> Iterator[tuple[str | None, str]]:
+def _split_files(
+    files: Listing, folder: str, split: Split, labels_from: LabelsFrom
+) -> Iterator[tuple[str | None, str]]:
     classes, flat = files.folders_in(folder), files.pictures_in(folder)
     if classes:
         for name in classes:
             yield from _class_files(files, f"{folder}/{name}", labels_from)
-    elif part == "test":
+    elif split == "test":
         for name in flat:
             yield None, f"{folder}/{name}"
     elif flat:
@@ -341,9 +345,9 @@ def _ignored_folders(names: list[str]) -> Iterator[Finding]:
         yield Finding(severity="warning", code="folders-ignored", fields={"n": len(names)}, evidence=tuple(names))
 
 
-def _images_without_class(files: Listing, parts: dict[Part, str], used: set[str]) -> Iterator[Finding]:
+def _images_without_class(files: Listing, splits: dict[Split, str], used: set[str]) -> Iterator[Finding]:
     """Return a finding for images that lie beside class folders instead of in one."""
-    places = [("", ""), *((folder, f"{folder}/") for folder in parts.values())]
+    places = [("", ""), *((folder, f"{folder}/") for folder in splits.values())]
     names = [prefix + name for place, prefix in places for name in files.pictures_in(place)]
     left = tuple(name for name in names if name not in used)
     if left:

@@ -1,4 +1,4 @@
-"""Which column of a table says what: the one that names the images, the labels, parts, groups and folds.
+"""Which column of a table says what: the one that names the images, the labels, splits, groups and folds.
 
 A guess that would change a label is proved by the table itself or by the files, or asked for.
 """
@@ -15,7 +15,7 @@ from goldenrule.core.errors import OptionError
 from goldenrule.core.findings import Finding
 from goldenrule.data.sources.label_files import LISTED, Columns
 from goldenrule.data.sources.named_files import MOSTLY, NamedFiles
-from goldenrule.data.sources.split_folders import part_called
+from goldenrule.data.sources.split_folders import split_called
 from goldenrule.data.table import one_form
 
 LABEL_NAMES = ("label", "labels", "tags", "class", "class_name", "category", "breed", "species")
@@ -23,7 +23,7 @@ ID_NAMES = ("id", "image", "image_id", "image_name", "filename", "filenames", "f
 SEPARATORS = (",", ";", "|")
 SPACED_NAMES = ("tags", "labels")
 """Columns whose cells usually hold several labels between spaces; in others a space belongs to a name."""
-PART_COLUMNS = ("part", "split", "set", "subset", "partition", "phase", "usage", "dataset")
+SPLIT_COLUMNS = ("part", "split", "set", "subset", "partition", "phase", "usage", "dataset")
 """What people call the column that says train, valid or test."""
 TRUE, FALSE = ("1", "1.0", "true"), ("0", "0.0", "false", "")
 """What one-hot columns hold, in any case of letters; an empty cell is no label."""
@@ -40,14 +40,14 @@ class Wanted:
     id: str | None = None
     label: str | None = None
     separator: str | None = None
-    part: str | None = None
+    split: str | None = None
     group: str | None = None
     fold: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names that were asked for."""
-        return tuple(name for name in (self.id, self.label, self.part, self.group, self.fold) if name is not None)
+        return tuple(name for name in (self.id, self.label, self.split, self.group, self.fold) if name is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,19 +123,19 @@ def _agree(one: Sequence[str], other: Sequence[str], files: NamedFiles) -> bool:
 def completed(wanted: Wanted, columns: Columns, id_name: str) -> Wanted:
     """Take a column that names parts and nothing else for that, if it is called so; those called group and fold too.
 
-    But only if a column is left for labels, unless it is called part or split.
+    But only if a column is left for labels, unless it is called split or part.
     """
     free = [name for name in columns if name not in (id_name, *wanted.columns)]
-    parts = (
+    splits = (
         name
         for name in free
-        if name.lower() in PART_COLUMNS[: 2 if len(free) < 2 else None] and all(map(_names_part, set(columns[name])))
+        if name.lower() in SPLIT_COLUMNS[: 2 if len(free) < 2 else None] and all(map(_names_split, set(columns[name])))
     )
-    part = wanted.part or next(parts, None)
-    labelled = wanted.label is not None or bool(set(free) - {part, "group", "fold"})
+    split = wanted.split or next(splits, None)
+    labelled = wanted.label is not None or bool(set(free) - {split, "group", "fold"})
     group = "group" if "group" in free and labelled else None
     fold = "fold" if "fold" in free and labelled else None
-    return replace(wanted, id=id_name, part=part, group=wanted.group or group, fold=wanted.fold or fold)
+    return replace(wanted, id=id_name, split=split, group=wanted.group or group, fold=wanted.fold or fold)
 
 
 def labels_of(columns: Columns, wanted: Wanted, files: NamedFiles, said: str) -> Labels:
@@ -147,7 +147,7 @@ def labels_of(columns: Columns, wanted: Wanted, files: NamedFiles, said: str) ->
     """
     if wanted.label is not None:
         return _split(columns[wanted.label], wanted.label, wanted.separator, said)
-    others = [name for name in columns if name not in (wanted.id, wanted.part, wanted.group, wanted.fold)]
+    others = [name for name in columns if name not in (wanted.id, wanted.split, wanted.group, wanted.fold)]
     lines = len(next(iter(columns.values())))
     more = [name for name in others if not (ROW_NUMBERS.match(name.strip()) and _counts_rows(columns[name]))]
     named = [
@@ -174,8 +174,8 @@ def labels_of(columns: Columns, wanted: Wanted, files: NamedFiles, said: str) ->
     raise OptionError(_unclear(columns, others, said))
 
 
-def _names_part(cell: str) -> bool:
-    return part_called(cell.strip()) is not None
+def _names_split(cell: str) -> bool:
+    return split_called(cell.strip()) is not None
 
 
 def _unclear(columns: Columns, others: Sequence[str], said: str) -> str:
@@ -319,11 +319,11 @@ def _was_kept(name: str, mark: str, marked: Sequence[str], said: str) -> Finding
     )
 
 
-def parts_of(cells: Sequence[str], column: str) -> Iterator[str | None]:
-    """Return the part that each cell names, None where it is empty. Raises `OptionError` for another word."""
+def splits_of(cells: Sequence[str], column: str) -> Iterator[str | None]:
+    """Return the split that each cell names, None where it is empty. Raises `OptionError` for another word."""
     for cell in cells:
         named = cell.strip()
-        part = part_called(named)
-        if named and part is None:
+        split = split_called(named)
+        if named and split is None:
             raise OptionError(f"The column {column} says {named!r}: wanted train, valid, test, or nothing.")
-        yield part
+        yield split

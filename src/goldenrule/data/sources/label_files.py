@@ -15,7 +15,7 @@ from typing import Any
 from goldenrule.core.errors import SourceError
 from goldenrule.core.findings import plural
 from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS
-from goldenrule.data.sources.split_folders import part_called
+from goldenrule.data.sources.split_folders import split_called
 from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
 
 KNOWN_FILES = ("labels.csv", "train_v2.csv", "metadata.csv", "metadata.jsonl")
@@ -25,7 +25,7 @@ LISTED = "\x1f"
 UNNAMED = "column"
 UNNAMED_FIRST = f"{UNNAMED} 1"
 """What columns without names are called, with their number."""
-ID_OF_PARTS = "file_name"
+ID_OF_SPLITS = "file_name"
 """The column by which metadata in part folders names its images."""
 
 Columns = Mapping[str, Sequence[str]]
@@ -146,29 +146,29 @@ def without_header(columns: Columns) -> dict[str, list[str]]:
     return {f"{UNNAMED} {number}": [name, *cells] for number, (name, cells) in enumerate(columns.items(), start=1)}
 
 
-def tables_of_parts(root: Path) -> dict[str, Path]:
-    """Return the metadata files of part folders by the folder's name."""
+def tables_of_splits(root: Path) -> dict[str, Path]:
+    """Return the metadata files of split folders by the folder's name."""
     names = KNOWN_FILES[2:]
     with contextlib.suppress(OSError):
-        folders = sorted(path for path in root.iterdir() if path.is_dir() and part_called(path.name))
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and split_called(path.name))
         found = {path.name: path / name for path in folders for name in names if (path / name).is_file()}
-        return found if any(part_called(name) == "train" for name in found) else {}
+        return found if any(split_called(name) == "train" for name in found) else {}
     return {}
 
 
 def joined(files: Mapping[str, Path]) -> dict[str, list[str]]:
-    """Read the metadata of several parts as one table; ids begin with the part's folder."""
+    """Read the metadata of several splits as one table; ids begin with the split's folder."""
     tables = {folder: read_columns(path) for folder, path in files.items()}
     names = list(next(iter(tables.values())))
     for folder, columns in tables.items():
-        if ID_OF_PARTS not in columns or set(columns) != set(names):
+        if ID_OF_SPLITS not in columns or set(columns) != set(names):
             raise SourceError(
-                f"{files[folder]} has the columns {', '.join(columns)}; wanted {ID_OF_PARTS}, "
-                "and the same in all parts."
+                f"{files[folder]} has the columns {', '.join(columns)}; wanted {ID_OF_SPLITS}, "
+                "and the same in all splits."
             )
     return {
         name: [
-            f"{folder}/{cell}" if name == ID_OF_PARTS else cell
+            f"{folder}/{cell}" if name == ID_OF_SPLITS else cell
             for folder, columns in tables.items()
             for cell in columns[name]
         ]

@@ -13,22 +13,22 @@ from goldenrule.core.errors import OptionError, SourceError, system_errors
 from goldenrule.core.findings import Finding, Severity, plural
 from goldenrule.data.grouping import with_given_groups, with_groups
 from goldenrule.data.sources.folders import LabelsFrom, from_folder
-from goldenrule.data.sources.label_columns import Wanted, completed, id_column, labels_of, lacks_header, parts_of
+from goldenrule.data.sources.label_columns import Wanted, completed, id_column, labels_of, lacks_header, splits_of
 from goldenrule.data.sources.label_files import (
-    ID_OF_PARTS,
+    ID_OF_SPLITS,
     UNNAMED_FIRST,
     Columns,
     cell_of,
     joined,
     labels_file,
     read_columns,
-    tables_of_parts,
+    tables_of_splits,
     without_header,
 )
 from goldenrule.data.sources.left_out import left_out, lost_classes
 from goldenrule.data.sources.listing import Exclusions, Listing
 from goldenrule.data.sources.named_files import NamedFiles, is_absolute, of_absolute_paths
-from goldenrule.data.sources.split_folders import part_of
+from goldenrule.data.sources.split_folders import split_of
 from goldenrule.data.sources.tables_beside import only_table, other_labels
 from goldenrule.data.splits.folds import fold_name
 from goldenrule.data.table import ImageTable, image_table
@@ -48,7 +48,7 @@ def from_source(
 
     The table counts where there are no two class folders: a single one (`images`) is no class. It is one of
     `KNOWN_FILES`, or the only one that names the images. A Hugging Face image folder may have its metadata in each
-    part's folder. With `labels_from` other than "auto" tables are not looked at.
+    split's folder. With `labels_from` other than "auto" tables are not looked at.
 
     Raises `SourceError` where class folders and a table label the same images otherwise, or several tables do: which
     one is meant is asked for, with the option that says so.
@@ -67,10 +67,10 @@ def from_source(
     if table is not None and len(table.classes) > 1:
         return table.with_findings(*other_labels(root, table))
     file = labels_file(folder)
-    in_parts = {} if file else tables_of_parts(root)
-    if file is None and in_parts:
-        wanted = Wanted(id=ID_OF_PARTS)
-        return _labelled(joined(in_parts), root, wanted, group_by=group_by, said="metadata", exclude=exclude)
+    in_splits = {} if file else tables_of_splits(root)
+    if file is None and in_splits:
+        wanted = Wanted(id=ID_OF_SPLITS)
+        return _labelled(joined(in_splits), root, wanted, group_by=group_by, said="metadata", exclude=exclude)
     if file is None and root.is_dir():
         file = only_table(root, exclude)
     if file is not None:
@@ -84,19 +84,19 @@ def from_source(
 
 def _check_not_wrapped(root: Path, table: ImageTable) -> None:
     """Raise `SourceError` where the only class folder holds folders of images: they may be the classes."""
-    if any(part is not None for part in table.parts):
+    if any(split is not None for split in table.splits):
         return
     folders = [PurePosixPath(uri).parent for uri in table.uris]
     inner = PurePosixPath(os.path.commonpath(folders))
     names = sorted({folder.relative_to(inner).parts[0] for folder in folders if folder != inner})
     if len(names) < 2 or inner in folders:
         return
-    if part_of(f"{inner.name}/x"):  # its parts lie beside it
+    if split_of(f"{inner.name}/x"):  # its splits lie beside it
         inner = inner.parent
     name = PurePosixPath(table.uris[0]).parts[0]
     raise SourceError(
         f"{root} has one folder, {name}, in which {inner} holds folders of images ({', '.join(names[:4])}). If they "
-        f"are the classes, or parts, give that folder: {root / inner}. If {name} is a class: --labels-from folder."
+        f"are the classes, or splits, give that folder: {root / inner}. If {name} is a class: --labels-from folder."
     )
 
 
@@ -108,7 +108,7 @@ def from_csv(
     id: str | None = None,  # noqa: A002 - what contests call it
     label: str | None = None,
     separator: str | None = None,
-    part: str | None = None,
+    split: str | None = None,
     group: str | None = None,
     fold: str | None = None,
     group_by: str = "auto",
@@ -121,17 +121,17 @@ def from_csv(
     one class per image, or several between `separator` ("" for none; by default what the cells prove: a comma,
     semicolon or bar whose pieces stand alone in other cells, a space between numbers or in columns called tags or
     labels). Without `label`: the only other column, all others where they hold 0 and 1 or True and False (one-hot), or
-    the one with a usual name. `part`, `group` and `fold` are columns too, by
+    the one with a usual name. `split`, `group` and `fold` are columns too, by
     default those of that name: train, valid or test; what stays together; and the fold in which an image validates
     (`k_fold`). An empty cell says nothing of its image. Images in a test folder that the file does not name are the
-    unlabelled test part. Images that are missing, named twice or not at all are findings, as is a class without an
+    unlabelled test split. Images that are missing, named twice or not at all are findings, as is a class without an
     image. `exclude` are patterns of names, or of paths below the folder, that are left out whatever the file says.
 
     Raises `SourceError` for a file that can't be read so, `OptionError` for a column that it does not have.
     """
     file = Path(path).expanduser()
     root = Path(images).expanduser() if images is not None else None
-    wanted = Wanted(id=id, label=label, separator=separator, part=part, group=group, fold=fold)
+    wanted = Wanted(id=id, label=label, separator=separator, split=split, group=group, fold=fold)
     columns = read_columns(file)
     return _labelled(columns, root, wanted, group_by=group_by, said=str(file), beside=file.parent, exclude=exclude)
 
@@ -143,7 +143,7 @@ def from_dataframe(
     id: str | None = None,  # noqa: A002
     label: str | None = None,
     separator: str | None = None,
-    part: str | None = None,
+    split: str | None = None,
     group: str | None = None,
     fold: str | None = None,
     group_by: str = "auto",
@@ -164,7 +164,7 @@ def from_dataframe(
     if not (table.num_rows and table.num_columns):
         raise SourceError("The data frame has no rows: wanted one for every image, and a column that names it.")
     columns = {str(name): [cell_of(value) for value in table[name].to_pylist()] for name in table.column_names}
-    wanted = Wanted(id=id, label=label, separator=separator, part=part, group=group, fold=fold)
+    wanted = Wanted(id=id, label=label, separator=separator, split=split, group=group, fold=fold)
     root = Path(images).expanduser() if images is not None else None
     return _labelled(columns, root, wanted, group_by=group_by, said="the data frame", exclude=exclude)
 
@@ -224,21 +224,21 @@ def _labelled(
             "or the column that names them (--id NAME)."
         )
     unlisted = [uri for uri in files.uris if uri not in rows and not exclusions.match_or_above(uri)]
-    tested = [uri for uri in unlisted if part_of(uri) == "test"]
+    tested = [uri for uri in unlisted if split_of(uri) == "test"]
     uris = sorted([*rows, *tested])
     classes = sorted({label for row in rows.values() for label in labels[row]})
     index = {name: number for number, name in enumerate(classes)}
     lost = Counter(label for names_of in labels for label in set(names_of) if label not in index)
-    named = None if wanted.part is None else list(parts_of(columns[wanted.part], wanted.part))
+    named = None if wanted.split is None else list(splits_of(columns[wanted.split], wanted.split))
     table = image_table(
         files.root,
         classes,
         uris=uris,
-        parts=[part_of(uri) if named is None or uri not in rows else named[rows[uri]] for uri in uris],
+        splits=[split_of(uri) if named is None or uri not in rows else named[rows[uri]] for uri in uris],
         labels=[sorted(index[label] for label in labels[rows[uri]]) if uri in rows else [] for uri in uris],
     )
     unlabelled = [uri for uri in uris if uri in rows and not labels[rows[uri]]]
-    others = [uri for uri in unlisted if part_of(uri) != "test"]
+    others = [uri for uri in unlisted if split_of(uri) != "test"]
     missing, no_pictures = _without_pictures(missing, files)
     table = replace(table, exclude=exclusions.given).with_findings(
         *notes,

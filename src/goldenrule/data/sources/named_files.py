@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from goldenrule.core.errors import SourceError
 from goldenrule.data.sources.folders import no_images
 from goldenrule.data.sources.listing import Listing, listing
-from goldenrule.data.sources.split_folders import part_of
+from goldenrule.data.sources.split_folders import split_of
 from goldenrule.data.table import one_form
 
 _DRIVE = re.compile(r"^(?:[A-Za-z]:)?/")
@@ -59,11 +59,11 @@ class NamedFiles:
         return self._relative(identity)
 
     def named(self, identity: str) -> list[str]:
-        """Return all images of that name, those outside of a test part where there are any."""
+        """Return all images of that name, those outside of a test split where there are any."""
         if identity not in self._looked_up:
             found = self._found(self._relative(identity))
             if len(found) > 1:
-                found = [uri for uri in found if part_of(uri) != "test"] or found
+                found = [uri for uri in found if split_of(uri) != "test"] or found
             self._looked_up[identity] = found
         return self._looked_up[identity]
 

@@ -39,7 +39,7 @@ class Copy:
 
     path: str  # below the new folder
     source: str  # below the old one; "": made for the new one, and there already
-    part: str  # train, valid or test; "" for what is no image
+    split: str  # train, valid or test; "" for what is no image
     size: int  # bytes
     sha256: str
 
@@ -69,8 +69,8 @@ def read_manifest(folder: Path) -> list[Copy]:
             if next(rows, None) != [field.name for field in fields(Copy)]:
                 raise FormatError(f"{folder / MANIFEST} is not the manifest of a split.")
             copies = [
-                Copy(path=path, source=source, part=part, size=int(size), sha256=sha256)
-                for path, source, part, size, sha256 in rows
+                Copy(path=path, source=source, split=split, size=int(size), sha256=sha256)
+                for path, source, split, size, sha256 in rows
             ]
             if outside := [copy.path for copy in copies if not _is_inside(copy.path)]:
                 raise FormatError(f"{folder / MANIFEST} names {outside[0]}, which lies outside of {folder}.")
@@ -144,7 +144,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+    return any(name.startswith(".") for name in path.parts)
 
 
 def _is(path: Path, copy: Copy) -> bool:

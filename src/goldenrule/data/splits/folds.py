@@ -13,7 +13,7 @@ from goldenrule.core.errors import OptionError, TooFewImages
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.randomness import key
 from goldenrule.data.pictures.decode import with_digests
-from goldenrule.data.splits.judged_classes import NOT_JUDGED, judgeable_folds, judgeable_parts, not_judged, traits
+from goldenrule.data.splits.judged_classes import NOT_JUDGED, judgeable_folds, judgeable_splits, not_judged, traits
 from goldenrule.data.splits.splitting import label_sets_dealt, most_frequent
 from goldenrule.data.splits.stretches import stretch_folds
 from goldenrule.data.table import ImageTable, Task
@@ -74,7 +74,7 @@ def number_of_folds(fold: str) -> tuple[int, int]:
 
 
 def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
-    """Return the images with drawn folds, named from 1; those of the test part are of none.
+    """Return the images with drawn folds, named from 1; those of the test split are of none.
 
     Nor are those of a class that only one fold could hold: they always train, and a finding names the class.
     """
@@ -82,7 +82,7 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
         raise OptionError(f"{plural(folds, 'fold')}: wanted two or more, one validates while the others train.")
     if all(file_digest is None for file_digest in images.digests):
         images = with_digests(images)  # without them equal files could not be kept together
-    rows = [row for row, part in enumerate(images.parts) if part != "test"]
+    rows = [row for row, split in enumerate(images.splits) if split != "test"]
     every, labels = duplicate_units(images), images.rows["labels"].to_pylist()
     units = [every[row] for row in rows]
     if len(set(units)) < folds:
@@ -101,7 +101,7 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
     for row, number in zip(rows, numbers, strict=True):
         names[row] = str(number + 1) if number != NOT_JUDGED else None
     dealt = images.with_folds(names)
-    table = images.where(np.array([part != "test" for part in images.parts], dtype=bool))
+    table = images.where(np.array([split != "test" for split in images.splits], dtype=bool))
     judged = {uri for uri, name in zip(images.uris, names, strict=True) if name is not None}
     return dealt.with_findings(*not_judged(table, judged))
 
@@ -179,10 +179,10 @@ def stratified_folds(
 
 
 def without_valid(images: ImageTable) -> ImageTable:
-    """Return the images with none but test parts; where there was a valid part, a finding says that it is no more."""
-    parts = images.parts
-    merged = images.with_parts(["test" if part == "test" else None for part in parts])
-    if "valid" not in parts:
+    """Return the images with none but test splits; where there was a valid split, a finding says that it is no more."""
+    splits = images.splits
+    merged = images.with_splits(["test" if split == "test" else None for split in splits])
+    if "valid" not in splits:
         return merged
     finding = Finding(
         severity="note",
@@ -192,9 +192,9 @@ def without_valid(images: ImageTable) -> ImageTable:
 
 
 def all_in_train(images: ImageTable) -> ImageTable:
-    """Return the images with all but the test part in train; a finding says so where there was a valid part."""
+    """Return the images with all but the test split in train; a finding says so where there was a valid split."""
     merged = without_valid(images)
-    return merged.with_parts([part or "train" for part in merged.parts])
+    return merged.with_splits([split or "train" for split in merged.splits])
 
 
 def fold_name(cell: str) -> str | None:
@@ -209,7 +209,9 @@ def fold_name(cell: str) -> str | None:
 
 def fold_names(images: ImageTable) -> list[str]:
     """Return the names of the folds that hold more than test images, numbers in their order."""
-    names = {fold for fold, part in zip(images.folds, images.parts, strict=True) if fold is not None and part != "test"}
+    names = {
+        fold for fold, split in zip(images.folds, images.splits, strict=True) if fold is not None and split != "test"
+    }
     return sorted(names, key=lambda name: (not _is_number(name), float(name) if _is_number(name) else 0.0, name))
 
 
@@ -218,19 +220,19 @@ def _is_number(name: str) -> bool:
 
 
 def _validating(images: ImageTable, name: str, names: Sequence[str]) -> ImageTable:
-    every = zip(images.folds, images.parts, strict=True)
-    parts = ["test" if part == "test" else "valid" if fold == name else "train" for fold, part in every]
-    if "train" not in parts:
+    every = zip(images.folds, images.splits, strict=True)
+    splits = ["test" if split == "test" else "valid" if fold == name else "train" for fold, split in every]
+    if "train" not in splits:
         raise OptionError(f"All images are of the fold {name!r}: nothing is left to train on.")
     note = Finding(severity="note", code="fold", fields={"folds": len(names), "name": name})
     labels = images.rows["labels"].to_pylist()
     shown = traits(
-        [[] if part == "test" else label for part, label in zip(parts, labels, strict=True)], task=images.task
+        [[] if split == "test" else label for split, label in zip(splits, labels, strict=True)], task=images.task
     )
-    drawn = [row for row, part in enumerate(parts) if part == "valid"]
-    judged = judgeable_parts(parts, shown, duplicate_units(images), train="train", drawn=drawn)
-    back = [uri for uri, part, text in zip(images.uris, parts, judged, strict=True) if part != text]
-    return images.with_parts(judged).with_findings(note, *_kept_in_train(back, name))
+    drawn = [row for row, split in enumerate(splits) if split == "valid"]
+    judged = judgeable_splits(splits, shown, duplicate_units(images), train="train", drawn=drawn)
+    back = [uri for uri, split, text in zip(images.uris, splits, judged, strict=True) if split != text]
+    return images.with_splits(judged).with_findings(note, *_kept_in_train(back, name))
 
 
 def _kept_in_train(uris: Sequence[str], name: str) -> Iterator[Finding]:
@@ -248,8 +250,8 @@ def _uneven(images: ImageTable, names: Sequence[str]) -> Iterator[Finding]:
     folds_of: dict[int, set[str]] = defaultdict(set)
     sides_of: dict[str, set[str | None]] = defaultdict(set)
     groups, labels = images.rows["group"].to_pylist(), images.rows["labels"].to_pylist()
-    for fold, part, group, indices in zip(images.folds, images.parts, groups, labels, strict=True):
-        if part == "test":
+    for fold, split, group, indices in zip(images.folds, images.splits, groups, labels, strict=True):
+        if split == "test":
             continue
         if group is not None:
             sides_of[group].add(fold)

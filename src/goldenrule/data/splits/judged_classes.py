@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.core.findings import Finding, plural
-from goldenrule.data.table import PARTS, ImageTable, Part, Task
+from goldenrule.data.table import SPLITS, ImageTable, Split, Task
 
 NOT_JUDGED = -1
 """The fold of an image that always trains and is never judged."""
@@ -89,27 +89,27 @@ def judgeable_folds(
     return np.array([place[unit] for unit in units], dtype=np.int64)
 
 
-def judgeable_parts(
-    parts: Sequence[Place],
+def judgeable_splits(
+    splits: Sequence[Place],
     shown: Sequence[Sequence[int]],
     units: Sequence[bytes],
     *,
     train: Place,
     drawn: Sequence[int],
 ) -> list[Place]:
-    """Return the parts with those drawn units back in `train` without which it would lack a trait that is judged.
+    """Return the splits with those drawn units back in `train` without which it would lack a trait that is judged.
 
     `drawn` are the rows that may move. Of several units the smallest one goes back.
     """
-    learned = {trait for part, traits_of in zip(parts, shown, strict=True) if part == train for trait in traits_of}
+    learned = {trait for split, traits_of in zip(splits, shown, strict=True) if split == train for trait in traits_of}
     members: dict[bytes, list[int]] = defaultdict(list)
     holders: dict[int, set[bytes]] = defaultdict(set)
     for row in drawn:
-        if parts[row] != train:
+        if splits[row] != train:
             members[units[row]].append(row)
             for trait in shown[row]:
                 holders[trait].add(units[row])
-    new = list(parts)
+    new = list(splits)
     for trait in sorted(holders, key=lambda number: (len(holders[number]), number)):
         if trait in learned:
             continue
@@ -120,11 +120,11 @@ def judgeable_parts(
     return new
 
 
-def missing_classes(table: ImageTable, parts: Collection[Part] = PARTS) -> Iterator[Finding]:
+def missing_classes(table: ImageTable, splits: Collection[Split] = SPLITS) -> Iterator[Finding]:
     """Yield a finding for each of these parts that lacks a class; one without labelled images judges nothing."""
     counts = table.counts()
-    for part in parts:
-        row = counts.get(part, {})
+    for split in splits:
+        row = counts.get(split, {})
         if row.get("", 0) == sum(row.values()):
             continue
         missing = tuple(name for name in table.classes if not row[name])
@@ -132,8 +132,8 @@ def missing_classes(table: ImageTable, parts: Collection[Part] = PARTS) -> Itera
             yield Finding(
                 severity="warning",
                 code="class-missing",
-                variant="train" if part == "train" else "",
-                fields={"part": part, "missing": len(missing), "classes": len(table.classes)},
+                variant="train" if split == "train" else "",
+                fields={"split": split, "missing": len(missing), "classes": len(table.classes)},
                 evidence=missing,
             )
 

@@ -13,18 +13,18 @@ from goldenrule.core.errors import OptionError, TooFewImages, UnreadableImage
 from goldenrule.core.findings import plural
 from goldenrule.core.randomness import key
 from goldenrule.data.pictures.decode import header, with_digests
-from goldenrule.data.splits.judged_classes import judgeable_parts, missing_classes, traits
-from goldenrule.data.splits.stretches import stretch_parts
-from goldenrule.data.table import ImageTable, Part
+from goldenrule.data.splits.judged_classes import judgeable_splits, missing_classes, traits
+from goldenrule.data.splits.stretches import stretch_splits
+from goldenrule.data.table import ImageTable, Split
 from goldenrule.data.units import duplicate_units
 
 Place = TypeVar("Place", bound=Hashable)
 FEWEST_UNITS = 3
 """So many units a class needs to be split into train, valid and test."""
 COARSE = 2.0
-"""A class is coarse where its smallest unit is more than so many times its share of a part."""
+"""A class is coarse where its smallest unit is more than so many times its share of a split."""
 FEWEST_TOGETHER = 10
-"""Coarse classes are split together only where each part gets about so many units: fewer say little of many classes."""
+"""Coarse classes are dealt out together only where each split gets about so many units: fewer say little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,87 +44,92 @@ def with_split(
     *,
     seed: int = 0,
     shares: Shares | None = None,
-    before: Mapping[bytes, Part] | None = None,
+    before: Mapping[bytes, Split] | None = None,
 ) -> ImageTable:
-    """Return the table with a part for every image.
+    """Return the table with a split for every image.
 
-    Parts that the folder itself has stay as they are. Class folders alone are split by `shares`; where only
-    the validation part is missing it is carved from train. Images with equal bytes or of one group stay
-    together, and where neighbours are alike (`ImageTable.places`) parts take whole stretches of their order. `before`
-    (digest to part) is an earlier split of these images: it never changes again, only
+    Splits that the folder itself has stay as they are. Class folders alone are split by `shares`; where only
+    the validation split is missing it is carved from train. Images with equal bytes or of one group stay
+    together, and where neighbours are alike (`ImageTable.places`) splits take whole stretches of their order. `before`
+    (digest to split) is an earlier split of these images: it never changes again, only
     new images are assigned.
     """
     shares = shares or Shares()
-    parts = table.parts
-    if "valid" in parts:
+    splits = table.splits
+    if "valid" in splits:
         return table
     if all(file_digest is None for file_digest in table.digests):
         table = with_digests(table)  # without them equal files could not be kept together
-    wanted: dict[Part, float] = {"valid": shares.valid}
-    if "test" not in parts:
+    wanted: dict[Split, float] = {"valid": shares.valid}
+    if "test" not in splits:
         wanted["test"] = shares.test
     units = duplicate_units(table)
     drawn = _drawn(table, units, wanted, seed=seed, before=before or {})
-    new = tuple(part for part, share in wanted.items() if share > 0)
+    new = tuple(split for split, share in wanted.items() if share > 0)
     if not before:
         _check_judges(table, drawn, new, wanted, seed)
     return drawn.with_findings(*missing_classes(drawn, new))
 
 
 def _drawn(
-    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Part, float], *, seed: int, before: Mapping[bytes, Part]
+    table: ImageTable,
+    units: Sequence[bytes],
+    wanted: Mapping[Split, float],
+    *,
+    seed: int,
+    before: Mapping[bytes, Split],
 ) -> ImageTable:
-    """Return the images with drawn parts instead of none and train; those without a label train, and teach nothing.
+    """Return the images with drawn splits instead of none and train; those without a label train, and teach nothing.
 
     An unlabelled image goes with its copies and its group.
     """
-    parts, digests = table.parts, table.digests
+    splits, digests = table.splits, table.digests
     labels = table.rows["labels"].to_pylist()
-    movable = [row for row, part in enumerate(parts) if part in (None, "train") and labels[row]]
+    movable = [row for row, split in enumerate(splits) if split in (None, "train") and labels[row]]
     unit_of = [units[row] for row in movable]
     shown = [labels[row] for row in movable]
     if before:
         known = _known_units(table, units, movable, before)
     else:  # whole stretches where neighbours are alike
-        known = stretch_parts(
+        known = stretch_splits(
             shown, [table.places[row] for row in movable], unit_of, wanted, task=table.task, seed=seed
         )
     if table.task == "multi":
         assigned = stratified_label_sets(shown, unit_of, wanted, seed=seed, known=known)
     else:
         classes = [one[0] for one in shown]
-        assigned = stratified_parts(classes, unit_of, wanted, seed=seed, known=known)
+        assigned = stratified_splits(classes, unit_of, wanted, seed=seed, known=known)
     if before:  # even of images that are known to belong together now
-        kept = [before.get(digests[row] or b"", part) for row, part in zip(movable, assigned, strict=True)]
+        kept = [before.get(digests[row] or b"", split) for row, split in zip(movable, assigned, strict=True)]
         single = [digests[row] or units[row] for row in movable]
         traits_ = traits(shown, task=table.task)
-        assigned = judgeable_parts(kept, traits_, single, train="train", drawn=range(len(movable)))
+        assigned = judgeable_splits(kept, traits_, single, train="train", drawn=range(len(movable)))
     drawn = dict(zip(movable, assigned, strict=True))
-    of_unit = {units[row]: part for row, part in drawn.items()}
+    of_unit = {units[row]: split for row, split in drawn.items()}
     new = [
-        drawn.get(row) or (of_unit.get(units[row], "train") if part in (None, "train") else part)
-        for row, part in enumerate(parts)
+        drawn.get(row) or (of_unit.get(units[row], "train") if split in (None, "train") else split)
+        for row, split in enumerate(splits)
     ]
-    return table.with_parts(new)
+    return table.with_splits(new)
 
 
 def _check_judges(
-    table: ImageTable, drawn: ImageTable, new: Sequence[Part], wanted: Mapping[Part, float], seed: int
+    table: ImageTable, drawn: ImageTable, new: Sequence[Split], wanted: Mapping[Split, float], seed: int
 ) -> None:
-    """Raise `TooFewImages` where groups leave a drawn part without two classes that it would have without them."""
+    """Raise `TooFewImages` where groups leave a drawn split without two classes that it would have without them."""
     if all(group is None for group in table.rows["group"].to_pylist()) or table.task == "multi":
         return
     alone = table.with_groups([None] * len(table))
     without = _drawn(alone, duplicate_units(alone), wanted, seed=seed, before={}).counts()
-    for part in new:
+    for split in new:
         there, could = (
-            {name for name, count in counts.get(part, {}).items() if name and count}
+            {name for name, count in counts.get(split, {}).items() if name and count}
             for counts in (drawn.counts(), without)
         )
         if len(there) < 2 <= len(could):
             raise TooFewImages(
-                f"The groups leave the {part} part with images of {' and '.join(there) or 'no class'} alone: "
-                f"{_groups_of_classes(table, sorted(could - there))}. Each part wants a group of each class, so three "
+                f"The groups leave the {split} split with images of {' and '.join(there) or 'no class'} alone: "
+                f"{_groups_of_classes(table, sorted(could - there))}. Each split wants a group of each class, so three "
                 "groups of each: add some, judge by folds of groups (--folds 2), or do without groups "
                 "(--group-by none)."
             )
@@ -144,78 +149,78 @@ def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
     return "; ".join(said)
 
 
-def stratified_parts(
+def stratified_splits(
     labels: Sequence[int],
     units: Sequence[bytes],
-    wanted: Mapping[Part, float],
+    wanted: Mapping[Split, float],
     *,
     seed: int,
-    known: Mapping[bytes, Part] | None = None,
-) -> list[Part]:
-    """Return a part for each image: of each class, `wanted` shares leave train, whole units at a time.
+    known: Mapping[bytes, Split] | None = None,
+) -> list[Split]:
+    """Return a split for each image: of each class, `wanted` shares leave train, whole units at a time.
 
     A unit is drawn by the hash of (seed, unit), so neither the order of the images nor the rest of the set
-    matters. Each part gets at least one image of a class that has three units or more, and train is never left
+    matters. Each split gets at least one image of a class that has three units or more, and train is never left
     without a class. A unit with images of several classes counts for its most frequent one.
 
     Where one unit is more than `COARSE` times the share of its class, such as a film of 15 frames of the 45 that
     there are, the shares are those of all such classes together: some classes give a unit, others none. Where these
-    are few, each class of three units gives one to each part, and one of two units trains.
+    are few, each class of three units gives one to each split, and one of two units trains.
 
-    Where units have images of several classes, train keeps a unit of each class that another part judges.
+    Where units have images of several classes, train keeps a unit of each class that another split judges.
     """
     members, by_class = _by_class(labels, units)
-    parts: dict[bytes, Part] = dict(known or {})
+    splits: dict[bytes, Split] = dict(known or {})
     for units_of in by_class.values():
         units_of.sort(key=lambda unit: key(seed, "split", unit))
     most = max(wanted.values(), default=0.0)
     coarse = _coarse(by_class, members, most)
     together = coarse if _are_many([by_class[label] for label in coarse], most) else set[int]()
-    _split_together([by_class[label] for label in together], members, wanted, parts, seed)
+    _split_together([by_class[label] for label in together], members, wanted, splits, seed)
     for label, units_of in ((label, value) for label, value in by_class.items() if label not in together):
         if label in coarse and len(units_of) < FEWEST_UNITS:
-            parts.update((unit, "train") for unit in units_of if unit not in parts)
+            splits.update((unit, "train") for unit in units_of if unit not in splits)
             continue
         images = sum(len(members[unit]) for unit in units_of)
-        free = [unit for unit in units_of if unit not in parts]
-        waiting = [*(part for part, share in wanted.items() if share > 0), "train"]
-        for part, share in wanted.items():
-            waiting = [other for other in waiting if other != part]
-            taken = {parts[unit] for unit in units_of if unit in parts}
+        free = [unit for unit in units_of if unit not in splits]
+        waiting = [*(split for split, share in wanted.items() if share > 0), "train"]
+        for split, share in wanted.items():
+            waiting = [other for other in waiting if other != split]
+            taken = {splits[unit] for unit in units_of if unit in splits}
             kept = (
                 sum(other not in taken for other in waiting)
                 if len(units_of) >= FEWEST_UNITS
                 else int("train" not in taken)
             )
             quota = max(round(share * images), int(share > 0 and len(units_of) >= FEWEST_UNITS))
-            have = sum(len(members[unit]) for unit in units_of if parts.get(unit) == part)
+            have = sum(len(members[unit]) for unit in units_of if splits.get(unit) == split)
             while len(free) > kept and have < quota:
                 unit = _fitting(free, members, quota)
                 free.remove(unit)
-                parts[unit] = part
+                splits[unit] = split
                 have += len(members[unit])
-        parts.update(dict.fromkeys(free, "train"))
+        splits.update(dict.fromkeys(free, "train"))
     shown = traits([[label] if label >= 0 else [] for label in labels], task="single")
-    return judgeable_parts([parts[unit] for unit in units], shown, units, train="train", drawn=range(len(units)))
+    return judgeable_splits([splits[unit] for unit in units], shown, units, train="train", drawn=range(len(units)))
 
 
 def stratified_label_sets(
     labels: Sequence[Sequence[int]],
     units: Sequence[bytes],
-    wanted: Mapping[Part, float],
+    wanted: Mapping[Split, float],
     *,
     seed: int,
-    known: Mapping[bytes, Part] | None = None,
-) -> list[Part]:
-    """Return a part for each image of several labels: of each label, about `wanted` shares leave train.
+    known: Mapping[bytes, Split] | None = None,
+) -> list[Split]:
+    """Return a split for each image of several labels: of each label, about `wanted` shares leave train.
 
     Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011, "On the stratification of multi-label data"), by
-    whole units: the rarest label that is left is dealt out first, each unit to the part that lacks most of it.
+    whole units: the rarest label that is left is dealt out first, each unit to the split that lacks most of it.
     Among equals the hash of (seed, unit) decides. Images without a label are dealt out last.
     """
-    shares: dict[Part, float] = {**wanted, "train": 1 - sum(wanted.values())}
-    parts = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "split", unit), known=known)
-    return judgeable_parts(parts, traits(labels, task="multi"), units, train="train", drawn=range(len(units)))
+    shares: dict[Split, float] = {**wanted, "train": 1 - sum(wanted.values())}
+    splits = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "split", unit), known=known)
+    return judgeable_splits(splits, traits(labels, task="multi"), units, train="train", drawn=range(len(units)))
 
 
 def label_sets_dealt(
@@ -288,7 +293,7 @@ def _fitting(free: Sequence[bytes], members: Mapping[bytes, Sequence[int]], quot
 
 
 def _are_many(classes: Sequence[Sequence[bytes]], share: float) -> bool:
-    """Return whether a part gets enough units where these classes are split together."""
+    """Return whether a split gets enough units where these classes are split together."""
     return share * sum(map(len, classes)) >= FEWEST_TOGETHER
 
 
@@ -299,40 +304,40 @@ def _is_coarse(sizes: Sequence[int], share: float) -> bool:
 def _split_together(
     classes: Sequence[list[bytes]],
     members: Mapping[bytes, Sequence[int]],
-    wanted: Mapping[Part, float],
-    parts: dict[bytes, Part],
+    wanted: Mapping[Split, float],
+    splits: dict[bytes, Split],
     seed: int,
 ) -> None:
-    """Assign the units of these classes to `parts`: class after class gives one, while train keeps one of it."""
+    """Assign the units of these classes to `splits`: class after class gives one, while train keeps one of it."""
     images = sum(len(members[unit]) for label in classes for unit in label)
     turns = sorted(classes, key=lambda units_of: key(seed, "class", units_of[0]))
     given = dict.fromkeys(range(len(turns)), 0)
-    for part, share in wanted.items():
-        have = sum(len(members[unit]) for turn in turns for unit in turn if parts.get(unit) == part)
+    for split, share in wanted.items():
+        have = sum(len(members[unit]) for turn in turns for unit in turn if splits.get(unit) == split)
         for number in sorted(given, key=given.__getitem__):
             turn = turns[number]
-            free = [unit for unit in turn if unit not in parts]
-            if share * images <= have or len(free) <= int("train" not in {parts.get(unit) for unit in turn}):
+            free = [unit for unit in turn if unit not in splits]
+            if share * images <= have or len(free) <= int("train" not in {splits.get(unit) for unit in turn}):
                 continue
-            parts[free[0]] = part
+            splits[free[0]] = split
             have += len(members[free[0]])
             given[number] += 1
     for turn in turns:
         for unit in turn:
-            parts.setdefault(unit, "train")
+            splits.setdefault(unit, "train")
 
 
 def sample_per_class(table: ImageTable, count: int, *, seed: int = 0) -> ImageTable:
-    """Return at most `count` images of each class and part, drawn by the hash of (seed, uri)."""
+    """Return at most `count` images of each class and split, drawn by the hash of (seed, uri)."""
     if count < 1:
         raise OptionError(f"--sample {count}: wanted a number of images per class, at least 1.")
     uris = table.uris
     order = sorted(range(len(table)), key=lambda row: key(seed, "sample", uris[row]))
     taken: Counter[tuple[object, ...]] = Counter()
     mask = np.zeros(len(table), dtype=bool)
-    labels, parts = table.rows["labels"].to_pylist(), table.parts
+    labels, splits = table.rows["labels"].to_pylist(), table.splits
     for row in order:
-        stratum = (parts[row], *labels[row])
+        stratum = (splits[row], *labels[row])
         if taken[stratum] < count:
             taken[stratum] += 1
             mask[row] = True
@@ -360,7 +365,7 @@ def check_enough(table: ImageTable, *, min_per_class: int) -> None:
                 f"({'; '.join(unread[:3])}): replace {'it' if len(unread) == 1 else 'them'}, or leave out the class "
                 "with --exclude."
             )
-        purpose = "a split into train, valid and test" if split else "cross-validation on the training part"
+        purpose = "a split into train, valid and test" if split else "cross-validation on the training split"
         raise TooFewImages(
             f"{name!r} has {number} image{'s' * (number != 1)}{others}, {purpose} needs {min_per_class}: add images, "
             f"merge the class with another, or pass --min-per-class {min(few.values())}."
@@ -389,20 +394,20 @@ def most_frequent(labels: Sequence[int]) -> int:
     return min(Counter(labels).items(), key=lambda item: (-item[1], item[0]))[0]
 
 
-def torn_groups(table: ImageTable, before: Mapping[bytes, Part]) -> list[str]:
-    """Return the groups of these images that an earlier split (digest to part) has in several parts, with these."""
-    parts: dict[str, set[str]] = defaultdict(set)
+def torn_groups(table: ImageTable, before: Mapping[bytes, Split]) -> list[str]:
+    """Return the groups of these images that an earlier split (digest to split) has in several splits, with these."""
+    splits: dict[str, set[str]] = defaultdict(set)
     for group, file_digest in zip(table.rows["group"].to_pylist(), table.digests, strict=True):
         if group is not None and file_digest is not None and file_digest in before:
-            parts[group].add(before[file_digest])
-    return [f"{group}: {' and '.join(sorted(part))}" for group, part in sorted(parts.items()) if len(part) > 1]
+            splits[group].add(before[file_digest])
+    return [f"{group}: {' and '.join(sorted(split))}" for group, split in sorted(splits.items()) if len(split) > 1]
 
 
 def _known_units(
-    table: ImageTable, units: Sequence[bytes], movable: Sequence[int], before: Mapping[bytes, Part]
-) -> dict[bytes, Part]:
+    table: ImageTable, units: Sequence[bytes], movable: Sequence[int], before: Mapping[bytes, Split]
+) -> dict[bytes, Split]:
     digests = table.digests
-    known: dict[bytes, Part] = {}
+    known: dict[bytes, Split] = {}
     for row in movable:
         file_digest = digests[row]
         if file_digest is not None and file_digest in before:

@@ -1,4 +1,4 @@
-"""Folds and parts that take whole stretches of an order in which neighbours are alike.
+"""Folds and splits that take whole stretches of an order in which neighbours are alike.
 
 Random folds of such images put neighbours on both sides, and measure how well each is remembered. Contiguous blocks do
 not: Roberts et al. (2017), "Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from goldenrule.core.randomness import key
 from goldenrule.data.splits.judged_classes import judgeable_folds, traits
-from goldenrule.data.table import ImageTable, Part, Task
+from goldenrule.data.table import ImageTable, Split, Task
 from goldenrule.data.units import duplicate_units, is_named
 from goldenrule.metrics import Predictions
 from goldenrule.metrics.grouped.clusters import group_numbers
@@ -27,7 +27,7 @@ Integers = npt.NDArray[np.int64]
 FEWEST = 8
 """Kinds of fewer images are too few to tell whether neighbours are alike."""
 STRETCHES = 3
-"""A drawn part takes so many separated stretches of each kind, so that it is not all of one place."""
+"""A drawn split takes so many separated stretches of each kind, so that it is not all of one place."""
 SHORTEST = 3
 """A drawn stretch has so many images at least: of shorter ones each image would have a neighbour in train."""
 BLOCKS, FEWEST_BLOCKS = 12, 5
@@ -74,41 +74,41 @@ def stretch_folds(
     return judgeable_folds(dealt, traits(labels, task=task), units, count=folds)
 
 
-def stretch_parts(
+def stretch_splits(
     labels: Sequence[Sequence[int]],
     places: Sequence[int | None],
     units: Sequence[bytes],
-    wanted: Mapping[Part, float],
+    wanted: Mapping[Split, float],
     *,
     task: Task,
     seed: int,
-) -> dict[bytes, Part]:
-    """Return the part of each unit: of every kind each part but train takes `STRETCHES` separated stretches.
+) -> dict[bytes, Split]:
+    """Return the part of each unit: of every kind each split but train takes `STRETCHES` separated stretches.
 
-    Where each begins is drawn by the hash of (seed, part, number), at the same share of the way for every kind: what
+    Where each begins is drawn by the hash of (seed, split, number), at the same share of the way for every kind: what
     was taken together (a wall with and without a crack) has near places in both. Left out are images without a place,
     and kinds that are too small for stretches of `SHORTEST` units: those are drawn one by one.
     """
-    drawn: dict[bytes, Part] = {}
-    parts = [part for part, share in wanted.items() if share > 0]
+    drawn: dict[bytes, Split] = {}
+    splits = [split for split, share in wanted.items() if share > 0]
     rows = [row for row, place in enumerate(places) if place is not None]
-    if not rows or not parts:
+    if not rows or not splits:
         return drawn
     row_units = [units[row] for row in rows]
     kind_of = kinds([labels[row] for row in rows], row_units, task=task)
     for kind, queue in _queues(kind_of, [places[row] or 0 for row in rows], row_units).items():
-        if kind == REST or len(queue) * min(wanted[part] for part in parts) < STRETCHES * SHORTEST:
+        if kind == REST or len(queue) * min(wanted[split] for split in splits) < STRETCHES * SHORTEST:
             continue
         drawn.update((unit, "train") for unit, _ in queue)
         bounds = np.linspace(0, len(queue), STRETCHES + 1).astype(int).tolist()
         for number, (low, high) in enumerate(itertools.pairwise(bounds)):
-            lengths = [round(wanted[part] * (high - low)) for part in parts]
-            gap = (high - low - sum(lengths)) // len(parts)  # train lies between the stretches, wherever they begin
+            lengths = [round(wanted[split] * (high - low)) for split in splits]
+            gap = (high - low - sum(lengths)) // len(splits)  # train lies between the stretches, wherever they begin
             start = low
-            for part, length in zip(parts, lengths, strict=True):
-                drawn_at = int.from_bytes(key(seed, "stretch", part, number)[:8], "little") / 2**64
+            for split, length in zip(splits, lengths, strict=True):
+                drawn_at = int.from_bytes(key(seed, "stretch", split, number)[:8], "little") / 2**64
                 first = start + int(drawn_at * gap)
-                drawn.update((unit, part) for unit, _ in queue[first : first + length])
+                drawn.update((unit, split) for unit, _ in queue[first : first + length])
                 start += gap + length
     return drawn
 
@@ -144,26 +144,26 @@ def with_blocks(predictions: Predictions, table: ImageTable) -> Predictions:
     return replace(predictions, group=group_numbers([of_image.get(name) for name in predictions.ids]))
 
 
-def torn(table: ImageTable, part: Part) -> bool:
-    """Return whether a part is mixed with train: most of its groups train, or most neighbours in the order do."""
-    places, parts, groups = table.places, table.parts, table.rows["group"].to_pylist()
-    named = [(group, given) for group, given in zip(groups, parts, strict=True) if group and is_named(group)]
+def torn(table: ImageTable, split: Split) -> bool:
+    """Return whether a split is mixed with train: most of its groups train, or most neighbours in the order do."""
+    places, splits, groups = table.places, table.splits, table.rows["group"].to_pylist()
+    named = [(group, given) for group, given in zip(groups, splits, strict=True) if group and is_named(group)]
     taught = {group for group, given in named if given == "train"}
-    of_part = [group in taught for group, given in named if given == part]
-    if sum(of_part) * 2 > len(of_part):
+    of_split = [group in taught for group, given in named if given == split]
+    if sum(of_split) * 2 > len(of_split):
         return True
     kind_of = kinds(table.rows["labels"].to_pylist(), duplicate_units(table), task=table.task)
     sides: Counter[bool] = Counter()
     ordered: dict[int, list[int]] = defaultdict(list)
     for row, place in enumerate(places):
-        if place is not None and parts[row] in (part, "train"):
+        if place is not None and splits[row] in (split, "train"):
             ordered[int(kind_of[row])].append(row)
     for rows in ordered.values():
         rows.sort(key=lambda row: places[row] or 0)
         for one, other in itertools.pairwise(rows):
             for before, near in ((one, other), (other, one)):
-                if parts[before] == part:
-                    sides[parts[near] == "train"] += 1
+                if splits[before] == split:
+                    sides[splits[near] == "train"] += 1
     return sides[True] > sides[False]
 
 

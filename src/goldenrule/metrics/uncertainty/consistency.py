@@ -35,7 +35,7 @@ ENOUGH_GROUPS, GROUPS_PER_CLASS = 20, 5
 
 
 def inconsistencies(
-    parts: Mapping[str, Predictions],
+    splits: Mapping[str, Predictions],
     *,
     sets: PredictionSets | None = None,
     familiar: OODDetector | None = None,
@@ -44,19 +44,19 @@ def inconsistencies(
 ) -> Iterator[Finding]:
     """Return an error for each number that contradicts another, or what was promised.
 
-    `parts` ("out-of-fold", "valid", "test") are scored predictions of the same classifier, with other images in each.
-    What `sets` and `familiar` promise is compared with the parts that are `clean` (all, where it is left out): those
+    `splits` ("out-of-fold", "valid", "test") are scored predictions of the same classifier, with other images in each.
+    What `sets` and `familiar` promise is compared with the splits that are `clean` (all, where it is left out): those
     that had no say in it.
     """
-    parts = {name: predictions.scored for name, predictions in parts.items() if len(predictions.scored)}
-    for name, predictions in parts.items():
+    splits = {name: predictions.scored for name, predictions in splits.items() if len(predictions.scored)}
+    for name, predictions in splits.items():
         yield from _worse_than_guessing(name, predictions)
         yield from _never_predicted(name, predictions)
-    for one, other in combinations(sorted(parts), 2):
-        yield from _far_apart(one, parts[one], other, parts[other], beta)
-    unseen = {name: predictions for name, predictions in parts.items() if clean is None or clean.get(name)}
+    for one, other in combinations(sorted(splits), 2):
+        yield from _far_apart(one, splits[one], other, splits[other], beta)
+    unseen = {name: predictions for name, predictions in splits.items() if clean is None or clean.get(name)}
     if sets is not None:
-        yield from _sets_that_say_nothing(sets, unseen or parts)
+        yield from _sets_that_say_nothing(sets, unseen or splits)
         for name, predictions in unseen.items():
             yield from _coverage_missed(name, predictions, sets)
     if familiar is not None:
@@ -109,7 +109,7 @@ def _worse_than_guessing(name: str, predictions: Predictions) -> Iterator[Findin
         yield Finding(
             severity="error",
             code="worse-than-guessing",
-            fields={"part": name},
+            fields={"split": name},
             evidence=tuple(found),
             leads=True,
         )
@@ -136,7 +136,7 @@ def _never_predicted(name: str, predictions: Predictions) -> Iterator[Finding]:
         yield Finding(
             severity="error",
             code="never-predicted",
-            fields={"part": name, "n": len(never)},
+            fields={"split": name, "n": len(never)},
             evidence=tuple(
                 f"{predictions.classes[label]}: {counts[label]:,} images, {expected[label]:.1f} by their probabilities"
                 for label in never.tolist()
@@ -146,7 +146,7 @@ def _never_predicted(name: str, predictions: Predictions) -> Iterator[Finding]:
 
 
 def _far_apart(one: str, a: Predictions, other: str, b: Predictions, beta: float) -> Iterator[Finding]:
-    """Two parts on which the same classifier is right more or less often than images of one kind allow."""
+    """Two splits on which the same classifier is right more or less often than images of one kind allow."""
     if a.task == "single":
         common = np.intersect1d(a.truth, b.truth)
         a, b = (predictions.select(np.isin(predictions.truth, common)) for predictions in (a, b))
@@ -175,13 +175,13 @@ def _far_apart(one: str, a: Predictions, other: str, b: Predictions, beta: float
     )
 
 
-def _sets_that_say_nothing(sets: PredictionSets, parts: Mapping[str, Predictions]) -> Iterator[Finding]:
+def _sets_that_say_nothing(sets: PredictionSets, splits: Mapping[str, Predictions]) -> Iterator[Finding]:
     """Return an error where sets hold every class though the answers are nearly as often right as was asked of sets."""
     if sets.n < (needed := images_needed(sets.coverage)):
         about = {"percent": 100 * sets.coverage, "needed": needed, "images": sets.n}
         yield Finding(severity="note", code="sets-need-images", fields=about)
         return
-    for name, predictions in parts.items():
+    for name, predictions in splits.items():
         if len(predictions.classes) == 1 or not sets.sets(predictions).all():
             continue
         certain = quality(predictions).low >= 1 - 2 * (1 - sets.coverage)
@@ -189,7 +189,7 @@ def _sets_that_say_nothing(sets: PredictionSets, parts: Mapping[str, Predictions
             severity="error" if certain else "note",
             code="sets-hold-everything",
             variant="certain" if certain else "",
-            fields={"part": name, "classes": len(predictions.classes), "percent": 100 * sets.coverage},
+            fields={"split": name, "classes": len(predictions.classes), "percent": 100 * sets.coverage},
             leads=certain,
         )
 
@@ -223,7 +223,7 @@ def _too_many_flagged(name: str, predictions: Predictions, familiar: OODDetector
 
 def _promise_missed(
     code: str,
-    part: str,
+    split: str,
     percent: float,
     found: Estimate,
     p_value: float,
@@ -240,7 +240,7 @@ def _promise_missed(
         code=f"{code}-{'missed' if certain else 'doubtful'}",
         fields={
             "percent": percent,
-            "part": part,
+            "split": split,
             "found": value_and_interval(found),
             "images": found.n,
             **({} if certain else {"runs": 1 / p_value}),

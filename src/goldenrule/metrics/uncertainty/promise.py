@@ -35,10 +35,10 @@ NEGLIGIBLE = 1e-15
 class Promise:
     """What was promised of a classifier and what new images found, on the classes that both have.
 
-    `p_value` is two-sided: how often images of the same kind would differ as much. `part` names the promised images.
+    `p_value` is two-sided: how often images of the same kind would differ as much. `split` names the promised images.
     """
 
-    part: str
+    split: str
     promised: Estimate
     found: Estimate
     p_value: float
@@ -58,7 +58,7 @@ class Promise:
     def sentence(self) -> str:
         """The comparison in words."""
         said = (
-            f"promised {value_and_interval(self.promised)} ({self.part}, n={self.promised.n:,}), "
+            f"promised {value_and_interval(self.promised)} ({self.split}, n={self.promised.n:,}), "
             f"found {value_and_interval(self.found)} (n={self.found.n:,})"
         )
         some = f" on the {self.classes} of {self.of_classes} classes that both have" if self._some else ""
@@ -83,7 +83,7 @@ def _(value: Promise) -> dict[str, Any]:
     return known | {"outcome": value.outcome, "sentence": value.sentence}
 
 
-def promise_kept(promised: Predictions, found: Predictions, *, part: str, beta: float = 1) -> Promise:
+def promise_kept(promised: Predictions, found: Predictions, *, split: str, beta: float = 1) -> Promise:
     """Return how new images compare with those that a classifier was judged on; both are predictions of it.
 
     Only classes that occur in both are compared; of several labels an image, all images. Raises `OptionError` where
@@ -116,7 +116,7 @@ def promise_kept(promised: Predictions, found: Predictions, *, part: str, beta: 
         worse = log_loss(found).value > log_loss(promised).value
         test = "permutation test of the log loss"
     return Promise(
-        part=part,
+        split=split,
         promised=before,
         found=now,
         p_value=p_value,

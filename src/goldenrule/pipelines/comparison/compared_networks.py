@@ -1,4 +1,4 @@
-"""What a comparison of networks gives: a row each, the choice on validation, and what the test part says of it."""
+"""What a comparison of networks gives: a row each, the choice on validation, and what the test split says of it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Row:
     activation_seconds: float
     parameters: int
     trained_parameters: int
-    after_test: bool = False  # trained when the test part had been opened for others
+    after_test: bool = False  # trained when the test split had been opened for others
 
     @property
     def name(self) -> str:
@@ -174,7 +174,7 @@ class ComparedNetworks:
 
     @property
     def sentences(self) -> list[str]:
-        """Say why, what can't be told apart from it, what the test part says of it, and what was left out."""
+        """Say why, what can't be told apart from it, what the test split says of it, and what was left out."""
         return [*self._why(), *self._test(), *self._left_out()]
 
     def _why(self) -> list[str]:
@@ -216,7 +216,7 @@ class ComparedNetworks:
             if by[verdict]
         ]
         late = [row for row in self.rows if row.after_test]
-        more = f"{_listed(late)}: trained when the test part had been opened for others; validation alone chose."
+        more = f"{_listed(late)}: trained when the test split had been opened for others; validation alone chose."
         return ["; ".join([said, *ended]) + ".", *([more] if late else [])]
 
     def _left_out(self) -> list[str]:
@@ -266,7 +266,7 @@ def _(value: ComparedNetworks) -> Any:
 
 
 def _row_json(found: ComparedNetworks, row: Row) -> dict[str, Any]:
-    parts = {"valid": row.valid} | ({"test": row.test} if row.test is not None else {})
+    splits = {"valid": row.valid} | ({"test": row.test} if row.test is not None else {})
     pairs = {"valid": found.valid_pairs.get(row.name), "test": found.test_pairs.get(row.name)}
     return {
         "network": row.network,
@@ -275,10 +275,10 @@ def _row_json(found: ComparedNetworks, row: Row) -> dict[str, Any]:
         "chosen": row is found.chosen,
         "on_the_front": row in found.front,
         **{
-            part: {"quality": found.quality(predictions), "log_loss": log_loss(predictions)}
-            for part, predictions in parts.items()
+            split: {"quality": found.quality(predictions), "log_loss": log_loss(predictions)}
+            for split, predictions in splits.items()
         },
-        "against_chosen": {part: pair for part, pair in pairs.items() if pair},
+        "against_chosen": {split: pair for split, pair in pairs.items() if pair},
         "epochs": row.epochs,
         "seconds": round(row.seconds, 2),
         "activation_seconds": round(row.activation_seconds, 2),

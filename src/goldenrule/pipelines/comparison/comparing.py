@@ -1,8 +1,8 @@
-"""Several networks trained several ways on the same images: chosen on validation, the test part opened afterwards.
+"""Several networks trained several ways on the same images: chosen on validation, the test split opened afterwards.
 
 FOLDER/NETWORK-TYPE/          an ordinary run each, with its report, for predict, explain and the rest
 FOLDER/entries/NETWORK-TYPE.json   how long it took, whether it is trained and judged: what goes on after a kill
-FOLDER/choice.json            which to take and why, written before the test part is opened
+FOLDER/choice.json            which to take and why, written before the test split is opened
 FOLDER/comparison.html, .csv, .json
 """
 
@@ -89,7 +89,7 @@ def compare_networks(
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
 ) -> ComparedNetworks:
-    """Train every network in every way that it can be, choose on validation, then open the test part.
+    """Train every network in every way that it can be, choose on validation, then open the test split.
 
     `models` are names, or NAME@PX for an input of so many pixels, `types` ways of training; or one of them. Without
     pretrained weights a network is trained from zero alone, and what is left out is said. `epochs` and `stop` are for
@@ -165,7 +165,7 @@ def _compared(
 
 
 def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None:
-    """Train an entry without opening the test part, once, and write down what it took."""
+    """Train an entry without opening the test split, once, and write down what it took."""
     facts = _facts(bench, entry)
     if facts.get("trained"):
         if (kept := Entry.kept(facts)) != entry:
@@ -203,7 +203,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
 
 
 def _judge(bench: _Bench, entry: Entry) -> None:
-    """Tell an entry's story again, replayed, to its end: the test part is judged."""
+    """Tell an entry's story again, replayed, to its end: the test split is judged."""
     facts = _facts(bench, entry)
     if facts.get("judged"):
         return
@@ -214,9 +214,9 @@ def _judge(bench: _Bench, entry: Entry) -> None:
 def _row(bench: _Bench, entry: Entry) -> Row:
     facts, task = _facts(bench, entry), bench.table.task
 
-    def said(part: str) -> Predictions | None:
-        basis: Basis = Basis.CLEAN if part == "test" else Basis.CHOSEN_ON
-        predictions = kept_predictions(bench.run_folder(entry), part, task=task, basis=basis)
+    def said(split: str) -> Predictions | None:
+        basis: Basis = Basis.CLEAN if split == "test" else Basis.CHOSEN_ON
+        predictions = kept_predictions(bench.run_folder(entry), split, task=task, basis=basis)
         return predictions if predictions is not None and len(predictions.scored) else None
 
     valid = said("valid")

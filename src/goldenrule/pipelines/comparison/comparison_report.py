@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks, Row
     from goldenrule.report.figures.comparison_figures import Point
 
-PARTS = ("valid", "test")
+SPLITS = ("valid", "test")
 CSV_COLUMNS = (
     "network",
     "type",
     "chosen",
-    *(f"{part}_{what}" for part in PARTS for what in ("quality", "low", "high", "n", "log_loss")),
+    *(f"{split}_{what}" for split in SPLITS for what in ("quality", "low", "high", "n", "log_loss")),
     "test_against_chosen",
     "p_value_holm",
     "epochs",
@@ -130,7 +130,7 @@ def _point(found: ComparedNetworks, row: Row) -> Point:
         label=row.name,
         type=row.type,
         seconds=row.seconds,
-        shares={part: found.quality(predictions) for part, predictions in shares.items()},
+        shares={split: found.quality(predictions) for split, predictions in shares.items()},
         chosen=row is found.chosen,
         on_front=row in found.front,
     )

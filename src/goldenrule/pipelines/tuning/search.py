@@ -55,8 +55,8 @@ def search(
 ) -> SearchResult:
     """Try settings of head, optimizer, rate, decay, batch size, epochs, loss, mixup, views and augmentation.
 
-    Each trial is judged by its log loss on validation; the test part is never judged, and where the folder has a
-    valid and a test part its files are not even read. The first trial is the head of `fit --quick`. `trials` are those
+    Each trial is judged by its log loss on validation; the test split is never judged, and where the folder has a
+    valid and a test split its files are not even read. The first trial is the head of `fit --quick`. `trials` are those
     on cached rows; with `live` a fifth as many train late layers or the whole network. Written to `out`, by default
     `runs/NAME-search`: the same call goes on where a killed one stopped, and does no more than what is left.
     With `minutes` no trial is begun that would probably end later. Raises a `GoldenRuleError` for what can be mended.
@@ -87,8 +87,8 @@ def search(
 
 @contextlib.contextmanager
 def _begun(table: ImageTable, options: FitOptions, folder: Path, runs: Path, progress: Progress) -> Iterator[Trials]:
-    """Open the search's run without the test part; what is left of it after the split is drawn is dropped too."""
-    if "valid" in table.parts:
+    """Open the search's run without the test split; what is left of it after the split is drawn is dropped too."""
+    if "valid" in table.splits:
         table = _without_test(table)
     with begun(table, options=options, out=folder, runs=runs, progress=progress, also={"search": SPACE_VERSION}) as (
         work,
@@ -104,7 +104,7 @@ def _begun(table: ImageTable, options: FitOptions, folder: Path, runs: Path, pro
 
 
 def _without_test(table: ImageTable) -> ImageTable:
-    return table.where(np.array([part != "test" for part in table.parts], dtype=bool))
+    return table.where(np.array([split != "test" for split in table.splits], dtype=bool))
 
 
 def _study(bench: Trials, name: str) -> Study:

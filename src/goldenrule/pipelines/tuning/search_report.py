@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 SAID = ("backbone", "sample", "group_by", "min_per_class", "seed", "levels")
-"""Options of a search that a fit has too: without them it is told of other images, parts or networks."""
+"""Options of a search that a fit has too: without them it is told of other images, splits or networks."""
 COLUMNS = ("study", "trial", "state", "log_loss", "quality", "seconds", *NAMES)
 
 
@@ -85,7 +85,7 @@ def sentences(found: SearchResult) -> list[str]:
     tried, best = sum(map(len, found.trials.values())), found.best
     said = [
         f"{tried:,} trials, {tried - ended:,} of them given up early; each trained on {found.counts['train']:,} images "
-        f"and judged by its log loss on {found.counts['valid']:,} validation images. The test part was not opened.",
+        f"and judged by its log loss on {found.counts['valid']:,} validation images. The test split was not opened.",
         f"Default ({described(found.default)}): log loss {value_and_interval(found.default_log_loss)}.",
     ]
     if found.verdict:
@@ -150,7 +150,7 @@ def code(found: SearchResult) -> str:
     images = f"gr.from_folder({str(found.images)!r}, group_by={found.options.group_by!r}{left})"
     if found.drawn_split:
         split = str(found.folder / "split.csv")
-        images = f"gr.from_csv({split!r}, images={str(found.images)!r}, id='path', label='class', part='part')"
+        images = f"gr.from_csv({split!r}, images={str(found.images)!r}, id='path', label='class', split='split')"
     augment = "None" if drawn["augment"] == "none" else f"gr.data.{drawn['augment']}(max_zoom=1.1)"
     custom_loss = drawn["loss"] == "focal"
     arguments = {

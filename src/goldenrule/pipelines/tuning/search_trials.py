@@ -35,7 +35,7 @@ TrialReporter = Callable[[EpochRow, int], bool]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trials:
-    """The images that train and validate, and all that trials share. There is no test part here."""
+    """The images that train and validate, and all that trials share. There is no test split here."""
 
     work: FitContext
     features: Features

@@ -22,7 +22,7 @@ SHADES = {"valid": MISTAKE, "test": HIT}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """What a figure shows of a row: a label, the way of training, seconds and shares by part ("valid", "test")."""
+    """What a figure shows of a row: a label, the way of training, seconds and shares by split ("valid", "test")."""
 
     label: str
     type: str
@@ -75,15 +75,17 @@ def intervals_figure(points: Sequence[Point]) -> Figure:
     _check(points)
     figure = Figure(figsize=(6.4, 1.0 + 0.5 * len(points)), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
-    shown = [part for part in SHADES if any(part in point.shares for point in points)]
-    for part, shift in zip(shown, (-0.14, 0.14) if len(shown) > 1 else (0.0,), strict=True):
-        here = [(place, point.shares[part]) for place, point in enumerate(points) if part in point.shares]
+    shown = [split for split in SHADES if any(split in point.shares for point in points)]
+    for split, shift in zip(shown, (-0.14, 0.14) if len(shown) > 1 else (0.0,), strict=True):
+        here = [(place, point.shares[split]) for place, point in enumerate(points) if split in point.shares]
         values = [100 * estimate.value for _, estimate in here]
         below = [100 * (estimate.value - estimate.low) for _, estimate in here]
         above = [100 * (estimate.high - estimate.value) for _, estimate in here]
         places = [place + shift for place, _ in here]
-        shade, n = SHADES[part], here[0][1].n
-        axes.errorbar(values, places, xerr=[below, above], fmt="o", color=shade, label=f"{part}, n={n:,}", elinewidth=1)
+        shade, n = SHADES[split], here[0][1].n
+        axes.errorbar(
+            values, places, xerr=[below, above], fmt="o", color=shade, label=f"{split}, n={n:,}", elinewidth=1
+        )
     axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
     axes.set_ylim(len(points) - 0.5, -0.5)  # no row lies on the axis
     axes.tick_params(axis="y", length=0)

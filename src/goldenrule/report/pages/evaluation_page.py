@@ -40,7 +40,7 @@ def render_evaluation(
     """
     single = predictions.task == "single"
     mistakes = most_confident_mistakes(predictions, MOST_MISTAKES)
-    score_table = tables.part_scores({"evaluate": {one.name: one for one in scores}}, "")
+    score_table = tables.split_scores({"evaluate": {one.name: one for one in scores}}, "")
     page = (
         environment()
         .get_template("evaluation.html")

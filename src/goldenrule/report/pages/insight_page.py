@@ -18,7 +18,7 @@ class Card:
     """
 
     uri: str
-    part: str
+    split: str
     label: str
     other: str = ""
     joined: str = "→"

@@ -67,14 +67,14 @@ def render_page(content: ReportContent) -> str:
         .render(
             content=content,
             sections=sections,
-            head=sentences.headline(content.headline, content.headline_part),
+            head=sentences.headline(content.headline, content.headline_split),
             created=_readable_time(content.created),
             **_scores(content),
             **_data_and_time(content),
             **_answers(content.predictions, content),
             **(confusion_content(content.predictions) if single else {}),
             thresholds=content.thresholds,
-            basis=content.bases.get(content.headline_part, Message(f"word.{content.headline.basis}")),
+            basis=content.bases.get(content.headline_split, Message(f"word.{content.headline.basis}")),
             **_choices(content),
             reliability=reliability_drawing(content.predictions, content.uncalibrated) if content.calibration else None,
             training=training_section(content.live) if content.live else None,
@@ -91,11 +91,11 @@ def printable(page: str) -> str:
 def _scores(content: ReportContent) -> dict[str, Any]:
     return {
         "axis": tables.axis_start([content.headline]),
-        "scores": tables.part_scores(content.estimates, content.headline_part, content.bases),
+        "scores": tables.split_scores(content.estimates, content.headline_split, content.bases),
         "unscored": [
-            unscored_part
-            for unscored_part in tables.unscored_parts(content.counts)
-            if unscored_part[0] not in content.estimates
+            unscored_split
+            for unscored_split in tables.unscored_splits(content.counts)
+            if unscored_split[0] not in content.estimates
         ],
         "baseline": sentences.baseline_sentence(content.predictions),
         "left_out": sentences.left_out_sentence(content.predictions),
@@ -122,7 +122,7 @@ def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]
     return {
         "mistakes": list(zip(mistakes, photos, strict=True)),
         "photos": sum(photo is not None for photo in photos),
-        "mistakes_sentence": sentences.mistakes_sentence(predictions, content.headline_part, len(mistakes)),
+        "mistakes_sentence": sentences.mistakes_sentence(predictions, content.headline_split, len(mistakes)),
         "classes": tables.weakest_first(predictions),
     }
 
@@ -185,7 +185,7 @@ def _environment(spoken: str) -> Environment:
         "count": count,
         "duration": sentences.duration,
         "ended": _ended,
-        "printed_parts": _printed_parts,
+        "printed_splits": _printed_splits,
         "prose": _prose,
         "sureness": sentences.sureness,
         "track": _track,
@@ -218,12 +218,12 @@ def _say_in_html(message: str, **fields: object) -> Markup:
     return Markup(template(message, fields)).format(**fields)  # noqa: S704 the texts are ours
 
 
-def _printed_parts(estimate: Estimate) -> tuple[str, str]:
+def _printed_splits(estimate: Estimate) -> tuple[str, str]:
     """Return what `render` prints in two parts, the second (interval, n, marks) to be set small."""
     value, interval = value_beside_interval(estimate)
     marks = [word(mark) for mark in marks_of(estimate)]
     mark = f"({', '.join(marks)})" if marks else ""
-    rest = " ".join(part for part in (interval, f"n={estimate.n:,}", mark) if part)
+    rest = " ".join(split for split in (interval, f"n={estimate.n:,}", mark) if split)
     return (value, rest) if estimate.defined else (f"{value} (n=0)", mark)
 
 

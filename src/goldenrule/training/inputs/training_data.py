@@ -15,7 +15,7 @@ from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.sizes import readable_bytes
 from goldenrule.data.augmentation.augment import Augmentation, View, views
 from goldenrule.data.loader import Canvases
-from goldenrule.data.table import ImageTable, LabelledTable, Part
+from goldenrule.data.table import ImageTable, LabelledTable, Split
 from goldenrule.engines import EngineKind
 from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.features.likelihood import learned_classes
@@ -73,9 +73,9 @@ class TrainingData:
         if self.class_weights and self.sampling == "balanced":
             raise OptionError("class_weights and sampling both balance the classes: wanted one of them.")
 
-    def part(self, name: Part) -> LabelledTable:
+    def split(self, name: Split) -> LabelledTable:
         """Return the readable, labelled images of train or valid, found out by precomputing their plain views."""
-        table = self.table.part(name)
+        table = self.table.split(name)
         cache = self.features(self.base, views=0).caches[0]
         good = [d is not None and d in cache for d in table.digests]
         return table.where(np.array(good, dtype=bool)).only_labelled()
@@ -128,7 +128,7 @@ class TrainingData:
 
     def validation(self, state: LearnerState) -> Validate | None:
         """Return the validation of this state's next fit; None without labelled validation images."""
-        valid = self.part("valid")
+        valid = self.split("valid")
         if not len(valid):
             return None
         if state.frozen_body or state.precompute:
@@ -167,13 +167,13 @@ class TrainingData:
     def _fitting(self, early: Backbone) -> int:
         """Return how many augmented views have room before the late layers, -1 where not even the plain ones do."""
         train = int(self.table.teaching.sum())
-        images = train + len(self.table.part("valid"))
+        images = train + len(self.table.split("valid"))
         return views_that_fit(self._late_views, images=images, train_images=train, features=early.spec.features)
 
     def _bounded(self, early: Backbone) -> int:
         """Return how many augmented views are kept before the late layers, and say what they take, before they do."""
         train = int(self.table.teaching.sum())
-        count = train + len(self.table.part("valid"))
+        count = train + len(self.table.split("valid"))
         wanted, fit = self._late_views, self._fitting(early)
         if fit < 0:
             raise OptionError(
@@ -202,12 +202,12 @@ class TrainingData:
         return engine_kind(backbone, device=self.device, progress=self.progress)
 
     def _precomputed(self, backbone: Backbone, count: int) -> Features:
-        wanted = self.table.where(self.table.teaching | np.array([part == "valid" for part in self.table.parts]))
+        wanted = self.table.where(self.table.teaching | np.array([split == "valid" for split in self.table.splits]))
         every: tuple[View, ...] = views(self.augmentation, count)
         return self.extractor(backbone).features(wanted, views=every, augmented=wanted.teaching)
 
     def _train(self) -> LabelledTable:
-        labelled = self.part("train")
+        labelled = self.split("train")
         _check_learnable(labelled)
         if self.class_weights == "balanced":
             return labelled.with_weights(np.asarray(labelled.rows["weight"].to_numpy()) * balanced_weights(labelled))
