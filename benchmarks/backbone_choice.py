@@ -24,7 +24,7 @@ from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap
 from goldenrule.models.backbone import Backbone
 from goldenrule.pipelines.backbone_selection import judged_backbones
 from goldenrule.pipelines.linear_heads import fit_head
-from goldenrule.pipelines.prepare import candidate_bodies, read_images
+from goldenrule.pipelines.prepare import candidate_backbones, read_images
 from goldenrule.pipelines.probe import readable
 from goldenrule.runs.options import FitOptions
 
@@ -48,10 +48,10 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "backbone_choice.md")
     arguments = parser.parse_args()
     options, progress = FitOptions(backbone="auto"), Bars()
-    bodies = candidate_bodies(options, progress)
+    backbones = candidate_backbones(options, progress)
     with tempfile.TemporaryDirectory() as folder:
         results = [
-            measured(name, Path(folder) / str(seed), bodies, replace(options, seed=seed), progress)
+            measured(name, Path(folder) / str(seed), backbones, replace(options, seed=seed), progress)
             for name in arguments.sets
             for seed in range(arguments.seeds)
         ]
@@ -62,18 +62,18 @@ def main() -> None:
     print(text)
 
 
-def measured(name: str, folder: Path, bodies: list[Backbone], options: FitOptions, progress: Bars) -> dict[str, Any]:
+def measured(name: str, folder: Path, backbones: list[Backbone], options: FitOptions, progress: Bars) -> dict[str, Any]:
     """Choose on train, judge every candidate on test."""
     table = with_split(read_images(with_clean_test(name, folder), options, progress)[0], seed=options.seed)
     said: dict[str, Predictions] = {}
-    for number, body in enumerate(bodies):
-        features = FeatureExtractor.of(body, progress=progress).features(table)
+    for number, backbone in enumerate(backbones):
+        features = FeatureExtractor.of(backbone, progress=progress).features(table)
         train, test = (readable(table, split, features) for split in ("train", "test"))
         if number == 0:
-            choice = judged_backbones(train, bodies, options=options, progress=progress)
+            choice = judged_backbones(train, backbones, options=options, progress=progress)
         head = fit_head(train, features, seed=options.seed).head
         logits = head.logits(features.rows([digest or b"" for digest in test.digests]))
-        said[body.spec.name] = Predictions.from_logits(logits, test.classes, truth=test.targets, ids=test.uris)
+        said[backbone.spec.name] = Predictions.from_logits(logits, test.classes, truth=test.targets, ids=test.uris)
     best = min(said, key=lambda one: log_loss(said[one]).value)
     lost = paired_bootstrap(said[choice.chosen], said[best], metric="log_loss").gain
     spared = paired_bootstrap(said["efficientnet_lite0"], said[choice.chosen], metric="log_loss").gain

@@ -88,8 +88,8 @@ def page(records: list[Record], commits: list[str]) -> str:
     header += ["temperature", "log loss then"]
     return (
         "# Between the start of live training and its end\n\n"
-        "Test log loss (nats) at shares of the way, 0 being the better head on the untouched body, and of the chosen "
-        "share with the temperature that suits validation.\n\n"
+        "Test log loss (nats) at shares of the way, 0 being the better head on the untouched backbone, and of the "
+        "chosen share with the temperature that suits validation.\n\n"
         f"{markdown_table(header, rows)}\n\n"
         f"Against the trained network itself (share 1) {compared(records, 'the chosen share', chosen_loss)}. "
         f"Against the chosen share {compared(records, 'the temperature', tempered_loss, chosen_loss)}.\n\n"

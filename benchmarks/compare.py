@@ -134,7 +134,7 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
         "",
         markdown_table(["network", "way of training", "valid", "test", "epochs"], rows),
         "",
-        "Beside our cats, dogs and horses: the order is the same, a pretrained body is worth more than many epochs "
+        "Beside our cats, dogs and horses: the order is the same, a pretrained backbone is worth more than many epochs "
         "from zero, and transfer learning is the quickest and as good as fine-tuning. Their nine test photos are in "
         "our test split; the last column says how many are right, and "
         "[nine prove nothing](../lessons/nine_images.md): 44 % and 77 % of nine are 4 and 7 photos, whose intervals "

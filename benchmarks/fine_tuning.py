@@ -79,7 +79,7 @@ VARIANTS = {
     "live, rate .0001": Variant(live=True, rate=1e-4),
 }
 SHARES = (0.25, 0.5, 0.75)
-SPLITS = ("head", "body")
+SPLITS = ("head", "backbone")
 
 
 def main() -> None:
@@ -200,7 +200,7 @@ def network_of(learn: Learner) -> torch.nn.Module:
 
 
 def of_split(split: str, start: State, end: State) -> State:
-    """Return the network of which only the head, or only the body, has been trained."""
+    """Return the network of which only the head, or only the backbone, has been trained."""
     return {key: (end if key.startswith(f"{split}.") else start)[key] for key in start}
 
 
@@ -242,7 +242,7 @@ def page(records: list[Record]) -> str:
         f"# Why training from a solved head ends below it\n\n{how}\n\n"
         "How much lower the test log loss is than the solved head's (nats, at the temperature that suits validation; "
         "negative: worse), mean over all runs, at shares of the way between the solved head and the trained network. "
-        "Head alone, body alone: the other is that of the solved head. "
+        "Head alone, backbone alone: the other is that of the solved head. "
         "Clearly: the paired 95 % interval of a run leaves zero out, at share 1.\n\n"
         f"Seeds: {seeds}.\n\n{markdown_table(head, ways)}\n\n"
         f"Of the ends of four cycles ({len(several)} runs; mean [lowest, highest]): {averaged}. The soups took "

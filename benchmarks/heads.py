@@ -67,8 +67,8 @@ def measured(name: str, folder: Path, progress: Bars) -> dict[str, Any]:
 
 def predicted(table: ImageTable, head: HeadKind, progress: Bars) -> Predictions:
     """Return what a head says of the test split."""
-    body = backbone(pooling=pooling_for(head), progress=progress)
-    features = FeatureExtractor.of(body, progress=progress).features(table)
+    pretrained = backbone(pooling=pooling_for(head), progress=progress)
+    features = FeatureExtractor.of(pretrained, progress=progress).features(table)
     train, test = (readable(table, split, features) for split in ("train", "test"))
     fitted = fit_head(train, features, kind=head, progress=progress).head
     logits = fitted.logits(features.rows([digest or b"" for digest in test.digests]))

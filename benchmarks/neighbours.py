@@ -53,8 +53,8 @@ def main() -> None:
 
 def measured(name: str) -> dict[str, Any]:
     """Return a set's shares."""
-    body = gr.backbone()
-    table, features = gr.features_of(gr.from_folder(DATA / name), body, progress=Bars())
+    backbone = gr.backbone()
+    table, features = gr.features_of(gr.from_folder(DATA / name), backbone, progress=Bars())
     table = table.split("train") if "train" in table.splits else table
     first = {digest: row for row, digest in reversed(list(enumerate(table.digests)))}
     table = table.where(np.isin(np.arange(len(table)), list(first.values())))
@@ -79,11 +79,11 @@ def measured(name: str) -> dict[str, Any]:
         "right": agreeing,
         "others": others_called(table, features),
         "others_99": float(np.quantile(others, 0.99)),
-        "copies": copies(table, features, body),
+        "copies": copies(table, features, backbone),
     }
 
 
-def copies(table: ImageTable, features: gr.Features, body: gr.models.Backbone) -> dict[str, Any]:
+def copies(table: ImageTable, features: gr.Features, backbone: gr.models.Backbone) -> dict[str, Any]:
     """Return for each kind of copy how often its original is the nearest, and is called nearly the same."""
     found: dict[str, Any] = {}
     asked = table.uris[::EVERY]
@@ -95,7 +95,7 @@ def copies(table: ImageTable, features: gr.Features, body: gr.models.Backbone) -
                 (Path(folder) / f"{number}.jpg").write_bytes(file.getvalue())
             names = [f"{number}.jpg" for number in range(len(asked))]
             new = image_table(Path(folder), (), uris=names, splits=[None] * len(names), labels=[[]] * len(names))
-            read, seen = gr.features_of(new, body)
+            read, seen = gr.features_of(new, backbone)
             near = with_copies(nearest(read, seen, table, features, k=NEAREST), read, table)
             pairs = list(zip(asked, near, strict=True))
         first = sum(neighbours.nearest[0].id == uri for uri, neighbours in pairs)

@@ -99,7 +99,7 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
         for one in contest.candidates:
             if one.evaluated_split != "valid" or one.crossed is None or len(one.views) > 1:
                 continue
-            network = replace(standing, backbone=one.body, head=one.head, sets=None, familiar=None)
+            network = replace(standing, backbone=one.backbone, head=one.head, sets=None, familiar=None)
             whole = network.predict_table(work.table.split("valid"))
             unseen = network.predict_table(work.table.split("test"))
             yield {

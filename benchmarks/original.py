@@ -70,11 +70,11 @@ def rows_of(seed: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
             if asked.trial:
                 table = sample_per_class(table, 6, seed=0)
             for network, size in NETWORKS:
-                body = gr.backbone(network, drawn=seed, size=size)
-                seconds = seconds_of_an_epoch(table, body, by_name(kind), seed, asked.rate)
+                backbone = gr.backbone(network, drawn=seed, size=size)
+                seconds = seconds_of_an_epoch(table, backbone, by_name(kind), seed, asked.rate)
                 for minutes in (0.0,) if asked.trial else asked.minutes:
                     epochs = max(1, round(60 * minutes / seconds))
-                    row = measured(table, body, minutes, epochs, by_name(kind), seed, asked.rate)
+                    row = measured(table, backbone, minutes, epochs, by_name(kind), seed, asked.rate)
                     found.append({"set": name, "seed": seed, "made_with": made_with(), **row})
                     print(found[-1], flush=True)
     if kept:
@@ -83,10 +83,10 @@ def rows_of(seed: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def seconds_of_an_epoch(
-    table: gr.ImageTable, body: gr.models.Backbone, augment: Augmentation | None, seed: int, rate: float
+    table: gr.ImageTable, backbone: gr.models.Backbone, augment: Augmentation | None, seed: int, rate: float
 ) -> float:
     """Return the seconds of the second epoch: the first decodes the pictures."""
-    trial = learner(table, body, augment, seed)
+    trial = learner(table, backbone, augment, seed)
     trial.fit(rate, 1)
     began = time.perf_counter()
     trial.fit(rate, 1)
@@ -95,7 +95,7 @@ def seconds_of_an_epoch(
 
 def measured(
     table: gr.ImageTable,
-    body: gr.models.Backbone,
+    backbone: gr.models.Backbone,
     minutes: float,
     epochs: int,
     augment: Augmentation | None,
@@ -103,15 +103,15 @@ def measured(
     rate: float,
 ) -> dict[str, Any]:
     """Train one network for so many epochs, which should take so many minutes, and judge it on test."""
-    learn = learner(table, body, augment, seed)
+    learn = learner(table, backbone, augment, seed)
     began = time.perf_counter()
     learn.fit_one_cycle(rate, epochs)
     took = time.perf_counter() - began
     test = learn.evaluate("test")
     return {
-        "network": f"{body.spec.name} at {body.spec.preprocessing.size} px",
-        "parameters": body.spec.parameters,
-        "multiply_adds": multiply_adds(body),
+        "network": f"{backbone.spec.name} at {backbone.spec.preprocessing.size} px",
+        "parameters": backbone.spec.parameters,
+        "multiply_adds": multiply_adds(backbone),
         "minutes": minutes,
         "rate": rate,
         "epochs": epochs,
@@ -124,9 +124,9 @@ def measured(
     }
 
 
-def learner(table: gr.ImageTable, body: gr.models.Backbone, augment: Augmentation | None, seed: int) -> gr.Learner:
+def learner(table: gr.ImageTable, backbone: gr.models.Backbone, augment: Augmentation | None, seed: int) -> gr.Learner:
     """Return a learner of the whole network; nothing is replayed."""
-    learn = gr.Learner(table, body, augment=augment, augmented_views=0, seed=seed, replay=False, progress=Bars())
+    learn = gr.Learner(table, backbone, augment=augment, augmented_views=0, seed=seed, replay=False, progress=Bars())
     learn.unfreeze()
     learn.bn_freeze(False)
     return learn

@@ -1,4 +1,4 @@
-"""The same photos, the same pretrained body, trained as fastai's users do it; one process per measurement.
+"""The same photos, the same pretrained backbone, trained as fastai's users do it; one process per measurement.
 
     python benchmarks/peer_fastai.py DATA --method fine_tune3 --seed 0 -o out.json
 

@@ -1,4 +1,4 @@
-"""goldenrule's answer in seconds, and its seven steps, beside fastai on the same photos with the same body.
+"""goldenrule's answer in seconds, and its seven steps, beside fastai on the same photos with the same backbone.
 
     python benchmarks/peers.py --dry       # what would be measured
     python benchmarks/peers.py             # an hour and more on two cores; let nothing else run

@@ -200,7 +200,7 @@ def page(about: Mapping[str, Any], sets: Sequence[Mapping[str, Any]]) -> Iterato
         "and log loss (with its bootstrap interval) are those of the repeat with the median log loss on "
         "valid. The first run on a machine also prepares the engine. fastai runs its usual recipe with its "
         "defaults: Resize(224), aug_transforms(), vision_learner, batches of 64, two learning rates, "
-        "trainable BatchNorm in the frozen body; the number of the repeat is its seed.\n"
+        "trainable BatchNorm in the frozen backbone; the number of the repeat is its seed.\n"
     )
     yield f"- Hardware: {'; '.join(about['hardware'])}"
     yield f"- Commit: {', '.join(about['commit'])}; measured {' to '.join(about['date'])}"

@@ -39,9 +39,9 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "pipeline.md")
     arguments = parser.parse_args()
-    body = backbone()
+    pretrained = backbone()
     threads = available_threads()
-    extractor = FeatureExtractor.of(body, threads=threads)
+    extractor = FeatureExtractor.of(pretrained, threads=threads)
     rows, raw = [], []
     for name in arguments.sets:
         table = with_digests(from_folder(DATA / name))

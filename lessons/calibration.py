@@ -31,8 +31,8 @@ from goldenrule.report.figures.plots import GOLD, HIT
 FIGURES = Path("calibration")
 FIGURES.mkdir(exist_ok=True)
 images = gr.from_folder(write_digits(Path("demo/digits")))
-body = gr.backbone("efficientnet_lite0", size=96)
-images, features = gr.features_of(images, body)
+backbone = gr.backbone("efficientnet_lite0", size=96)
+images, features = gr.features_of(images, backbone)
 images = gr.with_split(images, shares=gr.data.Shares(valid=0.3, test=0.55))
 rows = {split: features.rows(images.split(split).digests).astype(np.float32) for split in ("train", "valid", "test")}
 print({split: len(row) for split, row in rows.items()})

@@ -33,8 +33,8 @@ from goldenrule.report.figures.plots import GOLD, HIT
 
 FIGURES = Path("layers")
 FIGURES.mkdir(exist_ok=True)
-body = gr.backbone("efficientnet_lite0")
-network = body.module.model  # a PyTorch module
+backbone = gr.backbone("efficientnet_lite0")
+network = backbone.module.model  # a PyTorch module
 depths = {"stem": network.bn1}
 depths |= {f"stage {number}": stage for number, stage in enumerate(network.blocks, start=1)}
 depths |= {"last": network.bn2}
@@ -80,7 +80,7 @@ figure.savefig(
 
 # %%
 photos = {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
-maps = answers(torch.stack([torch.from_numpy(body.spec.preprocessing.pixels(photo)) for photo in photos.values()]))
+maps = answers(torch.stack([torch.from_numpy(backbone.spec.preprocessing.pixels(photo)) for photo in photos.values()]))
 for name, values in maps.items():
     _, channels, rows, columns = values.shape
     print(f"{name:8} {channels:5,} channels of {rows:3} x {columns} places")

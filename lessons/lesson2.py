@@ -52,9 +52,9 @@ draw_augmentation(FOLDER, augment=augment.name, images=3, size=128, out=FIGURES 
 # %% [markdown]
 # ## 1. Augmentation on, precompute=True
 #
-# The body of a network that was trained on a million photos turns a picture into 1,280 numbers, its activations. While
-# the body stays as it is, so do they: they are computed once and kept, with one augmented view beside each plain one.
-# What is learned now is the head alone, one layer from 1,280 numbers to the classes.
+# The backbone of a network that was trained on a million photos turns a picture into 1,280 numbers, its activations.
+# While the backbone stays as it is, so do they: they are computed once and kept, with one augmented view beside each
+# plain one. What is learned now is the head alone, one layer from 1,280 numbers to the classes.
 
 # %%
 learn = gr.Learner(images, "efficientnet_lite0", precompute=True, augment=augment, augmented_views=1)

@@ -1,4 +1,4 @@
-"""Precompute: why a frozen body need look at each picture only once.
+"""Precompute: why a frozen backbone need look at each picture only once.
 
     python lessons/precompute.py
 
@@ -12,9 +12,9 @@ Order: 90
 # %% [markdown]
 # # Precompute
 #
-# A network has a body, which turns a picture into 1,280 numbers (its activations), and a head, one layer that makes an
-# answer of them. When only the head learns, the body is *frozen*: nothing in it changes. Then the same picture gives
-# the same 1,280 numbers today, tomorrow, and in every epoch. So why compute them again?
+# A network has a backbone, which turns a picture into 1,280 numbers (its activations), and a head, one layer that makes
+# an answer of them. When only the head learns, the backbone is *frozen*: nothing in it changes. Then the same picture
+# gives the same 1,280 numbers today, tomorrow, and in every epoch. So why compute them again?
 
 # %%
 import time
@@ -32,37 +32,37 @@ FIGURES = Path("precompute")
 FIGURES.mkdir(exist_ok=True)
 EPOCHS = 8
 images = gr.with_split(sample_per_class(gr.from_folder(write_digits(Path("demo/digits"))), 40))
-body = gr.backbone("efficientnet_lite0", size=112)  # so small a picture has no more to show
+backbone = gr.backbone("efficientnet_lite0", size=112)  # so small a picture has no more to show
 print(images)
 
 # %% [markdown]
 # ## Look once, and keep
 #
-# Every picture is decoded and goes through the body once. What comes out is kept on disk, in the *bank*: a row of
-# 1,280 numbers per picture. Run this lesson a second time, and the rows are there. (The engine that runs the body is
-# compiled before the clock starts: both ways need it.)
+# Every picture is decoded and goes through the backbone once. What comes out is kept on disk, in the *bank*: a row of
+# 1,280 numbers per picture. Run this lesson a second time, and the rows are there. (The engine that runs the backbone
+# is compiled before the clock starts: both ways need it.)
 
 # %%
-extractor = gr.FeatureExtractor.of(body)
+extractor = gr.FeatureExtractor.of(backbone)
 assert extractor.engine.kind == extractor.kind  # compiled here, before the clock starts
 
 began = time.perf_counter()
-images, features = gr.features_of(images, body)
+images, features = gr.features_of(images, backbone)
 filling = time.perf_counter() - began
 print(f"{features.computed[0]} rows computed, {features.reused[0]} found in the bank, in {filling:.2f} s")
 
 # %% [markdown]
 # ## Epochs without, and with
 #
-# Without precompute, every training picture is decoded and goes through the body again in every epoch, though the body
-# is as it was. With it, an epoch reads rows. (`replay=False`, because goldenrule would know these epochs again the
-# second time, and we want to measure them.)
+# Without precompute, every training picture is decoded and goes through the backbone again in every epoch, though the
+# backbone is as it was. With it, an epoch reads rows. (`replay=False`, because goldenrule would know these epochs again
+# the second time, and we want to measure them.)
 
 
 # %%
 def trained(precompute: bool) -> tuple[gr.Predictions, list[float]]:
     """Train the head for some epochs; give what it says of the validation images, and the seconds of each epoch."""
-    learn = gr.Learner(images, body, precompute=precompute, replay=False)
+    learn = gr.Learner(images, backbone, precompute=precompute, replay=False)
     seconds = []
     for _ in range(EPOCHS):
         began = time.perf_counter()
@@ -108,7 +108,7 @@ print(f"accuracy without {gr.metrics.accuracy(live)}, with {gr.metrics.accuracy(
 # view. Ask again, and nothing is computed. Ask for another size, and all is: these are other numbers.
 
 # %%
-_, again = gr.features_of(images, body)
+_, again = gr.features_of(images, backbone)
 print(f"asked again:        {again.computed[0]:3} computed, {again.reused[0]:3} found")
 _, other = gr.features_of(images.split("valid"), gr.backbone("efficientnet_lite0", size=80))
 print(
@@ -124,13 +124,14 @@ print(f"a row takes {size:,} bytes: {size * 1_000_000 / 1e9:.1f} GB for a millio
 #
 # Precomputed rows are those of pictures that do not change. With augmentation each epoch sees each picture otherwise:
 # goldenrule then keeps some augmented views of each picture (`augmented_views=4`), which costs five rows instead of
-# one, once. And when the body itself learns (`unfreeze`), its numbers change in every step: then all has to be
+# one, once. And when the backbone itself learns (`unfreeze`), its numbers change in every step: then all has to be
 # computed live. This is why the frozen head comes first: it is nearly free.
 #
 # ## Exercise
 #
-# You have 20,000 photos; the body takes 100 a second, and the head takes 1 second an epoch. How long do 30 epochs take
-# without precompute, how long with, and how long if you keep five views of each photo? Work it out; then run the cell.
+# You have 20,000 photos; the backbone takes 100 a second, and the head takes 1 second an epoch. How long do 30 epochs
+# take without precompute, how long with, and how long if you keep five views of each photo? Work it out; then run the
+# cell.
 
 # %%
 photos, per_second, epochs, head_seconds = 20_000, 100, 30, 1

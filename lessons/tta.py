@@ -33,7 +33,7 @@ FIGURES = Path("tta")
 FIGURES.mkdir(exist_ok=True)
 folder = write_digits(Path("demo/digits"))
 images = gr.with_split(sample_per_class(gr.from_folder(folder), 80), shares=gr.data.Shares(valid=0.1, test=0.6))
-body = gr.backbone("efficientnet_lite0", size=96)  # so small a picture has no more to show
+backbone = gr.backbone("efficientnet_lite0", size=96)  # so small a picture has no more to show
 print(images)
 
 # %% [markdown]
@@ -47,13 +47,13 @@ augment = gr.data.basic(max_zoom=1.1)
 draw_augmentation(folder, augment=augment.name, images=3, size=96, out=FIGURES / "augmentation.svg")
 
 # %% [markdown]
-# ## The views go through the body once
+# ## The views go through the backbone once
 #
-# The body is frozen, so what it makes of each picture and each view is computed once and kept: nine rows of 1,280
+# The backbone is frozen, so what it makes of each picture and each view is computed once and kept: nine rows of 1,280
 # numbers per picture, the plain view first.
 
 # %%
-extractor = gr.FeatureExtractor.of(body)
+extractor = gr.FeatureExtractor.of(backbone)
 
 
 def looks_of(table: gr.ImageTable, augment: gr.data.Augmentation, count: int) -> gr.Features:

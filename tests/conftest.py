@@ -254,8 +254,8 @@ def put_tiny_backbone() -> None:
         for size in TINY_SIZES:
             for pooling in ("average", *preparing.POOLINGS.values()):
                 preparing.backbone(size=size, pooling=pooling)
-        for body in (preparing.backbone(), boundary(preparing.backbone()), preparing.backbone(size=MANY_PX)):
-            assert engine_kind(body).name == "openvino"
+        for pretrained in (preparing.backbone(), boundary(preparing.backbone()), preparing.backbone(size=MANY_PX)):
+            assert engine_kind(pretrained).name == "openvino"
 
 
 @pytest.fixture

@@ -99,11 +99,11 @@ def test_an_own_body_without_places_has_no_heat_map(dogs: list[Path], tmp_path: 
     def flat() -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
 
-    body = gr.models.custom_backbone(flat, preprocessing=gr.data.Preprocessing(size=32), key="flat")
+    backbone = gr.models.custom_backbone(flat, preprocessing=gr.data.Preprocessing(size=32), key="flat")
     head = linear_head(np.ones((2, 4), np.float32), np.zeros(2, np.float32))
     kind = EngineKind(name="torch", precision="fp32", version=torch.__version__)
     with pytest.raises(BackboneError, match="no feature maps"):
-        heatmap(gr.Classifier(("a", "b"), body, head, kind), dogs[0])
+        heatmap(gr.Classifier(("a", "b"), backbone, head, kind), dogs[0])
 
 
 @settings(deadline=None, max_examples=60)

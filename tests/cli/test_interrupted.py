@@ -119,5 +119,5 @@ def test_a_training_from_zero_goes_on_to_the_same_bits(
     assert "from zero: saved in epoch 1, after step 3." in errors
     for run in ("run", "other"):
         assert command(*arguments, run).returncode == 0
-    found, wanted = ((tmp_path / run / "classifier" / "body.safetensors").read_bytes() for run in ("run", "other"))
+    found, wanted = ((tmp_path / run / "classifier" / "backbone.safetensors").read_bytes() for run in ("run", "other"))
     assert found == wanted

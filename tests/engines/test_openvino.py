@@ -1,4 +1,4 @@
-"""The frozen body through OpenVINO: rows stand alone, precision is said, nothing is reported to anyone."""
+"""The frozen backbone through OpenVINO: rows stand alone, precision is said, nothing is reported to anyone."""
 
 import json
 import subprocess
@@ -20,26 +20,26 @@ PRECISIONS = ["bf16", "fp32"]
 
 
 @pytest.fixture(scope="module")
-def body(prepared_cache):
+def pretrained(prepared_cache):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(prepared_cache))
         yield backbone()
 
 
 @pytest.fixture(scope="module")
-def ir(body, prepared_cache):
-    """Return the exported body (the only .xml in the cache)."""
-    engine_kind(body)
-    (path,) = (prepared_cache / "engines").rglob("body.xml")
+def ir(pretrained, prepared_cache):
+    """Return the exported backbone (the only .xml in the cache)."""
+    engine_kind(pretrained)
+    (path,) = (prepared_cache / "engines").rglob("backbone.xml")
     return path
 
 
 @pytest.fixture(scope="module")
-def pictures(body, photos):
+def pictures(pretrained, photos):
     """Return a batch of real photos as network input."""
     files = sorted(photos("cat_dog_horse").rglob("*.jpg"))
     chosen = files[:: len(files) // openvino.BATCH_SIZE][: openvino.BATCH_SIZE]
-    return np.stack([body.spec.preprocessing.pixels(decode(path.read_bytes())) for path in chosen])
+    return np.stack([pretrained.spec.preprocessing.pixels(decode(path.read_bytes())) for path in chosen])
 
 
 def capable(precision):
@@ -131,21 +131,21 @@ def test_a_consumer_that_stops_early_leaves_an_engine_that_works(engines, pictur
     np.testing.assert_array_equal(features(engine, pictures), wanted)
 
 
-def test_torch_agrees_with_openvino_in_fp32(engines, body, pictures):
+def test_torch_agrees_with_openvino_in_fp32(engines, pretrained, pictures):
     from goldenrule.engines.pytorch import TorchEngine
 
-    wanted = features(TorchEngine(body.module, threads=available_threads()), pictures)
+    wanted = features(TorchEngine(pretrained.module, threads=available_threads()), pictures)
     found = features(engines("fp32"), pictures)
     cosine = np.sum(wanted * found, axis=1) / np.linalg.norm(wanted, axis=1) / np.linalg.norm(found, axis=1)
     assert cosine.min() > 0.9999
     np.testing.assert_allclose(found, wanted, atol=1e-3)
 
 
-def test_the_engine_that_is_chosen_is_the_one_that_is_compiled(body, ir):
-    kind = engine_kind(body)
+def test_the_engine_that_is_chosen_is_the_one_that_is_compiled(pretrained, ir):
+    kind = engine_kind(pretrained)
     assert kind.name == "openvino"
     assert kind.precision == openvino.best_precision()
-    assert compiled(body, kind).kind == kind
+    assert compiled(pretrained, kind).kind == kind
 
 
 def in_a_new_process(code):
@@ -187,7 +187,7 @@ def test_the_telemetry_of_an_openvino_that_was_imported_before_is_silenced():
         assert sys.modules["openvino_telemetry"].Telemetry.__module__ == "openvino.tools.ovc.telemetry_stub"
         import pathlib, tempfile, torch
         with tempfile.TemporaryDirectory() as folder:
-            engine.export(torch.nn.Conv2d(3, 4, 3), 32, pathlib.Path(folder) / "body.xml")
+            engine.export(torch.nn.Conv2d(3, 4, 3), 32, pathlib.Path(folder) / "backbone.xml")
     """)
     assert result.returncode == 0, result.stderr
 
@@ -230,6 +230,6 @@ signal.raise_signal(signal.SIGTERM)
 
 def test_signals_still_come_where_engines_have_come_and_gone(prepared_cache):
     """OpenVINO's CPU plugin gives signals a stack of their own; unloaded, it leaves them one that is gone."""
-    (model,) = prepared_cache.glob("engines/*/body.xml")
+    (model,) = prepared_cache.glob("engines/*/backbone.xml")
     found = subprocess.run([sys.executable, "-c", SIGNALLED, str(model)], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (0, "came\n"), found.stderr

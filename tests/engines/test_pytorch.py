@@ -1,4 +1,4 @@
-"""The body through PyTorch, where OpenVINO can't run it: the same promises."""
+"""The backbone through PyTorch, where OpenVINO can't run it: the same promises."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from goldenrule.engines.pytorch import TorchEngine
 @pytest.fixture(scope="module")
 def engine():
     torch.manual_seed(0)
-    body = torch.nn.Sequential(
+    backbone = torch.nn.Sequential(
         torch.nn.Conv2d(3, 16, 5, stride=2),
         torch.nn.BatchNorm2d(16),
         torch.nn.ReLU(),
@@ -19,7 +19,7 @@ def engine():
         torch.nn.AdaptiveAvgPool2d(1),
         torch.nn.Flatten(),
     )
-    return TorchEngine(body)
+    return TorchEngine(backbone)
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,11 @@ def test_batches_come_back_in_order_as_float32_with_their_tags(engine, pixels):
 
 
 def test_the_body_is_frozen_in_eval_mode_and_stays_as_it_was(engine, pixels):
-    before = {name: value.clone() for name, value in engine._body.state_dict().items()}
+    before = {name: value.clone() for name, value in engine._backbone.state_dict().items()}
     first, second = (values for _, values in engine.run([(0, pixels), (1, pixels)]))
     np.testing.assert_array_equal(first, second)  # no dropout
-    assert all(torch.equal(value, before[name]) for name, value in engine._body.state_dict().items())
-    assert not any(parameter.requires_grad for parameter in engine._body.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in engine._backbone.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in engine._backbone.parameters())
 
 
 def test_a_row_does_not_depend_on_its_batch(engine, pixels):

@@ -197,8 +197,8 @@ def test_what_was_computed_before_an_interruption_is_kept(folder: Path) -> None:
 
     class Interrupted:
         def __init__(self) -> None:
-            body = backbone()
-            self._engine = compiled(body, engine_kind(body), threads=2)
+            pretrained = backbone()
+            self._engine = compiled(pretrained, engine_kind(pretrained), threads=2)
             self.kind, self.batch_size = self._engine.kind, self._engine.batch_size
 
         def run(self, batches: Any) -> Any:

@@ -35,7 +35,7 @@ from goldenrule.models.graphs import prepared
 from goldenrule.models.graphs.compiled import compiled, engine_kind
 from goldenrule.models.input_sizes import resampled
 from goldenrule.models.summary import summary
-from goldenrule.models.trainable import Trainable, with_body
+from goldenrule.models.trainable import Trainable, with_weights
 from goldenrule.pipelines.quick_fit import answer
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.manifest import MANIFEST
@@ -52,14 +52,14 @@ def torch_kind() -> EngineKind:
 def test_no_feature_is_kept_under_the_key_of_another_engine(
     cache: Path, picture_folder: Pictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table, body = with_digests(from_folder(picture_folder(each=2))), backbone()
-    kind = engine_kind(body)
+    table, pretrained = with_digests(from_folder(picture_folder(each=2))), backbone()
+    kind = engine_kind(pretrained)
     assert kind.name == "openvino"
-    another = compiled(body, torch_kind())
+    another = compiled(pretrained, torch_kind())
     monkeypatch.setattr("goldenrule.features.extractor.compiled", lambda *_, **__: another)
     with pytest.raises(BackboneError, match=r"runs torch .* kept under openvino"):
-        FeatureExtractor.of(body).features(table)
-    assert len(bank_for(body.spec, kind, PLAIN)) == 0
+        FeatureExtractor.of(pretrained).features(table)
+    assert len(bank_for(pretrained.spec, kind, PLAIN)) == 0
 
 
 def test_an_engine_that_cannot_run_as_asked_is_refused(cache: Path) -> None:
@@ -142,14 +142,14 @@ def test_a_family_that_is_built_for_a_size_is_built_for_every_size(
     found = Classifier.load(tmp_path / "run")
     assert found.preprocessing.size == size
     assert summary(name, weights=weights, size=size).input == (3, size, size)
-    body = found.backbone
-    trainable = Trainable(body, found.head, first_trained=0, bn_frozen="all")
+    pretrained = found.backbone
+    trainable = Trainable(pretrained, found.head, first_trained=0, bn_frozen="all")
     trainable.train()
     trainable(torch.zeros(2, 3, size, size)).sum().backward()
-    assert set(with_body(body, trainable.body_state()).spec.groups) == set(body.spec.groups)
-    again = resized(body, 2 * size)
+    assert set(with_weights(pretrained, trainable.backbone_state()).spec.groups) == set(pretrained.spec.groups)
+    again = resized(pretrained, 2 * size)
     with torch.no_grad():
-        assert again.module(torch.zeros(1, 3, 2 * size, 2 * size)).shape == (1, body.spec.features)
+        assert again.module(torch.zeros(1, 3, 2 * size, 2 * size)).shape == (1, pretrained.spec.features)
     assert again.spec.preprocessing.size == 2 * size
 
 
@@ -218,11 +218,11 @@ def test_an_engine_in_the_cache_that_is_damaged_is_made_anew(cache: Path, fitted
     wanted = said_of(fitted_tiny)
     engine = compiled_module._folder(Classifier.load(fitted_tiny / "run").backbone)
     damaged = [
-        lambda: replaced(engine / "body.bin", scattered((engine / "body.bin").read_bytes())),
-        lambda: replaced(engine / "body.xml", DAMAGES["half"]((engine / "body.xml").read_bytes())),
+        lambda: replaced(engine / "backbone.bin", scattered((engine / "backbone.bin").read_bytes())),
+        lambda: replaced(engine / "backbone.xml", DAMAGES["half"]((engine / "backbone.xml").read_bytes())),
         lambda: replaced(engine / "check.json", b'{"cosine": {"fp32": 0.0}}'),
-        lambda: put_folder(engine / "body.bin"),
-        lambda: (engine / "body.xml").unlink(),
+        lambda: put_folder(engine / "backbone.bin"),
+        lambda: (engine / "backbone.xml").unlink(),
         lambda: (shutil.rmtree(engine), engine.write_bytes(b"a file")),
     ]
     for number, damage in enumerate(damaged):
@@ -360,7 +360,7 @@ def test_a_network_whose_features_are_no_numbers_is_named_and_no_picture_blamed(
     assert "unreadable" not in text
 
 
-@pytest.mark.parametrize("where", ["head", "body"])
+@pytest.mark.parametrize("where", ["head", "backbone"])
 def test_a_classifier_whose_weights_are_no_numbers_says_so(
     command: Command, cache: Path, fitted_tiny: Path, tmp_path: Path, where: str
 ) -> None:
@@ -370,9 +370,10 @@ def test_a_classifier_whose_weights_are_no_numbers_says_so(
         bad[0, 0] = np.nan
         found = replace(found, head=found.head.with_tensors({**found.head.tensors, "weight": bad}))
     else:
-        state = Trainable(found.backbone, found.head, first_trained=0, bn_frozen="all").body_state()
+        state = Trainable(found.backbone, found.head, first_trained=0, bn_frozen="all").backbone_state()
         found = replace(
-            found, backbone=with_body(found.backbone, {**state, "conv_stem.weight": np.inf * state["conv_stem.weight"]})
+            found,
+            backbone=with_weights(found.backbone, {**state, "conv_stem.weight": np.inf * state["conv_stem.weight"]}),
         )
     found.save(tmp_path / "bad")
     done = command("predict", tmp_path / "bad", fitted_tiny / "pictures", "-o", "said.csv")

@@ -426,7 +426,7 @@ def test_what_was_left_in_the_cache_is_shown_and_removed(cache: Path, command: C
     def leave() -> Path:
         folder = cache / "engines" / f".goldenrule-{'a' * 16}.tmp"
         folder.mkdir(exist_ok=True)
-        (folder / "body.bin").write_bytes(bytes(13_000_000))
+        (folder / "backbone.bin").write_bytes(bytes(13_000_000))
         return folder
 
     left = leave()

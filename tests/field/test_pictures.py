@@ -547,7 +547,7 @@ def test_a_ppm_of_any_white_is_read_as_pillow_reads_it() -> None:
 
 
 class Dividing(torch.nn.Module):
-    """A body whose features are NaN for whatever is not black."""
+    """A backbone whose features are NaN for whatever is not black."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         shares = pixels.mean(dim=(2, 3))
@@ -558,14 +558,16 @@ def test_nan_of_a_network_is_no_fault_of_a_photo(cache: Path, tmp_path: Path) ->
     for label, colour in (("a", "red"), ("b", "blue")):
         (tmp_path / "set" / label).mkdir(parents=True)
         Image.new("RGB", (40, 30), colour).save(tmp_path / "set" / label / "0.png")
-    body = gr.models.custom_backbone(Dividing, preprocessing=gr.data.Preprocessing(size=32), name="dividing", key="1")
+    backbone = gr.models.custom_backbone(
+        Dividing, preprocessing=gr.data.Preprocessing(size=32), name="dividing", key="1"
+    )
     table = gr.from_folder(tmp_path / "set")
     with pytest.raises(
         BackboneError, match="dividing gives features that are NaN or infinite for a picture that was read"
     ):
-        gr.features_of(table, body)
+        gr.features_of(table, backbone)
     head = head_from_tensors("linear", {"weight": np.ones((2, 3), np.float32), "bias": np.zeros(2, np.float32)})
-    classifier = gr.Classifier(("a", "b"), body, head, engine_kind(body))
+    classifier = gr.Classifier(("a", "b"), backbone, head, engine_kind(backbone))
     with pytest.raises(BackboneError, match="dividing gives features that are NaN"):
         classifier.predict(tmp_path / "set")
 

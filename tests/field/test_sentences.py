@@ -78,7 +78,7 @@ def test_a_learning_curve_says_nothing_that_its_last_point_contradicts(
 
 @pytest.fixture
 def noise(tmp_path: Path) -> Path:
-    """Two classes that can't be told apart: the body knows little of them, so its late layers are trained."""
+    """Two classes that can't be told apart: the backbone knows little of them, so its late layers are trained."""
     draws = np.random.default_rng(0)
     for label in ("left", "right"):
         (tmp_path / "noise" / label).mkdir(parents=True)

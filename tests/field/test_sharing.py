@@ -100,7 +100,7 @@ def test_a_copy_to_share_predicts_the_same_and_tells_nothing_of_its_maker(
     copy = tmp_path / "copy"
     user = [one for one in (platform.node(), getpass.getuser()) if len(one) > 4]
     assert not holding(copy, *MARKS, CODE, str(tmp_path), 'weights.safetensors"', *user)
-    assert {"classifier.json", "body.safetensors", "head.safetensors"} <= {file.name for file in copy.iterdir()}
+    assert {"classifier.json", "backbone.safetensors", "head.safetensors"} <= {file.name for file in copy.iterdir()}
     before, after = Classifier.load(quick_fit), Classifier.load(copy)
     predictions, shared = before.predict(home / ALBUM), after.predict(home / ALBUM)
     np.testing.assert_array_equal(shared.logits, predictions.logits)
@@ -113,9 +113,9 @@ def test_a_copy_to_share_holds_no_features_of_single_images(quick_fit: Path, tmp
     assert before.familiar is not None
     share(quick_fit, tmp_path / "copy")
     width = before.backbone.spec.features
-    arrays = {name: load_file(tmp_path / "copy" / f"{name}.safetensors") for name in ("body", "head")}
+    arrays = {name: load_file(tmp_path / "copy" / f"{name}.safetensors") for name in ("backbone", "head")}
     assert set(arrays["head"]) == set(before.head.tensors)
-    assert set(arrays["body"]) == set(load_file(before.backbone.weights_file))
+    assert set(arrays["backbone"]) == set(load_file(before.backbone.weights_file))
     rows = before.familiar.references.astype(np.float32)
     for kind in (np.float16, np.float32, np.float64):
         for file in (tmp_path / "copy").iterdir():

@@ -55,13 +55,13 @@ def files(table):
 @pytest.fixture(scope="module")
 def features_by_hand(own_cache, files):
     """Return the features of the photos, one photo per batch, step by step."""
-    body = backbone()
-    (path,) = own_cache.joinpath("engines").rglob("body.xml")
-    engine = OpenVinoEngine(path, engine_kind(body).precision, threads=1)
+    pretrained = backbone()
+    (path,) = own_cache.joinpath("engines").rglob("backbone.xml")
+    engine = OpenVinoEngine(path, engine_kind(pretrained).precision, threads=1)
     batches = []
     for file in files:
         batch = np.zeros((openvino.BATCH_SIZE, 3, 224, 224), np.float32)
-        batch[0] = body.spec.preprocessing.pixels(decode(file.read_bytes()))
+        batch[0] = pretrained.spec.preprocessing.pixels(decode(file.read_bytes()))
         batches.append(batch)
     return np.stack([values[0] for _, values in engine.run(enumerate(batches))])
 
@@ -153,7 +153,7 @@ def test_a_folder_gives_a_row_for_every_image_by_its_name(own_cache, saved, pict
 
 def test_a_saved_classifier_is_json_and_safetensors_that_others_may_read(saved):
     names = {file.name: file for file in saved.iterdir()}
-    assert set(names) == {"classifier.json", "body.safetensors", "head.safetensors", "manifest.json"}
+    assert set(names) == {"classifier.json", "backbone.safetensors", "head.safetensors", "manifest.json"}
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in names.values())
     value = json.loads(names["classifier.json"].read_text())
     assert value["schema_version"] == SCHEMA_VERSION
@@ -177,7 +177,7 @@ def test_saving_over_an_old_classifier_replaces_it_whole(classifier, tmp_path):
     (target / "stray").touch()
     classifier.save(target)
     assert sorted(path.name for path in target.iterdir()) == [
-        "body.safetensors",
+        "backbone.safetensors",
         "classifier.json",
         "head.safetensors",
         "manifest.json",
@@ -210,18 +210,18 @@ def test_both_kinds_of_head_are_saved_and_loaded(own_cache, classifier, tmp_path
 
 def test_the_preprocessing_travels_inside_the_classifier_and_is_used(cache, random_weights, files, tmp_path):
     """Law 1: another size than the network's own must come back from the file and reach the pixels."""
-    body = backbone("mobilenetv3_small_050", weights=random_weights("mobilenetv3_small_050"), size=96)
+    pretrained = backbone("mobilenetv3_small_050", weights=random_weights("mobilenetv3_small_050"), size=96)
     head = linear_head(
-        np.random.default_rng(0).normal(size=(3, body.spec.features)).astype(np.float32), np.zeros(3, np.float32)
+        np.random.default_rng(0).normal(size=(3, pretrained.spec.features)).astype(np.float32), np.zeros(3, np.float32)
     )
-    made = Classifier(("a", "b", "c"), body, head, engine_kind(body))
+    made = Classifier(("a", "b", "c"), pretrained, head, engine_kind(pretrained))
     loaded = Classifier.load(made.save(tmp_path / "classifier"))
-    assert loaded.preprocessing == body.spec.preprocessing
+    assert loaded.preprocessing == pretrained.spec.preprocessing
     assert loaded.preprocessing.size == 96
     assert loaded.preprocessing != Preprocessing(size=96)
-    pixels = np.stack([body.spec.preprocessing.pixels(decode(file.read_bytes())) for file in files[:4]])
+    pixels = np.stack([pretrained.spec.preprocessing.pixels(decode(file.read_bytes())) for file in files[:4]])
     with torch.inference_mode():
-        features = loaded.network().body(torch.from_numpy(pixels)).numpy()
+        features = loaded.network().backbone(torch.from_numpy(pixels)).numpy()
     found = loaded.predict(files[:4]).logits[:, 0]
     scale = np.abs(head.logits(features)).max()
     np.testing.assert_allclose(found, head.logits(features), atol=0.05 * scale)
@@ -237,8 +237,8 @@ def test_a_classifier_of_a_newer_version_asks_for_an_update(saved, tmp_path):
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        *((name, damage) for name in ("body", "head", "classifier") for damage in ("cut", "missing", "garbage")),
-        ("body", "changed"),
+        *((name, damage) for name in ("backbone", "head", "classifier") for damage in ("cut", "missing", "garbage")),
+        ("backbone", "changed"),
         ("head", "changed"),
     ],
 )

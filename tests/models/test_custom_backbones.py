@@ -22,7 +22,7 @@ from goldenrule.models.custom_backbones import custom_backbone, custom_maker
 from goldenrule.models.custom_heads import CustomHead, custom_head
 from goldenrule.models.graphs.compiled import compiled, engine_kind
 from goldenrule.models.layer_groups import custom_groups
-from goldenrule.models.trainable import Trainable, with_body
+from goldenrule.models.trainable import Trainable, with_weights
 
 SEEN = Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
@@ -123,11 +123,11 @@ def tiny() -> nn.Module:
 
 @pytest.mark.usefixtures("cache")
 def test_features_are_taken_as_they_are_and_belong_to_their_size() -> None:
-    body = custom_backbone(tiny, preprocessing=SEEN)
-    assert (body.spec.features, body.spec.pooling) == (5, "none")
-    assert body.module(pictures()).shape == (4, 5)
+    pretrained = custom_backbone(tiny, preprocessing=SEEN)
+    assert (pretrained.spec.features, pretrained.spec.pooling) == (5, "none")
+    assert pretrained.module(pictures()).shape == (4, 5)
     with pytest.raises(OptionError, match="tiny does not take pictures of 48 x 48 px"):
-        resized(body, 48)
+        resized(pretrained, 48)
     flat = custom_backbone(nn.Flatten, preprocessing=SEEN, key="flat")
     with pytest.raises(OptionError, match="6912 features at 48 px, 3072 at 32 px"):
         resized(flat, 48)
@@ -155,8 +155,8 @@ def test_late_are_the_last_children_with_half_of_the_parameters_or_those_that_ar
 @pytest.mark.parametrize("make", [Net, Branching])
 def test_frozen_is_frozen(make: Callable[[], nn.Module], bn_frozen: Any, first_trained: int) -> None:
     """Law 5, with buffers that belong to no BatchNorm and a BatchNorm without parameters."""
-    body = custom_backbone(make, preprocessing=SEEN)
-    network = Trainable(body, head(body.spec.features), first_trained=first_trained, bn_frozen=bn_frozen)
+    pretrained = custom_backbone(make, preprocessing=SEEN)
+    network = Trainable(pretrained, head(pretrained.spec.features), first_trained=first_trained, bn_frozen=bn_frozen)
     trained = [one for one in network.parameters() if one.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=0.01)
     network.train()
@@ -164,15 +164,15 @@ def test_frozen_is_frozen(make: Callable[[], nn.Module], bn_frozen: Any, first_t
         optimizer.zero_grad()
         network(pictures()).square().sum().backward()
         optimizer.step()
-    before, after = load_file(body.weights_file), network.body_state()
+    before, after = load_file(pretrained.weights_file), network.backbone_state()
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     frozen = ("early", "late")[:first_trained]
-    assert not {name for name in changed if body.spec.groups[name] in frozen}
+    assert not {name for name in changed if pretrained.spec.groups[name] in frozen}
     assert ("last.0.weight" in changed) == (first_trained < 2)
     assert ("stem.0.weight" in changed) == (first_trained < 1)
     assert ("last.1.running_mean" in changed) == (first_trained < 2 and bn_frozen != "all")
     network.eval()
-    again = Trainable(with_body(body, after), network.head_value(), first_trained=0, bn_frozen="none").eval()
+    again = Trainable(with_weights(pretrained, after), network.head_value(), first_trained=0, bn_frozen="none").eval()
     with torch.no_grad():
         torch.testing.assert_close(again(pictures()), network(pictures()), atol=1e-5, rtol=1e-4)
 
@@ -182,17 +182,17 @@ def test_only_what_is_known_to_be_an_affine_map_is_folded() -> None:
     network = Trainable(custom_backbone(Net, preprocessing=SEEN), head(24), first_trained=0, bn_frozen="all")
     assert [one.norm for one in network._folded] == ["middle.1"]
     with torch.no_grad():
-        found = network.eval().body(pictures())
+        found = network.eval().backbone(pictures())
     torch.testing.assert_close(found, custom_backbone(Net, preprocessing=SEEN).module(pictures()), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("cache")
 def test_openvino_runs_it_and_where_it_can_not_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    body = custom_backbone(Net, preprocessing=SEEN)
-    kind = engine_kind(body)
+    pretrained = custom_backbone(Net, preprocessing=SEEN)
+    kind = engine_kind(pretrained)
     assert kind.name == "openvino"
-    batch = np.zeros((compiled(body, kind).batch_size, 3, 32, 32), np.float32)
-    ((_, features),) = compiled(body, kind).run([(None, batch)])
+    batch = np.zeros((compiled(pretrained, kind).batch_size, 3, 32, 32), np.float32)
+    ((_, features),) = compiled(pretrained, kind).run([(None, batch)])
     assert features.shape == (len(batch), 24)
 
     def refuses(*_: object) -> None:
@@ -207,11 +207,11 @@ def test_openvino_runs_it_and_where_it_can_not_pytorch_does(monkeypatch: pytest.
 
 @pytest.mark.usefixtures("cache")
 def test_cut_in_two_it_gives_the_same_features() -> None:
-    body = custom_backbone(Net, preprocessing=SEEN)
-    prefix, suffix = body.cut()
+    pretrained = custom_backbone(Net, preprocessing=SEEN)
+    prefix, suffix = pretrained.cut()
     with torch.no_grad():
         assert prefix(pictures()).shape == (4, 16, 8, 8)
-        torch.testing.assert_close(suffix(prefix(pictures())), body.module(pictures()))
+        torch.testing.assert_close(suffix(prefix(pictures())), pretrained.module(pictures()))
 
 
 @pytest.mark.usefixtures("cache")
@@ -244,8 +244,8 @@ def test_other_mistakes_are_told(cache: Path) -> None:
 def test_a_saved_classifier_has_no_code_and_wants_both_functions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = custom_backbone(Net, preprocessing=SEEN)
-    made = Classifier(("a", "b"), body, head(24), engine_kind(body))
+    pretrained = custom_backbone(Net, preprocessing=SEEN)
+    made = Classifier(("a", "b"), pretrained, head(24), engine_kind(pretrained))
     folder = made.save(tmp_path / "saved")
     assert {file.suffix for file in folder.iterdir()} == {".json", ".safetensors"}
     assert as_json(Classifier.load(folder)) == as_json(made)
@@ -257,7 +257,7 @@ def test_a_saved_classifier_has_no_code_and_wants_both_functions(
     with pytest.raises(FormatError, match="Branching was given"):
         Classifier.load(folder, backbone=Branching)
     monkeypatch.setattr("goldenrule.models.custom._GIVEN", {})
-    loaded = Classifier.load(folder, head=linear, backbone=body)
+    loaded = Classifier.load(folder, head=linear, backbone=pretrained)
     features = np.random.default_rng(0).normal(size=(3, 24))
     np.testing.assert_array_equal(loaded.logits(features), made.logits(features))
     assert loaded.network()(pictures()).shape == (4, 2)

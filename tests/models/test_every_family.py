@@ -158,18 +158,18 @@ def test_two_steps_leave_what_is_frozen_bit_identical(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOLDENRULE_CACHE", str(tmp_path / "cache"))
-    body = prepared(SMALLEST[family], tmp_path)
-    weights = np.random.default_rng(0).normal(size=(3, body.spec.features)).astype(np.float32) / 50
+    pretrained = prepared(SMALLEST[family], tmp_path)
+    weights = np.random.default_rng(0).normal(size=(3, pretrained.spec.features)).astype(np.float32) / 50
     head = linear_head(weights, np.zeros(3, np.float32))
-    side = body.spec.preprocessing.size
+    side = pretrained.spec.preprocessing.size
     pixels = torch.randn(4, 3, side, side, generator=torch.Generator().manual_seed(0))
-    of_module = {name.rpartition(".")[0]: group for name, group in body.spec.groups.items()}
-    model = body.module.get_submodule("model")
+    of_module = {name.rpartition(".")[0]: group for name, group in pretrained.spec.groups.items()}
+    model = pretrained.module.get_submodule("model")
     known = {id(value): name for name, value in model.named_parameters()}  # tied tensors have one of several names
     found = {name: known[id(value)] for name, value in model.named_parameters(remove_duplicate=False)}
     for first_trained, bn_frozen in HOW:
-        network = Trainable(body, head, first_trained=first_trained, bn_frozen=bn_frozen)
-        before = network.body_state()
+        network = Trainable(pretrained, head, first_trained=first_trained, bn_frozen=bn_frozen)
+        before = network.backbone_state()
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.SGD(trained, lr=0.1, momentum=0.9)
         network.train()
@@ -177,10 +177,10 @@ def test_two_steps_leave_what_is_frozen_bit_identical(
             optimizer.zero_grad()
             network(pixels).square().mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        after = network.body_state()
+        after = network.backbone_state()
         moved = {name for name in before if not np.array_equal(before[name], after[name], equal_nan=True)}
         groups = {
-            name: body.spec.groups.get(found.get(name, name)) or of_module.get(name.rpartition(".")[0])
+            name: pretrained.spec.groups.get(found.get(name, name)) or of_module.get(name.rpartition(".")[0])
             for name in before
         }
         frozen = {name for name, group in groups.items() if group is None or GROUPS.index(group) < first_trained}

@@ -76,7 +76,7 @@ def test_another_list_of_candidates_is_another_story(world: Any, small_photos: P
 
 
 def test_the_run_is_opened_again_with_what_was_chosen(world: Any) -> None:
-    assert reopened(world.folder).body.spec == world.classifier.backbone.spec
+    assert reopened(world.folder).backbone.spec == world.classifier.backbone.spec
 
 
 def test_a_plan_says_that_a_choice_is_made(world: Any, small_photos: Path) -> None:

@@ -23,7 +23,7 @@ WRITES = {
     "the report": "/report.html",
     "the numbers": "/result.json",
     "a checkpoint": ".checkpoint",
-    "a trained body": "/backbones/trained-",
+    "a trained backbone": "/backbones/trained-",
     "its engine": "/engines/",
 }
 """In the order in which a golden rule comes to them: what to search for in the paths of files."""

@@ -128,7 +128,7 @@ def test_the_second_time_everything_is_replayed(told: Any, run_copy: Path, small
     assert again.live is not None
     assert again.live.history == told[0].live.history
     assert again.chosen == told[0].chosen
-    names = ("body.safetensors", "head.safetensors")
+    names = ("backbone.safetensors", "head.safetensors")
     for name in names:
         assert (run_copy / "classifier" / name).read_bytes() == (told[0].folder / "classifier" / name).read_bytes()
     assert sum(seconds for _, seconds in again.stages) < sum(seconds for _, seconds in told[0].stages)
@@ -147,18 +147,18 @@ def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms
     assert answer.live is not None
     assert f"{recipe.FAR} {recipe.VARIED}" in answer.live.notes
     assert [row.stage for row in answer.live.history][-2:] == ["late layers", "whole network"]
-    body, late, network = (
-        load_file(candidate.body.weights_file)
+    backbone, late, network = (
+        load_file(candidate.backbone.weights_file)
         for candidate in answer.candidates
         if candidate.name in ("linear head", "late layers", "whole network")
     )
-    groups = answer.candidates[0].body.spec.groups
-    assert {groups[name] for name in groups if not np.array_equal(body[name], late[name])} == {"late"}
-    assert {groups[name] for name in groups if not np.array_equal(body[name], network[name])} == {"early", "late"}
-    means = [name for name in body if name.endswith("running_mean")]
+    groups = answer.candidates[0].backbone.spec.groups
+    assert {groups[name] for name in groups if not np.array_equal(backbone[name], late[name])} == {"late"}
+    assert {groups[name] for name in groups if not np.array_equal(backbone[name], network[name])} == {"early", "late"}
+    means = [name for name in backbone if name.endswith("running_mean")]
     followed = {name for name in means if network[name].any()}  # those that are folded only add a bias
     assert {groups[name.replace("running_mean", "weight")] for name in followed} == {"late"}
-    assert all(not np.array_equal(body[name], network[name]) for name in followed)
+    assert all(not np.array_equal(backbone[name], network[name]) for name in followed)
 
 
 def test_what_the_body_knows_partly_has_its_late_layers_trained_from_the_bank_first(
@@ -175,11 +175,11 @@ def test_what_the_body_knows_partly_has_its_late_layers_trained_from_the_bank_fi
     rows = [row for row in answer.live.history if row.stage == "late layers"]
     assert [max(row.rates) for row in rows] == [choice.PARTLY_RATE]
     solved, late = (
-        load_file(candidate.body.weights_file)
+        load_file(candidate.backbone.weights_file)
         for candidate in answer.candidates
         if candidate.name in ("linear head", "late layers")
     )
-    groups = answer.candidates[0].body.spec.groups
+    groups = answer.candidates[0].backbone.spec.groups
     assert {groups[name] for name in groups if not np.array_equal(solved[name], late[name])} == {"late"}
     means = [name for name in late if name.endswith("running_mean")]
     followed = {groups[name.replace("running_mean", "weight")] for name in means if late[name].any()}
@@ -247,7 +247,7 @@ def test_a_fit_from_an_earlier_run_starts_from_its_body_and_may_have_new_classes
 
 
 def replace_body(answer: Any, run: Path) -> str:
-    """Return the run a classifier whose body was trained, and the identity of that body."""
+    """Return the run a classifier whose backbone was trained, and the identity of that backbone."""
     learn = gr.Learner(answer.table, replay=False)
     learn.freeze_to(1)
     learn.fit(1e-4, 1)

@@ -81,7 +81,7 @@ def test_the_run_can_be_explained_and_looked_into(trained: FitResult, small_phot
     (found,) = explain(trained.folder, photo, k=2, progress=Silent()).explanations
     assert found.heat is not None
     assert len(found.nearest) == 2
-    assert reopened(trained.folder).body.spec.features == backbone(size=SIZE).spec.features
+    assert reopened(trained.folder).backbone.spec.features == backbone(size=SIZE).spec.features
 
 
 def test_done_again_it_is_replayed_to_the_same_bits(trained: FitResult, small_photos: Path) -> None:
@@ -102,9 +102,9 @@ def test_a_fit_that_is_cut_short_goes_on_to_the_same_bits(
     del world
 
     def learner(folder: Path) -> gr.Learner:
-        body = backbone(size=SIZE, pooling="flattened" if head == "flatten-64" else "average")
+        pretrained = backbone(size=SIZE, pooling="flattened" if head == "flatten-64" else "average")
         images = gr.from_folder(small_photos)
-        return gr.Learner(images, body, head=head, precompute=True, threads=1, folder=folder, progress=Silent())
+        return gr.Learner(images, pretrained, head=head, precompute=True, threads=1, folder=folder, progress=Silent())
 
     def cut(row: EpochRow) -> bool:
         if row.epoch == 2:
@@ -164,13 +164,13 @@ def test_several_labels_are_learned_too(world: Path, photos: Callable[[str], Pat
 
 def test_a_flattened_map_belongs_to_its_size(world: Path) -> None:
     del world
-    body = backbone(size=SIZE, pooling="flattened")
-    assert (body.spec.features, body.spec.places) == (4 * backbone(size=SIZE).spec.features, 4)
-    assert from_json(as_json(body.spec), BackboneSpec) == body.spec
+    pretrained = backbone(size=SIZE, pooling="flattened")
+    assert (pretrained.spec.features, pretrained.spec.places) == (4 * backbone(size=SIZE).spec.features, 4)
+    assert from_json(as_json(pretrained.spec), BackboneSpec) == pretrained.spec
     assert "places" not in as_json(backbone(size=SIZE).spec)
-    one = body.spec.features // 4
+    one = pretrained.spec.features // 4
     with pytest.raises(OptionError, match=f"gives {9 * one} features at 96 px, {4 * one} at 64 px"):
-        resized(body, 96)
+        resized(pretrained, 96)
 
 
 def test_averaged_maps_are_the_features_that_average_pooling_gives(world: Path) -> None:

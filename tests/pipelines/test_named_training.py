@@ -77,11 +77,11 @@ def test_done_again_it_is_replayed_to_the_same_bits(from_zero: tuple[FitResult, 
 def test_the_run_can_be_looked_into_later(
     from_zero: tuple[FitResult, FitResult], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the default body: the one it began with knows nothing."""
+    """By the default backbone: the one it began with knows nothing."""
     del cache, monkeypatch
     run = reopened(from_zero[0].folder, progress=Silent())
     assert run.options == FROM_ZERO or run.options.training == FROM_ZERO.training
-    assert run.body.spec.name == "efficientnet_lite0"
+    assert run.backbone.spec.name == "efficientnet_lite0"
 
 
 def test_another_way_of_training_is_another_story(
@@ -102,7 +102,7 @@ def test_transfer_learning_by_epochs_trains_the_head_alone(
     how = TrainingOptions(type="transfer_learning", epochs=3, lr=1e-2, optimizer="adam", stop=("converged:2",))
     answer = train(small_photos, options=FitOptions(views=0, training=how), out=tmp_path / "run")
     assert answer.chosen == "trained head"
-    assert answer.classifier.backbone.spec.weights == answer.candidates[0].body.spec.weights
+    assert answer.classifier.backbone.spec.weights == answer.candidates[0].backbone.spec.weights
     verdict = answer.candidates[-1].verdict
     assert verdict is not None
     assert "trained head was asked for" in verdict.sentence
@@ -118,7 +118,7 @@ def test_fine_tuning_moves_the_body_and_stands_beside_the_solved_head(
     options = FitOptions(views=0, size=96, training=how)
     answer = train(small_photos, options=options, out=tmp_path / "run")
     assert answer.chosen == "fine-tuned network"
-    assert answer.classifier.backbone.spec.weights != answer.candidates[0].body.spec.weights
+    assert answer.classifier.backbone.spec.weights != answer.candidates[0].backbone.spec.weights
     assert answer.headline_split == "test"
 
 

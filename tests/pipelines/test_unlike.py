@@ -125,9 +125,9 @@ def test_the_distances_of_a_trained_network_are_those_of_its_own_body(
     small_photos: Path, cache: Path, tmp_path: Path
 ) -> None:
     with begun(small_photos, options=FitOptions(views=0), out=tmp_path / "run") as (work, features):
-        body = slightly_changed(work.body, tmp_path / "changed")
-        head = fresh_head("linear", features=body.spec.features, classes=2, draws=np.random.default_rng(0))
-        trained = gr.Classifier(work.table.classes, body, head, engine_kind(body))
+        backbone = slightly_changed(work.backbone, tmp_path / "changed")
+        head = fresh_head("linear", features=backbone.spec.features, classes=2, draws=np.random.default_rng(0))
+        trained = gr.Classifier(work.table.classes, backbone, head, engine_kind(backbone))
         computed = work.story.computed
         familiar = familiar_images(work, trained, features)
         assert familiar is not None
@@ -140,15 +140,15 @@ def test_the_distances_of_a_trained_network_are_those_of_its_own_body(
         assert work.story.computed == computed + 40 + 16, "the second time they come from the bank"
 
 
-def slightly_changed(body: gr.models.Backbone, folder: Path) -> gr.models.Backbone:
-    """Return a body with its last convolution a little changed, as training would."""
-    tensors = load_file(body.weights_file)
+def slightly_changed(backbone: gr.models.Backbone, folder: Path) -> gr.models.Backbone:
+    """Return a backbone with its last convolution a little changed, as training would."""
+    tensors = load_file(backbone.weights_file)
     tensors["conv_head.weight"] *= (
         np.random.default_rng(0).normal(1, 0.1, tensors["conv_head.weight"].shape).astype("f4")
     )
     folder.mkdir()
-    save_file(tensors, folder / "body.safetensors")
-    return gr.models.Backbone(replace(body.spec, weights=file_digest(folder / "body.safetensors")), folder)
+    save_file(tensors, folder / "backbone.safetensors")
+    return gr.models.Backbone(replace(backbone.spec, weights=file_digest(folder / "backbone.safetensors")), folder)
 
 
 def test_a_classifier_without_a_detector_flags_nothing(run_copy: Path, small_photos: Path, tmp_path: Path) -> None:

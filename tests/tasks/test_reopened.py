@@ -14,7 +14,7 @@ def test_a_run_is_opened_with_its_images_and_activations_and_computes_nothing(fi
     again = reopened(fitted.folder)
     assert again.table.rows.equals(fitted.table.rows)
     assert again.classifier.classes == fitted.classifier.classes
-    assert (again.body.spec, again.kind) == (fitted.classifier.backbone.spec, fitted.classifier.engine)
+    assert (again.backbone.spec, again.kind) == (fitted.classifier.backbone.spec, fitted.classifier.engine)
 
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("an engine was compiled")
@@ -22,7 +22,7 @@ def test_a_run_is_opened_with_its_images_and_activations_and_computes_nothing(fi
     monkeypatch.setattr("goldenrule.features.extractor.compiled", never)
     features = again.features()
     digests = [digest for digest in again.table.digests if digest]
-    assert features.rows(digests).shape == (len(digests), again.body.spec.features)
+    assert features.rows(digests).shape == (len(digests), again.backbone.spec.features)
     assert np.isfinite(features.rows(digests)).all()
 
 

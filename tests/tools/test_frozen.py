@@ -29,8 +29,8 @@ WITHIN = 1e-4
 def cache(view: int) -> FeatureCache:
     """Return the feature cache of the real backbone on this machine for one view."""
     views = [View(), *(View(augmentation=by_name("auto"), index=number) for number in (1, 2))]
-    body = backbone()
-    return bank_for(body.spec, engine_kind(body), views[view])
+    pretrained = backbone()
+    return bank_for(pretrained.spec, engine_kind(pretrained), views[view])
 
 
 def files_of(scenario: Scenario) -> tuple[Path, Path]:

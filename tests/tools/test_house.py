@@ -72,7 +72,7 @@ def test_what_was_brought_down_stays_down(house: House) -> None:
 
 
 def test_lines_that_stand_twice_are_found() -> None:
-    body = "\n".join(f"value_{number} = {number}" for number in range(6))
-    assert House({"goldenrule.a": body, "goldenrule.b": f"other = 1\n{body}"}).repeated() == [
+    backbone = "\n".join(f"value_{number} = {number}" for number in range(6))
+    assert House({"goldenrule.a": backbone, "goldenrule.b": f"other = 1\n{backbone}"}).repeated() == [
         ("goldenrule.a", "goldenrule.b")
     ]

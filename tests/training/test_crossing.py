@@ -48,8 +48,8 @@ def test_each_half_is_predicted_by_what_the_other_half_chose(learner: Learner) -
     assert abs(int(found.halves.sum()) * 2 - len(found.halves)) <= 2
     for half in (0, 1):
         rows, chosen = found.halves == half, found.choices[1 - half]
-        body, head = found.network(half)
-        by_hand = Learner(learner.material.table, body, head=head, threads=1)
+        backbone, head = found.network(half)
+        by_hand = Learner(learner.material.table, backbone, head=head, threads=1)
         np.testing.assert_allclose(said_by(by_hand, found)[rows], found.predictions.logits[rows, 0], atol=0.05)
         assert chosen.temperature >= 1
 
@@ -59,8 +59,8 @@ def test_what_a_half_chooses_has_there_no_higher_loss_than_any_end_of_a_cycle(le
     truth = found.predictions.truth
     for half in (0, 1):
         rows = found.halves == half
-        body, head = found.network(1 - half)  # what this half chose, and predicts the other
-        chosen = Learner(learner.material.table, body, head=head, threads=1)
+        backbone, head = found.network(1 - half)  # what this half chose, and predicts the other
+        chosen = Learner(learner.material.table, backbone, head=head, threads=1)
         ours = loss(said_by(chosen, found)[rows], truth[rows])
         for cycle in learner.cycles:
             one = Learner(learner.material.table, threads=1)

@@ -70,7 +70,7 @@ def said(learn: gr.Learner) -> str:
     return "\n".join(told.lines)
 
 
-def body(learn: gr.Learner) -> dict[str, np.ndarray]:
+def pretrained(learn: gr.Learner) -> dict[str, np.ndarray]:
     return {
         name: value.numpy() for name, value in learn.state.backbone.module.get_submodule("model").state_dict().items()
     }
@@ -78,12 +78,14 @@ def body(learn: gr.Learner) -> dict[str, np.ndarray]:
 
 def test_late_layers_learn_and_early_ones_stay_bit_for_bit(real_learner: Learner) -> None:
     learn = real_learner(augment=gr.data.side_on(), augmented_views=1)
-    before = body(learn)
+    before = pretrained(learn)
     history = learn.fit(RATES, 4)
     assert learn.precompute
     assert history.rows[-1].train_loss < 0.8 * history.rows[0].train_loss
     groups = learn.state.backbone.spec.groups
-    changed = {groups[name] for name, value in body(learn).items() if name in groups and (value != before[name]).any()}
+    changed = {
+        groups[name] for name, value in pretrained(learn).items() if name in groups and (value != before[name]).any()
+    }
     assert changed == {"late"}
     assert gr.metrics.accuracy(learn.evaluate()).low > 0.5
 

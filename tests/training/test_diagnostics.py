@@ -132,7 +132,7 @@ def test_clearly_above_is_above(one: float, other: float) -> None:
 def test_a_high_rate_for_adam_is_told_unless_it_was_measured(
     optimizer: str, rate: float, measured: float | None, told: bool
 ) -> None:
-    found = before(optimizer=optimizer, body_rate=rate, measured=measured, accuracy=0.9)
+    found = before(optimizer=optimizer, backbone_rate=rate, measured=measured, accuracy=0.9)
     assert [one.code for one in found] == ["high-rate-for-adam"] * told
     assert all("2e-05 to 1e-04" in one.advice for one in found)
 
@@ -143,7 +143,7 @@ def test_a_high_rate_for_adam_is_told_unless_it_was_measured(
 def test_frozen_batch_norms_are_advised_for_deep_networks_on_photos_they_know(
     norms: int, accuracy: float | None, told: bool
 ) -> None:
-    found = before(optimizer="adamw", body_rate=1e-4, moving_norms=norms, accuracy=accuracy)
+    found = before(optimizer="adamw", backbone_rate=1e-4, moving_norms=norms, accuracy=accuracy)
     assert [one.code for one in found] == ["batch-norm-moves"] * told
 
 

@@ -61,7 +61,7 @@ def test_without_a_folder_there_is_nowhere_to_keep_them(small_photos: Path, cach
 def test_a_full_disk_is_told_and_the_same_script_goes_on_and_keeps_what_was_missing(
     small_photos: Path, cache: Path, tmp_path: Path, tiny_disk: Callable[[str], Path]
 ) -> None:
-    """There is room for what comes first, and for half of the body."""
+    """There is room for what comes first, and for half of the backbone."""
     del cache
     disk = tiny_disk(f"{backbone().weights_file.stat().st_size // 2000}k")
     with pytest.raises(StorageError, match=r"The disk is full: .*epoch-002"):

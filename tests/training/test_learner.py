@@ -59,9 +59,9 @@ def said(learn: gr.Learner) -> list[str]:
 
 
 def weights(learn: gr.Learner) -> dict[str, bytes]:
-    """All tensors of body and head, as bytes."""
+    """All tensors of backbone and head, as bytes."""
     head = {name: value.tobytes() for name, value in learn.state.head.tensors.items()}
-    return head | {"body": learn.state.backbone.weights_file.read_bytes()}
+    return head | {"backbone": learn.state.backbone.weights_file.read_bytes()}
 
 
 def rows(learn: gr.Learner) -> list[dict[str, Any]]:
@@ -145,12 +145,12 @@ def look(learn: gr.Learner) -> None:
 def test_the_whole_network_trains_below_its_start_and_is_served_by_the_engine(real_learner: Learner) -> None:
     learn = real_learner(precompute=True)
     learn.fit(1e-2, 4)
-    body = learn.state.backbone.spec.weights
+    backbone = learn.state.backbone.spec.weights
     start = gr.metrics.log_loss(learn.evaluate()).value
     learn.unfreeze()
     assert not learn.precompute
     history = learn.fit(1e-4, 1, cycle_len=1, spread=3)
-    assert learn.state.backbone.spec.weights != body
+    assert learn.state.backbone.spec.weights != backbone
     assert history.rows[-1].rates == pytest.approx((1e-4 / 9, 1e-4 / 3, 1e-4))
     predictions = learn.evaluate()
     assert gr.metrics.log_loss(predictions).value < start + 0.05
@@ -382,8 +382,8 @@ def test_rows_and_pictures_of_another_size_are_not_taken_for_this_one(learner: L
     second = next(iter(straight.material.source(state).batches(1, 0))).inputs
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     valid = [digest or b"" for digest in changed.material.split("valid").digests]
-    bodies = changed.state.backbone, changed.material.base
-    small, large = (changed.material.features(body, views=0).rows(valid) for body in bodies)
+    backbones = changed.state.backbone, changed.material.base
+    small, large = (changed.material.features(backbone, views=0).rows(valid) for backbone in backbones)
     assert np.abs(small - large).max() > 0.1
 
 

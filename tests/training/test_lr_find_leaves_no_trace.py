@@ -75,9 +75,9 @@ CASES = [("plain", name) for name in STATES] + [(name, "after a fit") for name i
 
 
 def bits(learn: gr.Learner) -> dict[str, bytes]:
-    """All tensors of body (BatchNorm statistics with them) and head, as bytes."""
+    """All tensors of backbone (BatchNorm statistics with them) and head, as bytes."""
     head = {name: value.tobytes() for name, value in learn.state.head.tensors.items()}
-    return head | {"body": learn.state.backbone.weights_file.read_bytes()}
+    return head | {"backbone": learn.state.backbone.weights_file.read_bytes()}
 
 
 def random_states() -> tuple[Any, ...]:

@@ -25,7 +25,7 @@ def head(features, classes):
     layers = [nn.BatchNorm1d(features), nn.Dropout(0.5), nn.Linear(features, 16), nn.ReLU(), nn.Linear(16, classes)]
     return nn.Sequential(*layers)
 
-def body():
+def backbone():
     layers = [nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.BatchNorm2d(16)]
     return nn.Sequential(*layers, nn.Dropout(0.1), nn.ReLU())
 """
@@ -59,16 +59,16 @@ def learner(picture_folder: Callable[..., Path], cache: Path, tmp_path: Path) ->
     images = gr.from_folder(picture_folder(each=17))
 
     def make(**options: Any) -> gr.Learner:
-        body = gr.models.custom_backbone(make_body, preprocessing=SEEN)
+        backbone = gr.models.custom_backbone(make_body, preprocessing=SEEN)
         options = {"folder": tmp_path / "story", "progress": Told(), "head": make_head, "batch_size": 5} | options
-        return gr.Learner(images, options.pop("body", body), **options)
+        return gr.Learner(images, options.pop("backbone", backbone), **options)
 
     return make
 
 
 def weights(learn: gr.Learner) -> dict[str, bytes]:
     head = {name: value.tobytes() for name, value in learn.state.head.tensors.items()}
-    return head | {"body": learn.state.backbone.weights_file.read_bytes()}
+    return head | {"backbone": learn.state.backbone.weights_file.read_bytes()}
 
 
 def replayed(learn: gr.Learner) -> int:
@@ -96,7 +96,7 @@ def test_the_whole_network_learns_and_what_was_saved_says_the_same(
     learn = learner(precompute=True, augment=gr.data.side_on(), augmented_views=1)
     learn.lr_find(steps=5)
     learn.fit(1e-2, 2)
-    body = learn.state.backbone.spec.weights
+    backbone = learn.state.backbone.spec.weights
     learn.freeze_to(1)
     learn.fit(1e-3, 1)
     learn.unfreeze()
@@ -104,7 +104,7 @@ def test_the_whole_network_learns_and_what_was_saved_says_the_same(
     learn.fit_one_cycle(1e-2, 8, ema=0.5, mixup=0.2)
     assert 0 <= learn.blend((0, 0.5, 1)) <= 1
     assert learn.calibrate() >= 1
-    assert learn.state.backbone.spec.weights != body
+    assert learn.state.backbone.spec.weights != backbone
     assert gr.metrics.accuracy(learn.evaluate()).value == 1
     learn.save(tmp_path / "saved")
     other = learner(seed=3)
@@ -160,7 +160,7 @@ def test_the_same_script_is_replayed_and_one_with_other_parts_is_not(learner: Ca
     assert (replayed(first), replayed(second)) == (0, 3)
     assert replayed(script(head=make_other)) == 0
     assert replayed(script(head=gr.models.custom_head(make_head, key="v2"))) == 0
-    assert replayed(script(body=gr.models.custom_backbone(make_body, preprocessing=SEEN, key="v2"))) == 0
+    assert replayed(script(backbone=gr.models.custom_backbone(make_body, preprocessing=SEEN, key="v2"))) == 0
 
 
 class Killed(BaseException):
@@ -212,14 +212,14 @@ def test_the_command_line_runs_the_file_that_is_named_and_no_other(
 
     file, folder = tmp_path / "parts.py", picture_folder()
     file.write_text(SPLITS)
-    body = gr.models.custom_backbone(from_file(f"{file}:body"), preprocessing=SEEN)
-    learn = gr.Learner(gr.from_folder(folder), body, head=from_file(f"{file}:head"), progress=Silent())
+    backbone = gr.models.custom_backbone(from_file(f"{file}:body"), preprocessing=SEEN)
+    learn = gr.Learner(gr.from_folder(folder), backbone, head=from_file(f"{file}:head"), progress=Silent())
     learn.fit(1e-2, 1)
     learn.save(tmp_path / "saved")
     one = folder / "red" / "00.png"
     refused = process("predict", "saved", one)
     assert refused.returncode == 2
-    assert "made by a function of its owner's, parts.py:body" in " ".join(refused.stderr.split())
+    assert "made by a function of its owner's, parts.py:backbone" in " ".join(refused.stderr.split())
     named = command(
         "predict", "saved", one, "-o", "out.csv", "--custom-head", "parts.py:head", "--custom-backbone", "parts.py:body"
     )

@@ -18,7 +18,7 @@ Standing = Literal["best", "tie", "worse"]
 class Tried:
     """A backbone with the out-of-fold predictions of its linear head, and what it costs.
 
-    `multiply_adds` are those of one picture through the body; `seconds` and `computed` what its features took now.
+    `multiply_adds` are those of one picture through the backbone; `seconds` and `computed` what its features took now.
     """
 
     name: str

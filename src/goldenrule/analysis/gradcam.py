@@ -66,7 +66,7 @@ def heatmap(classifier: Classifier, image: str | Path | bytes, *, of: str | None
 
     Computed by PyTorch in float32 on the pixels that the classifier sees in its plain view. Needs captum: the extra
     `explain`. Raises `UnreadableImage`, `OptionError` for a class that the classifier does not have, and
-    `BackboneError` where the body keeps no places apart.
+    `BackboneError` where the backbone keeps no places apart.
     """
     content = image if isinstance(image, bytes) else read_picture(Path(image).expanduser())
     (found,) = HeatMaps(classifier).of([lambda: content], [of])

@@ -62,7 +62,7 @@ def nearest(
     *,
     k: int = 5,
 ) -> list[Neighbours]:
-    """Return the `k` nearest of the `train` images for each of `images`, by the plain features of one body.
+    """Return the `k` nearest of the `train` images for each of `images`, by the plain features of one backbone.
 
     Both tables have digests; `seen` holds the rows of the images, `known` those of the training images. Training files
     with equal bytes count once. Costs grow with images times training images; of both, blocks are read.

@@ -49,11 +49,11 @@ def doctor(
     if not speed:
         refuse(context, ("threads",), "with --no-speed: it is of the speed test")
     console, progress = Console(), Bars()
-    body = prepared(prepare or options.backbone, progress=progress)
-    extractor = FeatureExtractor.of(body, threads=options.threads, progress=progress)
+    backbone = prepared(prepare or options.backbone, progress=progress)
+    extractor = FeatureExtractor.of(backbone, threads=options.threads, progress=progress)
     kind = extractor.kind
     if prepare:
-        console.print(f"{body.spec.name} is ready for this machine: {kind}.")
+        console.print(f"{backbone.spec.name} is ready for this machine: {kind}.")
         return
     table = Table(show_header=False)
     for name, value in environment().items():
@@ -63,11 +63,11 @@ def doctor(
         size = readable_bytes(sum(map(size_of, left)))
         table.add_row("unfinished leftovers", f"{len(left)}, {size}: goldenrule cache clear --leftovers")
     table.add_row("embedded backbones", ", ".join(EMBEDDED))
-    table.add_row("engine", f"{kind} for {body.spec.name} at {body.spec.preprocessing.size} px")
+    table.add_row("engine", f"{kind} for {backbone.spec.name} at {backbone.spec.preprocessing.size} px")
     console.print(table)
     if speed:
         number = extractor.threads
-        result = speed_test(body.spec, extractor.engine, threads=number)
+        result = speed_test(backbone.spec, extractor.engine, threads=number)
         rates = Table(title=f"Speed on {number} threads, 500 x 375 px JPEGs", title_justify="left")
         rates.add_column("what")
         rates.add_column("images/s", justify="right")

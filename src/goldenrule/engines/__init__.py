@@ -54,7 +54,7 @@ def as_halves(features: npt.NDArray[Any], network: str) -> npt.NDArray[np.float1
 
 
 class Engine(Protocol):
-    """A compiled body."""
+    """A compiled backbone."""
 
     kind: EngineKind
     batch_size: int

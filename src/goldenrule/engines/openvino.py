@@ -1,4 +1,4 @@
-"""The body through OpenVINO: the fastest frozen forward pass on a CPU."""
+"""The backbone through OpenVINO: the fastest frozen forward pass on a CPU."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def best_precision() -> Precision:
     return "bf16" if "BF16" in capabilities else "fp32"
 
 
-def export(body: torch.nn.Module, size: int, path: Path) -> None:
-    """Write a body that takes (batch, 3, size, size) as OpenVINO's IR: `path` (.xml) and a .bin beside it.
+def export(backbone: torch.nn.Module, size: int, path: Path) -> None:
+    """Write a backbone that takes (batch, 3, size, size) as OpenVINO's IR: `path` (.xml) and a .bin beside it.
 
     It is traced here and unchecked: the converter would trace it three times to compare the traces, which takes as long
     as all the rest, while the engine as a whole is compared with PyTorch before it is used (`models.compiled`).
@@ -74,13 +74,13 @@ def export(body: torch.nn.Module, size: int, path: Path) -> None:
     example = torch.zeros(1, 3, size, size)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer's remarks on Python branches in timm
-        traced = torch.jit.trace(body.eval(), example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(backbone.eval(), example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
         model = openvino.convert_model(traced, example_input=example, input=[BATCH_SIZE, 3, size, size])
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
 class OpenVinoEngine:
-    """A body compiled for this machine at an explicit precision, which is read back."""
+    """A backbone compiled for this machine at an explicit precision, which is read back."""
 
     def __init__(self, path: Path, precision: Precision, *, threads: int) -> None:
         streams = max(1, min(threads, 8))

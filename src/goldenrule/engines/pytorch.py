@@ -1,4 +1,4 @@
-"""The body through PyTorch: on a GPU, and wherever OpenVINO can't run it."""
+"""The backbone through PyTorch: on a GPU, and wherever OpenVINO can't run it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def torch_kind(device: str = "cpu") -> EngineKind:
 class TorchEngine:
     """A frozen module, channels last; autocast to bf16 on a GPU (untested there), fp32 on a CPU."""
 
-    def __init__(self, body: torch.nn.Module, *, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(self, backbone: torch.nn.Module, *, device: str = "cpu", threads: int | None = None) -> None:
         self._device = torch.device(device)
         if threads is not None and self._device.type == "cpu":
             torch.set_num_threads(threads)
-        frozen = body.eval().requires_grad_(False).to(self._device)
-        self._body = frozen.to(memory_format=torch.channels_last)
+        frozen = backbone.eval().requires_grad_(False).to(self._device)
+        self._backbone = frozen.to(memory_format=torch.channels_last)
         self.kind = torch_kind(device)
         self.batch_size = BATCH_SIZE
 
@@ -39,5 +39,5 @@ class TorchEngine:
         for tag, pixels in batches:
             with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
                 source = torch.from_numpy(pixels).to(self._device, memory_format=torch.channels_last)
-                features = self._body(source)
+                features = self._backbone(source)
             yield tag, features.float().cpu().numpy()

@@ -49,7 +49,7 @@ class Features:
 
 
 def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> FeatureCache:
-    """Return the cache of a body's features, at the tap its description names, for one view through one engine."""
+    """Return the cache of a backbone's features, at the tap its description names, for one view through one engine."""
     key = {
         "weights": spec.weights,
         "network": spec.timm_name,

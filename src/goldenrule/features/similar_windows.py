@@ -1,7 +1,8 @@
 """Near duplicates found by the features that a cache has: far windows, turned and written-on copies too.
 
-A description (`data.duplicates.likeness`) of a cropped or turned picture soon differs; what a pretrained body makes of
-it hardly does. But features are close for two photos of one thing, too: they only propose, and a registration decides.
+A description (`data.duplicates.likeness`) of a cropped or turned picture soon differs; what a pretrained backbone makes
+of it hardly does. But features are close for two photos of one thing, too: they only propose, and a registration
+decides.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from goldenrule.metrics.uncertainty.scaling import pooled_logits
 from goldenrule.metrics.uncertainty.temperature import as_pairs, cautious_temperature
 
 Familiarity = Literal["far", "partly", "well"]
-"""How well the body knows pictures like these, by what the linear head makes of them."""
+"""How well the backbone knows pictures like these, by what the linear head makes of them."""
 
 NEEDED_PROBABILITY = 0.9
 """A later stage replaces an earlier one only at this one-sided probability of a lower log loss."""
@@ -25,13 +25,13 @@ ROOM_ABOVE = 0.98
 
 Here and below: of many labels F1 averaged over images."""
 FAR_BELOW = 0.7
-"""Out-of-fold accuracy of the linear head below which pictures are taken to be far from those the body knows."""
+"""Out-of-fold accuracy of the linear head below which pictures are taken to be far from those the backbone knows."""
 KNOWN_ABOVE = 0.95
-"""Out-of-fold accuracy of the linear head above which the body knows such pictures well."""
+"""Out-of-fold accuracy of the linear head above which the backbone knows such pictures well."""
 GENTLE_RATE = 1e-4
-"""The head's rate above which the whole network is not trained where the body knows such pictures well."""
+"""The head's rate above which the whole network is not trained where the backbone knows such pictures well."""
 PARTLY_RATE = 3e-4
-"""The head's rate above which the late layers are not trained where the body knows such pictures partly."""
+"""The head's rate above which the late layers are not trained where the backbone knows such pictures partly."""
 ZERO_RATES = (1e-3, 3e-3)
 """The rates at which Adam and its kin train random weights with BatchNorms."""
 
@@ -160,7 +160,7 @@ def as_sure_as_allowed(seen: Predictions) -> Predictions:
 
 
 def familiarity(out_of_fold: Predictions) -> Familiarity:
-    """Say how well the body knows such pictures: by how many the linear head gets right, out-of-fold.
+    """Say how well the backbone knows such pictures: by how many the linear head gets right, out-of-fold.
 
     The further they are from what it was trained with, the more it has to learn: higher rates pay, then also late
     BatchNorms that follow.
@@ -177,8 +177,8 @@ def late_rate(found: float, known: Familiarity) -> float:
 def gentle(rate: float, out_of_fold: Predictions) -> float:
     """Return the rate at which the whole network is trained where the finder suggests this one.
 
-    Where the linear head is nearly always right the body has little to learn and much to forget: higher rates make it
-    worse on new pictures, which the training loss that the finder looks at does not show (docs/decisions/0021).
+    Where the linear head is nearly always right the backbone has little to learn and much to forget: higher rates make
+    it worse on new pictures, which the training loss that the finder looks at does not show (docs/decisions/0021).
     """
     return min(rate, GENTLE_RATE) if familiarity(out_of_fold) == "well" else rate
 

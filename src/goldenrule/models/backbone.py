@@ -1,4 +1,4 @@
-"""`Backbone`: the pretrained body with its layer groups and the preprocessing that came with its weights.
+"""`Backbone`: the pretrained backbone with its layer groups and the preprocessing that came with its weights.
 
 A backbone is prepared once per machine: timm builds it, its weights and a compiled graph go into the cache.
 From then on its features are had without importing torch or timm.
@@ -53,13 +53,13 @@ class BackboneSpec:
 
     name: Name
     timm_name: Name  # the architecture; "own KEY" where a function of the user's makes it
-    weights: Digest  # blake2b of body.safetensors: the identity of the pretrained tensors
+    weights: Digest  # blake2b of backbone.safetensors: the identity of the pretrained tensors
     features: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
     pooling: Pooling | CustomPooling
     tap: Tap = "pooled"
     parameters: Count
     preprocessing: Preprocessing
-    groups: Mapping[str, str] = field(repr=False)  # parameter (of an own body: or buffer) -> "early" or "late"
+    groups: Mapping[str, str] = field(repr=False)  # parameter (of an own backbone: or buffer) -> "early" or "late"
     source: Mapping[str, Any]
     places: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = field(
         default=1, metadata=IF_OTHERWISE
@@ -86,19 +86,19 @@ class Backbone:
 
     @property
     def weights_file(self) -> Path:
-        """The body's tensors, with timm's names."""
-        return self.folder / "body.safetensors"
+        """The backbone's tensors, with timm's names."""
+        return self.folder / "backbone.safetensors"
 
     @cached_property
     def module(self) -> torch.nn.Module:
-        """The body as a module: (batch, 3, size, size) to features (batch, features); in eval mode."""
+        """The backbone as a module: (batch, 3, size, size) to features (batch, features); in eval mode."""
         return new_module(self)
 
     def cut(self) -> tuple[torch.nn.Module, torch.nn.Module]:
-        """Return (prefix, suffix) of the body, cut before the late layers: suffix(prefix(x)) equals module(x).
+        """Return (prefix, suffix) of the backbone, cut before the late layers: suffix(prefix(x)) equals module(x).
 
         The boundary is the tap at which activations of frozen early layers can be kept. Works by torch.fx; a
-        body that can't be traced, or whose groups are joined by more than one tensor, is a `BackboneError`.
+        backbone that can't be traced, or whose groups are joined by more than one tensor, is a `BackboneError`.
         """
         from goldenrule.models.graphs.cutting import cut
 
@@ -158,14 +158,14 @@ def backbone(
 
 
 def _looking(backbone: Backbone, squish: bool, decoding: Decoding, levels: Levels | None) -> Backbone:
-    """Return the same body behind a preprocessing that squishes, or decodes, as asked."""
+    """Return the same backbone behind a preprocessing that squishes, or decodes, as asked."""
     preprocessing = replace(backbone.spec.preprocessing, name=decoding, levels=levels)
     preprocessing = replace(preprocessing, resize="squish", crop_fraction=1.0) if squish else preprocessing
     return replace(backbone, spec=replace(backbone.spec, preprocessing=preprocessing))
 
 
 def with_levels(backbone: Backbone, levels: Levels | None) -> Backbone:
-    """Return the same body behind a preprocessing with these values as black and white of more than 8 bits."""
+    """Return the same backbone behind a preprocessing with these values as black and white of more than 8 bits."""
     return replace(
         backbone, spec=replace(backbone.spec, preprocessing=replace(backbone.spec.preprocessing, levels=levels))
     )
@@ -216,7 +216,7 @@ def put_in_cache(spec: BackboneSpec, content: bytes) -> Path:
     folder = cache_folder() / "backbones" / f"trained-{spec.weights[:32]}"
     if cached(folder) is None:
         with sealed_folder(folder) as temporary:
-            (temporary / "body.safetensors").write_bytes(content)
+            (temporary / "backbone.safetensors").write_bytes(content)
             write_json(temporary / "spec.json", as_json(spec))
     return folder
 
@@ -278,7 +278,7 @@ def pooled(model: torch.nn.Module, pooling: Pooling | CustomPooling, *, custom: 
 
 def cached(folder: Path, maker: Maker | None = None) -> Backbone | None:
     """Return the backbone that was prepared in a folder; None where there is none, or not what was written."""
-    if not is_whole(folder, ("body.safetensors", "spec.json")):
+    if not is_whole(folder, ("backbone.safetensors", "spec.json")):
         return None
     try:
         return Backbone(from_json(read_json(folder / "spec.json"), BackboneSpec), folder, maker)
@@ -311,11 +311,11 @@ def _prepare(
     built_for_size = size is not None and not takes(model, size)
     if built_for_size:
         model = sized(model, timm_name, preprocessing.size, seed=drawn)
-    body = pooled(model, pooling)
-    features = _features(body, preprocessing.size, name)
-    places = body.places(preprocessing.size) if isinstance(body, Flattened) else 1
+    backbone = pooled(model, pooling)
+    features = _features(backbone, preprocessing.size, name)
+    places = backbone.places(preprocessing.size) if isinstance(backbone, Flattened) else 1
     with sealed_folder(folder) as temporary:
-        file = temporary / "body.safetensors"
+        file = temporary / "backbone.safetensors"
         write_weights(file, model)
         spec = BackboneSpec(
             name=name,
@@ -371,12 +371,12 @@ def _preprocessing(model: Any, name: str, size: int | None) -> Preprocessing:
     return replace(preprocessing, size=size) if size is not None else preprocessing
 
 
-def _features(body: torch.nn.Module, size: int, name: str) -> int:
+def _features(backbone: torch.nn.Module, size: int, name: str) -> int:
     import torch
 
     try:
         with torch.no_grad():
-            return int(body(torch.zeros(1, 3, size, size)).shape[1])
+            return int(backbone(torch.zeros(1, 3, size, size)).shape[1])
     except BackboneError:
         raise
     except Exception as error:

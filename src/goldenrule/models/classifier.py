@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from goldenrule.models.custom_heads import MakeHead
     from goldenrule.models.network import Network
 
-FILES = ("classifier.json", "head.safetensors", "body.safetensors")
+FILES = ("classifier.json", "head.safetensors", "backbone.safetensors")
 """By one of these the folder of a classifier is known."""
 
 
@@ -201,7 +201,7 @@ class Classifier:
         return self.familiar.distances(self.backbone.spec.averaged(features.astype(np.float16)))
 
     def network(self) -> Network:
-        """Return body and head as one PyTorch module in eval mode."""
+        """Return backbone and head as one PyTorch module in eval mode."""
         from goldenrule.models.network import Network, head_module
 
         return Network(self.backbone.module, head_module(self.head)).eval()
@@ -218,9 +218,9 @@ class Classifier:
         return target
 
     def write_into(self, folder: Path) -> None:
-        """Write the files of a classifier and their manifest into a folder that is there; a body in it stays."""
+        """Write the files of a classifier and their manifest into a folder that is there; a backbone in it stays."""
         if self.backbone.folder != folder:
-            shutil.copyfile(self.backbone.weights_file, folder / "body.safetensors")
+            shutil.copyfile(self.backbone.weights_file, folder / "backbone.safetensors")
         (folder / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
         if self.familiar:
             (folder / "familiar.safetensors").write_bytes(tensors_content(self.familiar.tensors))
@@ -262,8 +262,8 @@ class Classifier:
             thresholds = from_json(said.thresholds, Thresholds) if said.thresholds else None
             familiar = _familiar(files, said.familiar, spec.features // spec.places) if said.familiar else None
             maker = _custom_maker(spec, backbone)
-            weights = "body.safetensors"
-            body = from_files(spec, path / weights, digest=files.digest(weights), maker=maker)
+            weights = "backbone.safetensors"
+            loaded = from_files(spec, path / weights, digest=files.digest(weights), maker=maker)
             found = _custom_head(said, tensors, head) or head_from_tensors(said.head, tensors)
             logits = found.logits(np.zeros((1, spec.features), np.float16))
             if logits.shape != (1, len(classes)):
@@ -274,7 +274,7 @@ class Classifier:
             raise FormatError(f"{path} is damaged ({type(error).__name__}: {error}): copy it again, whole.") from error
         return cls(
             classes,
-            body,
+            loaded,
             found,
             said.engine,
             said.provenance,
@@ -341,7 +341,7 @@ def _familiar(files: Sealed, value: Mapping[str, Any], features: int) -> OODDete
     tensors, _ = read_tensors(files.check("familiar.safetensors"))
     familiar = OODDetector.from_parts(value, tensors)
     if familiar.references.shape[1] != features:
-        raise ValueError(f"familiar images of {familiar.references.shape[1]} features, the body gives {features}")
+        raise ValueError(f"familiar images of {familiar.references.shape[1]} features, the backbone gives {features}")
     return familiar
 
 
@@ -363,7 +363,7 @@ def _custom_head(
 
 
 def _custom_maker(spec: BackboneSpec, given: MakeBackbone | Backbone | Maker | None) -> Maker | None:
-    """Return the function that makes the body, where that is the user's own."""
+    """Return the function that makes the backbone, where that is the user's own."""
     if "made_by" not in spec.source:
         if given is not None:
             raise OptionError(f"backbone= was given, and this classifier has goldenrule's own {spec.name}.")

@@ -10,7 +10,7 @@ from goldenrule.storage.cache_folder import cache_folder, read_cached, write_cac
 
 
 def multiply_adds(backbone: Backbone) -> int:
-    """Return the multiply-adds of one picture through the body; counted once by PyTorch, then kept in the cache."""
+    """Return the multiply-adds of one picture through the backbone; counted once by PyTorch, then kept in the cache."""
     spec = backbone.spec
     path = cache_folder() / "costs" / f"{spec.weights[:32]}-{spec.pooling}-{spec.preprocessing.size}.json"
     with contextlib.suppress(FormatError, KeyError):

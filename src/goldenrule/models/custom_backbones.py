@@ -35,7 +35,7 @@ def custom_backbone(
     name: str | None = None,
     key: str | None = None,
 ) -> Backbone:
-    """Let a function of your own make the body: `make()` gives a torch.nn.Module.
+    """Let a function of your own make the backbone: `make()` gives a torch.nn.Module.
 
     Its weights are those of a .safetensors or .pth file with the module's own names, or those that `make` draws under
     a fixed seed. `late` names the modules that are the late layers, by the beginning of their names: by default the
@@ -66,11 +66,11 @@ def custom_backbone(
         return found
     pooling: CustomPooling = "average" if output.ndim == 4 else "none"
     with sealed_folder(folder) as temporary:
-        write_weights(temporary / "body.safetensors", model)
+        write_weights(temporary / "backbone.safetensors", model)
         spec = BackboneSpec(
             name=name or maker.name.rpartition(":")[2],
             timm_name=f"own {known_as}",
-            weights=file_digest(temporary / "body.safetensors"),
+            weights=file_digest(temporary / "backbone.safetensors"),
             features=output.shape[1],
             pooling=pooling,
             parameters=sum(parameter.numel() for parameter in model.parameters()),

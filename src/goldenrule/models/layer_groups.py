@@ -1,4 +1,4 @@
-"""Which layers of a body are early and which late: the groups that share a rate and freeze together."""
+"""Which layers of a backbone are early and which late: the groups that share a rate and freeze together."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ LAYERS: Mapping[HeadKind, tuple[Layer, ...]] = {
     "gap-1024": _hidden(0.0),
     "flatten-64": _hidden(0.25),
 }
-"""A linear one; fastai's on maximum and average pooled features; and two that Keras tutorials put on a body:
+"""A linear one; fastai's on maximum and average pooled features; and two that Keras tutorials put on a backbone:
 GlobalAveragePooling2D, Dense(1024, relu), Dense(classes), and Flatten, Dense(64, relu), Dropout(.25), Dense(classes).
 """
 HIDDEN: Mapping[HeadKind, int] = {"linear": 0, "concat-pool": 512, "gap-1024": 1024, "flatten-64": 64}

@@ -1,4 +1,4 @@
-"""`Network`: body and head as one module, for training and export."""
+"""`Network`: backbone and head as one module, for training and export."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from goldenrule.models.layers import LAYERS, run
 class Network(torch.nn.Module):
     """(batch, 3, size, size) to logits (batch, classes)."""
 
-    def __init__(self, body: torch.nn.Module, head: torch.nn.Module) -> None:
+    def __init__(self, backbone: torch.nn.Module, head: torch.nn.Module) -> None:
         super().__init__()
-        self.body = body
+        self.backbone = backbone
         self.head = head
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Run body and head."""
-        logits: torch.Tensor = self.head(self.body(pixels))
+        """Run backbone and head."""
+        logits: torch.Tensor = self.head(self.backbone(pixels))
         return logits
 
 

@@ -1,4 +1,4 @@
-"""Bodies that end in pooled features."""
+"""Backbones that end in pooled features."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AveragePooled(torch.nn.Module):
         self.model = model
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Run the body and its own pooling."""
+        """Run the backbone and its own pooling."""
         features: torch.Tensor = self.model.forward_head(self.model.forward_features(pixels), pre_logits=True)
         return features
 
@@ -33,7 +33,7 @@ class MaxAveragePooled(torch.nn.Module):
         self.model = model
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Run the body and pool twice; `BackboneError` where it gives no feature maps (batch, c, h, w)."""
+        """Run the backbone and pool twice; `BackboneError` where it gives no feature maps (batch, c, h, w)."""
         maps = self.model.forward_features(pixels)
         if maps.ndim != 4 or maps.shape[1] != self.model.num_features:
             raise BackboneError("--head concat-pool needs a backbone with feature maps; this one has tokens.")
@@ -48,7 +48,7 @@ class Flattened(torch.nn.Module):
         self.model = model
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Run the body; all places of a channel follow each other."""
+        """Run the backbone; all places of a channel follow each other."""
         features: torch.Tensor = self.model.forward_features(pixels).flatten(1)
         return features
 
@@ -62,26 +62,26 @@ class Flattened(torch.nn.Module):
 
 
 class MapsAveraged(torch.nn.Module):
-    """A body of the user's own that gives feature maps (batch, c, h, w): their average, (batch, c)."""
+    """A backbone of the user's own that gives feature maps (batch, c, h, w): their average, (batch, c)."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Run the body and average over the places."""
+        """Run the backbone and average over the places."""
         maps: torch.Tensor = self.model(pixels)
         return maps.mean(dim=(2, 3))
 
 
 class Plain(torch.nn.Module):
-    """A body of the user's own that gives features (batch, features)."""
+    """A backbone of the user's own that gives features (batch, features)."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Run the body."""
+        """Run the backbone."""
         features: torch.Tensor = self.model(pixels)
         return features

@@ -90,11 +90,11 @@ def summary(
         )
     name = canonical_name(name)
     learned = weights is not None or name in EMBEDDED
-    body = backbone(name, weights=weights, size=size, pooling=pooling_for(head), drawn=None if learned else 0)
-    spec = body.spec
+    pretrained = backbone(name, weights=weights, size=size, pooling=pooling_for(head), drawn=None if learned else 0)
+    spec = pretrained.spec
     on_top = fresh_head(head, features=spec.features, classes=classes, draws=np.random.default_rng(0))
     in_head = sum(value.size for value in on_top.tensors.values())
-    groups = _parameters_of_groups(body) | {"head": in_head}
+    groups = _parameters_of_groups(pretrained) | {"head": in_head}
     total = spec.parameters + in_head
     origin = spec.source if learned else origin_of(name)
     products = sum(value.size for value in on_top.tensors.values() if value.ndim == 2)
@@ -103,13 +103,13 @@ def summary(
         input=(3, spec.preprocessing.size, spec.preprocessing.size),
         classes=classes,
         layers=(
-            *_layers(body, depth),
+            *_layers(pretrained, depth),
             Layer(name="head", kind=head, shape=(classes,), parameters=in_head, group="head"),
         ),
         parameters=total,
         trainable={"fromzero": total, "fine_tuning": total, "transfer_learning": in_head},
         groups=groups,
-        multiply_adds=multiply_adds(body) + products,
+        multiply_adds=multiply_adds(pretrained) + products,
         preprocessing=as_json(spec.preprocessing),
         weights=str(origin["from"]),
         licence=str(origin["licence"]),
@@ -135,18 +135,18 @@ def origin_of(name: str) -> dict[str, str]:
     }
 
 
-def _parameters_of_groups(body: Backbone) -> dict[str, int]:
+def _parameters_of_groups(pretrained: Backbone) -> dict[str, int]:
     counts = {"early": 0, "late": 0}
-    for name, parameter in body.module.get_submodule("model").named_parameters():
-        counts[body.spec.groups[name]] += parameter.numel()
+    for name, parameter in pretrained.module.get_submodule("model").named_parameters():
+        counts[pretrained.spec.groups[name]] += parameter.numel()
     return counts
 
 
-def _layers(body: Backbone, depth: int) -> list[Layer]:
+def _layers(pretrained: Backbone, depth: int) -> list[Layer]:
     """Return the layers in the order in which they first run, blocks no deeper than `depth`."""
     import torch
 
-    model: torch.nn.Module = body.module.get_submodule("model")
+    model: torch.nn.Module = pretrained.module.get_submodule("model")
     seen: dict[str, tuple[int, ...]] = {}
     wanted = {name: module for name, module in model.named_modules() if _is_row(name, module, depth)}
 
@@ -161,11 +161,11 @@ def _layers(body: Backbone, depth: int) -> list[Layer]:
     hooks = [module.register_forward_hook(note(name)) for name, module in wanted.items()]
     try:
         with torch.no_grad():
-            body.module(torch.zeros(1, 3, body.spec.preprocessing.size, body.spec.preprocessing.size))
+            pretrained.module(torch.zeros(1, 3, pretrained.spec.preprocessing.size, pretrained.spec.preprocessing.size))
     finally:
         for hook in hooks:
             hook.remove()
-    return [_layer(name, wanted[name], shape, body) for name, shape in seen.items()]
+    return [_layer(name, wanted[name], shape, pretrained) for name, shape in seen.items()]
 
 
 def _is_row(name: str, module: torch.nn.Module, depth: int) -> bool:
@@ -174,13 +174,13 @@ def _is_row(name: str, module: torch.nn.Module, depth: int) -> bool:
     return bool(name) and (level == depth or (level < depth and not any(True for _ in module.children())))
 
 
-def _layer(name: str, module: torch.nn.Module, shape: tuple[int, ...], body: Backbone) -> Layer:
-    named = {id(value): key for key, value in body.module.get_submodule("model").named_parameters()}
+def _layer(name: str, module: torch.nn.Module, shape: tuple[int, ...], pretrained: Backbone) -> Layer:
+    named = {id(value): key for key, value in pretrained.module.get_submodule("model").named_parameters()}
     names = [named[id(value)] for value in module.parameters()]  # one that blocks share has the name of the first
     return Layer(
         name=name,
         kind=type(module).__name__,
         shape=shape,
         parameters=sum(parameter.numel() for parameter in module.parameters()),
-        group=", ".join(sorted({body.spec.groups[key] for key in names})),
+        group=", ".join(sorted({pretrained.spec.groups[key] for key in names})),
     )

@@ -29,7 +29,7 @@ BatchNormFrozen = Literal["all", "early", "none"]
 
 
 class Trainable(Network):
-    """Body and head with their groups; what is frozen has no gradient, and its BatchNorms keep their statistics.
+    """Backbone and head with their groups; what is frozen has no gradient, and its BatchNorms keep their statistics.
 
     The BatchNorms that `bn_frozen` names keep their statistics and are folded into the convolutions before
     them (`models.folding`); the others of trained groups follow the batches. With `from_boundary` its input are the
@@ -45,12 +45,12 @@ class Trainable(Network):
         bn_frozen: BatchNormFrozen,
         from_boundary: bool = False,
     ) -> None:
-        body = new_module(backbone)
-        original = {name: value.clone() for name, value in timm_model(body).state_dict().items()}
+        module = new_module(backbone)
+        original = {name: value.clone() for name, value in timm_model(module).state_dict().items()}
         groups = _of_modules(backbone.spec.groups)
         early_or_all = {"all": lambda _: True, "early": lambda norm: groups.get(norm) == "early"}
-        folded = fold(timm_model(body), early_or_all[bn_frozen]) if bn_frozen in early_or_all else ()
-        super().__init__(body, head_module(head))
+        folded = fold(timm_model(module), early_or_all[bn_frozen]) if bn_frozen in early_or_all else ()
+        super().__init__(module, head_module(head))
         self._original = original
         self._folded, self._head = folded, head
         self._tensor_groups, self._module_groups = backbone.spec.groups, groups
@@ -59,7 +59,7 @@ class Trainable(Network):
         for number, name in enumerate(GROUPS):
             for parameter in self.group(name):
                 parameter.requires_grad_(number >= first_trained)
-        self._late = _late(body, backbone) if from_boundary else None
+        self._late = _late(module, backbone) if from_boundary else None
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the logits (batch, classes) of pixels, or of activations at the boundary."""
@@ -83,16 +83,16 @@ class Trainable(Network):
     def train(self, mode: bool = True) -> Trainable:
         """Set the mode; what is frozen stays as it is at inference."""
         super().train(mode)
-        for name, module in timm_model(self.body).named_modules():
+        for name, module in timm_model(self.backbone).named_modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and self._keeps_statistics(name):
                 module.eval()
         if mode and self.first_trained >= GROUPS.index("head"):
-            self.body.eval()
+            self.backbone.eval()
         return self
 
-    def body_state(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the body's tensors under timm's names; those of frozen groups are bit for bit what they were."""
-        model = timm_model(self.body)
+    def backbone_state(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the backbone's tensors under timm's names; those of frozen groups are bit for bit what they were."""
+        model = timm_model(self.backbone)
         state = unfolded_state(model, self._folded, self._original) if self._folded else model.state_dict()
         state |= {name: value for name, value in self._original.items() if self._frozen(self._group_of(name))}
         return {name: value.detach().cpu().numpy().copy() for name, value in state.items()}
@@ -105,7 +105,7 @@ class Trainable(Network):
         if name == "head":
             yield from self.head.named_parameters()
             return
-        for name_of, parameter in timm_model(self.body).named_parameters():
+        for name_of, parameter in timm_model(self.backbone).named_parameters():
             if self._group_of(name_of) == name:
                 yield name_of, parameter
 
@@ -121,20 +121,20 @@ class Trainable(Network):
         return self._bn_frozen == "all" or self._bn_frozen == group == "early" or self._frozen(group)
 
 
-def _late(body: torch.nn.Module, backbone: Backbone) -> tuple[torch.Size, tuple[torch.nn.Module]]:
+def _late(module: torch.nn.Module, backbone: Backbone) -> tuple[torch.Size, tuple[torch.nn.Module]]:
     """Return the shape of one image's activations at the boundary, and the late layers, which share their modules.
 
     In a tuple, so that PyTorch does not count their parameters twice.
     """
     size = backbone.spec.preprocessing.size
-    early, late = cut(body, {f"model.{name}": group for name, group in backbone.spec.groups.items()})
+    early, late = cut(module, {f"model.{name}": group for name, group in backbone.spec.groups.items()})
     with torch.no_grad():
         return early(torch.zeros(1, 3, size, size)).shape[1:], (late,)
 
 
-def timm_model(body: torch.nn.Module) -> torch.nn.Module:
-    """Return timm's own module inside a pooled body: its tensors have timm's names."""
-    return body.get_submodule("model")
+def timm_model(module: torch.nn.Module) -> torch.nn.Module:
+    """Return timm's own module inside a pooled backbone: its tensors have timm's names."""
+    return module.get_submodule("model")
 
 
 def _of_modules(groups: Mapping[str, str]) -> dict[str, str]:
@@ -148,15 +148,15 @@ def head_of(module: torch.nn.Module, like: Head) -> Head:
 
 
 def tensors_of(network: torch.nn.Module, like: Head) -> dict[str, npt.NDArray[Any]]:
-    """Return what a fit has changed, under head. and body.: the head, and the body where it was trained."""
+    """Return what a fit has changed, under head. and backbone.: the head, and the backbone where it was trained."""
     if not isinstance(network, Trainable):
         return {f"head.{name}": value for name, value in head_of(network, like).tensors.items()}
     head = {f"head.{name}": value for name, value in network.head_value().tensors.items()}
-    return head | {f"body.{name}": value for name, value in network.body_state().items()}
+    return head | {f"backbone.{name}": value for name, value in network.backbone_state().items()}
 
 
 def under(prefix: str, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Return the tensors whose names begin with head. or body., without that."""
+    """Return the tensors whose names begin with head. or backbone., without that."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
@@ -166,16 +166,16 @@ def moving_norms(network: torch.nn.Module) -> int:
     return sum(norm.track_running_stats for norm in norms)
 
 
-def with_body(backbone: Backbone, state: Arrays) -> Backbone:
+def with_weights(backbone: Backbone, state: Arrays) -> Backbone:
     """Return a backbone with other tensors (timm's names), kept in the cache by their content."""
     content, spec = _content_of(backbone, state)
     return replace(backbone, spec=spec, folder=put_in_cache(spec, content))
 
 
-def body_written(backbone: Backbone, state: Arrays, folder: Path) -> Backbone:
+def backbone_written(backbone: Backbone, state: Arrays, folder: Path) -> Backbone:
     """Return a backbone with other tensors (timm's names), which are written into a folder that is there."""
     content, spec = _content_of(backbone, state)
-    (folder / "body.safetensors").write_bytes(content)
+    (folder / "backbone.safetensors").write_bytes(content)
     return replace(backbone, spec=spec, folder=folder)
 
 

@@ -121,7 +121,7 @@ TIMM_NAMES = "timm's names; choose the --backbone that these weights were made f
 
 
 def load_into(model: torch.nn.Module, state: State, *, what: str, names: str = TIMM_NAMES) -> None:
-    """Load a body's weights by name; heads are dropped; float16, bfloat16 and float64 become float32.
+    """Load a backbone's weights by name; heads are dropped; float16, bfloat16 and float64 become float32.
 
     Raises `BackboneError` for a tensor that is missing, misshapen, of whole numbers, or holds NaN or infinity.
     """

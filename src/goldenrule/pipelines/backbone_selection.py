@@ -1,4 +1,4 @@
-"""Choosing a backbone: several bodies' features in the cache, a head fitted on each, judged out-of-fold."""
+"""Choosing a backbone: several backbones' features in the cache, a head fitted on each, judged out-of-fold."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ CHOICE_VERSION = 1
 
 
 def with_chosen_backbone(
-    work: FitContext, features: Features, bodies: Sequence[Backbone]
+    work: FitContext, features: Features, backbones: Sequence[Backbone]
 ) -> tuple[FitContext, Features]:
-    """Go on with the body that suits the training part of a fit best, as if it had been named; give its features.
+    """Go on with the backbone that suits the training part of a fit best, as if it had been named; give its features.
 
-    `features` are those of the first body. The choice is made once per run, written down before it is obeyed, and
+    `features` are those of the first backbone. The choice is made once per run, written down before it is obeyed, and
     replayed (laws 6 and 7). What the candidates gave stays in the cache.
     """
     train = readable(work.table, "train", features).only_labelled()
@@ -44,63 +44,65 @@ def with_chosen_backbone(
     step = {
         "step": "choose backbone",
         "version": [CHOICE_VERSION, SOLVER_VERSION],
-        "candidates": [[body.spec.name, body.spec.weights, as_json(body.spec.preprocessing)] for body in bodies],
+        "candidates": [
+            [backbone.spec.name, backbone.spec.weights, as_json(backbone.spec.preprocessing)] for backbone in backbones
+        ],
         "images": about_images(train),
         "seed": work.options.seed,
     }
 
     def chosen() -> Outcome:
-        found = judged_backbones(train, bodies, options=work.options, progress=work.progress)
-        return Outcome({"candidates": np.arange(len(bodies))}, as_json(found))
+        found = judged_backbones(train, backbones, options=work.options, progress=work.progress)
+        return Outcome({"candidates": np.arange(len(backbones))}, as_json(found))
 
     with work.story.stage("choose backbone"):
-        outcome, replayed = work.run.step(step, chosen, check=lambda kept: _check_choice(kept, bodies))
+        outcome, replayed = work.run.step(step, chosen, check=lambda kept: _check_choice(kept, backbones))
     found = from_json(outcome.facts, BackboneChoice)
     work.progress.say(f"{found.sentence}{' Chosen before: replayed.' if replayed else ''}")
     work.story.backbones = found
     if not replayed:
         work.story.computed += sum(one.computed for one in found.candidates)
-    body = next(body for body in bodies if body.spec.name == found.chosen)
-    if body is work.body:
+    backbone = next(backbone for backbone in backbones if backbone.spec.name == found.chosen)
+    if backbone is work.backbone:
         return work, features
     extractor = FeatureExtractor.of(
-        body, device=work.options.device, threads=work.options.threads, progress=work.progress
+        backbone, device=work.options.device, threads=work.options.threads, progress=work.progress
     )
     context = replace(work, extractor=extractor)
     return context, precomputed(context, 0)
 
 
-def _check_choice(kept: Outcome, bodies: Sequence[Backbone]) -> None:
+def _check_choice(kept: Outcome, backbones: Sequence[Backbone]) -> None:
     """Raise `FormatError` where a kept outcome chooses none of these."""
     found = from_json(kept.facts, BackboneChoice)
-    if found.chosen not in {body.spec.name for body in bodies}:
+    if found.chosen not in {backbone.spec.name for backbone in backbones}:
         raise FormatError(f"{found.chosen} was chosen, which is none of those to choose from.")
 
 
 def judged_backbones(
-    train: LabelledTable, bodies: Sequence[Backbone], *, options: FitOptions, progress: Progress
+    train: LabelledTable, backbones: Sequence[Backbone], *, options: FitOptions, progress: Progress
 ) -> BackboneChoice:
-    """Return the choice among bodies by readable training images with digests; of many a sample is asked."""
+    """Return the choice among backbones by readable training images with digests; of many a sample is asked."""
     asked = sampled(train, MOST_IMAGES, seed=options.seed)
     made = []
-    for body in bodies:
-        progress.say(f"Trying {body.spec.name} on {len(asked):,} training images.")
+    for backbone in backbones:
+        progress.say(f"Trying {backbone.spec.name} on {len(asked):,} training images.")
         began = time.perf_counter()
-        extractor = FeatureExtractor.of(body, device=options.device, threads=options.threads, progress=progress)
+        extractor = FeatureExtractor.of(backbone, device=options.device, threads=options.threads, progress=progress)
         features = extractor.features(asked)
         seconds, computed = time.perf_counter() - began, sum(features.computed)
-        remember_speed(body.spec, extractor.kind, computed, seconds)
-        made.append((body, features, seconds, computed))
+        remember_speed(backbone.spec, extractor.kind, computed, seconds)
+        made.append((backbone, features, seconds, computed))
     for _, features, _, _ in made:
         asked = asked.where(features.has(asked.digests))  # files can change while a fit runs
     tried = []
-    for body, features, seconds, computed in made:
+    for backbone, features, seconds, computed in made:
         head = fit_head(asked, features, seed=options.seed, progress=progress)
         tried.append(
             Tried(
-                name=body.spec.name,
+                name=backbone.spec.name,
                 out_of_fold=head.out_of_fold,
-                multiply_adds=multiply_adds(body),
+                multiply_adds=multiply_adds(backbone),
                 seconds=seconds,
                 computed=computed,
             )

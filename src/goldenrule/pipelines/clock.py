@@ -54,7 +54,9 @@ class Clock:
             ended.append(time.monotonic())
             last = ended[-1] - ended[-2] if len(ended) > 1 else 0.0
             if last:
-                remember_training_speed(self._work.body.spec, int(self._work.table.teaching.sum()), last * times_faster)
+                remember_training_speed(
+                    self._work.backbone.spec, int(self._work.table.teaching.sum()), last * times_faster
+                )
             return self._end is not None and ended[-1] + last > self._end
 
         return out_of_time

@@ -30,7 +30,7 @@ class FitContext:
     progress: Progress
 
     @property
-    def body(self) -> Backbone:
+    def backbone(self) -> Backbone:
         """The backbone."""
         return self.extractor.backbone
 
@@ -55,7 +55,7 @@ def precomputed(work: FitContext, count: int) -> Features:
             views=views(work.options.augmentation, count),
             augmented=work.table.teaching if count else None,
         )
-    remember_speed(work.body.spec, work.kind, sum(features.computed), time.perf_counter() - began)
+    remember_speed(work.backbone.spec, work.kind, sum(features.computed), time.perf_counter() - began)
     for removed in enforce_limit(keep=[cache.name for cache in features.caches]):
         work.progress.say(f"The feature cache {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit.")
     new = slice(1 if count else 0, None)  # the plain view was counted before

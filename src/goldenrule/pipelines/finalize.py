@@ -153,18 +153,18 @@ def _classifier(work: FitContext, chosen: Candidate) -> Classifier:
         "counts": work.table.counts(),
         "train_images": int(work.table.teaching.sum()),
         "options": work.options.shown(),
-        "started_from": work.body.spec.weights,  # the digest: of --weights and --from the options have the names alone
+        "started_from": work.backbone.spec.weights,  # the digest: --weights and --from are names alone
         "candidate": chosen.name,
         "solver": dict(chosen.facts),
     }
-    frozen = chosen.body.spec.weights == work.body.spec.weights
-    kind = work.kind if frozen else engine_kind(chosen.body, device=work.options.device, progress=work.progress)
+    frozen = chosen.backbone.spec.weights == work.backbone.spec.weights
+    kind = work.kind if frozen else engine_kind(chosen.backbone, device=work.options.device, progress=work.progress)
     if not frozen or chosen.views != (PLAIN,):
-        kind = serving_kind(chosen.body, kind)  # it is scored by `predict`: what runs there is what is recorded
+        kind = serving_kind(chosen.backbone, kind)  # it is scored by `predict`: what runs there is what is recorded
     several = work.table.task == "multi"
     return Classifier(
         work.table.classes,
-        chosen.body,
+        chosen.backbone,
         chosen.head,
         kind,
         provenance,
@@ -181,8 +181,8 @@ def _scored(classifier: Classifier, table: ImageTable, work: FitContext, feature
 
 
 def _predicted(classifier: Classifier, table: ImageTable, work: FitContext, features: Features) -> Predictions:
-    """Return the saved classifier's predictions: from the cache's rows where they are those of its body."""
-    if classifier.backbone.spec.weights != work.body.spec.weights or classifier.views != (PLAIN,):
+    """Return the saved classifier's predictions: from the cache's rows where they are those of its backbone."""
+    if classifier.backbone.spec.weights != work.backbone.spec.weights or classifier.views != (PLAIN,):
         return classifier.predict_table(table, threads=work.threads, progress=work.progress)
     return predictions_from(classifier, features, table.digests, ids=table.uris, truth=table.truth)
 

@@ -81,7 +81,7 @@ class Candidate:
     """
 
     name: str
-    body: Backbone
+    backbone: Backbone
     head: Head
     judged_on: Predictions
     evaluated_split: str  # "out-of-fold" or "valid"

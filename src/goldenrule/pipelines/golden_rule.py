@@ -30,17 +30,18 @@ from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS
 
 MIXUP = 0.4
 FAR = (
-    "The body knows little of such pictures (the linear head is wrong on more than three of ten): its late layers are "
+    "The backbone knows little of such pictures (the linear head is wrong on more than three of ten): its late layers "
+    "are "
     "trained before the whole network, at the fresh head's rate, and their BatchNorms follow the batches; pictures are "
     "blended in pairs (mixup)."
 )
 PARTLY = (
-    "The body knows such pictures partly (the linear head is right on 70 to 95 of 100): its late layers are trained "
-    "first, on activations from the feature cache; their pictures are blended in pairs (mixup)."
+    "The backbone knows such pictures partly (the linear head is right on 70 to 95 of 100): its late layers are "
+    "trained first, on activations from the feature cache; their pictures are blended in pairs (mixup)."
 )
 KNOWN = (
-    "The body knows such pictures well (the linear head is right on more than 95 of 100): the whole network is trained "
-    "at a lower rate than was found, since it has little to learn there and much to forget."
+    "The backbone knows such pictures well (the linear head is right on more than 95 of 100): the whole network is "
+    "trained at a lower rate than was found, since it has little to learn there and much to forget."
 )
 VARIED = "They are varied more in light and size, and mirrored only if --augment says so."
 
@@ -90,7 +91,7 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
     options, clock = work.options, Clock(work)
     known = familiarity(solved.chosen.judged_on)
     far = known == "far"
-    plan = live_plan_for(work.table, work.body, work.kind, known=known)
+    plan = live_plan_for(work.table, work.backbone, work.kind, known=known)
     work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
     standing, valid = scored_on_valid(work, solved.chosen, solved.features)
     contest = ModelSelection(solved, valid, beta=options.beta)
@@ -100,7 +101,7 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
     augmentation = options.augmentation_named("basic" if far and options.augment == "auto" else options.augment)
     learn = Learner(
         work.table,
-        work.body,
+        work.backbone,
         precompute=True,
         augment=stronger(augmentation) if far and augmentation else augmentation,
         augmented_views=0 if far else solved.views,
@@ -114,7 +115,7 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
         progress=work.progress,
     )
     if clock.limited and (measured := training_speed(learn)):  # what this run measures, not what an earlier one did
-        plan = live_plan_for(work.table, work.body, work.kind, known=known, images_per_second=measured)
+        plan = live_plan_for(work.table, work.backbone, work.kind, known=known, images_per_second=measured)
     if clock.allows("train the head", plan.head_seconds):
         with work.story.stage("train the head"):
             # 2. lr_find: the highest rate where the loss is still clearly improving.
@@ -125,7 +126,7 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
             learn.precompute = False
             learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live")
             contest.enter(Trained.HEAD, learn)
-    # 5. Unfreeze, starting from the better head; where the body has more to learn, its late layers first.
+    # 5. Unfreeze, starting from the better head; where the backbone has more to learn, its late layers first.
     if contest.best is solved.chosen:
         learn.load(standing)
     if far:

@@ -1,7 +1,7 @@
 """One named network trained one way, with the verbs of `Learner`: from zero, the head alone, or all of it.
 
-From zero begins with random weights. Transfer learning keeps the pretrained body frozen and trains the head, or fits
-it; fine-tuning begins with that linear head and trains the whole network (Kumar et al., "Fine-tuning can distort
+From zero begins with random weights. Transfer learning keeps the pretrained backbone frozen and trains the head, or
+fits it; fine-tuning begins with that linear head and trains the whole network (Kumar et al., "Fine-tuning can distort
 pretrained features", arXiv:2202.10054). Unlike `golden_rule` the result is what was asked for, better or not; how it
 stands against the linear head is said.
 """
@@ -28,7 +28,7 @@ from goldenrule.pipelines.calibrate import calibrated_on_valid
 from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.finalize import concluded, scored_on_valid
 from goldenrule.pipelines.fit_result import Candidate, FitResult
-from goldenrule.pipelines.prepare import begun, body_from_zero
+from goldenrule.pipelines.prepare import backbone_from_scratch, begun
 from goldenrule.pipelines.probe import Solved, check_learnable, linear_heads_of, readable
 from goldenrule.report.content import LiveContent
 from goldenrule.runs.options import FitOptions
@@ -75,11 +75,11 @@ def train(
 
 def _from_zero(work: FitContext, features: Features, training: TrainingOptions, final: bool) -> FitResult:
     check_learnable(readable(work.table, "train", features).only_labelled(), features.failures)
-    body = body_from_zero(work.options, work.progress)
-    learn = _learner(work, training, body)
+    backbone = backbone_from_scratch(work.options, work.progress)
+    learn = _learner(work, training, backbone)
     learn.unfreeze()
     learn.bn_freeze(False)  # random layers have no statistics to keep
-    bounded = partial(rate_from_zero, optimizer=training.optimizer, normalised=moving_norms(body.module) > 0)
+    bounded = partial(rate_from_zero, optimizer=training.optimizer, normalised=moving_norms(backbone.module) > 0)
     curves = _fit(work, learn, training, (1.0, 1.0, 1.0), bounded)
     candidate = _candidate(work, learn, training, Trained.FROM_ZERO)
     live = _live(work, learn, curves)
@@ -89,7 +89,7 @@ def _from_zero(work: FitContext, features: Features, training: TrainingOptions, 
 def _from_pretrained(work: FitContext, solved: Solved, training: TrainingOptions, final: bool) -> FitResult:
     """Train the head on features from the cache, or from the linear head on the whole network."""
     head_only = training.type == "transfer_learning"
-    learn = _learner(work, training, work.body, views=solved.views if head_only else 0, precompute=head_only)
+    learn = _learner(work, training, work.backbone, views=solved.views if head_only else 0, precompute=head_only)
     standing, before = scored_on_valid(work, solved.chosen, solved.features)
     if head_only:
         curves = _fit(work, learn, training, (1.0, 1.0, 1.0))
@@ -106,12 +106,12 @@ def _from_pretrained(work: FitContext, solved: Solved, training: TrainingOptions
 
 
 def _learner(
-    work: FitContext, training: TrainingOptions, body: Backbone, *, views: int = 0, precompute: bool = False
+    work: FitContext, training: TrainingOptions, backbone: Backbone, *, views: int = 0, precompute: bool = False
 ) -> Learner:
     options = work.options
     return Learner(
         work.table,
-        body,
+        backbone,
         precompute=precompute,
         augment=options.augmentation,
         augmented_views=views,
@@ -166,7 +166,7 @@ def _candidate(work: FitContext, learn: Learner, training: TrainingOptions, name
     seen = with_blocks(seen, work.table)
     return Candidate(
         name=name,
-        body=learn.state.backbone,
+        backbone=learn.state.backbone,
         head=learn.state.head,
         judged_on=with_class_thresholds(seen, beta=work.options.beta),
         evaluated_split="valid",

@@ -1,4 +1,4 @@
-"""The images that a classifier is at home with: chosen when a fit ends, from its own body's features."""
+"""The images that a classifier is at home with: chosen when a fit ends, from its own backbone's features."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from goldenrule.pipelines.probe import readable
 def familiar_images(work: FitContext, classifier: Classifier, features: Features) -> OODDetector | None:
     """Return what flags images unlike those of the training; None where these are too alike to tell (one group).
 
-    A body that has learned from none of these images knows training and new ones alike: the distances are those of
-    training images, each left out. A body that was trained on them, or by an earlier run on images that may be the
+    A backbone that has learned from none of these images knows training and new ones alike: the distances are those of
+    training images, each left out. A backbone that was trained on them, or by an earlier run on images that may be the
     same, knows them too well: the distances are those of the validation images, where there are any. Their features
-    and those of the references, together 4,000 at most, go into the cache of that body.
+    and those of the references, together 4,000 at most, go into the cache of that backbone.
     """
     train = readable(work.table, "train", features)
     labels = [label[0] if label else -1 for label in train.rows["labels"].to_pylist()]  # of several the first
     references = _some(train, drawn(_digests(train), labels))
-    trained = classifier.backbone.spec.weights != work.body.spec.weights
+    trained = classifier.backbone.spec.weights != work.backbone.spec.weights
     valid = readable(work.table, "valid", features)
     learned = (trained or work.options.start_from is not None) and len(valid) > 0
     others = valid if learned else train
@@ -54,7 +54,7 @@ def familiar_images(work: FitContext, classifier: Classifier, features: Features
 
 
 def _through(classifier: Classifier, work: FitContext, *tables: ImageTable) -> Features:
-    """Return the plain features of these images by a classifier's body, from its cache where they were computed."""
+    """Return the plain features of these images by a classifier's backbone, from its cache where they were computed."""
     wanted = {uri for table in tables for uri in table.uris}
     extractor = FeatureExtractor(
         backbone=classifier.backbone, kind=classifier.engine, threads=work.threads, progress=work.progress

@@ -20,7 +20,7 @@ from goldenrule.metrics.selection_rules import Familiarity
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.graphs.compiled import check_device
 from goldenrule.pipelines.backbone_selection import MOST_IMAGES, sampled
-from goldenrule.pipelines.prepare import candidate_bodies, read_images
+from goldenrule.pipelines.prepare import candidate_backbones, read_images
 from goldenrule.runs.options import FitOptions
 from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, LivePlan, Plan, Step, live_plan, plan_answer
 
@@ -40,9 +40,9 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     table, options = read_images(source, options, progress)
     if options.folds is None:
         table = with_split(table, seed=options.seed)
-    bodies = candidate_bodies(options, progress)
-    body = bodies[0]
-    extractor = FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
+    backbones = candidate_backbones(options, progress)
+    backbone = backbones[0]
+    extractor = FeatureExtractor.of(backbone, device=device, threads=options.threads, progress=progress)
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views
     caches = [extractor.cache(view) for view in views(options.augmentation, number)]
     digests = {digest for digest in table.digests if digest}
@@ -53,36 +53,36 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
         train_images=len(train),
         missing_plain=int(np.sum([digest not in caches[0] for digest in digests])),
         missing_augmented=sum(digest not in cache for cache in caches[1:] for digest in train_digests),
-        features=body.spec.features,
+        features=backbone.spec.features,
         classes=len(table.classes),
         views=options.most_views,
-        views_per_second=known_speed(body.spec, extractor.kind),
+        views_per_second=known_speed(backbone.spec, extractor.kind),
         head=options.head,
-        live=None if options.linear_only else live_plan_for(table, body, extractor.kind),
+        live=None if options.linear_only else live_plan_for(table, backbone, extractor.kind),
     )
     if not options.candidates:
         return plan
-    choosing = _choosing(sampled(train, MOST_IMAGES, seed=options.seed), bodies, device)
+    choosing = _choosing(sampled(train, MOST_IMAGES, seed=options.seed), backbones, device)
     return Plan(steps=(*plan.steps[:2], choosing, *plan.steps[2:]))
 
 
-def _choosing(asked: ImageTable, bodies: Sequence[Backbone], device: str) -> Step:
+def _choosing(asked: ImageTable, backbones: Sequence[Backbone], device: str) -> Step:
     """Return what choosing among backbones takes: the plain rows of training images that their caches lack."""
-    seconds, stored = 0.5 * len(bodies), 0
-    for body in bodies[1:]:  # the first has its rows by then
-        extractor = FeatureExtractor.of(body, device=device)
+    seconds, stored = 0.5 * len(backbones), 0
+    for backbone in backbones[1:]:  # the first has its rows by then
+        extractor = FeatureExtractor.of(backbone, device=device)
         cache = extractor.cache()
         missing = sum(digest not in cache for digest in set(asked.digests) if digest)
-        seconds += missing / (known_speed(body.spec, extractor.kind) or SPEED_UNKNOWN)
-        stored += missing * (2 * body.spec.features + 40)
-    names = ", ".join(body.spec.name for body in bodies)
+        seconds += missing / (known_speed(backbone.spec, extractor.kind) or SPEED_UNKNOWN)
+        stored += missing * (2 * backbone.spec.features + 40)
+    names = ", ".join(backbone.spec.name for backbone in backbones)
     condition = "what follows: if the first is taken"
     return Step(name=f"choose among {names}", seconds=seconds, stored_bytes=stored, condition=condition)
 
 
 def live_plan_for(
     table: ImageTable,
-    body: Backbone,
+    backbone: Backbone,
     kind: EngineKind,
     *,
     known: Familiarity | None = None,
@@ -90,11 +90,11 @@ def live_plan_for(
 ) -> LivePlan:
     """Return the plan of the live steps; the speeds measured here change its seconds, never its epochs.
 
-    `known`: how well the body knows such pictures, None before the head is fitted. `images_per_second` is the speed of
-    training that this run has measured; speeds kept from earlier runs were those of a machine that may have been busy,
-    and are corrected by as much.
+    `known`: how well the backbone knows such pictures, None before the head is fitted. `images_per_second` is the speed
+    of training that this run has measured; speeds kept from earlier runs were those of a machine that may have been
+    busy, and are corrected by as much.
     """
-    before, frozen = known_training_speed(body.spec), known_speed(body.spec, kind)
+    before, frozen = known_training_speed(backbone.spec), known_speed(backbone.spec, kind)
     if images_per_second and before and frozen:
         frozen *= images_per_second / before
     return live_plan(

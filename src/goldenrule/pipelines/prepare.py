@@ -25,7 +25,8 @@ from goldenrule.data.splits.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.data.splits.splitting import check_enough, sample_per_class, torn_groups, with_split
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import FeatureExtractor, Features
-from goldenrule.models.backbone import Backbone, backbone, kept
+from goldenrule.models.backbone import Backbone, kept
+from goldenrule.models.backbone import backbone as load_backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import available_threads, check_device
 from goldenrule.pipelines.backbone_selection import with_chosen_backbone
@@ -86,11 +87,11 @@ def begun(
         kept_splits = "" if given or torn or not drew_split(earlier) else " Its images keep the splits they had there."
         progress.say(f"{earlier} holds another story: writing to {folder}.{kept_splits}")
     with story.stage("backbone"):
-        bodies = candidate_bodies(options, progress)
+        backbones = candidate_backbones(options, progress)
         if options.from_zero:
-            body_from_zero(options, progress)  # one that can't be had says so before anything is written
-        body = bodies[0]
-        extractor = FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
+            backbone_from_scratch(options, progress)  # one that can't be had says so before anything is written
+        backbone = backbones[0]
+        extractor = FeatureExtractor.of(backbone, device=device, threads=options.threads, progress=progress)
     with opened(folder) as run:
         check_same(folder, about, table)  # again: another process may have begun a story here since
         work = FitContext(run=run, table=table, extractor=extractor, options=options, story=story, progress=progress)
@@ -109,7 +110,7 @@ def begun(
         story.dependence, story.leaks = asked.about, leaked(table, pairs)
         run.begin(about, table)
         work = replace(work, table=table)
-        yield with_chosen_backbone(work, features, bodies) if len(bodies) > 1 else (work, features)
+        yield with_chosen_backbone(work, features, backbones) if len(backbones) > 1 else (work, features)
 
 
 def _drawn_anew(earlier: Path, torn: Sequence[str]) -> Finding:
@@ -122,15 +123,15 @@ def _drawn_anew(earlier: Path, torn: Sequence[str]) -> Finding:
     )
 
 
-def candidate_bodies(options: FitOptions, progress: Progress) -> list[Backbone]:
-    """Return the bodies to choose from (`--backbone auto`), or the one to start from."""
+def candidate_backbones(options: FitOptions, progress: Progress) -> list[Backbone]:
+    """Return the backbones to choose from (`--backbone auto`), or the one to start from."""
     names = options.candidates or (options.backbone,)
-    return [first_body(replace(options, backbone=name), progress) for name in names]
+    return [first_backbone(replace(options, backbone=name), progress) for name in names]
 
 
-def body_from_zero(options: FitOptions, progress: Progress) -> Backbone:
-    """Return the body that is trained from zero: random weights, drawn under the seed."""
-    return backbone(
+def backbone_from_scratch(options: FitOptions, progress: Progress) -> Backbone:
+    """Return the backbone that is trained from zero: random weights, drawn under the seed."""
+    return load_backbone(
         options.backbone,
         size=options.size,
         pooling=options.pooling,
@@ -142,15 +143,15 @@ def body_from_zero(options: FitOptions, progress: Progress) -> Backbone:
     )
 
 
-def first_body(options: FitOptions, progress: Progress) -> Backbone:
-    """Return the body to start from: a pretrained one, or that of an earlier classifier (`--from`).
+def first_backbone(options: FitOptions, progress: Progress) -> Backbone:
+    """Return the backbone to start from: a pretrained one, or that of an earlier classifier (`--from`).
 
     What is trained from zero starts from none: the default one then finds near duplicates, and looks into the run.
     """
     if options.from_zero:
-        return backbone(levels=options.fixed_levels, progress=progress)
+        return load_backbone(levels=options.fixed_levels, progress=progress)
     if options.start_from is None:
-        return backbone(
+        return load_backbone(
             options.backbone,
             weights=options.weights,
             size=options.size,
@@ -163,7 +164,7 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
     earlier = Classifier.load(options.start_from).backbone
     if earlier.spec.pooling != options.pooling or options.size not in (None, earlier.spec.preprocessing.size):
         raise OptionError(
-            f"--from {options.start_from}: that classifier's body has {earlier.spec.pooling} pooling at "
+            f"--from {options.start_from}: that classifier's backbone has {earlier.spec.pooling} pooling at "
             f"{earlier.spec.preprocessing.size} px. Leave --size away and give the --head it was made with."
         )
     preprocessing = earlier.spec.preprocessing
@@ -172,7 +173,8 @@ def first_body(options: FitOptions, progress: Progress) -> Backbone:
     ):
         raise OptionError(
             f"--from {options.start_from}: that classifier looks at pictures otherwise (resize {preprocessing.resize}, "
-            f"decoding {preprocessing.name}), and its body learned from that. Leave --crop squish and --decoding away."
+            f"decoding {preprocessing.name}), and its backbone learned from that. Leave --crop squish and --decoding "
+            "away."
         )
     if options.levels is not None and options.fixed_levels != preprocessing.levels:
         raise OptionError(

@@ -94,7 +94,7 @@ def readable(table: ImageTable, split: Split, features: Features) -> ImageTable:
 def _candidate(work: FitContext, name: str, head: FittedHead) -> Candidate:
     return Candidate(
         name=name,
-        body=work.body,
+        backbone=work.backbone,
         head=head.head,
         judged_on=with_class_thresholds(with_blocks(head.out_of_fold, work.table), beta=work.options.beta),
         evaluated_split="out-of-fold",
@@ -118,7 +118,7 @@ def solved_head(
         "near": near,
         **({"folds": options.folds} if options.folds else {}),
         "augment": options.augment,
-        "weights": work.body.spec.weights,
+        "weights": work.backbone.spec.weights,
         "banks": [cache.name for cache in features.caches],
         "engine": as_json(work.kind),
     }
@@ -135,7 +135,7 @@ def solved_head(
                 folds=options.folds,
                 progress=work.progress,
             ),
-            check=lambda kept: _check_fits(kept, train, options.head, work.body.spec.features),
+            check=lambda kept: _check_fits(kept, train, options.head, work.backbone.spec.features),
         )
     if replayed:
         what = "head with views" if count else "head"

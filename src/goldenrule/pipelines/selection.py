@@ -43,7 +43,7 @@ class ModelSelection:
         seen = learn.evaluate() if crossed is None else crossed.predictions
         newcomer = Candidate(
             name=name,
-            body=learn.state.backbone,
+            backbone=learn.state.backbone,
             head=learn.state.head,
             judged_on=seen,
             evaluated_split="valid",
@@ -69,12 +69,12 @@ class ModelSelection:
         best, material = self.best, learn.material
         valid = material.table.split("valid")
 
-        def predicted(body: Backbone, head: Head, table: ImageTable) -> Predictions:
-            classifier = replace(learn.classifier(), backbone=body, head=head, engine=material.kind(body))
+        def predicted(backbone: Backbone, head: Head, table: ImageTable) -> Predictions:
+            classifier = replace(learn.classifier(), backbone=backbone, head=head, engine=material.kind(backbone))
             return classifier.predict_table(table, views=every, threads=material.threads, progress=material.progress)
 
         if best.crossed is None:
-            return predicted(best.body, best.head, valid)
+            return predicted(best.backbone, best.head, valid)
         half_of = dict(zip(best.crossed.predictions.ids, best.crossed.halves.tolist(), strict=True))
         half_of_image = np.array([half_of.get(uri, -1) for uri in valid.uris])
         halves = [predicted(*best.crossed.network(half), valid.where(half_of_image == half)) for half in (0, 1)]

@@ -62,7 +62,7 @@ def near_pairs(work: FitContext, features: Features) -> list[NearDuplicate]:
 
     def found() -> Outcome:
         cache = features.caches[0]
-        likened = work.body.spec.averaged
+        likened = work.backbone.spec.averaged
         pairs = near_duplicates(work.table, cache, likened=likened, threads=work.threads, progress=work.progress)
         rows = np.array([(pair.first, pair.second, pair.mirrored) for pair in pairs], np.int32).reshape(-1, 3)
         return Outcome({"pairs": rows, "cosine": np.array([pair.cosine for pair in pairs], np.float32)}, {})

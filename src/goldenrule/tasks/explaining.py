@@ -190,7 +190,7 @@ def write_explained(found: Explained, folder: Path, question: dict[str, object])
 
 def _extractor(again: Reopened) -> FeatureExtractor:
     """Return the extractor of the classifier's own backbone: the run's where it has not been trained."""
-    same = again.body.spec == again.classifier.backbone.spec
+    same = again.backbone.spec == again.classifier.backbone.spec
     return again.extractor if same else again.extractor_of(again.classifier.backbone)
 
 

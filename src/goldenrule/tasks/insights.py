@@ -128,7 +128,8 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
     sentences = [
         f"{contradicted(errors)}.",
         "Each label is judged by heads that were fitted without the image, its copies and its series, on features "
-        "of the body that the run began with, which has learned from none of these labels. Images of all splits take "
+        "of the backbone that the run began with, which has learned from none of these labels. Images of all splits "
+        "take "
         "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies of an "
         "image share its place.",
         f"Confident learning, an estimate that misses wrong labels which come in copies, doubts "

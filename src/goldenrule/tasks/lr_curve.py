@@ -8,7 +8,7 @@ from pathlib import Path
 from goldenrule.core.progress import Progress
 from goldenrule.data.table import ImageTable
 from goldenrule.models.classifier import Classifier
-from goldenrule.pipelines.prepare import first_body, read_images
+from goldenrule.pipelines.prepare import first_backbone, read_images
 from goldenrule.report.figures.plot import plot
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.outputs import FIGURE, FIGURE_METADATA, check_output, write_output
@@ -36,7 +36,7 @@ def find_rate_of(
     table, seen = read_images(source, options, progress)
     learn = Learner(
         table,
-        earlier.backbone if earlier else first_body(seen, progress),
+        earlier.backbone if earlier else first_backbone(seen, progress),
         head=earlier.head if earlier else "linear",
         augment=options.augmentation,
         augmented_views=0,

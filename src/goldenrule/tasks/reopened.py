@@ -16,7 +16,7 @@ from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import check_device
-from goldenrule.pipelines.prepare import first_body
+from goldenrule.pipelines.prepare import first_backbone
 from goldenrule.runs.finished import check_finished
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import run_about, run_images, run_result
@@ -24,9 +24,9 @@ from goldenrule.runs.verified_files import run_about, run_images, run_result
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reopened:
-    """A finished run. `body` is the one it began with, which has learned from none of its labels.
+    """A finished run. `backbone` is the one it began with, which has learned from none of its labels.
 
-    Where the head stands on whole feature maps, `body` gives their averages.
+    Where the head stands on whole feature maps, `backbone` gives their averages.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class Reopened:
     progress: Progress
 
     @property
-    def body(self) -> Backbone:
+    def backbone(self) -> Backbone:
         """The backbone that the run began with."""
         return self.extractor.backbone
 
@@ -56,16 +56,16 @@ class Reopened:
         """How many processors are used."""
         return self.extractor.threads
 
-    def features(self, body: Backbone | None = None) -> Features:
-        """Return the plain features of all images by a body (default: the one the run began with).
+    def features(self, backbone: Backbone | None = None) -> Features:
+        """Return the plain features of all images by a backbone (default: the one the run began with).
 
-        They are in the cache where the run has used that body; else they are computed, with a progress bar.
+        They are in the cache where the run has used that backbone; else they are computed, with a progress bar.
         """
-        return (self.extractor_of(body) if body else self.extractor).features(self.table)
+        return (self.extractor_of(backbone) if backbone else self.extractor).features(self.table)
 
-    def extractor_of(self, body: Backbone) -> FeatureExtractor:
+    def extractor_of(self, backbone: Backbone) -> FeatureExtractor:
         """Return the extractor of another backbone, on the device that the run's features are computed on."""
-        return FeatureExtractor.of(body, device=self.device, threads=self.threads, progress=self.progress)
+        return FeatureExtractor.of(backbone, device=self.device, threads=self.threads, progress=self.progress)
 
 
 def reopened(
@@ -86,26 +86,28 @@ def reopened(
     classifier = Classifier.load(folder)
     options = replace(options, levels=levels_text(classifier.preprocessing.levels))
     pooled = replace(options, head="linear") if options.pooling == "flattened" else options
-    body = first_body(pooled, progress)  # what looks into a run likens pictures, place by place they are all apart
-    _check_beginning(options, classifier, body)
+    backbone = first_backbone(
+        pooled, progress
+    )  # what looks into a run likens pictures, place by place they are all apart
+    _check_beginning(options, classifier, backbone)
     return Reopened(
         folder=folder,
         table=table,
         options=options,
         classifier=classifier,
-        extractor=_extractor_here(body, options, progress),
+        extractor=_extractor_here(backbone, options, progress),
         progress=progress,
     )
 
 
-def _check_beginning(options: FitOptions, classifier: Classifier, body: Backbone) -> None:
+def _check_beginning(options: FitOptions, classifier: Classifier, backbone: Backbone) -> None:
     """Raise `SourceError` where a file or run that a run began with holds other weights by now."""
     given = options.weights or options.start_from
-    if given and classifier.provenance.get("started_from", body.spec.weights) != body.spec.weights:
+    if given and classifier.provenance.get("started_from", backbone.spec.weights) != backbone.spec.weights:
         raise SourceError(f"{given} holds other weights than when the run began with it. Put them back, or fit again.")
 
 
-def _extractor_here(body: Backbone, options: FitOptions, progress: Progress) -> FeatureExtractor:
+def _extractor_here(backbone: Backbone, options: FitOptions, progress: Progress) -> FeatureExtractor:
     """Return the extractor of a run; that of the CPU where its device is not there, under a key of its own."""
     device = options.device
     try:
@@ -113,7 +115,7 @@ def _extractor_here(body: Backbone, options: FitOptions, progress: Progress) -> 
     except OptionError:
         progress.say(f"This machine has no {device}, on which the run was made: features are computed on the CPU.")
         device = "cpu"
-    return FeatureExtractor.of(body, device=device, threads=options.threads, progress=progress)
+    return FeatureExtractor.of(backbone, device=device, threads=options.threads, progress=progress)
 
 
 def _options(story: dict[str, Any], threads: int | None) -> FitOptions:

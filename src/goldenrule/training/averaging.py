@@ -39,8 +39,8 @@ def blend(runner: VerbRunner, state: LearnerState, shares: tuple[float, ...]) ->
         return Outcome(tensors_of(network, state.head), facts)
 
     outcome = runner.outcome(key, "blend", compute, check=lambda kept: _check_mixed(runner, state, kept, "share"))
-    body, weights = runner.weights(state, outcome)
-    return replace(state, key=key, backbone=body, head=weights), float(outcome.facts["share"])
+    trained, weights = runner.weights(state, outcome)
+    return replace(state, key=key, backbone=trained, head=weights), float(outcome.facts["share"])
 
 
 def back_to(runner: VerbRunner, state: LearnerState, cycle: int) -> LearnerState:
@@ -48,11 +48,11 @@ def back_to(runner: VerbRunner, state: LearnerState, cycle: int) -> LearnerState
     try:
         end = Outcome(state.ends[cycle], {})
         runner.check_weights(end, state)
-        body, head = runner.weights(state, end)
+        backbone, head = runner.weights(state, end)
     except KeyError as error:
         kept_ones = ", ".join(map(str, state.ends.cycles)) or "none"
         raise OptionError(f"back_to({cycle}): wanted a cycle of the last fit. Kept: {kept_ones}.") from error
-    return state.after("back_to", {"cycle": cycle}, backbone=body, head=head)
+    return state.after("back_to", {"cycle": cycle}, backbone=backbone, head=head)
 
 
 def soup(runner: VerbRunner, state: LearnerState) -> tuple[LearnerState, tuple[int, ...]]:
@@ -78,8 +78,8 @@ def soup(runner: VerbRunner, state: LearnerState) -> tuple[LearnerState, tuple[i
 
     key = next_key(state.key, "soup", {"cycles": list(cycles)})
     outcome = runner.outcome(key, "soup", compute, check=lambda kept: _check_mixed(runner, state, kept, "cycles"))
-    body, head = runner.weights(state, outcome)
-    return replace(state, key=key, backbone=body, head=head), tuple(outcome.facts["cycles"])
+    backbone, head = runner.weights(state, outcome)
+    return replace(state, key=key, backbone=backbone, head=head), tuple(outcome.facts["cycles"])
 
 
 def calibrate(runner: VerbRunner, state: LearnerState) -> tuple[LearnerState, float]:

@@ -214,8 +214,8 @@ class _Judge:
         """Return the network of a choice, its logits at its temperature."""
         last = next(weights for one, weights in self.ends(keep) if one == (chosen.cycle, chosen.mean))
         self._module.load_state_dict(between(self._first, last, chosen.share))
-        body, head = self.runner.weights(self.state, Outcome(tensors_of(self._module, self.state.head), {}))
-        return body, head.cooled(chosen.temperature)
+        backbone, head = self.runner.weights(self.state, Outcome(tensors_of(self._module, self.state.head), {}))
+        return backbone, head.cooled(chosen.temperature)
 
     def _loss(self, logits: npt.NDArray[np.float32], rows: npt.NDArray[np.bool_]) -> tuple[float, float]:
         rows = rows & ~np.isnan(logits).any(axis=1)

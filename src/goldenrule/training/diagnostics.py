@@ -56,30 +56,35 @@ def rate_text(rate: float) -> str:
 
 
 def before(
-    *, optimizer: str, body_rate: float, measured: float | None = None, moving_norms: int = 0, accuracy: float | None
+    *,
+    optimizer: str,
+    backbone_rate: float,
+    measured: float | None = None,
+    moving_norms: int = 0,
+    accuracy: float | None,
 ) -> tuple[Finding, ...]:
     """Return what should be known before a fit of unfrozen layers begins.
 
-    `body_rate` is the highest rate of the pretrained layers that are trained, 0 where they are frozen, `measured`
+    `backbone_rate` is the highest rate of the pretrained layers that are trained, 0 where they are frozen, `measured`
     the one that `lr_find` suggested for them: it is not doubted. `moving_norms` counts the BatchNorms whose
-    statistics follow the batches, `accuracy` is what the head on the body had on validation so far.
+    statistics follow the batches, `accuracy` is what the head on the backbone had on validation so far.
     """
     found = []
     adam = "adam" in optimizer.lower()
-    if adam and body_rate > HIGH_FOR_ADAM and (measured is None or body_rate > measured * (1 + 1e-6)):
+    if adam and backbone_rate > HIGH_FOR_ADAM and (measured is None or backbone_rate > measured * (1 + 1e-6)):
         found.append(
             Finding(
                 severity="note",
                 code="high-rate-for-adam",
                 fields={
-                    "rate": rate_text(body_rate),
+                    "rate": rate_text(backbone_rate),
                     "optimizer": optimizer,
                     "low": USUAL[0],
                     "high": USUAL[1],
                 },
             )
         )
-    if body_rate > 0 and moving_norms >= DEEP and accuracy is not None and accuracy >= KNOWN_SHARE:
+    if backbone_rate > 0 and moving_norms >= DEEP and accuracy is not None and accuracy >= KNOWN_SHARE:
         found.append(
             Finding(
                 severity="note",

@@ -12,7 +12,7 @@ from goldenrule.core.errors import FormatError
 from goldenrule.engines import EngineKind
 from goldenrule.metrics import Task
 from goldenrule.models.classifier import FILES, Classifier
-from goldenrule.models.trainable import body_written, tensors_of, under
+from goldenrule.models.trainable import backbone_written, tensors_of, under
 from goldenrule.storage.files import atomic_folder
 from goldenrule.storage.manifest import Sealed
 from goldenrule.training.state import LearnerState
@@ -52,14 +52,14 @@ class KeptEpochs:
         engine: EngineKind,
         story: str,
     ) -> Path:
-        """Write what `network`, made of `state`, has become; of a frozen body the tensors it had.
+        """Write what `network`, made of `state`, has become; of a frozen backbone the tensors it had.
 
         Raises `StorageError` where the disk is full: the checkpoint of this epoch is written by then.
         """
         tensors, target = tensors_of(network, state.head), self.path(epoch)
-        head, body = state.head.with_tensors(under("head.", tensors)), under("body.", tensors)
+        head, weights = state.head.with_tensors(under("head.", tensors)), under("backbone.", tensors)
         facts = {"made_by": "Learner", "epochs": epoch, "story": story}
         with atomic_folder(target, known_by=FILES) as folder:
-            backbone = body_written(state.backbone, body, folder) if body else state.backbone
+            backbone = backbone_written(state.backbone, weights, folder) if weights else state.backbone
             Classifier(classes, backbone, head, engine, facts, task=task).write_into(folder)
         return target

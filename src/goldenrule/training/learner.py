@@ -27,7 +27,8 @@ from goldenrule.data.pictures.levels import glanced
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.data.table import ImageTable, Split
 from goldenrule.metrics import Predictions
-from goldenrule.models.backbone import Backbone, backbone, pooling_for, resized, with_levels
+from goldenrule.models.backbone import Backbone, pooling_for, resized, with_levels
+from goldenrule.models.backbone import backbone as load_backbone
 from goldenrule.models.catalog import DEFAULT_BACKBONE
 from goldenrule.models.custom_heads import AnyHead, head_or_maker
 from goldenrule.models.graphs.compiled import available_threads, check_device
@@ -63,7 +64,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 class Learner:
     """A training story in progress. `images` without splits are split 8:1:1; the head begins with random weights.
 
-    Head and body may be made by functions of your own: `head=make` (`custom_head`), `custom_backbone(make, ...)`.
+    Head and backbone may be made by functions of your own: `head=make` (`custom_head`), `custom_backbone(make, ...)`.
     `augment` makes the training images vary: with `precompute` as `augmented_views` cached views of each beside
     the plain one (`late_views` before the late layers, by default as many), else anew in every epoch. `folder` keeps
     the outcomes of verbs, by default in the cache; `replay=False` neither looks for them nor keeps them. The same seed
@@ -80,7 +81,7 @@ class Learner:
     def __init__(
         self,
         images: ImageTable,
-        body: str | Backbone = DEFAULT_BACKBONE,
+        backbone: str | Backbone = DEFAULT_BACKBONE,
         *,
         precompute: bool = False,
         augment: Augmentation | None = None,
@@ -107,10 +108,15 @@ class Learner:
     ) -> None:
         first = head_or_maker(head)
         shown = progress or Bars()
-        base = body if isinstance(body, Backbone) else backbone(body, pooling=pooling_for(first), progress=shown)
+        base = (
+            backbone
+            if isinstance(backbone, Backbone)
+            else load_backbone(backbone, pooling=pooling_for(first), progress=shown)
+        )
         if pooling_for(first) == "flattened" and base.spec.pooling not in ("flattened", "none"):
             raise OptionError(
-                f"The head flatten-64 stands on whole feature maps, and this body gives {base.spec.pooling} features: "
+                f"The head flatten-64 stands on whole feature maps, and this backbone gives {base.spec.pooling} "
+                "features: "
                 'wanted backbone(..., pooling="flattened").'
             )
         table = images
@@ -180,9 +186,10 @@ class Learner:
     def can_precompute(self) -> bool:
         """Return whether what flows into the layers that are trained now can be kept in the cache.
 
-        Not where all are trained; nor before the late layers of a body that can't be cut there, or of too many images.
+        Not where all are trained; nor before the late layers of a backbone that can't be cut there, or of too many
+        images.
         """
-        return self.state.frozen_body or (self.state.first_trained > 0 and self.material.can_keep(self.state))
+        return self.state.frozen_backbone or (self.state.first_trained > 0 and self.material.can_keep(self.state))
 
     def freeze(self) -> None:
         """Train the head only."""
@@ -192,7 +199,8 @@ class Learner:
         """Freeze the groups before number `group`: 0 trains all, 1 late layers and head, 2 the head.
 
         With `precompute`, what is frozen runs once per view and stays in the cache, at some 40 KB a view before the
-        late layers; how much that takes is said first. For a body that can't be cut there a fit raises `OptionError`.
+        late layers; how much that takes is said first. For a backbone that can't be cut there a fit raises
+        `OptionError`.
         """
         if group not in range(len(GROUPS)):
             raise OptionError(f"freeze_to({group}): wanted 0 to {HEAD}, the groups being {', '.join(GROUPS)}.")
@@ -215,7 +223,7 @@ class Learner:
     def bn_freeze(self, on: bool | Literal["early"] = True) -> None:
         """Keep the BatchNorm statistics of trained layers too (the default), or let them follow the batches.
 
-        `"early"` keeps those of the early layers alone: for pictures unlike those the body was trained with.
+        `"early"` keeps those of the early layers alone: for pictures unlike those the backbone was trained with.
         """
         kept: BatchNormFrozen = "early" if on == "early" else "all" if on else "none"
         self.state = self.state.after("bn_freeze", {"kept": kept}, bn_frozen=kept)
@@ -233,7 +241,7 @@ class Learner:
         `rates` per group are kept in their ratio. By default 100 steps on precomputed rows, 40 on live images.
         """
         test = self._runner.find_rate(self.state, rates=rates, lowest=lowest, highest=highest, steps=steps)
-        self._measured = None if self.state.frozen_body else test
+        self._measured = None if self.state.frozen_backbone else test
         return test
 
     def fit(

@@ -157,7 +157,7 @@ def blended(examples: Examples, how: Objective) -> Blend:
         return Blend(inputs, whole, None, 1.0, weights.sum())
     cut = bool(how.cutmix) and (not how.mixup or float(torch.rand(())) < 0.5)
     if cut and inputs.ndim != 4:
-        raise OptionError("cutmix cuts pixels, and a frozen body's head learns from features: unfreeze() first.")
+        raise OptionError("cutmix cuts pixels, and a frozen backbone's head learns from features: unfreeze() first.")
     alpha = how.cutmix if cut else how.mixup
     share, partner = float(torch.distributions.Beta(alpha, alpha).sample()), torch.randperm(len(targets))
     if cut:

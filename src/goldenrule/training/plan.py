@@ -20,7 +20,7 @@ RATIO = (1 / 9, 1 / 3, 1.0)
 LIVE_SPEED_UNKNOWN = 16.0
 """Training images per second of a whole network, validation included, before anything was measured."""
 FAR_TIMES = 2.5
-"""How many times as many where the pictures are far from those the body knows: there every epoch gains."""
+"""How many times as many where the pictures are far from those the backbone knows: there every epoch gains."""
 LATE_EPOCHS, FEWEST_LATE_EPOCHS, MOST_LATE_PASSES = 8, 3, 40_000
 """Late layers train for so many epochs; fewer, down to three, where they would look at more rows than that."""
 LATE_VIEWS = 3
@@ -68,7 +68,7 @@ class LivePlan:
 
     `cycles` of the whole network begin with one of `cycle_len` epochs, each twice as long as the one before.
     `ratio` are the rates of the groups as shares of the head's, early layers first. `late_epochs` are for
-    pictures that the body does not know well (`known`, None before the head is fitted).
+    pictures that the backbone does not know well (`known`, None before the head is fitted).
     """
 
     known: Familiarity | None
@@ -119,7 +119,7 @@ def live_plan(
     images_per_second: float | None = None,
     known: Familiarity | None = None,
 ) -> LivePlan:
-    """Return the plan of the live steps; speeds are those of the frozen body and of training the whole network.
+    """Return the plan of the live steps; speeds are those of the frozen backbone and of training the whole network.
 
     Cycles of 1, 2, 4 ... epochs end where over-fitting is confirmed. Far pictures are not over-fitted so soon:
     they get the same number of epochs, of a longer plan, in one cycle.

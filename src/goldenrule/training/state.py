@@ -35,7 +35,7 @@ class LearnerState:
     ends: Snapshots = field(default_factory=Snapshots)
 
     @property
-    def frozen_body(self) -> bool:
+    def frozen_backbone(self) -> bool:
         """Whether only the head is trained."""
         return self.first_trained >= HEAD
 

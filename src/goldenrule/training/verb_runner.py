@@ -20,7 +20,7 @@ from goldenrule.models.custom import Maker
 from goldenrule.models.custom_heads import CustomHead, head_digest
 from goldenrule.models.heads import Head, fresh_head
 from goldenrule.models.network import head_module
-from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, under, with_body
+from goldenrule.models.trainable import Trainable, moving_norms, rates_of_groups, tensors_of, under, with_weights
 from goldenrule.runs.history import EpochRow, History, epoch_row
 from goldenrule.runs.store import Outcome, Run, about_images
 from goldenrule.storage.tensors import Array, array_of, arrays_in, check_arrays, check_like
@@ -85,9 +85,9 @@ class VerbRunner:
         built = spec.built_for_size
         known = replace(base, spec=replace(base.spec, preprocessing=spec.preprocessing, built_for_size=built))
         same = (spec.weights, spec.timm_name) == (base.spec.weights, base.spec.timm_name)
-        body = known if same else kept(other.backbone)
-        arguments = {"body": spec.weights, "head": head_digest(other.head), "size": spec.preprocessing.size}
-        return state.after("load", arguments, backbone=body, head=other.head, ends=Snapshots())
+        backbone = known if same else kept(other.backbone)
+        arguments = {"backbone": spec.weights, "head": head_digest(other.head), "size": spec.preprocessing.size}
+        return state.after("load", arguments, backbone=backbone, head=other.head, ends=Snapshots())
 
     def find_rate(
         self,
@@ -146,7 +146,7 @@ class VerbRunner:
                 f"until_converged={until_converged}: wanted for how many epochs validation no longer improves, 1 or "
                 "more, and labelled validation images."
             )
-        if objective.cutmix and (state.frozen_body or state.precompute):
+        if objective.cutmix and (state.frozen_backbone or state.precompute):
             raise OptionError("cutmix cuts pixels, and what learns here begins with features: unfreeze() first.")
         objective = replace(objective, loss=self.settings.loss)
         say = self.material.progress.say
@@ -207,11 +207,11 @@ class VerbRunner:
         chance = self.material.table.guessing_loss
         for finding in hints(rows, rate=max(rates), chance=chance, keeps_best=keep == "best")[:MOST]:
             say(str(finding))
-        body, head = self.weights(state, outcome)
+        backbone, head = self.weights(state, outcome)
         return replace(
             state,
             key=key,
-            backbone=body,
+            backbone=backbone,
             head=head,
             epochs=state.epochs + len(rows),
             history=state.history + History(rows),
@@ -238,9 +238,9 @@ class VerbRunner:
         return outcome
 
     def network(self, state: LearnerState) -> torch.nn.Module:
-        """Return a new module to train: the head alone where the body is frozen."""
+        """Return a new module to train: the head alone where the backbone is frozen."""
         torch.set_num_threads(self.material.threads)
-        if state.frozen_body:
+        if state.frozen_backbone:
             return head_module(state.head)
         keep_freed_memory()
         network = Trainable(
@@ -299,11 +299,11 @@ class VerbRunner:
     ) -> tuple[Finding, ...]:
         """Return what should be known before this fit begins; `measured` by `lr_find` on these layers."""
         last = state.history.rows[-1].accuracy if state.history else None
-        body = slice(state.first_trained, HEAD)
+        backbone = slice(state.first_trained, HEAD)
         return before(
             optimizer=self.settings.optimizer,
-            body_rate=0.0 if state.backbone.spec.source.get("from_zero") else max(rates[body], default=0.0),
-            measured=measured.suggestion * max(measured.ratio[body], default=0.0) if measured else None,
+            backbone_rate=0.0 if state.backbone.spec.source.get("from_zero") else max(rates[backbone], default=0.0),
+            measured=measured.suggestion * max(measured.ratio[backbone], default=0.0) if measured else None,
             moving_norms=moving_norms(network) if state.bn_frozen == "none" else 0,
             accuracy=last,
         )
@@ -312,8 +312,8 @@ class VerbRunner:
         """Raise `FormatError` where an outcome holds no weights for this state's network."""
         head = {name: array_of(value) for name, value in state.head.tensors.items()}
         check_like(under("head.", outcome.tensors), head, what="the trained head")
-        if body := under("body.", outcome.tensors):
-            check_like(body, arrays_in(state.backbone.weights_file), what="the trained body")
+        if backbone := under("backbone.", outcome.tensors):
+            check_like(backbone, arrays_in(state.backbone.weights_file), what="the trained backbone")
 
     def _check_fit(self, outcome: Outcome, state: LearnerState) -> None:
         self.check_weights(outcome, state)
@@ -324,10 +324,10 @@ class VerbRunner:
             raise FormatError("What a fit says of its end can't be read.")
 
     def weights(self, state: LearnerState, outcome: Outcome) -> tuple[Backbone, Head]:
-        """Return body and head of an outcome; the body is the state's where only the head was trained."""
+        """Return backbone and head of an outcome; the backbone is the state's where only the head was trained."""
         head = state.head.with_tensors(under("head.", outcome.tensors))
-        body = under("body.", outcome.tensors)
-        return (with_body(state.backbone, body) if body else state.backbone), head
+        backbone = under("backbone.", outcome.tensors)
+        return (with_weights(state.backbone, backbone) if backbone else state.backbone), head
 
 
 def _check_curve(steps: int) -> Callable[[Outcome], None]:

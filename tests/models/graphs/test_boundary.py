@@ -1,4 +1,4 @@
-"""The body up to its late layers: known by its early tensors alone, and the late layers go on from it."""
+"""The backbone up to its late layers: known by its early tensors alone, and the late layers go on from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from goldenrule.models.backbone import Backbone, backbone
 from goldenrule.models.graphs.boundary import boundary
 from goldenrule.models.graphs.compiled import compiled, engine_kind
 from goldenrule.models.heads import fresh_head
-from goldenrule.models.trainable import BatchNormFrozen, Trainable, with_body
+from goldenrule.models.trainable import BatchNormFrozen, Trainable, with_weights
 
 FAST = ["efficientnet_lite0", "resnet18", "test_convnext"]
 SLOW = ["vit_tiny_patch16_224", "convnext_atto", "regnetx_002", "densenet121", "efficientvit_b0"]
@@ -28,13 +28,13 @@ def prepared(cache: Path, random_weights: Callable[[str], Path]) -> Callable[[st
     return of
 
 
-def network(body: Backbone, *, bn_frozen: BatchNormFrozen, from_boundary: bool) -> Trainable:
-    head = fresh_head("linear", features=body.spec.features, classes=3, draws=np.random.default_rng(0))
-    return Trainable(body, head, first_trained=1, bn_frozen=bn_frozen, from_boundary=from_boundary)
+def network(pretrained: Backbone, *, bn_frozen: BatchNormFrozen, from_boundary: bool) -> Trainable:
+    head = fresh_head("linear", features=pretrained.spec.features, classes=3, draws=np.random.default_rng(0))
+    return Trainable(pretrained, head, first_trained=1, bn_frozen=bn_frozen, from_boundary=from_boundary)
 
 
-def pictures(body: Backbone, count: int = 4) -> torch.Tensor:
-    side = body.spec.preprocessing.size
+def pictures(pretrained: Backbone, count: int = 4) -> torch.Tensor:
+    side = pretrained.spec.preprocessing.size
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
@@ -43,13 +43,13 @@ def pictures(body: Backbone, count: int = 4) -> torch.Tensor:
 def test_late_layers_learn_the_same_from_the_boundary_as_from_pixels(
     prepared: Callable[[str], Backbone], name: str, bn_frozen: BatchNormFrozen
 ) -> None:
-    body = prepared(name)
-    pixels, truth = pictures(body), torch.tensor([0, 1, 2, 0])
+    pretrained = prepared(name)
+    pixels, truth = pictures(pretrained), torch.tensor([0, 1, 2, 0])
     with torch.no_grad():
-        rows = boundary(body).module(pixels)
+        rows = boundary(pretrained).module(pixels)
     gradients = []
     for inputs, from_boundary in ((pixels, False), (rows, True)):
-        whole = network(body, bn_frozen=bn_frozen, from_boundary=from_boundary).train()
+        whole = network(pretrained, bn_frozen=bn_frozen, from_boundary=from_boundary).train()
         torch.nn.functional.cross_entropy(whole(inputs), truth).backward()
         trained = [value.grad for value in whole.parameters() if value.requires_grad]
         gradients.append(torch.cat([value.flatten() for value in trained if value is not None]))
@@ -60,15 +60,17 @@ def test_late_layers_learn_the_same_from_the_boundary_as_from_pixels(
 
 
 def test_it_is_known_by_the_early_tensors_alone(prepared: Callable[[str], Backbone]) -> None:
-    body = prepared("efficientnet_lite0")
-    state = {name: value.numpy().copy() for name, value in body.module.get_submodule("model").state_dict().items()}
-    late = with_body(body, state | {"conv_head.weight": state["conv_head.weight"] + 1})
-    early = with_body(body, state | {"conv_stem.weight": state["conv_stem.weight"] + 1})
-    assert boundary(late).spec.weights == boundary(body).spec.weights
-    assert boundary(early).spec.weights != boundary(body).spec.weights
-    assert boundary(body).spec.weights != body.spec.weights
-    assert (boundary(body).spec.tap, body.spec.tap) == ("boundary", "pooled")
-    assert boundary(body).spec.features == 14 * 14 * 112
+    pretrained = prepared("efficientnet_lite0")
+    state = {
+        name: value.numpy().copy() for name, value in pretrained.module.get_submodule("model").state_dict().items()
+    }
+    late = with_weights(pretrained, state | {"conv_head.weight": state["conv_head.weight"] + 1})
+    early = with_weights(pretrained, state | {"conv_stem.weight": state["conv_stem.weight"] + 1})
+    assert boundary(late).spec.weights == boundary(pretrained).spec.weights
+    assert boundary(early).spec.weights != boundary(pretrained).spec.weights
+    assert boundary(pretrained).spec.weights != pretrained.spec.weights
+    assert (boundary(pretrained).spec.tap, pretrained.spec.tap) == ("boundary", "pooled")
+    assert boundary(pretrained).spec.features == 14 * 14 * 112
 
 
 def test_the_engine_gives_its_activations_and_none_depends_on_its_batch(prepared: Callable[[str], Backbone]) -> None:

@@ -83,7 +83,7 @@ def test_another_size_or_other_weights_never_meet_an_old_engine(cache, small, mo
 
     def compare(backbone, folder, capable):
         made.append(folder)
-        for name in ("body.xml", "body.bin"):
+        for name in ("backbone.xml", "backbone.bin"):
             (folder / name).write_text("a graph")
         return {"cosine": {"fp32": 1.0, capable: 1.0}}
 

@@ -1,4 +1,4 @@
-"""Where a body is cut: at the last single tensor before the first late parameter."""
+"""Where a backbone is cut: at the last single tensor before the first late parameter."""
 
 import pytest
 import torch
@@ -41,28 +41,28 @@ X = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
 
 
 def test_the_cut_is_as_late_as_it_can_be():
-    body = Chain()
-    prefix, suffix = cut(body, GROUPS)
-    torch.testing.assert_close(prefix(X), torch.relu(body.early(X)))
-    torch.testing.assert_close(suffix(prefix(X)), body(X))
+    backbone = Chain()
+    prefix, suffix = cut(backbone, GROUPS)
+    torch.testing.assert_close(prefix(X), torch.relu(backbone.early(X)))
+    torch.testing.assert_close(suffix(prefix(X)), backbone(X))
 
 
 def test_a_skip_over_the_boundary_moves_the_cut_before_it():
-    body = Skip()
-    prefix, suffix = cut(body, GROUPS)
-    torch.testing.assert_close(prefix(X), body.early(X))
-    torch.testing.assert_close(suffix(prefix(X)), body(X))
+    backbone = Skip()
+    prefix, suffix = cut(backbone, GROUPS)
+    torch.testing.assert_close(prefix(X), backbone.early(X))
+    torch.testing.assert_close(suffix(prefix(X)), backbone(X))
     assert {name for name, _ in prefix.named_parameters()} == {"early.weight", "early.bias"}
     assert {name for name, _ in suffix.named_parameters()} == {"late.weight", "late.bias"}
 
 
 def test_both_halves_share_their_weights_with_the_body():
-    body = Chain()
-    prefix, suffix = cut(body, GROUPS)
+    backbone = Chain()
+    prefix, suffix = cut(backbone, GROUPS)
     with torch.no_grad():
-        body.early.weight.add_(1)
+        backbone.early.weight.add_(1)
         suffix.late.weight.mul_(2)
-    torch.testing.assert_close(suffix(prefix(X)), body(X))
+    torch.testing.assert_close(suffix(prefix(X)), backbone(X))
 
 
 def test_groups_that_more_than_one_tensor_joins_cannot_be_cut():

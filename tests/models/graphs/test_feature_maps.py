@@ -51,10 +51,10 @@ def explained(network: Network, size: int, name: str) -> Any:
 def test_every_family_has_maps_with_places_and_says_what_it_said_before(name: str) -> None:
     size, grid = FAMILIES[name]
     torch.manual_seed(0)
-    body = AveragePooled(timm.create_model(name, pretrained=False, num_classes=0).eval().requires_grad_(False))
+    backbone = AveragePooled(timm.create_model(name, pretrained=False, num_classes=0).eval().requires_grad_(False))
     with torch.no_grad():
-        features = body(torch.zeros(1, 3, size, size)).shape[1]
-    found = explained(Network(body, head(features)), size, name)
+        features = backbone(torch.zeros(1, 3, size, size)).shape[1]
+    found = explained(Network(backbone, head(features)), size, name)
     assert found.shape == (2, 1, *grid)
     assert torch.isfinite(found).all()
     assert found.abs().amax(dim=(1, 2, 3)).min() > 0
@@ -62,8 +62,8 @@ def test_every_family_has_maps_with_places_and_says_what_it_said_before(name: st
 
 
 def test_maximum_and_average_of_the_maps_have_a_map_too() -> None:
-    body = MaxAveragePooled(timm.create_model("resnet18", pretrained=False, num_classes=0).eval())
-    assert explained(Network(body, head(1024)), 64, "resnet18").shape == (2, 1, 2, 2)
+    backbone = MaxAveragePooled(timm.create_model("resnet18", pretrained=False, num_classes=0).eval())
+    assert explained(Network(backbone, head(1024)), 64, "resnet18").shape == (2, 1, 2, 2)
 
 
 def test_own_bodies_have_their_maps_found() -> None:

@@ -13,7 +13,7 @@ from goldenrule.core.errors import OptionError
 from goldenrule.models.backbone import Backbone, backbone, new_module
 from goldenrule.models.graphs.folding import fold, unfolded_state
 from goldenrule.models.heads import LayeredHead, linear_head
-from goldenrule.models.trainable import GROUPS, BatchNormFrozen, Trainable, rates_of_groups, with_body
+from goldenrule.models.trainable import GROUPS, BatchNormFrozen, Trainable, rates_of_groups, with_weights
 
 FAMILIES = ("resnet18", "mobilenetv3_small_050", "efficientnet_lite0")
 
@@ -61,8 +61,8 @@ def test_what_was_folded_comes_back_under_timms_names_and_folds_to_the_same_bits
         assert torch.equal(again.state_dict()[key], value), key
 
 
-def timm_state(body: Backbone) -> dict[str, torch.Tensor]:
-    return new_module(body).get_submodule("model").state_dict()
+def timm_state(pretrained: Backbone) -> dict[str, torch.Tensor]:
+    return new_module(pretrained).get_submodule("model").state_dict()
 
 
 def head_for(features: int, classes: int = 3) -> LayeredHead:
@@ -76,27 +76,29 @@ def head_for(features: int, classes: int = 3) -> LayeredHead:
 def test_frozen_is_frozen(
     name: str, bn_frozen: BatchNormFrozen, first_trained: int, random_weights: Callable[[str], Path], cache: Path
 ) -> None:
-    body = backbone(name, weights=random_weights(name), size=64)
-    network = Trainable(body, head_for(body.spec.features), first_trained=first_trained, bn_frozen=bn_frozen)
-    before = network.body_state()
-    live = {key: value.clone() for key, value in network.body.get_submodule("model").named_buffers()}
+    pretrained = backbone(name, weights=random_weights(name), size=64)
+    network = Trainable(
+        pretrained, head_for(pretrained.spec.features), first_trained=first_trained, bn_frozen=bn_frozen
+    )
+    before = network.backbone_state()
+    live = {key: value.clone() for key, value in network.backbone.get_submodule("model").named_buffers()}
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
     network.train()
     loss = network(torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))).square().mean()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    after = network.body_state()
-    groups = body.spec.groups
+    after = network.backbone_state()
+    groups = pretrained.spec.groups
 
     def group_of(tensor: str) -> str:
         known = groups.get(tensor) or groups.get(f"{tensor.rpartition('.')[0]}.weight")
         assert known, tensor
         return known
 
-    original = {key: value.numpy() for key, value in timm_state(body).items()}
+    original = {key: value.numpy() for key, value in timm_state(pretrained).items()}
     frozen = [key for key in before if GROUPS.index(group_of(key)) < first_trained]
     assert all(np.array_equal(after[key], original[key]) for key in frozen)
-    for key, value in network.body.get_submodule("model").named_buffers():  # as they are while it trains
+    for key, value in network.backbone.get_submodule("model").named_buffers():  # as they are while it trains
         assert torch.equal(value, live[key]) or key not in frozen, key
     moved = {group_of(key) for key in before if not np.array_equal(before[key], after[key])}
     assert moved == set(GROUPS[first_trained:2])
@@ -106,22 +108,22 @@ def test_frozen_is_frozen(
 
 
 def test_every_parameter_is_in_one_group(cache: Path) -> None:
-    body = backbone()
-    network = Trainable(body, head_for(body.spec.features), first_trained=0, bn_frozen="all")
+    pretrained = backbone()
+    network = Trainable(pretrained, head_for(pretrained.spec.features), first_trained=0, bn_frozen="all")
     grouped = [id(parameter) for group in network.groups() for parameter in group]
     assert sorted(grouped) == sorted(id(parameter) for parameter in network.parameters())
     assert all(network.groups())
 
 
 def test_a_trained_body_is_a_backbone_of_its_own(cache: Path) -> None:
-    body = backbone()
-    network = Trainable(body, head_for(body.spec.features), first_trained=0, bn_frozen="all")
-    other = with_body(body, network.body_state())
-    assert other.spec.weights != body.spec.weights
-    assert with_body(body, network.body_state()).spec == other.spec
+    pretrained = backbone()
+    network = Trainable(pretrained, head_for(pretrained.spec.features), first_trained=0, bn_frozen="all")
+    other = with_weights(pretrained, network.backbone_state())
+    assert other.spec.weights != pretrained.spec.weights
+    assert with_weights(pretrained, network.backbone_state()).spec == other.spec
     pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        wanted, found = body.module(pixels), other.module(pixels)
+        wanted, found = pretrained.module(pixels), other.module(pixels)
     assert torch.allclose(wanted, found, rtol=1e-3, atol=1e-4)
 
 

@@ -200,7 +200,7 @@ def test_it_keeps_the_parts_of_the_fits_before_it(world: Path, small_photos: Pat
 def test_weights_of_one_s_own_are_loaded_by_the_name_of_the_family(
     small_photos: Path, real_cache: Path, tmp_path: Path
 ) -> None:
-    """Those of the embedded body, as a file, for two names of the same network."""
+    """Those of the embedded backbone, as a file, for two names of the same network."""
     file = Path(shutil.copy(backbone().weights_file, tmp_path / "mine.safetensors"))
     found = compare_networks(
         small_photos,

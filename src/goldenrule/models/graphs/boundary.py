@@ -1,4 +1,4 @@
-"""The body up to its late layers: where activations are kept while early layers are frozen and late ones learn."""
+"""The backbone up to its late layers: where activations are kept while early layers are frozen and late ones learn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Boundary(Backbone):
 
 
 def boundary(whole: Backbone) -> Boundary:
-    """Return the early part of a body; `BackboneError` where it can't be cut before its late layers."""
+    """Return the early part of a backbone; `BackboneError` where it can't be cut before its late layers."""
     early = _early(whole)
     size = whole.spec.preprocessing.size
     with torch.no_grad():

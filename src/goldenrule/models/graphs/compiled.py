@@ -68,7 +68,7 @@ def serving_kind(backbone: Backbone, scored_with: EngineKind) -> EngineKind:
 
 
 def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None) -> Engine:
-    """Return the backbone's body, ready to run as `kind` says: engine, precision and device are all there.
+    """Return the backbone's backbone, ready to run as `kind` says: engine, precision and device are all there.
 
     Raises `OptionError` where this machine runs it in another way.
     """
@@ -81,7 +81,7 @@ def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None
         engine = TorchEngine(backbone.module, device=kind.device, threads=threads)
     else:
         _checked(backbone, Silent())  # its files are read after this: none that is damaged
-        engine = ov.OpenVinoEngine(_folder(backbone) / "body.xml", kind.precision, threads=threads)
+        engine = ov.OpenVinoEngine(_folder(backbone) / "backbone.xml", kind.precision, threads=threads)
     if engine.kind != kind:
         raise OptionError(f"{backbone.spec.name} runs {engine.kind} here, wanted {kind}.")
     return engine
@@ -114,7 +114,7 @@ def _checked(backbone: Backbone, progress: Progress) -> dict[str, Any]:
     capable = ov.best_precision()
     if is_whole(folder, ("check.json",)):
         check = read_json(folder / "check.json")
-        complete = "failed" in check or is_whole(folder, ("body.xml", "body.bin"))
+        complete = "failed" in check or is_whole(folder, ("backbone.xml", "backbone.bin"))
         if complete and (capable == "fp32" or "bf16" in check["cosine"]):
             return check
     elif is_there(folder):
@@ -143,19 +143,19 @@ def _folder(backbone: Backbone) -> Path:
 
 
 def _export_and_compare(backbone: Backbone, folder: Path, capable: Precision) -> dict[str, Any]:
-    """Export the body and give the mean cosine of its features to PyTorch's on real photos, per precision."""
+    """Export the backbone and give the mean cosine of its features to PyTorch's on real photos, per precision."""
     import torch
 
     module = backbone.module  # weights that can't be used are no fault of the converter's
     try:
-        ov.export(module, backbone.spec.preprocessing.size, folder / "body.xml")
+        ov.export(module, backbone.spec.preprocessing.size, folder / "backbone.xml")
         pixels = _photos(backbone)
         with torch.inference_mode():
             wanted = module(torch.from_numpy(pixels)).numpy()
         cosine = {}
         precisions: set[Precision] = {"fp32", capable}
         for precision in precisions:
-            engine = ov.OpenVinoEngine(folder / "body.xml", precision, threads=available_threads())
+            engine = ov.OpenVinoEngine(folder / "backbone.xml", precision, threads=available_threads())
             (_, features), *_ = engine.run([(None, pixels)])
             cosine[engine.kind.precision] = round(_cosine(features, wanted), 6)
         return {"cosine": cosine, "photos": len(pixels)}
@@ -179,4 +179,4 @@ def _photos(backbone: Backbone) -> Any:
 def _cosine(one: Any, other: Any) -> float:
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     mean = float(np.mean(np.sum(one * other, axis=1) / np.maximum(lengths, 1e-12)))
-    return mean if np.isfinite(mean) else 0.0  # a body that gives NaN: whoever sees its features says so
+    return mean if np.isfinite(mean) else 0.0  # a backbone that gives NaN: whoever sees its features says so

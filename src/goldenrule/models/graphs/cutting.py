@@ -1,4 +1,4 @@
-"""Cutting a traced body at the boundary of two layer groups."""
+"""Cutting a traced backbone at the boundary of two layer groups."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from torch import fx
 from goldenrule.core.errors import BackboneError
 
 
-def cut(body: torch.nn.Module, groups: Mapping[str, str]) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """Return (prefix, suffix) with suffix(prefix(x)) = body(x); the prefix is all that comes before "late".
+def cut(backbone: torch.nn.Module, groups: Mapping[str, str]) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Return (prefix, suffix) with suffix(prefix(x)) = backbone(x); the prefix is all that comes before "late".
 
     `groups` names the group ("early", "late") of every parameter. The cut is at the last single tensor before
-    the first late parameter is used. Both share their modules with `body`.
+    the first late parameter is used. Both share their modules with `backbone`.
     """
-    graph = traced(body)
+    graph = traced(backbone)
     for node in [node for node in graph.nodes if node.target is torch._assert]:
         graph.erase_node(node)  # a check of the input's shape, which would need the input in the suffix
     boundary = _boundary(graph, {name for name, group in groups.items() if group == "late"})
-    return _until(body, graph, boundary), _from(body, graph, boundary)
+    return _until(backbone, graph, boundary), _from(backbone, graph, boundary)
 
 
-def traced(body: torch.nn.Module) -> fx.Graph:
-    """Return the graph of a timm body with its layers as leaves; `BackboneError` where it can't be traced."""
+def traced(backbone: torch.nn.Module) -> fx.Graph:
+    """Return the graph of a timm backbone with its layers as leaves; `BackboneError` where it can't be traced."""
     from timm.layers import get_notrace_functions, get_notrace_modules
     from torchvision.models.feature_extraction import NodePathTracer
 
     tracer = NodePathTracer(leaf_modules=get_notrace_modules(), autowrap_functions=get_notrace_functions())
     try:
-        graph: fx.Graph = tracer.trace(body)
+        graph: fx.Graph = tracer.trace(backbone)
     except Exception as error:
         raise BackboneError(f"This backbone can't be traced: {error}") from error
     return graph
@@ -67,22 +67,22 @@ def _copy(graph: fx.Graph) -> tuple[fx.Graph, dict[fx.Node, fx.Node]]:
     return copied, places
 
 
-def _until(body: torch.nn.Module, graph: fx.Graph, boundary: fx.Node) -> fx.GraphModule:
+def _until(backbone: torch.nn.Module, graph: fx.Graph, boundary: fx.Node) -> fx.GraphModule:
     copied, places = _copy(graph)
     (end,) = (node for node in copied.nodes if node.op == "output")
     end.args = (places[boundary],)
-    return _module(body, copied)
+    return _module(backbone, copied)
 
 
-def _from(body: torch.nn.Module, graph: fx.Graph, boundary: fx.Node) -> fx.GraphModule:
+def _from(backbone: torch.nn.Module, graph: fx.Graph, boundary: fx.Node) -> fx.GraphModule:
     copied, places = _copy(graph)
     (start,) = (node for node in copied.nodes if node.op == "placeholder")
     places[boundary].replace_all_uses_with(start)
-    return _module(body, copied)
+    return _module(backbone, copied)
 
 
-def _module(body: torch.nn.Module, graph: fx.Graph) -> fx.GraphModule:
-    module = fx.GraphModule(body, graph)
+def _module(backbone: torch.nn.Module, graph: fx.Graph) -> fx.GraphModule:
+    module = fx.GraphModule(backbone, graph)
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()

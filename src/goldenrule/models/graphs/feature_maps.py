@@ -77,19 +77,19 @@ class FromFeatureMaps(torch.nn.Module):
 def over_maps(network: Network, size: int, name: str) -> tuple[torch.nn.Module, torch.nn.Module]:
     """Return a module with the same logits, and the layer in it that puts out the feature maps (b, c, h, w).
 
-    These are the body's last maps; of a plain vision transformer, what its last attention looks at: behind it a class
-    token alone may count. Raises `BackboneError` where a body has no maps.
+    These are the backbone's last maps; of a plain vision transformer, what its last attention looks at: behind it a
+    class token alone may count. Raises `BackboneError` where a backbone has no maps.
     """
-    body, probe = network.body, torch.zeros(1, 3, size, size)
+    backbone, probe = network.backbone, torch.zeros(1, 3, size, size)
     head: Callable[[torch.Tensor], torch.Tensor] = network.head
-    if isinstance(body, MapsAveraged):
-        return _between(body.model, lambda maps: head(maps.mean(dim=(2, 3))), probe, name)
-    if isinstance(body, Flattened):
-        return _between(body.model.forward_features, lambda maps: head(maps.flatten(1)), probe, name)
-    if not isinstance(body, AveragePooled | MaxAveragePooled):
+    if isinstance(backbone, MapsAveraged):
+        return _between(backbone.model, lambda maps: head(maps.mean(dim=(2, 3))), probe, name)
+    if isinstance(backbone, Flattened):
+        return _between(backbone.model.forward_features, lambda maps: head(maps.flatten(1)), probe, name)
+    if not isinstance(backbone, AveragePooled | MaxAveragePooled):
         return _last_maps(network, probe, name)
-    model: Any = body.model
-    if isinstance(body, MaxAveragePooled):
+    model: Any = backbone.model
+    if isinstance(backbone, MaxAveragePooled):
 
         def both(maps: torch.Tensor) -> torch.Tensor:
             return head(torch.cat([maps.amax(dim=(2, 3)), maps.mean(dim=(2, 3))], dim=1))
@@ -129,14 +129,14 @@ def _inside(
 
 
 def _last_maps(network: Network, probe: torch.Tensor, name: str) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """Find the last layer of an own body that puts out maps (b, c, h, w) with more than one place."""
+    """Find the last layer of an own backbone that puts out maps (b, c, h, w) with more than one place."""
     found: list[torch.nn.Module] = []
 
     def look(module: torch.nn.Module, _: Any, output: Any) -> None:
         if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
             found.append(module)
 
-    hooks = [module.register_forward_hook(look) for module in network.body.modules()]
+    hooks = [module.register_forward_hook(look) for module in network.backbone.modules()]
     with torch.no_grad():
         network(probe)
     for hook in hooks:

@@ -24,32 +24,34 @@ class Folded:
     epsilon: float
 
 
-def fold(body: torch.nn.Module, wanted: Callable[[str], bool] = lambda _: True) -> tuple[Folded, ...]:
+def fold(backbone: torch.nn.Module, wanted: Callable[[str], bool] = lambda _: True) -> tuple[Folded, ...]:
     """Fold every BatchNorm2d that alone follows a convolution and is `wanted` by its name, in place; say which.
 
-    What the BatchNorm module does after normalising (timm joins it with the activation) stays. A body that
+    What the BatchNorm module does after normalising (timm joins it with the activation) stays. A backbone that
     can't be traced is left as it is.
     """
     done = []
-    for convolution, norm in _pairs(body):
+    for convolution, norm in _pairs(backbone):
         if not wanted(norm):
             continue
-        conv, bn = body.get_submodule(convolution), body.get_submodule(norm)
+        conv, bn = backbone.get_submodule(convolution), backbone.get_submodule(norm)
         assert isinstance(conv, torch.nn.Conv2d)
         assert isinstance(bn, torch.nn.BatchNorm2d)
         conv.weight, conv.bias = _folded(conv, bn)
         parent, _, name = norm.rpartition(".")
-        setattr(body.get_submodule(parent), name, _after(bn))
+        setattr(backbone.get_submodule(parent), name, _after(bn))
         done.append(Folded(convolution, norm, bn.eps))
     return tuple(done)
 
 
-def unfolded_state(body: torch.nn.Module, folded: tuple[Folded, ...], original: Mapping[str, torch.Tensor]) -> State:
-    """Return a folded body's tensors under the names of `original`, with BatchNorms that only add the bias.
+def unfolded_state(
+    backbone: torch.nn.Module, folded: tuple[Folded, ...], original: Mapping[str, torch.Tensor]
+) -> State:
+    """Return a folded backbone's tensors under the names of `original`, with BatchNorms that only add the bias.
 
     Their scale and variance cancel exactly: folding what comes out gives the same bits again.
     """
-    state = {name: value.detach().clone() for name, value in body.state_dict().items()}
+    state = {name: value.detach().clone() for name, value in backbone.state_dict().items()}
     for one in folded:
         bias = state[f"{one.convolution}.bias"]
         if f"{one.convolution}.bias" in original:
@@ -64,16 +66,16 @@ def unfolded_state(body: torch.nn.Module, folded: tuple[Folded, ...], original: 
     return {name: state[name] for name in original}
 
 
-def _pairs(body: torch.nn.Module) -> Iterator[tuple[str, str]]:
+def _pairs(backbone: torch.nn.Module) -> Iterator[tuple[str, str]]:
     """Return the names of a convolution and the BatchNorm that is its only user."""
     from goldenrule.core.errors import BackboneError
     from goldenrule.models.graphs.cutting import traced
 
     try:
-        graph = traced(body)
+        graph = traced(backbone)
     except BackboneError:
         return
-    modules = dict(body.named_modules())
+    modules = dict(backbone.named_modules())
     for node in graph.nodes:
         if node.op != "call_module" or not isinstance(modules[node.target], torch.nn.BatchNorm2d):
             continue

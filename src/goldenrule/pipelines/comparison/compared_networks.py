@@ -37,8 +37,8 @@ class Row:
     """One network trained one way.
 
     `seconds` are those it takes from reading the images to its report, `activation_seconds` of them for features of
-    the pretrained body, by the speed measured here, whether or not the cache had them. `epochs` is None where nothing
-    was trained live.
+    the pretrained backbone, by the speed measured here, whether or not the cache had them. `epochs` is None where
+    nothing was trained live.
     """
 
     network: str

@@ -186,7 +186,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
         spec, stages = answer.classifier.backbone.spec, dict(answer.stages)
         rows = 0 if entry.type == "fromzero" else sum(answer.features.values())
         speed = known_speed(spec, answer.classifier.engine) if rows else None
-        body, head = spec.parameters, sum(tensor.size for tensor in answer.classifier.head.tensors.values())
+        backbone, head = spec.parameters, sum(tensor.size for tensor in answer.classifier.head.tensors.values())
         watch.end(
             trained=True,
             after_test=after_test,
@@ -196,8 +196,8 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
             epochs=chosen.facts.get("epochs"),
             without=sum(stages.get(stage, 0.0) for stage in SHARED_STAGES) if speed or not rows else 0.0,
             activation_seconds=rows / speed if speed else 0.0,
-            parameters=body + head,
-            trained_parameters=head if entry.type == "transfer_learning" else body + head,
+            parameters=backbone + head,
+            trained_parameters=head if entry.type == "transfer_learning" else backbone + head,
         )
     gc.collect()  # a network's graph refers to itself
 

@@ -172,9 +172,9 @@ def code(found: SearchResult) -> str:
         "import goldenrule as gr",
         *(["from goldenrule.pipelines.tuning.search_space import focal"] if custom_loss else []),
     ]
-    body, levels = repr(found.options.backbone), found.options.fixed_levels
-    body = body if levels is None else f"gr.backbone({body}, levels={levels})"
-    lines += ["", f"images = {images}", f"learn = gr.Learner(images, {body},"]
+    backbone, levels = repr(found.options.backbone), found.options.fixed_levels
+    backbone = backbone if levels is None else f"gr.backbone({backbone}, levels={levels})"
+    lines += ["", f"images = {images}", f"learn = gr.Learner(images, {backbone},"]
     lines += [f"    {name}={value}," for name, value in arguments.items()]
     lines += [")"]
     if live:

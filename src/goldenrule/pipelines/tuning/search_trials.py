@@ -22,7 +22,7 @@ from goldenrule.pipelines.calibrate import calibrated_head
 from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.finalize import scored_on_valid
 from goldenrule.pipelines.fit_result import FitState
-from goldenrule.pipelines.prepare import first_body
+from goldenrule.pipelines.prepare import first_backbone
 from goldenrule.pipelines.probe import Solved, linear_heads_of, readable, solved_head
 from goldenrule.pipelines.tuning.search_space import SMOOTHING, SOLVED, VIEWS, Drawn, Setting, focal
 from goldenrule.runs.history import EpochRow
@@ -69,9 +69,9 @@ class Trials:
         return scored_on_valid(self.work, self.default.chosen, self.features)[0]
 
     @cached_property
-    def _body_of_pairs(self) -> Backbone:
-        """The body with the pooling that the concat-pool head stands on."""
-        return first_body(replace(self.work.options, head="concat-pool"), self.work.progress)
+    def _backbone_of_pairs(self) -> Backbone:
+        """The backbone with the pooling that the concat-pool head stands on."""
+        return first_backbone(replace(self.work.options, head="concat-pool"), self.work.progress)
 
     def judged(
         self, drawn: Drawn, watch: TrialReporter | None = None, progress: Progress | None = None
@@ -106,7 +106,7 @@ class Trials:
         pairs = drawn.get("head") == "concat-pool"
         learn = Learner(
             self.work.table,
-            self._body_of_pairs if pairs else self.work.body,
+            self._backbone_of_pairs if pairs else self.work.backbone,
             precompute=True,
             augment=by_name(drawn["augment"]),
             augmented_views=0 if live else int(drawn.get("views", 0)),

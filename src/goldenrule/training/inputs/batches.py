@@ -98,7 +98,7 @@ class BankRows:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LiveRows:
-    """Rows made now: each epoch every image is decoded, augmented anew and sent through the frozen body."""
+    """Rows made now: each epoch every image is decoded, augmented anew and sent through the frozen backbone."""
 
     train: LabelledTable
     engine: Engine

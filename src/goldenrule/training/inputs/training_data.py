@@ -98,11 +98,11 @@ class TrainingData:
                 train=train,
                 features=kept,
                 seed=self.seed,
-                batch_size=self._size(train, MOST_ROWS if state.frozen_body else MOST_PIXELS),
+                batch_size=self._size(train, MOST_ROWS if state.frozen_backbone else MOST_PIXELS),
                 sampling=self.sampling,
             )
         spec = state.backbone.spec
-        if state.frozen_body:
+        if state.frozen_backbone:
             return LiveRows(
                 train=train,
                 engine=self.extractor(state.backbone).engine,
@@ -131,12 +131,12 @@ class TrainingData:
         valid = self.split("valid")
         if not len(valid):
             return None
-        if state.frozen_body or state.precompute:
+        if state.frozen_backbone or state.precompute:
             return validate_rows(valid, self._kept(state))
         return validate_pixels(valid, state.backbone.spec.preprocessing, threads=self.threads)
 
     def can_keep(self, state: LearnerState) -> bool:
-        """Return whether what flows into this state's late layers can be kept: the body can be cut, and it fits."""
+        """Return whether what flows into this state's late layers can be kept: the backbone can be cut, and it fits."""
         try:
             return self._fitting(self._boundary(state)) >= 0
         except OptionError:
@@ -144,7 +144,7 @@ class TrainingData:
 
     def _kept(self, state: LearnerState) -> Features:
         """Return the rows that this state trains on or is judged by: pooled, or those before the late layers."""
-        if state.frozen_body:
+        if state.frozen_backbone:
             return self.features(state.backbone, views=self.augmented_views if state.precompute else 0)
         early = self._boundary(state)
         return self.features(early, views=self._bounded(early))
@@ -246,5 +246,5 @@ def _check_learnable(train: LabelledTable) -> None:
 
 
 def _looks(backbone: Backbone) -> tuple[str, int]:
-    """Return what tells the bodies of one story apart: architecture and weights, and the side of the input."""
+    """Return what tells the backbones of one story apart: architecture and weights, and the side of the input."""
     return f"{backbone.spec.timm_name} {backbone.spec.weights}", backbone.spec.preprocessing.size
