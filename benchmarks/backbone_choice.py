@@ -1,7 +1,8 @@
 """`--backbone auto`: which backbone is chosen out-of-fold, and what that costs against the best in hindsight, on test.
 
-For each set the embedded backbones are judged on the training split, as `goldenrule fit --backbone auto` does it; then
-the head of each, solved on all training images, is judged on test images that no choice has seen. Plain views only.
+For each set the embedded backbones are evaluated on the training split, as `goldenrule fit --backbone auto` does it;
+then the head of each, solved on all training images, is evaluated on test images that no choice has seen. Plain views
+only.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from common import RESULTS, made_with, markdown_table, with_clean_test
-from goldenrule.analysis.backbone_choice import Judged
+from goldenrule.analysis.backbone_choice import BackboneScore
 from goldenrule.core.progress import Bars
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.features.extractor import FeatureExtractor
 from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
 from goldenrule.models.backbone import Backbone
-from goldenrule.pipelines.backbone_selection import judged_backbones
+from goldenrule.pipelines.backbone_selection import evaluated_backbones
 from goldenrule.pipelines.linear_heads import fit_head
 from goldenrule.pipelines.prepare import candidate_backbones, read_images
 from goldenrule.pipelines.probe import readable
@@ -63,14 +64,14 @@ def main() -> None:
 
 
 def measured(name: str, folder: Path, backbones: list[Backbone], options: FitOptions, progress: Bars) -> dict[str, Any]:
-    """Choose on train, judge every candidate on test."""
+    """Choose on train, evaluate every candidate on test."""
     table = with_split(read_images(with_clean_test(name, folder), options, progress)[0], seed=options.seed)
     said: dict[str, Predictions] = {}
     for number, backbone in enumerate(backbones):
         features = FeatureExtractor.of(backbone, progress=progress).features(table)
         train, test = (readable(table, split, features) for split in ("train", "test"))
         if number == 0:
-            choice = judged_backbones(train, backbones, options=options, progress=progress)
+            choice = evaluated_backbones(train, backbones, options=options, progress=progress)
         head = fit_head(train, features, seed=options.seed).head
         logits = head.logits(features.rows([digest or b"" for digest in test.digests]))
         said[backbone.spec.name] = Predictions.from_logits(logits, test.classes, truth=test.targets, ids=test.uris)
@@ -91,7 +92,7 @@ def measured(name: str, folder: Path, backbones: list[Backbone], options: FitOpt
     }
 
 
-def standing(one: Judged) -> str:
+def standing(one: BackboneScore) -> str:
     """Return a candidate's out-of-fold log loss and accuracy, and how it stands."""
     return f"{value_and_interval(one.log_loss)}; {value_and_interval(one.quality)}; {one.standing}"
 
@@ -145,7 +146,7 @@ def page(results: list[dict[str, Any]]) -> str:
         "## All candidates, seed 0\n\n"
         "Log loss; accuracy, with 95 % intervals (BCa bootstrap, Wilson). Out-of-fold numbers are those that the "
         "choice looks at.\n\n"
-        f"{markdown_table(['set', 'backbone', 'out-of-fold (chosen on)', 'test (clean)'], rows)}\n\n"
+        f"{markdown_table(['set', 'backbone', 'out-of-fold (chosen on)', 'test (held_out)'], rows)}\n\n"
         f"Made by `python benchmarks/backbone_choice.py`: {made_with()}.\n"
     )
 

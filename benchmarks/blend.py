@@ -1,7 +1,7 @@
 """What the way between the weights before and after live training is worth: test log loss at every share of it.
 
 `goldenrule fit` blends the two by the share that validates best. Here the runs of golden_rule.py are replayed from
-what they have stored, and every share is judged on test images that no choice has looked at.
+what they have stored, and every share is evaluated on test images that no choice has looked at.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ def main() -> None:
     for name in arguments.sets:
         for seed in range(arguments.seeds):
             run = golden_run(name, seed)
-            records.append(judged(run))
+            records.append(evaluated(run))
             commits.append(run.commit)
             print(records[-1], flush=True)
     arguments.out.with_suffix(".json").write_text(json.dumps(records, indent=1) + "\n")
     arguments.out.write_text(page(records, commits))
 
 
-def judged(run: GoldenRun) -> Record:
-    """Replay a run, and judge the networks at every share of the way, and of the temperature, on test."""
+def evaluated(run: GoldenRun) -> Record:
+    """Replay a run, and evaluate the networks at every share of the way, and of the temperature, on test."""
     record: Record = {"set": run.set, "seed": run.seed}
     blend, calibrate = Learner.blend, Learner.calibrate
 
     def loss(learn: Learner) -> float:
-        test = learn.material.table.split("test")
-        judge = validate_pixels(test, learn.state.backbone.spec.preprocessing, threads=learn.material.threads)
+        test = learn.data.table.split("test")
+        evaluate = validate_pixels(test, learn.state.backbone.spec.preprocessing, threads=learn.data.threads)
         record["n"] = len(test)
-        return judge(Network(learn.state.backbone.module, head_module(learn.state.head))).loss
+        return evaluate(Network(learn.state.backbone.module, head_module(learn.state.head))).loss
 
     def blended(learn: Learner, shares: tuple[float, ...] = SHARES) -> float:
         before, losses = learn.state, {}

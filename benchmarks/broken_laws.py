@@ -121,7 +121,7 @@ BREAKS = (
     Break(
         law=7,
         name="Asking twice is free",
-        how="the seed is no part of a story's key",
+        how="the seed is no part of a run's key",
         file="training/verb_runner.py",
         old='            "seed": material.seed,\n',
         new="",
@@ -176,7 +176,7 @@ BREAKS = (
     Break(
         law=10,
         name="Honest estimates",
-        how="folds are judged on classes that they have not learned",
+        how="folds are evaluated on classes that they have not learned",
         file="data/splits/judged_classes.py",
         old="        if learned(trait):\n            continue\n",
         new="        continue\n",

@@ -1,4 +1,4 @@
-"""What a temperature does to solved heads: fitted out-of-fold, judged on held-out images; and to one that is too sure.
+"""What a temperature does to linear heads: fitted out-of-fold, evaluated on held-out images; to one that is too sure.
 
 A head as it is solved, the same at the temperature that its out-of-fold predictions ask for, and at that temperature
 only where it helps by folds, as `goldenrule fit` does it. Then the same with a head that is too sure of itself: its
@@ -18,7 +18,7 @@ import numpy as np
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
-from goldenrule.features.linear import Rows, solve_fixed
+from goldenrule.features.linear import Rows, fit_linear_at
 from goldenrule.metrics import value_and_interval
 from goldenrule.models.heads import LayeredHead
 from goldenrule.pipelines.calibrate import calibrated_head
@@ -48,11 +48,11 @@ def main() -> None:
 
 def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
     """Give, for the solved head and for one that is too sure, what was measured on all images of a set."""
-    solved, sure = [], []
+    linear, sure = [], []
     for split in splits(name, seed=seed):
-        solved.append(judged(split, split.fitted.head, split.fitted.out_of_fold))
-        sure.append(judged(split, *too_sure(split, seed)))
-    for kind, some in (("solved head", solved), (f"penalty / {WEAKER}", sure)):
+        linear.append(evaluated(split, split.fitted.head, split.fitted.out_of_fold))
+        sure.append(evaluated(split, *too_sure(split, seed)))
+    for kind, some in (("solved head", linear), (f"penalty / {WEAKER}", sure)):
         said = {when: gr.Predictions.concatenate([one[when] for one in some]) for when in KINDS}
         yield {
             "set": name,
@@ -64,7 +64,7 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def judged(split: Split, head: LayeredHead, out_of_fold: gr.Predictions) -> dict[str, Any]:
+def evaluated(split: Split, head: LayeredHead, out_of_fold: gr.Predictions) -> dict[str, Any]:
     """Return what a head says of the held-out images: as it is, at its temperature, and as a fit would leave it."""
     after, _, tried = calibrated_head(head, out_of_fold)
     assert tried is not None
@@ -86,16 +86,16 @@ def too_sure(split: Split, seed: int) -> tuple[LayeredHead, gr.Predictions]:
     logits = np.zeros((len(rows), rows.classes), np.float32)
     for fold in range(int(rows.folds.max()) + 1):
         out = rows.folds == fold
-        logits[out] = solve_fixed(without(rows, out), l2).logits(features[out])
+        logits[out] = fit_linear_at(without(rows, out), l2).logits(features[out])
     out_of_fold = gr.Predictions.from_logits(
         logits,
         split.train.classes,
         truth=split.train.targets,
         ids=split.train.uris,
         fold=rows.folds,
-        basis="chosen on",
+        basis="used for selection",
     )
-    return solve_fixed(rows, l2), out_of_fold
+    return fit_linear_at(rows, l2), out_of_fold
 
 
 def without(rows: Rows, out: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:
@@ -136,12 +136,12 @@ def estimate(value: dict[str, Any]) -> gr.Estimate:
 
 def page(rows: list[dict[str, Any]]) -> str:
     """Return the page of docs/results."""
-    solved = [row for row in rows if row["head"] == "solved head"]
+    linear = [row for row in rows if row["head"] == "solved head"]
     sure = [row for row in rows if row["head"] != "solved head"]
-    gains = [(row["set"], estimate(row["measured"]["where it helps by folds"]["gain"])) for row in solved]
+    gains = [(row["set"], estimate(row["measured"]["where it helps by folds"]["gain"])) for row in linear]
     better = [name for name, gain in gains if gain.low > 0]
     worse = [name for name, gain in gains if gain.high < 0]
-    always = [(row["set"], estimate(row["measured"]["temperature"]["gain"])) for row in solved]
+    always = [(row["set"], estimate(row["measured"]["temperature"]["gain"])) for row in linear]
     repaired = [(row["set"], estimate(row["measured"]["where it helps by folds"]["gain"])) for row in sure]
     mended = [name for name, gain in repaired if gain.low > 0]
     harmed = [name for name, gain in repaired if gain.high < 0]
@@ -157,17 +157,17 @@ def page(rows: list[dict[str, Any]]) -> str:
         "## What came of it\n\n"
         f"- As a fit does it (a temperature only where it helps by folds with 90 % or more): clearly better on "
         f"{_names(better)}, clearly worse on {_names(worse)}, no clear difference on the other "
-        f"{len(solved) - len(better) - len(worse)} of {len(solved)} sets.\n"
+        f"{len(linear) - len(better) - len(worse)} of {len(linear)} sets.\n"
         f"- Always taken: clearly better on {_names([name for name, gain in always if gain.low > 0])}, clearly worse "
         f"on {_names([name for name, gain in always if gain.high < 0])}.\n"
         f"- A head that is too sure (its penalty a {WEAKER}th of the best): clearly better on {_names(mended)}; "
         f"clearly worse on {_names(harmed)}; no clear difference on the other "
         f"{len(sure) - len(mended) - len(harmed)} of {len(sure)} sets.\n\n"
-        f"## The solved head\n\n{table(solved)}\n\n"
+        f"## The solved head\n\n{table(linear)}\n\n"
         f"## A head that is too sure\n\nIts penalty is a {WEAKER}th of the best.\n\n{table(sure)}\n\n"
         "*Taken* counts the outer folds whose temperature helped by folds within their own training images. Images of "
-        "a set are judged by five heads that share most of their training images; the intervals are those of images, "
-        "not of training sets.\n\n"
+        "a set are evaluated by five heads that share most of their training images; the intervals are those of "
+        "images, not of training sets.\n\n"
         f"Made by `python benchmarks/calibration.py`: {made_with()}.\n"
     )
 

@@ -17,7 +17,7 @@ RESULTS = ROOT / "docs" / "results"
 
 
 def with_clean_test(name: str, folder: Path) -> Path:
-    """Return the folder of a set whose classifier can be judged on images that no choice has looked at.
+    """Return the folder of a set whose classifier can be evaluated on images that no choice has looked at.
 
     A set with labelled test images is taken as it is, so are class folders alone (goldenrule splits a test split
     off). Of others `folder/name` is made, of links: every second validation image of each class is put to test.

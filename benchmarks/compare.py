@@ -34,11 +34,11 @@ ABOUT = {
     "GTSRB": " The test split is the set's own; validation are other drives past other signs than those that train.",
 }
 NOTES = (
-    ("Original", "from zero", "83 %", "44 %", 100),
-    ("ResNet", "from zero", "82 %", "44 %", 100),
+    ("Original", "from scratch", "83 %", "44 %", 100),
+    ("ResNet", "from scratch", "82 %", "44 %", 100),
     ("ResNet", "fine-tuning", "70-90 %", "88 %", 50),
     ("ResNet", "transfer learning", "97 %", "77 %", 30),
-    ("EfficientNet", "from zero", "83 %", "77 %", 100),
+    ("EfficientNet", "from scratch", "83 %", "77 %", 100),
     ("EfficientNet", "fine-tuning", "95 %", "77 %", 50),
     ("EfficientNet", "transfer learning", "99 %", "100 %", 30),
 )
@@ -70,11 +70,11 @@ def compared(name: str, out: Path, *, trial: bool) -> gr.ComparedNetworks:
     networks, augment = SETS[name]
     how = {"augment": augment, "sample": 6 if trial else None}
     epochs = 1 if trial else None
-    images = judged_images(name, out / "images")
+    images = evaluated_images(name, out / "images")
     return gr.compare(images, networks, epochs=epochs, **how, out=out / name, progress=Bars())
 
 
-def judged_images(name: str, folder: Path) -> Path:
+def evaluated_images(name: str, folder: Path) -> Path:
     """Return the images with a clean test split; the notes' nine photos, named by what is on them, go to it too."""
     if (folder / name).exists():
         return folder / name
@@ -104,7 +104,7 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
         "`python benchmarks/compare.py`, which is `goldenrule compare FOLDER -m ... -t all` on two sets. One seed (0); "
         "intervals are of the images, not of other seeds. The choice looked at validation alone; the test split was "
         "opened afterwards. Seconds: from reading the images to the report, activations counted at the speed measured "
-        "here. From zero 30 epochs, fine-tuning 5, each one cycle; transfer learning solves the head.",
+        "here. From scratch 30 epochs, fine-tuning 5, each one cycle; transfer learning solves the head.",
     ]
     for name, one in found.items():
         networks, augment = SETS[name]
@@ -135,11 +135,11 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
         markdown_table(["network", "way of training", "valid", "test", "epochs"], rows),
         "",
         "Beside our cats, dogs and horses: the order is the same, a pretrained backbone is worth more than many epochs "
-        "from zero, and transfer learning is the quickest and as good as fine-tuning. Their nine test photos are in "
+        "from scratch, and transfer learning is the quickest and as good as fine-tuning. Their nine test photos are in "
         "our test split; the last column says how many are right, and "
         "[nine prove nothing](../lessons/nine_images.md): 44 % and 77 % of nine are 4 and 7 photos, whose intervals "
         "overlap. Pretrained weights of ResNet and MobileNet could not be had where this was measured, so these rows "
-        "are from zero alone.",
+        "are from scratch alone.",
         "",
         f"Made with: {made}, {os.environ.get('OMP_NUM_THREADS', 'all')} OpenMP threads.",
         "",

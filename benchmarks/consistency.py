@@ -22,7 +22,7 @@ import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
 from goldenrule.core.findings import Finding
 from goldenrule.data.splits.folds import stratified_folds
-from goldenrule.features.linear import DECADES, Rows, solve
+from goldenrule.features.linear import DECADES, Rows, fit_linear
 from goldenrule.metrics import PredictionSets
 from goldenrule.metrics.uncertainty.consistency import at_the_end_of_its_range, inconsistencies
 from goldenrule.metrics.uncertainty.ood import OODDetector
@@ -104,8 +104,8 @@ def findings(case: Case, splits: Parts) -> Iterator[Finding]:
     features, truth, groups = splits["train"]
     units = [str(row if groups is None else groups[row]).encode() for row in range(len(truth))]
     folds = stratified_folds(truth, units, folds=5, seed=0)
-    judged = folds >= 0
-    solved = solve(
+    evaluated = folds >= 0
+    linear = fit_linear(
         Rows(
             read=lambda start, stop: features[start:stop],
             targets=truth,
@@ -117,20 +117,22 @@ def findings(case: Case, splits: Parts) -> Iterator[Finding]:
         )
     )
     names = [f"class {label}" for label in range(case.classes)]
-    familiar = OODDetector.fit(features.astype(np.float16), units)
-    predictions = gr.Predictions.from_logits(solved.fold_logits, names, truth=truth, group=groups, basis="chosen on")
-    said = {"out-of-fold": predictions.select(judged)}
+    ood_detector = OODDetector.fit(features.astype(np.float16), units)
+    predictions = gr.Predictions.from_logits(
+        linear.fold_logits, names, truth=truth, group=groups, basis="used for selection"
+    )
+    said = {"out-of-fold": predictions.select(evaluated)}
     for split in ("valid", "test"):
         rows, right, its_groups = splits[split]
         said[split] = gr.Predictions.from_logits(
-            solved.head.logits(rows), names, truth=right, group=its_groups, distance=familiar.distances(rows)
+            linear.head.logits(rows), names, truth=right, group=its_groups, distance=ood_detector.distances(rows)
         )
     if "sure" in splits:
         said = {split: replace(each, logits=(each.logits * 25).astype(np.float32)) for split, each in said.items()}
     sets = PredictionSets.fit(said["out-of-fold"])
-    yield from inconsistencies(said, sets=sets, familiar=familiar, clean={"valid": True, "test": True})
+    yield from inconsistencies(said, sets=sets, ood_detector=ood_detector, held_out={"valid": True, "test": True})
     predictions = said["out-of-fold"]
-    yield from at_the_end_of_its_range("penalty (l2)", solved.l2, DECADES[-1], DECADES[0], predictions)
+    yield from at_the_end_of_its_range("penalty (l2)", linear.l2, DECADES[-1], DECADES[0], predictions)
 
 
 def mixed_up(splits: Parts, _: np.random.Generator) -> Parts:
@@ -146,7 +148,7 @@ def other_kind(splits: Parts, draws: np.random.Generator) -> Parts:
 
 
 def leaking(splits: Parts, draws: np.random.Generator) -> Parts:
-    """Half of the training images have a copy, with other noise, that no group names: folds judge copies."""
+    """Half of the training images have a copy, with other noise, that no group names: folds evaluate copies."""
     rows, truth, groups = splits["train"]
     noise = 0.05 * draws.normal(size=rows.shape).astype(np.float32)
     wrong = draws.random(len(truth)) < 0.35  # what is remembered can't be known otherwise

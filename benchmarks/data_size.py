@@ -1,12 +1,12 @@
 """How good the solved head is with 5, 10, 20, 50, 100 ... images per class, beside the rule of thumb for how many.
 
-The rule of thumb says: transfer learning up to 1,000 images per class, fine-tuning 1,000 to 5,000, training from zero
-5,000 or more. Here the default backbone's activations are computed once, and heads are solved on them, as `goldenrule
-fit --quick` does, with equally many training images of each class, drawn anew five times, and once with all of them.
-Each judges the same images, which none has learned from: the set's own labelled test images where there are 100 or
-more, else 30 % of the images, drawn once. What belongs together (equal files, frames of one series) is on one side, and
-whole series are drawn: in GTSRB 10 images of a class are of one track or two. Intervals are of 95 %, by the Bayesian
-bootstrap over test images and draws, at every size the same resamples.
+The rule of thumb says: transfer learning up to 1,000 images per class, fine-tuning 1,000 to 5,000, training from
+scratch 5,000 or more. Here the default backbone's activations are computed once, and heads are solved on them, as
+`goldenrule fit --quick` does, with equally many training images of each class, drawn anew five times, and once with all
+of them. Each evaluates the same images, which none has learned from: the set's own labelled test images where there are
+100 or more, else 30 % of the images, drawn once. What belongs together (equal files, frames of one series) is on one
+side, and whole series are drawn: in GTSRB 10 images of a class are of one track or two. Intervals are of 95 %, by the
+Bayesian bootstrap over test images and draws, at every size the same resamples.
 """
 
 from __future__ import annotations

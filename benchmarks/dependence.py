@@ -22,7 +22,7 @@ from goldenrule.analysis.dependence import LEVEL, Flattery, Nearness, flattery, 
 from goldenrule.data.grouping import with_alike
 from goldenrule.data.name_order import Proposal, by_name
 from goldenrule.data.sources.label_tables import from_source
-from goldenrule.data.splits.folds import folds_to_judge
+from goldenrule.data.splits.folds import evaluation_folds
 from goldenrule.data.splits.stretches import blocks, kinds
 from goldenrule.data.table import ImageTable
 from goldenrule.data.units import duplicate_units
@@ -62,7 +62,7 @@ def main() -> None:
         ours = found.setdefault(split, {})
         for name in names:
             if name not in ours:
-                ours[name] = {"sets": of_set, "alarms": false_alarms, "power": power}[split](name)
+                ours[name] = {"sets": of_set, "alarms": false_positive_rate, "power": power}[split](name)
                 kept.write_text(json.dumps(found, indent=1) + "\n")
                 print(split, name, json.dumps(ours[name])[:160], flush=True)
     arguments.out.write_text(page(found))
@@ -96,7 +96,7 @@ def asked(table: ImageTable, activations: Features, proposal: Proposal, *, seed:
 def compared(table: ImageTable, activations: Features, together: ImageTable) -> Flattery:
     """Return numbers with what `together` keeps together, and at random."""
     units, labels = duplicate_units(table), table.rows["labels"].to_pylist()
-    apart = folds_to_judge(together, 5, seed=0)
+    apart = evaluation_folds(together, 5, seed=0)
     digests = [digest or b"" for digest in table.digests]
     rows = Rows(
         read=lambda start, stop: activations.rows(digests[start:stop]),
@@ -136,7 +136,7 @@ def of_set(name: str) -> dict[str, Any]:
     return value
 
 
-def false_alarms(name: str) -> dict[str, Any]:
+def false_positive_rate(name: str) -> dict[str, Any]:
     """Return how often random orders of independent photos are called orders of neighbours."""
     table, activations = loaded(name)
     units = duplicate_units(table)
@@ -192,7 +192,7 @@ def planted(features: Any, truth: Any, draws: np.random.Generator) -> tuple[Near
     near = nearness([order], *pairs, truth)[0]
     names = [str(label) for label in range(int(truth.max()) + 1)]
     table = gr_table(truth, names).with_places(places.tolist())
-    apart = folds_to_judge(table, 5, seed=0)
+    apart = evaluation_folds(table, 5, seed=0)
     rows = Rows(
         read=lambda start, stop: features[start:stop],
         targets=truth,
@@ -256,7 +256,7 @@ def sets_table(rows: dict[str, Any]) -> str:
             lines.append([name, f"{row['n']:,}", "names are hashes", *["–"] * 6])
             continue
         drop = gr.Estimate.from_json(row["drop"])
-        answer = "alike, flatters" if row["flatters"] and row["shown"] else "alike" if row["shown"] else "no"
+        result = "alike, flatters" if row["flatters"] and row["shown"] else "alike" if row["shown"] else "no"
         lines.append(
             [
                 name,
@@ -266,7 +266,7 @@ def sets_table(rows: dict[str, Any]) -> str:
                 *(value_and_interval(gr.Estimate.from_json(row[one])) for one in ("random", "together")),
                 value_and_interval(drop),
                 f"{row['random_loss']['value']:.3f} → {row['together_loss']['value']:.3f}",
-                answer,
+                result,
             ]
         )
     header = ["set", "n", "near / by chance", "p", "random", "stretches", "drop", "log loss", "answer"]

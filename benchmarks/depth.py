@@ -27,7 +27,7 @@ from goldenrule.data.augmentation.presets import stronger
 from goldenrule.data.splits.splitting import sample_per_class
 from goldenrule.features import cache as cache
 from goldenrule.metrics import Predictions, paired_bootstrap
-from goldenrule.metrics.selection_rules import Familiarity, familiarity
+from goldenrule.metrics.selection_rules import DomainShift, domain_shift
 from goldenrule.models.heads import Head
 from goldenrule.pipelines.linear_heads import FittedHead, fit_head
 from goldenrule.training.learner import Learner
@@ -36,7 +36,7 @@ SETS = ("cat_dog_horse", "surface_crack", "clothing_small", "GTSRB_native15")
 KEPT = ROOT / "runs" / "depth.jsonl"
 ARMS = ("head only", "late layers from the bank", "whole network live")
 LATE_EPOCHS, LIVE_EPOCHS, VIEWS = 8, 3, 3
-RATES: dict[Familiarity, float] = {"well": 1e-4, "partly": 3e-4, "far": 3e-3}
+RATES: dict[DomainShift, float] = {"well": 1e-4, "partly": 3e-4, "far": 3e-3}
 Record = dict[str, Any]
 
 
@@ -62,18 +62,18 @@ def main() -> None:
 
 
 def measured(name: str, seed: int, folder: Path) -> Record:
-    """Train all three ways on one set and judge them on test."""
+    """Train all three ways on one set and evaluate them on test."""
     photos = gr.from_folder(with_clean_test(name, folder))
     prepare(photos, seed)
     cache.clear()
     record: Record = {"set": name, "seed": seed, "commit": commit()}
     began = time.monotonic()
-    solved = solved_head(photos, seed)
-    known = familiarity(solved.out_of_fold)
+    linear = linear_head(photos, seed)
+    known = domain_shift(linear.out_of_fold)
     seconds = time.monotonic() - began
     seen: dict[str, Predictions] = {}
     for arm in ARMS:
-        learn = learner(photos, seed, solved.head, known)
+        learn = learner(photos, seed, linear.head, known)
         began = time.monotonic()
         train(learn, arm, known)
         ours = time.monotonic() - began
@@ -95,14 +95,14 @@ def prepare(photos: gr.ImageTable, seed: int) -> None:
     learn.fit([0.0, 0.0, 0.0], 1)
 
 
-def solved_head(photos: gr.ImageTable, seed: int) -> FittedHead:
+def linear_head(photos: gr.ImageTable, seed: int) -> FittedHead:
     """Return the solved head on plain rows, computed now."""
     learn = Learner(photos, precompute=True, replay=False, progress=Silent(), seed=seed)
-    material = learn.material
-    return fit_head(material.split("train"), material.features(material.base, views=0), seed=seed)
+    data = learn.data
+    return fit_head(data.split("train"), data.features(data.base, views=0), seed=seed)
 
 
-def learner(photos: gr.ImageTable, seed: int, head: Head, known: Familiarity) -> Learner:
+def learner(photos: gr.ImageTable, seed: int, head: Head, known: DomainShift) -> Learner:
     """Return a learner that stands at the solved head."""
     far = known == "far"
     augment = stronger(gr.data.basic()) if far else gr.data.side_on(max_zoom=1.1)
@@ -120,7 +120,7 @@ def learner(photos: gr.ImageTable, seed: int, head: Head, known: Familiarity) ->
     return learn
 
 
-def train(learn: Learner, arm: str, known: Familiarity) -> None:
+def train(learn: Learner, arm: str, known: DomainShift) -> None:
     """Train as the arm says."""
     rate = RATES[known]
     if arm == "late layers from the bank":

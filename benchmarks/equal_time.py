@@ -64,7 +64,7 @@ def fastai(ours: GoldenRun) -> Record:
 
 def row(ours: GoldenRun, quick: GoldenRun, theirs: Record) -> list[str]:
     """Return one row of the table."""
-    said, solved = peer_goldenrule.result(ours.run), peer_goldenrule.result(quick.run)
+    said, linear = peer_goldenrule.result(ours.run), peer_goldenrule.result(quick.run)
     cells = [ours.set, str(ours.seed), said["chosen"], f"{ours.cost.seconds:.0f}", f"{theirs['cost']['seconds']:.0f}"]
     for split in ("valid", "test"):
         scored, beside = predictions(said, split), predictions(theirs, split)
@@ -72,7 +72,7 @@ def row(ours: GoldenRun, quick: GoldenRun, theirs: Record) -> list[str]:
             loss(said, split),
             loss(theirs, split),
             gain(beside, scored),
-            gain(predictions(solved, split), scored),
+            gain(predictions(linear, split), scored),
         ]
     trained = next(one for one in ours.result["candidates"] if one["name"] == "trained head")
     return [*cells, f"{trained['valid']['log_loss']:.3f}"]

@@ -1,4 +1,4 @@
-"""Why training from a solved head so often ends below it: one thing changed at a time, judged on far more images.
+"""Why training from a solved head so often ends below it: one thing changed at a time, evaluated on far more images.
 
 Each set, or some 800 images of it, is split 3:1:6, most of it for test, so that small differences can be seen. Late
 layers and head train on kept activations, from the solved head; the late layers at a third of the head's rate, both
@@ -26,7 +26,7 @@ from goldenrule.data.splits.splitting import Shares, sample_per_class, with_spli
 from goldenrule.models.graphs.boundary import boundary
 from goldenrule.pipelines.linear_heads import fit_head
 from goldenrule.training.checkpoint import between, copied
-from goldenrule.training.inputs.batches import Judged, Validate, validate_pixels, validate_rows
+from goldenrule.training.inputs.batches import Validate, ValidationResult, validate_pixels, validate_rows
 from goldenrule.training.learner import Learner
 from goldenrule.training.schedule import OneCycle
 from goldenrule.training.snapshots import greedy_soup
@@ -107,26 +107,26 @@ def main() -> None:
 
 
 def measured(name: str, seed: int, variants: list[str], threads: int | None) -> Iterator[Record]:
-    """Train the variants on one set and judge each at several shares of its way, on validation and test."""
+    """Train the variants on one set and evaluate each at several shares of its way, on validation and test."""
     table = drawn(name, seed)
     base = Learner(
         table, precompute=True, augment=gr.data.side_on(max_zoom=1.1), replay=False, threads=threads, seed=seed
     )
-    material = base.material
-    train, test = material.split("train"), material.table.split("test")
-    solved = fit_head(train, material.features(material.base, views=0), seed=seed).head
-    early = boundary(material.base)
-    rows = material.extractor(early).features(test)
+    data = base.data
+    train, test = data.split("train"), data.table.split("test")
+    linear = fit_head(train, data.features(data.base, views=0), seed=seed).head
+    early = boundary(data.base)
+    rows = data.extractor(early).features(test)
     test = test.where(np.array([digest in rows.caches[0] for digest in test.digests]))
     on_rows = validate_rows(test, rows)
-    on_pixels = validate_pixels(test, material.base.spec.preprocessing, threads=material.threads)
+    on_pixels = validate_pixels(test, data.base.spec.preprocessing, threads=data.threads)
     for variant in variants:
         how = VARIANTS[variant]
         learn = Learner(
-            material.table,
+            data.table,
             precompute=True,
-            augment=material.augmentation,
-            head=solved,
+            augment=data.augmentation,
+            head=linear,
             optimizer=how.optimizer,
             weight_decay=how.weight_decay,
             replay=False,
@@ -135,7 +135,7 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
         )
         learn.freeze_to(0 if how.live else 1)
         learn.bn_freeze("early" if how.batch_norm == "early" else True)
-        validate = material.validation(learn.state)
+        validate = data.validation(learn.state)
         assert validate is not None
         start = copied(network_of(learn))
         ends = []
@@ -167,16 +167,16 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
         record |= {"train": len(train), "train_loss": learn.history.rows[-1].train_loss}
         judgements = ("valid", "valid_accuracy", "temperature", "test", "tempered", "accuracy", "gain", "error")
         record |= {judgement: {} for judgement in judgements}
-        judge = on_pixels if how.live else on_rows
+        evaluate = on_pixels if how.live else on_rows
         first: Losses | None = None
         for share, state in states.items():
             network.load_state_dict(state)
-            judged = validate(network)
-            seen = judge(network)
-            tempered = losses_of(seen, judged.temperature)
+            evaluated = validate(network)
+            seen = evaluate(network)
+            tempered = losses_of(seen, evaluated.temperature)
             first = losses_of(seen, 1.0) if first is None else first
-            record["valid"][share], record["temperature"][share] = judged.tempered_loss, judged.temperature
-            record["valid_accuracy"][share], record["accuracy"][share] = judged.accuracy, seen.accuracy
+            record["valid"][share], record["temperature"][share] = evaluated.tempered_loss, evaluated.temperature
+            record["valid_accuracy"][share], record["accuracy"][share] = evaluated.accuracy, seen.accuracy
             record["test"][share], record["tempered"][share] = seen.loss, float(tempered.mean())
             record["gain"][share] = float((first - tempered).mean())
             record["error"][share] = float((first - tempered).std() / len(first) ** 0.5)
@@ -204,9 +204,9 @@ def of_split(split: str, start: State, end: State) -> State:
     return {key: (end if key.startswith(f"{split}.") else start)[key] for key in start}
 
 
-def losses_of(judged: Judged, temperature: float) -> Losses:
+def losses_of(evaluated: ValidationResult, temperature: float) -> Losses:
     """Return the loss of every image at a temperature, in nats."""
-    logits, truth = torch.from_numpy(judged.seen.logits / temperature), torch.from_numpy(judged.seen.truth)
+    logits, truth = torch.from_numpy(evaluated.seen.logits / temperature), torch.from_numpy(evaluated.seen.truth)
     losses: Losses = torch.nn.functional.cross_entropy(logits, truth, reduction="none").numpy()
     return losses
 

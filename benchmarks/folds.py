@@ -73,7 +73,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "Gains are paired over images, above 0 where the average is better: log loss in nats, accuracy in percentage "
         "points. All intervals 95 %.\n\n"
         f"{verdicts(rows)}\n\n{table(rows)}\n\n"
-        "Each head of the average has seen four fifths (nine tenths) of the images. Images of a set are judged by "
+        "Each head of the average has seen four fifths (nine tenths) of the images. Images of a set are evaluated by "
         "five classifiers that share most of their training images: the intervals are those of images, "
         "not of training sets.\n\n"
         f"Made by `python benchmarks/folds.py`: {made_with()}.\n"

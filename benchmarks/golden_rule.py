@@ -61,26 +61,26 @@ def write(pairs: list[Pair], out: Path) -> None:
     out.write_text(page(pairs))
 
 
-def row(solved: GoldenRun, whole: GoldenRun) -> list[str]:
+def row(linear: GoldenRun, whole: GoldenRun) -> list[str]:
     """Return one row of the table of clean numbers."""
-    first, last = solved.result, whole.result
+    first, last = linear.result, whole.result
     return [
         whole.set,
         str(whole.seed),
         accuracy(first["test"]),
         loss(first["test"]),
-        f"{solved.cost.seconds:.0f}",
+        f"{linear.cost.seconds:.0f}",
         last["chosen"],
         accuracy(last["test"]),
         loss(last["test"]),
-        gain(solved, whole),
+        gain(linear, whole),
         f"{whole.cost.seconds:.0f}",
     ]
 
 
-def gain(solved: GoldenRun, whole: GoldenRun) -> str:
+def gain(linear: GoldenRun, whole: GoldenRun) -> str:
     """Return by how much the chosen classifier's test log loss is lower, with the interval of the same images."""
-    first, last = tested(solved), tested(whole)
+    first, last = tested(linear), tested(whole)
     if first is None or last is None:
         return "-"
     found = paired_bootstrap(first, last, metric="log_loss").gain
@@ -114,10 +114,10 @@ def tested(run: GoldenRun) -> Predictions | None:
     return seen.select(np.argsort(seen.ids))
 
 
-def facts(solved: GoldenRun, whole: GoldenRun) -> dict[str, Any]:
+def facts(linear: GoldenRun, whole: GoldenRun) -> dict[str, Any]:
     """Return what is kept of both runs: what they cost and their result.json without the long curves."""
     kept: dict[str, Any] = {"set": whole.set, "seed": whole.seed, "commit": whole.commit}
-    for name, run in (("solved", solved), ("whole", whole)):
+    for name, run in (("solved", linear), ("whole", whole)):
         result = run.result
         for test in (result["live"] or {}).get("lr_find", {}).values():
             del test["rates"], test["losses"]
@@ -136,12 +136,12 @@ def page(pairs: list[Pair]) -> str:
     for _, whole in pairs:
         stated = whole.result
         for candidate in stated["candidates"] if whole.seed == 0 else ():
-            numbers = candidate[candidate["judged_on"].replace("-", "_")]
+            numbers = candidate[candidate["evaluated_on"].replace("-", "_")]
             stages.append(
                 [
                     whole.set,
                     candidate["name"] + (" (chosen)" if candidate["name"] == stated["chosen"] else ""),
-                    candidate["judged_on"],
+                    candidate["evaluated_on"],
                     accuracy(numbers),
                     loss(numbers),
                 ]
@@ -161,7 +161,7 @@ def page(pairs: list[Pair]) -> str:
         f"{markdown_table(head, [row(*pair) for pair in pairs])}\n\n"
         "All seeds together; an image that several of them tested counts once, with the mean of its gains:\n\n"
         f"{markdown_table(['set', 'seeds', 'images', 'log loss lower by'], together)}\n\n## What each stage gave\n\n"
-        "Seed 0, on the images by which it was judged: out-of-fold for solved heads, validation (chosen on) for the "
+        "Seed 0, on the images by which it was evaluated: out-of-fold for solved heads, validation (chosen on) for the "
         f"rest.\n\n{markdown_table(['set', 'stage', 'judged on', 'accuracy', 'log loss'], stages)}\n\n"
         f"Made by `python benchmarks/golden_rule.py`: {made_with(*(whole.commit for _, whole in pairs))}.\n"
     )

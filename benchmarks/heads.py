@@ -1,4 +1,4 @@
-"""The four heads of `--head` on a frozen EfficientNet-Lite0, judged on test images and paired against the linear one.
+"""The four heads of `--head` on a frozen EfficientNet-Lite0, evaluated on test images, paired with the linear one.
 
 Each head is fitted on the plain activations of all training images as `goldenrule fit --quick --views 0` does it: the
 linear one solved, the others trained; none is calibrated.
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def measured(name: str, folder: Path, progress: Bars) -> dict[str, Any]:
-    """Judge every head on the test part of a set."""
+    """Evaluate every head on the test part of a set."""
     table = with_split(read_images(with_clean_test(name, folder), FitOptions(), progress)[0], seed=0)
     said = {kind: predicted(table, kind, progress) for kind in get_args(HeadKind)}
     linear = said["linear"]

@@ -1,7 +1,7 @@
-"""Solved heads judged on images that took no part in anything: five outer folds of a photo set, each tested once.
+"""Linear heads evaluated on images that took no part in anything: five outer folds of a photo set, each tested once.
 
 Within the four fifths that train, folds are drawn again: out-of-fold predictions choose the penalty, fit temperatures
-and calibrate sets, as in a fit; the fifth that is held out judges. Equal files, near duplicates and series stay
+and calibrate sets, as in a fit; the fifth that is held out evaluates. Equal files, near duplicates and series stay
 together in both. So every image of a set is a test image once, and the intervals are of independent images.
 """
 
@@ -77,5 +77,5 @@ def says(head: Head, images: ImageTable, activations: Features) -> gr.Prediction
     """Return what a head says of images that have activations."""
     features = activations.rows([digest for digest in images.digests if digest is not None])
     return gr.Predictions.from_logits(
-        head.logits(features), images.classes, truth=images.targets, ids=images.uris, basis="clean"
+        head.logits(features), images.classes, truth=images.targets, ids=images.uris, basis="held out"
     )

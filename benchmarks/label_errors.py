@@ -24,7 +24,7 @@ from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import Features
 from goldenrule.features.linear import fold_logits
 from goldenrule.pipelines.linear_heads import training_rows
-from goldenrule.tasks.run_label_issues import MORE_PENALTY, SuspectedLabels, held_out, suspected, with_activations
+from goldenrule.tasks.run_label_issues import MORE_PENALTY, SuspectedLabels, held_out, suspected, with_features
 
 SETS = ("dogscats", "cat_dog_horse", "flowers_128", "clothing_small", "dog_breed")
 SHARE, FIRST = 0.05, (10, 20)
@@ -56,13 +56,13 @@ def main() -> None:
 def measured(name: str, draws: int) -> dict[str, Any]:
     """Return what is found in a set as it is, and in every draw of flipped labels."""
     table, features = gr.features_of(from_source(DATA / name), gr.backbone())
-    images, _ = with_activations(table, features)
+    images, _ = with_features(table, features)
     plain = suspected(images, features)
     facts = {
         "images": len(images),
         "classes": len(images.classes),
         "accuracy": gr.metrics.accuracy(plain.predictions).to_json(),
-        "as it is": {"doubted": plain.errors.number_doubted, "wrong": plain.wrong.to_json()},
+        "as it is": {"doubted": plain.errors.number_suspected, "wrong": plain.wrong.to_json()},
         "first as it is": [suspect.to_json() for suspect in plain.errors.first(20)],
     }
     kinds = KINDS if len(images.classes) > 2 else KINDS[:1]
@@ -84,12 +84,12 @@ def one_draw(images: ImageTable, features: Features, plain: gr.Predictions, kind
     found = suspected(table, features)
     errors = found.errors
     is_wrong = np.array([truth[uri] for uri in errors.ids])
-    named = int(is_wrong[errors.doubted].sum())
+    named = int(is_wrong[errors.suspected].sum())
     return {
         "flipped": len(flipped),
         "top": {way: hits(order, wrong, len(flipped)) for way, order in rankings(table, features, found)},
         "first": {str(count): int(is_wrong[:count].sum()) for count in FIRST},
-        "doubted": errors.number_doubted,
+        "doubted": errors.number_suspected,
         "doubted and flipped": named,
         "estimated by confident learning": errors.estimated,
         "wrong": found.wrong.to_json(),
@@ -134,7 +134,7 @@ def rankings(images: ImageTable, features: Features, found: SuspectedLabels) -> 
     yield "mean over three draws of folds", ranked(np.stack(draws, axis=1), images, rows)
     weights = rows.weights.copy()
     place = {uri: row for row, uri in enumerate(images.uris)}
-    weights[[place[error.id] for error in found.errors if error.doubted]] = 0
+    weights[[place[error.id] for error in found.errors if error.suspected]] = 0
     left_out = replace(rows, weights=weights)
     yield "solved again without the doubted", ranked(fold_logits(left_out, found.l2), images, rows)
 
@@ -247,7 +247,7 @@ def number_table(found: dict[str, Any], cases: list[tuple[str, str]]) -> str:
     lines = []
     for name, kind in cases:
         runs = found[name][kind]
-        doubted, named, flipped = (
+        suspected, named, flipped = (
             sum(run[key] for run in runs) for key in ("doubted", "doubted and flipped", "flipped")
         )
         wrong = [gr.Estimate.from_json(run["wrong"]) for run in runs]
@@ -257,8 +257,8 @@ def number_table(found: dict[str, Any], cases: list[tuple[str, str]]) -> str:
         low, value, high = np.mean([(one.low, one.value, one.high) for one in wrong], axis=0)
         counted = np.mean([run["estimated by confident learning"] for run in runs])
         doubts_of = [
-            f"{doubted / len(runs):.0f}",
-            f"{100 * named / max(doubted, 1):.0f} %",
+            f"{suspected / len(runs):.0f}",
+            f"{100 * named / max(suspected, 1):.0f} %",
             f"{100 * named / flipped:.0f} %",
         ]
         estimates = [f"{flipped / len(runs):.0f}", f"{counted:.0f}", f"{100 * value:.1f} %"]

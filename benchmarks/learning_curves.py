@@ -2,13 +2,13 @@
 
 A stratified half (or quarter) of the training images is drawn by each of several seeds, whole groups at a time. Its
 curve is measured and fitted as `goldenrule learning-curve` does, from its own images alone, and forecasts the accuracy
-with all training images. That is then measured: a head solved on all of them, judged on images that neither has seen,
-the set's own labelled test images where there are 100 or more, else 30 % of the images, drawn anew by each seed.
+with all training images. That is then measured: a head solved on all of them, evaluated on images that neither has
+seen, the set's own labelled test images where there are 100 or more, else 30 % of the images, drawn anew by each seed.
 "Inside" counts how often the measured accuracy lies in the forecast's 95 % interval for so many test images. "Stays"
 takes for the forecast what the curve's largest size has out-of-fold. The last two columns leave the luck of the test
 images out: the gain from half (or a quarter) to all, both measured on the same test images, beside the gain that the
-curve forecasts and beside none. Which sizes the laws are fitted to, and that each law has an equal share, was chosen
-on four seeds of these same sets, among ways that differed little: the errors flatter a little.
+curve forecasts and beside none. Which sizes the laws are fitted to, and that each law has an equal share, was chosen on
+four seeds of these same sets, among ways that differed little: the errors flatter a little.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from goldenrule.core.progress import Silent
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.splits.folds import stratified_folds
 from goldenrule.data.units import duplicate_units
-from goldenrule.features.linear import Rows, solve
+from goldenrule.features.linear import Rows, fit_linear
 from goldenrule.metrics import Estimate, bootstrap, value_and_interval
 
 SETS = (
@@ -114,7 +114,7 @@ class Images:
             )
         except TooFewImages:
             return record | {"too_few": True}
-        forecast = curve.forecast(len(train) / self.classes, judged_by=int(test.sum()))
+        forecast = curve.forecast(len(train) / self.classes, evaluated_by=int(test.sum()))
         return record | {
             "forecast": [forecast.value, forecast.low, forecast.high],
             "forecast_now": curve.forecast(curve.images_per_class).value,
@@ -146,7 +146,7 @@ class Images:
             classes=self.classes,
             scored=len(train),
         )
-        said = solve(rows).head.logits(self.features[test])
+        said = fit_linear(rows).head.logits(self.features[test])
         return said.argmax(axis=1) == self.targets[test]
 
 

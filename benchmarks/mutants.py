@@ -109,11 +109,11 @@ def made(root: Path) -> Place:
 
 def fitted(place: Place) -> Any:
     """Fit, or replay, the run."""
-    from goldenrule.pipelines.quick_fit import answer
+    from goldenrule.pipelines.quick_fit import quick_fit
     from goldenrule.runs.options import FitOptions
 
     options = FitOptions(backbone=NETWORK, weights=place.weights, size=64, views=0, seed=0, threads=1)
-    return answer(place.pictures, options=options, out=place.run)
+    return quick_fit(place.pictures, options=options, out=place.run)
 
 
 # What reads the files. Each gives a value that is equal where the answer is.
@@ -183,7 +183,7 @@ def kinds(place: Place) -> Iterator[tuple[str, Path, tuple[Reader, ...]]]:
         yield "run/predictions/*.csv", path, (look,)
     for path in sorted((place.run / "report").iterdir()):
         yield f"run/report/{path.name}", path, (report,)
-    for path in sorted((place.run / "story").iterdir()):
+    for path in sorted((place.run / "steps").iterdir()):
         yield "run/story/*", path, (fit,)
     for name in ("classifier/classifier.json", "choice.json", "result.json", "images.arrow", "split.csv", "run.json"):
         yield f"run/{name}, fit again", place.run / name, (fit,)

@@ -1,10 +1,10 @@
 """How much the validation numbers of trained networks flatter: their gain over the solved head, there and on test.
 
 Of each set images are drawn anew into train, valid and test (near duplicates and films whole), three times. All seven
-steps run; each trained network is judged whether it was taken or not. *All of validation*: as the saved network, whose
-cycle, share and temperature all of validation has chosen, scores there. *By halves*: each half predicted by what the
-other half chose, which is what `goldenrule fit` prints, selects by and calibrates on. Test took no part in anything.
-The sets of classes of these networks are measured on test too: calibrated either way.
+steps run; each trained network is evaluated whether it was taken or not. *All of validation*: as the saved network,
+whose cycle, share and temperature all of validation has chosen, scores there. *By halves*: each half predicted by what
+the other half chose, which is what `goldenrule fit` prints, selects by and calibrates on. Test took no part in
+anything. The sets of classes of these networks are measured on test too: calibrated either way.
 
 What is finished stands in the JSON file beside the page, and is not done again. Pictures are 128 px wide, to be quick.
 """
@@ -36,7 +36,7 @@ from goldenrule.metrics.grouped.clusters import clustered_mean
 from goldenrule.metrics.uncertainty.paired import holm
 from goldenrule.pipelines.finalize import scored_on_valid
 from goldenrule.pipelines.golden_rule import seven_steps
-from goldenrule.pipelines.prepare import begun
+from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import linear_heads_of
 from goldenrule.runs.options import FitOptions
 from held_out import films
@@ -91,15 +91,15 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
     options = FitOptions(size=PX, views=0, seed=seed, group_by="none")
     folder = ROOT / "runs" / f"optimism-{name}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
-    with begun(drawn(name, seed), options=options, out=folder) as (work, features):
-        solved = linear_heads_of(work, features)
-        standing, valid = scored_on_valid(work, solved.chosen, solved.features)
+    with prepared_fit(drawn(name, seed), options=options, out=folder) as (work, features):
+        linear = linear_heads_of(work, features)
+        standing, valid = scored_on_valid(work, linear.chosen, linear.features)
         test = standing.predict_table(work.table.split("test"))
-        contest, _ = seven_steps(work, solved)
-        for one in contest.candidates:
+        selection, _ = seven_steps(work, linear)
+        for one in selection.candidates:
             if one.evaluated_split != "valid" or one.crossed is None or len(one.views) > 1:
                 continue
-            network = replace(standing, backbone=one.backbone, head=one.head, sets=None, familiar=None)
+            network = replace(standing, backbone=one.backbone, head=one.head, sets=None, ood_detector=None)
             whole = network.predict_table(work.table.split("valid"))
             unseen = network.predict_table(work.table.split("test"))
             yield {
@@ -150,7 +150,7 @@ def page(rows: list[dict[str, Any]], made: str) -> str:
         some = [row for row in rows if row["candidate"] == candidate]
         for way, said in WAYS.items():
             lines.append([candidate, said, *optimism(some, way), str(len(some))])
-    header = ["network", "judged", "log loss: gain there - gain on test", "accuracy: points there - on test", "fits"]
+    header = ["network", "evaluated", "log loss: gain there - gain on test", "accuracy: points there - on test", "fits"]
     return (
         "# What choosing on validation adds to its numbers\n\n"
         f"{len(rows)} trained networks in {len({(row['set'], row['seed']) for row in rows})} fits of "
@@ -187,7 +187,7 @@ def verdict(rows: list[dict[str, Any]]) -> str:
         inside = sum(row[way]["low"] <= row["test"]["accuracy"] <= row[way]["high"] for row in rows)
         above = sum(row["test"]["accuracy"] < row[way]["low"] for row in rows)
         lines.append(
-            f"Judged {said}: the accuracy on test lies within the 95 % interval of validation in {inside} of "
+            f"Evaluated {said}: the accuracy on test lies within the 95 % interval of validation in {inside} of "
             f"{len(rows)} networks, below it in {above} (test has an error of its own)."
         )
     return "\n\n".join(lines)

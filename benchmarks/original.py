@@ -1,12 +1,12 @@
-"""`original` beside ResNet18, both from zero, each for the same minutes: accuracy per minute on a CPU.
+"""`original` beside ResNet18, both from scratch, each for the same minutes: accuracy per minute on a CPU.
 
     python benchmarks/original.py                    two sets, a quarter of a minute to three minutes, 3 seeds: 65 min
     python benchmarks/original.py --trial            one epoch on few images, nothing is written
 
 Every network trains one cycle (`OneCycle`) of as many epochs as fit into the minutes, by the seconds that its second
-epoch takes here, at `--rate`, the highest at which `goldenrule train` trains from zero. Judged is the test split, which
-nothing looked at. ResNet18 has the input at which it learns fastest on these sets: at 96 px, and at its own 224 px, it
-is right less often after the same minutes (decision 29).
+epoch takes here, at `--rate`, the highest at which `goldenrule train` trains from scratch. Evaluated is the test split,
+which nothing looked at. ResNet18 has the input at which it learns fastest on these sets: at 96 px, and at its own 224
+px, it is right less often after the same minutes (decision 29).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from goldenrule.data.augmentation.augment import Augmentation
 from goldenrule.data.augmentation.presets import by_name
 from goldenrule.data.splits.splitting import sample_per_class
 from goldenrule.metrics import value_and_interval
-from goldenrule.metrics.selection_rules import ZERO_RATES
+from goldenrule.metrics.selection_rules import SCRATCH_RATES
 from goldenrule.models.cost import multiply_adds
 from goldenrule.storage.files import read_json, write_json
 
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--trial", action="store_true", help="one epoch on few images, nothing is written")
     parser.add_argument("--minutes", type=float, nargs="+", default=MINUTES)
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
-    parser.add_argument("--rate", type=float, default=ZERO_RATES[1], help="the same for all networks")
+    parser.add_argument("--rate", type=float, default=SCRATCH_RATES[1], help="the same for all networks")
     parser.add_argument("--keep", type=Path, help="where the rows of each seed are kept, and found again")
     asked = parser.parse_args()
     keep_freed_memory()
@@ -102,7 +102,7 @@ def measured(
     seed: int,
     rate: float,
 ) -> dict[str, Any]:
-    """Train one network for so many epochs, which should take so many minutes, and judge it on test."""
+    """Train one network for so many epochs, which should take so many minutes, and evaluate it on test."""
     learn = learner(table, backbone, augment, seed)
     began = time.perf_counter()
     learn.fit_one_cycle(rate, epochs)
@@ -116,7 +116,7 @@ def measured(
         "rate": rate,
         "epochs": epochs,
         "took_minutes": took / 60,
-        "images_per_second": epochs * len(learn.material.table.split("train")) / took,
+        "images_per_second": epochs * len(learn.data.table.split("train")) / took,
         "accuracy": gr.metrics.accuracy(test).to_json(),
         "accuracy_text": value_and_interval(gr.metrics.accuracy(test)),
         "log_loss_text": value_and_interval(gr.metrics.log_loss(test)),
@@ -168,7 +168,7 @@ def page(found: Sequence[dict[str, Any]]) -> str:
     size = {row["network"]: (row["parameters"], row["multiply_adds"], row["rate"]) for row in found}
     made = "; ".join(sorted({row["made_with"] for row in found}))
     lines = [
-        "# original beside ResNet18, both from zero",
+        "# original beside ResNet18, both from scratch",
         "",
         "`python benchmarks/original.py`. Random weights, one cycle of as many epochs as fit into the minutes; "
         f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), each of other random weights, views and order. "

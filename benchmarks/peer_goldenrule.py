@@ -19,7 +19,7 @@ def result(run: Path) -> dict[str, Any]:
     splits = {
         name: {
             **{key: stated[name][key] for key in ("n", "accuracy", "log_loss")},
-            "basis": stated[name].get("basis", "clean"),
+            "basis": stated[name].get("basis", "held out"),
             "images": [
                 {
                     "path": row["path"],

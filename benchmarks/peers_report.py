@@ -92,10 +92,10 @@ def golden(records: Sequence[Record], slow: float | None) -> dict[str, Any] | No
         return None
     ours, theirs = typical(of[GOLDEN]), typical(of[YARDSTICK])
     said = without_part(predictions(ours, "test"))
-    clean = set(said.ids)
+    held_out = set(said.ids)
     others = [without_part(predictions(theirs, split)) for split in theirs["parts"]]
-    (beside,) = [other for other in others if clean & set(other.ids)]
-    beside, said = (side.select([name in clean & set(beside.ids) for name in side.ids]) for side in (beside, said))
+    (beside,) = [other for other in others if held_out & set(other.ids)]
+    beside, said = (side.select([name in held_out & set(beside.ids) for name in side.ids]) for side in (beside, said))
     right, loss = mcnemar(beside, said), paired_bootstrap(beside, said)
     seconds = spread(record["seconds"] for record in of[GOLDEN])
     names = (NAMES[YARDSTICK], ALL_STEPS)
@@ -178,7 +178,7 @@ def predictions(record: Record, split: str) -> Predictions:
         classes,
         truth=[classes.index(image["truth"]) for image in images],
         ids=[image["path"] for image in images],
-        basis=stated.get("basis", "clean"),
+        basis=stated.get("basis", "held out"),
     )
     found = {"n": len(said), "accuracy": hits(said).mean(), "log_loss": image_losses(said).mean()}
     for name, value in found.items():

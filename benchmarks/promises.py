@@ -1,7 +1,7 @@
 """What a fit's report promises, and what images find that no choice has seen: every set that has such images.
 
-Fits are `goldenrule fit --quick` without the images that judge: a set's own test split (else its validation split), or
-those of a sister set with the same classes under the same or other names. Promised is the headline; found is what
+Fits are `goldenrule fit --quick` without the images that evaluate: a set's own test split (else its validation split),
+or those of a sister set with the same classes under the same or other names. Promised is the headline; found is what
 `goldenrule evaluate` says of the other images.
 """
 
@@ -21,7 +21,7 @@ from goldenrule.data.pictures.decode import with_digests
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable, Split
 from goldenrule.metrics import value_and_interval
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import run_images
 
@@ -31,40 +31,40 @@ PETS = {"cats": "cat", "dogs": "dog"}
 
 @dataclass(frozen=True, kw_only=True)
 class Promised:
-    """A set that is fitted, and images that judge it: of its split, or of another set."""
+    """A set that is fitted, and images that evaluate it: of its split, or of another set."""
 
     name: str
-    judged_by: str
+    evaluated_by: str
     split: Split | None = None
     rename: dict[str, str] = field(default_factory=dict)
     same_source: bool = True
 
 
 CASES = (
-    Promised(name="GTSRB", judged_by="GTSRB", split="test"),
-    Promised(name="GTSRB_native15", judged_by="GTSRB_native15", split="test"),
-    Promised(name="clothing_small", judged_by="clothing_small", split="test"),
-    Promised(name="cifar10_cat_dog_horse", judged_by="cifar10_cat_dog_horse", split="test"),
-    Promised(name="cat_dog_horse", judged_by="cat_dog_horse", split="valid"),
-    Promised(name="dogscats", judged_by="dogscats", split="valid"),
-    Promised(name="hymenoptera_data", judged_by="hymenoptera_data", split="valid"),
-    Promised(name="cat_dog_horse", judged_by="dogscats", rename=PETS),
-    Promised(name="GTSRB_native15", judged_by="GTSRB", same_source=False),
-    Promised(name="GTSRB", judged_by="GTSRB_native15", same_source=False),
-    Promised(name="cat_dog_horse", judged_by="cifar10_cat_dog_horse", same_source=False),
-    Promised(name="cifar10_cat_dog_horse", judged_by="cat_dog_horse", same_source=False),
+    Promised(name="GTSRB", evaluated_by="GTSRB", split="test"),
+    Promised(name="GTSRB_native15", evaluated_by="GTSRB_native15", split="test"),
+    Promised(name="clothing_small", evaluated_by="clothing_small", split="test"),
+    Promised(name="cifar10_cat_dog_horse", evaluated_by="cifar10_cat_dog_horse", split="test"),
+    Promised(name="cat_dog_horse", evaluated_by="cat_dog_horse", split="valid"),
+    Promised(name="dogscats", evaluated_by="dogscats", split="valid"),
+    Promised(name="hymenoptera_data", evaluated_by="hymenoptera_data", split="valid"),
+    Promised(name="cat_dog_horse", evaluated_by="dogscats", rename=PETS),
+    Promised(name="GTSRB_native15", evaluated_by="GTSRB", same_source=False),
+    Promised(name="GTSRB", evaluated_by="GTSRB_native15", same_source=False),
+    Promised(name="cat_dog_horse", evaluated_by="cifar10_cat_dog_horse", same_source=False),
+    Promised(name="cifar10_cat_dog_horse", evaluated_by="cat_dog_horse", same_source=False),
 )
 
 
 def main() -> None:
-    """Fit, judge and write the page."""
+    """Fit, evaluate and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "promises.md")
     arguments = parser.parse_args()
     rows = []
     for case in CASES:
         rows.append(kept_or_broken(case))
-        print(case.name, case.judged_by, rows[-1]["sentence"], flush=True)
+        print(case.name, case.evaluated_by, rows[-1]["sentence"], flush=True)
     arguments.out.with_suffix(".json").write_text(json.dumps({"made_with": made_with(), "rows": rows}, indent=1) + "\n")
     arguments.out.write_text(page(rows))
 
@@ -76,13 +76,13 @@ def fitted(name: str, without: Split | None) -> Path:
         table = from_source(DATA / name)
         if without is not None:
             table = table.where(np.array([split != without for split in table.splits], bool))
-        answer(table, options=FitOptions(quick=True), out=folder)
+        quick_fit(table, options=FitOptions(quick=True), out=folder)
     return folder
 
 
 def judges(case: Promised, run: Path) -> ImageTable:
-    """Return the images that judge: a part of the set, or all labelled ones of its sister that the run has not seen."""
-    table = from_source(DATA / case.judged_by, group_by="none")
+    """Return the images to evaluate on: a part of the set, or all labelled ones of its sister that are new."""
+    table = from_source(DATA / case.evaluated_by, group_by="none")
     if case.split is not None:
         return table.where(np.array([split == case.split for split in table.splits], bool))
     known = set(run_images(run).digests)
@@ -99,7 +99,7 @@ def kept_or_broken(case: Promised) -> dict[str, Any]:
     assert found.promise is not None
     return {
         "set": case.name,
-        "judged_by": case.judged_by,
+        "judged_by": case.evaluated_by,
         "what": case.split or "all",
         "same_source": case.same_source,
         "leads": leads,
@@ -123,7 +123,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         ]
         for row in rows
     ]
-    header = ["fitted on", "judged by", "promised", "found", "p", "promise", "told before the numbers"]
+    header = ["fitted on", "evaluated by", "promised", "found", "p", "promise", "told before the numbers"]
     return (
         "# Promised and found\n\n"
         "What the report of `goldenrule fit --quick` promises (its headline), and what images find that took no part "
@@ -133,7 +133,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"Of {len(same)} promises to images of the same source {len(same) - len(broken)} were kept or exceeded. Images "
         "of another source are not what was promised: there a broken promise is the answer that one wants.\n\n"
         f"{markdown_table(header, lines)}\n\n"
-        "surface_crack has no images that judge it here; 210 further photos of its source found 88.1 % [83.0, 91.8] "
+        "surface_crack has no images that evaluate it here; 210 further photos of its source found 88.1 % [83.0, 91.8] "
         "([neighbours](dependence.md)).\n\n"
         f"Made by `python benchmarks/promises.py`: {made_with()}.\n"
     )

@@ -1,4 +1,4 @@
-"""From what probability labels should be called: 600 of 1,200 scenes with several labels each judge, ten splits.
+"""From what probability labels should be called: 600 of 1,200 scenes with several labels each evaluate, ten splits.
 
     python benchmarks/several_labels.py
 
@@ -34,7 +34,7 @@ Ways = Mapping[str, Predictions]
 
 
 def ways(seed: int, beta: float) -> Ways:
-    """Return the test images of a split called in each way, and the out-of-fold ones as a fit judges them."""
+    """Return the test images of a split called in each way, and the out-of-fold ones as a fit evaluates them."""
     table = gr.with_split(from_source(DATA / SET), seed=seed, shares=SHARES)
     table, features = gr.features_of(table, gr.backbone())
     train, test = table.split("train"), table.split("test")
@@ -68,7 +68,7 @@ def page() -> str:
             values = np.array([score.value for score in scores])
             against = np.array([run["from one threshold on"] for run in runs], object)
             gains = values - [quality(one, beta=beta).value for one in against]
-            first = replace(scores[0], basis="clean")
+            first = replace(scores[0], basis="held out")
             rows.append(
                 [
                     name,
@@ -88,7 +88,7 @@ def page() -> str:
         blocks.append(f"## F{beta:g}, averaged over images\n\n{markdown_table(header, rows)}")
     about = (
         f"The head is solved on 600 photos of the set `{SET}` (five labels, one to three an image), thresholds are "
-        "chosen on its out-of-fold predictions, and the other 600 photos judge. A fit takes one threshold per label "
+        "chosen on its out-of-fold predictions, and the other 600 photos evaluate. A fit takes one threshold per label "
         "only where that scores better on folds that have not chosen it. The last line is what a fit quotes without "
         "any test image: each fold's thresholds chosen on the other folds."
     )

@@ -85,10 +85,10 @@ def measured() -> dict[str, Any]:
         classes: list[dict[str, Any]] = []
         for home in HOMES:
             pairs += against_others(sets[home], sets)
-            alarms += false_alarms(sets[home], sets)
+            alarms += false_positive_rate(sets[home], sets)
             classes += without_a_class(sets[home])
             print(f"{home}: measured", flush=True)
-    return {"made_with": made_with(), "pairs": pairs, "false_alarms": alarms, "classes_left_out": classes}
+    return {"made_with": made_with(), "pairs": pairs, "false_positive_rate": alarms, "classes_left_out": classes}
 
 
 def opened(name: str, folder: Path) -> PhotoSet:
@@ -120,39 +120,41 @@ def some(table: gr.ImageTable, most: int) -> gr.ImageTable:
 def against_others(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[str, Any]]:
     """Return the AUROC of every method for each foreign set."""
     ways = methods(home.rows(home.train), home.train.targets, home.head)
-    familiar = home.rows(home.held_out)
-    found = {name: way(familiar) for name, way in ways.items()}
+    ood_detector = home.rows(home.held_out)
+    found = {name: way(ood_detector) for name, way in ways.items()}
     for foreign in sets.values():
         if foreign is not home:
             yield {
                 "home": home.name,
                 "foreign": foreign.name,
                 "same_things": same_things(home.name, foreign.name),
-                "familiar_images": len(familiar),
+                "familiar_images": len(ood_detector),
                 "foreign_images": len(foreign.foreign),
                 "auroc": {name: auroc(found[name], way(foreign.foreign)) for name, way in ways.items()},
             }
 
 
-def false_alarms(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[str, Any]]:
+def false_positive_rate(home: PhotoSet, sets: dict[str, PhotoSet]) -> Iterator[dict[str, Any]]:
     """Return the share of familiar and of foreign images that are flagged, for some promised rates."""
     train, units = home.rows(home.train), duplicate_units(home.train)
     others = [
         photo_set for photo_set in sets.values() if photo_set is not home and not same_things(home.name, photo_set.name)
     ]
     for rate in RATES:
-        familiar = OODDetector.fit(train, units, false_alarms=rate)
-        alarms = familiar.distances(home.rows(home.held_out)) > np.float32(familiar.threshold)
-        found = {other.name: familiar.distances(other.foreign) > np.float32(familiar.threshold) for other in others}
+        ood_detector = OODDetector.fit(train, units, false_positive_rate=rate)
+        alarms = ood_detector.distances(home.rows(home.held_out)) > np.float32(ood_detector.threshold)
+        found = {
+            other.name: ood_detector.distances(other.foreign) > np.float32(ood_detector.threshold) for other in others
+        }
         every = np.concatenate(list(found.values()))
         worst = min(found, key=lambda name: float(found[name].mean()))
         yield {
             "home": home.name,
             "asked": rate,
-            "n": familiar.n,
+            "n": ood_detector.n,
             "units": len(set(units)),
-            "promised": familiar.rate,
-            "false_alarms": share(alarms),
+            "promised": ood_detector.rate,
+            "false_positive_rate": share(alarms),
             "detected": share(every),
             "worst": worst,
             "worst_detected": share(found[worst]),
@@ -172,22 +174,22 @@ def without_a_class(home: PhotoSet) -> Iterator[dict[str, Any]]:
         ways = methods(rows, rest.targets, head)
         new = np.concatenate([home.rows(table.where(table.targets == label)) for table in (train, held_out)])
         known = home.rows(held_out.where((held_out.targets != label) & (held_out.targets >= 0)))
-        familiar = OODDetector.fit(rows, duplicate_units(rest))
+        ood_detector = OODDetector.fit(rows, duplicate_units(rest))
         yield {
             "home": home.name,
             "left_out": train.classes[label],
             "familiar_images": len(known),
             "foreign_images": len(new),
             "auroc": {name: auroc(ways[name](known), ways[name](new)) for name in LEFT_OUT},
-            "detected": share(familiar.distances(new) > np.float32(familiar.threshold)),
+            "detected": share(ood_detector.distances(new) > np.float32(ood_detector.threshold)),
         }
 
 
-def auroc(familiar: Rows, foreign: Rows) -> dict[str, Any]:
+def auroc(ood_detector: Rows, foreign: Rows) -> dict[str, Any]:
     """Return how often a foreign image has the higher number, with the interval that `gr.metrics.roc_auc` has."""
-    marks = np.arange(len(familiar) + len(foreign)) >= len(familiar)
-    value, influences = auc_and_influences(np.concatenate([familiar, foreign]).astype(np.float64), marks)
-    fewer = min(len(familiar), len(foreign))
+    marks = np.arange(len(ood_detector) + len(foreign)) >= len(ood_detector)
+    value, influences = auc_and_influences(np.concatenate([ood_detector, foreign]).astype(np.float64), marks)
+    fewer = min(len(ood_detector), len(foreign))
     value = min(value, 1.0)
     low, high = effective_interval(value, float(influences @ influences), fewer, imagined=0.25)
     return {"value": round(value, 5), "low": round(low, 5), "high": round(high, 5), "n": len(marks)}

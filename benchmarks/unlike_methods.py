@@ -73,7 +73,7 @@ def methods(train: Rows, targets: npt.NDArray[np.int64], head: Head) -> dict[str
         "Mahalanobis": lambda rows: plain().to_classes(rows.astype(np.float64)),
         "Mahalanobis, length 1": lambda rows: unit().to_classes(directions(rows)),
         "relative Mahalanobis, length 1": lambda rows: unit().relative(directions(rows)),
-        "highest probability": partial(_doubt, head),
+        "highest probability": partial(_suspect, head),
         "energy": lambda rows: -_log_sum_exp(head.logits(rows)),
     }
 
@@ -124,7 +124,7 @@ def _squares(rows: Floats, others: Floats) -> Floats:
     return np.asarray((rows**2).sum(axis=1)[:, np.newaxis] + (others**2).sum(axis=1) - 2 * rows @ others.T)
 
 
-def _doubt(head: Head, rows: Rows) -> Floats:
+def _suspect(head: Head, rows: Rows) -> Floats:
     logits = head.logits(rows).astype(np.float64)
     return np.asarray(-np.exp(logits.max(axis=1) - _log_sum_exp(logits)))
 

@@ -30,7 +30,7 @@ ALARMS_HEADER = [
 
 def page(values: dict[str, Any]) -> str:
     """Return the page of docs/results from the values of the JSON file."""
-    pairs, alarms, classes = values["pairs"], values["false_alarms"], values["classes_left_out"]
+    pairs, alarms, classes = values["pairs"], values["false_positive_rate"], values["classes_left_out"]
     sections = (methods_section(pairs), alarms_section(alarms), pairs_section(pairs), classes_section(classes))
     return (
         "# Images unlike anything seen\n\n"
@@ -64,7 +64,7 @@ def methods_section(pairs: list[Record]) -> str:
 
 def alarms_section(alarms: list[Record]) -> str:
     """Compare promised and measured false alarms, and what is found at them."""
-    above = [row for row in alarms if row["false_alarms"]["low"] > row["promised"]]
+    above = [row for row in alarms if row["false_positive_rate"]["low"] > row["promised"]]
     names = ": " + ", ".join(f"{row['home']} at {100 * row['asked']:g} %" for row in above) if above else ""
     means = " ".join(
         f"At {100 * rate:g} %, mean over the homes: promised {_mean(alarms, rate, 'promised'):.2f} %, measured "
@@ -161,7 +161,7 @@ def _alarm_row(row: Record) -> list[str]:
         f"{100 * row['asked']:g} %",
         f"{row['n']:,} ({row['units']:,})",
         f"{100 * row['promised']:.2f} %",
-        shared(row["false_alarms"]),
+        shared(row["false_positive_rate"]),
         f"{row['false_alarms']['n']:,}",
         shared(row["detected"]),
         f"{row['detected']['n']:,}",

@@ -125,12 +125,12 @@ print(gr.metrics.paired_bootstrap(before, after).sentence("before", "after"))
 # %%
 careful = gr.fit_head(images.split("train"), features).head
 table = images.split("test")
-solved = gr.Predictions.from_logits(careful.logits(rows["test"]), images.classes, truth=table.targets, ids=table.uris)
+linear = gr.Predictions.from_logits(careful.logits(rows["test"]), images.classes, truth=table.targets, ids=table.uris)
 print(
-    f"careful: accuracy {gr.metrics.accuracy(solved)}; loss {gr.metrics.log_loss(solved)}; "
-    f"calibration error {gr.metrics.calibration_error(solved)}"
+    f"careful: accuracy {gr.metrics.accuracy(linear)}; loss {gr.metrics.log_loss(linear)}; "
+    f"calibration error {gr.metrics.calibration_error(linear)}"
 )
-print(gr.metrics.paired_bootstrap(after, solved).sentence("careless, with a temperature", "careful"))
+print(gr.metrics.paired_bootstrap(after, linear).sentence("careless, with a temperature", "careful"))
 
 # %% [markdown]
 # ## In goldenrule

@@ -130,7 +130,7 @@ figure.savefig(
 # A *linear probe* asks a layer: how much of the answer lies ready in you? The maps are averaged over their places, so
 # that each picture is one number per channel, and the simplest classifier there is, a line between classes, learns
 # from these numbers. 600 handwritten digits, which the network has never seen the like of; five folds, so that each
-# digit is judged by a probe that has not learned from it.
+# digit is evaluated by a probe that has not learned from it.
 
 # %%
 digits = load_digits()

@@ -100,10 +100,10 @@ print(f"seven equal networks of 80 %: the best one has 9 of 9 in {best_perfect} 
 # %%
 STUDY = {
     "original network": 4,
-    "ResNet from zero": 4,
+    "ResNet from scratch": 4,
     "ResNet fine-tuned": 8,
     "ResNet transfer": 7,
-    "EfficientNet from zero": 7,
+    "EfficientNet from scratch": 7,
     "EfficientNet fine-tuned": 7,
     "EfficientNet transfer": 9,
 }

@@ -132,23 +132,23 @@ CURES = {
     "weight decay": train(0, decay=3.0),
     "augmentation": train(0, augment=True),
 }
-judged = {name: one["last"] for name, one in CURES.items()} | {"early stopping": plain["early"]}
-for name, predictions in judged.items():
+evaluated = {name: one["last"] for name, one in CURES.items()} | {"early stopping": plain["early"]}
+for name, predictions in evaluated.items():
     print(f"{name:15} test: {gr.metrics.accuracy(predictions)}; loss {gr.metrics.log_loss(predictions)}")
 
 # %%
 figure = Figure(figsize=(9.0, 3.0), layout="constrained")
 curves, bars = figure.subplots(1, 2)
-COLOURS = dict(zip(judged, ("#888888", HIT, GOLD, MISTAKE, "#333333"), strict=True))
+COLOURS = dict(zip(evaluated, ("#888888", HIT, GOLD, MISTAKE, "#333333"), strict=True))
 for name, one in CURES.items():
     curves.plot(range(1, EPOCHS + 1), one["valid"], color=COLOURS[name], label=name)
 curves.set(xlabel="epoch", ylabel="loss on 400 validation images", ylim=(0, 1.4))
 curves.legend(frameon=False, fontsize=8)
-for place, (name, predictions) in enumerate(judged.items()):
+for place, (name, predictions) in enumerate(evaluated.items()):
     loss = gr.metrics.log_loss(predictions)
     bars.plot([loss.low, loss.high], [place, place], color=COLOURS[name], linewidth=2)
     bars.plot([loss.value], [place], "o", color=COLOURS[name])
-bars.set_yticks(range(len(judged)), judged)
+bars.set_yticks(range(len(evaluated)), evaluated)
 bars.invert_yaxis()
 bars.set(xlabel="loss on 797 test images, 95 % interval", xlim=(0, None))
 for axes in (curves, bars):
@@ -166,9 +166,9 @@ figure.savefig(
 # Twice. First: would other test images say the same? The paired bootstrap asks on the same 797 images.
 
 # %%
-for name, predictions in judged.items():
+for name, predictions in evaluated.items():
     if name != "none":
-        print(gr.metrics.paired_bootstrap(judged["none"], predictions).sentence("no cure", name))
+        print(gr.metrics.paired_bootstrap(evaluated["none"], predictions).sentence("no cure", name))
 
 # %% [markdown]
 # Second: would other *training* images say the same? Sixty digits are soon a lucky or an unlucky sixty. So all of it
@@ -176,7 +176,7 @@ for name, predictions in judged.items():
 # right, than none.
 
 # %%
-draws = [judged]
+draws = [evaluated]
 for draw in range(1, 5):
     none, decayed, augmented = train(draw), train(draw, decay=3.0), train(draw, augment=True)
     more = train(draw, images=600)
@@ -189,7 +189,7 @@ for draw in range(1, 5):
             "early stopping": none["early"],
         }
     )
-for name in judged:
+for name in evaluated:
     losses = [gr.metrics.log_loss(one[name]).value for one in draws]
     shares = [gr.metrics.accuracy(one[name]).value for one in draws]
     lower = sum(gr.metrics.log_loss(one[name]).value < gr.metrics.log_loss(one["none"]).value for one in draws)
@@ -221,7 +221,7 @@ for name in judged:
 # %%
 both = train(0, decay=3.0, augment=True)["last"]
 print(f"both: test: {gr.metrics.accuracy(both)}; loss {gr.metrics.log_loss(both)}")
-exercise = gr.metrics.paired_bootstrap(judged["augmentation"], both)
+exercise = gr.metrics.paired_bootstrap(evaluated["augmentation"], both)
 print(exercise.sentence("augmentation", "augmentation and weight decay"))
 
 # %% [markdown]

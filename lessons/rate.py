@@ -50,8 +50,8 @@ figure.savefig(
 #
 # ## On handwritten digits
 #
-# A small network: 64 pixels, 32 hidden ReLUs, 10 digits. 1,297 pictures to learn from, 500 to be judged by; 200 steps
-# of 64 pictures each.
+# A small network: 64 pixels, 32 hidden ReLUs, 10 digits. 1,297 pictures to learn from, 500 to be evaluated on; 200
+# steps of 64 pictures each.
 
 # %%
 digits = load_digits()

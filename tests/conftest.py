@@ -315,12 +315,12 @@ def small_photos(photos: Callable[[str], Path], tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="session")
 def fitted(small_photos: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The `FitResult` of a default fit of the real backbone on `small_photos`; read only."""
-    from goldenrule.pipelines.quick_fit import answer
+    from goldenrule.pipelines.quick_fit import quick_fit
 
     folder = tmp_path_factory.mktemp("fitted")
     shutil.copytree(pretrained_cache, folder / "cache")
     with cache_at(folder / "cache"):
-        return answer(small_photos, out=folder / "run")
+        return quick_fit(small_photos, out=folder / "run")
 
 
 @pytest.fixture

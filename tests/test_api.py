@@ -30,16 +30,16 @@ def test_help_lists_every_option_with_its_default() -> None:
 
 def test_a_quick_fit_takes_its_options_as_keywords(picture_folder: Callable[..., Path], tmp_path: Path) -> None:
     root = picture_folder(each=6)
-    answer = gr.fit(root, quick=True, metrics="f1", seed=3, exclude=["red/00.png"], out=tmp_path / "run", **SMALL)
-    assert answer.options.metrics == ("f1",)
-    assert answer.options.seed == 3
-    assert len(answer.table) == len(gr.from_folder(root)) - 1
+    result = gr.fit(root, quick=True, metrics="f1", seed=3, exclude=["red/00.png"], out=tmp_path / "run", **SMALL)
+    assert result.options.metrics == ("f1",)
+    assert result.options.seed == 3
+    assert len(result.table) == len(gr.from_folder(root)) - 1
 
 
 def test_a_network_is_trained_by_keywords(picture_folder: Callable[..., Path], tmp_path: Path) -> None:
     how = {"backbone": "original", "type": "fromzero", "epochs": 1, "lr": 1e-3, "stop": "overfit:2"}
-    answer = gr.train(picture_folder(each=6), out=tmp_path / "run", size=32, threads=1, **how)
-    assert answer.options.training == TrainingOptions(type="fromzero", epochs=1, lr=1e-3, stop=("overfit:2",))
+    result = gr.train(picture_folder(each=6), out=tmp_path / "run", size=32, threads=1, **how)
+    assert result.options.training == TrainingOptions(type="fromzero", epochs=1, lr=1e-3, stop=("overfit:2",))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
     import goldenrule as gr
 
-    result = gr.fit("photos", quick=True)        # read, split, compute features, fit the head, judge, save, report
+    result = gr.fit("photos", quick=True)        # read, split, compute features, fit the head, evaluate, save, report
     result.classifier.predict("new.jpg")
 
 or by hand, over the same parts: `gr.from_folder`, `gr.with_split`, `gr.backbone`, `gr.features_of`, `gr.fit_head`.

@@ -60,7 +60,7 @@ def fit(
     progress: Progress | None = None,
     **options: Any,
 ) -> FitResult:
-    """Fit a classifier on a folder of images, or an `ImageTable`, by the golden rule; judge it and write the run.
+    """Fit a classifier on a folder of images, or an `ImageTable`, by the golden rule; evaluate it and write the run.
 
     `options` are those of `goldenrule fit`, with the same names and defaults, those about images and tables too
     (`csv="table.csv"`). `gr.fit("photos", quick=True)` ends with the linear head, in seconds and without torch.
@@ -74,13 +74,13 @@ def fit(
     images = _images(source, options)
     chosen = _options(FitOptions, options, "fit")
     if chosen.linear_only:
-        from goldenrule.pipelines.quick_fit import answer
+        from goldenrule.pipelines.quick_fit import quick_fit
 
-        return answer(images, options=chosen, out=out, runs=runs, progress=progress)
+        return quick_fit(images, options=chosen, out=out, runs=runs, progress=progress)
     from goldenrule.pipelines.golden_rule import golden_rule
 
     return golden_rule(
-        images, options=chosen, out=out, runs=runs, on_answer=on_first, loggers=loggers, progress=progress
+        images, options=chosen, out=out, runs=runs, on_result=on_first, loggers=loggers, progress=progress
     )
 
 
@@ -93,7 +93,7 @@ def train(
     progress: Progress | None = None,
     **options: Any,
 ) -> FitResult:
-    """Train the network that `backbone` names in the way that `type` names; judge it and write the run.
+    """Train the network that `backbone` names in the way that `type` names; evaluate it and write the run.
 
     `options` are those of `goldenrule train`: `gr.train("photos", backbone="resnet", type="fine_tuning", epochs=10)`.
     Writes and raises as `fit` does.

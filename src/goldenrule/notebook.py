@@ -79,7 +79,7 @@ def evaluation_html(found: Evaluation) -> str:
     return _table((found.name, "(95 %)"), rows) + "".join(map(_paragraph, found.sentences))
 
 
-def answer_html(found: FitResult) -> str:
+def result_html(found: FitResult) -> str:
     """Return the numbers of every part of a fit."""
     from goldenrule.metrics import log_loss
 
@@ -137,7 +137,7 @@ SHOWN: dict[tuple[str, str], Callable[[Any], str]] = {
     ("models.summary", "NetworkSummary"): summary_html,
     ("pipelines.comparison.compared_networks", "ComparedNetworks"): networks_html,
     ("tasks.foreign", "Evaluation"): evaluation_html,
-    ("pipelines.fit_result", "FitResult"): answer_html,
+    ("pipelines.fit_result", "FitResult"): result_html,
     ("runs.history", "History"): history_html,
     ("training.lr_finder", "RangeTest"): figure_html,
 }

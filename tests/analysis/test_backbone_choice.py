@@ -24,7 +24,7 @@ def said(right: float, n: int = 300, seed: int = 0, mood: int = 0) -> Prediction
     sure = 3 * (0.5 + np.random.default_rng(mood).random(n))
     logits = np.zeros((n, 2), np.float32)
     logits[np.arange(n), np.where(correct, truth, 1 - truth)] = sure
-    return Predictions.from_logits(logits, ("a", "b"), truth=truth, basis="chosen on")
+    return Predictions.from_logits(logits, ("a", "b"), truth=truth, basis="used for selection")
 
 
 def tried(name: str, right: float, cost: int, **about: Any) -> Tried:
@@ -62,7 +62,7 @@ def test_equals_are_told_by_their_cost_whatever_their_order() -> None:
 def test_numbers_say_that_they_were_chosen_on() -> None:
     choice = choose_backbone([tried("small", 0.7, 1), tried("large", 0.95, 9)])
     assert {one.quality.basis for one in choice.candidates} == {one.log_loss.basis for one in choice.candidates}
-    assert {one.quality.basis for one in choice.candidates} == {"chosen on"}
+    assert {one.quality.basis for one in choice.candidates} == {"used for selection"}
 
 
 @settings(deadline=None, max_examples=30)
@@ -71,9 +71,9 @@ def test_a_choice_comes_back_from_json_as_it_was(shares: list[float], seed: int)
     choice = choose_backbone([tried(f"n{i}", share, i, n=40, seed=seed) for i, share in enumerate(shares)])
     assert from_json(json.loads(json.dumps(as_json(choice))), BackboneChoice) == choice
     assert sum(one.standing == "best" for one in choice.candidates) == 1
-    judged = next(one for one in choice.candidates if one.name == choice.chosen)
-    assert judged.standing != "worse"
-    assert all(one.standing == "worse" for one in choice.candidates if one.multiply_adds < judged.multiply_adds)
+    evaluated = next(one for one in choice.candidates if one.name == choice.chosen)
+    assert evaluated.standing != "worse"
+    assert all(one.standing == "worse" for one in choice.candidates if one.multiply_adds < evaluated.multiply_adds)
 
 
 def test_a_damaged_choice_is_a_clear_error() -> None:

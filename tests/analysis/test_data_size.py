@@ -57,7 +57,7 @@ def test_one_rule_suits_any_number_of_images_and_those_below_it_have_more_than_t
         (1000, "transfer learning"),
         (1001, "fine-tuning"),
         (5000, "fine-tuning"),
-        (5001, "training from zero"),
+        (5001, "training from scratch"),
     ],
 )
 def test_the_rule_goes_by_the_class_in_the_middle(images: int, way: str) -> None:
@@ -168,7 +168,7 @@ def test_the_audit_tells_the_rule_by_the_counts_and_where_it_is_measured() -> No
         "to learn from there are 1,100 images per class (median of 3; the smallest has 30, the largest 1,200): "
         "by the rule of thumb enough for fine-tuning"
     )
-    assert "transfer learning up to 1,000; fine-tuning 1,000-5,000; training from zero from 5,000" in finding.advice
+    assert "transfer learning up to 1,000; fine-tuning 1,000-5,000; training from scratch from 5,000" in finding.advice
     assert "goldenrule learning-curve RUN" in finding.advice
 
 

@@ -35,16 +35,16 @@ def test_where_classes_are_easy_all_wrong_labels_are_found_and_nothing_else(clas
     predictions, wrong = simulated(1000, classes, skill, 0.05, seed=classes)
     found = find_label_issues(predictions)
     assert {suspect.id for suspect in found.first(len(wrong))} == wrong
-    doubted = {suspect.id for suspect in found if suspect.doubted}
-    assert doubted <= wrong
-    assert len(doubted) >= (0.9 if classes <= 10 else 0.5) * len(wrong)  # of 100 classes each has ten images
+    suspected = {suspect.id for suspect in found if suspect.suspected}
+    assert suspected <= wrong
+    assert len(suspected) >= (0.9 if classes <= 10 else 0.5) * len(wrong)  # of 100 classes each has ten images
     assert found.estimated == pytest.approx(len(wrong), rel=0.4 if classes > 10 else 0.1)
 
 
 def test_without_wrong_labels_nothing_is_doubted() -> None:
     predictions, _ = simulated(600, 5, 12.0, 0.0, seed=1)
     found = find_label_issues(predictions)
-    assert (found.number_doubted, found.estimated, found.pairs) == (0, 0, ())
+    assert (found.number_suspected, found.estimated, found.pairs) == (0, 0, ())
 
 
 def test_the_pairs_name_what_is_mixed_up() -> None:
@@ -77,7 +77,7 @@ def test_the_counts_keep_the_number_of_images_per_given_label(size, classes, ski
     assert sorted(suspect.id for suspect in found) == sorted(predictions.ids)
     for suspect in found:
         assert suspect.given == predictions.classes[labels[int(suspect.id)]]
-        assert not suspect.doubted or suspect.probability_likely > suspect.probability_given
+        assert not suspect.suspected or suspect.probability_likely > suspect.probability_given
         assert suspect.likely != suspect.given or classes == 1
 
 
@@ -90,7 +90,7 @@ def test_many_labels_are_judged_one_by_one() -> None:
     logits = 10 * (2 * truth - 1) + draws.normal(size=truth.shape)
     found = find_label_issues(Predictions.from_logits(logits, ["sea", "sun", "tree"], truth=labels, task="multi"))
     assert {suspect.id for suspect in found.first(2)} == {"7", "9"}
-    assert found.number_doubted == 2
+    assert found.number_suspected == 2
     said = {suspect.id: (suspect.given, suspect.likely) for suspect in found.first(2)}
     assert said["7"] == (("sun", "without sun") if labels[7, 1] else ("without sun", "sun"))
     assert found.estimated == pytest.approx(2, abs=0.2)

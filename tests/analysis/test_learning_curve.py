@@ -102,11 +102,11 @@ def test_the_forecast_holds_the_law_about_as_often_as_it_says():
 
 def test_judged_by_few_images_the_forecast_is_wider():
     curve = curve_of(measured(power(0.0, 0.1)), metric="accuracy", images=400)
-    every, few = curve.forecast(300), curve.forecast(300, judged_by=30)
+    every, few = curve.forecast(300), curve.forecast(300, evaluated_by=30)
     assert few.high - few.low > every.high - every.low
     assert few.value == every.value
     with pytest.raises(OptionError, match="only of an accuracy"):
-        curve_of(measured(power(0.0, 0.1)), metric="log_loss", images=400).forecast(300, judged_by=30)
+        curve_of(measured(power(0.0, 0.1)), metric="log_loss", images=400).forecast(300, evaluated_by=30)
 
 
 def test_points_are_estimates_of_what_was_measured():

@@ -110,13 +110,13 @@ def test_while_a_fit_runs_its_place_is_saved(
 
 
 @pytest.mark.exhaustive
-def test_a_training_from_zero_goes_on_to_the_same_bits(
+def test_a_training_from_scratch_goes_on_to_the_same_bits(
     interrupted: Callable[..., str], command: Callable[..., Any], small_photos: Path, tmp_path: Path
 ) -> None:
     named = ("train", small_photos, "-m", "original", "-t", "fromzero", "--epochs", "2", "--lr", "1e-3")
     arguments = (*named, "--size", "32", "--threads", "1", "--out")
     errors = interrupted(TRAINING, "training", signal.SIGINT, 130, *arguments, "run")
-    assert "from zero: saved in epoch 1, after step 3." in errors
+    assert "from scratch: saved in epoch 1, after step 3." in errors
     for run in ("run", "other"):
         assert command(*arguments, run).returncode == 0
     found, wanted = ((tmp_path / run / "classifier" / "backbone.safetensors").read_bytes() for run in ("run", "other"))

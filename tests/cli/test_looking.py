@@ -60,11 +60,11 @@ def test_views_by_an_own_function_are_kept_under_its_file(command: Command, smal
     assert "Features: 108 computed" in first.stdout, "68 plain, 40 foggy"
     assert "Features: 0 computed, 108 reused" in again.stdout
     options = json.loads((tmp_path / "runs" / "dogscats" / "run.json").read_text())["options"]
-    assert options["own"]["name"] == "foggy"
+    assert options["custom"]["name"] == "foggy"
     file.write_text(FOGGY.replace("0.7", "0.6"))
     changed = command(*asked)
     assert "Features: 40 computed, 68 reused" in changed.stdout
-    assert (tmp_path / "runs" / "dogscats-2").is_dir(), "another function is another story"
+    assert (tmp_path / "runs" / "dogscats-2").is_dir(), "another function is another run"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_predictions_are_printed_and_written(command: Command, fitted: Any, smal
         "prediction",
         "probability",
         "set",
-        "unlike",
+        "ood",
         "distance",
         "p:cats",
         "p:dogs",
@@ -66,7 +66,7 @@ def test_photos_unlike_any_seen_are_marked_and_counted(
     assert found.returncode == 0, found.stderr
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["unlike"] for row in rows] == ["yes", "yes", ""]
+    assert [row["ood"] for row in rows] == ["yes", "yes", ""]
     assert min(float(row["distance"]) for row in rows[:2]) > float(rows[2]["distance"])
     assert "warning: 2 of 3 images are unlike anything seen in training" in found.stdout
     assert "Unlike: Images farther from those of the training than all 40 held-out ones are flagged" in found.stdout

@@ -24,7 +24,7 @@ def test_a_submission_is_written_and_explained(
     assert "12 rows: id, the probability of dogs." in found.stdout
     assert "log loss" in found.stdout
     assert "No probability is below" in found.stdout
-    assert "unlike" not in found.stdout, "they are like those of the training"
+    assert "ood" not in found.stdout, "they are like those of the training"
     assert len((tmp_path / "mine.csv").read_text().splitlines()) == 13
     assert (tmp_path / "mine.json").exists()
 
@@ -48,6 +48,6 @@ def test_test_images_unlike_those_of_the_training_are_warned_of(
     found = command("submit", fitted.folder, "test1", "--sample-submission", "sample.csv", "-o", "mine.csv")
     assert found.returncode == 0, found.stderr
     assert "of the images are unlike anything seen in training; of images like those it would be 2.4 %" in found.stdout
-    stated = json.loads((tmp_path / "mine.json").read_text())["unlike"]
+    stated = json.loads((tmp_path / "mine.json").read_text())["ood"]
     assert stated["n"] == 12
     assert stated["value"] > 0.9

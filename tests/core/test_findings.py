@@ -29,7 +29,7 @@ def test_a_finding_is_one_line_that_shows_at_most_five_pieces_of_evidence():
 
 
 @pytest.mark.parametrize(
-    "own",
+    "given",
     [
         finding(tuple("abcdefg")),
         Finding(severity="warning", code="leak", fields={"n": 2}, leads=True),
@@ -39,8 +39,8 @@ def test_a_finding_is_one_line_that_shows_at_most_five_pieces_of_evidence():
     ],
     ids=lambda value: value.code,
 )  # fmt: skip
-def test_json_gives_the_finding_back_with_all_its_evidence(ours):
-    assert from_json(json.loads(json.dumps(as_json(ours))), Finding) == ours
+def test_json_gives_the_finding_back_with_all_its_evidence(given):
+    assert from_json(json.loads(json.dumps(as_json(given))), Finding) == given
 
 
 def test_a_file_s_finding_without_what_its_texts_ask_for_is_refused():

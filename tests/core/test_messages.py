@@ -163,6 +163,6 @@ def test_a_headline_has_the_same_numbers_in_every_language() -> None:
 
 
 def test_every_way_of_training_and_what_comes_of_it_has_its_word() -> None:
-    stages = [way.replace("_", " ").replace("fromzero", "from zero") for way in TYPES]
+    stages = [way.replace("_", " ").replace("fromzero", "from scratch") for way in TYPES]
     for word in (*stages, *Trained):
         assert messages.known(f"word.{word}")

@@ -49,7 +49,7 @@ def test_every_image_has_a_row_with_the_fixed_columns(classifier: Classifier, ne
         "prediction",
         "probability",
         "set",
-        "unlike",
+        "ood",
         "distance",
         "p:cats",
         "p:dogs",
@@ -65,7 +65,7 @@ def test_every_image_has_a_row_with_the_fixed_columns(classifier: Classifier, ne
             assert float(row["probability"]) == values[row["prediction"]]
             assert row["set"].split(" | ")[0] == row["prediction"]
         else:
-            assert (row["set"], row["unlike"], row["distance"]) == ("", "", "")
+            assert (row["set"], row["ood"], row["distance"]) == ("", "", "")
 
 
 def test_what_can_t_be_read_has_a_status_and_no_numbers(

@@ -1,4 +1,4 @@
-"""The lessons on judging and on networks run in an empty folder, draw their figures, and say what is so."""
+"""The lessons on evaluating and on networks run in an empty folder, draw their figures, and say what is so."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_over_fitting_shows_in_validation_alone_and_more_images_cure_it(real_lea
     names = real_learn("overfitting")
     plain = names["plain"]
     assert plain["train"][-1] < 0.01 < 1.2 * min(plain["valid"]) < plain["valid"][-1]
-    assert names["gr"].paired_bootstrap(names["judged"]["none"], names["judged"]["600 images"]).better == "b"
-    assert [sorted(one) for one in names["draws"]] == [sorted(names["judged"])] * 5
+    assert names["gr"].paired_bootstrap(names["evaluated"]["none"], names["evaluated"]["600 images"]).better == "b"
+    assert [sorted(one) for one in names["draws"]] == [sorted(names["evaluated"])] * 5
 
 
 @pytest.mark.exhaustive

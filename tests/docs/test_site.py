@@ -109,7 +109,7 @@ def phone_browser(**options: Any) -> Iterator[tuple[Any, list[str]]]:
         page = browser.new_context(**PHONE, **options).new_page()
         page.on("console", lambda message: complaints.append(f"{page.url}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
-        page.on("response", lambda answer: answer.status < 400 or complaints.append(f"{page.url}: {answer.url}"))
+        page.on("response", lambda result: result.status < 400 or complaints.append(f"{page.url}: {result.url}"))
         yield page, complaints
         browser.close()
 

@@ -60,7 +60,7 @@ COMMAND_LINES = list(_command_lines())
 @pytest.fixture(scope="module")
 def fitted_folder(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `photos`, a run on them, `new_photos`, labelled `more_photos`, and the cache; copied for a page."""
-    from goldenrule.pipelines.quick_fit import answer
+    from goldenrule.pipelines.quick_fit import quick_fit
 
     folder = tmp_path_factory.mktemp("pages")
     shutil.copytree(prepared_cache, folder / "cache")
@@ -82,7 +82,7 @@ def fitted_folder(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         patch.chdir(folder)
-        answer("photos")
+        quick_fit("photos")
     return folder
 
 

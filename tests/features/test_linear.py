@@ -13,7 +13,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from goldenrule.features import linear as solving
-from goldenrule.features.linear import Rows, solve, solve_fixed
+from goldenrule.features.linear import Rows, fit_linear, fit_linear_at
 from goldenrule.metrics.probabilities import softmax
 from goldenrule.models.heads import LayeredHead
 
@@ -77,14 +77,14 @@ def real(fitted: Any) -> Data:
 @pytest.mark.parametrize("shape", [(300, 20, 4), (60, 200, 3), (200, 10, 2)], ids=str)
 def test_the_head_is_that_of_scikit_learn_on_random_rows(shape: tuple[int, int, int], l2: float) -> None:
     x, y = random_data(*shape)
-    ours = probabilities(solve_fixed(rows_of(x, y), l2), x)
+    ours = probabilities(fit_linear_at(rows_of(x, y), l2), x)
     assert np.abs(ours - sklearn_probabilities(x, y, l2)).max() < 2e-3
 
 
 @pytest.mark.parametrize("l2", [1e-3, 1e-1])
 def test_the_head_is_that_of_scikit_learn_on_real_activations(real: Data, l2: float) -> None:
     x, y = real
-    ours = probabilities(solve_fixed(rows_of(x, y), l2), x)
+    ours = probabilities(fit_linear_at(rows_of(x, y), l2), x)
     assert np.abs(ours - sklearn_probabilities(x, y, l2)).max() < 1e-3
 
 
@@ -92,27 +92,27 @@ def test_the_average_of_folds_is_one_head_with_the_mean_of_their_logits(monkeypa
     monkeypatch.setattr(solving, "FINAL_TOLERANCE", 1e-6)
     x, y = random_data(200, 12, 3, spread=4.0)
     rows = rows_of(x, y)
-    solved = solve(rows, average=True)
+    linear = fit_linear(rows, average=True)
     heads = []
     for fold in range(5):
         ours = rows.folds != fold
-        heads.append(solve_fixed(rows_of(x, y, weights=ours.astype(np.float32)), solved.l2))
+        heads.append(fit_linear_at(rows_of(x, y, weights=ours.astype(np.float32)), linear.l2))
     members = np.stack([head.logits(x) for head in heads])
-    np.testing.assert_allclose(softmax(solved.head.logits(x)), softmax(members.mean(axis=0)), atol=2e-3)
+    np.testing.assert_allclose(softmax(linear.head.logits(x)), softmax(members.mean(axis=0)), atol=2e-3)
     held_out = members[rows.folds, np.arange(len(x))]
-    np.testing.assert_allclose(softmax(solved.fold_logits), softmax(held_out), atol=4e-3)
+    np.testing.assert_allclose(softmax(linear.fold_logits), softmax(held_out), atol=4e-3)
 
 
 def test_the_penalty_of_the_average_is_that_of_the_head_on_everything() -> None:
     x, y = random_data(200, 12, 3, spread=2.0)
-    one, average = solve(rows_of(x, y)), solve(rows_of(x, y), average=True)
+    one, average = fit_linear(rows_of(x, y)), fit_linear(rows_of(x, y), average=True)
     assert (one.l2, one.path) == (average.l2, average.path)
 
 
 @pytest.mark.parametrize("weights", [np.ones(300), np.linspace(0.2, 3, 300)], ids=["equal", "unequal"])
 def test_a_row_counts_as_much_as_its_weight(weights: npt.NDArray[np.float64]) -> None:
     x, y = random_data()
-    ours = probabilities(solve_fixed(rows_of(x, y, weights=weights.astype(np.float32)), 0.1), x)
+    ours = probabilities(fit_linear_at(rows_of(x, y, weights=weights.astype(np.float32)), 0.1), x)
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
     scaled = centred / np.sqrt(np.mean(centred**2))
     model = LogisticRegression(C=1 / (0.1 * weights.sum()), tol=1e-10, max_iter=10_000)
@@ -122,8 +122,8 @@ def test_a_row_counts_as_much_as_its_weight(weights: npt.NDArray[np.float64]) ->
 
 def test_rows_in_twice_are_rows_of_twice_the_weight() -> None:
     x, y = random_data(100)
-    twice = solve_fixed(rows_of(np.concatenate([x, x]), np.concatenate([y, y])), 0.01)
-    assert np.abs(probabilities(twice, x) - probabilities(solve_fixed(rows_of(x, y), 0.01), x)).max() < 1e-3
+    twice = fit_linear_at(rows_of(np.concatenate([x, x]), np.concatenate([y, y])), 0.01)
+    assert np.abs(probabilities(twice, x) - probabilities(fit_linear_at(rows_of(x, y), 0.01), x)).max() < 1e-3
 
 
 @pytest.mark.parametrize("shape", [(700, 20, 4), (300, 400, 3)], ids=str)
@@ -136,10 +136,10 @@ def test_streaming_gives_the_head_of_memory(shape: tuple[int, int, int], monkeyp
         return x[start:stop]
 
     monkeypatch.setattr(solving, "BLOCK_BYTES", 1)  # blocks of 256 rows
-    in_memory = solve(rows_of(x, y, read=read))
+    in_memory = fit_linear(rows_of(x, y, read=read))
     assert len(asked) == -(-len(x) // 256)  # each block once
     asked.clear()
-    streamed = solve(rows_of(x, y, read=read, budget_bytes=1000))
+    streamed = fit_linear(rows_of(x, y, read=read, budget_bytes=1000))
     assert len(asked) > 20
     assert max(stop - start for start, stop in asked) == 256
     assert streamed.l2 == in_memory.l2
@@ -173,47 +173,47 @@ def test_the_gradient_is_that_of_finite_differences(budget_bytes: int) -> None:
 def test_a_class_without_training_images_gets_no_probability_and_no_nan() -> None:
     x, y = random_data(120, 10, 3)
     y = np.array([0, 2, 5])[y]
-    solved = solve(rows_of(x, y, classes=7))
-    assert solved.head.tensors["weight"].shape == (7, 10)
-    ours = probabilities(solved.head, x)
+    linear = fit_linear(rows_of(x, y, classes=7))
+    assert linear.head.tensors["weight"].shape == (7, 10)
+    ours = probabilities(linear.head, x)
     assert np.isfinite(ours).all()
     assert ours[:, [1, 3, 4, 6]].max() < 1e-5
-    assert np.isfinite(solved.fold_logits).all()
-    assert softmax(solved.fold_logits.astype(np.float64))[:, [1, 3, 4, 6]].max() < 1e-5
-    without = solve(rows_of(x, np.searchsorted([0, 2, 5], y)))
+    assert np.isfinite(linear.fold_logits).all()
+    assert softmax(linear.fold_logits.astype(np.float64))[:, [1, 3, 4, 6]].max() < 1e-5
+    without = fit_linear(rows_of(x, np.searchsorted([0, 2, 5], y)))
     assert ours[:, [0, 2, 5]] == pytest.approx(probabilities(without.head, x), abs=1e-5)
 
 
 def test_a_class_that_a_fold_alone_has_gives_no_nan() -> None:
     x, y = random_data(60, 10, 2)
     y[7] = 2
-    solved = solve(rows_of(x, y))
-    assert np.isfinite(solved.fold_logits).all()
-    assert np.isfinite(solved.head.tensors["weight"]).all()
+    linear = fit_linear(rows_of(x, y))
+    assert np.isfinite(linear.fold_logits).all()
+    assert np.isfinite(linear.head.tensors["weight"]).all()
 
 
 def test_features_that_never_change_do_no_harm() -> None:
     x, y = random_data(100, 10, 2)
     x[:, 3:] = 7.0
-    ours = probabilities(solve_fixed(rows_of(x, y), 0.01), x)
+    ours = probabilities(fit_linear_at(rows_of(x, y), 0.01), x)
     assert np.abs(ours - sklearn_probabilities(x, y, 0.01)).max() < 2e-3
 
 
 def test_rows_that_are_all_equal_give_the_shares_of_the_classes() -> None:
     y = np.array([0, 0, 0, 1] * 10)
     x = np.ones((40, 5), np.float32)
-    ours = probabilities(solve_fixed(rows_of(x, y), 0.01), x)
+    ours = probabilities(fit_linear_at(rows_of(x, y), 0.01), x)
     assert ours[0] == pytest.approx([0.75, 0.25], abs=1e-2)
 
 
 def test_the_penalty_with_the_lowest_out_of_fold_loss_is_chosen() -> None:
     x, y = random_data(200, 30, 3, spread=2)
-    solved = solve(rows_of(x, y))
-    losses = dict(solved.path)
-    assert losses[solved.l2] == min(losses.values())
-    ours = solved.fold_logits.astype(np.float64)
+    linear = fit_linear(rows_of(x, y))
+    losses = dict(linear.path)
+    assert losses[linear.l2] == min(losses.values())
+    ours = linear.fold_logits.astype(np.float64)
     loss = -np.log(softmax(ours)[np.arange(200), y]).mean()
-    assert losses[solved.l2] == pytest.approx(loss, rel=1e-5)
+    assert losses[linear.l2] == pytest.approx(loss, rel=1e-5)
     assert len(losses) >= 4
 
 
@@ -223,7 +223,7 @@ def test_noise_asks_for_more_penalty_than_what_can_be_told_apart() -> None:
     y = draws.integers(2, size=200)
     clear = noise.copy()
     clear[:, 0] += 8 * y
-    assert solve(rows_of(noise, y)).l2 > 100 * solve(rows_of(clear, y)).l2
+    assert fit_linear(rows_of(noise, y)).l2 > 100 * fit_linear(rows_of(clear, y)).l2
 
 
 def test_a_row_is_judged_by_a_head_that_has_not_seen_it() -> None:
@@ -231,10 +231,10 @@ def test_a_row_is_judged_by_a_head_that_has_not_seen_it() -> None:
     x = draws.normal(size=(50, 400)).astype(np.float32)  # room enough to learn every label by heart
     y = draws.integers(2, size=50)
     rows = rows_of(x, y)
-    solved = solve(rows)
-    seen = probabilities(solve_fixed(rows, 1e-6), x)
+    linear = fit_linear(rows)
+    seen = probabilities(fit_linear_at(rows, 1e-6), x)
     assert (seen.argmax(axis=1) == y).mean() == 1
-    assert (solved.fold_logits.argmax(axis=1) == y).mean() < 0.75
+    assert (linear.fold_logits.argmax(axis=1) == y).mean() < 0.75
 
 
 def test_copies_in_one_fold_teach_their_own_judge_nothing() -> None:
@@ -244,15 +244,15 @@ def test_copies_in_one_fold_teach_their_own_judge_nothing() -> None:
     y = draws.integers(2, size=50)
     folds = np.arange(50) % 5
     doubled = rows_of(np.tile(x, (2, 1)), np.tile(y, 2), scored=50)
-    together = solve(dataclasses.replace(doubled, folds=np.tile(folds, 2)))
-    apart = solve(dataclasses.replace(doubled, folds=np.concatenate([folds, (folds + 1) % 5])))
+    together = fit_linear(dataclasses.replace(doubled, folds=np.tile(folds, 2)))
+    apart = fit_linear(dataclasses.replace(doubled, folds=np.concatenate([folds, (folds + 1) % 5])))
     assert (together.fold_logits[:50].argmax(axis=1) == y).mean() < 0.75
     assert (apart.fold_logits[:50].argmax(axis=1) == y).mean() > 0.95
 
 
 def test_the_same_rows_give_the_same_bits() -> None:
     x, y = random_data()
-    one, other = solve(rows_of(x, y)), solve(rows_of(x.copy(), y.copy()))
+    one, other = fit_linear(rows_of(x, y)), fit_linear(rows_of(x.copy(), y.copy()))
     assert one.head.tensors["weight"].tobytes() == other.head.tensors["weight"].tobytes()
     assert one.head.tensors["bias"].tobytes() == other.head.tensors["bias"].tobytes()
     assert one.fold_logits.tobytes() == other.fold_logits.tobytes()
@@ -262,13 +262,13 @@ def test_the_same_rows_give_the_same_bits() -> None:
 def test_reading_gives_half_precision_rows_as_the_bank_keeps_them() -> None:
     x, y = random_data()
     half = x.astype(np.float16)
-    one = solve_fixed(rows_of(x, y, read=lambda start, stop: half[start:stop]), 0.01)
-    other = solve_fixed(rows_of(half.astype(np.float32), y), 0.01)
+    one = fit_linear_at(rows_of(x, y, read=lambda start, stop: half[start:stop]), 0.01)
+    other = fit_linear_at(rows_of(half.astype(np.float32), y), 0.01)
     assert one.tensors["weight"].tobytes() == other.tensors["weight"].tobytes()
 
 
 def test_real_photos_are_told_apart_out_of_fold(real: Data, fitted: Any) -> None:
     x, y = real
-    solved = solve(rows_of(x, y))
-    assert (solved.fold_logits.argmax(axis=1) == y).mean() >= 0.95
+    linear = fit_linear(rows_of(x, y))
+    assert (linear.fold_logits.argmax(axis=1) == y).mean() >= 0.95
     assert Path(fitted.report).is_file()

@@ -16,7 +16,7 @@ from goldenrule.data.pictures.decode import DECODING
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
 from goldenrule.features.cache import FeatureCache, stored
-from goldenrule.features.similar_windows import best_bank, near_duplicates, shortened
+from goldenrule.features.similar_windows import best_cache, near_duplicates, shortened
 from goldenrule.models.backbone import backbone
 from goldenrule.storage.files import digest
 from goldenrule.tasks.precompute import features_of
@@ -89,17 +89,17 @@ def test_a_short_vector_keeps_the_cosines_of_its_activations(cache: Path) -> Non
 
 def test_the_bank_that_has_most_of_the_images_is_taken(cache: Path) -> None:
     digests: list[bytes | None] = [*names(10), None]
-    assert best_bank(digests) is None
+    assert best_cache(digests) is None
     bank_with(names(30, first=10), weights="of other images")
     bank_with(names(10), view={"kind": "augmented"})
     bank_with(names(10), decoding=0)
     bank_with(names(10), tap="boundary")
-    assert best_bank(digests) is None
+    assert best_cache(digests) is None
     bank_with(names(4), weights="some")
     most = bank_with(names(9), weights="most")
     bank_with(names(5), weights="fewer")
     before = used()
-    found = best_bank(digests)
+    found = best_cache(digests)
     assert found is not None
     assert found.name == most.name
     assert {name for name, when in used().items() if when != before[name]} <= {most.name}

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from goldenrule.features.likelihood import losses
-from goldenrule.features.linear import Rows, solve, solve_fixed
+from goldenrule.features.linear import Rows, fit_linear, fit_linear_at
 
 Floats = npt.NDArray[np.float32]
 Marks = npt.NDArray[np.int8]
@@ -43,7 +43,7 @@ def rows_of(x: Floats, marks: Marks, **changes: Any) -> Rows:
 @pytest.mark.parametrize("budget", [4 << 30, 0])
 def test_the_head_is_one_logistic_regression_per_class_in_memory_or_streamed(l2: float, budget: int) -> None:
     x, marks = random_data()
-    head = solve_fixed(rows_of(x, marks, budget_bytes=budget), l2, tolerance=1e-9)
+    head = fit_linear_at(rows_of(x, marks, budget_bytes=budget), l2, tolerance=1e-9)
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
     scaled = centred / np.sqrt(np.mean(centred**2))
     ours = expit(head.logits(x).astype(np.float64))
@@ -54,17 +54,17 @@ def test_the_head_is_one_logistic_regression_per_class_in_memory_or_streamed(l2:
 
 def test_the_penalty_is_the_one_with_the_lowest_loss_of_rows_that_no_fold_has_seen() -> None:
     x, marks = random_data(seed=1)
-    solved = solve(rows_of(x, marks))
-    out_of_fold = expit(solved.fold_logits.astype(np.float64))
+    linear = fit_linear(rows_of(x, marks))
+    out_of_fold = expit(linear.fold_logits.astype(np.float64))
     mean_over_classes = np.mean([log_loss(marks[:, k], out_of_fold[:, k]) for k in range(marks.shape[1])])
-    assert dict(solved.path)[solved.l2] == pytest.approx(mean_over_classes, rel=1e-5)
-    assert dict(solved.path)[solved.l2] == min(dict(solved.path).values())
+    assert dict(linear.path)[linear.l2] == pytest.approx(mean_over_classes, rel=1e-5)
+    assert dict(linear.path)[linear.l2] == min(dict(linear.path).values())
 
 
 def test_a_label_that_no_image_has_or_all_have_is_taken_for_certain_and_spoils_nothing() -> None:
     x, marks = random_data()
     more = np.column_stack([marks, np.zeros(len(x), np.int8), np.ones(len(x), np.int8)])
-    plain, wider = solve_fixed(rows_of(x, marks), 1e-2), solve_fixed(rows_of(x, more), 1e-2)
+    plain, wider = fit_linear_at(rows_of(x, marks), 1e-2), fit_linear_at(rows_of(x, more), 1e-2)
     shown = expit(wider.logits(x).astype(np.float64))
     assert shown[:, :4] == pytest.approx(expit(plain.logits(x).astype(np.float64)), abs=2e-3)
     assert shown[:, 4].max() < 1e-6
@@ -75,9 +75,9 @@ def test_a_label_that_only_one_fold_has_leaves_all_numbers_finite() -> None:
     x, marks = random_data()
     rare = np.zeros(len(x), np.int8)
     rare[0] = 1
-    solved = solve(rows_of(x, np.column_stack([marks, rare])))
-    assert np.isfinite(solved.fold_logits).all()
-    assert solved.fold_logits[0, 4] < 0, "the fold that judges the only such image has not seen it"
+    linear = fit_linear(rows_of(x, np.column_stack([marks, rare])))
+    assert np.isfinite(linear.fold_logits).all()
+    assert linear.fold_logits[0, 4] < 0, "the fold that evaluates the only such image has not seen it"
 
 
 def test_the_loss_is_the_mean_over_labels_of_the_binary_cross_entropy() -> None:

@@ -39,12 +39,12 @@ def made_run(made_once: Callable[..., Path], prepared_cache: Path) -> Callable[.
 
     def made(*classes: str) -> Path:
         def fill(folder: Path) -> None:
-            from goldenrule.pipelines.quick_fit import answer
+            from goldenrule.pipelines.quick_fit import quick_fit
             from goldenrule.runs.options import FitOptions
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("GOLDENRULE_CACHE", str(shutil.copytree(prepared_cache, folder / "cache")))
-                answer(classes_drawn(folder / "set", classes), options=FitOptions(quick=True), out=folder / "run")
+                quick_fit(classes_drawn(folder / "set", classes), options=FitOptions(quick=True), out=folder / "run")
             shutil.rmtree(folder / "cache")
 
         return made_once(f"run_of_{'_'.join(classes)}", fill)

@@ -52,7 +52,7 @@ def result_of(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("change", CHANGES)
 def test_steps_of_a_stranger_are_computed_again(change: str, run: Path, again: Callable[[], dict[str, Any]]) -> None:
     before = result_of(run)
-    steps = sorted((run / "story").glob("*.safetensors"))
+    steps = sorted((run / "steps").glob("*.safetensors"))
     for path in steps:
         outcome = read_outcome(path)
         write_outcome(
@@ -62,7 +62,7 @@ def test_steps_of_a_stranger_are_computed_again(change: str, run: Path, again: C
     assert len(steps) >= 3
 
 
-@pytest.mark.parametrize("file", ["head.safetensors", "familiar.safetensors"])
+@pytest.mark.parametrize("file", ["head.safetensors", "ood_detector.safetensors"])
 def test_arrays_of_a_stranger_s_classifier_are_refused(file: str, run: Path, command: Command) -> None:
     target = run / "classifier" / file
     tensors, texts = read_tensors(target)
@@ -94,7 +94,7 @@ def test_the_live_steps_of_a_stranger_are_computed_again(
         changed = CHANGES[change]
         shutil.rmtree(tmp_path / "live")
         shutil.copytree(tmp_path / "kept", tmp_path / "live")
-        for path in (tmp_path / "live" / "story").glob("*.safetensors"):
+        for path in (tmp_path / "live" / "steps").glob("*.safetensors"):
             outcome = read_outcome(path)
             write_outcome(
                 path, Outcome({name: changed(value) for name, value in outcome.tensors.items()}, outcome.facts)

@@ -16,7 +16,7 @@ from PIL import Image
 from goldenrule.core.errors import FormatError, GoldenRuleError
 from goldenrule.core.schema import as_json
 from goldenrule.models.classifier import Classifier
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import read_outcome
 from goldenrule.runs.verified_files import known_split, run_choice, run_result
@@ -41,7 +41,7 @@ def pictures(folder: Path) -> Path:
 
 
 def fit(root: Path, **options: Any) -> Any:
-    return answer(root / "photos", out=root / "run", options=FitOptions(views=0, threads=1, quick=True, **options))
+    return quick_fit(root / "photos", out=root / "run", options=FitOptions(views=0, threads=1, quick=True, **options))
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_damaged_file_is_a_clear_error_or_changes_nothing(
 def test_a_damaged_step_is_made_anew_with_the_same_outcome(fresh: Path) -> None:
     root, draws = fresh, random.Random(0)
     wanted = again(root)
-    for path in sorted((root / "run" / "story").iterdir()):
+    for path in sorted((root / "run" / "steps").iterdir()):
         content = path.read_bytes()
         for mutant in list(mutants(content, draws))[::4]:
             path.write_bytes(mutant)
@@ -211,7 +211,7 @@ STRANGE: tuple[tuple[str, Any], ...] = (
     ("views", []),
     ("views", [{"kind": "augmented", "by": {"version": 3}, "index": 1, "seed": 0}]),
     ("sets", {"threshold": float(10**300)}),
-    ("familiar", {"neighbour": 10**9}),
+    ("ood_detector", {"neighbour": 10**9}),
     ("provenance", {"counts": {"train": {"cats": "many"}}}),
     ("backbone.features", 10**15),
     ("backbone.features", -1),

@@ -36,7 +36,7 @@ from goldenrule.models.graphs.compiled import compiled, engine_kind
 from goldenrule.models.input_sizes import resampled
 from goldenrule.models.summary import summary
 from goldenrule.models.trainable import Trainable, with_weights
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.manifest import MANIFEST
 from goldenrule.tasks.reopened import reopened
@@ -76,7 +76,7 @@ def test_a_run_is_looked_into_by_the_engine_that_its_features_are_kept_under(
     with monkeypatch.context() as patch:
         for module in ("models.graphs.compiled", "pipelines.prepare", "tasks.reopened"):
             patch.setattr(f"goldenrule.{module}.check_device", lambda device: device, raising=False)
-        answer(picture_folder(), options=FitOptions(device="cpu:0", views=0), out=tmp_path / "run")
+        quick_fit(picture_folder(), options=FitOptions(device="cpu:0", views=0), out=tmp_path / "run")
         keys = [bank["key"]["engine"] for bank in stored()]
         assert [(key["name"], key["precision"]) for key in keys] == [("torch", "fp32")]
         found = reopened(tmp_path / "run")

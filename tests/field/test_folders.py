@@ -547,8 +547,8 @@ def splits(draw: Draw) -> Path:
     )
 
 
-def named(answer: Any, code: str) -> set[str]:
-    return {line.partition(": ")[0] for one in answer.findings if one.code == code for line in one.evidence}
+def named(result: Any, code: str) -> set[str]:
+    return {line.partition(": ")[0] for one in result.findings if one.code == code for line in one.evidence}
 
 
 @pytest.mark.parametrize(
@@ -560,12 +560,12 @@ def test_files_that_change_during_a_quick_fit_are_named_and_left_out(
 ) -> None:
     gone = ("train/cats/0.png", "train/dogs/3.png", "valid/cats/1.png", "test/dogs/2.png")
     meddler = Meddler((*when, lambda: [CHANGES[how](splits / uri) for uri in gone]))
-    answer = gr.fit(splits, quick=True, views=2, threads=1, out=tmp_path / "run", progress=meddler)
+    result = gr.fit(splits, quick=True, views=2, threads=1, out=tmp_path / "run", progress=meddler)
     assert meddler.seen[when[0]] >= when[1], "or nothing was changed"
-    assert named(answer, "changed") == set(gone)
-    lost = named(answer, "unreadable") == set(gone)
+    assert named(result, "changed") == set(gone)
+    lost = named(result, "unreadable") == set(gone)
     assert lost == (when == ("precompute", 1)), "what was read before it changed stays in what was learned of it"
-    assert len(answer.scored["test"].scored) == 16 - lost
+    assert len(result.scored["test"].scored) == 16 - lost
 
 
 def test_files_that_change_during_the_live_steps_stop_nothing(
@@ -583,10 +583,10 @@ def test_files_that_change_during_the_live_steps_stop_nothing(
     ):
         plans.append((task, number, lambda value=uris, do=CHANGES[how]: [do(splits / uri) for uri in value]))
     meddler = Meddler(*plans)
-    answer = gr.fit(splits, views=0, threads=1, out=tmp_path / "run", progress=meddler)
+    result = gr.fit(splits, views=0, threads=1, out=tmp_path / "run", progress=meddler)
     assert all(meddler.seen[task] >= number for task, number, _ in plans), meddler.seen
-    assert named(answer, "changed") == {*train, *valid}
-    assert {candidate.name.split(",")[0] for candidate in answer.candidates} >= {"trained head", "whole network"}
+    assert named(result, "changed") == {*train, *valid}
+    assert {candidate.name.split(",")[0] for candidate in result.candidates} >= {"trained head", "whole network"}
     again = gr.fit(splits, quick=True, views=0, threads=1, out=tmp_path / "second")
     assert not named(again, "changed")
 
@@ -594,22 +594,22 @@ def test_files_that_change_during_the_live_steps_stop_nothing(
 def test_of_two_files_with_equal_bytes_one_may_go(splits: Path, cache: Path, tmp_path: Path) -> None:
     shutil.copy(splits / "train/cats/0.png", splits / "train/cats/copy.png")
     meddler = Meddler(("precompute", 1, lambda: (splits / "train/cats/0.png").unlink()))
-    answer = gr.fit(splits, quick=True, views=0, threads=1, out=tmp_path / "run", progress=meddler)
-    assert named(answer, "changed") == {"train/cats/0.png"}
-    assert not named(answer, "unreadable")
+    result = gr.fit(splits, quick=True, views=0, threads=1, out=tmp_path / "run", progress=meddler)
+    assert named(result, "changed") == {"train/cats/0.png"}
+    assert not named(result, "unreadable")
 
 
 def test_files_that_change_during_audit_evaluate_predict_and_split_are_named(
     splits: Path, cache: Path, tmp_path: Path
 ) -> None:
-    answer = gr.fit(splits, quick=True, views=0, threads=1, out=tmp_path / "run")
+    result = gr.fit(splits, quick=True, views=0, threads=1, out=tmp_path / "run")
     victims = [splits / f"test/cats/{number}.png" for number in range(4)]
     audited = gr.audit_images(splits, progress=Meddler(("look", 1, victims[0].unlink)))
     assert named(audited, "unreadable") == {"test/cats/0.png"}
     evaluated = gr.evaluate(tmp_path / "run", splits / "test", progress=Meddler(("predict", 1, victims[1].unlink)))
     assert named(evaluated, "unreadable") == {"cats/1.png"}
     predicted = predict_files(
-        answer.classifier, [splits / "test"], progress=Meddler(("predict", 1, lambda: pipe(victims[2])))
+        result.classifier, [splits / "test"], progress=Meddler(("predict", 1, lambda: pipe(victims[2])))
     )
     assert predicted.unreadable == ("cats/2.png",)
     victims[2].unlink()

@@ -116,9 +116,9 @@ def test_a_disease_of_one_patient_trains_is_not_judged_and_is_named(draw: Draw, 
     assert found.returncode == 0, found.stderr
     assert "horses: 12 images, patient 0" in found.stdout
     assert "the valid split has no image of 1 of 3 classes (horses)" in found.stdout
-    judged = (root.parent / "run" / "predictions" / "out-of-fold.csv").read_text()
-    assert "horses/" not in judged
-    assert "cats/" in judged
+    evaluated = (root.parent / "run" / "predictions" / "out-of-fold.csv").read_text()
+    assert "horses/" not in evaluated
+    assert "cats/" in evaluated
 
 
 def test_a_class_of_one_image_trains_is_not_judged_and_is_named(draw: Draw, command: Command) -> None:

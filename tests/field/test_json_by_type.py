@@ -28,7 +28,7 @@ from goldenrule.training.settings import Settings
 
 SOURCE = Path(gr.__file__).parent
 GROUPED = {"groups": 9, "effective_n": 12.5}
-NUMBERS = {"name": "loss", "n": 30, "method": "bootstrap 95 %", "kind": "number", "basis": "clean"}
+NUMBERS = {"name": "loss", "n": 30, "method": "bootstrap 95 %", "kind": "number", "basis": "held out"}
 
 WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "estimate": (
@@ -50,12 +50,12 @@ WRITTEN: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     ),
     "thresholds": (
         gr.metrics.Thresholds(classes=("b", "a"), values=(0.5, 0.25), beta=1.0, n=8, per_class=True),
-        {"values": {"b": 0.5, "a": 0.25}, "beta": 1.0, "n": 8, "own": True},
+        {"values": {"b": 0.5, "a": 0.25}, "beta": 1.0, "n": 8, "per_class": True},
     ),
     "sets": (
         gr.metrics.PredictionSets(threshold=math.inf, method="lac", coverage=0.95, n=8),
         {"threshold": None, "method": "lac", "coverage": 0.95, "n": 8, "randomised": False}
-        | {"seed": 0, "penalty": 0.0, "unpenalised": 0, "basis": "clean"},
+        | {"seed": 0, "penalty": 0.0, "unpenalised": 0, "basis": "held out"},
     ),
     "engine": (
         EngineKind(name="torch", precision="fp32", version="2"),
@@ -125,7 +125,7 @@ def test_a_value_is_read_again_and_nothing_else_is_taken_for_it(name: str) -> No
 
 def test_a_view_of_a_users_function_is_written_and_not_read() -> None:
     changed = gr.data.custom(np.multiply, key="mine")
-    assert as_json(changed)["own"] == {"name": "multiply", "key": "mine"}
+    assert as_json(changed)["custom"] == {"name": "multiply", "key": "mine"}
     with pytest.raises(FormatError, match="Only who has the function"):
         from_json(as_json(View(augmentation=changed, index=1)), View)
 

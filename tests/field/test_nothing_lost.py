@@ -1,4 +1,4 @@
-"""Whatever is assigned to what: no fold or drawn split judges what it has not trained on, and no row is lost."""
+"""Whatever is assigned to what: no fold or drawn split evaluates what it has not trained on, and no row is lost."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from goldenrule.core.errors import TooFewImages
 from goldenrule.data.grouping import with_groups
-from goldenrule.data.splits.folds import folds_to_judge, k_fold
-from goldenrule.data.splits.judged_classes import NOT_JUDGED
+from goldenrule.data.splits.evaluated_classes import NOT_EVALUATED
+from goldenrule.data.splits.folds import evaluation_folds, k_fold
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.data.table import ImageTable, image_table
 from goldenrule.data.units import duplicate_units
@@ -83,19 +83,19 @@ def test_no_fold_or_drawn_part_judges_what_it_has_not_trained_on(
     for images in drawn:
         assert labels(images) == before
         assert shown(images, "valid") | shown(images, "test") <= shown(images, "train")
-    judged = folds_to_judge(table, folds, seed=seed)
+    evaluated = evaluation_folds(table, folds, seed=seed)
     truth = table.rows["labels"].to_pylist()
-    for fold in set(judged.tolist()) - {NOT_JUDGED}:
+    for fold in set(evaluated.tolist()) - {NOT_EVALUATED}:
         learned = {
-            label for value, labels in zip(judged.tolist(), truth, strict=True) if value != fold for label in labels
+            label for value, labels in zip(evaluated.tolist(), truth, strict=True) if value != fold for label in labels
         }
         asked = {
-            label for value, labels in zip(judged.tolist(), truth, strict=True) if value == fold for label in labels
+            label for value, labels in zip(evaluated.tolist(), truth, strict=True) if value == fold for label in labels
         }
         assert asked <= learned
     units: dict[bytes, int] = {}
-    for unit, fold in zip(duplicate_units(table), judged.tolist(), strict=True):
+    for unit, fold in zip(duplicate_units(table), evaluated.tolist(), strict=True):
         assert units.setdefault(unit, fold) == fold, "what belongs together is in one fold"
-    alone = [labels for value, labels in zip(judged.tolist(), truth, strict=True) if value == NOT_JUDGED]
+    alone = [labels for value, labels in zip(evaluated.tolist(), truth, strict=True) if value == NOT_EVALUATED]
     assert len(alone) < len(every) or len(set(duplicate_units(table))) <= len(table.classes)
-    assert np.isin(judged, [NOT_JUDGED, *range(folds)]).all()
+    assert np.isin(evaluated, [NOT_EVALUATED, *range(folds)]).all()

@@ -239,7 +239,7 @@ def labels_in(path: Path) -> list[str]:
 
 
 def test_a_sample_of_zeros_asks_for_a_probability_where_the_classes_are_0_and_1(
-    contest: Callable[..., tuple[Path, Path]], tmp_path: Path
+    selection: Callable[..., tuple[Path, Path]], tmp_path: Path
 ) -> None:
     run, sample = contest("0", "0")
     images = tmp_path / "set" / "cats"
@@ -256,7 +256,7 @@ def test_a_sample_of_zeros_asks_for_a_probability_where_the_classes_are_0_and_1(
 
 
 def test_an_option_without_effect_on_a_submission_is_an_error(
-    contest: Callable[..., tuple[Path, Path]], tmp_path: Path
+    selection: Callable[..., tuple[Path, Path]], tmp_path: Path
 ) -> None:
     run, sample = contest("0", "1")
     images, out = tmp_path / "set" / "cats", tmp_path / "a.csv"
@@ -277,7 +277,7 @@ def test_a_fit_deletes_nothing_that_it_did_not_make(run: Path, command: Command,
         (mine / name).write_text("mine")
     for folder in (mine, run):
         if folder is run:
-            shutil.copytree(mine, run, dirs_exist_ok=True, ignore=shutil.ignore_patterns("story", "run.json"))
+            shutil.copytree(mine, run, dirs_exist_ok=True, ignore=shutil.ignore_patterns("steps", "run.json"))
         assert command("fit", "set", "--quick", "--out", mine).returncode == 0
         assert (mine / ".thesis.old" / "chapter").read_text() == "mine"
         assert {path.name for path in mine.glob(".*.tmp")} == {
@@ -333,7 +333,7 @@ def test_no_write_of_a_run_follows_a_link_out_of_it(run: Path, command: Command,
     command("fit", "set", "--quick", "--out", run)
     assert (precious / "test.csv").read_text() == "mine"
     for name, words in {
-        "story": ("fit", "set", "--quick", "--out", "run"),
+        "steps": ("fit", "set", "--quick", "--out", "run"),
         "predictions": ("fit", "set", "--quick", "--out", "run"),
         "evaluations": ("evaluate", "run", "set"),
         "insight": ("insight", "run"),

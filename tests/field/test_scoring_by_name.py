@@ -93,7 +93,7 @@ def test_a_broken_promise_is_said_first(run: Path, draw: Draw, command: Command)
     assert found.returncode == 0, found.stderr
     first = found.stdout.splitlines()[0]
     assert first.startswith("Promised ")
-    assert "these images differ from those it was judged on (exact test, class by class, p < 0.001)" in found.stdout
+    assert "these images differ from those it was evaluated on (exact test, class by class, p < 0.001)" in found.stdout
     assert numbers(run)["promise"]["outcome"] == "broken"  # type: ignore[index]
 
 

@@ -75,8 +75,8 @@ def holding(folder: Path, *marks: str) -> list[str]:
 
 
 def test_no_path_of_its_maker_is_in_a_classifier_a_result_or_a_report(fit: Path, home: Path, command: Command) -> None:
-    begun = command("fit", home / ALBUM, "--from", fit, "--quick", "--out", home / "second")
-    assert begun.returncode == 0, begun.stderr
+    prepared_fit = command("fit", home / ALBUM, "--from", fit, "--quick", "--out", home / "second")
+    assert prepared_fit.returncode == 0, prepared_fit.stderr
     for run in (fit, home / "second"):
         found = holding(run, HOME, str(home.parent))
         assert {one.split(":")[0] for one in found} <= {"run.json", "images.arrow", "manifest.json"}, found
@@ -110,18 +110,18 @@ def test_a_copy_to_share_predicts_the_same_and_tells_nothing_of_its_maker(
 
 def test_a_copy_to_share_holds_no_features_of_single_images(quick_fit: Path, tmp_path: Path) -> None:
     before = Classifier.load(quick_fit)
-    assert before.familiar is not None
+    assert before.ood_detector is not None
     share(quick_fit, tmp_path / "copy")
     width = before.backbone.spec.features
     arrays = {name: load_file(tmp_path / "copy" / f"{name}.safetensors") for name in ("backbone", "head")}
     assert set(arrays["head"]) == set(before.head.tensors)
     assert set(arrays["backbone"]) == set(load_file(before.backbone.weights_file))
-    rows = before.familiar.references.astype(np.float32)
+    rows = before.ood_detector.references.astype(np.float32)
     for kind in (np.float16, np.float32, np.float64):
         for file in (tmp_path / "copy").iterdir():
             content = file.read_bytes()
             assert not any(row.astype(kind).tobytes() in content for row in rows.reshape(-1, width)), file.name
-    assert Classifier.load(tmp_path / "copy").familiar is None
+    assert Classifier.load(tmp_path / "copy").ood_detector is None
 
 
 def test_nothing_is_overwritten_by_a_copy(quick_fit: Path, command: Command, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.manifest import seal, write_recorded
 
@@ -53,7 +53,7 @@ def whole(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
             Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / label / f"{number:02d}.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
-        answer(folder / "photos", out=folder / "run", options=FitOptions(views=0, threads=1, quick=True))
+        quick_fit(folder / "photos", out=folder / "run", options=FitOptions(views=0, threads=1, quick=True))
     return folder
 
 
@@ -144,7 +144,7 @@ def links_out_of_the_run(place: Path) -> None:
 
 
 def pipes_for_files(place: Path) -> None:
-    for path in list((place / "run" / "story").iterdir()):
+    for path in list((place / "run" / "steps").iterdir()):
         path.unlink()
         os.mkfifo(path)
     for name in ("predictions/test.csv", "classifier/familiar.safetensors", "report/predictions.arrow"):

@@ -134,8 +134,8 @@ def test_no_scored_images_and_many_labels_have_no_agreement(metric):
 
 
 def test_agreements_say_when_their_images_were_chosen_on_and_weights_are_checked():
-    predictions = of_truth_and_called([0, 1, 2], [0, 1, 1], basis="chosen on")
-    assert {metric(predictions).basis for metric in METRICS} == {"chosen on"}
+    predictions = of_truth_and_called([0, 1, 2], [0, 1, 1], basis="used for selection")
+    assert {metric(predictions).basis for metric in METRICS} == {"used for selection"}
     with pytest.raises(OptionError, match="weights = 'cubic': wanted None or one of"):
         cohen_kappa(predictions, weights="cubic")
 

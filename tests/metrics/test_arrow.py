@@ -31,7 +31,7 @@ def random_predictions(n, views, classes, seed, *, task="single", folds=False, d
         task=task,
         fold=generator.integers(0, 5, n) if folds else None,
         distance=np.where(status == "ok", generator.random(n), np.nan) if distances else None,
-        basis="chosen on" if seed % 2 else "clean",
+        basis="used for selection" if seed % 2 else "held out",
     )
 
 

@@ -136,9 +136,9 @@ def test_a_single_image_has_an_interval_as_wide_as_can_be():
 
 
 def test_every_metric_says_when_its_images_were_chosen_on():
-    predictions = Predictions.from_logits(np.eye(3) * 2, list("abc"), truth=[0, 1, 0], basis="chosen on")
+    predictions = Predictions.from_logits(np.eye(3) * 2, list("abc"), truth=[0, 1, 0], basis="used for selection")
     for estimate in (accuracy(predictions), log_loss(predictions), top_k_accuracy(predictions, 2)):
-        assert estimate.basis == "chosen on"
+        assert estimate.basis == "used for selection"
         assert str(estimate).endswith("(chosen on)")
 
 

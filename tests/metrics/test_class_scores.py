@@ -77,8 +77,8 @@ def test_precision_and_recall_have_wilson_intervals_with_their_own_n():
 
 
 def test_scores_say_when_their_images_were_chosen_on():
-    predictions = Predictions.from_logits(np.eye(2), ["a", "b"], truth=[0, 1], basis="chosen on")
-    assert {e.basis for s in per_class(predictions) for e in (s.precision, s.recall, s.f1)} == {"chosen on"}
+    predictions = Predictions.from_logits(np.eye(2), ["a", "b"], truth=[0, 1], basis="used for selection")
+    assert {e.basis for s in per_class(predictions) for e in (s.precision, s.recall, s.f1)} == {"used for selection"}
 
 
 def test_unreadable_images_are_in_no_cell():

@@ -44,7 +44,7 @@ def test_a_share_is_printed_with_the_digits_its_images_can_carry(successes, n, p
         (number(-0.0001, -0.012, 0.01), ".000 [-.012, .010] n=200"),
         (number(0.5, 0.5, 0.5, n=2), ".500 [.500, .500] n=2"),
         (number(0.02, 0.005, 0.035, kind="points"), "2.0 points [0.5, 3.5] n=200"),
-        (number(0.018, 0.0107, 0.0261, basis="chosen on"), ".018 [.011, .026] n=200 (chosen on)"),
+        (number(0.018, 0.0107, 0.0261, basis="used for selection"), ".018 [.011, .026] n=200 (chosen on)"),
     ],
 )
 def test_a_plain_number_is_printed_with_three_decimals_or_more(estimate, printed):
@@ -61,7 +61,7 @@ def test_a_share_never_reads_as_perfect_unless_it_is(wrong, n):
 
 
 def test_undefined_never_prints_nan_and_becomes_null_in_json():
-    nothing = Estimate.undefined("recall of cat", "Wilson 95 %", kind="share", basis="chosen on")
+    nothing = Estimate.undefined("recall of cat", "Wilson 95 %", kind="share", basis="used for selection")
     assert not nothing.defined
     assert math.isnan(nothing.value)
     assert "nan" not in f"{nothing} {value_and_interval(nothing)} {estimate_html(nothing)}".lower()
@@ -74,7 +74,7 @@ def test_undefined_never_prints_nan_and_becomes_null_in_json():
     st.floats(0, 1e3),
     st.integers(0, 10**9),
     st.sampled_from(["share", "points", "number"]),
-    st.sampled_from(["clean", "chosen on"]),
+    st.sampled_from(["held out", "used for selection"]),
 )
 def test_json_gives_the_same_estimate_back(value, half, n, kind, basis):
     before = number(value, value - half, value + half, n=n, kind=kind, basis=basis)
@@ -113,6 +113,6 @@ def test_json_of_something_else_is_a_format_error():
 
 
 def test_html_escapes_the_name_and_tells_method_and_basis():
-    shown = estimate_html(number(0.5, 0.4, 0.6, basis="chosen on"))
+    shown = estimate_html(number(0.5, 0.4, 0.6, basis="used for selection"))
     assert "bootstrap 95 %, chosen on" in shown
     assert "&lt;b&gt;" in estimate_html(Estimate.of_share("recall of <b>", 1, 2))

@@ -117,8 +117,8 @@ def test_nothing_to_score_gives_na_for_many_labels():
 
 
 def test_averages_of_many_labels_say_when_their_images_were_chosen_on():
-    predictions = labelled(np.eye(3, dtype=int), np.eye(3) * 4 - 2, basis="chosen on")
-    assert {estimate.basis for estimate in all_estimates(predictions)} == {"chosen on"}
+    predictions = labelled(np.eye(3, dtype=int), np.eye(3) * 4 - 2, basis="used for selection")
+    assert {estimate.basis for estimate in all_estimates(predictions)} == {"used for selection"}
 
 
 def test_an_unknown_average_is_refused():

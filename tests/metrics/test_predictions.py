@@ -152,8 +152,8 @@ def test_parts_put_together_are_the_whole():
 
 
 def test_one_part_that_was_chosen_on_makes_the_whole_so():
-    assert Predictions.concatenate([some(), some(basis="chosen on")]).basis == "chosen on"
-    assert some(basis="chosen on").scored.basis == "chosen on"
+    assert Predictions.concatenate([some(), some(basis="used for selection")]).basis == "used for selection"
+    assert some(basis="used for selection").scored.basis == "used for selection"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_equal_means_equal_in_every_field():
     assert some() == some()
     assert some() != some(seed=1)
     assert some() != some(fold=[0] * 6)
-    assert some() != some(basis="chosen on")
+    assert some() != some(basis="used for selection")
     assert some() != "some"
 
 

@@ -141,10 +141,10 @@ def test_nothing_to_rank_gives_na(metric):
 
 
 def test_rankings_say_when_their_images_were_chosen_on():
-    predictions = random_predictions(12, 2, 0, basis="chosen on")
+    predictions = random_predictions(12, 2, 0, basis="used for selection")
     scores = ranking_per_class(predictions)
     found = [roc_auc(predictions), average_precision(predictions), *(s.roc_auc for s in scores)]
-    assert {estimate.basis for estimate in found} == {"chosen on"}
+    assert {estimate.basis for estimate in found} == {"used for selection"}
 
 
 @pytest.mark.parametrize(("skill", "shares"), [(1.5, (0.15, 0.85)), (3.0, (0.5, 0.5)), (2.0, (0.2, 0.3, 0.5))])

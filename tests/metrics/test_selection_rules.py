@@ -7,12 +7,12 @@ import pytest
 
 from goldenrule.metrics import Predictions
 from goldenrule.metrics.selection_rules import (
-    FAR_BELOW,
-    KNOWN_ABOVE,
+    HIGH_SHIFT_BELOW,
+    LOW_SHIFT_ABOVE,
     NEEDED_PROBABILITY,
     ROOM_ABOVE,
     as_sure_as_allowed,
-    familiarity,
+    domain_shift,
     gentle,
     late_rate,
     later_replaces,
@@ -30,7 +30,7 @@ def predictions(margin: float, *, n: int = 200, noise: float = 1.0, wrong: int =
     lead[:wrong] = -1.0
     logits = np.zeros((n, 2))
     logits[np.arange(n), truth] = lead
-    return Predictions.from_logits(logits, ["cat", "dog"], truth=truth, basis="chosen on")
+    return Predictions.from_logits(logits, ["cat", "dog"], truth=truth, basis="used for selection")
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_views_are_worth_it_below_the_room_above(wrong: int, worth: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("wrong", "known"), [(0, "well"), (9, "well"), (10, "partly"), (60, "partly"), (61, "far"), (200, "far")]
+    ("wrong", "shift"), [(0, "low"), (9, "low"), (10, "moderate"), (60, "moderate"), (61, "high"), (200, "high")]
 )
-def test_how_well_pictures_are_known_is_told_by_how_many_the_solved_head_gets_right(wrong: int, known: str) -> None:
-    assert pytest.approx((0.7, 0.95)) == (FAR_BELOW, KNOWN_ABOVE)
-    assert familiarity(predictions(3.0, noise=0.1, wrong=wrong)) == known
+def test_the_domain_shift_is_told_by_how_many_the_solved_head_gets_right(wrong: int, shift: str) -> None:
+    assert pytest.approx((0.7, 0.95)) == (HIGH_SHIFT_BELOW, LOW_SHIFT_ABOVE)
+    assert domain_shift(predictions(3.0, noise=0.1, wrong=wrong)) == shift
 
 
 def test_late_layers_of_far_pictures_learn_at_the_rate_that_was_found() -> None:
-    assert (late_rate(3e-3, "far"), late_rate(3e-3, "partly"), late_rate(1e-5, "partly")) == (3e-3, 3e-4, 1e-5)
+    assert (late_rate(3e-3, "high"), late_rate(3e-3, "moderate"), late_rate(1e-5, "moderate")) == (3e-3, 3e-4, 1e-5)
 
 
 @pytest.mark.parametrize("n", [10, 68, 300])
@@ -113,11 +113,11 @@ def test_as_sure_as_allowed_changes_no_order_and_is_at_most_as_sure(wrong: int) 
     told = as_sure_as_allowed(seen)
     np.testing.assert_array_equal(told.predicted, seen.predicted)
     assert (told.probabilities.max(1) <= seen.probabilities.max(1) + 1e-6).all()
-    assert told.basis == "chosen on"
+    assert told.basis == "used for selection"
 
 
 @pytest.mark.parametrize(("wrong", "rate"), [(0, 1e-4), (9, 1e-4), (10, 1e-3), (200, 1e-3)])
 def test_what_the_body_knows_well_is_trained_gently(wrong: int, rate: float) -> None:
-    assert pytest.approx(0.95) == KNOWN_ABOVE
+    assert pytest.approx(0.95) == LOW_SHIFT_ABOVE
     assert gentle(1e-3, predictions(3.0, noise=0.1, wrong=wrong)) == rate
     assert gentle(2e-5, predictions(3.0, noise=0.1, wrong=wrong)) == 2e-5

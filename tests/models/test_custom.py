@@ -84,9 +84,9 @@ def test_the_weights_are_those_of_the_seed_and_the_draws_of_others_stay() -> Non
     one, same, other = fresh(normed, seed=1), fresh(normed, seed=1), fresh(normed, seed=2)
     assert torch.equal(torch.random.get_rng_state(), before)
     names = set(one.tensors)
-    assert {"own.0.running_mean", "own.0.num_batches_tracked", "own.2.weight", "temperature"} <= names
+    assert {"module.0.running_mean", "module.0.num_batches_tracked", "module.2.weight", "temperature"} <= names
     assert all(np.array_equal(one.tensors[name], same.tensors[name]) for name in names)
-    assert not np.array_equal(one.tensors["own.2.weight"], other.tensors["own.2.weight"])
+    assert not np.array_equal(one.tensors["module.2.weight"], other.tensors["module.2.weight"])
 
 
 def test_the_module_has_the_logits_of_the_head_and_a_row_the_same_bits_in_any_company() -> None:
@@ -103,12 +103,12 @@ def test_the_module_has_the_logits_of_the_head_and_a_row_the_same_bits_in_any_co
 
 def test_a_batch_of_one_leaves_the_statistics_alone_and_a_batch_of_two_does_not() -> None:
     module = head_module(fresh(normed)).train()
-    before = module.state_dict()["own.0.running_mean"].clone()
+    before = module.state_dict()["module.0.running_mean"].clone()
     module(torch.randn(1, 6)).sum().backward()
-    assert torch.equal(module.state_dict()["own.0.running_mean"], before)
+    assert torch.equal(module.state_dict()["module.0.running_mean"], before)
     assert all(one.training for one in module.modules())
     module(torch.randn(2, 6))
-    assert not torch.equal(module.state_dict()["own.0.running_mean"], before)
+    assert not torch.equal(module.state_dict()["module.0.running_mean"], before)
 
 
 @pytest.mark.parametrize(

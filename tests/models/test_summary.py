@@ -76,7 +76,7 @@ def test_every_family_name_stands_for_a_network_that_there_is() -> None:
         check_known("orignal")
 
 
-def test_weights_from_zero_are_those_of_their_seed_and_leave_other_draws_alone() -> None:
+def test_weights_from_scratch_are_those_of_their_seed_and_leave_other_draws_alone() -> None:
     torch.manual_seed(7)
     wanted = torch.rand(3)
     torch.manual_seed(7)

@@ -91,7 +91,7 @@ def live(arguments: list[str], cache: str, log: str, fault: str = "", at: str = 
     main.run()
 
 
-def answer() -> None:
+def quick_fit() -> None:
     """Live through the requests, one after the other, with chunks, checkpoints and a plan that are short."""
     cache.CHUNK_SECONDS, fitting.CHECKPOINT_SECONDS = 0.05, 0.4
     plan.MOST_PASSES, plan.HEAD_CYCLES, verbs.STEPS_LIVE = {2: 10_000}, 1, 6
@@ -106,4 +106,4 @@ def answer() -> None:
 
 
 if __name__ == "__main__":
-    answer()
+    quick_fit()

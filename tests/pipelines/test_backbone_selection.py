@@ -15,7 +15,7 @@ from goldenrule.core.errors import OptionError, RunMismatch
 from goldenrule.data.table import image_table
 from goldenrule.pipelines.backbone_selection import sampled
 from goldenrule.pipelines.planning import plan_for
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.tasks.reopened import reopened
 
@@ -29,7 +29,7 @@ def world(small_photos: Path, pretrained_cache: Path, tmp_path_factory: pytest.T
     shutil.copytree(pretrained_cache, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
-        yield answer(small_photos, options=FitOptions(backbone=TWO, augment="none"), out=folder / "run")
+        yield quick_fit(small_photos, options=FitOptions(backbone=TWO, augment="none"), out=folder / "run")
 
 
 def test_the_one_that_was_chosen_is_the_classifiers_and_stands_in_result_and_report(world: Any) -> None:
@@ -39,7 +39,7 @@ def test_the_one_that_was_chosen_is_the_classifiers_and_stands_in_result_and_rep
     assert (choice.images, choice.of) == (40, 40)
     result = json.loads((world.folder / "result.json").read_text())
     assert result["backbones"]["chosen"] == choice.chosen
-    assert result["backbones"]["candidates"][0]["quality"]["basis"] == "chosen on"
+    assert result["backbones"]["candidates"][0]["quality"]["basis"] == "used for selection"
     assert result["options"]["backbone"] == "auto:efficientnet_lite1,efficientnet_lite0"
     assert 'id="backbones"' in world.report.read_text()
 
@@ -56,7 +56,7 @@ def test_asked_again_it_is_obeyed_and_nothing_is_computed(world: Any, small_phot
     monkeypatch.setattr("goldenrule.pipelines.backbone_selection.judged_backbones", never)
     before = (world.folder / "classifier" / "head.safetensors").read_bytes()
     options = FitOptions(backbone=TWO, augment="none")
-    again = answer(small_photos, options=options, out=world.folder)
+    again = quick_fit(small_photos, options=options, out=world.folder)
     assert again.backbones == world.backbones
     assert again.features["computed"] == 0
     assert (world.folder / "classifier" / "head.safetensors").read_bytes() == before
@@ -64,7 +64,7 @@ def test_asked_again_it_is_obeyed_and_nothing_is_computed(world: Any, small_phot
 
 def test_what_follows_is_what_a_fit_with_that_name_does(world: Any, small_photos: Path, tmp_path: Path) -> None:
     options = FitOptions(backbone=world.backbones.chosen, augment="none")
-    named = answer(small_photos, options=options, out=tmp_path / "named")
+    named = quick_fit(small_photos, options=options, out=tmp_path / "named")
     assert named.features["computed"] == 0
     np.testing.assert_array_equal(named.classifier.head.tensors["weight"], world.classifier.head.tensors["weight"])
 
@@ -72,7 +72,7 @@ def test_what_follows_is_what_a_fit_with_that_name_does(world: Any, small_photos
 def test_another_list_of_candidates_is_another_story(world: Any, small_photos: Path) -> None:
     options = FitOptions(backbone="auto:efficientnet_lite0,efficientnet_lite2", augment="none")
     with pytest.raises(RunMismatch, match="backbone was"):
-        answer(small_photos, options=options, out=world.folder)
+        quick_fit(small_photos, options=options, out=world.folder)
 
 
 def test_the_run_is_opened_again_with_what_was_chosen(world: Any) -> None:

@@ -15,9 +15,9 @@ from goldenrule.metrics import Predictions, calibration_error, log_loss
 from goldenrule.metrics.probabilities import sigmoid, softmax
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.heads import LayeredHead, linear_head
-from goldenrule.pipelines import probe as solved
+from goldenrule.pipelines import probe as linear
 from goldenrule.pipelines.calibrate import calibrated_head, calibrated_on_valid, undone
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 
 CLASSES = ("ant", "bee", "cow")
@@ -29,7 +29,7 @@ def honest(n: int = 600, *, seed: int = 0, sharpness: float = 1.0, fold: bool = 
     logits = draws.normal(scale=2, size=(n, 3))
     truth = (softmax(logits).cumsum(axis=1) < draws.random((n, 1))).sum(axis=1)
     folds = np.arange(n) % 5 if fold else None
-    return Predictions.from_logits(sharpness * logits, CLASSES, truth=truth, fold=folds, basis="chosen on")
+    return Predictions.from_logits(sharpness * logits, CLASSES, truth=truth, fold=folds, basis="used for selection")
 
 
 def a_head() -> LayeredHead:
@@ -40,17 +40,17 @@ def a_head() -> LayeredHead:
 @pytest.mark.parametrize("sharpness", [3.0, 0.85])
 def test_a_head_that_is_too_sure_or_not_sure_enough_is_mended(sharpness: float) -> None:
     head, seen = a_head(), honest(4000, sharpness=sharpness)
-    cooled, judged_on, tried = calibrated_head(head, seen)
+    cooled, evaluated_on, tried = calibrated_head(head, seen)
     assert tried is not None
     assert tried.applied
     assert tried.temperature.value == pytest.approx(sharpness, rel=0.2)
     np.testing.assert_allclose(cooled.tensors["weight"], head.tensors["weight"] / tried.temperature.value, rtol=1e-6)
-    assert log_loss(judged_on).value < log_loss(seen).value
-    assert calibration_error(judged_on).value < calibration_error(seen).value
+    assert log_loss(evaluated_on).value < log_loss(seen).value
+    assert calibration_error(evaluated_on).value < calibration_error(seen).value
     assert tried.before == seen
-    assert judged_on.ids == seen.ids
-    assert (judged_on.predicted == seen.predicted).all()
-    assert judged_on.basis == "chosen on"
+    assert evaluated_on.ids == seen.ids
+    assert (evaluated_on.predicted == seen.predicted).all()
+    assert evaluated_on.basis == "used for selection"
     assert as_json(tried) == {
         "kind": "temperature",
         "temperature": tried.temperature.value,
@@ -61,19 +61,19 @@ def test_a_head_that_is_too_sure_or_not_sure_enough_is_mended(sharpness: float) 
 
 def test_what_the_cooled_head_is_judged_by_has_not_calibrated_itself() -> None:
     seen = honest(sharpness=3.0)
-    _, judged_on, tried = calibrated_head(a_head(), seen)
+    _, evaluated_on, tried = calibrated_head(a_head(), seen)
     assert tried is not None
     of_all = tried.temperature.apply(seen)
-    assert judged_on != of_all
-    ratio = seen.logits[:, 0] / judged_on.logits[:, 0]
+    assert evaluated_on != of_all
+    ratio = seen.logits[:, 0] / evaluated_on.logits[:, 0]
     assert len(np.unique(np.round(ratio[:, 0], 3))) == 5, "each fold at the temperature of the other four"
 
 
 def test_folds_that_were_not_solved_to_the_end_make_no_head_surer() -> None:
     head, seen = a_head(), honest(sharpness=0.2)
-    same, judged_on, tried = calibrated_head(head, seen)
+    same, evaluated_on, tried = calibrated_head(head, seen)
     assert same is head
-    assert judged_on is seen
+    assert evaluated_on is seen
     assert tried is not None
     assert not tried.applied
     assert "below 0.75" in tried.why
@@ -82,9 +82,9 @@ def test_folds_that_were_not_solved_to_the_end_make_no_head_surer() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_head_whose_probabilities_come_true_stays_as_it_is(seed: int) -> None:
     head, seen = a_head(), honest(seed=seed)
-    same, judged_on, tried = calibrated_head(head, seen)
+    same, evaluated_on, tried = calibrated_head(head, seen)
     assert same is head
-    assert judged_on is seen
+    assert evaluated_on is seen
     assert tried is not None
     assert not tried.applied
     assert "the head as fitted stays" in tried.why
@@ -108,17 +108,17 @@ def test_a_temperature_of_validation_is_recorded_unless_it_is_1() -> None:
 def too_sure(fitted: Any, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A result whose linear head was made nine times as sure of itself before anyone looked at it."""
     monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
-    solve = solved.fit_outcome
+    fit_linear = linear.fit_outcome
 
     def sharpened(*arguments: Any, **options: Any) -> Any:
-        outcome = solve(*arguments, **options)
+        outcome = fit_linear(*arguments, **options)
         draws = np.random.default_rng(0)
         tensors = {name: 9 * values if "head" in name else values for name, values in outcome.tensors.items()}
         noise = draws.normal(scale=20, size=outcome.tensors["fold_logits"].shape)
         return replace(outcome, tensors=tensors | {"fold_logits": 9 * outcome.tensors["fold_logits"] + noise})
 
-    monkeypatch.setattr(solved, "fit_outcome", sharpened)
-    return answer(small_photos, out=tmp_path / "run", options=FitOptions(views=0))
+    monkeypatch.setattr(linear, "fit_outcome", sharpened)
+    return quick_fit(small_photos, out=tmp_path / "run", options=FitOptions(views=0))
 
 
 def test_classifier_result_and_report_tell_what_was_applied(too_sure: Any) -> None:
@@ -179,13 +179,13 @@ def several(n: int, *, slope: float, seed: int = 0) -> Predictions:
 
 def test_of_many_labels_each_is_mended_by_a_line_of_its_own_that_stands_in_the_head() -> None:
     head, seen = a_head(), several(3000, slope=3.0)
-    mended, judged_on, tried = calibrated_head(head, seen)
+    mended, evaluated_on, tried = calibrated_head(head, seen)
     assert tried is not None
     assert tried.applied
     record = as_json(tried)
     assert record["kind"] == "platt"
     assert record["slopes"][0] == pytest.approx(1 / 3, rel=0.15)
-    assert log_loss(judged_on).high < log_loss(seen).value
+    assert log_loss(evaluated_on).high < log_loss(seen).value
     features = np.random.default_rng(2).normal(size=(5, 8)).astype(np.float32)
     expected = head.logits(features) * record["slopes"] + np.array(record["intercepts"])
     np.testing.assert_allclose(mended.logits(features), expected, rtol=1e-5, atol=1e-5)

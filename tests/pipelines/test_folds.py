@@ -1,4 +1,4 @@
-"""The average of folds: every labelled image but test ones trains and judges, in seconds."""
+"""The average of folds: every labelled image but test ones trains and evaluates, in seconds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 import goldenrule as gr
 from goldenrule.core.errors import OptionError, TooFewImages
 from goldenrule.data.units import duplicate_units
-from goldenrule.deploy.submission import judged, submit
-from goldenrule.features.linear import Rows, solve_fixed
+from goldenrule.deploy.submission import evaluated, submit
+from goldenrule.features.linear import Rows, fit_linear_at
 from goldenrule.metrics.probabilities import softmax
 from goldenrule.pipelines.golden_rule import golden_rule
 from goldenrule.pipelines.linear_heads import training_rows
 from goldenrule.pipelines.planning import plan_for
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import drew_split
 from goldenrule.tasks.reopened import reopened
@@ -63,7 +63,7 @@ def test_there_are_no_live_steps_and_no_part_is_carved(world: Any) -> None:
     assert world.chosen == "linear head, mean of 4 folds"
     assert set(world.scored) == {"out-of-fold"}
     assert world.headline_split == "out-of-fold"
-    assert world.headline.basis == "chosen on"
+    assert world.headline.basis == "used for selection"
     assert not drew_split(world.folder), "a later run takes nothing over"
 
 
@@ -74,7 +74,7 @@ def test_the_classifier_is_the_average_of_the_heads_that_were_solved_without_eac
     rows = training_rows(train, features, views=0, seed=0, folds=4)
     x = rows.read(0, len(rows)).astype(np.float32)
     l2 = world.candidates[0].facts["l2"]
-    heads = [solve_fixed(_weighted(rows, rows.folds != fold), l2) for fold in range(4)]
+    heads = [fit_linear_at(_weighted(rows, rows.folds != fold), l2) for fold in range(4)]
     wanted = softmax(np.mean([head.logits(x) for head in heads], axis=0))
     found = softmax(opened.classifier.logits(x))
     np.testing.assert_allclose(found, wanted, atol=5e-3)
@@ -102,7 +102,7 @@ def test_a_contest_is_answered_with_what_the_folds_let_expect(world: Any, tmp_pa
     sample.write_text("id,label\n" + "".join(f"{number},0.5\n" for number in range(12)))
     done = submit(world.folder, world.table.root / "test", sample, out=tmp_path / "submission.csv")
     assert done.expected[0].n == 56
-    seen = judged(world.folder, world.classifier)
+    seen = evaluated(world.folder, world.classifier)
     assert seen is not None
     assert len(seen) == 56
     rows = (tmp_path / "submission.csv").read_text().splitlines()
@@ -114,24 +114,24 @@ def test_a_contest_is_answered_with_what_the_folds_let_expect(world: Any, tmp_pa
 
 def test_without_a_test_part_all_images_train_and_judge(small_photos: Path, tmp_path: Path) -> None:
     shutil.copytree(small_photos / "train", tmp_path / "mine")
-    fit_result = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
+    fit_result = quick_fit(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
     assert set(fit_result.table.splits) == {"train"}
     assert fit_result.headline.n == 40
-    again = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
+    again = quick_fit(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
     assert again.headline == fit_result.headline, "replayed"
 
 
 def test_a_labelled_test_part_stays_and_judges(small_photos: Path, tmp_path: Path) -> None:
-    fit_result = answer(small_photos, out=tmp_path / "run", options=FOUR)
+    fit_result = quick_fit(small_photos, out=tmp_path / "run", options=FOUR)
     assert fit_result.headline_split == "test"
-    assert (fit_result.headline.n, fit_result.headline.basis) == (12, "clean")
+    assert (fit_result.headline.n, fit_result.headline.basis) == (12, "held out")
 
 
 def test_copies_stay_in_one_fold(small_photos: Path, tmp_path: Path) -> None:
     shutil.copytree(small_photos / "train", tmp_path / "mine")
     for file in sorted((tmp_path / "mine" / "cats").iterdir())[:6]:
         shutil.copy(file, file.with_name(f"copy of {file.name}"))
-    fit_result = answer(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
+    fit_result = quick_fit(tmp_path / "mine", out=tmp_path / "run", options=FOUR)
     fold = dict(
         zip(fit_result.predictions["out-of-fold"].ids, fit_result.predictions["out-of-fold"].fold.tolist(), strict=True)
     )
@@ -166,7 +166,7 @@ def test_what_does_not_go_together_is_told(options: dict[str, Any], said: str) -
 def test_more_folds_than_pictures_are_refused(picture_folder: Callable[..., Path], tmp_path: Path) -> None:
     pictures = picture_folder(each=4, seed=9)  # no pictures of other tests
     with pytest.raises(TooFewImages, match="12 folds want as many images"):
-        answer(pictures, out=tmp_path / "run", options=FitOptions(folds=12, views=0))
+        quick_fit(pictures, out=tmp_path / "run", options=FitOptions(folds=12, views=0))
 
 
 def test_by_hand_too(fitted: Any, small_photos: Path) -> None:

@@ -27,8 +27,8 @@ from goldenrule.training.plan import live_plan
 SHORT = {
     "training.plan.MOST_PASSES": {2: 10_000},
     "training.plan.HEAD_CYCLES": 1,
-    "metrics.selection_rules.FAR_BELOW": 0.0,  # the tiny network is taken to know such pictures well
-    "metrics.selection_rules.KNOWN_ABOVE": -1.0,
+    "metrics.selection_rules.HIGH_SHIFT_BELOW": 0.0,  # the tiny network is taken to know such pictures well
+    "metrics.selection_rules.LOW_SHIFT_ABOVE": -1.0,
 }
 
 
@@ -39,37 +39,37 @@ def told(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.Temp
     shutil.copytree(prepared_cache, folder / "cache")
     firsts: list[Any] = []
 
-    def first(answer: Any) -> None:
-        result = json.loads((answer.folder / "result.json").read_text())
-        classifier = gr.Classifier.load(answer.folder)
-        firsts.append((answer, result, classifier))
+    def first(quick: Any) -> None:
+        stated = json.loads((quick.folder / "result.json").read_text())
+        classifier = gr.Classifier.load(quick.folder)
+        firsts.append((quick, stated, classifier))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         for name, value in SHORT.items():
             patch.setattr(f"goldenrule.{name}", value)
         patch.setattr("goldenrule.report.training_curves.figure_svg", figure_svg)  # drawn, for once
-        answer = golden_rule(small_photos, out=folder / "run", on_answer=first)
+        result = golden_rule(small_photos, out=folder / "run", on_result=first)
     assert len(firsts) == 1
-    return answer, *firsts[0]
+    return result, *firsts[0]
 
 
-def result_of(answer: Any) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads((answer.folder / "result.json").read_text())
+def result_of(result: Any) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((result.folder / "result.json").read_text())
     return value
 
 
 def test_every_step_left_its_trace(told: Any) -> None:
-    answer = told[0]
-    live = result_of(answer)["live"]
+    result = told[0]
+    live = result_of(result)["live"]
     assert set(live["lr_find"]) == {"fresh head", "whole network"}
     stages = [row["stage"] for row in live["history"]]
     assert stages == [*["head, precomputed"] * 2, "head, live", *["whole network"] * (len(stages) - 3)]
     assert 1 <= stages.count("whole network") <= 3
-    names = [candidate["name"] for candidate in result_of(answer)["candidates"]]
+    names = [candidate["name"] for candidate in result_of(result)["candidates"]]
     assert names[0] == "linear head"
     assert {"trained head", "whole network"} <= set(names)
-    page = answer.report.read_text()
+    page = result.report.read_text()
     assert "Live training" in page
     assert "Learning rate: whole network" in page
     assert page.count("<svg") >= 3
@@ -85,33 +85,33 @@ def test_the_answer_in_seconds_stood_before_the_live_steps_and_did_not_open_the_
 
 
 def test_a_later_stage_stays_only_where_it_is_clearly_better(told: Any) -> None:
-    answer = told[0]
+    result = told[0]
     best = "linear head"
-    for candidate in answer.candidates[1:]:
+    for candidate in result.candidates[1:]:
         assert candidate.verdict is not None
         assert candidate.verdict.replaced == (candidate.verdict.comparison.probability_better >= 0.9)
         best = candidate.name if candidate.verdict.replaced else best
-    assert answer.chosen == best
+    assert result.chosen == best
 
 
 def test_numbers_say_what_was_chosen_on_and_test_is_clean(told: Any) -> None:
-    answer = told[0]
-    chosen = next(one for one in answer.candidates if one.name == answer.chosen)
+    result = told[0]
+    chosen = next(one for one in result.candidates if one.name == result.chosen)
     trained = chosen.evaluated_split == "valid"
-    assert answer.predictions["valid"].basis == ("chosen on" if trained else "clean"), (
+    assert result.predictions["valid"].basis == ("used for selection" if trained else "held out"), (
         "a linear head's was measured first"
     )
-    assert answer.predictions["test"].basis == "clean"
-    assert answer.headline_split == "test"
-    assert answer.headline.basis == "clean"
+    assert result.predictions["test"].basis == "held out"
+    assert result.headline_split == "test"
+    assert result.headline.basis == "held out"
 
 
 def test_the_saved_classifier_gives_the_predictions_that_were_scored(told: Any) -> None:
-    answer = told[0]
-    loaded = gr.Classifier.load(answer.folder)
-    again = loaded.predict_table(answer.table.split("valid"))
-    assert np.allclose(again.logits, answer.predictions["valid"].logits, atol=1e-6)
-    assert loaded.views == answer.classifier.views
+    result = told[0]
+    loaded = gr.Classifier.load(result.folder)
+    again = loaded.predict_table(result.table.split("valid"))
+    assert np.allclose(again.logits, result.predictions["valid"].logits, atol=1e-6)
+    assert loaded.views == result.classifier.views
 
 
 @pytest.fixture
@@ -137,22 +137,22 @@ def test_the_second_time_everything_is_replayed(told: Any, run_copy: Path, small
 def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms_follow(
     told: Any, run_copy: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("goldenrule.metrics.selection_rules.FAR_BELOW", 2.0)  # everything is far
+    monkeypatch.setattr("goldenrule.metrics.selection_rules.HIGH_SHIFT_BELOW", 2.0)  # everything is far
     monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
     monkeypatch.setattr("goldenrule.training.plan.FEWEST_LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.verb_runner.STEPS_LIVE", 6)
     monkeypatch.setattr("goldenrule.training.learner.Learner.blend", lambda _: 1.0)
-    answer = golden_rule(small_photos, out=run_copy)
-    assert answer.live is not None
-    assert f"{recipe.FAR} {recipe.VARIED}" in answer.live.notes
-    assert [row.stage for row in answer.live.history][-2:] == ["late layers", "whole network"]
+    result = golden_rule(small_photos, out=run_copy)
+    assert result.live is not None
+    assert f"{recipe.HIGH_SHIFT} {recipe.VARIED}" in result.live.notes
+    assert [row.stage for row in result.live.history][-2:] == ["late layers", "whole network"]
     backbone, late, network = (
         load_file(candidate.backbone.weights_file)
-        for candidate in answer.candidates
+        for candidate in result.candidates
         if candidate.name in ("linear head", "late layers", "whole network")
     )
-    groups = answer.candidates[0].backbone.spec.groups
+    groups = result.candidates[0].backbone.spec.groups
     assert {groups[name] for name in groups if not np.array_equal(backbone[name], late[name])} == {"late"}
     assert {groups[name] for name in groups if not np.array_equal(backbone[name], network[name])} == {"early", "late"}
     means = [name for name in backbone if name.endswith("running_mean")]
@@ -164,23 +164,23 @@ def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms
 def test_what_the_body_knows_partly_has_its_late_layers_trained_from_the_bank_first(
     told: Any, run_copy: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("goldenrule.metrics.selection_rules.KNOWN_ABOVE", 2.0)  # nothing is known well
+    monkeypatch.setattr("goldenrule.metrics.selection_rules.LOW_SHIFT_ABOVE", 2.0)  # nothing is known well
     monkeypatch.setattr("goldenrule.training.plan.MOST_PASSES", {})
     monkeypatch.setattr("goldenrule.training.plan.FEWEST_LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.plan.LATE_EPOCHS", 1)
     monkeypatch.setattr("goldenrule.training.verb_runner.STEPS_LIVE", 6)
-    answer = golden_rule(small_photos, out=run_copy)
-    assert answer.live is not None
-    assert recipe.PARTLY in answer.live.notes
-    rows = [row for row in answer.live.history if row.stage == "late layers"]
-    assert [max(row.rates) for row in rows] == [choice.PARTLY_RATE]
-    solved, late = (
+    result = golden_rule(small_photos, out=run_copy)
+    assert result.live is not None
+    assert recipe.MODERATE_SHIFT in result.live.notes
+    rows = [row for row in result.live.history if row.stage == "late layers"]
+    assert [max(row.rates) for row in rows] == [choice.MODERATE_SHIFT_RATE]
+    linear, late = (
         load_file(candidate.backbone.weights_file)
-        for candidate in answer.candidates
+        for candidate in result.candidates
         if candidate.name in ("linear head", "late layers")
     )
-    groups = answer.candidates[0].backbone.spec.groups
-    assert {groups[name] for name in groups if not np.array_equal(solved[name], late[name])} == {"late"}
+    groups = result.candidates[0].backbone.spec.groups
+    assert {groups[name] for name in groups if not np.array_equal(linear[name], late[name])} == {"late"}
     means = [name for name in late if name.endswith("running_mean")]
     followed = {groups[name.replace("running_mean", "weight")] for name in means if late[name].any()}
     assert followed <= {"early"}, "late BatchNorms are folded: they follow nothing"
@@ -197,7 +197,7 @@ def test_a_finished_run_is_at_no_moment_replaced_by_less(
         return original(*arguments, final=final, **options)
 
     monkeypatch.setattr(recipe, "concluded", watched)
-    golden_rule(small_photos, out=run_copy, on_answer=lambda _: pytest.fail("the first answer is not needed again"))
+    golden_rule(small_photos, out=run_copy, on_result=lambda _: pytest.fail("the first answer is not needed again"))
     assert finals == [True]
 
 
@@ -207,9 +207,9 @@ def test_with_a_single_validation_image_live_training_is_left_out(
     folder = Path(shutil.copytree(small_photos, tmp_path / "few"))
     for file in [*sorted(folder.glob("valid/*/*"))[1:]]:
         file.unlink()
-    answer = golden_rule(folder, out=tmp_path / "run", options=FitOptions(views=0))
-    assert answer.live is None
-    assert answer.predictions["valid"].basis == "clean"
+    result = golden_rule(folder, out=tmp_path / "run", options=FitOptions(views=0))
+    assert result.live is None
+    assert result.predictions["valid"].basis == "held out"
 
 
 def test_another_length_is_another_story(run_copy: Path, small_photos: Path) -> None:
@@ -221,11 +221,11 @@ def test_minutes_end_the_fit_with_the_best_so_far_and_the_decision_is_kept(
     small_photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = FitOptions(minutes=0.01, views=0)
-    answer = golden_rule(small_photos, out=tmp_path / "run", options=options)
-    assert answer.chosen == "linear head"
-    assert answer.live is not None
-    assert len(answer.live.history) == 0
-    decided = json.loads((tmp_path / "run" / "story" / "clock.json").read_text())
+    result = golden_rule(small_photos, out=tmp_path / "run", options=options)
+    assert result.chosen == "linear head"
+    assert result.live is not None
+    assert len(result.live.history) == 0
+    decided = json.loads((tmp_path / "run" / "steps" / "clock.json").read_text())
     assert decided == {"train the head": False, "train the whole network": False, "test-time augmentation": False}
     monkeypatch.setattr("goldenrule.pipelines.clock.time.monotonic", lambda: -1e9)  # all the time in the world
     assert len(golden_rule(small_photos, out=tmp_path / "run", options=options).live.history) == 0
@@ -235,20 +235,20 @@ def test_a_fit_from_an_earlier_run_starts_from_its_body_and_may_have_new_classes
     told: Any, run_copy: Path, picture_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     trained = replace_body(told[0], run_copy)
-    answer = golden_rule(
+    result = golden_rule(
         picture_folder(classes=("blue", "green", "red")),
         out=tmp_path / "next",
         options=FitOptions(quick=True, views=0, start_from=run_copy),
     )
-    assert answer.classifier.backbone.spec.weights == trained
-    assert answer.classifier.classes == ("blue", "green", "red")
+    assert result.classifier.backbone.spec.weights == trained
+    assert result.classifier.classes == ("blue", "green", "red")
     shutil.rmtree(run_copy)
-    assert gr.Classifier.load(answer.folder).predict_table(answer.table).classes == answer.classifier.classes
+    assert gr.Classifier.load(result.folder).predict_table(result.table).classes == result.classifier.classes
 
 
-def replace_body(answer: Any, run: Path) -> str:
+def replace_body(result: Any, run: Path) -> str:
     """Return the run a classifier whose backbone was trained, and the identity of that backbone."""
-    learn = gr.Learner(answer.table, replay=False)
+    learn = gr.Learner(result.table, replay=False)
     learn.freeze_to(1)
     learn.fit(1e-4, 1)
     shutil.rmtree(run / "classifier")
@@ -275,7 +275,7 @@ def test_the_plan_of_the_live_steps_is_a_pure_function_of_counts(count: int) -> 
 @pytest.mark.parametrize("count", [2, 300, 1763, 100_000])
 def test_far_pictures_get_no_fewer_epochs_and_in_one_cycle(count: int) -> None:
     near, partly, far, unknown = (
-        live_plan(train_images=count, known=known) for known in ("well", "partly", "far", None)
+        live_plan(train_images=count, shift=shift) for shift in ("low", "moderate", "high", None)
     )
     assert far.network_epochs >= near.network_epochs == partly.network_epochs
     assert far.cycles == 1
@@ -297,20 +297,20 @@ def test_the_plan_counts_the_live_steps_unless_it_is_quick(small_photos: Path, c
 
 
 def test_test_time_augmentation_stays_where_it_helps(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from goldenrule.pipelines.probe import Solved
+    from goldenrule.pipelines.probe import LinearHeads
     from goldenrule.pipelines.selection import ModelSelection
 
-    answer, first, *_ = told
-    contest = ModelSelection(
-        Solved(candidates=answer.candidates[:1], chosen=answer.candidates[0], features=None, views=0),  # type: ignore[arg-type]
+    result, first, *_ = told
+    selection = ModelSelection(
+        LinearHeads(candidates=result.candidates[:1], chosen=result.candidates[0], features=None, views=0),  # type: ignore[arg-type]
         first.predictions["valid"],
     )
     better = sharper(first.predictions["valid"], 3.0)
     assert log_loss(better).value < log_loss(first.predictions["valid"]).value
-    assert contest._judge(replace(answer.candidates[0], name="better"), better)
-    assert contest.best.name == "better"
-    assert not contest._judge(replace(answer.candidates[0], name="worse"), sharper(better, 0.1))
-    assert contest.best.name == "better"
+    assert selection._evaluate(replace(result.candidates[0], name="better"), better)
+    assert selection.best.name == "better"
+    assert not selection._evaluate(replace(result.candidates[0], name="worse"), sharper(better, 0.1))
+    assert selection.best.name == "better"
 
 
 def sharper(predictions: Predictions, factor: float) -> Predictions:

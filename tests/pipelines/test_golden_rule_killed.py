@@ -36,7 +36,7 @@ def killed(nursery: Any, seconds: float, kills: int, seed: int) -> Counter[str]:
     """Kill fits so often, at moments drawn from the whole of an unbroken one, and start them again to their end.
 
     One that was killed twice at the same place is left to its end, else most of the kills would meet the last steps.
-    Each one that ends must have ended as the unbroken one. Gives at which places of the story they were killed.
+    Each one that ends must have ended as the unbroken one. Gives at which places of the run they were killed.
     """
     moments, places, number = random.Random(seed), Counter[str](), 0
     while places.total() < kills:
@@ -76,5 +76,5 @@ def test_a_golden_rule_killed_within_each_of_its_fits_ends_with_the_same_bits(nu
 def test_a_golden_rule_killed_at_28_more_moments_ends_with_the_same_bits(nursery: Any, seconds: float) -> None:
     places = killed(nursery, seconds, 28, seed=1)
     print(*sorted(places.items()), sep="\n")
-    assert len(places) >= 5, "all parts of the story are met"
+    assert len(places) >= 5, "all parts of the run are met"
     assert any("fit begun" in place for place in places)

@@ -67,7 +67,7 @@ for sys.argv[1:] in json.loads(sys.argv[1]):
 LOGGED = """
 import goldenrule as gr
 loggers = [gr.training.TensorBoard("logs"), gr.training.MLflow("mlruns"), gr.training.WandB("project")]
-learn = gr.Learner(gr.from_folder(sys.argv[1]), precompute=True, loggers=loggers, folder="story")
+learn = gr.Learner(gr.from_folder(sys.argv[1]), precompute=True, loggers=loggers, folder="run")
 learn.fit(1e-2, 2)
 """
 

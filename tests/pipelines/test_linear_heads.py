@@ -71,9 +71,9 @@ def test_the_saved_classifier_says_of_the_files_what_the_run_said_of_them(traine
 
 
 def test_familiar_images_are_kept_as_averages_not_as_whole_maps(trained: FitResult) -> None:
-    familiar = trained.classifier.familiar
-    assert familiar is not None
-    assert familiar.references.shape == (40, backbone(size=SIZE).spec.features)
+    ood_detector = trained.classifier.ood_detector
+    assert ood_detector is not None
+    assert ood_detector.references.shape == (40, backbone(size=SIZE).spec.features)
 
 
 def test_the_run_can_be_explained_and_looked_into(trained: FitResult, small_photos: Path) -> None:
@@ -143,12 +143,12 @@ def test_the_whole_network_is_trained_under_either(
     how = TrainingOptions(type=way, epochs=2, lr=1e-3, save_every=1)  # type: ignore[arg-type]
     name = "original" if way == "fromzero" else "efficientnet"
     options = FitOptions(backbone=name, head=head, size=SIZE, views=0, threads=1, training=how)
-    answer = train(small_photos, options=options, out=tmp_path / "run")
-    said = Classifier.load(answer.folder).predict_table(answer.table.split("test"), threads=1)
-    np.testing.assert_allclose(said.probabilities, answer.predictions["test"].probabilities, atol=1e-4)
+    result = train(small_photos, options=options, out=tmp_path / "run")
+    said = Classifier.load(result.folder).predict_table(result.table.split("test"), threads=1)
+    np.testing.assert_allclose(said.probabilities, result.predictions["test"].probabilities, atol=1e-4)
     last = Classifier.load(tmp_path / "run" / "epochs" / "epoch-002")
     assert last.head.kind == head
-    np.testing.assert_array_equal(last.head.tensors["weight_1"], answer.classifier.head.tensors["weight_1"])
+    np.testing.assert_array_equal(last.head.tensors["weight_1"], result.classifier.head.tensors["weight_1"])
 
 
 def test_several_labels_are_learned_too(world: Path, photos: Callable[[str], Path]) -> None:
@@ -156,10 +156,10 @@ def test_several_labels_are_learned_too(world: Path, photos: Callable[[str], Pat
     options = FitOptions(
         head="gap-1024", size=SIZE, sample=12, views=0, threads=1, training=TrainingOptions(type="transfer_learning")
     )
-    answer = train(scenes, options=options, out=world / "scenes")
-    assert answer.classifier.task == "multi"
-    assert answer.classifier.head.kind == "gap-1024"
-    assert answer.classifier.thresholds is not None
+    result = train(scenes, options=options, out=world / "scenes")
+    assert result.classifier.task == "multi"
+    assert result.classifier.head.kind == "gap-1024"
+    assert result.classifier.thresholds is not None
 
 
 def test_a_flattened_map_belongs_to_its_size(world: Path) -> None:

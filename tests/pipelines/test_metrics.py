@@ -12,7 +12,7 @@ import pytest
 from goldenrule.core.errors import OptionError
 from goldenrule.core.schema import as_json
 from goldenrule.metrics import balanced_accuracy, roc_auc
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 
 
@@ -21,7 +21,7 @@ def test_they_stand_in_result_json_and_the_report_and_change_nothing(
 ) -> None:
     monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
     run = Path(shutil.copytree(fitted.folder, tmp_path / "run"))
-    found = answer(small_photos, out=run, options=FitOptions(metrics=("roc_auc", "balanced_accuracy")))
+    found = quick_fit(small_photos, out=run, options=FitOptions(metrics=("roc_auc", "balanced_accuracy")))
     assert found.chosen == fitted.chosen
     stated = json.loads((run / "result.json").read_text())["metrics"]
     assert list(stated) == ["roc_auc", "balanced_accuracy"]
@@ -44,5 +44,5 @@ def test_a_metric_that_there_is_not_is_told_before_anything_is_done(
     small_photos: Path, tmp_path: Path, name: str, said: str
 ) -> None:
     with pytest.raises(OptionError, match=said):
-        answer(small_photos, out=tmp_path / "run", options=FitOptions(metrics=(name,)))
+        quick_fit(small_photos, out=tmp_path / "run", options=FitOptions(metrics=(name,)))
     assert not (tmp_path / "run").exists()

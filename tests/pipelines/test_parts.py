@@ -1,4 +1,4 @@
-"""The parts of the story: by hand, the plan, folds, the demo set."""
+"""The parts of the run: by hand, the plan, folds, the demo set."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_the_same_head_is_had_by_hand(unbroken: Any, small_photos: Path) -> None
     head = gr.fit_head(table.split("train"), features)
     plain = unbroken.candidates[0]
     assert head.head.tensors["weight"].tobytes() == plain.head.tensors["weight"].tobytes()
-    assert head.out_of_fold == plain.judged_on
-    assert head.out_of_fold.basis == "chosen on"
+    assert head.out_of_fold == plain.evaluated_on
+    assert head.out_of_fold.basis == "used for selection"
 
 
 def test_folds_keep_copies_and_views_together(unbroken: Any, small_photos: Path) -> None:

@@ -21,11 +21,11 @@ from goldenrule.data.splits.folds import k_fold
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.metrics import Predictions, accuracy, log_loss
 from goldenrule.models.classifier import Classifier
-from goldenrule.notebook import answer_html
+from goldenrule.notebook import result_html
 from goldenrule.pipelines import finalize as concluding
 from goldenrule.pipelines import prepare as opening
-from goldenrule.pipelines import probe as solved
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines import probe as linear
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import opened
 from goldenrule.runs.verified_files import known_split
@@ -106,9 +106,9 @@ def test_every_number_has_its_n_and_its_interval(fitted: Any) -> None:
 
 def test_a_number_says_whether_it_was_chosen_on(fitted: Any) -> None:
     result = result_of(fitted.folder)
-    assert result["test"]["basis"] == result["valid"]["basis"] == "clean"
-    assert result["out_of_fold"]["basis"] == "chosen on"
-    assert all(candidate["out_of_fold"]["basis"] == "chosen on" for candidate in result["candidates"])
+    assert result["test"]["basis"] == result["valid"]["basis"] == "held out"
+    assert result["out_of_fold"]["basis"] == "used for selection"
+    assert all(candidate["out_of_fold"]["basis"] == "used for selection" for candidate in result["candidates"])
 
 
 def test_cats_and_dogs_are_told_apart(fitted: Any) -> None:
@@ -142,8 +142,8 @@ def test_a_second_fit_computes_nothing_and_changes_nothing(
 
     before, files = numbers_of(unbroken.folder), bytes_of(unbroken.folder)
     monkeypatch.setattr("goldenrule.features.extractor.compiled", never)
-    monkeypatch.setattr(solved, "fit_outcome", never)
-    again = answer(small_photos, out=unbroken.folder)
+    monkeypatch.setattr(linear, "fit_outcome", never)
+    again = quick_fit(small_photos, out=unbroken.folder)
     assert again.features["computed"] == 0
     assert again.features["reused"] >= 68
     assert numbers_of(unbroken.folder) == before
@@ -151,7 +151,7 @@ def test_a_second_fit_computes_nothing_and_changes_nothing(
 
 
 def test_a_fit_in_another_folder_gives_the_same_bits(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
-    answer(small_photos, out=tmp_path / "other")
+    quick_fit(small_photos, out=tmp_path / "other")
     assert numbers_of(tmp_path / "other") == numbers_of(unbroken.folder)
     assert bytes_of(tmp_path / "other") == bytes_of(unbroken.folder)
 
@@ -168,7 +168,7 @@ def test_the_test_part_is_opened_once_and_after_the_choice_is_written(
         return original(classifier, table, *rest)
 
     monkeypatch.setattr(concluding, "_scored", watched)
-    answer(small_photos, out=tmp_path / "run")
+    quick_fit(small_photos, out=tmp_path / "run")
     assert [split for split, _ in opened_parts].count("test") == 1
     assert all(after_choice for _, after_choice in opened_parts)
     choice, predicted = tmp_path / "run" / "choice.json", tmp_path / "run" / "predictions" / "test.csv"
@@ -181,7 +181,7 @@ def test_the_test_part_changes_neither_choice_nor_classifier(unbroken: Any, smal
     (other / "test" / "cats").rename(other / "test" / "swapped")
     (other / "test" / "dogs").rename(other / "test" / "cats")
     (other / "test" / "swapped").rename(other / "test" / "dogs")
-    swapped = answer(other, out=tmp_path / "run")
+    swapped = quick_fit(other, out=tmp_path / "run")
     assert swapped.chosen == unbroken.chosen
     assert bytes_of(tmp_path / "run")["head.safetensors"] == bytes_of(unbroken.folder)["head.safetensors"]
     assert accuracy(swapped.predictions["test"]).value == pytest.approx(1 - unbroken.headline.value)
@@ -190,43 +190,43 @@ def test_the_test_part_changes_neither_choice_nor_classifier(unbroken: Any, smal
 def test_class_folders_alone_are_split_and_the_split_never_changes(
     unbroken: Any, photo_folder: Path, small_photos: Path, tmp_path: Path
 ) -> None:
-    first = answer(photo_folder, options=PLAIN, runs=tmp_path / "runs")
+    first = quick_fit(photo_folder, options=PLAIN, runs=tmp_path / "runs")
     assert first.folder == tmp_path / "runs" / "mine"
     before = known_split(first.folder)
     assert sorted(set(before.values())) == ["test", "train", "valid"]
     for label in ("cats", "dogs"):
         for file in (small_photos / "valid" / label).iterdir():
             shutil.copy(file, photo_folder / label)
-    second = answer(photo_folder, options=PLAIN, runs=tmp_path / "runs")
+    second = quick_fit(photo_folder, options=PLAIN, runs=tmp_path / "runs")
     assert second.folder == tmp_path / "runs" / "mine-2"
     after = known_split(second.folder)
     assert len(after) == 56
     assert {digest: after[digest] for digest in before} == before
     assert known_split(first.folder) == before
-    again = answer(photo_folder, options=PLAIN, runs=tmp_path / "runs")
+    again = quick_fit(photo_folder, options=PLAIN, runs=tmp_path / "runs")
     assert again.folder == second.folder
 
 
 def test_other_options_get_another_folder_with_the_same_split(
     unbroken: Any, photo_folder: Path, tmp_path: Path
 ) -> None:
-    first = answer(photo_folder, options=PLAIN, runs=tmp_path / "runs")
-    other = answer(photo_folder, options=replace(PLAIN, augment="basic", views=1), runs=tmp_path / "runs")
+    first = quick_fit(photo_folder, options=PLAIN, runs=tmp_path / "runs")
+    other = quick_fit(photo_folder, options=replace(PLAIN, augment="basic", views=1), runs=tmp_path / "runs")
     assert (first.folder.name, other.folder.name) == ("mine", "mine-2")
     assert known_split(first.folder) == known_split(other.folder)
-    third = answer(photo_folder, options=replace(PLAIN, threads=1), runs=tmp_path / "runs")
+    third = quick_fit(photo_folder, options=replace(PLAIN, threads=1), runs=tmp_path / "runs")
     assert third.folder == first.folder  # threads change how fast, not what
 
 
 def test_folds_are_stories_of_their_own_and_no_split_is_taken_over_from_or_by_them(
     unbroken: Any, photo_folder: Path, tmp_path: Path
 ) -> None:
-    """Fold 1 before there is another story, fold 2 after one that has drawn a split, and that one again with others."""
+    """Fold 1 before there is another run, fold 2 after one that has drawn a split, and that one again with others."""
     runs = tmp_path / "runs"
-    first = answer(photo_folder, options=replace(PLAIN, fold="1/3"), runs=runs)
-    drawn = answer(photo_folder, options=PLAIN, runs=runs)
-    second = answer(photo_folder, options=replace(PLAIN, fold="2/3"), runs=runs)
-    other = answer(photo_folder, options=replace(PLAIN, augment="basic", views=1), runs=runs)
+    first = quick_fit(photo_folder, options=replace(PLAIN, fold="1/3"), runs=runs)
+    drawn = quick_fit(photo_folder, options=PLAIN, runs=runs)
+    second = quick_fit(photo_folder, options=replace(PLAIN, fold="2/3"), runs=runs)
+    other = quick_fit(photo_folder, options=replace(PLAIN, augment="basic", views=1), runs=runs)
     folders = [one.folder.name for one in (first, drawn, second, other)]
     assert folders == ["mine", "mine-2", "mine-3", "mine-4"]
     images = with_digests(from_folder(photo_folder))
@@ -235,18 +235,18 @@ def test_folds_are_stories_of_their_own_and_no_split_is_taken_over_from_or_by_th
     assert set(drawn.table.splits) == {"train", "valid", "test"}
     assert drawn.table.splits == with_split(images).splits
     assert other.table.splits == drawn.table.splits
-    assert answer(photo_folder, options=replace(PLAIN, fold="2/3"), runs=runs).folder == second.folder
-    by_hand = answer(k_fold(images, 3)[2], options=PLAIN, runs=runs)
+    assert quick_fit(photo_folder, options=replace(PLAIN, fold="2/3"), runs=runs).folder == second.folder
+    by_hand = quick_fit(k_fold(images, 3)[2], options=PLAIN, runs=runs)
     assert (by_hand.folder.name, by_hand.headline_split) == ("mine-5", "valid")
     assert by_hand.table.splits == k_fold(images, 3)[2].splits
     with pytest.raises(RunMismatch, match="fold was '1/3', now '3/3'"):
-        answer(photo_folder, options=replace(PLAIN, fold="3/3"), out=first.folder)
+        quick_fit(photo_folder, options=replace(PLAIN, fold="3/3"), out=first.folder)
 
 
 def test_a_sample_is_drawn_before_its_folds(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
     """Train and valid have 20 and 8 of each class; the test split stays, and is sampled as ever."""
     folded = [
-        answer(small_photos, options=replace(PLAIN, sample=6, fold=f"{number}/3"), out=tmp_path / f"run {number}")
+        quick_fit(small_photos, options=replace(PLAIN, sample=6, fold=f"{number}/3"), out=tmp_path / f"run {number}")
         for number in (1, 2, 3)
     ]
     validated = [uri for one in folded for uri in one.table.split("valid").uris]
@@ -261,9 +261,9 @@ def test_a_sample_is_drawn_before_its_folds(unbroken: Any, small_photos: Path, t
 def test_the_folder_of_another_story_is_refused_and_stays_as_it_is(unbroken: Any, photo_folder: Path) -> None:
     before = {path: path.read_bytes() for path in unbroken.folder.rglob("*") if path.is_file()}
     with pytest.raises(RunMismatch, match="its images are those of"):
-        answer(photo_folder, out=unbroken.folder)
+        quick_fit(photo_folder, out=unbroken.folder)
     with pytest.raises(RunMismatch, match="seed was 0, now 1"):
-        answer(unbroken.table.root, options=FitOptions(seed=1), out=unbroken.folder)
+        quick_fit(unbroken.table.root, options=FitOptions(seed=1), out=unbroken.folder)
     assert {path: path.read_bytes() for path in unbroken.folder.rglob("*") if path.is_file()} == before
 
 
@@ -274,23 +274,23 @@ def test_a_story_that_another_process_finished_meanwhile_is_not_written_over(
 
     def slow(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(opening, "backbone", original)
-        answer(photo_folder, options=PLAIN, out=tmp_path / "run")
+        quick_fit(photo_folder, options=PLAIN, out=tmp_path / "run")
         return original(*arguments, **options)
 
     monkeypatch.setattr(opening, "backbone", slow)
     with pytest.raises(RunMismatch, match="seed was 0, now 7"):
-        answer(photo_folder, options=replace(PLAIN, seed=7), out=tmp_path / "run")
+        quick_fit(photo_folder, options=replace(PLAIN, seed=7), out=tmp_path / "run")
     assert result_of(tmp_path / "run")["options"]["seed"] == 0
 
 
 def test_a_folder_in_use_is_refused(unbroken: Any, photo_folder: Path, tmp_path: Path) -> None:
     with opened(tmp_path / "run"), pytest.raises(RunInUse, match="process"):
-        answer(photo_folder, options=PLAIN, out=tmp_path / "run")
+        quick_fit(photo_folder, options=PLAIN, out=tmp_path / "run")
 
 
 def test_without_a_test_part_there_is_no_test_number(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(small_photos, tmp_path / "two", ignore=shutil.ignore_patterns("test")))
-    found = answer(folder, options=PLAIN, out=tmp_path / "run")
+    found = quick_fit(folder, options=PLAIN, out=tmp_path / "run")
     result = result_of(tmp_path / "run")
     assert result["test"] is None
     assert not (tmp_path / "run" / "predictions" / "test.csv").exists()
@@ -299,7 +299,7 @@ def test_without_a_test_part_there_is_no_test_number(unbroken: Any, small_photos
 
 def test_a_folder_without_valid_gets_one_carved_from_train(unbroken: Any, small_photos: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(small_photos, tmp_path / "two", ignore=shutil.ignore_patterns("valid")))
-    answer(folder, options=PLAIN, out=tmp_path / "run")
+    quick_fit(folder, options=PLAIN, out=tmp_path / "run")
     counts = result_of(tmp_path / "run")["counts"]
     assert {split: sum(count.values()) for split, count in counts.items()} == {"train": 36, "valid": 4, "test": 12}
 
@@ -311,7 +311,7 @@ def test_an_unlabelled_test_folder_is_predicted_and_never_scored(
     (folder / "test1").mkdir()
     for file in (small_photos / "test" / "cats").iterdir():
         shutil.copy(file, folder / "test1")
-    found = answer(folder, options=PLAIN, out=tmp_path / "run")
+    found = quick_fit(folder, options=PLAIN, out=tmp_path / "run")
     assert result_of(tmp_path / "run")["test"] is None
     with (tmp_path / "run" / "predictions" / "test.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -328,7 +328,7 @@ def test_a_class_that_only_valid_has_is_a_finding_and_no_shift(
     (folder / "valid" / "bears").mkdir()  # sorts before cats and dogs
     for file in sorted((small_photos / "valid" / "cats").iterdir())[:2]:
         (folder / "valid" / "bears" / file.name).write_bytes(file.read_bytes() + b"\0")
-    found = answer(folder, options=PLAIN, out=tmp_path / "run")
+    found = quick_fit(folder, options=PLAIN, out=tmp_path / "run")
     result = result_of(tmp_path / "run")
     assert result["classes"] == ["bears", "cats", "dogs"]
     assert [finding["code"] for finding in result["findings"]].count("class-missing") == 2  # in train and in test
@@ -343,7 +343,7 @@ def test_unreadable_files_have_a_status_and_no_prediction(unbroken: Any, small_p
     folder = Path(shutil.copytree(small_photos, tmp_path / "bad"))
     for split in ("train", "valid", "test"):
         (folder / split / "cats" / "text.jpg").write_text(f"no picture in {split}")
-    answer(folder, options=PLAIN, out=tmp_path / "run")
+    quick_fit(folder, options=PLAIN, out=tmp_path / "run")
     result = result_of(tmp_path / "run")
     (finding,) = [one for one in result["findings"] if one["code"] == "unreadable"]
     assert len(finding["evidence"]) == 3
@@ -355,7 +355,7 @@ def test_unreadable_files_have_a_status_and_no_prediction(unbroken: Any, small_p
     assert row["prediction"] == row["probability"] == row["p:cats"] == row["p:dogs"] == ""
     assert (
         bytes_of(tmp_path / "run")["head.safetensors"]
-        == bytes_of(answer(small_photos, options=PLAIN, out=tmp_path / "clean").folder)["head.safetensors"]
+        == bytes_of(quick_fit(small_photos, options=PLAIN, out=tmp_path / "held out").folder)["head.safetensors"]
     )
 
 
@@ -366,7 +366,7 @@ def test_files_of_which_none_can_be_read_are_named(tmp_path: Path) -> None:
         for number in range(4):
             (tmp_path / "bad" / label / f"{number}.jpg").write_text(f"{label} {number}")
     with pytest.raises(TooFewImages, match=r"8 .*can't be read.*cats/0\.jpg") as error:
-        answer(tmp_path / "bad", out=tmp_path / "run")
+        quick_fit(tmp_path / "bad", out=tmp_path / "run")
     assert "Fewer than two classes" in str(error.value)
 
 
@@ -379,7 +379,7 @@ def test_images_that_are_all_the_same_are_an_error_and_no_nan(
         for number in range(4):
             shutil.copy(one, tmp_path / "same" / "train" / label / f"{number}.jpg")
     with pytest.raises(TooFewImages, match="same picture"):
-        answer(tmp_path / "same", options=PLAIN, out=tmp_path / "run")
+        quick_fit(tmp_path / "same", options=PLAIN, out=tmp_path / "run")
 
 
 def test_the_limit_of_the_bank_is_kept_by_a_fit(
@@ -392,15 +392,15 @@ def test_the_limit_of_the_bank_is_kept_by_a_fit(
     old = FeatureCache({"weights": "old"}, 1000)
     old.add([digest(str(n).encode()) for n in range(600)], np.ones((600, 1000), np.float16))
     banks.set_limit(1_000_000)
-    found = answer(picture_folder(each=6), options=PLAIN, out=tmp_path / "run")
+    found = quick_fit(picture_folder(each=6), options=PLAIN, out=tmp_path / "run")
     assert found.features["computed"] == 12
     assert [bank["rows"] for bank in banks.stored()] == [12]
 
 
 @pytest.mark.slow
 def test_a_table_can_be_given_instead_of_a_folder(unbroken: Any, photo_folder: Path, tmp_path: Path) -> None:
-    by_table = answer(from_folder(photo_folder), options=PLAIN, out=tmp_path / "one")
-    by_folder = answer(photo_folder, options=PLAIN, out=tmp_path / "two")
+    by_table = quick_fit(from_folder(photo_folder), options=PLAIN, out=tmp_path / "one")
+    by_folder = quick_fit(photo_folder, options=PLAIN, out=tmp_path / "two")
     assert numbers_of(by_table.folder) == numbers_of(by_folder.folder)
 
 
@@ -408,8 +408,8 @@ def test_a_table_can_be_given_instead_of_a_folder(unbroken: Any, photo_folder: P
 def test_the_concat_pool_head_is_fitted_saved_and_judged(
     cache: Path, picture_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    found = answer(picture_folder(each=20), options=FitOptions(head="concat-pool", views=0), out=tmp_path / "run")
+    found = quick_fit(picture_folder(each=20), options=FitOptions(head="concat-pool", views=0), out=tmp_path / "run")
     assert Classifier.load(tmp_path / "run").head.kind == "concat-pool"
     assert found.headline.value == 1.0
-    assert "accuracy" in answer_html(found)
+    assert "accuracy" in result_html(found)
     assert log_loss(found.predictions["valid"]).n == result_of(tmp_path / "run")["valid"]["n"]

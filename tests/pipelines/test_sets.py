@@ -14,7 +14,7 @@ import pytest
 import goldenrule as gr
 from goldenrule.core.errors import OptionError
 from goldenrule.metrics import PredictionSets, set_coverage
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 
 
@@ -46,7 +46,7 @@ def test_the_numbers_are_those_of_the_sets_on_clean_images(fitted: Any, run_copy
 
 
 def test_another_coverage_is_the_same_story_with_other_sets(fitted: Any, run_copy: Path, small_photos: Path) -> None:
-    again = answer(small_photos, out=run_copy, options=FitOptions(coverage=0.7))
+    again = quick_fit(small_photos, out=run_copy, options=FitOptions(coverage=0.7))
     assert again.features["computed"] == 0
     one, other = fitted.classifier.sets, gr.Classifier.load(run_copy).sets
     assert other.coverage == 0.7
@@ -56,7 +56,7 @@ def test_another_coverage_is_the_same_story_with_other_sets(fitted: Any, run_cop
 
 
 def test_with_too_few_images_every_class_is_in_and_the_sentence_says_so(run_copy: Path, small_photos: Path) -> None:
-    again = answer(small_photos, out=run_copy, options=FitOptions(coverage=0.99))
+    again = quick_fit(small_photos, out=run_copy, options=FitOptions(coverage=0.99))
     rule = again.classifier.sets
     assert rule is not None
     assert math.isinf(rule.threshold)

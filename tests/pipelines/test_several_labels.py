@@ -21,7 +21,7 @@ from goldenrule.metrics import f_beta, quality
 from goldenrule.metrics.predictions_csv import from_csv
 from goldenrule.models.classifier import Classifier
 from goldenrule.pipelines.golden_rule import golden_rule
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.tasks.insights import insights
 from goldenrule.tasks.run_comparison import compare_runs
@@ -53,7 +53,7 @@ def told(scenes: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPath
     shutil.copytree(pretrained_cache, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
-        yield answer(scenes, options=FitOptions(beta=2, views=0, metrics=("macro_f2",)), out=folder / "run")
+        yield quick_fit(scenes, options=FitOptions(beta=2, views=0, metrics=("macro_f2",)), out=folder / "run")
 
 
 def test_the_split_has_each_label_in_every_part(told: Any) -> None:
@@ -88,7 +88,7 @@ def test_the_report_shows_each_label_with_its_threshold(told: Any) -> None:
     page = told.report.read_text()
     assert "called from" in page
     assert "samples F2 on" in page
-    assert "without" in page, "the surest mistakes are labels that are there or not"
+    assert "without" in page, "the most confident mistakes are labels that are there or not"
     images = len(told.table)
     assert f"<dd>{images:,}</dd>" in page, "an image counts once, however many labels it has"
 
@@ -143,7 +143,7 @@ def test_a_column_per_label_gets_a_probability_of_its_own(told: Any, tmp_path: P
 
 def test_what_only_one_label_has_is_refused_by_name(told: Any, scenes: Path) -> None:
     with pytest.raises(OptionError, match="a single label"):
-        answer(scenes, options=FitOptions(metrics=("accuracy",)), out=told.folder.parent / "other")
+        quick_fit(scenes, options=FitOptions(metrics=("accuracy",)), out=told.folder.parent / "other")
     table = images_of(scenes / "train_v2.csv")
     with pytest.raises(OptionError, match="these have several"):
         Learner(table, class_weights="balanced")
@@ -176,7 +176,7 @@ def test_insight_shows_doubtful_labels_and_what_is_undecided(told: Any) -> None:
 
 
 def test_two_runs_are_compared_by_the_log_loss_of_their_labels(told: Any, scenes: Path) -> None:
-    other = answer(scenes, options=FitOptions(views=0, folds=5), out=told.folder.parent / "folds")
+    other = quick_fit(scenes, options=FitOptions(views=0, folds=5), out=told.folder.parent / "folds")
     found = compare_runs(told.folder, other.folder, split="out-of-fold")
     assert set(found.gains) == {"log loss"}
     assert found.right is None

@@ -17,7 +17,7 @@ from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.table import ImageTable, image_table
 from goldenrule.data.units import duplicate_units
 from goldenrule.pipelines import split_together as together
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.pipelines.split_together import kept_together
 from goldenrule.runs.options import FitOptions
 
@@ -56,7 +56,7 @@ QUICK = FitOptions(views=0)
 def test_altered_copies_stay_in_the_part_and_the_fold_of_their_original(
     folder: Path, real_cache: Path, tmp_path: Path
 ) -> None:
-    result = answer(folder, options=QUICK, out=tmp_path / "run")
+    result = quick_fit(folder, options=QUICK, out=tmp_path / "run")
     splits = splits_of(tmp_path / "run")
     assert set(splits.values()) == {"train", "valid", "test"}
     assert [uri for uri in splits if splits[uri] != splits[uri.replace("x", "")]] == []
@@ -76,9 +76,9 @@ def test_they_are_found_once_and_replayed(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("looked for a second time")
 
-    first = answer(folder, options=QUICK, out=tmp_path / "run")
+    first = quick_fit(folder, options=QUICK, out=tmp_path / "run")
     monkeypatch.setattr(together, "near_duplicates", never)
-    again = answer(folder, options=QUICK, out=tmp_path / "run")
+    again = quick_fit(folder, options=QUICK, out=tmp_path / "run")
     assert again.findings == first.findings
     assert again.table.rows == first.table.rows
 
@@ -88,11 +88,11 @@ def test_an_earlier_split_stays_though_it_tears_near_duplicates_apart(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(together, "near_duplicates", lambda *arguments, **options: [])
-        answer(folder, options=QUICK, runs=tmp_path / "runs")
+        quick_fit(folder, options=QUICK, runs=tmp_path / "runs")
     before = splits_of(tmp_path / "runs" / "photos")
     assert any(before[uri] != before[uri.replace("x", "")] for uri in before)
     other = FitOptions(views=0, augment="none")
-    result = answer(folder, options=other, runs=tmp_path / "runs")
+    result = quick_fit(folder, options=other, runs=tmp_path / "runs")
     assert result.folder.name == "photos-2"
     assert splits_of(result.folder) == before
     assert finding(result, "leak-near").severity == "warning"
@@ -104,7 +104,7 @@ def test_a_folder_with_parts_of_its_own_is_warned_of_near_duplicates_across_them
     shutil.copytree(small_photos, tmp_path / "set")
     (file, *_) = sorted((tmp_path / "set" / "train" / "cats").iterdir())
     altered(file, tmp_path / "set" / "test" / "cats" / "new.jpg")
-    result = answer(tmp_path / "set", options=QUICK, out=tmp_path / "run")
+    result = quick_fit(tmp_path / "set", options=QUICK, out=tmp_path / "run")
     leak = finding(result, "leak-near")
     assert leak.severity == "warning"
     assert leak.evidence == (f"test/cats/new.jpg ~ train/cats/{file.name}",)

@@ -21,9 +21,9 @@ from goldenrule.metrics import OODDetector
 from goldenrule.metrics.predictions_csv import to_csv
 from goldenrule.models.graphs.compiled import engine_kind
 from goldenrule.models.heads import fresh_head
-from goldenrule.pipelines.ood_detection import familiar_images
-from goldenrule.pipelines.prepare import begun
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.ood_detection import fitted_ood_detector
+from goldenrule.pipelines.prepare import prepared_fit
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.files import file_digest
 
@@ -42,7 +42,7 @@ def cats_and_dogs(
                 shutil.copy(file, folder / "images" / split / label)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
-        yield answer(folder / "images", out=folder / "run", options=FitOptions(views=0))
+        yield quick_fit(folder / "images", out=folder / "run", options=FitOptions(views=0))
 
 
 @pytest.fixture
@@ -55,15 +55,15 @@ def run_copy(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def test_flowers_cracks_and_signs_are_flagged_and_hardly_any_new_cats_and_dogs(
     cats_and_dogs: gr.FitResult, photos: Callable[[str], Path]
 ) -> None:
-    familiar = cats_and_dogs.classifier.familiar
-    assert familiar is not None
-    new = cats_and_dogs.unlike_measured["valid"]
-    assert (new.n, familiar.n) == (120, 300)
-    assert new.low <= familiar.rate, f"{new}: more than was promised"
+    ood_detector = cats_and_dogs.classifier.ood_detector
+    assert ood_detector is not None
+    new = cats_and_dogs.ood_measured["valid"]
+    assert (new.n, ood_detector.n) == (120, 300)
+    assert new.low <= ood_detector.rate, f"{new}: more than was promised"
     for name in ("flowers_128/rose", "surface_crack/Positive", "GTSRB/test"):
         files = sorted(file for file in photos("").joinpath(name).rglob("*") if file.suffix in (".jpg", ".ppm"))
         foreign = cats_and_dogs.classifier.predict(files[:: len(files) // 20][:20])
-        assert familiar.flagged(foreign).value >= 0.9, name
+        assert ood_detector.flagged(foreign).value >= 0.9, name
 
 
 def test_the_distances_from_the_bank_are_those_of_predicting(cats_and_dogs: gr.FitResult) -> None:
@@ -80,7 +80,7 @@ def test_the_references_are_the_training_images_and_the_threshold_leaves_each_ou
     train = fitted.table.split("train")
     _, features = gr.features_of(train, gr.backbone())
     wanted = OODDetector.fit(features.rows(train.digests), duplicate_units(train))
-    kept = gr.Classifier.load(run_copy).familiar
+    kept = gr.Classifier.load(run_copy).ood_detector
     assert kept is not None
     np.testing.assert_array_equal(kept.references, wanted.references)
     assert as_json(kept) == as_json(wanted)
@@ -88,19 +88,19 @@ def test_the_references_are_the_training_images_and_the_threshold_leaves_each_ou
 
 
 def test_the_numbers_stand_in_the_report_and_in_the_result(fitted: Any, run_copy: Path) -> None:
-    stated = json.loads((run_copy / "result.json").read_text())["unlike"]
+    stated = json.loads((run_copy / "result.json").read_text())["ood"]
     assert set(stated["measured"]) == {"test", "valid"}
-    familiar = gr.Classifier.load(run_copy).familiar
-    assert familiar is not None
-    assert stated["measured"]["test"] == as_json(familiar.flagged(fitted.predictions["test"]))
-    assert stated["threshold"] == familiar.threshold
+    ood_detector = gr.Classifier.load(run_copy).ood_detector
+    assert ood_detector is not None
+    assert stated["measured"]["test"] == as_json(ood_detector.flagged(fitted.predictions["test"]))
+    assert stated["threshold"] == ood_detector.threshold
     assert "Unlike anything seen: images farther from those of the training" in (run_copy / "report.html").read_text()
 
 
 def test_another_rate_is_the_same_story_with_another_threshold(run_copy: Path, small_photos: Path) -> None:
-    again = answer(small_photos, out=run_copy, options=FitOptions(false_alarms=0.2))
+    again = quick_fit(small_photos, out=run_copy, options=FitOptions(false_positive_rate=0.2))
     assert again.features["computed"] == 0
-    one, other = again.classifier.familiar, gr.Classifier.load(run_copy).familiar
+    one, other = again.classifier.ood_detector, gr.Classifier.load(run_copy).ood_detector
     assert one is not None
     assert other is not None
     assert other.rate == 8 / 41
@@ -110,34 +110,34 @@ def test_another_rate_is_the_same_story_with_another_threshold(run_copy: Path, s
 def test_a_network_that_was_trained_on_the_images_is_calibrated_on_validation(
     small_photos: Path, cache: Path, tmp_path: Path
 ) -> None:
-    answer(small_photos, out=tmp_path / "first", options=FitOptions(views=0))
+    quick_fit(small_photos, out=tmp_path / "first", options=FitOptions(views=0))
     options = FitOptions(start_from=tmp_path / "first", views=0)
-    again = answer(small_photos, out=tmp_path / "second", options=options)
-    familiar = again.classifier.familiar
-    assert familiar is not None
-    assert (familiar.n, len(familiar.references), familiar.basis) == (16, 40, "chosen on")
-    assert set(again.unlike_measured) == {"test"}, "on validation it was calibrated"
-    assert "all 16 validation ones" in again.about_unlike()
+    again = quick_fit(small_photos, out=tmp_path / "second", options=options)
+    ood_detector = again.classifier.ood_detector
+    assert ood_detector is not None
+    assert (ood_detector.n, len(ood_detector.references), ood_detector.basis) == (16, 40, "used for selection")
+    assert set(again.ood_measured) == {"test"}, "on validation it was calibrated"
+    assert "all 16 validation ones" in again.about_ood()
 
 
 @pytest.mark.slow
 def test_the_distances_of_a_trained_network_are_those_of_its_own_body(
     small_photos: Path, cache: Path, tmp_path: Path
 ) -> None:
-    with begun(small_photos, options=FitOptions(views=0), out=tmp_path / "run") as (work, features):
+    with prepared_fit(small_photos, options=FitOptions(views=0), out=tmp_path / "run") as (work, features):
         backbone = slightly_changed(work.backbone, tmp_path / "changed")
         head = fresh_head("linear", features=backbone.spec.features, classes=2, draws=np.random.default_rng(0))
         trained = gr.Classifier(work.table.classes, backbone, head, engine_kind(backbone))
-        computed = work.story.computed
-        familiar = familiar_images(work, trained, features)
-        assert familiar is not None
-        assert (familiar.n, familiar.basis) == (16, "chosen on"), "its validation images"
-        assert work.story.computed == computed + 40 + 16
-        seen = replace(trained, familiar=familiar).predict_table(work.table.split("valid"))
+        computed = work.state.computed
+        ood_detector = fitted_ood_detector(work, trained, features)
+        assert ood_detector is not None
+        assert (ood_detector.n, ood_detector.basis) == (16, "used for selection"), "its validation images"
+        assert work.state.computed == computed + 40 + 16
+        seen = replace(trained, ood_detector=ood_detector).predict_table(work.table.split("valid"))
         assert seen.distance is not None
-        np.testing.assert_array_equal(np.sort(seen.distance)[::-1], familiar.held_out)
-        assert as_json(familiar_images(work, trained, features)) == as_json(familiar)
-        assert work.story.computed == computed + 40 + 16, "the second time they come from the bank"
+        np.testing.assert_array_equal(np.sort(seen.distance)[::-1], ood_detector.held_out)
+        assert as_json(fitted_ood_detector(work, trained, features)) == as_json(ood_detector)
+        assert work.state.computed == computed + 40 + 16, "the second time they come from the bank"
 
 
 def slightly_changed(backbone: gr.models.Backbone, folder: Path) -> gr.models.Backbone:
@@ -152,16 +152,18 @@ def slightly_changed(backbone: gr.models.Backbone, folder: Path) -> gr.models.Ba
 
 
 def test_a_classifier_without_a_detector_flags_nothing(run_copy: Path, small_photos: Path, tmp_path: Path) -> None:
-    replace(gr.Classifier.load(run_copy), familiar=None).save(tmp_path / "without")
+    replace(gr.Classifier.load(run_copy), ood_detector=None).save(tmp_path / "without")
     classifier = gr.Classifier.load(tmp_path / "without")
-    assert classifier.familiar is None
+    assert classifier.ood_detector is None
     predictions = classifier.predict(small_photos / "test" / "cats")
     assert predictions.distance is None
-    assert to_csv(predictions, familiar=classifier.familiar).splitlines()[0].endswith("probability,p:cats,p:dogs")
+    assert (
+        to_csv(predictions, ood_detector=classifier.ood_detector).splitlines()[0].endswith("probability,p:cats,p:dogs")
+    )
 
 
 def test_damaged_or_missing_familiar_images_are_told(run_copy: Path) -> None:
-    path = run_copy / "classifier" / "familiar.safetensors"
+    path = run_copy / "classifier" / "ood_detector.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -174,5 +176,5 @@ def test_damaged_or_missing_familiar_images_are_told(run_copy: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 2.0, np.nan])
 def test_a_rate_of_false_alarms_is_a_share(share: float) -> None:
-    with pytest.raises(OptionError, match=r"--false-alarms .*: wanted a share between 0 and 1"):
-        FitOptions(false_alarms=share)
+    with pytest.raises(OptionError, match=r"--false-positive-rate .*: wanted a share between 0 and 1"):
+        FitOptions(false_positive_rate=share)

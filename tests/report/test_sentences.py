@@ -11,7 +11,7 @@ from goldenrule.report import sentences
 light = settings(deadline=None, max_examples=100)
 
 
-def share(right, n, basis="clean"):
+def share(right, n, basis="held out"):
     return Estimate.of_share("accuracy", right, n, basis=basis)
 
 
@@ -73,9 +73,9 @@ def test_the_mistakes_that_are_allowed_are_those_of_the_printed_interval(wrong, 
 
 
 def test_a_number_that_was_chosen_on_says_that_it_flatters():
-    assert "flatters" in sentences.headline(share(9, 10, "chosen on"), "valid").basis
-    assert "flatter" in sentences.headline(share(9, 10, "chosen on"), "out-of-fold").basis
-    assert "clean" in sentences.headline(share(9, 10), "test").basis
+    assert "flatters" in sentences.headline(share(9, 10, "used for selection"), "valid").basis
+    assert "flatter" in sentences.headline(share(9, 10, "used for selection"), "out-of-fold").basis
+    assert "held out" in sentences.headline(share(9, 10), "test").basis
     assert "trained without it" in sentences.headline(share(9, 10), "out-of-fold").basis
 
 
@@ -89,8 +89,8 @@ def test_no_mistake_is_no_proof_of_perfection():
     ("wrong", "shown", "said"),
     [
         (1, 1, "1 of 200 test images was taken for another class. It is shown here."),
-        (5, 5, "5 of 200 test images were taken for another class. Here are all 5, the surest first."),
-        (30, 12, "Here are the 12 that the classifier was surest of."),
+        (5, 5, "5 of 200 test images were taken for another class. Here are all 5, the most confident first."),
+        (30, 12, "Here are the 12 that the classifier was most confident of."),
     ],
 )
 def test_mistakes_are_counted_in_words(wrong, shown, said):

@@ -49,10 +49,10 @@ def test_only_parts_without_any_label_are_unscored():
 
 
 def test_parts_keep_their_order_and_the_headline_is_marked():
-    clean = said([0, 1, 2], [0, 1, 1])
+    held_out = said([0, 1, 2], [0, 1, 1])
     estimates = {
-        "test": {"accuracy": accuracy(clean), "log loss": log_loss(clean)},
-        "valid": {"accuracy": Estimate.of_share("accuracy", 9, 10, basis="chosen on")},
+        "test": {"accuracy": accuracy(held_out), "log loss": log_loss(held_out)},
+        "valid": {"accuracy": Estimate.of_share("accuracy", 9, 10, basis="used for selection")},
     }
     table = tables.split_scores(estimates, "test")
     assert table.metrics == ("accuracy", "log loss")

@@ -34,11 +34,11 @@ def test_a_value_that_can_t_be_is_refused_with_what_can(value: dict[str, Any], w
 
 
 def test_the_story_leaves_out_what_only_changes_how_fast_it_is_told() -> None:
-    assert FitOptions(threads=1).story() == FitOptions(threads=2).story()
-    assert FitOptions(seed=1).story() != FitOptions(seed=2).story()
-    assert FitOptions(fold="1/5").story() != FitOptions(fold="2/5").story()
-    assert FitOptions(backbone="tf_efficientnet_lite0").story() == FitOptions().story()
-    assert FitOptions(weights=Path("w.safetensors")).story()["weights"] == "w.safetensors"
+    assert FitOptions(threads=1).kept_under() == FitOptions(threads=2).kept_under()
+    assert FitOptions(seed=1).kept_under() != FitOptions(seed=2).kept_under()
+    assert FitOptions(fold="1/5").kept_under() != FitOptions(fold="2/5").kept_under()
+    assert FitOptions(backbone="tf_efficientnet_lite0").kept_under() == FitOptions().kept_under()
+    assert FitOptions(weights=Path("w.safetensors")).kept_under()["weights"] == "w.safetensors"
 
 
 def test_no_augmentation_means_no_views() -> None:

@@ -1,4 +1,4 @@
-"""The folder of a story: its lock, its split, what it replays and what it refuses (laws 7 and 11)."""
+"""The folder of a run: its lock, its split, what it replays and what it refuses (laws 7 and 11)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_damaged_story_file_is_computed_again(tmp_path: Path, damage: str) -> 
     from safetensors.numpy import save
 
     Run(tmp_path).step(KEY, outcome)
-    (file,) = (tmp_path / "story").iterdir()
+    (file,) = (tmp_path / "steps").iterdir()
     content = file.read_bytes()
     file.write_bytes(
         {
@@ -82,7 +82,7 @@ def test_the_outcome_of_another_step_is_not_taken_for_it(tmp_path: Path) -> None
     run = Run(tmp_path)
     run.step(KEY, outcome)
     run.step(KEY | {"seed": 1}, lambda: outcome(2.5))
-    one, other = (tmp_path / "story").iterdir()
+    one, other = (tmp_path / "steps").iterdir()
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(content)
@@ -152,17 +152,17 @@ def about(table: ImageTable, **options: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def begun(folder: Path, tmp_path: Path) -> Path:
+def prepared_fit(folder: Path, tmp_path: Path) -> Path:
     table = read(folder)
     run = tmp_path / "run"
     Run(run).begin(about(table), table)
     return run
 
 
-def test_the_same_story_has_no_differences(begun: Path, folder: Path) -> None:
+def test_the_same_story_has_no_differences(prepared_fit: Path, folder: Path) -> None:
     table = read(folder)
-    assert differences(begun, about(table), table) == []
-    check_same(begun, about(table), table)
+    assert differences(prepared_fit, about(table), table) == []
+    check_same(prepared_fit, about(table), table)
 
 
 def test_a_free_folder_has_no_differences(folder: Path, tmp_path: Path) -> None:
@@ -170,76 +170,76 @@ def test_a_free_folder_has_no_differences(folder: Path, tmp_path: Path) -> None:
     assert differences(tmp_path / "free", about(table), table) == []
 
 
-def test_changed_options_are_named_as_the_command_line_names_them(begun: Path, folder: Path) -> None:
+def test_changed_options_are_named_as_the_command_line_names_them(prepared_fit: Path, folder: Path) -> None:
     table = read(folder)
     with pytest.raises(RunMismatch, match="another --out") as error:
-        check_same(begun, about(table, seed=3, min_per_class=1), table)
+        check_same(prepared_fit, about(table, seed=3, min_per_class=1), table)
     assert "seed was 0, now 3" in str(error.value)
     assert "min-per-class was None, now 1" in str(error.value)
     assert "backbone" not in str(error.value)
 
 
-def test_added_removed_and_changed_images_are_counted(begun: Path, folder: Path) -> None:
+def test_added_removed_and_changed_images_are_counted(prepared_fit: Path, folder: Path) -> None:
     (folder / "blue" / "00.png").rename(folder / "blue" / "new.png")
     (folder / "red" / "01.png").unlink()
     (folder / "red" / "02.png").write_bytes((folder / "red" / "02.png").read_bytes() + b"\0")
     table = read(folder)
-    (sentence,) = differences(begun, about(table), table)
+    (sentence,) = differences(prepared_fit, about(table), table)
     assert sentence == "the images differ (1 added, 2 removed, 1 changed)"
 
 
-def test_an_image_in_another_class_is_a_difference(begun: Path, folder: Path) -> None:
+def test_an_image_in_another_class_is_a_difference(prepared_fit: Path, folder: Path) -> None:
     (folder / "blue" / "00.png").rename(folder / "red" / "blue 00.png")
     table = read(folder)
-    assert differences(begun, about(table), table) == ["the images differ (1 added, 1 removed)"]
+    assert differences(prepared_fit, about(table), table) == ["the images differ (1 added, 1 removed)"]
 
 
-def test_another_folder_is_named(begun: Path, picture_folder: Callable[..., Path]) -> None:
+def test_another_folder_is_named(prepared_fit: Path, picture_folder: Callable[..., Path]) -> None:
     other = picture_folder("others", each=4, seed=1)
     table = read(other)
-    (sentence,) = differences(begun, about(table), table)
+    (sentence,) = differences(prepared_fit, about(table), table)
     assert "pictures (20), now " in sentence
     assert sentence.endswith("others (8)")
 
 
-def test_a_story_of_a_newer_version_is_refused(begun: Path, folder: Path) -> None:
-    value = json.loads((begun / "run.json").read_text())
-    Run(begun).write_json("run.json", value | {"schema_version": 99})
+def test_a_story_of_a_newer_version_is_refused(prepared_fit: Path, folder: Path) -> None:
+    value = json.loads((prepared_fit / "run.json").read_text())
+    Run(prepared_fit).write_json("run.json", value | {"schema_version": 99})
     table = read(folder)
     with pytest.raises(FormatError, match=r"99.*Update goldenrule"):
-        check_same(begun, about(table), table)
+        check_same(prepared_fit, about(table), table)
 
 
-def test_the_split_is_read_back_by_the_content_of_the_images(begun: Path, folder: Path) -> None:
+def test_the_split_is_read_back_by_the_content_of_the_images(prepared_fit: Path, folder: Path) -> None:
     table = read(folder)
     wanted = dict(zip(table.digests, table.splits, strict=True))
-    assert known_split(begun) == wanted
-    assert known_split(begun.parent / "nothing") == {}
+    assert known_split(prepared_fit) == wanted
+    assert known_split(prepared_fit.parent / "nothing") == {}
 
 
-def test_parts_that_were_given_are_those_of_their_story_alone(begun: Path, folder: Path) -> None:
+def test_parts_that_were_given_are_those_of_their_story_alone(prepared_fit: Path, folder: Path) -> None:
     table = read(folder)
-    given = begun.with_name("given")
+    given = prepared_fit.with_name("given")
     Run(given).begin(about(table) | {"split": "given"}, table)
     assert known_split(given) == {}
     assert not drew_split(given)
-    assert not drew_split(begun.parent / "nothing")
-    assert drew_split(begun)
+    assert not drew_split(prepared_fit.parent / "nothing")
+    assert drew_split(prepared_fit)
 
 
-def test_begin_never_changes_what_was_written_down(begun: Path, folder: Path) -> None:
-    before = {path.name: path.read_bytes() for path in begun.iterdir()}
+def test_begin_never_changes_what_was_written_down(prepared_fit: Path, folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in prepared_fit.iterdir()}
     (folder / "blue" / "00.png").unlink()
     table = read(folder)
-    Run(begun).begin(about(table, seed=9), table)
-    assert {path.name: path.read_bytes() for path in begun.iterdir()} == before
+    Run(prepared_fit).begin(about(table, seed=9), table)
+    assert {path.name: path.read_bytes() for path in prepared_fit.iterdir()} == before
 
 
 @pytest.mark.parametrize("added", [1, 7, 40])
 def test_images_keep_their_parts_when_others_are_added(
-    begun: Path, folder: Path, picture_folder: Callable[..., Path], added: int
+    prepared_fit: Path, folder: Path, picture_folder: Callable[..., Path], added: int
 ) -> None:
-    before = known_split(begun)
+    before = known_split(prepared_fit)
     more = picture_folder("more", each=added, seed=5)
     for label in ("blue", "red"):
         for file in (more / label).iterdir():

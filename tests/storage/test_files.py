@@ -100,7 +100,7 @@ def killed_at(line, write):
         os._exit(0)
     return os.waitpid(child, 0)[1] != 0
 
-story = {}
+run = {}
 for write in (write_file, write_value, write_folder):
     write("o")
     moments, old, new = 0, [], []
@@ -114,8 +114,8 @@ for write in (write_file, write_value, write_folder):
         write("o")
         moments += 1
     assert set(seen(write)) == {"n"}
-    story[write.__name__] = [moments, len(old), len(new)]
-print(json.dumps(story))
+    run[write.__name__] = [moments, len(old), len(new)]
+print(json.dumps(run))
 """
 
 

@@ -160,10 +160,10 @@ def test_a_picture_unlike_any_seen_is_flagged_as_predict_flags_it(
     shutil.copy(next((photos("surface_crack") / "Negative").glob("*.jpg")), folder / "wall.jpg")
     shutil.copy(next((small_photos / "test" / "cats").iterdir()), folder / "cat.jpg")
     found = explain(fitted.folder, folder, heat=False)
-    assert [(explanation.id, explanation.unlike) for explanation in found.explanations] == [
+    assert [(explanation.id, explanation.ood) for explanation in found.explanations] == [
         ("cat.jpg", False),
         ("wall.jpg", True),
     ]
     said = fitted.classifier.predict(folder)
-    assert fitted.classifier.familiar.unlike(said).tolist() == [False, True]
+    assert fitted.classifier.ood_detector.ood(said).tolist() == [False, True]
     assert "Unlike anything seen" in render_explained(found, "now")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from goldenrule.core.errors import OptionError, SourceError
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.tasks.insights import Insights, insights
 
@@ -37,7 +37,7 @@ def told(
     shutil.copytree(pretrained_cache, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
-        run = answer(folder / "photos", options=FitOptions(views=0), out=folder / "run").folder
+        run = quick_fit(folder / "photos", options=FitOptions(views=0), out=folder / "run").folder
         yield insights(run, top=8), run, wrong
 
 

@@ -15,7 +15,7 @@ from goldenrule.core.schema import as_json
 from goldenrule.data.table_file import table_content
 from goldenrule.metrics import image_losses, mcnemar
 from goldenrule.models.classifier import Classifier
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import run_images
 from goldenrule.storage.manifest import write_recorded
@@ -32,7 +32,7 @@ def other_split(small_photos: Path, fitted: Any, tmp_path_factory: pytest.TempPa
             (source / "photos" / label / file.name).symlink_to(file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
-        return answer(source / "photos", out=source / "run", options=FitOptions(seed=3))
+        return quick_fit(source / "photos", out=source / "run", options=FitOptions(seed=3))
 
 
 def splits(run: Path) -> dict[str, str]:
@@ -43,7 +43,7 @@ def splits(run: Path) -> dict[str, str]:
 
 def test_a_run_and_itself_are_a_tie_on_its_test_images(fitted: Any) -> None:
     compared = compare_runs(fitted.folder, fitted.folder)
-    assert (compared.split, compared.n, compared.basis) == ("test", 12, "clean")
+    assert (compared.split, compared.n, compared.basis) == ("test", 12, "held out")
     assert compared.right == mcnemar(fitted.predictions["test"], fitted.predictions["test"])
     assert compared.left_out == {}
     assert all("can't be told apart on 12 images; by what is seen no number" in one for one in compared.sentences)
@@ -54,7 +54,7 @@ def test_what_one_has_learned_from_the_other_is_not_judged_by(fitted: Any, other
     assert one.keys() == other.keys()  # the same files, found by their bytes in another folder
     compared = compare_runs(fitted.folder, other_split.folder, split="out-of-fold")
     assert compared.n == sum(one[image] == other[image] == "train" for image in one)
-    assert compared.basis == "chosen on"
+    assert compared.basis == "used for selection"
 
 
 def test_images_that_one_has_learned_from_are_left_out_and_counted(fitted: Any, other_split: Any) -> None:
@@ -125,7 +125,7 @@ def test_runs_of_other_images_have_nothing_in_common(
     fitted: Any, picture_folder: Any, cache: Path, tmp_path: Path
 ) -> None:
     del cache
-    made = answer(picture_folder(classes=("cats", "dogs")), out=tmp_path / "run")
+    made = quick_fit(picture_folder(classes=("cats", "dogs")), out=tmp_path / "run")
     with pytest.raises(
         OptionError, match=r"no 2 common images in test or valid or out-of-fold: .* not among the images"
     ):
@@ -134,6 +134,6 @@ def test_runs_of_other_images_have_nothing_in_common(
 
 def test_runs_of_other_classes_are_a_clear_error(fitted: Any, picture_folder: Any, cache: Path, tmp_path: Path) -> None:
     del cache
-    made = answer(picture_folder(), out=tmp_path / "run")
+    made = quick_fit(picture_folder(), out=tmp_path / "run")
     with pytest.raises(OptionError, match="the classes differ"):
         compare_runs(fitted.folder, made.folder)

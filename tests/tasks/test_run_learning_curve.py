@@ -12,7 +12,7 @@ import pytest
 from goldenrule.analysis.data_size import ClassSizes
 from goldenrule.core.errors import OptionError, SourceError, TooFewImages
 from goldenrule.core.schema import as_json
-from goldenrule.pipelines.quick_fit import answer
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.storage.manifest import write_recorded_json
 from goldenrule.tasks.run_learning_curve import learning_curve_of, tried_by
 
@@ -56,9 +56,16 @@ def test_the_curve_of_real_photos_is_measured_from_the_bank_and_written(
 
 def test_what_the_run_has_trained_deeper_stands_beside_the_rule(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())
-    numbers = {"n": 68, "accuracy": 0.95, "low": 0.88, "high": 0.98, "method": "Wilson 95 %", "basis": "chosen on"}
+    numbers = {
+        "n": 68,
+        "accuracy": 0.95,
+        "low": 0.88,
+        "high": 0.98,
+        "method": "Wilson 95 %",
+        "basis": "used for selection",
+    }
     verdict = {"against": "linear head", "better": False, "asked_for": False}
-    tuned = {"name": "whole network", "judged_on": "valid", "valid": numbers, "verdict": verdict}
+    tuned = {"name": "whole network", "evaluated_on": "valid", "valid": numbers, "verdict": verdict}
     write_recorded_json(run, "result.json", result | {"candidates": [*result["candidates"], tuned]})
     (tried,) = tried_by(run)
     assert (tried.way, tried.name, tried.outcome) == ("fine-tuning", "whole network", "linear head stays")
@@ -88,6 +95,6 @@ def test_what_can_not_be_measured_is_a_clear_error(
     with pytest.raises(SourceError, match="no finished run"):
         learning_curve_of(tmp_path)
     monkeypatch.setenv("GOLDENRULE_CACHE", str(cache))
-    few = answer(picture_folder(each=6), out=tmp_path / "few")
+    few = quick_fit(picture_folder(each=6), out=tmp_path / "few")
     with pytest.raises(TooFewImages, match="too few for a learning curve"):
         learning_curve_of(few.folder)

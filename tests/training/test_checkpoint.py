@@ -53,7 +53,7 @@ def outcome(learn: gr.Learner) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
 
 
 def said(learn: gr.Learner) -> str:
-    told = learn.material.progress
+    told = learn.data.progress
     assert isinstance(told, Told)
     return "\n".join(told.lines)
 

@@ -1,4 +1,4 @@
-"""Validation judged by halves: each half by what the other chose, as chosen by hand, without a trace in the learner."""
+"""Validation evaluated by halves: each half by what the other chose, as by hand, without a trace in the learner."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from goldenrule.training.learner import Learner
 def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
     images = gr.from_folder(small_photos)
     images = images.with_splits(["valid" if number % 2 else "train" for number in range(len(images))])
-    learn = Learner(images, folder=tmp_path / "story", threads=1)
+    learn = Learner(images, folder=tmp_path / "steps", threads=1)
     learn.unfreeze()
     learn.fit(1e-3, 3, cycle_len=1, keep="best")
     return learn
 
 
-def judged(learn: Learner, **how: object) -> Crossed:
+def evaluated(learn: Learner, **how: object) -> Crossed:
     found = learn.crossed(**how)  # type: ignore[arg-type]
     assert found is not None
     return found
@@ -43,27 +43,27 @@ def loss(logits: np.ndarray, truth: np.ndarray) -> float:
 
 
 def test_each_half_is_predicted_by_what_the_other_half_chose(learner: Learner) -> None:
-    found = judged(learner)
+    found = evaluated(learner)
     assert set(found.halves.tolist()) == {0, 1}
     assert abs(int(found.halves.sum()) * 2 - len(found.halves)) <= 2
     for half in (0, 1):
         rows, chosen = found.halves == half, found.choices[1 - half]
         backbone, head = found.network(half)
-        by_hand = Learner(learner.material.table, backbone, head=head, threads=1)
+        by_hand = Learner(learner.data.table, backbone, head=head, threads=1)
         np.testing.assert_allclose(said_by(by_hand, found)[rows], found.predictions.logits[rows, 0], atol=0.05)
         assert chosen.temperature >= 1
 
 
 def test_what_a_half_chooses_has_there_no_higher_loss_than_any_end_of_a_cycle(learner: Learner) -> None:
-    found = judged(learner, shares=(1.0,))
+    found = evaluated(learner, shares=(1.0,))
     truth = found.predictions.truth
     for half in (0, 1):
         rows = found.halves == half
         backbone, head = found.network(1 - half)  # what this half chose, and predicts the other
-        chosen = Learner(learner.material.table, backbone, head=head, threads=1)
+        chosen = Learner(learner.data.table, backbone, head=head, threads=1)
         ours = loss(said_by(chosen, found)[rows], truth[rows])
         for cycle in learner.cycles:
-            one = Learner(learner.material.table, threads=1)
+            one = Learner(learner.data.table, threads=1)
             one.state = learner.state
             one.back_to(cycle)
             assert ours <= loss(said_by(one, found)[rows], truth[rows]) + 0.01
@@ -71,15 +71,15 @@ def test_what_a_half_chooses_has_there_no_higher_loss_than_any_end_of_a_cycle(le
 
 def test_it_leaves_no_trace_and_is_replayed(learner: Learner) -> None:
     before = learner.state
-    first, second = judged(learner), judged(learner)
+    first, second = evaluated(learner), evaluated(learner)
     assert learner.state is before
     assert first.choices == second.choices
     np.testing.assert_array_equal(first.predictions.logits, second.predictions.logits)
-    assert first.predictions.basis == "chosen on"
+    assert first.predictions.basis == "used for selection"
 
 
 def test_without_shares_cycles_and_temperature_it_is_what_the_learner_says(learner: Learner) -> None:
-    found = judged(learner, shares=(1.0,), keep="last", temper=False)
+    found = evaluated(learner, shares=(1.0,), keep="last", temper=False)
     np.testing.assert_allclose(said_by(learner, found), found.predictions.logits[:, 0], atol=0.02)
     np.testing.assert_array_equal(found.before.logits, found.predictions.logits)
 
@@ -88,9 +88,9 @@ def test_late_layers_on_rows_and_pixels_are_judged_alike(learner: Learner) -> No
     learner.freeze_to(1)
     learner.precompute = learner.can_precompute()
     learner.fit(1e-3, 1, cycle_len=1)
-    on_rows = judged(learner, shares=(1.0,), keep="last", temper=False)
+    on_rows = evaluated(learner, shares=(1.0,), keep="last", temper=False)
     learner.precompute = False
-    on_pixels = judged(learner, shares=(1.0,), keep="last", temper=False)
+    on_pixels = evaluated(learner, shares=(1.0,), keep="last", temper=False)
     assert on_rows.predictions.ids == on_pixels.predictions.ids
     np.testing.assert_allclose(on_rows.predictions.logits, on_pixels.predictions.logits, atol=0.05)
 
@@ -108,9 +108,9 @@ def test_what_belongs_together_is_in_one_half(small_photos: Path, cache: Path, t
     images = gr.from_folder(small_photos)
     images = images.with_splits(["valid" if number % 2 else "train" for number in range(len(images))])
     groups = [f"group {number // 6}" for number in range(len(images))]
-    learn = Learner(images.with_groups(groups), folder=tmp_path / "story", threads=1)
+    learn = Learner(images.with_groups(groups), folder=tmp_path / "steps", threads=1)
     learn.fit(1e-2, 1, cycle_len=1)
-    found = judged(learn, keep="last")
+    found = evaluated(learn, keep="last")
     of_uri = dict(zip(images.uris, groups, strict=True))
     halves: dict[str, set[int]] = {}
     for uri, half in zip(found.predictions.ids, found.halves.tolist(), strict=True):

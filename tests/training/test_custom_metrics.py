@@ -39,7 +39,7 @@ def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
     images = gr.from_folder(small_photos)
 
     def make(**options: Any) -> gr.Learner:
-        usual = {"folder": tmp_path / "story", "progress": Silent(), "precompute": True, "batch_size": 40}
+        usual = {"folder": tmp_path / "steps", "progress": Silent(), "precompute": True, "batch_size": 40}
         return gr.Learner(images, **(usual | options))
 
     return make
@@ -95,7 +95,7 @@ def test_they_are_shown_in_the_table_the_csv_the_frame_the_plot_and_the_logs(lea
     rows = list(csv.DictReader(io.StringIO(history.to_csv())))
     assert [float(row["missed_dogs"]) for row in rows] == [row.metrics["missed_dogs"] for row in history]
     assert list(history.to_frame()["missed_dogs"]) == [row.metrics["missed_dogs"] for row in history]
-    assert [axes.get_ylabel() for axes in plot(history).axes][2] == "own metrics on valid"
+    assert [axes.get_ylabel() for axes in plot(history).axes][2] == "custom metrics on valid"
     assert numbers(history.rows[0])["missed_dogs/valid"] == history.rows[0].metrics["missed_dogs"]
 
 

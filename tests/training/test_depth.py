@@ -37,7 +37,7 @@ class Told(Silent):
 
 @pytest.fixture
 def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
-    """Make a learner of the tiny network on 40 cats and dogs, early layers frozen; its story lies in tmp_path."""
+    """Make a learner of the tiny network on 40 cats and dogs, early layers frozen; its run lies in tmp_path."""
     return learners_of(small_photos, tmp_path)
 
 
@@ -51,7 +51,7 @@ def learners_of(photos: Path, folder: Path) -> Learner:
     images = gr.from_folder(photos)
 
     def make(**options: Any) -> gr.Learner:
-        usual = {"folder": folder / "story", "progress": Told(), "precompute": True, "batch_size": 8}
+        usual = {"folder": folder / "steps", "progress": Told(), "precompute": True, "batch_size": 8}
         learn = gr.Learner(images, **(usual | options))
         learn.freeze_to(1)
         return learn
@@ -65,7 +65,7 @@ def row_bytes() -> int:
 
 
 def said(learn: gr.Learner) -> str:
-    told = learn.material.progress
+    told = learn.data.progress
     assert isinstance(told, Told)
     return "\n".join(told.lines)
 
@@ -146,7 +146,7 @@ def test_killed_it_goes_on_to_the_same_bits(learner: Learner, monkeypatch: pytes
 def test_a_blend_and_a_temperature_are_judged_on_the_same_rows(learner: Learner) -> None:
     learn = learner()
     learn.fit([0.0, 3e-2, 3e-2], 2)
-    worst = learn.material.validation(learn.state)
+    worst = learn.data.validation(learn.state)
     assert worst is not None
     before = worst(learn._runner.network(learn.state)).tempered_loss
     learn.blend()
@@ -193,7 +193,7 @@ def test_views_before_the_late_layers_may_be_others_than_those_of_the_head(learn
     )
     learn.freeze()
     assert learn.can_precompute()
-    assert len(learn.material.source(learn.state).features.caches) == 1  # type: ignore[attr-defined]
+    assert len(learn.data.source(learn.state).features.caches) == 1  # type: ignore[attr-defined]
     learn.unfreeze()
     assert not learn.can_precompute()
 

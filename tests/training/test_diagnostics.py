@@ -149,8 +149,8 @@ def test_frozen_batch_norms_are_advised_for_deep_networks_on_photos_they_know(
 
 def test_of_a_whole_story_each_stage_is_judged_by_itself() -> None:
     head, network = rows_of([0.9, 0.6, 0.4]), rows_of([0.4, 0.7, 1.2])
-    story = [replace(row, stage="head") for row in head] + [replace(row, stage="whole network") for row in network]
-    (sentence,) = hints_by_stage(story, chance=CHANCE)
+    state = [replace(row, stage="head") for row in head] + [replace(row, stage="whole network") for row in network]
+    (sentence,) = hints_by_stage(state, chance=CHANCE)
     assert sentence == (
         "whole network: The training loss rose from 0.400 to 1.200: 1e-03 (0.001) is too high. Try 1e-04 (0.0001)."
     )

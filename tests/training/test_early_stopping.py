@@ -41,16 +41,16 @@ def test_the_best_cycle_has_the_lowest_valid_loss_the_first_of_equals(losses: li
 
 @given(st.lists(st.floats(0.01, 10), min_size=2, max_size=8))
 def test_the_best_cycle_so_far_is_never_over_fitting(losses: list[float]) -> None:
-    story = cycles(*((1 / (n + 1), loss) for n, loss in enumerate(losses)))
-    if best_cycle(story) == len(story) - 1:
-        assert not over_fitting(story)
+    state = cycles(*((1 / (n + 1), loss) for n, loss in enumerate(losses)))
+    if best_cycle(state) == len(state) - 1:
+        assert not over_fitting(state)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 10), st.none() | st.floats(0.01, 10)), min_size=1, max_size=8))
 def test_what_is_kept_has_the_lowest_loss_of_all_ends_and_means(losses: list[tuple[float, float | None]]) -> None:
-    story = [
+    state = [
         CycleEnd(epochs=n, train_loss=1.0, valid_loss=value, mean_loss=mean) for n, (value, mean) in enumerate(losses)
     ]
-    kept = story[kept_cycle(story)]
+    kept = state[kept_cycle(state)]
     lowest = min(loss for pair in losses for loss in pair if loss is not None)
     assert (kept.mean_loss if kept.mean_is_better else kept.valid_loss) == lowest

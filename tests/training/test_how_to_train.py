@@ -38,11 +38,11 @@ class Told(Silent):
 
 @pytest.fixture
 def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
-    """Make a learner with activations of 40 cats and dogs, one step per epoch; its story lies in tmp_path."""
+    """Make a learner with activations of 40 cats and dogs, one step per epoch; its run lies in tmp_path."""
     images = gr.from_folder(small_photos)
 
     def make(**options: Any) -> gr.Learner:
-        usual = {"folder": tmp_path / "story", "progress": Told(), "precompute": True, "batch_size": 40}
+        usual = {"folder": tmp_path / "steps", "progress": Told(), "precompute": True, "batch_size": 40}
         return gr.Learner(images, **(usual | options))
 
     return make
@@ -243,12 +243,12 @@ def test_a_loss_of_ones_own_is_trained_by_and_replayed_by_its_source(learner: Le
     assert np.abs(ours - plain).max() > 1e-4
     again = learner(loss=focal)
     np.testing.assert_array_equal(trained(again, 2), ours)
-    assert isinstance(again.material.progress, Told)
-    assert any("replayed" in line for line in again.material.progress.lines)
+    assert isinstance(again.data.progress, Told)
+    assert any("replayed" in line for line in again.data.progress.lines)
     other = learner(loss=focal, loss_key="focal-v2")
     trained(other, 2)
-    assert isinstance(other.material.progress, Told)
-    assert not any("replayed" in line for line in other.material.progress.lines)
+    assert isinstance(other.data.progress, Told)
+    assert not any("replayed" in line for line in other.data.progress.lines)
     assert first.lr_find().losses[0] < learner().lr_find().losses[0], "the finder looks at the same loss"
 
 
@@ -272,13 +272,13 @@ def test_a_loss_that_can_not_be_told_apart_from_another_is_trained_by_anew_every
 
     runs = [script() for _ in range(2)]
     for learn, ours in runs:
-        assert isinstance(learn.material.progress, Told)
-        lines = learn.material.progress.lines
+        assert isinstance(learn.data.progress, Told)
+        lines = learn.data.progress.lines
         assert sum("typed can't be told apart" in line and 'loss_key="my-loss-v1"' in line for line in lines) == 1
         assert not any("replayed" in line for line in lines)
         np.testing.assert_array_equal(ours, runs[0][1])
     assert len(calls) == 5, "it was called again: three steps of the finder, two of the fit"
-    assert not (tmp_path / "story").exists()
+    assert not (tmp_path / "steps").exists()
     np.testing.assert_array_equal(script(loss_key="typed-v1")[1], runs[0][1])
     assert len(calls) == 5
     script(loss_key="typed-v1")

@@ -47,7 +47,7 @@ def test_every_second_epoch_is_a_classifier_as_the_weights_stood_then(
         learn.load(tmp_path / "run" / "epochs" / f"epoch-{epoch:03d}")
         assert gr.metrics.log_loss(learn.evaluate()).value == pytest.approx(rows[epoch - 1].valid_loss, abs=1e-4)
     kept = Classifier.load(tmp_path / "run" / "epochs" / "epoch-004")
-    said = kept.predict_table(learn.material.table.split("valid"), threads=1)
+    said = kept.predict_table(learn.data.table.split("valid"), threads=1)
     assert said.classes == last.classes
     assert not np.array_equal(said.logits, last.logits)
 
@@ -111,5 +111,5 @@ def test_epochs_that_never_come_are_not_asked_for() -> None:
 
 
 def test_a_head_whose_epochs_are_kept_is_trained_not_solved() -> None:
-    assert TrainingOptions(type="transfer_learning").solved
-    assert not TrainingOptions(type="transfer_learning", save_every=1).solved
+    assert TrainingOptions(type="transfer_learning").linear
+    assert not TrainingOptions(type="transfer_learning", save_every=1).linear

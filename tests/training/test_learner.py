@@ -33,7 +33,7 @@ class Told(Silent):
 
 @pytest.fixture
 def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
-    """Make a learner of the tiny network on 40 cats and dogs whose story lies in tmp_path."""
+    """Make a learner of the tiny network on 40 cats and dogs whose run lies in tmp_path."""
     return learners_of(small_photos, tmp_path)
 
 
@@ -47,13 +47,13 @@ def learners_of(photos: Path, folder: Path) -> Learner:
     images = gr.from_folder(photos)
 
     def make(**options: Any) -> gr.Learner:
-        return gr.Learner(images, **({"folder": folder / "story", "progress": Told()} | options))
+        return gr.Learner(images, **({"folder": folder / "steps", "progress": Told()} | options))
 
     return make
 
 
 def said(learn: gr.Learner) -> list[str]:
-    told = learn.material.progress
+    told = learn.data.progress
     assert isinstance(told, Told)
     return told.lines
 
@@ -96,7 +96,7 @@ def test_augmentation_works_with_precompute(learner: Learner, tmp_path: Path) ->
 
 def test_live_augmentation_is_drawn_anew_in_every_epoch(learner: Learner) -> None:
     learn = learner(augment=gr.data.side_on(max_zoom=1.1))
-    source = learn.material.source(learn.state)
+    source = learn.data.source(learn.state)
     first, second, again = (next(iter(source.batches(epoch, 0))).inputs for epoch in (0, 1, 0))
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
@@ -376,14 +376,14 @@ def test_rows_and_pictures_of_another_size_are_not_taken_for_this_one(learner: L
     straight.set_size(96)
     state = replace(straight.state, head=changed.state.head, epochs=1)
     for learner_state in (changed.state, state):
-        (batch, *_) = changed.material.source(learner_state).batches(1, 0)
+        (batch, *_) = changed.data.source(learner_state).batches(1, 0)
         assert batch.inputs.shape[1] == learner_state.backbone.spec.features
-    first = next(iter(changed.material.source(changed.state).batches(1, 0))).inputs
-    second = next(iter(straight.material.source(state).batches(1, 0))).inputs
+    first = next(iter(changed.data.source(changed.state).batches(1, 0))).inputs
+    second = next(iter(straight.data.source(state).batches(1, 0))).inputs
     torch.testing.assert_close(first, second, rtol=0, atol=0)
-    valid = [digest or b"" for digest in changed.material.split("valid").digests]
-    backbones = changed.state.backbone, changed.material.base
-    small, large = (changed.material.features(backbone, views=0).rows(valid) for backbone in backbones)
+    valid = [digest or b"" for digest in changed.data.split("valid").digests]
+    backbones = changed.state.backbone, changed.data.base
+    small, large = (changed.data.features(backbone, views=0).rows(valid) for backbone in backbones)
     assert np.abs(small - large).max() > 0.1
 
 

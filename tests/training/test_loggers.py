@@ -121,7 +121,7 @@ def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Callable[..., gr
     images = gr.from_folder(small_photos)
 
     def make(**options: Any) -> gr.Learner:
-        usual = {"folder": tmp_path / "story", "progress": Silent(), "precompute": True}
+        usual = {"folder": tmp_path / "steps", "progress": Silent(), "precompute": True}
         return gr.Learner(images, **(usual | options))
 
     return make

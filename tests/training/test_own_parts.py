@@ -60,7 +60,7 @@ def learner(picture_folder: Callable[..., Path], cache: Path, tmp_path: Path) ->
 
     def make(**options: Any) -> gr.Learner:
         backbone = gr.models.custom_backbone(make_body, preprocessing=SEEN)
-        options = {"folder": tmp_path / "story", "progress": Told(), "head": make_head, "batch_size": 5} | options
+        options = {"folder": tmp_path / "steps", "progress": Told(), "head": make_head, "batch_size": 5} | options
         return gr.Learner(images, options.pop("backbone", backbone), **options)
 
     return make
@@ -72,7 +72,7 @@ def weights(learn: gr.Learner) -> dict[str, bytes]:
 
 
 def replayed(learn: gr.Learner) -> int:
-    told: Any = learn.material.progress
+    told: Any = learn.data.progress
     return sum("replayed" in line for line in told.lines)
 
 
@@ -83,10 +83,10 @@ def test_the_head_learns_on_kept_rows_and_on_live_images_to_the_same_bits(
     before = {name: value.copy() for name, value in kept.state.head.tensors.items()}
     for one in (kept, live):
         one.fit(1e-2, 3)
-    assert len(kept.material.split("train")) % 5 == 1
+    assert len(kept.data.split("train")) % 5 == 1
     assert weights(kept) == weights(live)
     changed = {name for name, value in kept.state.head.tensors.items() if not np.array_equal(value, before[name])}
-    assert {"own.0.running_mean", "own.0.num_batches_tracked", "own.4.bias"} <= changed
+    assert {"module.0.running_mean", "module.0.num_batches_tracked", "module.4.bias"} <= changed
     assert kept.history.rows[-1].valid_loss == pytest.approx(gr.metrics.log_loss(kept.evaluate()).value, abs=0.02)
 
 
@@ -110,7 +110,7 @@ def test_the_whole_network_learns_and_what_was_saved_says_the_same(
     other = learner(seed=3)
     other.load(tmp_path / "saved")
     assert weights(other) == weights(learn)
-    valid = learn.material.table.split("valid")
+    valid = learn.data.table.split("valid")
     assert np.array_equal(other.classifier().predict_table(valid).logits, learn.evaluate().logits)
     assert learn.tta(augmented_views=2).views == 3
     learn.set_size(48)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldenrule.models.layers import HeadKind
-from goldenrule.training.plan import DEFAULT_VIEWS, plan_answer
+from goldenrule.training.plan import DEFAULT_VIEWS, plan_quick_fit
 
 numbers = st.fixed_dictionaries(
     {
@@ -39,12 +39,12 @@ EXAMPLE: dict[str, Any] = {
 
 @given(numbers)
 def test_the_same_numbers_give_the_same_plan(value: dict[str, Any]) -> None:
-    assert plan_answer(**value) == plan_answer(**value)
+    assert plan_quick_fit(**value) == plan_quick_fit(**value)
 
 
 @given(numbers, st.sampled_from(COUNTS), st.integers(1, 10**6))
 def test_more_of_anything_never_takes_less(value: dict[str, Any], name: str, more: int) -> None:
-    small, large = plan_answer(**value), plan_answer(**(value | {name: value[name] + more}))
+    small, large = plan_quick_fit(**value), plan_quick_fit(**(value | {name: value[name] + more}))
     assert large.seconds >= small.seconds
     assert large.stored_bytes >= small.stored_bytes
 
@@ -52,36 +52,36 @@ def test_more_of_anything_never_takes_less(value: dict[str, Any], name: str, mor
 @given(numbers, st.floats(1.1, 100))
 def test_a_faster_machine_never_takes_longer(value: dict[str, Any], factor: float) -> None:
     speed = value["views_per_second"] or 100.0
-    slow, fast = (plan_answer(**(value | {"views_per_second": one})) for one in (speed, speed * factor))
+    slow, fast = (plan_quick_fit(**(value | {"views_per_second": one})) for one in (speed, speed * factor))
     assert fast.seconds <= slow.seconds
     assert fast.stored_bytes == slow.stored_bytes
 
 
 @given(numbers)
 def test_the_whole_is_the_sum_of_the_steps(value: dict[str, Any]) -> None:
-    plan = plan_answer(**value)
+    plan = plan_quick_fit(**value)
     assert plan.seconds == pytest.approx(sum(step.seconds for step in plan.steps))
     assert plan.stored_bytes == sum(step.stored_bytes for step in plan.steps)
     assert all(step.seconds >= 0 for step in plan.steps)
 
 
 def test_views_that_the_plain_head_decides_on_say_so() -> None:
-    conditions = [step.condition for step in plan_answer(**EXAMPLE).steps]
+    conditions = [step.condition for step in plan_quick_fit(**EXAMPLE).steps]
     assert conditions == ["", "", "", "if the plain head leaves room", "if the plain head leaves room", ""]
 
 
 def test_views_that_were_asked_for_have_no_condition() -> None:
-    plan = plan_answer(**(EXAMPLE | {"views": DEFAULT_VIEWS}))
+    plan = plan_quick_fit(**(EXAMPLE | {"views": DEFAULT_VIEWS}))
     assert [step.condition for step in plan.steps] == [""] * 6
-    assert plan.seconds == plan_answer(**EXAMPLE).seconds
+    assert plan.seconds == plan_quick_fit(**EXAMPLE).seconds
 
 
 def test_without_views_there_are_four_steps() -> None:
-    names = [step.name for step in plan_answer(**(EXAMPLE | {"views": 0})).steps]
-    assert names == ["read 1,000 images", "precompute 1,000 plain views", "fit the linear head", "judge and report"]
+    names = [step.name for step in plan_quick_fit(**(EXAMPLE | {"views": 0})).steps]
+    assert names == ["read 1,000 images", "precompute 1,000 plain views", "fit the linear head", "evaluate and report"]
 
 
 def test_what_the_bank_has_costs_nothing() -> None:
-    plan = plan_answer(**(EXAMPLE | {"missing_plain": 0, "missing_augmented": 0}))
+    plan = plan_quick_fit(**(EXAMPLE | {"missing_plain": 0, "missing_augmented": 0}))
     assert plan.stored_bytes == 0
     assert [step.seconds for step in plan.steps if "precompute" in step.name] == [0, 0]

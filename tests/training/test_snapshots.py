@@ -25,11 +25,11 @@ losses = st.lists(st.floats(0.1, 2.0), min_size=1, max_size=12)
 
 @pytest.fixture
 def learner(small_photos: Path, cache: Path, tmp_path: Path) -> Learner:
-    """Make a learner with activations of 40 cats and dogs, four steps per epoch; its story lies in tmp_path."""
+    """Make a learner with activations of 40 cats and dogs, four steps per epoch; its run lies in tmp_path."""
     images = gr.from_folder(small_photos)
 
     def make(**options: Any) -> gr.Learner:
-        usual = {"folder": tmp_path / "story", "progress": Silent(), "precompute": True, "batch_size": 10}
+        usual = {"folder": tmp_path / "steps", "progress": Silent(), "precompute": True, "batch_size": 10}
         return gr.Learner(images, **(usual | options))
 
     return make
@@ -44,7 +44,7 @@ def valid_loss(learn: gr.Learner) -> float:
     return gr.metrics.log_loss(learn.evaluate()).value
 
 
-@pytest.mark.parametrize("kept", [True, False], ids=["in the story", "in memory"])
+@pytest.mark.parametrize("kept", [True, False], ids=["in the run", "in memory"])
 def test_every_end_of_a_cycle_can_be_gone_back_to(learner: Learner, tmp_path: Path, kept: bool) -> None:
     learn = learner(replay=kept)
     learn.fit(1e-2, 3, cycle_len=1, cycle_mult=2)
@@ -162,7 +162,7 @@ def test_what_is_not_kept_or_damaged_is_told(learner: Learner, tmp_path: Path) -
     learn.fit(1e-2, 2, cycle_len=1)
     with pytest.raises(OptionError, match=r"back_to\(3\).*Kept: 1, 2"):
         learn.back_to(3)
-    for file in (tmp_path / "story" / "story").glob("*.cycle1.*"):
+    for file in (tmp_path / "steps" / "steps").glob("*.cycle1.*"):
         file.write_bytes(file.read_bytes()[:-4] + b"oops")
     with pytest.raises(FormatError, match="damaged"):
         learn.back_to(1)

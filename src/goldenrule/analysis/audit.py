@@ -73,7 +73,7 @@ class Audit:
 
 
 def audit(table: ImageTable, looks: Sequence[FileScan], pairs: Sequence[NearDuplicate]) -> Audit:
-    """Judge images by what one look at each has shown; `pairs` are the near duplicates among them."""
+    """Evaluate images by what one look at each has shown; `pairs` are the near duplicates among them."""
     images = table.with_digests([one.digest for one in looks])
     findings = [
         *table.findings,

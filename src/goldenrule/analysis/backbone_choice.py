@@ -29,7 +29,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class BackboneScore:
     """A backbone's numbers, and how it stands against the best; `why` is the paired comparison in words."""
 
     name: str
@@ -44,27 +44,29 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneChoice:
-    """The candidates, the cheapest first, and the one that is taken; judged on `images` of `of` training images."""
+    """The candidates, the cheapest first, and the one that is taken; evaluated on `images` of `of` training images."""
 
     chosen: str
-    candidates: tuple[Judged, ...]
+    candidates: tuple[BackboneScore, ...]
     images: int
     of: int
 
     @property
     def sentence(self) -> str:
         """Say what was chosen, and how sure that is."""
-        judged = next(one for one in self.candidates if one.name == self.chosen)
-        others = [one for one in self.candidates if one.standing == "tie" and one is not judged]
+        evaluated = next(one for one in self.candidates if one.name == self.chosen)
+        others = [one for one in self.candidates if one.standing == "tie" and one is not evaluated]
         sample = f" {self.images:,} of {self.of:,}" if self.images < self.of else f" {self.images:,}"
-        beside = ", ".join(one.name for one in self.candidates if one is not judged)
-        if judged.standing == "best":
+        beside = ", ".join(one.name for one in self.candidates if one is not evaluated)
+        if evaluated.standing == "best":
             more = "costs more" if len(others) == 1 else "cost more"
             ties = f" {_listed(others)} can't be told from it and {more}." if others else ""
-            return f"{judged.name} is taken: the lowest log loss out-of-fold on{sample} images, beside {beside}.{ties}"
+            return (
+                f"{evaluated.name} is taken: the lowest log loss out-of-fold on{sample} images, beside {beside}.{ties}"
+            )
         best = next(one for one in self.candidates if one.standing == "best")
         return (
-            f"{judged.name} is taken: the cheapest that can't be told from the best, {best.name}, out-of-fold on"
+            f"{evaluated.name} is taken: the cheapest that can't be told from the best, {best.name}, out-of-fold on"
             f"{sample} images."
         )
 
@@ -89,7 +91,7 @@ def choose_backbone(tried: Sequence[Tried], *, of: int | None = None) -> Backbon
     order = sorted(tried, key=lambda one: (one.multiply_adds, one.name))
     losses = {one.name: log_loss(one.out_of_fold) for one in order}
     best = min(order, key=lambda one: losses[one.name].value)
-    judged = []
+    evaluated = []
     for one in order:
         standing: Standing = "best"
         why = ""
@@ -97,8 +99,8 @@ def choose_backbone(tried: Sequence[Tried], *, of: int | None = None) -> Backbon
             verdict = later_replaces(one.out_of_fold, best.out_of_fold, names=(one.name, best.name))
             standing = "worse" if verdict.replaced else "tie"
             why = f"{verdict.compared}: {'better' if verdict.replaced else 'a tie'}"
-        judged.append(
-            Judged(
+        evaluated.append(
+            BackboneScore(
                 name=one.name,
                 quality=quality(with_class_thresholds(one.out_of_fold)),
                 log_loss=losses[one.name],
@@ -109,10 +111,10 @@ def choose_backbone(tried: Sequence[Tried], *, of: int | None = None) -> Backbon
                 why=why,
             )
         )
-    chosen = next(one for one in judged if one.standing != "worse")
+    chosen = next(one for one in evaluated if one.standing != "worse")
     count = len(best.out_of_fold)
-    return BackboneChoice(chosen=chosen.name, candidates=tuple(judged), images=count, of=of or count)
+    return BackboneChoice(chosen=chosen.name, candidates=tuple(evaluated), images=count, of=of or count)
 
 
-def _listed(others: Sequence[Judged]) -> str:
+def _listed(others: Sequence[BackboneScore]) -> str:
     return " and ".join(one.name for one in others)

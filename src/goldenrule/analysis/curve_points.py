@@ -13,7 +13,7 @@ from goldenrule.core.errors import TooFewImages
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.randomness import key
 from goldenrule.data.splits.folds import stratified_folds
-from goldenrule.features.linear import FIRST, Features, Rows, solve, solve_fixed
+from goldenrule.features.linear import FIRST, Features, Rows, fit_linear, fit_linear_at
 from goldenrule.metrics import Predictions, image_losses
 from goldenrule.models.heads import LayeredHead
 
@@ -96,7 +96,7 @@ def measured_curve(
             for number, size in enumerate(sizes):
                 shared: float | None = None
                 for draw, order in enumerate(orders[:1] if size == most else orders):
-                    head, penalty = heads.solved(order[:size], shared)
+                    head, penalty = heads.linear(order[:size], shared)
                     shared = penalty if size * classes > CHEAP else None
                     scored = heads.scored(head, tested)
                     same = slice(draw, None if size == most else draw + 1)  # all draws take all that there is
@@ -104,12 +104,12 @@ def measured_curve(
                     nats[number][same, tested] = image_losses(scored)
                     task.advance()
     numbers = {name: number for number, name in enumerate(dict.fromkeys(units))}
-    judged = fold >= 0
+    evaluated = fold >= 0
     return Measured(
         sizes=np.array(sizes),
-        wrong=wrong[:, :, judged],
-        nats=nats[:, :, judged],
-        units=np.array([numbers[name] for name in units])[judged],
+        wrong=wrong[:, :, evaluated],
+        nats=nats[:, :, evaluated],
+        units=np.array([numbers[name] for name in units])[evaluated],
         classes=classes,
     )
 
@@ -145,15 +145,15 @@ class _Heads:
         self.features, self.targets, self.units = features, targets, units
         self.classes, self.seed = classes, seed
 
-    def solved(self, rows: Integers, penalty: float | None) -> tuple[LayeredHead, float]:
+    def linear(self, rows: Integers, penalty: float | None) -> tuple[LayeredHead, float]:
         """Return the head on these rows and its penalty: the given one, or one chosen out-of-fold."""
         rows = np.sort(rows)
         if penalty is not None:
-            return solve_fixed(self._rows(rows), penalty, tolerance=SOLVED_TO), penalty
+            return fit_linear_at(self._rows(rows), penalty, tolerance=SOLVED_TO), penalty
         drawn = self._rows(rows)
         if (drawn.folds < 0).all():  # no penalty can be chosen where each class is one unit
-            return solve_fixed(drawn, FIRST, tolerance=SOLVED_TO), FIRST
-        found = solve(drawn)
+            return fit_linear_at(drawn, FIRST, tolerance=SOLVED_TO), FIRST
+        found = fit_linear(drawn)
         return found.head, found.l2
 
     def scored(self, head: LayeredHead, rows: Integers) -> Predictions:

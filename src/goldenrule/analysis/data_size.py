@@ -32,7 +32,7 @@ class Rule:
     """What is handed on about one way of training: between so many images per class. No measurement stands behind it.
 
     >>> [f"{rule.way}: {rule.wants}" for rule in RULES]
-    ['transfer learning: up to 1,000', 'fine-tuning: 1,000-5,000', 'training from zero: from 5,000']
+    ['transfer learning: up to 1,000', 'fine-tuning: 1,000-5,000', 'training from scratch: from 5,000']
     """
 
     way: str
@@ -63,7 +63,7 @@ TRANSFER_MOST = 1000
 RULES = (
     Rule(way="transfer learning", least=0, most=TRANSFER_MOST),
     Rule(way="fine-tuning", least=TRANSFER_MOST, most=5000),
-    Rule(way="training from zero", least=5000, most=None),
+    Rule(way="training from scratch", least=5000, most=None),
 )
 
 
@@ -178,7 +178,7 @@ class DataSize:
 
 
 def data_size(curve: LearningCurve, sizes: ClassSizes) -> DataSize:
-    """Judge by a learning curve whether the images are enough, with the rule of thumb beside it.
+    """Evaluate by a learning curve whether the images are enough, with the rule of thumb beside it.
 
     More images help clearly where the whole 95 % interval of what twice as many are forecast to gain is above what
     is `WORTH` it, hardly where all of it is below.

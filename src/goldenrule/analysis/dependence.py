@@ -23,9 +23,9 @@ from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.randomness import generator
 from goldenrule.core.schema import IF_OTHERWISE
 from goldenrule.data.name_order import Proposal
-from goldenrule.data.splits.judged_classes import NOT_JUDGED, judgeable_folds, traits
+from goldenrule.data.splits.evaluated_classes import NOT_EVALUATED, evaluable_folds, traits
 from goldenrule.data.splits.stretches import FEWEST
-from goldenrule.features.linear import Rows, solve
+from goldenrule.features.linear import Rows, fit_linear
 from goldenrule.metrics import Predictions, quality
 from goldenrule.metrics.basic import hits, image_losses, log_loss
 from goldenrule.metrics.estimate import Estimate, value_and_interval, value_beside_interval
@@ -87,7 +87,7 @@ class Nearness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flattery:
-    """Numbers out-of-fold with neighbours kept together (`apart` from what judges them) and at random.
+    """Numbers out-of-fold with neighbours kept together (`apart` from what evaluates them) and at random.
 
     `drop` is by how much accuracy falls when they are kept together (None for several labels), `rise` by how much log
     loss rises, as a share of it: both with intervals over blocks.
@@ -221,22 +221,22 @@ def flattery(
     shown = traits(labels, task=task)
     folds = int(apart.max()) + 1
     dealt = [
-        judgeable_folds(_shuffled(apart, units, kinds, draw, seed=seed), shown, units, count=folds)
+        evaluable_folds(_shuffled(apart, units, kinds, draw, seed=seed), shown, units, count=folds)
         for draw in range(DRAWS)
     ]
-    judged = np.all([fold_of != NOT_JUDGED for fold_of in (apart, *dealt)], axis=0)
+    evaluated = np.all([fold_of != NOT_EVALUATED for fold_of in (apart, *dealt)], axis=0)
     numbers = group_numbers(list(groups))
 
     def said(logits: Floats) -> Predictions:
         every = Predictions.from_logits(logits, classes, truth=rows.targets, group=numbers, task=task)
-        return every.select(judged)
+        return every.select(evaluated)
 
     with (progress or Silent()).task("dependence", DRAWS + 1, "folds") as task_shown:
         randoms = []
         for fold_of in dealt:
-            randoms.append(said(solve(replace(rows, folds=fold_of)).fold_logits))
+            randoms.append(said(fit_linear(replace(rows, folds=fold_of)).fold_logits))
             task_shown.advance()
-        together = said(solve(replace(rows, folds=apart)).fold_logits)
+        together = said(fit_linear(replace(rows, folds=apart)).fold_logits)
         task_shown.advance()
     losses = np.mean([image_losses(predictions) for predictions in randoms], axis=0)
     base = max(float(losses.mean()), LEAST_LOSS)
@@ -249,8 +249,8 @@ def flattery(
         together=quality(together),
         random_loss=_mean_of([log_loss(predictions) for predictions in randoms]),
         together_loss=log_loss(together),
-        drop=None if falls is None else _difference("drop of accuracy", falls, numbers[judged]),
-        rise=_difference("rise of log loss", rises, numbers[judged]),
+        drop=None if falls is None else _difference("drop of accuracy", falls, numbers[evaluated]),
+        rise=_difference("rise of log loss", rises, numbers[evaluated]),
     )
 
 

@@ -16,7 +16,7 @@ from goldenrule.data.table import ImageTable
 class Explanation:
     """One image: the prediction, the nearest training images, and what speaks for a class where.
 
-    `why` says why an image that has another status than "ok" has no explanation. `unlike`: nothing like it was seen in
+    `why` says why an image that has another status than "ok" has no explanation. `ood`: nothing like it was seen in
     training, and the prediction means little. `heat` is None where there is no heat
     map; the notes of `Explained` say why.
     """
@@ -29,7 +29,7 @@ class Explanation:
     probability: float = float("nan")
     neighbours: Neighbours
     heat: HeatMap | None = None
-    unlike: bool = False
+    ood: bool = False
 
     @property
     def nearest(self) -> tuple[Neighbour, ...]:
@@ -71,7 +71,7 @@ def _(value: Explanation) -> dict[str, Any]:
         "why": value.why,
         "prediction": value.prediction or None,
         "probability": value.probability if value.status == "ok" else None,
-        "unlike": value.unlike,
+        "ood": value.ood,
         "nearest": [
             {"path": one.id, "classes": list(one.labels), "similarity": one.similarity, "copy": one.copy or None}
             for one in value.nearest

@@ -35,7 +35,7 @@ Flags = npt.NDArray[np.bool_]
 class SuspectedLabel:
     """An image, the label it was given, a likelier one, and the probabilities of both.
 
-    `rank` counts from 1; `doubted` says that confident learning counts this label as wrong.
+    `rank` counts from 1; `suspected` says that confident learning counts this label as wrong.
     """
 
     rank: int
@@ -44,7 +44,7 @@ class SuspectedLabel:
     likely: str
     probability_given: float
     probability_likely: float
-    doubted: bool
+    suspected: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -52,7 +52,7 @@ class LabelIssues:
     """All labelled, readable images, the most doubtful label first; as arrays, so that memory stays small.
 
     - `names`: the class names; for many labels each also as "without NAME".
-    - `ids`, `given`, `likely` (n,) index into `names`; `probability_given`, `probability_likely`, `doubted` (n,).
+    - `ids`, `given`, `likely` (n,) index into `names`; `probability_given`, `probability_likely`, `suspected` (n,).
     - `counts` (k, k): the joint counts that confident learning estimates, how many images that were given a label
       truly have another; off the diagonal they are wrong. For many labels the pairs of all labels.
     """
@@ -63,13 +63,13 @@ class LabelIssues:
     likely: Numbers
     probability_given: Floats
     probability_likely: Floats
-    doubted: Flags
+    suspected: Flags
     counts: Floats
 
     @property
-    def number_doubted(self) -> int:
+    def number_suspected(self) -> int:
         """How many labels confident learning names as wrong."""
-        return int(self.doubted.sum())
+        return int(self.suspected.sum())
 
     @property
     def number_contradicted(self) -> int:
@@ -88,19 +88,19 @@ class LabelIssues:
     def pairs(self) -> tuple[tuple[str, str, int], ...]:
         """Which labels are mixed up: (given, likely, how many are doubted), the most frequent first."""
         cells: dict[tuple[int, int], int] = {}
-        for given, likely in zip(self.given[self.doubted], self.likely[self.doubted], strict=True):
+        for given, likely in zip(self.given[self.suspected], self.likely[self.suspected], strict=True):
             cells[int(given), int(likely)] = cells.get((int(given), int(likely)), 0) + 1
         order = sorted(cells, key=lambda cell: (-cells[cell], cell))
         return tuple((self.names[given], self.names[likely], cells[given, likely]) for given, likely in order)
 
     def first(self, count: int) -> tuple[SuspectedLabel, ...]:
         """Give up to `count` images whose labels are most doubtful."""
-        return tuple(self._doubt(row) for row in range(min(max(count, 0), len(self))))
+        return tuple(self._suspect(row) for row in range(min(max(count, 0), len(self))))
 
     @property
     def listed(self) -> int:
         """How many rows of the ranking hold all that are doubted."""
-        return int(np.flatnonzero(self.doubted).max(initial=-1)) + 1
+        return int(np.flatnonzero(self.suspected).max(initial=-1)) + 1
 
     def to_csv(self) -> str:
         """Return rows path, given, likely, probability_given, probability_likely, doubted for all images, ranked."""
@@ -108,13 +108,13 @@ class LabelIssues:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "given", "likely", "probability_given", "probability_likely", "doubted"])
         for row in range(len(self)):
-            suspect = self._doubt(row)
+            suspect = self._suspect(row)
             numbers = (f"{suspect.probability_given:.6g}", f"{suspect.probability_likely:.6g}")
             writer.writerow(
                 [
                     *map(to_cell, (suspect.id, suspect.given, suspect.likely)),
                     *numbers,
-                    "yes" if suspect.doubted else "no",
+                    "yes" if suspect.suspected else "no",
                 ]
             )
         return text.getvalue()
@@ -123,12 +123,12 @@ class LabelIssues:
         return len(self.ids)
 
     def __iter__(self) -> Iterator[SuspectedLabel]:
-        return (self._doubt(row) for row in range(len(self)))
+        return (self._suspect(row) for row in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"LabelErrors({len(self):,} labels, {self.number_doubted:,} doubted)"
+        return f"LabelErrors({len(self):,} labels, {self.number_suspected:,} doubted)"
 
-    def _doubt(self, row: int) -> SuspectedLabel:
+    def _suspect(self, row: int) -> SuspectedLabel:
         return SuspectedLabel(
             rank=row + 1,
             id=self.ids[row],
@@ -136,7 +136,7 @@ class LabelIssues:
             likely=self.names[self.likely[row]],
             probability_given=float(self.probability_given[row]),
             probability_likely=float(self.probability_likely[row]),
-            doubted=bool(self.doubted[row]),
+            suspected=bool(self.suspected[row]),
         )
 
 
@@ -164,7 +164,7 @@ def label_errors_json(errors: LabelIssues, most: int | None = None) -> dict[str,
     return {
         "images": len(errors),
         "contradicted": errors.number_contradicted,
-        "doubted": errors.number_doubted,
+        "doubted": errors.number_suspected,
         "estimated": errors.estimated,
         "pairs": [{"given": given, "likely": likely, "doubted": count} for given, likely, count in errors.pairs],
         "rows": as_json(errors.first(errors.listed if most is None else most)),
@@ -184,7 +184,7 @@ class _Judged:
     likely: Numbers
     probability_given: Floats
     probability_likely: Floats
-    doubted: Flags
+    suspected: Flags
     counts: Floats
 
 
@@ -220,7 +220,7 @@ def _one_label(probabilities: Floats, given: Numbers) -> _Judged:
         likely=likely,
         probability_given=probabilities[rows, given],
         probability_likely=probabilities[rows, likely],
-        doubted=_pruned(probabilities, given, counts),
+        suspected=_pruned(probabilities, given, counts),
         counts=counts,
     )
 
@@ -231,25 +231,25 @@ def _pruned(probabilities: Floats, given: Numbers, counts: Floats) -> Flags:
     Only where another class is likelier than the label that was given.
     """
     of_label = probabilities[np.arange(len(given)), given]
-    doubted = np.zeros(len(given), dtype=bool)
+    suspected = np.zeros(len(given), dtype=bool)
     wrong = np.rint(counts.sum(axis=1) - np.diag(counts)).astype(np.int64)
     for label in np.flatnonzero(wrong):
         members = np.flatnonzero(given == label)
-        doubted[members[np.argsort(of_label[members], kind="stable")[: wrong[label]]]] = True
-    return np.asarray(doubted & (probabilities.max(axis=1) > of_label))
+        suspected[members[np.argsort(of_label[members], kind="stable")[: wrong[label]]]] = True
+    return np.asarray(suspected & (probabilities.max(axis=1) > of_label))
 
 
 def _many_labels(scored: Predictions) -> _Judged:
-    """Judge each label as present or absent, and keep the most doubtful of each image."""
+    """Evaluate each label as present or absent, and keep the most doubtful of each image."""
     size, labels = scored.truth.shape
     counts = np.zeros((2 * labels, 2 * labels))
-    doubted = np.zeros(size, dtype=bool)
+    suspected = np.zeros(size, dtype=bool)
     for label in range(labels):
         chance = scored.probabilities[:, label]
-        judged = _one_label(np.column_stack([1 - chance, chance]), scored.truth[:, label].astype(np.int64))
+        evaluated = _one_label(np.column_stack([1 - chance, chance]), scored.truth[:, label].astype(np.int64))
         places = np.array([labels + label, label])
-        counts[np.ix_(places, places)] = judged.counts
-        doubted |= judged.doubted
+        counts[np.ix_(places, places)] = evaluated.counts
+        suspected |= evaluated.suspected
     present = scored.truth == 1
     of_label = np.where(present, scored.probabilities, 1 - scored.probabilities)
     worst = of_label.argmin(axis=1)
@@ -260,7 +260,7 @@ def _many_labels(scored: Predictions) -> _Judged:
         likely=np.where(has, labels + worst, worst).astype(np.int64),
         probability_given=of_label[rows, worst],
         probability_likely=1 - of_label[rows, worst],
-        doubted=doubted,
+        suspected=suspected,
         counts=counts,
     )
 
@@ -269,15 +269,15 @@ def _names_of_many(classes: tuple[str, ...]) -> tuple[str, ...]:
     return (*classes, *(f"{WITHOUT} {name}" for name in classes))
 
 
-def _ranked(names: tuple[str, ...], ids: tuple[str, ...], judged: _Judged) -> LabelIssues:
-    order = np.argsort(judged.probability_given, kind="stable")
+def _ranked(names: tuple[str, ...], ids: tuple[str, ...], evaluated: _Judged) -> LabelIssues:
+    order = np.argsort(evaluated.probability_given, kind="stable")
     return LabelIssues(
         names=names,
         ids=tuple(ids[row] for row in order),
-        given=judged.given[order],
-        likely=judged.likely[order],
-        probability_given=judged.probability_given[order],
-        probability_likely=judged.probability_likely[order],
-        doubted=judged.doubted[order],
-        counts=judged.counts,
+        given=evaluated.given[order],
+        likely=evaluated.likely[order],
+        probability_given=evaluated.probability_given[order],
+        probability_likely=evaluated.probability_likely[order],
+        suspected=evaluated.suspected[order],
+        counts=evaluated.counts,
     )

@@ -77,10 +77,10 @@ class LearningCurve:
         """Images per class beyond which nothing is said: 8 times the largest size measured."""
         return FARTHEST * self.points[-1].images_per_class
 
-    def forecast(self, images_per_class: float, *, judged_by: int | None = None) -> Estimate:
+    def forecast(self, images_per_class: float, *, evaluated_by: int | None = None) -> Estimate:
         """Return what is to be expected after so many images per class.
 
-        The interval holds what would be found on any number of new images; with `judged_by` what would be found on
+        The interval holds what would be found on any number of new images; with `evaluated_by` what would be found on
         so many, which adds their own luck. Raises `OptionError` below the smallest size or beyond `farthest`.
         """
         least = self.points[0].images_per_class
@@ -92,8 +92,8 @@ class LearningCurve:
             )
         errors = self.forecasts.at(images_per_class * self.classes)
         middle = float(np.median(errors))
-        if judged_by is not None:
-            errors = self._judged(errors, judged_by)
+        if evaluated_by is not None:
+            errors = self._evaluated(errors, evaluated_by)
         return self._estimate(f"{self._name} forecast", middle, errors, FORECAST_BY)
 
     def needed(self, target: float) -> Needed:
@@ -190,11 +190,11 @@ class LearningCurve:
     def _name(self) -> str:
         return self.metric.replace("_", " ")
 
-    def _judged(self, errors: Floats, count: int) -> Floats:
+    def _evaluated(self, errors: Floats, count: int) -> Floats:
         """Return what would be found on `count` images where these are the true values (resamples,)."""
         if self.metric != "accuracy":
             raise OptionError("judged_by: only of an accuracy is the luck of the images known.")
-        draws = generator(0, "learning curve judged")
+        draws = generator(0, "learning curve evaluated")
         return np.asarray(draws.binomial(count, np.clip(errors, 0, 1)) / count, np.float64)
 
     def _estimate(self, name: str, error: float, errors: Floats, method: str) -> Estimate:

@@ -1,4 +1,4 @@
-"""Which images tell most about a classifier: its surest mistakes, where it wavers, and what it knows best."""
+"""Which images tell most about a classifier: its most confident mistakes, where it wavers, and what it knows best."""
 
 from __future__ import annotations
 

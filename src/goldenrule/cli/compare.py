@@ -205,7 +205,7 @@ def _folded(cell: str) -> str:
 
 
 def _runs(run: Path, other: Path, split: str, json: Path | None) -> None:
-    """Compare two finished runs on the images that both were judged by."""
+    """Compare two finished runs on the images that both were evaluated on."""
     from rich.table import Table
 
     from goldenrule.core.console import Console, Text
@@ -225,12 +225,12 @@ def _runs(run: Path, other: Path, split: str, json: Path | None) -> None:
         table.add_row(name, *map(value_and_interval, pair), value_and_interval(compared.gains[name].gain))
     console = Console(stderr=to_terminal(json))
     console.print(table)
-    judged = {
+    evaluated = {
         "out-of-fold": "out-of-fold, of the linear heads: what was trained after them is not compared",
-        "valid": "validation" if compared.basis == Basis.CLEAN else "validation, which helped to choose",
+        "valid": "validation" if compared.basis == Basis.HELD_OUT else "validation, which helped to choose",
         "test": "test",
     }[compared.split]
-    console.print(Text(f"{plural(compared.n, 'common image')}: {judged}."))
+    console.print(Text(f"{plural(compared.n, 'common image')}: {evaluated}."))
     asked = ("Who is right: ", "Log loss: ")[-len(compared.sentences) :]
     for question, sentence in zip(asked, compared.sentences, strict=True):
         console.print(Text(f"{question}{sentence}."))

@@ -80,10 +80,10 @@ def show(found: Explained, console: Console) -> None:
                 Text(explanation.id), explanation.status, "", Text(explanation.why), style="yellow", end_section=True
             )
             continue
-        named = f"{explanation.prediction} (unlike anything seen)" if explanation.unlike else explanation.prediction
+        named = f"{explanation.prediction} (unlike anything seen)" if explanation.ood else explanation.prediction
         first = (
             Text(explanation.id),
-            Text(named, style="yellow" if explanation.unlike else "bold"),
+            Text(named, style="yellow" if explanation.ood else "bold"),
             sureness(explanation.probability),
         )
         for place, one in enumerate(explanation.nearest):

@@ -54,7 +54,7 @@ EXAMPLES = """Examples:
 
   goldenrule fit animals --rename cane=dog --rename scoiattolo=      other class names; a class left out
 
-  goldenrule fit photos --folds 5                      the average of five folds' heads, judged out-of-fold
+  goldenrule fit photos --folds 5                      the average of five folds' heads, evaluated out-of-fold
 
   goldenrule fit photos --backbone resnet18 --weights resnet18.safetensors
 
@@ -80,7 +80,7 @@ def fit(
         ),
     ] = None,
 ) -> None:
-    """Fit a classifier by the golden rule, all seven steps; judge it; write it with a report."""
+    """Fit a classifier by the golden rule, all seven steps; evaluate it; write it with a report."""
     from goldenrule.core.errors import OptionError
     from goldenrule.core.progress import Bars
 
@@ -101,18 +101,18 @@ def fit(
         show_plan(images, options)
         return
     if options.linear_only:  # no torch is imported
-        from goldenrule.pipelines.quick_fit import answer
+        from goldenrule.pipelines.quick_fit import quick_fit
 
-        show(answer(images, options=options, out=out, progress=Bars()))
+        show(quick_fit(images, options=options, out=out, progress=Bars()))
         return
     from goldenrule.pipelines.golden_rule import golden_rule
     from goldenrule.training.loggers import logger_of
 
     loggers = [logger_of(one) for one in log or ()]
-    show(golden_rule(images, options=options, out=out, progress=Bars(), on_answer=show_first, loggers=loggers))
+    show(golden_rule(images, options=options, out=out, progress=Bars(), on_result=show_first, loggers=loggers))
 
 
-def show(answer: FitResult, console: Console | None = None) -> None:
+def show(result: FitResult, console: Console | None = None) -> None:
     """Print the result table, the findings and what to do next."""
     from rich import box
     from rich.table import Table
@@ -122,45 +122,45 @@ def show(answer: FitResult, console: Console | None = None) -> None:
     from goldenrule.pipelines.result_files import next_steps
 
     console = console or Console()
-    for finding in answer.findings:
+    for finding in result.findings:
         if finding.leads:  # before the numbers that it puts in doubt
             console.print(Text(str(finding), style="bold red" if finding.severity == "error" else "bold yellow"))
-    table = scores_table(answer)
+    table = scores_table(result)
     if console.measure(table, options=console.options.update(width=AS_WIDE_AS_IT_IS)).maximum > console.width:
-        table = scores_table(answer, folded=True)
+        table = scores_table(result, folded=True)
     console.print(table)
-    if answer.metrics:
-        more = Table("metric (95 %)", *answer.scored, box=box.SIMPLE_HEAD)
-        for name, of_split in answer.metrics.items():
+    if result.metrics:
+        more = Table("metric (95 %)", *result.scored, box=box.SIMPLE_HEAD)
+        for name, of_split in result.metrics.items():
             more.add_row(name, *map(value_and_interval, of_split.values()))
         console.print(more)
-    if answer.backbones:
-        console.print(backbones_table(answer.backbones))
-        console.print(Text(answer.backbones.sentence))
-    for candidate in answer.candidates:
+    if result.backbones:
+        console.print(backbones_table(result.backbones))
+        console.print(Text(result.backbones.sentence))
+    for candidate in result.candidates:
         if candidate.verdict:
             console.print(Text(candidate.verdict.sentence + "."))
-    if (views := len(answer.classifier.views)) > 1:
+    if (views := len(result.classifier.views)) > 1:
         console.print(f"It averages {views} views of every image: predicting takes {views} times as long.")
-    if about_sets := answer.about_sets():
+    if about_sets := result.about_sets():
         console.print(Text(about_sets))
-    if answer.classifier.thresholds:
-        console.print(Text(answer.classifier.thresholds.sentence))
-    if about_unlike := answer.about_unlike():
-        console.print(Text(about_unlike))
-    if about_calibration := answer.about_calibration():
+    if result.classifier.thresholds:
+        console.print(Text(result.classifier.thresholds.sentence))
+    if about_ood := result.about_ood():
+        console.print(Text(about_ood))
+    if about_calibration := result.about_calibration():
         console.print(Text(f"Calibration: {about_calibration[0].lower()}{about_calibration[1:]}"))
-    for finding in answer.findings:
+    for finding in result.findings:
         if not finding.leads:
             console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
-    seconds = ", ".join(f"{name} {took:.1f}" for name, took in answer.stages)
-    rows = answer.features
+    seconds = ", ".join(f"{name} {took:.1f}" for name, took in result.stages)
+    rows = result.features
     console.print(Text(f"Seconds: {seconds}. Features: {rows['computed']:,} computed, {rows['reused']:,} reused."))
-    console.print(Text(f"Report:  {answer.report}"), soft_wrap=True)  # a path that is broken can't be copied
-    console.print(Text(f"Next:    {next_steps(answer)[0]}"), soft_wrap=True)
+    console.print(Text(f"Report:  {result.report}"), soft_wrap=True)  # a path that is broken can't be copied
+    console.print(Text(f"Next:    {next_steps(result)[0]}"), soft_wrap=True)
 
 
-def scores_table(answer: FitResult, *, folded: bool = False) -> Table:
+def scores_table(result: FitResult, *, folded: bool = False) -> Table:
     """Return the scores of every split; `folded` has the intervals on lines of their own, for narrow terminals."""
     from rich import box
     from rich.table import Table
@@ -171,26 +171,26 @@ def scores_table(answer: FitResult, *, folded: bool = False) -> Table:
 
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=Text(f"{answer.table.root.resolve().name}: {answer.chosen}", style="table.title"),
+        title=Text(f"{result.table.root.resolve().name}: {result.chosen}", style="table.title"),
         title_justify="left",
     )
-    grouped = any(answer.quality(predictions).groups is not None for predictions in answer.scored.values())
+    grouped = any(result.quality(predictions).groups is not None for predictions in result.scored.values())
     table.add_column("split", no_wrap=True)
     table.add_column("images\n(effective n)" if grouped and folded else "images", justify="right", no_wrap=True)
     if grouped and not folded:
         table.add_column("effective n", justify="right", no_wrap=True)
-    for name in (f"{answer.headline.name} (95 %)", "log loss (95 %)"):
+    for name in (f"{result.headline.name} (95 %)", "log loss (95 %)"):
         table.add_column(name, no_wrap=True)
     table.add_column("basis", no_wrap=not folded)  # how many images leaked is a longer story
-    for split, predictions in answer.scored.items():
-        share, loss = answer.quality(predictions), log_loss(predictions)
-        style = "bold" if split == answer.headline_split else ""
+    for split, predictions in result.scored.items():
+        share, loss = result.quality(predictions), log_loss(predictions)
+        style = "bold" if split == result.headline_split else ""
         between = "\n" if folded else " "
         numbers = (between.join(filter(None, value_beside_interval(one))) for one in (share, loss))
         counts = [f"{share.n:,}", *([f"{share.independent:,}"] if grouped else [])]
         if grouped and folded:
             counts = [f"{counts[0]}\n({counts[1]})"]
-        table.add_row(split, *counts, *numbers, str(answer.basis(split)), style=style)
+        table.add_row(split, *counts, *numbers, str(result.basis(split)), style=style)
     return table
 
 
@@ -220,12 +220,12 @@ def backbones_table(choice: BackboneChoice) -> Table:
     return table
 
 
-def show_first(answer: FitResult) -> None:
+def show_first(result: FitResult) -> None:
     """Print the quick fit while the live training goes on."""
     from goldenrule.core.console import Console
 
     console = Console()
-    show(answer, console)
+    show(result, console)
     console.print("This classifier is saved; Ctrl-C keeps it. Now the live steps of the golden rule.", highlight=False)
 
 

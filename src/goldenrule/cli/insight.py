@@ -1,4 +1,4 @@
-"""`goldenrule insight`: labels that are probably wrong, surest mistakes, most uncertain and best images of a run."""
+"""`goldenrule insight`: suspected label errors, most confident mistakes, most uncertain and best images of a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def insight(
     top: Annotated[int, typer.Option("--top", help="Images in each list.")] = 20,
     threads: Threads = None,
 ) -> None:
-    """Look into a run: which labels are probably wrong, its surest mistakes, where it wavers, what it knows best."""
+    """Look into a run: suspected label errors, its most confident mistakes, where it wavers, what it knows best."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
     from goldenrule.tasks.insights import LABELS, NUMBERS, insights

@@ -56,10 +56,10 @@ def learning_curve(
         cells = (_count(number), f"{number * curve.classes:,.0f}", value_and_interval(curve.forecast(number)))
         table.add_row(*cells, f"forecast{there}", style="dim")
     console.print(table)
-    judged = curve.points[-1].estimate.n
+    evaluated = curve.points[-1].estimate.n
     console.print(
         Text(
-            f"Linear heads on plain features, each judged on images it has not seen: {judged:,} at every size. "
+            f"Linear heads on plain features, each evaluated on images it has not seen: {evaluated:,} at every size. "
             "Images per class are all images / classes. What is trained after the head may be better."
         )
     )

@@ -63,12 +63,12 @@ def predict(
         console.print(Text(note, style="yellow"))
     table = Table()
     of_set = ("set",) if classifier.sets else ()
-    of_flag = ("unlike",) if any(row.get("unlike") for row in result.shown) else ()
+    of_flag = ("ood",) if any(row.get("ood") for row in result.shown) else ()
     for name in ("path", "status", "prediction", "probability", *of_set, *of_flag):
         table.add_column(name, overflow="fold")
     for row in result.shown:
         probability = sureness(float(row["probability"])) if row["probability"] else ""
-        style = "" if row["status"] == "ok" and not row.get("unlike") else "yellow"
+        style = "" if row["status"] == "ok" and not row.get("ood") else "yellow"
         cells = (Text(from_cell(row["path"])), row["status"], Text(from_cell(row["prediction"])), probability)
         table.add_row(
             *cells, *(Text(_few(row[name])) for name in of_set), *(row[name] for name in of_flag), style=style
@@ -82,16 +82,16 @@ def predict(
         console.print(Text(f"Sets: {classifier.sets.sentence}"))
     if classifier.thresholds:
         console.print(Text(classifier.thresholds.sentence))
-    if classifier.familiar and result.unlike:
-        names = ", ".join(result.unlike[:5]) + (", ..." if len(result.unlike) > 5 else "")
+    if classifier.ood_detector and result.ood:
+        names = ", ".join(result.ood[:5]) + (", ..." if len(result.ood) > 5 else "")
         console.print(
             Text(
-                f"warning: {len(result.unlike):,} of {result.flagged.n:,} images are unlike anything seen in training, "
+                f"warning: {len(result.ood):,} of {result.flagged.n:,} images are unlike anything seen in training, "
                 f"and what is predicted of them means little: {names}",
                 style="yellow",
             )
         )
-        console.print(Text(f"Unlike: {classifier.familiar.sentence}"))
+        console.print(Text(f"Unlike: {classifier.ood_detector.sentence}"))
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
     statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
     console.print(Text(f"{plural(result.images, 'image')} ({statuses}): {counts or 'no prediction'}"))

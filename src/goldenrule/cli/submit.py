@@ -48,7 +48,7 @@ def submit(
         float | None,
         typer.Option(
             help="No probability is below it: the log loss of one sure mistake has no bound. "
-            "\\[default: the best one on the images the classifier was judged by, and one sure mistake more]",
+            "\\[default: the best one on the images the classifier was evaluated on, and one sure mistake more]",
             show_default=False,
         ),
     ] = None,
@@ -118,10 +118,11 @@ def submit(
         }.get(layout.kind, "the shares of the classes in training")
         warning = f"warning: {len(done.unreadable):,} can't be read and get {instead}: {names}"
         console.print(Text(warning, style="yellow"))
-    if done.many_unlike and done.familiar:
+    if done.many_ood and done.ood_detector:
         warning = (
-            f"warning: {value_and_interval(done.unlike)} of the images are unlike anything seen in training; of images "
-            f"like those it would be {100 * done.familiar.rate:.2g} %. What is expected above may not hold for them."
+            f"warning: {value_and_interval(done.ood)} of the images are unlike anything seen in training; of images "
+            f"like those it would be {100 * done.ood_detector.rate:.2g} %. What is expected above may not hold for "
+            "them."
         )
         console.print(Text(warning, style="yellow"))
     if done.left_out:

@@ -42,7 +42,7 @@ def train(
     how: TrainingOptions,
     out: RunFolder = None,
 ) -> None:
-    """Train the named network the named way, whether or not that is best; judge it; write it with a report.
+    """Train the named network the named way, whether or not that is best; evaluate it; write it with a report.
 
     The command fit chooses by itself. A killed training goes on where it stopped: it is saved after every epoch and
     every two minutes.
@@ -51,10 +51,10 @@ def train(
     from goldenrule.core.progress import Bars
 
     options = replace(options, training=how)
-    if how.solved:  # no torch is imported
-        from goldenrule.pipelines.quick_fit import answer
+    if how.linear:  # no torch is imported
+        from goldenrule.pipelines.quick_fit import quick_fit
 
-        show(answer(source.images(), options=options, out=out, progress=Bars()))
+        show(quick_fit(source.images(), options=options, out=out, progress=Bars()))
         return
     from goldenrule.pipelines.named_training import train as trained
 

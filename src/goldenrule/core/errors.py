@@ -12,7 +12,7 @@
     ├── StorageError                a disk that is full, a folder that can't be written
     ├── RunError                    the folder of a run
     │   ├── RunInUse                another process writes to it
-    │   └── RunMismatch             it holds the story of other images or other options
+    │   └── RunMismatch             it holds the run of other images or other options
     ├── FormatError                 a file of ours that is damaged or was written by a newer version
     └── MissingExtra                an optional dependency that is not installed
 
@@ -83,7 +83,7 @@ class RunInUse(RunError):
 
 
 class RunMismatch(RunError):
-    """The folder holds the story of other images or other options."""
+    """The folder holds the run of other images or other options."""
 
 
 class FormatError(GoldenRuleError):

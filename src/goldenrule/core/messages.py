@@ -6,7 +6,7 @@ translation may put them in another order.
     [mistakes]
     wrong.one = "{wrong} of {images} was taken for another class."      where `n` is 1
     wrong.other = "{wrong} of {images} were taken for another class."
-    surest = "The surest of them:"                                      whatever `n` is
+    most confident = "The most confident of them:"                                      whatever `n` is
 
 `{n:image}` counts by the noun of that name ("1 image", "1,200 images"), `{names:and}` joins several. `{split:word}`
 says the text of that kind for a value, here "word.valid" for "valid"; values without one stay as they are.

@@ -138,7 +138,7 @@ def named_groups(table: ImageTable, classes: Sequence[int]) -> list[Proposal]:
 
 
 def _where_many(groups: Sequence[str | None], classes: Sequence[int]) -> list[str | None]:
-    """Return no group for the images of classes of one or two: kept whole, they could not be judged."""
+    """Return no group for the images of classes of one or two: kept whole, they could not be evaluated."""
     of_class = _of_classes(zip(groups, classes, strict=True))
     few = {label for label, value in of_class.items() if len(value) < FEWEST_GROUPS}
     return [None if label in few else group for group, label in zip(groups, classes, strict=True)]

@@ -1,4 +1,4 @@
-"""`ImageTable`: the labelled files of one story, immutable, with one class map over all splits."""
+"""`ImageTable`: the labelled files of one run, immutable, with one class map over all splits."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class ImageTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledTable(ImageTable):
-    """Images that all have a label. What trains or is judged by its own labels takes this, so that none can slip in.
+    """Images that all have a label. What trains or is evaluated by its own labels takes this, so that none can slip in.
 
     Made by `ImageTable.only_labelled`. Raises `InputError` where a row has no label.
     """

@@ -1,4 +1,4 @@
-"""An `ImageTable` as one Arrow file, so that a later command finds the images of a story again."""
+"""An `ImageTable` as one Arrow file, so that a later command finds the images of a run again."""
 
 from __future__ import annotations
 

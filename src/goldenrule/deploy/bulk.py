@@ -29,7 +29,7 @@ PREDICTIONS = Kind(
 class Predicted:
     """What a prediction of files gave: rows for people, counts, and what went wrong.
 
-    `unlike` are images unlike anything that the classifier was trained on; `flagged` is their share, undefined where it
+    `ood` are images unlike anything that the classifier was trained on; `flagged` is their share, undefined where it
     knows of none. `findings` are on what was left out of folders.
     """
 
@@ -37,7 +37,7 @@ class Predicted:
     counts: dict[str, int]
     statuses: dict[str, int]
     unreadable: tuple[str, ...]
-    unlike: tuple[str, ...]
+    ood: tuple[str, ...]
     flagged: Estimate
     images: int
     findings: tuple[Finding, ...] = ()
@@ -67,21 +67,23 @@ def predict_files(
     several, between = classifier.task == "multi", between_labels(classifier.classes)
     shown: list[dict[str, str]] = []
     unread: list[str] = []
-    unlike: list[str] = []
+    ood: list[str] = []
     counts: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     texts = []
     for start in range(0, len(files), PIECE):
         piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
-        for row in rows_of(piece, min_confidence=min_confidence, sets=classifier.sets, familiar=classifier.familiar):
+        for row in rows_of(
+            piece, min_confidence=min_confidence, sets=classifier.sets, ood_detector=classifier.ood_detector
+        ):
             statuses[row["status"]] += 1
             told = from_cell(row["prediction"])
             for label in separated(told, between) if several else [told]:
                 counts[label] += bool(label)
             if row["status"] not in ("ok", UNSURE):
                 unread.append(from_cell(row["path"]))
-            if row.get("unlike") == UNLIKE:
-                unlike.append(from_cell(row["path"]))
+            if row.get("ood") == UNLIKE:
+                ood.append(from_cell(row["path"]))
             if len(shown) < SHOWN:
                 shown.append(row)
         if out is not None:
@@ -89,7 +91,7 @@ def predict_files(
                 piece,
                 min_confidence=min_confidence,
                 sets=classifier.sets,
-                familiar=classifier.familiar,
+                ood_detector=classifier.ood_detector,
                 header=start == 0,
             )
             texts.append(text)
@@ -100,8 +102,8 @@ def predict_files(
         counts=dict(counts),
         statuses=dict(statuses),
         unreadable=tuple(unread),
-        unlike=tuple(unlike),
-        flagged=Estimate.of_share("unlike", len(unlike), len(files) - len(unread) if classifier.familiar else 0),
+        ood=tuple(ood),
+        flagged=Estimate.of_share("ood", len(ood), len(files) - len(unread) if classifier.ood_detector else 0),
         images=len(files),
         findings=found.findings,
     )

@@ -77,8 +77,8 @@ class Layout:
 class Submission:
     """What was written: its layout, the floor under the probabilities, and what went wrong.
 
-    `expected` are the scores of images that the classifier was chosen or judged by, at the same floor. `unlike` is the
-    share of images that are unlike anything seen in training, and `familiar` what is known of familiar ones.
+    `expected` are the scores of images that the classifier was chosen or evaluated on, at the same floor. `ood` is the
+    share of images that are unlike anything seen in training, and `ood_detector` what is known of familiar ones.
     """
 
     path: Path
@@ -89,14 +89,14 @@ class Submission:
     unreadable: tuple[str, ...]
     left_out: tuple[str, ...]
     expected: tuple[Estimate, ...]
-    unlike: Estimate
-    familiar: OODDetector | None
+    ood: Estimate
+    ood_detector: OODDetector | None
     findings: tuple[Finding, ...] = ()  # on what was left out of the folder
 
     @property
-    def many_unlike(self) -> bool:
+    def many_ood(self) -> bool:
         """Whether clearly more than twice as many images are unlike anything seen as of familiar ones would be."""
-        return self.familiar is not None and self.unlike.defined and self.unlike.low > 2 * self.familiar.rate
+        return self.ood_detector is not None and self.ood.defined and self.ood.low > 2 * self.ood_detector.rate
 
 
 def submit(
@@ -138,11 +138,11 @@ def submit(
         )
     found = files_to_predict([images], exclude=exclude)
     files, left_out = files_of(layout.ids, found.files, images=images)
-    seen = judged(run, classifier)
+    seen = evaluated(run, classifier)
     lowest = floor if floor is not None else best_floor(seen) if seen else UNTOLD_FLOOR
     prior = shares(classifier)
     unreadable: list[str] = []
-    unlike = 0
+    ood = 0
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([layout.id_column, *layout.columns])
@@ -150,7 +150,7 @@ def submit(
         piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
         unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
         writer.writerows(_rows(layout, piece, prior, lowest, layout.ids[start : start + PIECE]))
-        unlike += int(classifier.familiar.unlike(piece).sum()) if classifier.familiar else 0
+        ood += int(classifier.ood_detector.ood(piece).sum()) if classifier.ood_detector else 0
     done = Submission(
         path=out,
         layout=layout,
@@ -162,8 +162,8 @@ def submit(
         expected=expected(seen, lowest, beta=classifier.thresholds.beta if classifier.thresholds else 1)
         if seen
         else (),
-        unlike=Estimate.of_share("unlike", unlike, len(files) - len(unreadable) if classifier.familiar else 0),
-        familiar=classifier.familiar,
+        ood=Estimate.of_share("ood", ood, len(files) - len(unreadable) if classifier.ood_detector else 0),
+        ood_detector=classifier.ood_detector,
         findings=found.findings,
     )
     content = text.getvalue().encode("utf-8", "surrogateescape")
@@ -189,7 +189,7 @@ def _(value: Submission) -> Any:
             "unreadable": value.unreadable,
             "images_left_out": len(value.left_out),
             "expected": value.expected,
-            "unlike": value.unlike,
+            "ood": value.ood,
             "findings": value.findings,
         }
     )
@@ -270,14 +270,14 @@ def files_of(
     return [found[number] for number in taken], tuple(found[number][0] for number in left_out)
 
 
-def judged(run: Path, classifier: Classifier) -> Predictions | None:
-    """Return the predictions by which a run's classifier was judged: out-of-fold, or on validation.
+def evaluated(run: Path, classifier: Classifier) -> Predictions | None:
+    """Return the predictions by which a run's classifier was evaluated: out-of-fold, or on validation.
 
     Of many labels with thresholds: those of each fold chosen on the others.
     """
-    first = run_result(run).judged_on if was_written(run, RESULT) else "valid"
+    first = run_result(run).evaluated_on if was_written(run, RESULT) else "valid"
     for name in ("out-of-fold", "valid") if first == "out-of-fold" else ("valid", "out-of-fold"):
-        seen = kept_predictions(run, name, task=classifier.task, basis=Basis.CHOSEN_ON)
+        seen = kept_predictions(run, name, task=classifier.task, basis=Basis.USED_FOR_SELECTION)
         if seen is not None and len(seen.scored) > 1:
             return with_class_thresholds(seen, beta=classifier.thresholds.beta if classifier.thresholds else 1)
     return None

@@ -34,12 +34,12 @@ Features = npt.NDArray[np.floating]
 DECADES = (1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 FIRST = 1e-1
 """Decades are walked down from the first while the out-of-fold loss falls, up if the first was the best; then half
-decades beside the best. Below the last a penalty is none: where that seems best, what is judged leaks into train.
+decades beside the best. Below the last a penalty is none: where that seems best, what is evaluated leaks into train.
 """
 WORTH_GOING_ON = 0.02
 """The share by which a decade must lower the loss for the next one to be tried."""
 FOLD_TOLERANCE, FINAL_TOLERANCE, FIXED_TOLERANCE = 3e-3, 1e-4, 1e-6
-"""Promised relative decrease of the objective at which the folds, the head itself, and `solve_fixed` are fitted."""
+"""Promised relative decrease of the objective at which the folds, the head itself, and `fit_linear_at` are fitted."""
 BLOCK_BYTES = 64 << 20
 AXES_ROWS = 4096
 
@@ -50,7 +50,7 @@ class Rows:
 
     `read(start, stop)` gives features (stop - start, features); `targets` (n,) are class indices below
     `classes`, or 0 and 1 for each of many labels (n, classes); `weights` (n,) say how much each counts, `folds` (n,)
-    which fold leaves it out, -1 none: such a row always trains, and is not judged.
+    which fold leaves it out, -1 none: such a row always trains, and is not evaluated.
     """
 
     read: Callable[[int, int], Features]
@@ -67,7 +67,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Solved:
+class LinearFit:
     """A head with the penalty that was chosen, and what was seen on the way."""
 
     head: LayeredHead
@@ -77,7 +77,9 @@ class Solved:
     iterations: int
 
 
-def solve(rows: Rows, *, near: float | None = None, average: bool = False, progress: Progress | None = None) -> Solved:
+def fit_linear(
+    rows: Rows, *, near: float | None = None, average: bool = False, progress: Progress | None = None
+) -> LinearFit:
     """Choose l2 by the out-of-fold log loss of the plain views, then solve on all rows.
 
     `near` is a penalty that is probably not far from the best: the search then begins about a decade above it.
@@ -88,10 +90,10 @@ def solve(rows: Rows, *, near: float | None = None, average: bool = False, progr
     down = [l2 for l2 in DECADES if l2 <= first * 1.01]
     up = [l2 for l2 in reversed(DECADES) if l2 > first * 1.01]
     with (progress or Silent()).task("solve", len(down) + 3, "penalties") as task:
-        return _solve(rows, down, up, average, task)
+        return _fit_linear(rows, down, up, average, task)
 
 
-def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], average: bool, task: Task) -> Solved:
+def _fit_linear(rows: Rows, down: Sequence[float], up: Sequence[float], average: bool, task: Task) -> LinearFit:
     problem = _Problem(rows)
     masks = np.stack([rows.folds != fold for fold in range(int(rows.folds.max()) + 1)])
     tried: dict[float, tuple[float, Floats, Floats]] = {}
@@ -119,13 +121,13 @@ def _solve(rows: Rows, down: Sequence[float], up: Sequence[float], average: bool
             follow((l2,), tried[_best(tried)][2])
     l2 = _best(tried)
     _, fold_logits, of_folds = tried[l2]
-    if average:  # the folds are fitted as well as a head is, and judged as what they are then
+    if average:  # the folds are fitted as well as a head is, and evaluated as what they are then
         members, steps = problem.minimum(masks, l2, of_folds, tolerance=FINAL_TOLERANCE)
         fold_logits, final = problem.fold_logits(members), members.mean(axis=0, keepdims=True)
     else:
         start = of_folds.mean(axis=0, keepdims=True)
         final, steps = problem.minimum(np.ones((1, len(rows)), bool), l2, start, tolerance=FINAL_TOLERANCE)
-    return Solved(
+    return LinearFit(
         head=problem.head(final),
         l2=l2,
         path=tuple(sorted((tried_l2, loss) for tried_l2, (loss, *_) in tried.items())),
@@ -143,7 +145,7 @@ def _has(tried: Mapping[float, tuple[float, Floats, Floats]], l2: float) -> bool
     return any(abs(other / l2 - 1) < 0.01 for other in tried)
 
 
-def solve_fixed(rows: Rows, l2: float, *, tolerance: float = FIXED_TOLERANCE) -> LayeredHead:
+def fit_linear_at(rows: Rows, l2: float, *, tolerance: float = FIXED_TOLERANCE) -> LayeredHead:
     """Return the head for a given l2 on all rows."""
     problem = _Problem(rows)
     return problem.head(problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=tolerance)[0])

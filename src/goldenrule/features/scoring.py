@@ -37,12 +37,12 @@ def predictions_from(
         block = known[start : start + step]
         rows = kept.rows([name for row in block if (name := names[row]) is not None])
         logits[block] = classifier.logits(rows)
-        if classifier.familiar:
+        if classifier.ood_detector:
             distance[block] = classifier.distances(rows)
     return classifier.predictions(
         logits,
         ids=ids,
         truth=truth,
         status=np.where(np.isnan(logits[:, 0]), "unreadable", "ok"),
-        distance=distance if classifier.familiar else None,
+        distance=distance if classifier.ood_detector else None,
     )

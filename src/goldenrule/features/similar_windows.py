@@ -83,7 +83,7 @@ def shortened(cache: FeatureCache, digests: Sequence[bytes], likened: Likened | 
     return np.asarray(short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-6), np.float32)
 
 
-def best_bank(digests: Sequence[bytes | None]) -> FeatureCache | None:
+def best_cache(digests: Sequence[bytes | None]) -> FeatureCache | None:
     """Return the cache of plain pooled features that has rows of most of these images, the one used last among equals.
 
     None where no cache has a row of any. Nothing is computed, and no backbone is loaded.

@@ -65,7 +65,7 @@ class ClassScore:
     false_positives: int
     false_negatives: int
     true_negatives: int
-    basis: Basis = Basis.CLEAN
+    basis: Basis = Basis.HELD_OUT
     grouped: tuple[Estimate, Estimate] | None = None  # precision and recall, where images come in groups
 
     @property

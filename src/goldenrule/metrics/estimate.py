@@ -21,8 +21,8 @@ Kind = Literal["share", "points", "number"]
 class Basis(StrEnum):
     """Whether the images that a number was measured on had a say in what was measured."""
 
-    CLEAN = "clean"
-    CHOSEN_ON = "chosen on"
+    HELD_OUT = "held out"
+    USED_FOR_SELECTION = "used for selection"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,7 +50,7 @@ class Estimate:
     n: int
     method: str
     kind: Kind = "number"
-    basis: Basis = Basis.CLEAN
+    basis: Basis = Basis.HELD_OUT
     groups: int | None = field(default=None, metadata=IF_OTHERWISE)
     effective_n: float | None = field(default=None, metadata=IF_OTHERWISE)
 
@@ -77,7 +77,7 @@ class Estimate:
             )
 
     @classmethod
-    def of_share(cls, name: str, successes: int, n: int, *, basis: Basis = Basis.CLEAN) -> Estimate:
+    def of_share(cls, name: str, successes: int, n: int, *, basis: Basis = Basis.HELD_OUT) -> Estimate:
         """Return the share of n images for which something holds, with its Wilson interval.
 
         >>> print(Estimate.of_share("accuracy", 199, 200))
@@ -92,7 +92,12 @@ class Estimate:
 
     @classmethod
     def of_right(
-        cls, name: str, right: NDArray[np.bool_], groups: NDArray[np.int64] | None = None, *, basis: Basis = Basis.CLEAN
+        cls,
+        name: str,
+        right: NDArray[np.bool_],
+        groups: NDArray[np.int64] | None = None,
+        *,
+        basis: Basis = Basis.HELD_OUT,
     ) -> Estimate:
         """Return the share of images for which something is right (n,); of `groups` (n,) where these are the sample.
 
@@ -105,7 +110,7 @@ class Estimate:
         return cls(name=name, value=float(right.mean()), n=len(right), kind="share", basis=basis, **found.about)
 
     @classmethod
-    def undefined(cls, name: str, method: str, *, kind: Kind = "number", basis: Basis = Basis.CLEAN) -> Estimate:
+    def undefined(cls, name: str, method: str, *, kind: Kind = "number", basis: Basis = Basis.HELD_OUT) -> Estimate:
         """Return what is known from no image at all.
 
         >>> print(Estimate.undefined("recall of cat", "Wilson 95 %", kind="share"))
@@ -149,7 +154,7 @@ def render(estimate: Estimate) -> str:
 
     >>> render(Estimate.of_share("accuracy", 9, 9))
     '100 % [70, 100] n=9'
-    >>> render(Estimate.of_share("accuracy", 193, 200, basis=Basis.CHOSEN_ON))
+    >>> render(Estimate.of_share("accuracy", 193, 200, basis=Basis.USED_FOR_SELECTION))
     '96.5 % [93.0, 98.3] n=200 (chosen on)'
     >>> render(Estimate.of_share("accuracy", 9_990, 10_000))
     '99.90 % [99.82, 99.95] n=10,000'
@@ -162,7 +167,7 @@ def render(estimate: Estimate) -> str:
 def marks_of(estimate: Estimate) -> tuple[str, ...]:
     """Return what `render` says in brackets behind n."""
     effective = () if estimate.effective_n is None else (f"effective n={estimate.independent:,}",)
-    return (*effective, str(estimate.basis)) if estimate.basis is Basis.CHOSEN_ON else effective
+    return (*effective, str(estimate.basis)) if estimate.basis is Basis.USED_FOR_SELECTION else effective
 
 
 def value_and_interval(estimate: Estimate) -> str:

@@ -54,7 +54,7 @@ class Predictions:
     group: NDArray[np.int64] | None = None
     thresholds: NDArray[np.float64] | None = None
     distance: NDArray[np.float32] | None = None
-    basis: Basis = Basis.CLEAN
+    basis: Basis = Basis.HELD_OUT
 
     def __post_init__(self) -> None:
         """Bring every field into its type, check it and make it read-only."""
@@ -76,7 +76,7 @@ class Predictions:
         group: ArrayLike | None = None,
         distance: ArrayLike | None = None,
         task: Task = "single",
-        basis: Basis = Basis.CLEAN,
+        basis: Basis = Basis.HELD_OUT,
     ) -> Predictions:
         """Predictions from logits (n, C), one view, or (n, views, C).
 
@@ -237,7 +237,9 @@ class Predictions:
             group=np.concatenate(groups) if len(groups) == len(aligned) else None,
             thresholds=np.concatenate(limits) if limits else None,
             distance=np.concatenate(distances) if len(distances) == len(aligned) else None,
-            basis=Basis.CHOSEN_ON if any(split.basis == Basis.CHOSEN_ON for split in splits) else Basis.CLEAN,
+            basis=Basis.USED_FOR_SELECTION
+            if any(split.basis == Basis.USED_FOR_SELECTION for split in splits)
+            else Basis.HELD_OUT,
         )
 
     def __len__(self) -> int:

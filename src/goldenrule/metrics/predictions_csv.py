@@ -2,7 +2,7 @@
 
 Of many labels `prediction` holds those that are called, the likeliest first, and `probability` that of the first.
 Files of a run, whose images are labelled, have the column `truth` behind `probability`, and out-of-fold ones `fold`;
-those of new images `set`, `unlike` and `distance`. Names are cells of `goldenrule.core.cells`: none of them is a
+those of new images `set`, `ood` and `distance`. Names are cells of `goldenrule.core.cells`: none of them is a
 formula to a spreadsheet, and several in one cell can be told apart (`classes_in`).
 """
 
@@ -34,20 +34,20 @@ def rows_of(
     *,
     min_confidence: float = 0.0,
     sets: PredictionSets | None = None,
-    familiar: OODDetector | None = None,
+    ood_detector: OODDetector | None = None,
 ) -> Iterator[dict[str, str]]:
     """Return a row per image, with text for every column.
 
     An image whose highest probability is below `min_confidence` has the status "unsure" and no prediction;
     one that can't be read has neither prediction nor probabilities. With `sets` the column `set` holds the classes
-    that can't be ruled out, the likeliest first; with `familiar` the column `unlike` has "yes" where an image is unlike
-    anything seen in training, and `distance` says how far from it.
+    that can't be ruled out, the likeliest first; with `ood_detector` the column `ood` has "yes" where an image is
+    unlike anything seen in training, and `distance` says how far from it.
     """
     inside = sets.sets(predictions) if sets else None
     probabilities = predictions.probabilities
     between = between_labels(predictions.classes) if predictions.task == "multi" else ""
     labelled, readable = bool(predictions.labelled.any()), predictions.ok
-    unlike = familiar.unlike(predictions) if familiar else None
+    ood = ood_detector.ood(predictions) if ood_detector else None
     for row, (name, status) in enumerate(zip(predictions.ids, predictions.status, strict=True)):
         ok = bool(readable[row])
         highest = float(probabilities[row].max()) if ok else np.nan
@@ -61,8 +61,8 @@ def rows_of(
         if inside is not None:
             order = np.argsort(-probabilities[row], kind="stable")
             columns["set"] = to_cell(joined(predictions.classes[label] for label in order if inside[row, label]))
-        if unlike is not None and predictions.distance is not None:
-            columns["unlike"] = UNLIKE if unlike[row] else ""
+        if ood is not None and predictions.distance is not None:
+            columns["ood"] = UNLIKE if ood[row] else ""
             columns["distance"] = f"{predictions.distance[row]:.6g}" if ok else ""
         if labelled:
             columns["truth"] = to_cell(_several(predictions.true_names(row), between))
@@ -78,7 +78,7 @@ def to_csv(
     *,
     min_confidence: float = 0.0,
     sets: PredictionSets | None = None,
-    familiar: OODDetector | None = None,
+    ood_detector: OODDetector | None = None,
     header: bool = True,
 ) -> str:
     """Return the file's text; without `header` its rows alone.
@@ -89,7 +89,7 @@ def to_csv(
     a.jpg,unsure,,0.5,0.5,0.5
     """
     names = ["path", "status", "prediction", "probability", *(["set"] if sets else [])]
-    names += ["unlike", "distance"] if familiar else []
+    names += ["ood", "distance"] if ood_detector else []
     names += ["truth"] if bool(predictions.labelled.any()) else []
     names += ["fold"] if predictions.fold is not None else []
     names += [f"p:{label}" for label in predictions.classes]
@@ -97,7 +97,7 @@ def to_csv(
     writer = csv.DictWriter(text, names, lineterminator="\n")
     if header:
         writer.writeheader()
-    writer.writerows(rows_of(predictions, min_confidence=min_confidence, sets=sets, familiar=familiar))
+    writer.writerows(rows_of(predictions, min_confidence=min_confidence, sets=sets, ood_detector=ood_detector))
     return text.getvalue()
 
 
@@ -115,7 +115,7 @@ def _several(names: Sequence[str], between: str) -> str:
     return joined(names, between) if between else "".join(names)
 
 
-def from_csv(text: str, *, task: Task = "single", basis: Basis = Basis.CLEAN) -> Predictions:
+def from_csv(text: str, *, task: Task = "single", basis: Basis = Basis.HELD_OUT) -> Predictions:
     """Return the predictions that `to_csv` wrote: logits with the same probabilities, no thresholds.
 
     Raises `FormatError` for another file.

@@ -13,8 +13,8 @@ from goldenrule.metrics.uncertainty.power import needed_text
 from goldenrule.metrics.uncertainty.scaling import pooled_logits
 from goldenrule.metrics.uncertainty.temperature import as_pairs, cautious_temperature
 
-Familiarity = Literal["far", "partly", "well"]
-"""How well the backbone knows pictures like these, by what the linear head makes of them."""
+DomainShift = Literal["high", "moderate", "low"]
+"""How far these pictures are from those the backbone was pretrained on, by what the linear head makes of them."""
 
 NEEDED_PROBABILITY = 0.9
 """A later stage replaces an earlier one only at this one-sided probability of a lower log loss."""
@@ -24,26 +24,26 @@ ROOM_ABOVE = 0.98
 """Out-of-fold accuracy from which on augmented views are not computed.
 
 Here and below: of many labels F1 averaged over images."""
-FAR_BELOW = 0.7
-"""Out-of-fold accuracy of the linear head below which pictures are taken to be far from those the backbone knows."""
-KNOWN_ABOVE = 0.95
-"""Out-of-fold accuracy of the linear head above which the backbone knows such pictures well."""
+HIGH_SHIFT_BELOW = 0.7
+"""Out-of-fold accuracy of the linear head below which the domain shift is high."""
+LOW_SHIFT_ABOVE = 0.95
+"""Out-of-fold accuracy of the linear head above which the domain shift is low."""
 GENTLE_RATE = 1e-4
-"""The head's rate above which the whole network is not trained where the backbone knows such pictures well."""
-PARTLY_RATE = 3e-4
-"""The head's rate above which the late layers are not trained where the backbone knows such pictures partly."""
-ZERO_RATES = (1e-3, 3e-3)
+"""The head's rate above which the whole network is not trained at low domain shift."""
+MODERATE_SHIFT_RATE = 3e-4
+"""The head's rate above which the late layers are not trained at moderate domain shift."""
+SCRATCH_RATES = (1e-3, 3e-3)
 """The rates at which Adam and its kin train random weights with BatchNorms."""
 
 
 class Trained(StrEnum):
-    """What is trained beyond solving a head, as the candidates of a run are called."""
+    """What is trained beyond the linear head, as the candidates of a run are called."""
 
     HEAD = "trained head"
     LATE_LAYERS = "late layers"
     NETWORK = "whole network"
     FINE_TUNED = "fine-tuned network"
-    FROM_ZERO = "trained from zero"
+    FROM_SCRATCH = "trained from scratch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,19 +159,19 @@ def as_sure_as_allowed(seen: Predictions) -> Predictions:
     return replace(scored, logits=(logits / value)[:, np.newaxis].astype(np.float32))
 
 
-def familiarity(out_of_fold: Predictions) -> Familiarity:
-    """Say how well the backbone knows such pictures: by how many the linear head gets right, out-of-fold.
+def domain_shift(out_of_fold: Predictions) -> DomainShift:
+    """Return how far such pictures are from the pretraining: by how many the linear head gets right, out-of-fold.
 
     The further they are from what it was trained with, the more it has to learn: higher rates pay, then also late
     BatchNorms that follow.
     """
     right = quality(out_of_fold).value
-    return "far" if right < FAR_BELOW else "well" if right > KNOWN_ABOVE else "partly"
+    return "high" if right < HIGH_SHIFT_BELOW else "low" if right > LOW_SHIFT_ABOVE else "moderate"
 
 
-def late_rate(found: float, known: Familiarity) -> float:
+def late_rate(found: float, shift: DomainShift) -> float:
     """Return the rate for head and late layers where the finder suggests this one for a fresh head."""
-    return found if known == "far" else min(found, PARTLY_RATE)
+    return found if shift == "high" else min(found, MODERATE_SHIFT_RATE)
 
 
 def gentle(rate: float, out_of_fold: Predictions) -> float:
@@ -180,24 +180,26 @@ def gentle(rate: float, out_of_fold: Predictions) -> float:
     Where the linear head is nearly always right the backbone has little to learn and much to forget: higher rates make
     it worse on new pictures, which the training loss that the finder looks at does not show (docs/decisions/0021).
     """
-    return min(rate, GENTLE_RATE) if familiarity(out_of_fold) == "well" else rate
+    return min(rate, GENTLE_RATE) if domain_shift(out_of_fold) == "low" else rate
 
 
-def rate_from_zero(found: float, *, optimizer: str | None, normalised: bool) -> float:
+def rate_from_scratch(found: float, *, optimizer: str | None, normalised: bool) -> float:
     """Return the rate for random weights where the finder suggests this one; `optimizer` None is AdamW.
 
     Random weights behind BatchNorms (`normalised`) bear almost any rate for the steps of a range test, which then
-    says little: for Adam and its kin the rate stays within `ZERO_RATES`, without BatchNorms below the highest of
+    says little: for Adam and its kin the rate stays within `SCRATCH_RATES`, without BatchNorms below the highest of
     them (docs/decisions/0028).
 
-    >>> rate_from_zero(1e-5, optimizer=None, normalised=True), rate_from_zero(.1, optimizer="adam", normalised=False)
-    (0.001, 0.003)
-    >>> rate_from_zero(.1, optimizer="sgd", normalised=True)
+    >>> rate_from_scratch(1e-5, optimizer=None, normalised=True)
+    0.001
+    >>> rate_from_scratch(.1, optimizer="adam", normalised=False)
+    0.003
+    >>> rate_from_scratch(.1, optimizer="sgd", normalised=True)
     0.1
     """
     if "adam" not in (optimizer or "adamw").lower():
         return found
-    low, high = ZERO_RATES
+    low, high = SCRATCH_RATES
     return min(max(found, low), high) if normalised else min(found, high)
 
 

@@ -42,7 +42,7 @@ Tap = Literal["pooled", "boundary"]
 """The depth at which activations are kept: pooled features, or what flows into the late layers."""
 CustomPooling = Literal["average", "none"]
 """Of a backbone of the user's own: its maps are averaged, or it gives features already."""
-NETWORK_NAME = re.compile(r"own [^\s]+|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
+NETWORK_NAME = re.compile(r"custom [^\s]+|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 """What a classifier may name as its network: one of timm's with or without a tag, or what a function makes."""
 FORMAT = 1
 
@@ -52,7 +52,7 @@ class BackboneSpec:
     """All that can be known of a backbone without loading it, a plain JSON value."""
 
     name: Name
-    timm_name: Name  # the architecture; "own KEY" where a function of the user's makes it
+    timm_name: Name  # the architecture; "custom KEY" where a function of the user's makes it
     weights: Digest  # blake2b of backbone.safetensors: the identity of the pretrained tensors
     features: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
     pooling: Pooling | CustomPooling
@@ -121,7 +121,7 @@ def backbone(
     """Return a prepared backbone, from the cache where it was prepared before.
 
     `name` is embedded, a family's, or one of timm's; `weights` a .safetensors or .pth file with timm's names, else the
-    packaged weights or the hub's; with `drawn` random ones, drawn under that seed, to train from zero. `size` is
+    packaged weights or the hub's; with `drawn` random ones, drawn under that seed, to train from scratch. `size` is
     another input side in px than the weights were trained at. `squish` shows it the whole picture, brought to a square,
     instead of a centre crop. `decoding="scaled"` decodes large JPEGs at a fraction of their size (`decode.decode`).
     `levels` are the values that become black and white in pictures of more than 8 bits.
@@ -300,7 +300,7 @@ def _prepare(
         source: Mapping[str, Any] = {
             "from": f"drawn by PyTorch under the seed {drawn}",
             "licence": "yours",
-            "from_zero": True,
+            "from_scratch": True,
         }
         model = architecture(timm_name, seed=drawn)
     else:

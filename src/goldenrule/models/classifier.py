@@ -50,8 +50,8 @@ class Classifier:
 
     It looks at every image through `views` and averages: the plain one, and augmented ones where that was
     measured to help (test-time augmentation). `sets` are the classes that it can't rule out, where it was calibrated;
-    `familiar` are images that it was trained on: what is far from them is flagged. `task` "multi" gives each label a
-    probability of its own; from where on they are called is a matter of `thresholds`. `calibration` says which
+    `ood_detector` are images that it was trained on: what is far from them is flagged. `task` "multi" gives each label
+    a probability of its own; from where on they are called is a matter of `thresholds`. `calibration` says which
     temperature its logits were divided by: it is in the head's weights, never to be applied.
     """
 
@@ -64,7 +64,7 @@ class Classifier:
     sets: PredictionSets | None = None
     task: Task = "single"
     thresholds: Thresholds | None = None
-    familiar: OODDetector | None = None
+    ood_detector: OODDetector | None = None
     calibration: Mapping[str, Any] | None = None  # a record of what the head's weights hold already
     _engines: dict[tuple[EngineKind, int], Engine] = field(default_factory=dict, init=False, repr=False)
 
@@ -176,7 +176,7 @@ class Classifier:
                     if not np.isfinite(found).all():
                         raise FormatError("The head of this classifier gives NaN: it is damaged. Copy it again, whole.")
                     logits[rows, seen] = found
-                    if self.familiar and (first := np.flatnonzero(np.array(seen) == 0)).size:
+                    if self.ood_detector and (first := np.flatnonzero(np.array(seen) == 0)).size:
                         distance[np.array(rows)[first]] = self.distances(halves[first])
                 task.advance(len(batch.slots))
         logits[failed], distance[failed] = np.nan, np.nan
@@ -187,7 +187,7 @@ class Classifier:
         return {
             "logits": logits,
             "status": np.where(failed, "unreadable", "ok"),
-            "distance": distance if self.familiar else None,
+            "distance": distance if self.ood_detector else None,
         }
 
     def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -196,9 +196,9 @@ class Classifier:
 
     def distances(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return the distances (n,) of features (n, features) to the familiar images; nan where none are known."""
-        if self.familiar is None:
+        if self.ood_detector is None:
             return np.full(len(features), np.nan, np.float32)
-        return self.familiar.distances(self.backbone.spec.averaged(features.astype(np.float16)))
+        return self.ood_detector.distances(self.backbone.spec.averaged(features.astype(np.float16)))
 
     def network(self) -> Network:
         """Return backbone and head as one PyTorch module in eval mode."""
@@ -222,8 +222,8 @@ class Classifier:
         if self.backbone.folder != folder:
             shutil.copyfile(self.backbone.weights_file, folder / "backbone.safetensors")
         (folder / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
-        if self.familiar:
-            (folder / "familiar.safetensors").write_bytes(tensors_content(self.familiar.tensors))
+        if self.ood_detector:
+            (folder / "ood_detector.safetensors").write_bytes(tensors_content(self.ood_detector.tensors))
         write_json(folder / "classifier.json", as_json(self))
         seal(folder)
 
@@ -260,7 +260,9 @@ class Classifier:
             views = tuple(from_json(view, View) for view in said.views)
             sets = from_json(said.sets, PredictionSets) if said.sets else None
             thresholds = from_json(said.thresholds, Thresholds) if said.thresholds else None
-            familiar = _familiar(files, said.familiar, spec.features // spec.places) if said.familiar else None
+            ood_detector = (
+                _ood_detector(files, said.ood_detector, spec.features // spec.places) if said.ood_detector else None
+            )
             maker = _custom_maker(spec, backbone)
             weights = "backbone.safetensors"
             loaded = from_files(spec, path / weights, digest=files.digest(weights), maker=maker)
@@ -282,7 +284,7 @@ class Classifier:
             sets,
             said.task,
             thresholds,
-            familiar,
+            ood_detector,
             said.calibration,
         )
 
@@ -329,20 +331,22 @@ def _(value: Classifier) -> Any:
             "calibration": value.calibration or None,
             "sets": value.sets,
             "thresholds": value.thresholds,
-            "familiar": value.familiar,
+            "ood_detector": value.ood_detector,
             "provenance": value.provenance,
         }
     )
 
 
-def _familiar(files: Sealed, value: Mapping[str, Any], features: int) -> OODDetector:
+def _ood_detector(files: Sealed, value: Mapping[str, Any], features: int) -> OODDetector:
     """Return the familiar images of a saved classifier."""
     as_type(value, OODDetectorJson, what=f"{files.folder / 'classifier.json'}: familiar")
-    tensors, _ = read_tensors(files.check("familiar.safetensors"))
-    familiar = OODDetector.from_parts(value, tensors)
-    if familiar.references.shape[1] != features:
-        raise ValueError(f"familiar images of {familiar.references.shape[1]} features, the backbone gives {features}")
-    return familiar
+    tensors, _ = read_tensors(files.check("ood_detector.safetensors"))
+    ood_detector = OODDetector.from_parts(value, tensors)
+    if ood_detector.references.shape[1] != features:
+        raise ValueError(
+            f"familiar images of {ood_detector.references.shape[1]} features, the backbone gives {features}"
+        )
+    return ood_detector
 
 
 def _custom_head(
@@ -351,7 +355,7 @@ def _custom_head(
     given: MakeHead | Maker | None,
 ) -> Head | None:
     """Return the head that a function of the user's makes; None where it is one of goldenrule's."""
-    if said.head != "own":
+    if said.head != "custom":
         if given is not None:
             raise OptionError(f"head= was given, and this classifier has goldenrule's own {said.head} head.")
         return None

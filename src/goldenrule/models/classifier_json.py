@@ -32,7 +32,7 @@ class ClassifierJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     calibration: Object | None
     sets: Object | None
     thresholds: Object | None
-    familiar: Object | None
+    ood_detector: Object | None
     provenance: Object
 
     def __post_init__(self) -> None:
@@ -48,14 +48,14 @@ class Provenance(msgspec.Struct, kw_only=True):
 
     counts: dict[str, dict[str, Count]] = {}
     train_images: Count = 0
-    story: str = ""
+    fit_key: str = ""
     options: dict[str, str | int | float | bool | list[str] | dict[str, Any] | None] = {}
 
 
 class OODDetectorJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The OOD detector beside its arrays."""
 
-    false_alarms: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    false_positive_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     neighbour: Annotated[int, msgspec.Meta(ge=1, le=1_000)]
     basis: Basis
     references: Count

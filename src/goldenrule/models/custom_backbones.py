@@ -61,7 +61,7 @@ def custom_backbone(
     origin = f"file {file_digest(file)}" if file else "drawn"
     about = {"key": known_as, "origin": origin, "preprocessing": as_json(preprocessing), "groups": groups}
     identity = json_digest(about | {"name": name or maker.name, "format": FORMAT})
-    folder = cache_folder() / "backbones" / f"own-{identity[:28]}"
+    folder = cache_folder() / "backbones" / f"custom-{identity[:28]}"
     if (found := cached(folder, maker)) is not None:
         return found
     pooling: CustomPooling = "average" if output.ndim == 4 else "none"
@@ -69,7 +69,7 @@ def custom_backbone(
         write_weights(temporary / "backbone.safetensors", model)
         spec = BackboneSpec(
             name=name or maker.name.rpartition(":")[2],
-            timm_name=f"own {known_as}",
+            timm_name=f"custom {known_as}",
             weights=file_digest(temporary / "backbone.safetensors"),
             features=output.shape[1],
             pooling=pooling,

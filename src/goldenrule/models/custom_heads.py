@@ -65,7 +65,7 @@ class CustomHead:
     features: int
     classes: int
     tensors: Mapping[str, npt.NDArray[Any]]
-    kind: str = "own"
+    kind: str = "custom"
 
     @classmethod
     def fresh(cls, maker: Maker, *, features: int, classes: int, seed: int) -> CustomHead:

@@ -24,7 +24,7 @@ class Head(Protocol):
 
     @property
     def kind(self) -> str:
-        """The name the command line and the files use: a `HeadKind`, or "own"."""
+        """The name the command line and the files use: a `HeadKind`, or "custom"."""
 
     @property
     def tensors(self) -> Mapping[str, npt.NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""`original`: a small convolutional network of our own, made to be trained from zero on a CPU.
+"""`original`: a small convolutional network of our own, made to be trained from scratch on a CPU.
 
 Plain 3 x 3 convolutions, which CPUs run fast forwards and backwards (depthwise ones they do not), each with a
 BatchNorm; one residual block per stage (He et al., "Deep residual learning for image recognition", 2016), whose last

@@ -119,7 +119,7 @@ def summary(
 def origin_of(name: str) -> dict[str, str]:
     """Say where the learned weights of a network that is not embedded come from, and under which licence."""
     if name == "original":
-        return {"from": "none: goldenrule's own small network, to be trained from zero", "licence": "yours"}
+        return {"from": "none: goldenrule's own small network, to be trained from scratch", "licence": "yours"}
     if name in OWN_ARCHITECTURES:
         file = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
         return {"from": f"torchvision, by --weights FILE: {file}", "licence": "BSD-3-Clause (torchvision)"}

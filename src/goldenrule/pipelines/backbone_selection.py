@@ -1,4 +1,4 @@
-"""Choosing a backbone: several backbones' features in the cache, a head fitted on each, judged out-of-fold."""
+"""Choosing a backbone: several backbones' features in the cache, a head fitted on each, evaluated out-of-fold."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ CHOICE_VERSION = 1
 
 
 def with_chosen_backbone(
-    work: FitContext, features: Features, backbones: Sequence[Backbone]
+    context: FitContext, features: Features, backbones: Sequence[Backbone]
 ) -> tuple[FitContext, Features]:
     """Go on with the backbone that suits the training part of a fit best, as if it had been named; give its features.
 
     `features` are those of the first backbone. The choice is made once per run, written down before it is obeyed, and
     replayed (laws 6 and 7). What the candidates gave stays in the cache.
     """
-    train = readable(work.table, "train", features).only_labelled()
+    train = readable(context.table, "train", features).only_labelled()
     check_learnable(train, features.failures)
     step = {
         "step": "choose backbone",
@@ -48,27 +48,27 @@ def with_chosen_backbone(
             [backbone.spec.name, backbone.spec.weights, as_json(backbone.spec.preprocessing)] for backbone in backbones
         ],
         "images": about_images(train),
-        "seed": work.options.seed,
+        "seed": context.options.seed,
     }
 
     def chosen() -> Outcome:
-        found = judged_backbones(train, backbones, options=work.options, progress=work.progress)
+        found = evaluated_backbones(train, backbones, options=context.options, progress=context.progress)
         return Outcome({"candidates": np.arange(len(backbones))}, as_json(found))
 
-    with work.story.stage("choose backbone"):
-        outcome, replayed = work.run.step(step, chosen, check=lambda kept: _check_choice(kept, backbones))
+    with context.state.stage("choose backbone"):
+        outcome, replayed = context.run.step(step, chosen, check=lambda kept: _check_choice(kept, backbones))
     found = from_json(outcome.facts, BackboneChoice)
-    work.progress.say(f"{found.sentence}{' Chosen before: replayed.' if replayed else ''}")
-    work.story.backbones = found
+    context.progress.say(f"{found.sentence}{' Chosen before: replayed.' if replayed else ''}")
+    context.state.backbones = found
     if not replayed:
-        work.story.computed += sum(one.computed for one in found.candidates)
+        context.state.computed += sum(one.computed for one in found.candidates)
     backbone = next(backbone for backbone in backbones if backbone.spec.name == found.chosen)
-    if backbone is work.backbone:
-        return work, features
+    if backbone is context.backbone:
+        return context, features
     extractor = FeatureExtractor.of(
-        backbone, device=work.options.device, threads=work.options.threads, progress=work.progress
+        backbone, device=context.options.device, threads=context.options.threads, progress=context.progress
     )
-    context = replace(work, extractor=extractor)
+    context = replace(context, extractor=extractor)
     return context, precomputed(context, 0)
 
 
@@ -79,7 +79,7 @@ def _check_choice(kept: Outcome, backbones: Sequence[Backbone]) -> None:
         raise FormatError(f"{found.chosen} was chosen, which is none of those to choose from.")
 
 
-def judged_backbones(
+def evaluated_backbones(
     train: LabelledTable, backbones: Sequence[Backbone], *, options: FitOptions, progress: Progress
 ) -> BackboneChoice:
     """Return the choice among backbones by readable training images with digests; of many a sample is asked."""

@@ -32,7 +32,7 @@ images that are easily told apart. The head on all images is surer than they are
 class Calibrated:
     """A temperature (of many labels a line per label) that was tried, and what became of it.
 
-    `before` are the predictions that it was fitted on, of the head as it was fitted, or of validation judged apart.
+    `before` are the predictions that it was fitted on, of the head as it was fitted, or of validation evaluated apart.
     """
 
     rule: Temperature | PlattScaling
@@ -67,10 +67,10 @@ def _(value: Calibrated) -> dict[str, Any]:
 def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
     """Return the head, its out-of-fold predictions and what was tried: cooled by a temperature, or as they were.
 
-    The temperature is fitted on all out-of-fold predictions. Whether it is taken is judged by folds: each fold at the
-    temperature of the others, against as they are, by the rule of all later stages (`later_replaces`); one below
-    `LOWEST` never is. Those fold by fold predictions are what the cooled head is judged by. Of many labels it is a line
-    per label, for linear heads. Nothing is tried on a single fold.
+    The temperature is fitted on all out-of-fold predictions. Whether it is taken is evaluated by folds: each fold at
+    the temperature of the others, against as they are, by the rule of all later stages (`later_replaces`); one below
+    `LOWEST` never is. Those fold by fold predictions are what the cooled head is evaluated on. Of many labels it is a
+    line per label, for linear heads. Nothing is tried on a single fold.
     """
     folds = out_of_fold.scored.fold
     if folds is None or len(np.unique(folds)) < 2:
@@ -83,7 +83,7 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
         )
     temperature = fit_temperature(out_of_fold)
     by_fold = calibrated_by_fold(out_of_fold)
-    names = ("the head as fitted", f"a temperature of {temperature.value:.3g}, judged by folds,")
+    names = ("the head as fitted", f"a temperature of {temperature.value:.3g}, evaluated by folds,")
     verdict = later_replaces(out_of_fold, by_fold, names=names)
     found = Calibrated(
         rule=temperature,
@@ -100,7 +100,9 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
 def _rescaled(head: LayeredHead, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:
     lines = fit_platt(out_of_fold)
     by_fold = calibrated_by_fold(out_of_fold)
-    verdict = later_replaces(out_of_fold, by_fold, names=("the head as fitted", "a line per label, judged by folds,"))
+    verdict = later_replaces(
+        out_of_fold, by_fold, names=("the head as fitted", "a line per label, evaluated by folds,")
+    )
     found = Calibrated(
         rule=lines, fitted_on="out-of-fold", applied=verdict.replaced, why=verdict.sentence, before=out_of_fold
     )

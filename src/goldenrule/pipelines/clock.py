@@ -20,10 +20,10 @@ PROBE_SECONDS = 10.0
 class Clock:
     """Says whether there is time for a step; without `--minutes` there always is."""
 
-    def __init__(self, work: FitContext) -> None:
-        self._work = work
-        minutes = work.options.minutes
-        self._end = None if minutes is None else work.story.began + 60 * minutes
+    def __init__(self, context: FitContext) -> None:
+        self._work = context
+        minutes = context.options.minutes
+        self._end = None if minutes is None else context.state.began + 60 * minutes
 
     @property
     def limited(self) -> bool:

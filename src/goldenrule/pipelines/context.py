@@ -26,7 +26,7 @@ class FitContext:
     table: ImageTable
     extractor: FeatureExtractor
     options: FitOptions
-    story: FitState
+    state: FitState
     progress: Progress
 
     @property
@@ -45,20 +45,22 @@ class FitContext:
         return self.extractor.threads
 
 
-def precomputed(work: FitContext, count: int) -> Features:
+def precomputed(context: FitContext, count: int) -> Features:
     """Return the features of all images, with `count` augmented views of those that train, from the cache or anew."""
-    story = work.story
+    state = context.state
     began = time.perf_counter()
-    with story.stage("precompute views" if count else "precompute"):
-        features = work.extractor.features(
-            work.table,
-            views=views(work.options.augmentation, count),
-            augmented=work.table.teaching if count else None,
+    with state.stage("precompute views" if count else "precompute"):
+        features = context.extractor.features(
+            context.table,
+            views=views(context.options.augmentation, count),
+            augmented=context.table.teaching if count else None,
         )
-    remember_speed(work.backbone.spec, work.kind, sum(features.computed), time.perf_counter() - began)
+    remember_speed(context.backbone.spec, context.kind, sum(features.computed), time.perf_counter() - began)
     for removed in enforce_limit(keep=[cache.name for cache in features.caches]):
-        work.progress.say(f"The feature cache {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit.")
+        context.progress.say(
+            f"The feature cache {removed['name'][:8]} ({removed['rows']:,} rows) gave way to the limit."
+        )
     new = slice(1 if count else 0, None)  # the plain view was counted before
-    story.computed += sum(features.computed[new])
-    story.reused += sum(features.reused[new])
+    state.computed += sum(features.computed[new])
+    state.reused += sum(features.reused[new])
     return features

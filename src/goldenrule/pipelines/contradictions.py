@@ -27,15 +27,17 @@ def contradictions(
     Out-of-fold predictions are those of a linear head: they count only where it was chosen. Splits that are `torn`,
     with neighbours in train, are known to flatter, and are not compared.
     """
-    solved = chosen.evaluated_split == "out-of-fold"
+    linear = chosen.evaluated_split == "out-of-fold"
     checked = {
-        split: said for split, said in scored.items() if split not in torn and (solved or split != "out-of-fold")
+        split: said for split, said in scored.items() if split not in torn and (linear or split != "out-of-fold")
     }
-    clean = {split: said.basis == Basis.CLEAN for split, said in checked.items()}
-    yield from inconsistencies(checked, sets=classifier.sets, familiar=classifier.familiar, clean=clean, beta=beta)
-    if solved and "l2" in chosen.facts:
+    held_out = {split: said.basis == Basis.HELD_OUT for split, said in checked.items()}
+    yield from inconsistencies(
+        checked, sets=classifier.sets, ood_detector=classifier.ood_detector, held_out=held_out, beta=beta
+    )
+    if linear and "l2" in chosen.facts:
         l2 = float(chosen.facts["l2"])
-        yield from at_the_end_of_its_range("penalty", l2, DECADES[-1], DECADES[0], chosen.judged_on)
+        yield from at_the_end_of_its_range("penalty", l2, DECADES[-1], DECADES[0], chosen.evaluated_on)
     if chosen.calibration and chosen.calibration.applied and scored and classifier.task == "single":
         value = chosen.calibration.temperature.value  # floors below 1 are there by design
-        yield from at_the_end_of_its_range("temperature", value, 0.0, HIGHEST, chosen.judged_on)
+        yield from at_the_end_of_its_range("temperature", value, 0.0, HIGHEST, chosen.evaluated_on)

@@ -24,7 +24,7 @@ from goldenrule.core.messages import Message
 from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.name_order import Proposal, by_name, by_time, named_groups
-from goldenrule.data.splits.folds import folds_to_judge
+from goldenrule.data.splits.folds import evaluation_folds
 from goldenrule.data.splits.stretches import REST, blocks, kinds, torn
 from goldenrule.data.table import ImageTable, Split
 from goldenrule.data.units import duplicate_units, is_named
@@ -54,7 +54,9 @@ class DependentImages:
     about: dict[str, Any]
 
 
-def blocked(work: FitContext, features: Features, table: ImageTable, pairs: Sequence[NearDuplicate]) -> DependentImages:
+def keep_neighbours_together(
+    context: FitContext, features: Features, table: ImageTable, pairs: Sequence[NearDuplicate]
+) -> DependentImages:
     """Ask whether images are like their neighbours and whether that flatters; asked once a run, then replayed.
 
     `table` has its near duplicates (`pairs`) in groups. Names propose groups and orders, the images decide. With
@@ -65,12 +67,12 @@ def blocked(work: FitContext, features: Features, table: ImageTable, pairs: Sequ
         "version": VERSION,
         "images": about_images(table),
         "bank": features.caches[0].name,
-        "seed": work.options.seed,
-        "group by": work.options.group_by,
+        "seed": context.options.seed,
+        "group by": context.options.group_by,
     }
 
     def asked() -> Outcome:
-        found = _Question(work, features, table, pairs).answer()
+        found = _Question(context, features, table, pairs).result()
         groups, places = found.table.rows["group"].to_pylist(), found.table.places
         said = {
             "groups": groups if groups != table.rows["group"].to_pylist() else None,
@@ -80,8 +82,8 @@ def blocked(work: FitContext, features: Features, table: ImageTable, pairs: Sequ
         tensors = {"places": np.array([-1 if place is None else place for place in places], np.int64)}
         return Outcome(tensors, said)
 
-    with work.story.stage("dependence"):
-        outcome, _ = work.run.step(key, asked, check=lambda kept: _read(kept, table))
+    with context.state.stage("dependence"):
+        outcome, _ = context.run.step(key, asked, check=lambda kept: _read(kept, table))
     return _read(outcome, table)
 
 
@@ -119,8 +121,10 @@ def torn_splits(table: ImageTable, about: Mapping[str, Any]) -> Iterator[Finding
 class _Question:
     """One asking: the images that may be moved, their features, kinds and units."""
 
-    def __init__(self, work: FitContext, features: Features, table: ImageTable, pairs: Sequence[NearDuplicate]) -> None:
-        self.work, self.features, self.table, self.pairs = work, features, table, pairs
+    def __init__(
+        self, context: FitContext, features: Features, table: ImageTable, pairs: Sequence[NearDuplicate]
+    ) -> None:
+        self.context, self.features, self.table, self.pairs = context, features, table, pairs
         cache, digests = features.caches[0], table.digests
         self.labels = table.rows["labels"].to_pylist()
         self.readable = np.array([digest is not None and digest in cache for digest in digests], bool) & table.labelled
@@ -128,7 +132,7 @@ class _Question:
         self.units = duplicate_units(table)
         self.kinds = kinds(self.labels, self.units, task=table.task)
 
-    def answer(self) -> DependentImages:
+    def result(self) -> DependentImages:
         """Return the images as they are to be kept together, and what was found.
 
         Groups that names propose come first; where they are taken, orders are asked of what is left: of one image a
@@ -137,12 +141,14 @@ class _Question:
         given = any(map(is_named, self.table.rows["group"].to_pylist()))
         named = [] if given else named_groups(self.table, np.where(self.movable, self.kinds, REST).tolist())
         orders = [
-            proposal for proposal in (by_name(self.table), by_time(self.table, threads=self.work.threads)) if proposal
+            proposal
+            for proposal in (by_name(self.table), by_time(self.table, threads=self.context.threads))
+            if proposal
         ]
         found = self._asked(named, orders)
         if found.table.rows["group"].equals(self.table.rows["group"]):
             return found
-        more = _Question(self.work, self.features, found.table, self.pairs)._asked([], orders)
+        more = _Question(self.context, self.features, found.table, self.pairs)._asked([], orders)
         if more.table is found.table:
             return found
         return DependentImages(table=more.table, findings=(*more.findings, *found.findings), about=more.about)
@@ -151,10 +157,10 @@ class _Question:
         counted = self._counted(self.movable)
         if not (orders or named):
             return self._unchecked(Message("unchecked.hashes"))
-        asked, nearest = nearest_of_kind(self._read, counted, seed=self.work.options.seed)
+        asked, nearest = nearest_of_kind(self._read, counted, seed=self.context.options.seed)
         if len(asked) < max(FEWEST_IMAGES, FEWEST_PER_CLASS * len(np.unique(counted[counted >= 0]))):
             return self._unchecked(Message("unchecked.few"))
-        tried = nearness([*named, *orders], asked, nearest, counted, seed=self.work.options.seed)
+        tried = nearness([*named, *orders], asked, nearest, counted, seed=self.context.options.seed)
         shown = [one for one in tried if one.shown]
         clearest = max((one.share - one.chance for one in shown), default=0.0)
         looked: list[tuple[Nearness, Flattery]] = []
@@ -199,8 +205,8 @@ class _Question:
             if not mine.any():
                 continue
             counted = self._counted(self.movable | mine)
-            pairs = nearest_of_kind(self._read, counted, apart=mine, seed=self.work.options.seed)
-            seed = self.work.options.seed
+            pairs = nearest_of_kind(self._read, counted, apart=mine, seed=self.context.options.seed)
+            seed = self.context.options.seed
             if len(pairs[0]) and nearness([proposal], *pairs, counted, apart=mine, seed=seed)[0].shown:
                 continue
             alone = [given == split for given in self.table.splits]
@@ -217,7 +223,7 @@ class _Question:
         table = self._together(proposal).where(self.movable)
         labels = table.rows["labels"].to_pylist()
         digests = [digest or b"" for digest in table.digests]
-        apart = folds_to_judge(table, FOLDS, seed=self.work.options.seed)
+        apart = evaluation_folds(table, FOLDS, seed=self.context.options.seed)
         return flattery(
             Rows(
                 read=lambda start, stop: self.features.rows(digests[start:stop]),
@@ -236,13 +242,13 @@ class _Question:
             units=[self.units[row] for row in rows],
             kinds=self.kinds[self.movable],
             groups=blocks(table) or [None] * len(table),
-            seed=self.work.options.seed,
-            progress=self.work.progress,
+            seed=self.context.options.seed,
+            progress=self.context.progress,
         )
 
     def _dependent(self, tried: Sequence[Nearness], found: Nearness, flatters: Flattery) -> DependentImages:
         about = _about("dependent", tried, found, flatters)
-        if self.work.options.group_by == "none":
+        if self.context.options.group_by == "none":
             variant, table = "left-apart", self.table
         else:
             variant, table = "", self._joined(found.proposal)

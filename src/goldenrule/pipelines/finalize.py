@@ -1,4 +1,4 @@
-"""How every fit ends: save the chosen classifier, judge it through its file, write the numbers and the report."""
+"""How every fit ends: save the chosen classifier, evaluate it through its file, write the numbers and the report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from goldenrule.pipelines.changed_files import changed_files
 from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.contradictions import contradictions
 from goldenrule.pipelines.fit_result import Candidate, FitResult
-from goldenrule.pipelines.ood_detection import familiar_images
+from goldenrule.pipelines.ood_detection import fitted_ood_detector
 from goldenrule.pipelines.prepare import folder_name
 from goldenrule.report.content import LiveContent
 from goldenrule.runs.environment import environment
@@ -34,103 +34,105 @@ from goldenrule.storage.files import write_atomic
 
 
 def concluded(
-    work: FitContext,
+    context: FitContext,
     candidates: Sequence[Candidate],
     chosen: Candidate,
     features: Features,
     *,
     live: LiveContent | None = None,
     final: bool = True,
-    solved: bool = True,
+    linear: bool = True,
 ) -> FitResult:
-    """Save, judge and report. The test split is opened only where this is `final`, after the choice is written.
+    """Save, evaluate and report. The test split is opened only where this is `final`, after the choice is written.
 
-    With `solved` the out-of-fold predictions of the best linear head are reported too: not where another network was
+    With `linear` the out-of-fold predictions of the best linear head are reported too: not where another network was
     asked for, of which they would say nothing.
     """
-    work.story.took_before(_told_before(work))
-    with work.story.stage("judge"):
-        classifier = _saved(work, chosen, features)
+    context.state.took_before(_stages_before(context))
+    with context.state.stage("judge"):
+        classifier = _saved(context, chosen, features)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
-        work.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
+        context.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
         splits: tuple[Split, ...] = ("test", "valid") if final else ("valid",)
         predictions: dict[str, Predictions] = {
-            split: _scored(classifier, table, work, features)
+            split: _scored(classifier, table, context, features)
             for split in splits
-            if len(table := work.table.split(split))
+            if len(table := context.table.split(split))
         }
         if chosen.evaluated_split == "valid" and "valid" in predictions:  # a linear head's was clean before others came
-            predictions["valid"] = judged_apart(replace(predictions["valid"], basis=Basis.CHOSEN_ON), chosen)
-        if solved:
-            predictions["out-of-fold"] = _solved(candidates).judged_on
+            predictions["valid"] = evaluated_apart(
+                replace(predictions["valid"], basis=Basis.USED_FOR_SELECTION), chosen
+            )
+        if linear:
+            predictions["out-of-fold"] = _linear(candidates).evaluated_on
         for name, said in predictions.items():
-            work.run.write(f"predictions/{name}.csv", to_csv(said))
+            context.run.write(f"predictions/{name}.csv", to_csv(said))
     scored = {name: said for name, said in predictions.items() if len(said.scored)}
-    mixed = {split for split in SPLITS if torn(work.table, split)}
-    odd = contradictions(scored, classifier, chosen, torn=mixed, beta=work.options.beta)
+    mixed = {split for split in SPLITS if torn(context.table, split)}
+    odd = contradictions(scored, classifier, chosen, torn=mixed, beta=context.options.beta)
     result = FitResult(
-        folder=work.run.folder,
+        folder=context.run.folder,
         classifier=classifier,
-        table=work.table,
+        table=context.table,
         predictions=predictions,
         candidates=tuple(candidates),
         chosen=chosen.name,
-        options=work.options,
-        stages=tuple(work.story.stages),
-        features={"computed": work.story.computed, "reused": work.story.reused},
+        options=context.options,
+        stages=tuple(context.state.stages),
+        features={"computed": context.state.computed, "reused": context.state.reused},
         findings=(
             *odd,
-            *changed_files(work.table, work.story.stamps),
-            *work.story.findings,
-            *duplicates(work.table),
+            *changed_files(context.table, context.state.stamps),
+            *context.state.findings,
+            *duplicates(context.table),
         ),
         live=live,
-        backbones=work.story.backbones,
-        dependence=work.story.dependence,
-        leaks=work.story.leaks,
+        backbones=context.state.backbones,
+        dependence=context.state.dependence,
+        leaks=context.state.leaks,
     )
-    return _reported(work, result)
+    return _reported(context, result)
 
 
-def judged_apart(valid: Predictions, chosen: Candidate) -> Predictions:
-    """Return validation as it was judged by halves, where the chosen network's settings were chosen on it.
+def evaluated_apart(valid: Predictions, chosen: Candidate) -> Predictions:
+    """Return validation as it was evaluated by halves, where the chosen network's settings were chosen on it.
 
-    Images that could not be judged so stay as they are, and those that can't be read any more have no prediction.
+    Images that could not be evaluated so stay as they are, and those that can't be read any more have no prediction.
     """
     if chosen.crossed is None:
         return valid
-    of_image = dict(zip(chosen.judged_on.ids, chosen.judged_on.logits, strict=True))
+    of_image = dict(zip(chosen.evaluated_on.ids, chosen.evaluated_on.logits, strict=True))
     every = zip(valid.ids, valid.logits, valid.ok, strict=True)
     logits = np.stack([of_image.get(uri, plain) if ok else plain for uri, plain, ok in every])
     return replace(valid, logits=logits.astype(np.float32))
 
 
-def finished(work: FitContext) -> bool:
+def finished(context: FitContext) -> bool:
     """Return whether this run came to its end before."""
     try:
-        choice = run_choice(work.run.folder)
+        choice = run_choice(context.run.folder)
     except FormatError:  # damaged: it is written anew
         return False
     return choice is not None and choice.final
 
 
-def _told_before(work: FitContext) -> dict[str, float]:
-    """Return the seconds by stage of this story as far as it was told before, {} where it came to its end."""
-    if finished(work) or not was_written(work.run.folder, RESULT):
+def _stages_before(context: FitContext) -> dict[str, float]:
+    """Return the seconds by stage of this run as far as it was told before, {} where it came to its end."""
+    if finished(context) or not was_written(context.run.folder, RESULT):
         return {}
     try:
-        return {stage.name: stage.seconds for stage in run_result(work.run.folder).stages}
+        return {stage.name: stage.seconds for stage in run_result(context.run.folder).stages}
     except FormatError:  # damaged: it is written anew
         return {}
 
 
-def scored_on_valid(work: FitContext, chosen: Candidate, features: Features) -> tuple[Classifier, Predictions]:
+def scored_on_valid(context: FitContext, chosen: Candidate, features: Features) -> tuple[Classifier, Predictions]:
     """Return a candidate as a classifier, not saved, and its predictions on the validation split."""
-    classifier = _classifier(work, chosen)
-    return classifier, _scored(classifier, work.table.split("valid"), work, features)
+    classifier = _classifier(context, chosen)
+    return classifier, _scored(classifier, context.table.split("valid"), context, features)
 
 
-def _solved(candidates: Sequence[Candidate]) -> Candidate:
+def _linear(candidates: Sequence[Candidate]) -> Candidate:
     """Return the best of the linear heads: only they have out-of-fold predictions."""
     return [
         one
@@ -139,64 +141,68 @@ def _solved(candidates: Sequence[Candidate]) -> Candidate:
     ][-1]
 
 
-def _saved(work: FitContext, chosen: Candidate, features: Features) -> Classifier:
+def _saved(context: FitContext, chosen: Candidate, features: Features) -> Classifier:
     """Save the classifier and give what was saved: the numbers are those of the file (law 1)."""
-    made = _classifier(work, chosen)
-    replace(made, familiar=familiar_images(work, made, features)).save(work.run.folder / "classifier")
-    return Classifier.load(work.run.folder / "classifier")
+    made = _classifier(context, chosen)
+    replace(made, ood_detector=fitted_ood_detector(context, made, features)).save(context.run.folder / "classifier")
+    return Classifier.load(context.run.folder / "classifier")
 
 
-def _classifier(work: FitContext, chosen: Candidate) -> Classifier:
+def _classifier(context: FitContext, chosen: Candidate) -> Classifier:
     provenance = {
         "goldenrule": environment()["goldenrule"],
-        "images": about_images(work.table) | {"folder": folder_name(work.table)},  # shared: no paths of its maker
-        "counts": work.table.counts(),
-        "train_images": int(work.table.teaching.sum()),
-        "options": work.options.shown(),
-        "started_from": work.backbone.spec.weights,  # the digest: --weights and --from are names alone
+        "images": about_images(context.table) | {"folder": folder_name(context.table)},  # shared: no paths of its maker
+        "counts": context.table.counts(),
+        "train_images": int(context.table.teaching.sum()),
+        "options": context.options.shown(),
+        "started_from": context.backbone.spec.weights,  # the digest: --weights and --from are names alone
         "candidate": chosen.name,
         "solver": dict(chosen.facts),
     }
-    frozen = chosen.backbone.spec.weights == work.backbone.spec.weights
-    kind = work.kind if frozen else engine_kind(chosen.backbone, device=work.options.device, progress=work.progress)
+    frozen = chosen.backbone.spec.weights == context.backbone.spec.weights
+    kind = (
+        context.kind
+        if frozen
+        else engine_kind(chosen.backbone, device=context.options.device, progress=context.progress)
+    )
     if not frozen or chosen.views != (PLAIN,):
         kind = serving_kind(chosen.backbone, kind)  # it is scored by `predict`: what runs there is what is recorded
-    several = work.table.task == "multi"
+    several = context.table.task == "multi"
     return Classifier(
-        work.table.classes,
+        context.table.classes,
         chosen.backbone,
         chosen.head,
         kind,
         provenance,
         chosen.views,
-        None if several else PredictionSets.fit(chosen.judged_on, coverage=work.options.coverage, method="lac"),
-        work.table.task,
-        best_thresholds(chosen.judged_on, beta=work.options.beta) if several else None,
+        None if several else PredictionSets.fit(chosen.evaluated_on, coverage=context.options.coverage, method="lac"),
+        context.table.task,
+        best_thresholds(chosen.evaluated_on, beta=context.options.beta) if several else None,
         calibration=as_json(chosen.calibration) if chosen.calibration and chosen.calibration.applied else None,
     )
 
 
-def _scored(classifier: Classifier, table: ImageTable, work: FitContext, features: Features) -> Predictions:
-    return with_blocks(_predicted(classifier, table, work, features), work.table)
+def _scored(classifier: Classifier, table: ImageTable, context: FitContext, features: Features) -> Predictions:
+    return with_blocks(_predicted(classifier, table, context, features), context.table)
 
 
-def _predicted(classifier: Classifier, table: ImageTable, work: FitContext, features: Features) -> Predictions:
+def _predicted(classifier: Classifier, table: ImageTable, context: FitContext, features: Features) -> Predictions:
     """Return the saved classifier's predictions: from the cache's rows where they are those of its backbone."""
-    if classifier.backbone.spec.weights != work.backbone.spec.weights or classifier.views != (PLAIN,):
-        return classifier.predict_table(table, threads=work.threads, progress=work.progress)
+    if classifier.backbone.spec.weights != context.backbone.spec.weights or classifier.views != (PLAIN,):
+        return classifier.predict_table(table, threads=context.threads, progress=context.progress)
     return predictions_from(classifier, features, table.digests, ids=table.uris, truth=table.truth)
 
 
-def _reported(work: FitContext, result: FitResult) -> FitResult:
+def _reported(context: FitContext, result: FitResult) -> FitResult:
     from goldenrule.pipelines.result_files import report_content, result_json
 
-    with work.story.stage("report"):
+    with context.state.stage("report"):
         from goldenrule.report.content_files import keep_content
         from goldenrule.report.pages.run_page import render_page
 
         content = report_content(result)
         keep_content(result.folder / "report", content)
         write_atomic(result.report, render_page(content))
-    finished = result.after(work.story.stages)
-    work.run.write_json(RESULT, result_json(finished))
+    finished = result.after(context.state.stages)
+    context.run.write_json(RESULT, result_json(finished))
     return finished

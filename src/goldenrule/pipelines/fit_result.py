@@ -75,15 +75,15 @@ class FitState:
 class Candidate:
     """A network that could be the result, and what its choice looked at.
 
-    `judged_on` are out-of-fold predictions for linear heads, those on valid for what was trained live: `crossed` where
-    something was chosen on them, each half then predicted by what the other half chose;
-    `verdict` is the comparison with the candidate that was the best before it.
+    `evaluated_on` are out-of-fold predictions for linear heads, those on valid for what was trained live: `crossed`
+    where something was chosen on them, each half then predicted by what the other half chose; `verdict` is the
+    comparison with the candidate that was the best before it.
     """
 
     name: str
     backbone: Backbone
     head: Head
-    judged_on: Predictions
+    evaluated_on: Predictions
     evaluated_split: str  # "out-of-fold" or "valid"
     views: tuple[View, ...] = (PLAIN,)
     verdict: Verdict | None = None
@@ -127,16 +127,17 @@ class FitResult:
         """The split whose accuracy is the headline: the first that no choice has looked at, else out-of-fold.
 
         That is test; without one valid, where a linear head was chosen, by out-of-fold data; else valid as it was
-        judged by halves. Out-of-fold numbers are those of the linear head. A split with neighbours in train comes last.
+        evaluated by halves. Out-of-fold numbers are those of the linear head. A split with neighbours in train comes
+        last.
         """
         mixed = self.torn_splits
-        clean = [
+        held_out = [
             split
             for split, predictions in self.scored.items()
-            if predictions.basis == Basis.CLEAN and split not in mixed
+            if predictions.basis == Basis.HELD_OUT and split not in mixed
         ]
-        if clean:
-            return clean[0]
+        if held_out:
+            return held_out[0]
         trained = any(one.name == self.chosen and one.evaluated_split == "valid" for one in self.candidates)
         rest = ("valid", "out-of-fold") if trained and "valid" not in mixed else ("out-of-fold", "valid")
         return next((split for split in rest if split in self.scored), next(iter(self.scored)))
@@ -181,7 +182,7 @@ class FitResult:
         """Return how often the sets of classes hold the true one, and how large they are, by split that is clean."""
         found: dict[str, dict[str, Estimate]] = {}
         for split, predictions in self.scored.items():
-            if self.classifier.sets and predictions.basis == Basis.CLEAN:
+            if self.classifier.sets and predictions.basis == Basis.HELD_OUT:
                 sets = self.classifier.sets.sets(predictions)
                 measures = (
                     set_coverage(predictions, sets),
@@ -192,28 +193,28 @@ class FitResult:
         return found
 
     @cached_property
-    def unlike_measured(self) -> dict[str, Estimate]:
+    def ood_measured(self) -> dict[str, Estimate]:
         """Return the share of images that are flagged as unlike anything seen, by split that had no say in it."""
-        familiar = self.classifier.familiar
+        ood_detector = self.classifier.ood_detector
         return {
-            split: familiar.flagged(predictions, basis=Basis.CLEAN)
+            split: ood_detector.flagged(predictions, basis=Basis.HELD_OUT)
             for split, predictions in self.predictions.items()
-            if familiar
+            if ood_detector
             and predictions.distance is not None
-            and not (split == "valid" and familiar.basis == Basis.CHOSEN_ON)
+            and not (split == "valid" and ood_detector.basis == Basis.USED_FOR_SELECTION)
         }
 
-    def about_unlike(self) -> str:
+    def about_ood(self) -> str:
         """Say when an image is flagged as unlike anything seen, and how often that was so of images alike."""
-        familiar = self.classifier.familiar
-        if familiar is None:
+        ood_detector = self.classifier.ood_detector
+        if ood_detector is None:
             return ""
         measured = [
             f" On {split}: {value_and_interval(estimate)} of {estimate.n:,}."
-            for split, estimate in self.unlike_measured.items()
+            for split, estimate in self.ood_measured.items()
             if estimate.n
         ]
-        return f"Unlike anything seen: {familiar.sentence[0].lower()}{familiar.sentence[1:]}{''.join(measured)}"
+        return f"Unlike anything seen: {ood_detector.sentence[0].lower()}{ood_detector.sentence[1:]}{''.join(measured)}"
 
     def about_sets(self) -> str:
         """Say what the sets of classes promise, and what was measured of it."""

@@ -10,14 +10,14 @@ from goldenrule.core.errors import OptionError, system_errors
 from goldenrule.core.progress import Progress
 from goldenrule.data.augmentation.presets import stronger
 from goldenrule.data.table import ImageTable
-from goldenrule.metrics.selection_rules import Trained, familiarity, gentle, late_rate
+from goldenrule.metrics.selection_rules import Trained, domain_shift, gentle, late_rate
 from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.finalize import concluded, finished, scored_on_valid
 from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.planning import live_plan_for, training_speed
-from goldenrule.pipelines.prepare import begun
-from goldenrule.pipelines.probe import Solved, linear_heads_of, readable
+from goldenrule.pipelines.prepare import prepared_fit
+from goldenrule.pipelines.probe import LinearHeads, linear_heads_of, readable
 from goldenrule.pipelines.selection import ModelSelection
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
@@ -29,19 +29,18 @@ from goldenrule.training.lr_finder import RangeTest
 from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS
 
 MIXUP = 0.4
-FAR = (
-    "The backbone knows little of such pictures (the linear head is wrong on more than three of ten): its late layers "
-    "are "
-    "trained before the whole network, at the fresh head's rate, and their BatchNorms follow the batches; pictures are "
-    "blended in pairs (mixup)."
+HIGH_SHIFT = (
+    "High domain shift (the linear head is wrong on more than 3 of 10 images): late layers are trained before the "
+    "whole network, at the fresh head's rate; their BatchNorms follow the batches; pictures are blended in pairs "
+    "(mixup)."
 )
-PARTLY = (
-    "The backbone knows such pictures partly (the linear head is right on 70 to 95 of 100): its late layers are "
-    "trained first, on activations from the feature cache; their pictures are blended in pairs (mixup)."
+MODERATE_SHIFT = (
+    "Moderate domain shift (the linear head is right on 70 to 95 of 100 images): late layers are trained first, on "
+    "features from the cache; their pictures are blended in pairs (mixup)."
 )
-KNOWN = (
-    "The backbone knows such pictures well (the linear head is right on more than 95 of 100): the whole network is "
-    "trained at a lower rate than was found, since it has little to learn there and much to forget."
+LOW_SHIFT = (
+    "Low domain shift (the linear head is right on more than 95 of 100 images): the whole network is trained at a "
+    "lower rate than was found, as it has little to learn and much to forget."
 )
 VARIED = "They are varied more in light and size, and mirrored only if --augment says so."
 
@@ -54,70 +53,74 @@ def golden_rule(
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
-    on_answer: Callable[[FitResult], None] | None = None,
+    on_result: Callable[[FitResult], None] | None = None,
     loggers: Sequence[Logger] = (),
 ) -> FitResult:
-    """Fit a classifier by the golden rule and judge it; the best network of all steps is the result.
+    """Fit a classifier by the golden rule and evaluate it; the best network of all steps is the result.
 
-    After step 1 there is an answer already: it is saved, and given to `on_answer`. A later network takes its
+    After step 1 there is an answer already: it is saved, and given to `on_result`. A later network takes its
     place only where it is clearly better on validation. Writes the run to `out`, by default the next free
     `runs/NAME`; goes on where a killed run stopped. `loggers` keep the epochs elsewhere too. Raises a
     `GoldenRuleError` for what the user can mend.
     """
     if options is not None and options.training is not None:
         raise OptionError("FitOptions(training=...) is for gr.train(): the golden rule chooses by itself.")
-    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, features):
-        solved = linear_heads_of(work, features)  # step 1
-        if work.options.linear_only or not _can_be_judged(work, solved):
-            return concluded(work, solved.candidates, solved.chosen, solved.features)
-        if not finished(work):  # what is finished is not replaced by less, not even for seconds
-            first = concluded(work, solved.candidates, solved.chosen, solved.features, final=False)
-            if on_answer:
-                on_answer(first)
-        contest, live = seven_steps(work, solved, loggers)
-        return concluded(work, contest.candidates, contest.best, solved.features, live=live)
+    with prepared_fit(source, options=options, out=out, runs=runs, progress=progress) as (context, features):
+        linear = linear_heads_of(context, features)  # step 1
+        if context.options.linear_only or not _can_be_evaluated(context, linear):
+            return concluded(context, linear.candidates, linear.chosen, linear.features)
+        if not finished(context):  # what is finished is not replaced by less, not even for seconds
+            first = concluded(context, linear.candidates, linear.chosen, linear.features, final=False)
+            if on_result:
+                on_result(first)
+        selection, live = seven_steps(context, linear, loggers)
+        return concluded(context, selection.candidates, selection.best, linear.features, live=live)
 
 
-def _can_be_judged(work: FitContext, solved: Solved) -> bool:
-    readable_ones = readable(work.table, "valid", solved.features)
+def _can_be_evaluated(context: FitContext, linear: LinearHeads) -> bool:
+    readable_ones = readable(context.table, "valid", linear.features)
     if int(readable_ones.labelled.sum()) >= 2:
         return True
-    work.progress.say("Live training is left out: it is judged on validation, and wants two images there at least.")
+    context.progress.say(
+        "Live training is left out: it is evaluated on validation, and wants two images there at least."
+    )
     return False
 
 
-def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()) -> tuple[ModelSelection, LiveContent]:
+def seven_steps(
+    context: FitContext, linear: LinearHeads, loggers: Sequence[Logger] = ()
+) -> tuple[ModelSelection, LiveContent]:
     """Take the steps from the linear head on; give all candidates with the best, and the curves."""
-    options, clock = work.options, Clock(work)
-    known = familiarity(solved.chosen.judged_on)
-    far = known == "far"
-    plan = live_plan_for(work.table, work.backbone, work.kind, known=known)
-    work.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
-    standing, valid = scored_on_valid(work, solved.chosen, solved.features)
-    contest = ModelSelection(solved, valid, beta=options.beta)
+    options, clock = context.options, Clock(context)
+    shift = domain_shift(linear.chosen.evaluated_on)
+    high = shift == "high"
+    plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift)
+    context.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
+    standing, valid = scored_on_valid(context, linear.chosen, linear.features)
+    selection = ModelSelection(linear, valid, beta=options.beta)
     curves: dict[str, RangeTest] = {}
 
     # 1. Enable data augmentation, precompute=True: the cache has plain rows, and views where they can pay.
-    augmentation = options.augmentation_named("basic" if far and options.augment == "auto" else options.augment)
+    augmentation = options.augmentation_named("basic" if high and options.augment == "auto" else options.augment)
     learn = Learner(
-        work.table,
-        work.backbone,
+        context.table,
+        context.backbone,
         precompute=True,
-        augment=stronger(augmentation) if far and augmentation else augmentation,
-        augmented_views=0 if far else solved.views,
+        augment=stronger(augmentation) if high and augmentation else augmentation,
+        augmented_views=0 if high else linear.views,
         late_views=LATE_VIEWS,
         head=options.head,
         seed=options.seed,
         device=options.device,
-        threads=work.threads,
-        folder=work.run.folder,
+        threads=context.threads,
+        folder=context.run.folder,
         loggers=loggers,
-        progress=work.progress,
+        progress=context.progress,
     )
     if clock.limited and (measured := training_speed(learn)):  # what this run measures, not what an earlier one did
-        plan = live_plan_for(work.table, work.backbone, work.kind, known=known, images_per_second=measured)
+        plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift, images_per_second=measured)
     if clock.allows("train the head", plan.head_seconds):
-        with work.story.stage("train the head"):
+        with context.state.stage("train the head"):
             # 2. lr_find: the highest rate where the loss is still clearly improving.
             curves["fresh head"] = rate = learn.lr_find()
             # 3. Train the last layer from precomputed features.
@@ -125,22 +128,22 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
             # 4. Train it with augmentation, precompute=False, cycle_len=1.
             learn.precompute = False
             learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live")
-            contest.enter(Trained.HEAD, learn)
+            selection.enter(Trained.HEAD, learn)
     # 5. Unfreeze, starting from the better head; where the backbone has more to learn, its late layers first.
-    if contest.best is solved.chosen:
+    if selection.best is linear.chosen:
         learn.load(standing)
-    if far:
-        contest.notes.append(f"{FAR} {VARIED}" if augmentation else FAR)
+    if high:
+        selection.notes.append(f"{HIGH_SHIFT} {VARIED}" if augmentation else HIGH_SHIFT)
         learn.bn_freeze("early")
-    if known == "partly":
-        contest.notes.append(PARTLY)
-    if known != "well" and curves and clock.allows("train the late layers", plan.late_seconds):
-        with work.story.stage("train the late layers"):
+    if shift == "moderate":
+        selection.notes.append(MODERATE_SHIFT)
+    if shift != "low" and curves and clock.allows("train the late layers", plan.late_seconds):
+        with context.state.stage("train the late layers"):
             better = learn.classifier()
             learn.freeze_to(1)
             learn.precompute = learn.can_precompute()
             learn.fit(
-                [late_rate(rate.suggestion, known) * share for share in plan.ratio],
+                [late_rate(rate.suggestion, shift) * share for share in plan.ratio],
                 1,
                 cycle_len=plan.late_epochs,
                 mixup=MIXUP,
@@ -149,19 +152,19 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
                 out_of_time=clock.out_of_time(times_faster=LATE_SPEED),
             )
             temperature, apart = 1.0, None
-            if not far:  # there is something to lose
+            if not high:  # there is something to lose
                 apart = learn.crossed(keep="last")
                 learn.blend()
                 temperature = learn.calibrate()
-            if not contest.enter(Trained.LATE_LAYERS, learn, temperature=temperature, crossed=apart):
+            if not selection.enter(Trained.LATE_LAYERS, learn, temperature=temperature, crossed=apart):
                 learn.load(better)
     if clock.allows("train the whole network", plan.network_seconds):
-        with work.story.stage("train the whole network"):
+        with context.state.stage("train the whole network"):
             learn.unfreeze()
             # 6. lr_find again, the rates of the groups in their ratio: earlier layers learn slower.
             curves["whole network"] = rate = learn.lr_find(rates=plan.ratio)
-            top = gentle(rate.suggestion, solved.chosen.judged_on)
-            contest.notes += [KNOWN] if top < rate.suggestion else []
+            top = gentle(rate.suggestion, linear.chosen.evaluated_on)
+            selection.notes += [LOW_SHIFT] if top < rate.suggestion else []
             # 7. Train the whole network with cycle_mult=2 until over-fitting; the best cycle is kept.
             learn.fit(
                 [top * share for share in plan.ratio],
@@ -170,21 +173,23 @@ def seven_steps(work: FitContext, solved: Solved, loggers: Sequence[Logger] = ()
                 cycle_mult=2,
                 keep="best",
                 until_over_fitting=True,
-                mixup=MIXUP if far else 0.0,
+                mixup=MIXUP if high else 0.0,
                 stage="whole network",
                 advise=False,
                 out_of_time=clock.out_of_time(),
             )
             apart = learn.crossed(keep="best")
             share = learn.blend()
-            contest.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
+            selection.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
             if (temperature := learn.calibrate()) > 1:
-                contest.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
-            contest.enter(Trained.NETWORK, learn, temperature=temperature, crossed=apart)
+                selection.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
+            selection.enter(Trained.NETWORK, learn, temperature=temperature, crossed=apart)
     if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
-        with work.story.stage("test-time augmentation"):
-            contest.enter_views(learn, augmentation)
-    if contest.best.head is not solved.chosen.head:
-        contest.notes.append("Out-of-fold numbers are those of the linear head: the network was trained once, on all.")
-    said = hints_by_stage(learn.history.rows, chance=work.table.guessing_loss)
-    return contest, LiveContent(curves=curves, history=learn.history, notes=(*contest.notes, *said))
+        with context.state.stage("test-time augmentation"):
+            selection.enter_views(learn, augmentation)
+    if selection.best.head is not linear.chosen.head:
+        selection.notes.append(
+            "Out-of-fold numbers are those of the linear head: the network was trained once, on all."
+        )
+    said = hints_by_stage(learn.history.rows, chance=context.table.guessing_loss)
+    return selection, LiveContent(curves=curves, history=learn.history, notes=(*selection.notes, *said))

@@ -13,11 +13,11 @@ import psutil
 from goldenrule.core.choices import HeadKind
 from goldenrule.core.errors import OptionError, TooFewImages
 from goldenrule.core.progress import Progress
-from goldenrule.data.splits.folds import dealt_folds, folds_to_judge
-from goldenrule.data.splits.judged_classes import NOT_JUDGED
+from goldenrule.data.splits.evaluated_classes import NOT_EVALUATED
+from goldenrule.data.splits.folds import dealt_folds, evaluation_folds
 from goldenrule.data.table import ImageTable, LabelledTable
 from goldenrule.features.extractor import Features
-from goldenrule.features.linear import Rows, solve
+from goldenrule.features.linear import Rows, fit_linear
 from goldenrule.metrics import Predictions
 from goldenrule.metrics.estimate import Basis
 from goldenrule.models.heads import Head, head_from_tensors
@@ -30,7 +30,7 @@ SOLVER_VERSION = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FittedHead:
-    """A head with the out-of-fold predictions that judge it and what was tried on the way."""
+    """A head with the out-of-fold predictions that evaluate it and what was tried on the way."""
 
     head: Head
     out_of_fold: Predictions
@@ -83,16 +83,16 @@ def fit_outcome(
         from goldenrule.training.inputs.hidden_heads import train_head
 
         return train_head(rows, kind=kind, seed=seed, progress=progress)
-    solved = solve(rows, near=near, average=folds is not None, progress=progress)
-    tensors: Tensors = {f"head.{name}": value for name, value in solved.head.tensors.items()}
-    facts: dict[str, Any] = {"l2": solved.l2, "path": [list(step) for step in solved.path]}
-    facts |= {"iterations": solved.iterations} | ({"averaged_folds": folds} if folds else {})
-    tensors["fold_logits"], tensors["fold"] = solved.fold_logits[: len(train)], rows.folds[: len(train)]
+    linear = fit_linear(rows, near=near, average=folds is not None, progress=progress)
+    tensors: Tensors = {f"head.{name}": value for name, value in linear.head.tensors.items()}
+    facts: dict[str, Any] = {"l2": linear.l2, "path": [list(step) for step in linear.path]}
+    facts |= {"iterations": linear.iterations} | ({"averaged_folds": folds} if folds else {})
+    tensors["fold_logits"], tensors["fold"] = linear.fold_logits[: len(train)], rows.folds[: len(train)]
     return Outcome(tensors, facts)
 
 
 def fitted(train: LabelledTable, outcome: Outcome, kind: HeadKind) -> FittedHead:
-    """Return the head and the out-of-fold predictions that an outcome holds, of the images that a fold judges."""
+    """Return the head and the out-of-fold predictions that an outcome holds, of the images that a fold evaluates."""
     heads = {name.removeprefix("head."): v for name, v in outcome.tensors.items() if name.startswith("head.")}
     out_of_fold = Predictions.from_logits(
         outcome.tensors["fold_logits"],
@@ -101,27 +101,27 @@ def fitted(train: LabelledTable, outcome: Outcome, kind: HeadKind) -> FittedHead
         ids=train.uris,
         fold=outcome.tensors["fold"],
         task=train.task,
-        basis=Basis.CHOSEN_ON,
+        basis=Basis.USED_FOR_SELECTION,
     )
-    judged = outcome.tensors["fold"] != NOT_JUDGED
-    if not judged.all():
-        out_of_fold = out_of_fold.select(judged)
+    evaluated = outcome.tensors["fold"] != NOT_EVALUATED
+    if not evaluated.all():
+        out_of_fold = out_of_fold.select(evaluated)
     return FittedHead(head=head_from_tensors(kind, heads), out_of_fold=out_of_fold, facts=outcome.facts)
 
 
 def head_folds(train: LabelledTable, *, seed: int, folds: int | None = None) -> npt.NDArray[np.int64]:
-    """Return the fold (n,) that judges each image; `NOT_JUDGED` for what always trains.
+    """Return the fold (n,) that evaluates each image; `NOT_EVALUATED` for what always trains.
 
     Without `folds` there are `FOLDS`, or fewer where no class has as many images. Raises `TooFewImages` where no
-    image can be judged.
+    image can be evaluated.
     """
-    found = folds_to_judge(train, FOLDS, seed=seed) if folds is None else dealt_folds(train, folds, seed=seed)
-    if (found == NOT_JUDGED).all():
+    found = evaluation_folds(train, FOLDS, seed=seed) if folds is None else dealt_folds(train, folds, seed=seed)
+    if (found == NOT_EVALUATED).all():
         groups = sorted({group for group in train.rows["group"].to_pylist() if group is not None})
         named = f" ({', '.join(groups[:4])}{', ...' if len(groups) > 4 else ''})" if groups else ""
         raise TooFewImages(
-            f"Each class of the training split is one image or one group{named}: nothing could be judged by what has "
-            "not seen it. Add images or groups, or do without groups (--group-by none)."
+            f"Each class of the training split is one image or one group{named}: nothing could be evaluated by what "
+            "has not seen it. Add images or groups, or do without groups (--group-by none)."
         )
     return found
 

@@ -17,7 +17,7 @@ from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.probe import readable
 
 
-def familiar_images(work: FitContext, classifier: Classifier, features: Features) -> OODDetector | None:
+def fitted_ood_detector(context: FitContext, classifier: Classifier, features: Features) -> OODDetector | None:
     """Return what flags images unlike those of the training; None where these are too alike to tell (one group).
 
     A backbone that has learned from none of these images knows training and new ones alike: the distances are those of
@@ -25,20 +25,20 @@ def familiar_images(work: FitContext, classifier: Classifier, features: Features
     same, knows them too well: the distances are those of the validation images, where there are any. Their features
     and those of the references, together 4,000 at most, go into the cache of that backbone.
     """
-    train = readable(work.table, "train", features)
+    train = readable(context.table, "train", features)
     labels = [label[0] if label else -1 for label in train.rows["labels"].to_pylist()]  # of several the first
     references = _some(train, drawn(_digests(train), labels))
-    trained = classifier.backbone.spec.weights != work.backbone.spec.weights
-    valid = readable(work.table, "valid", features)
-    learned = (trained or work.options.start_from is not None) and len(valid) > 0
+    trained = classifier.backbone.spec.weights != context.backbone.spec.weights
+    valid = readable(context.table, "valid", features)
+    learned = (trained or context.options.start_from is not None) and len(valid) > 0
     others = valid if learned else train
     others = _some(others, drawn(_digests(others)))
     if trained:
-        features = _through(classifier, work, references, others)
+        features = _through(classifier, context, references, others)
         references, others = (
             table.where(features.has(table.digests)) for table in (references, others)
         )  # files change
-    units = dict(zip(work.table.uris, duplicate_units(work.table), strict=True))
+    units = dict(zip(context.table.uris, duplicate_units(context.table), strict=True))
     if len({units[uri] for uri in (*references.uris, *others.uris)}) < 2:
         return None
     averaged = classifier.backbone.spec.averaged
@@ -48,20 +48,20 @@ def familiar_images(work: FitContext, classifier: Classifier, features: Features
             [units[uri] for uri in references.uris],
             others=averaged(features.rows(_digests(others))),
             other_units=[units[uri] for uri in others.uris],
-            false_alarms=work.options.false_alarms,
-            basis=Basis.CHOSEN_ON if learned else Basis.CLEAN,
+            false_positive_rate=context.options.false_positive_rate,
+            basis=Basis.USED_FOR_SELECTION if learned else Basis.HELD_OUT,
         )
 
 
-def _through(classifier: Classifier, work: FitContext, *tables: ImageTable) -> Features:
+def _through(classifier: Classifier, context: FitContext, *tables: ImageTable) -> Features:
     """Return the plain features of these images by a classifier's backbone, from its cache where they were computed."""
     wanted = {uri for table in tables for uri in table.uris}
     extractor = FeatureExtractor(
-        backbone=classifier.backbone, kind=classifier.engine, threads=work.threads, progress=work.progress
+        backbone=classifier.backbone, kind=classifier.engine, threads=context.threads, progress=context.progress
     )
-    found = extractor.features(work.table.where(np.array([uri in wanted for uri in work.table.uris])))
-    work.story.computed += sum(found.computed)
-    work.story.reused += sum(found.reused)
+    found = extractor.features(context.table.where(np.array([uri in wanted for uri in context.table.uris])))
+    context.state.computed += sum(found.computed)
+    context.state.reused += sum(found.reused)
     return found
 
 

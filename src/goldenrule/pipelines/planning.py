@@ -16,13 +16,13 @@ from goldenrule.data.table import ImageTable
 from goldenrule.engines import EngineKind
 from goldenrule.features.extractor import FeatureExtractor
 from goldenrule.features.speed_record import known_speed, known_training_speed
-from goldenrule.metrics.selection_rules import Familiarity
+from goldenrule.metrics.selection_rules import DomainShift
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.graphs.compiled import check_device
 from goldenrule.pipelines.backbone_selection import MOST_IMAGES, sampled
 from goldenrule.pipelines.prepare import candidate_backbones, read_images
 from goldenrule.runs.options import FitOptions
-from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, LivePlan, Plan, Step, live_plan, plan_answer
+from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, LivePlan, Plan, Step, live_plan, plan_quick_fit
 
 if TYPE_CHECKING:
     from goldenrule.training.learner import Learner
@@ -48,7 +48,7 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     digests = {digest for digest in table.digests if digest}
     train = table.split("train").only_labelled()
     train_digests = {digest for digest in train.digests if digest}
-    plan = plan_answer(
+    plan = plan_quick_fit(
         images=len(table),
         train_images=len(train),
         missing_plain=int(np.sum([digest not in caches[0] for digest in digests])),
@@ -85,12 +85,12 @@ def live_plan_for(
     backbone: Backbone,
     kind: EngineKind,
     *,
-    known: Familiarity | None = None,
+    shift: DomainShift | None = None,
     images_per_second: float | None = None,
 ) -> LivePlan:
     """Return the plan of the live steps; the speeds measured here change its seconds, never its epochs.
 
-    `known`: how well the backbone knows such pictures, None before the head is fitted. `images_per_second` is the speed
+    `shift`: the domain shift of these pictures, None before the head is fitted. `images_per_second` is the speed
     of training that this run has measured; speeds kept from earlier runs were those of a machine that may have been
     busy, and are corrected by as much.
     """
@@ -102,7 +102,7 @@ def live_plan_for(
         valid_images=len(table.split("valid")),
         views_per_second=frozen,
         images_per_second=images_per_second or before,
-        known=known,
+        shift=shift,
     )
 
 
@@ -120,7 +120,7 @@ def training_speed(learn: Learner) -> float | None:
             began = time.perf_counter()
             learn.lr_find(steps=steps)
             seconds.append(time.perf_counter() - began)
-        size = learn.material.source(learn.state).batch_size
+        size = learn.data.source(learn.state).batch_size
     finally:
         learn.state = state
         learn.precompute = precompute

@@ -32,7 +32,7 @@ from goldenrule.models.graphs.compiled import available_threads, check_device
 from goldenrule.pipelines.backbone_selection import with_chosen_backbone
 from goldenrule.pipelines.changed_files import stamps_of
 from goldenrule.pipelines.context import FitContext, precomputed
-from goldenrule.pipelines.dependent_images import blocked, torn_splits
+from goldenrule.pipelines.dependent_images import keep_neighbours_together, torn_splits
 from goldenrule.pipelines.fit_result import FitState
 from goldenrule.pipelines.split_together import kept_together, leaked, near_pairs
 from goldenrule.runs.options import FitOptions
@@ -43,7 +43,7 @@ SMALLEST_CLASS_TO_SPLIT, SMALLEST_CLASS_TO_LEARN = 3, 2
 
 
 @contextmanager
-def begun(
+def prepared_fit(
     source: str | os.PathLike[str] | ImageTable,
     *,
     options: FitOptions | None = None,
@@ -54,25 +54,25 @@ def begun(
 ) -> Iterator[tuple[FitContext, Features]]:
     """Open the run of these images and options; it stays locked while the block runs.
 
-    `also` is what makes a story that is no fit another one, beside its options: such a story keeps the parts of the
+    `also` is what makes a run that is no fit another one, beside its options: such a run keeps the parts of the
     fits of these images in `runs`.
 
     The plain features of all images do not depend on the split, so they come first: near duplicates are found by
     them, and stay in one split and one fold. Killed before the split is written, a fit finds the same ones again.
     """
-    options, progress, story = options or FitOptions(), progress or Silent(), FitState()
+    options, progress, state = options or FitOptions(), progress or Silent(), FitState()
     out, runs = Path(out) if out else None, Path(runs)
     device = check_device(options.device)
-    with story.stage("read"):
+    with state.stage("read"):
         table, seen = read_images(source, options, progress)
-        story.stamps = stamps_of(table)
+        state.stamps = stamps_of(table)
         options.check_metrics(table.classes, table.task)
-    story.findings += table.findings
+    state.findings += table.findings
     if out and out.resolve() in _folders_of(table):
         raise OptionError(f"--out {out}: the images lie there. Give a folder of its own, such as {runs / 'NAME'}.")
     given = "valid" in table.splits or options.folds is not None
-    told = {**options.story(), **(also or {})}
-    about = {"images": about_images(table), "options": told, "split": "given" if given else "drawn"}
+    kept_options = {**options.kept_under(), **(also or {})}
+    about = {"images": about_images(table), "options": kept_options, "split": "given" if given else "drawn"}
     options = seen
     folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table, progress)
     if also and not drew_split(folder):
@@ -80,37 +80,37 @@ def begun(
     before = known_split(earlier)
     if torn := [] if given or earlier == folder else torn_groups(table, before):
         before, table = {}, table.with_findings(_drawn_anew(earlier, torn))
-        story.findings += table.findings[-1:]
+        state.findings += table.findings[-1:]
     if out:
         check_same(out, about, table)
     elif folder not in (runs / folder_name(table), earlier) and not is_run(folder):
         kept_splits = "" if given or torn or not drew_split(earlier) else " Its images keep the splits they had there."
-        progress.say(f"{earlier} holds another story: writing to {folder}.{kept_splits}")
-    with story.stage("backbone"):
+        progress.say(f"{earlier} holds another run: writing to {folder}.{kept_splits}")
+    with state.stage("backbone"):
         backbones = candidate_backbones(options, progress)
-        if options.from_zero:
+        if options.from_scratch:
             backbone_from_scratch(options, progress)  # one that can't be had says so before anything is written
         backbone = backbones[0]
         extractor = FeatureExtractor.of(backbone, device=device, threads=options.threads, progress=progress)
     with opened(folder) as run:
-        check_same(folder, about, table)  # again: another process may have begun a story here since
-        work = FitContext(run=run, table=table, extractor=extractor, options=options, story=story, progress=progress)
-        features = precomputed(work, 0)
+        check_same(folder, about, table)  # again: another process may have begun a run here since
+        context = FitContext(run=run, table=table, extractor=extractor, options=options, state=state, progress=progress)
+        features = precomputed(context, 0)
         usable = [digest is not None and digest in features.caches[0] for digest in table.digests]
-        story.findings += unusable_classes(table, usable)
-        pairs = near_pairs(work, features)
-        asked = blocked(work, features, kept_together(table, pairs), pairs)
+        state.findings += unusable_classes(table, usable)
+        pairs = near_pairs(context, features)
+        asked = keep_neighbours_together(context, features, kept_together(table, pairs), pairs)
         table = asked.table
         if options.folds is None:
             if earlier == folder:
                 before = known_split(folder)  # again: it may have been drawn since
             table = with_split(table, seed=options.seed, before=before)
-        story.findings += (*table.findings[len(work.table.findings) :], *near_duplicates(table, pairs))
-        story.findings = [*asked.findings, *torn_splits(table, asked.about), *story.findings]
-        story.dependence, story.leaks = asked.about, leaked(table, pairs)
+        state.findings += (*table.findings[len(context.table.findings) :], *near_duplicates(table, pairs))
+        state.findings = [*asked.findings, *torn_splits(table, asked.about), *state.findings]
+        state.dependence, state.leaks = asked.about, leaked(table, pairs)
         run.begin(about, table)
-        work = replace(work, table=table)
-        yield with_chosen_backbone(work, features, backbones) if len(backbones) > 1 else (work, features)
+        context = replace(context, table=table)
+        yield with_chosen_backbone(context, features, backbones) if len(backbones) > 1 else (context, features)
 
 
 def _drawn_anew(earlier: Path, torn: Sequence[str]) -> Finding:
@@ -130,7 +130,7 @@ def candidate_backbones(options: FitOptions, progress: Progress) -> list[Backbon
 
 
 def backbone_from_scratch(options: FitOptions, progress: Progress) -> Backbone:
-    """Return the backbone that is trained from zero: random weights, drawn under the seed."""
+    """Return the backbone that is trained from scratch: random weights, drawn under the seed."""
     return load_backbone(
         options.backbone,
         size=options.size,
@@ -146,9 +146,9 @@ def backbone_from_scratch(options: FitOptions, progress: Progress) -> Backbone:
 def first_backbone(options: FitOptions, progress: Progress) -> Backbone:
     """Return the backbone to start from: a pretrained one, or that of an earlier classifier (`--from`).
 
-    What is trained from zero starts from none: the default one then finds near duplicates, and looks into the run.
+    What is trained from scratch starts from none: the default one then finds near duplicates, and looks into the run.
     """
-    if options.from_zero:
+    if options.from_scratch:
         return load_backbone(levels=options.fixed_levels, progress=progress)
     if options.start_from is None:
         return load_backbone(
@@ -243,9 +243,9 @@ def latest_split(base: Path) -> Path:
 
 
 def _free_folder(base: Path, about: Mapping[str, Any], table: ImageTable, progress: Progress) -> tuple[Path, Path]:
-    """Return the folder for this story, and the latest one with a split that it keeps.
+    """Return the folder for this run, and the latest one with a split that it keeps.
 
-    NAME where it is free or holds this story, else NAME-2, NAME-3 ... so that nothing finished is overwritten.
+    NAME where it is free or holds this run, else NAME-2, NAME-3 ... so that nothing finished is overwritten.
     """
     latest, damaged = base, set[Path]()
     for number in range(1, 10_000):

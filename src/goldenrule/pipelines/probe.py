@@ -14,7 +14,7 @@ from goldenrule.core.findings import plural
 from goldenrule.core.reason import Reason
 from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.unread import unreadable, wanted_once
-from goldenrule.data.splits.judged_classes import not_judged
+from goldenrule.data.splits.evaluated_classes import not_evaluated
 from goldenrule.data.splits.stretches import with_blocks
 from goldenrule.data.table import ImageTable, LabelledTable, Split
 from goldenrule.data.units import duplicate_units
@@ -32,7 +32,7 @@ from goldenrule.training.plan import DEFAULT_VIEWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Solved:
+class LinearHeads:
     """The linear heads, the chosen one, the plain features of all images, and how many views the cache has."""
 
     candidates: tuple[Candidate, ...]
@@ -41,44 +41,44 @@ class Solved:
     views: int
 
 
-def linear_heads_of(work: FitContext, features: Features) -> Solved:
+def linear_heads_of(context: FitContext, features: Features) -> LinearHeads:
     """Fit the linear head on plain features, then, where it leaves room, with augmented views; choose out-of-fold."""
     if features.failures:
-        work.story.findings.append(unreadable(features.failures))
-    train = readable(work.table, "train", features).only_labelled()
+        context.state.findings.append(unreadable(features.failures))
+    train = readable(context.table, "train", features).only_labelled()
     check_learnable(train, features.failures)
-    name = f"{work.options.head} head"
-    if work.options.folds:
-        name = f"{name}, mean of {work.options.folds} folds"
-        work.progress.say(
-            f"--folds {work.options.folds}: all images but test ones are dealt out to folds, and judge out-of-fold. "
-            "Live training is left out, as it would take that many times as long; --fold "
-            f"1/{work.options.folds} and so on does it a fold at a time."
+    name = f"{context.options.head} head"
+    if context.options.folds:
+        name = f"{name}, mean of {context.options.folds} folds"
+        context.progress.say(
+            f"--folds {context.options.folds}: all images but test ones are dealt out to folds, and evaluate "
+            "out-of-fold. Live training is left out, as it would take that many times as long; --fold "
+            f"1/{context.options.folds} and so on does it a fold at a time."
         )
-    candidates = [_candidate(work, name, solved_head(work, train, features, 0))]
+    candidates = [_candidate(context, name, linear_head(context, train, features, 0))]
     chosen = candidates[0]
-    work.story.findings += not_judged(train, set(chosen.judged_on.ids))
-    count = work.options.most_views
+    context.state.findings += not_evaluated(train, set(chosen.evaluated_on.ids))
+    count = context.options.most_views
     if count is None:
-        count = DEFAULT_VIEWS if views_are_worth_it(chosen.judged_on) else 0
+        count = DEFAULT_VIEWS if views_are_worth_it(chosen.evaluated_on) else 0
     if count:
-        seen = precomputed(work, count)
+        seen = precomputed(context, count)
         varied = train.where(seen.has(train.digests, views=True))  # files can change while a fit runs
         check_learnable(varied, seen.failures)
         with_views = _candidate(
-            work,
+            context,
             f"{name}, {count} views",
-            solved_head(work, varied, seen, count, chosen.facts.get("l2")),
+            linear_head(context, varied, seen, count, chosen.facts.get("l2")),
         )
-        both = on_common(chosen.judged_on, with_views.judged_on)
+        both = on_common(chosen.evaluated_on, with_views.evaluated_on)
         verdict = later_replaces(*both, names=(chosen.name, with_views.name))
         candidates.append(replace(with_views, verdict=verdict))
         chosen = candidates[-1] if verdict.replaced else chosen
-    head, judged_on, tried = calibrated_head(chosen.head, chosen.judged_on)
-    predictions = with_class_thresholds(judged_on, beta=work.options.beta)
-    best = replace(chosen, head=head, judged_on=predictions, calibration=tried)
+    head, evaluated_on, tried = calibrated_head(chosen.head, chosen.evaluated_on)
+    predictions = with_class_thresholds(evaluated_on, beta=context.options.beta)
+    best = replace(chosen, head=head, evaluated_on=predictions, calibration=tried)
     every = tuple(best if one is chosen else one for one in candidates)
-    return Solved(candidates=every, chosen=best, features=features, views=count)
+    return LinearHeads(candidates=every, chosen=best, features=features, views=count)
 
 
 def readable(table: ImageTable, split: Split, features: Features) -> ImageTable:
@@ -91,22 +91,22 @@ def readable(table: ImageTable, split: Split, features: Features) -> ImageTable:
     return table.where(mask)
 
 
-def _candidate(work: FitContext, name: str, head: FittedHead) -> Candidate:
+def _candidate(context: FitContext, name: str, head: FittedHead) -> Candidate:
     return Candidate(
         name=name,
-        backbone=work.backbone,
+        backbone=context.backbone,
         head=head.head,
-        judged_on=with_class_thresholds(with_blocks(head.out_of_fold, work.table), beta=work.options.beta),
+        evaluated_on=with_class_thresholds(with_blocks(head.out_of_fold, context.table), beta=context.options.beta),
         evaluated_split="out-of-fold",
         facts=head.facts,
     )
 
 
-def solved_head(
-    work: FitContext, train: LabelledTable, features: Features, count: int, near: float | None = None
+def linear_head(
+    context: FitContext, train: LabelledTable, features: Features, count: int, near: float | None = None
 ) -> FittedHead:
     """Return the head on plain features and `count` augmented views of the training images; fitted once a run."""
-    options = work.options
+    options = context.options
     key = {
         "step": "fit head",
         "version": SOLVER_VERSION,
@@ -118,12 +118,12 @@ def solved_head(
         "near": near,
         **({"folds": options.folds} if options.folds else {}),
         "augment": options.augment,
-        "weights": work.backbone.spec.weights,
+        "weights": context.backbone.spec.weights,
         "banks": [cache.name for cache in features.caches],
-        "engine": as_json(work.kind),
+        "engine": as_json(context.kind),
     }
-    with work.story.stage("solve with views" if count else "solve"):
-        outcome, replayed = work.run.step(
+    with context.state.stage("solve with views" if count else "solve"):
+        outcome, replayed = context.run.step(
             key,
             lambda: fit_outcome(
                 train,
@@ -133,13 +133,13 @@ def solved_head(
                 seed=options.seed,
                 near=near,
                 folds=options.folds,
-                progress=work.progress,
+                progress=context.progress,
             ),
-            check=lambda kept: _check_fits(kept, train, options.head, work.backbone.spec.features),
+            check=lambda kept: _check_fits(kept, train, options.head, context.backbone.spec.features),
         )
     if replayed:
         what = "head with views" if count else "head"
-        work.progress.say(f"The {what} was fitted before: replayed from {work.run.folder}.")
+        context.progress.say(f"The {what} was fitted before: replayed from {context.run.folder}.")
     return fitted(train, outcome, options.head)
 
 
@@ -147,7 +147,7 @@ def _check_fits(kept: Outcome, train: LabelledTable, kind: HeadKind, features: i
     """Raise `FormatError` where a kept outcome is no head for these images."""
     count, classes = len(train), len(train.classes)
     wanted = {
-        "fold_logits": Array((count, classes), missing=True),  # NaN where no fold judges an image
+        "fold_logits": Array((count, classes), missing=True),  # NaN where no fold evaluates an image
         "fold": Array((count,), kind="whole"),
     }
     check_arrays(kept.tensors, wanted, what="the fitted head")
@@ -172,5 +172,5 @@ def check_learnable(train: LabelledTable, failures: Mapping[str, Reason]) -> Non
     if len(set(duplicate_units(train))) < 2:
         raise TooFewImages(
             f"All {len(train):,} readable training images of {train.root} are the same picture, or of one group: "
-            "there is nothing to judge a classifier on. Add others."
+            "there is nothing to evaluate a classifier on. Add others."
         )

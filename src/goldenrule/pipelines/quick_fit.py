@@ -1,4 +1,4 @@
-"""The quick fit: read, split, precompute, fit the linear head, judge it, save it, report."""
+"""The quick fit: read, split, precompute, fit the linear head, evaluate it, save it, report."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from goldenrule.core.progress import Progress
 from goldenrule.data.table import ImageTable
 from goldenrule.pipelines.finalize import concluded
 from goldenrule.pipelines.fit_result import FitResult
-from goldenrule.pipelines.prepare import begun
+from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import linear_heads_of
 from goldenrule.runs.options import FitOptions
 
 
 @system_errors()
-def answer(
+def quick_fit(
     source: str | os.PathLike[str] | ImageTable,
     *,
     options: FitOptions | None = None,
@@ -24,11 +24,11 @@ def answer(
     runs: str | Path = Path("runs"),
     progress: Progress | None = None,
 ) -> FitResult:
-    """Fit a classifier on a folder of images (or a table) and judge it, in seconds.
+    """Fit a classifier on a folder of images (or a table) and evaluate it, in seconds.
 
     Writes the run to `out`, by default the next free `runs/NAME`; goes on where a killed run stopped. Raises
     a `GoldenRuleError` for what the user can mend.
     """
-    with begun(source, options=options, out=out, runs=runs, progress=progress) as (work, features):
-        solved = linear_heads_of(work, features)
-        return concluded(work, solved.candidates, solved.chosen, solved.features)
+    with prepared_fit(source, options=options, out=out, runs=runs, progress=progress) as (context, features):
+        linear = linear_heads_of(context, features)
+        return concluded(context, linear.candidates, linear.chosen, linear.features)

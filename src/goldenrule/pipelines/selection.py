@@ -17,7 +17,7 @@ from goldenrule.models.backbone import Backbone
 from goldenrule.models.heads import Head
 from goldenrule.pipelines.calibrate import calibrated_on_valid
 from goldenrule.pipelines.fit_result import Candidate
-from goldenrule.pipelines.probe import Solved
+from goldenrule.pipelines.probe import LinearHeads
 from goldenrule.training.crossing import Crossed
 from goldenrule.training.learner import Learner
 
@@ -27,31 +27,31 @@ TTA_VIEWS = 4
 class ModelSelection:
     """Compares on validation, always the newcomer with the best so far (DESIGN, interfaces)."""
 
-    def __init__(self, solved: Solved, valid: Predictions, *, beta: float = 1) -> None:
-        self.candidates = list(solved.candidates)
-        self.best = solved.chosen
+    def __init__(self, linear: LinearHeads, valid: Predictions, *, beta: float = 1) -> None:
+        self.candidates = list(linear.candidates)
+        self.best = linear.chosen
         self.notes: list[str] = []
         self._beta = beta
-        self._valid = replace(valid, basis=Basis.CHOSEN_ON)
+        self._valid = replace(valid, basis=Basis.USED_FOR_SELECTION)
 
     def enter(self, name: str, learn: Learner, *, temperature: float = 1.0, crossed: Crossed | None = None) -> bool:
         """Let the learner's network compete; say whether it is the best now.
 
         `temperature` is what `learn.calibrate` has divided its logits by; where validation chose it, or anything else,
-        the network is judged by what `learn.crossed` gave.
+        the network is evaluated by what `learn.crossed` gave.
         """
         seen = learn.evaluate() if crossed is None else crossed.predictions
         newcomer = Candidate(
             name=name,
             backbone=learn.state.backbone,
             head=learn.state.head,
-            judged_on=seen,
+            evaluated_on=seen,
             evaluated_split="valid",
             calibration=calibrated_on_valid(temperature, seen, crossed.before if crossed else None),
             facts={"epochs": learn.state.epochs},
             crossed=crossed,
         )
-        return self._judge(newcomer, seen)
+        return self._evaluate(newcomer, seen)
 
     def enter_views(self, learn: Learner, augmentation: Augmentation) -> bool:
         """Let the best compete with itself through some augmented views as well (test-time augmentation)."""
@@ -59,19 +59,19 @@ class ModelSelection:
         best = self.best
         seen = self._through(every, learn)
         newcomer = replace(best, name=f"{best.name}, {TTA_VIEWS} views averaged", views=every)
-        taken = self._judge(newcomer, seen, replace(seen.only_views(0), basis=Basis.CHOSEN_ON))
+        taken = self._evaluate(newcomer, seen, replace(seen.only_views(0), basis=Basis.USED_FOR_SELECTION))
         cost = f"averaging takes {len(every)} times as long, for every image that is predicted"
         self.notes += [f"Test-time augmentation was {'taken' if taken else 'tried and not taken'}: {cost}."]
         return taken
 
     def _through(self, every: Sequence[View], learn: Learner) -> Predictions:
         """Return validation through several views, each half by the network that the other half chose."""
-        best, material = self.best, learn.material
-        valid = material.table.split("valid")
+        best, data = self.best, learn.data
+        valid = data.table.split("valid")
 
         def predicted(backbone: Backbone, head: Head, table: ImageTable) -> Predictions:
-            classifier = replace(learn.classifier(), backbone=backbone, head=head, engine=material.kind(backbone))
-            return classifier.predict_table(table, views=every, threads=material.threads, progress=material.progress)
+            classifier = replace(learn.classifier(), backbone=backbone, head=head, engine=data.kind(backbone))
+            return classifier.predict_table(table, views=every, threads=data.threads, progress=data.progress)
 
         if best.crossed is None:
             return predicted(best.backbone, best.head, valid)
@@ -82,12 +82,14 @@ class ModelSelection:
         place = {uri: row for row, uri in enumerate(joined.ids)}
         return joined.select([place[uri] for uri in best.crossed.predictions.ids])
 
-    def _judge(self, newcomer: Candidate, seen: Predictions, before: Predictions | None = None) -> bool:
+    def _evaluate(self, newcomer: Candidate, seen: Predictions, before: Predictions | None = None) -> bool:
         before, seen = on_common(self._valid if before is None else before, seen)
-        seen = with_class_thresholds(replace(seen, basis=Basis.CHOSEN_ON, group=self._groups(seen)), beta=self._beta)
+        seen = with_class_thresholds(
+            replace(seen, basis=Basis.USED_FOR_SELECTION, group=self._groups(seen)), beta=self._beta
+        )
         before = with_class_thresholds(replace(before, group=self._groups(before)), beta=self._beta)
         verdict = later_replaces(before, seen, names=(self.best.name, newcomer.name), tempered=True)
-        newcomer = replace(newcomer, verdict=verdict, judged_on=seen, evaluated_split="valid")
+        newcomer = replace(newcomer, verdict=verdict, evaluated_on=seen, evaluated_split="valid")
         self.candidates.append(newcomer)
         if verdict.replaced:
             self.best, self._valid = newcomer, seen

@@ -51,24 +51,26 @@ def leaked(table: ImageTable, pairs: Sequence[NearDuplicate]) -> dict[str, str]:
     return {uris[row]: str(splits[row]) for row in sorted(found)}
 
 
-def near_pairs(work: FitContext, features: Features) -> list[NearDuplicate]:
+def near_pairs(context: FitContext, features: Features) -> list[NearDuplicate]:
     """Return the near duplicates among the images of a fit; found once per run, then replayed (law 7)."""
     key = {
         "step": "near duplicates",
         "version": NEAR_VERSION,
-        "images": about_images(work.table),
+        "images": about_images(context.table),
         "bank": features.caches[0].name,
     }
 
     def found() -> Outcome:
         cache = features.caches[0]
-        likened = work.backbone.spec.averaged
-        pairs = near_duplicates(work.table, cache, likened=likened, threads=work.threads, progress=work.progress)
+        likened = context.backbone.spec.averaged
+        pairs = near_duplicates(
+            context.table, cache, likened=likened, threads=context.threads, progress=context.progress
+        )
         rows = np.array([(pair.first, pair.second, pair.mirrored) for pair in pairs], np.int32).reshape(-1, 3)
         return Outcome({"pairs": rows, "cosine": np.array([pair.cosine for pair in pairs], np.float32)}, {})
 
-    with work.story.stage("near duplicates"):
-        outcome, _ = work.run.step(key, found, check=lambda kept: _check_pairs(kept, len(work.table)))
+    with context.state.stage("near duplicates"):
+        outcome, _ = context.run.step(key, found, check=lambda kept: _check_pairs(kept, len(context.table)))
     return [
         NearDuplicate(first=int(first), second=int(second), cosine=float(cosine), mirrored=bool(mirrored))
         for (first, second, mirrored), cosine in zip(outcome.tensors["pairs"], outcome.tensors["cosine"], strict=True)

@@ -1,4 +1,4 @@
-"""`ReportContent`: everything a report says, as plain values; whoever ran the story fills it in."""
+"""`ReportContent`: everything a report says, as plain values; whoever ran the run fills it in."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ReportContent:
     - `calibration`: a sentence on how far probabilities are from what comes true; `uncalibrated`: what would have been
       predicted on `headline_split` without the temperature that was applied, None where none was.
     - `sets`: a sentence on the sets of classes, "" where there are none.
-    - `unlike`: a sentence on images that are flagged as unlike anything seen, "" where none can be.
+    - `ood`: a sentence on images that are flagged as unlike anything seen, "" where none can be.
     - `bases`: what the numbers of each split rest on, where that is more than their estimates say.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     """
@@ -71,7 +71,7 @@ class ReportContent:
     images: Mapping[str, int] | None = None
     thresholds: Mapping[str, float] | None = None
     about_thresholds: str = ""
-    unlike: str = ""
+    ood: str = ""
     backbones: Sequence[Mapping[str, Any]] = ()
     backbones_say: str = ""
     calibration: str = ""

@@ -104,10 +104,10 @@ def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
 def basis_sentence(split: str, basis: Basis) -> str:
     """Return whether the images that a number was measured on had a say in what was measured."""
     if split == "out-of-fold":
-        if basis == Basis.CLEAN:
+        if basis == Basis.HELD_OUT:
             return say("headline.folds-clean")
         return say("headline.folds-chosen-on")
-    if basis == Basis.CLEAN:
+    if basis == Basis.HELD_OUT:
         return say("headline.clean")
     return say("headline.chosen-on")
 
@@ -123,8 +123,8 @@ def baseline_sentence(predictions: Predictions) -> str:
     right = value_and_interval(share)
     if tied:
         return say("headline.always-tied", right=right)
-    answer = predictions.classes[number]
-    return say("headline.always", answer=answer, right=right)
+    result = predictions.classes[number]
+    return say("headline.always", result=result, right=right)
 
 
 def left_out_sentence(predictions: Predictions) -> str:
@@ -148,7 +148,7 @@ def mistakes_sentence(predictions: Predictions, split: str, shown: int) -> str:
     images = images_of(split, n)
     if scored.task == "multi":
         wrong = int((scored.called != (scored.truth == 1)).any(axis=1).sum())
-        more = f" {say('mistakes.surest')}" if shown else ""
+        more = f" {say('mistakes.most_confident')}" if shown else ""
         if wrong:
             return say("mistakes.labels-wrong", wrong=f"{wrong:,}", images=images) + more
         return say("mistakes.labels-right", wrong=f"{wrong:,}", images=images) + more

@@ -245,7 +245,7 @@ def _metrics(rows: Any) -> tuple[str, ...]:
 def _basis(given: Message | None, estimates: Mapping[str, Estimate]) -> str:
     """Return in words what the numbers of a split rest on, "" where there are none."""
     bases = {estimate.basis for estimate in estimates.values()}
-    chosen = Message(f"word.{Basis.CHOSEN_ON if Basis.CHOSEN_ON in bases else Basis.CLEAN}")
+    chosen = Message(f"word.{Basis.USED_FOR_SELECTION if Basis.USED_FOR_SELECTION in bases else Basis.HELD_OUT}")
     match given or chosen:
         case Message(id="word.clean"):
             return say("scores.clean") if bases else ""

@@ -40,7 +40,7 @@ def epoch_row(value: Mapping[str, Any]) -> EpochRow:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The epochs of a training story, in order."""
+    """The epochs of a training run, in order."""
 
     rows: tuple[EpochRow, ...] = ()
 

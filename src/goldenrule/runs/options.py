@@ -177,7 +177,7 @@ class FitOptions:
         panel=EVALUATION,
         keeps_run=True,
     )
-    false_alarms: float = option(
+    false_positive_rate: float = option(
         0.02,
         "How often an image like those of the training may be flagged as unlike them.",
         above=0,
@@ -249,7 +249,7 @@ class FitOptions:
             raise OptionError("-t fromzero begins with random weights: leave --weights away, or give -t fine_tuning.")
 
     @property
-    def from_zero(self) -> bool:
+    def from_scratch(self) -> bool:
         """Whether the network begins with random weights."""
         return self.training is not None and self.training.type == "fromzero"
 
@@ -320,11 +320,11 @@ class FitOptions:
         """
         from goldenrule.storage.files import in_shell
 
-        given, always = self.story(), FitOptions().story()
+        given, always = self.kept_under(), FitOptions().kept_under()
         told = [name for name in names if given[name] != always[name]]
         return "".join(f" --{name.replace('_', '-')} {in_shell(given[name])}" for name in told)
 
-    def story(self) -> dict[str, Any]:
+    def kept_under(self) -> dict[str, Any]:
         """Return the options that make a run another one, as JSON."""
         from goldenrule.core.schema import as_json
 
@@ -334,12 +334,12 @@ class FitOptions:
             "weights": str(self.weights) if self.weights else None,
             "start_from": str(self.start_from) if self.start_from else None,
             "training": as_json(self.training),
-            "own": as_json(self.augmentation.custom) if self.augmentation else None,
+            "custom": as_json(self.augmentation.custom) if self.augmentation else None,
         }
 
     def shown(self) -> dict[str, Any]:
-        """Return `story` for files that others may see: of each path the name alone."""
-        value = self.story()
+        """Return `state` for files that others may see: of each path the name alone."""
+        value = self.kept_under()
         for name in PATHS:
             value[name] = Path(value[name]).name if value[name] else None
         file, colon, function = self.augment.rpartition(":")

@@ -1,7 +1,7 @@
-"""`Run`: the folder of one story: what it is about, its lock, its split, and the steps it can replay.
+"""`Run`: the folder of one run: what it is about, its lock, its split, and the steps it can replay.
 
 RUN/manifest.json    size and digest of every file that a later command reads
-RUN/run.json         which images and options this story is about
+RUN/run.json         which images and options this run is about
 RUN/split.csv        path, split, class and digest of every image: the split never changes again
 RUN/images.arrow     the same images with all that is known of them, and where they lie
 RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7), with checksums
@@ -60,7 +60,7 @@ NAMES = frozenset(
         "manifest.json",
         "split.csv",
         "images.arrow",
-        "story",
+        "steps",
         "epochs",
         "classifier",
         "predictions",
@@ -93,13 +93,13 @@ class Outcome:
 
 
 class Run:
-    """The folder of one story, open for writing by this process alone."""
+    """The folder of one run, open for writing by this process alone."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def begin(self, about: Mapping[str, Any], table: ImageTable) -> None:
-        """Write down what the story is about, once; `table` is split."""
+        """Write down what the run is about, once; `table` is split."""
         if not is_run(self.folder):
             write_recorded(self.folder, SPLIT, _split_text(table))
             write_recorded(self.folder, IMAGES, table_content(table))
@@ -124,7 +124,7 @@ class Run:
 
         What is damaged, or not what `check` takes for an outcome of this step, is computed again.
         """
-        path = self.folder / "story" / f"{json_digest(dict(key))[:32]}.safetensors"
+        path = self.folder / "steps" / f"{json_digest(dict(key))[:32]}.safetensors"
         if path.exists():
             with contextlib.suppress(FormatError):
                 outcome = read_outcome(path)
@@ -163,7 +163,7 @@ def opened(folder: Path) -> Iterator[Run]:
     check_ours(folder)
     with only_writer(folder, instead="another --out"):
         if is_run(folder):
-            for place in (folder, folder / "story", folder / "predictions", folder / "epochs"):
+            for place in (folder, folder / "steps", folder / "predictions", folder / "epochs"):
                 remove_leftovers(place)
         yield Run(folder)
 
@@ -179,13 +179,13 @@ def check_ours(folder: Path) -> None:
     if (folder / MANIFEST).is_file():
         with contextlib.suppress(FormatError):
             there -= {MANIFEST, *recorded(folder)}
-    split, story = folder / SPLIT, folder / "story"
+    split, state = folder / SPLIT, folder / "steps"
     if SPLIT in there and split.is_file():
         with split.open("rb") as file:
             if file.readline() == f"{','.join(COLUMNS)}\n".encode():
                 there -= {SPLIT, IMAGES}
-    if "story" in there and story.is_dir() and all(_STEP.match(path.name) for path in story.iterdir()):
-        there -= {"story"}
+    if "steps" in there and state.is_dir() and all(_STEP.match(path.name) for path in state.iterdir()):
+        there -= {"steps"}
     if there:
         raise RunError(
             f"{folder} holds {', '.join(sorted(there))}, and is no run of goldenrule's (it has no run.json): a run "
@@ -194,7 +194,7 @@ def check_ours(folder: Path) -> None:
 
 
 def about_images(table: ImageTable) -> dict[str, Any]:
-    """Return what identifies the images of a story: content, names, classes, given parts and what is kept together."""
+    """Return what identifies the images of a run: content, names, classes, given parts and what is kept together."""
     rows = zip(table.uris, table.splits, table.rows["labels"].to_pylist(), table.digests, strict=True)
     listed = [[uri, split, labels, d.hex() if d else None] for uri, split, labels, d in rows]
     groups = table.rows["group"].to_pylist()
@@ -209,7 +209,7 @@ def about_images(table: ImageTable) -> dict[str, Any]:
 
 
 def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> list[str]:
-    """Say in words how the story in `folder` differs from `about`; nothing where there is no story yet."""
+    """Say in words how the run in `folder` differs from `about`; nothing where there is no run yet."""
     if not is_run(folder):
         return []
     before = run_about(folder)
@@ -224,11 +224,11 @@ def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> li
 
 
 def check_same(folder: Path, about: Mapping[str, Any], table: ImageTable) -> None:
-    """Raise `RunMismatch`, naming the differences, unless the folder is free or holds this very story."""
+    """Raise `RunMismatch`, naming the differences, unless the folder is free or holds this very run."""
     found = differences(folder, about, table)
     if found:
         raise RunMismatch(
-            f"{folder} holds another story: {'; '.join(found)}. Nothing was changed. Give the options and images "
+            f"{folder} holds another run: {'; '.join(found)}. Nothing was changed. Give the options and images "
             "of then to go on with it, or another --out."
         )
 

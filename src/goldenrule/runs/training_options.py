@@ -13,7 +13,7 @@ TrainingType = Literal["fromzero", "transfer_learning", "fine_tuning"]
 EPOCHS: Mapping[TrainingType, int] = {"fromzero": 30, "transfer_learning": 5, "fine_tuning": 5}
 """How long each way of training takes where nothing was said: enough for small sets on a CPU."""
 WAYS: Mapping[TrainingType, str] = {
-    "fromzero": "from zero",
+    "fromzero": "from scratch",
     "transfer_learning": "transfer learning",
     "fine_tuning": "fine-tuning",
 }
@@ -101,7 +101,7 @@ class TrainingOptions:
             optimizer_class(self.optimizer)
 
     @property
-    def solved(self) -> bool:
+    def linear(self) -> bool:
         """Whether the head is fitted instead of trained: transfer learning of which nothing else was said."""
         said = (self.epochs, self.optimizer, self.lr, self.batch_size, self.stop, self.save_every)
         return self.type == "transfer_learning" and not any(said)

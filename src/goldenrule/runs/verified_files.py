@@ -105,7 +105,7 @@ class CandidateJson(msgspec.Struct, kw_only=True):
     """One of those that a run has chosen from."""
 
     name: str
-    judged_on: Literal["out-of-fold", "valid"]
+    evaluated_on: Literal["out-of-fold", "valid"]
     comparison: str | None = None
     verdict: VerdictJson | None = None
     valid: Numbers | None = None
@@ -131,9 +131,9 @@ class ResultJson(msgspec.Struct, kw_only=True):
     out_of_fold: Numbers | None
 
     @property
-    def judged_on(self) -> str:
-        """What the chosen candidate was judged by."""
-        return next((candidate.judged_on for candidate in self.candidates if candidate.name == self.chosen), "valid")
+    def evaluated_on(self) -> str:
+        """What the chosen candidate was evaluated on."""
+        return next((candidate.evaluated_on for candidate in self.candidates if candidate.name == self.chosen), "valid")
 
     def numbers(self, split: str) -> Numbers | None:
         """Return the numbers of "test", "valid" or "out-of-fold"."""
@@ -200,7 +200,7 @@ def known_split(folder: Path) -> dict[bytes, Split]:
         raise FormatError(f"{folder / SPLIT} has a digest that is none: {error}.") from error
 
 
-def kept_predictions(folder: Path, split: str, *, task: Task, basis: Basis = Basis.CLEAN) -> Predictions | None:
+def kept_predictions(folder: Path, split: str, *, task: Task, basis: Basis = Basis.HELD_OUT) -> Predictions | None:
     """Return what a run's classifier said of a split ("test", "valid", "out-of-fold"); None where it has no such file.
 
     With the groups or blocks of the run's images.

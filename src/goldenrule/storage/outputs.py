@@ -230,10 +230,10 @@ def _says_image(path: Path) -> bool:
     return (mimetypes.guess_type(path.name)[0] or "").startswith("image/")
 
 
-def told_path(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """Return a folder as files name it that others may see: as it was given, of an absolute path the name alone.
 
-    >>> told_path(Path("photos/train")), told_path(Path("/home/ada/photos")), told_path(Path("../photos"))
+    >>> shown_path(Path("photos/train")), shown_path(Path("/home/ada/photos")), shown_path(Path("../photos"))
     ('photos/train', 'photos', '../photos')
     """
     if not path.is_absolute():

@@ -1,4 +1,4 @@
-"""`audit_images`: look at every image once, judge what was seen, and write it for people and programs."""
+"""`audit_images`: look at every image once, evaluate what was seen, and write it for people and programs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from goldenrule.data.duplicates.near_duplicates import near_duplicates
 from goldenrule.data.scan import looked
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
-from goldenrule.features.similar_windows import best_bank
+from goldenrule.features.similar_windows import best_cache
 from goldenrule.features.similar_windows import near_duplicates as near_by_activations
 from goldenrule.storage.files import write_atomic, write_json
-from goldenrule.storage.outputs import Kind, check_folder, json_like, page, told_path
+from goldenrule.storage.outputs import Kind, check_folder, json_like, page, shown_path
 
 SCHEMA_VERSION = 1
 PAGE, NUMBERS = "audit.html", "audit.json"
@@ -51,7 +51,7 @@ def audit_images(
     looks = looked(table, threads=threads, progress=progress)
     pairs = near_duplicates(table, looks, threads=threads, progress=progress)
     images = table.with_digests([one.digest for one in looks])
-    if (cache := best_bank(images.digests)) is not None:
+    if (cache := best_cache(images.digests)) is not None:
         known = {(pair.first, pair.second) for pair in pairs}
         more = near_by_activations(images, cache, known=known, threads=threads, progress=progress)
         pairs = sorted([*pairs, *more], key=lambda pair: (pair.first, pair.second))
@@ -71,7 +71,7 @@ def write_audit(found: Audit, folder: Path) -> None:
         folder / NUMBERS,
         {
             "schema_version": SCHEMA_VERSION,
-            "folder": told_path(found.table.root),
+            "folder": shown_path(found.table.root),
             "created": created.isoformat(timespec="seconds"),
             **found.facts(),
             "findings": as_json(found.findings),

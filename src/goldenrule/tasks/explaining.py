@@ -102,8 +102,8 @@ def explained(
     with _timed(seconds, "predictions"):
         predictions = _predictions(again, files, asked_table, seen, extractor.kind)
     ok, predicted = predictions.ok, predictions.probabilities
-    familiar = again.classifier.familiar
-    unlike = familiar.unlike(predictions) if familiar else np.zeros(len(files), np.bool_)
+    ood_detector = again.classifier.ood_detector
+    ood = ood_detector.ood(predictions) if ood_detector else np.zeros(len(files), np.bool_)
     best = [
         again.classifier.classes[int(row.argmax())] if fine else "" for row, fine in zip(predicted, ok, strict=True)
     ]
@@ -128,7 +128,7 @@ def explained(
                 probability=float(predicted[place].max()) if ok[place] else float("nan"),
                 neighbours=neighbours[place],
                 heat=heats.get(place),
-                unlike=bool(unlike[place]),
+                ood=bool(ood[place]),
             )
             for place, (name, path) in enumerate(files)
         ),

@@ -44,7 +44,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.runs.verified_files import IMAGES, RESULT, kept_predictions, run_images, run_result
 from goldenrule.storage.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.storage.lock import check_no_links
-from goldenrule.storage.outputs import told_path
+from goldenrule.storage.outputs import shown_path
 
 SCHEMA_VERSION = 1
 PAGE, NUMBERS, ROWS = "evaluation.html", "evaluation.json", "predictions.csv"
@@ -55,7 +55,7 @@ FOLDER = "evaluations"
 class Evaluation:
     """What a classifier makes of labelled images: `predictions` with their truth, and the numbers that follow.
 
-    `promise` compares them with the images that its run was judged on, None where there is no such run. `beta` is
+    `promise` compares them with the images that its run was evaluated on, None where there is no such run. `beta` is
     what F-beta stands for where an image has several labels. `folder` is where page, numbers and predictions were
     written, None where nothing was.
     """
@@ -89,10 +89,10 @@ class Evaluation:
         return set_coverage(self.predictions, sets), mean_set_size(self.predictions, sets)
 
     @cached_property
-    def unlike(self) -> Estimate | None:
+    def ood(self) -> Estimate | None:
         """The share of images that are unlike anything seen in training; None where that can't be told."""
-        familiar = self.classifier.familiar
-        return familiar.flagged(self.predictions, basis=Basis.CLEAN) if familiar else None
+        ood_detector = self.classifier.ood_detector
+        return ood_detector.flagged(self.predictions, basis=Basis.HELD_OUT) if ood_detector else None
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -106,10 +106,10 @@ class Evaluation:
                 f"Prediction sets target {100 * rule.coverage:g} % coverage: here {value_and_interval(coverage)}, "
                 f"{value_and_interval(size)} classes a set."
             )
-        if self.unlike and self.classifier.familiar:
+        if self.ood and self.classifier.ood_detector:
             said.append(
-                f"Unlike anything seen in training: {value_and_interval(self.unlike)} of the images; "
-                f"{100 * self.classifier.familiar.rate:.2g} % or less are expected of images of the same kind."
+                f"Unlike anything seen in training: {value_and_interval(self.ood)} of the images; "
+                f"{100 * self.classifier.ood_detector.rate:.2g} % or less are expected of images of the same kind."
             )
         return tuple(said)
 
@@ -192,10 +192,10 @@ def _why_closed(table: ImageTable, uri: str, classifier: Classifier) -> Reason:
 
 
 def _lost(table: ImageTable, predictions: Predictions) -> Iterator[Finding]:
-    """Return a finding on classes of the images that were asked for of which none is judged."""
+    """Return a finding on classes of the images that were asked for of which none is evaluated."""
     read = {uri for uri, ok in zip(predictions.ids, predictions.ok, strict=True) if ok}
-    judged = set(predictions.ids)
-    learned = not judged.issuperset(table.uris)
+    evaluated = set(predictions.ids)
+    learned = not evaluated.issuperset(table.uris)
     why = "none can be read, or the classifier has learned from them" if learned else "none can be read"
     return unusable_classes(table, [uri in read for uri in table.uris], why)
 
@@ -330,7 +330,7 @@ def _(value: Evaluation) -> Any:
             "confusion": _confusion(value.predictions) if single else None,
             "promise": value.promise,
             "sets": {one.name.replace(" ", "_"): one for one in value.sets} if value.sets else None,
-            "unlike": value.unlike,
+            "ood": value.ood,
             "sentences": value.sentences,
             "findings": value.findings,
             "seconds": round(value.seconds, 3),
@@ -359,8 +359,8 @@ def _written(found: Evaluation, folder: Path, run: Path, source: str) -> Evaluat
     write_atomic(folder / ROWS, to_csv(found.predictions))
     about: Mapping[str, Any] = {
         "created": created.isoformat(timespec="seconds"),
-        "run": told_path(run),
-        "folder": told_path(found.table.root),
+        "run": shown_path(run),
+        "folder": shown_path(found.table.root),
         "source": source,
     }
     write_json(folder / NUMBERS, {**as_json(found), **about})

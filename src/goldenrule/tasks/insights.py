@@ -24,7 +24,7 @@ from goldenrule.runs.verified_files import kept_predictions
 from goldenrule.storage.files import write_atomic, write_json
 from goldenrule.storage.lock import check_no_links
 from goldenrule.tasks.reopened import reopened
-from goldenrule.tasks.run_label_issues import SuspectedLabels, suspected, with_activations
+from goldenrule.tasks.run_label_issues import SuspectedLabels, suspected, with_features
 
 SCHEMA_VERSION = 1
 FOLDER, PAGE, NUMBERS, LABELS = "insight", "insight.html", "insight.json", "label_errors.csv"
@@ -74,7 +74,7 @@ class Insights:
 def insights(
     run: str | Path, *, top: int = 20, threads: int | None = None, progress: Progress | None = None
 ) -> Insights:
-    """Look into a finished run: labels that are probably wrong, surest mistakes, the most uncertain, the surest right.
+    """Look into a finished run: suspected label errors, confident mistakes, most uncertain and most confident right.
 
     Each list has `top` images. Written to RUN/insight: insight.html, insight.json, and label_errors.csv with all
     labelled images, ranked; nothing else of the run is changed. Features that the cache lacks are computed.
@@ -87,15 +87,15 @@ def insights(
     check_no_links(Path(run))
     opened = reopened(run, threads=threads, progress=progress)
     features = opened.features()
-    images, left_out = with_activations(opened.table, features)
+    images, left_out = with_features(opened.table, features)
     opening = time.perf_counter() - began
     if not len(images):
         raise OptionError(f"No image of {opened.folder} has a label and can be read: insight is into labelled images.")
     began = time.perf_counter()
     found = suspected(images, features, seed=opened.options.seed, progress=progress)
     seconds = time.perf_counter() - began
-    judged = _judged(opened.folder, found.predictions, opened.classifier)
-    sections = (label_section(found, images, top, seconds), *looking_sections(judged, images, top))
+    evaluated = _evaluated(opened.folder, found.predictions, opened.classifier)
+    sections = (label_section(found, images, top, seconds), *looking_sections(evaluated, images, top))
     result = Insights(
         folder=opened.folder / FOLDER,
         sections=sections,
@@ -127,13 +127,13 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
     )
     sentences = [
         f"{contradicted(errors)}.",
-        "Each label is judged by heads that were fitted without the image, its copies and its series, on features "
+        "Each label is evaluated by heads that were fitted without the image, its copies and its series, on features "
         "of the backbone that the run began with, which has learned from none of these labels. Images of all splits "
         "take "
         "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies of an "
         "image share its place.",
         f"Confident learning, an estimate that misses wrong labels which come in copies, doubts "
-        f"{errors.number_doubted:,}" + (f" ({pairs})." if pairs else "."),
+        f"{errors.number_suspected:,}" + (f" ({pairs})." if pairs else "."),
     ]
     if found.wrong.defined:
         sentences.append(
@@ -178,9 +178,9 @@ def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tu
     return list(found.values())
 
 
-def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: int) -> tuple[Section, ...]:
-    """Return the surest mistakes, the most uncertain and the surest right images of predictions, a section each."""
-    about, predictions = judged
+def looking_sections(evaluated: tuple[str, Predictions], images: ImageTable, top: int) -> tuple[Section, ...]:
+    """Return sections of the most confident mistakes, the most uncertain and the most confident right images."""
+    about, predictions = evaluated
     splits = _splits(images)
 
     def wrong(mistake: Mistake) -> Card:
@@ -196,12 +196,12 @@ def looking_sections(judged: tuple[str, Predictions], images: ImageTable, top: i
         (
             "mistakes",
             "Most confident mistakes",
-            "Taken for another class, the surest first",
+            "Taken for another class, the most confident first",
             most_confident_mistakes,
             wrong,
         ),
         ("uncertain", "Most uncertain", "The two likeliest classes are closest", most_uncertain, between),
-        ("best", "Best", "Recognised, the surest first", most_confident_right, wrong),
+        ("best", "Best", "Recognised, the most confident first", most_confident_right, wrong),
     )
     sections = []
     for key, title, what, of, card in kinds:
@@ -229,7 +229,7 @@ def small(probability: float) -> str:
     return f"{100 * probability:.2g} %" if probability >= 1e-4 else "< 0.01 %"
 
 
-def _judged(folder: Path, held_out: Predictions, classifier: Classifier) -> tuple[str, Predictions]:
+def _evaluated(folder: Path, held_out: Predictions, classifier: Classifier) -> tuple[str, Predictions]:
     """Return what the run's classifier said of images that it has not learned from, in words and as predictions."""
     said = {}
     for split in JUDGING:

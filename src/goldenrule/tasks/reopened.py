@@ -118,13 +118,13 @@ def _extractor_here(backbone: Backbone, options: FitOptions, progress: Progress)
     return FeatureExtractor.of(backbone, device=device, threads=options.threads, progress=progress)
 
 
-def _options(story: dict[str, Any], threads: int | None) -> FitOptions:
+def _options(given: dict[str, Any], threads: int | None) -> FitOptions:
     """Return the options of a run, but for what does not change a run.
 
     No function is run that a run names, which may be a stranger's: the augmentation is not made again here.
     """
     known = {field.name for field in fields(FitOptions)}
-    values = {name: value for name, value in story.items() if name in known}
+    values = {name: value for name, value in given.items() if name in known}
     if ":" in str(values.get("augment", "")):
         values["augment"] = "auto"
     found = as_type(values, FitOptions, what="the options of this run", optional=known)

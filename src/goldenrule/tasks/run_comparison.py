@@ -1,4 +1,4 @@
-"""Two finished runs, compared on the images that both were judged by."""
+"""Two finished runs, compared on the images that both were evaluated on."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from goldenrule.metrics.estimate import Basis
 from goldenrule.runs.finished import check_finished
 from goldenrule.runs.verified_files import kept_predictions, run_images, run_result
 
-Judged = Literal["test", "valid", "out-of-fold"]
+EvaluatedSplit = Literal["test", "valid", "out-of-fold"]
 LEAST = 2
 """So few images can be compared at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedRuns:
-    """What two runs say of the same images; `left_out` counts, by reason, those that only one was judged by.
+    """What two runs say of the same images; `left_out` counts, by reason, those that only one was evaluated on.
 
     `right` is None where images have several labels.
     """
 
     names: tuple[str, str]
-    split: Judged
+    split: EvaluatedSplit
     estimates: Mapping[str, tuple[Estimate, Estimate]]
     gains: Mapping[str, Comparison]
     right: McNemar | None
@@ -88,19 +88,21 @@ def _(value: ComparedRuns) -> Any:
 
 
 @system_errors()
-def compare_runs(first: str | Path, second: str | Path, *, split: Judged | Literal["auto"] = "auto") -> ComparedRuns:
+def compare_runs(
+    first: str | Path, second: str | Path, *, split: EvaluatedSplit | Literal["auto"] = "auto"
+) -> ComparedRuns:
     """Compare two finished runs on their common images, which are known by their bytes.
 
-    `split` is what both must have judged an image in; "auto" takes test, else valid, else out-of-fold (of the linear
-    heads), whichever is the first that has two common images. Images that one run judges and the other learned from
+    `split` is what both must have evaluated an image in; "auto" takes test, else valid, else out-of-fold (of the linear
+    heads), whichever is the first that has two common images. Images that one run evaluates and the other learned from
     are left out, and counted.
     Raises `SourceError` where a folder holds no finished run, `OptionError` where there are no such images or the
     classes differ.
     """
-    if split not in ("auto", *get_args(Judged)):
-        raise OptionError(f"--on {split}: wanted auto, {', '.join(get_args(Judged))}.")
-    a, b = _Judge(Path(first)), _Judge(Path(second))
-    wanted: tuple[Judged, ...] = get_args(Judged) if split == "auto" else (split,)
+    if split not in ("auto", *get_args(EvaluatedSplit)):
+        raise OptionError(f"--on {split}: wanted auto, {', '.join(get_args(EvaluatedSplit))}.")
+    a, b = _EvaluatedRun(Path(first)), _EvaluatedRun(Path(second))
+    wanted: tuple[EvaluatedSplit, ...] = get_args(EvaluatedSplit) if split == "auto" else (split,)
     for wished in wanted:
         pair, left_out = _common(a, b, wished)
         if pair is not None:
@@ -108,12 +110,12 @@ def compare_runs(first: str | Path, second: str | Path, *, split: Judged | Liter
     reasons = "; ".join(f"{plural(count, 'image')} {reason}" for reason, count in left_out.items())
     raise OptionError(
         f"{first} and {second} have no {LEAST} common images in {' or '.join(wanted)}{reasons and f': {reasons}'}. "
-        "Fit both on the same folder with the same --seed, so that both are judged by the same images."
+        "Fit both on the same folder with the same --seed, so that both are evaluated by the same images."
     )
 
 
 def _compared(
-    names: tuple[str, str], split: Judged, a: Predictions, b: Predictions, left_out: Mapping[str, int]
+    names: tuple[str, str], split: EvaluatedSplit, a: Predictions, b: Predictions, left_out: Mapping[str, int]
 ) -> ComparedRuns:
     single = a.task == "single"
     estimates = {"log loss": (log_loss(a), log_loss(b))}
@@ -125,7 +127,7 @@ def _compared(
     return ComparedRuns(names=names, split=split, estimates=estimates, gains=gains, right=right, left_out=left_out)
 
 
-class _Judge:
+class _EvaluatedRun:
     """A finished run: what it said of which images, by the digest of their bytes."""
 
     def __init__(self, folder: Path) -> None:
@@ -139,7 +141,7 @@ class _Judge:
         digests = dict(zip(table.uris, table.digests, strict=True))
         self.said: dict[str, Predictions] = {}
         self.copies: dict[str, int] = {}
-        for name in get_args(Judged):
+        for name in get_args(EvaluatedSplit):
             if not (numbers := result.numbers(name)):
                 continue
             seen = kept_predictions(folder, name, task=table.task, basis=numbers.basis)
@@ -157,7 +159,9 @@ def _by_digest(seen: Predictions, digests: Mapping[str, bytes | None]) -> Predic
     return replace(seen.select(list(first.values())), ids=tuple(first))
 
 
-def _common(a: _Judge, b: _Judge, split: Judged) -> tuple[tuple[Predictions, Predictions] | None, dict[str, int]]:
+def _common(
+    a: _EvaluatedRun, b: _EvaluatedRun, split: EvaluatedSplit
+) -> tuple[tuple[Predictions, Predictions] | None, dict[str, int]]:
     """Return what both said of their common images in a split, if there are enough, and why others are left out."""
     of_a, of_b = a.said.get(split), b.said.get(split)
     if of_a is None or of_b is None:
@@ -182,17 +186,17 @@ def _common(a: _Judge, b: _Judge, split: Judged) -> tuple[tuple[Predictions, Pre
     return (of_a.select([row for row, _ in common]), of_b.select([row for _, row in common])), left_out
 
 
-def _why(run: _Judge, image: str, judged: bool, split: Judged, name: str) -> str:
+def _why(run: _EvaluatedRun, image: str, evaluated: bool, split: EvaluatedSplit, name: str) -> str:
     """Say why this run can't be asked of an image, "" where it can."""
     found = run.splits.get(bytes.fromhex(image))
     if found == "train" and split != "out-of-fold":
         return f"that {name} learned from"
-    if judged:
+    if evaluated:
         return ""
     return f"not among the images of {name}" if found is None else f"in {found} of {name}"
 
 
-def _names(a: _Judge, b: _Judge) -> tuple[str, str]:
+def _names(a: _EvaluatedRun, b: _EvaluatedRun) -> tuple[str, str]:
     """Return what to call the runs: their folders' names, or paths where these are equal."""
     one, other = a.folder.resolve(), b.folder.resolve()
     return (one.name, other.name) if one.name != other.name else (str(a.folder), str(b.folder))

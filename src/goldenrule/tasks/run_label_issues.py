@@ -13,7 +13,7 @@ from goldenrule.analysis.planted_errors import planted, share_wrong
 from goldenrule.core.progress import Progress
 from goldenrule.data.table import ImageTable, LabelledTable
 from goldenrule.features.extractor import Features
-from goldenrule.features.linear import DECADES, Rows, fold_logits, solve
+from goldenrule.features.linear import DECADES, Rows, fit_linear, fold_logits
 from goldenrule.metrics import Estimate, Predictions
 from goldenrule.pipelines.linear_heads import training_rows
 
@@ -35,15 +35,15 @@ class SuspectedLabels:
 def suspected(
     images: LabelledTable, features: Features, *, seed: int = 0, progress: Progress | None = None
 ) -> SuspectedLabels:
-    """Judge each label by heads that were fitted without the image, its duplicates and its group.
+    """Evaluate each label by heads that were fitted without the image, its duplicates and its group.
 
     `images` have features; of all splits alike, as nothing is chosen by them for a classifier. An image whose class
-    only its own fold could teach is not judged, and left out of the predictions.
+    only its own fold could teach is not evaluated, and left out of the predictions.
     Then some labels are made wrong on purpose, and all is fitted once more, to learn how many others are; not where
     an image has several: `wrong` is undefined there.
     """
     rows = training_rows(images, features, views=0, seed=seed)
-    l2 = min(solve(rows, progress=progress).l2 * MORE_PENALTY, DECADES[0])
+    l2 = min(fit_linear(rows, progress=progress).l2 * MORE_PENALTY, DECADES[0])
     predictions = held_out(images, rows, fold_logits(rows, l2))
     if images.task == "multi":
         untold = share_wrong(np.array([]), np.array([]))
@@ -52,10 +52,10 @@ def suspected(
         )
     labels, planted_rows = planted(images.targets, rows.classes, seed=seed)
     again = replace(rows, targets=labels)
-    judged = rows.folds >= 0
+    evaluated = rows.folds >= 0
     found = held_out(images, again, fold_logits(again, l2))
-    chances = found.probabilities[np.arange(len(found)), labels[judged]]
-    is_planted = np.isin(np.arange(len(labels)), planted_rows)[judged]
+    chances = found.probabilities[np.arange(len(found)), labels[evaluated]]
+    is_planted = np.isin(np.arange(len(labels)), planted_rows)[evaluated]
     return SuspectedLabels(
         errors=find_label_issues(predictions),
         predictions=predictions,
@@ -66,14 +66,14 @@ def suspected(
 
 
 def held_out(images: LabelledTable, rows: Rows, logits: npt.NDArray[np.float32]) -> Predictions:
-    """Return the predictions of images by the heads of the folds they are not in; of those that a fold judges."""
+    """Return the predictions of images by the heads of the folds they are not in; of those that a fold evaluates."""
     found = Predictions.from_logits(
         logits, images.classes, truth=rows.targets, ids=images.uris, fold=rows.folds, task=images.task
     )
     return found if (rows.folds >= 0).all() else found.select(rows.folds >= 0)
 
 
-def with_activations(images: ImageTable, features: Features) -> tuple[LabelledTable, Sequence[str]]:
+def with_features(images: ImageTable, features: Features) -> tuple[LabelledTable, Sequence[str]]:
     """Return the labelled images that have features, and the names of those that could not be read."""
     cache = features.caches[0]
     known = np.array([digest is not None and digest in cache for digest in images.digests], dtype=bool)

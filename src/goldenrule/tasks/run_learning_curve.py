@@ -33,7 +33,7 @@ WAYS: Mapping[str, str] = {
     Trained.LATE_LAYERS: "fine-tuning",
     Trained.NETWORK: "fine-tuning",
     Trained.FINE_TUNED: "fine-tuning",
-    Trained.FROM_ZERO: "training from zero",
+    Trained.FROM_SCRATCH: "training from scratch",
 }
 """The ways of training that candidates of a run were trained by, beside transfer learning."""
 MOST_IMAGES = 20_000

@@ -12,7 +12,18 @@ from goldenrule.core.errors import OptionError
 from goldenrule.models.classifier import Classifier
 
 KEPT_PROVENANCE = ("goldenrule", "counts", "train_images", "candidate", "started_from")
-KEPT_OPTIONS = ("backbone", "size", "crop", "decoding", "head", "seed", "quick", "coverage", "beta", "false_alarms")
+KEPT_OPTIONS = (
+    "backbone",
+    "size",
+    "crop",
+    "decoding",
+    "head",
+    "seed",
+    "quick",
+    "coverage",
+    "beta",
+    "false_positive_rate",
+)
 """Numbers and names of goldenrule's own: none that its maker chose."""
 
 
@@ -37,10 +48,10 @@ def share(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Shared:
     copy = without_maker(whole)
     copy.save(folder)
     left_out = ["paths", "names of files and folders", "where the weights came from", "options of the fit"]
-    if whole.familiar:
+    if whole.ood_detector:
         left_out.append(
-            f"features of {whole.familiar.references.shape[0]:,} training images, so that images unlike the training "
-            "images are not flagged"
+            f"features of {whole.ood_detector.references.shape[0]:,} training images, so that images unlike the "
+            "training images are not flagged"
         )
     return Shared(folder, tuple(left_out))
 
@@ -58,7 +69,7 @@ def without_maker(classifier: Classifier) -> Classifier:
         classifier,
         backbone=replace(classifier.backbone, spec=replace(spec, source=source)),
         provenance=_kept(classifier.provenance),
-        familiar=None,
+        ood_detector=None,
     )
 
 

@@ -25,7 +25,7 @@ def blend(runner: VerbRunner, state: LearnerState, shares: tuple[float, ...]) ->
     start = replace(state, backbone=backbone, head=head)
 
     def compute() -> Outcome:
-        validate = runner.material.validation(state)
+        validate = runner.data.validation(state)
         if validate is None:
             raise OptionError("blend() chooses on validation images, and there are none.")
         network, first, last = runner.network(state), copied(runner.network(start)), copied(runner.network(state))
@@ -62,7 +62,7 @@ def soup(runner: VerbRunner, state: LearnerState) -> tuple[LearnerState, tuple[i
         raise OptionError("soup() averages the ends of the last fit's cycles, and there are none: fit first.")
 
     def compute() -> Outcome:
-        validate = runner.material.validation(state)
+        validate = runner.data.validation(state)
         if validate is None:
             raise OptionError("soup() chooses on validation images, and there are none.")
         network = runner.network(state)
@@ -87,7 +87,7 @@ def calibrate(runner: VerbRunner, state: LearnerState) -> tuple[LearnerState, fl
     key = next_key(state.key, "calibrate", {})
 
     def compute() -> Outcome:
-        validate = runner.material.validation(state)
+        validate = runner.data.validation(state)
         if validate is None:
             raise OptionError("calibrate() chooses on validation images, and there are none.")
         return Outcome({}, {"temperature": validate(runner.network(state)).temperature})

@@ -1,4 +1,4 @@
-"""Validation judged by what had no say in it: each half is predicted by what was chosen on the other half.
+"""Validation evaluated on what had no say in it: each half is predicted by what was chosen on the other half.
 
 Cycle, share of the blend and temperature of a trained network are chosen by its loss on validation. On the same images
 that loss is too low, the more so the more is chosen among (Cawley and Talbot 2010, "On over-fitting in model
@@ -19,8 +19,8 @@ import torch
 
 from goldenrule.core.errors import FormatError, OptionError, SourceError
 from goldenrule.core.schema import as_type
-from goldenrule.data.splits.folds import folds_to_judge
-from goldenrule.data.splits.judged_classes import NOT_JUDGED
+from goldenrule.data.splits.evaluated_classes import NOT_EVALUATED
+from goldenrule.data.splits.folds import evaluation_folds
 from goldenrule.data.table import LabelledTable
 from goldenrule.data.units import duplicate_units
 from goldenrule.metrics import Predictions
@@ -72,41 +72,41 @@ class Crossed:
 def crossed(
     runner: VerbRunner, state: LearnerState, *, shares: Sequence[float], keep: Keep, temper: bool
 ) -> Crossed | None:
-    """Return validation judged apart, after a fit and before its blend; the state stays as it is.
+    """Return validation evaluated apart, after a fit and before its blend; the state stays as it is.
 
     `shares` are those that a blend would choose among, `keep` is that of the fit. None for fewer than eight labelled
     validation images, or where all are of one group. Raises `OptionError` before a fit.
     """
-    valid = runner.material.split("valid")
+    valid = runner.data.split("valid")
     if len(valid) < FEWEST_VALID:
         return None
     if state.start is None:
-        raise OptionError("crossed() judges what a fit has learned: fit() first.")
-    halves = dealt_halves(valid, seed=runner.material.seed)
+        raise OptionError("crossed() evaluates what a fit has learned: fit() first.")
+    halves = dealt_halves(valid, seed=runner.data.seed)
     if halves.min() == halves.max():
         return None
     arguments = {"shares": list(shares), "keep": keep, "temper": temper}
     key = next_key(state.key, "crossed", arguments)
-    judge = _Judge(runner, state, valid)
+    evaluate = _Validation(runner, state, valid)
 
     def compute() -> Outcome:
-        seen = {place: judge.logits(weights) for place, weights in judge.ends(keep)}
+        seen = {place: evaluate.logits(weights) for place, weights in evaluate.ends(keep)}
         logits = np.empty((len(valid), len(valid.classes)), np.float32)
         choices = []
         for half in (0, 1):
-            chosen, said = judge.chosen(seen, halves == half, shares, temper=temper)
+            chosen, said = evaluate.chosen(seen, halves == half, shares, temper=temper)
             choices.append(asdict(chosen))
             logits[halves != half] = said[halves != half]
         return Outcome({"logits": logits}, {"choices": choices})
 
     def check(kept: Outcome) -> None:
         wanted = {"logits": Array((len(valid), len(valid.classes)), missing=True)}
-        check_arrays(kept.tensors, wanted, what="what was judged apart")
+        check_arrays(kept.tensors, wanted, what="what was evaluated apart")
         first, second = (as_type(choice, Chosen, what="the choice of a half") for choice in kept.facts["choices"])
         if not all(0 <= choice.share <= 1 and 0 < choice.temperature < math.inf for choice in (first, second)):
             raise FormatError("The choices of the halves can't be read.")
 
-    outcome = runner.outcome(key, "judged apart", compute, check=check)
+    outcome = runner.outcome(key, "evaluated apart", compute, check=check)
     choices = tuple(Chosen(**choice) for choice in outcome.facts["choices"])
     before = outcome.tensors["logits"]
     there = np.asarray(~np.isnan(before).any(axis=1))
@@ -116,7 +116,7 @@ def crossed(
 
     def said(logits: npt.NDArray[np.float32]) -> Predictions:
         return Predictions.from_logits(
-            logits, valid.classes, truth=valid.truth, ids=valid.uris, task=valid.task, basis=Basis.CHOSEN_ON
+            logits, valid.classes, truth=valid.truth, ids=valid.uris, task=valid.task, basis=Basis.USED_FOR_SELECTION
         )
 
     return Crossed(
@@ -124,7 +124,7 @@ def crossed(
         before=said(before),
         halves=halves,
         choices=(choices[0], choices[1]),
-        network=lambda half: judge.network(choices[1 - half], keep),
+        network=lambda half: evaluate.network(choices[1 - half], keep),
     )
 
 
@@ -133,16 +133,16 @@ def dealt_halves(valid: LabelledTable, *, seed: int) -> npt.NDArray[np.int64]:
 
     The only unit of a class can be in either: its network has learned the class from train.
     """
-    halves = folds_to_judge(valid, 2, seed=seed)
+    halves = evaluation_folds(valid, 2, seed=seed)
     units = duplicate_units(valid)
-    alone = dict.fromkeys(unit for unit, half in zip(units, halves.tolist(), strict=True) if half == NOT_JUDGED)
+    alone = dict.fromkeys(unit for unit, half in zip(units, halves.tolist(), strict=True) if half == NOT_EVALUATED)
     for unit in alone:
         rows = [row for row, digest in enumerate(units) if digest == unit]
         halves[rows] = int((halves == 0).sum() > (halves == 1).sum())
     return halves
 
 
-class _Judge:
+class _Validation:
     """The networks that could have been chosen after a fit, and what they say of validation."""
 
     def __init__(self, runner: VerbRunner, state: LearnerState, valid: LabelledTable) -> None:
@@ -151,7 +151,7 @@ class _Judge:
 
     @cached_property
     def _validate(self) -> Validate | None:
-        return self.runner.material.validation(self.state)
+        return self.runner.data.validation(self.state)
 
     @cached_property
     def _module(self) -> torch.nn.Module:
@@ -183,9 +183,9 @@ class _Judge:
         """Return what a network says of validation, (n, classes); nan of images that can't be read any more."""
         assert self._validate is not None
         self._module.load_state_dict(weights)
-        judged = self._validate(self._module)
-        logits = np.full((len(self.truth), judged.seen.logits.shape[1]), np.nan, np.float32)
-        logits[slice(None) if judged.rows is None else judged.rows] = judged.seen.logits
+        evaluated = self._validate(self._module)
+        logits = np.full((len(self.truth), evaluated.seen.logits.shape[1]), np.nan, np.float32)
+        logits[slice(None) if evaluated.rows is None else evaluated.rows] = evaluated.seen.logits
         return logits
 
     def chosen(

@@ -39,7 +39,9 @@ def measured(metrics: Metrics, classes: Sequence[str], seen: ValidationLogits) -
     if not metrics or not np.isfinite(seen.logits).all():
         return {}
     task: Task = "single" if seen.truth.ndim == 1 else "multi"
-    predictions = Predictions.from_logits(seen.logits, classes, truth=seen.truth, task=task, basis=Basis.CHOSEN_ON)
+    predictions = Predictions.from_logits(
+        seen.logits, classes, truth=seen.truth, task=task, basis=Basis.USED_FOR_SELECTION
+    )
     return {name: _number(name, metric(predictions)) for name, metric in metrics.items()}
 
 

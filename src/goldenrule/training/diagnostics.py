@@ -117,7 +117,7 @@ def hints(rows: Sequence[EpochRow], *, rate: float, chance: float, keeps_best: b
 
 
 def hints_by_stage(rows: Sequence[EpochRow], *, chance: float) -> tuple[str, ...]:
-    """Return sentences on the stages of a whole story, of which the best weights were kept."""
+    """Return sentences on the stages of a whole run, of which the best weights were kept."""
     found = []
     for stage in dict.fromkeys(row.stage for row in rows):
         of_stage = [row for row in rows if row.stage == stage]
@@ -180,7 +180,7 @@ def _flat(losses: Sequence[float], rate: float) -> Finding:
 
 
 def _over_fitting(rows: Sequence[EpochRow]) -> Finding | None:
-    """Judge the ends of cycles: the last two are clearly worse on validation than the best, and better on train."""
+    """Evaluate the ends of cycles: the last two are clearly worse on validation than the best, and better on train."""
     cycles = [
         CycleEnd(epochs=row.epoch, train_loss=row.train_loss, valid_loss=loss)
         for row in rows

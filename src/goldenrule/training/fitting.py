@@ -17,7 +17,7 @@ from goldenrule.runs.history import EpochRow
 from goldenrule.training import checkpoint as saving
 from goldenrule.training.checkpoint import Checkpoint, State
 from goldenrule.training.early_stopping import CycleEnd, converged, kept_cycle, over_fitting
-from goldenrule.training.inputs.batches import Judged, Source, Validate, ValidationLogits, steps_per_epoch
+from goldenrule.training.inputs.batches import Source, Validate, ValidationLogits, ValidationResult, steps_per_epoch
 from goldenrule.training.loop import (
     EpochEnded,
     Position,
@@ -43,11 +43,11 @@ class Fit:
     """What is trained, on what, how: all that decides the outcome, and where to keep checkpoints.
 
     `groups` are the parameters of the layer groups, `rates` their full rates; `first_epoch` counts the epochs
-    of the story before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it
+    of the run before this fit. `until_over_fitting` ends it at the end of the cycle that confirms it
     (a number: the last of so many in a row),
     `until_converged` where the validation loss has not fallen for so many epochs (0: never). `on_cycle` hears the
     number of every cycle that ends, from 1, with the network as it is kept then; `on_saved` that of every epoch of the
-    story, from 1, when its checkpoint is written, and again where a killed fit goes on from there. With `ema` (.99,
+    run, from 1, when its checkpoint is written, and again where a killed fit goes on from there. With `ema` (.99,
     say) what is validated and kept is the moving average of the weights: after each step
     average = ema * average + (1 - ema) * weights (Polyak and Juditsky 1992). `measure` gives the user's own metrics of
     what was seen on validation.
@@ -134,13 +134,13 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             progress.say(f"{fit.stage}: saved in epoch {fit.first_epoch + place.epoch + 1}, after step {place.step}.")
         held.deliver()
 
-    def judged(event: EpochEnded, held: HeldBack) -> Judged | None:
+    def evaluated(event: EpochEnded, held: HeldBack) -> ValidationResult | None:
         try:
             with saving.lent(fit.network, snapshots.get(MOVING)), held.at_once():
                 return _validated(fit)
         except Interrupted:
             stop(held)
-            return judged(event, held)  # whoever was told lets it go on
+            return evaluated(event, held)  # whoever was told lets it go on
 
     going_on = not stopped and len(rows) < fit.schedule.epochs
     remaining = (fit.schedule.epochs - start.epoch) * steps_per_epoch(fit.source) - start.step
@@ -160,7 +160,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             if not math.isfinite(event.train_loss):
                 stopped = "diverged"
                 break
-            valid = judged(event, held)
+            valid = evaluated(event, held)
             if valid and not math.isfinite(valid.loss):
                 stopped = "diverged"
                 break
@@ -234,21 +234,21 @@ def _trained_rates(fit: Fit) -> list[float]:
     return [rate for rate, trains in zip(fit.rates, trained, strict=True) if trains]
 
 
-def _validated(fit: Fit) -> Judged | None:
+def _validated(fit: Fit) -> ValidationResult | None:
     return fit.validate(fit.network) if fit.validate else None
 
 
-def _row(fit: Fit, event: EpochEnded, judged: Judged | None) -> EpochRow:
+def _row(fit: Fit, event: EpochEnded, evaluated: ValidationResult | None) -> EpochRow:
     return EpochRow(
         stage=fit.stage,
         epoch=fit.first_epoch + event.epoch + 1,
         train_loss=event.train_loss,
-        valid_loss=judged and judged.loss,
-        accuracy=judged and judged.accuracy,
+        valid_loss=evaluated and evaluated.loss,
+        accuracy=evaluated and evaluated.accuracy,
         rates=event.rates,
         cycle_end=event.epoch + 1 in fit.schedule.cycle_ends,
-        tempered_loss=judged and judged.tempered_loss,
-        metrics=fit.measure(judged.seen) if judged else {},
+        tempered_loss=evaluated and evaluated.tempered_loss,
+        metrics=fit.measure(evaluated.seen) if evaluated else {},
     )
 
 

@@ -62,7 +62,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Learner:
-    """A training story in progress. `images` without splits are split 8:1:1; the head begins with random weights.
+    """A training run in progress. `images` without splits are split 8:1:1; the head begins with random weights.
 
     Head and backbone may be made by functions of your own: `head=make` (`custom_head`), `custom_backbone(make, ...)`.
     `augment` makes the training images vary: with `precompute` as `augmented_views` cached views of each beside
@@ -125,7 +125,7 @@ class Learner:
             if base.spec.preprocessing.levels is None and said:
                 shown.say(f"{said[0].sentence}. {said[0].advice}")
                 base = with_levels(base, levels)
-        self.material = TrainingData(
+        self.data = TrainingData(
             table=with_split(table, seed=seed),
             base=base,
             augmentation=augment,
@@ -145,7 +145,7 @@ class Learner:
         kept = replay and not (custom_loss and custom_loss.untold)
         self._curves = LiveCurves(shown)
         self._runner = verbs.VerbRunner(
-            material=self.material,
+            data=self.data,
             run=Run(Path(folder) if folder else cache_folder() / "stories") if kept else None,
             settings=Settings(
                 optimizer=optimizer,
@@ -180,7 +180,7 @@ class Learner:
 
     @property
     def history(self) -> History:
-        """A row per epoch of the story so far."""
+        """A row per epoch of the run so far."""
         return self.state.history
 
     def can_precompute(self) -> bool:
@@ -189,7 +189,7 @@ class Learner:
         Not where all are trained; nor before the late layers of a backbone that can't be cut there, or of too many
         images.
         """
-        return self.state.frozen_backbone or (self.state.first_trained > 0 and self.material.can_keep(self.state))
+        return self.state.frozen_backbone or (self.state.first_trained > 0 and self.data.can_keep(self.state))
 
     def freeze(self) -> None:
         """Train the head only."""
@@ -277,7 +277,7 @@ class Learner:
         Against over-fitting: `mixup`=.4 blends pictures (or rows) in
         pairs, `cutmix`=1 lays rectangles of one into the other, `label_smoothing`=.1 (`training.losses.Objective`);
         the train loss shown is then that of the blends. `ema`=.99 keeps the moving average of the weights.
-        `save_every`=5 keeps what was learned after epochs 5, 10 ... of the story as classifiers of their own, to `load`
+        `save_every`=5 keeps what was learned after epochs 5, 10 ... of the run as classifiers of their own, to `load`
         and to predict with: FOLDER/epochs/epoch-005, beside the checkpoint; the learner needs a `folder` then.
         `advise=False` is for who has chosen the rates by a rule: nothing is said of high ones before it begins.
         """
@@ -362,7 +362,7 @@ class Learner:
         return temperature
 
     def crossed(self, shares: Sequence[float] = SHARES, *, keep: Keep = "best", temper: bool = True) -> Crossed | None:
-        """Judge the last fit on validation by what had no say in it, before `blend` and `calibrate` choose on all.
+        """Evaluate the last fit on validation by what had no say in it, before `blend` and `calibrate` choose on all.
 
         Each half is predicted by the cycle (of a fit with `keep="best"`), share and temperature that the other half
         chooses. None where validation has fewer than eight labelled images, or is one group. Leaves no trace in the
@@ -376,7 +376,7 @@ class Learner:
 
     def tta(self, split: Split = "valid", *, augmented_views: int = 4) -> Predictions:
         """Return predictions averaged over the plain and some augmented views (test-time augmentation)."""
-        if self.material.augmentation is None:
+        if self.data.augmentation is None:
             raise OptionError("tta() needs a way to augment: Learner(..., augment=gr.data.side_on()).")
         return self._predicted(split, augmented_views)
 
@@ -384,9 +384,9 @@ class Learner:
         """Return what is saved, shared and served; of many labels those are called that have a probability of .5."""
         from goldenrule.models.classifier import Classifier
 
-        state, table = self.state, self.material.table
+        state, table = self.state, self.data.table
         facts = {"made_by": "Learner", "epochs": state.epochs}
-        kind = self.material.kind(state.backbone)
+        kind = self.data.kind(state.backbone)
         return Classifier(table.classes, state.backbone, state.head, kind, facts, task=table.task)
 
     def save(self, folder: str | Path) -> Path:
@@ -398,7 +398,7 @@ class Learner:
         from goldenrule.models.classifier import Classifier
 
         other = source if isinstance(source, Classifier) else Classifier.load(source)
-        table, several = self.material.table, {"single": "one label", "multi": "several labels"}
+        table, several = self.data.table, {"single": "one label", "multi": "several labels"}
         if other.classes != table.classes or other.task != table.task:
             raise OptionError(
                 f"{source} knows {several[other.task]} an image, of {', '.join(other.classes)}; these images have "
@@ -415,10 +415,10 @@ class Learner:
         return KeptEpochs(every=every, folder=self._folder / "epochs") if every and self._folder else None
 
     def _predicted(self, split: Split, count: int) -> Predictions:
-        table = self.material.table.split(split)
-        every = views(self.material.augmentation, count) if count else (PLAIN,)
+        table = self.data.table.split(split)
+        every = views(self.data.augmentation, count) if count else (PLAIN,)
         return self.classifier().predict_table(
-            table, views=every, threads=self.material.threads, progress=self.material.progress
+            table, views=every, threads=self.data.threads, progress=self.data.progress
         )
 
     def __repr__(self) -> str:
@@ -426,4 +426,4 @@ class Learner:
         trained = ", ".join(GROUPS[state.first_trained :])
         rows = "precomputed rows" if state.precompute else "live images"
         about = f"{state.backbone.spec.name}; {state.epochs} epochs; trains {trained} on {rows}"
-        return f"Learner({self.material.table!r}, {about})"
+        return f"Learner({self.data.table!r}, {about})"

@@ -87,7 +87,7 @@ def train(
 
     `batches(epoch, step)` gives the global batches of an epoch from a step on, a function of these alone;
     random draws inside the network are keyed by (seed, epoch, step) (law 6). Both count the epochs of the
-    whole story, `first_epoch` of which came before; schedule and events those of this training. The gradient of a
+    whole run, `first_epoch` of which came before; schedule and events those of this training. The gradient of a
     batch is shortened to `clip_norm`, and summed up over `accumulate` parts of it: less memory, the same step.
     """
     objective = objective or Objective()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from goldenrule.core.choices import HeadKind
 from goldenrule.core.findings import plural
-from goldenrule.metrics.selection_rules import Familiarity
+from goldenrule.metrics.selection_rules import DomainShift
 from goldenrule.training.lr_finder import STEPS_LIVE
 
 DEFAULT_VIEWS = 4
@@ -68,10 +68,10 @@ class LivePlan:
 
     `cycles` of the whole network begin with one of `cycle_len` epochs, each twice as long as the one before.
     `ratio` are the rates of the groups as shares of the head's, early layers first. `late_epochs` are for
-    pictures that the backbone does not know well (`known`, None before the head is fitted).
+    pictures at moderate or high domain `shift` (None before the head is fitted).
     """
 
-    known: Familiarity | None
+    shift: DomainShift | None
     head_epochs: int
     live_cycles: int
     late_epochs: int
@@ -95,16 +95,16 @@ class LivePlan:
             name=f"train the late layers first: {self.late_epochs} epochs",
             seconds=self.late_seconds,
             stored_bytes=self.late_bytes,
-            condition="unless the linear head is nearly always right" if self.known is None else "",
+            condition="unless the linear head is nearly always right" if self.shift is None else "",
         )
         return (
             Step(name=f"train a fresh head: {self.head_epochs} + {self.live_cycles} epochs", seconds=self.head_seconds),
-            *((late,) if self.known != "well" else ()),
+            *((late,) if self.shift != "low" else ()),
             Step(
                 name=f"train the whole network: up to {plural(self.network_epochs, 'epoch')}",
                 seconds=self.network_seconds,
                 condition="until over-fitting; longer if the linear head is often wrong"
-                if self.known is None
+                if self.shift is None
                 else "until over-fitting",
             ),
             Step(name="try test-time augmentation", seconds=self.tta_seconds),
@@ -117,7 +117,7 @@ def live_plan(
     valid_images: int = 0,
     views_per_second: float | None = None,
     images_per_second: float | None = None,
-    known: Familiarity | None = None,
+    shift: DomainShift | None = None,
 ) -> LivePlan:
     """Return the plan of the live steps; speeds are those of the frozen backbone and of training the whole network.
 
@@ -126,24 +126,24 @@ def live_plan(
 
     >>> [live_plan(train_images=n).network_epochs for n in (200, 400, 800, 1763, 50_000)]
     [15, 7, 3, 1, 1]
-    >>> live_plan(train_images=1763, known="far").network_epochs
+    >>> live_plan(train_images=1763, shift="high").network_epochs
     3
     """
-    far = known == "far"
-    allowed = {count: (FAR_TIMES if far else 1.0) * most for count, most in MOST_PASSES.items()}
+    high = shift == "high"
+    allowed = {count: (FAR_TIMES if high else 1.0) * most for count, most in MOST_PASSES.items()}
     cycles = max((count for count, most in allowed.items() if ((1 << count) - 1) * train_images <= most), default=1)
-    epochs, head_cycles = (1 << cycles) - 1, 1 if far else HEAD_CYCLES
+    epochs, head_cycles = (1 << cycles) - 1, 1 if high else HEAD_CYCLES
     late_epochs = max(FEWEST_LATE_EPOCHS, min(LATE_EPOCHS, MOST_LATE_PASSES // max(train_images, 1)))
     late_views = (1 + LATE_VIEWS) * train_images + valid_images
     frozen, whole = views_per_second or SPEED_UNKNOWN, images_per_second or LIVE_SPEED_UNKNOWN
     passes = epochs * train_images
     return LivePlan(
         head_epochs=HEAD_EPOCHS,
-        known=known,
+        shift=shift,
         live_cycles=head_cycles,
         late_epochs=late_epochs,
-        cycles=1 if far else cycles,
-        cycle_len=epochs if far else 1,
+        cycles=1 if high else cycles,
+        cycle_len=epochs if high else 1,
         ratio=RATIO,
         head_seconds=3 + head_cycles * train_images / frozen,
         late_seconds=3 + late_views / frozen + late_epochs * train_images / (LATE_SPEED * whole),
@@ -176,7 +176,7 @@ def batch_size(count: int, *, most: int) -> int:
     return max(FEWEST, min(most, count // STEPS))
 
 
-def plan_answer(
+def plan_quick_fit(
     *,
     images: int,
     train_images: int,
@@ -194,7 +194,7 @@ def plan_answer(
     `missing_plain` and `missing_augmented` count the rows the cache does not have yet; `views` is None where
     the plain head's result decides about them.
 
-    >>> plan = plan_answer(images=1000, train_images=800, missing_plain=1000, missing_augmented=3200, features=1280,
+    >>> plan = plan_quick_fit(images=1000, train_images=800, missing_plain=1000, missing_augmented=3200, features=1280,
     ...                    classes=2, views=None, views_per_second=200.0)
     >>> for step in plan.steps[:4]:
     ...     print(f"{step.name}: {step.seconds:.0f} s {step.condition}".strip())
@@ -206,9 +206,9 @@ def plan_answer(
     speed = views_per_second or SPEED_UNKNOWN
     row_bytes = 2 * features + 40
 
-    def solve_seconds(rows: int) -> float:
-        work = 250 * 2 * 2 * rows * features * classes * 5  # iterations x (forward, backward) x folds
-        return 0.3 + work / 60e9 + (5.0 * rows * 1e-3 if head != "linear" else 0.0)
+    def linear_seconds(rows: int) -> float:
+        context = 250 * 2 * 2 * rows * features * classes * 5  # iterations x (forward, backward) x folds
+        return 0.3 + context / 60e9 + (5.0 * rows * 1e-3 if head != "linear" else 0.0)
 
     steps = [
         Step(name=f"read {images:,} images", seconds=0.1 + images / 5000),
@@ -217,7 +217,7 @@ def plan_answer(
             seconds=missing_plain / speed,
             stored_bytes=missing_plain * row_bytes,
         ),
-        Step(name=f"fit the {head} head", seconds=solve_seconds(train_images)),
+        Step(name=f"fit the {head} head", seconds=linear_seconds(train_images)),
     ]
     if views != 0:
         number = DEFAULT_VIEWS if views is None else views
@@ -231,11 +231,11 @@ def plan_answer(
             ),
             Step(
                 name=f"fit the {head} head with views",
-                seconds=solve_seconds(train_images * (1 + number)),
+                seconds=linear_seconds(train_images * (1 + number)),
                 condition=condition,
             ),
         ]
-    steps.append(Step(name="judge and report", seconds=1.0))
+    steps.append(Step(name="evaluate and report", seconds=1.0))
     if live is not None:
         steps += live.steps()
     return Plan(steps=tuple(steps))

@@ -26,7 +26,7 @@ class Schedule(Protocol):
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
-        """After how many epochs a cycle ends: there a snapshot is kept and judged."""
+        """After how many epochs a cycle ends: there a snapshot is kept and evaluated."""
 
     def factor(self, position: float) -> float:
         """Return the rate as a share of the full one."""

@@ -1,4 +1,4 @@
-"""`Settings`: how all fits of a story train, checked at once."""
+"""`Settings`: how all fits of a run train, checked at once."""
 
 from __future__ import annotations
 

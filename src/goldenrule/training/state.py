@@ -1,4 +1,4 @@
-"""`LearnerState`: where a training story stands, an immutable value."""
+"""`LearnerState`: where a training run stands, an immutable value."""
 
 from __future__ import annotations
 

@@ -43,45 +43,45 @@ from goldenrule.training.state import HEAD, LearnerState, next_key
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VerbRunner:
-    """Tells a story: does what the verbs say, or replays what was done. `run` None: nothing is kept."""
+    """Tells a run: does what the verbs say, or replays what was done. `run` None: nothing is kept."""
 
-    material: TrainingData
+    data: TrainingData
     run: Run | None
     settings: Settings
     on_epoch: Callable[[EpochRow], None]
     loggers: Sequence[Logger] = ()
 
     def begin(self, head: str | Head | Maker) -> LearnerState:
-        """Return the first state; its key is all that the story depends on."""
-        material = self.material
+        """Return the first state; its key is all that the run depends on."""
+        data = self.data
         first = self._fresh_head(head) if isinstance(head, str | Maker) else head
         about = {
-            "images": about_images(material.table)["digest"],
-            "weights": material.base.spec.weights,
-            "backbone": material.base.spec.timm_name,
-            "preprocessing": as_json(material.base.spec.preprocessing),
+            "images": about_images(data.table)["digest"],
+            "weights": data.base.spec.weights,
+            "backbone": data.base.spec.timm_name,
+            "preprocessing": as_json(data.base.spec.preprocessing),
             "decoding": DECODING,
-            "pooling": material.base.spec.pooling,
-            "engine": as_json(material.kind(material.base)),
-            "augmentation": as_json(material.augmentation),
+            "pooling": data.base.spec.pooling,
+            "engine": as_json(data.kind(data.base)),
+            "augmentation": as_json(data.augmentation),
             **as_json(self.settings),
-            "augmented_views": material.augmented_views,
-            "late_views": material.late_views,
-            "batch_size": material.batch_size,
-            "class_weights": material.class_weights,
-            "sampling": material.sampling,
-            "seed": material.seed,
-            "device": material.device,
-            "threads": material.threads,
+            "augmented_views": data.augmented_views,
+            "late_views": data.late_views,
+            "batch_size": data.batch_size,
+            "class_weights": data.class_weights,
+            "sampling": data.sampling,
+            "seed": data.seed,
+            "device": data.device,
+            "threads": data.threads,
             "torch": torch.__version__,
             "numpy": np.__version__,
             "head": head if isinstance(head, str) else head_digest(first),
         }
-        return LearnerState(key=next_key("", "start", about), backbone=material.base, head=first)
+        return LearnerState(key=next_key("", "start", about), backbone=data.base, head=first)
 
     def loaded(self, state: LearnerState, other: Classifier) -> LearnerState:
         """Return the state with the weights of a classifier."""
-        base, spec = self.material.base, other.backbone.spec
+        base, spec = self.data.base, other.backbone.spec
         built = spec.built_for_size
         known = replace(base, spec=replace(base.spec, preprocessing=spec.preprocessing, built_for_size=built))
         same = (spec.weights, spec.timm_name) == (base.spec.weights, base.spec.timm_name)
@@ -109,7 +109,7 @@ class VerbRunner:
                 steps=count,
                 lowest=lowest,
                 highest=highest,
-                progress=self.material.progress,
+                progress=self.data.progress,
             )
             return Outcome(
                 {"rates": np.array(test.rates), "losses": np.array(test.losses)}, {"ratio": list(test.ratio)}
@@ -117,7 +117,7 @@ class VerbRunner:
 
         found = self.outcome(next_key(state.key, "lr_find", arguments), "lr_find", compute, check=_check_curve(count))
         curve = found.tensors["rates"].tolist(), found.tensors["losses"].tolist()
-        return read_curve(*curve, ratio=found.facts["ratio"], chance=self.material.table.guessing_loss)
+        return read_curve(*curve, ratio=found.facts["ratio"], chance=self.data.table.guessing_loss)
 
     def fit(
         self,
@@ -141,7 +141,7 @@ class VerbRunner:
         rates = rates_of_groups(plain(lr), spread=spread)
         if not 0 <= ema < 1:
             raise OptionError(f"ema={ema}: wanted 0 (the last weights) to less than 1; 0.99 is usual.")
-        if until_converged and (until_converged < 0 or not len(self.material.split("valid"))):
+        if until_converged and (until_converged < 0 or not len(self.data.split("valid"))):
             raise OptionError(
                 f"until_converged={until_converged}: wanted for how many epochs validation no longer improves, 1 or "
                 "more, and labelled validation images."
@@ -149,7 +149,7 @@ class VerbRunner:
         if objective.cutmix and (state.frozen_backbone or state.precompute):
             raise OptionError("cutmix cuts pixels, and what learns here begins with features: unfreeze() first.")
         objective = replace(objective, loss=self.settings.loss)
-        say = self.material.progress.say
+        say = self.data.progress.say
         arguments = {
             "rates": list(rates),
             "schedule": schedule_json(schedule),
@@ -164,7 +164,7 @@ class VerbRunner:
         if epochs:
             arguments["save_every"] = epochs.every
         key = next_key(state.key, "fit", arguments)
-        checkpoint = self.run.folder / "story" / f"{key[:32]}.checkpoint" if self.run else None
+        checkpoint = self.run.folder / "steps" / f"{key[:32]}.checkpoint" if self.run else None
         ends = Snapshots(checkpoint)
 
         def compute() -> Outcome:
@@ -186,12 +186,12 @@ class VerbRunner:
                 self.on_epoch(row)
                 note(row)
 
-            done = run(fit, on_epoch=on_epoch, progress=self.material.progress)
+            done = run(fit, on_epoch=on_epoch, progress=self.data.progress)
             facts = {"rows": row_facts(done.rows), "averaged": done.averaged, "stopped": done.stopped}
             return Outcome(tensors_of(network, state.head) | seen_tensors(done.seen), facts)
 
         settings = {"backbone": state.backbone.spec.name, **as_json(self.settings), **arguments}
-        fit_facts = LoggedFit(key=key, images=self.material.table.root.resolve().name, stage=stage, settings=settings)
+        fit_facts = LoggedFit(key=key, images=self.data.table.root.resolve().name, stage=stage, settings=settings)
         with logged(self.loggers, fit_facts) as note:
             outcome = self.outcome(key, stage, compute, check=lambda kept: self._check_fit(kept, state))
             rows = self._rows(outcome)
@@ -204,7 +204,7 @@ class VerbRunner:
         if outcome.facts["averaged"]:
             averaged = outcome.facts["averaged"]
             say(f"{stage}: the mean of the weights at the ends of {averaged} cycles validates best.")
-        chance = self.material.table.guessing_loss
+        chance = self.data.table.guessing_loss
         for finding in hints(rows, rate=max(rates), chance=chance, keeps_best=keep == "best")[:MOST]:
             say(str(finding))
         backbone, head = self.weights(state, outcome)
@@ -220,8 +220,8 @@ class VerbRunner:
         )
 
     def _fresh_head(self, kind: str | Maker) -> Head:
-        features, classes = self.material.base.spec.features, len(self.material.table.classes)
-        draws = generator(self.material.seed, "fresh head")
+        features, classes = self.data.base.spec.features, len(self.data.table.classes)
+        draws = generator(self.data.seed, "fresh head")
         if isinstance(kind, Maker):
             return CustomHead.fresh(kind, features=features, classes=classes, seed=int(draws.integers(2**62)))
         return fresh_head(kind, features=features, classes=classes, draws=draws)
@@ -234,12 +234,12 @@ class VerbRunner:
             return compute()
         outcome, replayed = self.run.step({"learner": key}, compute, check=check)
         if replayed:
-            self.material.progress.say(f"{what}: done before, replayed from {self.run.folder}.")
+            self.data.progress.say(f"{what}: done before, replayed from {self.run.folder}.")
         return outcome
 
     def network(self, state: LearnerState) -> torch.nn.Module:
         """Return a new module to train: the head alone where the backbone is frozen."""
-        torch.set_num_threads(self.material.threads)
+        torch.set_num_threads(self.data.threads)
         if state.frozen_backbone:
             return head_module(state.head)
         keep_freed_memory()
@@ -258,13 +258,13 @@ class VerbRunner:
         return Fit(
             network=network,
             groups=network.groups() if isinstance(network, Trainable) else ([], [], list(network.parameters())),
-            source=self.material.source(state),
-            validate=self.material.validation(state),
+            source=self.data.source(state),
+            validate=self.data.validation(state),
             measure=self._custom_metrics,
             rates=rates,
             schedule=schedule,
-            seed=self.material.seed,
-            runtime=runtime(self.material.device),
+            seed=self.data.seed,
+            runtime=runtime(self.data.device),
             stage=stage,
             first_epoch=state.epochs,
             optimizer=self.settings.optimizer,
@@ -278,9 +278,9 @@ class VerbRunner:
         """Keep the network as it stands after an epoch, where its turn has come."""
         if not epochs.due(epoch, key):
             return
-        table, kind = self.material.table, self.material.kind(state.backbone)
-        path = epochs.keep(epoch, network, state, classes=table.classes, task=table.task, engine=kind, story=key)
-        self.material.progress.say(f"Epoch {epoch} is kept: {path}")
+        table, kind = self.data.table, self.data.kind(state.backbone)
+        path = epochs.keep(epoch, network, state, classes=table.classes, task=table.task, engine=kind, fit_key=key)
+        self.data.progress.say(f"Epoch {epoch} is kept: {path}")
 
     def _rows(self, outcome: Outcome) -> tuple[EpochRow, ...]:
         """Return the epochs of a fit, with the metrics that are wanted now."""
@@ -292,7 +292,7 @@ class VerbRunner:
         return tuple(rows)
 
     def _custom_metrics(self, seen: ValidationLogits) -> dict[str, float]:
-        return measured(self.settings.metrics, self.material.table.classes, seen)
+        return measured(self.settings.metrics, self.data.table.classes, seen)
 
     def _before(
         self, state: LearnerState, rates: Sequence[float], network: torch.nn.Module, measured: RangeTest | None
@@ -302,7 +302,7 @@ class VerbRunner:
         backbone = slice(state.first_trained, HEAD)
         return before(
             optimizer=self.settings.optimizer,
-            backbone_rate=0.0 if state.backbone.spec.source.get("from_zero") else max(rates[backbone], default=0.0),
+            backbone_rate=0.0 if state.backbone.spec.source.get("from_scratch") else max(rates[backbone], default=0.0),
             measured=measured.suggestion * max(measured.ratio[backbone], default=0.0) if measured else None,
             moving_norms=moving_norms(network) if state.bn_frozen == "none" else 0,
             accuracy=last,

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from goldenrule.core.errors import OptionError, TooFewImages
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.sources.label_tables import from_csv
+from goldenrule.data.splits.evaluated_classes import NOT_EVALUATED
 from goldenrule.data.splits.folds import (
     fold_called,
     fold_drawn,
@@ -27,7 +28,6 @@ from goldenrule.data.splits.folds import (
     stratified_folds,
     with_folds,
 )
-from goldenrule.data.splits.judged_classes import NOT_JUDGED
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.data.table import ImageTable, Split, image_table
 from goldenrule.data.units import duplicate_units
@@ -113,8 +113,8 @@ def test_each_image_validates_once_and_trains_otherwise_and_test_stays_test(
         assert images.split("train").uris, "nothing trains"
         assert images.split("valid").uris or always, "nothing validates"
         learned = {label for labels in images.split("train").rows["labels"].to_pylist() for label in labels}
-        judged = {label for labels in images.split("valid").rows["labels"].to_pylist() for label in labels}
-        assert judged <= learned, "a class is judged that was not learned"
+        evaluated = {label for labels in images.split("valid").rows["labels"].to_pylist() for label in labels}
+        assert evaluated <= learned, "a class is evaluated that was not learned"
 
 
 @many
@@ -174,10 +174,10 @@ def test_folds_keep_units_whole_whatever_the_order(rows: list[Row], folds: int, 
     fold_of: dict[bytes, int] = {}
     for unit, fold in zip(units, assigned.tolist(), strict=True):
         assert fold_of.setdefault(unit, fold) == fold
-        assert NOT_JUDGED <= fold < folds
+        assert NOT_EVALUATED <= fold < folds
     for label in set(table.targets.tolist()):
         these = {fold for fold, its in zip(assigned.tolist(), table.targets.tolist(), strict=True) if its == label}
-        assert len(these) > 1 or NOT_JUDGED in these
+        assert len(these) > 1 or NOT_EVALUATED in these
     order = np.random.default_rng(seed).permutation(len(rows))
     mixed = stratified_folds(table.targets[order], [units[row] for row in order], folds=folds, seed=seed)
     assert mixed.tolist() == assigned[order].tolist()
@@ -188,7 +188,7 @@ def test_folds_of_single_images_differ_by_at_most_one_image_of_a_class(labels: l
     assigned = stratified_folds(labels, [b"%d" % number for number in range(len(labels))], folds=folds, seed=0)
     for label in set(labels):
         ours = assigned[np.array(labels) == label]
-        assert (ours == NOT_JUDGED).sum() == (1 if len(ours) == 1 else 0), "a single image always trains"
+        assert (ours == NOT_EVALUATED).sum() == (1 if len(ours) == 1 else 0), "a single image always trains"
         assert np.ptp(np.bincount(ours[ours >= 0], minlength=folds)) <= 1
     sizes = np.bincount(assigned[assigned >= 0], minlength=folds)
     assert np.ptp(sizes) <= len(set(labels))
@@ -230,7 +230,9 @@ def test_a_class_of_fewer_images_or_groups_than_folds_is_a_finding() -> None:
         assert "2 classes are not in every fold" in str(found)
         (unjudged,) = (finding for finding in table.findings if finding.code == "class-not-judged")
         assert unjudged.evidence == ("class 2: 9 images, film",)
-    assert [table.counts()["train"]["class 2"] for table in tables] == [9] * 5, "one film trains, and is never judged"
+    assert [table.counts()["train"]["class 2"] for table in tables] == [9] * 5, (
+        "one film trains, and is never evaluated"
+    )
 
 
 def test_equal_files_are_known_by_their_bytes_where_nobody_has_read_them(picture_folder: Callable[..., Path]) -> None:

@@ -1,4 +1,4 @@
-"""Which images train, which choose, which judge: properties of the split."""
+"""Which images train, which choose, which evaluate: properties of the split."""
 
 import random
 import shutil

@@ -10,8 +10,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldenrule.data.splits.folds import folds_to_judge
-from goldenrule.data.splits.judged_classes import NOT_JUDGED
+from goldenrule.data.splits.evaluated_classes import NOT_EVALUATED
+from goldenrule.data.splits.folds import evaluation_folds
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.data.splits.stretches import blocks, stretch_folds, torn
 from goldenrule.data.table import ImageTable, image_table
@@ -53,13 +53,13 @@ def test_each_fold_takes_one_stretch_of_each_class_and_sizes_are_even(counts: li
 def test_small_classes_train_in_every_fold_that_judges_them(counts: list[int], folds: int, draws: object) -> None:
     counts = [*counts, 12]
     table = ordered(counts)
-    dealt = folds_to_judge(table, folds, seed=0)
-    for fold in set(dealt.tolist()) - {NOT_JUDGED}:
-        judged, trained = set(table.targets[dealt == fold].tolist()), set(table.targets[dealt != fold].tolist())
-        assert judged <= trained
+    dealt = evaluation_folds(table, folds, seed=0)
+    for fold in set(dealt.tolist()) - {NOT_EVALUATED}:
+        evaluated, trained = set(table.targets[dealt == fold].tolist()), set(table.targets[dealt != fold].tolist())
+        assert evaluated <= trained
     for label, count in enumerate(counts):
         if count == 1:
-            assert (dealt[table.targets == label] == NOT_JUDGED).all()
+            assert (dealt[table.targets == label] == NOT_EVALUATED).all()
 
 
 @settings(deadline=None, max_examples=40)
@@ -67,7 +67,7 @@ def test_small_classes_train_in_every_fold_that_judges_them(counts: list[int], f
 def test_groups_are_kept_whole_in_folds_and_blocks(count: int, size: int) -> None:
     groups: list[str | None] = [f"g{label}-{number // size}" for label in "ab" for number in range(count)]
     table = ordered([count, count], groups)
-    dealt, block = folds_to_judge(table, 5, seed=0), blocks(table)
+    dealt, block = evaluation_folds(table, 5, seed=0), blocks(table)
     assert block is not None
     for places in (dealt.tolist(), block):
         found = defaultdict(set)
@@ -128,7 +128,7 @@ def test_sets_of_labels_are_cut_like_classes_and_rare_ones_together() -> None:
     labels = [[0]] * 40 + [[0, 1]] * 40 + [[1, 2]] * 3 + [[2]] * 17
     table = image_table(Path("set"), ("a", "b", "c"), uris=uris, splits=[None] * 100, labels=labels)
     table = table.with_digests([uri.encode().ljust(32, b".") for uri in uris]).with_places(list(range(100)))
-    dealt = folds_to_judge(table, 5, seed=0)
+    dealt = evaluation_folds(table, 5, seed=0)
     for start, stop in ((0, 40), (40, 80), (83, 100)):
         assert [fold for fold, _ in runs_of(dealt[start:stop].tolist())] == list(range(5))
     assert np.bincount(dealt[dealt >= 0]).min() >= 15

@@ -159,13 +159,13 @@ def test_images_that_are_not_scored_calibrate_nothing_and_unreadable_ones_have_n
 
 def test_what_is_measured_of_sets():
     sets = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 1, 1]], bool)
-    predictions = Predictions.from_logits(np.zeros((4, 3)), list("abc"), truth=[0, 1, 2, 2], basis="chosen on")
+    predictions = Predictions.from_logits(np.zeros((4, 3)), list("abc"), truth=[0, 1, 2, 2], basis="used for selection")
     coverage, size, alone = (function(predictions, sets) for function in (set_coverage, mean_set_size, singletons))
     assert (coverage.value, coverage.low, coverage.high) == (0.75, *wilson(3, 4))
     assert size.value == 1.75
     assert size.low <= 1.75 <= size.high
     assert alone.value == 0.5
-    assert {coverage.basis, size.basis, alone.basis} == {"chosen on"}
+    assert {coverage.basis, size.basis, alone.basis} == {"used for selection"}
     assert PredictionSets.fit(predictions, coverage=0.5).sentence.endswith("chosen on: it may be less.")
     for function in (set_coverage, mean_set_size, singletons):
         assert str(function(predictions.select([]), sets[:0])) == "n/a (n=0) (chosen on)"

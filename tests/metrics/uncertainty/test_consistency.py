@@ -112,8 +112,8 @@ def test_a_coverage_that_was_promised_and_missed() -> None:
     rule = PredictionSets.fit(said(300, 10))
     new = said(200, 11)
     mixed = Predictions.from_logits(new.logits, CLASSES, truth=np.where(np.arange(200) < 60, 0, new.truth))
-    assert codes({"test": mixed}, sets=rule, clean={"test": True})["coverage-missed"] == "error"
-    assert "coverage-missed" not in codes({"valid": mixed}, sets=rule, clean={"valid": False})
+    assert codes({"test": mixed}, sets=rule, held_out={"test": True})["coverage-missed"] == "error"
+    assert "coverage-missed" not in codes({"valid": mixed}, sets=rule, held_out={"valid": False})
     asked, got = 0.95, 183  # of 200: 91.5 % [86.8, 94.6]
     logits = np.tile([4.0, 0.0, 0.0], (200, 1))
     truth = np.repeat([0, 1], [got, 200 - got])
@@ -128,11 +128,11 @@ def test_a_coverage_that_was_promised_and_missed() -> None:
 def test_more_flagged_than_was_promised() -> None:
     draws = np.random.default_rng(12)
     references = (draws.normal(size=(300, 8)) + 4).astype(np.float16)
-    familiar = OODDetector.fit(references, [str(row) for row in range(300)])
+    ood_detector = OODDetector.fit(references, [str(row) for row in range(300)])
 
     def flagged(rows: np.ndarray, seed: int) -> dict[str, str]:
-        predictions = said(len(rows), seed, distance=familiar.distances(rows))
-        return codes({"test": predictions}, familiar=familiar)
+        predictions = said(len(rows), seed, distance=ood_detector.distances(rows))
+        return codes({"test": predictions}, ood_detector=ood_detector)
 
     assert flagged(draws.normal(size=(100, 8)) + 4, 13) in ({}, {"flagged-doubtful": "note"})
     far = draws.normal(size=(100, 8)) + 4

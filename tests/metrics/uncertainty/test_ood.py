@@ -38,20 +38,22 @@ def test_new_images_of_the_same_kind_are_flagged_as_rarely_as_was_promised(rate,
     for _ in range(repeats):
         train, new = clusters(generator, n), clusters(generator, 300)
         others = {"others": clusters(generator, n), "other_units": range(n, 2 * n)} if apart else {}
-        familiar = OODDetector.fit(train, range(n), false_alarms=rate, **others)
-        assert familiar.rate <= rate
-        shares.append((familiar.distances(new) > familiar.threshold).mean())
+        ood_detector = OODDetector.fit(train, range(n), false_positive_rate=rate, **others)
+        assert ood_detector.rate <= rate
+        shares.append((ood_detector.distances(new) > ood_detector.threshold).mean())
     reach = 3 * np.std(shares) / np.sqrt(repeats)
-    assert np.mean(shares) <= familiar.rate + reach
-    assert np.mean(shares) >= 0.6 * familiar.rate - reach, "a promise that is kept by flagging nothing is worth nothing"
+    assert np.mean(shares) <= ood_detector.rate + reach
+    assert np.mean(shares) >= 0.6 * ood_detector.rate - reach, (
+        "a promise that is kept by flagging nothing is worth nothing"
+    )
 
 
 def test_judged_on_the_images_themselves_the_threshold_would_break_the_promise():
     generator, shares = np.random.default_rng(1), []
     for _ in range(60):
         train, new = clusters(generator, 59), clusters(generator, 300)
-        honest = OODDetector.fit(train, range(59), false_alarms=0.05)
-        itself = OODDetector(references=train, held_out=honest.distances(train), false_alarms=0.05)
+        honest = OODDetector.fit(train, range(59), false_positive_rate=0.05)
+        itself = OODDetector(references=train, held_out=honest.distances(train), false_positive_rate=0.05)
         shares.append(
             [(o_o_d_detector.distances(new) > o_o_d_detector.threshold).mean() for o_o_d_detector in (honest, itself)]
         )
@@ -63,8 +65,8 @@ def test_judged_on_the_images_themselves_the_threshold_would_break_the_promise()
 def test_strange_images_are_flagged():
     generator = np.random.default_rng(2)
     strange = generator.gamma(1.0, size=(100, 12)).astype(np.float16)[:, ::-1] ** 2
-    familiar = fitted(n=200)
-    assert (familiar.distances(strange) > familiar.threshold).mean() > 0.8
+    ood_detector = fitted(n=200)
+    assert (ood_detector.distances(strange) > ood_detector.threshold).mean() > 0.8
 
 
 @light
@@ -72,13 +74,13 @@ def test_strange_images_are_flagged():
 def test_a_distance_is_one_minus_the_cosine_to_the_fifth_nearest(seed, n, new):
     generator = np.random.default_rng(seed)
     train, rows = clusters(generator, n), clusters(generator, new)
-    familiar = OODDetector.fit(train, range(n))
-    assert familiar.neighbour == min(5, n - 1)
-    oracle = NearestNeighbors(n_neighbors=familiar.neighbour, metric="cosine").fit(train.astype(np.float64))
+    ood_detector = OODDetector.fit(train, range(n))
+    assert ood_detector.neighbour == min(5, n - 1)
+    oracle = NearestNeighbors(n_neighbors=ood_detector.neighbour, metric="cosine").fit(train.astype(np.float64))
     wanted = oracle.kneighbors(rows.astype(np.float64))[0][:, -1]
-    np.testing.assert_allclose(familiar.distances(rows), wanted, atol=3e-7)
+    np.testing.assert_allclose(ood_detector.distances(rows), wanted, atol=3e-7)
     one_less = oracle.kneighbors()[0][:, -1]
-    np.testing.assert_allclose(familiar.held_out, np.sort(one_less)[::-1], atol=3e-7)
+    np.testing.assert_allclose(ood_detector.held_out, np.sort(one_less)[::-1], atol=3e-7)
 
 
 @light
@@ -100,12 +102,12 @@ def test_the_order_of_images_and_how_many_come_together_make_no_difference(seed,
 @light
 @given(seeds, st.sampled_from([0.01, 0.02, 0.05, 0.1, 0.5]), st.integers(2, 120))
 def test_flagged_is_what_has_a_p_value_up_to_the_rate(seed, rate, n):
-    familiar = fitted(seed, n, false_alarms=rate)
-    distances = np.concatenate([familiar.held_out, np.nextafter(familiar.held_out, np.float32(9)), [0, 2]])
-    p = familiar.p_values(distances)
+    ood_detector = fitted(seed, n, false_positive_rate=rate)
+    distances = np.concatenate([ood_detector.held_out, np.nextafter(ood_detector.held_out, np.float32(9)), [0, 2]])
+    p = ood_detector.p_values(distances)
     assert p.min() == pytest.approx(1 / (n + 1))
     assert p.max() == 1
-    np.testing.assert_array_equal(familiar.unlike(with_distances(distances)), p <= familiar.rate + 1e-12)
+    np.testing.assert_array_equal(ood_detector.ood(with_distances(distances)), p <= ood_detector.rate + 1e-12)
 
 
 def test_copies_and_groups_do_not_vouch_for_each_other():
@@ -119,12 +121,12 @@ def test_copies_and_groups_do_not_vouch_for_each_other():
 
 
 def test_with_few_images_it_flags_what_is_farther_than_all_and_says_so():
-    few = fitted(n=40, false_alarms=0.01)
+    few = fitted(n=40, false_positive_rate=0.01)
     assert few.rate == 1 / 41
     assert few.threshold == few.held_out[0]
     assert "than all 40 held-out ones are flagged: 2.4 % of images like them, or less" in few.sentence
     assert "(1 % would need 99 held-out ones.)" in few.sentence
-    enough = fitted(n=99, false_alarms=0.01)
+    enough = fitted(n=99, false_positive_rate=0.01)
     assert (enough.rate, enough.threshold) == (0.01, enough.held_out[0])
     assert "than 99 % of 99 held-out ones are flagged: 1 % of images like them" in enough.sentence
     assert "would need" not in enough.sentence
@@ -134,23 +136,23 @@ def test_images_of_one_unit_only_are_an_error_and_one_without_others_is_left_out
     train = clusters(np.random.default_rng(4), 6)
     with pytest.raises(OptionError, match="all are of one unit"):
         OODDetector.fit(train, ["same"] * 6)
-    familiar = OODDetector.fit(train, ["same"] * 6, others=train[:3], other_units=["same", "new", "newer"])
-    assert familiar.n == 2
+    ood_detector = OODDetector.fit(train, ["same"] * 6, others=train[:3], other_units=["same", "new", "newer"])
+    assert ood_detector.n == 2
 
 
 def test_what_could_not_be_read_is_not_flagged_and_counts_nowhere():
-    familiar = fitted()
+    ood_detector = fitted()
     predictions = Predictions.from_logits(
         [[0, 0], [np.nan, np.nan], [0, 0]],
         ["a", "b"],
         status=["ok", "unreadable", "ok"],
         distance=[1.9, np.nan, 0.0],
     )
-    assert familiar.unlike(predictions).tolist() == [True, False, False]
-    share = familiar.flagged(predictions)
+    assert ood_detector.ood(predictions).tolist() == [True, False, False]
+    share = ood_detector.flagged(predictions)
     assert (share.value, share.n) == (0.5, 2)
     with pytest.raises(OptionError, match="have no distances"):
-        familiar.unlike(Predictions.from_logits([[0, 0]], ["a", "b"]))
+        ood_detector.ood(Predictions.from_logits([[0, 0]], ["a", "b"]))
 
 
 def test_activations_of_zeros_and_infinities_have_a_distance():
@@ -179,18 +181,18 @@ def test_what_is_drawn_is_bounded_and_does_not_depend_on_the_order(n, most, seed
 
 
 def test_it_is_read_back_from_its_parts_and_damage_is_told():
-    familiar = fitted(false_alarms=0.05, basis="chosen on")
-    again = OODDetector.from_parts(as_json(familiar), familiar.tensors)
-    assert as_json(again) == as_json(familiar)
+    ood_detector = fitted(false_positive_rate=0.05, basis="used for selection")
+    again = OODDetector.from_parts(as_json(ood_detector), ood_detector.tensors)
+    assert as_json(again) == as_json(ood_detector)
     rows = clusters(np.random.default_rng(9), 20)
-    np.testing.assert_array_equal(again.distances(rows), familiar.distances(rows))
+    np.testing.assert_array_equal(again.distances(rows), ood_detector.distances(rows))
     with pytest.raises(FormatError, match="can't be read"):
-        OODDetector.from_parts({}, familiar.tensors)
+        OODDetector.from_parts({}, ood_detector.tensors)
     with pytest.raises(FormatError, match="held_out holds values that are NaN"):
-        OODDetector.from_parts(as_json(familiar), familiar.tensors | {"held_out": np.array([np.nan])})
+        OODDetector.from_parts(as_json(ood_detector), ood_detector.tensors | {"held_out": np.array([np.nan])})
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 2.0, float("nan")])
 def test_a_rate_of_false_alarms_is_a_share(share):
     with pytest.raises(OptionError, match="wanted a share between 0 and 1"):
-        fitted(false_alarms=share)
+        fitted(false_positive_rate=share)

@@ -156,8 +156,8 @@ def test_only_scored_images_are_compared_and_chosen_on_is_passed_on():
     truth = np.array([0, 1, 2, -1])
     a, b = (network(1, n=4, seed=seed, truth=truth) for seed in (1, 2))
     assert paired_bootstrap(a, b).gain.n == 3
-    chosen = network(1, n=4, seed=2, truth=truth, basis="chosen on")
-    assert paired_bootstrap(a, chosen).gain.basis == "chosen on"
+    chosen = network(1, n=4, seed=2, truth=truth, basis="used for selection")
+    assert paired_bootstrap(a, chosen).gain.basis == "used for selection"
     assert paired_bootstrap(a, chosen).sentence().endswith(", chosen on)")
 
 

@@ -1,4 +1,4 @@
-"""From what probability a label is called: what F-beta asks for, judged on images that have not chosen it."""
+"""From what probability a label is called: what F-beta asks for, evaluated on images that have not chosen it."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_thresholds_are_read_back_and_matched_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, {}, {"values": [0.5]}, {"values": {"sea": 2.0}, "beta": 1, "n": 3, "own": True}]
+    "value", [None, {}, {"values": [0.5]}, {"values": {"sea": 2.0}, "beta": 1, "n": 3, "per_class": True}]
 )
 def test_what_is_no_threshold_is_a_clear_error(value: Any) -> None:
     with pytest.raises(FormatError, match="can't be read"):

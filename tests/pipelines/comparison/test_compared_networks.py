@@ -59,14 +59,14 @@ def compared(*rows: Row, choice: Choice | None = None) -> ComparedNetworks:
 def test_a_slower_network_is_taken_where_it_is_clearly_better() -> None:
     found = compared(row("quick", 40, 1), row("slow", 58, 100))
     assert found.chosen.network == "slow"
-    assert "slow, from zero is taken" in " ".join(found.sentences)
+    assert "slow, from scratch is taken" in " ".join(found.sentences)
 
 
 def test_of_equals_the_quickest_is_taken_and_the_others_are_called_ties() -> None:
     found = compared(row("slow", 50, 100), row("quick", 50, 1))
     assert found.chosen.network == "quick"
-    assert found.valid_pairs["slow, from zero"].verdict == "tie"
-    assert "Can't be told from it there: slow, from zero." in found.sentences
+    assert found.valid_pairs["slow, from scratch"].verdict == "tie"
+    assert "Can't be told from it there: slow, from scratch." in found.sentences
 
 
 def test_one_more_photo_is_no_reason_to_wait() -> None:
@@ -89,13 +89,13 @@ def test_the_front_is_what_nothing_beats_in_seconds_and_accuracy(pairs: list[tup
 @given(st.permutations([(30, 5.0), (45, 20.0), (59, 60.0), (58, 90.0)]))
 def test_the_order_in_which_networks_are_named_does_not_matter(order: list[tuple[int, float]]) -> None:
     rows = [row(f"net{right}", right, seconds) for right, seconds in order]
-    assert choose(rows).chosen == "net59, from zero"
+    assert choose(rows).chosen == "net59, from scratch"
 
 
 def test_every_row_stands_against_the_taken_one_with_a_p_value_for_so_many_rows() -> None:
     found = compared(row("quick", 30, 1), row("middle", 32, 2), row("slow", 59, 3))
     assert found.chosen.network == "slow"
-    pair = found.test_pairs["quick, from zero"]
+    pair = found.test_pairs["quick, from scratch"]
     assert pair.verdict == "worse"
     assert pair.right is not None
     assert pair.right.p_value < pair.adjusted <= 2 * pair.right.p_value
@@ -128,7 +128,7 @@ def test_for_several_labels_the_log_loss_is_asked_and_named() -> None:
     bad = replace(labelled("bad", 2, draws, 1 - truth), valid=good.valid, test=None)
     said = Predictions.from_logits(-good.valid.logits[:, 0], CLASSES, truth=truth, task="multi")
     found = compared(good, replace(bad, valid=said, test=said))
-    pair = found.test_pairs["bad, from zero"]
+    pair = found.test_pairs["bad, from scratch"]
     assert pair.verdict == "worse"
     assert pair.p_value == 2 / 10_001, "no less than 10,000 resamples can tell"
     assert against(found, found.rows[1]).startswith("worse: -")
@@ -140,7 +140,7 @@ def test_for_several_labels_the_log_loss_is_asked_and_named() -> None:
 def test_a_slower_one_that_was_taken_is_not_said_to_be_no_better() -> None:
     found = compared(row("quick", 30, 1), row("taken", 58, 10), row("slowest", 58, 100))
     assert found.chosen.network == "taken"
-    assert "slowest, from zero takes longer still and is not clearly better." in found.sentences
+    assert "slowest, from scratch takes longer still and is not clearly better." in found.sentences
     more = compared(*found.rows, row("slowest of all", 58, 1000))
     assert "None of the 2 that take longer still is clearly better." in more.sentences
     assert not any("slower one is not" in sentence for sentence in (*found.sentences, *more.sentences))
@@ -162,4 +162,4 @@ def test_a_terminal_of_80_columns_breaks_no_word_of_the_table() -> None:
 
 def test_in_python_a_comparison_is_one_line() -> None:
     found = compared(row("quick", 40, 1), row("slow", 41, 100))
-    assert repr(found) == "ComparedNetworks(.: Take quick, from zero, of 2 rows)"
+    assert repr(found) == "ComparedNetworks(.: Take quick, from scratch, of 2 rows)"

@@ -36,12 +36,12 @@ OPTIONS = FitOptions(threads=1, augment="none")
 
 
 class Watched:
-    """Progress that keeps what was said, and which files of the test split there were when judging began."""
+    """Progress that keeps what was said, and which files of the test split there were when evaluating began."""
 
     def __init__(self, folder: Path) -> None:
         self.lines: list[str] = []
         self.folder, self.picture = folder, Silent().picture
-        self.judged_before: list[Path] | None = None
+        self.evaluated_before: list[Path] | None = None
         self.chosen_before = False
 
     def say(self, message: str) -> None:
@@ -49,7 +49,7 @@ class Watched:
 
     def task(self, name: str, total: int, unit: str) -> AbstractContextManager[Task]:
         if name == "judge":
-            self.judged_before = list(self.folder.glob("*/predictions/test.csv"))
+            self.evaluated_before = list(self.folder.glob("*/predictions/test.csv"))
             self.chosen_before = (self.folder / "choice.json").exists()
         return Silent().task(name, total, unit)
 
@@ -67,7 +67,7 @@ def world(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def unbroken(small_photos: Path, world: Path) -> Any:
-    """Heads compared, then a network from zero added; and what was watched each time."""
+    """Heads compared, then a network from scratch added; and what was watched each time."""
     out = world / "unbroken"
     watched, grown = Watched(out), Watched(out)
     models = ("original@32", "efficientnet")
@@ -86,7 +86,7 @@ def numbers(folder: Path) -> list[dict[str, str]]:
 
 def test_each_row_is_an_ordinary_run_and_the_pretrained_head_is_taken(unbroken: Any) -> None:
     found, _, _ = unbroken
-    assert [row.name for row in found.ranked] == ["efficientnet_lite0, transfer learning", "original@32, from zero"]
+    assert [row.name for row in found.ranked] == ["efficientnet_lite0, transfer learning", "original@32, from scratch"]
     assert found.headline == "Take efficientnet_lite0, transfer learning"
     for row in found.rows:
         ours = json.loads((row.folder / "result.json").read_text())
@@ -95,7 +95,9 @@ def test_each_row_is_an_ordinary_run_and_the_pretrained_head_is_taken(unbroken: 
         assert ours["valid"]["accuracy"] == quality(row.valid).value
         assert (row.folder / "report.html").is_file()
         took = {stage["name"]: stage["seconds"] for stage in ours["stages"]}
-        assert took.get("from zero", row.seconds) > 0.2 * row.seconds, "the seconds of the training, not of its replay"
+        assert took.get("from scratch", row.seconds) > 0.2 * row.seconds, (
+            "the seconds of the training, not of its replay"
+        )
     sizes = {row.network: row.parameters for row in found.rows}
     assert sizes["original@32"] == 1_964_280 + 2 * 257
     for row in found.rows:
@@ -104,9 +106,9 @@ def test_each_row_is_an_ordinary_run_and_the_pretrained_head_is_taken(unbroken: 
 
 def test_the_test_part_is_opened_once_when_the_choice_is_written(unbroken: Any) -> None:
     _, watched, grown = unbroken
-    assert watched.judged_before == []
+    assert watched.evaluated_before == []
     assert watched.chosen_before
-    assert [path.parts[-3] for path in grown.judged_before] == ["efficientnet_lite0-transfer_learning"]
+    assert [path.parts[-3] for path in grown.evaluated_before] == ["efficientnet_lite0-transfer_learning"]
 
 
 def test_the_command_that_adds_another_network_is_of_this_comparison(
@@ -132,7 +134,7 @@ def test_the_command_that_adds_another_network_is_of_this_comparison(
 def test_what_was_trained_after_that_says_so(unbroken: Any) -> None:
     found, _, _ = unbroken
     late = [row.name for row in found.rows if row.after_test]
-    assert late == ["original@32, from zero"]
+    assert late == ["original@32, from scratch"]
     assert any("had been opened for others" in sentence for sentence in found.sentences)
 
 
@@ -178,7 +180,7 @@ def test_a_comparison_killed_in_the_middle_ends_as_an_unbroken_one(
     before = (out / "original@32-fromzero" / "predictions" / "valid.csv").read_bytes()
     watched = Watched(out)
     compare_networks(small_photos, MODELS, TYPES, epochs=3, options=OPTIONS, out=out, progress=watched)
-    assert "1 of 2: original@32, from zero: trained before" in watched.lines
+    assert "1 of 2: original@32, from scratch: trained before" in watched.lines
     assert (out / "original@32-fromzero" / "predictions" / "valid.csv").read_bytes() == before
     compare_networks(small_photos, MODELS, TYPES, epochs=3, options=OPTIONS, out=world / "whole")
     assert numbers(out) == numbers(world / "whole")
@@ -186,10 +188,10 @@ def test_a_comparison_killed_in_the_middle_ends_as_an_unbroken_one(
 
 
 def test_it_keeps_the_parts_of_the_fits_before_it(world: Path, small_photos: Path) -> None:
-    from goldenrule.pipelines.prepare import begun
+    from goldenrule.pipelines.prepare import prepared_fit
 
     photos = Path(shutil.copytree(small_photos / "train", world / "mine"))
-    with begun(photos, options=FitOptions(threads=1, seed=3), runs=world / "runs"):
+    with prepared_fit(photos, options=FitOptions(threads=1, seed=3), runs=world / "runs"):
         pass
     found = compare_networks(photos, ("efficientnet",), ("transfer_learning",), options=OPTIONS, runs=world / "runs")
     assert found.folder == world / "runs" / "mine-compare"
@@ -211,14 +213,14 @@ def test_weights_of_one_s_own_are_loaded_by_the_name_of_the_family(
         out=tmp_path / "own",
     )
     assert [row.name for row in found.rows] == ["efficientnet_lite0@96, transfer learning"]
-    story = json.loads((found.rows[0].folder / "run.json").read_text())
-    assert story["options"]["weights"] == str(file)
+    state = json.loads((found.rows[0].folder / "run.json").read_text())
+    assert state["options"]["weights"] == str(file)
 
 
 def test_weights_that_are_given_later_are_for_what_was_left_out(
     unbroken: Any, small_photos: Path, tmp_path: Path
 ) -> None:
-    """As the comparison itself advises: what was trained from zero has no use for them, and stays."""
+    """As the comparison itself advises: what was trained from scratch has no use for them, and stays."""
     found, _, _ = unbroken
     out, file = Path(shutil.copytree(found.folder, tmp_path / "grown")), tmp_path / "mine.safetensors"
     save_file(Original().state_dict(), file)
@@ -226,11 +228,11 @@ def test_weights_that_are_given_later_are_for_what_was_left_out(
     watched = Watched(out)
     types = ("fromzero", "transfer_learning")
     grown = compare_networks(small_photos, ("original@32",), types, progress=watched, **how)
-    assert "1 of 2: original@32, from zero: trained before" in watched.lines
+    assert "1 of 2: original@32, from scratch: trained before" in watched.lines
     assert not grown.left_out
     assert sorted(row.name for row in grown.rows) == [
         "efficientnet_lite0, transfer learning",
-        "original@32, from zero",
+        "original@32, from scratch",
         "original@32, transfer learning",
     ]
     save_file({name: tensor + 1 for name, tensor in Original().state_dict().items()}, file)

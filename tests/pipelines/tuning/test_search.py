@@ -85,7 +85,7 @@ def test_the_first_trial_is_the_default_head_and_all_are_written_down(unbroken: 
     assert float(min(row["log_loss"] or "9" for row in rows)) == pytest.approx(unbroken.best_log_loss.value, abs=1e-9)
     written = json.loads((unbroken.folder / "search.json").read_text())
     assert written["best"]["log_loss"]["n"] == 16
-    assert written["best"]["log_loss"]["basis"] == "chosen on"
+    assert written["best"]["log_loss"]["basis"] == "used for selection"
     for name in ("search.html", "trials.svg", "search.sqlite3"):
         assert (unbroken.folder / name).stat().st_size > 1000
     assert "://" not in (unbroken.folder / "search.html").read_text().replace("http://www.w3.org", "")
@@ -181,22 +181,22 @@ def test_the_code_it_gives_trains_the_very_head_of_the_trial(unbroken: Any, worl
 def test_the_parts_are_those_that_a_fit_draws_and_no_trial_sees_the_test_part(
     world: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from goldenrule.pipelines.prepare import begun
+    from goldenrule.pipelines.prepare import prepared_fit
 
     photos = Path(shutil.copytree(small_photos / "train", world / "mine"))
     seen: list[set[str | None]] = []
-    original = Trials.judged
+    original = Trials.evaluated
 
     def watched(bench: Trials, *rest: Any) -> Any:
         seen.append({*bench.work.table.splits})
         return original(bench, *rest)
 
-    monkeypatch.setattr(Trials, "judged", watched)
+    monkeypatch.setattr(Trials, "evaluated", watched)
     found = search(photos, trials=1, options=FitOptions(threads=1), runs=world / "runs")
     assert found.folder == world / "runs" / "mine-search"
     assert seen
     assert all(splits == {"train", "valid"} for splits in seen)
-    with begun(photos, options=FitOptions(threads=1), runs=world / "runs"):
+    with prepared_fit(photos, options=FitOptions(threads=1), runs=world / "runs"):
         pass
     assert known_split(world / "runs" / "mine") == known_split(found.folder)
 

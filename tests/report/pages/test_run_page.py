@@ -78,7 +78,7 @@ def picture(side=300, colour="teal"):
     return file.getvalue()
 
 
-def predicted(classes, n, wrong, *, basis="clean", seed=0, ids=None):
+def predicted(classes, n, wrong, *, basis="held out", seed=0, ids=None):
     """Return predictions of n images, the first `wrong` of them mistaken."""
     rng = np.random.default_rng(seed)
     truth = np.arange(n) % len(classes)
@@ -95,7 +95,7 @@ def numbers(predictions):
 
 def content(classes=("cat", "dog"), n=200, wrong=1, **changes):
     predictions = changes.pop("predictions", None) or predicted(list(classes), n, wrong)
-    found = {"accuracy": Estimate.of_share("accuracy", 780, 800, basis="chosen on")}
+    found = {"accuracy": Estimate.of_share("accuracy", 780, 800, basis="used for selection")}
     fields = {
         "title": "dogscats",
         "created": "2025-11-22T01:55:12+00:00",

@@ -2,7 +2,7 @@
 
 `Augmentation` = sample(generator) -> `Warp`, apply(warp, canvas) -> pixels. The generator is keyed by (seed,
 view or epoch, image digest), so that a view has the same parameters on any machine and in any order.
-`kinds` names the usual ones, `own` makes one of a user's function.
+`kinds` names the usual ones, `custom` makes one of a user's function.
 """
 
 from __future__ import annotations
@@ -208,10 +208,10 @@ def _(value: Augmentation) -> dict[str, Any]:
 def _(value: Any) -> Augmentation:
     if value.get("version") != VERSION:
         raise FormatError(f"Augmentation version {value.get('version')!r}; this goldenrule knows {VERSION}.")
-    if value.get("own") is not None:
-        raise FormatError(f"Only who has the function {value['own'].get('name')!r} can make these views again.")
-    plain = {name: item for name, item in value.items() if name not in ("version", "own")}
-    return as_type(plain, Augmentation, what="this augmentation", optional={"own"})
+    if value.get("custom") is not None:
+        raise FormatError(f"Only who has the function {value['custom'].get('name')!r} can make these views again.")
+    plain = {name: item for name, item in value.items() if name not in ("version", "custom")}
+    return as_type(plain, Augmentation, what="this augmentation", optional={"custom"})
 
 
 @as_json.register(View)

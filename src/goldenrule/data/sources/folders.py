@@ -17,7 +17,7 @@ from goldenrule.data.sources.left_out import left_out, lost_folders
 from goldenrule.data.sources.listing import Listing, listing
 from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS, by_name
 from goldenrule.data.sources.split_folders import SPLIT_NAMES, says_nothing, split_called, split_like
-from goldenrule.data.splits.judged_classes import missing_classes
+from goldenrule.data.splits.evaluated_classes import missing_classes
 from goldenrule.data.table import ImageTable, Split, image_table, one_form
 from goldenrule.storage.regular_files import FileKind, what_it_is
 

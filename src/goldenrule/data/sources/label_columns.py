@@ -221,7 +221,7 @@ def _split(cells: Sequence[str], name: str, separator: str | None, said: str) ->
         marked = [cell for cell in dict.fromkeys(whole) if mark in cell]
         if not marked:
             continue
-        verdict = judged_separator(whole, mark, usual=mark == " " and name.lower() in SPACED_NAMES)
+        verdict = decided_separator(whole, mark, usual=mark == " " and name.lower() in SPACED_NAMES)
         if verdict == "ask":
             raise OptionError(
                 f"{said}, column {name}: is {marked[0]!r} one label or several? The other cells do not tell. Say it: "
@@ -248,18 +248,18 @@ def _whole_numbers(cells: list[str]) -> list[str]:
     return [cell.partition(".")[0] for cell in cells]
 
 
-def judged_separator(cells: Sequence[str], mark: str, *, usual: bool = False) -> Literal["split", "whole", "ask"]:
-    """Judge whether a mark stands between labels or within one: do its pieces stand alone in other cells.
+def decided_separator(cells: Sequence[str], mark: str, *, usual: bool = False) -> Literal["split", "whole", "ask"]:
+    """Evaluate whether a mark stands between labels or within one: do its pieces stand alone in other cells.
 
     Marks other than spaces split where half of the marked cells have a piece that is a cell of its own, and are asked
     for where only some have, or none but the same pieces come in ever new company. Spaces belong to names: they split
     numbers, and cells all of whose pieces are cells too. `usual` is a column that usually holds labels between spaces.
 
-    >>> judged_separator(["cat,dog", "cat", "dog"], ","), judged_separator(["Shepherd, German", "Pug"], ",")
+    >>> decided_separator(["cat,dog", "cat", "dog"], ","), decided_separator(["Shepherd, German", "Pug"], ",")
     ('split', 'whole')
-    >>> judged_separator(["red, car", "red, bus", "blue, car", "blue, bus"], ",")
+    >>> decided_separator(["red, car", "red, bus", "blue, car", "blue, bus"], ",")
     'ask'
-    >>> judged_separator(["16 0", "5"], " "), judged_separator(["great dane", "pug"], " ")
+    >>> decided_separator(["16 0", "5"], " "), decided_separator(["great dane", "pug"], " ")
     ('split', 'whole')
     """
     counts = Counter(cell for cell in cells if cell)

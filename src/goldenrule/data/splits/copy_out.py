@@ -172,7 +172,7 @@ def _made(source: Path, temporary: Path, copy: Copy, link: Link) -> None:
     except OSError as error:
         if error.filename == str(source):
             raise SourceError(f"{source} can't be read any more ({error.strerror}). {_ANEW}") from error
-        if link != "none" and error.errno != errno.ENOSPC:  # a full disk is another story
+        if link != "none" and error.errno != errno.ENOSPC:  # a full disk is another run
             raise OptionError(
                 f"--link {link}: {source} and {temporary.parent.parent} can't share a file here ({error.strerror}). "
                 "Leave --link away to copy."

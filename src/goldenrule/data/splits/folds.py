@@ -13,7 +13,13 @@ from goldenrule.core.errors import OptionError, TooFewImages
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.randomness import key
 from goldenrule.data.pictures.decode import with_digests
-from goldenrule.data.splits.judged_classes import NOT_JUDGED, judgeable_folds, judgeable_splits, not_judged, traits
+from goldenrule.data.splits.evaluated_classes import (
+    NOT_EVALUATED,
+    evaluable_folds,
+    evaluable_splits,
+    not_evaluated,
+    traits,
+)
 from goldenrule.data.splits.splitting import label_sets_dealt, most_frequent
 from goldenrule.data.splits.stretches import stretch_folds
 from goldenrule.data.table import ImageTable, Task
@@ -92,25 +98,25 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
         )
     places = [images.places[row] for row in rows]
     numbers = _dealt([labels[row] for row in rows], units, places, images.task, folds=folds, seed=seed).tolist()
-    if len(set(numbers) - {NOT_JUDGED}) < folds:
+    if len(set(numbers) - {NOT_EVALUATED}) < folds:
         raise TooFewImages(
             f"{folds} folds want as many images or groups that others of their class can teach; the only one of a "
             "class always trains. Take fewer folds, or add images."
         )
     names: list[str | None] = [None] * len(images)
     for row, number in zip(rows, numbers, strict=True):
-        names[row] = str(number + 1) if number != NOT_JUDGED else None
+        names[row] = str(number + 1) if number != NOT_EVALUATED else None
     dealt = images.with_folds(names)
     table = images.where(np.array([split != "test" for split in images.splits], dtype=bool))
-    judged = {uri for uri, name in zip(images.uris, names, strict=True) if name is not None}
-    return dealt.with_findings(*not_judged(table, judged))
+    evaluated = {uri for uri, name in zip(images.uris, names, strict=True) if name is not None}
+    return dealt.with_findings(*not_evaluated(table, evaluated))
 
 
-def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[np.int64]:
+def evaluation_folds(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[np.int64]:
     """Return a fold (n,) for each image, from 0: at most so many as the largest class has images, two at least.
 
     Labels are spread evenly; equal files and groups stay together, and where neighbours are alike each fold is a
-    stretch of their order (`stretch_folds`). `NOT_JUDGED` is an image that always trains,
+    stretch of their order (`stretch_folds`). `NOT_EVALUATED` is an image that always trains,
     because no other fold could teach its class.
     """
     counts = Counter(label for indices in images.rows["labels"].to_pylist() for label in indices)
@@ -120,7 +126,7 @@ def folds_to_judge(images: ImageTable, most: int, *, seed: int) -> npt.NDArray[n
 
 
 def dealt_folds(images: ImageTable, folds: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Return a fold (n,) for each image, from 0 to `folds` - 1 or `NOT_JUDGED`, spread as in `folds_to_judge`.
+    """Return a fold (n,) for each image, from 0 to `folds` - 1 or `NOT_EVALUATED`, spread as in `evaluation_folds`.
 
     Raises `TooFewImages` where some would stay empty.
     """
@@ -150,7 +156,7 @@ def _dealt(
         shares = dict.fromkeys(range(folds), 1 / folds)
         assigned = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "fold", unit))
         dealt = np.array(assigned, dtype=np.int64)
-        return judgeable_folds(dealt, traits(labels, task="multi"), units, count=folds)
+        return evaluable_folds(dealt, traits(labels, task="multi"), units, count=folds)
     classes = [label[0] if label else -1 for label in labels]
     return stratified_folds(classes, units, folds=folds, seed=seed)
 
@@ -160,7 +166,7 @@ def stratified_folds(
 ) -> npt.NDArray[np.int64]:
     """Return a fold (0..folds-1) for each image (n,): classes spread evenly, units kept whole.
 
-    `NOT_JUDGED` are units that always train: the only one of a class, which no other fold could teach.
+    `NOT_EVALUATED` are units that always train: the only one of a class, which no other fold could teach.
     """
     members: dict[bytes, list[int]] = defaultdict(list)
     for row, unit in enumerate(units):
@@ -175,7 +181,7 @@ def stratified_folds(
         load[label, fold] += len(members[unit])
         load[fold] += len(members[unit])
     shown = traits([[int(label)] if label >= 0 else [] for label in labels], task="single")
-    return judgeable_folds(assigned, shown, units, count=folds)
+    return evaluable_folds(assigned, shown, units, count=folds)
 
 
 def without_valid(images: ImageTable) -> ImageTable:
@@ -230,9 +236,9 @@ def _validating(images: ImageTable, name: str, names: Sequence[str]) -> ImageTab
         [[] if split == "test" else label for split, label in zip(splits, labels, strict=True)], task=images.task
     )
     drawn = [row for row, split in enumerate(splits) if split == "valid"]
-    judged = judgeable_splits(splits, shown, duplicate_units(images), train="train", drawn=drawn)
-    back = [uri for uri, split, text in zip(images.uris, splits, judged, strict=True) if split != text]
-    return images.with_splits(judged).with_findings(note, *_kept_in_train(back, name))
+    evaluated = evaluable_splits(splits, shown, duplicate_units(images), train="train", drawn=drawn)
+    back = [uri for uri, split, text in zip(images.uris, splits, evaluated, strict=True) if split != text]
+    return images.with_splits(evaluated).with_findings(note, *_kept_in_train(back, name))
 
 
 def _kept_in_train(uris: Sequence[str], name: str) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Which images train, which choose, which judge: pure functions of labels, units and a seed."""
+"""Which images train, which choose, which evaluate: pure functions of labels, units and a seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from goldenrule.core.errors import OptionError, TooFewImages, UnreadableImage
 from goldenrule.core.findings import plural
 from goldenrule.core.randomness import key
 from goldenrule.data.pictures.decode import header, with_digests
-from goldenrule.data.splits.judged_classes import judgeable_splits, missing_classes, traits
+from goldenrule.data.splits.evaluated_classes import evaluable_splits, missing_classes, traits
 from goldenrule.data.splits.stretches import stretch_splits
 from goldenrule.data.table import ImageTable, Split
 from goldenrule.data.units import duplicate_units
@@ -103,7 +103,7 @@ def _drawn(
         kept = [before.get(digests[row] or b"", split) for row, split in zip(movable, assigned, strict=True)]
         single = [digests[row] or units[row] for row in movable]
         traits_ = traits(shown, task=table.task)
-        assigned = judgeable_splits(kept, traits_, single, train="train", drawn=range(len(movable)))
+        assigned = evaluable_splits(kept, traits_, single, train="train", drawn=range(len(movable)))
     drawn = dict(zip(movable, assigned, strict=True))
     of_unit = {units[row]: split for row, split in drawn.items()}
     new = [
@@ -130,7 +130,7 @@ def _check_judges(
             raise TooFewImages(
                 f"The groups leave the {split} split with images of {' and '.join(there) or 'no class'} alone: "
                 f"{_groups_of_classes(table, sorted(could - there))}. Each split wants a group of each class, so three "
-                "groups of each: add some, judge by folds of groups (--folds 2), or do without groups "
+                "groups of each: add some, evaluate by folds of groups (--folds 2), or do without groups "
                 "(--group-by none)."
             )
 
@@ -167,7 +167,7 @@ def stratified_splits(
     there are, the shares are those of all such classes together: some classes give a unit, others none. Where these
     are few, each class of three units gives one to each split, and one of two units trains.
 
-    Where units have images of several classes, train keeps a unit of each class that another split judges.
+    Where units have images of several classes, train keeps a unit of each class that another split evaluates.
     """
     members, by_class = _by_class(labels, units)
     splits: dict[bytes, Split] = dict(known or {})
@@ -201,7 +201,7 @@ def stratified_splits(
                 have += len(members[unit])
         splits.update(dict.fromkeys(free, "train"))
     shown = traits([[label] if label >= 0 else [] for label in labels], task="single")
-    return judgeable_splits([splits[unit] for unit in units], shown, units, train="train", drawn=range(len(units)))
+    return evaluable_splits([splits[unit] for unit in units], shown, units, train="train", drawn=range(len(units)))
 
 
 def stratified_label_sets(
@@ -220,7 +220,7 @@ def stratified_label_sets(
     """
     shares: dict[Split, float] = {**wanted, "train": 1 - sum(wanted.values())}
     splits = label_sets_dealt(labels, units, shares, draw=lambda unit: key(seed, "split", unit), known=known)
-    return judgeable_splits(splits, traits(labels, task="multi"), units, train="train", drawn=range(len(units)))
+    return evaluable_splits(splits, traits(labels, task="multi"), units, train="train", drawn=range(len(units)))
 
 
 def label_sets_dealt(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.core.randomness import key
-from goldenrule.data.splits.judged_classes import judgeable_folds, traits
+from goldenrule.data.splits.evaluated_classes import evaluable_folds, traits
 from goldenrule.data.table import ImageTable, Split, Task
 from goldenrule.data.units import duplicate_units, is_named
 from goldenrule.metrics import Predictions
@@ -58,7 +58,7 @@ def stretch_folds(
 
     It is the same stretch of all kinds, for what was taken together has near places in all of them. Units are kept
     whole, and stand where the first of their images stands. A kind of few units is cut in halves, so that each fold
-    still trains on it. `NOT_JUDGED` are images of a class that no other fold could teach.
+    still trains on it. `NOT_EVALUATED` are images of a class that no other fold could teach.
     """
     kind_of = kinds(labels, units, task=task)
     dealt = np.empty(len(units), np.int64)
@@ -71,7 +71,7 @@ def stretch_folds(
             for rows in stretch:
                 dealt[rows] = fold
                 load[fold] += len(rows)
-    return judgeable_folds(dealt, traits(labels, task=task), units, count=folds)
+    return evaluable_folds(dealt, traits(labels, task=task), units, count=folds)
 
 
 def stretch_splits(

@@ -41,7 +41,7 @@ def kept_off(probabilities: Floats, floor: float) -> Floats:
 
 
 def best_floor(seen: Predictions) -> float:
-    """Return the floor with the lowest log loss on these images and one more that is wrong, as sure as the surest.
+    """Return the floor with the lowest log loss on these images and one more wrong one, as sure as the most confident.
 
     The log loss of one such image has no bound; n images without one show that they are rarer than about one in n
     (Laplace's rule of succession). So the floor falls as 1 / n where all images are right, and is higher where
@@ -65,9 +65,9 @@ def best_floor(seen: Predictions) -> float:
 def _best_of_many(scored: Predictions) -> float:
     """Return the best floor of many labels, each label of each image being one that is right or wrong."""
     wrong = np.where(scored.truth == 1, 1 - scored.probabilities, scored.probabilities).reshape(-1)
-    surest = max(1 - float(np.minimum(wrong, 1 - wrong).min(initial=0.5)), 0.5)
+    most_confident = max(1 - float(np.minimum(wrong, 1 - wrong).min(initial=0.5)), 0.5)
 
     def loss(floor: float) -> float:
-        return float(-np.log(1 - kept_off(wrong, floor)).sum() - np.log(max(floor, 1 - surest)))
+        return float(-np.log(1 - kept_off(wrong, floor)).sum() - np.log(max(floor, 1 - most_confident)))
 
     return float(f"{min(np.geomspace(LOWEST, 0.2, 200), key=loss):.2g}")

@@ -57,7 +57,7 @@ class PredictionSets:
     seed: int = 0
     penalty: float = 0.0
     unpenalised: int = 0
-    basis: Basis = Basis.CLEAN
+    basis: Basis = Basis.HELD_OUT
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -133,7 +133,7 @@ class PredictionSets:
                 f"{share} coverage needs {needed:,} images to calibrate on, and there are {self.n:,}: "
                 "every class is in every set."
             )
-        chosen = ", which the network was chosen on: it may be less" if self.basis == Basis.CHOSEN_ON else ""
+        chosen = ", which the network was chosen on: it may be less" if self.basis == Basis.USED_FOR_SELECTION else ""
         promise = f"These sets hold the true class of {share} of images or more on average"
         return f"{promise}, calibrated on {self.n:,} images{chosen}."
 

@@ -38,15 +38,15 @@ def inconsistencies(
     splits: Mapping[str, Predictions],
     *,
     sets: PredictionSets | None = None,
-    familiar: OODDetector | None = None,
-    clean: Mapping[str, bool] | None = None,
+    ood_detector: OODDetector | None = None,
+    held_out: Mapping[str, bool] | None = None,
     beta: float = 1,
 ) -> Iterator[Finding]:
     """Return an error for each number that contradicts another, or what was promised.
 
     `splits` ("out-of-fold", "valid", "test") are scored predictions of the same classifier, with other images in each.
-    What `sets` and `familiar` promise is compared with the splits that are `clean` (all, where it is left out): those
-    that had no say in it.
+    What `sets` and `ood_detector` promise is compared with the splits that are `held_out` (all, where it is left out):
+    those that had no say in it.
     """
     splits = {name: predictions.scored for name, predictions in splits.items() if len(predictions.scored)}
     for name, predictions in splits.items():
@@ -54,25 +54,25 @@ def inconsistencies(
         yield from _never_predicted(name, predictions)
     for one, other in combinations(sorted(splits), 2):
         yield from _far_apart(one, splits[one], other, splits[other], beta)
-    unseen = {name: predictions for name, predictions in splits.items() if clean is None or clean.get(name)}
+    unseen = {name: predictions for name, predictions in splits.items() if held_out is None or held_out.get(name)}
     if sets is not None:
         yield from _sets_that_say_nothing(sets, unseen or splits)
         for name, predictions in unseen.items():
             yield from _coverage_missed(name, predictions, sets)
-    if familiar is not None:
+    if ood_detector is not None:
         for name, predictions in unseen.items():
-            yield from _too_many_flagged(name, predictions, familiar)
+            yield from _too_many_flagged(name, predictions, ood_detector)
 
 
 def at_the_end_of_its_range(
-    setting: str, value: float, low: float, high: float, judged_on: Predictions
+    setting: str, value: float, low: float, high: float, evaluated_on: Predictions
 ) -> Iterator[Finding]:
     """Return an error where a choice is the first or last of what was tried, and that is no honest answer.
 
     The lowest is one where all is told apart, so that the log loss has no room to fall; the highest is one where
     nothing can be learned, so that the answers are no better than guessing.
     """
-    predictions = judged_on.scored
+    predictions = evaluated_on.scored
     at_low = math.isclose(value, low, rel_tol=1e-6)
     at_high = math.isclose(value, high, rel_tol=1e-6)
     if (at_low and len(predictions) >= MANY and log_loss(predictions).value > SURE) or (
@@ -210,13 +210,13 @@ def _coverage_missed(name: str, predictions: Predictions, sets: PredictionSets) 
     yield from _promise_missed("coverage", name, 100 * sets.coverage, found, p_value, low=sets.coverage)
 
 
-def _too_many_flagged(name: str, predictions: Predictions, familiar: OODDetector) -> Iterator[Finding]:
+def _too_many_flagged(name: str, predictions: Predictions, ood_detector: OODDetector) -> Iterator[Finding]:
     if predictions.distance is None:
         return
-    flagged = familiar.unlike(predictions)[predictions.ok]
-    found = familiar.flagged(predictions, basis=Basis.CLEAN)
-    above = int((familiar.held_out > familiar.threshold).sum()) + 1  # of n + 1 places so many are flagged
-    n = len(familiar.held_out)
+    flagged = ood_detector.ood(predictions)[predictions.ok]
+    found = ood_detector.flagged(predictions, basis=Basis.HELD_OUT)
+    above = int((ood_detector.held_out > ood_detector.threshold).sum()) + 1  # of n + 1 places so many are flagged
+    n = len(ood_detector.held_out)
     p_value = _at_most(int((~flagged).sum()), _independent(found), (~flagged).mean(), n + 1 - above, above)
     yield from _promise_missed("flagged", name, 100 * above / (n + 1), found, p_value, high=above / (n + 1))
 

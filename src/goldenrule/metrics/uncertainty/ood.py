@@ -43,7 +43,8 @@ class OODDetector:
     - `held_out` (n,) float32: distances of images like those of the training, each to references without itself; in
       falling order.
     - `neighbour`: the distance is that to so manieth nearest reference: 1 - cosine, 0 to 2.
-    - `false_alarms`: the share of images like the held-out ones that may be flagged. Of n held-out images the smallest
+    - `false_positive_rate`: the share of images like the held-out ones that may be flagged. Of n held-out images the
+      smallest
       share that can be promised is 1 / (n + 1); where less is asked for, `rate` is that.
     - `basis`: "chosen on" where the held-out images are those of validation, which the network may be chosen on.
 
@@ -56,12 +57,12 @@ class OODDetector:
     references: Halves
     held_out: Singles
     neighbour: int = NEIGHBOUR
-    false_alarms: float = FALSE_ALARMS
-    basis: Basis = Basis.CLEAN
+    false_positive_rate: float = FALSE_ALARMS
+    basis: Basis = Basis.HELD_OUT
 
     def __post_init__(self) -> None:
         """Make the arrays read-only; raise `OptionError` for what does not fit."""
-        check_false_alarms(self.false_alarms)
+        check_false_alarms(self.false_positive_rate)
         references, held_out = np.asarray(self.references, np.float16), np.asarray(self.held_out, np.float32)
         if references.ndim != 2 or not 1 <= self.neighbour <= len(references):
             raise OptionError(
@@ -82,8 +83,8 @@ class OODDetector:
         *,
         others: Halves | None = None,
         other_units: Sequence[Hashable] | None = None,
-        false_alarms: float = FALSE_ALARMS,
-        basis: Basis = Basis.CLEAN,
+        false_positive_rate: float = FALSE_ALARMS,
+        basis: Basis = Basis.HELD_OUT,
     ) -> OODDetector:
         """Return the rule from features (m, features) of training images, and the unit that each belongs to.
 
@@ -111,7 +112,11 @@ class OODDetector:
             same = of_row[block, np.newaxis] == of_reference
             held_out[block] = _distances(directions(rows[block]), towards, neighbour, without=same)
         return cls(
-            references=references, held_out=held_out, neighbour=neighbour, false_alarms=false_alarms, basis=basis
+            references=references,
+            held_out=held_out,
+            neighbour=neighbour,
+            false_positive_rate=false_positive_rate,
+            basis=basis,
         )
 
     def distances(self, features: NDArray[Any]) -> Singles:
@@ -132,7 +137,7 @@ class OODDetector:
         as_far = np.searchsorted(-self.held_out, -measured, side="right")
         return np.where(np.isnan(measured), np.nan, (1 + as_far) / (self.n + 1))
 
-    def unlike(self, predictions: Predictions) -> Bools:
+    def ood(self, predictions: Predictions) -> Bools:
         """Return which images are flagged (n,); none that could not be read.
 
         Raises `OptionError` where the predictions have no distances: a classifier with these references makes them.
@@ -145,8 +150,8 @@ class OODDetector:
         """Return the share of readable images that are flagged, with its Wilson interval."""
         name = "unlike anything seen"
         rests_on = predictions.basis if basis is None else basis
-        unlike = self.unlike(predictions)[predictions.ok]
-        return Estimate.of_right(name, unlike, predictions.groups_of(predictions.ok), basis=rests_on)
+        ood = self.ood(predictions)[predictions.ok]
+        return Estimate.of_right(name, ood, predictions.groups_of(predictions.ok), basis=rests_on)
 
     @property
     def n(self) -> int:
@@ -168,14 +173,14 @@ class OODDetector:
         """What a flag means, and how often it is wrong.
 
         >>> half = np.eye(9, dtype=np.float16)
-        >>> print(OODDetector.fit(half, range(9), false_alarms=.01).sentence)  # doctest: +NORMALIZE_WHITESPACE
+        >>> print(OODDetector.fit(half, range(9), false_positive_rate=.01).sentence)  # doctest: +NORMALIZE_WHITESPACE
         Images farther from those of the training than all 9 held-out ones are flagged: 10 % of images like them, or
         less, on average. (1 % would need 99 held-out ones.)
         """
-        asked, needed = _percent(self.false_alarms), images_needed(self.false_alarms)
+        asked, needed = _percent(self.false_positive_rate), images_needed(self.false_positive_rate)
         enough = self.n >= needed
-        most = f"{_percent(1 - self.false_alarms)} of {self.n:,}" if enough else f"all {self.n:,}"
-        held_out = "validation" if self.basis == Basis.CHOSEN_ON else "held-out"
+        most = f"{_percent(1 - self.false_positive_rate)} of {self.n:,}" if enough else f"all {self.n:,}"
+        held_out = "validation" if self.basis == Basis.USED_FOR_SELECTION else "held-out"
         promise = f"{asked if enough else _percent(self.rate)} of images like them, or less, on average."
         said = f"Images farther from those of the training than {most} {held_out} ones are flagged: {promise}"
         return said if enough else f"{said} ({asked} would need {needed:,} {held_out} ones.)"
@@ -190,12 +195,12 @@ class OODDetector:
         """Return what `as_json` and `tensors` gave. Raises `FormatError` for anything else."""
         try:
             wanted = {"references": Array(("references", "features")), "held_out": Array(("n",))}
-            check_arrays(tensors, wanted, what="familiar.safetensors")
+            check_arrays(tensors, wanted, what="ood_detector.safetensors")
             found = cls(
                 references=tensors["references"],
                 held_out=tensors["held_out"],
                 neighbour=int(value["neighbour"]),
-                false_alarms=float(value["false_alarms"]),
+                false_positive_rate=float(value["false_positive_rate"]),
                 basis=value["basis"],
             )
             if wrong := [name for name, field in as_json(found).items() if value.get(name, field) != field]:
@@ -207,7 +212,7 @@ class OODDetector:
     @property
     def _allowed(self) -> int:
         """How many of n + 1 images alike may be flagged."""
-        return max(1, math.floor(_exactly(self.false_alarms) * (self.n + 1)))
+        return max(1, math.floor(_exactly(self.false_positive_rate) * (self.n + 1)))
 
     @cached_property
     def _directions(self) -> Floats:
@@ -217,7 +222,7 @@ class OODDetector:
 @as_json.register(OODDetector)
 def _(value: OODDetector) -> Any:
     """Return all but the arrays, and what follows from them."""
-    names = ("false_alarms", "neighbour", "basis", "references", "n", "rate", "threshold")
+    names = ("false_positive_rate", "neighbour", "basis", "references", "n", "rate", "threshold")
     return as_json({name: getattr(value, name) for name in names} | {"references": len(value.references)})
 
 
@@ -227,13 +232,13 @@ def check_false_alarms(share: float) -> None:
         raise OptionError(f"false alarms = {share}: wanted a share between 0 and 1, such as 0.02")
 
 
-def images_needed(false_alarms: float) -> int:
+def images_needed(false_positive_rate: float) -> int:
     """Return of how many held-out images one may be flagged at this rate.
 
     >>> images_needed(.02), images_needed(.01)
     (49, 99)
     """
-    return math.ceil(1 / _exactly(false_alarms)) - 1
+    return math.ceil(1 / _exactly(false_positive_rate)) - 1
 
 
 def drawn(names: Sequence[bytes], labels: ArrayLike | None = None, *, most: int = MOST_IMAGES) -> NDArray[np.int64]:

@@ -62,7 +62,7 @@ class Comparison:
         evidence = f"{gain.name} {value_and_interval(gain)}, better in {100 * share:.3g} % of resamples"
         if self.better == "neither":
             evidence = f"{b}: {evidence}"
-        if gain.basis == Basis.CHOSEN_ON:
+        if gain.basis == Basis.USED_FOR_SELECTION:
             evidence += ", chosen on"
         return f"{_verdict(self.better != 'neither', a, b, gain.n, self.images_needed)} ({evidence})"
 
@@ -240,7 +240,7 @@ def _order_of_ids(predictions: Predictions) -> list[int]:
 
 
 def _joint_basis(a: Predictions, b: Predictions) -> Basis:
-    return Basis.CHOSEN_ON if Basis.CHOSEN_ON in (a.basis, b.basis) else Basis.CLEAN
+    return Basis.USED_FOR_SELECTION if Basis.USED_FOR_SELECTION in (a.basis, b.basis) else Basis.HELD_OUT
 
 
 def _verdict(b_is_better: bool, a: str, b: str, n: int, needed: int | None) -> str:

@@ -67,8 +67,8 @@ class Promise:
         mixed = "" if seems_worse == self.worse else "taken class by class, though the classes are mixed otherwise, "
         why = {
             "kept": "no difference can be told from chance",
-            "broken": f"{mixed}these images differ from those it was judged on",
-            "exceeded": f"{mixed}these images are easier than those it was judged on",
+            "broken": f"{mixed}these images differ from those it was evaluated on",
+            "exceeded": f"{mixed}these images are easier than those it was evaluated on",
         }[self.outcome]
         return f"{said}{some}: {why} ({p})"
 
@@ -84,7 +84,7 @@ def _(value: Promise) -> dict[str, Any]:
 
 
 def promise_kept(promised: Predictions, found: Predictions, *, split: str, beta: float = 1) -> Promise:
-    """Return how new images compare with those that a classifier was judged on; both are predictions of it.
+    """Return how new images compare with those that a classifier was evaluated on; both are predictions of it.
 
     Only classes that occur in both are compared; of several labels an image, all images. Raises `OptionError` where
     the class maps differ, or nothing can be compared.

@@ -30,8 +30,8 @@ Marks = NDArray[np.bool_]
 class Thresholds:
     """A label is called where its probability reaches `values[k]`; found for F-`beta` on n images.
 
-    `own` says whether each class has a threshold of its own, or one serves all because that scored better on folds
-    that had not chosen it.
+    `per_class` says whether each class has its own threshold, or one serves all because that scored better on folds that
+    had not chosen it.
     """
 
     classes: tuple[str, ...]
@@ -75,7 +75,7 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
 @as_json.register(Thresholds)
 def _(value: Thresholds) -> dict[str, Any]:
     by_class = dict(zip(value.classes, value.values, strict=True))
-    return {"values": by_class, "beta": value.beta, "n": value.n, "own": value.per_class}
+    return {"values": by_class, "beta": value.beta, "n": value.n, "per_class": value.per_class}
 
 
 @reads(Thresholds)

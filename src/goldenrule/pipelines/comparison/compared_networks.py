@@ -26,7 +26,7 @@ from goldenrule.metrics.selection_rules import Verdict, later_replaces
 from goldenrule.metrics.uncertainty.paired import RESAMPLES, holm
 from goldenrule.report.sentences import duration
 from goldenrule.runs.training_options import WAYS, TrainingType
-from goldenrule.storage.outputs import told_path
+from goldenrule.storage.outputs import shown_path
 
 SCHEMA_VERSION = 1
 MOST_BY_CHANCE = 0.05
@@ -200,10 +200,10 @@ class ComparedNetworks:
         chosen = self.chosen
         if chosen.test is None:
             return ["There are no labelled test images: on new ones the chosen one will be worse than it looks."]
-        accuracy, judged = self.quality(chosen.test), [row for row in self.rows if row.name in self.test_pairs]
+        accuracy, evaluated = self.quality(chosen.test), [row for row in self.rows if row.name in self.test_pairs]
         said = f"On test, opened afterwards, {chosen.name} has {value_and_interval(accuracy)} of {accuracy.n:,}"
         by = {
-            verdict: [row for row in judged if self.test_pairs[row.name].verdict == verdict]
+            verdict: [row for row in evaluated if self.test_pairs[row.name].verdict == verdict]
             for verdict in ("better", "tie", "worse")
         }
         ended = [
@@ -253,7 +253,7 @@ def _(value: ComparedNetworks) -> Any:
     return as_json(
         {
             "schema_version": SCHEMA_VERSION,
-            "images": told_path(value.images),
+            "images": shown_path(value.images),
             "counts": value.counts,
             "seed": value.seed,
             "chosen": value.choice,

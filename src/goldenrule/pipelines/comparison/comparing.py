@@ -1,7 +1,7 @@
 """Several networks trained several ways on the same images: chosen on validation, the test split opened afterwards.
 
 FOLDER/NETWORK-TYPE/          an ordinary run each, with its report, for predict, explain and the rest
-FOLDER/entries/NETWORK-TYPE.json   how long it took, whether it is trained and judged: what goes on after a kill
+FOLDER/entries/NETWORK-TYPE.json   how long it took, whether it is trained and evaluated: what goes on after a kill
 FOLDER/choice.json            which to take and why, written before the test split is opened
 FOLDER/comparison.html, .csv, .json
 """
@@ -30,7 +30,7 @@ from goldenrule.pipelines.comparison.comparison_report import write_comparison
 from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS, Entry, Network, Stopwatch
 from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.named_training import train
-from goldenrule.pipelines.prepare import begun, folder_name
+from goldenrule.pipelines.prepare import folder_name, prepared_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TYPES, TrainingOptions, TrainingType, stopping
 from goldenrule.runs.verified_files import kept_predictions
@@ -92,10 +92,10 @@ def compare_networks(
     """Train every network in every way that it can be, choose on validation, then open the test split.
 
     `models` are names, or NAME@PX for an input of so many pixels, `types` ways of training; or one of them. Without
-    pretrained weights a network is trained from zero alone, and what is left out is said. `epochs` and `stop` are for
-    live training: heads alone are fitted. Split, near duplicates and cache are shared. Written to
-    `out`, by default `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the
-    same comparison grows. Raises a `GoldenRuleError` for what can be mended.
+    pretrained weights a network is trained from scratch alone, and what is left out is said. `epochs` and `stop` are
+    for live training: heads alone are fitted. Split, near duplicates and cache are shared. Written to `out`, by default
+    `runs/NAME-compare`: the same call goes on where a killed one stopped, and with other names the same comparison
+    grows. Raises a `GoldenRuleError` for what can be mended.
     """
     progress, options = progress or Silent(), options or FitOptions()
     models, types = ([one] if isinstance(one, str) else one for one in (models, types))
@@ -113,11 +113,14 @@ def compare_networks(
     for way in types:
         TrainingOptions(type=way, **how)  # type: ignore[arg-type]  # checked here
     about = {"compare": VERSION, "epochs": epochs, "converged": 0, "overfit": 0, **stopping(stop)}
-    with begun(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (work, features):
-        shared = replace(work.table, findings=())
+    with prepared_fit(table, options=options, out=folder, runs=runs, progress=progress, also=about) as (
+        context,
+        features,
+    ):
+        shared = replace(context.table, findings=())
         bench = _Bench(folder=folder, table=shared, options=options, how=how, progress=progress)
         broken = features.failures
-        findings = (*work.story.findings, *([unreadable(broken)] if broken else []))
+        findings = (*context.state.findings, *([unreadable(broken)] if broken else []))
         commands = () if isinstance(source, ImageTable) else _commands(Path(source), bench)
         return _compared(bench, entries, findings, commands)
 
@@ -126,7 +129,7 @@ def _compared(
     bench: _Bench, entries: Sequence[Entry], findings: tuple[Finding, ...], commands: tuple[str, ...]
 ) -> ComparedNetworks:
     before = [entry for entry in _kept_entries(bench) if entry not in entries]
-    opened = any(_facts(bench, entry).get("judged") for entry in (*before, *entries))
+    opened = any(_facts(bench, entry).get("evaluated") for entry in (*before, *entries))
     left_out: dict[str, str] = {}
     trained: list[Entry] = []
     for number, entry in enumerate(entries, 1):
@@ -146,7 +149,7 @@ def _compared(
     write_json(bench.folder / "choice.json", as_json(choice))
     with bench.progress.task("judge", len(every), "networks") as task:
         for entry in every:
-            _judge(bench, entry)
+            _evaluate(bench, entry)
             task.advance()
     found = ComparedNetworks(
         folder=bench.folder,
@@ -181,12 +184,12 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
     bench.progress.say(f"{where}")
     weights_digest = _weights_digest(entry)
     with Stopwatch(_facts_file(bench, entry)) as watch:
-        answer = bench.trained(entry, final=False)
-        chosen = next(one for one in answer.candidates if one.name == answer.chosen)
-        spec, stages = answer.classifier.backbone.spec, dict(answer.stages)
-        rows = 0 if entry.type == "fromzero" else sum(answer.features.values())
-        speed = known_speed(spec, answer.classifier.engine) if rows else None
-        backbone, head = spec.parameters, sum(tensor.size for tensor in answer.classifier.head.tensors.values())
+        result = bench.trained(entry, final=False)
+        chosen = next(one for one in result.candidates if one.name == result.chosen)
+        spec, stages = result.classifier.backbone.spec, dict(result.stages)
+        rows = 0 if entry.type == "fromzero" else sum(result.features.values())
+        speed = known_speed(spec, result.classifier.engine) if rows else None
+        backbone, head = spec.parameters, sum(tensor.size for tensor in result.classifier.head.tensors.values())
         watch.end(
             trained=True,
             after_test=after_test,
@@ -202,20 +205,20 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
     gc.collect()  # a network's graph refers to itself
 
 
-def _judge(bench: _Bench, entry: Entry) -> None:
-    """Tell an entry's story again, replayed, to its end: the test split is judged."""
+def _evaluate(bench: _Bench, entry: Entry) -> None:
+    """Tell an entry's run again, replayed, to its end: the test split is evaluated."""
     facts = _facts(bench, entry)
-    if facts.get("judged"):
+    if facts.get("evaluated"):
         return
     bench.trained(entry, final=True)
-    write_digested_json(_facts_file(bench, entry), {**facts, "judged": True})
+    write_digested_json(_facts_file(bench, entry), {**facts, "evaluated": True})
 
 
 def _row(bench: _Bench, entry: Entry) -> Row:
     facts, task = _facts(bench, entry), bench.table.task
 
     def said(split: str) -> Predictions | None:
-        basis: Basis = Basis.CLEAN if split == "test" else Basis.CHOSEN_ON
+        basis: Basis = Basis.HELD_OUT if split == "test" else Basis.USED_FOR_SELECTION
         predictions = kept_predictions(bench.run_folder(entry), split, task=task, basis=basis)
         return predictions if predictions is not None and len(predictions.scored) else None
 
@@ -227,7 +230,7 @@ def _row(bench: _Bench, entry: Entry) -> Row:
         type=entry.type,
         folder=bench.run_folder(entry),
         valid=valid,
-        test=said("test") if facts.get("judged") else None,
+        test=said("test") if facts.get("evaluated") else None,
         epochs=facts["epochs"],
         seconds=facts["seconds"] - facts["without"] + facts["activation_seconds"],
         activation_seconds=facts["activation_seconds"],

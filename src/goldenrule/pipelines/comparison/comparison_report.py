@@ -86,7 +86,7 @@ def columns(found: ComparedNetworks) -> list[str]:
 def cells(found: ComparedNetworks, row: Row) -> list[str]:
     """Return a row of the table as text, in the order of `columns`."""
     pairs = found.test_pairs or found.valid_pairs
-    test = [value_and_interval(found.quality(row.test))] if row.test is not None else ["not judged"]
+    test = [value_and_interval(found.quality(row.test))] if row.test is not None else ["not evaluated"]
     return [
         row.name,
         value_and_interval(found.quality(row.valid)),

@@ -81,7 +81,7 @@ class Entry:
         """What to call it.
 
         >>> Entry(Network("resnet18", 96), "fromzero").title
-        'resnet18@96, from zero'
+        'resnet18@96, from scratch'
         """
         return f"{self.network}, {WAYS[self.type]}"
 

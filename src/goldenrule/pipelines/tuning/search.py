@@ -18,7 +18,7 @@ from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
 from goldenrule.metrics import log_loss, quality
 from goldenrule.metrics.selection_rules import later_replaces
-from goldenrule.pipelines.prepare import begun, folder_name
+from goldenrule.pipelines.prepare import folder_name, prepared_fit
 from goldenrule.pipelines.tuning.search_report import write_report, write_trials
 from goldenrule.pipelines.tuning.search_result import SearchResult
 from goldenrule.pipelines.tuning.search_space import (
@@ -55,7 +55,7 @@ def search(
 ) -> SearchResult:
     """Try settings of head, optimizer, rate, decay, batch size, epochs, loss, mixup, views and augmentation.
 
-    Each trial is judged by its log loss on validation; the test split is never judged, and where the folder has a
+    Each trial is evaluated by its log loss on validation; the test split is never evaluated, and where the folder has a
     valid and a test split its files are not even read. The first trial is the head of `fit --quick`. `trials` are those
     on cached rows; with `live` a fifth as many train late layers or the whole network. Written to `out`, by default
     `runs/NAME-search`: the same call goes on where a killed one stopped, and does no more than what is left.
@@ -67,7 +67,7 @@ def search(
     options = replace(options or FitOptions(), quick=True)
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
     folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-search"
-    with _begun(table, options, folder, Path(runs), progress) as bench:
+    with _prepared_fit(table, options, folder, Path(runs), progress) as bench:
         clock = _Clock(began, minutes)
         kinds = {"bank": trials} | ({"live": -(-trials // LIVE_SHARE)} if live else {})
         with contextlib.ExitStack() as open_studies:
@@ -86,18 +86,22 @@ def search(
 
 
 @contextlib.contextmanager
-def _begun(table: ImageTable, options: FitOptions, folder: Path, runs: Path, progress: Progress) -> Iterator[Trials]:
+def _prepared_fit(
+    table: ImageTable, options: FitOptions, folder: Path, runs: Path, progress: Progress
+) -> Iterator[Trials]:
     """Open the search's run without the test split; what is left of it after the split is drawn is dropped too."""
     if "valid" in table.splits:
         table = _without_test(table)
-    with begun(table, options=options, out=folder, runs=runs, progress=progress, also={"search": SPACE_VERSION}) as (
-        work,
+    with prepared_fit(
+        table, options=options, out=folder, runs=runs, progress=progress, also={"search": SPACE_VERSION}
+    ) as (
+        context,
         features,
     ):
-        bench = Trials(work=replace(work, table=_without_test(work.table)), features=features)
+        bench = Trials(context=replace(context, table=_without_test(context.table)), features=features)
         if len(bench.valid) < 2:
             raise TooFewImages(
-                f"{table.root} has {len(bench.valid)} labelled, readable validation images: a search is judged by "
+                f"{table.root} has {len(bench.valid)} labelled, readable validation images: a search is evaluated by "
                 "them and wants two at least, better a hundred."
             )
         yield bench
@@ -111,7 +115,7 @@ def _study(bench: Trials, name: str) -> Study:
     first = [bench.default_settings, FIRST_TRAINED] if name == "bank" else [FIRST_LIVE]
     if name == "bank" and len(bench.train) < 2 * FIRST_TRAINED[Setting.BATCH_SIZE]:
         first = first[:1]
-    return Study(bench.work.run.folder, name, seed=bench.work.options.seed, first=first)
+    return Study(bench.context.run.folder, name, seed=bench.context.options.seed, first=first)
 
 
 def _run(bench: Trials, study: Study, name: str, wanted: int, clock: _Clock, progress: Progress) -> None:
@@ -124,7 +128,7 @@ def _run(bench: Trials, study: Study, name: str, wanted: int, clock: _Clock, pro
             if clock.is_up():
                 progress.say("Time is up: --minutes. The same command with more of them goes on.")
                 break
-            trial = study.run_next(_draw(bench, name), _judge(bench))
+            trial = study.run_next(_draw(bench, name), _evaluate(bench))
             if trial is None:
                 progress.say("All settings that can be drawn were tried: the search is over.")
                 break
@@ -136,59 +140,59 @@ def _run(bench: Trials, study: Study, name: str, wanted: int, clock: _Clock, pro
 
 
 def _draw(bench: Trials, name: str) -> Callable[[Draws], Drawn]:
-    task = bench.work.table.task
+    task = bench.context.table.task
     if name == "live":
         return lambda draws: live_settings(draws, task=task)
     return lambda draws: head_settings(draws, images=len(bench.train), task=task)
 
 
-def _judge(bench: Trials) -> Callable[[Drawn, TrialReporter], Result | None]:
-    def judge(drawn: Drawn, watch: TrialReporter) -> Result | None:
+def _evaluate(bench: Trials) -> Callable[[Drawn, TrialReporter], Result | None]:
+    def evaluate(drawn: Drawn, watch: TrialReporter) -> Result | None:
         began = time.perf_counter()
 
         def seen(row: EpochRow, epochs: int) -> bool:
             loss = row.valid_loss if row.tempered_loss is None else row.tempered_loss
             return loss is not None and watch(loss, row.epoch, epochs)
 
-        judged = bench.judged(drawn, seen)
-        if judged is None:
+        evaluated = bench.evaluated(drawn, seen)
+        if evaluated is None:
             return None
-        facts = {"quality": quality(judged).value, "seconds": round(time.perf_counter() - began, 2)}
-        return Result(log_loss=log_loss(judged).value, facts=facts)
+        facts = {"quality": quality(evaluated).value, "seconds": round(time.perf_counter() - began, 2)}
+        return Result(log_loss=log_loss(evaluated).value, facts=facts)
 
-    return judge
+    return evaluate
 
 
 def _concluded(bench: Trials, studies: dict[str, Study], asked: int, seconds: float) -> SearchResult:
     """Compare the best trial with the default; both are told again from what their trials have kept."""
     trials = {name: study.trials for name, study in studies.items()}
     ended = [trial for of_kind in trials.values() for trial in of_kind if trial.log_loss is not None]
-    default = bench.judged(bench.default_settings)
+    default = bench.evaluated(bench.default_settings)
     best = min(ended, key=lambda trial: (trial.log_loss, trial.number), default=None)
     if best is None:
         raise OptionError("No trial came to its end: give more --minutes.")
-    judged = bench.judged(best.drawn)
+    evaluated = bench.evaluated(best.drawn)
     assert default is not None
-    assert judged is not None
+    assert evaluated is not None
     if "live" in studies:
-        bench.standing.save(bench.work.run.folder / "default")
+        bench.standing.save(bench.context.run.folder / "default")
     names = "the default head", f"trial {best.number} ({described(best.drawn)})"
     same = best.drawn == bench.default_settings
     return SearchResult(
-        folder=bench.work.run.folder,
-        images=bench.work.table.root,
-        exclude=bench.work.table.exclude,
-        task=bench.work.table.task,
+        folder=bench.context.run.folder,
+        images=bench.context.table.root,
+        exclude=bench.context.table.exclude,
+        task=bench.context.table.task,
         counts={"train": len(bench.train), "valid": len(bench.valid)},
-        options=bench.work.options,
-        drawn_split=drew_split(bench.work.run.folder),
+        options=bench.context.options,
+        drawn_split=drew_split(bench.context.run.folder),
         trials=trials,
         importance={name: study.importance() for name, study in studies.items()},
         default=bench.default_settings,
         default_predictions=default,
         best=best,
-        best_predictions=judged,
-        verdict=None if same else later_replaces(default, judged, names=names, tempered=True),
+        best_predictions=evaluated,
+        verdict=None if same else later_replaces(default, evaluated, names=names, tempered=True),
         asked=asked,
         seconds=seconds,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -13,7 +13,7 @@ from goldenrule.core.schema import as_json
 from goldenrule.metrics import value_and_interval
 from goldenrule.pipelines.tuning.search_space import NAMES, SMOOTHING, SOLVED, Setting, described
 from goldenrule.storage.files import in_shell, write_atomic, write_json
-from goldenrule.storage.outputs import told_path
+from goldenrule.storage.outputs import shown_path
 
 if TYPE_CHECKING:
     from goldenrule.pipelines.tuning.search_result import SearchResult
@@ -85,7 +85,7 @@ def sentences(found: SearchResult) -> list[str]:
     tried, best = sum(map(len, found.trials.values())), found.best
     said = [
         f"{tried:,} trials, {tried - ended:,} of them given up early; each trained on {found.counts['train']:,} images "
-        f"and judged by its log loss on {found.counts['valid']:,} validation images. The test split was not opened.",
+        f"and evaluated by its log loss on {found.counts['valid']:,} validation images. The test split was not opened.",
         f"Default ({described(found.default)}): log loss {value_and_interval(found.default_log_loss)}.",
     ]
     if found.verdict:
@@ -198,7 +198,7 @@ def search_json(found: SearchResult) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "created": found.created,
-        "images": {"folder": told_path(found.images), **found.counts},
+        "images": {"folder": shown_path(found.images), **found.counts},
         "seed": found.options.seed,
         "default": {"settings": dict(found.default), "log_loss": as_json(found.default_log_loss)},
         "best": {

@@ -107,7 +107,7 @@ class Study:
         return tuple(_plain(one) for one in self._study.trials if one.state in (TrialState.COMPLETE, TrialState.PRUNED))
 
     def run_next(
-        self, draw: Callable[[Draws], Drawn], judge: Callable[[Drawn, TrialReporter], Result | None]
+        self, draw: Callable[[Draws], Drawn], evaluate: Callable[[Drawn, TrialReporter], Result | None]
     ) -> Trial | None:
         """Run the trial that was interrupted, or else the next one, and write down what became of it.
 
@@ -120,7 +120,7 @@ class Study:
             trial = optuna.trial.Trial(self._study, running[0]._trial_id) if running else self._study.ask()
             drawn = draw(trial)
             if drawn not in tried:
-                return self._ended(trial, judge(drawn, TrialReporter(trial, known)))
+                return self._ended(trial, evaluate(drawn, TrialReporter(trial, known)))
             self._study.tell(trial, state=TrialState.FAIL)
         return None
 

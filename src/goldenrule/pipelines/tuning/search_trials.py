@@ -23,7 +23,7 @@ from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.finalize import scored_on_valid
 from goldenrule.pipelines.fit_result import FitState
 from goldenrule.pipelines.prepare import first_backbone
-from goldenrule.pipelines.probe import Solved, linear_heads_of, readable, solved_head
+from goldenrule.pipelines.probe import LinearHeads, linear_head, linear_heads_of, readable
 from goldenrule.pipelines.tuning.search_space import SMOOTHING, SOLVED, VIEWS, Drawn, Setting, focal
 from goldenrule.runs.history import EpochRow
 from goldenrule.training.learner import Learner
@@ -37,23 +37,23 @@ TrialReporter = Callable[[EpochRow, int], bool]
 class Trials:
     """The images that train and validate, and all that trials share. There is no test split here."""
 
-    work: FitContext
+    context: FitContext
     features: Features
 
     @cached_property
     def train(self) -> LabelledTable:
         """The readable, labelled training images."""
-        return readable(self.work.table, "train", self.features).only_labelled()
+        return readable(self.context.table, "train", self.features).only_labelled()
 
     @cached_property
     def valid(self) -> LabelledTable:
         """The readable, labelled validation images."""
-        return readable(self.work.table, "valid", self.features).only_labelled()
+        return readable(self.context.table, "valid", self.features).only_labelled()
 
     @cached_property
-    def default(self) -> Solved:
+    def default(self) -> LinearHeads:
         """The head that `goldenrule fit --quick` would give: what a search has to beat."""
-        return linear_heads_of(self.work, self.features)
+        return linear_heads_of(self.context, self.features)
 
     @property
     def default_settings(self) -> Drawn:
@@ -66,19 +66,19 @@ class Trials:
     @cached_property
     def standing(self) -> Classifier:
         """The default head as a classifier, which live trials begin with."""
-        return scored_on_valid(self.work, self.default.chosen, self.features)[0]
+        return scored_on_valid(self.context, self.default.chosen, self.features)[0]
 
     @cached_property
     def _backbone_of_pairs(self) -> Backbone:
         """The backbone with the pooling that the concat-pool head stands on."""
-        return first_backbone(replace(self.work.options, head="concat-pool"), self.work.progress)
+        return first_backbone(replace(self.context.options, head="concat-pool"), self.context.progress)
 
-    def judged(
+    def evaluated(
         self, drawn: Drawn, watch: TrialReporter | None = None, progress: Progress | None = None
     ) -> Predictions | None:
         """Return the predictions on validation of what these settings make; None where it was given up or diverged."""
         if drawn.get("head") == SOLVED:
-            return self._solved(drawn)
+            return self._linear(drawn)
         learn, epochs = self.learner(drawn, progress), int(drawn["epochs"])
         rates: Any = [drawn["rate"] * share for share in RATIO] if "layers" in drawn else drawn["rate"]
         told = learn.fit(
@@ -96,8 +96,8 @@ class Trials:
             learn.blend()
         learn.calibrate()
         if "layers" in drawn:
-            return replace(learn.evaluate(), basis=Basis.CHOSEN_ON)
-        rows = learn.material.features(learn.state.backbone, views=0)
+            return replace(learn.evaluate(), basis=Basis.USED_FOR_SELECTION)
+        rows = learn.data.features(learn.state.backbone, views=0)
         return self._predictions(learn.state.head, rows)
 
     def learner(self, drawn: Drawn, progress: Progress | None = None) -> Learner:
@@ -105,8 +105,8 @@ class Trials:
         live, loss = "layers" in drawn, drawn["loss"]
         pairs = drawn.get("head") == "concat-pool"
         learn = Learner(
-            self.work.table,
-            self._backbone_of_pairs if pairs else self.work.backbone,
+            self.context.table,
+            self._backbone_of_pairs if pairs else self.context.backbone,
             precompute=True,
             augment=by_name(drawn["augment"]),
             augmented_views=0 if live else int(drawn.get("views", 0)),
@@ -117,10 +117,10 @@ class Trials:
             batch_size=drawn.get(Setting.BATCH_SIZE),
             class_weights="balanced" if loss == "balanced" else None,
             loss=focal if loss == "focal" else None,
-            seed=self.work.options.seed,
-            device=self.work.options.device,
-            threads=self.work.threads,
-            folder=self.work.run.folder,
+            seed=self.context.options.seed,
+            device=self.context.options.device,
+            threads=self.context.threads,
+            folder=self.context.run.folder,
             progress=progress or Silent(),
         )
         if live:
@@ -129,13 +129,13 @@ class Trials:
             learn.precompute = drawn["layers"] == "late" and learn.can_precompute()
         return learn
 
-    def _solved(self, drawn: Drawn) -> Predictions:
+    def _linear(self, drawn: Drawn) -> Predictions:
         count = int(drawn.get("views", 0))
-        options = replace(self.work.options, augment=drawn["augment"], views=count)
-        work = replace(self.work, options=options, story=FitState(), progress=Silent())
-        features = precomputed(work, count) if count else self.features
+        options = replace(self.context.options, augment=drawn["augment"], views=count)
+        context = replace(self.context, options=options, state=FitState(), progress=Silent())
+        features = precomputed(context, count) if count else self.features
         near = self.default.candidates[0].facts.get("l2") if count else None
-        found = solved_head(work, self.train, features, count, near)
+        found = linear_head(context, self.train, features, count, near)
         head, _, _ = calibrated_head(found.head, found.out_of_fold)
         return self._predictions(head, self.features)
 
@@ -151,5 +151,5 @@ class Trials:
             truth=valid.truth,
             ids=valid.uris,
             task=valid.task,
-            basis=Basis.CHOSEN_ON,
+            basis=Basis.USED_FOR_SELECTION,
         )

@@ -62,7 +62,7 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # 6, 20 instead of powers of ten
     axes.margins(x=0.25)
-    axes.set_xlabel("seconds to train (square: from zero, circle: transfer learning, triangle: fine-tuning)")
+    axes.set_xlabel("seconds to train (square: from scratch, circle: transfer learning, triangle: fine-tuning)")
     axes.set_ylabel(f"{points[0].shares['valid'].name} on validation, %")
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -121,7 +121,7 @@ def _sentence(pairs: Sequence[tuple[float, float]], chosen: float) -> str:
     )
     label, taken = penalty_text(chosen), [loss for l2, loss in pairs if _same(l2, chosen)]
     if not taken:
-        return f"{tried} {say('penalty.solved-with', penalty=label)}"
+        return f"{tried} {say('penalty.linear-with', penalty=label)}"
     loss = loss_text(taken[0])
     if _same(best, chosen):
         said = say("penalty.lowest", penalty=label, loss=loss)

@@ -94,7 +94,7 @@ def history_figure(history: History) -> Figure:
     for axes in measures:
         for name in metrics:
             axes.plot(epochs, [row.metrics.get(name, math.nan) for row in history], marker=".", label=name)
-        axes.set(xlabel="epoch", ylabel="own metrics on valid")
+        axes.set(xlabel="epoch", ylabel="custom metrics on valid")
         axes.legend(frameon=False, fontsize=8)
     highest = [float(f"{max(row.rates):.6g}") for row in history]  # a last bit of difference would break the axis
     rates.semilogy(epochs, highest, marker=".", color="#333333")

@@ -41,7 +41,7 @@ def render_explained(found: Explained, created: str) -> str:
             created=created,
             head=head,
             notes=found.notes,
-            shexplanation=list(_shown(found)),
+            shown=list(_shown(found)),
             more=max(0, len(found) - MOST_SHOWN),
             train=len(found.train),
         )

@@ -31,13 +31,13 @@ from goldenrule.training.loss import Examples, Objective
 
 Sampling = Literal["uniform", "balanced"]
 VALIDATION_BYTES = 64 << 20
-"""Rows are judged so many bytes at a time."""
+"""Rows are evaluated so many bytes at a time."""
 VALIDATION_KEPT_BYTES = 1 << 29
 """Pixels of validation images are kept for the next epoch where they take no more: some 890 pictures of 224 px."""
 
 
 class Source(Protocol):
-    """Gives the batches of an epoch; epochs are counted over the whole story."""
+    """Gives the batches of an epoch; epochs are counted over the whole run."""
 
     @property
     def batch_size(self) -> int:
@@ -241,7 +241,7 @@ class ValidationLogits(NamedTuple):
     truth: Targets
 
 
-class Judged(NamedTuple):
+class ValidationResult(NamedTuple):
     """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss.
 
     Of many labels the accuracy is the share of all labels of all images that are right at a probability of .5. `rows`
@@ -256,8 +256,8 @@ class Judged(NamedTuple):
     rows: npt.NDArray[np.int64] | None = None
 
 
-Validate = Callable[[torch.nn.Module], Judged]
-"""Judges a network on validation."""
+Validate = Callable[[torch.nn.Module], ValidationResult]
+"""Evaluates a network on validation."""
 
 
 def validate_rows(valid: LabelledTable, features: Features) -> Validate:
@@ -268,14 +268,14 @@ def validate_rows(valid: LabelledTable, features: Features) -> Validate:
     digests, truth = [every[row] or b"" for row in there.tolist()], torch.from_numpy(valid.truth[there].copy())
     count = VALIDATION_BYTES // (4 * features.caches[0].features) + 1
 
-    def validate(network: torch.nn.Module) -> Judged:
+    def validate(network: torch.nn.Module) -> ValidationResult:
         network.eval()
         logits = []
         with torch.inference_mode():
             for first in range(0, len(digests), count):
                 rows = torch.from_numpy(features.rows(digests[first : first + count]).astype(np.float32))
                 logits.append(network(rows.to(_device(network))).cpu().double())
-        return _judged(torch.cat(logits), truth)._replace(rows=there)
+        return _evaluated(torch.cat(logits), truth)._replace(rows=there)
 
     return validate
 
@@ -297,7 +297,7 @@ def validate_pixels(
     kept: list[Examples] = []
     few = len(valid) * 3 * preprocessing.size**2 * 4 <= VALIDATION_KEPT_BYTES
 
-    def validate(network: torch.nn.Module) -> Judged:
+    def validate(network: torch.nn.Module) -> ValidationResult:
         network.eval()
         logits, targets, goods = [], [], []
         with torch.inference_mode():
@@ -310,11 +310,11 @@ def validate_pixels(
                 goods.append(good.numpy())
         good_ones = np.concatenate(goods)
         _check_any(int(good_ones.sum()), valid)
-        judged = _judged(torch.cat(logits), torch.cat(targets))
+        evaluated = _evaluated(torch.cat(logits), torch.cat(targets))
         rows = order(valid, 0, 0)[good_ones]  # batches come in a drawn order
         places = np.argsort(rows)
-        return judged._replace(
-            seen=ValidationLogits(judged.seen.logits[places], judged.seen.truth[places]),
+        return evaluated._replace(
+            seen=ValidationLogits(evaluated.seen.logits[places], evaluated.seen.truth[places]),
             rows=rows[places].astype(np.int64),
         )
 
@@ -329,11 +329,11 @@ def _check_any(count: int, valid: LabelledTable) -> None:
         )
 
 
-def _judged(logits: torch.Tensor, targets: torch.Tensor) -> Judged:
+def _evaluated(logits: torch.Tensor, targets: torch.Tensor) -> ValidationResult:
     loss = float(Objective().losses(logits, targets).mean())
     right = logits.argmax(1) == targets if targets.ndim == 1 else (logits >= 0) == targets.bool()
     accuracy = float(right.double().mean())
     scores, truth = logits.numpy(), targets.numpy()
     shown = (scores, truth) if targets.ndim == 1 else as_pairs(scores, truth)
     temperature = best_temperature(*shown) if math.isfinite(loss) else (1.0, loss)
-    return Judged(loss, accuracy, *temperature, ValidationLogits(scores.astype(np.float32), truth))
+    return ValidationResult(loss, accuracy, *temperature, ValidationLogits(scores.astype(np.float32), truth))

@@ -1,4 +1,4 @@
-"""`TrainingData`: what a training story is told about and with; it never changes while the story goes on."""
+"""`TrainingData`: what a training run is told about and with; it never changes while the run goes on."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class TrainingData:
     def features(self, backbone: Backbone, *, views: int) -> Features:
         """Return the rows of train and valid, with this many augmented views of train; from the cache or made now."""
         key = (*_looks(backbone), views)
-        if key not in self._activations:
-            self._activations[key] = self._precomputed(backbone, views)
-        return self._activations[key]
+        if key not in self._features:
+            self._features[key] = self._precomputed(backbone, views)
+        return self._features[key]
 
     def source(self, state: LearnerState) -> Source:
         """Return where the batches of this state's next fit come from."""
@@ -143,7 +143,7 @@ class TrainingData:
             return False
 
     def _kept(self, state: LearnerState) -> Features:
-        """Return the rows that this state trains on or is judged by: pooled, or those before the late layers."""
+        """Return the rows that this state trains on or is evaluated on: pooled, or those before the late layers."""
         if state.frozen_backbone:
             return self.features(state.backbone, views=self.augmented_views if state.precompute else 0)
         early = self._boundary(state)
@@ -180,7 +180,7 @@ class TrainingData:
                 f"{count:,} images of {readable_bytes(2 * early.spec.features)} each before the late layers are more "
                 f"than the {readable_bytes(MOST_BOUNDARY_BYTES)} kept: set precompute = False to train on live images."
             )
-        if (*_looks(early), fit) not in self._activations:
+        if (*_looks(early), fit) not in self._features:
             total = readable_bytes(2 * early.spec.features * (count + fit * train))
             less = f" (no room for more than {fit} of {wanted} augmented ones)" if fit < wanted else ""
             self.progress.say(
@@ -217,7 +217,7 @@ class TrainingData:
         return self.batch_size or batch_size(len(train), most=most)
 
     @cached_property
-    def _activations(self) -> dict[tuple[str, int, int], Features]:
+    def _features(self) -> dict[tuple[str, int, int], Features]:
         return {}
 
     def _canvases(self, size: int) -> Canvases:
@@ -246,5 +246,5 @@ def _check_learnable(train: LabelledTable) -> None:
 
 
 def _looks(backbone: Backbone) -> tuple[str, int]:
-    """Return what tells the backbones of one story apart: architecture and weights, and the side of the input."""
+    """Return what tells the backbones of one run apart: architecture and weights, and the side of the input."""
     return f"{backbone.spec.timm_name} {backbone.spec.weights}", backbone.spec.preprocessing.size

@@ -1,7 +1,7 @@
-"""What may be judged: no class is judged by a classifier that has not learned it. Pure functions of labels and units.
+"""What may be evaluated: no class by a classifier that has not learned it. Pure functions of labels and units.
 
 A unit is what stays together: a group, or all files with equal bytes. A class of one unit can't be learned by what
-leaves that unit out, so it trains always, is judged nowhere, and is named.
+leaves that unit out, so it trains always, is evaluated nowhere, and is named.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy.typing as npt
 from goldenrule.core.findings import Finding, plural
 from goldenrule.data.table import SPLITS, ImageTable, Split, Task
 
-NOT_JUDGED = -1
-"""The fold of an image that always trains and is never judged."""
+NOT_EVALUATED = -1
+"""The fold of an image that always trains and is never evaluated."""
 MOST_NAMED = 20
 Place = TypeVar("Place")
 
 
 def traits(labels: Sequence[Sequence[int]], *, task: Task) -> list[tuple[int, ...]]:
-    """Return what each image shows of the classes, as numbers: what is judged must have been learned.
+    """Return what each image shows of the classes, as numbers: what is evaluated must have been learned.
 
     One label: the label. Several: each label, and -1 - label for a label that most images have and this one lacks.
     An unlabelled image shows nothing.
@@ -45,13 +45,13 @@ def traits(labels: Sequence[Sequence[int]], *, task: Task) -> list[tuple[int, ..
     ]
 
 
-def judgeable_folds(
+def evaluable_folds(
     folds: npt.NDArray[np.int64], shown: Sequence[Sequence[int]], units: Sequence[bytes], *, count: int
 ) -> npt.NDArray[np.int64]:
-    """Return the folds (n,) with as few units moved as it takes: each trait is learned outside of where it is judged.
+    """Return the folds (n,) with as few units moved as it takes: each trait is learned elsewhere than it is evaluated.
 
     `shown` are the `traits` of the images, `count` the number of folds. A unit that alone shows a trait gets
-    `NOT_JUDGED`, as does one of those that no other fold can take without taking a trait from another.
+    `NOT_EVALUATED`, as does one of those that no other fold can take without taking a trait from another.
     """
     members: dict[bytes, list[int]] = defaultdict(list)
     of_unit: dict[bytes, set[int]] = defaultdict(set)
@@ -64,16 +64,16 @@ def judgeable_folds(
     place = {unit: int(folds[rows[0]]) for unit, rows in members.items()}
 
     def learned(trait: int, without: bytes | None = None, then: int | None = None) -> bool:
-        """Whether a trait is learned wherever it is judged, after moving a unit into the fold `then`."""
+        """Whether a trait is learned wherever it is evaluated, after moving a unit into the fold `then`."""
         places = {then if unit == without else place[unit] for unit in holders[trait]}
-        return NOT_JUDGED in places or len(places) > 1
+        return NOT_EVALUATED in places or len(places) > 1
 
     for trait in sorted(holders, key=lambda number: (len(holders[number]), number)):
         if learned(trait):
             continue
         shows = sorted(holders[trait], key=lambda unit: (len(members[unit]), unit))
         if len(shows) == 1:
-            place[shows[0]] = NOT_JUDGED
+            place[shows[0]] = NOT_EVALUATED
             continue
         load = Counter(place.values())
         others = sorted((fold for fold in range(count) if fold != place[shows[0]]), key=lambda fold: (load[fold], fold))
@@ -84,12 +84,12 @@ def judgeable_folds(
                 for fold in others
                 if all(learned(held, unit, fold) for held in of_unit[unit] if held == trait or learned(held))
             ),
-            {shows[0]: NOT_JUDGED},
+            {shows[0]: NOT_EVALUATED},
         )
     return np.array([place[unit] for unit in units], dtype=np.int64)
 
 
-def judgeable_splits(
+def evaluable_splits(
     splits: Sequence[Place],
     shown: Sequence[Sequence[int]],
     units: Sequence[bytes],
@@ -97,7 +97,7 @@ def judgeable_splits(
     train: Place,
     drawn: Sequence[int],
 ) -> list[Place]:
-    """Return the splits with those drawn units back in `train` without which it would lack a trait that is judged.
+    """Return the splits with those drawn units back in `train` without which it would lack a trait that is evaluated.
 
     `drawn` are the rows that may move. Of several units the smallest one goes back.
     """
@@ -121,7 +121,7 @@ def judgeable_splits(
 
 
 def missing_classes(table: ImageTable, splits: Collection[Split] = SPLITS) -> Iterator[Finding]:
-    """Yield a finding for each of these parts that lacks a class; one without labelled images judges nothing."""
+    """Yield a finding for each of these parts that lacks a class; one without labelled images evaluates nothing."""
     counts = table.counts()
     for split in splits:
         row = counts.get(split, {})
@@ -138,19 +138,19 @@ def missing_classes(table: ImageTable, splits: Collection[Split] = SPLITS) -> It
             )
 
 
-def not_judged(table: ImageTable, judged_uris: Collection[str]) -> Iterator[Finding]:
-    """Return a finding that names the classes without an image among those that are judged, by their uris."""
+def not_evaluated(table: ImageTable, evaluated_uris: Collection[str]) -> Iterator[Finding]:
+    """Return a finding that names the classes without an image among those that are evaluated, by their uris."""
     images: Counter[int] = Counter()
     groups: dict[int, set[str]] = defaultdict(set)
-    judged: set[int] = set()
+    evaluated: set[int] = set()
     every = zip(table.rows["labels"].to_pylist(), table.rows["group"].to_pylist(), table.uris, strict=True)
     for indices, group, uri in every:
         for label in indices:
             images[label] += 1
             groups[label] |= {group} if group is not None else set()
-            if uri in judged_uris:
-                judged.add(label)
-    missing = sorted(set(images) - judged)
+            if uri in evaluated_uris:
+                evaluated.add(label)
+    missing = sorted(set(images) - evaluated)
     if missing:
         named = [
             f"{table.classes[label]}: {plural(images[label], 'image')}"
