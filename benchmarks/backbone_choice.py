@@ -134,7 +134,7 @@ def page(results: list[dict[str, Any]]) -> str:
         "# Choosing a backbone: `--backbone auto`\n\n"
         "The three embedded backbones (.38, .60 and .86 G multiply-adds a picture), a head solved on the plain "
         "activations of each. The one that is taken is the cheapest that the paired comparison of out-of-fold log "
-        "losses on the training images can't tell from the best (less than 90 % sure, or less than .0005 nats). Test "
+        "losses on the training images can't tell from the best (less than 90 % sure, or less than 0.0005 nats). Test "
         "images were seen by no choice; where a set has none, half of its validation images or a tenth of all are put "
         "to test. Seeds 0 to 2 draw the folds, and the split of class folders alone.\n\n"
         "## What it gains and what it loses\n\n"
@@ -146,7 +146,7 @@ def page(results: list[dict[str, Any]]) -> str:
         "## All candidates, seed 0\n\n"
         "Log loss; accuracy, with 95 % intervals (BCa bootstrap, Wilson). Out-of-fold numbers are those that the "
         "choice looks at.\n\n"
-        f"{markdown_table(['set', 'backbone', 'out-of-fold (chosen on)', 'test (held_out)'], rows)}\n\n"
+        f"{markdown_table(['set', 'backbone', 'out-of-fold (used for selection)', 'test (held out)'], rows)}\n\n"
         f"Made by `python benchmarks/backbone_choice.py`: {made_with()}.\n"
     )
 

@@ -85,7 +85,7 @@ def page(results: list[dict[str, object]], note: str) -> str:
                 f"{one['peak_mb']:,.0f}",
             ]
         )
-    header = ["set", "test", "valid", "out-of-fold (chosen on)", "chosen", "seconds", "of these", "peak MB"]
+    header = ["set", "test", "valid", "out-of-fold (used for selection)", "chosen", "seconds", "of these", "peak MB"]
     return (
         "# Every photo set, default options\n\n"
         "Accuracy with its 95 % interval (Wilson) and n; test and valid are clean: no choice has seen them. One run "

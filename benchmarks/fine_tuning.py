@@ -58,10 +58,10 @@ class Variant:
 
 
 VARIANTS = {
-    "rate .001, 4 epochs": Variant(),
-    "rate .0001": Variant(rate=1e-4),
-    "rate .0003": Variant(rate=3e-4),
-    "rate .003": Variant(rate=3e-3),
+    "rate 0.001, 4 epochs": Variant(),
+    "rate 0.0001": Variant(rate=1e-4),
+    "rate 0.0003": Variant(rate=3e-4),
+    "rate 0.003": Variant(rate=3e-3),
     "BatchNorm follows the batches": Variant(batch_norm="early"),
     "warm-up": Variant(warm_up=True),
     "1 epoch": Variant(epochs=1),
@@ -73,10 +73,10 @@ VARIANTS = {
     "moving average .98": Variant(ema=0.98),
     "4 cycles of 1 epoch": Variant(cycles=4, epochs=1),
     "SGD, rate .01": Variant(optimizer="sgd", rate=1e-2),
-    "SGD, rate .001": Variant(optimizer="sgd", rate=1e-3),
-    "live, rate .001": Variant(live=True),
-    "live, rate .0003": Variant(live=True, rate=3e-4),
-    "live, rate .0001": Variant(live=True, rate=1e-4),
+    "SGD, rate 0.001": Variant(optimizer="sgd", rate=1e-3),
+    "live, rate 0.001": Variant(live=True),
+    "live, rate 0.0003": Variant(live=True, rate=3e-4),
+    "live, rate 0.0001": Variant(live=True, rate=1e-4),
 }
 SHARES = (0.25, 0.5, 0.75)
 SPLITS = ("head", "backbone")

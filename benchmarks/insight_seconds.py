@@ -28,7 +28,7 @@ def commands(run: Path, world: Path) -> dict[str, list[str]]:
     asked = sorted((photos / "valid" / "cats").iterdir())[:EXPLAINED]
     return {
         "wrong labels, most confident mistakes, most uncertain, best": ["insight", str(run)],
-        "how many more images for 99.9 %": ["learning-curve", str(run), "--target", ".999"],
+        "how many more images for 99.9 %": ["learning-curve", str(run), "--target", "0.999"],
         f"nearest training images and heat maps of {EXPLAINED} photos": [
             "explain",
             str(run),

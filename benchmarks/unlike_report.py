@@ -92,7 +92,7 @@ def pairs_section(pairs: list[Record]) -> str:
         if row["same_things"] or row["auroc"][CHOSEN]["value"] < 0.995
     ]
     return (
-        "## Pairs below .995, and pairs of the same things\n\n"
+        "## Pairs below 0.995, and pairs of the same things\n\n"
         f"The built-in distance; the other {len(pairs) - len(rows)} pairs have more.\n\n"
         f"{markdown_table(['home', 'foreign', 'AUROC', ''], rows)}"
     )

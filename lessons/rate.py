@@ -95,7 +95,9 @@ axes.set(xlabel="step", ylabel="loss of the batch", ylim=(0, 4.5))
 axes.legend(frameon=False, ncols=3, fontsize=8)
 figure.savefig(
     FIGURES / "digits.svg",
-    metadata={"Description": "Loss over 200 steps at five rates: .001 hardly falls, .5 falls far, 100 goes up at once"},
+    metadata={
+        "Description": "Loss over 200 steps at five rates: 0.001 hardly falls, .5 falls far, 100 goes up at once"
+    },
 )
 
 # %% [markdown]

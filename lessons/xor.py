@@ -53,7 +53,7 @@ one_layer = torch.nn.Sequential(torch.nn.Linear(2, 1))
 say("one layer", one_layer, train(one_layer))
 
 # %% [markdown]
-# It says one half to everything: log 2 = .693 is the loss of a coin. More steps would not help. Where the sum is zero
+# It says one half to everything: log 2 = 0.693 is the loss of a coin. More steps would not help. Where the sum is zero
 # the layer draws a straight line, and no straight line has (0, 1) and (1, 0) on one side, (0, 0) and (1, 1) on the
 # other. At best three of four are right.
 #

@@ -49,7 +49,7 @@ def test_of_two_that_can_not_be_told_apart_the_cheaper_is_taken_and_the_tie_is_c
     assert choice.candidates[0].why.endswith(": a tie")
     assert choice.chosen == "small"
     assert choice.sentence == (
-        "small is taken: the cheapest that can't be told from the best, large, out-of-fold on 300 of 1,000 images."
+        "small is selected: the cheapest that is tied with the best, large, out-of-fold on 300 of 1,000 images."
     )
 
 

@@ -80,7 +80,7 @@ def test_no_mistake_among_fifty_images_does_not_mean_that_there_is_none():
     curves = resampled_curves(np.zeros((4, 3, 50), np.float32), np.arange(50), shares=True)
     low, high = np.quantile(curves, [0.025, 0.975])
     assert low < 0.001
-    assert 0.03 < high < 0.08  # Jeffreys: .049
+    assert 0.03 < high < 0.08  # Jeffreys: 0.049
 
 
 def test_resampled_curves_spread_like_the_error_of_that_many_images():

@@ -47,7 +47,7 @@ def test_test_images_unlike_those_of_the_training_are_warned_of(
     (tmp_path / "sample.csv").write_text("id,label\n" + "".join(f"{n},0.5\n" for n in range(1, 13)))
     found = command("submit", fitted.folder, "test1", "--sample-submission", "sample.csv", "-o", "mine.csv")
     assert found.returncode == 0, found.stderr
-    assert "of the images are unlike anything seen in training; of images like those it would be 2.4 %" in found.stdout
+    assert "of the images are out-of-distribution; of images like the training images it would be 2.4 %" in found.stdout
     stated = json.loads((tmp_path / "mine.json").read_text())["ood"]
     assert stated["n"] == 12
     assert stated["value"] > 0.9

@@ -167,7 +167,7 @@ def test_an_earlier_split_that_tears_given_groups_is_not_kept(draw: Draw, comman
     table = patients(root, {name: f"{name[:4]} {int(name[-6:-4]) // 6}" for name in names})
     found = command("fit", root, "--csv", table, "--quick")
     assert found.returncode == 0, found.stderr
-    assert "in several splits, and is not kept: a new one is drawn" in found.stdout
+    assert "in several splits, and is not reused: a new one is drawn" in found.stdout
     assert "keep the splits they had" not in found.stdout + found.stderr
     splits = defaultdict(set)
     with (root.parent / "runs" / "set-2" / "split.csv").open(newline="") as file:

@@ -139,7 +139,7 @@ def test_every_metric_says_when_its_images_were_chosen_on():
     predictions = Predictions.from_logits(np.eye(3) * 2, list("abc"), truth=[0, 1, 0], basis="used for selection")
     for estimate in (accuracy(predictions), log_loss(predictions), top_k_accuracy(predictions, 2)):
         assert estimate.basis == "used for selection"
-        assert str(estimate).endswith("(chosen on)")
+        assert str(estimate).endswith("(used for selection)")
 
 
 @pytest.mark.parametrize("metric", [accuracy, top_k_accuracy])

@@ -37,14 +37,14 @@ def test_a_share_is_printed_with_the_digits_its_images_can_carry(successes, n, p
 @pytest.mark.parametrize(
     ("estimate", "printed"),
     [
-        (number(0.018, 0.0107, 0.0261), ".018 [.011, .026] n=200"),
-        (number(0.00042, 0.00031, 0.00055), ".00042 [.00031, .00055] n=200"),
-        (number(1.3, 0.4, 12.6), "1.300 [.400, 12.600] n=200"),
-        (number(-0.002, -0.0121, 0.01), "-.002 [-.012, .010] n=200"),
-        (number(-0.0001, -0.012, 0.01), ".000 [-.012, .010] n=200"),
-        (number(0.5, 0.5, 0.5, n=2), ".500 [.500, .500] n=2"),
+        (number(0.018, 0.0107, 0.0261), "0.018 [0.011, 0.026] n=200"),
+        (number(0.00042, 0.00031, 0.00055), "0.00042 [0.00031, 0.00055] n=200"),
+        (number(1.3, 0.4, 12.6), "1.300 [0.400, 12.600] n=200"),
+        (number(-0.002, -0.0121, 0.01), "-0.002 [-0.012, 0.010] n=200"),
+        (number(-0.0001, -0.012, 0.01), "0.000 [-0.012, 0.010] n=200"),
+        (number(0.5, 0.5, 0.5, n=2), "0.500 [0.500, 0.500] n=2"),
         (number(0.02, 0.005, 0.035, kind="points"), "2.0 points [0.5, 3.5] n=200"),
-        (number(0.018, 0.0107, 0.0261, basis="used for selection"), ".018 [.011, .026] n=200 (chosen on)"),
+        (number(0.018, 0.0107, 0.0261, basis="used for selection"), "0.018 [0.011, 0.026] n=200 (used for selection)"),
     ],
 )
 def test_a_plain_number_is_printed_with_three_decimals_or_more(estimate, printed):
@@ -114,5 +114,5 @@ def test_json_of_something_else_is_a_format_error():
 
 def test_html_escapes_the_name_and_tells_method_and_basis():
     shown = estimate_html(number(0.5, 0.4, 0.6, basis="used for selection"))
-    assert "bootstrap 95 %, chosen on" in shown
+    assert "bootstrap 95 %, used for selection" in shown
     assert "&lt;b&gt;" in estimate_html(Estimate.of_share("recall of <b>", 1, 2))

@@ -59,10 +59,7 @@ def test_where_a_later_one_seems_better_and_too_few_images_tell_the_sentence_say
     assert not verdict.replaced
     assert needed is not None
     assert needed > 60
-    assert (
-        f", can't be told apart; about {in_two_digits(needed):,} images would be needed: plain stays"
-        in verdict.sentence
-    )
+    assert f", tied; about {in_two_digits(needed):,} images would be needed: plain stays" in verdict.sentence
     worse = later_replaces(predictions(1.3, n=60, seed=1), predictions(1.0, n=60), names=NAMES)
     assert "would be needed" not in worse.sentence
 

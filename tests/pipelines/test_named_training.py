@@ -182,7 +182,7 @@ def test_a_rule_to_stop_by_has_a_name_and_a_number(said: str) -> None:
 
 
 def test_weights_of_ones_own_are_not_from_scratch() -> None:
-    with pytest.raises(OptionError, match="leave --weights away"):
+    with pytest.raises(OptionError, match="omit --weights"):
         FitOptions(weights=Path("x.safetensors"), training=TrainingOptions(type="fromzero"))
 
 

@@ -94,7 +94,7 @@ def test_the_numbers_stand_in_the_report_and_in_the_result(fitted: Any, run_copy
     assert ood_detector is not None
     assert stated["measured"]["test"] == as_json(ood_detector.flagged(fitted.predictions["test"]))
     assert stated["threshold"] == ood_detector.threshold
-    assert "Unlike anything seen: images farther from those of the training" in (run_copy / "report.html").read_text()
+    assert "Out-of-distribution: images farther from those of the training" in (run_copy / "report.html").read_text()
 
 
 def test_another_rate_is_the_same_story_with_another_threshold(run_copy: Path, small_photos: Path) -> None:

@@ -36,7 +36,7 @@ def predictions(n, wrong, **fields):
         (
             Estimate(name="log loss", value=0.4, low=0.31, high=0.52, n=120, method="bootstrap 95 %"),
             "test",
-            ".400 log loss on 120 test images (95 % interval .310 to .520)",
+            "0.400 log loss on 120 test images (95 % interval 0.310 to 0.520)",
         ),
     ],
 )
@@ -88,8 +88,8 @@ def test_no_mistake_is_no_proof_of_perfection():
 @pytest.mark.parametrize(
     ("wrong", "shown", "said"),
     [
-        (1, 1, "1 of 200 test images was taken for another class. It is shown here."),
-        (5, 5, "5 of 200 test images were taken for another class. Here are all 5, the most confident first."),
+        (1, 1, "1 of 200 test images was misclassified. It is shown here."),
+        (5, 5, "5 of 200 test images were misclassified. Here are all 5, the most confident first."),
         (30, 12, "Here are the 12 that the classifier was most confident of."),
     ],
 )
@@ -129,7 +129,7 @@ def test_the_alarm_counts_errors_and_warnings_but_no_notes():
 @pytest.mark.parametrize(
     ("computed", "reused", "said"),
     [
-        (640, 0, "640 rows of features were computed and kept: the next run on the same images reads them back."),
+        (640, 0, "640 rows of features were computed and cached for the next run on these images."),
         (1, 9, "1 row of features was computed; 9 were known from before and cost nothing."),
         (0, 640, "No features had to be computed: all 640 rows were known from before."),
         (0, 0, ""),

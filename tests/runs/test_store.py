@@ -174,8 +174,8 @@ def test_changed_options_are_named_as_the_command_line_names_them(prepared_fit: 
     table = read(folder)
     with pytest.raises(RunMismatch, match="another --out") as error:
         check_same(prepared_fit, about(table, seed=3, min_per_class=1), table)
-    assert "seed was 0, now 3" in str(error.value)
-    assert "min-per-class was None, now 1" in str(error.value)
+    assert "seed 0 instead of 3" in str(error.value)
+    assert "min-per-class none instead of 1" in str(error.value)
     assert "backbone" not in str(error.value)
 
 

@@ -40,7 +40,7 @@ def test_a_page_in_another_language_has_the_same_numbers_and_loads_nothing(
     assert f"<h2>{heading}</h2>" in page
     assert claim in page.split("</h1>")[0]
     assert re.findall(r'<span class="est">.*?</span>', page) == [
-        value.replace("(chosen on)", f"({'選択に使用' if language == 'ja' else '参与过选择'})")
+        value.replace("(used for selection)", f"({'選択に使用' if language == 'ja' else '参与过选择'})")
         for value in re.findall(r'<span class="est">.*?</span>', english)
     ]
     assert page.count("data:image/jpeg") == english.count("data:image/jpeg")

@@ -69,7 +69,7 @@ def test_what_the_run_has_trained_deeper_stands_beside_the_rule(run: Path) -> No
     write_recorded_json(run, "result.json", result | {"candidates": [*result["candidates"], tuned]})
     (tried,) = tried_by(run)
     assert (tried.way, tried.name, tried.outcome) == ("fine-tuning", "whole network", "linear head stays")
-    assert str(tried.accuracy) == "95 % [88, 98] n=68 (chosen on)"
+    assert str(tried.accuracy) == "95 % [88, 98] n=68 (used for selection)"
 
 
 def test_a_curve_needs_no_target_and_knows_log_loss(run: Path) -> None:

@@ -60,13 +60,14 @@ class BackboneChoice:
         beside = ", ".join(one.name for one in self.candidates if one is not evaluated)
         if evaluated.standing == "best":
             more = "costs more" if len(others) == 1 else "cost more"
-            ties = f" {_listed(others)} can't be told from it and {more}." if others else ""
+            ties = f" {_listed(others)} are tied with it and {more}." if others else ""
             return (
-                f"{evaluated.name} is taken: the lowest log loss out-of-fold on{sample} images, beside {beside}.{ties}"
+                f"{evaluated.name} is selected: the lowest out-of-fold log loss on{sample} images, beside {beside}."
+                f"{ties}"
             )
         best = next(one for one in self.candidates if one.standing == "best")
         return (
-            f"{evaluated.name} is taken: the cheapest that can't be told from the best, {best.name}, out-of-fold on"
+            f"{evaluated.name} is selected: the cheapest that is tied with the best, {best.name}, out-of-fold on"
             f"{sample} images."
         )
 

@@ -29,7 +29,7 @@ NEAR = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What is handed on about one way of training: between so many images per class. No measurement stands behind it.
+    """What is handed on about one way of training: between so many images per class. It is not based on a measurement.
 
     >>> [f"{rule.way}: {rule.wants}" for rule in RULES]
     ['transfer learning: up to 1,000', 'fine-tuning: 1,000-5,000', 'training from scratch: from 5,000']
@@ -161,7 +161,7 @@ class DataSize:
         says = {
             "clearly": "More images like these would clearly help",
             "hardly": "More images like these would hardly help",
-            "unknown": "Whether more images like these would help can't be told",
+            "unknown": "Whether more images like these would help is not clear",
         }[self.more_images]
         near = f" Accuracy is within a point of what all of them give with {self.near}." if self.near else ""
         return f"{says}: twice as many are forecast to {gained(twice.gain)}.{near}"
@@ -225,7 +225,7 @@ def gain_of(curve: LearningCurve, images_per_class: float) -> Estimate:
 def gained(gain: Estimate) -> str:
     """Say in words what more images are forecast to gain.
 
-    >>> gained(Estimate(name="gain", value=.012, low=.004, high=.03, n=200, method="", kind="points"))
+    >>> gained(Estimate(name="gain", value=0.012, low=0.004, high=.03, n=200, method="", kind="points"))
     'gain 1.2 points [0.4, 3.0]'
     """
     return f"{'gain' if gain.kind == 'points' else 'lower it by'} {value_and_interval(gain)}"

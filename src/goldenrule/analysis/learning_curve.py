@@ -154,14 +154,12 @@ class LearningCurve:
                 now = f"{self._name} {value_and_interval(self.points[-1].estimate)} was measured"
                 most = _round(self.points[-1].images_per_class)
                 return (
-                    f"how many images {goal} takes can't be told: {now} with {most} images per class, and {then}; "
+                    f"how many images {goal} takes is not clear: {now} with {most} images per class, and {then}; "
                     f"{there}"
                 )
-            return (
-                f"{goal} would take {least} images per class at least, how many at most can't be told: {then}; {there}"
-            )
+            return f"{goal} would take {least} images per class or more, how many at most is not clear: {then}; {there}"
         levels = ", the curve levels out" if self._levels_out else ""
-        return f"{goal} can't be told to be reached by more images like these: {then}{levels}; {there}"
+        return f"{goal} may not be reachable with more images like these: {then}{levels}; {there}"
 
     def multiples(self) -> tuple[float, ...]:
         """Return the images per class there are, twice as many and so on, as far as something can be said."""

@@ -80,7 +80,7 @@ def show(found: Explained, console: Console) -> None:
                 Text(explanation.id), explanation.status, "", Text(explanation.why), style="yellow", end_section=True
             )
             continue
-        named = f"{explanation.prediction} (unlike anything seen)" if explanation.ood else explanation.prediction
+        named = f"{explanation.prediction} (out-of-distribution)" if explanation.ood else explanation.prediction
         first = (
             Text(explanation.id),
             Text(named, style="yellow" if explanation.ood else "bold"),

@@ -29,7 +29,7 @@ def predict(
     run: Run,
     images: Files,
     out: Annotated[
-        Path | None, output("Write a CSV: path,status,prediction,probability,set,unlike,distance,p:CLASS...")
+        Path | None, output("Write a CSV: path,status,prediction,probability,set,ood,distance,p:CLASS...")
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
     exclude: Exclude = None,
@@ -91,7 +91,7 @@ def predict(
                 style="yellow",
             )
         )
-        console.print(Text(f"Unlike: {classifier.ood_detector.sentence}"))
+        console.print(Text(f"OOD: {classifier.ood_detector.sentence}"))
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
     statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
     console.print(Text(f"{plural(result.images, 'image')} ({statuses}): {counts or 'no prediction'}"))

@@ -69,7 +69,7 @@ def split(
     images = source.images()
     if "test" in given(context) and not anew and "test" in table_of(images, source.group_by).splits:
         raise OptionError(
-            f"--test {test:g} has no effect: {folder} has a test split, which stays as it is. Leave it away, or give "
+            f"--test {test:g} has no effect: {folder} has a test split, which stays as it is. Omit it, or give "
             "--anew to deal all images out again."
         )
     found = split_folder(

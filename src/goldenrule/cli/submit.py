@@ -47,8 +47,8 @@ def submit(
     floor: Annotated[
         float | None,
         typer.Option(
-            help="No probability is below it: the log loss of one sure mistake has no bound. "
-            "\\[default: the best one on the images the classifier was evaluated on, and one sure mistake more]",
+            help="Lowest probability written: a single confident mistake would otherwise cost without bound. "
+            "\\[default: the best one on the evaluation images and one confident mistake more]",
             show_default=False,
         ),
     ] = None,
@@ -102,7 +102,7 @@ def submit(
     }[layout.kind]
     lines = [f"{plural(len(layout.ids), 'row')}: {layout.id_column}, {asked}."]
     if layout.kind in ("probability", "probabilities") and done.floor:
-        lines.append(f"No probability is below {done.floor:g}: one sure mistake can cost more than all the rest.")
+        lines.append(f"No probability is below {done.floor:g}: one confident mistake can cost more than all the rest.")
     for line in lines:
         console.print(Text(line))
     if layout.kind == "probability":

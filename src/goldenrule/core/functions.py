@@ -42,7 +42,7 @@ def key_of(function: Callable[..., Any], what: str, example: str) -> str:
     key = function_key(function)
     if key is None:
         raise OptionError(
-            f"{function_name(function)} can't be told apart from a changed version of itself (no source, or a value "
+            f"{function_name(function)} can't be told from a changed version of itself (no source, or a value "
             f'that is no plain JSON), so {what} could not be kept. Give a key: key="{example}".'
         )
     return key

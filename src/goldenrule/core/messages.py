@@ -4,8 +4,8 @@ Code holds ids and values, core/languages/LANGUAGE/*.toml the texts. Placeholder
 translation may put them in another order.
 
     [mistakes]
-    wrong.one = "{wrong} of {images} was taken for another class."      where `n` is 1
-    wrong.other = "{wrong} of {images} were taken for another class."
+    wrong.one = "{wrong} of {images} was misclassified."      where `n` is 1
+    wrong.other = "{wrong} of {images} were misclassified."
     most confident = "The most confident of them:"                                      whatever `n` is
 
 `{n:image}` counts by the noun of that name ("1 image", "1,200 images"), `{names:and}` joins several. `{split:word}`
@@ -114,7 +114,7 @@ def template(message: str, fields: Mapping[str, object]) -> str:
     """Return the text of an id with its placeholders unfilled; English where the language has none.
 
     >>> template("mistakes.wrong", {"n": 1})
-    '{wrong} of {images} was taken for another class.'
+    '{wrong} of {images} was misclassified.'
     """
     for texts in (catalog(language()), catalog("en")):
         for name in (f"{message}.{'one' if fields.get('n') == 1 else 'other'}", message):

@@ -134,7 +134,7 @@ def submit(
     if floor is not None and layout.kind in ("class", "labels"):
         raise OptionError(
             f"--floor {floor:g} has no effect: {sample} asks for {_ASKED[layout.kind]}, and no probability is written."
-            + (" Leave it away, or give --fill probability." if layout.kind == "class" else " Leave it away.")
+            + (" Omit it, or give --fill probability." if layout.kind == "class" else " Omit it.")
         )
     found = files_to_predict([images], exclude=exclude)
     files, left_out = files_of(layout.ids, found.files, images=images)
@@ -216,11 +216,11 @@ def layout_of(
         raise OptionError(f"--fill {fill}: wanted one of {', '.join(get_args(Fill))}.")
     found = _layout_of(sample, classes, positive=positive, task=task, fill=fill)
     if fill != "auto" and found.kind not in ("class", "probability"):
-        raise OptionError(f"--fill {fill} has no effect: {sample} asks for {_ASKED[found.kind]}. Leave it away.")
+        raise OptionError(f"--fill {fill} has no effect: {sample} asks for {_ASKED[found.kind]}. Omit it.")
     if positive is not None and found.kind != "probability":
         raise OptionError(
             f"--positive {positive} has no effect: {sample} asks for {_ASKED[found.kind]}, not for the probability of "
-            "one class. Leave it away" + (", or leave --fill class away." if fill == "class" else ".")
+            "one class. Omit it" + (", or omit --fill class." if fill == "class" else ".")
         )
     return found
 

@@ -89,7 +89,7 @@ def fit_linear(
     first = FIRST if near is None else min(10 * near, FIRST)
     down = [l2 for l2 in DECADES if l2 <= first * 1.01]
     up = [l2 for l2 in reversed(DECADES) if l2 > first * 1.01]
-    with (progress or Silent()).task("solve", len(down) + 3, "penalties") as task:
+    with (progress or Silent()).task("fit linear head", len(down) + 3, "penalties") as task:
         return _fit_linear(rows, down, up, average, task)
 
 
@@ -292,7 +292,7 @@ class _Problem:
         """Return orthonormal axes (features, axes) that span the rows, and the variance along each.
 
         With more rows than `AXES_ROWS` the axes are those of a sample; they only precondition, so the
-        minimum is the same. With fewer rows than features the axes outside their span are left away.
+        minimum is the same. With fewer rows than features the axes outside their span are left out.
         """
         sample = self._sample()
         if len(sample) < self.rows.features:

@@ -54,7 +54,7 @@ def cohen_kappa(predictions: Predictions, *, weights: KappaWeights | None = None
 
     >>> right = Predictions.from_logits([[2, 0], [0, 1], [0, 2], [1, 0]], ["cat", "dog"], truth=[0, 1, 1, 0])
     >>> print(cohen_kappa(right))
-    1.000 [.020, 1.000] n=4
+    1.000 [0.020, 1.000] n=4
     """
     require_single_label(predictions.task, "Cohen's kappa")
     if weights is not None and weights not in get_args(KappaWeights):

@@ -30,15 +30,15 @@ class Estimate:
     """A value, the interval around it, the number of images behind it and how the interval was made.
 
     `kind` says how it reads: a "share" of images (0 to 1, printed in percent), a difference of two shares
-    in percentage "points", or a plain "number" such as a log loss in nats. `basis` is "chosen on" when the
-    same images helped to choose what is being measured (then the value flatters), else "clean".
+    in percentage "points", or a plain "number" such as a log loss in nats. `basis` is "used for selection" when the
+    same images helped to choose what is being measured (then the value is optimistic), else "held out".
     Where images come in `groups` these are the sample, and `effective_n` says how many independent images would tell as
     much; of fewer than six groups there is no interval (`low` and `high` are nan).
     With n = 0 there is nothing to measure: `defined` is False, `value` is nan, and it prints as "n/a (n=0)".
 
-    >>> loss = Estimate(name="log loss", value=.018, low=.0107, high=.0261, n=200, method="bootstrap 95 %")
+    >>> loss = Estimate(name="log loss", value=0.018, low=0.0107, high=0.0261, n=200, method="bootstrap 95 %")
     >>> print(loss)
-    .018 [.011, .026] n=200
+    0.018 [0.011, 0.026] n=200
     >>> as_json(loss)["value"]
     0.018
     """
@@ -146,7 +146,7 @@ class Estimate:
 
 
 def render(estimate: Estimate) -> str:
-    """Return an estimate in one line: the value, its 95 % interval, n, and a mark where it was chosen on.
+    """Return an estimate in one line: the value, its 95 % interval, n, and a mark where its images were used for selection.
 
     It prints the digits that the images can carry: enough for the interval to be ten units wide. That is at
     least one decimal of a percent (none below 100 images, where one image is more than a percent), and three
@@ -155,7 +155,7 @@ def render(estimate: Estimate) -> str:
     >>> render(Estimate.of_share("accuracy", 9, 9))
     '100 % [70, 100] n=9'
     >>> render(Estimate.of_share("accuracy", 193, 200, basis=Basis.USED_FOR_SELECTION))
-    '96.5 % [93.0, 98.3] n=200 (chosen on)'
+    '96.5 % [93.0, 98.3] n=200 (used for selection)'
     >>> render(Estimate.of_share("accuracy", 9_990, 10_000))
     '99.90 % [99.82, 99.95] n=10,000'
     """
@@ -176,7 +176,7 @@ def value_and_interval(estimate: Estimate) -> str:
     >>> value_and_interval(Estimate.of_share("accuracy", 193, 200))
     '96.5 % [93.0, 98.3]'
     """
-    return " ".join(split for split in value_beside_interval(estimate) if split)
+    return " ".join(text for text in value_beside_interval(estimate) if text)
 
 
 def value_beside_interval(estimate: Estimate) -> tuple[str, str]:
@@ -209,8 +209,7 @@ def _rounded(estimate: Estimate) -> tuple[str, str, str]:
     decimals, most = (3, 6) if estimate.kind == "number" else (int(estimate.n >= 100), 4)
     while decimals < most and (0 < (high - low) * 10**decimals < 10 or _looks_perfect(value, decimals, estimate.kind)):
         decimals += 1
-    as_text = _without_leading_zero if estimate.kind == "number" else _with_leading_zero
-    return as_text(value, decimals), as_text(low, decimals), as_text(high, decimals)
+    return _with_decimals(value, decimals), _with_decimals(low, decimals), _with_decimals(high, decimals)
 
 
 def _looks_perfect(percent: float, decimals: int, kind: Kind) -> bool:
@@ -218,9 +217,5 @@ def _looks_perfect(percent: float, decimals: int, kind: Kind) -> bool:
     return kind == "share" and percent not in (0, 100) and round(percent, decimals) in (0, 100)
 
 
-def _with_leading_zero(number: float, decimals: int) -> str:
+def _with_decimals(number: float, decimals: int) -> str:
     return f"{round(number, decimals) + 0.0:,.{decimals}f}"  # + 0.0 turns -0.0 into 0.0
-
-
-def _without_leading_zero(number: float, decimals: int) -> str:
-    return _with_leading_zero(number, decimals).replace("-0.", "-.").removeprefix("0")

@@ -35,8 +35,8 @@ class Predictions:
     - `thresholds` (n, C) float64, many labels only: from what probability each is called; None is .5 for all.
     - `distance` (n,) float32: how far the image is from those of the training (`OODDetector`), nan where it is not ok;
       None where that was not measured.
-    - `basis`: "chosen on" once these images have helped to choose the network, as in
-      `dataclasses.replace(predictions, basis="chosen on")`; every metric passes it on.
+    - `basis`: "used for selection" once these images have helped to choose the network, as in
+      `dataclasses.replace(predictions, basis="used for selection")`; every metric passes it on.
 
     Raises `OptionError` where shapes, types or values do not fit, with what was wanted and what was got.
 
@@ -216,7 +216,7 @@ class Predictions:
     def concatenate(splits: Sequence[Predictions]) -> Predictions:
         """All images of `splits` in their order, with the classes of the first; such as folds put together.
 
-        One split that was chosen on makes the whole so; distances and groups are kept where all splits have
+        One split that was used for selection makes the whole so; distances and groups are kept where all splits have
         them, the same number being the same group. Raises `OptionError` for no splits, other classes, another task or
         number of views, or folds or thresholds in some splits only.
         """

@@ -107,7 +107,7 @@ def outcome_text(names: tuple[str, str], *, better: bool, asked_for: bool) -> st
     earlier, later = names
     if asked_for:
         return f"{later} was asked for{'' if better else f'; goldenrule fit would keep the {earlier}'}"
-    return f"{later} is taken" if better else f"{earlier} stays"
+    return f"{later} is selected" if better else f"{earlier} stays"
 
 
 def later_replaces(
@@ -141,7 +141,7 @@ def _but(verdict: Verdict) -> str:
         return ", too little to matter"
     if verdict.better or comparison.gain.value <= 0 or comparison.better != "neither":
         return ""
-    return f", can't be told apart{needed_text(comparison.images_needed, 'images')}"
+    return f", tied{needed_text(comparison.images_needed, 'images')}"
 
 
 def as_sure_as_allowed(seen: Predictions) -> Predictions:

@@ -339,12 +339,12 @@ def _(value: Classifier) -> Any:
 
 def _ood_detector(files: Sealed, value: Mapping[str, Any], features: int) -> OODDetector:
     """Return the familiar images of a saved classifier."""
-    as_type(value, OODDetectorJson, what=f"{files.folder / 'classifier.json'}: familiar")
+    as_type(value, OODDetectorJson, what=f"{files.folder / 'classifier.json'}: ood_detector")
     tensors, _ = read_tensors(files.check("ood_detector.safetensors"))
     ood_detector = OODDetector.from_parts(value, tensors)
     if ood_detector.references.shape[1] != features:
         raise ValueError(
-            f"familiar images of {ood_detector.references.shape[1]} features, the backbone gives {features}"
+            f"an OOD detector of {ood_detector.references.shape[1]} features, the backbone gives {features}"
         )
     return ood_detector
 

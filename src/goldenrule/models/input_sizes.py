@@ -120,7 +120,7 @@ def _probe(model: Any, size: int) -> None:
 def _refusal(name: str, size: int, error: Exception) -> str:
     why = str(error) if isinstance(error, BackboneError) else first_line(error)
     known = f"It takes {', '.join(map(str, possible))} px." if (possible := _possible(name)) else ""
-    return f"{name} does not take pictures of {size} x {size} px ({why}). {known or 'Leave --size away.'}"
+    return f"{name} does not take pictures of {size} x {size} px ({why}). {known or 'Omit --size.'}"
 
 
 def _possible(name: str) -> list[int]:

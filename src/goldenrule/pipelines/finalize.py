@@ -49,7 +49,7 @@ def concluded(
     asked for, of which they would say nothing.
     """
     context.state.took_before(_stages_before(context))
-    with context.state.stage("judge"):
+    with context.state.stage("evaluate"):
         classifier = _saved(context, chosen, features)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
         context.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
@@ -59,7 +59,9 @@ def concluded(
             for split in splits
             if len(table := context.table.split(split))
         }
-        if chosen.evaluated_split == "valid" and "valid" in predictions:  # a linear head's was clean before others came
+        if (
+            chosen.evaluated_split == "valid" and "valid" in predictions
+        ):  # a linear head's was held out before others came
             predictions["valid"] = evaluated_apart(
                 replace(predictions["valid"], basis=Basis.USED_FOR_SELECTION), chosen
             )

@@ -149,7 +149,7 @@ class FitResult:
         return tuple(split for split in splits if torn(self.table, split))
 
     def basis(self, split: str) -> Message:
-        """Return what a split's number rests on: "clean", "chosen on", or what in train gives its answers away."""
+        """Return what a split's number rests on: "held out", "used for selection", or what in train gives its answers away."""
         predictions = self.scored[split]
         if leaked := [row for row, uri in enumerate(predictions.ids) if self.leaks.get(uri) == split]:
             rest = [row for row in range(len(predictions)) if row not in set(leaked)]
@@ -179,7 +179,7 @@ class FitResult:
 
     @cached_property
     def sets_measured(self) -> dict[str, dict[str, Estimate]]:
-        """Return how often the sets of classes hold the true one, and how large they are, by split that is clean."""
+        """Return how often the sets of classes hold the true one, and how large they are, by held-out split."""
         found: dict[str, dict[str, Estimate]] = {}
         for split, predictions in self.scored.items():
             if self.classifier.sets and predictions.basis == Basis.HELD_OUT:
@@ -205,19 +205,19 @@ class FitResult:
         }
 
     def about_ood(self) -> str:
-        """Say when an image is flagged as unlike anything seen, and how often that was so of images alike."""
+        """Return when an image is flagged as out-of-distribution, and the measured share of flagged images."""
         ood_detector = self.classifier.ood_detector
         if ood_detector is None:
             return ""
         measured = [
-            f" On {split}: {value_and_interval(estimate)} of {estimate.n:,}."
+            f" Flagged on {split}: {value_and_interval(estimate)} of {estimate.n:,}."
             for split, estimate in self.ood_measured.items()
             if estimate.n
         ]
-        return f"Unlike anything seen: {ood_detector.sentence[0].lower()}{ood_detector.sentence[1:]}{''.join(measured)}"
+        return f"{ood_detector.sentence}{''.join(measured)}"
 
     def about_sets(self) -> str:
-        """Say what the sets of classes promise, and what was measured of it."""
+        """Return the target coverage of the prediction sets, and what was measured."""
         rule = self.classifier.sets
         if rule is None:
             return ""
@@ -274,7 +274,7 @@ class FitResult:
         if calibrated is None or calibrated.applied:
             return f"{said}."
         return (
-            f"{said}. No temperature was taken: {calibrated.temperature.value:.3g}, fitted out-of-fold, "
+            f"{said}. No temperature is applied: {calibrated.temperature.value:.3g}, fitted out-of-fold, "
             "is of no clear help."
         )
 
@@ -282,7 +282,7 @@ class FitResult:
         calibrated, loss = self.calibration, value_and_interval(found["after"]["log loss"])
         where = images_of(self.headline_split, found["after"]["log loss"].n)
         if calibrated is None or "before" not in found:
-            tried = "No line per label was taken: fitted out-of-fold, it is of no clear help." if calibrated else ""
+            tried = "No line per label is applied: fitted out-of-fold, it does not clearly help." if calibrated else ""
             return f"The log loss is {loss} on {where}. {tried}".strip()
         was = value_and_interval(found["before"]["log loss"])
         return f"The log loss is {loss} on {where}, {was} before each label's logit was put on a line of its own."

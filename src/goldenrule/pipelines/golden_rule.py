@@ -182,7 +182,7 @@ def seven_steps(
             share = learn.blend()
             selection.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
             if (temperature := learn.calibrate()) > 1:
-                selection.notes.append(f"It was too sure of itself: its logits are divided by {temperature:.2f}.")
+                selection.notes.append(f"It was overconfident: its logits are divided by {temperature:.2f}.")
             selection.enter(Trained.NETWORK, learn, temperature=temperature, crossed=apart)
     if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
         with context.state.stage("test-time augmentation"):

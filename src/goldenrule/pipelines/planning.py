@@ -76,7 +76,7 @@ def _choosing(asked: ImageTable, backbones: Sequence[Backbone], device: str) -> 
         seconds += missing / (known_speed(backbone.spec, extractor.kind) or SPEED_UNKNOWN)
         stored += missing * (2 * backbone.spec.features + 40)
     names = ", ".join(backbone.spec.name for backbone in backbones)
-    condition = "what follows: if the first is taken"
+    condition = "what follows: if the first is selected"
     return Step(name=f"choose among {names}", seconds=seconds, stored_bytes=stored, condition=condition)
 
 

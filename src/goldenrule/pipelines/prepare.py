@@ -85,7 +85,7 @@ def prepared_fit(
         check_same(out, about, table)
     elif folder not in (runs / folder_name(table), earlier) and not is_run(folder):
         kept_splits = "" if given or torn or not drew_split(earlier) else " Its images keep the splits they had there."
-        progress.say(f"{earlier} holds another run: writing to {folder}.{kept_splits}")
+        progress.say(f"{earlier} was made with {differences(earlier, about, table)}: writing to {folder}.{kept_splits}")
     with state.stage("backbone"):
         backbones = candidate_backbones(options, progress)
         if options.from_scratch:
@@ -165,7 +165,7 @@ def first_backbone(options: FitOptions, progress: Progress) -> Backbone:
     if earlier.spec.pooling != options.pooling or options.size not in (None, earlier.spec.preprocessing.size):
         raise OptionError(
             f"--from {options.start_from}: that classifier's backbone has {earlier.spec.pooling} pooling at "
-            f"{earlier.spec.preprocessing.size} px. Leave --size away and give the --head it was made with."
+            f"{earlier.spec.preprocessing.size} px. Omit --size and give the --head it was made with."
         )
     preprocessing = earlier.spec.preprocessing
     if (options.crop == "squish" and preprocessing.resize != "squish") or (
@@ -179,7 +179,7 @@ def first_backbone(options: FitOptions, progress: Progress) -> Backbone:
     if options.levels is not None and options.fixed_levels != preprocessing.levels:
         raise OptionError(
             f"--from {options.start_from}: that classifier learned from pictures with --levels "
-            f"{levels_text(preprocessing.levels)}. Leave --levels away."
+            f"{levels_text(preprocessing.levels)}. Omit --levels."
         )
     return kept(earlier)
 

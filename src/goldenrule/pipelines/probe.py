@@ -122,7 +122,7 @@ def linear_head(
         "banks": [cache.name for cache in features.caches],
         "engine": as_json(context.kind),
     }
-    with context.state.stage("solve with views" if count else "solve"):
+    with context.state.stage("fit linear head with views" if count else "fit linear head"):
         outcome, replayed = context.run.step(
             key,
             lambda: fit_outcome(

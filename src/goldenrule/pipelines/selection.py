@@ -61,7 +61,7 @@ class ModelSelection:
         newcomer = replace(best, name=f"{best.name}, {TTA_VIEWS} views averaged", views=every)
         taken = self._evaluate(newcomer, seen, replace(seen.only_views(0), basis=Basis.USED_FOR_SELECTION))
         cost = f"averaging takes {len(every)} times as long, for every image that is predicted"
-        self.notes += [f"Test-time augmentation was {'taken' if taken else 'tried and not taken'}: {cost}."]
+        self.notes += [f"Test-time augmentation was {'selected' if taken else 'tried and not selected'}: {cost}."]
         return taken
 
     def _through(self, every: Sequence[View], learn: Learner) -> Predictions:

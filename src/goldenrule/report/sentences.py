@@ -105,11 +105,11 @@ def basis_sentence(split: str, basis: Basis) -> str:
     """Return whether the images that a number was measured on had a say in what was measured."""
     if split == "out-of-fold":
         if basis == Basis.HELD_OUT:
-            return say("headline.folds-clean")
-        return say("headline.folds-chosen-on")
+            return say("headline.folds-held-out")
+        return say("headline.folds-used-for-selection")
     if basis == Basis.HELD_OUT:
-        return say("headline.clean")
-    return say("headline.chosen-on")
+        return say("headline.held-out")
+    return say("headline.used-for-selection")
 
 
 def baseline_sentence(predictions: Predictions) -> str:
@@ -148,7 +148,7 @@ def mistakes_sentence(predictions: Predictions, split: str, shown: int) -> str:
     images = images_of(split, n)
     if scored.task == "multi":
         wrong = int((scored.called != (scored.truth == 1)).any(axis=1).sum())
-        more = f" {say('mistakes.most_confident')}" if shown else ""
+        more = f" {say('mistakes.most-confident')}" if shown else ""
         if wrong:
             return say("mistakes.labels-wrong", wrong=f"{wrong:,}", images=images) + more
         return say("mistakes.labels-right", wrong=f"{wrong:,}", images=images) + more
@@ -179,7 +179,7 @@ def activations_sentence(computed: int, reused: int) -> str:
         if not reused:
             return ""
         return say("time.nothing-computed", reused=f"{reused:,}")
-    name, known = count(computed, "activation"), f"{reused:,}"
+    name, known = count(computed, "row of features"), f"{reused:,}"
     if reused:
         return say("time.computed-and-known", n=computed, features=name, known=known)
     return say("time.computed", n=computed, features=name)

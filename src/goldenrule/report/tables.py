@@ -247,9 +247,9 @@ def _basis(given: Message | None, estimates: Mapping[str, Estimate]) -> str:
     bases = {estimate.basis for estimate in estimates.values()}
     chosen = Message(f"word.{Basis.USED_FOR_SELECTION if Basis.USED_FOR_SELECTION in bases else Basis.HELD_OUT}")
     match given or chosen:
-        case Message(id="word.clean"):
-            return say("scores.clean") if bases else ""
-        case Message(id="word.chosen on"):
-            return say("scores.chosen-on")
+        case Message(id="word.held out"):
+            return say("scores.held-out") if bases else ""
+        case Message(id="word.used for selection"):
+            return say("scores.used-for-selection")
         case other:
             return str(other)

@@ -179,7 +179,7 @@ class FitOptions:
     )
     false_positive_rate: float = option(
         0.02,
-        "How often an image like those of the training may be flagged as unlike them.",
+        "Target false-positive rate of the OOD detector.",
         above=0,
         below=1,
         wanted="a share between 0 and 1, such as .02",
@@ -239,14 +239,14 @@ class FitOptions:
         if self.head != "linear":
             raise OptionError(
                 f"--folds {folds} --head {self.head}: the average of linear heads is one linear head, that of "
-                f"{self.head} heads is none. Leave --head away, or fit one fold at a time with --fold 1/{folds}."
+                f"{self.head} heads is none. Omit --head, or fit one fold at a time with --fold 1/{folds}."
             )
 
     def _check_training(self, training: TrainingOptions) -> None:
         if self.candidates:
             raise OptionError(f"-m {self.backbone} names several networks: one is trained, name it.")
         if training.type == "fromzero" and (self.weights is not None or self.start_from is not None):
-            raise OptionError("-t fromzero begins with random weights: leave --weights away, or give -t fine_tuning.")
+            raise OptionError("-t fromzero begins with random weights: omit --weights, or give -t fine_tuning.")
 
     @property
     def from_scratch(self) -> bool:
@@ -263,7 +263,7 @@ class FitOptions:
         if task == "multi" and self.coverage != FitOptions().coverage:
             raise OptionError(
                 f"--coverage {self.coverage:g} has no effect: images with several labels get no prediction sets. "
-                "Leave it away."
+                "Omit it."
             )
         import numpy as np
 

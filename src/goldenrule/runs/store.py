@@ -208,28 +208,34 @@ def about_images(table: ImageTable) -> dict[str, Any]:
     }
 
 
-def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> list[str]:
-    """Say in words how the run in `folder` differs from `about`; nothing where there is no run yet."""
+def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> str:
+    """Return in words what the run in `folder` was made with instead of `about`, "" where that is the same.
+
+    Such as "other options (seed 1 instead of 0)", as what follows "was made with".
+    """
     if not is_run(folder):
-        return []
+        return ""
     before = run_about(folder)
-    found = []
-    for name in sorted({*before.options, *about["options"]}):
-        old, new = before.options.get(name), about["options"].get(name)
-        if old != new:
-            found.append(f"{name.replace('_', '-')} was {old!r}, now {new!r}")
+    names = sorted({*before.options, *about["options"]})
+    pairs = [(name, before.options.get(name), about["options"].get(name)) for name in names]
+    options = [
+        f"{name.replace('_', '-')} {_said(old)} instead of {_said(new)}" for name, old, new in pairs if old != new
+    ]
+    found = [f"other options ({'; '.join(options)})"] if options else []
     if before.images.digest != about["images"]["digest"]:
-        found.append(_image_differences(folder, before.images, table))
-    return found
+        found.append(f"other images ({_image_differences(folder, before.images, table)})")
+    return " and ".join(found)
+
+
+def _said(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str).replace("null", "none")
 
 
 def check_same(folder: Path, about: Mapping[str, Any], table: ImageTable) -> None:
     """Raise `RunMismatch`, naming the differences, unless the folder is free or holds this very run."""
-    found = differences(folder, about, table)
-    if found:
+    if found := differences(folder, about, table):
         raise RunMismatch(
-            f"{folder} holds another run: {'; '.join(found)}. Nothing was changed. Give the options and images "
-            "of then to go on with it, or another --out."
+            f"{folder} was made with {found}. Nothing was changed. Give those again to continue it, or another --out."
         )
 
 
@@ -247,7 +253,7 @@ def _split_text(table: ImageTable) -> str:
 def _image_differences(folder: Path, before: ImagesJson, table: ImageTable) -> str:
     name = str(table.root.resolve())
     if before.folder != name:
-        return f"its images are those of {before.folder} ({before.count:,}), now {name} ({len(table):,})"
+        return f"{before.folder}, {before.count:,}, instead of {name}, {len(table):,}"
     old = {row["path"]: row["digest"] for row in split_rows(folder)}
     new = {uri: d.hex() if d else "" for uri, d in zip(table.uris, table.digests, strict=True)}
     counts = {
@@ -255,8 +261,7 @@ def _image_differences(folder: Path, before: ImagesJson, table: ImageTable) -> s
         "removed": len(old.keys() - new.keys()),
         "changed": sum(old[uri] != new[uri] for uri in old.keys() & new.keys()),
     }
-    listed = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "labels or splits changed"
-    return f"the images differ ({listed})"
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "labels or splits changed"
 
 
 def write_outcome(path: Path, outcome: Outcome) -> None:

@@ -108,7 +108,7 @@ class Evaluation:
             )
         if self.ood and self.classifier.ood_detector:
             said.append(
-                f"Unlike anything seen in training: {value_and_interval(self.ood)} of the images; "
+                f"Out-of-distribution: {value_and_interval(self.ood)} of the images; "
                 f"{100 * self.classifier.ood_detector.rate:.2g} % or less are expected of images of the same kind."
             )
         return tuple(said)

@@ -223,7 +223,7 @@ def looking_sections(evaluated: tuple[str, Predictions], images: ImageTable, top
 def small(probability: float) -> str:
     """Return a probability in percent that never reads as impossible.
 
-    >>> small(.034), small(.00012), small(1e-9)
+    >>> small(0.034), small(0.00012), small(1e-9)
     ('3.4 %', '0.012 %', '< 0.01 %')
     """
     return f"{100 * probability:.2g} %" if probability >= 1e-4 else "< 0.01 %"

@@ -69,7 +69,7 @@ def converged(cycles: Sequence[CycleEnd], *, epochs: int) -> bool:
 
     What is compared are the ends of cycles, as for over-fitting; with a constant rate every epoch is one.
 
-    >>> ends = [CycleEnd(epochs=n, train_loss=1.0, valid_loss=loss) for n, loss in enumerate((.9, .5, .495, .5), 1)]
+    >>> ends = [CycleEnd(epochs=n, train_loss=1.0, valid_loss=loss) for n, loss in enumerate((.9, .5, 0.495, .5), 1)]
     >>> converged(ends, epochs=2), converged(ends, epochs=3)
     (True, False)
     """

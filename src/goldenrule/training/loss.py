@@ -52,7 +52,7 @@ class CustomLoss:
         if self.key:
             return ""
         return (
-            f"The loss {function_name(self.function)} can't be told apart from a changed version of itself (no source, "
+            f"The loss {function_name(self.function)} can't be told from a changed version of itself (no source, "
             "or a value that is no plain JSON): nothing trained by it is kept, and the next time all is done again. "
             'loss_key="my-loss-v1" would keep it.'
         )

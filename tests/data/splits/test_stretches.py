@@ -79,16 +79,16 @@ def test_groups_are_kept_whole_in_folds_and_blocks(count: int, size: int) -> Non
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(90, 300), min_size=2, max_size=4), st.integers(0, 5))
 def test_drawn_parts_are_three_separated_stretches_of_each_class(counts: list[int], seed: int) -> None:
-    split = with_split(ordered(counts), seed=seed)
+    table = with_split(ordered(counts), seed=seed)
     for label, count in enumerate(counts):
-        ours = [split for split, target in zip(split.splits, split.targets, strict=True) if target == label]
+        ours = [split for split, target in zip(table.splits, table.targets, strict=True) if target == label]
         stretches = Counter(split for split, _ in runs_of(ours))
         for split in ("valid", "test"):
             assert stretches[split] == 3
             assert abs(ours.count(split) - 0.1 * count) <= 3
             assert min(length for name, length in runs_of(ours) if name == split) >= 3
-    assert not torn(split, "valid")
-    assert not torn(split, "test")
+    assert not torn(table, "valid")
+    assert not torn(table, "test")
 
 
 def test_too_few_images_for_stretches_are_drawn_one_by_one_and_said_to_be_torn() -> None:
@@ -107,7 +107,7 @@ def test_parts_that_were_split_before_keep_their_images() -> None:
     table = ordered([100, 100])
     before = {digest: "test" if row % 10 == 0 else "train" for row, digest in enumerate(table.digests) if digest}
     split = with_split(table, before=before)  # type: ignore[arg-type]
-    assert [split == "test" for split in split.splits] == [row % 10 == 0 for row in range(200)]
+    assert [name == "test" for name in split.splits] == [row % 10 == 0 for row in range(200)]
     assert torn(split, "test")
 
 

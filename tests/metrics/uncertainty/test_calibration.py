@@ -163,4 +163,4 @@ def test_nothing_to_score_gives_na_and_one_image_says_little(metric):
 def test_every_number_says_when_its_images_were_chosen_on():
     predictions = simulated(60, basis="used for selection")
     for estimate in (calibration_error(predictions), brier_score(predictions), reliability(predictions)[0].accuracy):
-        assert str(estimate).endswith("(chosen on)")
+        assert str(estimate).endswith("(used for selection)")

@@ -166,9 +166,9 @@ def test_what_is_measured_of_sets():
     assert size.low <= 1.75 <= size.high
     assert alone.value == 0.5
     assert {coverage.basis, size.basis, alone.basis} == {"used for selection"}
-    assert PredictionSets.fit(predictions, coverage=0.5).sentence.endswith("chosen on: it may be less.")
+    assert PredictionSets.fit(predictions, coverage=0.5).sentence.endswith("images also used for selection).")
     for function in (set_coverage, mean_set_size, singletons):
-        assert str(function(predictions.select([]), sets[:0])) == "n/a (n=0) (chosen on)"
+        assert str(function(predictions.select([]), sets[:0])) == "n/a (n=0) (used for selection)"
         with pytest.raises(OptionError, match=r"wanted booleans of shape \(4, 3\), got int64 of \(4, 2\)"):
             function(predictions, np.zeros((4, 2), np.int64))
 

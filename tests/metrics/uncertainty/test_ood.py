@@ -1,4 +1,4 @@
-"""Unlike anything seen: the promise on false alarms holds, and what it rests on is bounded."""
+"""Out-of-distribution: the promise on false alarms holds, and what it rests on is bounded."""
 
 import numpy as np
 import pytest

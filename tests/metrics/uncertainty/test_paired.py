@@ -158,7 +158,7 @@ def test_only_scored_images_are_compared_and_chosen_on_is_passed_on():
     assert paired_bootstrap(a, b).gain.n == 3
     chosen = network(1, n=4, seed=2, truth=truth, basis="used for selection")
     assert paired_bootstrap(a, chosen).gain.basis == "used for selection"
-    assert paired_bootstrap(a, chosen).sentence().endswith(", chosen on)")
+    assert paired_bootstrap(a, chosen).sentence().endswith(", used for selection)")
 
 
 @pytest.mark.parametrize("compare", [mcnemar, paired_bootstrap])

@@ -66,7 +66,7 @@ def test_of_equals_the_quickest_is_taken_and_the_others_are_called_ties() -> Non
     found = compared(row("slow", 50, 100), row("quick", 50, 1))
     assert found.chosen.network == "quick"
     assert found.valid_pairs["slow, from scratch"].verdict == "tie"
-    assert "Can't be told from it there: slow, from scratch." in found.sentences
+    assert "Tied with it there: slow, from scratch." in found.sentences
 
 
 def test_one_more_photo_is_no_reason_to_wait() -> None:

@@ -32,16 +32,16 @@ def test_the_points_stand_in_the_order_of_the_penalty_and_the_lowest_loss_lowest
     drawn = penalty_curve(PATH, 1e-2)
     assert [point.l2 for point in drawn.points] == ["0.001 (1e-3)", "0.01", "0.1", "1"]
     assert [point.chosen for point in drawn.points] == [False, True, False, False]
-    assert max(drawn.points, key=lambda point: point.y).loss == ".100"
+    assert max(drawn.points, key=lambda point: point.y).loss == "0.100"
     assert [label for _, label in drawn.x_ticks] == ["10⁻³", "10⁻²", "10⁻¹", "10⁰"]
 
 
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (1e-2, "The head has 0.01, with an out-of-fold log loss of .100, the lowest."),
-        (1e-1, "The head has 0.1, with an out-of-fold log loss of .200; the lowest is .100 at 0.01."),
-        (1.0, "That is the end of the range that was tried: beyond it may be a better one."),
+        (1e-2, "The head has 0.01, with an out-of-fold log loss of 0.100, the lowest."),
+        (1e-1, "The head has 0.1, with an out-of-fold log loss of 0.200; the lowest is 0.100 at 0.01."),
+        (1.0, "That is the end of the tried range: a better one may lie beyond."),
         (0.5, "The head was fitted with 0.5."),
     ],
 )

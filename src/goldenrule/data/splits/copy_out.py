@@ -175,7 +175,7 @@ def _made(source: Path, temporary: Path, copy: Copy, link: Link) -> None:
         if link != "none" and error.errno != errno.ENOSPC:  # a full disk is another run
             raise OptionError(
                 f"--link {link}: {source} and {temporary.parent.parent} can't share a file here ({error.strerror}). "
-                "Leave --link away to copy."
+                "Omit --link to copy."
             ) from error
         raise
     if found != copy.sha256:

@@ -122,20 +122,19 @@ class PredictionSets:
 
     @property
     def sentence(self) -> str:
-        """What the sets promise, or why they hold every class.
+        """What coverage the sets target, or why they hold every class.
 
         >>> PredictionSets(threshold=math.inf, method="lac", coverage=.95, n=12).sentence
-        '95 % coverage needs 19 images to calibrate on, and there are 12: every class is in every set.'
+        '95 % coverage needs 19 calibration images, and there are 12: every prediction set holds all classes.'
         """
         share = f"{100 * self.coverage:.10g} %"
         if self.n < (needed := images_needed(self.coverage)):
             return (
-                f"{share} coverage needs {needed:,} images to calibrate on, and there are {self.n:,}: "
-                "every class is in every set."
+                f"{share} coverage needs {needed:,} calibration images, and there are {self.n:,}: "
+                "every prediction set holds all classes."
             )
-        chosen = ", which the network was chosen on: it may be less" if self.basis == Basis.USED_FOR_SELECTION else ""
-        promise = f"These sets hold the true class of {share} of images or more on average"
-        return f"{promise}, calibrated on {self.n:,} images{chosen}."
+        also = " also used for selection" if self.basis == Basis.USED_FOR_SELECTION else ""
+        return f"Prediction sets target {share} coverage (calibrated on {self.n:,} images{also})."
 
     def _scores(self, readable: Predictions, purpose: str) -> Floats:
         """Return how unlike each class is, (n, C): the lower, the sooner it is in the set."""

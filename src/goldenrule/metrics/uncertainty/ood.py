@@ -46,7 +46,7 @@ class OODDetector:
     - `false_positive_rate`: the share of images like the held-out ones that may be flagged. Of n held-out images the
       smallest
       share that can be promised is 1 / (n + 1); where less is asked for, `rate` is that.
-    - `basis`: "chosen on" where the held-out images are those of validation, which the network may be chosen on.
+    - `basis`: "used for selection" where the held-out images are those of validation, which the network may be chosen on.
 
     An image is flagged where it is farther than all but a few of the held-out ones, so many that the promise is kept
     on average over held-out and new images alike, if the new ones are like them and each stands for itself: Laxhammar
@@ -148,7 +148,7 @@ class OODDetector:
 
     def flagged(self, predictions: Predictions, *, basis: Basis | None = None) -> Estimate:
         """Return the share of readable images that are flagged, with its Wilson interval."""
-        name = "unlike anything seen"
+        name = "out-of-distribution"
         rests_on = predictions.basis if basis is None else basis
         ood = self.ood(predictions)[predictions.ok]
         return Estimate.of_right(name, ood, predictions.groups_of(predictions.ok), basis=rests_on)
@@ -174,16 +174,18 @@ class OODDetector:
 
         >>> half = np.eye(9, dtype=np.float16)
         >>> print(OODDetector.fit(half, range(9), false_positive_rate=.01).sentence)  # doctest: +NORMALIZE_WHITESPACE
-        Images farther from those of the training than all 9 held-out ones are flagged: 10 % of images like them, or
-        less, on average. (1 % would need 99 held-out ones.)
+        An image is flagged as OOD if it is farther from the training images than all 9 held-out ones; expected false
+        positives: 10 % at most (1 % needs 99 held-out images).
         """
         asked, needed = _percent(self.false_positive_rate), images_needed(self.false_positive_rate)
         enough = self.n >= needed
         most = f"{_percent(1 - self.false_positive_rate)} of {self.n:,}" if enough else f"all {self.n:,}"
         held_out = "validation" if self.basis == Basis.USED_FOR_SELECTION else "held-out"
-        promise = f"{asked if enough else _percent(self.rate)} of images like them, or less, on average."
-        said = f"Images farther from those of the training than {most} {held_out} ones are flagged: {promise}"
-        return said if enough else f"{said} ({asked} would need {needed:,} {held_out} ones.)"
+        more = "" if enough else f" ({asked} needs {needed:,} {held_out} images)"
+        return (
+            f"An image is flagged as OOD if it is farther from the training images than {most} {held_out} ones; "
+            f"expected false positives: {asked if enough else _percent(self.rate)} at most{more}."
+        )
 
     @property
     def tensors(self) -> dict[str, NDArray[Any]]:
@@ -207,7 +209,7 @@ class OODDetector:
                 raise ValueError(f"{wrong[0]} is not that of the arrays")
             return found
         except (KeyError, TypeError, ValueError, OptionError) as error:
-            raise FormatError(f"These familiar images can't be read ({error}).") from error
+            raise FormatError(f"This OOD detector can't be read ({error}).") from error
 
     @property
     def _allowed(self) -> int:

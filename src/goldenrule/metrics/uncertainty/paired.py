@@ -55,7 +55,7 @@ class Comparison:
         """Return the result in plain words; `a` and `b` are what to call the two."""
         gain, share = self.gain, self.probability_better
         if not gain.bounded:
-            return f"{a} and {b} can't be told apart: {gain.groups} groups of images are too few ({gain.name} {gain})"
+            return f"{a} and {b} can't be compared: {gain.groups} groups of images are too few ({gain.name} {gain})"
         if self.better == "a":
             gain = replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
             a, b, share = b, a, 1 - share
@@ -63,7 +63,7 @@ class Comparison:
         if self.better == "neither":
             evidence = f"{b}: {evidence}"
         if gain.basis == Basis.USED_FOR_SELECTION:
-            evidence += ", chosen on"
+            evidence += ", used for selection"
         return f"{_verdict(self.better != 'neither', a, b, gain.n, self.images_needed)} ({evidence})"
 
 
@@ -246,4 +246,4 @@ def _joint_basis(a: Predictions, b: Predictions) -> Basis:
 def _verdict(b_is_better: bool, a: str, b: str, n: int, needed: int | None) -> str:
     if b_is_better:
         return f"{b} is better than {a} on {n:,} images"
-    return f"{a} and {b} can't be told apart on {n:,} images{needed_text(needed)}"
+    return f"{a} and {b} are tied on {n:,} images{needed_text(needed)}"

@@ -64,9 +64,9 @@ class Promise:
         some = f" on the {self.classes} of {self.of_classes} classes that both have" if self._some else ""
         p = f"{self.test}, p {'< 0.001' if self.p_value < 0.001 else f'= {self.p_value:.2g}'}"
         seems_worse = self.found.value < self.promised.value
-        mixed = "" if seems_worse == self.worse else "taken class by class, though the classes are mixed otherwise, "
+        mixed = "" if seems_worse == self.worse else "compared class by class, as the class mix differs, "
         why = {
-            "kept": "no difference can be told from chance",
+            "kept": "no difference beyond chance",
             "broken": f"{mixed}these images differ from those it was evaluated on",
             "exceeded": f"{mixed}these images are easier than those it was evaluated on",
         }[self.outcome]

@@ -30,8 +30,8 @@ Marks = NDArray[np.bool_]
 class Thresholds:
     """A label is called where its probability reaches `values[k]`; found for F-`beta` on n images.
 
-    `per_class` says whether each class has its own threshold, or one serves all because that scored better on folds that
-    had not chosen it.
+    `per_class` says whether each class has its own threshold, or one serves all because that scored better on folds
+    that had not chosen it.
     """
 
     classes: tuple[str, ...]
@@ -122,7 +122,7 @@ def with_thresholds_by_fold(predictions: Predictions, chosen: Thresholds) -> Pre
 def _scored(predictions: Predictions) -> tuple[Marks, Floats]:
     scored = predictions.scored
     if predictions.task != "multi" or not len(scored):
-        raise OptionError(f"thresholds are chosen on labelled images with many labels each; got {predictions!r}")
+        raise OptionError(f"thresholds are selected on labelled images with many labels each; got {predictions!r}")
     return scored.truth == 1, scored.probabilities
 
 

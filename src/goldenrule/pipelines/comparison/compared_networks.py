@@ -187,19 +187,19 @@ class ComparedNetworks:
         slower = [row for row in others if row.seconds > chosen.seconds]
         taken = self.choice.verdicts.get(chosen.name)
         if taken:
-            said.append(f"A slower one is taken where it is clearly better: {taken.sentence}.")
+            said.append(f"A slower one is selected only where it is clearly better: {taken.sentence}.")
         if slower:
             none = "" if len(slower) == 1 else f"None of the {len(slower):,} that take longer still is clearly better."
             said.append(none or f"{slower[0].name} takes longer still and is not clearly better.")
         ties = [row for row in others if self.valid_pairs[row.name].tie]
         if ties:
-            said.append(f"Can't be told from it there: {_listed(ties)}.")
+            said.append(f"Tied with it there: {_listed(ties)}.")
         return said
 
     def _test(self) -> list[str]:
         chosen = self.chosen
         if chosen.test is None:
-            return ["There are no labelled test images: on new ones the chosen one will be worse than it looks."]
+            return ["There are no labelled test images: the selected one will probably do worse on new images."]
         accuracy, evaluated = self.quality(chosen.test), [row for row in self.rows if row.name in self.test_pairs]
         said = f"On test, opened afterwards, {chosen.name} has {value_and_interval(accuracy)} of {accuracy.n:,}"
         by = {

@@ -147,7 +147,7 @@ def _compared(
     every = [*before, *trained]
     choice = choose([_row(bench, entry) for entry in every])
     write_json(bench.folder / "choice.json", as_json(choice))
-    with bench.progress.task("judge", len(every), "networks") as task:
+    with bench.progress.task("evaluate", len(every), "networks") as task:
         for entry in every:
             _evaluate(bench, entry)
             task.advance()

@@ -76,7 +76,7 @@ def headline(found: SearchResult) -> str:
         return f"None of {tried:,} trials is better than the default head"
     if found.replaced:
         return f"The best of {tried:,} trials is better than the default head, on the images it was chosen by"
-    return f"The best of {tried:,} trials can't be told from the default head"
+    return f"The best of {tried:,} trials is tied with the default head"
 
 
 def sentences(found: SearchResult) -> list[str]:
@@ -122,7 +122,7 @@ def next_steps(found: SearchResult) -> list[str]:
     again += f" --out {in_shell(found.folder)}"
     if not found.replaced:
         keep = f"goldenrule fit {in_shell(found.images)} --quick{_said(found)}"
-        steps = [f"Keep the default: {keep}. More than a head: leave --quick away."]
+        steps = [f"Keep the default: {keep}. More than a head: omit --quick."]
         return [*steps, f"Search on, from where this ended: {again}"]
     return [f"Use it: {_command(found) or 'the code below'}.", f"Search on, from where this ended: {again}"]
 

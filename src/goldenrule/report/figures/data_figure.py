@@ -69,7 +69,7 @@ def curve_figure(curve: LearningCurve, *, target: float | None = None) -> Figure
     bounds = (0.0, 100.5) if share == 100 else (0.0, float("inf"))
     axes.set_ylim(max(min(shown) - margin, bounds[0]), min(max(shown) + margin, bounds[1]))
     axes.set_xlabel("images per class (on average)", fontsize=9)
-    axes.set_ylabel("accuracy, %" if share == 100 else "log loss, nats", fontsize=9)
+    axes.set_ylabel("accuracy, %" if share == 100 else "log loss", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False, loc="lower right" if share == 100 else "upper right")

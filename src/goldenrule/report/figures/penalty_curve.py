@@ -97,11 +97,11 @@ def loss_text(loss: float, decimals: int | None = None) -> str:
     """Return a log loss without its leading zero, as `metrics.render` prints one; two digits at least.
 
     >>> loss_text(0.0184), loss_text(1.2), loss_text(0.00042), loss_text(0.4, 1)
-    ('.018', '1.200', '.00042', '.4')
+    ('0.018', '1.200', '0.00042', '.4')
     """
     if decimals is None:
         decimals = min(max(3, 1 - math.floor(math.log10(loss))), 6) if loss > 0 else 3
-    return f"{loss:.{decimals}f}".removeprefix("0") if decimals else f"{loss:.0f}"
+    return f"{loss:.{decimals}f}" if decimals else f"{loss:.0f}"
 
 
 def _decades(left: float, right: float) -> range:
@@ -121,7 +121,7 @@ def _sentence(pairs: Sequence[tuple[float, float]], chosen: float) -> str:
     )
     label, taken = penalty_text(chosen), [loss for l2, loss in pairs if _same(l2, chosen)]
     if not taken:
-        return f"{tried} {say('penalty.linear-with', penalty=label)}"
+        return f"{tried} {say('penalty.fitted-with', penalty=label)}"
     loss = loss_text(taken[0])
     if _same(best, chosen):
         said = say("penalty.lowest", penalty=label, loss=loss)

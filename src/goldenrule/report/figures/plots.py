@@ -43,7 +43,7 @@ def confusion_figure(predictions: Predictions) -> Figure:
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
     axes.imshow(_heat(table), interpolation="none", aspect="equal")
-    axes.set_xlabel("taken for", fontsize=label)
+    axes.set_xlabel("mistaken for", fontsize=label)
     axes.set_ylabel("true class", fontsize=label)
     axes.tick_params(length=0, labelsize=8)
     if len(names) <= MOST_NAMES:

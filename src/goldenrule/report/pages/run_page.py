@@ -159,7 +159,7 @@ def _heatmap(predictions: Predictions) -> str:
     """Return the confusion of many classes as inline SVG; the one drawing of a report that needs matplotlib."""
     from goldenrule.report.figures.plots import confusion_figure, figure_svg
 
-    label = f"Heat map of {len(predictions.classes)} true classes against the classes they were taken for."
+    label = f"Heat map of {len(predictions.classes)} true classes against predicted classes."
     return figure_svg(confusion_figure(predictions), label=f"{label} The table below names the commonest mistakes.")
 
 
