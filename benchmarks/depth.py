@@ -3,11 +3,10 @@
 All three begin with the solved head, each with its seconds from an empty bank (backbone and engines prepared). Late
 layers: eight epochs over the plain and three augmented views. Whole network: three epochs of live, augmented images.
 Both in one cosine cycle, then blended with the start and calibrated on validation. Rates by how well the solved head
-does out-of-fold: 0.0001 for the head where it is right on more than 95 %, 0.003 below 70 %, 0.0003 between (late layers a
-third, early ones a ninth). Late layers see pairs of pictures blended (mixup) below 95 %; below 70 % the whole network
-does so too, late BatchNorms follow, and nothing is mirrored.
-Accuracy and log loss are those of test images that no choice has seen. A run per set and seed, kept in
-runs/depth.jsonl and not repeated.
+does out-of-fold: 0.0001 for the head where it is right on more than 95 %, 0.003 below 70 %, 0.0003 between (late layers
+a third, early ones a ninth). Late layers see pairs of pictures blended (mixup) below 95 %; below 70 % the whole network
+does so too, late BatchNorms follow, and nothing is mirrored. Accuracy and log loss are those of test images that no
+choice has seen. A run per set and seed, kept in runs/depth.jsonl and not repeated.
 """
 
 from __future__ import annotations

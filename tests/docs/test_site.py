@@ -55,8 +55,8 @@ FAINT = """() => {
         return [...canvas.getImageData(0, 0, 1, 1).data]
     }
     const light = colour => {
-        const [r, g, b] = rgba(colour).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+        const [r, g, b] = rgba(colour).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) **
+        2.4) return 0.2126 * r + 0.7152 * g + 0.0722 * b
     }
     const behind = element => {
         for (; element; element = element.parentElement) {

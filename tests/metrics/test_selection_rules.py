@@ -49,7 +49,7 @@ def test_the_later_stays_only_where_it_is_clearly_better(
     verdict = later_replaces(earlier, later, names=NAMES)
     assert verdict.replaced is replaced
     assert verdict.replaced is (verdict.comparison.probability_better >= NEEDED_PROBABILITY)
-    assert verdict.sentence.endswith("views is taken" if replaced else "plain stays")
+    assert verdict.sentence.endswith("views is selected" if replaced else "plain is kept")
     assert verdict.comparison.gain.n == len(earlier)
 
 
@@ -59,7 +59,7 @@ def test_where_a_later_one_seems_better_and_too_few_images_tell_the_sentence_say
     assert not verdict.replaced
     assert needed is not None
     assert needed > 60
-    assert f", tied; about {in_two_digits(needed):,} images would be needed: plain stays" in verdict.sentence
+    assert f", tied; about {in_two_digits(needed):,} images would be needed: plain is kept" in verdict.sentence
     worse = later_replaces(predictions(1.3, n=60, seed=1), predictions(1.0, n=60), names=NAMES)
     assert "would be needed" not in worse.sentence
 

@@ -87,7 +87,7 @@ def test_a_head_whose_probabilities_come_true_stays_as_it_is(seed: int) -> None:
     assert evaluated_on is seen
     assert tried is not None
     assert not tried.applied
-    assert "the head as fitted stays" in tried.why
+    assert "the head as fitted is kept" in tried.why
 
 
 def test_nothing_is_tried_without_folds() -> None:

@@ -61,7 +61,7 @@ def test_with_too_few_images_every_class_is_in_and_the_sentence_says_so(run_copy
     assert rule is not None
     assert math.isinf(rule.threshold)
     assert rule.sets(again.predictions["test"]).all()
-    assert "99 % coverage needs 99 images to calibrate on, and there are 40" in again.about_sets()
+    assert "99 % coverage needs 99 calibration images, and there are 40" in again.about_sets()
 
 
 @pytest.mark.parametrize("coverage", [0.0, 1.0, 95.0, np.nan])

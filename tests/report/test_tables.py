@@ -57,8 +57,8 @@ def test_parts_keep_their_order_and_the_headline_is_marked():
     table = tables.split_scores(estimates, "test")
     assert table.metrics == ("accuracy", "log loss")
     assert [(row.name, row.marked, row.note) for row in table.rows] == [
-        ("test", True, "had no say in any choice"),
-        ("valid", False, "helped to choose, so it flatters"),
+        ("test", True, "held out from training and selection"),
+        ("valid", False, "used for selection, so optimistic"),
     ]
     assert table.rows[1].estimates == (estimates["valid"]["accuracy"], None)
     assert table.methods.startswith("accuracy: Wilson 95 %; log loss: ")

@@ -68,7 +68,7 @@ def test_what_the_run_has_trained_deeper_stands_beside_the_rule(run: Path) -> No
     tuned = {"name": "whole network", "evaluated_on": "valid", "valid": numbers, "verdict": verdict}
     write_recorded_json(run, "result.json", result | {"candidates": [*result["candidates"], tuned]})
     (tried,) = tried_by(run)
-    assert (tried.way, tried.name, tried.outcome) == ("fine-tuning", "whole network", "linear head stays")
+    assert (tried.way, tried.name, tried.outcome) == ("fine-tuning", "whole network", "linear head is kept")
     assert str(tried.accuracy) == "95 % [88, 98] n=68 (used for selection)"
 
 

@@ -107,7 +107,7 @@ def outcome_text(names: tuple[str, str], *, better: bool, asked_for: bool) -> st
     earlier, later = names
     if asked_for:
         return f"{later} was asked for{'' if better else f'; goldenrule fit would keep the {earlier}'}"
-    return f"{later} is selected" if better else f"{earlier} stays"
+    return f"{later} is selected" if better else f"{earlier} is kept"
 
 
 def later_replaces(

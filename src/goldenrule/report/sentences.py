@@ -65,7 +65,7 @@ def meaning(estimate: Estimate) -> str:
     """Say what the interval of an accuracy leaves open, as numbers of mistakes one can imagine.
 
     >>> meaning(Estimate.of_share("accuracy", 199, 200))
-    'For new images of the same kind, that allows for between 1 and 28 mistakes in 1,000.'
+    'On new images of the same kind, expect between 1 and 28 mistakes in 1,000.'
     """
     fewest, most, among = mistakes_allowed(estimate)
     if 0 < fewest < most:
@@ -123,8 +123,8 @@ def baseline_sentence(predictions: Predictions) -> str:
     right = value_and_interval(share)
     if tied:
         return say("headline.always-tied", right=right)
-    result = predictions.classes[number]
-    return say("headline.always", result=result, right=right)
+    label = predictions.classes[number]
+    return say("headline.always", label=label, right=right)
 
 
 def left_out_sentence(predictions: Predictions) -> str:
@@ -173,7 +173,7 @@ def activations_sentence(computed: int, reused: int) -> str:
     """Say what the feature cache saved, or will save.
 
     >>> activations_sentence(40, 960)
-    '40 rows of features were computed; 960 were known from before and cost nothing.'
+    '40 rows of features were computed; 960 came from the cache.'
     """
     if not computed:
         if not reused:

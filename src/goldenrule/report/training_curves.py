@@ -31,7 +31,7 @@ def _rate_sentence(rule: str, rate: float, note: str, minimum: float | None) -> 
     """Return why a rate was taken.
 
     >>> _rate_sentence("steepest", 0.001, "", 0.1)
-    'The rate 1.0e-03 (0.001) was taken by the rule "steepest". The minimum of the curve, 1.0e-01, is too high.'
+    'The rate 1.0e-03 (0.001) was selected by the rule "steepest". The minimum of the curve, 1.0e-01, is too high.'
     """
     shown = say("training.rate", rate=f"{rate:.1e} ({rate:.6g})", rule=rule)
     lowest = "" if minimum is None else f"{minimum:.1e}"

@@ -44,7 +44,7 @@ MOST_IMAGES = 20_000
 class Tried:
     """What the run itself has trained one way, beyond solving a head: its accuracy on validation, and what came of it.
 
-    `outcome` is such as "linear head stays"; "" where it was compared with nothing.
+    `outcome` is such as "linear head is kept"; "" where it was compared with nothing.
     """
 
     way: str

@@ -186,7 +186,7 @@ def test_a_class_that_only_valid_knows_is_a_finding_and_shifts_nothing(folder):
     assert labelled(table)["valid/a/1.jpg"] == ("valid", "a")
     (finding,) = table.findings
     assert finding.severity == "warning"
-    assert finding.sentence == "the train part has no image of 1 of 3 classes"
+    assert finding.sentence == "the train split has no image of 1 of 3 classes"
     assert finding.evidence == ("a",)
     assert "can't learn" in finding.advice
 

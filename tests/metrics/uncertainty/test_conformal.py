@@ -128,9 +128,9 @@ def test_with_too_few_images_every_class_is_in_every_set_and_a_sentence_says_so(
         )
         assert few.threshold == math.inf
         assert few.sets(simulated(5)).all()
-        assert f"needs {needed} images to calibrate on, and there are {needed - 1}: every class is in" in few.sentence
+        assert f"needs {needed} calibration images, and there are {needed - 1}: every prediction set" in few.sentence
         assert math.isfinite(enough.threshold)
-        assert enough.sentence.endswith(f"on average, calibrated on {needed} images.")
+        assert enough.sentence.endswith(f"(calibrated on {needed} images).")
 
 
 @light

@@ -143,7 +143,7 @@ def test_more_flagged_than_was_promised() -> None:
 def test_a_choice_at_the_end_of_its_range() -> None:
     def codes_at(value: float, predictions: Predictions) -> list[str]:
         return [
-            one.sentence.split()[-3] for one in at_the_end_of_its_range("penalty (l2)", value, 1e-5, 1e2, predictions)
+            one.sentence.split()[-4] for one in at_the_end_of_its_range("penalty (l2)", value, 1e-5, 1e2, predictions)
         ]
 
     usual, noise, plain = said(300, 20), said(300, 21, skill=0.0), said(300, 22, skill=200.0)

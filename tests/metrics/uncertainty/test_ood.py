@@ -124,11 +124,11 @@ def test_with_few_images_it_flags_what_is_farther_than_all_and_says_so():
     few = fitted(n=40, false_positive_rate=0.01)
     assert few.rate == 1 / 41
     assert few.threshold == few.held_out[0]
-    assert "than all 40 held-out ones are flagged: 2.4 % of images like them, or less" in few.sentence
-    assert "(1 % would need 99 held-out ones.)" in few.sentence
+    assert "than all 40 held-out ones; expected false positives: 2.4 % at most" in few.sentence
+    assert "(1 % needs 99 held-out images)" in few.sentence
     enough = fitted(n=99, false_positive_rate=0.01)
     assert (enough.rate, enough.threshold) == (0.01, enough.held_out[0])
-    assert "than 99 % of 99 held-out ones are flagged: 1 % of images like them" in enough.sentence
+    assert "than 99 % of 99 held-out ones; expected false positives: 1 % at most" in enough.sentence
     assert "would need" not in enough.sentence
 
 

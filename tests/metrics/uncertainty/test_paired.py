@@ -93,7 +93,7 @@ def test_a_clearly_better_network_is_called_better_from_both_sides():
     assert result.better == "b"
     assert result.probability_better == 1
     sentence = result.sentence("head", "late layers")
-    assert sentence.startswith("late layers is better than head on 200 images (gain in log loss .")
+    assert sentence.startswith("late layers is better than head on 200 images (gain in log loss 0.")
     assert sentence.endswith(", better in 100 % of resamples)")
     assert paired_bootstrap(strong, weak).sentence("late layers", "head") == sentence
     assert mcnemar(weak, strong).sentence().startswith("B is better than A on 200 images (A alone is right ")
@@ -106,7 +106,7 @@ def test_a_clearly_better_network_is_called_better_from_both_sides():
 
 def test_a_tie_is_called_a_tie():
     a, b = network(1, n=96, seed=1), network(1, n=96, seed=2)
-    tie = "A and B can't be told apart on 96 images; "
+    tie = "A and B are tied on 96 images; "
     loss, right = paired_bootstrap(a, b), mcnemar(a, b)
     assert loss.sentence().startswith(f"{tie}about {in_two_digits(loss.images_needed):,} would be needed (B: gain in")
     assert right.sentence().startswith(f"{tie}about {in_two_digits(right.images_needed):,} would be needed (A alone")

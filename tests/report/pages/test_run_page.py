@@ -223,7 +223,7 @@ def test_mistakes_are_small_pictures_with_truth_answer_probability_and_path():
         assert head == "data:image/jpeg;base64"
         assert shown.format == "JPEG"
         assert shown.size == (int(picture["width"]), int(picture["height"])) == (200, 100)
-        assert picture["alt"] == f"{mistake.id}: {mistake.truth}, taken for {mistake.predicted}"
+        assert picture["alt"] == f"{mistake.id}: {mistake.truth}, predicted {mistake.predicted}"
     assert page.of(css="path") == [mistake.id for mistake in most_confident_mistakes(told.predictions)]
     assert page.of(css="verdict")[0] in ("cat → dog", "dog → cat")
     assert all(text.endswith("% sure") for text in page.of(css="sure"))
@@ -239,7 +239,7 @@ def test_a_picture_that_is_gone_leaves_a_place_that_says_so():
 
 def test_a_perfect_score_claims_no_perfection():
     html = " ".join(render_page(content(wrong=0)).replace("\N{NO-BREAK SPACE}", " ").split())
-    assert "None of 200 test images was mistaken." in html
+    assert "No mistake on 200 test images." in html
     assert "still allows for up to 19 mistakes in 1,000 images" in html
     assert "No class was taken for another." in html
 
@@ -330,7 +330,7 @@ def test_the_page_names_network_licence_options_environment_and_penalty():
 
 def test_the_candidate_that_stays_is_marked_and_the_reason_given():
     page = Page(render_page(content()))
-    assert "4 views stays" in page.of("th")
+    assert "4 views kept" in page.of("th")
     assert page.of("p", "why") == ["4 views is better: 4 views stays."]
 
 

@@ -46,7 +46,8 @@ class OODDetector:
     - `false_positive_rate`: the share of images like the held-out ones that may be flagged. Of n held-out images the
       smallest
       share that can be promised is 1 / (n + 1); where less is asked for, `rate` is that.
-    - `basis`: "used for selection" where the held-out images are those of validation, which the network may be chosen on.
+    - `basis`: "used for selection" where the held-out images are those of validation, which the network may be chosen
+      on.
 
     An image is flagged where it is farther than all but a few of the held-out ones, so many that the promise is kept
     on average over held-out and new images alike, if the new ones are like them and each stands for itself: Laxhammar

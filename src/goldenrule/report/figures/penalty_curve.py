@@ -97,7 +97,7 @@ def loss_text(loss: float, decimals: int | None = None) -> str:
     """Return a log loss without its leading zero, as `metrics.render` prints one; two digits at least.
 
     >>> loss_text(0.0184), loss_text(1.2), loss_text(0.00042), loss_text(0.4, 1)
-    ('0.018', '1.200', '0.00042', '.4')
+    ('0.018', '1.200', '0.00042', '0.4')
     """
     if decimals is None:
         decimals = min(max(3, 1 - math.floor(math.log10(loss))), 6) if loss > 0 else 3
