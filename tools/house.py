@@ -106,9 +106,7 @@ class House:
         for module, tree in self.trees.items():
             for node in ast.walk(tree):
                 if isinstance(node, ast.ClassDef):
-                    public = sum(
-                        isinstance(value, Function) and not value.name.startswith("_") for value in node.backbone
-                    )
+                    public = sum(isinstance(value, Function) and not value.name.startswith("_") for value in node.body)
                     if public > MANY_METHODS:
                         found[f"{module}:{node.name}"] = public
         return found
@@ -183,7 +181,7 @@ class House:
             target.id
             for module, tree in self.trees.items()
             if module.startswith(f"{PACKAGE}.cli")
-            for node in tree.backbone
+            for node in tree.body
             if isinstance(node, ast.Assign) and re.search(r"typer\.Option|\b(of|output)\(", ast.unparse(node.value))
             for target in node.targets
             if isinstance(target, ast.Name)
@@ -203,7 +201,7 @@ class House:
 
     def public_names(self) -> list[str]:
         """Return what the package offers at its top level."""
-        for node in self.trees[f"{PACKAGE}.__init__"].backbone:
+        for node in self.trees[f"{PACKAGE}.__init__"].body:
             if isinstance(node, ast.Assign) and any(
                 isinstance(one, ast.Name) and one.id == "_HOMES" for one in node.targets
             ):
@@ -247,7 +245,7 @@ class House:
         return {
             target.id: node.value.value
             for tree in self.trees.values()
-            for node in tree.backbone
+            for node in tree.body
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
             for target in node.targets
             if isinstance(target, ast.Name) and isinstance(node.value.value, str)

@@ -13,25 +13,25 @@ from pathlib import Path
 FRONT = "README"
 HOW_TO = "docs/how-to/README"
 LISTS = ("docs/lessons/README", "docs/results/README", "docs/decisions/README")
-"""Pages whose links are their own split of the menu, folded."""
+"""Pages whose links are their own part of the menu, folded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
-    """A split of the menu: its heading, and its pages as paths in the checkout without `.md`."""
+    """A part of the menu: its heading, and its pages as paths in the checkout without `.md`."""
 
     heading: str = ""
     pages: tuple[str, ...]
 
     def directive(self) -> str:
-        """Return the split as a `toctree` that isn't shown in the page itself."""
+        """Return the part as a `toctree` that isn't shown in the page itself."""
         heading = f":caption: {self.heading}\n" if self.heading else ""
         pages = "\n".join(f"/{page}" for page in self.pages)
         return f"```{{toctree}}\n:hidden:\n{heading}\n{pages}\n```"
 
 
 def with_navigation(root: Path, page: str, text: str) -> str:
-    """Return a page's text with its split of the menu at the end; most pages have none."""
+    """Return a page's text with its part of the menu at the end; most pages have none."""
     if page == FRONT:
         chapters = whole_menu((root / f"{HOW_TO}.md").read_text(encoding="utf-8"))
     elif page in LISTS:
@@ -43,12 +43,12 @@ def with_navigation(root: Path, page: str, text: str) -> str:
 
 def whole_menu(how_to: str) -> tuple[Chapter, ...]:
     """Return the menu in the order a newcomer wants; the chapters of how-tos are the headings of their list."""
-    splits = re.split(r"^## (.*)$", how_to, flags=re.MULTILINE)
+    parts = re.split(r"^## (.*)$", how_to, flags=re.MULTILINE)
     return (
         Chapter(heading="Start", pages=("docs/guide", "docs/from-fastai", HOW_TO)),
         *(
             Chapter(heading=f"How to: {heading[0].lower()}{heading[1:]}", pages=linked(HOW_TO, text))
-            for heading, text in zip(splits[1::2], splits[2::2], strict=True)
+            for heading, text in zip(parts[1::2], parts[2::2], strict=True)
         ),
         Chapter(heading="Learn", pages=("docs/lessons/README", "docs/glossary")),
         Chapter(heading="Measured", pages=("docs/results/README",)),

@@ -32,10 +32,10 @@ class Translator(HTML5Translator):
             return
         svg = file.read_text(encoding="utf-8")
         super().visit_image(node)
-        image = self.backbone.pop().replace("<img ", f'<img style="min-width: {width_px(svg)}px" ', 1)
+        image = self.body.pop().replace("<img ", f'<img style="min-width: {width_px(svg)}px" ', 1)
         source = re.findall(r'src="([^"]*)"', image)[0]
         kind = "figure wide" if width_px(svg) > PHONE_PX else "figure"
-        self.backbone.append(f'<span class="{kind}"><span class="slide"><a href="{source}">{image}</a></span></span>')
+        self.body.append(f'<span class="{kind}"><span class="slide"><a href="{source}">{image}</a></span></span>')
 
     def visit_table(self, node: nodes.table) -> None:
         """Write a table with its kind as a class and, where it is stacked, the heading of its column in each cell."""
@@ -52,14 +52,14 @@ class Translator(HTML5Translator):
         """Write a cell's start."""
         super().visit_entry(node)
         if "label" in node:
-            self.backbone[-1] = self.backbone[-1].replace("<td", f'<td data-label="{escape(node["label"])}"', 1)
+            self.body[-1] = self.body[-1].replace("<td", f'<td data-label="{escape(node["label"])}"', 1)
 
     def visit_Text(self, node: nodes.Text) -> None:  # noqa: N802 - docutils calls it by the name of the node's class
         """Write text; Sphinx has put every word of code into a span of its own."""
-        before = len(self.backbone)
+        before = len(self.body)
         super().visit_Text(node)
-        for place, html in enumerate(self.backbone[before:], before):
-            self.backbone[place] = re.sub(
+        for place, html in enumerate(self.body[before:], before):
+            self.body[place] = re.sub(
                 rf'^<span class="pre">(?=.{{1,{WHOLE}}}</span>$)', '<span class="pre whole">', html
             )
 

@@ -153,7 +153,7 @@ def test_no_value_writes_or_reads_itself() -> None:
         for path in SOURCE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
-        for value in node.backbone
+        for value in node.body
         if isinstance(value, ast.FunctionDef) and value.name in ("to_json", "from_json", "as_json")
     ]
     assert methods == []

@@ -72,5 +72,5 @@ def test_a_newer_version_asks_for_a_newer_goldenrule():
     table = to_arrow(random_predictions(3, 1, 2, 0))
     key, about = next(iter(table.schema.metadata.items()))
     newer = table.replace_schema_metadata({key: json.dumps({**json.loads(about), "schema_version": 99})})
-    with pytest.raises(FormatError, match=r"schema version 99.*upgrade goldenrule"):
+    with pytest.raises(FormatError, match=r"schema version 99.*Update goldenrule"):
         from_arrow(newer)

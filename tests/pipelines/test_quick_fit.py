@@ -64,7 +64,7 @@ def photo_folder(small_photos: Path, tmp_path: Path) -> Path:
 
 def test_the_result_has_the_documented_shape(fitted: Any) -> None:
     result = result_of(fitted.folder)
-    assert result["schema_version"] == 1
+    assert result["schema_version"] == 2
     assert result["valid"]["n"] == 16
     assert result["test"]["n"] == 12
     assert result["out_of_fold"]["n"] == 40

@@ -249,8 +249,14 @@ def test_a_missing_json_file_is_a_format_error(tmp_path):
 @pytest.mark.parametrize("version", [3, None, "1", 1.5])
 def test_a_newer_or_strange_schema_asks_for_an_update(tmp_path, version):
     files.write_json(tmp_path / "value.json", {"schema_version": version})
-    with pytest.raises(FormatError, match=r"up to 2.*Update goldenrule"):
-        files.read_json(tmp_path / "value.json", newest_schema=2)
+    with pytest.raises(FormatError, match=r"reads version 2.*Update goldenrule"):
+        files.read_json(tmp_path / "value.json", schema=2)
+
+
+def test_a_file_of_an_earlier_schema_says_how_to_make_it_again(tmp_path):
+    files.write_json(tmp_path / "value.json", {"schema_version": 1})
+    with pytest.raises(FormatError, match=r"value.json was written by an earlier goldenrule.*reads version 2.*--out"):
+        files.read_json(tmp_path / "value.json", schema=2)
 
 
 def test_a_file_in_pieces_has_the_digest_of_its_bytes(tmp_path):

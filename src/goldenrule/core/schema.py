@@ -142,6 +142,20 @@ def _check_nesting(value: Any) -> None:
     raise ValueError(f"its values are nested more than {MOST_NESTED} deep")
 
 
+def check_schema(found: object, known: int, path: Path | str) -> None:
+    """Raise `FormatError` where a file is of another schema version than the one that is known, and say what to do."""
+    if type(found) is not int or found > known:
+        raise FormatError(
+            f"{path} has schema version {found!r}; this goldenrule reads version {known}. Update goldenrule "
+            "(pip install -U goldenrule) to read it."
+        )
+    if found < known:
+        raise FormatError(
+            f"{path} was written by an earlier goldenrule (schema version {found}; this one reads version {known}). "
+            "Make it again: give its command with another --out."
+        )
+
+
 def as_type(value: Any, kind: type[T], *, what: str, optional: Collection[str] = (), whole: bool = True) -> T:
     """Return a JSON value as `kind`; raises `FormatError` that begins with `what` and names the field.
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from goldenrule.core.errors import FormatError
-from goldenrule.core.schema import Name, as_type
+from goldenrule.core.schema import Name, as_type, check_schema
 from goldenrule.data.table import SCHEMA, ImageTable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def table_content(table: ImageTable) -> bytes:
@@ -40,10 +40,7 @@ def table_of(content: bytes, path: Path) -> ImageTable:
         rows = pa.ipc.open_file(pa.BufferReader(content)).read_all()
         rows.validate(full=True)  # offsets that point outside would be read otherwise
         about = json.loads(rows.schema.metadata[b"goldenrule"])  # a root may hold bytes that are no text
-        if about["schema_version"] > SCHEMA_VERSION:
-            raise FormatError(f"{path} was written by a newer goldenrule. Update: pip install -U goldenrule.")
-        if about["schema_version"] < SCHEMA_VERSION:
-            raise FormatError(f"{path} was written by an older goldenrule, which knew less of the images. Fit again.")
+        check_schema(about["schema_version"], SCHEMA_VERSION, path)
         said = as_type(about, _About, what=str(path))
         rows = rows.replace_schema_metadata(None)
         if rows.schema != SCHEMA:
@@ -59,7 +56,7 @@ def table_of(content: bytes, path: Path) -> ImageTable:
 class _About(msgspec.Struct, forbid_unknown_fields=True):
     """What stands beside the rows."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     root: Name
     classes: tuple[Name, ...]
     task: Literal["single", "multi"]

@@ -179,7 +179,7 @@ def _(value: Submission) -> Any:
     layout = value.layout
     return as_json(
         {
-            "schema_version": 1,
+            "schema_version": 2,
             "file": value.path.name,
             "layout": layout.kind,
             "columns": [layout.id_column, *layout.columns],

@@ -11,11 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goldenrule.core.errors import FormatError
-from goldenrule.core.schema import Name, as_type, parse_json
+from goldenrule.core.schema import Name, as_type, check_schema, parse_json
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.predictions import Predictions, Task
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _KEY = b"goldenrule.predictions"
 
 
@@ -78,7 +78,7 @@ def from_arrow(table: pa.Table) -> Predictions:
 class _About(msgspec.Struct, forbid_unknown_fields=True):
     """What stands beside the rows."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     task: Task
     classes: tuple[Name, ...]
     views: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
@@ -94,12 +94,7 @@ def _about(table: pa.Table) -> _About:
         about = parse_json(metadata[_KEY])
     except ValueError as error:
         raise FormatError(f"not a table of predictions: {error}") from error
-    version = about.get("schema_version") if isinstance(about, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise FormatError(
-            f"predictions of schema version {version}, but this goldenrule reads up to "
-            f"{SCHEMA_VERSION}: upgrade goldenrule to read them"
-        )
+    check_schema(about.get("schema_version") if isinstance(about, dict) else None, SCHEMA_VERSION, "this table")
     return as_type(about, _About, what="the description of predictions")
 
 

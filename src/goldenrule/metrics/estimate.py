@@ -146,7 +146,7 @@ class Estimate:
 
 
 def render(estimate: Estimate) -> str:
-    """Return an estimate in one line: the value, its 95 % interval, n, and a mark where its images were used for selection.
+    """Return an estimate in one line: value, 95 % interval, n, and a mark where its images were used for selection.
 
     It prints the digits that the images can carry: enough for the interval to be ten units wide. That is at
     least one decimal of a percent (none below 100 images, where one image is more than a percent), and three

@@ -252,7 +252,7 @@ class Classifier:
                 f"{no_run_but(Path(folder))}"
             )
         files = Sealed(path)
-        content = files.json("classifier.json", newest_schema=SCHEMA_VERSION)
+        content = files.json("classifier.json", schema=SCHEMA_VERSION)
         said = as_type(content, ClassifierJson, what=str(path / "classifier.json"))
         spec, classes = said.backbone, said.classes
         try:

@@ -12,7 +12,7 @@ from goldenrule.metrics import Task
 from goldenrule.metrics.estimate import Basis
 from goldenrule.models.backbone import BackboneSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """2: with a manifest."""
 
 Object = dict[str, Any]
@@ -21,7 +21,7 @@ Object = dict[str, Any]
 class ClassifierJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """All of a classifier but its arrays. What is an `Object` here is checked by the value that it becomes."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     task: Task
     classes: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=1_000_000)]
     backbone: BackboneSpec

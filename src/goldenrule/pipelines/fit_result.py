@@ -149,7 +149,7 @@ class FitResult:
         return tuple(split for split in splits if torn(self.table, split))
 
     def basis(self, split: str) -> Message:
-        """Return what a split's number rests on: "held out", "used for selection", or what in train gives its answers away."""
+        """Return what a split's number rests on: "held out", "used for selection", or what train gives away of it."""
         predictions = self.scored[split]
         if leaked := [row for row, uri in enumerate(predictions.ids) if self.leaks.get(uri) == split]:
             rest = [row for row in range(len(predictions)) if row not in set(leaked)]

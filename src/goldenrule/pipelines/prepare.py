@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.sources.left_out import unusable_classes
 from goldenrule.data.splits.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.data.splits.splitting import check_enough, sample_per_class, torn_groups, with_split
-from goldenrule.data.table import ImageTable
+from goldenrule.data.table import ImageTable, Split
 from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.backbone import backbone as load_backbone
@@ -54,63 +54,95 @@ def prepared_fit(
 ) -> Iterator[tuple[FitContext, Features]]:
     """Open the run of these images and options; it stays locked while the block runs.
 
-    `also` is what makes a run that is no fit another one, beside its options: such a run keeps the parts of the
+    `also` is what makes a run that is no fit another one, beside its options: such a run keeps the splits of the
     fits of these images in `runs`.
 
     The plain features of all images do not depend on the split, so they come first: near duplicates are found by
     them, and stay in one split and one fold. Killed before the split is written, a fit finds the same ones again.
     """
     options, progress, state = options or FitOptions(), progress or Silent(), FitState()
-    out, runs = Path(out) if out else None, Path(runs)
     device = check_device(options.device)
     with state.stage("read"):
         table, seen = read_images(source, options, progress)
         state.stamps = stamps_of(table)
         options.check_metrics(table.classes, table.task)
     state.findings += table.findings
-    if out and out.resolve() in _folders_of(table):
-        raise OptionError(f"--out {out}: the images lie there. Give a folder of its own, such as {runs / 'NAME'}.")
+    if out and Path(out).resolve() in _folders_of(table):
+        raise OptionError(
+            f"--out {out}: the images lie there. Give a folder of its own, such as {Path(runs) / 'NAME'}."
+        )
     given = "valid" in table.splits or options.folds is not None
     kept_options = {**options.kept_under(), **(also or {})}
     about = {"images": about_images(table), "options": kept_options, "split": "given" if given else "drawn"}
     options = seen
-    folder, earlier = (out, out) if out else _free_folder(runs / folder_name(table), about, table, progress)
-    if also and not drew_split(folder):
-        earlier = latest_split(runs / folder_name(table))
-    before = known_split(earlier)
-    if torn := [] if given or earlier == folder else torn_groups(table, before):
-        before, table = {}, table.with_findings(_drawn_anew(earlier, torn))
+    place = _place_of(table, about, out=out, runs=Path(runs), shares_split=also is not None, progress=progress)
+    if place.torn:
+        table = table.with_findings(_drawn_anew(place.earlier, place.torn))
         state.findings += table.findings[-1:]
-    if out:
-        check_same(out, about, table)
-    elif folder not in (runs / folder_name(table), earlier) and not is_run(folder):
-        kept_splits = "" if given or torn or not drew_split(earlier) else " Its images keep the splits they had there."
-        progress.say(f"{earlier} was made with {differences(earlier, about, table)}: writing to {folder}.{kept_splits}")
     with state.stage("backbone"):
         backbones = candidate_backbones(options, progress)
         if options.from_scratch:
             backbone_from_scratch(options, progress)  # one that can't be had says so before anything is written
         backbone = backbones[0]
         extractor = FeatureExtractor.of(backbone, device=device, threads=options.threads, progress=progress)
-    with opened(folder) as run:
-        check_same(folder, about, table)  # again: another process may have begun a run here since
+    with opened(place.folder) as run:
+        check_same(place.folder, about, table)  # again: another process may have begun a run here since
         context = FitContext(run=run, table=table, extractor=extractor, options=options, state=state, progress=progress)
         features = precomputed(context, 0)
-        usable = [digest is not None and digest in features.caches[0] for digest in table.digests]
-        state.findings += unusable_classes(table, usable)
-        pairs = near_pairs(context, features)
-        asked = keep_neighbours_together(context, features, kept_together(table, pairs), pairs)
-        table = asked.table
-        if options.folds is None:
-            if earlier == folder:
-                before = known_split(folder)  # again: it may have been drawn since
-            table = with_split(table, seed=options.seed, before=before)
-        state.findings += (*table.findings[len(context.table.findings) :], *near_duplicates(table, pairs))
-        state.findings = [*asked.findings, *torn_splits(table, asked.about), *state.findings]
-        state.dependence, state.leaks = asked.about, leaked(table, pairs)
-        run.begin(about, table)
-        context = replace(context, table=table)
+        context = _with_split(context, features, place)
+        run.begin(about, context.table)
         yield with_chosen_backbone(context, features, backbones) if len(backbones) > 1 else (context, features)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """The folder of a run, the run whose split it keeps, that split (digest to split), and the groups that it tears."""
+
+    folder: Path
+    earlier: Path
+    before: Mapping[bytes, Split]
+    torn: Sequence[str]
+
+
+def _place_of(
+    table: ImageTable,
+    about: Mapping[str, Any],
+    *,
+    out: str | Path | None,
+    runs: Path,
+    shares_split: bool,
+    progress: Progress,
+) -> _Place:
+    """Return where a run of these images goes; with `shares_split` it keeps the split of the fits in `runs`."""
+    base, given = runs / folder_name(table), about["split"] == "given"
+    folder, earlier = (Path(out), Path(out)) if out else _free_folder(base, about, table, progress)
+    if shares_split and not drew_split(folder):
+        earlier = latest_split(base)
+    before = known_split(earlier)
+    torn = [] if given or earlier == folder else torn_groups(table, before)
+    if out:
+        check_same(folder, about, table)
+    elif folder not in (base, earlier) and not is_run(folder):
+        kept_splits = "" if given or torn or not drew_split(earlier) else " Its images keep the splits they had there."
+        progress.say(f"{earlier} was made with {differences(earlier, about, table)}: writing to {folder}.{kept_splits}")
+    return _Place(folder=folder, earlier=earlier, before={} if torn else before, torn=torn)
+
+
+def _with_split(context: FitContext, features: Features, place: _Place) -> FitContext:
+    """Return the context with every image in a split; what belongs together, found by the features, stays together."""
+    state, table = context.state, context.table
+    usable = [digest is not None and digest in features.caches[0] for digest in table.digests]
+    state.findings += unusable_classes(table, usable)
+    pairs = near_pairs(context, features)
+    asked = keep_neighbours_together(context, features, kept_together(table, pairs), pairs)
+    table = asked.table
+    if context.options.folds is None:  # a split may have been drawn here since
+        before = known_split(place.folder) if place.earlier == place.folder else place.before
+        table = with_split(table, seed=context.options.seed, before=before)
+    state.findings += (*table.findings[len(context.table.findings) :], *near_duplicates(table, pairs))
+    state.findings = [*asked.findings, *torn_splits(table, asked.about), *state.findings]
+    state.dependence, state.leaks = asked.about, leaked(table, pairs)
+    return replace(context, table=table)
 
 
 def _drawn_anew(earlier: Path, torn: Sequence[str]) -> Finding:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from goldenrule.metrics.selection_rules import Verdict
     from goldenrule.pipelines.fit_result import FitResult
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def result_json(result: FitResult) -> dict[str, Any]:

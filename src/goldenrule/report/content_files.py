@@ -29,7 +29,7 @@ from goldenrule.storage.files import atomic_folder, write_json
 from goldenrule.storage.manifest import Sealed, seal
 from goldenrule.training.lr_finder import RangeTest
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CONTENT, PREDICTIONS, UNCALIBRATED = "content.json", "predictions.arrow", "uncalibrated.arrow"
 _NOT_JSON = ("predictions", "uncalibrated", "image")
 _APART = (
@@ -61,7 +61,7 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
     Raises `FormatError` where a file is missing, damaged, or of a newer version.
     """
     files = Sealed(folder)
-    value = files.json(CONTENT, newest_schema=SCHEMA_VERSION)
+    value = files.json(CONTENT, schema=SCHEMA_VERSION)
     plain = {name: field for name, field in value.items() if name not in (*_APART, "schema_version")}
     as_type(plain, _plain_fields(), what=str(folder / CONTENT))
     try:

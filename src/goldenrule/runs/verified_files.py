@@ -21,7 +21,7 @@ from goldenrule.metrics import Basis, Estimate, Predictions, Task
 from goldenrule.metrics.predictions_csv import from_csv
 from goldenrule.storage.manifest import Sealed, is_sealed
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of run.json; 2: with a manifest."""
 ABOUT, SPLIT, IMAGES, CHOICE, RESULT = "run.json", "split.csv", "images.arrow", "choice.json", "result.json"
 COLUMNS = ("path", "split", "class", "digest")
@@ -40,7 +40,7 @@ class ImagesJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class RunJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What a run is about."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     images: ImagesJson
     options: dict[str, Any]
     split: Literal["drawn", "given"]
@@ -120,7 +120,7 @@ class BackbonesJson(msgspec.Struct, kw_only=True):
 class ResultJson(msgspec.Struct, kw_only=True):
     """What commands read of result.json: it holds more, for people and programs."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     headline: Headline
     chosen: str
     stages: list[Stage]
@@ -152,7 +152,7 @@ def was_written(folder: Path, name: str) -> bool:
 
 def run_about(folder: Path) -> RunJson:
     """Return what a run is about."""
-    value = Sealed(folder).json(ABOUT, newest_schema=SCHEMA_VERSION)
+    value = Sealed(folder).json(ABOUT, schema=SCHEMA_VERSION)
     return as_type(value, RunJson, what=str(folder / ABOUT))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from goldenrule.core.errors import FormatError, StorageError, of_system
-from goldenrule.core.schema import parse_json
+from goldenrule.core.schema import check_schema, parse_json
 from goldenrule.storage.regular_files import open_regular, read_regular
 from goldenrule.storage.unfinished import unfinished_file, unfinished_folder
 
@@ -143,25 +143,25 @@ def write_digested_json(path: Path, value: Mapping[str, Any]) -> None:
     write_json(path, {**value, DIGEST_FIELD: json_digest(value)})
 
 
-def read_digested_json(path: Path, *, newest_schema: int | None = None) -> dict[str, Any]:
+def read_digested_json(path: Path, *, schema: int | None = None) -> dict[str, Any]:
     """Read what `write_digested_json` wrote; one flipped bit is a `FormatError`."""
-    value = read_json(path, newest_schema=newest_schema)
+    value = read_json(path, schema=schema)
     found = value.pop(DIGEST_FIELD, None)
     if found != json_digest(value):
         raise FormatError(f"{path} is not what was written: it was changed or damaged. Remove it, or copy it again.")
     return value
 
 
-def read_json(path: Path, *, newest_schema: int | None = None) -> dict[str, Any]:
-    """Read a JSON object; a damaged file, or a schema newer than `newest_schema`, is a `FormatError`."""
+def read_json(path: Path, *, schema: int | None = None) -> dict[str, Any]:
+    """Read a JSON object; a damaged file, or one of another schema version than `schema`, is a `FormatError`."""
     try:
         content = read_regular(path, most_bytes=MOST_JSON_BYTES)
     except OSError as error:
         raise FormatError(f"{path} can't be read: {error.strerror or error}.") from error
-    return json_object(content, path, newest_schema=newest_schema)
+    return json_object(content, path, schema=schema)
 
 
-def json_object(content: bytes, path: Path, *, newest_schema: int | None = None) -> dict[str, Any]:
+def json_object(content: bytes, path: Path, *, schema: int | None = None) -> dict[str, Any]:
     """Return the JSON object in the content of `path`; raises `FormatError` as `read_json` does."""
     try:
         value = parse_json(content)
@@ -169,12 +169,8 @@ def json_object(content: bytes, path: Path, *, newest_schema: int | None = None)
         raise FormatError(f"{path} can't be read as JSON: {error}.") from error
     if not isinstance(value, dict):
         raise FormatError(f"{path} holds a {type(value).__name__}, wanted a JSON object.")
-    found = value.get("schema_version")
-    if newest_schema is not None and (not isinstance(found, int) or found > newest_schema):
-        raise FormatError(
-            f"{path} has schema version {found!r}; this goldenrule knows versions up to {newest_schema}. "
-            "Update goldenrule (pip install -U goldenrule) to read it."
-        )
+    if schema is not None:
+        check_schema(value.get("schema_version"), schema, path)
     return value
 
 

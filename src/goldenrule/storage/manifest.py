@@ -123,9 +123,9 @@ class Sealed:
                 return content
         raise self._differs(name)
 
-    def json(self, name: str, *, newest_schema: int | None = None) -> dict[str, Any]:
+    def json(self, name: str, *, schema: int | None = None) -> dict[str, Any]:
         """Return the JSON object in a file."""
-        return json_object(self.read(name), self.folder / name, newest_schema=newest_schema)
+        return json_object(self.read(name), self.folder / name, schema=schema)
 
     def check(self, name: str) -> Path:
         """Return the path of a file whose content is what was written; it is read in pieces."""

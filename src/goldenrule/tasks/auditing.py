@@ -20,7 +20,7 @@ from goldenrule.features.similar_windows import near_duplicates as near_by_activ
 from goldenrule.storage.files import write_atomic, write_json
 from goldenrule.storage.outputs import Kind, check_folder, json_like, page, shown_path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE, NUMBERS = "audit.html", "audit.json"
 FILES = {
     PAGE: page("a page", PAGE),

@@ -38,7 +38,7 @@ from goldenrule.models.graphs.compiled import serving_kind
 from goldenrule.storage.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.tasks.reopened import Reopened, reopened
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE, NUMBERS = "explained.html", "explained.json"
 
 

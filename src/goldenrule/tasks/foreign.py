@@ -46,7 +46,7 @@ from goldenrule.storage.files import json_digest, read_json, write_atomic, write
 from goldenrule.storage.lock import check_no_links
 from goldenrule.storage.outputs import shown_path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE, NUMBERS, ROWS = "evaluation.html", "evaluation.json", "predictions.csv"
 FOLDER = "evaluations"
 

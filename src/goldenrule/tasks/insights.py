@@ -26,7 +26,7 @@ from goldenrule.storage.lock import check_no_links
 from goldenrule.tasks.reopened import reopened
 from goldenrule.tasks.run_label_issues import SuspectedLabels, suspected, with_features
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FOLDER, PAGE, NUMBERS, LABELS = "insight", "insight.html", "insight.json", "label_errors.csv"
 JUDGING = ("test", "valid")
 MOST_PAIRS = 3

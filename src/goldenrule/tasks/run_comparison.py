@@ -65,7 +65,7 @@ class ComparedRuns:
 def _(value: ComparedRuns) -> Any:
     return as_json(
         {
-            "schema_version": 1,
+            "schema_version": 2,
             "runs": value.names,
             "split": value.split,
             "basis": value.basis,

@@ -27,7 +27,7 @@ from goldenrule.storage.files import write_atomic, write_json
 from goldenrule.storage.lock import check_no_links
 from goldenrule.tasks.reopened import reopened
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NUMBERS, PICTURE = "learning_curve.json", "learning_curve.svg"
 WAYS: Mapping[str, str] = {
     Trained.LATE_LAYERS: "fine-tuning",

@@ -66,7 +66,7 @@ from goldenrule.storage.files import file_digest, json_digest, read_digested_jso
 from goldenrule.storage.lock import HOLDER, LOCK, only_writer
 from goldenrule.storage.unfinished import is_marked
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +309,7 @@ def _clear(folder: Path) -> None:
 def _again(folder: Path, about: Mapping[str, Any], threads: int, progress: Progress) -> SplitFolder:
     if not (folder / ABOUT).exists():
         raise RunMismatch(f"{folder} holds something else. Nothing was changed: give the name of a new folder.")
-    before = _named(read_digested_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)["about"])
+    before = _named(read_digested_json(folder / ABOUT, schema=SCHEMA_VERSION)["about"])
     if before != about:
         changed = [name for name in ("source", "files", "labels") if before[name] != about[name]]
         changed += [name for name, value in about["options"].items() if before["options"].get(name) != value]
@@ -331,7 +331,7 @@ def _listed(wrong: Sequence[Difference]) -> str:
 
 
 def _read(folder: Path, copies: Sequence[Copy], *, again: bool) -> SplitFolder:
-    facts = read_digested_json(folder / ABOUT, newest_schema=SCHEMA_VERSION)
+    facts = read_digested_json(folder / ABOUT, schema=SCHEMA_VERSION)
     if facts["manifest"] != file_digest(folder / MANIFEST):
         raise FormatError(f"{folder / MANIFEST} is not what was written: it was changed or damaged. Split again.")
     return SplitFolder(

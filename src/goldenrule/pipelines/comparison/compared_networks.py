@@ -28,7 +28,7 @@ from goldenrule.report.sentences import duration
 from goldenrule.runs.training_options import WAYS, TrainingType
 from goldenrule.storage.outputs import shown_path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MOST_BY_CHANCE = 0.05
 
 

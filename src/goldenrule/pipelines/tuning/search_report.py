@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from goldenrule.pipelines.tuning.search_result import SearchResult
     from goldenrule.pipelines.tuning.search_study import Trial
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SAID = ("backbone", "sample", "group_by", "min_per_class", "seed", "levels")
 """Options of a search that a fit has too: without them it is told of other images, splits or networks."""
 COLUMNS = ("study", "trial", "state", "log_loss", "quality", "seconds", *NAMES)
