@@ -161,8 +161,7 @@ def page(pairs: list[Pair]) -> str:
         f"{markdown_table(head, [row(*pair) for pair in pairs])}\n\n"
         "All seeds together; an image that several of them tested counts once, with the mean of its gains:\n\n"
         f"{markdown_table(['set', 'seeds', 'images', 'log loss lower by'], together)}\n\n## What each stage gave\n\n"
-        "Seed 0, on the images by which it was evaluated: out-of-fold for solved heads, validation (used for "
-        "selection) for the "
+        "Seed 0, on the images by which it was evaluated: out-of-fold for linear heads, validation for the "
         f"rest.\n\n{markdown_table(['set', 'stage', 'judged on', 'accuracy', 'log loss'], stages)}\n\n"
         f"Made by `python benchmarks/golden_rule.py`: {made_with(*(whole.commit for _, whole in pairs))}.\n"
     )

@@ -184,7 +184,7 @@ def kinds(place: Place) -> Iterator[tuple[str, Path, tuple[Reader, ...]]]:
     for path in sorted((place.run / "report").iterdir()):
         yield f"run/report/{path.name}", path, (report,)
     for path in sorted((place.run / "steps").iterdir()):
-        yield "run/story/*", path, (fit,)
+        yield "run/steps/*", path, (fit,)
     for name in ("classifier/classifier.json", "choice.json", "result.json", "images.arrow", "split.csv", "run.json"):
         yield f"run/{name}, fit again", place.run / name, (fit,)
     for path in sorted(place.cache.rglob("*")):

@@ -104,7 +104,7 @@ def test_while_a_fit_runs_its_place_is_saved(
     arguments = ("fit", small_photos, "--views", "0", "--size", "64", "--threads", "1", "--out", "run")
     errors = interrupted(TRAINING, "training", number, code, *arguments)
     assert "head, precomputed: saved in epoch 1, after step 3." in errors
-    assert len(list(tmp_path.glob("run/story/*.checkpoint"))) == 1
+    assert len(list(tmp_path.glob("run/steps/*.checkpoint"))) == 1
     assert not list(tmp_path.rglob("*.tmp"))
     assert not (tmp_path / "run" / ".lock.pid").exists()
 

@@ -553,7 +553,11 @@ def named(result: Any, code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("how", "when"),
-    [*((how, ("precompute", 2)) for how in CHANGES), ("deleted", ("precompute", 1)), ("another picture", ("solve", 2))],
+    [
+        *((how, ("precompute", 2)) for how in CHANGES),
+        ("deleted", ("precompute", 1)),
+        ("another picture", ("fit linear head", 2)),
+    ],
 )
 def test_files_that_change_during_a_quick_fit_are_named_and_left_out(
     splits: Path, cache: Path, tmp_path: Path, how: str, when: tuple[str, int]
@@ -576,7 +580,7 @@ def test_files_that_change_during_the_live_steps_stop_nothing(
     every = list(zip(train, valid, strict=True))
     plans = []
     for (task, number), uris, how in zip(
-        (("solve", 1), ("train", 1), ("predict", 1), ("lr_find", 2), ("train", 3), ("predict", 2)),
+        (("fit linear head", 1), ("train", 1), ("predict", 1), ("lr_find", 2), ("train", 3), ("predict", 2)),
         every,
         ("another picture", "deleted", "cut", "a pipe", "deleted", "another picture"),
         strict=True,

@@ -187,7 +187,7 @@ def a_report_that_runs(place: Path) -> None:
 
 
 def unfinished_files_of_the_users(place: Path) -> None:
-    for name in (".thesis.tmp", "story/.thesis.old", ".goldenrule-thesis.tmp"):
+    for name in (".thesis.tmp", "steps/.thesis.old", ".goldenrule-thesis.tmp"):
         (place / "run" / name).write_text("mine")
 
 
@@ -211,7 +211,7 @@ EVIL = (
 def test_every_command_ends_well(command: Command, place: Path, spoil: Callable[[Path], None]) -> None:
     spoil(place)
     opened_by_all(command, place)
-    for name in (".thesis.tmp", "story/.thesis.old", ".goldenrule-thesis.tmp"):
+    for name in (".thesis.tmp", "steps/.thesis.old", ".goldenrule-thesis.tmp"):
         if spoil is unfinished_files_of_the_users:
             assert (place / "run" / name).read_text() == "mine"
     if spoil is classes_that_steer:

@@ -16,7 +16,7 @@ WRITES = {
     "a chunk of a bank": r"/banks/.*arrow$",
     "the split": "/split.csv",
     "what the run is about": "/run.json",
-    "the outcome of a step": "/story/",
+    "the outcome of a step": "/steps/",
     "the classifier": "/classifier",
     "the choice": "/choice.json",
     "predictions": "/predictions/",

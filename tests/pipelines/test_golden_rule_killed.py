@@ -15,8 +15,8 @@ import pytest
 
 def reached(run: Path) -> str:
     """Say how far a run has come."""
-    steps = len(list(run.glob("story/*.safetensors")))
-    inside = " and a fit begun" * bool(list(run.glob("story/*.checkpoint")))
+    steps = len(list(run.glob("steps/*.safetensors")))
+    inside = " and a fit begun" * bool(list(run.glob("steps/*.checkpoint")))
     return f"{steps:2d} steps stored{inside}" if run.exists() else "no run yet"
 
 
@@ -63,7 +63,7 @@ def test_a_golden_rule_killed_within_each_of_its_fits_ends_with_the_same_bits(nu
     run = nursery.worlds / world / "run"
 
     def new() -> set[str]:
-        return {path.name for path in run.glob("story/*.checkpoint")} - met
+        return {path.name for path in run.glob("steps/*.checkpoint")} - met
 
     while nursery.fit(world, kill_when=lambda: bool(new())):
         assert new(), nursery.said(world)

@@ -74,7 +74,7 @@ def test_a_fit_killed_at_many_moments_ends_with_the_bits_of_an_unbroken_one(
     moments: list[Callable[[], bool]] = [
         lambda: (broken / "run" / "split.csv").exists(),
         lambda: count(caches, "*/*.arrow") >= 3,
-        lambda: count(broken, "run/story/*.safetensors") >= 1,
+        lambda: count(broken, "run/steps/*.safetensors") >= 1,
         lambda: (broken / "run" / "choice.json").exists(),
     ]
     committed = 0

@@ -79,19 +79,19 @@ def predict(
             f"... and {result.images - len(result.shown):,} more" + (f" in {out}" if out else "; -o FILE.csv keeps all")
         )
     if classifier.sets:
-        console.print(Text(f"Sets: {classifier.sets.sentence}"))
+        console.print(Text(classifier.sets.sentence))
     if classifier.thresholds:
         console.print(Text(classifier.thresholds.sentence))
     if classifier.ood_detector and result.ood:
         names = ", ".join(result.ood[:5]) + (", ..." if len(result.ood) > 5 else "")
         console.print(
             Text(
-                f"warning: {len(result.ood):,} of {result.flagged.n:,} images are unlike anything seen in training, "
-                f"and what is predicted of them means little: {names}",
+                f"warning: {len(result.ood):,} of {result.flagged.n:,} images are out-of-distribution (OOD), "
+                f"so their predictions are unreliable: {names}",
                 style="yellow",
             )
         )
-        console.print(Text(f"OOD: {classifier.ood_detector.sentence}"))
+        console.print(Text(classifier.ood_detector.sentence))
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
     statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
     console.print(Text(f"{plural(result.images, 'image')} ({statuses}): {counts or 'no prediction'}"))

@@ -12,7 +12,7 @@ from goldenrule.runs.history import EpochRow
 from goldenrule.runs.verified_files import was_written
 from goldenrule.storage.manifest import Sealed
 
-JOURNAL = "story/clock.json"
+JOURNAL = "steps/clock.json"
 PROBE_SECONDS = 10.0
 """With less time left than this nothing is measured before it is decided."""
 

@@ -226,7 +226,7 @@ class FitResult:
             f"{value_and_interval(measures['set size'])} classes a set."
             for split, measures in self.sets_measured.items()
         ]
-        return f"Sets: {rule.sentence[0].lower()}{rule.sentence[1:]}{''.join(measured)}"
+        return f"{rule.sentence}{''.join(measured)}"
 
     @property
     def calibration(self) -> Calibrated | None:

@@ -4,7 +4,7 @@ RUN/manifest.json    size and digest of every file that a later command reads
 RUN/run.json         which images and options this run is about
 RUN/split.csv        path, split, class and digest of every image: the split never changes again
 RUN/images.arrow     the same images with all that is known of them, and where they lie
-RUN/story/*          outcomes of finished steps, by the hash of all that led to them (law 7), with checksums
+RUN/steps/*          outcomes of finished steps, by the hash of all that led to them (law 7), with checksums
 RUN/epochs/*         where it was asked for: a classifier of every so many epochs, as the weights stood then
 RUN/classifier/      the classifier: safetensors and JSON
 RUN/predictions/*    one CSV per split
@@ -137,7 +137,7 @@ class Run:
 
     def journaled(self, key: str, out_of_time: Callable[[EpochRow], bool]) -> Callable[[EpochRow], bool]:
         """Write a decision of the clock down before it is obeyed, and obey what was written (law 6)."""
-        name = f"story/{key[:32]}.stopped.json"
+        name = f"steps/{key[:32]}.stopped.json"
 
         def decided(row: EpochRow) -> bool:
             if was_written(self.folder, name):

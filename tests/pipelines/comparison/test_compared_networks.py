@@ -59,7 +59,7 @@ def compared(*rows: Row, choice: Choice | None = None) -> ComparedNetworks:
 def test_a_slower_network_is_taken_where_it_is_clearly_better() -> None:
     found = compared(row("quick", 40, 1), row("slow", 58, 100))
     assert found.chosen.network == "slow"
-    assert "slow, from scratch is taken" in " ".join(found.sentences)
+    assert "slow, from scratch is selected" in " ".join(found.sentences)
 
 
 def test_of_equals_the_quickest_is_taken_and_the_others_are_called_ties() -> None:
@@ -156,7 +156,7 @@ def test_a_terminal_of_80_columns_breaks_no_word_of_the_table() -> None:
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(networks_table(compared(row("efficientnet_lite0", 30, 1), row("original@32", 33, 128))))
     words = console.export_text().split()
-    for word in ("accuracy", "epochs", "parameters", "against", "taken,", "points", "efficientnet_lite0,"):
+    for word in ("accuracy", "epochs", "parameters", "against", "selected,", "points", "efficientnet_lite0,"):
         assert word in words
 
 

@@ -48,7 +48,7 @@ class Watched:
         self.lines.append(message)
 
     def task(self, name: str, total: int, unit: str) -> AbstractContextManager[Task]:
-        if name == "judge":
+        if name == "evaluate":
             self.evaluated_before = list(self.folder.glob("*/predictions/test.csv"))
             self.chosen_before = (self.folder / "choice.json").exists()
         return Silent().task(name, total, unit)

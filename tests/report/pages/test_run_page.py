@@ -107,7 +107,7 @@ def content(classes=("cat", "dog"), n=200, wrong=1, **changes):
             "train": dict.fromkeys(classes, 40) | {"": 0},
             "test": dict.fromkeys(classes, 10) | {"": 0},
         },
-        "stages": (("read", 0.2), ("precompute", 3.1), ("solve", 0.8)),
+        "stages": (("read", 0.2), ("precompute", 3.1), ("fit linear head", 0.8)),
         "features": {"computed": 640, "reused": 0},
         "candidates": [
             {"name": "linear head", "estimates": found, "comparison": "", "chosen": False},
