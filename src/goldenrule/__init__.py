@@ -161,7 +161,7 @@ __getattr__, __dir__ = lazy(__name__, _HOMES)
 
 
 def _in_a_notebook() -> None:
-    """Let a notebook that is running show figures."""
+    """Make a running notebook show figures."""
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:
         from goldenrule.notebook import register
 

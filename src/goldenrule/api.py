@@ -31,7 +31,7 @@ Options = TypeVar("Options")
 
 
 def _taking(*kinds: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let the signature that `help` shows have the fields of these options in the place of `**options`."""
+    """Show the fields of these options in place of `**options` in the signature that `help` prints."""
 
     def shown(function: Callable[P, R]) -> Callable[P, R]:
         wanted = signature(function)

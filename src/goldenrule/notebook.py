@@ -23,7 +23,7 @@ ROWS_SHOWN, LABELS_SHOWN = 5, 10
 
 
 def register(shell: Any) -> None:
-    """Let IPython's shell show these values as HTML; `shell` is what `get_ipython()` returns."""
+    """Register these values with IPython's shell, to be shown as HTML; `shell` is what `get_ipython()` returns."""
     formatter = shell.display_formatter.formatters["text/html"]
     for (module, name), shown in SHOWN.items():
         formatter.for_type_by_name(f"goldenrule.{module}", name, shown)

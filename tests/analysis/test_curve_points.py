@@ -63,8 +63,8 @@ def test_more_images_of_well_formed_classes_make_fewer_mistakes():
     error = found.wrong.mean(axis=(1, 2))
     assert found.sizes[-1] == 120
     assert error[0] > error[-1] + 0.02
-    assert found.nats.mean(axis=(1, 2))[0] > found.nats.mean(axis=(1, 2))[-1]
-    assert found.wrong.shape == found.nats.shape == (len(found.sizes), 2, 150)
+    assert found.log_losses.mean(axis=(1, 2))[0] > found.log_losses.mean(axis=(1, 2))[-1]
+    assert found.wrong.shape == found.log_losses.shape == (len(found.sizes), 2, 150)
 
 
 def riddles(copies=1, count=30):
@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_numbers(four_sizes):
         measured_curve(features, targets, names(36), classes=3, draws=2, seed=seed) for seed in (0, 0, 1)
     )
     assert (one.wrong == again.wrong).all()
-    assert (one.nats == again.nats).all()
+    assert (one.log_losses == again.log_losses).all()
     assert (one.wrong.mean(axis=1) != other.wrong.mean(axis=1)).any()
 
 

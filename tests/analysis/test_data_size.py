@@ -29,7 +29,7 @@ def curve(floor: float, height: float, *, n: int = 4000, metric: str = "accuracy
     measured = Measured(
         sizes=SIZES,
         wrong=wrong.astype(np.float32),
-        nats=wrong * np.float32(2.0) + np.float32(0.01),
+        log_losses=wrong * np.float32(2.0) + np.float32(0.01),
         units=np.arange(n),
         classes=2,
     )

@@ -22,7 +22,7 @@ def measured(law, n=400, draws=4, seed=0):
     return Measured(
         sizes=SIZES,
         wrong=wrong.astype(np.float32),
-        nats=wrong * np.float32(2.0) + np.float32(0.01),
+        log_losses=wrong * np.float32(2.0) + np.float32(0.01),
         units=np.arange(n),
         classes=2,
     )

@@ -155,7 +155,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
     kept = len(list((cache / "banks").glob("*/*.arrow")))
     again = command("fit", "--quick", folder, "--views", "0")
     assert again.returncode == 0, again.stderr
-    rows = json.loads((tmp_path / "runs" / "many" / "result.json").read_text())["activations"]
+    rows = json.loads((tmp_path / "runs" / "many" / "result.json").read_text())["features"]
     assert rows["computed"] + rows["reused"] == 300
     assert (rows["reused"] > 0) == (kept > 0)
 

@@ -75,7 +75,7 @@ def assert_served(cache: FeatureCache, numbers: range) -> None:
 
 
 def test_two_processes_that_write_at_once_leave_every_row_once(start: Start, tmp_path: Path) -> None:
-    folder = tmp_path / "bank"
+    folder = tmp_path / "cache"
     spans = [(0, 200), (100, 300), (50, 250)]
     writers = [start("-c", PREAMBLE + WRITE_RANGE, folder, *span, stdin=subprocess.PIPE) for span in spans]
     for writer in writers:
@@ -96,8 +96,8 @@ def test_two_processes_that_write_at_once_leave_every_row_once(start: Start, tmp
 
 
 def test_a_reader_sees_what_another_process_has_added_since(start: Start, tmp_path: Path) -> None:
-    cache = opened(tmp_path / "bank")
-    writer = start("-c", PREAMBLE + WRITE_RANGE, tmp_path / "bank", 0, 30, stdin=subprocess.PIPE)
+    cache = opened(tmp_path / "cache")
+    writer = start("-c", PREAMBLE + WRITE_RANGE, tmp_path / "cache", 0, 30, stdin=subprocess.PIPE)
     writer.communicate("go\n", timeout=60)
     assert len(cache) == 0
     cache.refresh()
@@ -106,7 +106,7 @@ def test_a_reader_sees_what_another_process_has_added_since(start: Start, tmp_pa
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(1, 5))])
 def test_a_writer_killed_at_any_moment_loses_only_its_open_chunk(start: Start, tmp_path: Path, seed: int) -> None:
-    folder = tmp_path / "bank"
+    folder = tmp_path / "cache"
     moments = random.Random(seed)
     committed = 0
     for _ in range(4):

@@ -33,12 +33,12 @@ def test_each_figure_is_drawn_by_one_function_from_numbers_of_one_place() -> Non
     by_hand = [name for name, text in texts.items() if 'class="tick"' in text]
     assert by_hand == ["macros.html"], "axes of a page's drawings"
     seen = Predictions.from_logits(9 * np.eye(2)[[0, 1, 1, 0] * 20], ["cat", "dog"], truth=[0, 1, 0, 0] * 20)
-    cooled = fit_temperature(seen).apply(seen)
-    drawing, figure = reliability_drawing(cooled, seen), reliability_figure(seen, cooled)
+    with_temperature = fit_temperature(seen).apply(seen)
+    drawing, figure = reliability_drawing(with_temperature, seen), reliability_figure(seen, with_temperature)
     assert drawing is not None
     drawn = [[f"{x:.6f}" for x in one.lines[0].get_xdata()] for one in figure.axes[0].containers]
-    wanted = [[f"{bin_.confidence:.6f}" for bin_ in one.bins] for one in measured(seen, cooled)]
+    wanted = [[f"{bin_.confidence:.6f}" for bin_ in one.bins] for one in measured(seen, with_temperature)]
     assert drawn == wanted
     assert [[dot.n for dot in one.dots] for one in drawing.series] == [
-        [bin_.n for bin_ in one.bins] for one in measured(seen, cooled)
+        [bin_.n for bin_ in one.bins] for one in measured(seen, with_temperature)
     ]

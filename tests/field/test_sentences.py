@@ -47,7 +47,7 @@ def curve(wrong: list[float], images: int, seed: int) -> LearningCurve:
     measured = Measured(
         sizes=np.array([10 * 2**step for step in range(len(wrong))]),
         wrong=losses,
-        nats=losses + 0.1,
+        log_losses=losses + 0.1,
         units=np.arange(200),
         classes=2,
     )

@@ -98,7 +98,7 @@ def test_the_module_has_the_logits_of_the_head_and_a_row_the_same_bits_in_any_co
     with torch.inference_mode():
         found = head_module(head)(torch.from_numpy(features.astype(np.float32))).numpy()
     np.testing.assert_allclose(found, together, atol=1e-5)
-    np.testing.assert_allclose(head.cooled(2).cooled(2).logits(features) * 4, together, rtol=1e-6)
+    np.testing.assert_allclose(head.with_temperature(2).with_temperature(2).logits(features) * 4, together, rtol=1e-6)
 
 
 def test_a_batch_of_one_leaves_the_statistics_alone_and_a_batch_of_two_does_not() -> None:

@@ -55,7 +55,9 @@ def test_long_rows_are_brought_to_float64_some_at_a_time(monkeypatch):
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
 def test_a_cooled_head_has_its_logits_divided(head):
     features = np.random.default_rng(1).normal(size=(7, 40)).astype(np.float16)
-    np.testing.assert_allclose(head.cooled(2.5).logits(features), head.logits(features) / 2.5, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        head.with_temperature(2.5).logits(features), head.logits(features) / 2.5, rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)

@@ -76,7 +76,7 @@ class Nursery:
 def outcome(run: Path) -> dict[str, Any]:
     """What must not depend on interruptions: weights, history and every number; not how long it took, and where."""
     result = json.loads((run / "result.json").read_text())
-    numbers = {name: value for name, value in result.items() if name not in ("stages", "activations", "environment")}
+    numbers = {name: value for name, value in result.items() if name not in ("stages", "features", "environment")}
     files = sorted([*run.glob("classifier/*"), *run.glob("predictions/*")])
     return {"numbers": numbers, **{path.name: path.read_bytes() for path in files}}
 

@@ -40,11 +40,13 @@ def a_head() -> LayeredHead:
 @pytest.mark.parametrize("sharpness", [3.0, 0.85])
 def test_a_head_that_is_too_sure_or_not_sure_enough_is_mended(sharpness: float) -> None:
     head, seen = a_head(), honest(4000, sharpness=sharpness)
-    cooled, evaluated_on, tried = calibrated_head(head, seen)
+    with_temperature, evaluated_on, tried = calibrated_head(head, seen)
     assert tried is not None
     assert tried.applied
     assert tried.temperature.value == pytest.approx(sharpness, rel=0.2)
-    np.testing.assert_allclose(cooled.tensors["weight"], head.tensors["weight"] / tried.temperature.value, rtol=1e-6)
+    np.testing.assert_allclose(
+        with_temperature.tensors["weight"], head.tensors["weight"] / tried.temperature.value, rtol=1e-6
+    )
     assert log_loss(evaluated_on).value < log_loss(seen).value
     assert calibration_error(evaluated_on).value < calibration_error(seen).value
     assert tried.before == seen

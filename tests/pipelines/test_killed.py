@@ -25,7 +25,7 @@ run()
 
 def numbers_of(run: Path) -> dict[str, Any]:
     result = json.loads((run / "result.json").read_text())
-    return {name: value for name, value in result.items() if name not in ("stages", "activations", "environment")}
+    return {name: value for name, value in result.items() if name not in ("stages", "features", "environment")}
 
 
 def classifier_of(run: Path) -> dict[str, bytes]:
@@ -93,7 +93,7 @@ def test_a_fit_killed_at_many_moments_ends_with_the_bits_of_an_unbroken_one(
     finished(fit("broken"))
     assert numbers_of(broken / "run") == numbers_of(tmp_path / "unbroken" / "run")
     assert classifier_of(broken / "run") == classifier_of(tmp_path / "unbroken" / "run")
-    assert json.loads((broken / "run" / "result.json").read_text())["activations"]["reused"] > 0
+    assert json.loads((broken / "run" / "result.json").read_text())["features"]["reused"] > 0
 
 
 @pytest.mark.exhaustive

@@ -42,7 +42,7 @@ def result_of(folder: Path) -> dict[str, Any]:
 
 def numbers_of(folder: Path) -> dict[str, Any]:
     """What a result says, without how long it took and what it found in the bank."""
-    return {name: value for name, value in result_of(folder).items() if name not in ("stages", "activations")}
+    return {name: value for name, value in result_of(folder).items() if name not in ("stages", "features")}
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -79,7 +79,7 @@ def test_the_result_has_the_documented_shape(fitted: Any) -> None:
         "report",
     }
     assert all(stage["seconds"] >= 0 for stage in result["stages"])
-    assert set(result["activations"]) == {"computed", "reused"}
+    assert set(result["features"]) == {"computed", "reused"}
     assert result["chosen"] in [candidate["name"] for candidate in result["candidates"]]
     assert result["classes"] == ["cats", "dogs"]
     assert result["counts"] == {

@@ -136,7 +136,7 @@ def test_the_alarm_counts_errors_and_warnings_but_no_notes():
     ],
 )
 def test_what_the_bank_saved_is_said(computed, reused, said):
-    assert sentences.activations_sentence(computed, reused) == said
+    assert sentences.features_sentence(computed, reused) == said
 
 
 @light

@@ -272,7 +272,9 @@ def test_the_mean_of_the_ends_is_kept_where_it_validates_better(
 
 def test_calibrating_takes_over_confidence_back_and_changes_no_prediction(real_learner: Learner) -> None:
     learn = real_learner(precompute=True)
-    learn.load(replace(learn.classifier(), head=learn.state.head.cooled(0.02)))  # random, and 50 times too sure
+    learn.load(
+        replace(learn.classifier(), head=learn.state.head.with_temperature(0.02))
+    )  # random, and 50 times too sure
     before = learn.evaluate()
     temperature = learn.calibrate()
     after = learn.evaluate()

@@ -53,7 +53,7 @@ class BackboneChoice:
 
     @property
     def sentence(self) -> str:
-        """Say what was chosen, and how sure that is."""
+        """Return what was chosen, and how sure that is."""
         evaluated = next(one for one in self.candidates if one.name == self.chosen)
         others = [one for one in self.candidates if one.standing == "tie" and one is not evaluated]
         sample = f" {self.images:,} of {self.of:,}" if self.images < self.of else f" {self.images:,}"

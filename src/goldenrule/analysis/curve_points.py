@@ -36,13 +36,13 @@ SOLVED_TO = 1e-3
 class Measured:
     """Losses of n images, each by heads that have not seen it nor what belongs to it.
 
-    `sizes` (sizes,) are the images that were learned from, rising; `wrong` and `nats` (sizes, draws, n) say of each
-    image whether it was taken for another class, and its log loss. `units` (n,) number what stays together.
+    `sizes` (sizes,) are the images that were learned from, rising; `wrong` and `log_losses` (sizes, draws, n) say of
+    each image whether it was taken for another class, and its log loss. `units` (n,) number what stays together.
     """
 
     sizes: Integers
     wrong: Floats
-    nats: Floats
+    log_losses: Floats
     units: Integers
     classes: int
 
@@ -86,7 +86,7 @@ def measured_curve(
             "Add images."
         )
     wrong = np.empty((len(sizes), draws, len(targets)), np.float32)
-    nats = np.empty_like(wrong)
+    log_losses = np.empty_like(wrong)
     heads = _Heads(features, targets, units, classes, seed)
     with (progress or Silent()).task("learning curve", FOLDS * (draws * (len(sizes) - 1) + 1), "heads") as task:
         for held in range(FOLDS):
@@ -101,14 +101,14 @@ def measured_curve(
                     scored = heads.scored(head, tested)
                     same = slice(draw, None if size == most else draw + 1)  # all draws take all that there is
                     wrong[number][same, tested] = scored.predicted != scored.truth
-                    nats[number][same, tested] = image_losses(scored)
+                    log_losses[number][same, tested] = image_losses(scored)
                     task.advance()
     numbers = {name: number for number, name in enumerate(dict.fromkeys(units))}
     evaluated = fold >= 0
     return Measured(
         sizes=np.array(sizes),
         wrong=wrong[:, :, evaluated],
-        nats=nats[:, :, evaluated],
+        log_losses=log_losses[:, :, evaluated],
         units=np.array([numbers[name] for name in units])[evaluated],
         classes=classes,
     )

@@ -47,7 +47,7 @@ class Rule:
         return f"{self.least:,}-{self.most:,}" if self.least else f"up to {self.most:,}"
 
     def says(self, images_per_class: float) -> str:
-        """Say what the rule makes of so many images per class.
+        """Return what the rule makes of so many images per class.
 
         >>> RULES[1].says(168), RULES[1].says(1200), RULES[0].says(1200)
         ('832 short', 'suits', '200 more than that')
@@ -223,7 +223,7 @@ def gain_of(curve: LearningCurve, images_per_class: float) -> Estimate:
 
 
 def gained(gain: Estimate) -> str:
-    """Say in words what more images are forecast to gain.
+    """Return in words what more images are forecast to gain.
 
     >>> gained(Estimate(name="gain", value=0.012, low=0.004, high=.03, n=200, method="", kind="points"))
     'gain 1.2 points [0.4, 3.0]'
@@ -262,7 +262,7 @@ def _more_images(curve: LearningCurve) -> Help:
 
 
 def _near(curve: LearningCurve) -> Near:
-    """Tell it resample by resample, so that how good it is with all images does not widen the interval."""
+    """Compute it resample by resample, so that how good it is with all images does not widen the interval."""
     errors = curve.forecasts.at(curve.images) + NEAR
     least = curve.points[0].images_per_class
     images = np.maximum(curve.forecasts.images_for(errors) / curve.classes, least)

@@ -94,7 +94,7 @@ class LabelIssues:
         return tuple((self.names[given], self.names[likely], cells[given, likely]) for given, likely in order)
 
     def first(self, count: int) -> tuple[SuspectedLabel, ...]:
-        """Give up to `count` images whose labels are most doubtful."""
+        """Return up to `count` images whose labels are most doubtful."""
         return tuple(self._suspect(row) for row in range(min(max(count, 0), len(self))))
 
     @property
@@ -226,7 +226,7 @@ def _one_label(probabilities: Floats, given: Numbers) -> _Judged:
 
 
 def _pruned(probabilities: Floats, given: Numbers, counts: Floats) -> Flags:
-    """Say which labels are wrong, "prune by class": of each class the counted number of least probable ones.
+    """Return which labels are wrong, "prune by class": of each class the counted number of least probable ones.
 
     Only where another class is likelier than the label that was given.
     """

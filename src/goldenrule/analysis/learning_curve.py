@@ -171,7 +171,7 @@ class LearningCurve:
         return found if self.metric == "accuracy" else f"a log loss of {found}"
 
     def _told(self, needed: Needed) -> str:
-        """Say how many images per class, with the interval; less than the smallest size can't be told."""
+        """Return how many images per class, with the interval; less than the smallest size can't be told."""
         least = self.points[0].images_per_class
         about = "at most" if needed.images_per_class <= least else "about"
         high = _round(needed.high) if math.isfinite(needed.high) else f"more than {_round(self.farthest)}"
@@ -192,7 +192,7 @@ class LearningCurve:
         """Return what would be found on `count` images where these are the true values (resamples,)."""
         if self.metric != "accuracy":
             raise OptionError("judged_by: only of an accuracy is the luck of the images known.")
-        draws = generator(0, "learning curve evaluated")
+        draws = generator(0, "learning curve judged")
         return np.asarray(draws.binomial(count, np.clip(errors, 0, 1)) / count, np.float64)
 
     def _estimate(self, name: str, error: float, errors: Floats, method: str) -> Estimate:
@@ -240,7 +240,7 @@ def check_asked(metric: CurveMetric, target: float | None = None) -> None:
 
 def curve_of(measured: Measured, *, metric: CurveMetric, images: int, seed: int = 0) -> LearningCurve:
     """Return the learning curve of losses that were measured."""
-    losses = measured.wrong if metric == "accuracy" else measured.nats
+    losses = measured.wrong if metric == "accuracy" else measured.log_losses
     curves = resampled_curves(losses, measured.units, shares=metric == "accuracy", seed=seed)
     found = losses.mean(axis=(1, 2), dtype=np.float64)
     points = []

@@ -24,7 +24,7 @@ class Wavering:
 
 
 def most_uncertain(predictions: Predictions, k: int = 12) -> tuple[Wavering, ...]:
-    """Give up to k labelled images whose two likeliest classes are closest, the closest first.
+    """Return up to k labelled images whose two likeliest classes are closest, the closest first.
 
     Of many labels those with a label that is nearest to be there or not (a probability of .5).
     """
@@ -53,7 +53,7 @@ def most_uncertain(predictions: Predictions, k: int = 12) -> tuple[Wavering, ...
 
 
 def most_confident_right(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
-    """Give up to k images that are recognised, the most probable first: what the classifier knows best.
+    """Return up to k images that are recognised, the most probable first: what the classifier knows best.
 
     Of many labels those that are all called rightly, by the least sure of them.
     """

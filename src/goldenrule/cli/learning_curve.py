@@ -34,7 +34,7 @@ def learning_curve(
     metric: Annotated[str, typer.Option("--target-metric", help="accuracy or log_loss.")] = "accuracy",
     threads: Threads = None,
 ) -> None:
-    """Say how many more images are needed for a target, from heads fitted on more and more of those there are."""
+    """Estimate how many more images a target needs, from heads fitted on more and more of those there are."""
     from rich.table import Table
 
     from goldenrule.core.console import Console, Text
@@ -108,7 +108,7 @@ def _enough(done: CurveOfRun) -> Table:
 
 
 def _tried(done: CurveOfRun, way: str) -> str:
-    """Say what the run itself has tried of a way to train."""
+    """Return what the run itself has tried of a way to train."""
     tried = [one for one in done.tried if one.way == way]
     lines = (f"{one.accuracy} on valid, {one.name}{one.outcome and f': {one.outcome}'}" for one in tried)
     return "\n".join(lines) or "not tried here"

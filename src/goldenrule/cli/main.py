@@ -88,7 +88,7 @@ class Commands(TyperGroup):
 
 @contextlib.contextmanager
 def _usage_errors() -> Iterator[None]:
-    """Let no word that Typer repeats in a message of its own steer the terminal."""
+    """Escape words that Typer repeats in its own messages, so that none steers the terminal."""
     try:
         yield
     except TyperException as error:
@@ -191,7 +191,7 @@ def _terminate(_: int, __: FrameType | None) -> NoReturn:
 
 
 def _print_anything() -> None:
-    """Let names that the terminal's encoding does not have be spelled out, instead of ending the command."""
+    """Spell out names that the terminal's encoding does not have, instead of ending the command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

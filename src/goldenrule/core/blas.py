@@ -15,7 +15,7 @@ _RESTORE = contextlib.ExitStack()
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let matrix products run in the thread that asks for them; may be nested, and overlap in any order.
+    """Run matrix products in the calling thread; may be nested, and overlap in any order.
 
     OpenBLAS shares a product among its threads, and on some processors its last bits depend on among how many: the
     same file has to give the same pixels everywhere (law 7). Its threads also get in the way of those that decode.

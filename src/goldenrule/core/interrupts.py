@@ -34,7 +34,7 @@ class HeldBack:
         return self._came is not None
 
     def deliver(self) -> None:
-        """Let the signal that came do what it does without us: `KeyboardInterrupt`, or the end of the process."""
+        """Restore what the signal does without us: `KeyboardInterrupt`, or the end of the process."""
         self.restore()
         if self._came is not None:
             came, self._came = self._came, None

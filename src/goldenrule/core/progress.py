@@ -11,7 +11,7 @@ class Task(Protocol):
     """One piece of work with a known number of steps."""
 
     def advance(self, steps: int = 1) -> None:
-        """Say that `steps` more are done."""
+        """Report that `steps` more are done."""
 
 
 class Progress(Protocol):

@@ -191,7 +191,7 @@ _READERS: dict[type, Callable[[Any], Any]] = {}
 
 
 def reads(kind: type[T]) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
-    """Let `from_json` read a value of this type by the decorated function: its JSON has other fields than it."""
+    """Register the decorated function to read a value of this type in `from_json`: its JSON has other fields."""
 
     def registered(read: Callable[[Any], T]) -> Callable[[Any], T]:
         _READERS[kind] = read

@@ -61,7 +61,7 @@ def with_class_map(
 
 
 def _unknown(table: ImageTable, unknown: Sequence[str], classes: Sequence[str]) -> str:
-    """Say which classes of images a classifier does not know, and what can be done."""
+    """Return which classes of images a classifier does not know, and what can be done."""
     listed = ", ".join(map(repr, unknown[:10])) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
     knows = ", ".join(map(repr, classes[:10])) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
     close = nearest(unknown[0], tuple(classes))

@@ -37,7 +37,7 @@ class Features:
     failures: dict[str, Reason] = field(default_factory=dict)  # uri -> why it has no row
 
     def has(self, digests: Sequence[bytes | None], *, views: bool = False) -> npt.NDArray[np.bool_]:
-        """Say which of these images have a row of the plain view, with `views` one of every view, (n,)."""
+        """Return which of these images have a row of the plain view, with `views` one of every view, (n,)."""
         caches = self.caches if views else self.caches[:1]
         return np.array(
             [digest is not None and all(digest in cache for cache in caches) for digest in digests], dtype=bool

@@ -132,7 +132,7 @@ class Mistake:
 
 
 def most_confident_mistakes(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
-    """Give up to k mistakes, the most probable first: often wrong labels, or images of two things.
+    """Return up to k mistakes, the most probable first: often wrong labels, or images of two things.
 
     Of many labels the most confident mistake of each image.
     """

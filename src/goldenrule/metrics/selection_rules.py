@@ -135,7 +135,7 @@ def on_common(one: Predictions, other: Predictions) -> tuple[Predictions, Predic
 
 
 def _but(verdict: Verdict) -> str:
-    """Say why a candidate that seems better is not taken: too little better, or too few images to tell."""
+    """Return why a candidate that seems better is not selected: too little better, or too few images to tell."""
     comparison = verdict.comparison
     if verdict.clear and not verdict.better:
         return ", too little to matter"

@@ -303,7 +303,7 @@ class Classifier:
         return {**self.__dict__, "_engines": {}}
 
     def engine_note(self) -> str:
-        """Say how the engine here differs from the one the classifier was scored with; empty if it does not."""
+        """Return how the engine here differs from the one the classifier was scored with; empty if it does not."""
         here = serving_kind(self.backbone, self.engine)
         if here == self.engine:
             return ""

@@ -35,7 +35,7 @@ def custom_backbone(
     name: str | None = None,
     key: str | None = None,
 ) -> Backbone:
-    """Let a function of your own make the backbone: `make()` gives a torch.nn.Module.
+    """Make the backbone with a function of your own: `make()` gives a torch.nn.Module.
 
     Its weights are those of a .safetensors or .pth file with the module's own names, or those that `make` draws under
     a fixed seed. `late` names the modules that are the late layers, by the beginning of their names: by default the

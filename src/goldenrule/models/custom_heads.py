@@ -25,7 +25,7 @@ AnyHead = HeadKind | Head | MakeHead | Maker
 
 
 def custom_head(make: MakeHead | Maker, *, key: str | None = None) -> Maker:
-    """Let a function of your own make the head: `make(features, classes)` gives a torch.nn.Module.
+    """Make the head with a function of your own: `make(features, classes)` gives a torch.nn.Module.
 
     What was learned is kept under its source and that of the module's classes, or under `key`; change the key where
     something changes that it takes from elsewhere. Raises `OptionError` for a function without source or key.
@@ -116,7 +116,7 @@ class CustomHead:
         """Return the head with other tensors."""
         return replace(self, tensors=dict(tensors))
 
-    def cooled(self, temperature: float) -> CustomHead:
+    def with_temperature(self, temperature: float) -> CustomHead:
         """Return the head with its logits divided by a temperature."""
         product = np.asarray(self.tensors["temperature"] * np.float32(temperature), np.float32)
         return self.with_tensors({**self.tensors, "temperature": product})
@@ -145,7 +145,7 @@ def arrays_of(module: torch.nn.Module) -> dict[str, npt.NDArray[Any]]:
 
 @contextlib.contextmanager
 def _as_at_inference(module: torch.nn.Module) -> Iterator[None]:
-    """Let the BatchNorms of a module use their statistics and leave them alone."""
+    """Freeze the statistics of a module's BatchNorms while the block runs."""
     norms = [one for one in module.modules() if isinstance(one, torch.nn.modules.batchnorm._BatchNorm) and one.training]
     for norm in norms:
         norm.eval()

@@ -36,7 +36,7 @@ class Head(Protocol):
     def with_tensors(self, tensors: Mapping[str, npt.NDArray[Any]]) -> Head:
         """Return the same head with other tensors of these names."""
 
-    def cooled(self, temperature: float) -> Head:
+    def with_temperature(self, temperature: float) -> Head:
         """Return the head with its logits divided by a temperature."""
 
 
@@ -61,7 +61,7 @@ class LayeredHead:
         """Return the head with other tensors of these names."""
         return LayeredHead(self.kind, {name: tensors[name] for name in self.tensors})
 
-    def cooled(self, temperature: float) -> LayeredHead:
+    def with_temperature(self, temperature: float) -> LayeredHead:
         """Return the head with its logits divided by a temperature."""
         divided = {name: _divided(self.tensors[name], temperature) for name in sides([self._last])}
         return self.with_tensors({**self.tensors, **divided})

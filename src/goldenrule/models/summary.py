@@ -117,7 +117,7 @@ def summary(
 
 
 def origin_of(name: str) -> dict[str, str]:
-    """Say where the learned weights of a network that is not embedded come from, and under which licence."""
+    """Return where the learned weights of a network that is not embedded come from, and under which licence."""
     if name == "original":
         return {"from": "none: goldenrule's own small network, to be trained from scratch", "licence": "yours"}
     if name in OWN_ARCHITECTURES:

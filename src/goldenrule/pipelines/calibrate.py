@@ -94,7 +94,7 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
     )
     if not found.applied:
         return head, out_of_fold, found
-    return head.cooled(temperature.value), by_fold, found
+    return head.with_temperature(temperature.value), by_fold, found
 
 
 def _rescaled(head: LayeredHead, out_of_fold: Predictions) -> tuple[Head, Predictions, Calibrated | None]:

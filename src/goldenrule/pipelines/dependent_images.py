@@ -57,7 +57,7 @@ class DependentImages:
 def keep_neighbours_together(
     context: FitContext, features: Features, table: ImageTable, pairs: Sequence[NearDuplicate]
 ) -> DependentImages:
-    """Ask whether images are like their neighbours and whether that flatters; asked once a run, then replayed.
+    """Test whether images are like their neighbours and whether that flatters; tested once a run, then replayed.
 
     `table` has its near duplicates (`pairs`) in groups. Names propose groups and orders, the images decide. With
     `--group-by none` nothing changes, and a warning says what was found.
@@ -66,7 +66,7 @@ def keep_neighbours_together(
         "step": "dependence",
         "version": VERSION,
         "images": about_images(table),
-        "bank": features.caches[0].name,
+        "cache": features.caches[0].name,
         "seed": context.options.seed,
         "group by": context.options.group_by,
     }

@@ -66,7 +66,7 @@ class FitState:
         self.stages = list(before.items())
 
     def took_before(self, stages: Mapping[str, float]) -> None:
-        """Let the seconds of each stage be at least those of an earlier telling, of which this one replays the rest."""
+        """Keep each stage's longer time across interruptions."""
         now = dict(self.stages)
         self.stages = list((now | {name: max(took, now.get(name, 0.0)) for name, took in stages.items()}).items())
 
@@ -255,7 +255,7 @@ class FitResult:
         return found
 
     def about_calibration(self) -> str:
-        """Say how far confidence and accuracy lie apart on the headline's images, and what a temperature did to it."""
+        """Return the calibration error on the headline's images, and what a temperature did to it."""
         found = self.calibration_measured.get(self.headline_split)
         if found is None:
             return ""

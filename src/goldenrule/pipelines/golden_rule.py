@@ -90,7 +90,7 @@ def _can_be_evaluated(context: FitContext, linear: LinearHeads) -> bool:
 def seven_steps(
     context: FitContext, linear: LinearHeads, loggers: Sequence[Logger] = ()
 ) -> tuple[ModelSelection, LiveContent]:
-    """Take the steps from the linear head on; give all candidates with the best, and the curves."""
+    """Run the steps after the linear head; return all candidates with the best, and the curves."""
     options, clock = context.options, Clock(context)
     shift = domain_shift(linear.chosen.evaluated_on)
     high = shift == "high"

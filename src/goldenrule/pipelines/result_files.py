@@ -54,7 +54,7 @@ def _result(result: FitResult) -> dict[str, Any]:
         "calibration": _calibration_json(result),
         "live": _live_json(result),
         "stages": [{"name": name, "seconds": seconds} for name, seconds in result.stages],
-        "activations": result.features,
+        "features": result.features,
         "classes": result.table.classes,
         "counts": result.table.counts(),
         "status": {split: predictions.status_counts for split, predictions in result.predictions.items()},

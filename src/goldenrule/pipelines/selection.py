@@ -35,7 +35,7 @@ class ModelSelection:
         self._valid = replace(valid, basis=Basis.USED_FOR_SELECTION)
 
     def enter(self, name: str, learn: Learner, *, temperature: float = 1.0, crossed: Crossed | None = None) -> bool:
-        """Let the learner's network compete; say whether it is the best now.
+        """Enter the learner's network; return whether it is the best now.
 
         `temperature` is what `learn.calibrate` has divided its logits by; where validation chose it, or anything else,
         the network is evaluated by what `learn.crossed` gave.
@@ -54,7 +54,7 @@ class ModelSelection:
         return self._evaluate(newcomer, seen)
 
     def enter_views(self, learn: Learner, augmentation: Augmentation) -> bool:
-        """Let the best compete with itself through some augmented views as well (test-time augmentation)."""
+        """Enter the best network averaged over augmented views (test-time augmentation)."""
         every = views(augmentation, TTA_VIEWS)
         best = self.best
         seen = self._through(every, learn)

@@ -57,7 +57,7 @@ def near_pairs(context: FitContext, features: Features) -> list[NearDuplicate]:
         "step": "near duplicates",
         "version": NEAR_VERSION,
         "images": about_images(context.table),
-        "bank": features.caches[0].name,
+        "cache": features.caches[0].name,
     }
 
     def found() -> Outcome:

@@ -62,7 +62,7 @@ def headline(estimate: Estimate, split: str) -> Headline:
 
 
 def meaning(estimate: Estimate) -> str:
-    """Say what the interval of an accuracy leaves open, as numbers of mistakes one can imagine.
+    """Return what the interval of an accuracy leaves open, as numbers of mistakes one can imagine.
 
     >>> meaning(Estimate.of_share("accuracy", 199, 200))
     'On new images of the same kind, expect between 1 and 28 mistakes in 1,000.'
@@ -113,7 +113,7 @@ def basis_sentence(split: str, basis: Basis) -> str:
 
 
 def baseline_sentence(predictions: Predictions) -> str:
-    """Say how often it would be right to answer the most frequent class, whatever the picture."""
+    """Return how often it would be right to answer the most frequent class, whatever the picture."""
     scored = predictions.scored
     if predictions.task != "single" or len(scored) == 0:
         return ""
@@ -128,7 +128,7 @@ def baseline_sentence(predictions: Predictions) -> str:
 
 
 def left_out_sentence(predictions: Predictions) -> str:
-    """Say how many images are in no score, and why."""
+    """Return how many images are in no score, and why."""
     missing = len(predictions) - len(predictions.scored)
     if not missing:
         return ""
@@ -169,10 +169,10 @@ def mistakes_sentence(predictions: Predictions, split: str, shown: int) -> str:
     return f"{said} {which} {why}"
 
 
-def activations_sentence(computed: int, reused: int) -> str:
-    """Say what the feature cache saved, or will save.
+def features_sentence(computed: int, reused: int) -> str:
+    """Return what the feature cache saved, or will save.
 
-    >>> activations_sentence(40, 960)
+    >>> features_sentence(40, 960)
     '40 rows of features were computed; 960 came from the cache.'
     """
     if not computed:

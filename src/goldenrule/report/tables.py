@@ -74,7 +74,7 @@ class DataTable:
 
     @property
     def sentence(self) -> str:
-        """Say how much there is, and how evenly."""
+        """Return how much there is, and how evenly."""
         splits = say("list.comma").join(
             say("list.split", n=f"{n:,}", split=word(split))
             for split, n in zip(self.splits, self.totals.counts, strict=True)

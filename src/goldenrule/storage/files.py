@@ -85,7 +85,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def no_run_but(folder: Path) -> str:
-    """Say what a folder is that holds no run: none at all, or one of several runs; "" where it is something else.
+    """Return what a folder without a run is: none at all, or one of several runs; "" where it is something else.
 
     >>> no_run_but(Path("no such folder"))
     ' There is no such folder.'

@@ -38,7 +38,7 @@ def audit_images(
     threads: int = 4,
     progress: Progress | None = None,
 ) -> Audit:
-    """Look at every image of a folder or table: give what was found, and write it to `out` where that is given.
+    """Look at every image of a folder or table: return what was found, and write it to `out` where that is given.
 
     `out/audit.html` is one page with sample sheets and pictures of the findings, `out/audit.json` the same for
     programs. `exclude` are patterns of what is left out. Files are only read; one that can't be is a finding. Where a

@@ -59,11 +59,11 @@ class Insights:
 
     @property
     def headline(self) -> str:
-        """Say in one sentence how the labels stand."""
+        """Return in one sentence how the labels stand."""
         return contradicted(self.suspected.errors)
 
     def notes(self) -> list[str]:
-        """Say what is missing."""
+        """Return what is missing."""
         if not self.left_out:
             return []
         names = ", ".join(self.left_out[:5]) + (", ..." if len(self.left_out) > 5 else "")
@@ -154,14 +154,14 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
 
 
 def contradicted(errors: LabelIssues) -> str:
-    """Say how many labels are contradicted by heads that have not seen the image."""
+    """Return how many labels are contradicted by heads that have not seen the image."""
     count = errors.number_contradicted
     verb = "is" if count == 1 else "are"
     return f"{count:,} of {plural(len(errors), 'label')} {verb} contradicted by heads that have not seen the image"
 
 
 def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tuple[SuspectedLabel, list[str]]]:
-    """Give up to `top` of the most doubtful labels, each with the ids of its copies that have the same label.
+    """Return up to `top` of the most doubtful labels, each with the ids of its copies that have the same label.
 
     Copies are files of equal bytes, and near duplicates as the fit found them.
     """

@@ -187,7 +187,7 @@ def _common(
 
 
 def _why(run: _EvaluatedRun, image: str, evaluated: bool, split: EvaluatedSplit, name: str) -> str:
-    """Say why this run can't be asked of an image, "" where it can."""
+    """Return why this run can't be asked of an image, "" where it can."""
     found = run.splits.get(bytes.fromhex(image))
     if found == "train" and split != "out-of-fold":
         return f"that {name} learned from"

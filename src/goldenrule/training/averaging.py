@@ -93,7 +93,7 @@ def calibrate(runner: VerbRunner, state: LearnerState) -> tuple[LearnerState, fl
         return Outcome({}, {"temperature": validate(runner.network(state)).temperature})
 
     temperature = float(runner.outcome(key, "calibrate", compute, check=_check_temperature).facts["temperature"])
-    return replace(state, key=key, head=state.head.cooled(temperature)), temperature
+    return replace(state, key=key, head=state.head.with_temperature(temperature)), temperature
 
 
 def _check_mixed(runner: VerbRunner, state: LearnerState, kept: Outcome, fact: str) -> None:

@@ -215,7 +215,7 @@ class _Validation:
         last = next(weights for one, weights in self.ends(keep) if one == (chosen.cycle, chosen.mean))
         self._module.load_state_dict(between(self._first, last, chosen.share))
         backbone, head = self.runner.weights(self.state, Outcome(tensors_of(self._module, self.state.head), {}))
-        return backbone, head.cooled(chosen.temperature)
+        return backbone, head.with_temperature(chosen.temperature)
 
     def _loss(self, logits: npt.NDArray[np.float32], rows: npt.NDArray[np.bool_]) -> tuple[float, float]:
         rows = rows & ~np.isnan(logits).any(axis=1)

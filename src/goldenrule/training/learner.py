@@ -335,7 +335,7 @@ class Learner:
         self.state = afterwards.back_to(self._runner, self.state, cycle)
 
     def soup(self) -> tuple[int, ...]:
-        """Take the mean of the weights at those ends of the last fit's cycles that validate best together; gives them.
+        """Average the weights at those ends of the last fit's cycles that validate best together; gives them.
 
         The best one first, then each other only where the mean with it is better: a greedy soup. Wortsman et al.,
         "Model soups", arXiv:2203.05482.
@@ -394,7 +394,7 @@ class Learner:
         return self.classifier().save(folder)
 
     def load(self, source: str | Path | Classifier) -> None:
-        """Take the weights of a classifier, or of one that was saved; its classes must be those of these images."""
+        """Load the weights of a classifier, or of one that was saved; its classes must be those of these images."""
         from goldenrule.models.classifier import Classifier
 
         other = source if isinstance(source, Classifier) else Classifier.load(source)

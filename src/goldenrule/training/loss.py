@@ -48,7 +48,7 @@ class CustomLoss:
 
     @property
     def untold(self) -> str:
-        """Say that what is trained by a function without a key is not kept; empty where there is a key."""
+        """Return a warning that what is trained by a function without a key is not kept; "" where there is a key."""
         if self.key:
             return ""
         return (

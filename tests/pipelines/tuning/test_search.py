@@ -31,7 +31,7 @@ from goldenrule.runs.store import opened
 from goldenrule.runs.verified_files import known_split
 
 TRIALS = 7
-SMALL = {"HEADS": ("solved", "linear"), "AUGMENTATIONS": ("none",), "EPOCHS": (4, 8)}
+SMALL = {"HEADS": ("fitted", "linear"), "AUGMENTATIONS": ("none",), "EPOCHS": (4, 8)}
 SEARCHES = f"""
 from goldenrule.pipelines.tuning import search_space
 for name, value in {SMALL!r}.items():
@@ -80,7 +80,7 @@ def test_the_first_trial_is_the_default_head_and_all_are_written_down(unbroken: 
     rows = rows_of(unbroken.folder)
     assert len({int(row["trial"]) for row in rows}) == len(rows) == TRIALS
     assert len({tuple(row.items())[6:] for row in rows}) == TRIALS  # nothing is tried twice
-    assert rows[0]["head"] == "solved"
+    assert rows[0]["head"] == "fitted"
     assert float(rows[0]["log_loss"]) == pytest.approx(unbroken.default_log_loss.value, abs=1e-9)
     assert float(min(row["log_loss"] or "9" for row in rows)) == pytest.approx(unbroken.best_log_loss.value, abs=1e-9)
     written = json.loads((unbroken.folder / "search.json").read_text())
@@ -171,7 +171,7 @@ def test_another_story_in_the_folder_and_a_second_writer_are_refused(unbroken: A
 
 
 def test_the_code_it_gives_trains_the_very_head_of_the_trial(unbroken: Any, world: Path) -> None:
-    trained = [one for one in unbroken.trials["bank"] if one.drawn["head"] == "linear" and one.log_loss is not None]
+    trained = [one for one in unbroken.trials["cache"] if one.drawn["head"] == "linear" and one.log_loss is not None]
     given = code(replace(unbroken, best=trained[-1])).replace("'my-classifier'", repr(str(world / "made")))
     names: dict[str, Any] = {}
     exec(given, names)

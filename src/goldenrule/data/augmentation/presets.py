@@ -62,7 +62,7 @@ def trivial(*, max_zoom: float = 1.0, crop: Crop = "random") -> Augmentation:
 
 
 def custom(change: PictureChange, *, after: Augmentation | None = None, key: str | None = None) -> Augmentation:
-    """Let a function of your own change the views of `after`, or else random crops.
+    """Change the views of `after`, or else random crops, with a function of your own.
 
     `change(picture, random)` gets uint8 (size, size, 3) and a numpy generator, and gives a picture of that shape. It
     has to draw from that generator alone: then a view is the same in any order, on any thread and after any

@@ -168,7 +168,7 @@ def _one_plane(content: bytes, order: str, entries: dict[int, tuple[int, int]], 
 
 
 def _keep(changed: bytearray, order: str, entry: tuple[int, int], bands: int, plane: int) -> None:
-    """Let an entry of the directory name the strips of one plane only."""
+    """Make an entry of the directory name the strips of one plane only."""
     place, every = entry
     (kind,) = struct.unpack_from(f"{order}H", changed, place - 6)
     size, each = {3: 2, 4: 4}[kind], every // bands

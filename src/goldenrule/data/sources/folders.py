@@ -314,7 +314,7 @@ def no_images(files: Listing) -> SourceError:
 
 
 def _why_none(files: Listing) -> str:
-    """Say what lies in a folder instead of images, where something does."""
+    """Return what lies in a folder instead of images, where something does."""
     said = [
         *([f"{plural(len(files.others), 'other file')}, such as {files.others[0]}"] if files.others else []),
         *(f"{path} can't be read ({reason})" for path, reason in list(files.closed.items())[:1]),

@@ -121,7 +121,7 @@ def _agree(one: Sequence[str], other: Sequence[str], files: NamedFiles) -> bool:
 
 
 def completed(wanted: Wanted, columns: Columns, id_name: str) -> Wanted:
-    """Take a column that names parts and nothing else for that, if it is called so; those called group and fold too.
+    """Complete what was asked: a column that names splits and nothing else, and those called group and fold.
 
     But only if a column is left for labels, unless it is called split or part.
     """

@@ -136,7 +136,7 @@ def _check_judges(
 
 
 def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
-    """Say which groups the first of these classes have."""
+    """Return which groups the first of these classes have."""
     groups: dict[str, set[str]] = defaultdict(set)
     for group, labels in zip(table.rows["group"].to_pylist(), table.rows["labels"].to_pylist(), strict=True):
         for label in labels:

@@ -48,7 +48,7 @@ def images_for_mcnemar(only_a: int, only_b: int, n: int) -> int | None:
 
 
 def needed_text(needed: int | None, noun: str = "") -> str:
-    """Say how many images would be needed, in two digits; it goes on after "can't be told apart on 96 images".
+    """Return how many images would be needed, in two digits; it continues "tied on 96 images".
 
     `noun` is said where images have not been spoken of.
 

@@ -54,7 +54,7 @@ class Thresholds:
 
     @property
     def sentence(self) -> str:
-        """Say where they come from."""
+        """Return where they come from."""
         found = f"chosen for F{self.beta:g}, averaged over images, on {self.n:,} images it has not learned from"
         if self.per_class:
             return (

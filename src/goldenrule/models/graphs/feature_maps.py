@@ -69,7 +69,7 @@ class FromFeatureMaps(torch.nn.Module):
         return self._rest(self.passed(features))
 
     def passed(self, features: torch.Tensor) -> torch.Tensor:
-        """Let features go through `maps`, where their gradient is taken."""
+        """Route features through `maps`, where their gradient is taken."""
         maps = self.maps(self._layout.maps(features).detach().requires_grad_())
         return self._layout.back(maps, features)
 
@@ -117,7 +117,7 @@ def _between(
 def _inside(
     network: Network, layer: torch.nn.Module, grid: tuple[int, int] | None, probe: torch.Tensor, name: str
 ) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """Let what `layer` puts out go through maps. The network's own module gets a hook: it is used for nothing else."""
+    """Route the output of `layer` through maps. The network's own module gets a hook: it is used for nothing else."""
     found: list[torch.Tensor] = []
     watching = layer.register_forward_hook(lambda _, __, output: found.append(output))
     with torch.no_grad():
@@ -147,7 +147,7 @@ def _last_maps(network: Network, probe: torch.Tensor, name: str) -> tuple[torch.
 
 
 def _layout(features: Any, name: str, grid: tuple[int, int] | None = None) -> Layout:
-    """Say how features lie; those of maps with channels last are told by their square."""
+    """Return how features lie; those of maps with channels last are told by their square."""
     shape = tuple(features.shape) if isinstance(features, torch.Tensor) else ()
     if len(shape) == 4 and min(shape[2:]) > 1 and (shape[2] == shape[3] or shape[1] != shape[2]):
         return Layout("first", shape[2], shape[3])

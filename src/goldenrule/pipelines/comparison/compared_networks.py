@@ -169,12 +169,12 @@ class ComparedNetworks:
 
     @property
     def headline(self) -> str:
-        """Say which to take."""
+        """Return which to select."""
         return f"Take {self.chosen.name}" if len(self.rows) > 1 else f"{self.chosen.name} alone was trained"
 
     @property
     def sentences(self) -> list[str]:
-        """Say why, what can't be told apart from it, what the test split says of it, and what was left out."""
+        """Return why, what is tied with it, what the test split says of it, and what was left out."""
         return [*self._why(), *self._test(), *self._left_out()]
 
     def _why(self) -> list[str]:

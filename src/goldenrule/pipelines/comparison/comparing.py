@@ -206,7 +206,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
 
 
 def _evaluate(bench: _Bench, entry: Entry) -> None:
-    """Tell an entry's run again, replayed, to its end: the test split is evaluated."""
+    """Replay an entry's run to its end: the test split is evaluated."""
     facts = _facts(bench, entry)
     if facts.get("evaluated"):
         return

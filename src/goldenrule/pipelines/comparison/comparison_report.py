@@ -99,21 +99,21 @@ def cells(found: ComparedNetworks, row: Row) -> list[str]:
 
 
 def against(found: ComparedNetworks, row: Row) -> str:
-    """Say how a row stands against the taken one: on test, without labelled test images on validation."""
+    """Return how a row stands against the selected one: on test, without labelled test images on validation."""
     pair = (found.test_pairs or found.valid_pairs)[row.name]
     gain = value_and_interval((pair.points or pair.loss).gain)
-    return f"{pair.verdict}: {gain}{'' if pair.points else ' nats'}, p {_p_text(pair.adjusted)}"
+    return f"{pair.verdict}: {gain}, p {_p_text(pair.adjusted)}"
 
 
 def asked(found: ComparedNetworks) -> str:
-    """Say what the last column asks."""
+    """Return what the last column asks."""
     if found.chosen.valid.task == "single":
         return "McNemar's test, adjusted for the number of rows (Holm), and the gain in accuracy"
     return "the gain in log loss, by bootstrap, its p adjusted for the number of rows (Holm)"
 
 
 def next_steps(found: ComparedNetworks) -> list[str]:
-    """Say what to do with what was found."""
+    """Return what to do with what was found."""
     run = in_shell(found.chosen.folder)
     return [f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv", f"goldenrule insight {run}", *found.commands]
 

@@ -69,7 +69,7 @@ def search(
     folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-search"
     with _prepared_fit(table, options, folder, Path(runs), progress) as bench:
         clock = _Clock(began, minutes)
-        kinds = {"bank": trials} | ({"live": -(-trials // LIVE_SHARE)} if live else {})
+        kinds = {"cache": trials} | ({"live": -(-trials // LIVE_SHARE)} if live else {})
         with contextlib.ExitStack() as open_studies:
             studies = {name: _study(bench, name) for name in kinds}
             for study in studies.values():
@@ -112,8 +112,8 @@ def _without_test(table: ImageTable) -> ImageTable:
 
 
 def _study(bench: Trials, name: str) -> Study:
-    first = [bench.default_settings, FIRST_TRAINED] if name == "bank" else [FIRST_LIVE]
-    if name == "bank" and len(bench.train) < 2 * FIRST_TRAINED[Setting.BATCH_SIZE]:
+    first = [bench.default_settings, FIRST_TRAINED] if name == "cache" else [FIRST_LIVE]
+    if name == "cache" and len(bench.train) < 2 * FIRST_TRAINED[Setting.BATCH_SIZE]:
         first = first[:1]
     return Study(bench.context.run.folder, name, seed=bench.context.options.seed, first=first)
 

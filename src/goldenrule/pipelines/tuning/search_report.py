@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldenrule.core.schema import as_json
 from goldenrule.metrics import value_and_interval
-from goldenrule.pipelines.tuning.search_space import NAMES, SMOOTHING, SOLVED, Setting, described
+from goldenrule.pipelines.tuning.search_space import FITTED, NAMES, SMOOTHING, Setting, described
 from goldenrule.storage.files import in_shell, write_atomic, write_json
 from goldenrule.storage.outputs import shown_path
 
@@ -70,7 +70,7 @@ def losses(found: SearchResult) -> dict[str, list[tuple[int, float | None]]]:
 
 
 def headline(found: SearchResult) -> str:
-    """Say in a line what was found."""
+    """Return in a line what was found."""
     tried = sum(map(len, found.trials.values()))
     if found.verdict is None:
         return f"None of {tried:,} trials is better than the default head"
@@ -80,7 +80,7 @@ def headline(found: SearchResult) -> str:
 
 
 def sentences(found: SearchResult) -> list[str]:
-    """Say what was found, on how many images, and what that is worth."""
+    """Return what was found, on how many images, and what that is worth."""
     ended = sum(one.log_loss is not None for trials_of in found.trials.values() for one in trials_of)
     tried, best = sum(map(len, found.trials.values())), found.best
     said = [
@@ -116,8 +116,8 @@ def page_rows(found: SearchResult) -> list[dict[str, Any]]:
 
 
 def next_steps(found: SearchResult) -> list[str]:
-    """Say what to do with what was found."""
-    more, live = 2 * max(found.asked, len(found.trials["bank"])), " --live" * ("live" in found.trials)
+    """Return what to do with what was found."""
+    more, live = 2 * max(found.asked, len(found.trials["cache"])), " --live" * ("live" in found.trials)
     again = f"goldenrule search {in_shell(found.images)} --trials {more}{live}{_said(found)}"
     again += f" --out {in_shell(found.folder)}"
     if not found.replaced:
@@ -130,7 +130,7 @@ def next_steps(found: SearchResult) -> list[str]:
 def _command(found: SearchResult) -> str:
     """Return the fit that uses the best trial, "" where only a Learner can."""
     drawn = found.best.drawn
-    if drawn.get("head") != SOLVED:
+    if drawn.get("head") != FITTED:
         return ""
     views = f"--augment {drawn['augment']}" + (f" --views {drawn['views']}" if "views" in drawn else "")
     return f"goldenrule fit {in_shell(found.images)} --quick {views}{_said(found)}"
@@ -144,7 +144,7 @@ def _said(found: SearchResult) -> str:
 def code(found: SearchResult) -> str:
     """Return Python that trains the best trial, "" where a command does."""
     drawn, live = found.best.drawn, "layers" in found.best.drawn
-    if drawn.get("head") == SOLVED:
+    if drawn.get("head") == FITTED:
         return ""
     left = f", exclude={list(found.exclude)!r}" if found.exclude else ""
     images = f"gr.from_folder({str(found.images)!r}, group_by={found.options.group_by!r}{left})"

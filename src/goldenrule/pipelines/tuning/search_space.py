@@ -20,8 +20,8 @@ SPACE_VERSION = 1
 Drawn = Mapping[str, Any]
 """The settings of one trial, by name."""
 
-SOLVED = "solved"
-HEADS = (SOLVED, "linear", "concat-pool")
+FITTED = "fitted"
+HEADS = (FITTED, "linear", "concat-pool")
 AUGMENTATIONS = ("none", "basic", "side_on", "top_down", "trivial")
 VIEWS = (1, 2, 4)
 OPTIMIZERS = ("adamw", "adam", "sgd")
@@ -96,7 +96,7 @@ def head_settings(draws: Draws, *, images: int, task: Task) -> Drawn:
     }
     if drawn["augment"] != "none":
         drawn["views"] = draws.suggest_categorical("views", VIEWS)
-    if drawn["head"] == SOLVED:
+    if drawn["head"] == FITTED:
         return drawn
     fitting = [size for size in BATCH_SIZES if 2 * size <= images] or BATCH_SIZES[:1]
     return drawn | {
@@ -137,7 +137,7 @@ def focal(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def described(drawn: Drawn) -> str:
-    """Say settings in a line.
+    """Return settings in a line.
 
     >>> described({"head": "linear", "augment": "side_on", "views": 4, "rate": 0.01})
     'linear head, side_on, 4 views, rate 0.01'

@@ -132,7 +132,7 @@ class Study:
         return _plain(self._study.tell(trial, result.log_loss))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._storage.remove_session()
         self._storage.engine.dispose()
 

@@ -24,7 +24,7 @@ from goldenrule.pipelines.finalize import scored_on_valid
 from goldenrule.pipelines.fit_result import FitState
 from goldenrule.pipelines.prepare import first_backbone
 from goldenrule.pipelines.probe import LinearHeads, linear_head, linear_heads_of, readable
-from goldenrule.pipelines.tuning.search_space import SMOOTHING, SOLVED, VIEWS, Drawn, Setting, focal
+from goldenrule.pipelines.tuning.search_space import FITTED, SMOOTHING, VIEWS, Drawn, Setting, focal
 from goldenrule.runs.history import EpochRow
 from goldenrule.training.learner import Learner
 from goldenrule.training.plan import LATE_VIEWS, RATIO
@@ -60,8 +60,8 @@ class Trials:
         """The settings of the default head."""
         chosen, plain = self.default.chosen, self.default.candidates[0].name
         if chosen.name == plain:
-            return {"head": SOLVED, "augment": "none"}
-        return {"head": SOLVED, "augment": "side_on", "views": VIEWS[-1]}
+            return {"head": FITTED, "augment": "none"}
+        return {"head": FITTED, "augment": "side_on", "views": VIEWS[-1]}
 
     @cached_property
     def standing(self) -> Classifier:
@@ -77,7 +77,7 @@ class Trials:
         self, drawn: Drawn, watch: TrialReporter | None = None, progress: Progress | None = None
     ) -> Predictions | None:
         """Return the predictions on validation of what these settings make; None where it was given up or diverged."""
-        if drawn.get("head") == SOLVED:
+        if drawn.get("head") == FITTED:
             return self._linear(drawn)
         learn, epochs = self.learner(drawn, progress), int(drawn["epochs"])
         rates: Any = [drawn["rate"] * share for share in RATIO] if "layers" in drawn else drawn["rate"]

@@ -108,9 +108,7 @@ def _data_and_time(content: ReportContent) -> dict[str, Any]:
     return {
         "data": tables.data_table(content.counts, content.images),
         "seconds": sum(seconds for _, seconds in content.stages),
-        "activations": sentences.activations_sentence(
-            content.features.get("computed", 0), content.features.get("reused", 0)
-        ),
+        "features": sentences.features_sentence(content.features.get("computed", 0), content.features.get("reused", 0)),
         "longest": max((seconds for _, seconds in content.stages), default=0.0),
     }
 

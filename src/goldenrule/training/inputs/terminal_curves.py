@@ -65,7 +65,7 @@ class LiveCurves:
         self._progress.picture(history_text(History(tuple(self._rows))) if len(self._rows) > 1 else "")
 
     def end(self) -> None:
-        """Take the drawing away."""
+        """Erase the drawing."""
         self._progress.picture("")
 
 
