@@ -55,8 +55,8 @@ FAINT = """() => {
         return [...canvas.getImageData(0, 0, 1, 1).data]
     }
     const light = colour => {
-        const [r, g, b] = rgba(colour).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) **
-        2.4) return 0.2126 * r + 0.7152 * g + 0.0722 * b
+        const [r, g, b] = rgba(colour).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+        return .2126 * r + .7152 * g + .0722 * b
     }
     const behind = element => {
         for (; element; element = element.parentElement) {
@@ -109,7 +109,7 @@ def phone_browser(**options: Any) -> Iterator[tuple[Any, list[str]]]:
         page = browser.new_context(**PHONE, **options).new_page()
         page.on("console", lambda message: complaints.append(f"{page.url}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
-        page.on("response", lambda result: result.status < 400 or complaints.append(f"{page.url}: {result.url}"))
+        page.on("response", lambda answer: answer.status < 400 or complaints.append(f"{page.url}: {answer.url}"))
         yield page, complaints
         browser.close()
 

@@ -9,8 +9,8 @@ import typer
 
 app = typer.Typer(
     help="Show, limit and clear the feature cache.\n\nExamples:\n\n  goldenrule cache\n\n"
-    "  goldenrule cache limit 20GB     the parts used longest ago give way\n\n"
-    "  goldenrule cache clear 3f2a     one part, by the beginning of its name\n\n"
+    "  goldenrule cache limit 20GB     the least recently used are removed\n\n"
+    "  goldenrule cache clear 3f2a     one cache, by the beginning of its name\n\n"
     "  goldenrule cache clear --all\n\n"
     "  goldenrule cache clear --leftovers     what killed processes left unfinished",
     invoke_without_command=True,
@@ -91,6 +91,8 @@ def parse_bytes(text: str) -> int | None:
     if not match:
         raise OptionError(f"{text!r} is no size; wanted something like 20GB, 500MB or none.")
     powers = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+    if text.strip().isdecimal():
+        raise OptionError(f"{text} of what? Give the unit: {text}GB, or {text}MB.")
     return int(float(match[1]) * 1000 ** powers[match[2].lower()])
 
 

@@ -1,4 +1,4 @@
-"""`goldenrule submit`: a contest's file, in the layout of its sample."""
+"""`goldenrule submit`: a competition's file, in the layout of its sample."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXAMPLES = """Examples:
 @command(EXAMPLES)
 def submit(
     run: Run,
-    images: Annotated[Path, typer.Argument(help="The folder of the contest's test images.", show_default=False)],
+    images: Annotated[Path, typer.Argument(help="The folder of the competition's test images.", show_default=False)],
     sample: Annotated[
         Path,
         typer.Option(
@@ -63,7 +63,7 @@ def submit(
     custom_backbone: CustomBackbone = "",
     threads: Threads = None,
 ) -> None:
-    """Write the submission to a contest: every id of its sample, in its order."""
+    """Write the submission to a competition: every id of its sample, in its order."""
     from rich.table import Table
 
     from goldenrule.core.console import Console, Text
@@ -107,7 +107,7 @@ def submit(
         console.print(Text(line))
     if layout.kind == "probability":
         other = done.classes[1 - layout.labels[0]]
-        console.print(Text(f"Where the contest asks for {other}: --positive {other}."))
+        console.print(Text(f"Where the competition asks for {other}: --positive {other}."))
         if fill == "auto" and all(map(str.isdigit, done.classes)):
             console.print(Text("Where it asks for the class itself: --fill class."))
     if done.unreadable:

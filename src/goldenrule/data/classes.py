@@ -99,7 +99,8 @@ def renaming_of(pairs: Iterable[str], file: str | os.PathLike[str] | None = None
         try:
             text = read_regular(path, most_bytes=LARGEST_TABLE_BYTES).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise SourceError(f"{path} can't be read: {error}. Wanted a text file with lines OLD = NEW.") from error
+            why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise SourceError(f"{path} can't be read ({why}). Wanted a text file with lines OLD = NEW.") from error
         numbered = enumerate(text.splitlines(), start=1)
         bare = ((line.partition("#")[0].strip(), f"{path}, line {number}") for number, line in numbered)
         lines = [*((line, where) for line, where in bare if line), *lines]

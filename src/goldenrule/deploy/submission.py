@@ -1,4 +1,4 @@
-"""A contest's submission: the rows and columns of its sample, filled with what a classifier says of the test images."""
+"""A competition's submission: the rows and columns of its sample, filled with a classifier's predictions."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def files_of(
         raise SourceError(
             f"{plural(len(missing), 'id')} of the sample {'has' if len(missing) == 1 else 'have'} no image in {images} "
             f"({_some(missing)}); its {plural(len(found), 'image')} begin with {_some([name for name, _ in found])}. "
-            "Give the folder of this contest's test images."
+            "Give the folder of this competition's test images."
         )
     if several := [uri for uri in ids if len(by_name[uri]) > 1]:
         names = [found[number][0] for number in by_name[several[0]]]
@@ -337,7 +337,7 @@ def _labels_of(sample: Path, columns: Sequence[str], classes: Sequence[str]) -> 
         raise SourceError(
             f"{sample} has {plural(len(columns), 'column')} of probabilities, the classifier "
             f"{plural(len(classes), 'class', 'classes')}. Only in the sample: {_some(strange)}; "
-            f"only in the classifier: {_some(missing)}. Fit with the contest's names (--rename OLD=NEW)."
+            f"only in the classifier: {_some(missing)}. Fit with the competition's names (--rename OLD=NEW)."
         )
     return tuple(number[name] for name in columns)
 

@@ -50,7 +50,7 @@ def average_precision(predictions: Predictions, *, average: RankAverage = "macro
 
     The mean over the images of a class of the precision where everything at least as probable is called: the share of
     the class by chance. With two classes of a single label this is the mean of both; that of one of them, as in
-    contests with a positive class, is in `ranking_per_class`.
+    competitions with a positive class, is in `ranking_per_class`.
 
     The interval is Wilson's at the effective sample size, from the linearised variance over images; 1 is as sure as a
     share of 1 of the images of the class. Of fewer than about ten images of a class average precision is too high on

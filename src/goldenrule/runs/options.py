@@ -230,6 +230,21 @@ class FitOptions:
             levels_named(self.levels)
         if self.augmentation is None and self.crop in ("resized", "centre"):
             raise OptionError(f"--crop {self.crop} cuts augmented views, and --augment none makes none: give one.")
+        if self.linear_only:
+            self._check_linear_only(f"--folds {self.folds}" if self.folds is not None else "--quick")
+
+    def _check_linear_only(self, why: str) -> None:
+        if self.minutes is not None:
+            raise OptionError(
+                f"--minutes {self.minutes:g} has no effect: {why} fits linear heads alone, and trains nothing live. "
+                "Omit one of them."
+            )
+        if self.views == 0 and (self.augment not in ("auto", "none") or self.crop in ("resized", "centre")):
+            name = f"--augment {self.augment}" if self.augment not in ("auto", "none") else f"--crop {self.crop}"
+            raise OptionError(
+                f"{name} has no effect: --views 0 makes no augmented views, and {why} trains nothing live. Omit one of "
+                "them."
+            )
 
     def _check_folds(self, folds: int) -> None:
         if self.fold is not None:

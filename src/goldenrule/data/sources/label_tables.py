@@ -1,4 +1,4 @@
-"""Labels that stand in a table beside the images: CSV files as contests have them, and data frames."""
+"""Labels that stand in a table beside the images: CSV files as competitions have them, and data frames."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def from_csv(
     path: str | os.PathLike[str],
     *,
     images: str | os.PathLike[str] | None = None,
-    id: str | None = None,  # noqa: A002 - what contests call it
+    id: str | None = None,  # noqa: A002 - what competitions call it
     label: str | None = None,
     separator: str | None = None,
     split: str | None = None,

@@ -1,4 +1,4 @@
 """Which images train, which validate, which test; folds, and folders copied by them.
 
-Reading order: splitting · folds · stretches (neighbours stay together) · judged_classes · copy_out, split_layout.
+Reading order: splitting · folds · stretches (neighbours stay together) · evaluated_classes · copy_out, split_layout.
 """

@@ -1,4 +1,4 @@
-"""How sure a submission may be: a floor under every probability, for contests that are scored by log loss."""
+"""How sure a submission may be: a floor under every probability, for competitions that are scored by log loss."""
 
 from __future__ import annotations
 
