@@ -60,7 +60,7 @@ BREAKS = (
         how="each split numbers its own classes",
         file="data/sources/folders.py",
         old="labels=[[] if label is None else [index[label]] for _, label, _ in found],",
-        new="labels=[[] if label is None else [sorted({o for p, o, _ in found if p == part and o}).index(label)]"
+        new="labels=[[] if label is None else [sorted({o for p, o, _ in found if p == split and o}).index(label)]"
         " for split, label, _ in found],",
         test="tests/data/sources/test_folders.py::test_a_class_that_only_valid_knows_is_a_finding_and_shifts_nothing",
     ),
@@ -123,7 +123,7 @@ BREAKS = (
         name="Asking twice is free",
         how="the seed is no part of a run's key",
         file="training/verb_runner.py",
-        old='            "seed": material.seed,\n',
+        old='            "seed": data.seed,\n',
         new="",
         test="tests/training/test_learner.py::test_another_story_is_not_replayed",
     ),
@@ -159,8 +159,8 @@ BREAKS = (
         name="Honest estimates",
         how="validation that has chosen is called clean",
         file="pipelines/finalize.py",
-        old='replace(predictions["valid"], basis=Basis.CHOSEN_ON)',
-        new='replace(predictions["valid"], basis=Basis.CLEAN)',
+        old='replace(predictions["valid"], basis=Basis.USED_FOR_SELECTION)',
+        new='replace(predictions["valid"], basis=Basis.HELD_OUT)',
         test="tests/pipelines/test_golden_rule.py::test_numbers_say_what_was_chosen_on_and_test_is_clean",
     ),
     Break(
@@ -177,7 +177,7 @@ BREAKS = (
         law=10,
         name="Honest estimates",
         how="folds are evaluated on classes that they have not learned",
-        file="data/splits/judged_classes.py",
+        file="data/splits/evaluated_classes.py",
         old="        if learned(trait):\n            continue\n",
         new="        continue\n",
         test="tests/field/test_nothing_lost.py",

@@ -46,7 +46,7 @@ def test_every_value_that_is_shown_is_there_and_none_writes_html_itself() -> Non
 
 def test_an_estimate_and_predictions_are_shown_as_html() -> None:
     said = shown("gr.Estimate.of_share('recall of <b>', 1, 2)")
-    assert said.startswith('<span class="goldenrule-estimate" title="recall of &lt;b&gt;: Wilson 95 %, clean">')
+    assert said.startswith('<span class="goldenrule-estimate" title="recall of &lt;b&gt;: Wilson 95 %, held out">')
     assert "<td>cat 0.731</td>" in shown("gr.Predictions.from_logits([[1, 0]], ['cat', 'dog'])")
 
 

@@ -133,8 +133,8 @@ def _of_table(name: str, path: Path) -> Iterator[tuple[str, Any]]:
     for number, row in enumerate(rows):
         key = row.get("path", str(number))
         for column, cell in row.items():
-            if column in ("prediction", "status", "split") or column.startswith("p:"):
-                yield f"{name} {key} {column}", _number(cell)
+            if column in ("prediction", "status", "split", "part") or column.startswith("p:"):
+                yield f"{name} {key} {'split' if column == 'part' else column}", _number(cell)  # its name before 0.1
 
 
 def _number(cell: str) -> float | str:

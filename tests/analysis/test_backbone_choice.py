@@ -1,4 +1,4 @@
-"""Which backbone is taken: the cheapest that can't be told from the best."""
+"""Which backbone is selected: the cheapest that is tied with the best."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_clearly_better_backbone_is_taken_though_it_costs_more() -> None:
     assert [one.standing for one in choice.candidates] == ["worse", "best"]
     assert choice.candidates[0].why.startswith("large against small: log loss lower by")
     assert choice.candidates[0].why.endswith("(90 % are needed): better")
-    assert choice.sentence == "large is taken: the lowest log loss out-of-fold on 300 images, beside small."
+    assert choice.sentence == "large is selected: the lowest out-of-fold log loss on 300 images, beside small."
 
 
 def test_of_two_that_can_not_be_told_apart_the_cheaper_is_taken_and_the_tie_is_called_one() -> None:

@@ -50,7 +50,7 @@ def test_two_runs_are_compared_in_a_sentence_and_in_json(
     found = command("compare", fitted.folder, run, "--json", "compared.json")
     assert found.returncode == 0, found.stderr
     assert "12 common images: test." in found.stdout
-    assert "can't be told apart on 12 images; by what is seen no number of images would do" in found.stdout
+    assert "are tied on 12 images; by what is seen no number of images would do" in found.stdout
     value = json.loads((tmp_path / "compared.json").read_text())
     assert value["n"] == 12
     assert value["mcnemar"]["images_needed"] is None

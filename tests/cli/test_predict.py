@@ -34,7 +34,7 @@ def test_predictions_are_printed_and_written(command: Command, fitted: Any, smal
     assert "13 images (12 ok, 1 unreadable)" in found.stdout
     assert "can't be read and have no prediction: broken [b].jpg" in found.stdout
     assert "Written: out/all.csv" in found.stdout
-    assert "Sets: These sets hold the true class of 95 % of images or more on average" in found.stdout
+    assert "Prediction sets target 95 % coverage" in found.stdout
 
 
 def test_one_photo_is_named_as_it_was_given(command: Command, fitted: Any, small_photos: Path) -> None:
@@ -68,7 +68,7 @@ def test_photos_unlike_any_seen_are_marked_and_counted(
         rows = list(csv.DictReader(file))
     assert [row["ood"] for row in rows] == ["yes", "yes", ""]
     assert min(float(row["distance"]) for row in rows[:2]) > float(rows[2]["distance"])
-    assert "warning: 2 of 3 images are unlike anything seen in training" in found.stdout
+    assert "warning: 2 of 3 images are out-of-distribution (OOD)" in found.stdout
     assert "OOD: Images farther from those of the training than all 40 held-out ones are flagged" in found.stdout
     alone = command("predict", fitted.folder, known)
     assert "nlike" not in alone.stdout, "where nothing is flagged nothing is said"

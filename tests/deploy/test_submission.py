@@ -21,8 +21,8 @@ CLASSES = ("cats", "dogs")
 
 
 @pytest.fixture
-def contest(small_photos: Path, tmp_path: Path) -> Path:
-    """Twelve test photos with numbers for names, as in a contest; dogs have even ones."""
+def competition(small_photos: Path, tmp_path: Path) -> Path:
+    """Twelve test photos with numbers for names, as in a competition; dogs have even ones."""
     folder = tmp_path / "test1"
     folder.mkdir()
     for first, label in ((1, "cats"), (2, "dogs")):
@@ -48,9 +48,9 @@ def rows_in(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_one_column_of_numbers_asks_for_the_second_class(run: Path, selection: Path, tmp_path: Path) -> None:
+def test_one_column_of_numbers_asks_for_the_second_class(run: Path, competition: Path, tmp_path: Path) -> None:
     order = [12, 1, 2, 11, 3, 10, 4, 9, 5, 8, 6, 7]
-    done = submit(run, selection, sample(tmp_path, order), out=tmp_path / "out.csv")
+    done = submit(run, competition, sample(tmp_path, order), out=tmp_path / "out.csv")
     rows = rows_in(tmp_path / "out.csv")
     assert list(rows[0]) == ["id", "label"]
     assert [int(row["id"]) for row in rows] == order, "the sample's order"
@@ -61,35 +61,35 @@ def test_one_column_of_numbers_asks_for_the_second_class(run: Path, selection: P
     assert facts["probability_of"] == "dogs"
     assert facts["rows"] == 12
     assert facts["expected"][0]["name"] == "log loss"
-    cats = submit(run, selection, sample(tmp_path, order), out=tmp_path / "cats.csv", positive="cats")
+    cats = submit(run, competition, sample(tmp_path, order), out=tmp_path / "cats.csv", positive="cats")
     assert cats.layout.labels == (0,)
     for one, other in zip(rows, rows_in(tmp_path / "cats.csv"), strict=True):
         assert float(one["label"]) + float(other["label"]) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_column_per_class_is_filled_in_the_samples_order(run: Path, selection: Path, tmp_path: Path) -> None:
+def test_a_column_per_class_is_filled_in_the_samples_order(run: Path, competition: Path, tmp_path: Path) -> None:
     wanted = sample(tmp_path, [f"{number}.jpg" for number in range(1, 13)], header="file,dogs,cats", cells="0.5,0.5")
-    submit(run, selection, wanted, out=tmp_path / "out.csv", floor=0)
+    submit(run, competition, wanted, out=tmp_path / "out.csv", floor=0)
     rows = rows_in(tmp_path / "out.csv")
     assert list(rows[0]) == ["file", "dogs", "cats"]
-    seen = Classifier.load(run).predict_files([(row["file"], selection / row["file"]) for row in rows])
+    seen = Classifier.load(run).predict_files([(row["file"], competition / row["file"]) for row in rows])
     np.testing.assert_allclose([float(row["cats"]) for row in rows], seen.probabilities[:, 0], rtol=1e-6)
 
 
-def test_names_are_submitted_where_the_sample_has_names(run: Path, selection: Path, tmp_path: Path) -> None:
-    done = submit(run, selection, sample(tmp_path, list(range(1, 13)), cells="cats"), out=tmp_path / "out.csv")
+def test_names_are_submitted_where_the_sample_has_names(run: Path, competition: Path, tmp_path: Path) -> None:
+    done = submit(run, competition, sample(tmp_path, list(range(1, 13)), cells="cats"), out=tmp_path / "out.csv")
     assert done.layout.kind == "class"
     for row in rows_in(tmp_path / "out.csv"):
         assert row["label"] == ("dogs" if int(row["id"]) % 2 == 0 else "cats")
 
 
 def test_an_unreadable_image_gets_the_shares_of_the_classes_and_is_named(
-    run: Path, selection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, competition: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(submission, "PIECE", 5)
-    (selection / "3.jpg").write_text("no picture")
-    (selection / "extra.jpg").write_bytes((selection / "1.jpg").read_bytes())
-    done = submit(run, selection, sample(tmp_path, list(range(1, 13))), out=tmp_path / "out.csv")
+    (competition / "3.jpg").write_text("no picture")
+    (competition / "extra.jpg").write_bytes((competition / "1.jpg").read_bytes())
+    done = submit(run, competition, sample(tmp_path, list(range(1, 13))), out=tmp_path / "out.csv")
     assert done.unreadable == ("3.jpg",)
     assert done.left_out == ("extra.jpg",)
     assert float(rows_in(tmp_path / "out.csv")[2]["label"]) == pytest.approx(0.5)
@@ -121,23 +121,23 @@ def test_a_sample_that_does_not_fit_is_told_with_both_sides(
         layout_of(sample(tmp_path, [1, 2], header=header, cells=cells), classes)
 
 
-def test_mistakes_are_told_and_nothing_is_overwritten(run: Path, selection: Path, tmp_path: Path) -> None:
+def test_mistakes_are_told_and_nothing_is_overwritten(run: Path, competition: Path, tmp_path: Path) -> None:
     wanted = sample(tmp_path, list(range(1, 13)))
     with pytest.raises(SourceError, match="the id '1' more than once"):
         layout_of(sample(tmp_path, [1, 1, 2]), CLASSES)
     wanted = sample(tmp_path, list(range(1, 13)))
     with pytest.raises(OptionError, match="--positive bird: wanted one of cats, dogs"):
-        submit(run, selection, wanted, out=tmp_path / "out.csv", positive="bird")
+        submit(run, competition, wanted, out=tmp_path / "out.csv", positive="bird")
     with pytest.raises(OptionError, match=r"--floor 0.7: wanted .* from 0 to 0.5"):
-        submit(run, selection, wanted, out=tmp_path / "out.csv", floor=0.7)
+        submit(run, competition, wanted, out=tmp_path / "out.csv", floor=0.7)
     with pytest.raises(OptionError, match="is a folder"):
-        submit(run, selection, wanted, out=tmp_path)
+        submit(run, competition, wanted, out=tmp_path)
     (tmp_path / "out.csv").write_text("mine")
     with pytest.raises(OptionError, match="did not write"):
-        submit(run, selection, wanted, out=tmp_path / "out.csv")
+        submit(run, competition, wanted, out=tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "mine"
-    submit(run, selection, wanted, out=tmp_path / "new.csv")
-    submit(run, selection, wanted, out=tmp_path / "new.csv")  # the same again is no loss
+    submit(run, competition, wanted, out=tmp_path / "new.csv")
+    submit(run, competition, wanted, out=tmp_path / "new.csv")  # the same again is no loss
 
 
 def test_what_is_expected_are_the_numbers_of_the_images_it_was_judged_by(run: Path, fitted: Any) -> None:
@@ -146,10 +146,10 @@ def test_what_is_expected_are_the_numbers_of_the_images_it_was_judged_by(run: Pa
     assert len(seen) == 40, "a linear head is evaluated out-of-fold"
     wanted = log_loss(fitted.predictions["out-of-fold"]).value
     assert log_loss(seen).value == pytest.approx(wanted, rel=1e-5)
-    assert seen.basis == "used for selection"
+    assert seen.basis == "used for competition"
 
 
-def test_a_classifier_alone_can_submit_too(run: Path, selection: Path, tmp_path: Path) -> None:
-    done = submit(run / "classifier", selection, sample(tmp_path, list(range(1, 13))), out=tmp_path / "out.csv")
+def test_a_classifier_alone_can_submit_too(run: Path, competition: Path, tmp_path: Path) -> None:
+    done = submit(run / "classifier", competition, sample(tmp_path, list(range(1, 13))), out=tmp_path / "out.csv")
     assert done.expected == ()
     assert done.floor == submission.UNTOLD_FLOOR

@@ -43,7 +43,7 @@ def photo(run: Path) -> Path:
 
 
 @pytest.fixture
-def contest(run: Path, made_run: Callable[..., Path]) -> Callable[[str], tuple[Path, Path]]:
+def competition(run: Path, made_run: Callable[..., Path]) -> Callable[[str], tuple[Path, Path]]:
     """Return a run whose classes are 0 and 1, and a sample submission of two images, filled with given cells."""
     made = made_run("0", "1")
 
@@ -239,9 +239,9 @@ def labels_in(path: Path) -> list[str]:
 
 
 def test_a_sample_of_zeros_asks_for_a_probability_where_the_classes_are_0_and_1(
-    selection: Callable[..., tuple[Path, Path]], tmp_path: Path
+    competition: Callable[..., tuple[Path, Path]], tmp_path: Path
 ) -> None:
-    run, sample = contest("0", "0")
+    run, sample = competition("0", "0")
     images = tmp_path / "set" / "cats"
     done = submit(run, images, sample, out=tmp_path / "a.csv", floor=0.01)
     assert done.layout.kind == "probability"
@@ -251,14 +251,14 @@ def test_a_sample_of_zeros_asks_for_a_probability_where_the_classes_are_0_and_1(
     assert [float(cell) for cell in labels_in(other.path)] == pytest.approx([1 - value for value in told])
     named = submit(run, images, sample, out=tmp_path / "c.csv", fill="class")
     assert set(labels_in(named.path)) <= {"0", "1"}
-    run, sample = contest("0", "1")
+    run, sample = competition("0", "1")
     assert submit(run, images, sample, out=tmp_path / "d.csv").layout.kind == "class", "both classes are shown"
 
 
 def test_an_option_without_effect_on_a_submission_is_an_error(
-    selection: Callable[..., tuple[Path, Path]], tmp_path: Path
+    competition: Callable[..., tuple[Path, Path]], tmp_path: Path
 ) -> None:
-    run, sample = contest("0", "1")
+    run, sample = competition("0", "1")
     images, out = tmp_path / "set" / "cats", tmp_path / "a.csv"
     with pytest.raises(OptionError, match=r"--floor 0.01 has no effect: .* the name of a class"):
         submit(run, images, sample, out=out, floor=0.01)
@@ -498,7 +498,7 @@ def test_a_class_with_a_bar_is_told_from_two_classes_in_a_set() -> None:
 
 
 def test_a_submission_has_its_ids_exactly_as_the_sample(run: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "contest"
+    folder = tmp_path / "competition"
     folder.mkdir()
     for name in ("=1", "-2", "@3"):
         shutil.copy(tmp_path / "set" / "cats" / "00.png", folder / f"{name}.png")

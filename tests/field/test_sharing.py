@@ -175,5 +175,5 @@ def test_a_split_is_known_again_where_both_folders_have_moved(command: Command, 
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "photos").rename(tmp_path / "elsewhere" / "photos")
     (tmp_path / "splits").rename(tmp_path / "elsewhere" / "splits")
-    done = command("split", "elsewhere/photos", "elsewhere/parts")
+    done = command("split", "elsewhere/photos", "elsewhere/splits")
     assert (done.returncode, "were split before" in done.stdout) == (0, True), done.stderr

@@ -147,7 +147,7 @@ def pipes_for_files(place: Path) -> None:
     for path in list((place / "run" / "steps").iterdir()):
         path.unlink()
         os.mkfifo(path)
-    for name in ("predictions/test.csv", "classifier/familiar.safetensors", "report/predictions.arrow"):
+    for name in ("predictions/test.csv", "classifier/ood_detector.safetensors", "report/predictions.arrow"):
         (place / "run" / name).unlink()
         os.mkfifo(place / "run" / name)
 

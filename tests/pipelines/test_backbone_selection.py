@@ -53,7 +53,7 @@ def test_asked_again_it_is_obeyed_and_nothing_is_computed(world: Any, small_phot
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("it was chosen again")
 
-    monkeypatch.setattr("goldenrule.pipelines.backbone_selection.judged_backbones", never)
+    monkeypatch.setattr("goldenrule.pipelines.backbone_selection.evaluated_backbones", never)
     before = (world.folder / "classifier" / "head.safetensors").read_bytes()
     options = FitOptions(backbone=TWO, augment="none")
     again = quick_fit(small_photos, options=options, out=world.folder)
@@ -71,7 +71,7 @@ def test_what_follows_is_what_a_fit_with_that_name_does(world: Any, small_photos
 
 def test_another_list_of_candidates_is_another_story(world: Any, small_photos: Path) -> None:
     options = FitOptions(backbone="auto:efficientnet_lite0,efficientnet_lite2", augment="none")
-    with pytest.raises(RunMismatch, match="backbone was"):
+    with pytest.raises(RunMismatch, match=r"other options \(backbone "):
         quick_fit(small_photos, options=options, out=world.folder)
 
 

@@ -164,7 +164,7 @@ def test_a_fit_says_how_far_confidence_and_accuracy_are_apart(fitted: Any) -> No
     assert not fitted.calibration.applied
     assert fitted.classifier.calibration is None
     assert "apart on 12 test images" in fitted.about_calibration()
-    assert "No temperature was taken" in fitted.about_calibration()
+    assert "No temperature is applied" in fitted.about_calibration()
     page = (fitted.folder / "report.html").read_text()
     assert '<section id="calibration">' in page
     assert '<g class="miss">' not in page

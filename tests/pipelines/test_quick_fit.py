@@ -270,14 +270,14 @@ def test_the_folder_of_another_story_is_refused_and_stays_as_it_is(unbroken: Any
 def test_a_story_that_another_process_finished_meanwhile_is_not_written_over(
     unbroken: Any, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = opening.backbone
+    original = opening.load_backbone
 
     def slow(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(opening, "backbone", original)
+        monkeypatch.setattr(opening, "load_backbone", original)
         quick_fit(photo_folder, options=PLAIN, out=tmp_path / "run")
         return original(*arguments, **options)
 
-    monkeypatch.setattr(opening, "backbone", slow)
+    monkeypatch.setattr(opening, "load_backbone", slow)
     with pytest.raises(RunMismatch, match="seed 0 instead of 7"):
         quick_fit(photo_folder, options=replace(PLAIN, seed=7), out=tmp_path / "run")
     assert result_of(tmp_path / "run")["options"]["seed"] == 0

@@ -39,10 +39,7 @@ def test_the_numbers_are_those_of_the_sets_on_clean_images(fitted: Any, run_copy
     assert stated["measured"]["test"]["coverage"]["value"] == set_coverage(test, rule.sets(test)).value
     assert set(stated["measured"]) == {"test", "valid"}, "out-of-fold it was calibrated"
     assert stated["says"] in rule.sentence
-    assert (
-        "These sets hold" in (run_copy / "report.html").read_text()
-        or "these sets hold" in (run_copy / "report.html").read_text()
-    )
+    assert "Prediction sets target" in (run_copy / "report.html").read_text()
 
 
 def test_another_coverage_is_the_same_story_with_other_sets(fitted: Any, run_copy: Path, small_photos: Path) -> None:

@@ -94,7 +94,9 @@ def test_the_numbers_stand_in_the_report_and_in_the_result(fitted: Any, run_copy
     assert ood_detector is not None
     assert stated["measured"]["test"] == as_json(ood_detector.flagged(fitted.predictions["test"]))
     assert stated["threshold"] == ood_detector.threshold
-    assert "Out-of-distribution: images farther from those of the training" in (run_copy / "report.html").read_text()
+    assert (
+        "An image is flagged as OOD if it is farther from the training images" in (run_copy / "report.html").read_text()
+    )
 
 
 def test_another_rate_is_the_same_story_with_another_threshold(run_copy: Path, small_photos: Path) -> None:
@@ -167,10 +169,10 @@ def test_damaged_or_missing_familiar_images_are_told(run_copy: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(FormatError, match=r"familiar\.safetensors was changed or damaged"):
+    with pytest.raises(FormatError, match=r"ood_detector\.safetensors was changed or damaged"):
         gr.Classifier.load(run_copy)
     path.unlink()
-    with pytest.raises(FormatError, match=r"familiar\.safetensors is missing"):
+    with pytest.raises(FormatError, match=r"ood_detector\.safetensors is missing"):
         gr.Classifier.load(run_copy)
 
 

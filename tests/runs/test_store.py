@@ -152,94 +152,94 @@ def about(table: ImageTable, **options: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def prepared_fit(folder: Path, tmp_path: Path) -> Path:
+def begun_run(folder: Path, tmp_path: Path) -> Path:
     table = read(folder)
     run = tmp_path / "run"
     Run(run).begin(about(table), table)
     return run
 
 
-def test_the_same_story_has_no_differences(prepared_fit: Path, folder: Path) -> None:
+def test_the_same_story_has_no_differences(begun_run: Path, folder: Path) -> None:
     table = read(folder)
-    assert differences(prepared_fit, about(table), table) == []
-    check_same(prepared_fit, about(table), table)
+    assert differences(begun_run, about(table), table) == ""
+    check_same(begun_run, about(table), table)
 
 
 def test_a_free_folder_has_no_differences(folder: Path, tmp_path: Path) -> None:
     table = read(folder)
-    assert differences(tmp_path / "free", about(table), table) == []
+    assert differences(tmp_path / "free", about(table), table) == ""
 
 
-def test_changed_options_are_named_as_the_command_line_names_them(prepared_fit: Path, folder: Path) -> None:
+def test_changed_options_are_named_as_the_command_line_names_them(begun_run: Path, folder: Path) -> None:
     table = read(folder)
     with pytest.raises(RunMismatch, match="another --out") as error:
-        check_same(prepared_fit, about(table, seed=3, min_per_class=1), table)
+        check_same(begun_run, about(table, seed=3, min_per_class=1), table)
     assert "seed 0 instead of 3" in str(error.value)
     assert "min-per-class none instead of 1" in str(error.value)
     assert "backbone" not in str(error.value)
 
 
-def test_added_removed_and_changed_images_are_counted(prepared_fit: Path, folder: Path) -> None:
+def test_added_removed_and_changed_images_are_counted(begun_run: Path, folder: Path) -> None:
     (folder / "blue" / "00.png").rename(folder / "blue" / "new.png")
     (folder / "red" / "01.png").unlink()
     (folder / "red" / "02.png").write_bytes((folder / "red" / "02.png").read_bytes() + b"\0")
     table = read(folder)
-    (sentence,) = differences(prepared_fit, about(table), table)
-    assert sentence == "the images differ (1 added, 2 removed, 1 changed)"
+    sentence = differences(begun_run, about(table), table)
+    assert sentence == "other images (1 added, 2 removed, 1 changed)"
 
 
-def test_an_image_in_another_class_is_a_difference(prepared_fit: Path, folder: Path) -> None:
+def test_an_image_in_another_class_is_a_difference(begun_run: Path, folder: Path) -> None:
     (folder / "blue" / "00.png").rename(folder / "red" / "blue 00.png")
     table = read(folder)
-    assert differences(prepared_fit, about(table), table) == ["the images differ (1 added, 1 removed)"]
+    assert differences(begun_run, about(table), table) == "other images (1 added, 1 removed)"
 
 
-def test_another_folder_is_named(prepared_fit: Path, picture_folder: Callable[..., Path]) -> None:
+def test_another_folder_is_named(begun_run: Path, picture_folder: Callable[..., Path]) -> None:
     other = picture_folder("others", each=4, seed=1)
     table = read(other)
-    (sentence,) = differences(prepared_fit, about(table), table)
-    assert "pictures (20), now " in sentence
-    assert sentence.endswith("others (8)")
+    sentence = differences(begun_run, about(table), table)
+    assert "pictures, 20, instead of " in sentence
+    assert sentence.endswith("others, 8)")
 
 
-def test_a_story_of_a_newer_version_is_refused(prepared_fit: Path, folder: Path) -> None:
-    value = json.loads((prepared_fit / "run.json").read_text())
-    Run(prepared_fit).write_json("run.json", value | {"schema_version": 99})
+def test_a_story_of_a_newer_version_is_refused(begun_run: Path, folder: Path) -> None:
+    value = json.loads((begun_run / "run.json").read_text())
+    Run(begun_run).write_json("run.json", value | {"schema_version": 99})
     table = read(folder)
     with pytest.raises(FormatError, match=r"99.*Update goldenrule"):
-        check_same(prepared_fit, about(table), table)
+        check_same(begun_run, about(table), table)
 
 
-def test_the_split_is_read_back_by_the_content_of_the_images(prepared_fit: Path, folder: Path) -> None:
+def test_the_split_is_read_back_by_the_content_of_the_images(begun_run: Path, folder: Path) -> None:
     table = read(folder)
     wanted = dict(zip(table.digests, table.splits, strict=True))
-    assert known_split(prepared_fit) == wanted
-    assert known_split(prepared_fit.parent / "nothing") == {}
+    assert known_split(begun_run) == wanted
+    assert known_split(begun_run.parent / "nothing") == {}
 
 
-def test_parts_that_were_given_are_those_of_their_story_alone(prepared_fit: Path, folder: Path) -> None:
+def test_parts_that_were_given_are_those_of_their_story_alone(begun_run: Path, folder: Path) -> None:
     table = read(folder)
-    given = prepared_fit.with_name("given")
+    given = begun_run.with_name("given")
     Run(given).begin(about(table) | {"split": "given"}, table)
     assert known_split(given) == {}
     assert not drew_split(given)
-    assert not drew_split(prepared_fit.parent / "nothing")
-    assert drew_split(prepared_fit)
+    assert not drew_split(begun_run.parent / "nothing")
+    assert drew_split(begun_run)
 
 
-def test_begin_never_changes_what_was_written_down(prepared_fit: Path, folder: Path) -> None:
-    before = {path.name: path.read_bytes() for path in prepared_fit.iterdir()}
+def test_begin_never_changes_what_was_written_down(begun_run: Path, folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in begun_run.iterdir()}
     (folder / "blue" / "00.png").unlink()
     table = read(folder)
-    Run(prepared_fit).begin(about(table, seed=9), table)
-    assert {path.name: path.read_bytes() for path in prepared_fit.iterdir()} == before
+    Run(begun_run).begin(about(table, seed=9), table)
+    assert {path.name: path.read_bytes() for path in begun_run.iterdir()} == before
 
 
 @pytest.mark.parametrize("added", [1, 7, 40])
 def test_images_keep_their_parts_when_others_are_added(
-    prepared_fit: Path, folder: Path, picture_folder: Callable[..., Path], added: int
+    begun_run: Path, folder: Path, picture_folder: Callable[..., Path], added: int
 ) -> None:
-    before = known_split(prepared_fit)
+    before = known_split(begun_run)
     more = picture_folder("more", each=added, seed=5)
     for label in ("blue", "red"):
         for file in (more / label).iterdir():

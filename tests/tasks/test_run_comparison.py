@@ -46,7 +46,7 @@ def test_a_run_and_itself_are_a_tie_on_its_test_images(fitted: Any) -> None:
     assert (compared.split, compared.n, compared.basis) == ("test", 12, "held out")
     assert compared.right == mcnemar(fitted.predictions["test"], fitted.predictions["test"])
     assert compared.left_out == {}
-    assert all("can't be told apart on 12 images; by what is seen no number" in one for one in compared.sentences)
+    assert all("are tied on 12 images; by what is seen no number" in one for one in compared.sentences)
 
 
 def test_what_one_has_learned_from_the_other_is_not_judged_by(fitted: Any, other_split: Any) -> None:

@@ -274,7 +274,7 @@ def test_a_loss_that_can_not_be_told_apart_from_another_is_trained_by_anew_every
     for learn, ours in runs:
         assert isinstance(learn.data.progress, Told)
         lines = learn.data.progress.lines
-        assert sum("typed can't be told apart" in line and 'loss_key="my-loss-v1"' in line for line in lines) == 1
+        assert sum("typed can't be told from" in line and 'loss_key="my-loss-v1"' in line for line in lines) == 1
         assert not any("replayed" in line for line in lines)
         np.testing.assert_array_equal(ours, runs[0][1])
     assert len(calls) == 5, "it was called again: three steps of the finder, two of the fit"

@@ -18,7 +18,7 @@ from goldenrule.core.progress import Silent
 from goldenrule.training import fitting
 
 SEEN = gr.data.Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-SPLITS = """
+MAKERS = """
 from torch import nn
 
 def head(features, classes):
@@ -40,7 +40,7 @@ def make_other(features: int, classes: int) -> nn.Module:
     return nn.Linear(features, classes)
 
 
-def make_body() -> nn.Module:
+def make_backbone() -> nn.Module:
     layers = [nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.BatchNorm2d(16)]
     return nn.Sequential(*layers, nn.Dropout(0.1), nn.ReLU())
 
@@ -59,7 +59,7 @@ def learner(picture_folder: Callable[..., Path], cache: Path, tmp_path: Path) ->
     images = gr.from_folder(picture_folder(each=17))
 
     def make(**options: Any) -> gr.Learner:
-        backbone = gr.models.custom_backbone(make_body, preprocessing=SEEN)
+        backbone = gr.models.custom_backbone(make_backbone, preprocessing=SEEN)
         options = {"folder": tmp_path / "steps", "progress": Told(), "head": make_head, "batch_size": 5} | options
         return gr.Learner(images, options.pop("backbone", backbone), **options)
 
@@ -160,7 +160,7 @@ def test_the_same_script_is_replayed_and_one_with_other_parts_is_not(learner: Ca
     assert (replayed(first), replayed(second)) == (0, 3)
     assert replayed(script(head=make_other)) == 0
     assert replayed(script(head=gr.models.custom_head(make_head, key="v2"))) == 0
-    assert replayed(script(backbone=gr.models.custom_backbone(make_body, preprocessing=SEEN, key="v2"))) == 0
+    assert replayed(script(backbone=gr.models.custom_backbone(make_backbone, preprocessing=SEEN, key="v2"))) == 0
 
 
 class Killed(BaseException):
@@ -211,8 +211,8 @@ def test_the_command_line_runs_the_file_that_is_named_and_no_other(
     from goldenrule.core.functions import from_file
 
     file, folder = tmp_path / "parts.py", picture_folder()
-    file.write_text(SPLITS)
-    backbone = gr.models.custom_backbone(from_file(f"{file}:body"), preprocessing=SEEN)
+    file.write_text(MAKERS)
+    backbone = gr.models.custom_backbone(from_file(f"{file}:backbone"), preprocessing=SEEN)
     learn = gr.Learner(gr.from_folder(folder), backbone, head=from_file(f"{file}:head"), progress=Silent())
     learn.fit(1e-2, 1)
     learn.save(tmp_path / "saved")
@@ -221,14 +221,22 @@ def test_the_command_line_runs_the_file_that_is_named_and_no_other(
     assert refused.returncode == 2
     assert "made by a function of its owner's, parts.py:backbone" in " ".join(refused.stderr.split())
     named = command(
-        "predict", "saved", one, "-o", "out.csv", "--custom-head", "parts.py:head", "--custom-backbone", "parts.py:body"
+        "predict",
+        "saved",
+        one,
+        "-o",
+        "out.csv",
+        "--custom-head",
+        "parts.py:head",
+        "--custom-backbone",
+        "parts.py:backbone",
     )
     assert named.returncode == 0, named.stderr
     wanted = learn.classifier().predict(one).probabilities[0]
     found = (tmp_path / "out.csv").read_text().splitlines()[1].split(",")[-2:]
     np.testing.assert_allclose(np.float64(found), wanted, atol=1e-4)
     (tmp_path / "sample.csv").write_text("id,label\n00,0.5\n")
-    splits = ("--custom-head", "parts.py:head", "--custom-backbone", "parts.py:body")
-    submitted = command("submit", "saved", folder / "red", "--sample-submission", "sample.csv", *splits)
+    makers = ("--custom-head", "parts.py:head", "--custom-backbone", "parts.py:backbone")
+    submitted = command("submit", "saved", folder / "red", "--sample-submission", "sample.csv", *makers)
     assert "not in the sample: left out" in submitted.stdout
     assert submitted.returncode == 0, submitted.stderr

@@ -102,7 +102,7 @@ def outcome_text(names: tuple[str, str], *, better: bool, asked_for: bool) -> st
     """Return which of an earlier and a later candidate is taken.
 
     >>> outcome_text(("linear head", "trained head"), better=False, asked_for=False)
-    'linear head stays'
+    'linear head is kept'
     """
     earlier, later = names
     if asked_for:

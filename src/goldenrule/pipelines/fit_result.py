@@ -275,7 +275,7 @@ class FitResult:
             return f"{said}."
         return (
             f"{said}. No temperature is applied: {calibrated.temperature.value:.3g}, fitted out-of-fold, "
-            "is of no clear help."
+            "does not clearly help."
         )
 
     def _about_lines(self, found: Mapping[str, Mapping[str, Estimate]]) -> str:

@@ -156,7 +156,7 @@ def test_a_terminal_of_80_columns_breaks_no_word_of_the_table() -> None:
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(networks_table(compared(row("efficientnet_lite0", 30, 1), row("original@32", 33, 128))))
     words = console.export_text().split()
-    for word in ("accuracy", "epochs", "parameters", "against", "selected,", "points", "efficientnet_lite0,"):
+    for word in ("accuracy", "epochs", "parameters", "against", "selected", "points", "efficientnet_lite0,"):
         assert word in words
 
 

@@ -93,7 +93,7 @@ def test_the_first_trial_is_the_default_head_and_all_are_written_down(unbroken: 
 
 def test_sixteen_easy_images_are_a_tie_and_told_as_one(unbroken: Any) -> None:
     assert not unbroken.replaced
-    assert "can't be told" in headline(unbroken) or "None of" in headline(unbroken)
+    assert "tied with" in headline(unbroken) or "None of" in headline(unbroken)
     assert "Keep the default" in next_steps(unbroken)[0]
     assert "16 validation images" in sentences(unbroken)[0]
 
@@ -127,7 +127,7 @@ def test_a_search_killed_in_the_middle_ends_with_the_trials_of_an_unbroken_one(
     assert 2 <= before < TRIALS, "killed too late to tell"
     said = Said()
     search(small_photos, trials=TRIALS, options=FitOptions(threads=1), out=run, progress=said)
-    assert f"{before} trials (bank) were done before: {TRIALS - before} are left." in said.lines
+    assert f"{before} trials (cache) were done before: {TRIALS - before} are left." in said.lines
     assert rows_of(run) == rows_of(unbroken.folder)
     again = search(small_photos, trials=TRIALS, options=FitOptions(threads=1), out=run)
     assert rows_of(run) == rows_of(unbroken.folder)
@@ -188,7 +188,7 @@ def test_the_parts_are_those_that_a_fit_draws_and_no_trial_sees_the_test_part(
     original = Trials.evaluated
 
     def watched(bench: Trials, *rest: Any) -> Any:
-        seen.append({*bench.work.table.splits})
+        seen.append({*bench.context.table.splits})
         return original(bench, *rest)
 
     monkeypatch.setattr(Trials, "evaluated", watched)

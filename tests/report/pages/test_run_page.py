@@ -226,7 +226,7 @@ def test_mistakes_are_small_pictures_with_truth_answer_probability_and_path():
         assert picture["alt"] == f"{mistake.id}: {mistake.truth}, predicted {mistake.predicted}"
     assert page.of(css="path") == [mistake.id for mistake in most_confident_mistakes(told.predictions)]
     assert page.of(css="verdict")[0] in ("cat → dog", "dog → cat")
-    assert all(text.endswith("% sure") for text in page.of(css="sure"))
+    assert all(text.endswith("% confident") for text in page.of(css="sure"))
     assert "It holds small copies of 12 images of yours" in page.of("footer")[0]
 
 
@@ -241,7 +241,7 @@ def test_a_perfect_score_claims_no_perfection():
     html = " ".join(render_page(content(wrong=0)).replace("\N{NO-BREAK SPACE}", " ").split())
     assert "No mistake on 200 test images." in html
     assert "still allows for up to 19 mistakes in 1,000 images" in html
-    assert "No class was taken for another." in html
+    assert "No class was mistaken for another." in html
 
 
 def test_the_grid_shows_every_count_and_the_total_of_each_row():

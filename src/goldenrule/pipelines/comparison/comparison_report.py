@@ -80,7 +80,7 @@ def columns(found: ComparedNetworks) -> list[str]:
     valid = f"{name} on valid, n={len(found.chosen.valid.scored):,}"
     against = "test" if found.chosen.test is not None else "valid"
     test = [f"on test, n={len(found.chosen.test.scored):,}"] if found.chosen.test is not None else []
-    return ["network", valid, *test, "epochs", "time", "parameters", f"against the selected, on {against}"]
+    return ["network", valid, *test, "epochs", "time", "parameters", f"against the selected on {against}"]
 
 
 def cells(found: ComparedNetworks, row: Row) -> list[str]:
