@@ -166,7 +166,7 @@ def test_the_audit_tells_the_rule_by_the_counts_and_where_it_is_measured() -> No
     assert (finding.severity, finding.code) == ("note", "how-much")
     assert finding.sentence == (
         "1,100 images per class (median of 3; the smallest has 30, the largest 1,200) to learn from: "
-        "by the rule of thumb enough for fine-tuning"
+        "by the rule of thumb, enough for fine-tuning"
     )
     assert "transfer learning up to 1,000; fine-tuning 1,000-5,000; training from scratch from 5,000" in finding.advice
     assert "goldenrule learning-curve RUN" in finding.advice

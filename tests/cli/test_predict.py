@@ -69,6 +69,6 @@ def test_photos_unlike_any_seen_are_marked_and_counted(
     assert [row["ood"] for row in rows] == ["yes", "yes", ""]
     assert min(float(row["distance"]) for row in rows[:2]) > float(rows[2]["distance"])
     assert "warning: 2 of 3 images are out-of-distribution (OOD)" in found.stdout
-    assert "OOD: Images farther from those of the training than all 40 held-out ones are flagged" in found.stdout
+    assert "farther from the training images than all 40 held-out ones" in found.stdout
     alone = command("predict", fitted.folder, known)
     assert "nlike" not in alone.stdout, "where nothing is flagged nothing is said"
