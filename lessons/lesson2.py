@@ -52,7 +52,7 @@ draw_augmentation(FOLDER, augment=augment.name, images=3, size=128, out=FIGURES 
 # %% [markdown]
 # ## 1. Augmentation on, precompute=True
 #
-# The backbone of a network that was trained on a million photos turns a picture into 1,280 numbers, its activations.
+# The backbone of a network that was trained on a million photos turns a picture into 1,280 numbers, its features.
 # While the backbone stays as it is, so do they: they are computed once and kept, with one augmented view beside each
 # plain one. What is learned now is the head alone, one layer from 1,280 numbers to the classes.
 
@@ -74,7 +74,7 @@ gr.plot(rate).savefig(FIGURES / "finder.svg")
 print(rate)
 
 # %% [markdown]
-# ## 3. Train the head from kept activations
+# ## 3. Train the head from cached features
 
 # %%
 learn.fit(rate.suggestion, 2, stage="head, precomputed")

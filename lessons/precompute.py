@@ -12,7 +12,7 @@ Order: 90
 # %% [markdown]
 # # Precompute
 #
-# A network has a backbone, which turns a picture into 1,280 numbers (its activations), and a head, one layer that makes
+# A network has a backbone, which turns a picture into 1,280 numbers (its features), and a head, one layer that makes
 # an answer of them. When only the head learns, the backbone is *frozen*: nothing in it changes. Then the same picture
 # gives the same 1,280 numbers today, tomorrow, and in every epoch. So why compute them again?
 
@@ -38,9 +38,9 @@ print(images)
 # %% [markdown]
 # ## Look once, and keep
 #
-# Every picture is decoded and goes through the backbone once. What comes out is kept on disk, in the *bank*: a row of
-# 1,280 numbers per picture. Run this lesson a second time, and the rows are there. (The engine that runs the backbone
-# is compiled before the clock starts: both ways need it.)
+# Every picture is decoded and goes through the backbone once. What comes out is kept on disk, in the *feature cache*: a
+# row of 1,280 numbers per picture. Run this lesson a second time, and the rows are there. (The engine that runs the
+# backbone is compiled before the clock starts: both ways need it.)
 
 # %%
 extractor = gr.FeatureExtractor.of(backbone)
@@ -49,7 +49,7 @@ assert extractor.engine.kind == extractor.kind  # compiled here, before the cloc
 began = time.perf_counter()
 images, features = gr.features_of(images, backbone)
 filling = time.perf_counter() - began
-print(f"{features.computed[0]} rows computed, {features.reused[0]} found in the bank, in {filling:.2f} s")
+print(f"{features.computed[0]} rows computed, {features.reused[0]} found in the cache, in {filling:.2f} s")
 
 # %% [markdown]
 # ## Epochs without, and with

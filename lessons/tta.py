@@ -57,7 +57,7 @@ extractor = gr.FeatureExtractor.of(backbone)
 
 
 def looks_of(table: gr.ImageTable, augment: gr.data.Augmentation, count: int) -> gr.Features:
-    """Return the activations of the plain view and of `count` augmented views of every picture."""
+    """Return the features of the plain view and of `count` augmented views of every picture."""
     every = np.ones(len(table), bool)
     return extractor.features(table, views=views(augment, count), augmented=every)
 

@@ -108,7 +108,7 @@ figure.savefig(
 
 
 # %%
-def linear(width, networks=200, steps=400):
+def solved(width, networks=200, steps=400):
     torch.manual_seed(width)
     shapes, spread = [(2, width), (1, width), (width, 1), (1, 1)], [1, 1, width**-0.5, 0]
     parameters = [
@@ -127,7 +127,7 @@ def linear(width, networks=200, steps=400):
 
 
 for width in (1, 2, 4, 8, 16):
-    print(f"{width:2} hidden units: solved by {linear(width)}")
+    print(f"{width:2} hidden units: solved by {solved(width)}")
 
 # %% [markdown]
 # In the brackets: where the true share lies, with 95 % confidence. One unit can't do it, two often get stuck, sixteen

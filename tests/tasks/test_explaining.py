@@ -165,5 +165,5 @@ def test_a_picture_unlike_any_seen_is_flagged_as_predict_flags_it(
         ("wall.jpg", True),
     ]
     said = fitted.classifier.predict(folder)
-    assert fitted.classifier.ood_detector.ood(said).tolist() == [False, True]
+    assert fitted.classifier.ood_detector.is_ood(said).tolist() == [False, True]
     assert "Unlike anything seen" in render_explained(found, "now")

@@ -121,7 +121,8 @@ def submit(
     if done.many_ood and done.ood_detector:
         warning = (
             f"warning: {value_and_interval(done.ood)} of the images are out-of-distribution; of images like the "
-            f"training images it would be {100 * done.ood_detector.rate:.2g} %. The expected score may not hold for them."
+            f"training images it would be {100 * done.ood_detector.rate:.2g} %. The expected score may not hold for "
+            "them."
         )
         console.print(Text(warning, style="yellow"))
     if done.left_out:

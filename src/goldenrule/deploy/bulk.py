@@ -29,7 +29,7 @@ PREDICTIONS = Kind(
 class Predicted:
     """What a prediction of files gave: rows for people, counts, and what went wrong.
 
-    `ood` are images unlike anything that the classifier was trained on; `flagged` is their share, undefined where it
+    `ood` are images that are out-of-distribution; `flagged` is their share, undefined where it
     knows of none. `findings` are on what was left out of folders.
     """
 

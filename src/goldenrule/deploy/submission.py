@@ -78,7 +78,7 @@ class Submission:
     """What was written: its layout, the floor under the probabilities, and what went wrong.
 
     `expected` are the scores of images that the classifier was chosen or evaluated on, at the same floor. `ood` is the
-    share of images that are unlike anything seen in training, and `ood_detector` what is known of familiar ones.
+    share of images that are out-of-distribution, and `ood_detector` the detector.
     """
 
     path: Path
@@ -95,7 +95,7 @@ class Submission:
 
     @property
     def many_ood(self) -> bool:
-        """Whether clearly more than twice as many images are unlike anything seen as of familiar ones would be."""
+        """Whether clearly more than twice as many images are flagged as out-of-distribution as should be."""
         return self.ood_detector is not None and self.ood.defined and self.ood.low > 2 * self.ood_detector.rate
 
 
@@ -150,7 +150,7 @@ def submit(
         piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
         unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
         writer.writerows(_rows(layout, piece, prior, lowest, layout.ids[start : start + PIECE]))
-        ood += int(classifier.ood_detector.ood(piece).sum()) if classifier.ood_detector else 0
+        ood += int(classifier.ood_detector.is_ood(piece).sum()) if classifier.ood_detector else 0
     done = Submission(
         path=out,
         layout=layout,

@@ -41,13 +41,13 @@ def rows_of(
     An image whose highest probability is below `min_confidence` has the status "unsure" and no prediction;
     one that can't be read has neither prediction nor probabilities. With `sets` the column `set` holds the classes
     that can't be ruled out, the likeliest first; with `ood_detector` the column `ood` has "yes" where an image is
-    unlike anything seen in training, and `distance` says how far from it.
+    out-of-distribution, and `distance` says how far from it.
     """
     inside = sets.sets(predictions) if sets else None
     probabilities = predictions.probabilities
     between = between_labels(predictions.classes) if predictions.task == "multi" else ""
     labelled, readable = bool(predictions.labelled.any()), predictions.ok
-    ood = ood_detector.ood(predictions) if ood_detector else None
+    ood = ood_detector.is_ood(predictions) if ood_detector else None
     for row, (name, status) in enumerate(zip(predictions.ids, predictions.status, strict=True)):
         ok = bool(readable[row])
         highest = float(probabilities[row].max()) if ok else np.nan

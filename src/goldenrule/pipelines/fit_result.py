@@ -194,7 +194,7 @@ class FitResult:
 
     @cached_property
     def ood_measured(self) -> dict[str, Estimate]:
-        """Return the share of images that are flagged as unlike anything seen, by split that had no say in it."""
+        """Return the share of images that are flagged as out-of-distribution, by split that had no say in it."""
         ood_detector = self.classifier.ood_detector
         return {
             split: ood_detector.flagged(predictions, basis=Basis.HELD_OUT)

@@ -42,7 +42,7 @@ class ReportContent:
     - `calibration`: a sentence on how far probabilities are from what comes true; `uncalibrated`: what would have been
       predicted on `headline_split` without the temperature that was applied, None where none was.
     - `sets`: a sentence on the sets of classes, "" where there are none.
-    - `ood`: a sentence on images that are flagged as unlike anything seen, "" where none can be.
+    - `ood`: a sentence on images that are flagged as out-of-distribution, "" where none can be.
     - `bases`: what the numbers of each split rest on, where that is more than their estimates say.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     """

@@ -103,7 +103,7 @@ def explained(
         predictions = _predictions(again, files, asked_table, seen, extractor.kind)
     ok, predicted = predictions.ok, predictions.probabilities
     ood_detector = again.classifier.ood_detector
-    ood = ood_detector.ood(predictions) if ood_detector else np.zeros(len(files), np.bool_)
+    ood = ood_detector.is_ood(predictions) if ood_detector else np.zeros(len(files), np.bool_)
     best = [
         again.classifier.classes[int(row.argmax())] if fine else "" for row, fine in zip(predicted, ok, strict=True)
     ]

@@ -90,7 +90,7 @@ class Evaluation:
 
     @cached_property
     def ood(self) -> Estimate | None:
-        """The share of images that are unlike anything seen in training; None where that can't be told."""
+        """The share of images that are out-of-distribution; None where that can't be told."""
         ood_detector = self.classifier.ood_detector
         return ood_detector.flagged(self.predictions, basis=Basis.HELD_OUT) if ood_detector else None
 

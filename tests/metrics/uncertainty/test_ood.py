@@ -107,7 +107,7 @@ def test_flagged_is_what_has_a_p_value_up_to_the_rate(seed, rate, n):
     p = ood_detector.p_values(distances)
     assert p.min() == pytest.approx(1 / (n + 1))
     assert p.max() == 1
-    np.testing.assert_array_equal(ood_detector.ood(with_distances(distances)), p <= ood_detector.rate + 1e-12)
+    np.testing.assert_array_equal(ood_detector.is_ood(with_distances(distances)), p <= ood_detector.rate + 1e-12)
 
 
 def test_copies_and_groups_do_not_vouch_for_each_other():
@@ -148,11 +148,11 @@ def test_what_could_not_be_read_is_not_flagged_and_counts_nowhere():
         status=["ok", "unreadable", "ok"],
         distance=[1.9, np.nan, 0.0],
     )
-    assert ood_detector.ood(predictions).tolist() == [True, False, False]
+    assert ood_detector.is_ood(predictions).tolist() == [True, False, False]
     share = ood_detector.flagged(predictions)
     assert (share.value, share.n) == (0.5, 2)
     with pytest.raises(OptionError, match="have no distances"):
-        ood_detector.ood(Predictions.from_logits([[0, 0]], ["a", "b"]))
+        ood_detector.is_ood(Predictions.from_logits([[0, 0]], ["a", "b"]))
 
 
 def test_activations_of_zeros_and_infinities_have_a_distance():

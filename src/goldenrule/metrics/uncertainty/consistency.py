@@ -213,7 +213,7 @@ def _coverage_missed(name: str, predictions: Predictions, sets: PredictionSets) 
 def _too_many_flagged(name: str, predictions: Predictions, ood_detector: OODDetector) -> Iterator[Finding]:
     if predictions.distance is None:
         return
-    flagged = ood_detector.ood(predictions)[predictions.ok]
+    flagged = ood_detector.is_ood(predictions)[predictions.ok]
     found = ood_detector.flagged(predictions, basis=Basis.HELD_OUT)
     above = int((ood_detector.held_out > ood_detector.threshold).sum()) + 1  # of n + 1 places so many are flagged
     n = len(ood_detector.held_out)

@@ -1,4 +1,4 @@
-"""Images unlike anything seen: their distance to the training images, with a threshold at a chosen false-alarm rate.
+"""Out-of-distribution images: their distance to the training images, with a threshold at a chosen false-alarm rate.
 
 The distance is that of Sun, Ming, Zhu and Li (2022), "Out-of-distribution detection with deep nearest neighbors",
 arXiv:2204.06507; how it compares with others is in docs/results/unlike.md.
@@ -138,7 +138,7 @@ class OODDetector:
         as_far = np.searchsorted(-self.held_out, -measured, side="right")
         return np.where(np.isnan(measured), np.nan, (1 + as_far) / (self.n + 1))
 
-    def ood(self, predictions: Predictions) -> Bools:
+    def is_ood(self, predictions: Predictions) -> Bools:
         """Return which images are flagged (n,); none that could not be read.
 
         Raises `OptionError` where the predictions have no distances: a classifier with these references makes them.
@@ -151,7 +151,7 @@ class OODDetector:
         """Return the share of readable images that are flagged, with its Wilson interval."""
         name = "out-of-distribution"
         rests_on = predictions.basis if basis is None else basis
-        ood = self.ood(predictions)[predictions.ok]
+        ood = self.is_ood(predictions)[predictions.ok]
         return Estimate.of_right(name, ood, predictions.groups_of(predictions.ok), basis=rests_on)
 
     @property
