@@ -44,7 +44,7 @@ def test_a_fit_prints_its_numbers_and_what_to_do_next(command: Command, small_ph
         assert str(number) in line
         assert "[" in line  # never without its interval
         assert ("used for selection" if split == "out-of-fold" else "held out") in line
-    assert f"{result['activations']['computed']} computed, 0 reused" in found.stdout
+    assert f"{result['features']['computed']} computed, 0 reused" in found.stdout
     assert "Report:  runs/dogscats/report.html" in found.stdout
     assert "Next:    goldenrule predict runs/dogscats NEW_PHOTOS" in found.stdout
     assert (run / "report.html").is_file()

@@ -146,7 +146,7 @@ def test_what_is_expected_are_the_numbers_of_the_images_it_was_judged_by(run: Pa
     assert len(seen) == 40, "a linear head is evaluated out-of-fold"
     wanted = log_loss(fitted.predictions["out-of-fold"]).value
     assert log_loss(seen).value == pytest.approx(wanted, rel=1e-5)
-    assert seen.basis == "used for competition"
+    assert seen.basis == "used for selection"
 
 
 def test_a_classifier_alone_can_submit_too(run: Path, competition: Path, tmp_path: Path) -> None:
