@@ -102,7 +102,7 @@ def against(found: ComparedNetworks, row: Row) -> str:
     """Return how a row stands against the selected one: on test, without labelled test images on validation."""
     pair = (found.test_pairs or found.valid_pairs)[row.name]
     gain = value_and_interval((pair.points or pair.loss).gain)
-    return f"{pair.verdict}: {gain}, p {_p_text(pair.adjusted)}"
+    return f"{pair.verdict}: {'' if pair.points else 'log loss '}{gain}, p {_p_text(pair.adjusted)}"
 
 
 def asked(found: ComparedNetworks) -> str:
