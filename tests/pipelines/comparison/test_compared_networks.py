@@ -131,7 +131,7 @@ def test_for_several_labels_the_log_loss_is_asked_and_named() -> None:
     pair = found.test_pairs["bad, from scratch"]
     assert pair.verdict == "worse"
     assert pair.p_value == 2 / 10_001, "no less than 10,000 resamples can tell"
-    assert against(found, found.rows[1]).startswith("worse: -")
+    assert against(found, found.rows[1]).startswith("worse: log loss -")
     assert "worse: log loss -" in against(found, found.rows[1])
     assert "log loss" in asked(found)
     assert "McNemar" in asked(compared(row("quick", 30, 1), row("slow", 31, 2)))
