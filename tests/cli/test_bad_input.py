@@ -140,7 +140,7 @@ def test_files_that_are_no_pictures_among_good_ones_are_listed_and_left_out(comm
     content = (root / "blue" / "whole.jpg").read_bytes()
     (root / "blue" / "truncated.jpg").write_bytes(content[: len(content) // 2])
     (root / "blue" / "notes.txt").write_text("not an image by its name")
-    found = command("fit", "--quick", root, "--views", "0")
+    found = command("fit", "--quick", root, "--views", "0", "-v")
     assert found.returncode == 0, found.stderr
     assert "2 files can't be read" in found.stdout
     assert "red/text [1].jpg" in found.stdout
@@ -285,7 +285,7 @@ def test_a_full_disk_under_the_run_is_told_and_more_room_lets_it_go_on(
     assert not (disk / "run" / "classifier").exists()
     assert not list(disk.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
-    again = command("fit", "--quick", root, "--views", "0", "--out", disk / "run")
+    again = command("fit", "--quick", root, "--views", "0", "-v", "--out", disk / "run")
     assert again.returncode == 0, again.stderr
     assert "replayed" in again.stderr
     assert "0 computed" in again.stdout
@@ -308,7 +308,7 @@ def test_a_full_disk_under_the_cache_is_told_and_what_was_finished_is_kept(
     assert "The disk is full" in found.stderr
     assert "goldenrule cache" in found.stderr
     subprocess.run(["mount", "-o", "remount,size=80m", str(disk)], check=True)
-    again = command("fit", "--quick", root, "--views", "0", **ours)
+    again = command("fit", "--quick", root, "--views", "0", "-v", **ours)
     assert again.returncode == 0, again.stderr
     assert " 12 reused" in again.stdout
     assert "40 computed" in again.stdout

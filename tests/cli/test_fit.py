@@ -39,14 +39,18 @@ def test_a_fit_prints_its_numbers_and_what_to_do_next(command: Command, small_ph
     assert found.returncode == 0, found.stderr
     run = tmp_path / "runs" / "dogscats"
     result = json.loads((run / "result.json").read_text())
-    for split, number in (("test", 12), ("valid", 16), ("out-of-fold", 40)):
-        (line,) = [line for line in found.stdout.splitlines() if line.strip(" │").startswith(f"{split} ")]
-        assert str(number) in line
+    for split, number in (("test", 12), ("validation", 16), ("cross-validated", 40)):
+        (line,) = [line for line in found.stdout.splitlines() if line.startswith(f"  {split} ")]
+        assert f" {number} images, " in line
         assert "[" in line  # never without its interval
-        assert ("used for selection" if split == "out-of-fold" else "held out") in line
-    assert f"{result['features']['computed']} computed, 0 reused" in found.stdout
-    assert "Report:  runs/dogscats/report.html" in found.stdout
-    assert "Next:    goldenrule predict runs/dogscats NEW_PHOTOS" in found.stdout
+        assert ("used for selection" if split == "cross-validated" else "held out") in line
+    assert "  Report   runs/dogscats/report.html" in found.stdout
+    assert "  Predict  goldenrule predict runs/dogscats NEW_PHOTOS" in found.stdout
+    assert "  Better?  goldenrule fit " in found.stdout
+    assert len(found.stdout.splitlines()) <= 12
+    again = command("fit", "--quick", small_photos, "-v")
+    assert f"{result['features']['computed']} reused" in again.stdout, "everything in words"
+    assert "Prediction sets target 95 % coverage" in again.stdout
     assert (run / "report.html").is_file()
     assert not list(tmp_path.glob("runs/.*"))
 
@@ -66,8 +70,8 @@ def test_long_paths_are_not_broken_where_they_could_not_be_copied(
 def test_no_number_is_cut_off_in_a_narrow_terminal(fitted: Any) -> None:
     wide = Console(width=300).measure(scores_table(fitted)).maximum
     console = Console(width=wide - 1, record=True, file=io.StringIO())
-    show(fitted, console)
-    table, _, _ = console.export_text().partition("Sets:")
+    show(fitted, console, verbose=True)
+    table, _, _ = console.export_text().partition("Prediction sets")
     assert "…" not in table
     for said in fitted.scored.values():
         for number in (fitted.quality(said), log_loss(said)):
@@ -177,9 +181,9 @@ def test_ctrl_c_at_any_moment_is_no_traceback(
 
 
 def test_the_whole_golden_rule_tells_its_steps(command: Command, small_photos: Path, tmp_path: Path) -> None:
-    found = command("fit", small_photos, "--sample", "4", "--out", "run", "--views", "0")
+    found = command("fit", small_photos, "--sample", "4", "--out", "run", "--views", "0", "-v")
     assert found.returncode == 0, found.stderr
-    assert "This classifier is saved" in found.stdout
+    assert "It is saved; Ctrl-C keeps it." in found.stdout
     for stage in ("head, precomputed", "head, live", "whole network"):
         assert stage in found.stderr
     assert "train loss" in found.stderr
@@ -190,5 +194,8 @@ def test_the_whole_golden_rule_tells_its_steps(command: Command, small_photos: P
         assert candidate["comparison"].rstrip(".") in found.stdout.replace("\n", " ")
     again = command("fit", small_photos, "--sample", "4", "--out", "run", "--views", "0")
     assert again.returncode == 0, again.stderr
-    assert "replayed" in again.stderr
+    assert "train loss" not in again.stderr, "a line for each stage, not for each epoch"
+    stages = [line for line in again.stderr.splitlines() if line.startswith("  ") and " -> " in line]
+    assert [line.split(":")[0].strip() for line in stages] == [one["name"] for one in result["candidates"][1:]]
+    assert len(again.stdout.splitlines()) <= 13
     assert json.loads((tmp_path / "run" / "result.json").read_text())["live"] == result["live"]

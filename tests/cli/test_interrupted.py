@@ -85,7 +85,7 @@ def test_while_activations_are_computed_those_so_far_are_kept(
     interrupted(PRECOMPUTING, "computing", number, code, *arguments)
     kept = sum(pa.ipc.open_file(str(path)).read_all().num_rows for path in cache.glob("banks/*/*.arrow"))
     assert 20 <= kept < 68
-    again = command(*arguments)
+    again = command(*arguments, "-v")
     assert f"{68 - kept} computed, {kept} reused" in again.stdout
 
 

@@ -54,7 +54,7 @@ def test_a_squished_scaled_classifier_looks_the_same_way_when_it_predicts(
 def test_views_by_an_own_function_are_kept_under_its_file(command: Command, small_photos: Path, tmp_path: Path) -> None:
     file = tmp_path / "changes.py"
     file.write_text(FOGGY)
-    asked = ("fit", "--quick", small_photos, "--augment", "changes.py:foggy", "--views", "1", "--crop", "resized")
+    asked = ("fit", "--quick", small_photos, "-v", "--augment", "changes.py:foggy", "--views", "1", "--crop", "resized")
     first, again = (command(*asked) for _ in range(2))
     assert first.returncode == again.returncode == 0, first.stderr + again.stderr
     assert "Features: 108 computed" in first.stdout, "68 plain, 40 foggy"

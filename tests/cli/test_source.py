@@ -83,7 +83,7 @@ def test_columns_name_parts_and_groups_for_a_fit(command: Command, flat_photos: 
     assert splits(tmp_path / "run") == {
         split: [f"{number:02d}.jpg" for number in range(40) if number % 4 in rest] for split, rest in wanted.items()
     }
-    done = command("fit", "flat", *QUICK, *TABLE, "--group", "film", "--out", "grouped")
+    done = command("fit", "flat", *QUICK, *TABLE, "--group", "film", "--out", "grouped", "-v")
     assert done.returncode == 0, done.stderr
     assert "the column film puts 40 images in 10 groups" in done.stdout
     for images in splits(tmp_path / "grouped").values():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.options import RunFolder, command, refuse
+from goldenrule.cli.options import RunFolder, Verbose, command, refuse
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 
@@ -79,6 +79,7 @@ def fit(
             help="Log epochs to tensorboard:FOLDER, mlflow:FOLDER or wandb:PROJECT. Repeatable.", show_default=False
         ),
     ] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Fit a classifier by the golden rule, all seven steps; evaluate it; write it with a report."""
     from goldenrule.core.errors import OptionError
@@ -103,25 +104,37 @@ def fit(
     if options.linear_only:  # no torch is imported
         from goldenrule.pipelines.quick_fit import quick_fit
 
-        show(quick_fit(images, options=options, out=out, progress=Bars()))
+        show(quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose)), verbose=verbose)
         return
     from goldenrule.pipelines.golden_rule import golden_rule
     from goldenrule.training.loggers import logger_of
 
     loggers = [logger_of(one) for one in log or ()]
-    show(golden_rule(images, options=options, out=out, progress=Bars(), on_result=show_first, loggers=loggers))
+    bars = Bars(verbose=verbose)
+    result = golden_rule(images, options=options, out=out, progress=bars, on_result=show_first, loggers=loggers)
+    show(result, verbose=verbose)
 
 
-def show(result: FitResult, console: Console | None = None) -> None:
-    """Print the result table, the findings and what to do next."""
+def show(result: FitResult, console: Console | None = None, *, verbose: bool = False) -> None:
+    """Print a fit in a dozen lines; with `verbose` everything that the report says in words before them."""
+    from goldenrule.cli.fit_summary import summary
+    from goldenrule.core.console import Console
+
+    console = console or Console()
+    if verbose:
+        show_details(result, console)
+    for line in summary(result):
+        console.print(line, soft_wrap=True)  # a path that is broken can't be copied
+
+
+def show_details(result: FitResult, console: Console) -> None:
+    """Print the result tables, what the candidates gained, sets, calibration, findings and seconds."""
     from rich import box
     from rich.table import Table
 
-    from goldenrule.core.console import Console, Text
+    from goldenrule.core.console import Text
     from goldenrule.metrics import value_and_interval
-    from goldenrule.pipelines.result_files import next_steps
 
-    console = console or Console()
     for finding in result.findings:
         if finding.leads:  # before the numbers that it puts in doubt
             console.print(Text(str(finding), style="bold red" if finding.severity == "error" else "bold yellow"))
@@ -156,8 +169,7 @@ def show(result: FitResult, console: Console | None = None) -> None:
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in result.stages)
     rows = result.features
     console.print(Text(f"Seconds: {seconds}. Features: {rows['computed']:,} computed, {rows['reused']:,} reused."))
-    console.print(Text(f"Report:  {result.report}"), soft_wrap=True)  # a path that is broken can't be copied
-    console.print(Text(f"Next:    {next_steps(result)[0]}"), soft_wrap=True)
+    console.print()
 
 
 def scores_table(result: FitResult, *, folded: bool = False) -> Table:
@@ -221,12 +233,15 @@ def backbones_table(choice: BackboneChoice) -> Table:
 
 
 def show_first(result: FitResult) -> None:
-    """Print the quick fit while the live training goes on."""
-    from goldenrule.core.console import Console
+    """Print the quick fit in a line while the live training goes on."""
+    from goldenrule.core.console import Console, Text
+    from goldenrule.metrics import value_and_interval
+    from goldenrule.report.sentences import duration, images_of
 
-    console = Console()
-    show(result, console)
-    console.print("This classifier is saved; Ctrl-C keeps it. Now the live steps of the golden rule.", highlight=False)
+    took = duration(sum(seconds for _, seconds in result.stages))
+    share = result.headline
+    said = f"Quick fit, {took}: {value_and_interval(share)} of {images_of(result.headline_split, share.n)}. "
+    Console().print(Text(said + "It is saved; Ctrl-C keeps it."), soft_wrap=True)
 
 
 def show_plan(source: Path | ImageTable, options: FitOptions) -> None:

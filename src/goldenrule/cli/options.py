@@ -227,3 +227,6 @@ Live = Annotated[
 ]
 Json = Annotated[Path | None, typer.Option(help="Write the numbers to this file.", show_default=False)]
 RunFolder = Annotated[Path | None, output("The run's folder.", "runs/NAME")]
+Verbose = Annotated[
+    bool, typer.Option("-v", "--verbose", help="Print all details: epochs, comparisons, sets, notes, seconds.")
+]

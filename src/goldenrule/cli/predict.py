@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
-from goldenrule.cli.options import Exclude, Files, Run, Threads, command, output
+from goldenrule.cli.options import Exclude, Files, Run, Threads, Verbose, command, output
 from goldenrule.cli.terminal import show_findings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from goldenrule.core.console import Console, Text
+    from goldenrule.deploy.bulk import Predicted
+    from goldenrule.models.classifier import Classifier
 
 MOST_IN_A_SET = 4
 EXAMPLES = """Examples:
@@ -36,16 +44,12 @@ def predict(
     custom_head: CustomHead = "",
     custom_backbone: CustomBackbone = "",
     threads: Threads = None,
+    verbose: Verbose = False,
 ) -> None:
     """Predict the class of images; a row per image, also for those that can't be read."""
-    from rich.table import Table
-
-    from goldenrule.core.cells import from_cell
     from goldenrule.core.console import Console, Text
-    from goldenrule.core.findings import plural
     from goldenrule.core.progress import Bars
     from goldenrule.deploy.bulk import predict_files
-    from goldenrule.report.sentences import sureness
     from goldenrule.storage.outputs import to_terminal
 
     classifier = loaded(run, custom_head, custom_backbone)
@@ -61,51 +65,86 @@ def predict(
     console = Console(stderr=to_terminal(out))
     if note := classifier.engine_note():
         console.print(Text(note, style="yellow"))
+    if result.images == 1:
+        console.print(_one(result.shown[0]), soft_wrap=True)
+    else:
+        console.print(_table(result, with_sets=classifier.sets is not None))
+    if result.images > len(result.shown):
+        more = f" in {out}" if out else "; -o FILE.csv keeps all"
+        console.print(f"... and {result.images - len(result.shown):,} more{more}")
+    if verbose:
+        _say_details(classifier, console)
+    for names, what in (
+        (result.ood, f"of {result.flagged.n:,} images look out-of-distribution: their predictions are unreliable"),
+        (result.unreadable, "can't be read and have no prediction"),
+    ):
+        if names and result.images > 1:
+            listed = ", ".join(names[:2]) + (", ..." if len(names) > 2 else "")
+            console.print(Text(f"warning: {len(names):,} {what} ({listed})", style="yellow"))
+    show_findings(result.findings, console)
+    if result.images > 1:
+        console.print(Text(_counted(result)))
+    if out:
+        console.print(Text(f"Written: {out}"), soft_wrap=True)
+
+
+def _table(result: Predicted, *, with_sets: bool) -> Table:
+    """Return the first rows."""
+    from rich.table import Table
+
+    from goldenrule.core.cells import from_cell
+    from goldenrule.core.console import Text
+
     table = Table()
-    of_set = ("set",) if classifier.sets else ()
+    of_set = ("set",) if with_sets else ()
     of_flag = ("ood",) if any(row.get("ood") for row in result.shown) else ()
     for name in ("path", "status", "prediction", "probability", *of_set, *of_flag):
         table.add_column(name, overflow="fold")
     for row in result.shown:
-        probability = sureness(float(row["probability"])) if row["probability"] else ""
         style = "" if row["status"] == "ok" and not row.get("ood") else "yellow"
-        cells = (Text(from_cell(row["path"])), row["status"], Text(from_cell(row["prediction"])), probability)
+        cells = (Text(from_cell(row["path"])), row["status"], Text(from_cell(row["prediction"])), _probability(row))
         table.add_row(
             *cells, *(Text(_few(row[name])) for name in of_set), *(row[name] for name in of_flag), style=style
         )
-    console.print(table)
-    if result.images > len(result.shown):
-        console.print(
-            f"... and {result.images - len(result.shown):,} more" + (f" in {out}" if out else "; -o FILE.csv keeps all")
-        )
-    if classifier.sets:
-        console.print(Text(classifier.sets.sentence))
-    if classifier.thresholds:
-        console.print(Text(classifier.thresholds.sentence))
-    if classifier.ood_detector and result.ood:
-        names = ", ".join(result.ood[:5]) + (", ..." if len(result.ood) > 5 else "")
-        console.print(
-            Text(
-                f"warning: {len(result.ood):,} of {result.flagged.n:,} images are out-of-distribution (OOD), "
-                f"so their predictions are unreliable: {names}",
-                style="yellow",
-            )
-        )
-        console.print(Text(classifier.ood_detector.sentence))
-    counts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.counts.items()) if count)
-    statuses = ", ".join(f"{count:,} {name}" for name, count in sorted(result.statuses.items()))
-    console.print(Text(f"{plural(result.images, 'image')} ({statuses}): {counts or 'no prediction'}"))
-    if result.unreadable:
-        names = ", ".join(result.unreadable[:5]) + (", ..." if len(result.unreadable) > 5 else "")
-        console.print(
-            Text(
-                f"warning: {len(result.unreadable):,} can't be read and have no prediction: {names}",
-                style="yellow",
-            )
-        )
-    show_findings(result.findings, console)
-    if out:
-        console.print(Text(f"Written: {out}"), soft_wrap=True)
+    return table
+
+
+def _one(row: Mapping[str, str]) -> Text:
+    """Return the prediction of a single image as a line."""
+    from goldenrule.core.cells import from_cell
+    from goldenrule.core.console import Text
+
+    name = from_cell(row["path"])
+    if row["status"] != "ok":
+        return Text(f"{name}: {row['status']}", style="yellow")
+    flag = "   out-of-distribution" if row.get("ood") else ""
+    return Text(f"{name}: {from_cell(row['prediction'])} {_probability(row)}{flag}", style="yellow" if flag else "")
+
+
+def _probability(row: Mapping[str, str]) -> str:
+    from goldenrule.report.sentences import sureness
+
+    return sureness(float(row["probability"])) if row["probability"] else ""
+
+
+def _counted(result: Predicted) -> str:
+    """Return how many images there were of each class, and how many are out-of-distribution or have no prediction."""
+    from goldenrule.core.findings import plural
+
+    classes = ", ".join(f"{count:,} {name}" for name, count in sorted(result.counts.items()) if count)
+    rest = [f"{len(result.ood):,} out-of-distribution"] if result.ood else []
+    rest += [f"{count:,} {name}" for name, count in sorted(result.statuses.items()) if name != "ok"]
+    said = f"{plural(result.images, 'image')}: {classes or 'no prediction'}"
+    return f"{said}; {', '.join(rest)}" if rest else said
+
+
+def _say_details(classifier: Classifier, console: Console) -> None:
+    """Print what sets, thresholds and the OOD flag promise."""
+    from goldenrule.core.console import Text
+
+    for promised in (classifier.sets, classifier.thresholds, classifier.ood_detector):
+        if promised is not None:
+            console.print(Text(promised.sentence))
 
 
 def _few(names: str) -> str:

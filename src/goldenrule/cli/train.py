@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from goldenrule.cli.options import RunFolder, command, only
+from goldenrule.cli.options import RunFolder, Verbose, command, only
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions
@@ -41,6 +41,7 @@ def train(
     ],
     how: TrainingOptions,
     out: RunFolder = None,
+    verbose: Verbose = False,
 ) -> None:
     """Train the named network the named way, whether or not that is best; evaluate it; write it with a report.
 
@@ -54,8 +55,8 @@ def train(
     if how.linear:  # no torch is imported
         from goldenrule.pipelines.quick_fit import quick_fit
 
-        show(quick_fit(source.images(), options=options, out=out, progress=Bars()))
+        show(quick_fit(source.images(), options=options, out=out, progress=Bars(verbose=verbose)), verbose=verbose)
         return
     from goldenrule.pipelines.named_training import train as trained
 
-    show(trained(source.images(), options=options, out=out, progress=Bars()))
+    show(trained(source.images(), options=options, out=out, progress=Bars(verbose=verbose)), verbose=verbose)

@@ -23,6 +23,9 @@ class Progress(Protocol):
     def say(self, message: str) -> None:
         """Show one line."""
 
+    def detail(self, message: str) -> None:
+        """Show a line that most have no need of, such as that of an epoch, to those who asked for everything."""
+
     def picture(self, text: str) -> None:
         """Show a drawing of several lines above the tasks, in place of the one before; "" takes it away."""
 
@@ -38,6 +41,10 @@ class Silent:
     def say(self, message: str) -> None:
         """Keep quiet."""
 
+    def detail(self, message: str) -> None:
+        """Take it for one line more."""
+        self.say(message)
+
     def picture(self, text: str) -> None:
         """Show nothing."""
 
@@ -48,17 +55,23 @@ class _Unseen:
 
 
 class Bars:
-    """Draws a bar with rate and time left for every task, by Rich."""
+    """Draws a bar with rate and time left for every task, by Rich; `verbose` shows details and pictures too."""
 
-    def __init__(self, console: Any = None) -> None:
+    def __init__(self, console: Any = None, *, verbose: bool = False) -> None:
         from goldenrule.core.console import Console
 
         self._console = console or Console(stderr=True)
+        self._verbose = verbose
         self._picture = ""
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
         self._console.print(message, highlight=False)
+
+    def detail(self, message: str) -> None:
+        """Print a line above the bars if everything is to be shown."""
+        if self._verbose:
+            self.say(message)
 
     def picture(self, text: str) -> None:
         """Draw it above the bars while they run."""
@@ -95,11 +108,23 @@ class Bars:
             yield _Bar(bars, identity, unit)
 
 
+def rate_text(per_second: float | None) -> str:
+    """Return a rate for people: how many a second, or how long one takes.
+
+    >>> rate_text(1840.0), rate_text(3.2), rate_text(0.42), rate_text(None)
+    ('1,840/s', '3.2/s', '2.4 s each', '')
+    """
+    if not per_second:
+        return ""
+    if per_second < 1:
+        return f"{1 / per_second:.1f} s each"
+    return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
+
+
 class _Bar:
     def __init__(self, bars: Any, identity: Any, unit: str) -> None:
         self._bars, self._identity, self._unit = bars, identity, unit
 
     def advance(self, steps: int = 1) -> None:
         """Move the bar on by `steps`."""
-        speed = self._bars.tasks[0].speed
-        self._bars.update(self._identity, advance=steps, rate=f"{speed:,.0f}/s" if speed else "")
+        self._bars.update(self._identity, advance=steps, rate=rate_text(self._bars.tasks[0].speed))

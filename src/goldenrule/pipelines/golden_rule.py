@@ -95,9 +95,10 @@ def seven_steps(
     shift = domain_shift(linear.chosen.evaluated_on)
     high = shift == "high"
     plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift)
-    context.progress.say(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
+    context.progress.say(f"Live steps, about {duration(sum(step.seconds for step in plan.steps()))}:")
+    context.progress.detail(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
     standing, valid = scored_on_valid(context, linear.chosen, linear.features)
-    selection = ModelSelection(linear, valid, beta=options.beta)
+    selection = ModelSelection(linear, valid, beta=options.beta, progress=context.progress)
     curves: dict[str, RangeTest] = {}
 
     # 1. Enable data augmentation, precompute=True: the cache has plain rows, and views where they can pay.

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.augmentation.augment import Augmentation, View, views
 from goldenrule.data.table import ImageTable
-from goldenrule.metrics import Predictions, with_class_thresholds
-from goldenrule.metrics.estimate import Basis
+from goldenrule.metrics import Predictions, quality, with_class_thresholds
+from goldenrule.metrics.estimate import Basis, printed
 from goldenrule.metrics.selection_rules import later_replaces, on_common
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.heads import Head
 from goldenrule.pipelines.calibrate import calibrated_on_valid
 from goldenrule.pipelines.fit_result import Candidate
 from goldenrule.pipelines.probe import LinearHeads
+from goldenrule.report.sentences import duration
 from goldenrule.training.crossing import Crossed
 from goldenrule.training.learner import Learner
 
@@ -27,7 +30,10 @@ TTA_VIEWS = 4
 class ModelSelection:
     """Compares on validation, always the newcomer with the best so far (DESIGN, interfaces)."""
 
-    def __init__(self, linear: LinearHeads, valid: Predictions, *, beta: float = 1) -> None:
+    def __init__(
+        self, linear: LinearHeads, valid: Predictions, *, beta: float = 1, progress: Progress | None = None
+    ) -> None:
+        self._progress, self._began = progress or Silent(), time.perf_counter()
         self.candidates = list(linear.candidates)
         self.best = linear.chosen
         self.notes: list[str] = []
@@ -91,9 +97,18 @@ class ModelSelection:
         verdict = later_replaces(before, seen, names=(self.best.name, newcomer.name), tempered=True)
         newcomer = replace(newcomer, verdict=verdict, evaluated_on=seen, evaluated_split="valid")
         self.candidates.append(newcomer)
+        self._progress.say(self._line(newcomer, before, seen, replaced=verdict.replaced))
         if verdict.replaced:
             self.best, self._valid = newcomer, seen
         return verdict.replaced
+
+    def _line(self, newcomer: Candidate, before: Predictions, seen: Predictions, *, replaced: bool) -> str:
+        """Return a stage as one line: what it did to the validation number, its time, whether it is selected."""
+        began, self._began = self._began, time.perf_counter()
+        old, new = (printed(quality(one, beta=self._beta))[0] for one in (before, seen))
+        epochs = f"{newcomer.facts['epochs']} epochs, " if "epochs" in newcomer.facts else ""
+        outcome = "selected" if replaced else "not selected"
+        return f"  {newcomer.name}: {epochs}validation {old} -> {new}, {duration(self._began - began)}, {outcome}"
 
     def _groups(self, seen: Predictions) -> NDArray[np.int64] | None:
         """Return what belongs together among these images of validation."""

@@ -107,7 +107,7 @@ class Learner:
         progress: Progress | None = None,
     ) -> None:
         first = head_or_maker(head)
-        shown = progress or Bars()
+        shown = progress or Bars(verbose=True)
         base = (
             backbone
             if isinstance(backbone, Backbone)

@@ -149,7 +149,7 @@ class VerbRunner:
         if objective.cutmix and (state.frozen_backbone or state.precompute):
             raise OptionError("cutmix cuts pixels, and what learns here begins with features: unfreeze() first.")
         objective = replace(objective, loss=self.settings.loss)
-        say = self.data.progress.say
+        say = self.data.progress.detail
         arguments = {
             "rates": list(rates),
             "schedule": schedule_json(schedule),
@@ -234,7 +234,7 @@ class VerbRunner:
             return compute()
         outcome, replayed = self.run.step({"learner": key}, compute, check=check)
         if replayed:
-            self.data.progress.say(f"{what}: done before, replayed from {self.run.folder}.")
+            self.data.progress.detail(f"{what}: done before, replayed from {self.run.folder}.")
         return outcome
 
     def network(self, state: LearnerState) -> torch.nn.Module:

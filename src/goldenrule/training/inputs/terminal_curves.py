@@ -59,9 +59,9 @@ class LiveCurves:
     def show(self, row: EpochRow) -> None:
         """Print a row and draw the curves of two rows and more."""
         if not self._rows:
-            self._progress.say(f"{row.stage}\n{header(list(row.metrics))}")
+            self._progress.detail(f"{row.stage}\n{header(list(row.metrics))}")
         self._rows.append(row)
-        self._progress.say(line(row, list(row.metrics)))
+        self._progress.detail(line(row, list(row.metrics)))
         self._progress.picture(history_text(History(tuple(self._rows))) if len(self._rows) > 1 else "")
 
     def end(self) -> None:

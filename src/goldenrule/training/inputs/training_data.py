@@ -183,7 +183,7 @@ class TrainingData:
         if (*_looks(early), fit) not in self._features:
             total = readable_bytes(2 * early.spec.features * (count + fit * train))
             less = f" (no room for more than {fit} of {wanted} augmented ones)" if fit < wanted else ""
-            self.progress.say(
+            self.progress.detail(
                 f"Before the late layers: {count + fit * train:,} views{less}, {total} in the feature cache."
             )
         return fit

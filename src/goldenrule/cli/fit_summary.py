@@ -1,0 +1,107 @@
+"""What a fit prints at its end: a dozen lines, the numbers first; all the rest stands in the report, or with -v."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from goldenrule.core.console import Text
+from goldenrule.core.findings import plural
+from goldenrule.core.messages import say
+
+if TYPE_CHECKING:
+    from goldenrule.core.findings import Finding
+    from goldenrule.pipelines.fit_result import FitResult
+
+SPLIT_NAMES = {"test": "test", "valid": "validation", "out-of-fold": "cross-validated"}
+STYLES = {"error": "bold red", "warning": "yellow"}
+MOST_NOTES, MOST_NAMES = 2, 2
+
+
+def summary(result: FitResult) -> Iterator[Text]:
+    """Yield the lines: what was fitted, the numbers of each split, warnings, the model, and what to do next."""
+    from goldenrule.report.sentences import duration
+
+    images = sum(sum(of_class.values()) for of_class in result.table.counts().values())
+    took = duration(sum(seconds for _, seconds in result.stages))
+    about = f"{plural(images, 'image')}, {plural(len(result.classifier.classes), 'class', 'classes')}"
+    yield Text(f"{result.table.root.resolve().name}   {about} · {_kind(result)}, {took}", style="bold")
+    yield Text()
+    yield from _scores(result)
+    yield Text()
+    for finding in result.findings:
+        if finding.leads or finding.severity != "note":
+            yield Text(f"  {finding.severity}: {_named(finding)}", style=STYLES.get(finding.severity, ""))
+    yield Text(f"  Model    {_model(result)}")
+    notes = [finding for finding in result.findings if finding.severity == "note" and not finding.leads]
+    if notes:
+        yield Text(f"  Check    {_noted(notes)}")
+    more = f"{plural(len(notes), 'note')}, calibration, timings" if notes else "calibration, timings"
+    yield Text(f"  Report   {result.report}   ({more})")
+    yield from _next(result)
+
+
+def _kind(result: FitResult) -> str:
+    if result.options.training is not None:
+        return "trained"
+    if result.options.folds is not None:
+        return f"average of {result.options.folds} folds"
+    return "quick fit" if result.options.quick or result.live is None else "all seven steps"
+
+
+def _scores(result: FitResult) -> Iterator[Text]:
+    from goldenrule.metrics.estimate import value_beside_interval
+
+    rows = []
+    for split, predictions in result.scored.items():
+        share = result.quality(predictions)
+        value, interval = value_beside_interval(share)
+        effective = f" (effective {share.independent:,})" if share.groups is not None else ""
+        rows.append((SPLIT_NAMES.get(split, split), value, interval, f"{share.n:,}", effective, split))
+    if not rows:
+        yield Text(f"  {say('scores.nothing')}")
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    kind = "" if result.headline.name == "accuracy" else f" {result.headline.name},"
+    for name, value, interval, n, effective, split in rows:
+        numbers = f"{value:>{widths[1]}} {interval:<{widths[2]}}"
+        line = f"  {name:<{widths[0]}}  {numbers}  {n:>{widths[3]}} images{effective},{kind} {result.basis(split)}"
+        yield Text(line, style="bold" if split == result.headline_split else "")
+
+
+def _model(result: FitResult) -> str:
+    views = len(result.classifier.views)
+    slower = f" (predicting averages {views} views, {views} times as slow)" if views > 1 else ""
+    return f"{result.chosen} on {result.classifier.backbone.spec.name}{slower}"
+
+
+def _named(finding: Finding) -> str:
+    """Return what was found, with two names at most."""
+    names = ", ".join(finding.evidence[:MOST_NAMES]) + (", ..." if len(finding.evidence) > MOST_NAMES else "")
+    return f"{finding.sentence}{f' ({names})' if names else ''}"
+
+
+def _noted(notes: list[Finding]) -> str:
+    said = "; ".join(map(_named, notes[:MOST_NOTES]))
+    return said + (f"; and {len(notes) - MOST_NOTES} more" if len(notes) > MOST_NOTES else "")
+
+
+def _next(result: FitResult) -> Iterator[Text]:
+    from goldenrule.pipelines.result_files import next_steps
+    from goldenrule.storage.files import in_shell
+
+    yield Text(f"  Predict  {next_steps(result)[0]}")
+    if result.options.quick and result.options.training is None:
+        given = in_shell(str(result.table.root))
+        yield Text(f"  Better?  goldenrule fit {given}     {_live_seconds(result)}")
+
+
+def _live_seconds(result: FitResult) -> str:
+    """Return how long the live steps would take, as far as is known here."""
+    from goldenrule.metrics.selection_rules import domain_shift
+    from goldenrule.pipelines.planning import live_plan_for
+    from goldenrule.report.sentences import duration
+
+    chosen = next(one for one in result.candidates if one.name == result.chosen)
+    shift = domain_shift(chosen.evaluated_on) if chosen.evaluated_split == "out-of-fold" else None
+    plan = live_plan_for(result.table, chosen.backbone, result.classifier.engine, shift=shift)
+    return f"about {duration(sum(step.seconds for step in plan.steps()))} more"
