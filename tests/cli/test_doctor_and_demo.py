@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from goldenrule.core.errors import MissingExtra, OptionError
 from goldenrule.demo.digits import write_digits
+from goldenrule.demo.textiles import are_textiles_here, write_textiles
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -53,8 +55,39 @@ def test_the_demo_fits_the_digits_with_the_real_backbone(real_command: Command, 
     fit_the_digits(real_command, tmp_path, digits=1797, better_than=0.9)
 
 
-def fit_the_digits(command: Command, tmp_path: Path, *, digits: int, better_than: float) -> None:
+def test_the_demo_fits_the_textiles_where_they_are_installed(command: Command, tmp_path: Path) -> None:
+    """The tiny network is fitted to the first forty of each kind."""
+    for path in write_textiles(tmp_path / "demo" / "textiles").glob("*/*.jpg"):
+        if int(path.stem.removeprefix("textile_")) > 120:
+            path.unlink()
     found = command("demo", "--folder", tmp_path / "demo")
+    assert found.returncode == 0, found.stderr
+    assert "2,000 simulated textile surfaces (Megahed et al. 2025, MIT)" in found.stdout
+    result = json.loads((tmp_path / "demo" / "runs" / "textiles" / "result.json").read_text())
+    assert result["classes"] == ["faultless", "global defect", "local defect"]
+    assert (tmp_path / "demo" / "runs" / "textiles" / "report.html").is_file()
+
+
+def test_the_textiles_are_copies_and_another_folder_is_refused(tmp_path: Path) -> None:
+    textiles = write_textiles(tmp_path / "textiles")
+    files = sorted(textiles.glob("*/*.jpg"))
+    assert len(files) == 2000
+    assert files[0].stat().st_nlink == 1, "what is changed there changes no package"
+    assert write_textiles(textiles) == textiles
+    (tmp_path / "other").mkdir()
+    with pytest.raises(OptionError, match="holds something else"):
+        write_textiles(tmp_path / "other")
+
+
+def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goldenrule.demo.textiles.PACKAGE", "no_such_package")
+    assert not are_textiles_here()
+    with pytest.raises(MissingExtra, match=r"goldenrule\[demo\].*--digits"):
+        write_textiles(tmp_path / "textiles")
+
+
+def fit_the_digits(command: Command, tmp_path: Path, *, digits: int, better_than: float) -> None:
+    found = command("demo", "--digits", "--folder", tmp_path / "demo")
     assert found.returncode == 0, found.stderr
     assert len(list((tmp_path / "demo" / "digits").glob("*/*.png"))) == digits
     result = json.loads((tmp_path / "demo" / "runs" / "digits" / "result.json").read_text())

@@ -189,7 +189,8 @@ def test_a_folder_that_is_named_keeps_what_lies_there(run: Path, command: Comman
         (("fit", "set", "--quick", "--out"), "report"),
         (("fit", "set", "--quick", "--out"), "classifier"),
         (("search", "set", "--trials", "1", "--out"), "search.html"),
-        (("demo", "--folder"), "digits"),
+        (("demo", "--digits", "--folder"), "digits"),
+        (("demo", "--folder"), "textiles"),
         (("lesson", "regression", "--out"), "regression/mine.svg"),
     ):
         folder = tmp_path / f"mine-{name.replace('/', '-')}"

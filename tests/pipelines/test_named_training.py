@@ -66,6 +66,13 @@ def test_a_run_from_scratch_has_all_that_a_fit_has(from_scratch: tuple[FitResult
     assert saved.backbone.spec.source["trained"]
 
 
+def test_validation_that_has_chosen_says_so(from_scratch: tuple[FitResult, FitResult]) -> None:
+    result, _ = from_scratch
+    assert result.predictions["valid"].basis == "used for selection"
+    assert result.predictions["test"].basis == "held out"
+    assert result.headline_split == "test"
+
+
 def test_done_again_it_is_replayed_to_the_same_bits(from_scratch: tuple[FitResult, FitResult]) -> None:
     one, other = from_scratch
     assert one.classifier.backbone.spec.weights == other.classifier.backbone.spec.weights

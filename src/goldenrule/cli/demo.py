@@ -1,4 +1,4 @@
-"""`goldenrule demo`: the main job on scikit-learn's handwritten digits."""
+"""`goldenrule demo`: the main job on pictures that come with it: textiles with defects, or handwritten digits."""
 
 from __future__ import annotations
 
@@ -7,30 +7,40 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.options import Threads, command
+from goldenrule.cli.options import Threads, Verbose, command
 
 EXAMPLES = """Examples:
 
   goldenrule demo
 
-  goldenrule demo --folder /tmp/digits
+  goldenrule demo --digits          scikit-learn's handwritten digits, in half a minute
 """
 
 
 @command(EXAMPLES)
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the digits and their run are written.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option(help="Where the pictures and their run are written.")] = Path("demo"),
+    digits: Annotated[bool, typer.Option("--digits", help="Handwritten digits instead of textiles.")] = False,
     threads: Threads = None,
+    verbose: Verbose = False,
 ) -> None:
-    """Write 1,797 handwritten digits as PNG class folders, fit a classifier on them, and evaluate it."""
+    """Write 2,000 textiles (or 1,797 digits) as class folders, fit a classifier on them, and evaluate it."""
+    from dataclasses import replace
+
     from goldenrule.cli.fit import show
     from goldenrule.core.console import Console
     from goldenrule.core.progress import Bars
     from goldenrule.demo.digits import DIGITS_OPTIONS, write_digits
+    from goldenrule.demo.textiles import TEXTILE_OPTIONS, are_textiles_here, write_textiles
     from goldenrule.pipelines.quick_fit import quick_fit
 
-    digits = write_digits(folder / "digits")
-    Console().print(f"1,797 handwritten digits are in {digits}.")
-    from dataclasses import replace
-
-    show(quick_fit(digits, options=replace(DIGITS_OPTIONS, threads=threads), runs=folder / "runs", progress=Bars()))
+    if digits or not are_textiles_here():
+        images, options = write_digits(folder / "digits"), DIGITS_OPTIONS
+        said = f"1,797 handwritten digits are in {images}."
+    else:
+        images, options = write_textiles(folder / "textiles"), TEXTILE_OPTIONS
+        said = f"2,000 simulated textile surfaces (Megahed et al. 2025, MIT) are in {images}."
+    Console().print(f"{said}\n", soft_wrap=True)
+    bars = Bars(verbose=verbose)
+    result = quick_fit(images, options=replace(options, threads=threads), runs=folder / "runs", progress=bars)
+    show(result, verbose=verbose)

@@ -11,7 +11,7 @@ from goldenrule.core.errors import OptionError
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.files import atomic_folder
 
-DIGITS_OPTIONS = FitOptions(augment="basic", views=2)  # a mirrored 2 is no 2; two views keep the demo short
+DIGITS_OPTIONS = FitOptions(quick=True, augment="basic", views=2)  # a mirrored 2 is no 2; two views keep the demo short
 SCALE = 8
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
