@@ -1,4 +1,4 @@
 """What shows the product at work.
 
-Reading order: digits · lessons.
+Reading order: textiles · digits · lessons.
 """
