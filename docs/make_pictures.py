@@ -1,60 +1,83 @@
 """Make the pictures of the documentation again: python docs/make_pictures.py.
 
-`goldenrule demo` and a `goldenrule predict` are recorded while they run: the demo's result as
-`images/terminal.svg`, both as text in README.md. They show the demo's digits only. Features come from the
-cache where they are there, so the seconds are those of this run: clear the cache first, and let nothing else run.
+`goldenrule demo` and a `goldenrule predict` are recorded while they run, as text in README.md, and pages of that run
+are photographed in Chromium. All show the demo's textiles (conformal-clip-data, MIT), which may be shown. Features
+come from the cache where they are there, so the seconds are those of this run: clear the cache first, and let nothing
+else run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from unittest import mock
-
-from rich.console import Console
 
 ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
 COLUMNS = 100
-DIGITS = [Path("demo/digits") / name for name in ("four/0324.png", "nine/0295.png", "seven/0300.png")]  # test images
+RUN = Path("demo/runs/textiles")
+PHOTO = Path("demo/textiles/global defect/textile_0008.jpg")
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
-def terminal() -> tuple[str, str]:
-    """Return the demo as SVG, without the web fonts that Rich would load, and the whole session as text."""
-    from goldenrule.cli.demo import demo
-    from goldenrule.cli.predict import predict
+def session() -> str:
+    """Return what the demo, and a prediction, print; the run is made in the working directory."""
+    commands = (["demo"], ["predict", str(RUN), str(PHOTO)])
+    return "\n\n".join(f"$ goldenrule {shlex.join(words)}\n{printed(words)}" for words in commands)
+
+
+def printed(words: list[str]) -> str:
+    """Return what a command prints, without its progress."""
+    environment = os.environ | {"COLUMNS": str(COLUMNS)}
+    command = [sys.executable, "-m", "goldenrule", *words]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return "\n".join(line.rstrip() for line in done.stdout.rstrip().splitlines())
+
+
+def photograph(folder: Path) -> None:
+    """Write pictures of the report of the run in `folder`: its beginning, the confusion, and the mistakes."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1100, "height": 820})
+        page.goto((folder / RUN / "report.html").as_uri())
+        page.screenshot(path=IMAGES / "report.png")
+        page.locator("#confusion").screenshot(path=IMAGES / "confusion.png")
+        page.set_viewport_size({"width": 1100, "height": 420})
+        page.locator("#mistakes").scroll_into_view_if_needed()
+        page.evaluate("document.querySelector('#mistakes').scrollIntoView()")
+        page.screenshot(path=IMAGES / "mistakes.jpg", type="jpeg", quality=80)
+        browser.close()
+
+
+def forecast(folder: Path) -> None:
+    """Write the learning curve of the run in `folder`."""
     from goldenrule.core.progress import Silent
+    from goldenrule.tasks.run_learning_curve import learning_curve_of
 
-    console = Console(
-        record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor", highlight=False
-    )
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        contextlib.chdir(folder),  # so that nothing names a folder of this machine
-        mock.patch("rich.console.Console", return_value=console),
-        mock.patch("goldenrule.core.progress.Bars", Silent),
-    ):
-        console.print("[bold]$ goldenrule demo[/]")
-        demo()
-        svg = console.export_svg(title="goldenrule demo", unique_id="demo", clear=False)
-        console.print(f"\n$ goldenrule predict demo/runs/digits {' '.join(map(str, DIGITS))}", soft_wrap=True)
-        predict(Path("demo/runs/digits"), DIGITS)
-    lines = [line.rstrip() for line in console.export_text().splitlines()]
-    return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL), "\n".join(lines)
+    found = learning_curve_of(folder / RUN, progress=Silent())
+    shutil.copyfile(found.picture, IMAGES / "learning_curve.svg")
 
 
-def with_session(page: str, session: str) -> str:
+def with_session(page: str, text: str) -> str:
     """Return a page with the text between its two marks `session` replaced."""
-    block = f"<!-- session:begin -->\n```console\n{session}\n```\n<!-- session:end -->"
+    block = f"<!-- session:begin -->\n```console\n{text}\n```\n<!-- session:end -->"
     return re.sub(r"<!-- session:begin -->.*<!-- session:end -->", lambda _: block, page, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    picture, text = terminal()
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):  # nothing names a folder of this machine
+        said = session()
+        photograph(Path(place))
+        forecast(Path(place))
     readme = ROOT / "README.md"
-    (ROOT / "docs" / "images").mkdir(exist_ok=True)
-    (ROOT / "docs" / "images" / "terminal.svg").write_text(picture, encoding="utf-8")
-    readme.write_text(with_session(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
-    print("Written: docs/images/terminal.svg, and the session in README.md")
+    readme.write_text(with_session(readme.read_text(encoding="utf-8"), said), encoding="utf-8")
+    print("Written: pictures in docs/images, and the session in README.md")

@@ -75,7 +75,7 @@ def test_the_mistakes_that_are_allowed_are_those_of_the_printed_interval(wrong, 
 def test_a_number_that_was_chosen_on_says_that_it_is_optimistic():
     assert "optimistic" in sentences.headline(share(9, 10, "used for selection"), "valid").basis
     assert "slightly optimistic" in sentences.headline(share(9, 10, "used for selection"), "out-of-fold").basis
-    assert "Held out" in sentences.headline(share(9, 10), "test").basis
+    assert "neither for training nor for selection" in sentences.headline(share(9, 10), "test").basis
     assert "trained without it" in sentences.headline(share(9, 10), "out-of-fold").basis
 
 
