@@ -50,10 +50,10 @@ def photograph(folder: Path) -> None:
         page.goto((folder / RUN / "report.html").as_uri())
         page.screenshot(path=IMAGES / "report.png")
         page.locator("#confusion").screenshot(path=IMAGES / "confusion.png")
-        page.set_viewport_size({"width": 1100, "height": 420})
-        page.locator("#mistakes").scroll_into_view_if_needed()
-        page.evaluate("document.querySelector('#mistakes').scrollIntoView()")
-        page.screenshot(path=IMAGES / "mistakes.jpg", type="jpeg", quality=80)
+        page.evaluate("scrollTo(0, 0)")
+        mistakes = page.locator("#mistakes").bounding_box() or {}
+        clip = {**mistakes, "height": 470}
+        page.screenshot(path=IMAGES / "mistakes.jpg", type="jpeg", quality=80, clip=clip, full_page=True)
         browser.close()
 
 
