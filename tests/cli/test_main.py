@@ -121,6 +121,13 @@ def test_a_wrong_command_line_is_exit_code_2(command: Command, arguments: list[s
     assert found.stdout == ""
 
 
+def test_an_option_of_another_command_is_said_to_be_one(command: Command) -> None:
+    found = command("fit", "photos", "--epochs", "3")
+    assert found.returncode == 2
+    assert "No such option: --epochs. It is an option of compare and train." in " ".join(found.stderr.split())
+    assert "Possible options" in command("fit", "photos", "--eed", "3").stderr, "what nobody has is guessed at"
+
+
 def test_without_arguments_the_help_is_shown(command: Command) -> None:
     assert "goldenrule demo" in command().stdout
 

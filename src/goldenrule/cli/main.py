@@ -48,7 +48,7 @@ class Commands(TyperGroup):
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
         """Return the context of the words before the command."""
-        with _usage_errors():
+        with _usage_errors(self):
             return super().make_context(*arguments, **extra)
 
     def invoke(self, ctx: Any) -> Any:
@@ -56,7 +56,7 @@ class Commands(TyperGroup):
         from goldenrule.core.errors import GoldenRuleError, of_system, system_errors
 
         try:
-            with _usage_errors(), system_errors():
+            with _usage_errors(self), system_errors():
                 self._refuse_repeated(ctx)
                 return super().invoke(ctx)
         except GoldenRuleError as error:
@@ -68,6 +68,15 @@ class Commands(TyperGroup):
         except MemoryError:
             _complain("There is not enough memory. Close other programs, or give --threads a smaller number.")
         raise typer.Exit(2)
+
+    def with_option(self, spelling: str) -> str:
+        """Return which commands have an option, "" where none has: "train and compare"."""
+        names = [
+            name
+            for name, command in self.commands.items()
+            if any(spelling in (*one.opts, *getattr(one, "secondary_opts", ())) for one in command.params)
+        ]
+        return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:]))) if spelling else ""
 
     def _refuse_repeated(self, ctx: Any) -> None:
         """Raise `OptionError` for an option that takes one value and is given twice: the first would have no effect."""
@@ -87,8 +96,8 @@ class Commands(TyperGroup):
 
 
 @contextlib.contextmanager
-def _usage_errors() -> Iterator[None]:
-    """Escape words that Typer repeats in its own messages, so that none steers the terminal."""
+def _usage_errors(commands: Commands) -> Iterator[None]:
+    """Escape words that Typer repeats in its own messages, and name the commands that have an option this one lacks."""
     try:
         yield
     except TyperException as error:
@@ -96,6 +105,9 @@ def _usage_errors() -> Iterator[None]:
             from goldenrule.core.visible import visible
 
             error.message = visible(message)
+            if others := commands.with_option(getattr(error, "option_name", "")):
+                vars(error)["possibilities"] = []
+                error.message += f". It is an option of {others}."
         raise
 
 
@@ -110,27 +122,35 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(rich_help_panel="Main job")(fit.fit)
-app.command(rich_help_panel="Main job")(predict.predict)
-app.command(rich_help_panel="Main job")(evaluate.evaluate)
-app.command(rich_help_panel="Main job")(explain.explain)
-app.command(rich_help_panel="Main job")(submit.submit)
-app.command(rich_help_panel="Main job")(insight.insight)
-app.command("lr-find", rich_help_panel="Main job")(lr_find.lr_find)
-app.command("learning-curve", rich_help_panel="Main job")(learning_curve.learning_curve)
-app.command(rich_help_panel="Main job")(search.search)
-app.command(rich_help_panel="Main job")(compare.compare)
-app.command(rich_help_panel="Main job")(report.report)
-app.command(rich_help_panel="Main job")(share.share)
-app.command(rich_help_panel="Networks by name")(summary.summary)
-app.command(rich_help_panel="Networks by name")(train.train)
-app.command(rich_help_panel="Main job")(demo.demo)
-app.command(rich_help_panel="Main job")(lesson.lesson)
-app.command(rich_help_panel="The images")(audit.audit)
-app.command(rich_help_panel="The images")(split.split)
-app.command("show-augment", rich_help_panel="The images")(show_augment.show_augment)
-app.command(rich_help_panel="This machine")(doctor.doctor)
-app.add_typer(cache.app, name="cache", rich_help_panel="This machine")
+PANELS = {
+    "Start": {"demo": demo.demo, "fit": fit.fit, "predict": predict.predict, "evaluate": evaluate.evaluate},
+    "Data": {
+        "audit": audit.audit,
+        "split": split.split,
+        "insight": insight.insight,
+        "show-augment": show_augment.show_augment,
+    },
+    "Understand": {
+        "report": report.report,
+        "explain": explain.explain,
+        "learning-curve": learning_curve.learning_curve,
+        "compare": compare.compare,
+    },
+    "By hand": {
+        "train": train.train,
+        "lr-find": lr_find.lr_find,
+        "search": search.search,
+        "summary": summary.summary,
+    },
+    "Competition": {"submit": submit.submit},
+    "Learn": {"lesson": lesson.lesson},
+    "Machine": {"doctor": doctor.doctor, "share": share.share},
+}
+"""The commands by what they are for, in the order in which --help lists them."""
+for panel, members in PANELS.items():
+    for name, function in members.items():
+        app.command(name, rich_help_panel=panel)(function)
+app.add_typer(cache.app, name="cache", rich_help_panel="Machine")
 
 
 @app.callback(invoke_without_command=True)
