@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from goldenrule.core.errors import FormatError, SourceError, StorageError
@@ -141,6 +142,22 @@ def test_an_unreadable_file_has_a_status_and_no_probabilities(own_cache, saved, 
     np.testing.assert_array_equal(found.logits[3:], predictions.logits[:3])
     only_bad = Classifier.load(saved).predict(bad)
     assert only_bad.status.tolist() == ["unreadable"] * 3
+
+
+def test_pictures_as_a_program_has_them_are_predicted_as_their_files(classifier, files):
+    file = files[0]
+    with Image.open(file) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    every = classifier.predict([file, file.read_bytes(), pixels, Image.fromarray(pixels)])
+    assert np.array_equal(every.logits[0], every.logits[1])
+    assert np.array_equal(every.logits[2], every.logits[3])
+    assert np.allclose(every.logits[0], every.logits[2], atol=0.05), (
+        "Pillow and the fast decoder differ by a grey level"
+    )
+    assert [row.label for row in every] == [every.classes[number] for number in every.predicted]
+    frame = every.to_frame()
+    assert list(frame.columns) == ["path", "status", "prediction", "probability", *(f"p:{c}" for c in every.classes)]
+    assert frame["prediction"].tolist() == [row.label for row in every]
 
 
 def test_a_folder_gives_a_row_for_every_image_by_its_name(own_cache, saved, picture_folder):

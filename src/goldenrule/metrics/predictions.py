@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from goldenrule.core.errors import OptionError
+from goldenrule.core.errors import MissingExtra, OptionError
 from goldenrule.metrics import prediction_checks as checks
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.probabilities import sigmoid, softmax
 
 Task = Literal["single", "multi"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedImage:
+    """What is predicted of one image; without `labels`, and nan, where it has another `status` than "ok"."""
+
+    id: str
+    status: str
+    labels: tuple[str, ...]
+    probability: float
+    probabilities: Mapping[str, float]
+
+    @property
+    def label(self) -> str | None:
+        """The class; of many labels the likeliest that is called, None where none is."""
+        return self.labels[0] if self.labels else None
+
 
 _NUMBERS_AT_ONCE = 2**20  # of logits, as float64: 8 MB
 
@@ -244,6 +263,46 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __iter__(self) -> Iterator[PredictedImage]:
+        """Yield a `PredictedImage` per image.
+
+        >>> [(one.label, round(one.probability, 2)) for one in Predictions.from_logits([[2.0, 0.0]], ["cat", "dog"])]
+        [('cat', 0.88)]
+        """
+        probabilities, ok = self.probabilities, self.ok
+        for row, (name, status) in enumerate(zip(self.ids, self.status, strict=True)):
+            labels = tuple(self.called_names(row)) if ok[row] else ()
+            highest = float(probabilities[row].max()) if ok[row] else math.nan
+            yield PredictedImage(
+                id=name,
+                status=str(status),
+                labels=labels,
+                probability=highest,
+                probabilities=dict(zip(self.classes, probabilities[row].tolist(), strict=True)),
+            )
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame: path, status, prediction, probability, truth where known, and p:CLASS columns.
+
+        What can't be read has no prediction, and nan as probabilities. Raises `MissingExtra` without pandas.
+        """
+        if importlib.util.find_spec("pandas") is None:
+            raise MissingExtra("A data frame needs pandas: pip install pandas.")
+        import pandas as pd
+
+        rows = list(self)
+        columns: dict[str, Any] = {
+            "path": [row.id for row in rows],
+            "status": [row.status for row in rows],
+            "prediction": [row.label if self.task == "single" else list(row.labels) for row in rows],
+            "probability": [row.probability for row in rows],
+        }
+        if bool(self.labelled.any()):
+            truth = [self.true_names(row) for row in range(len(self))]
+            columns["truth"] = [(names[0] if names else None) if self.task == "single" else names for names in truth]
+        columns |= {f"p:{name}": self.probabilities[:, place] for place, name in enumerate(self.classes)}
+        return pd.DataFrame(columns)
 
     def __eq__(self, other: object) -> bool:
         """Equal in every field and bit; nan equals nan."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from goldenrule.data.classes import with_class_map
 from goldenrule.data.loader import DecodeJob, batches
 from goldenrule.data.pictures.deep_pixels import clipped, unlevelled
 from goldenrule.data.pictures.preprocess import Preprocessing
-from goldenrule.data.sources.folders import image_files
+from goldenrule.data.sources.given_pictures import readers_of
 from goldenrule.data.sources.picture_files import read_picture
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import Engine, EngineKind, as_halves
@@ -76,19 +76,22 @@ class Classifier:
     @system_errors()
     def predict(
         self,
-        images: str | Path | Iterable[str | Path],
+        images: Any,
         *,
         exclude: Sequence[str] = (),
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Predictions:
-        """Return the predictions for a file, a folder or several of them; a row per image, in order.
+        """Return the predictions for a picture or several; a row per image, in order.
 
-        A file that can't be read has the status "unreadable" and no prediction (law 9). `exclude` are patterns of what
-        is left out of folders.
+        A picture is the path of a file or folder, the bytes of a file, an open file, a PIL image, or an array of uint8
+        (height, width, 3) or (height, width). A list, a column of a data frame, or an array (n, height, width, 3) are
+        several. What can't be read has the status "unreadable" and no prediction (law 9). `exclude` are patterns of
+        what is left out of folders. Raises `InputError` for anything else.
         """
-        several = [images] if isinstance(images, str | Path) else list(images)
-        return self.predict_files(image_files(several, exclude=exclude), threads=threads, progress=progress)
+        named = readers_of(images, exclude=exclude)
+        readers = [read for _, read in named]
+        return self.predictions(**self._seen(readers, threads, progress), ids=[name for name, _ in named])
 
     @system_errors()
     def predict_files(

@@ -1,0 +1,92 @@
+"""Pictures as a program has them: paths, bytes, open files, arrays and PIL's images, each as what reads its bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from goldenrule.core.errors import InputError
+from goldenrule.data.sources.folders import image_files
+from goldenrule.data.sources.picture_files import read_picture
+
+Reader = Callable[[], bytes]
+WANTED = (
+    "Wanted a path, bytes, an open file, a PIL image, an array of uint8 (height, width, 3) or (height, width), "
+    "or a list of such"
+)
+PLAIN_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+
+
+def readers_of(images: Any, *, exclude: Sequence[str] = ()) -> list[tuple[str, Reader]]:
+    """Return (name, what reads the bytes of the file) for each picture, in order.
+
+    Paths of files and folders have the names that `image_files` gives them, all others "image 0", "image 1" ... by
+    their place. An array of four dimensions is a list of pictures. Raises `InputError` for anything else, and what
+    `image_files` does for paths.
+
+    >>> [name for name, _ in readers_of([np.zeros((4, 4), np.uint8), b"..."])]
+    ['image 0', 'image 1']
+    """
+    several = [images] if _is_one(images) else list(images)
+    if all(_is_path(one) for one in several):
+        return [(name, partial(read_picture, path)) for name, path in image_files(several, exclude=exclude)]
+    return [reader for number, one in enumerate(several) for reader in _readers(one, number, exclude)]
+
+
+def _readers(one: Any, number: int, exclude: Sequence[str]) -> Iterator[tuple[str, Reader]]:
+    if _is_path(one):
+        yield from ((name, partial(read_picture, path)) for name, path in image_files([one], exclude=exclude))
+        return
+    name = f"image {number}"
+    if isinstance(one, bytes | bytearray | memoryview):
+        yield name, partial(bytes, one)
+    elif isinstance(one, Image.Image):
+        yield name, partial(_png, one)
+    elif isinstance(one, np.ndarray):
+        yield name, partial(_png_of_array, _checked(one, name))
+    elif callable(getattr(one, "read", None)):
+        yield name, partial(bytes, one.read())
+    else:
+        raise InputError(f"{name} is of type {type(one).__name__}. {WANTED}.")
+
+
+def _is_path(one: Any) -> bool:
+    return isinstance(one, str | os.PathLike)
+
+
+def _is_one(images: Any) -> bool:
+    """Return whether this is a picture (or a path), not several."""
+    if isinstance(images, np.ndarray):
+        return images.ndim != 4 and images.dtype != object
+    plain = isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
+    return plain or hasattr(images, "read") or not isinstance(images, Iterable)
+
+
+def _checked(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    """Return an array of uint8, (height, width) or (height, width, 3), or raise."""
+    shape = array.shape[:2] if array.ndim == 3 and array.shape[2] == 1 else array.shape
+    if array.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) or 0 in shape:
+        raise InputError(
+            f"{name} is an array of {array.dtype} {array.shape}: wanted uint8 (height, width, 3), or (height, width) "
+            "for grey. Numbers from 0 to 1 are multiplied by 255 first; channels come last."
+        )
+    return array.reshape(shape)
+
+
+def _png_of_array(array: np.ndarray[Any, Any]) -> bytes:
+    return _png(Image.fromarray(np.ascontiguousarray(array)))
+
+
+def _png(image: Image.Image) -> bytes:
+    """Return the picture as a PNG file, upright: a lossless container, so that all go the way that files go."""
+    upright = ImageOps.exif_transpose(image)
+    plain = upright if upright.mode in PLAIN_MODES else upright.convert("RGB")
+    content = io.BytesIO()
+    plain.save(content, "PNG", compress_level=1)
+    return content.getvalue()
