@@ -19,8 +19,15 @@ MOST_NOTES, MOST_NAMES = 2, 2
 
 
 def summary(result: FitResult) -> Iterator[Text]:
-    """Yield the lines: what was fitted, the numbers of each split, warnings, the model, and what to do next."""
+    """Yield the lines: what was fitted, the numbers of each split, warnings, the model, and what to do next.
+
+    What puts the numbers in doubt comes before them.
+    """
     from goldenrule.report.sentences import duration
+
+    for finding in result.findings:
+        if finding.leads:
+            yield Text(str(finding), style=STYLES.get(finding.severity, ""))
 
     images = sum(sum(of_class.values()) for of_class in result.table.counts().values())
     took = duration(sum(seconds for _, seconds in result.stages))
@@ -30,7 +37,7 @@ def summary(result: FitResult) -> Iterator[Text]:
     yield from _scores(result)
     yield Text()
     for finding in result.findings:
-        if finding.leads or finding.severity != "note":
+        if finding.severity != "note" and not finding.leads:
             yield Text(f"  {finding.severity}: {_named(finding)}", style=STYLES.get(finding.severity, ""))
     yield Text(f"  Model    {_model(result)}")
     notes = [finding for finding in result.findings if finding.severity == "note" and not finding.leads]
@@ -56,7 +63,7 @@ def _scores(result: FitResult) -> Iterator[Text]:
     for split, predictions in result.scored.items():
         share = result.quality(predictions)
         value, interval = value_beside_interval(share)
-        effective = f" (effective {share.independent:,})" if share.groups is not None else ""
+        effective = f" (effective n {share.independent:,})" if share.groups is not None else ""
         rows.append((SPLIT_NAMES.get(split, split), value, interval, f"{share.n:,}", effective, split))
     if not rows:
         yield Text(f"  {say('scores.nothing')}")

@@ -47,6 +47,8 @@ class Watched:
     def say(self, message: str) -> None:
         self.lines.append(message)
 
+    detail = say
+
     def task(self, name: str, total: int, unit: str) -> AbstractContextManager[Task]:
         if name == "evaluate":
             self.evaluated_before = list(self.folder.glob("*/predictions/test.csv"))

@@ -160,6 +160,8 @@ class Said:
     def say(self, message: str) -> None:
         self.lines.append(message)
 
+    detail = say
+
 
 def test_another_story_in_the_folder_and_a_second_writer_are_refused(unbroken: Any, small_photos: Path) -> None:
     with pytest.raises(RunMismatch, match="seed 0 instead of 1"):
