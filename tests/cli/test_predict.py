@@ -49,6 +49,15 @@ def test_one_photo_is_named_as_it_was_given(command: Command, fitted: Any, small
     assert "Prediction sets target 95 % coverage" in command("predict", fitted.folder, photo, "-v").stdout
 
 
+def test_the_most_probable_classes_stand_in_order(command: Command, fitted: Any, small_photos: Path) -> None:
+    one, two = sorted((small_photos / "test" / "cats").iterdir())[:2]
+    (line,) = command("predict", fitted.folder, one, "--top", "2").stdout.splitlines()
+    assert line.startswith(f"{one}: cats ")
+    assert " %, dogs " in line
+    assert "the 2 most probable" in command("predict", fitted.folder, one, two, "--top", "2", "-v").stdout
+    assert command("predict", fitted.folder, one, "--top", "0").returncode == 2
+
+
 def test_below_the_confidence_there_is_no_prediction(
     command: Command, fitted: Any, small_photos: Path, tmp_path: Path
 ) -> None:

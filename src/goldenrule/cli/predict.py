@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,8 @@ EXAMPLES = """Examples:
 
   goldenrule predict runs/dogscats new_photos/ -o predictions.csv
 
+  goldenrule predict runs/breeds photo.jpg --top 3     the three most probable classes
+
   goldenrule predict runs/dogscats new_photos/ --min-confidence 0.9     below it: status "unsure", no prediction
 
   goldenrule predict my_classifier photo.jpg --custom-head parts.py:make     where a function of yours made its head
@@ -40,6 +42,7 @@ def predict(
         Path | None, output("Write a CSV: path,status,prediction,probability,set,ood,distance,p:CLASS...")
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
+    top: Annotated[int, typer.Option(help="Show so many of the most probable classes.", min=1)] = 1,
     exclude: Exclude = None,
     custom_head: CustomHead = "",
     custom_backbone: CustomBackbone = "",
@@ -66,9 +69,9 @@ def predict(
     if note := classifier.engine_note():
         console.print(Text(note, style="yellow"))
     if result.images == 1:
-        console.print(_one(result.shown[0]), soft_wrap=True)
+        console.print(_one(result.shown[0], top), soft_wrap=True)
     else:
-        console.print(_table(result, with_sets=classifier.sets is not None))
+        console.print(_table(result, with_sets=classifier.sets is not None, top=top))
     if result.images > len(result.shown):
         more = f" in {out}" if out else "; -o FILE.csv keeps all"
         console.print(f"... and {result.images - len(result.shown):,} more{more}")
@@ -88,8 +91,8 @@ def predict(
         console.print(Text(f"Written: {out}"), soft_wrap=True)
 
 
-def _table(result: Predicted, *, with_sets: bool) -> Table:
-    """Return the first rows."""
+def _table(result: Predicted, *, with_sets: bool, top: int) -> Table:
+    """Return the first rows, each with its `top` most probable classes."""
     from rich.table import Table
 
     from goldenrule.core.cells import from_cell
@@ -98,18 +101,25 @@ def _table(result: Predicted, *, with_sets: bool) -> Table:
     table = Table()
     of_set = ("set",) if with_sets else ()
     of_flag = ("ood",) if any(row.get("ood") for row in result.shown) else ()
-    for name in ("path", "status", "prediction", "probability", *of_set, *of_flag):
+    of_top = (f"the {top} most probable",) if top > 1 else ()
+    for name in ("path", "status", "prediction", "probability", *of_top, *of_set, *of_flag):
         table.add_column(name, overflow="fold")
     for row in result.shown:
         style = "" if row["status"] == "ok" and not row.get("ood") else "yellow"
-        cells = (Text(from_cell(row["path"])), row["status"], Text(from_cell(row["prediction"])), _probability(row))
+        cells: list[Any] = [
+            Text(from_cell(row["path"])),
+            row["status"],
+            Text(from_cell(row["prediction"])),
+            _probability(row),
+        ]
+        cells += [Text(_most_probable(row, top))] if top > 1 else []
         table.add_row(
             *cells, *(Text(_few(row[name])) for name in of_set), *(row[name] for name in of_flag), style=style
         )
     return table
 
 
-def _one(row: Mapping[str, str]) -> Text:
+def _one(row: Mapping[str, str], top: int) -> Text:
     """Return the prediction of a single image as a line."""
     from goldenrule.core.cells import from_cell
     from goldenrule.core.console import Text
@@ -118,7 +128,17 @@ def _one(row: Mapping[str, str]) -> Text:
     if row["status"] != "ok":
         return Text(f"{name}: {row['status']}", style="yellow")
     flag = "   out-of-distribution" if row.get("ood") else ""
-    return Text(f"{name}: {from_cell(row['prediction'])} {_probability(row)}{flag}", style="yellow" if flag else "")
+    said = _most_probable(row, top) if top > 1 else f"{from_cell(row['prediction'])} {_probability(row)}"
+    return Text(f"{name}: {said}{flag}", style="yellow" if flag else "")
+
+
+def _most_probable(row: Mapping[str, str], top: int) -> str:
+    """Return the most probable classes of a row with their probabilities: "cat 90 %, dog 9 %"."""
+    from goldenrule.report.sentences import sureness
+
+    of_class = {name.removeprefix("p:"): float(cell) for name, cell in row.items() if name.startswith("p:") and cell}
+    ordered = sorted(of_class.items(), key=lambda pair: -pair[1])[:top]
+    return ", ".join(f"{name} {sureness(value)}" for name, value in ordered)
 
 
 def _probability(row: Mapping[str, str]) -> str:
