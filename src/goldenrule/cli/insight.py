@@ -18,7 +18,7 @@ EXAMPLES = """Examples:
 
   goldenrule insight runs/photos                 tables here, runs/photos/insight/insight.html to look at
 
-  goldenrule insight runs/photos --top 50        more images in each list
+  goldenrule insight runs/photos --at-most 50    more images in each list
 
 The labels, all of them, the most doubtful first: runs/photos/insight/label_errors.csv
 """
@@ -27,7 +27,7 @@ The labels, all of them, the most doubtful first: runs/photos/insight/label_erro
 @command(EXAMPLES)
 def insight(
     run: FinishedRun,
-    top: Annotated[int, typer.Option("--top", help="Images in each list.")] = 20,
+    top: Annotated[int, typer.Option("--at-most", help="Images in each list.")] = 20,
     threads: Threads = None,
 ) -> None:
     """Look into a run: suspected label errors, its most confident mistakes, where it wavers, what it knows best."""

@@ -81,7 +81,7 @@ def insights(
     Raises `SourceError` where there is no finished run, `OptionError` for a `top` below 1.
     """
     if top < 1:
-        raise OptionError(f"--top {top}: wanted the number of images to list, 1 or more.")
+        raise OptionError(f"--at-most {top}: wanted the number of images to list, 1 or more.")
     progress = progress or Silent()
     began = time.perf_counter()
     check_no_links(Path(run))
