@@ -55,6 +55,17 @@ def test_a_fit_prints_its_numbers_and_what_to_do_next(command: Command, small_ph
     assert not list(tmp_path.glob("runs/.*"))
 
 
+def test_metrics_that_were_asked_for_are_printed_with_their_intervals(
+    fitted: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = replace(fitted, options=replace(fitted.options, metrics=("roc_auc", "balanced_accuracy")))
+    show(asked)
+    printed = capsys.readouterr().out
+    for name, of_split in asked.metrics.items():
+        stated = f"test {value_and_interval(of_split['test'])}, validation {value_and_interval(of_split['valid'])}"
+        assert f"  {name}: {stated}" in printed
+
+
 @pytest.mark.slow
 def test_long_paths_are_not_broken_where_they_could_not_be_copied(
     command: Command, small_photos: Path, tmp_path: Path

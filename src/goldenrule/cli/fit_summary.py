@@ -57,7 +57,7 @@ def _kind(result: FitResult) -> str:
 
 
 def _scores(result: FitResult) -> Iterator[Text]:
-    from goldenrule.metrics.estimate import value_beside_interval
+    from goldenrule.metrics.estimate import value_and_interval, value_beside_interval
 
     rows = []
     for split, predictions in result.scored.items():
@@ -73,6 +73,9 @@ def _scores(result: FitResult) -> Iterator[Text]:
         numbers = f"{value:>{widths[1]}} {interval:<{widths[2]}}"
         line = f"  {name:<{widths[0]}}  {numbers}  {n:>{widths[3]}} images{effective},{kind} {result.basis(split)}"
         yield Text(line, style="bold" if split == result.headline_split else "")
+    for name, of_split in result.metrics.items():
+        stated = (f"{SPLIT_NAMES.get(split, split)} {value_and_interval(one)}" for split, one in of_split.items())
+        yield Text(f"  {name}: {', '.join(stated)}")
 
 
 def _model(result: FitResult) -> str:

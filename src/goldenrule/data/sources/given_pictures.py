@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from goldenrule.core.errors import InputError
+from goldenrule.core.errors import InputError, UnreadableImage
 from goldenrule.data.sources.folders import image_files
 from goldenrule.data.sources.picture_files import read_picture
 
@@ -20,7 +20,8 @@ WANTED = (
     "Wanted a path, bytes, an open file, a PIL image, an array of uint8 (height, width, 3) or (height, width), "
     "or a list of such"
 )
-PLAIN_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+TIFF_MODES = ("I", "F", "CMYK", "LAB")  # deep or with a profile: the decoder judges them, Pillow would clip them
 
 
 def readers_of(images: Any, *, exclude: Sequence[str] = ()) -> list[tuple[str, Reader]]:
@@ -47,11 +48,14 @@ def _readers(one: Any, number: int, exclude: Sequence[str]) -> Iterator[tuple[st
     if isinstance(one, bytes | bytearray | memoryview):
         yield name, partial(bytes, one)
     elif isinstance(one, Image.Image):
-        yield name, partial(_png, one)
+        yield name, partial(_as_file, one)
     elif isinstance(one, np.ndarray):
-        yield name, partial(_png_of_array, _checked(one, name))
+        yield name, partial(_array_as_file, _checked(one, name))
     elif callable(getattr(one, "read", None)):
-        yield name, partial(bytes, one.read())
+        content = None if isinstance(one, io.TextIOBase) else one.read()
+        if not isinstance(content, bytes):
+            raise InputError(f"{name} is a file that was opened as text: wanted bytes, as open(path, 'rb') gives them.")
+        yield name, partial(bytes, content)
     else:
         raise InputError(f"{name} is of type {type(one).__name__}. {WANTED}.")
 
@@ -79,14 +83,22 @@ def _checked(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
     return array.reshape(shape)
 
 
-def _png_of_array(array: np.ndarray[Any, Any]) -> bytes:
-    return _png(Image.fromarray(np.ascontiguousarray(array)))
+def _array_as_file(array: np.ndarray[Any, Any]) -> bytes:
+    return _as_file(Image.fromarray(np.ascontiguousarray(array)))
 
 
-def _png(image: Image.Image) -> bytes:
-    """Return the picture as a PNG file, upright: a lossless container, so that all go the way that files go."""
-    upright = ImageOps.exif_transpose(image)
-    plain = upright if upright.mode in PLAIN_MODES else upright.convert("RGB")
+def _as_file(image: Image.Image) -> bytes:
+    """Return the picture as a file, upright: in a lossless container, so that all go the way that files go.
+
+    Pillow decodes a file that it has opened only now. Raises `UnreadableImage` where it is damaged.
+    """
     content = io.BytesIO()
-    plain.save(content, "PNG", compress_level=1)
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode in TIFF_MODES:
+            upright.save(content, "TIFF")
+        else:
+            (upright if upright.mode in PNG_MODES else upright.convert("RGB")).save(content, "PNG", compress_level=1)
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more for damaged files
+        raise UnreadableImage(f"Pillow can't decode it: {error}") from error
     return content.getvalue()
