@@ -47,12 +47,12 @@ def main() -> None:
 
 
 def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
-    """Give, for the solved head and for one that is too sure, what was measured on all images of a set."""
+    """Give, for the linear head and for one that is too sure, what was measured on all images of a set."""
     linear, sure = [], []
     for split in splits(name, seed=seed):
         linear.append(evaluated(split, split.fitted.head, split.fitted.out_of_fold))
         sure.append(evaluated(split, *too_sure(split, seed)))
-    for kind, some in (("solved head", linear), (f"penalty / {WEAKER}", sure)):
+    for kind, some in (("linear head", linear), (f"penalty / {WEAKER}", sure)):
         said = {when: gr.Predictions.concatenate([one[when] for one in some]) for when in KINDS}
         yield {
             "set": name,
@@ -136,8 +136,8 @@ def estimate(value: dict[str, Any]) -> gr.Estimate:
 
 def page(rows: list[dict[str, Any]]) -> str:
     """Return the page of docs/results."""
-    linear = [row for row in rows if row["head"] == "solved head"]
-    sure = [row for row in rows if row["head"] != "solved head"]
+    linear = [row for row in rows if row["head"] == "linear head"]
+    sure = [row for row in rows if row["head"] != "linear head"]
     gains = [(row["set"], estimate(row["measured"]["where it helps by folds"]["gain"])) for row in linear]
     better = [name for name, gain in gains if gain.low > 0]
     worse = [name for name, gain in gains if gain.high < 0]
@@ -147,7 +147,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     harmed = [name for name, gain in repaired if gain.high < 0]
     return (
         "# Calibration: before and after a temperature\n\n"
-        "The solved head of each set, on images that took no part in anything: "
+        "The linear head of each set, on images that took no part in anything: "
         f"{OUTER} outer folds, each held out once, so n is all labelled images of the set. Within the four fifths that "
         "train, the penalty is chosen and the temperature fitted on out-of-fold predictions, as `goldenrule fit` does. "
         "Equal files, near duplicates and series stay together. *Calibration error* is the debiased root mean square "
@@ -163,7 +163,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"- A head that is too sure (its penalty a {WEAKER}th of the best): clearly better on {_names(mended)}; "
         f"clearly worse on {_names(harmed)}; no clear difference on the other "
         f"{len(sure) - len(mended) - len(harmed)} of {len(sure)} sets.\n\n"
-        f"## The solved head\n\n{table(linear)}\n\n"
+        f"## The linear head\n\n{table(linear)}\n\n"
         f"## A head that is too sure\n\nIts penalty is a {WEAKER}th of the best.\n\n{table(sure)}\n\n"
         "*Taken* counts the outer folds whose temperature helped by folds within their own training images. Images of "
         "a set are evaluated by five heads that share most of their training images; the intervals are those of "

@@ -1,4 +1,4 @@
-"""How often the rules on contradicting numbers fire in sound runs, and in broken ones: simulated, with solved heads.
+"""How often the rules on contradicting numbers fire in sound runs, and in broken ones: simulated, with linear heads.
 
 A run is a set of normal features with classes of several numbers, sizes, mixes and difficulties, or of groups; its head
 is solved as in a fit, with folds, penalty, sets of classes and distances. Sound runs draw train, valid and test from

@@ -1,4 +1,4 @@
-"""How good the solved head is with 5, 10, 20, 50, 100 ... images per class, beside the rule of thumb for how many.
+"""How good the linear head is with 5, 10, 20, 50, 100 ... images per class, beside the rule of thumb for how many.
 
 The rule of thumb says: transfer learning up to 1,000 images per class, fine-tuning 1,000 to 5,000, training from
 scratch 5,000 or more. Here the default backbone's activations are computed once, and heads are solved on them, as

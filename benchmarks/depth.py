@@ -1,8 +1,8 @@
 """What training deeper gives and costs: the head alone, late layers from kept activations, the whole network live.
 
-All three begin with the solved head, each with its seconds from an empty bank (backbone and engines prepared). Late
+All three begin with the linear head, each with its seconds from an empty bank (backbone and engines prepared). Late
 layers: eight epochs over the plain and three augmented views. Whole network: three epochs of live, augmented images.
-Both in one cosine cycle, then blended with the start and calibrated on validation. Rates by how well the solved head
+Both in one cosine cycle, then blended with the start and calibrated on validation. Rates by how well the linear head
 does out-of-fold: 0.0001 for the head where it is right on more than 95 %, 0.003 below 70 %, 0.0003 between (late layers
 a third, early ones a ninth). Late layers see pairs of pictures blended (mixup) below 95 %; below 70 % the whole network
 does so too, late BatchNorms follow, and nothing is mirrored. Accuracy and log loss are those of test images that no
@@ -95,14 +95,14 @@ def prepare(photos: gr.ImageTable, seed: int) -> None:
 
 
 def linear_head(photos: gr.ImageTable, seed: int) -> FittedHead:
-    """Return the solved head on plain rows, computed now."""
+    """Return the linear head on plain rows, computed now."""
     learn = Learner(photos, precompute=True, replay=False, progress=Silent(), seed=seed)
     data = learn.data
     return fit_head(data.split("train"), data.features(data.base, views=0), seed=seed)
 
 
 def learner(photos: gr.ImageTable, seed: int, head: Head, known: DomainShift) -> Learner:
-    """Return a learner that stands at the solved head."""
+    """Return a learner that stands at the linear head."""
     far = known == "far"
     augment = stronger(gr.data.basic()) if far else gr.data.side_on(max_zoom=1.1)
     learn = Learner(

@@ -106,7 +106,7 @@ def page(rows: list[list[str]], commits: list[str], others: float) -> str:
     how = " ".join((__doc__ or "").partition("\n\n")[2].replace(" Needs the extra `bench`.", "").split())
     head = ["set", "seed", "chosen", "seconds", "fastai's"]
     for split in ("valid", "test"):
-        head += [f"log loss, {split}", "fastai's", "gain on fastai", "gain on the solved head"]
+        head += [f"log loss, {split}", "fastai's", "gain on fastai", "gain on the linear head"]
     head.append("its own trained head, valid")
     return (
         f"# At equal time\n\n{how} The trained head is that of steps 2 to 4, on precomputed and live rows.\n\n"

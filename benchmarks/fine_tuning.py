@@ -1,7 +1,7 @@
-"""Why training from a solved head so often ends below it: one thing changed at a time, evaluated on far more images.
+"""Why training from a linear head so often ends below it: one thing changed at a time, evaluated on far more images.
 
 Each set, or some 800 images of it, is split 3:1:6, most of it for test, so that small differences can be seen. Late
-layers and head train on kept activations, from the solved head; the late layers at a third of the head's rate, both
+layers and head train on kept activations, from the linear head; the late layers at a third of the head's rate, both
 in one cosine cycle. Where it says so the whole network trains live, the early layers at a ninth. A run per set, seed
 and variant, kept in runs/fine_tuning.jsonl and not repeated.
 """
@@ -239,10 +239,10 @@ def page(records: list[Record]) -> str:
     head.append("share by validation")
     how = " ".join((__doc__ or "").partition("\n\n")[2].split())
     return (
-        f"# Why training from a solved head ends below it\n\n{how}\n\n"
-        "How much lower the test log loss is than the solved head's (nats, at the temperature that suits validation; "
-        "negative: worse), mean over all runs, at shares of the way between the solved head and the trained network. "
-        "Head alone, backbone alone: the other is that of the solved head. "
+        f"# Why training from a linear head ends below it\n\n{how}\n\n"
+        "How much lower the test log loss is than the linear head's (nats, at the temperature that suits validation; "
+        "negative: worse), mean over all runs, at shares of the way between the linear head and the trained network. "
+        "Head alone, backbone alone: the other is that of the linear head. "
         "Clearly: the paired 95 % interval of a run leaves zero out, at share 1.\n\n"
         f"Seeds: {seeds}.\n\n{markdown_table(head, ways)}\n\n"
         f"Of the ends of four cycles ({len(several)} runs; mean [lowest, highest]): {averaged}. The soups took "

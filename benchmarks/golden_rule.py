@@ -1,6 +1,6 @@
 """`goldenrule fit` with default options, all seven steps: what each stage gave, what was chosen, on clean test numbers.
 
-Each set twice per seed, in fresh processes with an empty bank: `--quick` gives the solved head's test numbers, the
+Each set twice per seed, in fresh processes with an empty bank: `--quick` gives the linear head's test numbers, the
 whole golden rule those of what it chose. Where a set has no labelled test split, every second validation image of
 each class is put to test; class folders alone are split by goldenrule. Runs are kept in runs/golden, and not
 repeated while they are there.
@@ -149,7 +149,7 @@ def page(pairs: list[Pair]) -> str:
     names = dict.fromkeys(whole.set for _, whole in pairs)
     of_set = [[pair for pair in pairs if pair[1].set == name] for name in names]
     together = [all_seeds(value) for value in of_set if len(value) > 1]
-    head = ["set", "seed", "solved head: test", "log loss", "seconds", "chosen", "its test", "log loss"]
+    head = ["set", "seed", "linear head: test", "log loss", "seconds", "chosen", "its test", "log loss"]
     head += ["lower by (paired)", "seconds"]
     others = max(run.cost.others_cpu_share for pair in pairs for run in pair)
     return (

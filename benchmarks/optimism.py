@@ -1,4 +1,4 @@
-"""How much the validation numbers of trained networks flatter: their gain over the solved head, there and on test.
+"""How much the validation numbers of trained networks flatter: their gain over the linear head, there and on test.
 
 Of each set images are drawn anew into train, valid and test (near duplicates and films whole), three times. All seven
 steps run; each trained network is evaluated whether it was taken or not. *All of validation*: as the saved network,
@@ -87,7 +87,7 @@ def drawn(name: str, seed: int) -> ImageTable:
 
 
 def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
-    """Return a row for each network that was trained: gains over the solved head, and what its sets hold."""
+    """Return a row for each network that was trained: gains over the linear head, and what its sets hold."""
     options = FitOptions(size=PX, views=0, seed=seed, group_by="none")
     folder = ROOT / "runs" / f"optimism-{name}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -155,7 +155,7 @@ def page(rows: list[dict[str, Any]], made: str) -> str:
         "# What choosing on validation adds to its numbers\n\n"
         f"{len(rows)} trained networks in {len({(row['set'], row['seed']) for row in rows})} fits of "
         f"{len({row['set'] for row in rows})} sets, {SEEDS} splits each at most (up to {IMAGES} images a set, {PX} px: "
-        "40 % train, 20 % valid, 40 % test). The gain is that over the solved head on the same images; what is left of "
+        "40 % train, 20 % valid, 40 % test). The gain is that over the linear head on the same images; what is left of "
         "it on test images, which nothing was chosen on, is real, and the rest is *optimism*. Intervals are Student's "
         "t and bootstrap-t over sets.\n\n"
         f"{markdown_table(header, lines)}\n\n"
@@ -255,7 +255,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     header = [
         "set",
         "network",
-        "solved head: valid",
+        "linear head: valid",
         "test",
         "network: all of valid",
         "by halves",

@@ -226,7 +226,7 @@ def page(
         "`--decoding scaled` decodes a JPEG at 1/2, 1/4 or 1/8 of its size where that leaves enough.\n\n"
         f"{markdown_table(['px', 'decoding', 'files/s', 'against canonical'], large_rows)}\n\n"
         "What it does to answers, where the photos have all their detail: dogscats at 128 px, where most are decoded "
-        f"at half their size; solved heads, on the validation split, n={answers['n']}.\n\n"
+        f"at half their size; linear heads, on the validation split, n={answers['n']}.\n\n"
         f"{markdown_table(['decoding', 'accuracy (95 %)', 'log loss (95 %)'], fits)}\n\n"
         f"The same class for {answers['same_class']} of {answers['n']} images; the probability differs by "
         f"{far['median']:.4f} (median), at most {far['largest']:.3f}.\n\n"

@@ -1,6 +1,6 @@
 """How well images unlike those of the training are told: every photo set against all others, by several methods.
 
-Each set is fitted (the solved head, plain views); its held-out images are the familiar ones, images of the other sets
+Each set is fitted (the linear head, plain views); its held-out images are the familiar ones, images of the other sets
 the foreign ones. Then, harder: single classes are left out of the training and are the foreign ones.
 """
 

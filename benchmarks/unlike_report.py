@@ -34,7 +34,7 @@ def page(values: dict[str, Any]) -> str:
     sections = (methods_section(pairs), alarms_section(alarms), pairs_section(pairs), classes_section(classes))
     return (
         "# Images unlike anything seen\n\n"
-        "Each photo set is a home in turn: fitted with default options (the solved head, plain views; backbone "
+        "Each photo set is a home in turn: fitted with default options (the linear head, plain views; backbone "
         f"{gr.backbone().spec.name}). Familiar are its held-out images (validation and test, at most "
         f"{MOST_FAMILIAR:,}, labelled or not), foreign at most {MOST_FOREIGN} images of each other set; both drawn by "
         "the hash of their bytes. AUROC is how often a foreign image has the higher number than a familiar one: .5 by "

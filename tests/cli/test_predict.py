@@ -35,7 +35,7 @@ def test_predictions_are_printed_and_written(command: Command, fitted: Any, smal
     assert counted.startswith("13 images: 6 cats, 6 dogs; ")
     assert counted.endswith("1 unreadable")
     assert written == "Written: out/all.csv"
-    assert "1 can't be read and have no prediction (broken [b].jpg)" in found.stdout
+    assert "1 image can't be read: no prediction (broken [b].jpg)" in found.stdout
     assert "coverage" not in found.stdout
 
 

@@ -141,5 +141,7 @@ def test_what_the_bank_saved_is_said(computed, reused, said):
 
 @light
 @given(st.floats(0, 1))
-def test_no_answer_reads_as_certain(probability):
-    assert "100" not in sentences.sureness(probability)
+def test_no_probability_reads_as_certain_or_impossible(probability):
+    stated = sentences.sureness(probability)
+    assert stated not in ("100 %", "100.0 %", "0 %", "0.0 %")
+    assert abs(float(stated.strip("<> %")) - 100 * probability) <= 0.5

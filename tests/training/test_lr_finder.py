@@ -114,7 +114,7 @@ def test_it_is_drawn_for_terminals() -> None:
 
 
 def test_a_small_fall_next_to_the_loss_of_guessing_is_no_slope_to_take_a_rate_from() -> None:
-    """The whole network on 43 traffic signs, from a solved head: 40 steps, as they came."""
+    """The whole network on 43 traffic signs, from a linear head: 40 steps, as they came."""
     losses = [0.319, 0.319, 0.214, 0.246, 0.302, 0.163, 0.258, 0.208, 0.158, 0.186, 0.153, 0.156, 0.129, 0.183, 0.244]
     losses += [0.939, 1.367, 2.564]
     rates = rising_rates(40)[: len(losses)]

@@ -51,6 +51,7 @@ def predict(
 ) -> None:
     """Predict the class of images; a row per image, also for those that can't be read."""
     from goldenrule.core.console import Console, Text
+    from goldenrule.core.findings import plural
     from goldenrule.core.progress import Bars
     from goldenrule.deploy.bulk import predict_files
     from goldenrule.storage.outputs import to_terminal
@@ -77,13 +78,13 @@ def predict(
         console.print(f"... and {result.images - len(result.shown):,} more{more}")
     if verbose:
         _say_details(classifier, console)
-    for names, what in (
-        (result.ood, f"of {result.flagged.n:,} images look out-of-distribution: their predictions are unreliable"),
-        (result.unreadable, "can't be read and have no prediction"),
-    ):
+    unreadable = f"{plural(len(result.unreadable), 'image')} can't be read: no prediction"
+    whole = plural(result.flagged.n, "image")
+    ood = f"{len(result.ood):,} of {whole} look out-of-distribution: their predictions are unreliable"
+    for names, what in ((result.ood, ood), (result.unreadable, unreadable)):
         if names and result.images > 1:
             listed = ", ".join(names[:2]) + (", ..." if len(names) > 2 else "")
-            console.print(Text(f"warning: {len(names):,} {what} ({listed})", style="yellow"))
+            console.print(Text(f"warning: {what} ({listed})", style="yellow"))
     show_findings(result.findings, console)
     if result.images > 1:
         console.print(Text(_counted(result)))

@@ -13,7 +13,7 @@ from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress
 from goldenrule.data.sources.folders import files_to_predict
 from goldenrule.metrics import Estimate
-from goldenrule.metrics.predictions_csv import UNLIKE, UNSURE, rows_of, to_csv
+from goldenrule.metrics.predictions_csv import OOD, UNSURE, rows_of, to_csv
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import check_threads
 from goldenrule.storage.outputs import Kind, check_output, csv_like, write_output
@@ -82,7 +82,7 @@ def predict_files(
                 counts[label] += bool(label)
             if row["status"] not in ("ok", UNSURE):
                 unread.append(from_cell(row["path"]))
-            if row.get("ood") == UNLIKE:
+            if row.get("ood") == OOD:
                 ood.append(from_cell(row["path"]))
             if len(shown) < SHOWN:
                 shown.append(row)

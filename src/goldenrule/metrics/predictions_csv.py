@@ -23,7 +23,7 @@ from goldenrule.metrics.uncertainty.conformal import PredictionSets
 from goldenrule.metrics.uncertainty.ood import OODDetector
 
 UNSURE = "unsure"
-UNLIKE = "yes"
+OOD = "yes"
 MOST_FOLDS = 1_000_000
 SMALLEST = 1e-30
 """A probability of 0 is read as this one."""
@@ -62,7 +62,7 @@ def rows_of(
             order = np.argsort(-probabilities[row], kind="stable")
             columns["set"] = to_cell(joined(predictions.classes[label] for label in order if inside[row, label]))
         if ood is not None and predictions.distance is not None:
-            columns["ood"] = UNLIKE if ood[row] else ""
+            columns["ood"] = OOD if ood[row] else ""
             columns["distance"] = f"{predictions.distance[row]:.6g}" if ok else ""
         if labelled:
             columns["truth"] = to_cell(_several(predictions.true_names(row), between))
