@@ -386,7 +386,7 @@ def test_the_folder_of_another_story_is_refused_and_left_as_it_is(
     assert found.returncode == 2
     for words in (
         "was made with other options",
-        "seed 0 instead of 3",
+        "--seed 0 instead of --seed 3",
         "other images ",
         "Nothing was changed",
         "another --out",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from collections.abc import Callable
@@ -20,8 +21,10 @@ from goldenrule.metrics import selection_rules as choice
 from goldenrule.pipelines import golden_rule as recipe
 from goldenrule.pipelines import planning
 from goldenrule.pipelines.golden_rule import golden_rule
+from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.report.figures.plots import figure_svg
 from goldenrule.runs.options import FitOptions
+from goldenrule.storage.manifest import write_recorded_json
 from goldenrule.training.plan import live_plan
 
 SHORT = {
@@ -212,9 +215,94 @@ def test_with_a_single_validation_image_live_training_is_left_out(
     assert result.predictions["valid"].basis == "held out"
 
 
-def test_another_length_is_another_story(run_copy: Path, small_photos: Path) -> None:
-    with pytest.raises(RunMismatch, match="quick"):
-        golden_rule(small_photos, out=run_copy, options=FitOptions(quick=True))
+@pytest.fixture
+def quick_run(run_copy: Path, small_photos: Path) -> Path:
+    """A run that had a quick fit, and lies beside the steps of a whole one, to be replayed."""
+    steps = run_copy.rename(run_copy.with_name("whole")) / "steps"
+    quick_fit(small_photos, out=run_copy)
+    shutil.copytree(steps, run_copy / "steps", dirs_exist_ok=True)
+    return run_copy
+
+
+def test_a_whole_fit_goes_on_in_the_run_of_the_quick_one_which_stays_usable(
+    told: Any, quick_run: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = json.loads((quick_run / "result.json").read_text())
+    files = {path: path.read_bytes() for path in sorted((quick_run / "classifier").rglob("*")) if path.is_file()}
+
+    def stopped(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "seven_steps", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            golden_rule(small_photos, out=quick_run, on_result=lambda _: pytest.fail("it stands there already"))
+    assert {path: path.read_bytes() for path in files} == files
+    assert json.loads((quick_run / "result.json").read_text()) == quick
+    assert quick["test"]["n"] == 12
+    found = golden_rule(small_photos, out=quick_run)
+    assert found.chosen == told[0].chosen
+    for split, said in told[0].predictions.items():
+        assert np.array_equal(found.predictions[split].logits, said.logits)
+
+
+def test_a_quick_fit_of_a_run_that_went_through_all_steps_is_their_result(
+    told: Any, run_copy: Path, small_photos: Path
+) -> None:
+    before = {path: path.read_bytes() for path in sorted((run_copy / "classifier").rglob("*")) if path.is_file()}
+    found = quick_fit(small_photos, out=run_copy, options=FitOptions(quick=True))
+    assert found.chosen == told[0].chosen
+    assert found.live is not None
+    assert not result_of(found)["quick"]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_quick_and_whole_fits_of_one_folder_are_one_run(
+    told: Any, quick_run: Path, small_photos: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(quick_run, runs / small_photos.name)
+    for quick in (True, False, True):
+        assert gr.fit(small_photos, quick=quick, runs=runs).folder == runs / small_photos.name
+
+
+def test_the_test_split_is_scored_once_per_selected_classifier_each_time_with_its_day(
+    quick_run: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scored() -> list[str]:
+        return [one["chosen"] for one in json.loads((quick_run / "choice.json").read_text())["test_scored"]]
+
+    quick_fit(small_photos, out=quick_run, options=FitOptions(quick=True))
+    assert scored() == ["linear head"]
+    stays = golden_rule(small_photos, out=quick_run)
+    assert stays.chosen == "linear head"
+    assert scored() == ["linear head"]
+    assert "test-scored-again" not in {finding.code for finding in stays.findings}
+    monkeypatch.setattr("goldenrule.metrics.selection_rules.NEEDED_PROBABILITY", 0.0)  # whatever comes is better
+    replaced = golden_rule(small_photos, out=quick_run)
+    assert scored() == ["linear head", replaced.chosen]
+    [finding] = [finding for finding in replaced.findings if finding.code == "test-scored-again"]
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    assert finding.evidence == (f"linear head, {today}", f"{replaced.chosen}, {today}")
+    again = golden_rule(small_photos, out=quick_run)
+    assert scored() == ["linear head", again.chosen]
+
+
+def test_minutes_may_be_given_to_the_fit_that_goes_on_from_a_quick_one(quick_run: Path, small_photos: Path) -> None:
+    found = golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=600))
+    assert found.live is not None
+    with pytest.raises(RunMismatch, match="--minutes 600 instead of --minutes 3"):
+        golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=3))
+    assert quick_fit(small_photos, out=quick_run, options=FitOptions(quick=True)).chosen == found.chosen
+
+
+def test_a_quick_run_of_an_earlier_version_is_gone_on_with(quick_run: Path, small_photos: Path) -> None:
+    """It had kept `quick` among the options that make a run another one."""
+    about = json.loads((quick_run / "run.json").read_text())
+    del about["quick"]
+    about["options"]["quick"] = True
+    write_recorded_json(quick_run, "run.json", about)
+    assert golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=600)).live is not None
 
 
 def test_minutes_end_the_fit_with_the_best_so_far_and_the_decision_is_kept(

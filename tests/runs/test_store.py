@@ -148,6 +148,7 @@ def about(table: ImageTable, **options: object) -> dict[str, Any]:
         "images": about_images(with_digests(from_folder(table.root))),
         "options": OPTIONS | options,
         "split": "drawn",
+        "quick": False,
     }
 
 
@@ -174,8 +175,8 @@ def test_changed_options_are_named_as_the_command_line_names_them(begun_run: Pat
     table = read(folder)
     with pytest.raises(RunMismatch, match="another --out") as error:
         check_same(begun_run, about(table, seed=3, min_per_class=1), table)
-    assert "seed 0 instead of 3" in str(error.value)
-    assert "min-per-class none instead of 1" in str(error.value)
+    assert "--seed 0 instead of --seed 3" in str(error.value)
+    assert "no --min-per-class instead of --min-per-class 1" in str(error.value)
     assert "backbone" not in str(error.value)
 
 

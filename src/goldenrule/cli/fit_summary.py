@@ -100,7 +100,7 @@ def _next(result: FitResult) -> Iterator[Text]:
     from goldenrule.storage.files import in_shell
 
     yield Text(f"  Predict  {next_steps(result)[0]}")
-    if result.options.quick and result.options.training is None:
+    if result.options.quick and result.options.folds is None and result.options.training is None:
         given = in_shell(str(result.table.root))
         yield Text(f"  Better?  goldenrule fit {given}     {_live_seconds(result)}")
 

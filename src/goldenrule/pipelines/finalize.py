@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from goldenrule.analysis.duplicate_findings import duplicates
 from goldenrule.core.errors import FormatError
+from goldenrule.core.findings import Finding
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.splits.stretches import torn, with_blocks
@@ -29,8 +32,17 @@ from goldenrule.pipelines.prepare import folder_name
 from goldenrule.report.content import LiveContent
 from goldenrule.runs.environment import environment
 from goldenrule.runs.store import about_images
-from goldenrule.runs.verified_files import CHOICE, RESULT, run_choice, run_result, was_written
-from goldenrule.storage.files import write_atomic
+from goldenrule.runs.verified_files import (
+    CHOICE,
+    RESULT,
+    ChoiceJson,
+    TestScored,
+    run_choice,
+    run_result,
+    was_written,
+)
+from goldenrule.storage.files import digest, json_digest, write_atomic
+from goldenrule.storage.tensors import tensors_content
 
 
 def concluded(
@@ -52,8 +64,16 @@ def concluded(
     with context.state.stage("evaluate"):
         classifier = _saved(context, chosen, features)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
-        context.run.write_json(CHOICE, {"chosen": chosen.name, "final": final, "why": why})
         splits: tuple[Split, ...] = ("test", "valid") if final else ("valid",)
+        scored_before = _test_scored(context)
+        if final and len(context.table.split("test")):
+            scored_before = _with_scored(scored_before, classifier, chosen.name)
+        context.state.findings += _scored_again(scored_before)
+        context.run.write_json(
+            CHOICE,
+            {"chosen": chosen.name, "final": final, "quick": context.options.quick, "why": why}
+            | {"test_scored": as_json(scored_before)},
+        )
         predictions: dict[str, Predictions] = {
             split: _scored(classifier, table, context, features)
             for split in splits
@@ -109,18 +129,51 @@ def evaluated_apart(valid: Predictions, chosen: Candidate) -> Predictions:
     return replace(valid, logits=logits.astype(np.float32))
 
 
-def finished(context: FitContext) -> bool:
-    """Return whether this run came to its end before."""
+def finished(context: FitContext) -> Literal["no", "quick", "whole"]:
+    """Return whether this run came to an end before: that of a quick fit, or of the whole one that goes on from it."""
+    choice = _choice(context)
+    if choice is None or not choice.final:
+        return "no"
+    return "quick" if choice.quick else "whole"
+
+
+def _choice(context: FitContext) -> ChoiceJson | None:
     try:
-        choice = run_choice(context.run.folder)
+        return run_choice(context.run.folder)
     except FormatError:  # damaged: it is written anew
-        return False
-    return choice is not None and choice.final
+        return None
+
+
+def _test_scored(context: FitContext) -> tuple[TestScored, ...]:
+    choice = _choice(context)
+    return choice.test_scored if choice else ()
+
+
+def _with_scored(before: tuple[TestScored, ...], classifier: Classifier, chosen: str) -> tuple[TestScored, ...]:
+    """Return the classifiers that were scored on the test split, with this one, each with its first day."""
+    predicts = json_digest({
+        "head": digest(tensors_content(classifier.head.tensors)).hex(),
+        "backbone": classifier.backbone.spec.weights,
+        "views": as_json(classifier.views),
+    })  # fmt: skip
+    if any(one.classifier == predicts for one in before):
+        return before
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return (*before, TestScored(classifier=predicts, chosen=chosen, day=today))
+
+
+def _scored_again(scored: Sequence[TestScored]) -> list[Finding]:
+    """Return a note where the test split was scored for more than one classifier."""
+    if len(scored) < 2:
+        return []
+    each = tuple(f"{one.chosen}, {one.day}" for one in scored)
+    return [Finding(severity="note", code="test-scored-again", fields={"n": len(scored)}, evidence=each)]
 
 
 def _stages_before(context: FitContext) -> dict[str, float]:
-    """Return the seconds by stage of this run as far as it was told before, {} where it came to its end."""
-    if finished(context) or not was_written(context.run.folder, RESULT):
+    """Return the seconds by stage of this run as far as it was told before, {} where it came to this end."""
+    end = "quick" if context.options.quick else "whole"
+    if finished(context) in (end, "whole") or not was_written(context.run.folder, RESULT):
         return {}
     try:
         return {stage.name: stage.seconds for stage in run_result(context.run.folder).stages}

@@ -10,6 +10,7 @@ from goldenrule.core.errors import OptionError, system_errors
 from goldenrule.core.progress import Progress
 from goldenrule.data.augmentation.presets import stronger
 from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import Features
 from goldenrule.metrics.selection_rules import Trained, domain_shift, gentle, late_rate
 from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.context import FitContext
@@ -66,15 +67,29 @@ def golden_rule(
     if options is not None and options.training is not None:
         raise OptionError("FitOptions(training=...) is for gr.train(): the golden rule chooses by itself.")
     with prepared_fit(source, options=options, out=out, runs=runs, progress=progress) as (context, features):
-        linear = linear_heads_of(context, features)  # step 1
-        if context.options.linear_only or not _can_be_evaluated(context, linear):
-            return concluded(context, linear.candidates, linear.chosen, linear.features)
-        if not finished(context):  # what is finished is not replaced by less, not even for seconds
-            first = concluded(context, linear.candidates, linear.chosen, linear.features, final=False)
-            if on_result:
-                on_result(first)
-        selection, live = seven_steps(context, linear, loggers)
-        return concluded(context, selection.candidates, selection.best, linear.features, live=live)
+        return all_steps(context, features, on_result=on_result, loggers=loggers)
+
+
+def all_steps(
+    context: FitContext,
+    features: Features,
+    *,
+    on_result: Callable[[FitResult], None] | None = None,
+    loggers: Sequence[Logger] = (),
+) -> FitResult:
+    """Go through all steps in a run that is open; what was done there before, as by a quick fit, is replayed."""
+    linear = linear_heads_of(context, features)  # step 1
+    if context.options.linear_only or not _can_be_evaluated(context, linear):
+        return concluded(context, linear.candidates, linear.chosen, linear.features)
+    before = finished(context)
+    if before == "no":  # what is finished is not replaced by less, not even for seconds
+        first = concluded(context, linear.candidates, linear.chosen, linear.features, final=False)
+        if on_result:
+            on_result(first)
+    elif before == "quick":
+        context.progress.say(f"{context.run.folder} has its quick fit, which stays usable: going on from there.")
+    selection, live = seven_steps(context, linear, loggers)
+    return concluded(context, selection.candidates, selection.best, linear.features, live=live)
 
 
 def _can_be_evaluated(context: FitContext, linear: LinearHeads) -> bool:

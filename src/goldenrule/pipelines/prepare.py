@@ -73,7 +73,12 @@ def prepared_fit(
         )
     given = "valid" in table.splits or options.folds is not None
     kept_options = {**options.kept_under(), **(also or {})}
-    about = {"images": about_images(table), "options": kept_options, "split": "given" if given else "drawn"}
+    about = {
+        "images": about_images(table),
+        "options": kept_options,
+        "split": "given" if given else "drawn",
+        "quick": options.quick,
+    }
     options = seen
     place = _place_of(table, about, out=out, runs=Path(runs), shares_split=also is not None, progress=progress)
     if place.torn:

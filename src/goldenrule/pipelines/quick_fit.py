@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from goldenrule.core.errors import system_errors
 from goldenrule.core.progress import Progress
 from goldenrule.data.table import ImageTable
-from goldenrule.pipelines.finalize import concluded
+from goldenrule.pipelines.finalize import concluded, finished
 from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import linear_heads_of
 from goldenrule.runs.options import FitOptions
+from goldenrule.runs.verified_files import run_about
 
 
 @system_errors()
@@ -26,9 +28,21 @@ def quick_fit(
 ) -> FitResult:
     """Fit a classifier on a folder of images (or a table) and evaluate it, in seconds.
 
-    Writes the run to `out`, by default the next free `runs/NAME`; goes on where a killed run stopped. Raises
-    a `GoldenRuleError` for what the user can mend.
+    Writes the run to `out`, by default the next free `runs/NAME`; goes on where a killed run stopped. A run that has
+    gone through all seven steps stays as it is: they are the result. Raises a `GoldenRuleError` for what the user can
+    mend.
     """
+    options = replace(options or FitOptions(), quick=True)
     with prepared_fit(source, options=options, out=out, runs=runs, progress=progress) as (context, features):
+        if finished(context) == "whole":
+            from goldenrule.pipelines.golden_rule import all_steps
+
+            context.progress.say(
+                f"{context.run.folder} has gone through all seven steps, of which a quick fit is the first: this is "
+                "their result."
+            )
+            minutes = run_about(context.run.folder).options["minutes"]
+            whole = replace(context.options, quick=False, minutes=minutes)
+            return all_steps(replace(context, options=whole), features)
         linear = linear_heads_of(context, features)
         return concluded(context, linear.candidates, linear.chosen, linear.features)

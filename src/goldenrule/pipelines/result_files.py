@@ -36,6 +36,7 @@ def _result(result: FitResult) -> dict[str, Any]:
         "out_of_fold": _numbers(result, scored.get("out-of-fold")),
         "metrics": _metrics_json(result),
         "chosen": result.chosen,
+        "quick": result.options.quick,
         "candidates": [
             {
                 "name": candidate.name,

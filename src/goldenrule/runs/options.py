@@ -138,6 +138,7 @@ class FitOptions:
         False,
         "End with the linear head: a quick fit, no live training.",
         panel=TRAINING,
+        keeps_run=True,  # it is the first step of a whole fit
     )
     minutes: float | None = option(
         None,

@@ -28,10 +28,12 @@ from typing import Any
 import msgspec
 
 from goldenrule.core.errors import FormatError, RunError, RunMismatch
+from goldenrule.core.option import options_of, spelled
 from goldenrule.core.schema import Count, as_type, parse_json
 from goldenrule.data.table import ImageTable
 from goldenrule.data.table_file import table_content
 from goldenrule.runs.history import EpochRow
+from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import (
     ABOUT,
     COLUMNS,
@@ -99,11 +101,13 @@ class Run:
         self.folder = folder
 
     def begin(self, about: Mapping[str, Any], table: ImageTable) -> None:
-        """Write down what the run is about, once; `table` is split."""
+        """Write down what the run is about; `table` is split. A whole fit makes a run of quick fits its own."""
         if not is_run(self.folder):
             write_recorded(self.folder, SPLIT, _split_text(table))
             write_recorded(self.folder, IMAGES, table_content(table))
-            write_recorded_json(self.folder, ABOUT, {"schema_version": SCHEMA_VERSION, **about})
+        elif about["quick"] or not run_about(self.folder).quick:
+            return
+        write_recorded_json(self.folder, ABOUT, {"schema_version": SCHEMA_VERSION, **about})
 
     def write(self, name: str, content: bytes | str) -> None:
         """Write a file of the run that later commands read, with its record in the manifest."""
@@ -216,19 +220,29 @@ def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> st
     if not is_run(folder):
         return ""
     before = run_about(folder)
-    names = sorted({*before.options, *about["options"]})
+    without_effect = {"minutes"} if before.quick or about["quick"] else set()
+    names = sorted({*before.options, *about["options"]} - without_effect)
     pairs = [(name, before.options.get(name), about["options"].get(name)) for name in names]
-    options = [
-        f"{name.replace('_', '-')} {_said(old)} instead of {_said(new)}" for name, old, new in pairs if old != new
-    ]
+    options = [f"{_said(name, old)} instead of {_said(name, new)}" for name, old, new in pairs if old != new]
     found = [f"other options ({'; '.join(options)})"] if options else []
     if before.images.digest != about["images"]["digest"]:
         found.append(f"other images ({_image_differences(folder, before.images, table)})")
     return " and ".join(found)
 
 
-def _said(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str).replace("null", "none")
+def _said(name: str, value: object) -> str:
+    """Return an option as words of the command line.
+
+    >>> _said("seed", 1), _said("start_from", None), _said("training", {"type": "fromzero"})
+    ('--seed 1', 'no --from', 'training {"type": "fromzero"}')
+    """
+    known = options_of(FitOptions)
+    word = spelled(name, known[name])[-1] if name in known else name.replace("_", "-")
+    if value is None or value is False:
+        return f"no {word}"
+    if value is True:
+        return word
+    return f"{word} {value if isinstance(value, str) else json.dumps(value, default=str)}"
 
 
 def check_same(folder: Path, about: Mapping[str, Any], table: ImageTable) -> None:

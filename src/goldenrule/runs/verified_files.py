@@ -44,13 +44,27 @@ class RunJson(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     images: ImagesJson
     options: dict[str, Any]
     split: Literal["drawn", "given"]
+    quick: bool
+    """Whether there were quick fits alone so far."""
+
+
+class TestScored(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which classifier was scored on the test split, by the digest of its files, and on which day (UTC)."""
+
+    __test__ = False
+
+    classifier: Digest
+    chosen: str
+    day: str
 
 
 class ChoiceJson(msgspec.Struct, kw_only=True):
-    """Which candidate was chosen, written before the test split is opened."""
+    """Which candidate was chosen, written before the test split is opened; every one that was scored there."""
 
     chosen: str
     final: bool = True
+    quick: bool = False
+    test_scored: tuple[TestScored, ...] = ()
 
 
 class Headline(msgspec.Struct, kw_only=True):
@@ -153,7 +167,9 @@ def was_written(folder: Path, name: str) -> bool:
 def run_about(folder: Path) -> RunJson:
     """Return what a run is about."""
     value = Sealed(folder).json(ABOUT, schema=SCHEMA_VERSION)
-    return as_type(value, RunJson, what=str(folder / ABOUT))
+    options = value.get("options")
+    earlier = isinstance(options, dict) and options.pop("quick", False)  # an option, before a fit went on from one
+    return as_type({"quick": earlier, **value}, RunJson, what=str(folder / ABOUT))
 
 
 def run_images(folder: Path) -> ImageTable:

@@ -164,7 +164,7 @@ class Said:
 
 
 def test_another_story_in_the_folder_and_a_second_writer_are_refused(unbroken: Any, small_photos: Path) -> None:
-    with pytest.raises(RunMismatch, match="seed 0 instead of 1"):
+    with pytest.raises(RunMismatch, match="--seed 0 instead of --seed 1"):
         search(small_photos, options=FitOptions(seed=1, threads=1), out=unbroken.folder)
     with opened(unbroken.folder), pytest.raises(RunInUse, match="process"):
         search(small_photos, options=FitOptions(threads=1), out=unbroken.folder)
