@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from goldenrule.tasks.auditing import audit_images
     from goldenrule.tasks.explaining import explain
     from goldenrule.tasks.foreign import Evaluation, evaluate
+    from goldenrule.tasks.image_classifier import ImageClassifier
     from goldenrule.tasks.insights import Insights, insights
     from goldenrule.tasks.precompute import features_of
     from goldenrule.tasks.run_comparison import compare_runs
@@ -67,6 +68,7 @@ _HOMES = {
     "FittedHead": "pipelines.linear_heads",
     "GoldenRuleError": "core.errors",
     "History": "runs.history",
+    "ImageClassifier": "tasks.image_classifier",
     "ImageTable": "data.table",
     "Insights": "tasks.insights",
     "Learner": "training.learner",
@@ -119,6 +121,7 @@ __all__ = [
     "FittedHead",
     "GoldenRuleError",
     "History",
+    "ImageClassifier",
     "ImageTable",
     "Insights",
     "Learner",

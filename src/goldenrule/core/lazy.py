@@ -30,3 +30,8 @@ def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], 
         return sorted({*homes, *vars(sys.modules[package])})
 
     return load, names
+
+
+def from_above(module: str, name: str) -> Any:
+    """Return what a module of a higher floor is called by: for a method that is short for it, and nothing else."""
+    return getattr(importlib.import_module(f"goldenrule.{module}"), name)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 
 from goldenrule.core.errors import InputError
 from goldenrule.core.findings import Finding
+from goldenrule.core.lazy import from_above
+from goldenrule.core.progress import Progress
 from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, read_picture
 from goldenrule.storage.files import DIGEST_BYTES
 from goldenrule.storage.regular_files import open_regular
@@ -137,6 +139,17 @@ class ImageTable:
     def read(self, uri: str) -> bytes:
         """Return the bytes of one file. Raises `OSError` where it is none, or too large for a picture."""
         return read_picture(self.root / uri)
+
+    def features(
+        self, backbone: Any = None, *, threads: int | None = None, progress: Progress | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], list[str]]:
+        """Return the features of the readable images, from the cache: X float32 (n, d), y as `truth`, and their files.
+
+        `backbone` is a name or what `gr.backbone` returns, by default the default one. Short for `gr.features_of`
+        where plain arrays are wanted.
+        """
+        found = from_above("tasks.precompute", "feature_arrays")(self, backbone, threads=threads, progress=progress)
+        return cast("tuple[npt.NDArray[np.float32], npt.NDArray[Any], list[str]]", found)
 
     def split(self, name: Split) -> Self:
         """Return the rows of one split, in order."""

@@ -183,7 +183,7 @@ def _stages_before(context: FitContext) -> dict[str, float]:
 
 def scored_on_valid(context: FitContext, chosen: Candidate, features: Features) -> tuple[Classifier, Predictions]:
     """Return a candidate as a classifier, not saved, and its predictions on the validation split."""
-    classifier = _classifier(context, chosen)
+    classifier = classifier_of(context, chosen)
     return classifier, _scored(classifier, context.table.split("valid"), context, features)
 
 
@@ -198,12 +198,13 @@ def _linear(candidates: Sequence[Candidate]) -> Candidate:
 
 def _saved(context: FitContext, chosen: Candidate, features: Features) -> Classifier:
     """Save the classifier and give what was saved: the numbers are those of the file (law 1)."""
-    made = _classifier(context, chosen)
+    made = classifier_of(context, chosen)
     replace(made, ood_detector=fitted_ood_detector(context, made, features)).save(context.run.folder / "classifier")
     return Classifier.load(context.run.folder / "classifier")
 
 
-def _classifier(context: FitContext, chosen: Candidate) -> Classifier:
+def classifier_of(context: FitContext, chosen: Candidate) -> Classifier:
+    """Return a candidate as a classifier, not saved yet."""
     provenance = {
         "goldenrule": environment()["goldenrule"],
         "images": about_images(context.table) | {"folder": folder_name(context.table)},  # shared: no paths of its maker

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.progress import Progress, Silent
@@ -11,6 +14,8 @@ from goldenrule.data.pictures.levels import glanced
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import Backbone
+from goldenrule.models.backbone import backbone as load_backbone
+from goldenrule.models.catalog import DEFAULT_BACKBONE
 from goldenrule.training.plan import DEFAULT_VIEWS
 
 
@@ -43,3 +48,22 @@ def features_of(
     features = extractor.features(table, views=views(augment, count), augmented=table.teaching)
     cache = features.caches[0]
     return table.where(np.array([d is not None and d in cache for d in table.digests], dtype=bool)), features
+
+
+def feature_arrays(
+    images: ImageTable,
+    backbone: Backbone | str | None = None,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], list[str]]:
+    """Return the plain features (n, d) of the readable images, what is true of them, and their files: `table.features`.
+
+    Where `backbone` is no prepared one, black and white of pictures of more than 8 bits are found as a fit finds them.
+    """
+    if not isinstance(backbone, Backbone):
+        images, levels, _ = glanced(images, progress=progress)
+        backbone = load_backbone(backbone or DEFAULT_BACKBONE, levels=levels, progress=progress)
+    table, found = features_of(images, backbone, threads=threads, progress=progress)
+    digests = [digest for digest in table.digests if digest is not None]
+    return found.rows(digests).astype(np.float32), table.truth, table.uris
