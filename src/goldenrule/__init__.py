@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from goldenrule.core.schema import as_json, from_json
     from goldenrule.data.arrays import from_arrays
     from goldenrule.data.classes import with_classes
+    from goldenrule.data.hugging_face import from_hf
     from goldenrule.data.sources.folders import from_folder
     from goldenrule.data.sources.label_tables import from_csv, from_dataframe
     from goldenrule.data.splits.folds import k_fold
@@ -89,6 +90,7 @@ _HOMES = {
     "from_csv": "data.sources.label_tables",
     "from_dataframe": "data.sources.label_tables",
     "from_folder": "data.sources.folders",
+    "from_hf": "data.hugging_face",
     "from_json": "core.schema",
     "insights": "tasks.insights",
     "k_fold": "data.splits.folds",
@@ -142,6 +144,7 @@ __all__ = [
     "from_csv",
     "from_dataframe",
     "from_folder",
+    "from_hf",
     "from_json",
     "insights",
     "k_fold",

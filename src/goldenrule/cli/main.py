@@ -39,6 +39,7 @@ from goldenrule.cli import (
     summary,
     train,
 )
+from goldenrule.core.telemetry import quiet_dependencies
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
@@ -193,17 +194,6 @@ def run() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(0)
-
-
-def quiet_dependencies() -> None:
-    """Turn telemetry and chatter of dependencies off before they are imported (law 13)."""
-    for name, value in {
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "DO_NOT_TRACK": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }.items():
-        os.environ.setdefault(name, value)
 
 
 def _terminate(_: int, __: FrameType | None) -> NoReturn:

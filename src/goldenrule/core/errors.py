@@ -14,6 +14,7 @@
     │   ├── RunInUse                another process writes to it
     │   └── RunMismatch             it holds the run of other images or other options
     ├── FormatError                 a file of ours that is damaged or was written by a newer version
+    ├── HubError                    a Hugging Face hub that can't be reached, or refuses
     └── MissingExtra                an optional dependency that is not installed
 
 Each message says what was found, what was wanted and what to do.
@@ -88,6 +89,10 @@ class RunMismatch(RunError):
 
 class FormatError(GoldenRuleError):
     """A file of goldenrule's is damaged, or a newer version wrote it."""
+
+
+class HubError(GoldenRuleError):
+    """A Hugging Face hub can't be reached, or refuses what it is asked."""
 
 
 class MissingExtra(GoldenRuleError):

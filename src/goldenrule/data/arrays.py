@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from goldenrule.core.errors import InputError, OptionError
 from goldenrule.data.sources.label_files import KNOWN_FILES
 from goldenrule.data.sources.label_tables import from_csv
 from goldenrule.data.sources.picture_files import read_picture
-from goldenrule.data.table import ImageTable
+from goldenrule.data.table import ImageTable, Split
 from goldenrule.storage.files import make_folder, write_atomic
 from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
 
@@ -38,21 +40,45 @@ def from_arrays(
     """
     if len(images) != len(labels) or (groups is not None and len(groups) != len(images)):
         raise InputError(f"{len(images):,} images and {len(labels):,} labels: wanted one label (and group) per image.")
-    root = Path(folder).expanduser()
     several = any(isinstance(label, list | tuple | set | frozenset | np.ndarray) for label in labels)
-    names = [_names(label, number) for number, label in enumerate(labels)]
-    classes = sorted({name for labels_of in names for name in labels_of})
+    groups_of = groups if groups is not None else [""] * len(images)
+    files = [
+        LabelledFile(partial(_png, image, number), ".png", _names(label, number), group=group)
+        for number, (image, label, group) in enumerate(zip(images, labels, groups_of, strict=True))
+    ]
+    return from_files(files, folder=folder, several=several)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """What reads the bytes of a picture's file, its ending, its labels, and what is known of it beside."""
+
+    read: Callable[[], bytes]
+    ending: str
+    labels: Sequence[str]
+    group: str = ""
+    split: Split | None = None
+
+
+def from_files(files: Sequence[LabelledFile], *, folder: str | os.PathLike[str], several: bool) -> ImageTable:
+    """Write pictures below a folder, beside a labels.csv that any later command reads, and return their table.
+
+    Pictures that lie there already stay. Raises `OptionError` for a folder that holds others.
+    """
+    root = Path(folder).expanduser()
+    paths = [f"images/{number:06d}{file.ending}" for number, file in enumerate(files)]
+    classes = sorted({name for file in files for name in file.labels})
+    splits = any(file.split for file in files)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    marks = classes if several else ["label"]
-    writer.writerow(["path", "group", *marks])
-    for number, labels_of in enumerate(names):
-        cells = [int(name in labels_of) for name in classes] if several else labels_of
-        writer.writerow([_path(number), groups[number] if groups is not None else "", *cells])
-    _check_free(root, len(images), text.getvalue())
+    writer.writerow(["path", "group", *(["split"] if splits else []), *(classes if several else ["label"])])
+    for name, file in zip(paths, files, strict=True):
+        cells = [int(one in file.labels) for one in classes] if several else file.labels[:1] or [""]
+        writer.writerow([name, file.group, *([file.split or ""] if splits else []), *cells])
+    _check_free(root, paths, text.getvalue())
     make_folder(root / "images")
-    for number, image in enumerate(images):
-        content, path = _png(image, number), root / _path(number)
+    for name, file in zip(paths, files, strict=True):
+        content, path = file.read(), root / name
         if not path.exists():
             write_atomic(path, content)
         elif read_picture(path) != content:
@@ -62,6 +88,7 @@ def from_arrays(
         root / KNOWN_FILES[0],
         id="path",
         group="group",
+        split="split" if splits else None,
         label=None if several else "label",
         separator="",
         group_by="none",
@@ -96,15 +123,11 @@ def _png(image: Any, number: int) -> bytes:
     return file.getvalue()
 
 
-def _path(number: int) -> str:
-    return f"images/{number:06d}.png"
-
-
-def _check_free(root: Path, count: int, labels: str) -> None:
+def _check_free(root: Path, paths: Sequence[str], labels: str) -> None:
     """See that the folder is new, or may hold these very images."""
     table = root / KNOWN_FILES[0]
     there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-    ours = {KNOWN_FILES[0], *map(_path, range(count))}
+    ours = {KNOWN_FILES[0], *paths}
     if not there <= ours or (
         table.exists() and read_regular(table, most_bytes=LARGEST_TABLE_BYTES).decode("utf-8", "replace") != labels
     ):

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from goldenrule.core.blas import one_blas_thread
 from goldenrule.core.errors import FormatError, OptionError, SourceError, system_errors
+from goldenrule.core.lazy import from_above
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json, as_type, from_json
 from goldenrule.data.augmentation.augment import PLAIN, View
@@ -66,6 +67,7 @@ class Classifier:
     thresholds: Thresholds | None = None
     ood_detector: OODDetector | None = None
     calibration: Mapping[str, Any] | None = None  # a record of what the head's weights hold already
+    folder: Path | None = field(default=None, repr=False)  # that it was loaded from
     _engines: dict[tuple[EngineKind, int], Engine] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -289,7 +291,58 @@ class Classifier:
             thresholds,
             ood_detector,
             said.calibration,
+            path,
         )
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Classifier:
+        """Read a classifier from the folder that `save_pretrained` wrote, or that the hub's client has downloaded.
+
+        Nothing is fetched: raises `SourceError` for the name of a repository, and says how to have it.
+        """
+        name = str(folder)
+        if not Path(name).exists() and len(name.split("/")) == 2:
+            raise SourceError(
+                f"There is no folder {name}, and goldenrule fetches none. If it is a repository on the Hugging Face "
+                f"hub: gr.Classifier.from_pretrained(huggingface_hub.snapshot_download({name!r}))."
+            )
+        return cls.load(folder)
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        license: str = "other",  # noqa: A002
+        keep_ood_detector: bool = False,
+    ) -> Path:
+        """Write a new folder to publish: safetensors, JSON, and a model card, README.md, with the numbers of its run.
+
+        It holds what `goldenrule share` gives: no path, no name of a file, and no features of single images unless
+        `keep_ood_detector` keeps those of the OOD detector. `license` is the hub's word for yours: "apache-2.0", "mit".
+        Raises `StorageError` where something lies there already.
+        """
+        saved = from_above("tasks.pretrained", "save_pretrained")
+        return cast("Path", saved(self, Path(folder), license=license, keep_ood_detector=keep_ood_detector))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        token: str | None = None,
+        endpoint: str | None = None,
+        private: bool = True,
+        license: str = "other",  # noqa: A002
+        keep_ood_detector: bool = False,
+    ) -> str:
+        """Send what `save_pretrained` writes to OWNER/NAME on a Hugging Face hub; return its address.
+
+        The one call of goldenrule that sends anything away. Without `token` the one that `hf auth login` has kept is
+        used, without `endpoint` huggingface.co or HF_ENDPOINT. A repository that is there keeps its visibility.
+        Raises `HubError` where the hub can't be reached or refuses.
+        """
+        pushed = from_above("tasks.pretrained", "push_to_hub")
+        how = {"token": token, "endpoint": endpoint, "private": private, "license": license}
+        return cast("str", pushed(self, repo_id, keep_ood_detector=keep_ood_detector, **how))
 
     def _compiled(self, threads: int) -> Engine:
         """Return the compiled backbone; the second call costs nothing."""

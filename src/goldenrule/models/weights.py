@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goldenrule.core.errors import BackboneError, WeightsUnavailable, first_sentence
+from goldenrule.core.telemetry import quiet_dependencies
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def hub_state(name: str) -> State:
     """Return timm's pretrained weights from the hub (or its cache); offline it is `WeightsUnavailable`."""
     if name in OWN_ARCHITECTURES:
         raise WeightsUnavailable(_custom_weights_wanted(name))
+    quiet_dependencies()
     import huggingface_hub
     import timm
 

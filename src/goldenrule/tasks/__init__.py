@@ -2,5 +2,5 @@
 
 Reading order: auditing · split_folder · augmentation_sheet, lr_curve, speed_test, precompute (before a run) ·
 reopened · insights, run_label_issues, run_learning_curve, explaining, foreign (other labelled images), run_comparison
-· report_again, sharing · image_classifier (scikit-learn's estimator).
+· report_again, sharing, pretrained (for a hub) · image_classifier (scikit-learn's estimator).
 """
