@@ -140,10 +140,10 @@ def seven_steps(
             # 2. lr_find: the highest rate where the loss is still clearly improving.
             curves["fresh head"] = rate = learn.lr_find()
             # 3. Train the last layer from precomputed features.
-            learn.fit(rate.suggestion, plan.head_epochs, stage="head, precomputed")
+            learn.fit(rate.suggestion, plan.head_epochs, stage="head, precomputed", advise=False)
             # 4. Train it with augmentation, precompute=False, cycle_len=1.
             learn.precompute = False
-            learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live")
+            learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live", advise=False)
             selection.enter(Trained.HEAD, learn)
     # 5. Unfreeze, starting from the better head; where the backbone has more to learn, its late layers first.
     if selection.best is linear.chosen:

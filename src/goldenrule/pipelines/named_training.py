@@ -19,7 +19,7 @@ from goldenrule.core.progress import Progress
 from goldenrule.data.splits.stretches import with_blocks
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import Features
-from goldenrule.metrics import with_class_thresholds
+from goldenrule.metrics import Predictions, accuracy, log_loss, with_class_thresholds
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.selection_rules import Trained, gentle, later_replaces, rate_from_scratch
 from goldenrule.models.backbone import Backbone
@@ -33,7 +33,7 @@ from goldenrule.pipelines.probe import LinearHeads, check_learnable, linear_head
 from goldenrule.report.content import LiveContent
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions
-from goldenrule.training.diagnostics import hints_by_stage
+from goldenrule.training.diagnostics import Level, ended_worse, hints_by_stage
 from goldenrule.training.learner import Learner
 from goldenrule.training.lr_finder import RangeTest
 from goldenrule.training.plan import RATIO
@@ -101,6 +101,8 @@ def _from_pretrained(context: FitContext, linear: LinearHeads, training: Trainin
         curves = _fit(context, learn, training, RATIO, lambda rate: gentle(rate, linear.chosen.evaluated_on))
     candidate = _candidate(context, learn, training, Trained.HEAD if head_only else Trained.FINE_TUNED)
     before = replace(with_class_thresholds(before, beta=context.options.beta), basis=Basis.USED_FOR_SELECTION)
+    worse = ended_worse(_level(before), _level(candidate.evaluated_on), variant="train")
+    context.state.findings += [worse] if worse else []
     verdict = later_replaces(before, candidate.evaluated_on, names=(linear.chosen.name, candidate.name), tempered=True)
     candidate = replace(candidate, verdict=replace(verdict, asked_for=True))
     every, live = [*linear.candidates, candidate], _live(context, learn, curves)
@@ -176,6 +178,13 @@ def _candidate(context: FitContext, learn: Learner, training: TrainingOptions, n
         facts={"epochs": learn.state.epochs},
         crossed=apart,
     )
+
+
+def _level(predictions: Predictions) -> Level:
+    """Return the loss of predictions, and the share of images that is right; of several labels the share of labels."""
+    scored = predictions.scored
+    right = accuracy(scored).value if scored.task == "single" else float((scored.called == scored.truth).mean())
+    return Level(log_loss(scored).value, right)
 
 
 def _live(context: FitContext, learn: Learner, curves: dict[str, RangeTest]) -> LiveContent:

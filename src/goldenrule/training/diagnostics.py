@@ -6,6 +6,7 @@ A hint is given only where the numbers are clear: what rises or falls by less th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from goldenrule.core.findings import Finding, plural
@@ -30,6 +31,14 @@ STOPPED = {
 }
 DEEP, KNOWN_SHARE = 30, 0.7
 """So many BatchNorms make a network a deep one; such accuracy of its head on them makes photos known to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How good a network is on validation: its loss at the temperature that suits it, and its accuracy."""
+
+    loss: float
+    accuracy: float
 
 
 def arithmetic(images: int, batch_size: int, epochs: int) -> str:
@@ -93,6 +102,43 @@ def before(
             )
         )
     return tuple(found)
+
+
+def ended_worse(began: Level, ended: Level, *, variant: str = "") -> Finding | None:
+    """Return that a fit ended clearly worse than it began, None where it did not.
+
+    A higher loss counts only where no more images are right than before. `variant` says who trained.
+    """
+    if ended.accuracy > began.accuracy or not clearly_above(ended.loss, began.loss):
+        return None
+    return Finding(
+        severity="warning",
+        code="ended-worse",
+        variant=variant,
+        fields={
+            "before": 100 * began.accuracy,
+            "after": 100 * ended.accuracy,
+            "first": began.loss,
+            "last": ended.loss,
+        },
+    )
+
+
+def level_of(rows: Sequence[EpochRow], *, keeps_best: bool = False) -> Level | None:
+    """Return how good the network is after these epochs: at the last, or at the best end of a cycle where that is kept.
+
+    None where nothing was validated.
+    """
+    levels = [
+        (row.cycle_end, Level(loss, row.accuracy))
+        for row in rows
+        if row.accuracy is not None
+        and (loss := row.valid_loss if row.tempered_loss is None else row.tempered_loss) is not None
+    ]
+    ends = [level for cycle_end, level in levels if cycle_end]
+    if keeps_best and ends:
+        return min(ends, key=lambda level: level.loss)
+    return levels[-1][1] if levels else None
 
 
 def hints(rows: Sequence[EpochRow], *, rate: float, chance: float, keeps_best: bool = False) -> tuple[Finding, ...]:

@@ -279,7 +279,9 @@ class Learner:
         the train loss shown is then that of the blends. `ema`=.99 keeps the moving average of the weights.
         `save_every`=5 keeps what was learned after epochs 5, 10 ... of the run as classifiers of their own, to `load`
         and to predict with: FOLDER/epochs/epoch-005, beside the checkpoint; the learner needs a `folder` then.
-        `advise=False` is for who has chosen the rates by a rule: nothing is said of high ones before it begins.
+        Where it ends clearly worse than it began it says so, and how to go back: `blend([0])`.
+        `advise=False` is for who has chosen the rates by a rule, and selects afterwards: neither that is said, nor
+        anything of high rates.
         """
         if schedule is None:
             schedule = (

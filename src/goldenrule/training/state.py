@@ -10,9 +10,19 @@ from goldenrule.models.heads import Head
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen
 from goldenrule.runs.history import History
 from goldenrule.storage.files import json_digest
+from goldenrule.training.diagnostics import Level
 from goldenrule.training.snapshots import Snapshots
 
 HEAD = GROUPS.index("head")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """How good certain weights are on validation; `level` is None for a head that has learned nothing yet."""
+
+    backbone: Backbone
+    head: Head
+    level: Level | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,7 +30,7 @@ class LearnerState:
     """Weights and settings, and the key: the hash of all that led here (law 7).
 
     Groups before `first_trained` are frozen. `start` holds the weights before the last fit, `ends` those at the ends
-    of its cycles.
+    of its cycles. `standing` is what is known of the weights that the last fit left; those of now may be others.
     """
 
     key: str
@@ -33,11 +43,19 @@ class LearnerState:
     history: History = field(default_factory=History)
     start: tuple[Backbone, Head] | None = None
     ends: Snapshots = field(default_factory=Snapshots)
+    standing: Standing | None = None
 
     @property
     def frozen_backbone(self) -> bool:
         """Whether only the head is trained."""
         return self.first_trained >= HEAD
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `standing` is that of the weights of now."""
+        return self.standing is not None and (
+            self.standing.backbone is self.backbone and self.standing.head is self.head
+        )
 
     def after(self, verb: str, arguments: dict[str, Any], **changes: Any) -> LearnerState:
         """Return the state after a verb: other settings, another key."""

@@ -26,7 +26,7 @@ from goldenrule.runs.store import Outcome, Run, about_images
 from goldenrule.storage.tensors import Array, array_of, arrays_in, check_arrays, check_like
 from goldenrule.training.checkpoint import remove, row_facts, seen_in, seen_tensors
 from goldenrule.training.custom_metrics import measured
-from goldenrule.training.diagnostics import MOST, STOPPED, arithmetic, before, hints
+from goldenrule.training.diagnostics import MOST, STOPPED, Level, arithmetic, before, ended_worse, hints, level_of
 from goldenrule.training.fitting import Fit, Keep, find_rate, run
 from goldenrule.training.inputs.batches import ValidationLogits
 from goldenrule.training.inputs.training_data import TrainingData
@@ -38,7 +38,7 @@ from goldenrule.training.runtime import runtime
 from goldenrule.training.schedule import Constant, Schedule, schedule_json
 from goldenrule.training.settings import Settings, plain
 from goldenrule.training.snapshots import Snapshots
-from goldenrule.training.state import HEAD, LearnerState, next_key
+from goldenrule.training.state import HEAD, LearnerState, Standing, next_key
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,7 +77,8 @@ class VerbRunner:
             "numpy": np.__version__,
             "head": head if isinstance(head, str) else head_digest(first),
         }
-        return LearnerState(key=next_key("", "start", about), backbone=data.base, head=first)
+        key, standing = next_key("", "start", about), Standing(data.base, first, None)
+        return LearnerState(key=key, backbone=data.base, head=first, standing=standing)
 
     def loaded(self, state: LearnerState, other: Classifier) -> LearnerState:
         """Return the state with the weights of a classifier."""
@@ -137,7 +138,7 @@ class VerbRunner:
         measured: RangeTest | None = None,
         advise: bool = True,
     ) -> LearnerState:
-        """Return the state after a fit; `advise` says before it what its rates and BatchNorms may do."""
+        """Return the state after a fit; `advise` says what its rates may do, and whether it ended worse than before."""
         rates = rates_of_groups(plain(lr), spread=spread)
         if not 0 <= ema < 1:
             raise OptionError(f"ema={ema}: wanted 0 (the last weights) to less than 1; 0.99 is usual.")
@@ -169,6 +170,7 @@ class VerbRunner:
 
         def compute() -> Outcome:
             network = self.network(state)
+            began = self._level(state, network) if advise else None
             fit = self._fit(state, network, rates, schedule, stage)
             fit = replace(fit, keep=keep, until_over_fitting=until_over_fitting, until_converged=until_converged)
             fit = replace(fit, objective=objective, ema=ema, checkpoint=checkpoint)
@@ -188,6 +190,7 @@ class VerbRunner:
 
             done = run(fit, on_epoch=on_epoch, progress=self.data.progress)
             facts = {"rows": row_facts(done.rows), "averaged": done.averaged, "stopped": done.stopped}
+            facts |= {"began": [began.loss, began.accuracy]} if began else {}
             return Outcome(tensors_of(network, state.head) | seen_tensors(done.seen), facts)
 
         settings = {"backbone": state.backbone.spec.name, **as_json(self.settings), **arguments}
@@ -204,8 +207,14 @@ class VerbRunner:
         if outcome.facts["averaged"]:
             averaged = outcome.facts["averaged"]
             say(f"{stage}: the mean of the weights at the ends of {averaged} cycles validates best.")
-        chance = self.data.table.guessing_loss
-        for finding in hints(rows, rate=max(rates), chance=chance, keeps_best=keep == "best")[:MOST]:
+        chance, best = self.data.table.guessing_loss, keep == "best"
+        stayed = outcome.facts["stopped"] == "diverged" and not best
+        began = state.standing.level if state.standing and state.is_known else None
+        began = Level(*outcome.facts["began"]) if "began" in outcome.facts else began
+        ended = began if stayed else level_of(rows, keeps_best=best)
+        worse = ended_worse(began, ended) if advise and began and ended else None
+        said = hints(rows, rate=max(rates), chance=chance, keeps_best=best)
+        for finding in (*([worse] if worse else []), *said)[:MOST]:
             say(str(finding))
         backbone, head = self.weights(state, outcome)
         return replace(
@@ -217,7 +226,16 @@ class VerbRunner:
             history=state.history + History(rows),
             start=(state.backbone, state.head),
             ends=ends,
+            standing=Standing(backbone, head, ended),
         )
+
+    def _level(self, state: LearnerState, network: torch.nn.Module) -> Level | None:
+        """Return how good a network is before a fit, where that is not known from the last one."""
+        validate = None if state.is_known else self.data.validation(state)
+        if validate is None:
+            return None
+        found = validate(network)
+        return Level(float(found.tempered_loss), float(found.accuracy))
 
     def _fresh_head(self, kind: str | Maker) -> Head:
         features, classes = self.data.base.spec.features, len(self.data.table.classes)
@@ -320,6 +338,9 @@ class VerbRunner:
         rows = [epoch_row(row) for row in outcome.facts["rows"]]
         if len(seen_in(outcome.tensors)) not in (0, len(rows)):
             raise FormatError("What was seen is not that of each epoch.")
+        began = outcome.facts.get("began", [0.0, 0.0])
+        if len(began) != 2 or not all(isinstance(number, int | float) for number in began):
+            raise FormatError("What a fit says of its beginning can't be read.")
         if outcome.facts["stopped"] not in ("", *STOPPED) or not isinstance(outcome.facts["averaged"], int):
             raise FormatError("What a fit says of its end can't be read.")
 
