@@ -49,6 +49,7 @@ from goldenrule.training.kept_epochs import KeptEpochs
 from goldenrule.training.loggers import Logger
 from goldenrule.training.loss import CustomLoss, Objective
 from goldenrule.training.lr_finder import HIGHEST_RATE, LOWEST_RATE, RangeTest
+from goldenrule.training.plan import RATIO
 from goldenrule.training.schedule import Constant, OneCycle, Schedule, Sgdr
 from goldenrule.training.settings import Settings
 from goldenrule.training.state import HEAD, LearnerState
@@ -316,6 +317,19 @@ class Learner:
         """
         return self.fit(lr, schedule=OneCycle(epochs=epochs), **how)
 
+    def fine_tune(self, epochs: int, *, frozen_epochs: int = 1, **how: Any) -> History:
+        """Train the head, then the whole network, each for one cycle at the rate that `lr_find` suggests for it.
+
+        fastai's `fine_tune`, with measured rates; earlier groups learn slower. `how` is the rest of what `fit` takes.
+        """
+        before = len(self.history)
+        self.freeze()
+        self.fit_one_cycle(self.lr_find().suggestion, frozen_epochs, **how)
+        self.unfreeze()
+        rate = self.lr_find(rates=RATIO).suggestion
+        self.fit_one_cycle([rate * share for share in RATIO], epochs, **how)
+        return History(self.history.rows[before:])
+
     def fit_until_overfit(
         self, lr: float | Sequence[float], *, most_cycles: int = 5, cycle_len: int = 1, cycle_mult: int = 2, **how: Any
     ) -> History:
@@ -375,6 +389,10 @@ class Learner:
     def evaluate(self, split: Split = "valid") -> Predictions:
         """Return the predictions on the plain views of a split, by the engine that serves the classifier."""
         return self._predicted(split, 0)
+
+    def predict(self, images: Any) -> Predictions:
+        """Return the predictions for pictures, given as `Classifier.predict` takes them."""
+        return self.classifier().predict(images, threads=self.data.threads)
 
     def tta(self, split: Split = "valid", *, augmented_views: int = 4) -> Predictions:
         """Return predictions averaged over the plain and some augmented views (test-time augmentation)."""

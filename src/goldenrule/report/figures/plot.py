@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from goldenrule.analysis.learning_curve import LearningCurve
 from goldenrule.core.errors import OptionError
+from goldenrule.data.table import ImageTable
+from goldenrule.metrics import Predictions
+from goldenrule.report.figures.picture_figures import COLUMNS, class_strips, hardest
 from goldenrule.runs.history import History
 from goldenrule.training.lr_finder import RangeTest
 from goldenrule.training.schedule import Constant, OneCycle, Schedule, Sgdr
@@ -26,6 +29,9 @@ def plot(value: object, **how: Any) -> Figure:
       steps (fastai's `plot_lr`);
     - a learner's history: losses, accuracy and rates over the epochs;
     - a schedule: rate and momentum over the epochs; `rate` is the full rate;
+    - labelled images: a strip of `each` pictures for every class; with `predictions` of them those of the highest
+      loss, the worst first, what is true above what was predicted (fastai's `plot_top_losses`);
+    - labelled predictions: the confusion matrix;
     - a learning curve: points, forecast and its band over images per class; `target` is drawn as a line.
 
     Raises `OptionError` for anything else.
@@ -33,7 +39,7 @@ def plot(value: object, **how: Any) -> Figure:
     del how
     raise OptionError(
         f"There is no figure of {type(value).__name__}. Wanted what lr_find() returned, a learner's history, a "
-        "schedule, or a learning curve."
+        "schedule, images, predictions, or a learning curve."
     )
 
 
@@ -67,3 +73,15 @@ def _(value: LearningCurve, *, target: float | None = None) -> Figure:
     from goldenrule.report.figures.data_figure import curve_figure
 
     return curve_figure(value, target=target)
+
+
+@plot.register(ImageTable)
+def _(value: ImageTable, *, each: int = COLUMNS, predictions: Predictions | None = None) -> Figure:
+    return class_strips(value, each=each) if predictions is None else hardest(value, predictions)
+
+
+@plot.register(Predictions)
+def _(value: Predictions) -> Figure:
+    from goldenrule.report.figures.plots import confusion_figure
+
+    return confusion_figure(value)
