@@ -21,7 +21,7 @@ def shown(value: str) -> str:
         from goldenrule.training.lr_finder import read_curve, rising_rates
         losses = [0.7 - 0.5 * step / 30 if step <= 30 else 0.2 + (step - 30) ** 2 / 20 for step in range(40)]
         data, _ = shell.display_formatter.format({value})
-        print(data.get("text/html"))
+        print(data.get("text/html") or data.get("image/png"))
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False, timeout=120
@@ -48,6 +48,11 @@ def test_an_estimate_and_predictions_are_shown_as_html() -> None:
     said = shown("gr.Estimate.of_share('recall of <b>', 1, 2)")
     assert said.startswith('<span class="goldenrule-estimate" title="recall of &lt;b&gt;: Wilson 95 %, held out">')
     assert "<td>cat 0.731</td>" in shown("gr.Predictions.from_logits([[1, 0]], ['cat', 'dog'])")
+
+
+def test_a_figure_is_shown_as_a_picture_though_nobody_has_imported_pyplot() -> None:
+    said = shown("gr.plot(read_curve(rising_rates(40), losses, chance=0.7))")
+    assert said.startswith(r"b'\x89PNG")
 
 
 def test_without_a_notebook_nothing_of_it_is_imported() -> None:

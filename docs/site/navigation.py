@@ -45,7 +45,7 @@ def whole_menu(how_to: str) -> tuple[Chapter, ...]:
     """Return the menu in the order a newcomer wants; the chapters of how-tos are the headings of their list."""
     parts = re.split(r"^## (.*)$", how_to, flags=re.MULTILINE)
     return (
-        Chapter(heading="Start", pages=("docs/guide", "docs/from-fastai", HOW_TO)),
+        Chapter(heading="Start", pages=("docs/guide", "docs/notebooks/quickstart", "docs/from-fastai", HOW_TO)),
         *(
             Chapter(heading=f"How to: {heading[0].lower()}{heading[1:]}", pages=linked(HOW_TO, text))
             for heading, text in zip(parts[1::2], parts[2::2], strict=True)

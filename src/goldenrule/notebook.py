@@ -27,6 +27,15 @@ def register(shell: Any) -> None:
     formatter = shell.display_formatter.formatters["text/html"]
     for (module, name), shown in SHOWN.items():
         formatter.for_type_by_name(f"goldenrule.{module}", name, shown)
+    pictures = shell.display_formatter.formatters["image/png"]  # without pyplot, nobody else registers figures
+    pictures.for_type_by_name("matplotlib.figure", "Figure", figure_png)
+
+
+def figure_png(figure: Any) -> bytes:
+    """Return a figure as a picture: `gr.plot` gives one."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def figure_html(value: object) -> str:

@@ -21,7 +21,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if not {"results", "lessons"} & {*path.parts}),
+    *(
+        path
+        for path in sorted((ROOT / "docs").rglob("*.md"))
+        if not {"results", "lessons", "notebooks"} & {*path.parts}
+    ),
 ]
 SHELLS = ("console", "bash", "sh")
 PLACEHOLDERS = re.compile(r"\[options\]|\.\.\.")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,15 @@ def test_a_pretrained_folder_has_a_card_with_numbers_and_predicts_the_same(
     wanted = own.predict(pictures).probabilities
     for loaded in (gr.Classifier.load(folder), gr.Classifier.from_pretrained(folder)):
         np.testing.assert_array_equal(loaded.predict(pictures).probabilities, wanted)
+
+
+def test_a_card_never_quotes_the_numbers_of_another_classifier(own: gr.Classifier, run: Path, tmp_path: Path) -> None:
+    changed = replace(own, head=own.head.with_temperature(2.0))
+    alone = gr.Classifier.load(own.save(tmp_path / "alone"))
+    for number, classifier in enumerate((changed, alone)):
+        card = (classifier.save_pretrained(tmp_path / f"published {number}") / "README.md").read_text("utf-8")
+        assert "carries no measured number" in card
+        assert "metrics" not in head_of(card)
 
 
 def test_a_pretrained_folder_holds_nothing_of_single_images_and_of_its_maker(

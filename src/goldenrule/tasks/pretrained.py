@@ -19,6 +19,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.runs.verified_files import RESULT, was_written
 from goldenrule.storage.files import atomic_folder
 from goldenrule.storage.manifest import Sealed
+from goldenrule.storage.tensors import tensors_content
 from goldenrule.tasks.sharing import without_maker
 
 CARD = "README.md"
@@ -91,9 +92,15 @@ def client(endpoint: str | None, token: str | None) -> Any:
 
 
 def measured_by_its_run(classifier: Classifier) -> Measured | None:
-    """Return the headline of the run that a classifier was loaded from; None where it stands alone."""
-    run = classifier.folder.parent if classifier.folder else None
-    if run is None or not was_written(run, RESULT):
+    """Return the headline of the run that a classifier was loaded from; None where it stands alone.
+
+    None too where it was changed since it was loaded, or the run went on: the numbers are those of another one.
+    """
+    if classifier.folder is None or not was_written(run := classifier.folder.parent, RESULT):
+        return None
+    now, own = Classifier.load(classifier.folder), classifier
+    heads = [tensors_content(one.head.tensors) for one in (now, own)]
+    if heads[0] != heads[1] or (now.backbone.spec.weights, now.views) != (own.backbone.spec.weights, own.views):
         return None
     headline = dict(Sealed(run).json(RESULT)["headline"])
     return Measured(split=str(headline.pop("split")), estimate=from_json(headline, Estimate))
