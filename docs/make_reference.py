@@ -46,7 +46,8 @@ def written(page: str, details: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _options(command: Any) -> list[Any]:
-    own = [one for one in command.params if one.param_type_name == "option" and one.name != "help"]
+    every = {"help", "help_all", "json", "quiet"}
+    own = [one for one in command.params if one.param_type_name == "option" and one.name not in every]
     return sorted(own, key=lambda one: (one.rich_help_panel or "") != "")  # as --help has them: those of no panel first
 
 

@@ -41,7 +41,7 @@ LONGEST = (
     "pipelines/test_linear_heads.py",
     "training/test_depth.py",
     "pipelines/test_golden_rule.py",
-    "cli/test_compare.py",
+    "cli/test_compare_models.py",
     "cli/test_fit.py",
     "field/test_folders.py",
     "training/test_how_to_train.py",
