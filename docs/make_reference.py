@@ -27,10 +27,9 @@ UNSET = re.compile(r" ?\\\[default: (.*)\]$")
 def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the commands by the words that call them."""
     for name, command in group.commands.items():
+        yield f"{before}{name}", command
         if hasattr(command, "commands"):
             yield from commands(command, f"{before}{name} ")
-        else:
-            yield f"{before}{name}", command
 
 
 def written(page: str, details: Mapping[str, Mapping[str, str]]) -> str:

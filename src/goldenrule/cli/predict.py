@@ -52,7 +52,9 @@ def predict(
     ] = "flag",
     sort_into: Annotated[
         Path | None,
-        typer.Option(help="Copy images into a folder per class here; nothing is overwritten.", show_default=False),
+        typer.Option(
+            help="Copy images into a folder per class here; nothing is overwritten.", metavar="PATH", show_default=False
+        ),
     ] = None,
     top: Annotated[int, typer.Option(help="Show so many of the most probable classes.", min=1)] = 1,
     exclude: Exclude = None,

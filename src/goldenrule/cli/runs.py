@@ -30,7 +30,9 @@ app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
 @command(EXAMPLES)
 def runs(
     context: typer.Context,
-    folder: Annotated[Path, typer.Option("--runs", help="The folder that holds the runs.")] = Path("runs"),
+    folder: Annotated[Path, typer.Option("--runs", help="The folder that holds the runs.", metavar="PATH")] = Path(
+        "runs"
+    ),
 ) -> Numbers:
     """List the runs that are there, with their numbers."""
     if context.invoked_subcommand is not None:
