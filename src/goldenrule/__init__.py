@@ -157,7 +157,30 @@ __all__ = [
     "with_split",
 ]
 
-__getattr__, __dir__ = lazy(__name__, _HOMES)
+_WITHOUT_EXTRAS = {
+    "Classifier",
+    "Estimate",
+    "Finding",
+    "GoldenRuleError",
+    "Predictions",
+    "as_json",
+    "data",
+    "from_json",
+    "metrics",
+    "models",
+}
+"""What does with the packages that `pip install goldenrule` installs."""
+
+
+def _need_packages(name: str) -> None:
+    """Raise `MissingExtra` for a name that needs packages which are not installed."""
+    if name not in _WITHOUT_EXTRAS:
+        from goldenrule.core.extras import need
+
+        need("fit", what=f"goldenrule.{name}")
+
+
+__getattr__, __dir__ = lazy(__name__, _HOMES, before=_need_packages)
 
 
 def _in_a_notebook() -> None:

@@ -8,7 +8,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -67,6 +67,7 @@ class Commands(TyperGroup):
         try:
             with _usage_errors(self), system_errors():
                 self._refuse_repeated(ctx)
+                _need_packages([*ctx._protected_args, *ctx.args], self.commands)
                 return super().invoke(ctx)
         except GoldenRuleError as error:
             _complain(str(error))
@@ -110,6 +111,18 @@ class Commands(TyperGroup):
             ]
             if option.param_type_name == "option" and not option.multiple and len(given) > 1:
                 raise OptionError(f"{' and '.join(given)}: wanted once, since the last alone would count.")
+
+
+WITHOUT_EXTRAS = ("predict", "share")
+"""Commands that do with what `pip install goldenrule` installs."""
+
+
+def _need_packages(words: Sequence[str], known: Container[str]) -> None:
+    """Raise `MissingExtra` where a command needs packages that are not installed: before it does half of its work."""
+    from goldenrule.core.extras import need
+
+    if words and words[0] in known and words[0] not in WITHOUT_EXTRAS and not {"-h", "--help"} & {*words}:
+        need("fit", what=f"goldenrule {words[0]}")
 
 
 @contextlib.contextmanager
