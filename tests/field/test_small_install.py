@@ -15,9 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from goldenrule.core.errors import FormatError, MissingExtra
 from goldenrule.core.extras import EXTRAS
+from goldenrule.core.progress import Silent
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.sources.given_pictures import readers_of
 from goldenrule.engines import openvino
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
@@ -339,3 +343,28 @@ def test_a_graph_is_whole_before_it_is_copied(saved: Path, tmp_path: Path, monke
     with pytest.raises(FormatError, match=r"graph\.bin was changed or damaged"):
         classifier.save(tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_a_network_is_said_to_be_compiled_once(cache: Path) -> None:
+    """A fit with live steps compiles it cut short, and with the weights of each candidate."""
+    shutil.rmtree(cache / "engines")
+    said: list[str] = []
+
+    class Heard(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    for size in (64, 96):
+        engine_kind(backbone(size=size), progress=Heard())
+    assert len([text for text in said if text.startswith("Compiling efficientnet_lite0")]) == 1
+
+
+def test_an_array_is_not_compressed_on_its_way() -> None:
+    """To compress it would take longer than the network; what a picture says of its colours is kept."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    plain, coloured = Image.fromarray(pixels), Image.fromarray(pixels)
+    coloured.info["icc_profile"] = b"a profile"
+    contents = [read() for _, read in readers_of([pixels, plain, coloured])]
+    assert [content[:4] for content in contents] == [b"P6\n5", b"P6\n5", b"\x89PNG"]
+    assert all(np.array_equal(decode(content), pixels) for content in contents[:2])
+    assert np.array_equal(decode(next(read() for _, read in readers_of(pixels[:, :, 0])))[:, :, 1], pixels[:, :, 0])

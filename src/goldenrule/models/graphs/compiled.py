@@ -28,6 +28,7 @@ from goldenrule.storage.tensors import tensors_content
 FORMAT = 2
 """2: with PyTorch's features of drawn pictures, and whether a picture has the same bits alone."""
 MOST_THREADS = 1024
+_ANNOUNCED: set[tuple[Path, str]] = set()
 Prepared = tuple[Path, dict[str, Any]]
 """The folder of an engine's graph, and how well it agrees with PyTorch."""
 
@@ -187,11 +188,19 @@ def _made_here(backbone: Backbone, progress: Progress) -> Prepared:
         progress.say(
             f"The engine of {backbone.spec.name} in {folder} is damaged or of another version, and is made anew."
         )
-    progress.say(f"Compiling {backbone.spec.name} for this processor and comparing with PyTorch (once) ...")
+    _announce(backbone, progress)
     with sealed_folder(folder) as temporary:
         check = _export_and_compare(backbone, temporary, capable)
         write_json(temporary / carried.CHECK, check)
     return folder, check
+
+
+def _announce(backbone: Backbone, progress: Progress) -> None:
+    """Say what takes some seconds; once per network, though a fit compiles it again with other weights or cut short."""
+    told = cache_folder(), backbone.spec.name
+    if told not in _ANNOUNCED:
+        _ANNOUNCED.add(told)
+        progress.say(f"Compiling {backbone.spec.name} for this processor and comparing with PyTorch (once) ...")
 
 
 def _folder(backbone: Backbone) -> Path:
