@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from goldenrule.core.progress import Silent
 from goldenrule.data.pictures.decode import decode
 from goldenrule.data.sources.given_pictures import readers_of
 from goldenrule.engines import openvino
+from goldenrule.metrics.predictions_csv import to_csv
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs import compiled as compiled_module
@@ -368,3 +370,27 @@ def test_an_array_is_not_compressed_on_its_way() -> None:
     assert [content[:4] for content in contents] == [b"P6\n5", b"P6\n5", b"\x89PNG"]
     assert all(np.array_equal(decode(content), pixels) for content in contents[:2])
     assert np.array_equal(decode(next(read() for _, read in readers_of(pixels[:, :, 0])))[:, :, 1], pixels[:, :, 0])
+
+
+@pytest.mark.exhaustive
+def test_a_fresh_environment_of_the_plain_installation_predicts_the_same(
+    saved: Path, picture_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The real thing, by pip: under 400 MB, and not a bit is another."""
+    folder, python = picture_folder(each=4), tmp_path / "new" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
+    constraints = ["-c", ROOT / "constraints.txt"]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *constraints, ROOT], check=True)
+    packages = [file for file in (tmp_path / "new" / "lib").rglob("*") if file.is_file() and not file.is_symlink()]
+    assert sum(file.stat().st_size for file in packages) < 400e6
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["GOLDENRULE_CACHE"] = str(tmp_path / "new_cache")
+    command = [python, "-m", "goldenrule", "predict", saved, folder, "-o", "new.csv"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    wanted = Classifier.load(saved).predict(folder)
+    assert (tmp_path / "new.csv").read_text() == to_csv(wanted, sets=None, ood_detector=None)
+    refused = subprocess.run(
+        [python, "-m", "goldenrule", "fit", folder], env=environment, capture_output=True, text=True
+    )
+    assert refused.returncode == 2
+    assert "needs the extra `fit`" in refused.stderr
