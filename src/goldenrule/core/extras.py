@@ -30,8 +30,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "heic": ("pi_heif",),
     "mlflow": ("mlflow",),
     "onnx": ("onnx",),
-    "search": ("optuna",),
     "tensorboard": ("tensorboard",),
+    "tune": ("optuna",),
     "wandb": ("wandb",),
 }
 """The modules that an extra of pyproject.toml installs, by what `import` calls them."""
