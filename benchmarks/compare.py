@@ -1,4 +1,4 @@
-"""Networks and ways of training on two sets, by `goldenrule compare`, beside the table of the project's first notes.
+"""Networks and ways of training on two sets, by `goldenrule compare-models`, beside the table of the project's first notes.
 
 python benchmarks/compare.py                     cat_dog_horse and GTSRB: about 40 minutes on 2 cores
 python benchmarks/compare.py --out runs/compare  the same; killed, it goes on from there
@@ -71,7 +71,7 @@ def compared(name: str, out: Path, *, trial: bool) -> gr.ComparedNetworks:
     how = {"augment": augment, "sample": 6 if trial else None}
     epochs = 1 if trial else None
     images = evaluated_images(name, out / "images")
-    return gr.compare(images, networks, epochs=epochs, **how, out=out / name, progress=Bars())
+    return gr.compare_models(images, networks, epochs=epochs, **how, out=out / name, progress=Bars())
 
 
 def evaluated_images(name: str, folder: Path) -> Path:
@@ -101,7 +101,7 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
     lines = [
         "# Which network, trained which way",
         "",
-        "`python benchmarks/compare.py`, which is `goldenrule compare FOLDER -m ... -t all` on two sets. One seed (0); "
+        "`python benchmarks/compare.py`, which is `goldenrule compare-models FOLDER -m ... -t all` on two sets. One seed (0); "
         "intervals are of the images, not of other seeds. The choice looked at validation alone; the test split was "
         "opened afterwards. Seconds: from reading the images to the report, activations counted at the speed measured "
         "here. From scratch 30 epochs, fine-tuning 5, each one cycle; transfer learning solves the head.",
@@ -116,7 +116,7 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
             "",
             f"## {name}",
             "",
-            f"`goldenrule compare {name} -m {' '.join(networks)} -t all{kind}`: {images} images.{ABOUT[name]}",
+            f"`goldenrule compare-models {name} -m {' '.join(networks)} -t all{kind}`: {images} images.{ABOUT[name]}",
             "",
             markdown_table(header, [cells(one, row)[: len(header)] for row in one.ranked]),
             "",

@@ -1,7 +1,7 @@
 """How well wrong labels are found: 5 % of the labels of photo sets are made wrong, and looked for.
 
 Random: each into any other class alike. Confusable: each into the class that the heads take its own for most often.
-Several draws of each set; all labelled images of all splits, as `goldenrule insight` takes them. The bank is filled
+Several draws of each set; all labelled images of all splits, as `goldenrule labels` takes them. The bank is filled
 first; nothing is trained but heads.
 """
 
@@ -175,7 +175,7 @@ def page(found: dict[str, Any], draws: int, measured_at: str) -> str:
         f"## How many are wrong\n\n{number_table(found, cases)}\n\n"
         "*Doubted*: the labels that confident learning names as wrong (prune by class), and how many of these and "
         "of the flipped ones that is; where classes are hard to tell most of them are mistakes of the heads. "
-        "*Planted*: the share that `goldenrule insight` prints, from errors planted on purpose; *held*: in how many "
+        "*Planted*: the share that `goldenrule labels` prints, from errors planted on purpose; *held*: in how many "
         "draws its interval held the share that was flipped. It is an estimate of random errors: of confusable ones it "
         "sees few, and its interval does not hold them.\n\n"
         f"## The sets as they are\n\n{plain_table(found)}\n\n"

@@ -27,10 +27,9 @@ UNSET = re.compile(r" ?\\\[default: (.*)\]$")
 def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the commands by the words that call them."""
     for name, command in group.commands.items():
+        yield f"{before}{name}", command
         if hasattr(command, "commands"):
             yield from commands(command, f"{before}{name} ")
-        else:
-            yield f"{before}{name}", command
 
 
 def written(page: str, details: Mapping[str, Mapping[str, str]]) -> str:
@@ -46,7 +45,8 @@ def written(page: str, details: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _options(command: Any) -> list[Any]:
-    own = [one for one in command.params if one.param_type_name == "option" and one.name != "help"]
+    every = {"help", "help_all", "json", "quiet"}
+    own = [one for one in command.params if one.param_type_name == "option" and one.name not in every]
     return sorted(own, key=lambda one: (one.rich_help_panel or "") != "")  # as --help has them: those of no panel first
 
 

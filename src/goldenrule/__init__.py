@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from goldenrule import analysis, data, metrics, models, report, training
     from goldenrule.analysis.audit import Audit
     from goldenrule.analysis.explanation import Explained
-    from goldenrule.api import compare, fit, search, train
+    from goldenrule.api import compare_models, fit, train, tune
     from goldenrule.core.errors import GoldenRuleError
     from goldenrule.core.findings import Finding
     from goldenrule.core.schema import as_json, from_json
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from goldenrule.tasks.explaining import explain
     from goldenrule.tasks.foreign import Evaluation, evaluate
     from goldenrule.tasks.image_classifier import ImageClassifier
-    from goldenrule.tasks.insights import Insights, insights
+    from goldenrule.tasks.label_check import LabelCheck, check_labels
     from goldenrule.tasks.precompute import features_of
     from goldenrule.tasks.run_comparison import compare_runs
     from goldenrule.tasks.run_learning_curve import learning_curve_of
@@ -71,14 +71,14 @@ _HOMES = {
     "History": "runs.history",
     "ImageClassifier": "tasks.image_classifier",
     "ImageTable": "data.table",
-    "Insights": "tasks.insights",
+    "LabelCheck": "tasks.label_check",
     "Learner": "training.learner",
     "Predictions": "metrics",
     "analysis": "",
     "as_json": "core.schema",
     "audit_images": "tasks.auditing",
     "backbone": "models.backbone",
-    "compare": "api",
+    "compare_models": "api",
     "compare_runs": "tasks.run_comparison",
     "data": "",
     "evaluate": "tasks.foreign",
@@ -92,18 +92,18 @@ _HOMES = {
     "from_folder": "data.sources.folders",
     "from_hf": "data.hugging_face",
     "from_json": "core.schema",
-    "insights": "tasks.insights",
+    "check_labels": "tasks.label_check",
     "k_fold": "data.splits.folds",
     "learning_curve_of": "tasks.run_learning_curve",
     "metrics": "",
     "models": "",
     "plot": "report.figures.plot",
     "report": "",
-    "search": "api",
     "split_folder": "tasks.split_folder",
     "summary": "models.summary",
     "train": "api",
     "training": "",
+    "tune": "api",
     "verify_split": "tasks.split_folder",
     "with_classes": "data.classes",
     "with_split": "data.splits.splitting",
@@ -125,14 +125,15 @@ __all__ = [
     "History",
     "ImageClassifier",
     "ImageTable",
-    "Insights",
+    "LabelCheck",
     "Learner",
     "Predictions",
     "analysis",
     "as_json",
     "audit_images",
     "backbone",
-    "compare",
+    "check_labels",
+    "compare_models",
     "compare_runs",
     "data",
     "evaluate",
@@ -146,24 +147,46 @@ __all__ = [
     "from_folder",
     "from_hf",
     "from_json",
-    "insights",
     "k_fold",
     "learning_curve_of",
     "metrics",
     "models",
     "plot",
     "report",
-    "search",
     "split_folder",
     "summary",
     "train",
     "training",
+    "tune",
     "verify_split",
     "with_classes",
     "with_split",
 ]
 
-__getattr__, __dir__ = lazy(__name__, _HOMES)
+_WITHOUT_EXTRAS = {
+    "Classifier",
+    "Estimate",
+    "Finding",
+    "GoldenRuleError",
+    "Predictions",
+    "as_json",
+    "data",
+    "from_json",
+    "metrics",
+    "models",
+}
+"""What does with the packages that `pip install goldenrule` installs."""
+
+
+def _need_packages(name: str) -> None:
+    """Raise `MissingExtra` for a name that needs packages which are not installed."""
+    if name not in _WITHOUT_EXTRAS:
+        from goldenrule.core.extras import need
+
+        need("fit", what=f"goldenrule.{name}")
+
+
+__getattr__, __dir__ = lazy(__name__, _HOMES, before=_need_packages)
 
 
 def _in_a_notebook() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from goldenrule.core.errors import OptionError, nearest
+from goldenrule.core.progress import bars_if_seen
 from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
@@ -76,11 +77,17 @@ def fit(
     if chosen.linear_only:
         from goldenrule.pipelines.quick_fit import quick_fit
 
-        return quick_fit(images, options=chosen, out=out, runs=runs, progress=progress)
+        return quick_fit(images, options=chosen, out=out, runs=runs, progress=progress or bars_if_seen())
     from goldenrule.pipelines.golden_rule import golden_rule
 
     return golden_rule(
-        images, options=chosen, out=out, runs=runs, on_result=on_first, loggers=loggers, progress=progress
+        images,
+        options=chosen,
+        out=out,
+        runs=runs,
+        on_result=on_first,
+        loggers=loggers,
+        progress=progress or bars_if_seen(),
     )
 
 
@@ -105,11 +112,11 @@ def train(
     how = _options(TrainingOptions, {name: option for name, option in options.items() if name in of_training}, "train")
     rest = {name: option for name, option in options.items() if name not in of_training}
     chosen = replace(_options(FitOptions, rest, "train", of_training), training=how)
-    return trained(images, options=chosen, out=out, runs=runs, progress=progress)
+    return trained(images, options=chosen, out=out, runs=runs, progress=progress or bars_if_seen())
 
 
 @_taking(FitOptions, ImageSource)
-def compare(
+def compare_models(
     source: str | os.PathLike[str] | ImageTable,
     models: Sequence[str] = DEFAULT_MODELS,
     types: Sequence[str] = TYPES,
@@ -125,19 +132,21 @@ def compare(
     """Train every network in every way that it can be, choose on validation, then open the test split.
 
     `models` are names, or NAME@PX for an input of so many pixels; `weights_of` gives files of pretrained weights by
-    name. `options` are those of `goldenrule compare`. The same call goes on where a killed one stopped, and with other
-    names the same comparison grows. Writes to `out`, by default `runs/NAME-compare`; raises as `fit` does.
+    name. `options` are those of `goldenrule compare-models`. The same call goes on where a killed one stopped, and with
+    other names the same comparison grows. Writes to `out`, by default `runs/NAME-compare`; raises as `fit` does.
     """
     from goldenrule.pipelines.comparison.comparing import compare_networks
 
     images = _images(source, options)
-    chosen = _options(FitOptions, options, "compare")
+    chosen = _options(FitOptions, options, "compare_models")
     how: dict[str, Any] = {"epochs": epochs, "stop": stop, "weights": weights_of}
-    return compare_networks(images, models, types, options=chosen, out=out, runs=runs, progress=progress, **how)
+    return compare_networks(
+        images, models, types, options=chosen, out=out, runs=runs, progress=progress or bars_if_seen(), **how
+    )
 
 
 @_taking(FitOptions, ImageSource)
-def search(
+def tune(
     source: str | os.PathLike[str] | ImageTable,
     *,
     trials: int = 50,
@@ -148,16 +157,16 @@ def search(
     progress: Progress | None = None,
     **options: Any,
 ) -> SearchResult:
-    """Search for settings that do better on validation than the head of a quick fit, as `goldenrule search` does.
+    """Search for settings that do better on validation than the head of a quick fit, as `goldenrule tune` does.
 
     Wants the extra `search`. The same call goes on where a killed one stopped, and does no more than what is left.
     """
     from goldenrule.pipelines.tuning.search import search as searched
 
     images = _images(source, options)
-    chosen = _options(FitOptions, options, "search")
+    chosen = _options(FitOptions, options, "tune")
     how: dict[str, Any] = {"trials": trials, "live": live, "minutes": minutes}
-    return searched(images, options=chosen, out=out, runs=runs, progress=progress, **how)
+    return searched(images, options=chosen, out=out, runs=runs, progress=progress or bars_if_seen(), **how)
 
 
 def _images(source: str | os.PathLike[str] | ImageTable, said: dict[str, Any]) -> str | os.PathLike[str] | ImageTable:

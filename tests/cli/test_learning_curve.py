@@ -1,4 +1,4 @@
-"""`goldenrule learning-curve` and `goldenrule compare` as processes."""
+"""`goldenrule learning-curve` and `goldenrule compare-runs` as processes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_the_learning_curve_is_shown_answered_and_written(command: Command, fitt
     assert "measured" in found.stdout
     assert "forecast: all there are" in found.stdout
     assert "95 % accuracy" in found.stdout
-    assert (run / "insight" / "learning_curve.svg").is_file()
-    value = json.loads((run / "insight" / "learning_curve.json").read_text())
+    assert (run / "learning-curve" / "learning_curve.svg").is_file()
+    value = json.loads((run / "learning-curve" / "learning_curve.json").read_text())
     said = " ".join(found.stdout.split())
     assert " ".join(value["says"].split()) in said
     assert "How much is enough? There are 20 images in each of 2 classes." in said
@@ -41,13 +41,13 @@ def test_a_wrong_target_is_told(command: Command, fitted: Any, run: Path) -> Non
     found = command("learning-curve", run, "--target", "99", env={"GOLDENRULE_CACHE": cache})
     assert found.returncode == 2
     assert "wanted a share between 0 and 1" in found.stderr
-    assert not (run / "insight").exists()
+    assert not (run / "learning-curve").exists()
 
 
 def test_two_runs_are_compared_in_a_sentence_and_in_json(
     command: Command, fitted: Any, run: Path, tmp_path: Path
 ) -> None:
-    found = command("compare", fitted.folder, run, "--json", "compared.json")
+    found = command("compare-runs", fitted.folder, run, "--json", "compared.json")
     assert found.returncode == 0, found.stderr
     assert "12 common images: test." in found.stdout
     assert "are tied on 12 images; by what is seen no number of images would do" in found.stdout
@@ -57,7 +57,11 @@ def test_two_runs_are_compared_in_a_sentence_and_in_json(
 
 
 def test_a_folder_that_is_no_run_is_told(command: Command, fitted: Any, run: Path, tmp_path: Path) -> None:
-    found = command("compare", fitted.folder, tmp_path)
+    found = command("compare-runs", fitted.folder, tmp_path)
     assert found.returncode == 2
     assert "holds no finished run" in found.stderr
-    assert "--on train" in command("compare", fitted.folder, run, "--on", "train").stderr
+    assert "--on train" in command("compare-runs", fitted.folder, run, "--on", "train").stderr
+    assert "is given twice" in command("compare-runs", run, run).stderr
+    done = command("compare-runs", fitted.folder, run, "--epochs", "3")
+    assert done.returncode == 2
+    assert "It is an option of" in " ".join(done.stderr.replace("│", " ").split())

@@ -18,7 +18,7 @@ def test_without_a_name_the_lessons_are_listed(command: Command, tmp_path: Path)
     assert "Begin with: goldenrule lesson regression" in found.stdout
     assert not list(tmp_path.glob("demo")), "listing writes nothing"
     command("lesson", "--json", "lessons.json")
-    assert json.loads((tmp_path / "lessons.json").read_text())[0]["name"] == "regression"
+    assert json.loads((tmp_path / "lessons.json").read_text())["lessons"][0]["name"] == "regression"
 
 
 def test_a_lesson_shows_words_code_results_and_where_its_figures_are(command: Command, tmp_path: Path) -> None:

@@ -27,9 +27,11 @@ COMMANDS = [
     ["evaluate"],
     ["explain"],
     ["submit"],
-    ["insight"],
-    ["search"],
-    ["compare"],
+    ["labels"],
+    ["tune"],
+    ["compare-models"],
+    ["compare-runs"],
+    ["runs"],
     ["learning-curve"],
     ["report"],
     ["share"],
@@ -124,7 +126,7 @@ def test_a_wrong_command_line_is_exit_code_2(command: Command, arguments: list[s
 def test_an_option_of_another_command_is_said_to_be_one(command: Command) -> None:
     found = command("fit", "photos", "--epochs", "3")
     assert found.returncode == 2
-    assert "No such option: --epochs. It is an option of compare and train." in " ".join(found.stderr.split())
+    assert "No such option: --epochs. It is an option of train and compare-models." in " ".join(found.stderr.split())
     assert "Possible options" in command("fit", "photos", "--eed", "3").stderr, "what nobody has is guessed at"
 
 

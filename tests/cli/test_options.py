@@ -25,7 +25,7 @@ from goldenrule.runs.training_options import TrainingOptions
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
-SEVERAL = {("compare", "--backbone"), ("compare", "--type")}
+SEVERAL = {("compare-models", "--backbone"), ("compare-models", "--type")}
 """Options of which one command takes a list, and says so."""
 
 

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from goldenrule.core.progress import Bars, Silent
+from goldenrule.core.progress import Bars, Silent, bars_if_seen
 
 
 def test_silence_is_silent(capfd):
@@ -21,8 +21,7 @@ def test_bars_say_what_is_done_of_what_and_in_which_unit():
         for _ in range(4):
             task.advance(2)
     assert "Preparing" in screen.getvalue()
-    assert "8/8" in screen.getvalue()
-    assert "images" in screen.getvalue()
+    assert "8 of 8 images" in screen.getvalue()
 
 
 def test_an_exception_passes_through_a_bar():
@@ -42,3 +41,34 @@ def test_a_picture_stands_above_the_bars_while_they_run() -> None:
     with bars.task("train", 3, "batches") as task:
         task.advance()
     assert "of two lines" not in shown.getvalue()[before:]
+
+
+def test_all_steps_have_a_bar_of_their_own_below_that_of_the_step() -> None:
+    screen = io.StringIO()
+    bars = Bars(Console(file=screen, force_terminal=True, width=120))
+    bars.expect("all steps", 3600.0)
+    with bars.task("train", 3, "batches") as task:
+        task.advance()
+    assert "all steps" in screen.getvalue()
+    assert "about 60 min left" in screen.getvalue() or "about 1 h 0 min left" in screen.getvalue()
+    bars.expect("all steps", 0.0)
+    before = len(screen.getvalue())
+    with bars.task("train", 3, "batches") as task:
+        task.advance()
+    assert "all steps" not in screen.getvalue()[before:]
+
+
+def test_all_steps_take_no_less_than_the_one_that_runs() -> None:
+    screen = io.StringIO()
+    bars = Bars(Console(file=screen, force_terminal=True, width=120))
+    bars.expect("all steps", 0.001)
+    with bars.task("train", 1_000_000_000, "batches") as task:
+        for _ in range(3):
+            task.advance()
+    last = screen.getvalue().rpartition("all steps")[2]
+    assert "about" in last
+    assert "h " in last
+
+
+def test_python_shows_bars_where_somebody_looks_and_nothing_else() -> None:
+    assert isinstance(bars_if_seen(), Silent), "the tests have no terminal"

@@ -13,6 +13,7 @@ import pytest
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.deploy import bulk as batch
 from goldenrule.deploy.bulk import predict_files
+from goldenrule.metrics.predictions_csv import OUT
 from goldenrule.models.classifier import Classifier
 
 
@@ -58,7 +59,7 @@ def test_every_image_has_a_row_with_the_fixed_columns(classifier: Classifier, ne
         str(file.relative_to(new_photos)) for file in new_photos.rglob("*.jpg")
     )
     for row in rows:
-        if row["status"] == "ok":
+        if row["status"] in ("ok", OUT):
             values = {"cats": float(row["p:cats"]), "dogs": float(row["p:dogs"])}
             assert sum(values.values()) == pytest.approx(1)
             assert row["prediction"] == max(values, key=values.__getitem__)
@@ -76,20 +77,20 @@ def test_what_can_t_be_read_has_a_status_and_no_numbers(
     assert [row["path"] for row in unread] == ["text.jpg", "truncated.jpg"] == list(result.unreadable)
     for row in unread:
         assert row["prediction"] == row["probability"] == row["p:cats"] == row["p:dogs"] == ""
-    assert result.statuses == {"ok": 12, "unreadable": 2}
+    assert result.statuses == {"ok": 11, OUT: 1, "unreadable": 2}
     assert sum(result.counts.values()) == 12
 
 
 def test_below_the_confidence_there_is_no_prediction(classifier: Classifier, new_photos: Path, tmp_path: Path) -> None:
     predict_files(classifier, [new_photos], out=tmp_path / "all.csv")
-    everything = [row for row in rows_in(tmp_path / "all.csv") if row["status"] == "ok"]
+    everything = [row for row in rows_in(tmp_path / "all.csv") if row["status"] in ("ok", OUT)]
     middle = float(np.median([float(row["probability"]) for row in everything]))
     result = predict_files(classifier, [new_photos], out=tmp_path / "sure.csv", min_confidence=middle)
     for before, row in zip(
         everything, [r for r in rows_in(tmp_path / "sure.csv") if r["status"] != "unreadable"], strict=True
     ):
         sure = float(before["probability"]) >= middle
-        assert row["status"] == ("ok" if sure else "unsure")
+        assert row["status"] == (before["status"] if sure else "unsure")
         assert row["prediction"] == (before["prediction"] if sure else "")
         assert row["probability"] == before["probability"]
     assert 0 < result.statuses["unsure"] < 12
@@ -118,7 +119,7 @@ def test_the_rows_are_those_of_the_python_interface(classifier: Classifier, new_
     rows = rows_in(tmp_path / "out.csv")
     assert list(predictions.ids) == [row["path"] for row in rows]
     for row, probabilities, status in zip(rows, predictions.probabilities, predictions.status, strict=True):
-        assert row["status"] == status
+        assert row["status"] == (OUT if row["ood"] else status)
         if status == "ok":
             assert [float(row["p:cats"]), float(row["p:dogs"])] == pytest.approx(probabilities.tolist(), abs=1e-6)
 

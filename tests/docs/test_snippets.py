@@ -131,6 +131,9 @@ def test_the_python_reference_names_what_is_public() -> None:
     assert {name.removeprefix("metrics.") for name in of_metrics} <= set(goldenrule.metrics.__all__)
 
 
+EVERYWHERE = {"--help", "-h", "--help-all", "--json", "--quiet", "-q"}
+
+
 def test_the_command_reference_has_every_command_and_option() -> None:
     text = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## (goldenrule [\w -]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
@@ -142,9 +145,10 @@ def test_the_command_reference_has_every_command_and_option() -> None:
             for parameter in command.params
             if parameter.param_type_name == "option"
             for option in (*parameter.opts, *parameter.secondary_opts)
-        } - {"--help", "-h"}
+        } - EVERYWHERE
         documented = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", _option_cells(sections[name])))
         assert documented == options, name
+    assert all(f"`{option}" in text or f"({option}" in text for option in EVERYWHERE), "described above the commands"
 
 
 def test_links_between_pages_lead_somewhere() -> None:

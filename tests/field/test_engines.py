@@ -421,8 +421,8 @@ def test_a_run_is_not_looked_into_by_other_weights_than_it_began_with(
     weights = random_weights("test_coatnet", tmp_path)
     fit = ("fit", picture_folder(each=6), "--backbone", "test_coatnet", "--weights", weights, "--size", 64)
     assert command(*fit, "--quick", "--views", 0, "--out", "run").returncode == 0
-    assert command("insight", "run").returncode == 0
+    assert command("labels", "run").returncode == 0
     weights_with(tmp_path, lambda state: state.update({STEM: 2 * state[STEM]})).rename(weights)
-    done = command("insight", "run")
+    done = command("labels", "run")
     assert done.returncode == 2
     assert "holds other weights than when the run began" in " ".join(done.stderr.split())

@@ -816,8 +816,8 @@ def test_levels_are_advised_where_they_are_the_cause_and_by_a_command_that_has_t
 
 
 OPENING = [
-    ("search", "set", "--trials", 1),
-    ("compare", "set", "-m", "efficientnet", "-t", "transfer_learning", "--augment", "none"),
+    ("tune", "set", "--trials", 1),
+    ("compare-models", "set", "-m", "efficientnet", "-t", "transfer_learning", "--augment", "none"),
     ("lr-find", "set", "--steps", 3),
 ]
 
@@ -839,7 +839,7 @@ def test_every_command_that_opens_pictures_for_a_fit_takes_levels(
     assert done.returncode == 0, done.stderr
     page = tmp_path / "runs" / "set-compare" / "comparison.html"
     if words[0] != "lr-find":  # what is to be done next is to be done with them too
-        assert "--levels 0..300" in (page.read_text() if words[0] == "compare" else done.stdout)
+        assert "--levels 0..300" in (page.read_text() if words[0] == "compare-models" else done.stdout)
 
 
 def test_options_that_say_which_images_and_how_are_had_by_all_commands_that_need_them() -> None:
@@ -852,9 +852,20 @@ def test_options_that_say_which_images_and_how_are_had_by_all_commands_that_need
         for name, one in commands_of(app, typer).items()
     }
     walk = {name for name, options in every.items() if "--exclude" in options}
-    assert walk >= {"fit", "train", "search", "compare", "lr-find", "audit", "split", "evaluate", "predict", "explain"}
+    assert walk >= {
+        "fit",
+        "train",
+        "tune",
+        "compare-models",
+        "lr-find",
+        "audit",
+        "split",
+        "evaluate",
+        "predict",
+        "explain",
+    }
     assert {name for name, options in every.items() if "--group-by" in options} <= walk
-    learns = {"fit", "train", "search", "compare", "lr-find", "show-augment"}
+    learns = {"fit", "train", "tune", "compare-models", "lr-find", "show-augment"}
     assert {name for name, options in every.items() if "--levels" in options} == learns
     assert {name for name, options in every.items() if "--augment" in options} <= learns
 

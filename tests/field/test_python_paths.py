@@ -33,13 +33,13 @@ CALLS: dict[str, Callable[[Path, Path], Any]] = {
     "fit": lambda path, run: gr.fit(path, views=0, out=run.parent / "other"),
     "evaluate": lambda path, run: gr.evaluate(run, path),
     "evaluate (run)": lambda path, run: gr.evaluate(path, run.parent / "set"),
-    "insights": lambda path, _: gr.insights(path),
+    "check_labels": lambda path, _: gr.check_labels(path),
     "explain": lambda path, run: gr.explain(path, [run.parent / "set" / "cats" / "00.png"]),
     "compare_runs": lambda path, run: gr.compare_runs(run, path),
     "learning_curve_of": lambda path, _: gr.learning_curve_of(path),
     "split_folder": lambda path, run: gr.split_folder(path, run.parent / "parted"),
     "verify_split": lambda path, _: gr.verify_split(path),
-    "compare": lambda path, run: gr.compare(path, ["efficientnet_lite0"], out=run.parent / "other"),
+    "compare": lambda path, run: gr.compare_models(path, ["efficientnet_lite0"], out=run.parent / "other"),
     "backbone": lambda path, _: gr.backbone(weights=path),
 }
 WRITTEN: dict[str, Callable[[Path, Path], Any]] = {

@@ -28,15 +28,15 @@ def test_three_copies_of_a_wrong_label_are_counted_and_share_a_card(draw: Draw, 
         shutil.copy(root / "cats/00.png", root / f"dogs/wrong{number}.png")
     (root / "cats/00.png").unlink()
     assert command("fit", root, "--quick", "--out", "run").returncode == 0
-    found = command("insight", "run")
+    found = command("labels", "run")
     assert found.returncode == 0, found.stderr
-    page = (root.parent / "run" / "insight" / "insight.html").read_text()
+    page = (root.parent / "run" / "labels" / "labels.html").read_text()
     head = re.search(r"<h1>(.*?)</h1>", page)
     assert head is not None
     assert head[1].startswith("3 of 42 labels are contradicted by heads that have not seen the image")
     assert len(re.findall(r"<figure>(?:(?!</figure>).)*dogs/wrong", page.partition('id="mistakes"')[0], re.DOTALL)) == 1
     assert "with 2 copies: dogs/wrong" in page
-    rows = json.loads((root.parent / "run" / "insight" / "insight.json").read_text())["sections"]["labels"]
+    rows = json.loads((root.parent / "run" / "labels" / "labels.json").read_text())["sections"]["labels"]
     assert rows["contradicted"] == 3
 
 

@@ -26,8 +26,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("evaluate", "run", "photos", "--out", "evaluated"),
     ("report", "run"),
     ("report", "run", "--lang", "ja", "-o", "page.html"),
-    ("compare", "run", "other"),
-    ("insight", "run"),
+    ("compare-runs", "run", "other"),
+    ("labels", "run"),
     ("learning-curve", "run"),
     ("explain", "run", "photos/a/00.png", "-o", "explained"),
     ("submit", "run", "photos/a", "--sample-submission", "sample.csv", "-o", "submission.csv"),
@@ -140,7 +140,7 @@ def links_out_of_the_run(place: Path) -> None:
     for name in (".lock.pid", "report.html", "report.ja.html"):
         (run / name).unlink(missing_ok=True)
         (run / name).symlink_to(place / "victim.txt")
-    (run / "insight").symlink_to(place / "photos")
+    (run / "labels").symlink_to(place / "photos")
 
 
 def pipes_for_files(place: Path) -> None:

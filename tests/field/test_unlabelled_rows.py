@@ -63,7 +63,7 @@ def test_the_whole_golden_rule_takes_them_in_its_stride(draw: Draw, command: Com
     found = command("fit", root, "--csv", table, "--separator", "|", "--out", "run")
     assert found.returncode == 0, found.stderr
     assert "nan" not in found.stdout
-    for more in (("insight", "run"), ("search", root, "--trials", "2", "--out", "searched")):
+    for more in (("labels", "run"), ("tune", root, "--trials", "2", "--out", "searched")):
         found = command(*more)
         assert found.returncode == 0, found.stderr
 

@@ -170,7 +170,10 @@ def test_a_folder_gives_a_row_for_every_image_by_its_name(own_cache, saved, pict
 
 def test_a_saved_classifier_is_json_and_safetensors_that_others_may_read(saved):
     names = {file.name: file for file in saved.iterdir()}
-    assert set(names) == {"classifier.json", "backbone.safetensors", "head.safetensors", "manifest.json"}
+    assert set(names) == {
+        *("classifier.json", "backbone.safetensors", "head.safetensors", "manifest.json"),
+        *("graph.xml", "graph.bin", "graph.safetensors"),
+    }
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in names.values())
     value = json.loads(names["classifier.json"].read_text())
     assert value["schema_version"] == SCHEMA_VERSION
@@ -196,6 +199,9 @@ def test_saving_over_an_old_classifier_replaces_it_whole(classifier, tmp_path):
     assert sorted(path.name for path in target.iterdir()) == [
         "backbone.safetensors",
         "classifier.json",
+        "graph.bin",
+        "graph.safetensors",
+        "graph.xml",
         "head.safetensors",
         "manifest.json",
     ]
@@ -203,7 +209,7 @@ def test_saving_over_an_old_classifier_replaces_it_whole(classifier, tmp_path):
 
 
 def test_a_full_disk_while_saving_leaves_the_old_classifier(classifier, tiny_disk):
-    disk = tiny_disk("20m")
+    disk = tiny_disk("40m")
     classifier.save(disk / "classifier")
     with pytest.raises(StorageError, match="disk is full"):
         classifier.save(disk / "classifier")
@@ -350,5 +356,5 @@ def test_threads_may_share_a_classifier_and_a_copy_predicts_the_same(classifier,
 
 def test_the_second_prediction_compiles_nothing(classifier, files, monkeypatch):
     first = classifier.predict(files[0])
-    monkeypatch.setattr("goldenrule.models.classifier.compiled", None)
+    monkeypatch.setattr("goldenrule.models.classifier.serving_engine", None)
     assert classifier.predict(files[0]).logits.tobytes() == first.logits.tobytes()

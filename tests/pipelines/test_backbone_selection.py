@@ -14,9 +14,9 @@ import pytest
 from goldenrule.core.errors import OptionError, RunMismatch
 from goldenrule.data.table import image_table
 from goldenrule.pipelines.backbone_selection import sampled
-from goldenrule.pipelines.planning import plan_for
 from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
+from goldenrule.tasks.fit_plan import plan_for
 from goldenrule.tasks.reopened import reopened
 
 TWO = "auto:tf_efficientnet_lite1,efficientnet_lite0"

@@ -19,10 +19,10 @@ from goldenrule.features.linear import Rows, fit_linear_at
 from goldenrule.metrics.probabilities import softmax
 from goldenrule.pipelines.golden_rule import golden_rule
 from goldenrule.pipelines.linear_heads import training_rows
-from goldenrule.pipelines.planning import plan_for
 from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import drew_split
+from goldenrule.tasks.fit_plan import plan_for
 from goldenrule.tasks.reopened import reopened
 
 FOUR = FitOptions(folds=4, views=0)

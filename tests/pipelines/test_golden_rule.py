@@ -19,12 +19,12 @@ from goldenrule.core.errors import OptionError, RunMismatch
 from goldenrule.metrics import Predictions, log_loss
 from goldenrule.metrics import selection_rules as choice
 from goldenrule.pipelines import golden_rule as recipe
-from goldenrule.pipelines import planning
 from goldenrule.pipelines.golden_rule import golden_rule
 from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.report.figures.plots import figure_svg
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.manifest import write_recorded_json
+from goldenrule.tasks.fit_plan import plan_for
 from goldenrule.training.plan import live_plan
 
 SHORT = {
@@ -378,8 +378,8 @@ def test_a_thousand_photos_are_planned_for_about_five_minutes() -> None:
 
 
 def test_the_plan_counts_the_live_steps_unless_it_is_quick(small_photos: Path, cache: Path) -> None:
-    whole = planning.plan_for(small_photos, FitOptions())
-    quick = planning.plan_for(small_photos, FitOptions(quick=True))
+    whole = plan_for(small_photos, FitOptions())
+    quick = plan_for(small_photos, FitOptions(quick=True))
     assert whole.seconds > quick.seconds
     assert [step.name for step in whole.steps][: len(quick.steps)] == [step.name for step in quick.steps]
 

@@ -14,8 +14,8 @@ import goldenrule as gr
 from goldenrule.core.errors import OptionError
 from goldenrule.demo.digits import NAMES, write_digits
 from goldenrule.pipelines.linear_heads import training_rows
-from goldenrule.pipelines.planning import plan_for
 from goldenrule.runs.options import FitOptions
+from goldenrule.tasks.fit_plan import plan_for
 from goldenrule.training.plan import LATE_BYTES, Plan
 
 

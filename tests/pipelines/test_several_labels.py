@@ -23,7 +23,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.pipelines.golden_rule import golden_rule
 from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
-from goldenrule.tasks.insights import insights
+from goldenrule.tasks.label_check import check_labels
 from goldenrule.tasks.run_comparison import compare_runs
 from goldenrule.tasks.run_learning_curve import learning_curve_of
 from goldenrule.training.learner import Learner
@@ -164,14 +164,14 @@ def test_the_whole_golden_rule_learns_several_labels_and_a_second_run_replays_it
 
 
 def test_insight_shows_doubtful_labels_and_what_is_undecided(told: Any) -> None:
-    found = insights(told.folder, top=5)
+    found = check_labels(told.folder, top=5)
     labels, mistakes, uncertain, best = found.sections
     assert not found.suspected.wrong.defined, "how many are wrong is not estimated"
     assert len(labels.cards) == 5
     assert all(("without " in card.label) is not ("without " in card.other) for card in labels.cards)
     assert {card.uri for card in mistakes.cards}.isdisjoint(card.uri for card in best.cards)
     assert all("without" in card.note for card in uncertain.cards)
-    rows = list(csv.DictReader((told.folder / "insight" / "label_errors.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((told.folder / "labels" / "label_errors.csv").read_text().splitlines()))
     assert [row["path"] for row in rows[:5]] == [card.uri for card in labels.cards]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.options import command, output
+from goldenrule.cli.options import Ended, Numbers, command, output
 from goldenrule.runs.image_source import ImageSource
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def audit(
     source: ImageSource,
     out: Annotated[Path | None, output("Folder of page and numbers.", "audits/NAME")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where there is a warning or an error.")] = False,
-) -> None:
+) -> Numbers:
     """Look at every image: unreadable and odd files, duplicates, leaks between splits, shortcuts, small classes."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
@@ -51,8 +51,8 @@ def audit(
     console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
     console.print(Text(f"Next:    goldenrule fit {in_shell(source.folder)}"), soft_wrap=True)
-    if strict and any(finding.severity != "note" for finding in found.findings):
-        raise typer.Exit(FOUND)
+    odd = any(finding.severity != "note" for finding in found.findings)
+    return Ended(folder / NUMBERS, FOUND if strict and odd else 0)
 
 
 def show(found: Audit, console: Console) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from goldenrule.cli.options import Numbers, command
+
 app = typer.Typer(
     help="Show, limit and clear the feature cache.\n\nExamples:\n\n  goldenrule cache\n\n"
     "  goldenrule cache limit 20GB     the least recently used are removed\n\n"
@@ -18,14 +20,13 @@ app = typer.Typer(
 )
 
 
-@app.callback(invoke_without_command=True)
-def cache(context: typer.Context) -> None:
+@command()
+def cache(context: typer.Context) -> Numbers:
     """Show, limit and clear the feature cache."""
-    if context.invoked_subcommand is None:
-        _show()
+    return _show() if context.invoked_subcommand is None else {}
 
 
-@app.command()
+@command()
 def clear(
     names: Annotated[
         list[str] | None, typer.Argument(help="Beginnings of the names of feature caches.", show_default=False)
@@ -34,37 +35,41 @@ def clear(
     leftovers: Annotated[
         bool, typer.Option("--leftovers", help="Remove what killed processes left unfinished in the cache.")
     ] = False,
-) -> None:
+) -> Numbers:
     """Remove feature caches; what they held is computed again when it is needed."""
+    from goldenrule.core.console import Console
     from goldenrule.core.errors import OptionError
     from goldenrule.core.findings import plural
     from goldenrule.core.sizes import readable_bytes
     from goldenrule.features import cache as caches
     from goldenrule.storage.cache_folder import clear_leftovers
 
+    console = Console()
     if leftovers:
         if names or everything:
             raise OptionError("--leftovers removes no feature caches: give it alone.")
         count, size = clear_leftovers()
-        typer.echo(f"{plural(count, 'unfinished leftover')} removed, {readable_bytes(size)} freed.")
-        return
+        console.print(f"{plural(count, 'unfinished leftover')} removed, {readable_bytes(size)} freed.", highlight=False)
+        return {"removed": count, "bytes": size}
     if bool(names) == everything:
         raise OptionError(
             "Name the feature caches to clear (goldenrule cache shows them), or give --all or --leftovers."
         )
     removed = caches.clear(None if everything else names)
-    freed = readable_bytes(sum(one["bytes"] for one in removed))
-    typer.echo(f"{plural(len(removed), 'feature cache')} cleared, {freed} freed.")
+    size = sum(one["bytes"] for one in removed)
+    console.print(f"{plural(len(removed), 'feature cache')} cleared, {readable_bytes(size)} freed.", highlight=False)
+    return {"removed": len(removed), "bytes": size}
 
 
-@app.command()
+@command()
 def limit(
     size: Annotated[
         str,
         typer.Argument(help="The most that all feature caches may take: 20GB, 500MB, or none.", show_default=False),
     ],
-) -> None:
+) -> Numbers:
     """Limit what all feature caches take together."""
+    from goldenrule.core.console import Console
     from goldenrule.core.findings import plural
     from goldenrule.core.sizes import readable_bytes
     from goldenrule.features import cache as caches
@@ -74,7 +79,8 @@ def limit(
     freed = f" Removed for it: {plural(len(removed), 'feature cache')}." if removed else ""
     most = caches.limit()
     allowed = readable_bytes(most) if most else "what they need"
-    typer.echo(f"The feature caches may take {allowed}.{freed}")
+    Console().print(f"The feature caches may take {allowed}.{freed}", highlight=False)
+    return {"limit": most, "removed": len(removed)}
 
 
 def parse_bytes(text: str) -> int | None:
@@ -96,7 +102,7 @@ def parse_bytes(text: str) -> int | None:
     return int(float(match[1]) * 1000 ** powers[match[2].lower()])
 
 
-def _show() -> None:
+def _show() -> Numbers:
     import datetime
 
     from rich import box
@@ -147,3 +153,9 @@ def _show() -> None:
         f"{total} in all"
         + (f", at most {readable_bytes(most)}." if most else ". No limit is set: goldenrule cache limit 20GB.")
     )
+    return {"folder": str(caches.banks_folder()), "caches": stored, "limit": most}
+
+
+app.callback(invoke_without_command=True)(cache)
+app.command()(clear)
+app.command()(limit)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.options import Threads, Verbose, command
+from goldenrule.cli.options import Numbers, Threads, Verbose, command
 
 EXAMPLES = """Examples:
 
@@ -23,16 +23,17 @@ def demo(
     digits: Annotated[bool, typer.Option("--digits", help="Handwritten digits instead of textiles.")] = False,
     threads: Threads = None,
     verbose: Verbose = False,
-) -> None:
+) -> Numbers:
     """Write 2,000 textiles (or 1,797 digits) as class folders, fit a classifier on them, and evaluate it."""
     from dataclasses import replace
 
-    from goldenrule.cli.fit import show
+    from goldenrule.cli.fit import numbers, show
     from goldenrule.core.console import Console
     from goldenrule.core.progress import Bars
     from goldenrule.demo.digits import DIGITS_OPTIONS, write_digits
     from goldenrule.demo.textiles import TEXTILE_OPTIONS, are_textiles_here, write_textiles
     from goldenrule.pipelines.quick_fit import quick_fit
+    from goldenrule.storage.files import in_shell
 
     if digits or not are_textiles_here():
         images, options = write_digits(folder / "digits"), DIGITS_OPTIONS
@@ -43,4 +44,5 @@ def demo(
     Console().print(f"{said}\n", soft_wrap=True)
     bars = Bars(verbose=verbose)
     result = quick_fit(images, options=replace(options, threads=threads), runs=folder / "runs", progress=bars)
-    show(result, verbose=verbose)
+    show(result, verbose=verbose, whole=f"goldenrule fit {in_shell(images)} --out {in_shell(result.folder)}")
+    return numbers(result)

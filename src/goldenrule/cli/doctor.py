@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from goldenrule.cli.options import command, only, refuse
+from goldenrule.cli.options import Numbers, command, only, refuse
 from goldenrule.runs.options import FitOptions
 
 EXAMPLES = """Examples:
@@ -27,7 +27,7 @@ def doctor(
         str | None, typer.Option(help="Prepare this backbone for this machine and end.", show_default=False)
     ] = None,
     speed: Annotated[bool, typer.Option(help="Run the short speed test.")] = True,
-) -> None:
+) -> Numbers:
     """Show the environment, versions, the engine and its precision, and a short speed test."""
     from rich.table import Table
 
@@ -54,7 +54,7 @@ def doctor(
     kind = extractor.kind
     if prepare:
         console.print(f"{backbone.spec.name} is ready for this machine: {kind}.")
-        return
+        return {"backbone": backbone.spec.name, "engine": kind}
     table = Table(show_header=False)
     for name, value in environment().items():
         table.add_row(name, value)
@@ -65,6 +65,7 @@ def doctor(
     table.add_row("embedded backbones", ", ".join(EMBEDDED))
     table.add_row("engine", f"{kind} for {backbone.spec.name} at {backbone.spec.preprocessing.size} px")
     console.print(table)
+    found: dict[str, Any] = {"environment": environment(), "backbone": backbone.spec.name, "engine": kind}
     if speed:
         number = extractor.threads
         result = speed_test(backbone.spec, extractor.engine, threads=number)
@@ -74,3 +75,5 @@ def doctor(
         for name, rate in result.items():
             rates.add_row(name, f"{rate:,.0f}")
         console.print(rates)
+        found["images_per_second"] = result
+    return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
-from goldenrule.cli.options import LABELS, Run, Threads, command, output
+from goldenrule.cli.options import LABELS, Numbers, Run, Threads, command, output
 from goldenrule.runs.image_source import ImageSource
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def evaluate(
     custom_head: CustomHead = "",
     custom_backbone: CustomBackbone = "",
     threads: Threads = None,
-) -> None:
+) -> Numbers:
     """Evaluate a classifier on labelled images from elsewhere, and compare with what its run promised."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
@@ -73,6 +73,7 @@ def evaluate(
     console.print(Text(f"Look:    {found.folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Rows:    {found.folder / ROWS}"), soft_wrap=True)
     console.print(Text(f"Numbers: {found.folder / NUMBERS} ({found.seconds:.1f} s)"), soft_wrap=True)
+    return found.folder / NUMBERS
 
 
 def scores_table(found: Evaluation) -> Table:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.options import Exclude, Files, FinishedRun, Threads, command, output, refuse
+from goldenrule.cli.options import Exclude, Files, FinishedRun, Numbers, Threads, command, output, refuse
 from goldenrule.cli.terminal import show_findings
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def explain(
     heat: Annotated[bool, typer.Option("--heat/--no-heat", help="Heat maps: they need the extra explain.")] = True,
     exclude: Exclude = None,
     threads: Threads = None,
-) -> None:
+) -> Numbers:
     """Explain predictions: the nearest training images and a heat map of each, as a table and a page."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
@@ -62,6 +62,7 @@ def explain(
     show_findings(files.findings, console)
     console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
+    return folder / NUMBERS
 
 
 def show(found: Explained, console: Console) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.options import RunFolder, Verbose, command, refuse
+from goldenrule.cli.options import Numbers, Overwrite, RunFolder, Verbose, command, refuse, said_again
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 
@@ -70,17 +71,16 @@ def fit(
     source: ImageSource,
     options: FitOptions,
     out: RunFolder = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Say what would be done, with minutes and GB; do nothing.")
-    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and how long it takes.")] = False,
     log: Annotated[
         list[str] | None,
         typer.Option(
             help="Log epochs to tensorboard:FOLDER, mlflow:FOLDER or wandb:PROJECT. Repeatable.", show_default=False
         ),
     ] = None,
+    overwrite: Overwrite = False,
     verbose: Verbose = False,
-) -> None:
+) -> Numbers:
     """Fit a classifier by the golden rule, all seven steps; evaluate it; write it with a report."""
     from goldenrule.core.errors import OptionError
     from goldenrule.core.progress import Bars
@@ -99,13 +99,16 @@ def fit(
         raise OptionError(f"--log writes down epochs, and {option} trains in none: leave one of them away.")
     images = source.images()
     if plan:
-        show_plan(images, options)
-        return
+        return show_plan(images, options)
+    if overwrite:
+        remove_before(source.folder, out)
     if options.linear_only:  # no torch is imported
         from goldenrule.pipelines.quick_fit import quick_fit
 
-        show(quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose)), verbose=verbose)
-        return
+        result = quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose))
+        without = {"quick", "overwrite", "verbose"}
+        show(result, verbose=verbose, whole=said_again(context, without=without) if options.quick else "")
+        return numbers(result)
     from goldenrule.pipelines.golden_rule import golden_rule
     from goldenrule.training.loggers import logger_of
 
@@ -113,17 +116,43 @@ def fit(
     bars = Bars(verbose=verbose)
     result = golden_rule(images, options=options, out=out, progress=bars, on_result=show_first, loggers=loggers)
     show(result, verbose=verbose)
+    return numbers(result)
 
 
-def show(result: FitResult, console: Console | None = None, *, verbose: bool = False) -> None:
-    """Print a fit in a dozen lines; with `verbose` everything that the report says in words before them."""
+def remove_before(images: Path, out: Path | None) -> None:
+    """Remove the run that a fit would go on in, after asking; end where the answer is no."""
+    from goldenrule.cli.runs import removed_after_asking
+    from goldenrule.runs.verified_files import is_run
+
+    folder = out or Path("runs") / (images.resolve().name or "images")
+    if is_run(folder) and removed_after_asking(folder) is None:
+        raise typer.Exit(1)
+
+
+def numbers(result: FitResult) -> Callable[[], Mapping[str, Any]]:
+    """Return what gives the numbers of a fit for programs: those of its result.json, and where it lies."""
+
+    def found() -> Mapping[str, Any]:
+        from goldenrule.runs.verified_files import RESULT
+        from goldenrule.storage.files import read_json
+
+        return {"run": str(result.folder), **read_json(result.folder / RESULT)}
+
+    return found
+
+
+def show(result: FitResult, console: Console | None = None, *, verbose: bool = False, whole: str = "") -> None:
+    """Print a fit in a dozen lines; with `verbose` everything that the report says in words before them.
+
+    `whole` is the command of the whole fit that goes on from a quick one.
+    """
     from goldenrule.cli.fit_summary import summary
     from goldenrule.core.console import Console
 
     console = console or Console()
     if verbose:
         show_details(result, console)
-    for line in summary(result):
+    for line in summary(result, whole):
         console.print(line, soft_wrap=True)  # a path that is broken can't be copied
 
 
@@ -244,14 +273,14 @@ def show_first(result: FitResult) -> None:
     Console().print(Text(said + "It is saved; Ctrl-C keeps it."), soft_wrap=True)
 
 
-def show_plan(source: Path | ImageTable, options: FitOptions) -> None:
-    """Print what a fit would do, without doing it."""
+def show_plan(source: Path | ImageTable, options: FitOptions) -> Numbers:
+    """Print what a fit would do, without doing it; return the plan."""
     from rich.table import Table
 
     from goldenrule.core.console import Console
     from goldenrule.core.progress import Bars
     from goldenrule.core.sizes import readable_bytes
-    from goldenrule.pipelines.planning import plan_for
+    from goldenrule.tasks.fit_plan import plan_for
 
     plan = plan_for(source, options, progress=Bars())
     name = source if isinstance(source, Path) else source.root
@@ -270,6 +299,7 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> None:
     console.print(
         f"({readable_bytes(plan.stored_bytes)} in the feature cache. No features were computed, no run was written.)"
     )
+    return plan
 
 
 def readable_seconds(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from goldenrule.core.console import Text
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 SPLIT_NAMES = {"test": "test", "valid": "validation", "out-of-fold": "cross-validated"}
 STYLES = {"error": "bold red", "warning": "yellow"}
 MOST_NOTES, MOST_NAMES = 2, 2
+LONGEST_NOTE, LONGEST_NAME, SHORT_NAME = 90, 80, 30
+"""Characters."""
 
 
-def summary(result: FitResult) -> Iterator[Text]:
+def summary(result: FitResult, whole: str = "") -> Iterator[Text]:
     """Yield the lines: what was fitted, the numbers of each split, warnings, the model, and what to do next.
 
-    What puts the numbers in doubt comes before them.
+    What puts the numbers in doubt comes before them. `whole` is the command of the whole fit that goes on from here.
     """
     from goldenrule.report.sentences import duration
 
@@ -45,7 +48,7 @@ def summary(result: FitResult) -> Iterator[Text]:
         yield Text(f"  Check    {_noted(notes)}")
     more = f"{plural(len(notes), 'note')}, calibration, timings" if notes else "calibration, timings"
     yield Text(f"  Report   {result.report}   ({more})")
-    yield from _next(result)
+    yield from _next(result, whole)
 
 
 def _kind(result: FitResult) -> str:
@@ -84,25 +87,25 @@ def _model(result: FitResult) -> str:
     return f"{result.chosen} on {result.classifier.backbone.spec.name}{slower}"
 
 
-def _named(finding: Finding) -> str:
-    """Return what was found, with two names at most."""
-    names = ", ".join(finding.evidence[:MOST_NAMES]) + (", ..." if len(finding.evidence) > MOST_NAMES else "")
+def _named(finding: Finding, *, longest: int = LONGEST_NAME) -> str:
+    """Return what was found, with two names at most, where these are names."""
+    shown = [one for one in finding.evidence[:MOST_NAMES] if len(one) <= longest]
+    names = ", ".join(shown) + (", ..." if shown and len(finding.evidence) > len(shown) else "")
     return f"{finding.sentence}{f' ({names})' if names else ''}"
 
 
 def _noted(notes: list[Finding]) -> str:
-    said = "; ".join(map(_named, notes[:MOST_NOTES]))
+    """Return the first notes, cut where they are long: all of them stands in the report."""
+    said = "; ".join(shorten(_named(one, longest=SHORT_NAME), LONGEST_NOTE) for one in notes[:MOST_NOTES])
     return said + (f"; and {len(notes) - MOST_NOTES} more" if len(notes) > MOST_NOTES else "")
 
 
-def _next(result: FitResult) -> Iterator[Text]:
+def _next(result: FitResult, whole: str) -> Iterator[Text]:
     from goldenrule.pipelines.result_files import next_steps
-    from goldenrule.storage.files import in_shell
 
     yield Text(f"  Predict  {next_steps(result)[0]}")
-    if result.options.quick and result.options.folds is None and result.options.training is None:
-        given = in_shell(str(result.table.root))
-        yield Text(f"  Better?  goldenrule fit {given}     {_live_seconds(result)}")
+    if whole and result.options.quick:
+        yield Text(f"  Better?  {whole}     {_live_seconds(result)}")
 
 
 def _live_seconds(result: FitResult) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.options import FinishedRun, Threads, command
+from goldenrule.cli.options import FinishedRun, Numbers, Threads, command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +33,7 @@ def learning_curve(
     ] = None,
     metric: Annotated[str, typer.Option("--target-metric", help="accuracy or log_loss.")] = "accuracy",
     threads: Threads = None,
-) -> None:
+) -> Numbers:
     """Estimate how many more images a target needs, from heads fitted on more and more of those there are."""
     from rich.table import Table
 
@@ -69,6 +69,7 @@ def learning_curve(
     console.print(Text(" ".join(done.advice.sentences), style="bold"))
     console.print(Text(f"Picture: {done.picture}"), soft_wrap=True)
     console.print(Text(f"Numbers: {done.numbers} ({done.seconds:.1f} s)"), soft_wrap=True)
+    return done.numbers
 
 
 def _enough(done: CurveOfRun) -> Table:

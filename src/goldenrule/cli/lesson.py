@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.options import Json, command, json_kind, output, refuse
+from goldenrule.cli.options import Numbers, command, output, refuse
 
 if TYPE_CHECKING:
     from goldenrule.core.console import Console
@@ -33,30 +33,20 @@ def lesson(
     ] = None,
     out: Annotated[Path, output("Where the figures are written, in a folder each.")] = Path("demo/lessons"),
     code: Annotated[bool, typer.Option(help="Show the code of each step before it runs.")] = True,
-    json: Json = None,
-) -> None:
+) -> Numbers:
     """Learn by small lessons that run: from a line through five points to the network's layers."""
-    from goldenrule.core.console import Console, Text
+    from goldenrule.core.console import Console
     from goldenrule.demo.lessons import chosen_lesson, description, find_lessons
-    from goldenrule.storage.files import json_text
-    from goldenrule.storage.outputs import check_output, to_terminal, write_output
 
     if name is None:
         refuse(context, ("out", "code"), "on the list: name a lesson to run")
-    if json is not None:
-        check_output(json, json_kind("lesson.json", ("name", "title", "seconds")), option="--json")
-    console, lessons = Console(stderr=to_terminal(json)), find_lessons()
-    content: Any
+    console, lessons = Console(), find_lessons()
     if name is None:
-        content = [_facts(one) for one in lessons]
         _list(console, lessons)
-    else:
-        chosen = chosen_lesson(name, lessons)
-        drawn = _run(console, chosen, out, with_code=code)
-        content = _facts(chosen) | {"figures": {str(figure): description(figure) for figure in drawn}}
-    if json is not None:
-        write_output(json, json_text(content))
-        console.print(Text(f"Written: {json}"), soft_wrap=True)
+        return {"lessons": [_facts(one) for one in lessons]}
+    chosen = chosen_lesson(name, lessons)
+    drawn = _run(console, chosen, out, with_code=code)
+    return _facts(chosen) | {"figures": {str(figure): description(figure) for figure in drawn}}
 
 
 def _facts(lesson: Lesson) -> dict[str, Any]:

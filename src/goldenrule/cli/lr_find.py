@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.options import Live, command, only, output, refuse
+from goldenrule.cli.options import Live, Numbers, command, only, output, refuse
 from goldenrule.cli.terminal import show_findings
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
@@ -37,11 +37,12 @@ def lr_find(
     ] = None,
     lowest: Annotated[float, typer.Option(help="The first rate.")] = 1e-5,
     highest: Annotated[float, typer.Option(help="The last rate.")] = 10.0,
-) -> None:
+) -> Numbers:
     """Raise the learning rate step by step and draw the loss: which rate to train with."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.errors import OptionError
     from goldenrule.core.progress import Bars
+    from goldenrule.core.schema import as_json
     from goldenrule.storage.outputs import to_terminal, written_into
     from goldenrule.tasks.lr_curve import find_rate_of
     from goldenrule.training.inputs.terminal_curves import range_text
@@ -69,3 +70,4 @@ def lr_find(
     console.print(Text(range_text(test), lines=True))
     console.print(Text(f"{test} (S: the suggestion, by {test.rule}; M: the minimum)"))
     console.print(Text(f"Picture: {out}"), soft_wrap=True)
+    return {"picture": str(out), **as_json(test)}

@@ -8,7 +8,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -19,28 +19,37 @@ from typer.exceptions import TyperException
 from goldenrule.cli import (
     audit,
     cache,
-    compare,
+    compare_models,
+    compare_runs,
     demo,
     doctor,
     evaluate,
     explain,
     fit,
-    insight,
+    labels,
     learning_curve,
     lesson,
     lr_find,
     predict,
     report,
-    search,
+    runs,
     share,
     show_augment,
     split,
     submit,
     summary,
     train,
+    tune,
 )
 from goldenrule.core.telemetry import quiet_dependencies
 
+RENAMED = {
+    "bank": "cache",
+    "insight": "labels",
+    "search": "tune",
+    "compare": "compare-models FOLDER, or compare-runs RUN OTHER",
+}
+"""Commands that had another name, and what it is now."""
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
@@ -59,6 +68,7 @@ class Commands(TyperGroup):
         try:
             with _usage_errors(self), system_errors():
                 self._refuse_repeated(ctx)
+                _need_packages([*ctx._protected_args, *ctx.args], self.commands)
                 return super().invoke(ctx)
         except GoldenRuleError as error:
             _complain(str(error))
@@ -69,6 +79,14 @@ class Commands(TyperGroup):
         except MemoryError:
             _complain("There is not enough memory. Close other programs, or give --threads a smaller number.")
         raise typer.Exit(2)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first word names; one that was renamed says so."""
+        from goldenrule.core.errors import OptionError
+
+        if args and args[0] in RENAMED:
+            raise OptionError(f"There is no command {args[0]}. It is now: goldenrule {RENAMED[args[0]]}.")
+        return super().resolve_command(ctx, args)
 
     def with_option(self, spelling: str) -> str:
         """Return which commands have an option, "" where none has: "train and compare"."""
@@ -94,6 +112,18 @@ class Commands(TyperGroup):
             ]
             if option.param_type_name == "option" and not option.multiple and len(given) > 1:
                 raise OptionError(f"{' and '.join(given)}: wanted once, since the last alone would count.")
+
+
+WITHOUT_EXTRAS = ("predict", "share")
+"""Commands that do with what `pip install goldenrule` installs."""
+
+
+def _need_packages(words: Sequence[str], known: Container[str]) -> None:
+    """Raise `MissingExtra` where a command needs packages that are not installed: before it does half of its work."""
+    from goldenrule.core.extras import need
+
+    if words and words[0] in known and words[0] not in WITHOUT_EXTRAS and not {"-h", "--help"} & {*words}:
+        need("fit", what=f"goldenrule {words[0]}")
 
 
 @contextlib.contextmanager
@@ -128,20 +158,21 @@ PANELS = {
     "Data": {
         "audit": audit.audit,
         "split": split.split,
-        "insight": insight.insight,
+        "labels": labels.labels,
         "show-augment": show_augment.show_augment,
     },
     "Understand": {
         "report": report.report,
         "explain": explain.explain,
         "learning-curve": learning_curve.learning_curve,
-        "compare": compare.compare,
+        "compare-runs": compare_runs.compare_runs,
     },
     "By hand": {
         "train": train.train,
         "lr-find": lr_find.lr_find,
-        "search": search.search,
+        "tune": tune.tune,
         "summary": summary.summary,
+        "compare-models": compare_models.compare_models,
     },
     "Competition": {"submit": submit.submit},
     "Learn": {"lesson": lesson.lesson},
@@ -152,6 +183,7 @@ for panel, members in PANELS.items():
     for name, function in members.items():
         app.command(name, rich_help_panel=panel)(function)
 app.add_typer(cache.app, name="cache", rich_help_panel="Machine")
+app.add_typer(runs.app, name="runs", rich_help_panel="Machine")
 
 
 @app.callback(invoke_without_command=True)
@@ -227,4 +259,6 @@ def _complain(message: str) -> None:
 def _say(message: str, *, before: str = "") -> None:
     from goldenrule.core.console import Console, Text
 
-    Console(stderr=True).print(Text.assemble((before, "bold red"), Text(message, lines=True)), soft_wrap=True)
+    Console(stderr=True, always=True).print(
+        Text.assemble((before, "bold red"), Text(message, lines=True)), soft_wrap=True
+    )

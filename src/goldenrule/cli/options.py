@@ -7,25 +7,37 @@ they are by default. A field that several values of a command have is one parame
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from inspect import Parameter, cleandoc, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from goldenrule.core.option import Option, check_option, default_of, options_of, spelled
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
-
-if TYPE_CHECKING:
-    from goldenrule.storage.outputs import Kind
+from goldenrule.runs.training_options import TrainingOptions
 
 PLAIN: Mapping[str, type] = {"int": int, "float": float, "bool": bool, "Path": Path}
 """The types that the command line itself turns words into; of any other the value's own checks have better errors."""
+
+
+Numbers = object
+"""What a command returns for `--json`: a value, the JSON file that it has written, or a function that gives either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The numbers of a command that ends with another exit code than 0."""
+
+    numbers: Numbers
+    code: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +65,14 @@ def output(what: str, default: str = "") -> Any:
     return typer.Option("-o", "--out", help=f"{what}{unset}", show_default=not default)
 
 
-def command(examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(examples: str = "") -> Callable[[Callable[..., Numbers]], Callable[..., None]]:
     """Return what makes of a function that takes values a function that Typer makes a command of.
 
-    The help is its docstring and the examples: what each example does stands below it.
+    The help is its docstring and the examples: what each example does stands below it. Every command has `--quiet`,
+    and `--json`, which writes the numbers that the function returns.
     """
 
-    def made(body: Callable[..., None]) -> Callable[..., None]:
+    def made(body: Callable[..., Numbers]) -> Callable[..., None]:
         hints = get_type_hints(body, include_extras=True)
         values = {name: value for name, hint in hints.items() if (value := _taken(hint))}
 
@@ -67,10 +80,11 @@ def command(examples: str) -> Callable[[Callable[..., None]], Callable[..., None
 
         @functools.wraps(body)
         def filled(**said: Any) -> None:
-            body(**{
+            given_ = {
                 name: _value(values[name], said, shared) if name in values else said[name]
                 for name in signature(body).parameters
-            })  # fmt: skip
+            }
+            _run(lambda: body(**given_), json=said["json"], quiet=said["quiet"], name=body.__name__.replace("_", "-"))
 
         parameters = {one.name: one for one in _parameters(body, hints, values)}  # a field of two values comes once
         required = [one for one in parameters.values() if one.default is Parameter.empty]
@@ -78,16 +92,61 @@ def command(examples: str) -> Callable[[Callable[..., None]], Callable[..., None
         run: Any = filled
         del run.__wrapped__  # Typer would look at its annotations
         run.__annotations__ = {}
-        run.__signature__ = signature(body).replace(parameters=[*required, *rest])
-        run.__doc__ = with_examples(body.__doc__ or "", examples)
+        every = [*required, *rest, *COMMON]
+        many = len(every) > MANY
+        if many:
+            every = [*map(_hidden_if_rare, every), HELP_ALL]
+        run.__signature__ = signature(body).replace(parameters=every)
+        run.__doc__ = with_examples(body.__doc__ or "", examples, most=FIRST_EXAMPLES if many else 0)
+        run.full_help = with_examples(body.__doc__ or "", examples)
         return filled
 
     return made
 
 
+def _run(body: Callable[[], Numbers], *, json: Path | None, quiet: bool, name: str) -> None:
+    """Run a command; write its numbers to `json`, "-" being the screen, which then shows nothing else."""
+    from goldenrule.core.alive import alive
+    from goldenrule.core.console import printing
+    from goldenrule.storage.outputs import Kind, check_output, json_like, to_terminal, write_output
+
+    kind = Kind(name="a JSON file", example="numbers.json", ours=json_like("goldenrule", "command"))
+    screen = json == Path("-")
+    if json is not None and not screen:
+        check_output(json, kind, option="--json")
+    seen = not quiet and sys.stderr.isatty()
+    with printing(quiet=quiet, on_stderr=screen or to_terminal(json)), alive(wanted=seen):
+        found = body()
+        if json is not None:
+            text = _json_text(found, name)
+            if screen:
+                typer.echo(text, nl=False)
+            else:
+                from goldenrule.core.console import Console, Text
+
+                write_output(json, text)
+                Console().print(Text(f"Written: {json}"), soft_wrap=True)
+    if isinstance(found, Ended):
+        raise typer.Exit(found.code)
+
+
+def _json_text(found: Numbers, name: str) -> str:
+    from goldenrule import __version__
+    from goldenrule.core.schema import as_json
+    from goldenrule.storage.files import json_text, read_json
+
+    value = found.numbers if isinstance(found, Ended) else found
+    if callable(value):
+        value = value()
+    value = read_json(value) if isinstance(value, Path) else as_json(value)
+    return json_text({"goldenrule": __version__, "command": name, **value})
+
+
 def given(context: typer.Context) -> set[str]:
-    """Return the names of the parameters that stand on the command line."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
+    """Return the names of the parameters that stand on the command line, without those of every command."""
+    sources = {
+        name: context.get_parameter_source(name) for name in context.params.keys() - {"json", "quiet", "help_all"}
+    }
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
@@ -107,17 +166,64 @@ def spellings(context: typer.Context, names: Collection[str]) -> list[str]:
     return [max(parameter.opts, key=len) for parameter in context.command.params if parameter.name in names]
 
 
-def with_examples(text: str, examples: str) -> str:
-    r"""Return what a command says to --help: its docstring, and what each example does below it.
+def said_again(context: typer.Context, *, without: Collection[str]) -> str:
+    """Return the command line that was given, without some of its options, as words for a shell."""
+    from goldenrule.storage.files import in_shell
+
+    words: list[str] = []
+    for parameter in context.command.params:
+        if parameter.name not in given(context) - {*without}:
+            continue
+        value = context.params[parameter.name]
+        flags = (*parameter.opts, *parameter.secondary_opts)
+        if parameter.param_type_name == "argument":
+            words += map(in_shell, value if isinstance(value, list | tuple) else [value])
+        elif isinstance(value, bool):
+            words.append(parameter.opts[-1] if value else flags[-1])
+        else:
+            for one in value if isinstance(value, list | tuple) else [value]:
+                words += [max(parameter.opts, key=len), in_shell(one)]
+    return " ".join(["goldenrule", str(context.info_name), *words])
+
+
+def _hidden_if_rare(parameter: Parameter) -> Parameter:
+    """Return the parameter of an option, hidden from --help where it is rare, else in one of few panels."""
+    kind, info = get_args(parameter.annotation) or (None, None)
+    if not hasattr(info, "rich_help_panel"):
+        return parameter
+    info = copy.copy(info)
+    info.hidden = parameter.name in RARE
+    info.rich_help_panel = FEW_PANELS.get(info.rich_help_panel)
+    return parameter.replace(annotation=Annotated[kind, info])
+
+
+def _help_all(context: typer.Context, asked: bool) -> None:
+    """Print the help with all options and examples, and end."""
+    if not asked or context.resilient_parsing:
+        return
+    shown: Any = copy.copy(context.command)
+    shown.params = [copy.copy(one) for one in shown.params]
+    for one in shown.params:
+        one.hidden, one.rich_help_panel = False, PANELS.get(one.name, one.rich_help_panel)
+    shown.help = shown.callback.full_help
+    typer.echo(shown.get_help(context), nl=False)
+    raise typer.Exit
+
+
+def with_examples(text: str, examples: str, *, most: int = 0) -> str:
+    r"""Return what a command says to --help: its docstring, and what each example does below it; 0: all of them.
 
     >>> print(with_examples("Say hello.", "Examples:\n\n  greet --loud          say HELLO").replace("\n\n", "\n"))
     Say hello.
     Examples:
-      greet --loud
-          say HELLO
+    greet --loud
+        say HELLO
     """
     paragraphs = cleandoc(text).split("\n\n")
-    below = re.sub(r"^(  \S.*?) {3,}(?=\S)", r"\1\n      ", examples, flags=re.MULTILINE)
+    head, *each = [one for one in examples.strip("\n").split("\n\n") if one] or [""]
+    below = "\n".join([head, *(each[:most] if most else each)])
+    below = re.sub(r"^  (\S.*?)(?: {3,}(?=\S)|$)", r"\1\n    ", below, flags=re.MULTILINE).replace("\n    \n", "\n")
+    below = below.removesuffix("\n    ")
     return "\n\n".join([*(" ".join(one.split()) for one in paragraphs), below])
 
 
@@ -140,7 +246,7 @@ def _taken(hint: Any) -> _Value | None:
 
 
 def _parameters(
-    body: Callable[..., None], hints: Mapping[str, Any], values: Mapping[str, _Value]
+    body: Callable[..., Numbers], hints: Mapping[str, Any], values: Mapping[str, _Value]
 ) -> Iterator[Parameter]:
     for name, parameter in signature(body).parameters.items():
         if name not in values:
@@ -199,14 +305,6 @@ def _info(name: str, option: Option, type_: type, default: Any, *, checked: bool
     )
 
 
-def json_kind(example: str, *names: tuple[str, ...]) -> Kind:
-    """Return the kind of a JSON file that has one of these sets of names."""
-    from goldenrule.storage.outputs import Kind, json_like
-
-    every = [json_like(*keys) for keys in names]
-    return Kind(name="a JSON file", example=example, ours=lambda content: any(ours(content) for ours in every))
-
-
 LABELS = only("folder", "exclude", "labels_from", "rename", "rename_file", "csv", "id", "label", "separator")
 """Where images lie and what their labels are, for commands to which splits, groups and folds are nothing."""
 Threads = Annotated[int | None, of(FitOptions, "threads")]
@@ -225,8 +323,40 @@ Live = Annotated[
         help="On live, augmented images, not on cached features: slower.",
     ),
 ]
-Json = Annotated[Path | None, typer.Option(help="Write the numbers to this file.", show_default=False)]
 RunFolder = Annotated[Path | None, output("The run's folder.", "runs/NAME")]
-Verbose = Annotated[
-    bool, typer.Option("-v", "--verbose", help="Print all details: epochs, comparisons, sets, notes, seconds.")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin anew, after asking.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print all details.")]
+COMMON = (
+    Parameter(
+        "json",
+        Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            Path | None,
+            typer.Option(help="Write the numbers here; - is the screen.", metavar="FILE", show_default=False),
+        ],
+    ),
+    Parameter(
+        "quiet",
+        Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")],
+    ),
+)
+"""The options of every command."""
+HELP_ALL = Parameter(
+    "help_all",
+    Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--help-all", help="Show all options and examples.", is_eager=True, callback=_help_all)
+    ],
+)
+MANY, FIRST_EXAMPLES = 12, 5
+"""A command with so many options shows the usual ones, and so many examples, to --help; all to --help-all."""
+FEW_PANELS = {"Images": "Images", "Images with a table of labels": "Images"} | dict.fromkeys(
+    ("Network", "Augmentation", "Training", "Evaluation"), "Model"
+)
+_EVERY = {name: one for kind in (ImageSource, FitOptions, TrainingOptions) for name, one in options_of(kind).items()}
+RARE = {name for name, one in _EVERY.items() if one.rare} | {"log", "custom_head", "custom_backbone", "optimizer"}
+PANELS = {name: one.panel for name, one in _EVERY.items()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
-from goldenrule.cli.options import Exclude, Files, Run, Threads, Verbose, command, output
+from goldenrule.cli.options import Exclude, Files, Numbers, Run, Threads, Verbose, command, output
 from goldenrule.cli.terminal import show_findings
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from goldenrule.core.console import Console, Text
     from goldenrule.deploy.bulk import Predicted
+    from goldenrule.deploy.class_folders import ClassFolders
     from goldenrule.models.classifier import Classifier
 
 MOST_IN_A_SET = 4
@@ -30,7 +31,7 @@ EXAMPLES = """Examples:
 
   goldenrule predict runs/dogscats new_photos/ --min-confidence 0.9     below it: status "unsure", no prediction
 
-  goldenrule predict my_classifier photo.jpg --custom-head parts.py:make     where a function of yours made its head
+  goldenrule predict runs/dogscats new_photos/ --sort-into sorted     a copy of each in a folder of its class
 """
 
 
@@ -42,13 +43,26 @@ def predict(
         Path | None, output("Write a CSV: path,status,prediction,probability,set,ood,distance,p:CLASS...")
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
+    ood: Annotated[
+        str,
+        typer.Option(
+            help="Out-of-distribution images: keep (status ok), flag, or abstain (no prediction).",
+            metavar="WHAT",
+        ),
+    ] = "flag",
+    sort_into: Annotated[
+        Path | None,
+        typer.Option(
+            help="Copy images into a folder per class here; nothing is overwritten.", metavar="PATH", show_default=False
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(help="Show so many of the most probable classes.", min=1)] = 1,
     exclude: Exclude = None,
     custom_head: CustomHead = "",
     custom_backbone: CustomBackbone = "",
     threads: Threads = None,
     verbose: Verbose = False,
-) -> None:
+) -> Numbers:
     """Predict the class of images; a row per image, also for those that can't be read."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.findings import plural
@@ -62,6 +76,8 @@ def predict(
         images,
         out=out,
         min_confidence=min_confidence,
+        when_ood=ood,  # type: ignore[arg-type]  # checked there
+        sort_into=sort_into,
         exclude=exclude or (),
         threads=threads,
         progress=Bars(),
@@ -80,16 +96,47 @@ def predict(
         _say_details(classifier, console)
     unreadable = f"{plural(len(result.unreadable), 'image')} can't be read: no prediction"
     whole = plural(result.flagged.n, "image")
-    ood = f"{len(result.ood):,} of {whole} look out-of-distribution: their predictions are unreliable"
-    for names, what in ((result.ood, ood), (result.unreadable, unreadable)):
+    unlike = f"{len(result.ood):,} of {whole} look out-of-distribution"
+    unlike += ": they have no prediction" if ood == "abstain" else ": their predictions are unreliable"
+    for names, what in ((result.ood, unlike), (result.unreadable, unreadable)):
         if names and result.images > 1:
             listed = ", ".join(names[:2]) + (", ..." if len(names) > 2 else "")
             console.print(Text(f"warning: {what} ({listed})", style="yellow"))
     show_findings(result.findings, console)
     if result.images > 1:
         console.print(Text(_counted(result)))
+    if result.folders:
+        _say_sorted(result.folders, console)
     if out:
         console.print(Text(f"Written: {out}"), soft_wrap=True)
+    return lambda: numbers(result)
+
+
+def numbers(result: Predicted) -> Mapping[str, Any]:
+    """Return the counts and the first rows, for programs."""
+    return {
+        "images": result.images,
+        "counts": result.counts,
+        "statuses": result.statuses,
+        "ood": result.ood,
+        "unreadable": result.unreadable,
+        "findings": result.findings,
+        "rows": result.shown,
+        "rows_left_out": result.images - len(result.shown),
+    }
+
+
+def _say_sorted(folders: ClassFolders, console: Console) -> None:
+    """Print how many images were copied, and how many were there already or could not be."""
+    from goldenrule.core.console import Text
+    from goldenrule.core.findings import plural
+
+    copied, there = sum(folders.copied.values()), sum(folders.there.values())
+    said = f"Sorted: {plural(copied, 'image')} copied into {folders.folder}"
+    console.print(Text(said + (f"; {there:,} there already" if there else "")), soft_wrap=True)
+    if folders.failed:
+        gone = f"warning: {plural(len(folders.failed), 'image')} gone before it could be copied"
+        console.print(Text(f"{gone} ({folders.failed[0]})", style="yellow"), soft_wrap=True)
 
 
 def _table(result: Predicted, *, with_sets: bool, top: int) -> Table:
@@ -126,7 +173,7 @@ def _one(row: Mapping[str, str], top: int) -> Text:
     from goldenrule.core.console import Text
 
     name = from_cell(row["path"])
-    if row["status"] != "ok":
+    if not row["prediction"]:
         return Text(f"{name}: {row['status']}", style="yellow")
     flag = "   out-of-distribution" if row.get("ood") else ""
     said = _most_probable(row, top) if top > 1 else f"{from_cell(row['prediction'])} {_probability(row)}"
@@ -151,10 +198,11 @@ def _probability(row: Mapping[str, str]) -> str:
 def _counted(result: Predicted) -> str:
     """Return how many images there were of each class, and how many are out-of-distribution or have no prediction."""
     from goldenrule.core.findings import plural
+    from goldenrule.metrics.predictions_csv import OUT
 
     classes = ", ".join(f"{count:,} {name}" for name, count in sorted(result.counts.items()) if count)
     rest = [f"{len(result.ood):,} out-of-distribution"] if result.ood else []
-    rest += [f"{count:,} {name}" for name, count in sorted(result.statuses.items()) if name != "ok"]
+    rest += [f"{count:,} {name}" for name, count in sorted(result.statuses.items()) if name not in ("ok", OUT)]
     said = f"{plural(result.images, 'image')}: {classes or 'no prediction'}"
     return f"{said}; {', '.join(rest)}" if rest else said
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.options import FinishedRun, command, output
+from goldenrule.cli.options import FinishedRun, Numbers, command, output
 
 EXAMPLES = """Examples:
 
@@ -35,7 +35,7 @@ def report(
         Language, typer.Option("--lang", help="English, Japanese or simplified Chinese.")
     ] = Language.en,
     out: Annotated[Path | None, output("The page to write.", "RUN/report.LANG.html")] = None,
-) -> None:
+) -> Numbers:
     """Write the report of a finished run again, in English, Japanese or Chinese; the numbers stay as they are."""
     from goldenrule.core.console import Console, Text
     from goldenrule.storage.outputs import to_terminal
@@ -49,3 +49,4 @@ def report(
             "Names, the evidence of findings and comparisons stay in English: they are kept with the run.",
             highlight=False,
         )
+    return {"report": str(path), "language": language.value}

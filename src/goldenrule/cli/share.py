@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from goldenrule.cli.options import Run, command, output
+from goldenrule.cli.options import Numbers, Run, command, output
 
 EXAMPLES = """Examples:
 
@@ -21,7 +21,7 @@ EXAMPLES = """Examples:
 def share(
     run: Run,
     out: Annotated[Path | None, output("A new folder for the copy.", "shared/NAME")] = None,
-) -> None:
+) -> Numbers:
     """Copy a classifier without paths, names of files, thumbnails and features of single images."""
     from goldenrule.core.console import Console, Text
     from goldenrule.storage.files import in_shell
@@ -37,3 +37,4 @@ def share(
     console = Console()
     for line in lines:
         console.print(Text(line), soft_wrap=True)
+    return {"folder": str(found.folder), "left_out": found.left_out}

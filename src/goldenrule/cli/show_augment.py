@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.options import LABELS, command, only, output, refuse
+from goldenrule.cli.options import LABELS, Numbers, command, only, output, refuse
 from goldenrule.cli.terminal import show_findings
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import SHEET_SIZE, SHEET_VIEWS, FitOptions
@@ -33,7 +33,7 @@ def show_augment(
     options: Annotated[FitOptions, only("augment", "crop", "levels", views=SHEET_VIEWS, size=SHEET_SIZE)],
     num_images: Annotated[int, typer.Option(help="Images, of different classes as far as there are.")] = 4,
     out: Annotated[Path, output("The sheet: .png, .svg or .pdf.")] = Path("augment.png"),
-) -> None:
+) -> Numbers:
     """Draw a sheet of augmented views: the very ones that training sees."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
@@ -60,3 +60,4 @@ def show_augment(
         Text(f"{options.augment}: {', '.join(shown)}, each as it is and in {options.views} views."), soft_wrap=True
     )
     console.print(Text(f"Look: {out}"), soft_wrap=True)
+    return {"sheet": str(out), "images": shown, "views": options.views, "augment": options.augment}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.options import command, given, only, refuse
+from goldenrule.cli.options import Numbers, command, given, only, refuse
 from goldenrule.core.errors import OptionError
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
@@ -50,7 +51,7 @@ def split(
     anew: Annotated[bool, typer.Option("--anew", help="Deal out again what has splits already.")] = False,
     link: Annotated[str, typer.Option(help="none (copy), hard, or reflink.")] = "none",
     verify: Annotated[bool, typer.Option("--verify", help="Prove a folder that was split before.")] = False,
-) -> None:
+) -> Numbers:
     """Copy a folder into train, valid and test splits; every file is proved by its sha256, the original only read."""
     from goldenrule.core.progress import Bars
     from goldenrule.data.splits.splitting import Shares
@@ -62,8 +63,7 @@ def split(
             raise OptionError(f"--verify proves one folder: {folder} or {destination}?")
         others = set(context.params) - {"folder", "destination", "verify"}
         refuse(context, others, "with --verify, which reads a folder that was split before")
-        show_verified(folder)
-        return
+        return show_verified(folder)
     if destination is None:
         raise OptionError(f"Where to? goldenrule split {folder} NEW_FOLDER (or --verify to prove {folder}).")
     images = source.images()
@@ -84,6 +84,7 @@ def split(
         progress=Bars(),
     )
     show(found)
+    return numbers(found)
 
 
 def table_of(images: Path | ImageTable, group_by: str) -> ImageTable:
@@ -111,7 +112,19 @@ def show(found: SplitFolder) -> None:
     console.print(Text(f"Next:           goldenrule fit {in_shell(found.folder)}"), soft_wrap=True)
 
 
-def show_verified(folder: Path) -> None:
+def numbers(found: SplitFolder) -> Mapping[str, Any]:
+    """Return what is in the splits, for programs."""
+    return {
+        "folder": str(found.folder),
+        "files": found.files,
+        "bytes": found.size,
+        "counts": found.counts,
+        "together": found.together,
+        "findings": found.findings,
+    }
+
+
+def show_verified(folder: Path) -> Numbers:
     """Prove a split folder and say so; differences end with exit code 2."""
     from goldenrule.cli.terminal import show_counts
     from goldenrule.core.console import Console, Text
@@ -131,6 +144,7 @@ def show_verified(folder: Path) -> None:
             "Bring them back from the source that split.json names, or split again into a new folder."
         )
     console.print(Text(f"{_size(found)} each is what manifest.csv says, and there is no other."))
+    return numbers(found)
 
 
 def _size(found: SplitFolder) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
-from goldenrule.cli.options import Exclude, Run, Threads, command, output
+from goldenrule.cli.options import Exclude, Numbers, Run, Threads, command, output
 from goldenrule.cli.terminal import show_findings
 
 EXAMPLES = """Examples:
@@ -39,16 +39,14 @@ def submit(
     positive: Annotated[
         str | None,
         typer.Option(
-            help="The class whose probability is asked for, where the sample has one column of numbers. "
-            "\\[default: the class that the column is named after, else the second]",
+            help="The class whose probability is asked for. \\[default: the column's name, else the second]",
             show_default=False,
         ),
     ] = None,
     floor: Annotated[
         float | None,
         typer.Option(
-            help="Lowest probability written: a single confident mistake would otherwise cost without bound. "
-            "\\[default: the best one on the evaluation images and one confident mistake more]",
+            help="Lowest probability written. \\[default: the best on the evaluation images]",
             show_default=False,
         ),
     ] = None,
@@ -62,7 +60,7 @@ def submit(
     custom_head: CustomHead = "",
     custom_backbone: CustomBackbone = "",
     threads: Threads = None,
-) -> None:
+) -> Numbers:
     """Write the submission to a competition: every id of its sample, in its order."""
     from rich.table import Table
 
@@ -130,3 +128,4 @@ def submit(
     show_findings(done.findings, console)
     beside = "" if written_into(out) else f", {side_file(out).name}"
     console.print(Text(f"Written: {out}{beside}"), soft_wrap=True)
+    return done

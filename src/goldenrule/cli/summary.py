@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.options import Json, command, json_kind, only
+from goldenrule.cli.options import Numbers, command, only
 from goldenrule.runs.options import FitOptions
 
 if TYPE_CHECKING:
@@ -31,17 +31,11 @@ def summary(
     options: Annotated[FitOptions, only("weights", "size", "head", backbone="original")],
     classes: Annotated[int, typer.Option(help="How many classes the head tells apart.")] = 2,
     depth: Annotated[int, typer.Option(help="How deep into blocks of blocks the list goes.")] = 2,
-    json: Json = None,
-) -> None:
+) -> Numbers:
     """Show a network: layers, shapes, parameters, multiply-adds, layer groups, preprocessing, weights, licence."""
-    from goldenrule.core.console import Console, Text
-    from goldenrule.core.schema import as_json
+    from goldenrule.core.console import Console
     from goldenrule.models.summary import summary as summary_of
-    from goldenrule.storage.files import json_text
-    from goldenrule.storage.outputs import check_output, to_terminal, write_output
 
-    if json is not None:
-        check_output(json, json_kind("summary.json", ("name", "layers", "multiply_adds")), option="--json")
     found = summary_of(
         options.backbone,
         weights=options.weights,
@@ -50,11 +44,8 @@ def summary(
         head=options.head,
         depth=depth,
     )
-    console = Console(stderr=to_terminal(json))
-    show(found, console)
-    if json is not None:
-        write_output(json, json_text(as_json(found)))
-        console.print(Text(f"Written: {json}"), soft_wrap=True)
+    show(found, Console())
+    return found
 
 
 def show(found: NetworkSummary, console: Console) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from goldenrule.cli.options import RunFolder, Verbose, command, only
+from goldenrule.cli.options import Numbers, Overwrite, RunFolder, Verbose, command, only
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions
@@ -16,9 +16,9 @@ EXAMPLES = """Examples:
 
   goldenrule train photos -m original -t fromzero --epochs 60    goldenrule's own small network, from random weights
 
-  goldenrule train photos -m resnet18 -t fromzero --size 96 --augment basic --stop converged:5
+  goldenrule train photos -m resnet18 -t fromzero --stop converged:5
 
-  goldenrule train photos -m efficientnet -t fine_tuning --epochs 10 --lr 1e-3 --stop overfit:3
+  goldenrule train photos -t fine_tuning --epochs 10 --lr 1e-3
 
   goldenrule train photos -t fine_tuning --epochs 20 --save-every 5     epoch-005 ... in RUN/epochs, to predict with
 
@@ -41,22 +41,23 @@ def train(
     ],
     how: TrainingOptions,
     out: RunFolder = None,
+    overwrite: Overwrite = False,
     verbose: Verbose = False,
-) -> None:
-    """Train the named network the named way, whether or not that is best; evaluate it; write it with a report.
-
-    The command fit chooses by itself. A killed training goes on where it stopped: it is saved after every epoch and
-    every two minutes.
-    """
-    from goldenrule.cli.fit import show
+) -> Numbers:
+    """Train the named network the named way, whether or not that is best; evaluate it; write it with a report."""
+    from goldenrule.cli.fit import numbers, remove_before, show
     from goldenrule.core.progress import Bars
 
     options = replace(options, training=how)
+    if overwrite:
+        remove_before(source.folder, out)
     if how.linear:  # no torch is imported
         from goldenrule.pipelines.quick_fit import quick_fit
 
-        show(quick_fit(source.images(), options=options, out=out, progress=Bars(verbose=verbose)), verbose=verbose)
-        return
-    from goldenrule.pipelines.named_training import train as trained
+        result = quick_fit(source.images(), options=options, out=out, progress=Bars(verbose=verbose))
+    else:
+        from goldenrule.pipelines.named_training import train as trained
 
-    show(trained(source.images(), options=options, out=out, progress=Bars(verbose=verbose)), verbose=verbose)
+        result = trained(source.images(), options=options, out=out, progress=Bars(verbose=verbose))
+    show(result, verbose=verbose)
+    return numbers(result)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import sys
 import threading
 from collections.abc import Iterator
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 _LOCK = threading.RLock()  # what is collected while it is held may end a use too
 _OPEN: list[object] = []
@@ -24,7 +26,7 @@ def one_blas_thread() -> Iterator[None]:
     with _LOCK:
         _OPEN.append(mark)
         if len(_OPEN) == 1:
-            _RESTORE.enter_context(threadpool_limits(1, user_api="blas"))
+            _RESTORE.enter_context(_controller(len(sys.modules)).limit(limits=1, user_api="blas"))
     try:
         yield
     finally:
@@ -32,3 +34,9 @@ def one_blas_thread() -> Iterator[None]:
             _OPEN.remove(mark)
             if not _OPEN:
                 _RESTORE.close()
+
+
+@functools.lru_cache(maxsize=1)
+def _controller(modules: int) -> ThreadpoolController:  # noqa: ARG001
+    """Return what knows the libraries that are loaded: looked for again where modules were imported since."""
+    return ThreadpoolController()

@@ -5,15 +5,30 @@ Text is no markup: a class called "[red]" has that name. What can't be seen is s
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import rich.console
 import rich.text
 from rich.console import RenderableType, RenderResult
 
+from goldenrule.core.alive import shown
 from goldenrule.core.visible import visible
 
 _LINES = "\n\t"
+_asked: ContextVar[dict[str, bool]] = ContextVar("asked", default={})  # noqa: B039 - never changed in place
+
+
+@contextlib.contextmanager
+def printing(*, quiet: bool = False, on_stderr: bool = False) -> Iterator[None]:
+    """Let consoles that are made inside be quiet, or write to standard error, where numbers have standard output."""
+    token = _asked.set({name: True for name, wanted in (("quiet", quiet), ("stderr", on_stderr)) if wanted})
+    try:
+        yield
+    finally:
+        _asked.reset(token)
 
 
 class Text(rich.text.Text):
@@ -24,10 +39,20 @@ class Text(rich.text.Text):
 
 
 class Console(rich.console.Console):
-    """Rich's console without markup, which spells out what would steer the terminal."""
+    """Rich's console without markup, which spells out what would steer the terminal.
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"markup": False, "emoji": False, **options})
+    Inside `printing` it is quiet, or writes to standard error, as was asked for there; what goes to a `file` goes there
+    all the same, and `always` is for errors.
+    """
+
+    def __init__(self, *, always: bool = False, **options: Any) -> None:
+        asked = {} if always or "file" in options else _asked.get()
+        super().__init__(**{"markup": False, "emoji": False, **options, **asked})
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does; a sign of life gives way."""
+        with shown():
+            super().print(*objects, **options)
 
     def render(self, renderable: RenderableType, options: rich.console.ConsoleOptions | None = None) -> Any:
         """Render anything; texts are made safe first."""

@@ -154,12 +154,17 @@ def system_errors() -> Iterator[None]:
     """Turn what Python and the system say of a path into a `SourceError` with what to do; also a decorator.
 
     Whatever a user calls with a path is decorated by it: no plain OSError for a name that is too long, a circle of
-    links, a pipe where a file is wanted. A full disk is a `StorageError`.
+    links, a pipe where a file is wanted. A full disk is a `StorageError`, a package that is not installed a
+    `MissingExtra`.
     """
     try:
         yield
     except BrokenPipeError:
         raise  # the reader of a pipe has seen enough
+    except ImportError as error:
+        from goldenrule.core.extras import missing_extra
+
+        raise (missing_extra(error) or error) from error
     except OSError as error:
         if error.errno not in _ADVICE and error.filename is None:
             raise  # of a network, or of a program that the user's own code talks to

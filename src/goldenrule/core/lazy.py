@@ -8,21 +8,31 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def lazy(
+    package: str, homes: Mapping[str, str], before: Callable[[str], object] | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` of a package: `homes` says in which of its modules each name lives (PEP 562).
 
-    A home "" is a module or package of that name itself.
+    A home "" is a module or package of that name itself. `before` is asked with each name first. Raises `MissingExtra`
+    where a home needs a package that is not installed.
     """
 
     def load(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if before is not None:
+            before(name)
         home = homes[name]
-        value = (
-            getattr(importlib.import_module(f"{package}.{home}"), name)
-            if home
-            else importlib.import_module(f"{package}.{name}")
-        )
+        try:
+            value = (
+                getattr(importlib.import_module(f"{package}.{home}"), name)
+                if home
+                else importlib.import_module(f"{package}.{name}")
+            )
+        except ImportError as error:
+            from goldenrule.core.extras import missing_extra
+
+            raise (missing_extra(error) or error) from error
         setattr(sys.modules[package], name, value)
         return value
 
@@ -34,4 +44,9 @@ def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], 
 
 def from_above(module: str, name: str) -> Any:
     """Return what a module of a higher floor is called by: for a method that is short for it, and nothing else."""
-    return getattr(importlib.import_module(f"goldenrule.{module}"), name)
+    try:
+        return getattr(importlib.import_module(f"goldenrule.{module}"), name)
+    except ImportError as error:
+        from goldenrule.core.extras import missing_extra
+
+        raise (missing_extra(error) or error) from error

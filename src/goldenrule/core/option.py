@@ -23,7 +23,8 @@ class Option:
 
     `unset` says what is decided where the option is not given. A number lies between `least` and `most`, both allowed,
     or `above` and `below`, neither allowed. `wanted` is the end of the error about any other value. An option that
-    `keeps_run` changes how fast a fit is, or what is reported of it, but no result of its steps.
+    `keeps_run` changes how fast a fit is, or what is reported of it, but no result of its steps. What is `rare`
+    stands in --help-all alone, where a command has many options.
     """
 
     help: str
@@ -39,6 +40,7 @@ class Option:
     wanted: str = ""
     choices: tuple[str, ...] = ()
     keeps_run: bool = False
+    rare: bool = False
 
     def allows(self, value: Any) -> bool:
         """Return whether the value lies within the bounds; None and what is not given do."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from goldenrule.core.alive import shown
 
 
 class Task(Protocol):
@@ -29,6 +33,9 @@ class Progress(Protocol):
     def picture(self, text: str) -> None:
         """Show a drawing of several lines above the tasks, in place of the one before; "" takes it away."""
 
+    def expect(self, name: str, seconds: float) -> None:
+        """Say how long all that follows takes, as far as is known; 0 where that is not."""
+
 
 class Silent:
     """Shows nothing."""
@@ -48,6 +55,9 @@ class Silent:
     def picture(self, text: str) -> None:
         """Show nothing."""
 
+    def expect(self, name: str, seconds: float) -> None:
+        """Keep quiet."""
+
 
 class _Unseen:
     def advance(self, steps: int = 1) -> None:
@@ -63,6 +73,7 @@ class Bars:
         self._console = console or Console(stderr=True)
         self._verbose = verbose
         self._picture = ""
+        self._whole: _Whole | None = None
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
@@ -80,17 +91,16 @@ class Bars:
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
         """Draw one bar while the block runs."""
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
         from rich.text import Text
 
         columns = (
             TextColumn("{task.description:<12}"),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[left]}"),
         )
         owner = self
 
@@ -103,9 +113,30 @@ class Bars:
                 yield from super().get_renderables()
 
         seen = self._console.is_terminal or self._console.is_jupyter  # into a file they would be empty lines
-        with WithPicture(*columns, console=self._console, transient=True, disable=not seen) as bars:
-            identity = bars.add_task(name, total=total, unit=unit, rate="")
-            yield _Bar(bars, identity, unit)
+        with shown(), WithPicture(*columns, console=self._console, transient=True, disable=not seen) as bars:
+            identity = bars.add_task(name, total=total, count="", rate="", left="")
+            bar = _Bar(bars, identity, total, unit)
+            bar.advance(0)
+            if self._whole is None:
+                yield bar
+                return
+            whole = bars.add_task(self._whole.name, total=self._whole.seconds, count="", rate="", left="")
+            yield _WithWhole(bar, bars, whole, self._whole)
+
+    def expect(self, name: str, seconds: float) -> None:
+        """Draw a second bar below each task: how far all steps are, by the seconds that are left as far as is known."""
+        now = time.monotonic()
+        began = self._whole.began if self._whole else now
+        self._whole = _Whole(name, began, now - began + seconds) if seconds > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """All steps together: when they began, and how many seconds they take, as far as is known."""
+
+    name: str
+    began: float
+    seconds: float
 
 
 def rate_text(per_second: float | None) -> str:
@@ -121,10 +152,57 @@ def rate_text(per_second: float | None) -> str:
     return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
 
 
+def bars_if_seen() -> Progress:
+    """Return bars where somebody can look at them, a terminal or a notebook; else nothing is shown."""
+    from goldenrule.core.console import Console
+
+    console = Console(stderr=True)
+    return Bars(console) if console.is_terminal or console.is_jupyter else Silent()
+
+
 class _Bar:
-    def __init__(self, bars: Any, identity: Any, unit: str) -> None:
-        self._bars, self._identity, self._unit = bars, identity, unit
+    """One task's bar with its count, its rate and the time left."""
+
+    def __init__(self, bars: Any, identity: Any, total: int, unit: str) -> None:
+        self._bars, self._identity, self._total, self._unit = bars, identity, total, unit
+        self._done = 0
+        self.seconds_left = 0.0
 
     def advance(self, steps: int = 1) -> None:
         """Move the bar on by `steps`."""
-        self._bars.update(self._identity, advance=steps, rate=rate_text(self._bars.tasks[0].speed))
+        self._done += steps
+        [task] = [one for one in self._bars.tasks if one.id == self._identity]
+        self.seconds_left = (task.time_remaining or 0.0) if self._done < self._total else 0.0
+        left = f"{time_text(self.seconds_left)} left" if self.seconds_left else ""
+        count = f"{self._done:,} of {self._total:,} {self._unit}"
+        self._bars.update(self._identity, advance=steps, count=count, rate=rate_text(task.speed), left=left)
+
+
+class _WithWhole:
+    """A task's bar above that of all steps."""
+
+    def __init__(self, bar: _Bar, bars: Any, identity: Any, whole: _Whole) -> None:
+        self._bar, self._bars, self._identity, self._whole = bar, bars, identity, whole
+        self.advance(0)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move both on."""
+        self._bar.advance(steps)
+        passed = time.monotonic() - self._whole.began
+        ahead = max(self._whole.seconds - passed, self._bar.seconds_left)  # all takes no less than its part
+        left = f"about {time_text(ahead)} left" if ahead > 0 else ""
+        self._bars.update(self._identity, completed=passed, total=passed + ahead, left=left)
+
+
+def time_text(seconds: float) -> str:
+    """Return a time for people, as coarse as it is known.
+
+    >>> time_text(4.2), time_text(75), time_text(3700)
+    ('4 s', '1 min 15 s', '1 h 2 min')
+    """
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole < 600 else f"{round(whole / 60)} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from goldenrule.core.errors import OptionError, SourceError, nearest
 from goldenrule.core.findings import Finding
-from goldenrule.data.table import SCHEMA, ImageTable, Task
+from goldenrule.data.table import ImageTable, Task, table_schema
 from goldenrule.storage.files import in_shell
 from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
 
@@ -79,8 +78,11 @@ def _relabelled(
     """Return the images with new labels (`new` by old class); what has none left is left out."""
     before = table.rows["labels"].to_pylist()
     after = [sorted({number for label in indices if (number := new[label]) is not None}) for indices in before]
-    column = SCHEMA.get_field_index("labels")
-    rows = table.rows.set_column(column, SCHEMA.field(column), pa.array(after, SCHEMA.field(column).type))
+    import pyarrow as pa
+
+    schema = table_schema()
+    column = schema.get_field_index("labels")
+    rows = table.rows.set_column(column, schema.field(column), pa.array(after, schema.field(column).type))
     kept = np.array([bool(now) or not indices for indices, now in zip(before, after, strict=True)], dtype=bool)
     return replace(table, classes=classes, rows=rows).where(kept).with_findings(*_findings(named, int((~kept).sum())))
 

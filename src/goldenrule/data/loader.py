@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,10 +88,11 @@ def batches(
     or whose bytes are not those of its digest any more, is a failure of its slots, never a black picture.
     With `canvases` a file whose augmented views alone are wanted is not read again once it is kept there. With
     `warped=False` augmented views are not made: each slot has the picture and the parameters to make its view of.
+    Without threads (0) the caller's own decodes: for one file that is faster than to start another.
     """
     shape = (batch_size, 3, preprocessing.size, preprocessing.size)
     ready: deque[Batch] = deque()
-    with one_blas_thread(), ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") as pool:
+    with one_blas_thread(), _decoders(threads) as pool:
         try:
             batch = Batch(np.zeros(shape, np.float32))
             for job in jobs:
@@ -117,6 +119,23 @@ def batches(
                 yield ready.popleft()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Here(Executor):
+    """Runs what is submitted at once, in the caller's thread."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """Return a future that is done."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments, **named))
+        except Exception as error:  # noqa: BLE001 - whoever asks the future gets it
+            future.set_exception(error)
+        return future
+
+
+def _decoders(threads: int) -> Executor:
+    return ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") if threads else _Here()
 
 
 def _fill(

@@ -7,15 +7,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from goldenrule.core.errors import InputError
+from goldenrule.core.extras import Late
 from goldenrule.core.findings import Finding
 from goldenrule.core.lazy import from_above
 from goldenrule.core.progress import Progress
@@ -23,28 +23,38 @@ from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, read_pi
 from goldenrule.storage.files import DIGEST_BYTES
 from goldenrule.storage.regular_files import open_regular
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+else:
+    pa, pc = Late("pyarrow"), Late("pyarrow.compute")  # predicting files needs no table
+
 Split = Literal["train", "valid", "test"]
 Task = Literal["single", "multi"]
 """One label an image, or as many as are true of it."""
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
-SCHEMA = pa.schema(
-    [
-        pa.field("uri", pa.string(), nullable=False),  # relative to the root, with forward slashes
-        pa.field("split", pa.string()),  # train, valid or test; null: not split yet
-        pa.field("labels", pa.list_(pa.int32()), nullable=False),  # indices into classes; empty: unlabelled
-        pa.field("group", pa.string()),  # images of one group stay in one split and one fold
-        pa.field("fold", pa.string()),  # images of one fold validate together; null: not dealt out, always trains
-        pa.field("place", pa.int64()),  # in an order in which neighbours are alike; null: no such order is known
-        pa.field("weight", pa.float32(), nullable=False),
-        pa.field("digest", pa.binary(DIGEST_BYTES)),  # blake2b of the bytes; null: not read yet or unreadable
-    ]
-)
+
+@cache
+def table_schema() -> pa.Schema:
+    """Return the columns of an `ImageTable`."""
+    return pa.schema(
+        [
+            pa.field("uri", pa.string(), nullable=False),  # relative to the root, with forward slashes
+            pa.field("split", pa.string()),  # train, valid or test; null: not split yet
+            pa.field("labels", pa.list_(pa.int32()), nullable=False),  # indices into classes; empty: unlabelled
+            pa.field("group", pa.string()),  # images of one group stay in one split and one fold
+            pa.field("fold", pa.string()),  # images of one fold validate together; null: not dealt out, always trains
+            pa.field("place", pa.int64()),  # in an order in which neighbours are alike; null: no such order is known
+            pa.field("weight", pa.float32(), nullable=False),
+            pa.field("digest", pa.binary(DIGEST_BYTES)),  # blake2b of the bytes; null: not read yet or unreadable
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageTable:
-    """Labelled files as an Arrow table (columns of `SCHEMA`) with the class names its labels point into.
+    """Labelled files as an Arrow table (columns of `table_schema`) with the class names its labels point into.
 
     Bytes are reached only through `open`, so that folders can become archives or object stores. An image
     costs some bytes here, never its pixels (law 12). The task is "multi" where an image has several labels, and stays
@@ -59,8 +69,8 @@ class ImageTable:
     exclude: tuple[str, ...] = ()  # patterns of what is left out below the root
 
     def __post_init__(self) -> None:
-        if self.rows.schema != SCHEMA:
-            raise InputError(f"An ImageTable has the columns {SCHEMA.names}, got {self.rows.schema.names}.")
+        if self.rows.schema != (schema := table_schema()):
+            raise InputError(f"An ImageTable has the columns {schema.names}, got {self.rows.schema.names}.")
         if (pc.max(pc.list_value_length(self.rows["labels"])).as_py() or 0) > 1:
             object.__setattr__(self, "task", "multi")
 
@@ -202,8 +212,9 @@ class ImageTable:
         return {split: counts[split] for split in (*SPLITS, "all") if split in counts}
 
     def _with(self, column: str, values: pa.Array) -> Self:
-        index = SCHEMA.get_field_index(column)
-        return replace(self, rows=self.rows.set_column(index, SCHEMA.field(index), values))
+        schema = table_schema()
+        index = schema.get_field_index(column)
+        return replace(self, rows=self.rows.set_column(index, schema.field(index), values))
 
     def __repr__(self) -> str:
         images: Counter[str] = Counter(split or "all" for split in self.splits)
@@ -260,4 +271,4 @@ def image_table(
         pa.array(np.ones(count, np.float32)),
         pa.nulls(count, pa.binary(DIGEST_BYTES)),
     ]
-    return ImageTable(root, tuple(classes), pa.Table.from_arrays(columns, schema=SCHEMA), tuple(findings))
+    return ImageTable(root, tuple(classes), pa.Table.from_arrays(columns, schema=table_schema()), tuple(findings))

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from goldenrule.core.errors import FormatError
 from goldenrule.core.schema import Name, as_type, check_schema
-from goldenrule.data.table import SCHEMA, ImageTable
+from goldenrule.data.table import ImageTable, table_schema
 
 SCHEMA_VERSION = 3
 
@@ -26,7 +26,7 @@ def table_content(table: ImageTable) -> bytes:
         "task": table.task,
     }
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, SCHEMA.with_metadata({"goldenrule": json.dumps(about)})) as writer:
+    with pa.ipc.new_file(sink, table_schema().with_metadata({"goldenrule": json.dumps(about)})) as writer:
         writer.write_table(table.rows)
     return bytes(sink.getvalue().to_pybytes())
 
@@ -43,7 +43,7 @@ def table_of(content: bytes, path: Path) -> ImageTable:
         check_schema(about["schema_version"], SCHEMA_VERSION, path)
         said = as_type(about, _About, what=str(path))
         rows = rows.replace_schema_metadata(None)
-        if rows.schema != SCHEMA:
+        if rows.schema != table_schema():
             raise ValueError(f"its columns are {', '.join(rows.column_names)}")
         labels = rows["labels"].combine_chunks().flatten()
         if len(labels) and not 0 <= pc.min(labels).as_py() <= pc.max(labels).as_py() < len(said.classes):

@@ -82,14 +82,19 @@ def export(backbone: torch.nn.Module, size: int, path: Path) -> None:
 class OpenVinoEngine:
     """A backbone compiled for this machine at an explicit precision, which is read back."""
 
-    def __init__(self, path: Path, precision: Precision, *, threads: int) -> None:
-        streams = max(1, min(threads, 8))
+    def __init__(self, path: Path, precision: Precision, *, threads: int, batch_size: int | None = None) -> None:
+        """Compile a graph at its own batch size, or at another one that all threads work on together."""
+        streams = max(1, min(threads, 8)) if batch_size is None else 1
         options = {
             "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
             "INFERENCE_NUM_THREADS": str(threads),
             "NUM_STREAMS": str(streams),
         }
-        self._model = core().compile_model(core().read_model(path), "CPU", options)
+        graph = core().read_model(path)
+        if batch_size is not None:
+            _, *shape = graph.input(0).shape
+            graph.reshape([batch_size, *shape])
+        self._model = core().compile_model(graph, "CPU", options)
         effective = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.kind = EngineKind(name="openvino", precision="bf16" if effective == "bf16" else "fp32", version=version())
         self.batch_size = int(self._model.input(0).shape[0])

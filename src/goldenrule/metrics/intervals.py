@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.extras import Late
 from goldenrule.metrics.resampling import (
     bca_interval,
     normal_quantile,
@@ -64,7 +65,7 @@ def clopper_pearson(successes: Any, n: Any, *, confidence: float = 0.95) -> tupl
     >>> [round(end, 3) for end in clopper_pearson(9, 9)]
     [0.664, 1.0]
     """
-    from scipy.special import betaincinv
+    betaincinv = Late("scipy.special").betaincinv
 
     right, total = _checked_counts(successes, n)
     wrong = total - right

@@ -12,6 +12,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +24,11 @@ from goldenrule.metrics.uncertainty.conformal import PredictionSets
 from goldenrule.metrics.uncertainty.ood import OODDetector
 
 UNSURE = "unsure"
+OUT = "out-of-distribution"
+"""Statuses of images that can be read: no class is likely enough; it is unlike those of the training."""
 OOD = "yes"
+WhenOOD = Literal["keep", "flag", "abstain"]
+"""What becomes of an out-of-distribution image: nothing, a status, or a status and no prediction."""
 MOST_FOLDS = 1_000_000
 SMALLEST = 1e-30
 """A probability of 0 is read as this one."""
@@ -35,13 +40,15 @@ def rows_of(
     min_confidence: float = 0.0,
     sets: PredictionSets | None = None,
     ood_detector: OODDetector | None = None,
+    when_ood: WhenOOD = "flag",
 ) -> Iterator[dict[str, str]]:
     """Return a row per image, with text for every column.
 
     An image whose highest probability is below `min_confidence` has the status "unsure" and no prediction;
     one that can't be read has neither prediction nor probabilities. With `sets` the column `set` holds the classes
     that can't be ruled out, the likeliest first; with `ood_detector` the column `ood` has "yes" where an image is
-    out-of-distribution, and `distance` says how far from it.
+    out-of-distribution, and `distance` says how far from it. Its status says so too, unless `when_ood` is "keep"; with
+    "abstain" it has no prediction.
     """
     inside = sets.sets(predictions) if sets else None
     probabilities = predictions.probabilities
@@ -52,9 +59,12 @@ def rows_of(
         ok = bool(readable[row])
         highest = float(probabilities[row].max()) if ok else np.nan
         sure = ok and highest >= min_confidence
+        state = UNSURE if ok and not sure else str(status)
+        if sure and ood is not None and ood[row] and when_ood != "keep":
+            state, sure = OUT, when_ood == "flag"
         columns = {
             "path": to_cell(name),
-            "status": UNSURE if ok and not sure else str(status),
+            "status": state,
             "prediction": to_cell(_several(predictions.called_names(row), between)) if sure else "",
             "probability": f"{highest:.9g}" if ok else "",
         }
@@ -79,6 +89,7 @@ def to_csv(
     min_confidence: float = 0.0,
     sets: PredictionSets | None = None,
     ood_detector: OODDetector | None = None,
+    when_ood: WhenOOD = "flag",
     header: bool = True,
 ) -> str:
     """Return the file's text; without `header` its rows alone.
@@ -97,7 +108,8 @@ def to_csv(
     writer = csv.DictWriter(text, names, lineterminator="\n")
     if header:
         writer.writeheader()
-    writer.writerows(rows_of(predictions, min_confidence=min_confidence, sets=sets, ood_detector=ood_detector))
+    rows = rows_of(predictions, min_confidence=min_confidence, sets=sets, ood_detector=ood_detector, when_ood=when_ood)
+    writer.writerows(rows)
     return text.getvalue()
 
 

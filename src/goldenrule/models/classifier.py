@@ -26,10 +26,11 @@ from goldenrule.data.sources.given_pictures import readers_of
 from goldenrule.data.sources.picture_files import read_picture
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import Engine, EngineKind, as_halves
+from goldenrule.engines.openvino import BATCH_SIZE
 from goldenrule.metrics import OODDetector, Predictions, PredictionSets, Task, Thresholds
 from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
 from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, OODDetectorJson
-from goldenrule.models.graphs.compiled import available_threads, compiled, serving_kind
+from goldenrule.models.graphs.compiled import available_threads, carry_graph, serving_engine, serving_kind
 from goldenrule.models.heads import Head, head_from_tensors
 from goldenrule.storage.files import atomic_folder, no_run_but, write_json
 from goldenrule.storage.manifest import Sealed, seal
@@ -68,7 +69,7 @@ class Classifier:
     ood_detector: OODDetector | None = None
     calibration: Mapping[str, Any] | None = None  # a record of what the head's weights hold already
     folder: Path | None = field(default=None, repr=False)  # that it was loaded from
-    _engines: dict[tuple[EngineKind, int], Engine] = field(default_factory=dict, init=False, repr=False)
+    _engines: dict[tuple[int, bool], Engine] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -158,13 +159,14 @@ class Classifier:
         logits = np.full((len(readers), len(views), len(self.classes)), np.nan, np.float32)
         failed, beyond, dark = np.zeros(len(readers), bool), 0, 0
         distance = np.full(len(readers), np.nan, np.float32)
-        engine = self._compiled(threads)
+        engine = self._compiled(threads, len(readers) * len(views), progress or Silent())
         known = digests or [None] * len(readers)
         jobs = (
             DecodeJob(row=row, read=read, views=range(len(views)), digest=digest)
             for row, (read, digest) in enumerate(zip(readers, known, strict=True))
         )
-        decoded = batches(jobs, views, self.preprocessing, batch_size=engine.batch_size, threads=threads)
+        decoding = 0 if len(readers) == 1 else threads
+        decoded = batches(jobs, views, self.preprocessing, batch_size=engine.batch_size, threads=decoding)
         with (
             (progress or Silent()).task("predict", len(readers) * len(views), "views") as task,
             one_blas_thread(),
@@ -205,6 +207,7 @@ class Classifier:
             return np.full(len(features), np.nan, np.float32)
         return self.ood_detector.distances(self.backbone.spec.averaged(features.astype(np.float16)))
 
+    @system_errors()
     def network(self) -> Network:
         """Return backbone and head as one PyTorch module in eval mode."""
         from goldenrule.models.network import Network, head_module
@@ -219,11 +222,16 @@ class Classifier:
         """
         target = Path(folder)
         with atomic_folder(target, known_by=FILES) as temporary:
-            self.write_into(temporary)
+            self.write_into(temporary, graph=self.engine.name == "openvino")
         return target
 
-    def write_into(self, folder: Path) -> None:
-        """Write the files of a classifier and their manifest into a folder that is there; a backbone in it stays."""
+    def write_into(self, folder: Path, *, graph: bool) -> None:
+        """Write the files of a classifier and their manifest into a folder that is there; a backbone in it stays.
+
+        With `graph` what runs it without PyTorch too, which takes seconds where it was not prepared before.
+        """
+        if graph:
+            carry_graph(self.backbone, folder)
         if self.backbone.folder != folder:
             shutil.copyfile(self.backbone.weights_file, folder / "backbone.safetensors")
         (folder / "head.safetensors").write_bytes(tensors_content(self.head.tensors))
@@ -344,13 +352,18 @@ class Classifier:
         how = {"token": token, "endpoint": endpoint, "private": private, "license": license}
         return cast("str", pushed(self, repo_id, keep_ood_detector=keep_ood_detector, **how))
 
-    def _compiled(self, threads: int) -> Engine:
-        """Return the compiled backbone; the second call costs nothing."""
-        wanted = serving_kind(self.backbone, self.engine), threads
+    def _compiled(self, threads: int, images: int, progress: Progress) -> Engine:
+        """Return the compiled backbone for so many images; the second call costs nothing.
+
+        Of a number of threads two are kept: one for few images, and one for whole batches.
+        """
+        wanted = threads, images < BATCH_SIZE
         engine = self._engines.get(wanted)
         if engine is None:
-            engine = compiled(self.backbone, wanted[0], threads=threads)
-            self._engines.clear()
+            kind = serving_kind(self.backbone, self.engine, progress=progress)
+            engine = serving_engine(self.backbone, kind, images=images, threads=threads)
+            for other in [key for key in self._engines if key[0] != threads]:
+                del self._engines[other]
             self._engines[wanted] = engine
         return engine
 

@@ -16,7 +16,7 @@ from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.finalize import concluded, finished, scored_on_valid
 from goldenrule.pipelines.fit_result import FitResult
-from goldenrule.pipelines.planning import live_plan_for, training_speed
+from goldenrule.pipelines.planning import ALL_STEPS, live_plan_for, training_speed
 from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import LinearHeads, linear_heads_of, readable
 from goldenrule.pipelines.selection import ModelSelection
@@ -102,6 +102,11 @@ def _can_be_evaluated(context: FitContext, linear: LinearHeads) -> bool:
     return False
 
 
+def _expect(context: FitContext, *seconds: float) -> None:
+    """Say how long the steps take that are left."""
+    context.progress.expect(ALL_STEPS, sum(seconds))
+
+
 def seven_steps(
     context: FitContext, linear: LinearHeads, loggers: Sequence[Logger] = ()
 ) -> tuple[ModelSelection, LiveContent]:
@@ -113,6 +118,7 @@ def seven_steps(
     context.progress.say(f"Live steps, about {duration(sum(step.seconds for step in plan.steps()))}:")
     context.progress.detail(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
     standing, valid = scored_on_valid(context, linear.chosen, linear.features)
+    late = 0.0 if shift == "low" else plan.late_seconds
     selection = ModelSelection(linear, valid, beta=options.beta, progress=context.progress)
     curves: dict[str, RangeTest] = {}
 
@@ -135,6 +141,7 @@ def seven_steps(
     )
     if clock.limited and (measured := training_speed(learn)):  # what this run measures, not what an earlier one did
         plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift, images_per_second=measured)
+    _expect(context, plan.head_seconds, late, plan.network_seconds, plan.tta_seconds)
     if clock.allows("train the head", plan.head_seconds):
         with context.state.stage("train the head"):
             # 2. lr_find: the highest rate where the loss is still clearly improving.
@@ -153,6 +160,7 @@ def seven_steps(
         learn.bn_freeze("early")
     if shift == "moderate":
         selection.notes.append(MODERATE_SHIFT)
+    _expect(context, late, plan.network_seconds, plan.tta_seconds)
     if shift != "low" and curves and clock.allows("train the late layers", plan.late_seconds):
         with context.state.stage("train the late layers"):
             better = learn.classifier()
@@ -174,6 +182,7 @@ def seven_steps(
                 temperature = learn.calibrate()
             if not selection.enter(Trained.LATE_LAYERS, learn, temperature=temperature, crossed=apart):
                 learn.load(better)
+    _expect(context, plan.network_seconds, plan.tta_seconds)
     if clock.allows("train the whole network", plan.network_seconds):
         with context.state.stage("train the whole network"):
             learn.unfreeze()
@@ -200,9 +209,11 @@ def seven_steps(
             if (temperature := learn.calibrate()) > 1:
                 selection.notes.append(f"It was overconfident: its logits are divided by {temperature:.2f}.")
             selection.enter(Trained.NETWORK, learn, temperature=temperature, crossed=apart)
+    _expect(context, plan.tta_seconds)
     if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
         with context.state.stage("test-time augmentation"):
             selection.enter_views(learn, augmentation)
+    _expect(context)
     if selection.best.head is not linear.chosen.head:
         selection.notes.append(
             "Out-of-fold numbers are those of the linear head: the network was trained once, on all."

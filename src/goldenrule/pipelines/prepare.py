@@ -34,6 +34,7 @@ from goldenrule.pipelines.changed_files import stamps_of
 from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.dependent_images import keep_neighbours_together, torn_splits
 from goldenrule.pipelines.fit_result import FitState
+from goldenrule.pipelines.planning import ALL_STEPS, expected_seconds
 from goldenrule.pipelines.split_together import kept_together, leaked, near_pairs
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import about_images, check_same, differences, opened
@@ -90,6 +91,7 @@ def prepared_fit(
             backbone_from_scratch(options, progress)  # one that can't be had says so before anything is written
         backbone = backbones[0]
         extractor = FeatureExtractor.of(backbone, device=device, threads=options.threads, progress=progress)
+    progress.expect(ALL_STEPS, expected_seconds(table, extractor, options))
     with opened(place.folder) as run:
         check_same(place.folder, about, table)  # again: another process may have begun a run here since
         context = FitContext(run=run, table=table, extractor=extractor, options=options, state=state, progress=progress)

@@ -142,7 +142,7 @@ def next_steps(result: FitResult) -> tuple[str, ...]:
     return (
         f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv",
         f"goldenrule predict {run} NEW_PHOTOS --min-confidence 0.9",
-        f"goldenrule insight {run}",
+        f"goldenrule labels {run}",
         *([f"goldenrule learning-curve {run}"] if result.table.task == "single" else []),
         f"goldenrule explain {run} NEW_PHOTOS",
     )

@@ -19,10 +19,10 @@ PANEL, OF_TABLE = "Images", "Images with a table of labels"
 class ImageSource:
     """A folder of images, and how its images are found, labelled and divided."""
 
-    folder: Path = option(Path(), "The images: CLASS/image.jpg or train/CLASS/image.jpg; only read.", argument=True)
+    folder: Path = option(Path(), "CLASS/image.jpg, or train/CLASS/image.jpg.", argument=True)
     exclude: tuple[str, ...] = option(
         (),
-        "Leave out what has this name, or path below the folder; '*_small*' is a pattern. Repeatable.",
+        "Leave out this name, path or pattern ('*_small*'). Repeatable.",
         metavar="PATTERN",
         panel=PANEL,
     )
@@ -31,6 +31,7 @@ class ImageSource:
         "What in a name makes images stay together: auto, none, gtsrb or a REGEX.",
         metavar="HOW",
         panel=PANEL,
+        rare=True,
     )
     labels_from: str = option(
         "auto",
@@ -38,22 +39,28 @@ class ImageSource:
         "folder does not), or parent, the one that an image lies in.",
         metavar="HOW",
         panel=PANEL,
+        rare=True,
     )
-    train_name: str | None = option(None, "The folder that trains, if not train.", metavar="NAME", panel=PANEL)
-    valid_name: str | None = option(None, "The folder that validates, if not valid.", metavar="NAME", panel=PANEL)
-    test_name: str | None = option(None, "The folder that tests, if not test.", metavar="NAME", panel=PANEL)
+    train_name: str | None = option(
+        None, "The folder that trains, if not train.", metavar="NAME", panel=PANEL, rare=True
+    )
+    valid_name: str | None = option(
+        None, "The folder that validates, if not valid.", metavar="NAME", panel=PANEL, rare=True
+    )
+    test_name: str | None = option(None, "The folder that tests, if not test.", metavar="NAME", panel=PANEL, rare=True)
     rename: tuple[str, ...] = option(
         (),
         "OLD=NEW: another name for a class, or OLD= to leave it out. Repeatable.",
         metavar="OLD=NEW",
         panel=PANEL,
+        rare=True,
     )
     rename_file: Path | None = option(
-        None, "A text file of such renamings, a line OLD = NEW each.", metavar="FILE", panel=PANEL
+        None, "A text file of such renamings, a line OLD = NEW each.", metavar="FILE", panel=PANEL, rare=True
     )
     csv: Path | None = option(
         None,
-        "The labels: a CSV file with a line per image.",
+        "The labels: a CSV file, a line per image.",
         unset="a table that names the images",
         metavar="FILE",
         panel=OF_TABLE,
@@ -64,9 +71,15 @@ class ImageSource:
         unset="the one that names the most",
         metavar="COLUMN",
         panel=OF_TABLE,
+        rare=True,
     )
     label: str | None = option(
-        None, "The table's column that names the class.", unset="the only other one", metavar="COLUMN", panel=OF_TABLE
+        None,
+        "The table's column that names the class.",
+        unset="the only other one",
+        metavar="COLUMN",
+        panel=OF_TABLE,
+        rare=True,
     )
     separator: str | None = option(
         None,
@@ -74,6 +87,7 @@ class ImageSource:
         unset="what the cells prove",
         metavar="MARK",
         panel=OF_TABLE,
+        rare=True,
     )
     split: str | None = option(
         None,
@@ -81,6 +95,7 @@ class ImageSource:
         unset="one called split or part",
         metavar="COLUMN",
         panel=OF_TABLE,
+        rare=True,
     )
     group: str | None = option(
         None,
@@ -88,12 +103,14 @@ class ImageSource:
         unset="one called group",
         metavar="COLUMN",
         panel=OF_TABLE,
+        rare=True,
     )
     fold_column: str | None = option(
         None,
         "fold=0: the images with 0 in the column fold validate, the others train.",
         metavar="COLUMN=VALUE",
         panel=OF_TABLE,
+        rare=True,
     )
 
     def __post_init__(self) -> None:

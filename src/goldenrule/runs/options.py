@@ -41,8 +41,7 @@ class FitOptions:
 
     backbone: str = option(
         DEFAULT_BACKBONE,
-        "efficientnet_lite0, 1 or 2 (embedded), any timm name, or one of original, resnet, resnext, efficientnet, "
-        "mobilenet, xception, convnext, vit, alexnet. Of fit alone auto: the best of the embedded ones.",
+        "The network: efficientnet_lite0, 1, 2, original, resnet, or any timm name. Of fit alone: auto.",
         flags=("-m", "--model", "--backbone"),
         metavar="NAME",
         panel=NETWORK,
@@ -53,16 +52,25 @@ class FitOptions:
         unset="the packaged ones, or the hub's",
         metavar="FILE",
         panel=NETWORK,
+        rare=True,
     )
-    size: int | None = option(None, "Input side in px.", unset="the network's own", metavar="PX", panel=NETWORK)
+    size: int | None = option(
+        None, "Input side in px.", unset="the network's own", metavar="PX", panel=NETWORK, rare=True
+    )
     head: HeadKind = option(
         "linear",
         "linear (fitted); concat-pool (fastai's), gap-1024 or flatten-64 (trained).",
         metavar="KIND",
         panel=NETWORK,
+        rare=True,
     )
     start_from: Path | None = option(
-        None, "Start from the trained network of an earlier run.", flags=("--from",), metavar="RUN", panel=NETWORK
+        None,
+        "Start from the trained network of an earlier run.",
+        flags=("--from",),
+        metavar="RUN",
+        panel=NETWORK,
+        rare=True,
     )
     views: int | None = option(
         None,
@@ -76,7 +84,7 @@ class FitOptions:
     )
     augment: str = option(
         "auto",
-        "Kind of views: auto, side_on, top_down, basic, keras, trivial, none, or FILE.py:NAME.",
+        "auto, side_on, top_down, basic, keras, trivial, none, FILE.py:NAME.",
         metavar="KIND",
         panel=AUGMENTATION,
     )
@@ -86,6 +94,7 @@ class FitOptions:
         choices=get_args(CropOption),
         metavar="KIND",
         panel=AUGMENTATION,
+        rare=True,
     )
     decoding: Decoding = option(
         "canonical",
@@ -93,6 +102,7 @@ class FitOptions:
         choices=get_args(Decoding),
         metavar="KIND",
         panel="Images",
+        rare=True,
     )
     levels: str | None = option(
         None,
@@ -100,10 +110,11 @@ class FitOptions:
         unset="found out",
         metavar="LOW..HIGH",
         panel="Images",
+        rare=True,
     )
     sample: int | None = option(
         None,
-        "Take at most N images per class and split: a trial.",
+        "Take at most N images per class and split.",
         least=1,
         wanted="a number of images per class, at least 1",
         metavar="N",
@@ -117,6 +128,7 @@ class FitOptions:
         wanted="at least 1",
         metavar="N",
         panel="Images",
+        rare=True,
     )
     group_by: str = "auto"  # as `ImageSource` has it, for a source that is only a folder
     fold: str | None = option(
@@ -124,10 +136,11 @@ class FitOptions:
         "2/5: of five folds the second validates (no test split is carved).",
         metavar="N/FOLDS",
         panel=TRAINING,
+        rare=True,
     )
     folds: int | None = option(
         None,
-        "The average of the linear heads of so many folds, on all images but test ones; no live training.",
+        "Average the linear heads of K folds; no live training.",
         least=FEWEST_FOLDS,
         most=MOST_FOLDS,
         wanted=f"{FEWEST_FOLDS} to {MOST_FOLDS}, such as 5",
@@ -136,23 +149,23 @@ class FitOptions:
     )
     quick: bool = option(
         False,
-        "End with the linear head: a quick fit, no live training.",
+        "End with the linear head, in seconds.",
         panel=TRAINING,
         keeps_run=True,  # it is the first step of a whole fit
     )
     minutes: float | None = option(
         None,
-        "End within so many minutes, with the best so far.",
+        "End within so many minutes.",
         above=0,
         below=MOST_MINUTES,
         wanted="how long it may take, more than 0",
         metavar="M",
         panel=TRAINING,
     )
-    seed: int = option(0, "Seed of new splits, folds, random weights and training.", metavar="N", panel=TRAINING)
+    seed: int = option(0, "Seed of splits, folds, weights and training.", metavar="N", panel=TRAINING)
     metrics: tuple[str, ...] = option(
         (),
-        "Measure this too, repeatable: f1, f2, balanced_accuracy, roc_auc, kappa, top_5_accuracy ...",
+        "Measure this too: f1, roc_auc, kappa ... Repeatable.",
         flags=("--metric",),
         metavar="NAME",
         panel=EVALUATION,
@@ -167,6 +180,7 @@ class FitOptions:
         metavar="B",
         panel=EVALUATION,
         keeps_run=True,
+        rare=True,
     )
     coverage: float = option(
         0.95,
@@ -177,6 +191,7 @@ class FitOptions:
         metavar="P",
         panel=EVALUATION,
         keeps_run=True,
+        rare=True,
     )
     false_positive_rate: float = option(
         0.02,
@@ -187,8 +202,9 @@ class FitOptions:
         metavar="P",
         panel=EVALUATION,
         keeps_run=True,
+        rare=True,
     )
-    device: str = option("cpu", "cpu, cuda or mps.", metavar="NAME", panel=MACHINE)
+    device: str = option("cpu", "cpu, cuda or mps.", metavar="NAME", panel=MACHINE, rare=True)
     threads: int | None = option(
         None,
         "Processors to use.",

@@ -35,7 +35,7 @@ class TrainingOptions:
 
     type: TrainingType = option(
         "transfer_learning",
-        "fromzero: random weights; transfer_learning: the head alone; fine_tuning: all of a pretrained network.",
+        "fromzero, transfer_learning (the head alone) or fine_tuning.",
         flags=("-t", "--type"),
         metavar="WAY",
         panel=PANEL,
@@ -70,11 +70,11 @@ class TrainingOptions:
         wanted="how many images a step looks at, 2 or more",
         metavar="N",
         panel=PANEL,
+        rare=True,
     )
     stop: tuple[str, ...] = option(
         (),
-        "converged:5: validation has not improved for 5 epochs; overfit:3: over-fitting, confirmed 3 times. The best "
-        "epoch is kept. Repeatable.",
+        "End earlier: converged:5, overfit:3. Repeatable.",
         metavar="RULE:N",
         panel=PANEL,
     )
@@ -83,6 +83,7 @@ class TrainingOptions:
         "Keep the weights after every so many epochs too, each a classifier in RUN/epochs.",
         metavar="N",
         panel=PANEL,
+        rare=True,
     )
 
     def __post_init__(self) -> None:

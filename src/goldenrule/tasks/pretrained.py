@@ -46,7 +46,7 @@ def save_pretrained(classifier: Classifier, folder: Path, *, license: str, keep_
     if keep_ood_detector:
         copy = replace(copy, ood_detector=classifier.ood_detector)
     with atomic_folder(folder) as temporary:
-        copy.write_into(temporary)
+        copy.write_into(temporary, graph=copy.engine.name == "openvino")
         card = model_card(copy, measured_by_its_run(classifier), name=folder.name, license=license)
         (temporary / CARD).write_text(card, encoding="utf-8")
     return folder

@@ -28,7 +28,7 @@ from goldenrule.storage.lock import check_no_links
 from goldenrule.tasks.reopened import reopened
 
 SCHEMA_VERSION = 2
-NUMBERS, PICTURE = "learning_curve.json", "learning_curve.svg"
+FOLDER, NUMBERS, PICTURE = "learning-curve", "learning_curve.json", "learning_curve.svg"
 WAYS: Mapping[str, str] = {
     Trained.LATE_LAYERS: "fine-tuning",
     Trained.NETWORK: "fine-tuning",
@@ -85,7 +85,7 @@ def learning_curve_of(
 ) -> CurveOfRun:
     """Measure how the linear head of a finished run grows with its training images; the run's own split stays closed.
 
-    Writes `RUN/insight/learning_curve.json` and `.svg`. Features come from the cache, or are computed.
+    Writes `RUN/learning-curve/learning_curve.json` and `.svg`. Features come from the cache, or are computed.
     Raises `SourceError` where there is no finished run, `TooFewImages` where four sizes are not possible,
     `OptionError` for another metric or target.
     """
@@ -114,7 +114,7 @@ def learning_curve_of(
     )
     counts = np.bincount(targets)
     advice = data_size(curve, ClassSizes.of(counts[counts > 0].tolist()))
-    return _written(curve, advice, tried_by(opened.folder), opened.folder / "insight", target, began)
+    return _written(curve, advice, tried_by(opened.folder), opened.folder / FOLDER, target, began)
 
 
 def tried_by(run: Path) -> tuple[Tried, ...]:

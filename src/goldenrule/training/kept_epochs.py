@@ -61,5 +61,5 @@ class KeptEpochs:
         facts = {"made_by": "Learner", "epochs": epoch, "steps": fit_key}
         with atomic_folder(target, known_by=FILES) as folder:
             backbone = backbone_written(state.backbone, weights, folder) if weights else state.backbone
-            Classifier(classes, backbone, head, engine, facts, task=task).write_into(folder)
+            Classifier(classes, backbone, head, engine, facts, task=task).write_into(folder, graph=False)
         return target

@@ -23,7 +23,7 @@ from goldenrule.data.splits.splitting import (
     stratified_splits,
     with_split,
 )
-from goldenrule.data.table import SCHEMA, image_table
+from goldenrule.data.table import image_table, table_schema
 from goldenrule.storage.files import digest
 
 many = settings(deadline=None, max_examples=60)
@@ -270,7 +270,7 @@ def test_a_sample_has_at_most_so_many_of_each_class_and_part_and_not_by_order(ro
     assert taken == Counter({stratum: min(count, number) for stratum, number in whole.items()})
     assert set(sample_per_class(shuffled(table, 5), count, seed=3).uris) == set(sample.uris)
     assert sample.uris == sorted(sample.uris)
-    assert sample.rows.schema == SCHEMA
+    assert sample.rows.schema == table_schema()
 
 
 def test_a_larger_sample_holds_the_smaller_one():

@@ -83,9 +83,9 @@ def test_another_size_or_other_weights_never_meet_an_old_engine(cache, small, mo
 
     def compare(backbone, folder, capable):
         made.append(folder)
-        for name in ("backbone.xml", "backbone.bin"):
+        for name in ("backbone.xml", "backbone.bin", "drawn.safetensors"):
             (folder / name).write_text("a graph")
-        return {"cosine": {"fp32": 1.0, capable: 1.0}}
+        return {"cosine": {"fp32": 1.0, capable: 1.0}, "alone": {}}
 
     monkeypatch.setattr(module, "_export_and_compare", compare)
     engine_kind(backbone())

@@ -122,7 +122,7 @@ def test_the_command_that_adds_another_network_is_of_this_comparison(
     how: dict[str, Any] = {"epochs": 3, "stop": ("converged:2",), "options": options, "out": out}
     found = compare_networks(small_photos, ("efficientnet",), ("transfer_learning",), **how)
     command = shlex.split(next_steps(found)[-1])
-    assert command[:2] == ["goldenrule", "compare"]
+    assert command[:2] == ["goldenrule", "compare-models"]
     another = [word.replace("ANOTHER", "efficientnet_lite0@96") for word in command[1:]]
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, [*another, "-t", "transfer_learning", "--threads", "1"]).exit_code == 0
@@ -170,7 +170,7 @@ def test_a_comparison_killed_in_the_middle_ends_as_an_unbroken_one(
     unbroken: Any, start: Callable[..., subprocess.Popen[str]], small_photos: Path, world: Path
 ) -> None:
     out = world / "killed"
-    command = ("-m", "goldenrule", "compare", small_photos, "-m", *MODELS, "-t", *TYPES)
+    command = ("-m", "goldenrule", "compare-models", small_photos, "-m", *MODELS, "-t", *TYPES)
     options = ("--epochs", 3, "--augment", "none", "--threads", 1, "--out", out)
     process = start(*command, *options)
     first = out / "entries" / "original@32-fromzero.json"

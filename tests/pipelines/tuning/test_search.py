@@ -42,7 +42,7 @@ run()
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "search.csv").open(newline="") as file:
+    with (folder / "tune.csv").open(newline="") as file:
         return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
@@ -83,12 +83,12 @@ def test_the_first_trial_is_the_default_head_and_all_are_written_down(unbroken: 
     assert rows[0]["head"] == "fitted"
     assert float(rows[0]["log_loss"]) == pytest.approx(unbroken.default_log_loss.value, abs=1e-9)
     assert float(min(row["log_loss"] or "9" for row in rows)) == pytest.approx(unbroken.best_log_loss.value, abs=1e-9)
-    written = json.loads((unbroken.folder / "search.json").read_text())
+    written = json.loads((unbroken.folder / "tune.json").read_text())
     assert written["best"]["log_loss"]["n"] == 16
     assert written["best"]["log_loss"]["basis"] == "used for selection"
-    for name in ("search.html", "trials.svg", "search.sqlite3"):
+    for name in ("tune.html", "trials.svg", "tune.sqlite3"):
         assert (unbroken.folder / name).stat().st_size > 1000
-    assert "://" not in (unbroken.folder / "search.html").read_text().replace("http://www.w3.org", "")
+    assert "://" not in (unbroken.folder / "tune.html").read_text().replace("http://www.w3.org", "")
 
 
 def test_sixteen_easy_images_are_a_tie_and_told_as_one(unbroken: Any) -> None:
@@ -107,23 +107,23 @@ def test_the_command_that_goes_on_is_the_one_of_this_search(
     options = FitOptions(threads=1, seed=3, sample=10)
     found = search(small_photos, trials=1, options=options, out=world / "my search")
     command = shlex.split(next_steps(found)[-1].rpartition(": ")[2])
-    assert command[:2] == ["goldenrule", "search"]
+    assert command[:2] == ["goldenrule", "tune"]
     monkeypatch.chdir(world)
     assert CliRunner().invoke(app, [*command[1:], "--threads", "1"]).exit_code == 0
     assert len(rows_of(found.folder)) == 2
-    assert not (world / "runs" / f"{small_photos.name}-search").exists()
+    assert not (world / "runs" / f"{small_photos.name}-tune").exists()
 
 
 def test_a_search_killed_in_the_middle_ends_with_the_trials_of_an_unbroken_one(
     unbroken: Any, start: Callable[..., subprocess.Popen[str]], small_photos: Path, world: Path
 ) -> None:
     run = world / "killed"
-    process = start("-c", SEARCHES, "search", small_photos, "--trials", TRIALS, "--threads", 1, "--out", run)
-    while process.poll() is None and finished_trials(run / "search.sqlite3") < 2:
+    process = start("-c", SEARCHES, "tune", small_photos, "--trials", TRIALS, "--threads", 1, "--out", run)
+    while process.poll() is None and finished_trials(run / "tune.sqlite3") < 2:
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    before = finished_trials(run / "search.sqlite3")
+    before = finished_trials(run / "tune.sqlite3")
     assert 2 <= before < TRIALS, "killed too late to tell"
     said = Said()
     search(small_photos, trials=TRIALS, options=FitOptions(threads=1), out=run, progress=said)
@@ -195,7 +195,7 @@ def test_the_parts_are_those_that_a_fit_draws_and_no_trial_sees_the_test_part(
 
     monkeypatch.setattr(Trials, "evaluated", watched)
     found = search(photos, trials=1, options=FitOptions(threads=1), runs=world / "runs")
-    assert found.folder == world / "runs" / "mine-search"
+    assert found.folder == world / "runs" / "mine-tune"
     assert seen
     assert all(splits == {"train", "valid"} for splits in seen)
     with prepared_fit(photos, options=FitOptions(threads=1), runs=world / "runs"):
@@ -205,7 +205,7 @@ def test_the_parts_are_those_that_a_fit_draws_and_no_trial_sees_the_test_part(
 
 def test_a_file_that_is_no_search_is_named(world: Path, unbroken: Any, small_photos: Path) -> None:
     folder = Path(shutil.copytree(unbroken.folder, world / "damaged"))
-    (folder / "search.sqlite3").write_bytes(b"no database" * 100)
+    (folder / "tune.sqlite3").write_bytes(b"no database" * 100)
     with pytest.raises(FormatError, match=r"search\.sqlite3 can't be read"):
         search(small_photos, trials=TRIALS, options=FitOptions(threads=1), out=folder)
 

@@ -20,6 +20,8 @@ WANTED = (
     "Wanted a path, bytes, an open file, a PIL image, an array of uint8 (height, width, 3) or (height, width), "
     "or a list of such"
 )
+PLAIN_MODES = ("L", "RGB")  # written as they lie in memory: a PNG takes longer than the network
+COLOURED = {"icc_profile", "transparency", "gamma", "chromaticity"}  # what a PNG keeps beside the pixels
 PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 TIFF_MODES = ("I", "F", "CMYK", "LAB")  # deep or with a profile: the decoder judges them, Pillow would clip them
 
@@ -95,7 +97,9 @@ def _as_file(image: Image.Image) -> bytes:
     content = io.BytesIO()
     try:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode in TIFF_MODES:
+        if upright.mode in PLAIN_MODES and not COLOURED & upright.info.keys():
+            upright.save(content, "PPM")
+        elif upright.mode in TIFF_MODES:
             upright.save(content, "TIFF")
         else:
             (upright if upright.mode in PNG_MODES else upright.convert("RGB")).save(content, "PNG", compress_level=1)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from goldenrule.core.extras import Late
 from goldenrule.metrics.resampling import DRAWN_AT_ONCE, tails
 
 Floats = NDArray[np.float64]
@@ -65,7 +66,7 @@ def clustered_share(right: ArrayLike, groups: NDArray[np.int64]) -> Clustered:
     >>> round(one.low, 2), round(one.high, 2), one.groups, round(one.effective_n, 1)
     (0.74, 0.99, 20, 19.5)
     """
-    from scipy.stats import t as student
+    student = Late("scipy.stats").t
 
     values = np.asarray(right, np.float64)
     codes = np.unique(groups, return_inverse=True)[1]
@@ -102,7 +103,7 @@ def clustered_mean(
     Losses are skew, and few groups hide it: so it reaches as far as either Student's t or the bootstrap-t over groups
     does (Hall 1988, Annals of Statistics 16:927-953).
     """
-    from scipy.stats import t as student
+    student = Late("scipy.stats").t
 
     rows = np.asarray(values, np.float64)
     error, count = clustered_error(rows, groups)
@@ -156,7 +157,7 @@ def welch_p_value(
     >>> round(welch_p_value(one, None, other, None), 4), welch_p_value(one, np.arange(20) // 5, other, None)
     (0.0038, 1.0)
     """
-    from scipy.stats import ttest_ind_from_stats
+    ttest_ind_from_stats = Late("scipy.stats").ttest_ind_from_stats
 
     (error, count), (its_error, its_count) = clustered_error(one, groups), clustered_error(other, its_groups)
     if min(count, its_count) < FEWEST_GROUPS or error == its_error == 0:

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 
+from goldenrule.core.extras import Late
 from goldenrule.metrics.estimate import Estimate
 from goldenrule.metrics.grouped.clusters import FEWEST_GROUPS
 from goldenrule.metrics.predictions import Predictions
@@ -53,7 +54,7 @@ def over_groups(metric: Metric[Options]) -> Metric[Options]:
 
 
 def _jackknifed(found: Estimate, value: Callable[[np.ndarray], float], groups: np.ndarray) -> Estimate:
-    from scipy.stats import t as student
+    student = Late("scipy.stats").t
 
     codes = np.unique(groups, return_inverse=True)[1]
     count = int(codes.max()) + 1

@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from goldenrule.core.extras import Late
 from goldenrule.core.findings import Finding
 from goldenrule.metrics.basic import hits, image_losses, log_loss
 from goldenrule.metrics.estimate import Basis, Estimate, value_and_interval
@@ -121,7 +122,7 @@ def _never_predicted(name: str, predictions: Predictions) -> Iterator[Finding]:
     Where a weak classifier never calls a rare class it still gives it about its share of the probability: so many
     images as that adds up to are Poisson distributed, and these are far more.
     """
-    from scipy.stats import poisson
+    poisson = Late("scipy.stats").poisson
 
     if predictions.task != "single":
         return
@@ -255,7 +256,7 @@ def _at_most(hits_: int, n: float, share: float, first: float, second: float) ->
 
     Where n is not the number of images but the effective one, the hits are the same share of it.
     """
-    from scipy.stats import betabinom
+    betabinom = Late("scipy.stats").betabinom
 
     count = math.floor(n)
     covered = min(hits_, math.floor(share * count + 1e-9))
@@ -268,7 +269,7 @@ def _independent(found: Estimate) -> float:
 
 def _at_least(limit: float, values: NDArray[np.float64], predictions: Predictions) -> float:
     """Return the one-sided p-value of a mean being `limit` or more: by Student's t over images or groups."""
-    from scipy.stats import t as student
+    student = Late("scipy.stats").t
 
     error, count = clustered_error(values, predictions.group)
     mean = float(values.mean())
@@ -279,7 +280,7 @@ def _at_least(limit: float, values: NDArray[np.float64], predictions: Prediction
 
 def _right_at_least(share: float, predictions: Predictions) -> float:
     """Return the one-sided p-value of being right for a `share` of images or more: exact, or over groups."""
-    from scipy.stats import binom
+    binom = Late("scipy.stats").binom
 
     right = hits(predictions)
     if predictions.group is not None:

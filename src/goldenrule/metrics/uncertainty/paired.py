@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.extras import Late
 from goldenrule.metrics.basic import hits, image_losses
 from goldenrule.metrics.estimate import Basis, Estimate, value_and_interval
 from goldenrule.metrics.grouped.clusters import clustered_mean, group_values
@@ -169,7 +170,7 @@ def mcnemar(a: Predictions, b: Predictions) -> McNemar:
     Source: McNemar (1947), Psychometrika 12:153-157, with the exact binomial tail; of groups Obuchowski (1998),
     Statistics in Medicine 17:1495-1507, as a test by permutations.
     """
-    from scipy.special import bdtr
+    bdtr = Late("scipy.special").bdtr
 
     a, b = _paired(a, b)
     a_right, b_right = hits(a), hits(b)

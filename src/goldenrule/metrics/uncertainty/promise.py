@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.extras import Late
 from goldenrule.core.randomness import generator
 from goldenrule.core.schema import as_json, fields_as_json
 from goldenrule.metrics.basic import hits, image_losses, log_loss
@@ -138,7 +139,7 @@ def stratified_p_value(
     >>> round(stratified_p_value(one, np.zeros(5), other, np.zeros(5)), 4)  # Fisher's exact test says the same
     0.0079
     """
-    from scipy.stats import hypergeom
+    hypergeom = Late("scipy.stats").hypergeom
 
     shares: list[NDArray[np.float64]] = []
     seen, least = 0, 0

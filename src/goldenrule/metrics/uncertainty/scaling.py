@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.extras import Late
 from goldenrule.metrics.prediction_checks import require_same_classes
 from goldenrule.metrics.predictions import Predictions
 from goldenrule.metrics.probabilities import sigmoid
@@ -179,7 +180,7 @@ def pooled_logits(predictions: Predictions) -> Floats:
 
 def _line(logits: Floats, true: NDArray[np.bool_]) -> tuple[float, float]:
     """Return slope and intercept of one class from its logits (n,) and whether each image has the label (n,)."""
-    from scipy.optimize import minimize
+    minimize = Late("scipy.optimize").minimize
 
     positives, negatives = int(true.sum()), int((~true).sum())
     if positives + negatives == 0:

@@ -10,6 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from goldenrule.core.extras import Late
+
 HIGHEST = 20.0
 
 
@@ -61,7 +63,7 @@ def as_pairs(logits: NDArray[np.float64], marks: NDArray[np.int8]) -> tuple[NDAr
 
 def _lowest(logits: NDArray[np.float64], wanted: NDArray[np.float64], smallest: float = 1.0) -> float:
     """Return the temperature, from `smallest` to `HIGHEST`, with the lowest loss; 1 unless another is better."""
-    from scipy.optimize import minimize_scalar
+    minimize_scalar = Late("scipy.optimize").minimize_scalar
 
     def loss(logarithm: float) -> float:
         return _loss(logits, wanted, math.exp(logarithm))
@@ -73,6 +75,6 @@ def _lowest(logits: NDArray[np.float64], wanted: NDArray[np.float64], smallest: 
 
 def _loss(logits: NDArray[np.float64], wanted: NDArray[np.float64], temperature: float) -> float:
     """Return the mean log loss where `wanted` (n,) is the logit of the true class, or the mean of wanted classes."""
-    from scipy.special import logsumexp
+    logsumexp = Late("scipy.special").logsumexp
 
     return float(np.mean(logsumexp(logits / temperature, axis=1) - wanted / temperature))

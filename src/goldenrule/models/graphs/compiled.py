@@ -11,20 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.core.errors import OptionError
+from goldenrule.core.errors import BackboneError, MissingExtra, OptionError
+from goldenrule.core.extras import is_installed, need
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.sample_photos import sample_photos
 from goldenrule.engines import Engine, EngineKind, Precision
 from goldenrule.engines import openvino as ov
 from goldenrule.models.backbone import Backbone
+from goldenrule.models.graphs import carried
+from goldenrule.models.graphs.graph_check import LOWEST_COSINE, compared, drawn_batch
 from goldenrule.models.graphs.prepared import is_there, is_whole, sealed_folder
 from goldenrule.storage.cache_folder import cache_folder
 from goldenrule.storage.files import json_digest, read_json, write_json
+from goldenrule.storage.tensors import tensors_content
 
-FORMAT = 1
+FORMAT = 2
+"""2: with PyTorch's features of drawn pictures, and whether a picture has the same bits alone."""
 MOST_THREADS = 1024
-LOWEST_COSINE: dict[Precision, float] = {"fp32": 0.9999, "bf16": 0.98}
-"""Mean cosine between an engine's features and PyTorch's fp32 ones below which the engine is not used."""
+_ANNOUNCED: set[tuple[Path, str]] = set()
+Prepared = tuple[Path, dict[str, Any]]
+"""The folder of an engine's graph, and how well it agrees with PyTorch."""
 
 
 def available_threads() -> int:
@@ -43,7 +49,12 @@ def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress |
         from goldenrule.engines.pytorch import torch_kind
 
         return torch_kind(device)
-    check = _checked(backbone, progress or Silent())
+    _, check = _made_here(backbone, progress or Silent())
+    return _best(check)
+
+
+def _best(check: dict[str, Any]) -> EngineKind:
+    """Return the most exact of the fastest engines that agree with PyTorch."""
     for precision in ("bf16", "fp32"):
         if check["cosine"].get(precision, 0.0) >= LOWEST_COSINE[precision]:
             return EngineKind(name="openvino", precision=precision, version=ov.version())
@@ -52,19 +63,51 @@ def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress |
     return torch_kind()
 
 
-def serving_kind(backbone: Backbone, scored_with: EngineKind) -> EngineKind:
-    """Return the engine to predict with: the one a classifier was scored with if it runs here, else the best."""
-    best = engine_kind(backbone)
+def serving_kind(backbone: Backbone, scored_with: EngineKind, *, progress: Progress | None = None) -> EngineKind:
+    """Return the engine to predict with: the one a classifier was scored with if it runs here, else the best.
+
+    Without PyTorch that is the graph which the classifier carries.
+    """
+    _, check = _made_here_or_carried(backbone, progress or Silent())
+    best = _best(check)
     if (best.name, best.precision) == (scored_with.name, scored_with.precision):
         return best
-    if scored_with.name == "torch":
+    if scored_with.name == "torch" and is_installed("torch"):
         from goldenrule.engines.pytorch import torch_kind
 
         return torch_kind()
-    runs = _checked(backbone, Silent())["cosine"].get(scored_with.precision, 0.0)
+    runs = check["cosine"].get(scored_with.precision, 0.0)
     if best.name == "openvino" and runs >= LOWEST_COSINE[scored_with.precision]:
         return replace(best, precision=scored_with.precision)
     return best
+
+
+def serving_engine(backbone: Backbone, kind: EngineKind, *, images: int, threads: int) -> Engine:
+    """Return the engine that predicts so many images: one at a time where they are fewer than a batch.
+
+    A picture alone takes a fraction of a batch's time. It is run so only where its features have the same bits as in a
+    full batch, which was tried when the graph was checked.
+    """
+    if kind.name == "torch":
+        return compiled(backbone, kind, threads=threads)
+    folder, check = _made_here_or_carried(backbone, Silent())
+    alone = images < ov.BATCH_SIZE and check["alone"].get(kind.precision, False)
+    return _openvino(backbone, folder, kind, threads=threads, batch_size=1 if alone else None)
+
+
+def carry_graph(backbone: Backbone, target: Path) -> None:
+    """Write the graph of a backbone into the folder of a classifier, where OpenVINO runs it."""
+    if backbone.maker is not None:
+        return  # its function is needed wherever it is loaded, and PyTorch with it
+    if not is_installed("torch") and carried.carries_graph(backbone):
+        carried.copy_carried(backbone, target)
+        return
+    try:
+        folder, check = _made_here(backbone, Silent())
+    except (BackboneError, MissingExtra):
+        return  # it can be saved, and says what is wrong with it where it is used
+    if "failed" not in check:
+        carried.copy_graph(folder, target)
 
 
 def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None) -> Engine:
@@ -74,14 +117,22 @@ def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None
     """
     check_threads(threads)
     threads = threads or available_threads()
-    engine: Engine
     if kind.name == "torch":
         from goldenrule.engines.pytorch import TorchEngine
 
-        engine = TorchEngine(backbone.module, device=kind.device, threads=threads)
-    else:
-        _checked(backbone, Silent())  # its files are read after this: none that is damaged
-        engine = ov.OpenVinoEngine(_folder(backbone) / "backbone.xml", kind.precision, threads=threads)
+        return _as_wanted(backbone, TorchEngine(backbone.module, device=kind.device, threads=threads), kind)
+    folder, _ = _made_here(backbone, Silent())  # its files are read after this: none that is damaged
+    return _openvino(backbone, folder, kind, threads=threads)
+
+
+def _openvino(
+    backbone: Backbone, folder: Path, kind: EngineKind, *, threads: int, batch_size: int | None = None
+) -> Engine:
+    engine = ov.OpenVinoEngine(folder / carried.GRAPH[0], kind.precision, threads=threads, batch_size=batch_size)
+    return _as_wanted(backbone, engine, kind)
+
+
+def _as_wanted(backbone: Backbone, engine: Engine, kind: EngineKind) -> Engine:
     if engine.kind != kind:
         raise OptionError(f"{backbone.spec.name} runs {engine.kind} here, wanted {kind}.")
     return engine
@@ -108,29 +159,57 @@ def check_device(device: str) -> str:
     return name
 
 
-def _checked(backbone: Backbone, progress: Progress) -> dict[str, Any]:
-    """Return the comparison of a backbone's engine with PyTorch, made before or now; its files are whole then."""
+def _made_here_or_carried(backbone: Backbone, progress: Progress) -> Prepared:
+    """Return the graph that was made here; without PyTorch the one that the classifier of the backbone carries."""
+    if is_installed("torch") or _kept(_folder(backbone), ov.best_precision()) is not None:
+        return _made_here(backbone, progress)
+    return carried.prepared_from_carried(
+        backbone, _identity(backbone), capable=ov.best_precision(), threads=available_threads(), progress=progress
+    )
+
+
+def _kept(folder: Path, capable: Precision) -> dict[str, Any] | None:
+    """Return the comparison that was made before; None where its files are not whole, or it says too little."""
+    if not is_whole(folder, (carried.CHECK,)):
+        return None
+    check = read_json(folder / carried.CHECK)
+    complete = "failed" in check or is_whole(folder, carried.PREPARED)
+    return check if complete and (capable == "fp32" or "bf16" in check["cosine"]) else None
+
+
+def _made_here(backbone: Backbone, progress: Progress) -> Prepared:
+    """Return a backbone's graph and its comparison with PyTorch, made before or now; its files are whole then."""
     folder = _folder(backbone)
     capable = ov.best_precision()
-    if is_whole(folder, ("check.json",)):
-        check = read_json(folder / "check.json")
-        complete = "failed" in check or is_whole(folder, ("backbone.xml", "backbone.bin"))
-        if complete and (capable == "fp32" or "bf16" in check["cosine"]):
-            return check
-    elif is_there(folder):
+    if (check := _kept(folder, capable)) is not None:
+        return folder, check
+    need("fit", what=f"Preparing {backbone.spec.name}")
+    if is_there(folder) and not is_whole(folder, (carried.CHECK,)):
         progress.say(
             f"The engine of {backbone.spec.name} in {folder} is damaged or of another version, and is made anew."
         )
-    progress.say(f"Compiling {backbone.spec.name} for this processor and comparing with PyTorch (once) ...")
+    _announce(backbone, progress)
     with sealed_folder(folder) as temporary:
         check = _export_and_compare(backbone, temporary, capable)
-        write_json(temporary / "check.json", check)
-    return check
+        write_json(temporary / carried.CHECK, check)
+    return folder, check
+
+
+def _announce(backbone: Backbone, progress: Progress) -> None:
+    """Say what takes some seconds; once per network, though a fit compiles it again with other weights or cut short."""
+    told = cache_folder(), backbone.spec.name
+    if told not in _ANNOUNCED:
+        _ANNOUNCED.add(told)
+        progress.say(f"Compiling {backbone.spec.name} for this processor and comparing with PyTorch (once) ...")
 
 
 def _folder(backbone: Backbone) -> Path:
+    return cache_folder() / "engines" / json_digest(_identity(backbone))[:32]
+
+
+def _identity(backbone: Backbone) -> dict[str, Any]:
     spec = backbone.spec
-    identity = {
+    return {
         "weights": spec.weights,
         "timm_name": spec.timm_name,
         "pooling": spec.pooling,
@@ -139,7 +218,6 @@ def _folder(backbone: Backbone) -> Path:
         "openvino": ov.version(),
         "format": FORMAT,
     }
-    return cache_folder() / "engines" / json_digest(identity)[:32]
 
 
 def _export_and_compare(backbone: Backbone, folder: Path, capable: Precision) -> dict[str, Any]:
@@ -148,21 +226,17 @@ def _export_and_compare(backbone: Backbone, folder: Path, capable: Precision) ->
 
     module = backbone.module  # weights that can't be used are no fault of the converter's
     try:
-        ov.export(module, backbone.spec.preprocessing.size, folder / "backbone.xml")
-        pixels = _photos(backbone)
+        ov.export(module, backbone.spec.preprocessing.size, folder / carried.GRAPH[0])
+        pixels, drawn = _photos(backbone), drawn_batch(backbone.spec.preprocessing)
         with torch.inference_mode():
-            wanted = module(torch.from_numpy(pixels)).numpy()
-        cosine = {}
-        precisions: set[Precision] = {"fp32", capable}
-        for precision in precisions:
-            engine = ov.OpenVinoEngine(folder / "backbone.xml", precision, threads=available_threads())
-            (_, features), *_ = engine.run([(None, pixels)])
-            cosine[engine.kind.precision] = round(_cosine(features, wanted), 6)
-        return {"cosine": cosine, "photos": len(pixels)}
+            wanted, of_drawn = (module(torch.from_numpy(batch)).numpy() for batch in (pixels, drawn))
+        (folder / carried.DRAWN).write_bytes(tensors_content({"features": of_drawn}))
+        check = compared(folder / carried.GRAPH[0], pixels, wanted, {"fp32", capable}, threads=available_threads())
+        return {**check, "photos": len(pixels)}
     except Exception as error:  # whatever the converter can't do, PyTorch can
         if shutil.disk_usage(folder).free < backbone.weights_file.stat().st_size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error  # no fault of the converter's
-        return {"cosine": {"bf16": 0.0, "fp32": 0.0}, "failed": f"{type(error).__name__}: {error}"[:500]}
+        return {"cosine": {"bf16": 0.0, "fp32": 0.0}, "alone": {}, "failed": f"{type(error).__name__}: {error}"[:500]}
 
 
 def _photos(backbone: Backbone) -> Any:
@@ -174,9 +248,3 @@ def _photos(backbone: Backbone) -> Any:
         top, left = 20 * (number // 2), 30 * (number // 2)
         crops.append(backbone.spec.preprocessing.pixels(photo[top : top + 260, left : left + 320]))
     return np.stack(crops)
-
-
-def _cosine(one: Any, other: Any) -> float:
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    mean = float(np.mean(np.sum(one * other, axis=1) / np.maximum(lengths, 1e-12)))
-    return mean if np.isfinite(mean) else 0.0  # a backbone that gives NaN: whoever sees its features says so

@@ -255,7 +255,10 @@ def _commands(images: Path, bench: _Bench) -> tuple[str, ...]:
     epochs = f" --epochs {bench.how['epochs']}" if bench.how["epochs"] else ""
     stop = "".join(f" --stop {rule}" for rule in bench.how["stop"])
     out = f" --out {in_shell(bench.folder)}"
-    return f"goldenrule fit {folder}{short}", f"goldenrule compare {folder} -m ANOTHER{epochs}{stop}{looks}{short}{out}"
+    return (
+        f"goldenrule fit {folder}{short}",
+        f"goldenrule compare-models {folder} -m ANOTHER{epochs}{stop}{looks}{short}{out}",
+    )
 
 
 def _check_types(types: Sequence[str]) -> None:

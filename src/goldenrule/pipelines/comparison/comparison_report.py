@@ -115,7 +115,7 @@ def asked(found: ComparedNetworks) -> str:
 def next_steps(found: ComparedNetworks) -> list[str]:
     """Return what to do with what was found."""
     run = in_shell(found.chosen.folder)
-    return [f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv", f"goldenrule insight {run}", *found.commands]
+    return [f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv", f"goldenrule labels {run}", *found.commands]
 
 
 def _p_text(value: float) -> str:

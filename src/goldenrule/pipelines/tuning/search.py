@@ -58,7 +58,7 @@ def search(
     Each trial is evaluated by its log loss on validation; the test split is never evaluated, and where the folder has a
     valid and a test split its files are not even read. The first trial is the head of `fit --quick`. `trials` are those
     on cached rows; with `live` a fifth as many train late layers or the whole network. Written to `out`, by default
-    `runs/NAME-search`: the same call goes on where a killed one stopped, and does no more than what is left.
+    `runs/NAME-tune`: the same call goes on where a killed one stopped, and does no more than what is left.
     With `minutes` no trial is begun that would probably end later. Raises a `GoldenRuleError` for what can be mended.
     """
     if not 1 <= trials <= 100_000:
@@ -66,7 +66,7 @@ def search(
     began, progress = time.monotonic(), progress or Silent()
     options = replace(options or FitOptions(), quick=True)
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
-    folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-search"
+    folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-tune"
     with _prepared_fit(table, options, folder, Path(runs), progress) as bench:
         clock = _Clock(began, minutes)
         kinds = {"cache": trials} | ({"live": -(-trials // LIVE_SHARE)} if live else {})

@@ -1,4 +1,4 @@
-"""What a search leaves behind: search.csv, search.json, two figures, the page, and what to do next."""
+"""What a search leaves behind: tune.csv, tune.json, two figures, the page, and what to do next."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 2
 SAID = ("backbone", "sample", "group_by", "min_per_class", "seed", "levels")
 """Options of a search that a fit has too: without them it is told of other images, splits or networks."""
+NUMBERS = "tune.json"
 COLUMNS = ("study", "trial", "state", "log_loss", "quality", "seconds", *NAMES)
 
 
 def write_trials(folder: Path, trials: Mapping[str, tuple[Trial, ...]]) -> None:
-    """Write a row per finished trial to search.csv."""
+    """Write a row per finished trial to tune.csv."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -35,15 +36,15 @@ def write_trials(folder: Path, trials: Mapping[str, tuple[Trial, ...]]) -> None:
             first = (study, one.number, one.state, one.log_loss, one.facts.get("quality"), one.facts.get("seconds"))
             values = [*first, *(one.drawn.get(name) for name in NAMES)]
             writer.writerow(["" if value is None else value for value in values])
-    write_atomic(folder / "search.csv", text.getvalue())
+    write_atomic(folder / "tune.csv", text.getvalue())
 
 
 def write_report(found: SearchResult) -> None:
-    """Write search.json, importance.svg, trials.svg and search.html."""
+    """Write tune.json, importance.svg, trials.svg and tune.html."""
     from goldenrule.report.figures.search_figures import importance_figure, trials_figure
     from goldenrule.report.pages.search_page import render_search
 
-    write_json(found.folder / "search.json", search_json(found))
+    write_json(found.folder / NUMBERS, search_json(found))
     figures = {"trials": trials_figure(losses(found), default=found.default_log_loss.value)}
     if any(found.importance.values()):
         figures["importance"] = importance_figure(found.importance)
@@ -61,7 +62,7 @@ def write_report(found: SearchResult) -> None:
         next_steps=next_steps(found),
         code=code(found),
     )
-    write_atomic(found.folder / "search.html", page)
+    write_atomic(found.folder / "tune.html", page)
 
 
 def losses(found: SearchResult) -> dict[str, list[tuple[int, float | None]]]:
@@ -118,7 +119,7 @@ def page_rows(found: SearchResult) -> list[dict[str, Any]]:
 def next_steps(found: SearchResult) -> list[str]:
     """Return what to do with what was found."""
     more, live = 2 * max(found.asked, len(found.trials["cache"])), " --live" * ("live" in found.trials)
-    again = f"goldenrule search {in_shell(found.images)} --trials {more}{live}{_said(found)}"
+    again = f"goldenrule tune {in_shell(found.images)} --trials {more}{live}{_said(found)}"
     again += f" --out {in_shell(found.folder)}"
     if not found.replaced:
         keep = f"goldenrule fit {in_shell(found.images)} --quick{_said(found)}"

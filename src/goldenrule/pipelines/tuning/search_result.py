@@ -52,4 +52,4 @@ class SearchResult:
     @property
     def page(self) -> Path:
         """The page for people."""
-        return self.folder / "search.html"
+        return self.folder / "tune.html"

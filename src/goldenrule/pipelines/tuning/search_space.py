@@ -1,4 +1,4 @@
-"""What `goldenrule search` tries: the settings of a trial, drawn one after another, and where each is worth drawing.
+"""What `goldenrule tune` tries: the settings of a trial, drawn one after another, and where each is worth drawing.
 
 The linear head has no rate and no optimizer: what a trial does not need is not drawn, so that no noise is ranked.
 """

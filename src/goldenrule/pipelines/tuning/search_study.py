@@ -24,9 +24,9 @@ try:
     from optuna.trial import FrozenTrial, TrialState
     from sqlalchemy.exc import SQLAlchemyError
 except ImportError as error:
-    raise MissingExtra('goldenrule search needs optuna: pip install "goldenrule[search]".') from error
+    raise MissingExtra('goldenrule tune needs optuna: pip install "goldenrule[tune]".') from error
 
-FILE = "search.sqlite3"
+FILE = "tune.sqlite3"
 RANDOM_TRIALS = 12
 """So many trials are drawn at random before the good ones are looked at."""
 CANDIDATES = 8

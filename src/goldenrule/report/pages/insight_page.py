@@ -29,7 +29,7 @@ class Card:
 class Section:
     """One piece of insight: sentences, then images or a drawing (inline SVG), and the same as plain JSON.
 
-    `key` names the section in links and in insight.json; `seconds` is what it took.
+    `key` names the section in links and in labels.json; `seconds` is what it took.
     """
 
     key: str

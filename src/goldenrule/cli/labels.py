@@ -1,4 +1,4 @@
-"""`goldenrule insight`: suspected label errors, most confident mistakes, most uncertain and best images of a run."""
+"""`goldenrule labels`: suspected label errors, most confident mistakes, most uncertain and best images of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.options import FinishedRun, Threads, command
+from goldenrule.cli.options import FinishedRun, Numbers, Threads, command
 
 if TYPE_CHECKING:
     from goldenrule.core.console import Console
@@ -16,26 +16,26 @@ SHOWN = 10
 """So many images of a list are printed; the page has all of them."""
 EXAMPLES = """Examples:
 
-  goldenrule insight runs/photos                 tables here, runs/photos/insight/insight.html to look at
+  goldenrule labels runs/photos                 tables here, runs/photos/labels/labels.html to look at
 
-  goldenrule insight runs/photos --at-most 50    more images in each list
+  goldenrule labels runs/photos --at-most 50    more images in each list
 
-The labels, all of them, the most doubtful first: runs/photos/insight/label_errors.csv
+The labels, all of them, the most doubtful first: runs/photos/labels/label_errors.csv
 """
 
 
 @command(EXAMPLES)
-def insight(
+def labels(
     run: FinishedRun,
     top: Annotated[int, typer.Option("--at-most", help="Images in each list.")] = 20,
     threads: Threads = None,
-) -> None:
-    """Look into a run: suspected label errors, its most confident mistakes, where it wavers, what it knows best."""
+) -> Numbers:
+    """Find suspected label errors of a run, its most confident mistakes, where it wavers, what it knows best."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
-    from goldenrule.tasks.insights import LABELS, NUMBERS, insights
+    from goldenrule.tasks.label_check import LABELS, NUMBERS, check_labels
 
-    found = insights(run, top=top, threads=threads, progress=Bars())
+    found = check_labels(run, top=top, threads=threads, progress=Bars())
     console = Console()
     for section in found.sections:
         show(section, console)
@@ -50,6 +50,7 @@ def insight(
     console.print(Text(f"Labels:  {found.folder / LABELS}"), soft_wrap=True)
     console.print(Text(f"Numbers: {found.folder / NUMBERS}"), soft_wrap=True)
     console.print("Next:    look at the first labels; move what is wrong to its class, and fit again.", highlight=False)
+    return found.folder / NUMBERS
 
 
 def show(section: Section, console: Console) -> None:

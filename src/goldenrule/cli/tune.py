@@ -1,4 +1,4 @@
-"""`goldenrule search`: which settings suit these images, tried on validation."""
+"""`goldenrule tune`: which settings suit these images, tried on validation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.options import Live, command, only, output
+from goldenrule.cli.options import Live, Numbers, command, only, output
 from goldenrule.cli.terminal import show_findings
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
@@ -16,31 +16,31 @@ from goldenrule.runs.options import FitOptions
 SHOWN = 8
 EXAMPLES = """Examples:
 
-  goldenrule search photos                     50 heads on cached features
+  goldenrule tune photos                     50 heads on cached features
 
-  goldenrule search photos --trials 200        goes on from there to 200
+  goldenrule tune photos --trials 200        goes on from there to 200
 
-  goldenrule search photos --live              10 of late layers and whole networks too: minutes each
+  goldenrule tune photos --live              10 of late layers and whole networks too: minutes each
 
-  goldenrule search photos --minutes 5 --out runs/try
+  goldenrule tune photos --minutes 5 --out runs/try
 """
 
 
 @command(EXAMPLES)
-def search(
+def tune(
     source: ImageSource,
     options: Annotated[FitOptions, only("backbone", "levels", "sample", "min_per_class", "minutes", "seed", "threads")],
     trials: Annotated[int, typer.Option(help="How many heads are tried in all, those of before included.")] = 50,
     live: Live = False,
-    out: Annotated[Path | None, output("Where to write.", "runs/NAME-search")] = None,
-) -> None:
+    out: Annotated[Path | None, output("Where to write.", "runs/NAME-tune")] = None,
+) -> Numbers:
     """Search for settings (head, augmentation, optimizer, rate, batch size, loss ...) that do better on validation."""
     from rich.table import Table
 
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
     from goldenrule.pipelines.tuning.search import search as searched
-    from goldenrule.pipelines.tuning.search_report import code, headline, next_steps, page_rows, sentences
+    from goldenrule.pipelines.tuning.search_report import NUMBERS, code, headline, next_steps, page_rows, sentences
 
     images, minutes = source.table(), options.minutes
     options = replace(options, minutes=None)  # of the search, not of its first fit
@@ -62,3 +62,4 @@ def search(
     if found.replaced and code(found):
         console.print(Text(f"\n{code(found)}", lines=True))
     console.print(Text(f"Page: {found.page} ({found.seconds:.0f} s)"), soft_wrap=True)
+    return found.folder / NUMBERS

@@ -13,9 +13,9 @@ import pytest
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.options import FitOptions
-from goldenrule.tasks.insights import Insights, insights
+from goldenrule.tasks.label_check import LabelCheck, check_labels
 
-Told = tuple[Insights, Path, set[str]]
+Told = tuple[LabelCheck, Path, set[str]]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def told(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOLDENRULE_CACHE", str(folder / "cache"))
         run = quick_fit(folder / "photos", options=FitOptions(views=0), out=folder / "run").folder
-        yield insights(run, top=8), run, wrong
+        yield check_labels(run, top=8), run, wrong
 
 
 def test_wrong_labels_of_all_parts_stand_first(told: Told) -> None:
@@ -54,9 +54,9 @@ def test_wrong_labels_of_all_parts_stand_first(told: Told) -> None:
 
 def test_page_numbers_and_list_say_what_was_found(told: Told) -> None:
     found, run, _ = told
-    page = (run / "insight/insight.html").read_text(encoding="utf-8")
-    numbers = json.loads((run / "insight/insight.json").read_text())
-    lines = (run / "insight/label_errors.csv").read_text().splitlines()
+    page = (run / "labels/labels.html").read_text(encoding="utf-8")
+    numbers = json.loads((run / "labels/labels.json").read_text())
+    lines = (run / "labels/label_errors.csv").read_text().splitlines()
     assert list(numbers["sections"]) == ["labels", "mistakes", "uncertain", "best"]
     assert all(section["seconds"] >= 0 for section in numbers["sections"].values())
     assert lines[0] == "path,given,likely,probability_given,probability_likely,doubted"
@@ -81,24 +81,24 @@ def test_the_same_again_gives_the_same_and_touches_nothing_else(told: Told) -> N
     first, run, _ = told
 
     def rest() -> dict[Path, tuple[int, bytes]]:
-        files = [path for path in run.rglob("*") if path.is_file() and path.parent != run / "insight"]
+        files = [path for path in run.rglob("*") if path.is_file() and path.parent != run / "labels"]
         return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
-    before, labels = rest(), (run / "insight/label_errors.csv").read_bytes()
-    again = insights(run, top=8)
+    before, labels = rest(), (run / "labels/label_errors.csv").read_bytes()
+    again = check_labels(run, top=8)
     assert not again.kept_csv
-    assert (run / "insight/label_errors.csv").read_bytes() == labels
+    assert (run / "labels/label_errors.csv").read_bytes() == labels
     assert [section.cards for section in again.sections] == [section.cards for section in first.sections]
     assert rest() == before
 
 
 def test_a_list_with_remarks_is_not_overwritten(told: Told) -> None:
     _, run, _ = told
-    path = run / "insight/label_errors.csv"
+    path = run / "labels/label_errors.csv"
     before = path.read_bytes()
     path.write_bytes(before + b"seen until here\n")
     try:
-        assert insights(run, top=3).kept_csv
+        assert check_labels(run, top=3).kept_csv
         assert path.read_bytes().endswith(b"seen until here\n")
     finally:
         path.write_bytes(before)
@@ -106,9 +106,9 @@ def test_a_list_with_remarks_is_not_overwritten(told: Told) -> None:
 
 def test_what_is_no_run_and_a_list_of_nothing_are_clear_errors(told: Told, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no finished run"):
-        insights(tmp_path)
+        check_labels(tmp_path)
     with pytest.raises(OptionError, match="--at-most 0"):
-        insights(told[1], top=0)
+        check_labels(told[1], top=0)
 
 
 def test_the_page_interprets_nothing(told: Told) -> None:
@@ -122,9 +122,9 @@ def test_the_page_interprets_nothing(told: Told) -> None:
 
 
 def test_the_command_prints_tables_and_seconds(told: Told, capsys: Any) -> None:
-    from goldenrule.cli.insight import insight
+    from goldenrule.cli.labels import labels
 
-    insight(run=told[1], top=4, threads=None)
+    labels(run=told[1], top=4, threads=None, json=None, quiet=False)
     out = capsys.readouterr().out
     for words in (
         "Label errors",
@@ -132,6 +132,6 @@ def test_the_command_prints_tables_and_seconds(told: Told, capsys: Any) -> None:
         "Most uncertain",
         "Best",
         "Seconds: opening",
-        "insight.json",
+        "labels.json",
     ):
         assert words in out

@@ -1,4 +1,4 @@
-"""`insights`: what a finished run's images tell beyond the scores, from the cache; as values, a page, JSON and CSV."""
+"""`check_labels`: suspected label errors, mistakes and doubts of a finished run; as values, a page, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from goldenrule.tasks.reopened import reopened
 from goldenrule.tasks.run_label_issues import SuspectedLabels, suspected, with_features
 
 SCHEMA_VERSION = 2
-FOLDER, PAGE, NUMBERS, LABELS = "insight", "insight.html", "insight.json", "label_errors.csv"
+FOLDER, PAGE, NUMBERS, LABELS = "labels", "labels.html", "labels.json", "label_errors.csv"
 JUDGING = ("test", "valid")
 MOST_PAIRS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Insights:
+class LabelCheck:
     """What is found in a run: sections in their order, the labels' doubts, and where all of it is written.
 
     `opening_seconds`: reading the run and its features. `left_out`: labelled images that could not be read.
@@ -71,12 +71,12 @@ class Insights:
 
 
 @system_errors()
-def insights(
+def check_labels(
     run: str | Path, *, top: int = 20, threads: int | None = None, progress: Progress | None = None
-) -> Insights:
+) -> LabelCheck:
     """Look into a finished run: suspected label errors, confident mistakes, most uncertain and most confident right.
 
-    Each list has `top` images. Written to RUN/insight: insight.html, insight.json, and label_errors.csv with all
+    Each list has `top` images. Written to RUN/labels: labels.html, labels.json, and label_errors.csv with all
     labelled images, ranked; nothing else of the run is changed. Features that the cache lacks are computed.
     Raises `SourceError` where there is no finished run, `OptionError` for a `top` below 1.
     """
@@ -90,13 +90,13 @@ def insights(
     images, left_out = with_features(opened.table, features)
     opening = time.perf_counter() - began
     if not len(images):
-        raise OptionError(f"No image of {opened.folder} has a label and can be read: insight is into labelled images.")
+        raise OptionError(f"No image of {opened.folder} has a label and can be read: wanted labelled images.")
     began = time.perf_counter()
     found = suspected(images, features, seed=opened.options.seed, progress=progress)
     seconds = time.perf_counter() - began
     evaluated = _evaluated(opened.folder, found.predictions, opened.classifier)
     sections = (label_section(found, images, top, seconds), *looking_sections(evaluated, images, top))
-    result = Insights(
+    result = LabelCheck(
         folder=opened.folder / FOLDER,
         sections=sections,
         suspected=found,
@@ -249,7 +249,7 @@ def _splits(images: ImageTable) -> dict[str, str]:
     return {uri: split or "" for uri, split in zip(images.uris, images.splits, strict=True)}
 
 
-def _written(result: Insights, images: ImageTable) -> Insights:
+def _written(result: LabelCheck, images: ImageTable) -> LabelCheck:
     """Write the three files; a list of labels that somebody has worked on stays as it is."""
     text = result.suspected.errors.to_csv()
     path = result.folder / LABELS

@@ -1,0 +1,114 @@
+"""Copies of predicted images in a folder per class: nothing is overwritten, and the same command goes on."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from goldenrule.core.errors import OptionError, StorageError
+from goldenrule.metrics.predictions_csv import OUT, UNSURE
+from goldenrule.storage.files import make_folder, storage_errors
+from goldenrule.storage.unfinished import remove_leftovers, unfinished_file
+
+APART = {UNSURE: "_unsure", OUT: "_out-of-distribution", "ok": "_no-label"}
+"""Where images without a prediction go, by their status; those that can't be read stay where they are."""
+_LONGEST_NAME = 200
+_FORBIDDEN = str.maketrans(dict.fromkeys('/\\:*?"<>|\0', "_"))
+
+
+def folder_names(classes: Sequence[str]) -> dict[str, str]:
+    """Return a folder's name for each class: its own where a file system takes it, and each another one.
+
+    >>> folder_names(["cat", "and/or", "..", "CAT"])
+    {'cat': 'cat', 'and/or': 'and_or', '..': '_..', 'CAT': 'CAT-2'}
+    """
+    taken = {name.casefold() for name in APART.values()}
+    names = {}
+    for label in classes:
+        plain = label.translate(_FORBIDDEN).strip()
+        plain = "".join(mark if mark.isprintable() else "_" for mark in plain)
+        plain = f"_{plain}" if plain.startswith(".") or not plain else plain
+        while len(os.fsencode(plain)) > _LONGEST_NAME:
+            plain = plain[:-1]
+        name, number = plain, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{plain}-{number}"
+        taken.add(name.casefold())
+        names[label] = name
+    return names
+
+
+@dataclass(slots=True, kw_only=True)
+class ClassFolders:
+    """The folders that images are copied into; `copied` and `there` (equal before) count files by folder."""
+
+    folder: Path
+    names: Mapping[str, str]
+    copied: Counter[str] = field(default_factory=Counter)
+    there: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, folder: Path, classes: Sequence[str], images: Sequence[str | Path]) -> ClassFolders:
+        """Return the folders for these classes. Raises `OptionError` where they would lie among the images."""
+        place = folder.resolve()
+        for source in (Path(one).expanduser() for one in images):
+            if source.is_dir() and (place == source.resolve() or source.resolve() in place.parents):
+                raise OptionError(
+                    f"--sort-into {folder} lies in {source}, where the next prediction would find the copies. Give a "
+                    "folder beside it."
+                )
+        if folder.exists() and not folder.is_dir():
+            raise OptionError(f"--sort-into {folder} is a file; wanted a folder.")
+        return cls(folder=folder, names=folder_names(classes))
+
+    def put(self, image: Path, status: str, labels: Sequence[str]) -> None:
+        """Copy an image into the folder of each of its labels, or of its status where it has none."""
+        folders = [self.names[label] for label in labels] or [APART[status]] * (status in APART)
+        for name in folders:
+            place = self.folder / name
+            if place.is_symlink():
+                raise StorageError(f"{place} is a symbolic link, and is not followed. Remove it, or sort elsewhere.")
+            try:
+                new = _copied(image, make_folder(place))
+            except FileNotFoundError:
+                self.failed.append(str(image))
+                continue
+            (self.copied if new else self.there)[name] += 1
+
+    def clear_leftovers(self) -> None:
+        """Remove what a killed command left half copied."""
+        for name in (*self.names.values(), *APART.values()):
+            if (self.folder / name).is_dir():
+                remove_leftovers(self.folder / name)
+
+
+def _copied(image: Path, place: Path) -> bool:
+    """Copy a file under its own name, numbered where another file has it; return False where it is there already."""
+    if not image.exists():
+        raise FileNotFoundError(image)
+    with storage_errors(place), unfinished_file(place) as temporary:
+        shutil.copyfile(image, temporary)
+        shutil.copystat(image, temporary)
+        number = 1
+        while True:
+            target = place / (image.name if number == 1 else f"{image.stem}-{number}{image.suffix}")
+            try:
+                os.link(temporary, target)  # never replaces what is there
+            except FileExistsError:
+                if target.is_file() and filecmp.cmp(temporary, target, shallow=False):
+                    return False
+                number += 1
+            except OSError:  # a file system without hard links
+                if not target.exists():
+                    temporary.rename(target)
+                    return True
+                number += 1
+            else:
+                return True

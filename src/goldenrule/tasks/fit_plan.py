@@ -1,0 +1,69 @@
+"""What a fit of this folder would cost here: counts what the cache lacks, computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from goldenrule.core.progress import Progress, Silent
+from goldenrule.data.augmentation.augment import views
+from goldenrule.data.splits.splitting import with_split
+from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import FeatureExtractor
+from goldenrule.features.speed_record import known_speed
+from goldenrule.models.backbone import Backbone
+from goldenrule.models.graphs.compiled import check_device
+from goldenrule.pipelines.backbone_selection import MOST_IMAGES, sampled
+from goldenrule.pipelines.planning import live_plan_for
+from goldenrule.pipelines.prepare import candidate_backbones, read_images
+from goldenrule.runs.options import FitOptions
+from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, Plan, Step, plan_quick_fit
+
+
+def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progress | None = None) -> Plan:
+    """Return the plan of a fit with the rows that the cache has already taken off."""
+    progress = progress or Silent()
+    device = check_device(options.device)
+    table, options = read_images(source, options, progress)
+    if options.folds is None:
+        table = with_split(table, seed=options.seed)
+    backbones = candidate_backbones(options, progress)
+    backbone = backbones[0]
+    extractor = FeatureExtractor.of(backbone, device=device, threads=options.threads, progress=progress)
+    number = DEFAULT_VIEWS if options.most_views is None else options.most_views
+    caches = [extractor.cache(view) for view in views(options.augmentation, number)]
+    digests = {digest for digest in table.digests if digest}
+    train = table.split("train").only_labelled()
+    train_digests = {digest for digest in train.digests if digest}
+    plan = plan_quick_fit(
+        images=len(table),
+        train_images=len(train),
+        missing_plain=int(np.sum([digest not in caches[0] for digest in digests])),
+        missing_augmented=sum(digest not in cache for cache in caches[1:] for digest in train_digests),
+        features=backbone.spec.features,
+        classes=len(table.classes),
+        views=options.most_views,
+        views_per_second=known_speed(backbone.spec, extractor.kind),
+        head=options.head,
+        live=None if options.linear_only else live_plan_for(table, backbone, extractor.kind),
+    )
+    if not options.candidates:
+        return plan
+    choosing = _choosing(sampled(train, MOST_IMAGES, seed=options.seed), backbones, device)
+    return Plan(steps=(*plan.steps[:2], choosing, *plan.steps[2:]))
+
+
+def _choosing(asked: ImageTable, backbones: Sequence[Backbone], device: str) -> Step:
+    """Return what choosing among backbones takes: the plain rows of training images that their caches lack."""
+    seconds, stored = 0.5 * len(backbones), 0
+    for backbone in backbones[1:]:  # the first has its rows by then
+        extractor = FeatureExtractor.of(backbone, device=device)
+        cache = extractor.cache()
+        missing = sum(digest not in cache for digest in set(asked.digests) if digest)
+        seconds += missing / (known_speed(backbone.spec, extractor.kind) or SPEED_UNKNOWN)
+        stored += missing * (2 * backbone.spec.features + 40)
+    names = ", ".join(backbone.spec.name for backbone in backbones)
+    condition = "what follows: if the first is selected"
+    return Step(name=f"choose among {names}", seconds=seconds, stored_bytes=stored, condition=condition)

@@ -1,0 +1,103 @@
+"""Copies in class folders: every class a folder of its own, nothing overwritten, killed is only paused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldenrule.core.errors import OptionError, StorageError
+from goldenrule.deploy.class_folders import APART, ClassFolders, folder_names
+
+Command = Callable[..., Any]
+
+
+@given(st.lists(st.text(min_size=1, max_size=300), unique=True, max_size=12))
+def test_every_class_has_a_folder_of_its_own_that_a_file_system_takes(classes: list[str]) -> None:
+    names = folder_names(classes)
+    assert list(names) == classes
+    folded = [name.casefold() for name in (*names.values(), *APART.values())]
+    assert len(set(folded)) == len(folded)
+    for name in names.values():
+        assert name not in (".", "..")
+        assert not {"/", "\0"} & {*name}
+        assert len(name.encode("utf-8", "surrogatepass")) < 256
+
+
+def test_equal_files_are_there_already_and_others_get_a_number(tmp_path: Path) -> None:
+    for place, content in (("a", b"one"), ("b", b"two"), ("c", b"one")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "x.jpg").write_bytes(content)
+    for _ in range(2):
+        folders = ClassFolders.of(tmp_path / "sorted", ["cat"], [])
+        for place in "abc":
+            folders.put(tmp_path / place / "x.jpg", "ok", ["cat"])
+        found = {path.name: path.read_bytes() for path in (tmp_path / "sorted" / "cat").iterdir()}
+        assert found == {"x.jpg": b"one", "x-2.jpg": b"two"}
+    assert (sum(folders.copied.values()), sum(folders.there.values())) == (0, 3)
+
+
+def test_what_a_user_has_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"new")
+    mine = tmp_path / "sorted" / "cat" / "x.jpg"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    ClassFolders.of(tmp_path / "sorted", ["cat"], []).put(tmp_path / "x.jpg", "ok", ["cat"])
+    assert mine.read_bytes() == b"mine"
+    assert mine.with_name("x-2.jpg").read_bytes() == b"new"
+
+
+def test_no_copy_follows_a_link_out_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"new")
+    (tmp_path / "sorted").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "sorted" / "cat").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="symbolic link"):
+        ClassFolders.of(tmp_path / "sorted", ["cat"], []).put(tmp_path / "x.jpg", "ok", ["cat"])
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_copies_do_not_lie_among_the_images(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "sorted"):
+        with pytest.raises(OptionError, match="--sort-into"):
+            ClassFolders.of(place, ["cat"], [tmp_path])
+
+
+def test_the_command_sorts_and_goes_on(command: Command, fitted: Any, small_photos: Path, tmp_path: Path) -> None:
+    images = small_photos / "test"
+    wanted = [path.name for path in images.rglob("*.jpg")]
+    words = ("predict", fitted.folder, images, "--sort-into", "sorted", "--ood", "abstain", "-o", "said.csv")
+    assert f"Sorted: {len(wanted)} images copied into sorted" in command(*words).stdout
+    copies = {path.name: path.parent.name for path in (tmp_path / "sorted").rglob("*.jpg")}
+    assert sorted(copies) == sorted(wanted)
+    rows = [line.split(",") for line in (tmp_path / "said.csv").read_text().splitlines()[1:]]
+    for path, status, prediction, *_ in rows:
+        assert copies[Path(path).name] == (prediction or APART[status])
+    gone = tmp_path / "sorted" / copies[wanted[0]] / wanted[0]
+    gone.unlink()
+    assert f"1 image copied into sorted; {len(wanted) - 1} there already" in command(*words).stdout
+    assert gone.is_file()
+
+
+def test_what_becomes_of_images_out_of_distribution_is_a_choice(command: Command, fitted: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "odd.png")
+    found = {}
+    for choice in ("keep", "flag", "abstain"):
+        assert command("predict", fitted.folder, "odd.png", "--ood", choice, "-o", f"{choice}.csv").returncode == 0
+        _, status, prediction, _, _, ood, *_ = (tmp_path / f"{choice}.csv").read_text().splitlines()[1].split(",")
+        assert ood == "yes"
+        found[choice] = (status, bool(prediction))
+    assert found == {
+        "keep": ("ok", True),
+        "flag": ("out-of-distribution", True),
+        "abstain": ("out-of-distribution", False),
+    }
+    done = command("predict", fitted.folder, "odd.png", "--ood", "drop")
+    assert done.returncode == 2
+    assert "--ood drop: wanted one of keep, flag, abstain" in done.stderr
