@@ -22,7 +22,14 @@ CARD = "MODEL_CARD.md"
 MOST_CLASSES, MOST_FINDINGS = 30, 20
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&])")
 _SEAL = re.compile(r"\n<!-- written by goldenrule, which leaves it alone once it was changed: ([0-9a-f]{16}) -->\n$")
-_FRONT = "---\nlibrary_name: goldenrule\npipeline_tag: image-classification\ntags:\n- image-classification\n- goldenrule\n---\n"
+_FRONT = """---
+library_name: goldenrule
+pipeline_tag: image-classification
+tags:
+- image-classification
+- goldenrule
+---
+"""
 
 
 def model_card(content: ReportContent, project: Project | None = None) -> str:

@@ -77,8 +77,8 @@ def of_new_images(accuracy: Estimate, split: str) -> str:
     """
     among = next(n for n in (100, 1_000, 10_000, 100_000) if (accuracy.high - accuracy.low) * n >= 5 or n == 100_000)
     right, low, high = (f"{round(among * share):,}" for share in (accuracy.value, accuracy.low, accuracy.high))
-    held_out = accuracy.basis == Basis.HELD_OUT
-    images = count(accuracy.n, "held-out image") if held_out else images_of(split, accuracy.n)
+    held_out = accuracy.basis == Basis.HELD_OUT and split != "out-of-fold"
+    images = count(accuracy.n, "unseen image") if held_out else images_of(split, accuracy.n)
     return say("headline.new-images", among=f"{among:,}", right=right, low=low, high=high, images=images)
 
 

@@ -37,7 +37,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 NO_PROJECT = Project()
 MOST_MISTAKES, MOST_UNCERTAIN, MOST_BEST = 12, 4, 4
 MOST_GRID_CLASSES = 15
-MOST_OPEN_ROWS = 20
+MOST_OPEN_ROWS, MOST_OPEN_STRIPS = 20, 12
 MOST_EVIDENCE = 100
 LEAST_BINS = 3
 """Fewer dots make no reliability diagram."""
@@ -244,6 +244,7 @@ def _environment(spoken: str) -> Environment:
     }
     environment.globals |= {
         "most_open_rows": MOST_OPEN_ROWS,
+        "most_open_strips": MOST_OPEN_STRIPS,
         "most_evidence": MOST_EVIDENCE,
         "html_language": LANGUAGES[spoken],
         "say": _say_in_html,
