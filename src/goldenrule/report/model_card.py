@@ -146,9 +146,9 @@ def _made(content: ReportContent) -> Iterator[str]:
         yield f"### {plain(group.heading)}\n"
         yield from (f"- {plain(name)}: {plain(value)}" for name, value in group.pairs)
         yield ""
-    if commands := [step for step in content.next_steps if step.startswith("goldenrule ")]:
+    if content.next_steps:
         yield f"## {say('caption.commands')}\n"
-        yield from ("```console", *(one.replace("`", "'") for one in map(visible, commands)), "```")
+        yield from ("```console", *(visible(step).replace("`", "") for step in content.next_steps), "```")
 
 
 def table_lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

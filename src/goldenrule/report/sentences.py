@@ -215,14 +215,14 @@ def duration(seconds: float) -> str:
 def sureness(probability: float) -> str:
     """Return a probability in percent that never reads as certain, nor as impossible.
 
-    >>> sureness(0.874), sureness(0.9967), sureness(0.99999), sureness(0.0004)
-    ('87 %', '99.7 %', '> 99.9 %', '< 0.1 %')
+    >>> sureness(0.874), sureness(0.9967), sureness(0.99999), sureness(0.0004), sureness(0.005)
+    ('87 %', '99.7 %', '> 99.9 %', '< 0.1 %', '0.5 %')
     """
     if probability >= 0.9995:
         return "> 99.9 %"
     if probability < 0.0005:
         return "< 0.1 %"
-    return f"{100 * probability:.0f} %" if 0.005 <= probability < 0.995 else f"{100 * probability:.1f} %"
+    return f"{100 * probability:.0f} %" if 0.005 < probability < 0.995 else f"{100 * probability:.1f} %"
 
 
 def ended(text: str) -> str:

@@ -85,7 +85,7 @@ def _growth(value: Mapping[str, Any]) -> Growth:
         forecasts=points(value["forecasts"]),
         now=float(value["images_per_class"]),
         gain=(float(gain["value"]), float(gain["low"]), float(gain["high"])) if gain else None,
-        sentences=[str(said) for said in value["enough"]["says"]],
+        sentences=[str(value["enough"]["says"])],
     )
 
 
