@@ -80,7 +80,11 @@ class DataTable:
             for split, n in zip(self.splits, self.totals.counts, strict=True)
         )
         images, classes = count(self.totals.total, "image"), count(len(self.rows), "class")
-        said = say("data.size", images=images, classes=classes, splits=splits)
+        said = (
+            say("data.size", images=images, classes=classes, splits=splits)
+            if self.splits != ("all",)
+            else say("data.size-alone", images=images, classes=classes)
+        )
         if len(self.rows) < 2:
             return said
         small, large = min(self.rows, key=lambda row: row.total), max(self.rows, key=lambda row: row.total)
