@@ -18,7 +18,7 @@ from goldenrule.report.figures.training_figures import history_figure
 from goldenrule.runs.history import History
 from goldenrule.tasks.auditing import audit_images
 from goldenrule.tasks.explaining import explain
-from goldenrule.tasks.insights import insights
+from goldenrule.tasks.label_check import check_labels
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Draw = Callable[..., Path]
@@ -68,7 +68,7 @@ def test_copies_of_an_image_share_a_card_in_every_list_of_labels(run: Path, tmp_
         for number in range(8):
             shutil.copy(photos / label / f"{number:02d}.png", photos / label / f"copy of {number:02d}.png")
     assert command("fit", photos, "--quick", "--out", tmp_path / "again").returncode == 0
-    found = insights(tmp_path / "again", top=4)
+    found = check_labels(tmp_path / "again", top=4)
     for section in found.sections:
         names = [Path(card.uri).name.removeprefix("copy of ") + card.label for card in section.cards]
         assert len(set(names)) == len(names), section.key

@@ -23,6 +23,7 @@ from goldenrule.report.content import Promised, ReportContent
 from goldenrule.report.content_files import kept_content
 from goldenrule.report.pages.run_page import render_page
 from goldenrule.storage.manifest import is_sealed
+from goldenrule.tasks.run_learning_curve import FOLDER, NUMBERS, SCHEMA_VERSION
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Made = Callable[..., Path]
@@ -252,6 +253,7 @@ def test_advice_is_ranked_by_what_it_could_gain_and_says_what_it_counted(told: A
     assert len(gains) >= 2
     assert gains == sorted(gains, reverse=True)
     assert "of 120 test images are confused between the two" in part
+    assert "Train the network itself: this was a quick fit of its linear head" in part
     assert text(part).index("not known") > text(part).rindex("points")
 
 
@@ -322,21 +324,22 @@ def test_a_measured_learning_curve_joins_the_report(run: Path, command: Command)
     points = [{"images_per_class": 2.0**k, "value": 0.6 + 0.05 * k, "low": 0.5, "high": 0.95} for k in range(1, 6)]
     gain = {"value": 0.021, "low": 0.004, "high": 0.04}
     curve = {
-        "schema_version": 2,
+        "schema_version": SCHEMA_VERSION,
         "metric": "accuracy",
         "images_per_class": 32.0,
         "points": points[:4],
         "forecasts": points[4:],
         "enough": {"ahead": [{"times": 2.0, "gain": gain}], "says": "More images would help."},
     }
-    (run / "insight").mkdir()
-    (run / "insight" / "learning_curve.json").write_text(json.dumps(curve))
+    place = run / FOLDER / NUMBERS
+    place.parent.mkdir()
+    place.write_text(json.dumps(curve))
     assert command("report", run).returncode == 0
     part = section((run / "report.html").read_text(), "next")
     assert "More images would help." in part
     assert "about 2.1 points" in part
     assert part.count("<circle") == 5
-    (run / "insight" / "learning_curve.json").write_text('{"schema_version": 2}')
+    place.write_text('{"schema_version": 2}')
     assert command("report", run).returncode == 0
     assert "<circle" not in section((run / "report.html").read_text(), "next")
 

@@ -10,7 +10,7 @@ from goldenrule.analysis.label_issues import find_label_issues
 from goldenrule.core.schema import as_json
 from goldenrule.data.units import duplicate_units, is_alike
 from goldenrule.metrics import Predictions, log_loss
-from goldenrule.report.content import Promised, ReportContent, SuspectedLabels
+from goldenrule.report.content import Promised, ReportContent, SuspectedLabelErrors
 from goldenrule.runs.environment import environment
 from goldenrule.storage.files import digest, in_shell
 
@@ -135,6 +135,7 @@ def report_content(result: FitResult) -> ReportContent:
         uncalibrated=result.uncalibrated(result.headline_split),
         promises=_promises(result),
         labels=_labels(result),
+        quick=result.options.quick,
     )
 
 
@@ -154,7 +155,7 @@ def _promises(result: FitResult) -> list[Promised]:
     return [*sets[:1], *ood[:1]]
 
 
-def _labels(result: FitResult) -> SuspectedLabels | None:
+def _labels(result: FitResult) -> SuspectedLabelErrors | None:
     """Return the labels that out-of-fold predictions doubt, one for all copies of an image."""
     predictions = result.scored.get("out-of-fold")
     if predictions is None:
@@ -166,7 +167,7 @@ def _labels(result: FitResult) -> SuspectedLabels | None:
     doubted = [one for one in issues.first(issues.listed) if one.suspected]
     distinct = {(unit_of[one.id], one.given): one for one in reversed(doubted)}
     first = sorted(distinct.values(), key=lambda one: one.rank)[:MOST_LABELS]
-    return SuspectedLabels(images=len(issues), suspected=len(doubted), first=first)
+    return SuspectedLabelErrors(images=len(issues), suspected=len(doubted), first=first)
 
 
 def next_steps(result: FitResult) -> tuple[str, ...]:

@@ -92,5 +92,5 @@ def _of_more_images(content: ReportContent, *, single: bool) -> Iterator[Advice]
 
 
 def _of_training(content: ReportContent) -> Iterator[Advice]:
-    if content.options.get("quick") is True:
+    if content.quick:
         yield Advice(sentence=say("advice.whole-fit"))

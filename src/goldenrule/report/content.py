@@ -45,7 +45,7 @@ class Promised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SuspectedLabels:
+class SuspectedLabelErrors:
     """Labels that are probably wrong, each with its copies left out; `suspected` are all of `images` that are."""
 
     images: int
@@ -70,7 +70,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrowthPoint:
-    """Accuracy at so many images per class; `times` is how many times the images there are, of a forecast."""
+    """Accuracy at so many images per class, measured or forecast, with its interval."""
 
     images_per_class: float
     value: float
@@ -80,9 +80,9 @@ class GrowthPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """A learning curve that was measured: points, forecasts, and what it says; `doubled` is the gain of twice as many.
+    """A learning curve: points that were measured, forecasts, and what it says of them; `now` is where the run stands.
 
-    `gain` is (value, low, high) in shares of accuracy, None where it is not known.
+    `gain` is what twice as many images are forecast to add: (value, low, high) as shares, None where it is not known.
     """
 
     points: Sequence[GrowthPoint]
@@ -117,6 +117,7 @@ class ReportContent:
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     - `promises`: the prediction sets and the OOD detector against held-out images; empty where nothing was held out.
     - `labels`: suspected label errors by out-of-fold predictions, None where there are no such predictions.
+    - `quick`: whether this was a quick fit, of the linear head alone.
     - `growth`: the learning curve, where `goldenrule learning-curve` has measured it.
     """
 
@@ -151,5 +152,6 @@ class ReportContent:
     uncalibrated: Predictions | None = None
     bases: Mapping[str, Message] = field(default_factory=dict)
     promises: Sequence[Promised] = ()
-    labels: SuspectedLabels | None = None
+    labels: SuspectedLabelErrors | None = None
     growth: Growth | None = None
+    quick: bool = False

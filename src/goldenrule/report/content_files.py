@@ -23,7 +23,7 @@ from goldenrule.core.messages import Message
 from goldenrule.core.schema import as_json, as_type, from_json
 from goldenrule.metrics import Estimate, Predictions
 from goldenrule.metrics.arrow import from_arrow, to_arrow
-from goldenrule.report.content import LiveContent, Promised, ReportContent, SuspectedLabels
+from goldenrule.report.content import LiveContent, Promised, ReportContent, SuspectedLabelErrors
 from goldenrule.runs.history import History, epoch_row
 from goldenrule.storage.files import atomic_folder, write_json
 from goldenrule.storage.manifest import Sealed, seal
@@ -43,6 +43,7 @@ _APART = (
     "bases",
     "promises",
     "labels",
+    "quick",
 )
 
 
@@ -77,7 +78,8 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
             live=_live(value["live"]) if value["live"] else None,
             bases={split: from_json(message, Message) for split, message in value["bases"].items()},
             promises=[from_json(one, Promised) for one in value.get("promises", ())],  # absent before version 4
-            labels=from_json(value["labels"], SuspectedLabels) if value.get("labels") else None,
+            labels=from_json(value["labels"], SuspectedLabelErrors) if value.get("labels") else None,
+            quick=value.get("quick") is True,
             predictions=_read_predictions(files, PREDICTIONS),
             image=image,
         )

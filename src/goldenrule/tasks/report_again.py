@@ -22,7 +22,7 @@ from goldenrule.storage.outputs import check_output, page, write_output
 FOLDER = "report"
 """The folder of a run that holds what its report says."""
 REPORT = page("an HTML file", "report.html")
-CURVE, CURVE_SCHEMA = "insight/learning_curve.json", 2
+CURVE, CURVE_SCHEMA, MOST = "learning-curve/learning_curve.json", 2, 1e12
 MARKS = ("<!DOCTYPE html>", 'class="brand-mark"', '<section id="scores">')
 """What every report has: by it a page of ours is told from any other file."""
 
@@ -78,11 +78,16 @@ def _growth(value: Mapping[str, Any]) -> Growth:
             for row in rows
         ]
 
+    def checked(found: list[GrowthPoint]) -> list[GrowthPoint]:
+        if not all(0 < one.images_per_class < MOST and 0 <= one.low <= one.value <= one.high <= 1 for one in found):
+            raise ValueError("no accuracies")
+        return sorted(found, key=lambda one: one.images_per_class)
+
     ahead = [one for one in value["enough"]["ahead"] if one["times"] == 2]
     gain = ahead[0]["gain"] if ahead else None
     return Growth(
-        points=points(value["points"]),
-        forecasts=points(value["forecasts"]),
+        points=checked(points(value["points"])),
+        forecasts=checked(points(value["forecasts"])),
         now=float(value["images_per_class"]),
         gain=(float(gain["value"]), float(gain["low"]), float(gain["high"])) if gain else None,
         sentences=[str(value["enough"]["says"])],
