@@ -135,6 +135,7 @@ def _scores(content: ReportContent) -> dict[str, Any]:
             if unscored_split[0] not in content.estimates
         ],
         "baseline": sentences.baseline_sentence(content.predictions),
+        "all_labels": sentences.all_labels_sentence(content.predictions, content.headline_split),
         "left_out": sentences.left_out_sentence(content.predictions),
         "alarm": sentences.alarm(content.findings),
         "leading": [finding for finding in content.findings if finding.leads],
