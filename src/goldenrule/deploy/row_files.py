@@ -1,32 +1,23 @@
 """Rows of predictions, written in parts: what is written stays, and a command that was killed goes on behind it.
 
-The parts of `out.csv` lie beside it in `.out.csv.parts`, with a journal that says what they are of. When the last one is
-written they become the file, whole or not at all, and the folder goes.
+The parts of `out.csv` lie beside it in `.out.csv.parts`, with a journal that says what they are of. When the last one
+is written they become the file, whole or not at all, and the folder goes.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.schema import Count, as_json, as_type
-from goldenrule.storage.files import (
-    atomic_path,
-    digest,
-    read_digested_json,
-    storage_errors,
-    write_atomic,
-    write_digested_json,
-)
+from goldenrule.storage.files import digest, read_digested_json, write_atomic, write_digested_json
 from goldenrule.storage.lock import HOLDER, LOCK, only_writer
-from goldenrule.storage.outputs import Kind, check_output, csv_like, json_like, written_into
 from goldenrule.storage.unfinished import is_marked, remove_leftovers
 
 JOURNAL = "journal.json"
@@ -48,23 +39,6 @@ class JournalJson(msgspec.Struct, forbid_unknown_fields=True):
     schema_version: int
     about: dict[str, Any]
     parts: list[PartJson]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFormat:
-    """How rows become a file: what it is called, what comes first in it, and how its parts become one."""
-
-    kind: Kind
-    begin: Callable[[Sequence[str]], bytes]
-    join: Callable[[Sequence[Path], bytes, Path], None]
-
-
-def _joined(parts: Sequence[Path], first: bytes, target: Path) -> None:
-    with target.open("wb") as file:
-        file.write(first)
-        for part in parts:
-            with part.open("rb") as content:
-                shutil.copyfileobj(content, file, 1 << 20)
 
 
 class RowParts:
@@ -109,13 +83,9 @@ class RowParts:
         value = {"schema_version": SCHEMA_VERSION, "about": self.about, "parts": as_json(self.parts)}
         write_digested_json(self.folder / JOURNAL, value)
 
-    def finish(self, first: bytes) -> None:
-        """Make the file of its parts."""
-        with atomic_path(self.out) as temporary, storage_errors(self.out), temporary.open("wb") as file:
-            file.write(first)
-            for number in range(len(self.parts)):
-                with self._path(number).open("rb") as content:
-                    shutil.copyfileobj(content, file, 1 << 20)
+    def paths(self) -> list[Path]:
+        """Return the files of all parts, in order."""
+        return [self._path(number) for number in range(len(self.parts))]
 
     def _path(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}"

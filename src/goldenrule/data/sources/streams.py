@@ -272,5 +272,5 @@ def _damaged(path: Path, error: Exception) -> Finding:
 
 
 def _others(path: Path, count: int) -> list[Finding]:
-    fields = {"archive": str(path), "n": count}
-    return [Finding(severity="note", code="archive-others", fields=fields)] if count else []
+    found = Finding(severity="note", code="archive-others", fields={"archive": str(path), "n": count})
+    return [found] if count else []
