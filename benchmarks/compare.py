@@ -103,8 +103,8 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
         "",
         "`python benchmarks/compare.py`, which is `goldenrule compare-models FOLDER -m ... -t all` on two sets. One "
         "seed (0); intervals are of the images, not of other seeds. The choice looked at validation alone; the test "
-        "split was opened afterwards. Seconds: from reading the images to the report, activations counted at the speed measured "
-        "here. From scratch 30 epochs, fine-tuning 5, each one cycle; transfer learning solves the head.",
+        "split was opened afterwards. Seconds: from reading the images to the report, activations counted at the speed "
+        "measured here. From scratch 30 epochs, fine-tuning 5, each one cycle; transfer learning solves the head.",
     ]
     for name, one in found.items():
         networks, augment = SETS[name]
