@@ -159,7 +159,9 @@ def system_errors() -> Iterator[None]:
     except ImportError as error:
         from goldenrule.core.extras import missing_extra
 
-        raise (missing_extra(error) or error) from error
+        if (missing := missing_extra(error)) is None:
+            raise
+        raise missing from error
     except OSError as error:
         if error.errno not in _ADVICE and error.filename is None:
             raise  # of a network, or of a program that the user's own code talks to

@@ -88,6 +88,7 @@ def serving_engine(backbone: Backbone, kind: EngineKind, *, images: int, threads
     A picture alone takes a fraction of a batch's time. It is run so only where its features have the same bits as in a
     full batch, which was tried when the graph was checked.
     """
+    check_threads(threads)
     if kind.name == "torch":
         return compiled(backbone, kind, threads=threads)
     folder, check = _made_here_or_carried(backbone, Silent())
