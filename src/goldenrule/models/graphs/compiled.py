@@ -54,7 +54,7 @@ def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress |
 
 
 def _best(check: dict[str, Any]) -> EngineKind:
-    """Return the most exact of the fastest engines that agree with PyTorch."""
+    """Return OpenVINO in the fastest precision that agrees with PyTorch, else PyTorch."""
     for precision in ("bf16", "fp32"):
         if check["cosine"].get(precision, 0.0) >= LOWEST_COSINE[precision]:
             return EngineKind(name="openvino", precision=precision, version=ov.version())
