@@ -1,8 +1,9 @@
-"""What predicting does without: packages of the extras, imported late, and named where one is missing."""
+"""Packages of others: imported late, named where one is missing, their telemetry off (law 13)."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -36,6 +37,20 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "wandb": ("wandb",),
 }
 """The modules that an extra of pyproject.toml installs, by what `import` calls them."""
+
+
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def quiet_dependencies() -> None:
+    """Turn telemetry and chatter of dependencies off, where the user has not said otherwise."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 def is_installed(module: str) -> bool:
