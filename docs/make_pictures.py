@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -41,20 +42,44 @@ def printed(words: list[str]) -> str:
 
 
 def photograph(folder: Path) -> None:
-    """Write pictures of the report of the run in `folder`: its beginning, the confusion, and the mistakes."""
+    """Write pictures of the report of the run in `folder`, on a screen and on a phone, and of two other pages."""
     from playwright.sync_api import sync_playwright
 
+    report = (folder / RUN / "report.html").as_uri()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1100, "height": 820})
-        page.goto((folder / RUN / "report.html").as_uri())
+        page.goto(report)
         page.screenshot(path=IMAGES / "report.png")
-        page.locator("#confusion").screenshot(path=IMAGES / "confusion.png")
-        page.evaluate("scrollTo(0, 0)")
-        mistakes = page.locator("#mistakes").bounding_box() or {}
-        clip = {**mistakes, "height": 470}
-        page.screenshot(path=IMAGES / "mistakes.jpg", type="jpeg", quality=80, clip=clip, full_page=True)
+        _section(page, "#pictures", "pictures.jpg", 560)
+        _section(page, "#mistakes", "mistakes.jpg", 470)
+        _section(page, "#next", "next.png", 560)
+        page.locator(".grid a").first.click()
+        _section(page, "#confusion", "confusion.png", 760)
+        phone = browser.new_page(viewport={"width": 400, "height": 820}, device_scale_factor=1.5)
+        phone.goto(report)
+        phone.screenshot(path=IMAGES / "report_phone.png")
+        for name, height in (("audit", 1000), ("explained", 820)):
+            page.set_viewport_size({"width": 1100, "height": height})
+            page.goto((folder / name / f"{name}.html").as_uri())
+            page.screenshot(path=IMAGES / f"{name}.jpg", type="jpeg", quality=80)
         browser.close()
+
+
+def _section(page: Any, section: str, name: str, most_height: int) -> None:
+    """Write a picture of a section of a page, cut below."""
+    page.evaluate("scrollTo(0, 0)")
+    box = page.locator(section).bounding_box()
+    clip = {**box, "height": min(box["height"], most_height)}
+    how = {"type": "jpeg", "quality": 80} if name.endswith(".jpg") else {}
+    page.screenshot(path=IMAGES / name, clip=clip, full_page=True, **how)
+
+
+def other_pages() -> None:
+    """Write an audit of the demo's pictures, and an explanation of two of them."""
+    subprocess.run([sys.executable, "-m", "goldenrule", "audit", str(PHOTO.parents[1]), "-o", "audit"], check=True)
+    photos = [str(PHOTO), str(PHOTO.parents[1] / "local defect" / PHOTO.name)]
+    subprocess.run([sys.executable, "-m", "goldenrule", "explain", str(RUN), *photos, "-o", "explained"], check=True)
 
 
 def forecast(folder: Path) -> None:
@@ -76,6 +101,7 @@ if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):  # nothing names a folder of this machine
         said = session()
+        other_pages()
         photograph(Path(place))
         forecast(Path(place))
     readme = ROOT / "README.md"

@@ -158,7 +158,7 @@ def test_a_headline_has_the_same_numbers_in_every_language() -> None:
             headline = sentences.headline(estimate, "test")
         assert headline.claim.startswith(claim)
         assert headline.value == english.value
-        for said, translated in ((english.interval, headline.interval), (english.meaning, headline.meaning)):
+        for said, translated in ((english.interval, headline.interval), (english.lead, headline.lead)):
             assert sorted(re.findall(r"[\d.,]*\d", said)) == sorted(re.findall(r"[\d.,]*\d", translated))
 
 

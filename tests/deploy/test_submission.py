@@ -86,7 +86,7 @@ def test_names_are_submitted_where_the_sample_has_names(run: Path, competition: 
 def test_an_unreadable_image_gets_the_shares_of_the_classes_and_is_named(
     run: Path, competition: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "PIECE", 5)
+    monkeypatch.setattr("goldenrule.models.classifier.BLOCK_ROWS", 5)
     (competition / "3.jpg").write_text("no picture")
     (competition / "extra.jpg").write_bytes((competition / "1.jpg").read_bytes())
     done = submit(run, competition, sample(tmp_path, list(range(1, 13))), out=tmp_path / "out.csv")

@@ -74,7 +74,9 @@ def test_numbers_as_labels_stay_in_their_order(fast: gr.ImageClassifier) -> None
     assert fitted.classifier_.classes == ("2", "10", "100")
 
 
-def test_every_way_to_have_pictures_is_learned_from_and_predicted_alike(fast: gr.ImageClassifier, tmp_path: Path) -> None:
+def test_every_way_to_have_pictures_is_learned_from_and_predicted_alike(
+    fast: gr.ImageClassifier, tmp_path: Path
+) -> None:
     import pandas as pd
 
     X, y = drawn()

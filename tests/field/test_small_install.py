@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from goldenrule.core.errors import FormatError, MissingExtra
-from goldenrule.core.extras import EXTRAS
+from goldenrule.core.errors import EXTRAS, FormatError, MissingExtra
 from goldenrule.core.progress import Silent
 from goldenrule.data.pictures.decode import decode
 from goldenrule.data.sources.given_pictures import readers_of

@@ -45,19 +45,30 @@ def test_the_headline_is_one_sentence_with_its_interval(estimate, split, sentenc
 
 
 @pytest.mark.parametrize(
-    ("estimate", "meaning"),
+    ("estimate", "split", "lead"),
     [
-        (share(199, 200), "expect between 1 and 28 mistakes in 1,000."),
-        (share(200, 200), "expect up to 19 mistakes in 1,000."),
-        (share(9_990, 10_000), "expect between 5 and 18 mistakes in 10,000."),
+        (
+            share(164, 200),
+            "test",
+            "Of 100 new images about 82 are named rightly [76, 87]; measured on 200 held-out images",
+        ),
+        (share(199, 200), "test", "Of 1,000 new images about 995 are named rightly [972, 999]"),
+        (share(9_990, 10_000), "test", "Of 10,000 new images about 9,990 are named rightly [9,982, 9,995]"),
         (
             share(9, 9),
-            "up to 30 mistakes in 100. With only 9 images, the interval is wide.",
+            "valid",
+            "Of 100 new images about 100 are named rightly [70, 100]; measured on 9 held-out images",
         ),
+        (share(38, 40, "used for selection"), "valid", "measured on 40 validation images"),
     ],
 )
-def test_the_interval_is_put_into_mistakes_one_can_imagine(estimate, meaning):
-    assert meaning in sentences.headline(estimate, "test").meaning
+def test_an_accuracy_is_told_in_new_images_as_many_as_its_interval_can_tell_apart(estimate, split, lead):
+    assert lead in sentences.headline(estimate, split).lead
+
+
+def test_few_images_are_said_to_be_few():
+    assert sentences.headline(share(9, 9), "test").caution == "With only 9 images, the interval is wide."
+    assert sentences.headline(share(199, 200), "test").caution == ""
 
 
 @light

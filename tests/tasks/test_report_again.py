@@ -28,7 +28,7 @@ def test_the_english_page_again_is_the_same_to_the_last_byte(run: Path, tmp_path
 
 @pytest.mark.parametrize(
     ("language", "html_language", "heading", "claim"),
-    [("ja", "ja", "誤分類", "うち、正しく認識できた割合"), ("zh", "zh-Hans", "分错的图像", "中识别正确的比例")],
+    [("ja", "ja", "誤分類", "枚を正しく認識 ["), ("zh", "zh-Hans", "分错的图像", "张识别正确 [")],
 )
 def test_a_page_in_another_language_has_the_same_numbers_and_loads_nothing(
     run: Path, language: str, html_language: str, heading: str, claim: str
@@ -87,11 +87,11 @@ def test_what_is_no_run_or_an_old_one_or_a_newer_one_is_a_clear_error(run: Path,
         with pytest.raises(FormatError, match="can't be read as predictions"):
             report_again(run, language="ja")
     predictions.write_bytes(whole)
-    content.write_text(content.read_text().replace('"schema_version": 3', '"schema_version": 4', 1))
+    content.write_text(content.read_text().replace('"schema_version": 4', '"schema_version": 5', 1))
     seal(run / "report")
     with pytest.raises(FormatError, match="Update goldenrule"):
         report_again(run, language="ja")
-    content.write_text('{"schema_version": 3}')
+    content.write_text('{"schema_version": 4}')
     seal(run / "report")
     with pytest.raises(FormatError, match="can't be read: object missing required field"):
         report_again(run, language="ja")

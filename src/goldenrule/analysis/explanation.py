@@ -17,8 +17,9 @@ class Explanation:
     """One image: the prediction, the nearest training images, and what speaks for a class where.
 
     `why` says why an image that has another status than "ok" has no explanation. `ood`: nothing like it was seen in
-    training, and the prediction means little. `heat` is None where there is no heat
-    map; the notes of `Explained` say why.
+    training, and the prediction means little. `heat` is None where there is no heat map; the notes of `Explained` say
+    why. `others` are the next classes with their probabilities, `cut_away` the share of the picture that is outside of
+    what the network sees.
     """
 
     id: str
@@ -30,6 +31,8 @@ class Explanation:
     neighbours: Neighbours
     heat: HeatMap | None = None
     ood: bool = False
+    others: tuple[tuple[str, float], ...] = ()
+    cut_away: float = 0.0
 
     @property
     def nearest(self) -> tuple[Neighbour, ...]:
@@ -72,6 +75,8 @@ def _(value: Explanation) -> dict[str, Any]:
         "prediction": value.prediction or None,
         "probability": value.probability if value.status == "ok" else None,
         "ood": value.ood,
+        "others": [{"class": name, "probability": probability} for name, probability in value.others],
+        "cut_away": value.cut_away if value.status == "ok" else None,
         "nearest": [
             {"path": one.id, "classes": list(one.labels), "similarity": one.similarity, "copy": one.copy or None}
             for one in value.nearest

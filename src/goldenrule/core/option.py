@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from goldenrule.core.errors import OptionError
 
+HeadKind = Literal["linear", "concat-pool", "gap-1024", "flatten-64"]
+Decoding = Literal["canonical", "scaled"]
+"""Whether a picture is decoded in full, or large JPEGs at a fraction of their size (`decode.decode`)."""
 KEY = "option"
 NO_LIMIT = float("inf")
 

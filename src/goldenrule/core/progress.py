@@ -22,7 +22,7 @@ class Progress(Protocol):
     """Shows tasks; `Silent` shows nothing, `Bars` draws them in a terminal or notebook."""
 
     def task(self, name: str, total: int, unit: str) -> contextlib.AbstractContextManager[Task]:
-        """Open a task of `total` steps, counted in `unit` ("images")."""
+        """Open a task of `total` steps, counted in `unit` ("images"); 0 where nobody knows how many."""
 
     def say(self, message: str) -> None:
         """Show one line."""
@@ -114,7 +114,7 @@ class Bars:
 
         seen = self._console.is_terminal or self._console.is_jupyter  # into a file they would be empty lines
         with shown(), WithPicture(*columns, console=self._console, transient=True, disable=not seen) as bars:
-            identity = bars.add_task(name, total=total, count="", rate="", left="")
+            identity = bars.add_task(name, total=total or None, count="", rate="", left="")
             bar = _Bar(bars, identity, total, unit)
             bar.advance(0)
             if self._whole is None:
@@ -174,7 +174,7 @@ class _Bar:
         [task] = [one for one in self._bars.tasks if one.id == self._identity]
         self.seconds_left = (task.time_remaining or 0.0) if self._done < self._total else 0.0
         left = f"{time_text(self.seconds_left)} left" if self.seconds_left else ""
-        count = f"{self._done:,} of {self._total:,} {self._unit}"
+        count = f"{self._done:,} of {self._total:,} {self._unit}" if self._total else f"{self._done:,} {self._unit}"
         self._bars.update(self._identity, advance=steps, count=count, rate=rate_text(task.speed), left=left)
 
 

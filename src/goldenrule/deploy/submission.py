@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
@@ -20,7 +21,7 @@ from goldenrule.core.progress import Progress
 from goldenrule.core.schema import as_json
 from goldenrule.data.sources.folders import files_to_predict
 from goldenrule.data.sources.label_files import read_columns
-from goldenrule.deploy.bulk import PIECE
+from goldenrule.data.sources.picture_files import read_picture
 from goldenrule.metrics import (
     Estimate,
     OODDetector,
@@ -146,10 +147,11 @@ def submit(
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([layout.id_column, *layout.columns])
-    for start in range(0, len(files), PIECE):
-        piece = classifier.predict_files(files[start : start + PIECE], threads=threads, progress=progress)
+    start, readers = 0, ((name, partial(read_picture, path)) for name, path in files)
+    for piece in classifier.stream(readers, total=len(files), threads=threads, progress=progress):
         unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
-        writer.writerows(_rows(layout, piece, prior, lowest, layout.ids[start : start + PIECE]))
+        writer.writerows(_rows(layout, piece, prior, lowest, layout.ids[start : start + len(piece)]))
+        start += len(piece)
         ood += int(classifier.ood_detector.is_ood(piece).sum()) if classifier.ood_detector else 0
     done = Submission(
         path=out,

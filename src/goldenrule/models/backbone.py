@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.core.choices import Decoding
 from goldenrule.core.errors import BackboneError, FormatError, OptionError, first_line, system_errors
+from goldenrule.core.option import Decoding
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import IF_OTHERWISE, Count, Digest, Name, as_json, from_json
 from goldenrule.data.pictures.deep_pixels import Levels

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,26 +13,25 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.core.blas import one_blas_thread
 from goldenrule.core.errors import FormatError, OptionError, SourceError, system_errors
 from goldenrule.core.lazy import from_above
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json, as_type, from_json
 from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.classes import with_class_map
-from goldenrule.data.loader import DecodeJob, batches
-from goldenrule.data.pictures.deep_pixels import clipped, unlevelled
+from goldenrule.data.loader import DecodeJob
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.sources.given_pictures import readers_of
 from goldenrule.data.sources.picture_files import read_picture
 from goldenrule.data.table import ImageTable
-from goldenrule.engines import Engine, EngineKind, as_halves
+from goldenrule.engines import Engine, EngineKind
 from goldenrule.engines.openvino import BATCH_SIZE
 from goldenrule.metrics import OODDetector, Predictions, PredictionSets, Task, Thresholds
 from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
 from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, OODDetectorJson
 from goldenrule.models.graphs.compiled import available_threads, carry_graph, serving_engine, serving_kind
 from goldenrule.models.heads import Head, head_from_tensors
+from goldenrule.models.seen import Odd, Seen, seen_in_blocks
 from goldenrule.storage.files import atomic_folder, no_run_but, write_json
 from goldenrule.storage.manifest import Sealed, seal
 from goldenrule.storage.tensors import read_tensors, tensors_content
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 FILES = ("classifier.json", "head.safetensors", "backbone.safetensors")
 """By one of these the folder of a classifier is known."""
+BLOCK_ROWS, MANY = 2048, 1 << 20
+"""Rows that a stream of predictions gives at a time; how many images there are where nobody knows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,11 @@ class Classifier:
     calibration: Mapping[str, Any] | None = None  # a record of what the head's weights hold already
     folder: Path | None = field(default=None, repr=False)  # that it was loaded from
     _engines: dict[tuple[int, bool], Engine] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What its backbone is called."""
+        return self.backbone.spec.name
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -155,46 +162,57 @@ class Classifier:
         The distance to familiar images is that of the first view, the plain one. A file whose bytes are not those of
         its digest any more counts as unreadable: it is another picture than the one that is asked for.
         """
-        views, threads = views or self.views, threads or available_threads()
-        logits = np.full((len(readers), len(views), len(self.classes)), np.nan, np.float32)
-        failed, beyond, dark = np.zeros(len(readers), bool), 0, 0
-        distance = np.full(len(readers), np.nan, np.float32)
-        engine = self._compiled(threads, len(readers) * len(views), progress or Silent())
+        views, threads, progress = views or self.views, threads or available_threads(), progress or Silent()
+        engine = self._compiled(threads, len(readers) * len(views), progress)
         known = digests or [None] * len(readers)
         jobs = (
             DecodeJob(row=row, read=read, views=range(len(views)), digest=digest)
             for row, (read, digest) in enumerate(zip(readers, known, strict=True))
         )
-        decoding = 0 if len(readers) == 1 else threads
-        decoded = batches(jobs, views, self.preprocessing, batch_size=engine.batch_size, threads=decoding)
-        with (
-            (progress or Silent()).task("predict", len(readers) * len(views), "views") as task,
-            one_blas_thread(),
-        ):
-            for batch, features in engine.run((batch, batch.pixels) for batch in decoded):
-                good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
-                failed[[batch.slots[slot][0] for slot in batch.failures]] = True
-                beyond += sum(batch.slots[slot][1] == 0 for slot in batch.beyond)
-                dark += sum(batch.slots[slot][1] == 0 for slot in batch.dark)
-                if good:
-                    rows, seen = zip(*(batch.slots[slot] for slot in good), strict=True)
-                    halves = as_halves(features[good], self.backbone.spec.name)
-                    found = self.logits(halves)
-                    if not np.isfinite(found).all():
-                        raise FormatError("The head of this classifier gives NaN: it is damaged. Copy it again, whole.")
-                    logits[rows, seen] = found
-                    if self.ood_detector and (first := np.flatnonzero(np.array(seen) == 0)).size:
-                        distance[np.array(rows)[first]] = self.distances(halves[first])
-                task.advance(len(batch.slots))
-        logits[failed], distance[failed] = np.nan, np.nan
-        if beyond and self.preprocessing.levels is not None:
-            (progress or Silent()).say(clipped(beyond, self.preprocessing.levels))
-        if dark:
-            (progress or Silent()).say(unlevelled(dark))
+        odd, rows = Odd(), max(len(readers), 1)
+        seen = Seen.nothing(len(readers), len(views), len(self.classes))
+        with progress.task("predict", len(readers) * len(views), "views") as task:
+            how: dict[str, Any] = {"engine": engine, "threads": 0 if len(readers) == 1 else threads, "rows": rows}
+            for block in seen_in_blocks(self, jobs, views, **how, task=task, odd=odd):
+                seen = block
+        odd.tell(self.preprocessing.levels, progress)
+        return self._as_arguments(seen)
+
+    def stream(
+        self,
+        pictures: Iterable[tuple[str, Callable[[], bytes]]],
+        *,
+        total: int | None = None,
+        rows: int | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Predictions]:
+        """Yield the predictions for (name, what reads the bytes) pairs, in order, in blocks of `rows`.
+
+        Of `total` pictures, None where that is not known: progress is told by it alone. Memory does not grow with them.
+        """
+        threads, progress, names = threads or available_threads(), progress or Silent(), deque[str]()
+        several = MANY if total is None else total
+        engine = self._compiled(threads, several * len(self.views), progress)
+
+        def jobs() -> Iterator[DecodeJob]:
+            for row, (name, read) in enumerate(pictures):
+                names.append(name)
+                yield DecodeJob(row=row, read=read, views=range(len(self.views)))
+
+        odd = Odd()
+        with progress.task("predict", (total or 0) * len(self.views), "views") as task:
+            how: dict[str, Any] = {"engine": engine, "threads": threads, "rows": rows or BLOCK_ROWS}
+            for seen in seen_in_blocks(self, jobs(), self.views, **how, task=task, odd=odd):
+                ids = [names.popleft() for _ in range(len(seen.failed))]
+                yield self.predictions(**self._as_arguments(seen), ids=ids)
+        odd.tell(self.preprocessing.levels, progress)
+
+    def _as_arguments(self, seen: Seen) -> dict[str, Any]:
         return {
-            "logits": logits,
-            "status": np.where(failed, "unreadable", "ok"),
-            "distance": distance if self.ood_detector else None,
+            "logits": seen.logits,
+            "status": np.where(seen.failed, "unreadable", "ok"),
+            "distance": seen.distance if self.ood_detector else None,
         }
 
     def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

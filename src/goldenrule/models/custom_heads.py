@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from goldenrule.core.choices import HeadKind
 from goldenrule.core.errors import FormatError
+from goldenrule.core.option import HeadKind
 from goldenrule.models.custom import Maker, find_again
 from goldenrule.models.heads import Floats, Head, check_finite
 from goldenrule.storage.files import digest, json_digest

@@ -9,8 +9,8 @@ from typing import Any, Protocol, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.core.choices import HeadKind
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.option import HeadKind
 from goldenrule.models.layers import HIDDEN, LAYERS, ArrayOperations, Linear, run, sides
 from goldenrule.storage.tensors import Array, check_arrays
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.core.choices import HeadKind
+from goldenrule.core.option import HeadKind
 
 Doubles = npt.NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goldenrule.core.choices import HeadKind
 from goldenrule.core.errors import OptionError
+from goldenrule.core.option import HeadKind
 from goldenrule.core.schema import as_json
 from goldenrule.models.backbone import Backbone, backbone, pooling_for
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, canonical_name

@@ -254,11 +254,13 @@ def _reported(context: FitContext, result: FitResult) -> FitResult:
 
     with context.state.stage("report"):
         from goldenrule.report.content_files import keep_content
+        from goldenrule.report.model_card import CARD, model_card, write_card
         from goldenrule.report.pages.run_page import render_page
 
         content = report_content(result)
         keep_content(result.folder / "report", content)
         write_atomic(result.report, render_page(content))
+        write_card(result.folder / CARD, model_card(content))
     finished = result.after(context.state.stages)
     context.run.write_json(RESULT, result_json(finished))
     return finished

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from goldenrule.core.choices import HeadKind
 from goldenrule.core.errors import OptionError, TooFewImages
+from goldenrule.core.option import HeadKind
 from goldenrule.core.progress import Progress
 from goldenrule.data.splits.evaluated_classes import NOT_EVALUATED
 from goldenrule.data.splits.folds import dealt_folds, evaluation_folds

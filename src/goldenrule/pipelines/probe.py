@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.core.choices import HeadKind
 from goldenrule.core.errors import TooFewImages
 from goldenrule.core.findings import plural
+from goldenrule.core.option import HeadKind
 from goldenrule.core.reason import Reason
 from goldenrule.core.schema import as_json
 from goldenrule.data.pictures.unread import unreadable, wanted_once

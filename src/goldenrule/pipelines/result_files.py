@@ -6,9 +6,11 @@ import datetime
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from goldenrule.analysis.label_issues import find_label_issues
 from goldenrule.core.schema import as_json
+from goldenrule.data.units import duplicate_units, is_alike
 from goldenrule.metrics import Predictions, log_loss
-from goldenrule.report.content import ReportContent
+from goldenrule.report.content import Promised, ReportContent, SuspectedLabelErrors
 from goldenrule.runs.environment import environment
 from goldenrule.storage.files import digest, in_shell
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from goldenrule.pipelines.fit_result import FitResult
 
 SCHEMA_VERSION = 2
+MOST_LABELS = 8
+"""So many suspected label errors stand in a report; `goldenrule labels` has all."""
 
 
 def result_json(result: FitResult) -> dict[str, Any]:
@@ -129,7 +133,41 @@ def report_content(result: FitResult) -> ReportContent:
         backbones_say=result.backbones.sentence if result.backbones else "",
         calibration=result.about_calibration(),
         uncalibrated=result.uncalibrated(result.headline_split),
+        promises=_promises(result),
+        labels=_labels(result),
+        quick=result.options.quick,
     )
+
+
+def _promises(result: FitResult) -> list[Promised]:
+    """Return what prediction sets and the OOD detector promise, each with what the cleanest split found."""
+    rule, detector = result.classifier.sets, result.classifier.ood_detector
+    sets = [
+        Promised(what="sets", promised=rule.coverage, found=measures["coverage"], split=split)
+        for split, measures in result.sets_measured.items()
+        if rule
+    ]
+    ood = [
+        Promised(what="ood", promised=detector.rate, found=found, split=split)
+        for split, found in result.ood_measured.items()
+        if detector and found.defined
+    ]
+    return [*sets[:1], *ood[:1]]
+
+
+def _labels(result: FitResult) -> SuspectedLabelErrors | None:
+    """Return the labels that out-of-fold predictions doubt, one for all copies of an image."""
+    predictions = result.scored.get("out-of-fold")
+    if predictions is None:
+        return None
+    issues = find_label_issues(predictions)
+    groups = result.table.rows["group"].to_pylist()
+    copies = result.table.with_groups([group if is_alike(group) else None for group in groups])
+    unit_of = dict(zip(copies.uris, duplicate_units(copies), strict=True))
+    doubted = [one for one in issues.first(issues.listed) if one.suspected]
+    distinct = {(unit_of[one.id], one.given): one for one in reversed(doubted)}
+    first = sorted(distinct.values(), key=lambda one: one.rank)[:MOST_LABELS]
+    return SuspectedLabelErrors(images=len(issues), suspected=len(doubted), first=first)
 
 
 def next_steps(result: FitResult) -> tuple[str, ...]:

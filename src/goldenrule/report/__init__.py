@@ -1,7 +1,7 @@
 """The report of a run: one HTML file that needs nothing but itself, and the figures for a notebook.
 
-Reading order: content, content_files · sentences, tables, facts · thumbnails, training_curves; then pages and
-figures.
+Reading order: content, content_files · sentences, tables, facts, advice · album, thumbnails · class_strips,
+confusion_view, threshold_curves, training_curves · project_notes, model_card; then pages and figures.
 """
 
 from typing import TYPE_CHECKING

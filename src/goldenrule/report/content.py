@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from goldenrule.analysis.label_issues import SuspectedLabel
 from goldenrule.core.findings import Finding
 from goldenrule.core.messages import Message
 from goldenrule.metrics import Estimate, Predictions
@@ -20,6 +21,75 @@ class LiveContent:
     curves: Mapping[str, RangeTest]
     history: History
     notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promised:
+    """What a classifier promises of new images, and what held-out images of one split found.
+
+    `what` is "sets", which hold the true class in a share `promised` of images or more, or "ood", by which so many
+    images like those of the training are flagged at most.
+    """
+
+    what: Literal["sets", "ood"]
+    promised: float
+    found: Estimate
+    split: str
+
+    @property
+    def broken(self) -> bool:
+        """Whether the whole interval lies on the wrong side of what was promised."""
+        if not self.found.bounded:
+            return False
+        return self.found.high < self.promised if self.what == "sets" else self.found.low > self.promised
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspectedLabelErrors:
+    """Labels that are probably wrong, each with its copies left out; `suspected` are all of `images` that are."""
+
+    images: int
+    suspected: int
+    first: Sequence[SuspectedLabel]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """What people say of a run in its report: who, what for, and their notes as Markdown; "" for nothing."""
+
+    title: str = ""
+    team: str = ""
+    goal: str = ""
+    notes: str = ""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there is anything beside a title."""
+        return bool(self.team or self.goal or self.notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthPoint:
+    """Accuracy at so many images per class, measured or forecast, with its interval."""
+
+    images_per_class: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """A learning curve: points that were measured, forecasts, and what it says of them; `now` is where the run stands.
+
+    `gain` is what twice as many images are forecast to add: (value, low, high) as shares, None where it is not known.
+    """
+
+    points: Sequence[GrowthPoint]
+    forecasts: Sequence[GrowthPoint]
+    now: float
+    gain: tuple[float, float, float] | None
+    sentences: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +115,10 @@ class ReportContent:
     - `ood`: a sentence on images that are flagged as out-of-distribution, "" where none can be.
     - `bases`: what the numbers of each split rest on, where that is more than their estimates say.
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
+    - `promises`: the prediction sets and the OOD detector against held-out images; empty where nothing was held out.
+    - `labels`: suspected label errors by out-of-fold predictions, None where there are no such predictions.
+    - `quick`: whether this was a quick fit, of the linear head alone.
+    - `growth`: the learning curve, where `goldenrule learning-curve` has measured it.
     """
 
     title: str
@@ -77,3 +151,7 @@ class ReportContent:
     calibration: str = ""
     uncalibrated: Predictions | None = None
     bases: Mapping[str, Message] = field(default_factory=dict)
+    promises: Sequence[Promised] = ()
+    labels: SuspectedLabelErrors | None = None
+    growth: Growth | None = None
+    quick: bool = False

@@ -23,15 +23,15 @@ from goldenrule.core.messages import Message
 from goldenrule.core.schema import as_json, as_type, from_json
 from goldenrule.metrics import Estimate, Predictions
 from goldenrule.metrics.arrow import from_arrow, to_arrow
-from goldenrule.report.content import LiveContent, ReportContent
+from goldenrule.report.content import LiveContent, Promised, ReportContent, SuspectedLabelErrors
 from goldenrule.runs.history import History, epoch_row
 from goldenrule.storage.files import atomic_folder, write_json
 from goldenrule.storage.manifest import Sealed, seal
 from goldenrule.training.lr_finder import RangeTest
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 CONTENT, PREDICTIONS, UNCALIBRATED = "content.json", "predictions.arrow", "uncalibrated.arrow"
-_NOT_JSON = ("predictions", "uncalibrated", "image")
+_NOT_JSON = ("predictions", "uncalibrated", "image", "growth")
 _APART = (
     *_NOT_JSON,
     "headline",
@@ -41,6 +41,9 @@ _APART = (
     "findings",
     "live",
     "bases",
+    "promises",
+    "labels",
+    "quick",
 )
 
 
@@ -74,6 +77,9 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
             findings=[from_json(finding, Finding) for finding in value["findings"]],
             live=_live(value["live"]) if value["live"] else None,
             bases={split: from_json(message, Message) for split, message in value["bases"].items()},
+            promises=[from_json(one, Promised) for one in value.get("promises", ())],  # absent before version 4
+            labels=from_json(value["labels"], SuspectedLabelErrors) if value.get("labels") else None,
+            quick=value.get("quick") is True,
             predictions=_read_predictions(files, PREDICTIONS),
             image=image,
         )

@@ -18,12 +18,16 @@ _KIND_OF_IMAGE = {"valid": "validation", "out-of-fold": "held-out"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """The number at the top: `value`, `claim` and `interval` read as one sentence."""
+    """The number at the top: `value`, `claim` and `interval` read as one sentence.
+
+    `lead` says the same of an accuracy in numbers of new images, "" for other metrics; `caution` that they are few.
+    """
 
     value: str
     claim: str
     interval: str
-    meaning: str
+    lead: str
+    caution: str
     basis: str
 
     @property
@@ -42,10 +46,11 @@ def headline(estimate: Estimate, split: str) -> Headline:
     if not estimate.defined:
         kind, metric = word(_KIND_OF_IMAGE.get(split, split)), word(estimate.name)
         claim = say("headline.no-images", kind=kind, metric=metric)
-        return Headline(value="", claim=claim, interval="", meaning="", basis="")
+        return Headline(value="", claim=claim, interval="", lead="", caution="", basis="")
     value, low, high = printed(estimate)
     groups = f"{estimate.groups or 0:,}"
     is_accuracy = estimate.kind == "share" and estimate.name == "accuracy"
+    is_bounded = is_accuracy and estimate.bounded
     return Headline(
         value=value,
         claim=say("headline.recognised", n=estimate.n, images=images)
@@ -56,35 +61,26 @@ def headline(estimate: Estimate, split: str) -> Headline:
         else say("headline.interval-percent", low=low, high=high)
         if estimate.kind == "share"
         else say("headline.interval", low=low, high=high),
-        meaning=meaning(estimate) if is_accuracy and estimate.bounded else "",
+        lead=of_new_images(estimate, split) if is_bounded else "",
+        caution=say("headline.few-images", images=count(estimate.n, "image"))
+        if is_bounded and estimate.n < FEW_IMAGES
+        else "",
         basis=basis_sentence(split, estimate.basis),
     )
 
 
-def meaning(estimate: Estimate) -> str:
-    """Return what the interval of an accuracy leaves open, as numbers of mistakes one can imagine.
+def of_new_images(accuracy: Estimate, split: str, *, all_labels: bool = False) -> str:
+    """Return what an accuracy says of 100 new images, or of as many as its interval can tell apart.
 
-    >>> meaning(Estimate.of_share("accuracy", 199, 200))
-    'On new images of the same kind, expect between 1 and 28 mistakes in 1,000.'
+    >>> of_new_images(Estimate.of_share("accuracy", 164, 200), "test")
+    'Of 100 new images about 82 are named rightly [76, 87]; measured on 200 held-out images'
     """
-    fewest, most, among = mistakes_allowed(estimate)
-    if 0 < fewest < most:
-        said = say(
-            "headline.mistakes-between",
-            fewest=f"{fewest:,}",
-            most=f"{most:,}",
-            among=f"{among:,}",
-        )
-    else:
-        said = say(
-            "headline.mistakes-up-to",
-            most=f"{most:,}",
-            among=f"{among:,}",
-        )
-    if estimate.n >= FEW_IMAGES:
-        return said
-    images = count(estimate.n, "image")
-    return f"{said} {say('headline.few-images', images=images)}"
+    among = next(n for n in (100, 1_000, 10_000, 100_000) if (accuracy.high - accuracy.low) * n >= 5 or n == 100_000)
+    right, low, high = (f"{round(among * share):,}" for share in (accuracy.value, accuracy.low, accuracy.high))
+    held_out = accuracy.basis == Basis.HELD_OUT and split != "out-of-fold"
+    images = count(accuracy.n, "unseen image") if held_out else images_of(split, accuracy.n)
+    fields = {"among": f"{among:,}", "right": right, "low": low, "high": high, "images": images}
+    return say("headline.all-labels", **fields) if all_labels else say("headline.new-images", **fields)
 
 
 def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
@@ -125,6 +121,21 @@ def baseline_sentence(predictions: Predictions) -> str:
         return say("headline.always-tied", right=right)
     label = predictions.classes[number]
     return say("headline.always", label=label, right=right)
+
+
+def all_labels_sentence(predictions: Predictions, split: str) -> str:
+    """Return of how many new images with several labels all would be right, "" for a single label.
+
+    >>> one = Predictions.from_logits([[2, -2]] * 40, ["sea", "sun"], truth=[[1, 0]] * 40, task="multi")
+    >>> all_labels_sentence(one, "test")
+    'Of 100 new images about 100 get all their labels right [91, 100]; measured on 40 held-out images'
+    """
+    scored = predictions.scored
+    if scored.task == "single" or not len(scored):
+        return ""
+    right = (scored.called == (scored.truth == 1)).all(axis=1)
+    found = Estimate.of_right("all labels right", right, scored.group, basis=scored.basis)
+    return of_new_images(found, split, all_labels=True) if found.bounded else ""
 
 
 def left_out_sentence(predictions: Predictions) -> str:
@@ -220,11 +231,20 @@ def duration(seconds: float) -> str:
 def sureness(probability: float) -> str:
     """Return a probability in percent that never reads as certain, nor as impossible.
 
-    >>> sureness(0.874), sureness(0.9967), sureness(0.99999), sureness(0.0004)
-    ('87 %', '99.7 %', '> 99.9 %', '< 0.1 %')
+    >>> sureness(0.874), sureness(0.9967), sureness(0.99999), sureness(0.0004), sureness(0.005)
+    ('87 %', '99.7 %', '> 99.9 %', '< 0.1 %', '0.5 %')
     """
     if probability >= 0.9995:
         return "> 99.9 %"
     if probability < 0.0005:
         return "< 0.1 %"
-    return f"{100 * probability:.0f} %" if 0.005 <= probability < 0.995 else f"{100 * probability:.1f} %"
+    return f"{100 * probability:.0f} %" if 0.005 < probability < 0.995 else f"{100 * probability:.1f} %"
+
+
+def ended(text: str) -> str:
+    """Return a sentence with the full stop that it lacks.
+
+    >>> ended("No. 5 is read"), ended("Is it?")
+    ('No. 5 is read.', 'Is it?')
+    """
+    return text if text.endswith((".", "!", "?", "。")) else f"{text}."

@@ -80,7 +80,11 @@ class DataTable:
             for split, n in zip(self.splits, self.totals.counts, strict=True)
         )
         images, classes = count(self.totals.total, "image"), count(len(self.rows), "class")
-        said = say("data.size", images=images, classes=classes, splits=splits)
+        said = (
+            say("data.size", images=images, classes=classes, splits=splits)
+            if self.splits != ("all",)
+            else say("data.size-alone", images=images, classes=classes)
+        )
         if len(self.rows) < 2:
             return said
         small, large = min(self.rows, key=lambda row: row.total), max(self.rows, key=lambda row: row.total)
@@ -113,6 +117,16 @@ class ConfusionRow:
     truth: str
     cells: tuple[Cell, ...]
     total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage of a run; where it begins and how wide it is on a timeline, in percent of the whole."""
+
+    name: str
+    seconds: float
+    start: float
+    width: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,16 +191,32 @@ def data_table(counts: Mapping[str, Mapping[str, int]], images: Mapping[str, int
     )
 
 
+def timeline(stages: Sequence[tuple[str, float]]) -> tuple[Stage, ...]:
+    """Return the stages in the order they ran, each with its place on a bar that stands for the whole time.
+
+    >>> [(stage.start, stage.width) for stage in timeline([("read", 1.0), ("precompute", 3.0)])]
+    [(0.0, 25.0), (25.0, 75.0)]
+    """
+    whole = sum(seconds for _, seconds in stages) or 1.0
+    found, before = [], 0.0
+    for name, seconds in stages:
+        start, width = 100 * before / whole, 100 * seconds / whole
+        found.append(Stage(name=name, seconds=seconds, start=round(start, 1), width=round(width, 1)))
+        before += seconds
+    return tuple(found)
+
+
 def unscored_splits(counts: Mapping[str, Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
     """Return the splits in which no image has a label, and how many images they have."""
     sums = ((split, per_class.get("", 0), sum(per_class.values())) for split, per_class in counts.items())
     return tuple((split, total) for split, unlabelled, total in sums if total and unlabelled == total)
 
 
-def confusion_rows(predictions: Predictions) -> tuple[ConfusionRow, ...]:
-    """Return a row per true class with a cell per predicted class, in the order of the classes; single label."""
+def confusion_rows(predictions: Predictions, order: Sequence[int] | None = None) -> tuple[ConfusionRow, ...]:
+    """Return a row per true class with a cell per predicted class, in an order of class numbers; single label."""
     require_single_label(predictions.task, "a table of the confusion matrix")
-    table, classes = confusion(predictions), predictions.classes
+    order = range(len(predictions.classes)) if order is None else order
+    table, classes = confusion(predictions)[np.ix_(order, order)], [predictions.classes[label] for label in order]
     totals = table.sum(axis=1)
     shares = table / np.maximum(totals, 1)[:, np.newaxis]
     return tuple(

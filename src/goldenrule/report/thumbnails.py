@@ -40,7 +40,7 @@ def small(content: bytes, side: int) -> Pixels:
     """Return the picture in `content` (height, width, 3), its longer side at most `side` px."""
     from goldenrule.data.pictures.decode import shown
 
-    with shown(content) as found:
+    with shown(content, least_side=2 * side) as found:  # a large JPEG at a fraction of its size: several times as fast
         return shrunk(found.pixels, side)
 
 

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from goldenrule.core.choices import Decoding, HeadKind
 from goldenrule.core.errors import OptionError
-from goldenrule.core.option import check_options, option, options_of
+from goldenrule.core.option import Decoding, HeadKind, check_options, option, options_of
 from goldenrule.models.catalog import AUTO, DEFAULT_BACKBONE, canonical_name, named_candidates
 from goldenrule.runs.training_options import TrainingOptions
 

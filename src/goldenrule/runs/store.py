@@ -10,6 +10,7 @@ RUN/classifier/      the classifier: safetensors and JSON
 RUN/predictions/*    one CSV per split
 RUN/result.json      the numbers, for programs
 RUN/report.html      the numbers, for people
+RUN/MODEL_CARD.md    the same in short, to go with the classifier
 RUN/report/*         what the report says, to make its page again
 """
 
@@ -69,6 +70,7 @@ NAMES = frozenset(
         "result.json",
         "choice.json",
         "report.html",
+        "MODEL_CARD.md",
         "report",
         "labels",
         "learning-curve",

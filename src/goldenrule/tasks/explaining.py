@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from goldenrule.analysis.explanation import Explained, Explanation
-from goldenrule.analysis.gradcam import HeatMap, HeatMaps
+from goldenrule.analysis.gradcam import HeatMap, HeatMaps, window
 from goldenrule.analysis.nearest_images import nearest, with_copies
 from goldenrule.core.errors import (
     BackboneError,
@@ -26,7 +26,8 @@ from goldenrule.core.errors import (
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
-from goldenrule.data.pictures.decode import digested
+from goldenrule.data.pictures.decode import digested, header
+from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.sources.folders import image_files
 from goldenrule.data.sources.picture_files import read_picture
 from goldenrule.data.table import ImageTable, image_table
@@ -40,6 +41,7 @@ from goldenrule.tasks.reopened import Reopened, reopened
 
 SCHEMA_VERSION = 2
 PAGE, NUMBERS = "explained.html", "explained.json"
+MOST_OTHERS = 3
 
 
 @system_errors()
@@ -129,12 +131,32 @@ def explained(
                 neighbours=neighbours[place],
                 heat=heats.get(place),
                 ood=bool(ood[place]),
+                others=next_classes(predictions, place) if ok[place] else (),
+                cut_away=_cut_away(path, again.classifier.preprocessing) if ok[place] else 0.0,
             )
             for place, (name, path) in enumerate(files)
         ),
         notes=notes,
         seconds=tuple(seconds),
     )
+
+
+def next_classes(predictions: Predictions, row: int, most: int = MOST_OTHERS) -> tuple[tuple[str, float], ...]:
+    """Return the classes behind the most probable one with their probabilities."""
+    chances = predictions.probabilities[row]
+    order = np.argsort(-chances, kind="stable")[1 : most + 1]
+    return tuple((predictions.classes[label], float(chances[label])) for label in order)
+
+
+def _cut_away(path: Path, preprocessing: Preprocessing) -> float:
+    """Return the share of a picture's area that the network does not see, 0 where it can't be told."""
+    try:
+        found = header(read_picture(path))
+    except (OSError, UnreadableImage):
+        return 0.0
+    height, width = (found.width, found.height) if found.orientation > 4 else (found.height, found.width)
+    left, top, right, bottom = (min(max(share, 0.0), 1.0) for share in window(preprocessing, height, width))
+    return 1 - (right - left) * (bottom - top)
 
 
 def asked(run: Path, files: Sequence[tuple[str, Path]], of: str | None) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,7 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
             other=suspect.likely,
             joined="rather",
             note=f"{suspect.given} {small(suspect.probability_given)}, "
-            f"{suspect.likely} {sureness(suspect.probability_likely)}"
-            + (f"; with {plural(len(copies), 'copy', 'copies')}: {', '.join(copies[:3])}" if copies else ""),
+            f"{suspect.likely} {sureness(suspect.probability_likely)}" + (_said_of(copies) if copies else ""),
         )
         for suspect, copies in without_copies(errors, images, top)
     )
@@ -165,9 +165,7 @@ def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tu
 
     Copies are files of equal bytes, and near duplicates as the fit found them.
     """
-    groups = images.rows["group"].to_pylist()
-    near = images.with_groups([group if is_alike(group) else None for group in groups])
-    unit = dict(zip(images.uris, duplicate_units(near), strict=True))
+    unit = copies_of(images)
     found: dict[tuple[bytes, str], tuple[SuspectedLabel, list[str]]] = {}
     for suspect in errors.first(len(errors)):
         key = unit[suspect.id], suspect.given
@@ -178,13 +176,20 @@ def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tu
     return list(found.values())
 
 
+def copies_of(images: ImageTable) -> dict[str, bytes]:
+    """Return for each image the name that it shares with its copies."""
+    groups = images.rows["group"].to_pylist()
+    near = images.with_groups([group if is_alike(group) else None for group in groups])
+    return dict(zip(images.uris, duplicate_units(near), strict=True))
+
+
 def looking_sections(evaluated: tuple[str, Predictions], images: ImageTable, top: int) -> tuple[Section, ...]:
     """Return sections of the most confident mistakes, the most uncertain and the most confident right images."""
     about, predictions = evaluated
-    splits = _splits(images)
+    splits, unit = _splits(images), copies_of(images)
 
     def wrong(mistake: Mistake) -> Card:
-        note = f"{sureness(mistake.probability)} sure"
+        note = f"{sureness(mistake.probability)} confident"
         other = mistake.predicted if mistake.predicted != mistake.truth else ""
         return Card(uri=mistake.id, split=splits.get(mistake.id, ""), label=mistake.truth, other=other, note=note)
 
@@ -206,18 +211,44 @@ def looking_sections(evaluated: tuple[str, Predictions], images: ImageTable, top
     sections = []
     for key, title, what, of, card in kinds:
         began = time.perf_counter()
-        rows = of(predictions, top)
+        every = of(predictions, len(predictions))
+        rows, copies = _first_of_copies(every, unit, top)
         sections.append(
             Section(
                 key=key,
                 title=title,
                 sentences=(f"{what}: {about}." if rows else f"There are none: {about}.",),
                 seconds=time.perf_counter() - began,
-                cards=tuple(map(card, rows)),
+                cards=tuple(_with_copies(card(row), copies[row.id]) for row in rows),
                 numbers={"of": len(predictions.scored), "rows": [as_json(row) for row in rows]},
             )
         )
     return tuple(sections)
+
+
+def _first_of_copies(
+    rows: Sequence[Any], unit: Mapping[str, bytes], top: int
+) -> tuple[list[Any], dict[str, list[str]]]:
+    """Return up to `top` rows, one for all copies of an image, and the ids of the copies of each."""
+    first: dict[bytes, Any] = {}
+    copies: dict[str, list[str]] = {}
+    for row in rows:
+        name = unit.get(row.id, row.id.encode("utf-8", "surrogateescape"))
+        if name in first:
+            copies[first[name].id].append(row.id)
+        elif len(first) < top:
+            first[name] = row
+            copies[row.id] = []
+    return list(first.values()), copies
+
+
+def _with_copies(card: Card, copies: Sequence[str]) -> Card:
+    return replace(card, note=f"{card.note}{_said_of(copies)}") if copies else card
+
+
+def _said_of(copies: Sequence[str]) -> str:
+    more = ", ..." if len(copies) > MOST_PAIRS else ""
+    return f"; with {plural(len(copies), 'copy', 'copies')}: {', '.join(copies[:MOST_PAIRS])}{more}"
 
 
 def small(probability: float) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from goldenrule.core.choices import HeadKind
 from goldenrule.core.findings import plural
+from goldenrule.core.option import HeadKind
 from goldenrule.metrics.selection_rules import DomainShift
 from goldenrule.training.lr_finder import STEPS_LIVE
 

@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions
-from goldenrule.report.figures.plots import confusion_figure, figure_svg
+from goldenrule.report.figures.plots import figure_svg
+from goldenrule.report.figures.reliability import reliability_figure
 from goldenrule.report.figures.search_figures import trials_figure
 
 LOSSES = {"heads": [(0, 0.2), (1, 0.1), (2, None)]}
@@ -28,25 +28,8 @@ def ids(svg):
     return re.findall(r'\bid="([^"]+)"', svg)
 
 
-@pytest.mark.parametrize("count", [2, 15, 16, 46, 120])
-def test_a_confusion_of_any_size_becomes_inline_svg(count):
-    svg = figure_svg(confusion_figure(predictions(names(count), 240)), label="confusion")
-    root = ElementTree.fromstring(svg)
-    assert root.tag == "svg"
-    assert root.attrib["aria-label"] == "confusion"
-    assert "viewBox" in root.attrib
-    assert "width" not in root.attrib
-    assert ("class 1<" in svg) == (count <= 45)
-    assert len(svg) < 100_000
-
-
-def test_counts_are_written_into_few_classes():
-    svg = figure_svg(confusion_figure(predictions(["cat", "dog"], 400)))
-    assert re.search(r"<text[^>]*>1\d\d<", svg)
-
-
 @pytest.mark.parametrize(
-    "figure", [lambda: confusion_figure(predictions(names(20))), lambda: trials_figure(LOSSES, default=0.3)]
+    "figure", [lambda: reliability_figure(predictions(names(20))), lambda: trials_figure(LOSSES, default=0.3)]
 )
 def test_svg_is_the_same_for_the_same_figure_and_loads_nothing(figure):
     svg = figure_svg(figure())
@@ -60,7 +43,7 @@ def test_svg_is_the_same_for_the_same_figure_and_loads_nothing(figure):
 
 
 def test_two_figures_share_no_id_on_a_page_and_references_still_meet():
-    one, other = figure_svg(confusion_figure(predictions(names(20)))), figure_svg(trials_figure(LOSSES, default=0.3))
+    one, other = figure_svg(reliability_figure(predictions(names(20)))), figure_svg(trials_figure(LOSSES, default=0.3))
     assert not set(ids(one)) & set(ids(other))
     for svg in (one, other):
         assert len(set(ids(svg))) == len(ids(svg))
@@ -72,16 +55,10 @@ def test_two_figures_share_no_id_on_a_page_and_references_still_meet():
     "name", ["$x^$", "<script>&", "无毛犬", "a\nb\x01", "\udcff", "stroke: #000000", 'id="x"', "n" * 300]
 )
 def test_any_class_name_can_be_a_label(name):
-    svg = figure_svg(confusion_figure(predictions([name, "dog"])))
+    svg = figure_svg(reliability_figure(predictions([name, "dog"]), of=name))
     ElementTree.fromstring(svg)
     assert "<script>" not in svg
     assert len(svg) < 60_000
-
-
-def test_many_labels_have_no_confusion():
-    many = Predictions.from_logits([[1.0, 2.0]], ["a", "b"], truth=[[1, 1]], task="multi")
-    with pytest.raises(OptionError):
-        confusion_figure(many)
 
 
 def test_figures_leave_pyplot_alone():

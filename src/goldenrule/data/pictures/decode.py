@@ -157,15 +157,15 @@ def decoded(content: bytes, *, least_side: int | None = None, levels: Levels | N
 
 
 @contextlib.contextmanager
-def shown(content: bytes, *, used: Used | None = None) -> Iterator[Decoded]:
+def shown(content: bytes, *, used: Used | None = None, least_side: int | None = None) -> Iterator[Decoded]:
     """Decode as `decoded` does, for eyes: a picture of more than 8 bits is stretched to the values it uses.
 
     What is learned from is never stretched one by one; but many such pictures would be shown black. `used` are these
-    values where they are known: to find them the picture is decoded.
+    values where they are known: to find them the picture is decoded. `least_side` as for `decode`.
     """
     used = used or used_range(content)
     levels = (used.usual_low, used.usual_high) if used and used.usual_low < used.usual_high else None
-    with decoded(content, levels=levels) as found:
+    with decoded(content, levels=levels, least_side=least_side) as found:
         yield found
 
 

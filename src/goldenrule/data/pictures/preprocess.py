@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from goldenrule.core.choices import Decoding
 from goldenrule.core.errors import OptionError
+from goldenrule.core.option import Decoding
 from goldenrule.core.schema import IF_OTHERWISE
 from goldenrule.data.pictures.deep_pixels import Levels, check_levels
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.core.errors import BackboneError, MissingExtra, OptionError
-from goldenrule.core.extras import is_installed, need
+from goldenrule.core.errors import BackboneError, MissingExtra, OptionError, is_installed
+from goldenrule.core.extras import need
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.sample_photos import sample_photos
 from goldenrule.engines import Engine, EngineKind, Precision

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Estimate
+from goldenrule.report.figures.page_width import PAGE_INCHES
 from goldenrule.report.figures.plots import GOLD, HIT, MISTAKE
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
     from matplotlib.ticker import LogFormatter
 
     _check(points)
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(PAGE_INCHES, 4.0), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
     front = sorted((point for point in points if point.on_front), key=lambda point: point.seconds)
     heights = [100 * point.shares["valid"].value for point in front]
@@ -62,7 +63,9 @@ def pareto_figure(points: Sequence[Point]) -> Figure:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # 6, 20 instead of powers of ten
     axes.margins(x=0.25)
-    axes.set_xlabel("seconds to train (square: from scratch, circle: transfer learning, triangle: fine-tuning)")
+    axes.set_xlabel(
+        "seconds to train\n(square: from scratch, circle: transfer learning, triangle: fine-tuning)", fontsize=8
+    )
     axes.set_ylabel(f"{points[0].shares['valid'].name} on validation, %")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -73,7 +76,7 @@ def intervals_figure(points: Sequence[Point]) -> Figure:
     from matplotlib.figure import Figure
 
     _check(points)
-    figure = Figure(figsize=(6.4, 1.0 + 0.5 * len(points)), layout="constrained")
+    figure = Figure(figsize=(PAGE_INCHES, 1.0 + 0.5 * len(points)), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
     shown = [split for split in SHADES if any(split in point.shares for point in points)]
     for split, shift in zip(shown, (-0.14, 0.14) if len(shown) > 1 else (0.0,), strict=True):

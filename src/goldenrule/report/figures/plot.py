@@ -82,6 +82,6 @@ def _(value: ImageTable, *, each: int = COLUMNS, predictions: Predictions | None
 
 @plot.register(Predictions)
 def _(value: Predictions) -> Figure:
-    from goldenrule.report.figures.plots import confusion_figure
+    from goldenrule.report.figures.confusion_figure import confusion_figure
 
     return confusion_figure(value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from goldenrule.core.errors import OptionError
+from goldenrule.report.figures.page_width import PAGE_INCHES
 from goldenrule.report.figures.plots import GOLD, HIT, MISTAKE
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, d
 
     if not any(losses.values()):
         raise OptionError("There is no trial to draw.")
-    figure = Figure(figsize=(6.4, 3.0), layout="constrained")
+    figure = Figure(figsize=(PAGE_INCHES, 3.0), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
     ended = [loss for points in losses.values() for _, loss in points if loss is not None]
     top = min(max([*ended, default]), FARTHEST * default) if ended else default
@@ -47,7 +48,7 @@ def trials_figure(losses: Mapping[str, Sequence[tuple[int, float | None]]], *, d
     axes.axhline(default, color="black", linewidth=0.8, linestyle="--")
     axes.annotate("default", (offset - 1, default), ha="right", va="bottom", fontsize=8)
     higher = "triangle: higher than drawn; " if max(ended, default=top) > top else ""
-    axes.set_xlabel(f"trial (x: given up; {higher}the line: the best so far)")
+    axes.set_xlabel(f"trial (x: given up; {higher}the line: the best so far)", fontsize=8)
     axes.set_ylabel("log loss on validation")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -60,7 +61,7 @@ def importance_figure(importance: Mapping[str, Mapping[str, float]]) -> Figure:
     shown = {name: shares for name, shares in importance.items() if shares}
     if not shown:
         raise OptionError("There is no importance to draw.")
-    figure = Figure(figsize=(6.4, 0.9 + 0.28 * sum(map(len, shown.values()))), layout="constrained")
+    figure = Figure(figsize=(PAGE_INCHES, 0.9 + 0.28 * sum(map(len, shown.values()))), layout="constrained")
     panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[len(shares) for shares in shown.values()])[
         :, 0
     ]
@@ -73,6 +74,6 @@ def importance_figure(importance: Mapping[str, Mapping[str, float]]) -> Figure:
         axes.set_xlim(0, 1.12 * max(0.01, *shares.values()))
         axes.set_xticks([])
         axes.tick_params(length=0)
-        axes.set_xlabel(f"share in what tells the better trials from the others ({name})")
+        axes.set_xlabel(f"share in what tells the better trials from the others ({name})", fontsize=8)
         axes.spines[["top", "right", "bottom"]].set_visible(False)
     return figure

@@ -6,6 +6,7 @@ import math
 
 from matplotlib.figure import Figure
 
+from goldenrule.report.figures.page_width import PAGE_INCHES
 from goldenrule.runs.history import History
 from goldenrule.training.lr_finder import RangeTest
 from goldenrule.training.schedule import Schedule
@@ -17,7 +18,7 @@ CURVE_POINTS = 1000
 
 def range_figure(test: RangeTest) -> Figure:
     """Return the loss over the rate: each step faint, the moving average, the suggestions, the minimum hollow."""
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(PAGE_INCHES, 3.0), layout="constrained")
     axes = figure.add_subplot(facecolor="none")
     axes.semilogx(test.rates, test.losses, ".", color=GREY, markersize=3, alpha=0.6, label="each step")
     axes.semilogx(test.rates, test.smoothed, color="#333333", linewidth=1.5, label="smoothed")
@@ -72,8 +73,11 @@ def schedule_figure(schedule: Schedule, rate: float = 1.0) -> Figure:
 def history_figure(history: History) -> Figure:
     """Return losses, accuracy, own metrics and the rate over the epochs; the ends of cycles are marked."""
     metrics = history.metrics
-    figure = Figure(figsize=(9.0 + 3.0 * bool(metrics), 2.7), layout="constrained")
-    losses, shares, *measures, rates = figure.subplots(1, 3 + bool(metrics))
+    figure = Figure(figsize=(PAGE_INCHES, 4.6), layout="constrained")
+    panels = figure.subplots(2, 2).ravel().tolist()
+    losses, shares, *measures, rates = panels if metrics else panels[:3]
+    if not metrics:
+        panels[3].remove()
     epochs = [row.epoch for row in history]
     losses.plot(epochs, [row.train_loss for row in history], marker=".", color=GREY, label="train")
     losses.plot(epochs, [row.valid_loss for row in history], marker=".", color="#2f6f94", label="valid")

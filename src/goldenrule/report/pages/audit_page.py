@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from goldenrule.analysis.audit import Audit
@@ -14,6 +14,7 @@ from goldenrule.report import tables
 from goldenrule.report.facts import facts
 from goldenrule.report.pages.run_page import MOST_EVIDENCE, environment, printable
 from goldenrule.report.thumbnails import Thumbnail, thumbnail_of
+from goldenrule.storage.files import in_shell
 
 SHEET_CLASSES, SHEET_IMAGES = 60, 6
 """So many classes have a row of so many pictures in the sample sheet."""
@@ -52,6 +53,8 @@ def render_audit(audit: Audit, title: str, created: str) -> str:
             classes=len(audit.table.classes),
             shown=shown,
             facts=facts("Files", _file_facts(found)),
+            sizes=side_bins([min(one.header.width, one.header.height) for one in audit.looks if one.header]),
+            next_steps=_next_steps(audit),
             most_evidence=MOST_EVIDENCE,
         )
     )
@@ -78,6 +81,50 @@ def _file_facts(found: dict[str, object]) -> dict[str, object]:
         "width, px (smallest, quartiles, largest)": width,
         "height, px": height,
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideBin:
+    """How many images have a shorter side of so many px; `share` is in percent of the fullest bin."""
+
+    name: str
+    count: int
+    share: float
+
+
+def side_bins(sides: Sequence[int]) -> list[SideBin]:
+    """Return a histogram of sides in px, each bin twice as wide as the one before.
+
+    >>> [(one.name, one.count) for one in side_bins([40, 60, 300])]
+    [('32–63', 2), ('64–127', 0), ('128–255', 0), ('256–511', 1)]
+    """
+    powers = Counter(max(side, 1).bit_length() - 1 for side in sides)
+    if not powers:
+        return []
+    fullest = max(powers.values())
+    return [
+        SideBin(
+            name=f"{1 << power:,}–{(2 << power) - 1:,}",
+            count=powers[power],
+            share=round(100 * powers[power] / fullest, 1),
+        )
+        for power in range(min(powers), max(powers) + 1)
+    ]
+
+
+def _next_steps(audit: Audit) -> list[str]:
+    """Return what to do: see to errors and warnings first, then fit."""
+    folder = in_shell(audit.table.root.name or "PHOTOS")
+    advised = [
+        finding.advice
+        for severity in ("error", "warning")
+        for finding in audit.findings
+        if finding.severity == severity and finding.advice
+    ]
+    fits = [f"goldenrule fit {folder} --quick", f"goldenrule fit {folder}"]
+    if set(audit.table.splits) == {None}:
+        fits = [f"goldenrule split {folder} {in_shell(f'{audit.table.root.name}-split')}", *fits]
+    return [*dict.fromkeys(advised)][:MOST_SHOWN] + fits
 
 
 def _sheet(

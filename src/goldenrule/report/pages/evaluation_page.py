@@ -9,8 +9,8 @@ from goldenrule.core.findings import Finding
 from goldenrule.metrics import Estimate, Predictions, most_confident_mistakes
 from goldenrule.report import sentences as words
 from goldenrule.report import tables
+from goldenrule.report.album import Album
 from goldenrule.report.pages.run_page import MOST_MISTAKES, confusion_content, environment, printable
-from goldenrule.report.thumbnails import thumbnail_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ def render_evaluation(
     """
     single = predictions.task == "single"
     mistakes = most_confident_mistakes(predictions, MOST_MISTAKES)
+    album = Album(image)
     score_table = tables.split_scores({"evaluate": {one.name: one for one in scores}}, "")
     page = (
         environment()
@@ -54,13 +55,13 @@ def render_evaluation(
             left_out=words.left_out_sentence(predictions),
             baseline=words.baseline_sentence(predictions),
             content=_Shown(predictions=predictions),
-            mistakes=[(one, thumbnail_of(image, one.id)) for one in mistakes],
+            mistakes=[(one, album.picture(one.id)) for one in mistakes],
             mistakes_sentence=words.mistakes_sentence(predictions, "evaluated", len(mistakes)),
             classes=[one for one in tables.weakest_first(predictions) if one.support or not single],
             thresholds=None,
             findings=findings,
             single=single,
-            **(confusion_content(predictions) if single else {}),
+            **(confusion_content(predictions, album) if single else {}),
         )
     )
     return printable(page)

@@ -10,77 +10,114 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldenrule.analysis.mistakes import most_confident_right, most_uncertain
 from goldenrule.core.messages import LANGUAGES, Message, count, language, say, template, word
 from goldenrule.core.visible import visible
-from goldenrule.metrics import Estimate, Predictions, most_confident_mistakes
+from goldenrule.metrics import Estimate, Predictions, confusion, most_confident_mistakes
 from goldenrule.metrics.estimate import marks_of, value_beside_interval
 from goldenrule.report import sentences, tables
-from goldenrule.report.content import ReportContent
+from goldenrule.report.advice import advice
+from goldenrule.report.album import SMALL_SIDE_PX, Album
+from goldenrule.report.class_strips import class_strips
+from goldenrule.report.confusion_view import confused_cells, confusion_order, shades
+from goldenrule.report.content import Project, ReportContent
 from goldenrule.report.facts import facts, network_facts
+from goldenrule.report.figures.growth import growth_drawing
 from goldenrule.report.figures.penalty_curve import penalty_curve, penalty_text
 from goldenrule.report.figures.reliability import reliability_drawing
-from goldenrule.report.thumbnails import thumbnail_of
+from goldenrule.report.project_notes import notes_html
+from goldenrule.report.threshold_curves import threshold_curves
 from goldenrule.report.training_curves import training_section
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-MOST_MISTAKES = 12
+TEMPLATES = Path(__file__).parent / "templates"
+NO_PROJECT = Project()
+MOST_MISTAKES, MOST_UNCERTAIN, MOST_BEST = 12, 4, 4
 MOST_GRID_CLASSES = 15
-MOST_OPEN_ROWS = 20
+MOST_OPEN_ROWS, MOST_OPEN_STRIPS = 20, 12
 MOST_EVIDENCE = 100
+LEAST_BINS = 3
+"""Fewer dots make no reliability diagram."""
 
 _LINES = "\n\t\r"
 _INTERVAL = re.compile(r"(\[[-.,\d]+,) (?=[-.,\d]+\])")
 
-SCRIPT = 'addEventListener("beforeprint",()=>{for(const d of document.querySelectorAll("details"))d.open=true})'
-"""Folded tables are printed unfolded; the only script of the page, allowed by its digest."""
 
-
-def render_page(content: ReportContent) -> str:
+def render_page(content: ReportContent, project: Project = NO_PROJECT) -> str:
     """Return the whole page: styles, pictures and drawings are inside, and a policy forbids loading any more.
 
     Equal content gives an equal page, in the language that is spoken (`messages.spoken`). Names and paths may hold
-    anything; they are shown, never interpreted.
+    anything; they are shown, never interpreted. `project` is what people add of their own.
     """
     single = content.predictions.task == "single"
-    sections = {
-        "scores": say("section.scores"),
-        "data": say("section.data"),
-        "time": say("section.time"),
-        **({"confusion": say("section.confusion")} if single else {}),
-        "mistakes": say("section.mistakes"),
-        "classes": say("section.classes"),
-        **({"calibration": say("section.calibration")} if content.calibration else {}),
-        **({"penalty": say("section.penalty")} if content.penalty_path else {}),
-        **({"training": say("section.training")} if content.live else {}),
-        **({"backbones": say("section.backbones")} if content.backbones else {}),
-        "candidates": say("section.candidates"),
-        "findings": say("section.findings"),
-        "network": say("section.network"),
-        "next": say("section.next"),
+    album = Album(content.image)
+    shown = {
+        **_answers(content.predictions, content, album),
+        **(confusion_content(content.predictions, album) if single else {}),
     }
     page = (
         environment()
         .get_template("page.html")
         .render(
             content=content,
-            sections=sections,
+            project=project,
+            notes=notes_html(project.notes),
+            title=project.title or content.title,
+            sections=_sections(content, project, curves=bool(shown["curves"])),
             head=sentences.headline(content.headline, content.headline_split),
             created=_readable_time(content.created),
             **_scores(content),
             **_data_and_time(content),
-            **_answers(content.predictions, content),
-            **(confusion_content(content.predictions) if single else {}),
+            **shown,
+            photos=album.images,
             thresholds=content.thresholds,
             basis=content.bases.get(content.headline_split, Message(f"word.{content.headline.basis}")),
             **_choices(content),
-            reliability=reliability_drawing(content.predictions, content.uncalibrated) if content.calibration else None,
+            **_calibration(content),
+            advice=advice(content),
+            growth=growth_drawing(content.growth) if content.growth else None,
             training=training_section(content.live) if content.live else None,
         )
     )
     return printable(page)
+
+
+def _sections(content: ReportContent, project: Project, *, curves: bool) -> dict[str, str]:
+    """Return the sections that a page has by their anchors, in their order: results first, then how they were made."""
+    optional = {
+        "project": project.is_told,
+        "confusion": content.predictions.task == "single",
+        "curves": curves,
+        "promises": bool(content.promises or content.sets or content.ood),
+        "calibration": bool(content.calibration),
+        "training": content.live is not None,
+        "penalty": bool(content.penalty_path),
+        "backbones": bool(content.backbones),
+    }
+    titles = {
+        "project": say("section.project"),
+        "findings": say("section.findings"),
+        "pictures": say("section.pictures"),
+        "mistakes": say("section.mistakes"),
+        "scores": say("section.scores"),
+        "confusion": say("section.confusion"),
+        "classes": say("section.classes"),
+        "curves": say("section.curves"),
+        "promises": say("section.promises"),
+        "calibration": say("section.calibration"),
+        "next": say("section.next"),
+        "data": say("section.data"),
+        "time": say("section.time"),
+        "training": say("section.training"),
+        "candidates": say("section.candidates"),
+        "backbones": say("section.backbones"),
+        "penalty": say("section.penalty"),
+        "network": say("section.network"),
+    }
+    return {anchor: title for anchor, title in titles.items() if optional.get(anchor, True)}
 
 
 def printable(page: str) -> str:
@@ -98,6 +135,7 @@ def _scores(content: ReportContent) -> dict[str, Any]:
             if unscored_split[0] not in content.estimates
         ],
         "baseline": sentences.baseline_sentence(content.predictions),
+        "all_labels": sentences.all_labels_sentence(content.predictions, content.headline_split),
         "left_out": sentences.left_out_sentence(content.predictions),
         "alarm": sentences.alarm(content.findings),
         "leading": [finding for finding in content.findings if finding.leads],
@@ -109,32 +147,55 @@ def _data_and_time(content: ReportContent) -> dict[str, Any]:
         "data": tables.data_table(content.counts, content.images),
         "seconds": sum(seconds for _, seconds in content.stages),
         "features": sentences.features_sentence(content.features.get("computed", 0), content.features.get("reused", 0)),
-        "longest": max((seconds for _, seconds in content.stages), default=0.0),
+        "timeline": tables.timeline(content.stages),
     }
 
 
-def _answers(predictions: Predictions, content: ReportContent) -> dict[str, Any]:
+def _answers(predictions: Predictions, content: ReportContent, album: Album) -> dict[str, Any]:
     """Return what is told image by image and class by class."""
     mistakes = most_confident_mistakes(predictions, MOST_MISTAKES)
-    photos = [thumbnail_of(content.image, mistake.id) for mistake in mistakes]
+    weakest = tables.weakest_first(predictions)
+    strips = class_strips(predictions, [score.name for score in weakest])
+    labels = content.labels.first if content.labels else ()
     return {
-        "mistakes": list(zip(mistakes, photos, strict=True)),
-        "photos": sum(photo is not None for photo in photos),
+        "mistakes": [(one, album.picture(one.id)) for one in mistakes],
         "mistakes_sentence": sentences.mistakes_sentence(predictions, content.headline_split, len(mistakes)),
-        "classes": tables.weakest_first(predictions),
+        "classes": weakest,
+        "strips": [(strip, [(one, album.picture(one.id, SMALL_SIDE_PX)) for one in strip.images]) for strip in strips],
+        "strips_left_out": sum(score.support > 0 for score in weakest) - len(strips),
+        "uncertain": [(one, album.picture(one.id)) for one in most_uncertain(predictions, MOST_UNCERTAIN)],
+        "best": [(one, album.picture(one.id)) for one in most_confident_right(predictions, MOST_BEST)],
+        "doubted": [(one, album.picture(one.id)) for one in labels],
+        "curves": threshold_curves(predictions, content.thresholds),
     }
 
 
-def confusion_content(predictions: Predictions) -> dict[str, Any]:
-    """Return what the section on confusion shows: a grid of few classes, a picture of many, the commonest pairs."""
-    pairs = tables.confused_pairs(predictions)
+def confusion_content(predictions: Predictions, album: Album) -> dict[str, Any]:
+    """Return what the section on confusion shows: a grid of few classes, a heat map of many, the commonest pairs."""
+    order = confusion_order(confusion(predictions))
+    cells = confused_cells(predictions, order)
     few = len(predictions.classes) <= MOST_GRID_CLASSES
+    wrong = predictions.scored.predicted != predictions.scored.truth
+    shown = sum(len(cell.images) for cell in cells)
     return {
-        "grid": tables.confusion_rows(predictions) if few else None,
-        "heatmap": None if few else _heatmap(predictions),
-        "pairs": pairs,
-        "repeated": [pair for pair in pairs if pair.count > 1],
+        "grid": tables.confusion_rows(predictions, order) if few else None,
+        "shades": None if few else shades(predictions, order),
+        "order": [predictions.classes[label] for label in order],
+        "cells": [(cell, album.pictures(cell.images)) for cell in cells],
+        "cell_of": {(cell.pair.truth, cell.pair.predicted): cell for cell in cells if cell.images},
+        "pairs_left_out": (int(wrong.sum()) - shown),
+        "repeated": [cell for cell in cells if cell.pair.count > 1],
     }
+
+
+def _calibration(content: ReportContent) -> dict[str, Any]:
+    """Return the reliability diagram, None where there are too few images for one."""
+    if not content.calibration or content.predictions.task != "single":
+        return {"reliability": None, "too_few": 0}
+    drawing = reliability_drawing(content.predictions, content.uncalibrated)
+    if drawing is None or min(len(series.dots) for series in drawing.series) < LEAST_BINS:
+        return {"reliability": None, "too_few": len(content.predictions.scored)}
+    return {"reliability": drawing, "too_few": 0}
 
 
 def _choices(content: ReportContent) -> dict[str, Any]:
@@ -153,14 +214,6 @@ def _choices(content: ReportContent) -> dict[str, Any]:
     }
 
 
-def _heatmap(predictions: Predictions) -> str:
-    """Return the confusion of many classes as inline SVG; the one drawing of a report that needs matplotlib."""
-    from goldenrule.report.figures.plots import confusion_figure, figure_svg
-
-    label = f"Heat map of {len(predictions.classes)} true classes against predicted classes."
-    return figure_svg(confusion_figure(predictions), label=f"{label} The table below names the commonest mistakes.")
-
-
 def environment() -> Environment:
     """Return the templates with the filters that they use, and the script of every page with its digest."""
     return _environment(language())
@@ -174,7 +227,7 @@ def _environment(spoken: str) -> Environment:
     environment = Environment(
         autoescape=True,
         finalize=_shown,
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -182,20 +235,22 @@ def _environment(spoken: str) -> Environment:
     environment.filters |= {
         "count": count,
         "duration": sentences.duration,
-        "ended": _ended,
+        "ended": sentences.ended,
         "printed_splits": _printed_splits,
         "prose": _prose,
+        "share_of": share_of,
         "sureness": sentences.sureness,
         "track": _track,
         "word": word,
     }
     environment.globals |= {
         "most_open_rows": MOST_OPEN_ROWS,
+        "most_open_strips": MOST_OPEN_STRIPS,
         "most_evidence": MOST_EVIDENCE,
         "html_language": LANGUAGES[spoken],
         "say": _say_in_html,
-        "script": SCRIPT,
-        "script_digest": base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
+        "script": (script := (TEMPLATES / "page.js").read_text(encoding="utf-8")),
+        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     }
     return environment
 
@@ -225,11 +280,6 @@ def _printed_splits(estimate: Estimate) -> tuple[str, str]:
     return (value, rest) if estimate.defined else (f"{value} (n=0)", mark)
 
 
-def _ended(text: str) -> str:
-    """Return a sentence with the full stop that it lacks."""
-    return text if text.endswith((".", "!", "?", "。")) else f"{text}."
-
-
 def _prose(text: str) -> str:
     """Keep a number and its percent sign, and the two ends of an interval, on one line."""
     return _INTERVAL.sub("\\1\N{NO-BREAK SPACE}", text.replace(" %", "\N{NO-BREAK SPACE}%"))
@@ -240,6 +290,18 @@ def _track(estimate: Estimate, start: float) -> str:
     ends = (estimate.low, estimate.high) if estimate.bounded else (estimate.value, estimate.value)
     low, high, value = (100 * min(max((share - start) / (1 - start), 0), 1) for share in (*ends, estimate.value))
     return f"--low:{low:.1f}%;--high:{100 - high:.1f}%;--value:{value:.1f}%"
+
+
+def share_of(share: float) -> str:
+    """Return a share in percent for a cell: two digits, and never 0 % or 100 % where it is neither.
+
+    >>> share_of(0.06), share_of(1.0), share_of(0.998), share_of(0.0199)
+    ('6 %', '100 %', '99.8 %', '2 %')
+    """
+    percent = 100 * share
+    if 99.5 <= percent < 100:
+        return f"{min(percent, 99.9):.1f} %"
+    return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.2g} %"
 
 
 def _readable_time(iso: str) -> str:

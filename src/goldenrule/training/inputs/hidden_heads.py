@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from goldenrule.core.choices import HeadKind
 from goldenrule.core.errors import OptionError
+from goldenrule.core.option import HeadKind
 from goldenrule.core.progress import Progress, Silent, Task
 from goldenrule.core.randomness import generator
 from goldenrule.core.sizes import readable_bytes
