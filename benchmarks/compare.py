@@ -1,4 +1,4 @@
-"""Networks and ways of training on two sets, by `goldenrule compare-models`, beside the table of the project's first notes.
+"""Networks and ways of training on two sets, by `goldenrule compare-models`, beside the project's first notes.
 
 python benchmarks/compare.py                     cat_dog_horse and GTSRB: about 40 minutes on 2 cores
 python benchmarks/compare.py --out runs/compare  the same; killed, it goes on from there
@@ -101,10 +101,10 @@ def page(found: dict[str, gr.ComparedNetworks], made: str) -> str:
     lines = [
         "# Which network, trained which way",
         "",
-        "`python benchmarks/compare.py`, which is `goldenrule compare-models FOLDER -m ... -t all` on two sets. One seed (0); "
-        "intervals are of the images, not of other seeds. The choice looked at validation alone; the test split was "
-        "opened afterwards. Seconds: from reading the images to the report, activations counted at the speed measured "
-        "here. From scratch 30 epochs, fine-tuning 5, each one cycle; transfer learning solves the head.",
+        "`python benchmarks/compare.py`, which is `goldenrule compare-models FOLDER -m ... -t all` on two sets. One "
+        "seed (0); intervals are of the images, not of other seeds. The choice looked at validation alone; the test "
+        "split was opened afterwards. Seconds: from reading the images to the report, activations counted at the speed "
+        "measured here. From scratch 30 epochs, fine-tuning 5, each one cycle; transfer learning solves the head.",
     ]
     for name, one in found.items():
         networks, augment = SETS[name]

@@ -313,7 +313,7 @@ Run = Annotated[Path, typer.Argument(help="The folder of a run, or of a classifi
 FinishedRun = Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)]
 Files = Annotated[
     list[Path],
-    typer.Argument(help="Images and folders of images.", show_default=False, readable=False),
+    typer.Argument(help="Images, folders, patterns, lists, archives.", show_default=False, readable=False),
 ]
 """Not checked by Typer: what can't be read has its row (law 9)."""
 Live = Annotated[

@@ -25,7 +25,7 @@ EXAMPLES = """Examples:
 
   goldenrule predict runs/dogscats photo.jpg
 
-  goldenrule predict runs/dogscats new_photos/ -o predictions.csv
+  goldenrule predict runs/dogscats new_photos/ -o predictions.csv     or .jsonl, .parquet; killed, it goes on
 
   goldenrule predict runs/breeds photo.jpg --top 3     the three most probable classes
 
@@ -40,7 +40,7 @@ def predict(
     run: Run,
     images: Files,
     out: Annotated[
-        Path | None, output("Write a CSV: path,status,prediction,probability,set,ood,distance,p:CLASS...")
+        Path | None, output("Write all rows: a name that ends in .csv, .jsonl or .parquet; - is standard output.")
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Below this probability there is no prediction.")] = 0.0,
     ood: Annotated[
