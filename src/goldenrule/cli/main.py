@@ -41,7 +41,7 @@ from goldenrule.cli import (
     train,
     tune,
 )
-from goldenrule.core.telemetry import quiet_dependencies
+from goldenrule.core.extras import quiet_dependencies
 
 RENAMED = {
     "bank": "cache",

@@ -2,5 +2,5 @@
 
 Reading order: errors, reason · option, choices · findings, messages (texts in languages/) · schema (values as JSON
 and back) · progress, console, visible, sizes, cells · randomness · interrupts, budget, memory, blas · functions, lazy,
-extras, telemetry.
+extras.
 """

@@ -1,11 +1,25 @@
-"""Packages of the extras, which predicting does without: asked for before the work, or imported late."""
+"""Packages of others: those of the extras, asked for before the work or imported late; telemetry, off (law 13)."""
 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 from goldenrule.core.errors import EXTRAS, MissingExtra, is_installed, missing_extra, missing_sentence
+
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def quiet_dependencies() -> None:
+    """Turn telemetry and chatter of dependencies off before they are imported, unless the user has said otherwise."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 def need(extra: str, *, what: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goldenrule.core.errors import BackboneError, WeightsUnavailable, first_sentence
-from goldenrule.core.telemetry import quiet_dependencies
+from goldenrule.core.extras import quiet_dependencies
 from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES
 
 if TYPE_CHECKING:

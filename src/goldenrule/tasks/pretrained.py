@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from goldenrule.core.errors import HubError, MissingExtra, OptionError, StorageError, first_line
+from goldenrule.core.extras import quiet_dependencies
 from goldenrule.core.schema import from_json
-from goldenrule.core.telemetry import quiet_dependencies
 from goldenrule.core.visible import visible
 from goldenrule.metrics import Estimate
 from goldenrule.metrics.estimate import value_and_interval, value_beside_interval
