@@ -36,7 +36,6 @@ def main() -> None:
             [*arguments.cpu_torch, f"{ROOT}[fit]"], without_torch
         ),
         "`pip install '.[fit]'`": installed([f"{ROOT}[fit]"], tested),
-        "`pip install '.[dev]'` (`make test`)": installed([f"{ROOT}[dev]"], tested),
     }
     arguments.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
     text = page(found, arguments.cpu_torch)
@@ -75,9 +74,7 @@ def size_of(path: Path) -> int:
 def page(found: dict[str, dict[str, object]], cpu_torch: Sequence[str]) -> str:
     """Return the page of the results."""
     rows = []
-    for (way, of), what in zip(
-        found.items(), ("predict", "all", "all, on a GPU too", "all, and the tests"), strict=True
-    ):
+    for (way, of), what in zip(found.items(), ("predict", "all", "all, on a GPU too"), strict=True):
         largest = of["largest"]
         assert isinstance(largest, dict)
         told = ", ".join(f"{name} {size:,}" for name, size in largest.items())

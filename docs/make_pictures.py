@@ -19,11 +19,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageOps
+
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 COLUMNS = 100
 RUN = Path("demo/runs/textiles")
 PHOTO = Path("demo/textiles/global defect/textile_0008.jpg")
+WRONG, WRONG_RUN, FEW = Path("wrong"), Path("runs/wrong"), 100
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
@@ -59,6 +62,11 @@ def photograph(folder: Path) -> None:
         phone = browser.new_page(viewport={"width": 400, "height": 820}, device_scale_factor=1.5)
         phone.goto(report)
         phone.screenshot(path=IMAGES / "report_phone.png")
+        page.set_viewport_size({"width": 760, "height": 820})
+        page.goto((folder / "leak" / "audit.html").as_uri())
+        _section(page, ".finding:has(img)", "leak.png", 420)
+        page.goto((folder / WRONG_RUN / "labels" / "labels.html").as_uri())
+        _section(page, "#labels", "labels.png", 620)
         for name, height in (("audit", 1000), ("explained", 820)):
             page.set_viewport_size({"width": 1100, "height": height})
             page.goto((folder / name / f"{name}.html").as_uri())
@@ -82,6 +90,28 @@ def other_pages() -> None:
     subprocess.run([sys.executable, "-m", "goldenrule", "explain", str(RUN), *photos, "-o", "explained"], check=True)
 
 
+def planted() -> None:
+    """Write an audit of some of the demo's pictures with a planted leak, and the page of planted wrong labels."""
+    classes = [place for place in sorted(PHOTO.parents[1].iterdir()) if place.is_dir()]
+    for place in classes:
+        for number, image in enumerate(sorted(place.iterdir())[:FEW]):
+            split = "test" if number % 5 == 0 else "train"
+            for root in (Path("leaking") / split, WRONG):
+                (root / place.name).mkdir(parents=True, exist_ok=True)
+                shutil.copy(image, root / place.name)
+    leaks = sorted(Path("leaking/train/global defect").iterdir())[3]
+    with Image.open(leaks) as picture:  # mirrored and resized, as somebody's script would
+        ImageOps.mirror(picture).resize((220, 220)).save(Path("leaking/test/global defect") / "resized.jpg", quality=85)
+    for image in sorted((WRONG / "global defect").iterdir())[5:8]:
+        image.rename(WRONG / "faultless" / image.name.replace("textile", "planted"))
+    for words in (
+        ["audit", "leaking", "-o", "leak"],
+        ["fit", str(WRONG), "--quick", "--out", str(WRONG_RUN)],
+        ["labels", str(WRONG_RUN), "--at-most", "4"],
+    ):
+        subprocess.run([sys.executable, "-m", "goldenrule", *words], check=True)
+
+
 def forecast(folder: Path) -> None:
     """Write the learning curve of the run in `folder`."""
     from goldenrule.core.progress import Silent
@@ -102,6 +132,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):  # nothing names a folder of this machine
         said = session()
         other_pages()
+        planted()
         photograph(Path(place))
         forecast(Path(place))
     readme = ROOT / "README.md"

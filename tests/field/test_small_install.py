@@ -156,7 +156,7 @@ def answers(small: Small, saved: Path, picture_folder: Callable[..., Path]) -> d
 
 
 WITHOUT_EXTRAS = {
-    *("predict", "share"),
+    *("cache", "predict", "share"),
     *("gr.Classifier", "gr.Estimate", "gr.Finding", "gr.GoldenRuleError", "gr.Predictions"),
     *("gr.as_json", "gr.data", "gr.from_json", "gr.metrics", "gr.models"),
 }

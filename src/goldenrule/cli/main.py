@@ -114,7 +114,7 @@ class Commands(TyperGroup):
                 raise OptionError(f"{' and '.join(given)}: wanted once, since the last alone would count.")
 
 
-WITHOUT_EXTRAS = ("predict", "share")
+WITHOUT_EXTRAS = ("cache", "predict", "share")
 """Commands that do with what `pip install goldenrule` installs."""
 
 

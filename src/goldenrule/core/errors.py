@@ -164,7 +164,9 @@ def system_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise  # the reader of a pipe has seen enough
     except ImportError as error:
-        raise (missing_extra(error) or error) from error
+        if (missing := missing_extra(error)) is None:
+            raise
+        raise missing from error
     except OSError as error:
         if error.errno not in _ADVICE and error.filename is None:
             raise  # of a network, or of a program that the user's own code talks to

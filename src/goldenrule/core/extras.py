@@ -23,8 +23,12 @@ def quiet_dependencies() -> None:
 
 
 def need(extra: str, *, what: str) -> None:
-    """Raise `MissingExtra` where a module of an extra is not installed; `what` needs it: "goldenrule fit"."""
-    if missing := [module for module in EXTRAS[extra] if not is_installed(module)]:
+    """Raise `MissingExtra` where a module of an extra is not installed; `what` needs it: "goldenrule fit".
+
+    Weights of one network are no reason: whoever uses that network says what is missing.
+    """
+    wanted = [module for module in EXTRAS[extra] if not module.endswith("_pytorch_model")]
+    if missing := [module for module in wanted if not is_installed(module)]:
         raise MissingExtra(missing_sentence(what, missing, extra))
 
 
@@ -39,4 +43,6 @@ class Late:
         try:
             return getattr(importlib.import_module(self._name), attribute)
         except ImportError as error:
-            raise (missing_extra(error) or error) from error
+            if (missing := missing_extra(error)) is None:
+                raise
+            raise missing from error

@@ -32,7 +32,9 @@ def lazy(
         except ImportError as error:
             from goldenrule.core.errors import missing_extra
 
-            raise (missing_extra(error) or error) from error
+            if (missing := missing_extra(error)) is None:
+                raise
+            raise missing from error
         setattr(sys.modules[package], name, value)
         return value
 

@@ -76,10 +76,10 @@ def _relabelled(
     table: ImageTable, classes: tuple[str, ...], new: Sequence[int | None], named: Mapping[str, str | None]
 ) -> ImageTable:
     """Return the images with new labels (`new` by old class); what has none left is left out."""
-    before = table.rows["labels"].to_pylist()
-    after = [sorted({number for label in indices if (number := new[label]) is not None}) for indices in before]
     import pyarrow as pa
 
+    before = table.rows["labels"].to_pylist()
+    after = [sorted({number for label in indices if (number := new[label]) is not None}) for indices in before]
     schema = table_schema()
     column = schema.get_field_index("labels")
     rows = table.rows.set_column(column, schema.field(column), pa.array(after, schema.field(column).type))

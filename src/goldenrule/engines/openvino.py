@@ -83,8 +83,12 @@ class OpenVinoEngine:
     """A backbone compiled for this machine at an explicit precision, which is read back."""
 
     def __init__(self, path: Path, precision: Precision, *, threads: int, batch_size: int | None = None) -> None:
-        """Compile a graph at its own batch size, or at another one that all threads work on together."""
-        streams = max(1, min(threads, 8)) if batch_size is None else 1
+        """Compile a graph at its own batch size, or at another one: then each batch is one thread's.
+
+        With several threads a batch, its bits could depend on among how many it is shared.
+        """
+        streams = max(1, min(threads, 8))
+        threads = threads if batch_size is None else streams
         options = {
             "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
             "INFERENCE_NUM_THREADS": str(threads),

@@ -16,14 +16,14 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.extras import Late
 from goldenrule.core.sizes import readable_bytes
 from goldenrule.storage.cache_folder import cache_folder
 from goldenrule.storage.files import (
@@ -36,6 +36,11 @@ from goldenrule.storage.files import (
     write_json,
 )
 from goldenrule.storage.unfinished import remove_leftovers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = Late("pyarrow")  # `goldenrule cache` shows and clears what lies there without it
 
 FORMAT = 2
 """2: a row's checksum also covers whose row it is, and of which cache."""

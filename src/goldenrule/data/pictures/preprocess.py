@@ -8,6 +8,7 @@ processing", 1981, a = -1/2, widened by the scale where it shrinks, as Pillow an
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -155,6 +156,7 @@ def resample(
     return wide.reshape(len(wide), len(tall), 3).transpose(1, 0, 2)
 
 
+@functools.lru_cache(maxsize=32)
 def bands(
     source: int, target: int, first: int, last: int, *, interpolation: str = "bicubic"
 ) -> tuple[npt.NDArray[np.int64], Floats]:
@@ -163,6 +165,7 @@ def bands(
     A band holds `BAND_ROWS` rows from a multiple of that on, and the columns from its start on, all others being zero:
     starts (bands,), weights (bands, BAND_ROWS, width). A row is computed in the same band, in the same order of sums,
     whatever window is wanted: some processors would give it other last bits. Rows after `target` are meaningless.
+    Kept for pictures of the same size; nobody writes into them.
     """
     scale = source / target
     stretch = max(scale, 1.0)
@@ -175,7 +178,10 @@ def bands(
     offsets = np.abs((2 * columns + 1) * target - (2 * rows + 1) * source)  # exact, in units of 1 / (2 target)
     weights = _kernel(offsets / (2 * max(source, target)), interpolation)
     total = weights.sum(axis=2, keepdims=True)
-    return starts, (weights / np.where(total == 0, 1, total)).astype(np.float32)
+    kept = starts, (weights / np.where(total == 0, 1, total)).astype(np.float32)
+    for array in kept:
+        array.setflags(write=False)
+    return kept
 
 
 def _kernel(distance: npt.NDArray[np.float64], interpolation: str) -> npt.NDArray[np.float64]:

@@ -54,7 +54,7 @@ def engine_kind(backbone: Backbone, *, device: str = "cpu", progress: Progress |
 
 
 def _best(check: dict[str, Any]) -> EngineKind:
-    """Return the most exact of the fastest engines that agree with PyTorch."""
+    """Return OpenVINO in the fastest precision that agrees with PyTorch, else PyTorch."""
     for precision in ("bf16", "fp32"):
         if check["cosine"].get(precision, 0.0) >= LOWEST_COSINE[precision]:
             return EngineKind(name="openvino", precision=precision, version=ov.version())
@@ -88,6 +88,7 @@ def serving_engine(backbone: Backbone, kind: EngineKind, *, images: int, threads
     A picture alone takes a fraction of a batch's time. It is run so only where its features have the same bits as in a
     full batch, which was tried when the graph was checked.
     """
+    check_threads(threads)
     if kind.name == "torch":
         return compiled(backbone, kind, threads=threads)
     folder, check = _made_here_or_carried(backbone, Silent())
