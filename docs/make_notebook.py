@@ -45,9 +45,11 @@ def run(folder: Path) -> Any:
 
 
 def _whole(outputs: list[Any]) -> list[Any]:
-    """Return outputs with what was printed in one piece: how often it was flushed is chance."""
+    """Return what cells gave and printed, that in one piece: how often it was flushed is chance, and bars go away."""
     found: list[Any] = []
     for output in outputs:
+        if output["output_type"] == "display_data":  # of progress
+            continue
         if found and output["output_type"] == found[-1]["output_type"] == "stream":
             found[-1]["text"] += output["text"]
         else:

@@ -8,7 +8,11 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 import goldenrule
+from goldenrule.core import progress
 from goldenrule.notebook import SHOWN
 
 
@@ -53,6 +57,15 @@ def test_an_estimate_and_predictions_are_shown_as_html() -> None:
 def test_a_figure_is_shown_as_a_picture_though_nobody_has_imported_pyplot() -> None:
     said = shown("gr.plot(read_curve(rising_rates(40), losses, chance=0.7))")
     assert said.startswith(r"b'\x89PNG")
+
+
+def test_without_widgets_a_task_is_a_line_and_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "is_installed", lambda module: module != "ipywidgets")
+    console, lines = Console(force_jupyter=True), []
+    monkeypatch.setattr(console, "print", lambda text, **_: lines.append(text))
+    with progress.Bars(console).task("precompute", 1200, "views") as task:
+        task.advance(3)
+    assert lines == ["precompute: 1,200 views ..."]
 
 
 def test_without_a_notebook_nothing_of_it_is_imported() -> None:

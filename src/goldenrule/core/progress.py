@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from goldenrule.core.alive import shown
+from goldenrule.core.errors import is_installed
 
 
 class Task(Protocol):
@@ -112,7 +113,10 @@ class Bars:
                     yield Text(owner._picture)
                 yield from super().get_renderables()
 
-        seen = self._console.is_terminal or self._console.is_jupyter  # into a file they would be empty lines
+        live = not self._console.is_jupyter or is_installed("ipywidgets")  # without it Rich warns, and draws nothing
+        if not live:
+            self.say(f"{name}: {total:,} {unit} ..." if total else f"{name} ...")
+        seen = live and (self._console.is_terminal or self._console.is_jupyter)  # into a file they would be empty lines
         with shown(), WithPicture(*columns, console=self._console, transient=True, disable=not seen) as bars:
             identity = bars.add_task(name, total=total or None, count="", rate="", left="")
             bar = _Bar(bars, identity, total, unit)
