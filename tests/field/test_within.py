@@ -57,7 +57,8 @@ def test_fit_predict_evaluate_and_report_write_what_was_named_and_start_nothing(
     assert process.returncode == 0, said
     found = json.loads((tmp_path / "seen.json").read_text())
     assert found["codes"] == [0, 0, 0, 0]
-    within = [tmp_path / name for name in ("run", "evaluated", "cache", "predictions.csv")]
+    named = ("run", "evaluated", "cache", "predictions.csv", ".predictions.csv.parts")
+    within = [tmp_path / name for name in named]
 
     def is_fine(event: str, path: str) -> bool:
         file = Path(path)

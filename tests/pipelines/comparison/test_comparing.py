@@ -40,7 +40,7 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         self.lines: list[str] = []
-        self.folder, self.picture = folder, Silent().picture
+        self.folder, self.picture, self.expect = folder, Silent().picture, Silent().expect
         self.evaluated_before: list[Path] | None = None
         self.chosen_before = False
 
