@@ -1,6 +1,6 @@
 """Pretrained backbones, heads, and the classifier that is saved, shared and served.
 
-Reading order: backbone · catalog, weights · pooling, layer_groups, input_sizes · layers, heads · classifier,
+Reading order: backbone · catalog, weights · pooling, layer_groups, input_sizes · layers, heads · seen, classifier,
 classifier_json · trainable, network · custom, custom_heads, custom_backbones · architectures, original · summary, cost;
 then graphs.
 """
