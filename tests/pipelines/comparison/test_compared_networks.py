@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from goldenrule.cli.compare import networks_table
+from goldenrule.cli.compare_models import networks_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
