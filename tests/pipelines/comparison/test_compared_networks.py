@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from goldenrule.cli.compare_models import networks_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from goldenrule.cli.compare_models import networks_table
 from goldenrule.metrics import Predictions
 from goldenrule.pipelines.comparison.compared_networks import Choice, ComparedNetworks, Row, choose
 from goldenrule.pipelines.comparison.comparison_report import against, asked, next_steps
