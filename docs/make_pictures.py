@@ -66,7 +66,7 @@ def photograph(folder: Path) -> None:
         page.goto((folder / "leak" / "audit.html").as_uri())
         _section(page, ".finding:has(img)", "leak.png", 420)
         page.goto((folder / WRONG_RUN / "labels" / "labels.html").as_uri())
-        _section(page, "#labels", "labels.png", 620)
+        _section(page, "#labels .photos", "labels.png", 300)
         for name, height in (("audit", 1000), ("explained", 820)):
             page.set_viewport_size({"width": 1100, "height": height})
             page.goto((folder / name / f"{name}.html").as_uri())
@@ -96,7 +96,7 @@ def planted() -> None:
     for place in classes:
         for number, image in enumerate(sorted(place.iterdir())[:FEW]):
             split = "test" if number % 5 == 0 else "train"
-            for root in (Path("leaking") / split, WRONG):
+            for root in (Path("leaking") / split, *([WRONG] if place.name != "local defect" else [])):
                 (root / place.name).mkdir(parents=True, exist_ok=True)
                 shutil.copy(image, root / place.name)
     leaks = sorted(Path("leaking/train/global defect").iterdir())[3]
