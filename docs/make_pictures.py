@@ -62,7 +62,7 @@ def photograph(folder: Path) -> None:
         phone = browser.new_page(viewport={"width": 400, "height": 820}, device_scale_factor=1.5)
         phone.goto(report)
         phone.screenshot(path=IMAGES / "report_phone.png")
-        page.set_viewport_size({"width": 760, "height": 820})
+        page.set_viewport_size({"width": 700, "height": 820})
         page.goto((folder / "leak" / "audit.html").as_uri())
         _section(page, ".finding:has(img)", "leak.png", 420)
         page.goto((folder / WRONG_RUN / "labels" / "labels.html").as_uri())

@@ -121,17 +121,16 @@ def test_the_page_interprets_nothing(told: Told) -> None:
         assert text not in page
 
 
-def test_the_command_prints_tables_and_seconds(told: Told, capsys: Any) -> None:
+def test_the_command_prints_the_labels_and_where_the_rest_is(told: Told, capsys: Any) -> None:
     from goldenrule.cli.labels import labels
 
     labels(run=told[1], top=4, threads=None, json=None, quiet=False)
     out = capsys.readouterr().out
     for words in (
         "Label errors",
-        "Most confident mistakes",
-        "Most uncertain",
-        "Best",
-        "Seconds: opening",
+        "Look:",
+        "labels.html",
         "labels.json",
     ):
         assert words in out
+    assert "Most uncertain" not in out

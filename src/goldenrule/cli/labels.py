@@ -30,23 +30,20 @@ def labels(
     top: Annotated[int, typer.Option("--at-most", help="Images in each list.")] = 20,
     threads: Threads = None,
 ) -> Numbers:
-    """Find suspected label errors of a run, its most confident mistakes, where it wavers, what it knows best."""
+    """Find suspected label errors of a run, the most doubtful first; on the page its mistakes and doubts too."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
     from goldenrule.tasks.label_check import LABELS, NUMBERS, check_labels
 
     found = check_labels(run, top=top, threads=threads, progress=Bars())
     console = Console()
-    for section in found.sections:
-        show(section, console)
+    show(found.sections[0], console)  # mistakes, doubts and the best are on the page, and in the report
     for note in found.notes():
         console.print(Text(f"warning: {note}", style="yellow"))
     if found.kept_csv:
         stays = f"warning: {found.folder / LABELS} holds something else, and stays: move it away to have it anew."
         console.print(Text(stays, style="yellow"), soft_wrap=True)
-    seconds = ", ".join(f"{section.title.lower()} {section.seconds:.2f}" for section in found.sections)
-    console.print(Text(f"Seconds: opening {found.opening_seconds:.2f}, {seconds}; in all {found.seconds:.1f}."))
-    console.print(Text(f"Look:    {found.page}"), soft_wrap=True)
+    console.print(Text(f"Look:    {found.page} ({found.seconds:.1f} s)"), soft_wrap=True)
     console.print(Text(f"Labels:  {found.folder / LABELS}"), soft_wrap=True)
     console.print(Text(f"Numbers: {found.folder / NUMBERS}"), soft_wrap=True)
     console.print("Next:    look at the first labels; move what is wrong to its class, and fit again.", highlight=False)
