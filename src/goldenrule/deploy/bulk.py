@@ -139,7 +139,7 @@ def predict_files(
     elif written_into(out) is not None:
         work.run(_Straight(out, made, work.columns))
     else:
-        _resumed(work, out, made)
+        _resumed(work, out, made, list(exclude))
     if folders:
         folders.clear_leftovers()
     return work.summary()
@@ -307,14 +307,14 @@ class _Parts:
         self.parts.add(len(rows), self.made.encode(rows, self.columns), pictures, as_json(counts))
 
 
-def _resumed(work: _Work, out: Path, made: RowFormat) -> None:
+def _resumed(work: _Work, out: Path, made: RowFormat, exclude: list[str]) -> None:
     """Predict to a file; go on behind the rows that an earlier command has written."""
     about = {
         "classifier": identity_of(work.classifier),
         "rules": as_json(work.rules),
         "format": made.name,
         "images": list(work.pictures.arguments),
-        "exclude": list(work.pictures.exclude),
+        "exclude": exclude,
     }
     with row_parts(out, about) as parts:
         rows = _Parts(parts, made, work.columns)

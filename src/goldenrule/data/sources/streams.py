@@ -13,7 +13,7 @@ import json
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -54,24 +54,26 @@ class Pictures:
     """
 
     arguments: tuple[str, ...]
-    exclude: tuple[str, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     total: int | None = None
+    known: Mapping[str, Sequence[Picture]] = field(default_factory=dict)  # of folders and files, as they were listed
+    _listed: int = field(init=False, default=0)
 
     def __iter__(self) -> Iterator[Picture]:
         """Yield every picture, in an order that is always the same."""
-        self.findings.clear()
-        plain = [one for one in self.arguments if not _is_container(one)]
-        known = _known(plain, self.exclude, self.findings) if plain else {}
+        del self.findings[self._listed :]
         several = len(self.arguments) > 1
         for one in self.arguments:
-            if one in known:
-                yield from known[one]
+            if one in self.known:
+                yield from self.known[one]
             else:
                 yield from (
                     Picture(f"{one}/{each.name}", each.read, each.stamp, each.path) if several else each
                     for each in self._in_container(one)
                 )
+
+    def __post_init__(self) -> None:
+        self._listed = len(self.findings)
 
     @property
     def again(self) -> bool:
@@ -106,10 +108,11 @@ def pictures_of(arguments: Sequence[str | Path], *, exclude: Sequence[str] = ())
     """
     words = tuple(str(one) for one in arguments)
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
-    found = Pictures(words, patterns)
-    if not any(map(_is_container, words)):
-        known = _known(list(words), patterns, found.findings)
-        found.total = sum(map(len, known.values()))
+    findings: list[Finding] = []
+    plain = [one for one in words if not _is_container(one)]
+    known = _known(plain, patterns, findings) if plain else {}
+    total = sum(map(len, known.values())) if len(plain) == len(words) else None
+    found = Pictures(words, findings, total, known)
     for one in words:
         if _is_container(one) and one != STDIN and not Path(one).expanduser().exists():
             _globbed(one)
