@@ -41,3 +41,11 @@ def test_what_is_no_set_of_images_ends_with_what_to_do(command: Command, tmp_pat
     found = command("audit", tmp_path, "--id", "file")
     assert found.returncode == 2
     assert "give --csv FILE too" in found.stderr
+
+
+def test_what_comes_next_has_the_options_that_were_given(command: Command, picture_folder: Callable[..., Path]) -> None:
+    root = picture_folder(each=6)
+    rows = "".join(f"{path.relative_to(root)},{path.parent.name}\n" for path in sorted(root.rglob("*.png")))
+    (root.parent / "t.csv").write_text(f"file,colour\n{rows}")
+    found = command("audit", root, "--csv", "t.csv", "--label", "colour", "-o", "there", "--strict")
+    assert f"goldenrule fit {root} --csv t.csv --label colour\n" in found.stdout

@@ -55,6 +55,11 @@ def test_a_run_is_removed_and_all_else_stays(command: Command, runs: Path) -> No
     assert [path.name for path in runs.iterdir()] == ["no run"]
 
 
+def test_a_run_is_named_as_it_is_listed(command: Command, runs: Path) -> None:
+    assert command("runs", "rm", "photos", "--yes").returncode == 0
+    assert not (runs / "photos").exists()
+
+
 def test_nobody_to_ask_removes_nothing(command: Command, runs: Path) -> None:
     done = command("runs", "rm", "runs/photos")
     assert done.returncode == 2

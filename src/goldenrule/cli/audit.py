@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.options import Ended, Numbers, command, output
+from goldenrule.cli.options import Ended, Numbers, command, output, said_again
 from goldenrule.runs.image_source import ImageSource
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ EXAMPLES = """Examples:
 
 @command(EXAMPLES)
 def audit(
+    context: typer.Context,
     source: ImageSource,
     out: Annotated[Path | None, output("Folder of page and numbers.", "audits/NAME")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where there is a warning or an error.")] = False,
@@ -41,7 +42,6 @@ def audit(
     """Look at every image: unreadable and odd files, duplicates, leaks between splits, shortcuts, small classes."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
-    from goldenrule.storage.files import in_shell
     from goldenrule.tasks.auditing import NUMBERS, PAGE, audit_images
 
     folder = out or Path("audits") / (source.folder.resolve().name or "images")
@@ -50,7 +50,8 @@ def audit(
     show(found, console)
     console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
-    console.print(Text(f"Next:    goldenrule fit {in_shell(source.folder)}"), soft_wrap=True)
+    again = said_again(context, without={"out", "strict"}).replace("goldenrule audit", "goldenrule fit", 1)
+    console.print(Text(f"Next:    {again}"), soft_wrap=True)
     odd = any(finding.severity != "note" for finding in found.findings)
     return Ended(folder / NUMBERS, FOUND if strict and odd else 0)
 

@@ -107,7 +107,11 @@ def fit(
 
         result = quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose))
         without = {"quick", "overwrite", "verbose"}
-        show(result, verbose=verbose, whole=said_again(context, without=without) if options.quick else "")
+        show(
+            result,
+            verbose=verbose,
+            whole=said_again(context, without=without) if options.quick and options.folds is None else "",
+        )
         return numbers(result)
     from goldenrule.pipelines.golden_rule import golden_rule
     from goldenrule.training.loggers import logger_of

@@ -56,7 +56,10 @@ def _kind(result: FitResult) -> str:
         return "trained"
     if result.options.folds is not None:
         return f"average of {result.options.folds} folds"
-    return "quick fit" if result.options.quick or result.live is None else "all seven steps"
+    if result.options.quick or result.live is None:
+        return "quick fit"
+    minutes = result.options.minutes
+    return "all seven steps" if minutes is None else f"as many of seven steps as {minutes:g} minutes allow"
 
 
 def _scores(result: FitResult) -> Iterator[Text]:
@@ -96,7 +99,9 @@ def _named(finding: Finding, *, longest: int = LONGEST_NAME) -> str:
 
 def _noted(notes: list[Finding]) -> str:
     """Return the first notes, cut where they are long: all of them stands in the report."""
-    said = "; ".join(shorten(_named(one, longest=SHORT_NAME), LONGEST_NOTE) for one in notes[:MOST_NOTES])
+    said = "; ".join(
+        shorten(_named(one, longest=SHORT_NAME), LONGEST_NOTE, placeholder=" ...") for one in notes[:MOST_NOTES]
+    )
     return said + (f"; and {len(notes) - MOST_NOTES} more" if len(notes) > MOST_NOTES else "")
 
 

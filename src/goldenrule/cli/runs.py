@@ -54,6 +54,7 @@ def rm(
     from goldenrule.core.sizes import readable_bytes
     from goldenrule.runs.removal import check_removable
 
+    folders = [_as_listed(folder) for folder in folders]
     for folder in folders:
         check_removable(folder)
     removed = []
@@ -64,6 +65,13 @@ def rm(
             Console().print(Text(said), soft_wrap=True)
             removed.append({"folder": str(folder), "files": size.files, "bytes": size.bytes})
     return {"removed": removed}
+
+
+def _as_listed(folder: Path) -> Path:
+    """Return the run that is meant: the list gives names of runs in runs/."""
+    from goldenrule.runs.verified_files import is_run
+
+    return folder if is_run(folder) or not is_run(Path("runs") / folder) else Path("runs") / folder
 
 
 def removed_after_asking(folder: Path, *, yes: bool = False) -> Size | None:

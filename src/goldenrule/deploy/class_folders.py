@@ -70,7 +70,7 @@ class ClassFolders:
 
     def put(self, image: Path, status: str, labels: Sequence[str]) -> None:
         """Copy an image into the folder of each of its labels, or of its status where it has none."""
-        folders = [self.names[label] for label in labels] or [APART[status]] * (status in APART)
+        folders = [self.names[label] for label in labels] or ([APART[status]] if status in APART else [])
         for name in folders:
             place = self.folder / name
             if place.is_symlink():

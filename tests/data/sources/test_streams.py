@@ -56,6 +56,12 @@ def in_csv(folder: Path) -> Path:
     return path
 
 
+def in_csv_with_semicolons(folder: Path) -> Path:
+    path = folder.parent / "s2.csv"
+    path.write_text("bild;klasse\n" + "".join(f"{folder / name};x\n" for name in CONTENTS))
+    return path
+
+
 def in_json_lines(folder: Path) -> Path:
     path = folder.parent / "s.jsonl"
     path.write_text("".join(json.dumps({"n": 1, "image": f"photos/{name}"}) + "\n" for name in CONTENTS))
@@ -71,6 +77,7 @@ HOLDERS: dict[str, Callable[[Path], object]] = {
     "zip": zipped,
     "a list": listed,
     "CSV": in_csv,
+    "CSV with semicolons": in_csv_with_semicolons,
     "JSON lines": in_json_lines,
 }
 

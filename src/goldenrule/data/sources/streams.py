@@ -6,10 +6,8 @@ that was stopped can go on.
 
 from __future__ import annotations
 
-import csv
 import glob
 import io
-import json
 import sys
 import tarfile
 import zipfile
@@ -22,7 +20,8 @@ from typing import IO
 from goldenrule.core.errors import SourceError
 from goldenrule.core.findings import Finding
 from goldenrule.data.sources.folders import TABLE_ENDINGS, files_to_predict
-from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, by_name, ending_of, read_picture
+from goldenrule.data.sources.label_files import read_columns
+from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, by_name, read_picture
 from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
 
 STDIN = "-"
@@ -186,26 +185,18 @@ def _text(path: Path) -> str:
 
 
 def _in_table(path: Path) -> Iterator[Picture]:
-    text = _text(path)
-    if ending_of(path.name) == ".jsonl":
-        try:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError as error:
-            raise SourceError(f"{path} is no table of JSON lines: {error}.") from error
-        rows = [row for row in rows if isinstance(row, dict)]
-    else:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
-    names = {name: None for row in rows[:LOOKED_AT] for name in row if isinstance(row[name], str)}
+    columns = read_columns(path)
     there = {
-        name: sum(bool(_file(str(row.get(name)), path.parent).stamp) for row in rows[:LOOKED_AT]) for name in names
+        name: sum(bool(cell) and bool(_file(cell, path.parent).stamp) for cell in cells[:LOOKED_AT])
+        for name, cells in columns.items()
     }
     best = max(there, key=lambda name: there[name], default=None)
     if best is None or not there[best]:
         raise SourceError(
-            f"{path} has no column of paths: none of {', '.join(map(str, names)) or 'its columns'} names a file that "
-            "is there. Paths are looked for where the command runs, and beside the table."
+            f"{path} has no column of paths: none of {', '.join(columns) or 'its columns'} names a file that is there. "
+            "Paths are looked for where the command runs, and beside the table."
         )
-    yield from (_file(str(row.get(best) or ""), path.parent) for row in rows)
+    yield from (_file(cell, path.parent) for cell in columns[best])
 
 
 def _in_tar(path: Path, findings: list[Finding]) -> Iterator[Picture]:
