@@ -52,7 +52,8 @@ class ThresholdCurves:
     steps: tuple[ThresholdStep, ...]
     start: int
     axes: Axes
-    ticks: tuple[Ticks, Ticks]
+    x_ticks: Ticks
+    y_ticks: Ticks
     precision_line: str
     roc_line: str
     chance: tuple[float, float, float, float]
@@ -104,10 +105,8 @@ def _curves(scored: Predictions, ranking: RankingScore, threshold: float) -> Thr
         steps=steps,
         start=start,
         axes=axes,
-        ticks=(
-            tuple((axes.x(tick), said) for tick, said in percent),
-            tuple((axes.y(tick), said) for tick, said in percent),
-        ),
+        x_ticks=tuple((axes.x(tick), said) for tick, said in percent),
+        y_ticks=tuple((axes.y(tick), said) for tick, said in percent),
         precision_line=polyline([step.dots[:2] for step in steps]),
         roc_line=polyline([(axes.x(1.0), axes.y(1.0)), *(step.dots[2:] for step in steps), (axes.x(0.0), axes.y(0.0))]),
         chance=(axes.x(0.0), axes.y(0.0), axes.x(1.0), axes.y(1.0)),
