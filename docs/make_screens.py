@@ -39,6 +39,7 @@ COMMANDS = {
     "show-augment": f"show-augment {PHOTOS}",
     "report": f"report {RUN} --lang ja",
     "explain": f"explain {RUN} {FEW}/local --no-heat -k 2",
+    "export": f"export {RUN}",
     "learning-curve": f"learning-curve {RUN}",
     "compare-runs": f"compare-runs {RUN} runs/lite1",
     "train": f"train {FEW} -m original -t fromzero --epochs 3 --out runs/trained",

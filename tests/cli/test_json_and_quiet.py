@@ -24,6 +24,7 @@ SAID = {
     "doctor": ("doctor", "--no-speed"),
     "evaluate": ("evaluate", "run", "{photos}/test"),
     "explain": ("explain", "run", "{image}", "--no-heat"),
+    "export": ("export", "run", "-o", "run.safetensors"),
     "fit": ("fit", "{photos}", "--quick", "--out", "run"),
     "labels": ("labels", "run"),
     "learning-curve": ("learning-curve", "run"),

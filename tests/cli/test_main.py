@@ -26,6 +26,7 @@ COMMANDS = [
     ["predict"],
     ["evaluate"],
     ["explain"],
+    ["export"],
     ["submit"],
     ["labels"],
     ["tune"],

@@ -228,7 +228,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "heic": ("pi_heif",),
     "hf": ("datasets", "huggingface_hub"),
     "mlflow": ("mlflow",),
-    "onnx": ("onnx",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "tensorboard": ("tensorboard",),
     "tune": ("optuna",),
     "wandb": ("wandb",),

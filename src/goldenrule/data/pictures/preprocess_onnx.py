@@ -5,12 +5,15 @@ Resize is not used: runtimes disagree about it (OpenVINO ignores its `antialias`
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from goldenrule.core.errors import MissingExtra
 from goldenrule.data.pictures.preprocess import Preprocessing
+
+OPSET, IR_VERSION = 18, 10
 
 
 def onnx_model(preprocessing: Preprocessing) -> Any:
@@ -20,11 +23,16 @@ def onnx_model(preprocessing: Preprocessing) -> Any:
 
     Raises `MissingExtra` where the package onnx is not installed.
     """
-    try:
-        from onnx import TensorProto, checker, helper
-    except ImportError as error:
-        raise MissingExtra("ONNX graphs need the extra `onnx`: pip install 'goldenrule[onnx]'.") from error
-    graph = _Graph()
+    graph = OnnxGraph()
+    add_pixels(graph, preprocessing, output="pixels")
+    size = preprocessing.size
+    return graph.model("preprocessing", {"pixels": [1, 3, size, size]})
+
+
+def add_pixels(graph: OnnxGraph, preprocessing: Preprocessing, *, output: str) -> None:
+    """Add what makes `output` float32 (1, 3, size, size) of `image` uint8 (height, width, 3)."""
+    from onnx import TensorProto
+
     shape = graph.add("Shape", "image")
     height, width = (graph.add("Gather", shape, graph.constant(axis, np.int64), axis=0) for axis in (0, 1))
     new_height, new_width = _resized(graph, preprocessing, height, width)
@@ -36,49 +44,58 @@ def onnx_model(preprocessing: Preprocessing) -> Any:
     mean, std = (np.array(value, np.float32).reshape(3, 1, 1) for value in (preprocessing.mean, preprocessing.std))
     scaled = graph.add("Mul", square, graph.array(np.float32(1 / 255) / std))
     normal = graph.add("Sub", scaled, graph.array(mean / std))
-    graph.add("Unsqueeze", normal, graph.array(np.array([0], np.int64)), output="pixels")
-    size = preprocessing.size
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "preprocessing",
-            [helper.make_tensor_value_info("image", TensorProto.UINT8, ["height", "width", 3])],
-            [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [1, 3, size, size])],
-            graph.initializers,
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=9,
-    )
-    checker.check_model(model)
-    return model
+    graph.add("Unsqueeze", normal, graph.array(np.array([0], np.int64)), output=output)
 
 
-class _Graph:
-    """Collects nodes; every `add` gives the name of what the node computes."""
+class OnnxGraph:
+    """Collects nodes; every `add` gives the name of what the node computes. Needs the extra `onnx`."""
 
     def __init__(self) -> None:
+        try:
+            import onnx
+        except ImportError as error:
+            raise MissingExtra("ONNX graphs need the extra `onnx`: pip install 'goldenrule[onnx]'.") from error
+        self._onnx = onnx
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
 
     def add(self, operation: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        from onnx import helper
-
+        """Add a node of one output."""
         name = output or f"{operation.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operation, list(inputs), [name], **attributes))
+        self.nodes.append(self._onnx.helper.make_node(operation, list(inputs), [name], **attributes))
         return name
 
     def array(self, value: Any) -> str:
-        from onnx import numpy_helper
-
+        """Add a constant array."""
         name = f"constant_{len(self.initializers)}"
-        self.initializers.append(numpy_helper.from_array(np.asarray(value), name))
+        self.initializers.append(self._onnx.numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def constant(self, value: float, dtype: Any) -> str:
+        """Add a constant number."""
         return self.array(np.array(value, dtype))
 
+    def model(self, name: str, outputs: Mapping[str, Sequence[int]]) -> Any:
+        """Return the checked model from `image` uint8 (height, width, 3) to float32 outputs of these shapes."""
+        helper, floats = self._onnx.helper, self._onnx.TensorProto.FLOAT
+        image = helper.make_tensor_value_info("image", self._onnx.TensorProto.UINT8, ["height", "width", 3])
+        model = helper.make_model(
+            helper.make_graph(
+                self.nodes,
+                name,
+                [image],
+                [helper.make_tensor_value_info(output, floats, list(shape)) for output, shape in outputs.items()],
+                self.initializers,
+            ),
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="goldenrule",
+        )
+        self._onnx.checker.check_model(model)
+        return model
 
-def _resized(graph: _Graph, preprocessing: Preprocessing, height: str, width: str) -> tuple[str, str]:
+
+def _resized(graph: OnnxGraph, preprocessing: Preprocessing, height: str, width: str) -> tuple[str, str]:
     short = graph.constant(preprocessing.short_side, np.int64)
     if preprocessing.resize == "squish":
         return short, short
@@ -86,7 +103,7 @@ def _resized(graph: _Graph, preprocessing: Preprocessing, height: str, width: st
     return tuple(graph.add("Div", graph.add("Mul", short, side), smaller) for side in (height, width))  # type: ignore[return-value]
 
 
-def _matrix(graph: _Graph, preprocessing: Preprocessing, source: str, target: str) -> str:
+def _matrix(graph: OnnxGraph, preprocessing: Preprocessing, source: str, target: str) -> str:
     """Add the rows of the resize matrix that the centre crop keeps: (size, source)."""
     from onnx import TensorProto
 
@@ -116,7 +133,7 @@ def _matrix(graph: _Graph, preprocessing: Preprocessing, source: str, target: st
     return graph.add("Cast", graph.add("Div", weights, total), to=TensorProto.FLOAT)
 
 
-def _kernel(graph: _Graph, number: Any, x: str, interpolation: str) -> str:
+def _kernel(graph: OnnxGraph, number: Any, x: str, interpolation: str) -> str:
     if interpolation == "bilinear":
         return graph.add("Max", graph.add("Sub", number(1.0), x), number(0.0))
 
