@@ -23,11 +23,11 @@ from goldenrule.core.errors import BackboneError, OptionError
 from goldenrule.core.progress import Silent
 from goldenrule.data.pictures.decode import decode
 from goldenrule.data.pictures.preprocess import Preprocessing
-from goldenrule.data.pictures.preprocess_onnx import onnx_model
+from goldenrule.data.pictures.preprocess_onnx import OnnxGraph, onnx_model
 from goldenrule.deploy import exporting
-from goldenrule.deploy.classifier_graph import DISTANCE, LOGITS, PROBABILITIES, exported_graph
+from goldenrule.deploy.classifier_graph import DISTANCE, LOGITS, PROBABILITIES, _rounded, exported_graph
 from goldenrule.deploy.export_formats import FORMATS
-from goldenrule.engines import EngineKind
+from goldenrule.engines import EngineKind, openvino
 from goldenrule.metrics import OODDetector
 from goldenrule.models.backbone import backbone, pooling_for
 from goldenrule.models.classifier import Classifier
@@ -102,6 +102,27 @@ def test_the_graph_gives_probabilities_logits_and_distance_of_every_kind_of_head
         for name, most in ((PROBABILITIES, 1e-4), (DISTANCE, 1e-3)):
             np.testing.assert_allclose(found[name], wanted[name], atol=most, rtol=0)
         assert found[DISTANCE][0] > 0
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_features_are_rounded_to_float16_by_every_runtime(runtime: str) -> None:
+    """OpenVINO leaves out a cast to float16 that is cast back."""
+    graph, helper = OnnxGraph(), onnx.helper
+    graph.add("Identity", _rounded(graph, "features"), output="rounded")
+    sides = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [9000]) for name in ("features", "rounded")]
+    whole = helper.make_graph(graph.nodes, "rounding", sides[:1], sides[1:], graph.initializers)
+    model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+    draws = np.random.default_rng(0)
+    values = (draws.normal(size=9000) * 10 ** draws.uniform(-2, 4, 9000)).astype(np.float32)
+    if runtime == "openvino":
+        core = openvino.imported().Core()
+        options = {"INFERENCE_PRECISION_HINT": "f32"}
+        found = core.compile_model(core.read_model(model, b""), "CPU", options)({"features": values})["rounded"]
+    else:
+        found = onnxruntime.InferenceSession(model).run(None, {"features": values})[0]
+    normal = np.abs(values) >= np.finfo(np.float16).smallest_normal
+    assert np.array_equal(found[normal], values[normal].astype(np.float16).astype(np.float32))
+    np.testing.assert_allclose(found, values.astype(np.float16), atol=3.1e-8, rtol=0)
 
 
 def test_a_file_that_gives_other_probabilities_is_refused(cache: Path) -> None:
