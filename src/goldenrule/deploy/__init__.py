@@ -1,5 +1,5 @@
 """Classifiers at work.
 
 Reading order: bulk (predict many files) · row_formats, row_files (what rows become, part by part), class_folders ·
-submission (a competition's file).
+submission (a competition's file) · uploads, batching, server, serving (over HTTP).
 """
