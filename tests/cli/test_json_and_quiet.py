@@ -41,8 +41,8 @@ SAID = {
     "summary": ("summary", "-m", "original"),
     "train": ("train", "{photos}", "-t", "transfer_learning"),
 }
-LONG = {"demo", "compare-models", "tune"}
-"""Seconds each: they make their numbers in the same way, and are tried beside what they are about."""
+LONG = {"demo", "compare-models", "serve", "tune"}
+"""Seconds each, or without an end: they are tried beside what they are about."""
 
 
 def every() -> list[str]:

@@ -24,6 +24,7 @@ COMMANDS = [
     ["show-augment"],
     ["lr-find"],
     ["predict"],
+    ["serve"],
     ["evaluate"],
     ["explain"],
     ["export"],

@@ -34,6 +34,7 @@ from goldenrule.cli import (
     predict,
     report,
     runs,
+    serve,
     share,
     show_augment,
     split,
@@ -115,16 +116,17 @@ class Commands(TyperGroup):
                 raise OptionError(f"{' and '.join(given)}: wanted once, since the last alone would count.")
 
 
-WITHOUT_EXTRAS = ("cache", "predict", "share")
-"""Commands that do with what `pip install goldenrule` installs."""
+OF_EXTRA = {"cache": "", "predict": "", "share": "", "serve": "serve"}
+"""Commands that do with what `pip install goldenrule` installs, and those that need another extra than `fit`."""
 
 
 def _need_packages(words: Sequence[str], known: Container[str]) -> None:
     """Raise `MissingExtra` where a command needs packages that are not installed: before it does half of its work."""
     from goldenrule.core.extras import need
 
-    if words and words[0] in known and words[0] not in WITHOUT_EXTRAS and not {"-h", "--help"} & {*words}:
-        need("fit", what=f"goldenrule {words[0]}")
+    called = words[0] if words and not {"-h", "--help"} & {*words} else ""
+    if called in known and (extra := OF_EXTRA.get(called, "fit")):
+        need(extra, what=f"goldenrule {called}")
 
 
 @contextlib.contextmanager
@@ -175,7 +177,7 @@ PANELS = {
         "summary": summary.summary,
         "compare-models": compare_models.compare_models,
     },
-    "Put to work": {"export": export.export},
+    "Put to work": {"export": export.export, "serve": serve.serve},
     "Competition": {"submit": submit.submit},
     "Learn": {"lesson": lesson.lesson},
     "Machine": {"doctor": doctor.doctor, "share": share.share},

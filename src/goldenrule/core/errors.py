@@ -229,6 +229,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "hf": ("datasets", "huggingface_hub"),
     "mlflow": ("mlflow",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),
     "tune": ("optuna",),
     "wandb": ("wandb",),

@@ -159,7 +159,7 @@ class _Work:
     ) -> None:
         self.classifier, self.pictures, self.rules, self.folders = classifier, pictures, rules, folders
         self.threads, self.progress = threads, progress
-        self.columns = _columns(classifier, rules)
+        self.columns = columns_of(classifier, rules)
         self.tally, self.went_on = Tally(), 0
 
     def run(self, rows: Rows, *, done: int = 0, known: str = "") -> None:
@@ -204,7 +204,7 @@ class _Work:
             sets=classifier.sets,
             ood_detector=classifier.ood_detector,
         )
-        rows = [self._with_top(row) for row in made]
+        rows = [with_top(row, self.rules.top) for row in made]
         for row in rows:
             counted.statuses[row["status"]] += 1
             counted.counts.update(self._labels(row))
@@ -227,19 +227,6 @@ class _Work:
             separated(told, between_labels(self.classifier.classes)) if self.classifier.task == "multi" else [told]
         )
         return [label for label in several if label]
-
-    def _with_top(self, row: dict[str, str]) -> dict[str, str]:
-        if self.rules.top < 2:
-            return row
-        likely = [
-            (float(cell), name.removeprefix("p:")) for name, cell in row.items() if name.startswith("p:") and cell
-        ]
-        likely.sort(key=lambda pair: -pair[0])
-        for rank in range(1, self.rules.top + 1):
-            value, label = likely[rank - 1] if rank <= len(likely) else (None, "")
-            row[f"class_{rank}"] = to_cell(label)
-            row[f"probability_{rank}"] = "" if value is None else f"{value:.9g}"
-        return row
 
     def _sort(self, pictures: Sequence[Picture], rows: Sequence[Mapping[str, str]], folders: ClassFolders) -> None:
         for picture, row in zip(pictures, rows, strict=True):
@@ -351,7 +338,21 @@ def _identity(picture: Picture) -> bytes:
     return f"{picture.name}\0{picture.stamp}\n".encode("utf-8", "surrogateescape")
 
 
-def _columns(classifier: Classifier, rules: RowRules) -> list[str]:
+def with_top(row: dict[str, str], top: int) -> dict[str, str]:
+    """Return a row with the columns class_1, probability_1 ... of its `top` most probable classes, where 2 or more."""
+    if top < 2:
+        return row
+    likely = [(float(cell), name.removeprefix("p:")) for name, cell in row.items() if name.startswith("p:") and cell]
+    likely.sort(key=lambda pair: -pair[0])
+    for rank in range(1, top + 1):
+        value, label = likely[rank - 1] if rank <= len(likely) else (None, "")
+        row[f"class_{rank}"] = to_cell(label)
+        row[f"probability_{rank}"] = "" if value is None else f"{value:.9g}"
+    return row
+
+
+def columns_of(classifier: Classifier, rules: RowRules) -> list[str]:
+    """Return the columns of a row, in order."""
     top = [name for rank in range(1, rules.top + 1) for name in (f"class_{rank}", f"probability_{rank}")]
     return [
         *("path", "status", "prediction", "probability"),

@@ -62,7 +62,7 @@ def _csv_file(parts: Iterator[bytes], columns: Sequence[str], file: BinaryIO) ->
 
 
 def _json_lines(rows: Sequence[Row], columns: Sequence[str]) -> bytes:
-    lines = (json.dumps(_values(row, columns), ensure_ascii=False, allow_nan=False) for row in rows)
+    lines = (json.dumps(values_of(row, columns), ensure_ascii=False, allow_nan=False) for row in rows)
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
 
 
@@ -71,7 +71,7 @@ def _plain_file(parts: Iterator[bytes], _: Sequence[str], file: BinaryIO) -> Non
         file.write(part)
 
 
-def _values(row: Row, columns: Sequence[str]) -> dict[str, Any]:
+def values_of(row: Row, columns: Sequence[str]) -> dict[str, Any]:
     """Return a row with numbers as numbers, the set as a list, and the probabilities by class."""
     value: dict[str, Any] = {}
     for name in columns:
@@ -95,7 +95,7 @@ def _arrow(rows: Sequence[Row], columns: Sequence[str]) -> bytes:
     import pyarrow as pa
 
     schema = _schema(columns)
-    values = [_values(row, columns) for row in rows]
+    values = [values_of(row, columns) for row in rows]
     every = [
         value | {f"p:{label}": probability for label, probability in (value.pop("probabilities") or {}).items()}
         for value in values

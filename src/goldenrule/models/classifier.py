@@ -16,6 +16,7 @@ import numpy.typing as npt
 from goldenrule.core.errors import FormatError, OptionError, SourceError, system_errors
 from goldenrule.core.lazy import from_above
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.core.reason import Reason
 from goldenrule.core.schema import as_json, as_type, from_json
 from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.classes import with_class_map
@@ -207,6 +208,26 @@ class Classifier:
                 ids = [names.popleft() for _ in range(len(seen.failed))]
                 yield self.predictions(**self._as_arguments(seen), ids=ids)
         odd.tell(self.preprocessing.levels, progress)
+
+    def predict_here(
+        self, files: Sequence[tuple[str, bytes]], *, threads: int | None = None
+    ) -> tuple[Predictions, dict[int, Reason]]:
+        """Return the predictions for (name, content) pairs of a few files, and by place why one can't be read.
+
+        The calling thread decodes them: for a program with threads of its own, such as a server. Several threads may
+        call at once, and share an engine of `threads`.
+        """
+        engine = self._compiled(threads or available_threads(), 1, Silent())
+        jobs = (
+            DecodeJob(row=row, read=partial(bytes, content), views=range(len(self.views)))
+            for row, (_, content) in enumerate(files)
+        )
+        seen, rows = Seen.nothing(len(files), len(self.views), len(self.classes)), max(len(files), 1)
+        with Silent().task("predict", len(files), "views") as task:
+            how: dict[str, Any] = {"engine": engine, "threads": 0, "rows": rows, "task": task, "odd": Odd()}
+            for block in seen_in_blocks(self, jobs, self.views, **how):
+                seen = block
+        return self.predictions(**self._as_arguments(seen), ids=[name for name, _ in files]), seen.reasons
 
     def _as_arguments(self, seen: Seen) -> dict[str, Any]:
         return {

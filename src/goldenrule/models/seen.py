@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from goldenrule.core.blas import one_blas_thread
 from goldenrule.core.errors import FormatError
 from goldenrule.core.progress import Progress, Task
+from goldenrule.core.reason import Reason
 from goldenrule.data.augmentation.augment import View
 from goldenrule.data.loader import Batch, DecodeJob, batches
 from goldenrule.data.pictures.deep_pixels import Levels, clipped, unlevelled
@@ -45,13 +46,14 @@ class Scorer(Protocol):
 class Seen:
     """Consecutive images: logits (n, views, classes) and distance (n,), nan where `failed` (n,).
 
-    The distance to familiar images is that of the first view, the plain one.
+    The distance to familiar images is that of the first view, the plain one. `reasons` say why a row failed.
     """
 
     logits: npt.NDArray[np.float32]
     failed: npt.NDArray[np.bool_]
     distance: npt.NDArray[np.float32]
     slots: int = 0
+    reasons: dict[int, Reason] = field(default_factory=dict)
 
     @classmethod
     def nothing(cls, rows: int, views: int, classes: int) -> Seen:
@@ -63,7 +65,7 @@ class Seen:
         """Return the first rows, those that failed without numbers."""
         logits, failed, distance = self.logits[:rows], self.failed[:rows], self.distance[:rows]
         logits[failed], distance[failed] = np.nan, np.nan
-        return Seen(logits, failed, distance)
+        return Seen(logits, failed, distance, reasons=self.reasons)
 
 
 class Odd:
@@ -114,7 +116,9 @@ def seen_in_blocks(
                     blocks[number] = Seen.nothing(rows, *size)
                 block = blocks[number]
                 block.slots += 1
-                block.failed[row % rows] |= one in batch.failures
+                if one in batch.failures:
+                    block.failed[row % rows] = True
+                    block.reasons[row % rows] = batch.failures[one]
                 end = max(end, row + 1)
             _score(scorer, batch, features, blocks, rows)
             task.advance(len(batch.slots))

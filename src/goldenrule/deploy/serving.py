@@ -1,0 +1,265 @@
+"""The process of a server: its socket, its signals, and the classifier that it takes over while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.deploy.batching import Served
+from goldenrule.deploy.bulk import RowRules
+from goldenrule.deploy.server import LOCAL, Service, application
+from goldenrule.deploy.uploads import Limits
+from goldenrule.models.classifier import Classifier
+from goldenrule.models.graphs.compiled import available_threads, check_threads
+from goldenrule.storage.files import digest
+from goldenrule.storage.manifest import MANIFEST
+
+LOOK_SECONDS, SETTLE_SECONDS = 2.0, 1.0
+"""So often the run is looked at; so long a server that was told to end goes on to say so."""
+CONNECTIONS = 2_000
+Load = Callable[[], Classifier]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a server listens; `allowed` are names it is called by beside those of this machine, `*` is any."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    allowed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise OptionError(f"--port {self.port}: wanted 1 to 65535, or 0 for a free one.")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def hosts(self) -> tuple[str, ...] | None:
+        """The names that the Host header may have; None for any."""
+        if "*" in self.allowed or not (self.is_local or self.allowed):
+            return None
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        return tuple(dict.fromkeys((*LOCAL, own.lower(), *(name.lower() for name in self.allowed))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What a server has done when it ends."""
+
+    address: str
+    pictures: int
+    takeovers: int
+    seconds: float
+
+
+def serve(
+    load: Load,
+    folder: Path,
+    *,
+    address: Address,
+    rules: RowRules | None = None,
+    limits: Limits | None = None,
+    threads: int | None = None,
+    say: Say = lambda _: None,
+    listening: Say = lambda _: None,
+) -> Stopped:
+    """Answer requests with the classifier that `load` gives, until SIGTERM or Ctrl-C; return what was done.
+
+    `folder` is the one that is loaded: when its manifest changes, and on SIGHUP, it is loaded again, verified, tried,
+    and takes over. `listening` is told the address. Raises `OptionError` for an address that can't be had.
+    """
+    check_threads(threads)
+    threads, limits = threads or available_threads(), limits or Limits()
+    with _listener(address) as listener:  # before the seconds of loading
+        served = _tried(load, folder, threads)
+        service = Service(served, rules=rules or RowRules(), limits=limits, threads=threads)
+        at = f"http://{_shown(address.host)}:{listener.getsockname()[1]}"
+        config = uvicorn.Config(
+            application(service, hosts=address.hosts),
+            http="h11",
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=int(2 * limits.seconds) + 1,
+        )
+        watch = _Watch(load, folder, service, threads, say)
+        server = _Server(config, service, watch, lambda: listening(at))
+        began = time.monotonic()
+        try:
+            server.run(sockets=[listener])
+        finally:
+            service.batcher.close()
+    return Stopped(
+        address=at, pictures=service.answered, takeovers=watch.takeovers, seconds=round(time.monotonic() - began, 1)
+    )
+
+
+def manifest_of(folder: Path) -> Path:
+    """Return the manifest of the classifier in a folder, which may be that of its run."""
+    inside = folder / "classifier"
+    return (inside if (inside / "classifier.json").is_file() else folder) / MANIFEST
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, which answers all that has come before it ends, and looks after the run beside."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, watch: _Watch, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.service, self.watch, self.listening = service, watch, listening
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, say so, and begin to look at the run."""
+        await super().startup(sockets)
+        self._tasks.add(asyncio.create_task(self.watch.run()))
+        self.listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        for task in self._tasks:
+            task.cancel()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals while the block runs; what did it before does it again afterwards."""
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop}
+        if hasattr(signal, "SIGHUP"):
+            handlers[signal.SIGHUP] = self.watch.look
+        before = {number: signal.getsignal(number) for number in handlers}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+                signal.signal(number, before[number])
+
+    def _stop(self) -> None:
+        if self.service.draining:
+            self.should_exit = self.force_exit = True
+            return
+        self.service.draining = True
+        self._tasks.add(asyncio.create_task(self._drain()))
+
+    async def _drain(self) -> None:
+        """Wait until no request is left; whoever comes meanwhile is told to go elsewhere."""
+        await asyncio.sleep(SETTLE_SECONDS)
+        while self.service.load.requests:
+            await asyncio.sleep(0.05)
+        self.should_exit = True
+
+
+class _Watch:
+    """Takes over the classifier of a run that was fitted again."""
+
+    def __init__(self, load: Load, folder: Path, service: Service, threads: int, say: Say) -> None:
+        self.load, self.folder, self.service, self.threads, self.say = load, folder, service, threads, say
+        self.takeovers, self._asked, self._stamp = 0, asyncio.Event(), _stamp(folder)
+        self._refused = ""
+
+    def look(self) -> None:
+        """Look now."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), LOOK_SECONDS)
+            asked = self._asked.is_set()
+            self._asked.clear()
+            stamp = _stamp(self.folder)
+            if asked or stamp != self._stamp:
+                self._stamp = stamp
+                await asyncio.to_thread(self._take_over)
+
+    def _take_over(self) -> None:
+        name = ""
+        try:
+            name = _name(self.folder)
+            if name == self.service.batcher.served.name:
+                return
+            served = _tried(self.load, self.folder, self.threads)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the new one, the old one goes on
+            self._stamp = 0, 0  # it may be half copied: look again
+            if name != self._refused:
+                self._refused = name
+                self.service.metrics.takeovers.labels("refused").inc()
+                self.say(f"warning: the run has changed, and can't be used: the classifier of before goes on. {error}")
+            return
+        self.service.batcher.served = served
+        self.takeovers += 1
+        self.service.metrics.takeovers.labels("done").inc()
+        self.say(f"The run has changed: its new classifier answers ({served.name[:12]}).")
+
+
+def _tried(load: Load, folder: Path, threads: int) -> Served:
+    """Return a classifier whose files are verified, and whose engine has predicted a picture."""
+    name = _name(folder)
+    classifier = load()
+    classifier.predict_here([("trial", TRIAL)], threads=threads)
+    if _name(folder) != name:
+        raise FormatError(f"{folder} was changed while it was read: give the command again.")
+    return Served(classifier, name)
+
+
+TRIAL = b"P5 8 8 255\n" + bytes(range(0, 256, 4))
+"""A grey picture of 8 x 8 pixels, as a PGM."""
+
+
+def _name(folder: Path) -> str:
+    """Return what the classifier in a folder is known by; raises `SourceError` where there is none."""
+    path = manifest_of(folder)
+    if not path.is_file():
+        Classifier.load(folder)  # it says what is wrong
+    return digest(path.read_bytes()).hex()
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    try:
+        found = manifest_of(folder).stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_ino
+
+
+def _listener(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family, backlog=2048)
+    except OSError as error:
+        raise OptionError(
+            f"--host {address.host} --port {address.port}: nothing can listen there ({error.strerror or error}). Give "
+            "another port, or 0 for a free one."
+        ) from error
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
