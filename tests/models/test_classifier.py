@@ -156,7 +156,9 @@ def test_pictures_as_a_program_has_them_are_predicted_as_their_files(classifier,
     )
     assert [row.label for row in every] == [every.classes[number] for number in every.predicted]
     frame = every.to_frame()
-    assert list(frame.columns) == ["path", "status", "prediction", "probability", *(f"p:{c}" for c in every.classes)]
+    known = ["distance"] if classifier.ood_detector else []
+    probabilities = [f"p:{name}" for name in every.classes]
+    assert list(frame.columns) == ["path", "status", "prediction", "probability", *known, *probabilities]
     assert frame["prediction"].tolist() == [row.label for row in every]
 
 

@@ -283,9 +283,11 @@ class Predictions:
             )
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame: path, status, prediction, probability, truth where known, and p:CLASS columns.
+        """Return a pandas DataFrame: path, status, prediction, probability, distance and truth where known, p:CLASS.
 
-        What can't be read has no prediction, and nan as probabilities. Raises `MissingExtra` without pandas.
+        The distance is that to the training images; `classifier.ood_detector.is_ood(predictions)` says which images are
+        out-of-distribution. What can't be read has no prediction, and nan as probabilities. Raises `MissingExtra`
+        without pandas.
         """
         if importlib.util.find_spec("pandas") is None:
             raise MissingExtra("A data frame needs pandas: pip install pandas.")
@@ -298,6 +300,8 @@ class Predictions:
             "prediction": [row.label if self.task == "single" else list(row.labels) for row in rows],
             "probability": [row.probability for row in rows],
         }
+        if self.distance is not None:
+            columns["distance"] = self.distance
         if bool(self.labelled.any()):
             truth = [self.true_names(row) for row in range(len(self))]
             columns["truth"] = [(names[0] if names else None) if self.task == "single" else names for names in truth]
