@@ -168,6 +168,14 @@ def test_a_folder_gives_a_row_for_every_image_by_its_name(own_cache, saved, pict
     assert found.ok.all()
     with pytest.raises(SourceError, match="does not exist"):
         Classifier.load(saved).predict("gone.jpg")
+    with pytest.raises(SourceError, match="does not exist"):
+        Classifier.load(saved).predict(["gone.jpg", "also.jpg"])
+
+
+def test_of_several_paths_one_that_is_gone_has_its_row(own_cache, saved, picture_folder):
+    first = sorted(picture_folder(each=2).rglob("*.png"))[0]
+    found = Classifier.load(saved).predict([first, "gone.jpg"])
+    assert (found.ids[1], list(found.status)) == ("gone.jpg", ["ok", "unreadable"])
 
 
 def test_a_saved_classifier_is_json_and_safetensors_that_others_may_read(saved):

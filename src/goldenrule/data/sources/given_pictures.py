@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,16 +31,30 @@ def readers_of(images: Any, *, exclude: Sequence[str] = ()) -> list[tuple[str, R
     """Return (name, what reads the bytes of the file) for each picture, in order.
 
     Paths of files and folders have the names that `image_files` gives them, all others "image 0", "image 1" ... by
-    their place. An array of four dimensions is a list of pictures. Raises `InputError` for anything else, and what
-    `image_files` does for paths.
+    their place. An array of four dimensions is a list of pictures. Of several paths one that leads to nothing is a
+    picture that can't be read. Raises `InputError` for anything else, and what `image_files` does for paths.
 
     >>> [name for name, _ in readers_of([np.zeros((4, 4), np.uint8), b"..."])]
     ['image 0', 'image 1']
     """
     several = [images] if _is_one(images) else list(images)
     if all(_is_path(one) for one in several):
+        gone = [one for one in several if not _is_there(one)]
+        if gone and len(gone) < len(several):  # of several some: each has its row all the same
+            return [reader for one in several for reader in _of_path(one, exclude)]
         return [(name, partial(read_picture, path)) for name, path in image_files(several, exclude=exclude)]
     return [reader for number, one in enumerate(several) for reader in _readers(one, number, exclude)]
+
+
+def _is_there(path: str | os.PathLike[str]) -> bool:
+    whole = Path(path).expanduser()
+    return whole.exists() or whole.is_symlink()
+
+
+def _of_path(path: str | os.PathLike[str], exclude: Sequence[str]) -> list[tuple[str, Reader]]:
+    if not _is_there(path):
+        return [(str(path), partial(read_picture, path))]
+    return [(name, partial(read_picture, file)) for name, file in image_files([path], exclude=exclude)]
 
 
 def _readers(one: Any, number: int, exclude: Sequence[str]) -> Iterator[tuple[str, Reader]]:
