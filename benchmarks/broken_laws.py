@@ -48,9 +48,10 @@ BREAKS = (
         law=1,
         name="Same pixels everywhere",
         how="predict crops a picture otherwise than the scores did",
-        file="models/classifier.py",
-        old="batches(jobs, views, self.preprocessing, batch_size",
-        new="batches(jobs, views, type(self.preprocessing)(size=self.preprocessing.size, resize='squish'), batch_size",
+        file="models/seen.py",
+        old="batches(jobs, views, scorer.preprocessing, batch_size",
+        new="batches(jobs, views, type(scorer.preprocessing)(size=scorer.preprocessing.size, resize='squish'), "
+        "batch_size",
         test="tests/pipelines/test_quick_fit.py::"
         "test_the_numbers_are_those_of_the_prediction_files_and_of_the_saved_classifier",
     ),

@@ -202,7 +202,7 @@ def time_text(seconds: float) -> str:
     """Return a time for people, as coarse as it is known.
 
     >>> time_text(4.2), time_text(75), time_text(3700)
-    ('4 s', '1 min 15 s', '1 h 2 min')
+    ('4 s', '1 min 15 s', '1 h 1 min')
     """
     whole = max(1, round(seconds))
     if whole < 60:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, BinaryIO, Protocol, get_args
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from goldenrule.metrics.uncertainty.drift import DriftTest
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import check_threads
 from goldenrule.storage.files import atomic_path, digest, json_digest, storage_errors
-from goldenrule.storage.outputs import check_output, write_output, written_into
+from goldenrule.storage.outputs import check_output, kept_open, written_into
 from goldenrule.storage.tensors import tensors_content
 
 PIECE = 2_048
@@ -136,10 +137,11 @@ def predict_files(
     work = _Work(classifier, pictures, rules, folders, threads, progress)
     if out is None or made is None:
         work.run(_Nowhere())
-    elif written_into(out) is not None:
-        work.run(_Straight(out, made, work.columns))
+    elif (into := written_into(out)) is not None:
+        with kept_open(into) as file:
+            work.run(_Straight(file, made, work.columns))
     else:
-        _resumed(work, out, made, list(exclude))
+        _resumed(work, Path(os.path.realpath(out)), made, list(exclude))  # a link stays, its file is written
     if folders:
         folders.clear_leftovers()
     return work.summary()
@@ -271,16 +273,17 @@ class _Nowhere:
 class _Straight:
     """Rows that go into a pipe or a terminal at once."""
 
-    def __init__(self, out: Path, made: RowFormat, columns: Sequence[str]) -> None:
+    def __init__(self, file: BinaryIO, made: RowFormat, columns: Sequence[str]) -> None:
         if made.name == "parquet":
-            raise OptionError(f"-o {out}: a Parquet file can't be written into a pipe. Name a file.")
-        self.out, self.made, self.columns = out, made, columns
+            raise OptionError("A Parquet file can't be written into a pipe: name a file.")
+        self.file, self.made, self.columns = file, made, columns
         if made.name == "csv":
-            write_output(out, header(columns))
+            file.write(header(columns))
 
     def add(self, rows: Sequence[Mapping[str, str]], pictures: str, counts: Tally) -> None:  # noqa: ARG002
         """Write rows as they come."""
-        write_output(self.out, self.made.encode(rows, self.columns))
+        self.file.write(self.made.encode(rows, self.columns))
+        self.file.flush()
 
 
 class _Parts:

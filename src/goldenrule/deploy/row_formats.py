@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from goldenrule.core.cells import from_cell
 from goldenrule.core.errors import OptionError
 from goldenrule.core.extras import need
+from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS
 from goldenrule.metrics.predictions_csv import classes_in
 from goldenrule.storage.outputs import Kind, csv_like, written_into
 
@@ -31,13 +32,16 @@ class RowFormat:
 
 
 def format_of(out: Path) -> RowFormat:
-    """Return the format that a name asks for; CSV where it is no regular file. Raises `OptionError` for another one."""
+    """Return the format that a name asks for; CSV where it is no regular file, or an image, which stays.
+
+    Raises `OptionError` for another name.
+    """
     ending = out.suffix.lower()
     if ending in FORMATS:
         if ending == ".parquet":
             need("fit", what="A Parquet file")
         return FORMATS[ending]
-    if written_into(out) is not None or not ending or ending in (".txt", ".tsv"):
+    if ending in IMAGE_EXTENSIONS or written_into(out) is not None or not ending or ending in (".txt", ".tsv"):
         return FORMATS[".csv"]
     raise OptionError(f"-o {out}: wanted a name that ends in {', '.join(FORMATS)}.")
 

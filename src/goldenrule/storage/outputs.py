@@ -15,9 +15,10 @@ import mimetypes
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from goldenrule.core.errors import OptionError, StorageError, of_system
 from goldenrule.storage.files import storage_errors, write_atomic
@@ -149,6 +150,13 @@ def write_output(path: Path, content: bytes | str) -> None:
     target = Path(os.path.realpath(path))
     write_atomic(target, data)
     remove_leftovers(target.parent)
+
+
+@contextlib.contextmanager
+def kept_open(into: WrittenInto) -> Iterator[BinaryIO]:
+    """Return a pipe, device or descriptor, open until the block ends: who reads a pipe that is closed has its end."""
+    with storage_errors(into.path), open(into.target, "wb", closefd=True) as file:  # noqa: PTH123 - may be a descriptor
+        yield file
 
 
 @dataclass(frozen=True, slots=True)

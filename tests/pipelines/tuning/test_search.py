@@ -155,7 +155,7 @@ class Said:
         from goldenrule.core.progress import Silent
 
         self.lines: list[str] = []
-        self.task, self.picture = Silent().task, Silent().picture
+        self.task, self.picture, self.expect = Silent().task, Silent().picture, Silent().expect
 
     def say(self, message: str) -> None:
         self.lines.append(message)
@@ -206,14 +206,14 @@ def test_the_parts_are_those_that_a_fit_draws_and_no_trial_sees_the_test_part(
 def test_a_file_that_is_no_search_is_named(world: Path, unbroken: Any, small_photos: Path) -> None:
     folder = Path(shutil.copytree(unbroken.folder, world / "damaged"))
     (folder / "tune.sqlite3").write_bytes(b"no database" * 100)
-    with pytest.raises(FormatError, match=r"search\.sqlite3 can't be read"):
+    with pytest.raises(FormatError, match=r"tune\.sqlite3 can't be read"):
         search(small_photos, trials=TRIALS, options=FitOptions(threads=1), out=folder)
 
 
 def test_without_optuna_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.delitem(sys.modules, "goldenrule.pipelines.tuning.search_study")
-    with pytest.raises(MissingExtra, match=r"goldenrule\[search\]"):
+    with pytest.raises(MissingExtra, match=r"goldenrule\[tune\]"):
         importlib.import_module("goldenrule.pipelines.tuning.search_study")
 
 
