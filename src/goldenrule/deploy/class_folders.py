@@ -91,24 +91,32 @@ class ClassFolders:
 
 def _copied(image: Path, place: Path) -> bool:
     """Copy a file under its own name, numbered where another file has it; return False where it is there already."""
-    if not image.exists():
-        raise FileNotFoundError(image)
+    if (target := _free_name(image, place)) is None:
+        return False
     with storage_errors(place), unfinished_file(place) as temporary:
         shutil.copyfile(image, temporary)
         shutil.copystat(image, temporary)
-        number = 1
-        while True:
-            target = place / (image.name if number == 1 else f"{image.stem}-{number}{image.suffix}")
+        while target is not None:
             try:
                 os.link(temporary, target)  # never replaces what is there
-            except FileExistsError:
-                if target.is_file() and filecmp.cmp(temporary, target, shallow=False):
-                    return False
-                number += 1
+            except FileExistsError:  # another process was first
+                target = _free_name(image, place)
             except OSError:  # a file system without hard links
-                if not target.exists():
-                    temporary.rename(target)
-                    return True
-                number += 1
+                temporary.rename(target)
+                return True
             else:
                 return True
+    return False
+
+
+def _free_name(image: Path, place: Path) -> Path | None:
+    """Return the first name that no file has; None where one of them is this very image."""
+    target, number = place / image.name, 1
+    while target.exists() or target.is_symlink():
+        if target.is_file() and filecmp.cmp(image, target, shallow=False):
+            return None
+        number += 1
+        target = place / f"{image.stem}-{number}{image.suffix}"
+    if not image.exists():
+        raise FileNotFoundError(image)
+    return target

@@ -116,6 +116,7 @@ class ImageFiles:
 
     files: list[tuple[str, Path]]
     findings: tuple[Finding, ...] = ()
+    counts: tuple[int, ...] = ()  # files of each path that was given
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequence[str] = ()) -> list[tuple[str, Path]]:
@@ -136,6 +137,7 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
     findings: list[Finding] = []
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     idle: list[set[str]] = []
+    ends: list[int] = []
     for argument in paths:
         path = Path(argument).expanduser()
         kind = _kind_of(path)
@@ -152,12 +154,14 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
             found.append((str(argument), path))
         else:
             raise SourceError(f"{path} {_said_of(kind)}: wanted an image or a folder of images.")
+        ends.append(len(found))
+    counts = tuple(end - begin for begin, end in zip([0, *ends], ends, strict=False))
     unused = tuple(pattern for pattern in patterns if all(pattern in one for one in idle))
     if unused:
         findings += left_out(Listing(root=Path(), idle=unused), len(found))
     if len({name for name, _ in found}) < len(found):
-        return ImageFiles(files=[(str(path), path) for _, path in found], findings=tuple(findings))
-    return ImageFiles(files=found, findings=tuple(findings))
+        found = [(str(path), path) for _, path in found]
+    return ImageFiles(files=found, findings=tuple(findings), counts=counts)
 
 
 def all_files(root: Path, exclude: Sequence[str] = ()) -> list[str]:

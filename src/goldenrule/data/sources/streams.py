@@ -133,10 +133,7 @@ def _known(plain: list[str], exclude: Sequence[str], findings: list[Finding]) ->
     found = files_to_predict(plain, exclude=exclude)
     findings += found.findings
     each = iter([Picture(name, partial(read_picture, path), _stamp(path), path) for name, path in found.files])
-    counts = {one: len(files_to_predict([one], exclude=exclude).files) for one in plain} if len(plain) > 1 else {}
-    if not counts:
-        return {plain[0]: list(each)}
-    return {one: [next(each) for _ in range(counts[one])] for one in plain}
+    return {one: [next(each) for _ in range(count)] for one, count in zip(plain, found.counts, strict=True)}
 
 
 def _stamp(path: Path) -> str:
