@@ -36,9 +36,10 @@ def expected_seconds(table: ImageTable, extractor: FeatureExtractor, options: Fi
         return 0.0
     digests = {digest for digest in table.digests if digest}
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views
-    plain, *augmented = (extractor.cache(view) for view in views(options.augmentation, number))
-    missing = sum(digest not in plain for digest in digests)
-    training = SHARE_THAT_TRAINS * sum(digest not in cache for cache in augmented for digest in digests)
+    plain, *augmented = views(options.augmentation, number)
+    cache = extractor.cache(plain)
+    missing = sum(digest not in cache for digest in digests)
+    training = SHARE_THAT_TRAINS * len(augmented) * missing  # their caches are not opened to tell a time
     seconds = SECONDS_BESIDE + (missing + training) / (speed or SPEED_UNKNOWN)
     if options.linear_only or options.training is not None:
         return seconds
