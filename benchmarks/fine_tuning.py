@@ -21,7 +21,7 @@ import torch
 
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, commit, made_with, markdown_table
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.splits.splitting import Shares, sample_per_class, with_split
 from goldenrule.models.graphs.boundary import boundary
 from goldenrule.pipelines.linear_heads import fit_head

@@ -25,7 +25,7 @@ import goldenrule as gr
 from common import DATA, RESULTS, ROOT, made_with, markdown_table
 from goldenrule.data.duplicates.near_duplicates import near_duplicates
 from goldenrule.data.grouping import with_alike
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.scan import looked
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.splits.splitting import Shares, sample_per_class, with_split

@@ -23,7 +23,7 @@ from common import DATA, RESULTS, made_with, markdown_table
 from goldenrule.data.augmentation.augment import views
 from goldenrule.data.augmentation.presets import side_on
 from goldenrule.data.loader import DecodeJob, batches
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import FeatureExtractor

@@ -17,7 +17,7 @@ import numpy as np
 
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, made_with, markdown_table
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable, Split
 from goldenrule.metrics import value_and_interval

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from goldenrule.analysis.audit import Audit, at_a_glance, audit
 from goldenrule.data.duplicates.near_duplicates import near_duplicates
-from goldenrule.data.pictures.decode import Header
+from goldenrule.data.pictures.header import Header
 from goldenrule.data.scan import FileScan, look, looked
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.table import ImageTable, image_table

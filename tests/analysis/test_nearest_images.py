@@ -16,7 +16,7 @@ from PIL import Image
 from goldenrule.analysis import nearest_images as neighbours
 from goldenrule.analysis.nearest_images import Neighbour, Neighbours, nearest, nearest_rows, with_copies
 from goldenrule.core.errors import OptionError
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.folders import from_folder
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from goldenrule.data.augmentation.augment import PLAIN, View, views
 from goldenrule.data.augmentation.presets import side_on
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import Engine

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from goldenrule.core.errors import BackboneError, OptionError
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.engines import EngineKind
 from goldenrule.features.cache import stored

@@ -29,7 +29,8 @@ from goldenrule.core.budget import Budget
 from goldenrule.core.errors import BackboneError, OptionError, UnreadableImage
 from goldenrule.core.progress import Silent
 from goldenrule.core.schema import as_json, from_json
-from goldenrule.data.pictures.decode import decode, header
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.header import header
 from goldenrule.data.scan import glance
 from goldenrule.models.graphs.compiled import engine_kind
 from goldenrule.models.heads import head_from_tensors

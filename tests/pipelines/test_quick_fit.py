@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from goldenrule.core.errors import RunInUse, RunMismatch, TooFewImages
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.splits.folds import k_fold
 from goldenrule.data.splits.splitting import with_split

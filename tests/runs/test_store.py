@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from goldenrule.core.errors import FormatError, RunInUse, RunMismatch
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.data.table import ImageTable

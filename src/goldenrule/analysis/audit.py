@@ -15,7 +15,7 @@ from goldenrule.analysis.data_size import how_much
 from goldenrule.analysis.duplicate_findings import duplicates, near_duplicates, repeated
 from goldenrule.core.findings import Finding, Severity, plural
 from goldenrule.data.duplicates.likeness import NearDuplicate
-from goldenrule.data.pictures.decode import Header
+from goldenrule.data.pictures.header import Header
 from goldenrule.data.pictures.levels import levels_findings, levels_found
 from goldenrule.data.scan import FileScan, unreadable_files
 from goldenrule.data.sources.left_out import alike_classes, unusable_classes

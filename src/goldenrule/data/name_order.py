@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from goldenrule.core.messages import say
-from goldenrule.data.pictures.decode import taken
+from goldenrule.data.pictures.header import taken
 from goldenrule.data.table import ImageTable, one_form
 
 SERIES = r"^(.+)[_-]\d+$"

@@ -20,8 +20,9 @@ from goldenrule.core.reason import Reason
 from goldenrule.data.duplicates.close_vectors import Floats
 from goldenrule.data.duplicates.likeness import description
 from goldenrule.data.duplicates.registration import OVERLAY_PX
-from goldenrule.data.pictures.decode import Header, header, shown, upright, used_range
+from goldenrule.data.pictures.decode import shown, upright, used_range
 from goldenrule.data.pictures.deep_pixels import BAND_ROWS, Used
+from goldenrule.data.pictures.header import Header, header
 from goldenrule.data.pictures.unread import unreadable
 from goldenrule.data.table import ImageTable
 from goldenrule.storage.files import digest

@@ -26,7 +26,8 @@ from goldenrule.core.errors import (
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
-from goldenrule.data.pictures.decode import digested, header
+from goldenrule.data.pictures.file_digests import digested
+from goldenrule.data.pictures.header import header
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.sources.folders import image_files
 from goldenrule.data.sources.picture_files import read_picture

@@ -21,7 +21,8 @@ from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.reason import Reason
 from goldenrule.core.schema import as_json
 from goldenrule.data.classes import Renaming, with_class_map, with_classes
-from goldenrule.data.pictures.decode import decode, with_digests
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.pictures.unread import unreadable
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.sources.left_out import unusable_classes

@@ -17,9 +17,8 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from goldenrule.core.errors import OptionError, UnreadableImage
 from goldenrule.data.pictures import decode as read
-from goldenrule.data.pictures.decode import decode, header, with_digests
-from goldenrule.data.sources.folders import from_folder
-from goldenrule.storage.files import digest
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.header import header
 
 DRAWS = np.random.default_rng(0)
 
@@ -241,19 +240,6 @@ def test_pillows_remarks_are_no_reason_to_refuse_a_picture():
     assert "bomb" not in str(caught.value)
 
 
-def test_digests_are_those_of_the_bytes_and_a_file_that_cannot_be_opened_is_a_finding(picture_folder):
-    root = picture_folder(each=3)
-    table = from_folder(root)
-    (root / "red" / "01.png").unlink()
-    read_table = with_digests(table, threads=2)
-    for uri, found in zip(read_table.uris, read_table.digests, strict=True):
-        assert found == (None if uri == "red/01.png" else digest((root / uri).read_bytes()))
-    (finding,) = read_table.findings
-    assert finding.code == "unreadable"
-    assert finding.evidence == ("red/01.png: No such file or directory",)
-    assert table.digests == [None] * 6
-
-
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_the_colours_of_a_profile_become_those_of_srgb(kind):
     pixels = smooth()
@@ -317,7 +303,8 @@ def test_the_largest_pictures_take_less_than_a_gigabyte():
     script = """
 import io
 from PIL import Image
-from goldenrule.data.pictures.decode import LARGEST_PIXELS, decode
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.header import LARGEST_PIXELS
 side = int(LARGEST_PIXELS ** 0.5)
 file = io.BytesIO()
 Image.MAX_IMAGE_PIXELS = None

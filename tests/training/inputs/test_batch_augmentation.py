@@ -11,7 +11,8 @@ from PIL import Image
 
 from goldenrule.data.augmentation.augment import Reflected, View
 from goldenrule.data.augmentation.presets import basic, custom, keras, side_on, stronger, top_down, trivial
-from goldenrule.data.pictures.decode import decode, with_digests
+from goldenrule.data.pictures.decode import decode
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.training.inputs.batch_augmentation import augmented, can_batch

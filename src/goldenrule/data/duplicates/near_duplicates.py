@@ -13,7 +13,7 @@ from goldenrule.core.errors import UnreadableImage
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.duplicates.likeness import SURE, NearDuplicate, alike
 from goldenrule.data.duplicates.registration import OVERLAP, Overlay, overlaps, overlay, wide_overlaps
-from goldenrule.data.pictures.decode import Header, header
+from goldenrule.data.pictures.header import Header, header
 from goldenrule.data.scan import FileScan, gray_of
 from goldenrule.data.table import ImageTable
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from goldenrule.core.errors import OptionError, TooFewImages
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.randomness import key
-from goldenrule.data.pictures.decode import with_digests
+from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.splits.evaluated_classes import (
     NOT_EVALUATED,
     evaluable_folds,

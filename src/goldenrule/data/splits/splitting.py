@@ -12,7 +12,8 @@ import numpy as np
 from goldenrule.core.errors import OptionError, TooFewImages, UnreadableImage
 from goldenrule.core.findings import plural
 from goldenrule.core.randomness import key
-from goldenrule.data.pictures.decode import header, with_digests
+from goldenrule.data.pictures.file_digests import with_digests
+from goldenrule.data.pictures.header import header
 from goldenrule.data.splits.evaluated_classes import evaluable_splits, missing_classes, traits
 from goldenrule.data.splits.stretches import stretch_splits
 from goldenrule.data.table import ImageTable, Split
