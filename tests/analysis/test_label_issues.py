@@ -56,7 +56,7 @@ def test_where_classes_are_hard_no_more_is_suspected_than_looks_like_random_erro
     assert found.estimated > 40
     assert 0 < found.number_suspected <= most_wrong(predictions.probabilities, predictions.truth) < 40
     suspected = [suspect.probability_given for suspect in found if suspect.suspected]
-    assert max(suspected) < 0.05
+    assert max(suspected) < 0.1
 
 
 @settled
