@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.analysis.label_issues import find_label_issues, joint_counts, label_errors_json
-from goldenrule.analysis.planted_errors import planted, share_wrong
+from goldenrule.analysis.planted_errors import most_wrong, planted, share_wrong
 from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions
 from goldenrule.notebook import label_issues_html
+
+settled = settings(max_examples=60, deadline=None)
 
 
 def simulated(size: int, classes: int, skill: float, wrong: float, seed: int) -> tuple[Predictions, set[str]]:
@@ -47,6 +49,26 @@ def test_without_wrong_labels_nothing_is_doubted() -> None:
     assert (found.number_suspected, found.estimated, found.pairs) == (0, 0, ())
 
 
+def test_where_classes_are_hard_no_more_is_suspected_than_looks_like_random_errors() -> None:
+    predictions, _ = simulated(1000, 10, 2.5, 0.0, seed=1)  # the heads get 20 % wrong, the labels are right
+    found = find_label_issues(predictions)
+    assert found.number_contradicted > 150
+    assert found.estimated > 40
+    assert 0 < found.number_suspected <= most_wrong(predictions.probabilities, predictions.truth) < 40
+    suspected = [suspect.probability_given for suspect in found if suspect.suspected]
+    assert max(suspected) < 0.1
+
+
+@settled
+@given(size=st.integers(1, 60), classes=st.integers(2, 6), seed=st.integers(0, 10**6))
+def test_labels_given_at_random_may_all_be_wrong(size: int, classes: int, seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    logits = draws.normal(size=(size, classes))
+    predictions = Predictions.from_logits(logits, [str(number) for number in range(classes)])
+    labels = predictions.probabilities.argmin(axis=1)
+    assert most_wrong(predictions.probabilities, labels) == size
+
+
 def test_the_pairs_name_what_is_mixed_up() -> None:
     truth = np.repeat([0, 1, 2], 100)
     labels = truth.copy()
@@ -56,9 +78,6 @@ def test_the_pairs_name_what_is_mixed_up() -> None:
     assert found.pairs == (("dog", "cat", 8), ("cat", "horse", 3))
     assert found.counts.sum() == pytest.approx(300)
     assert found.counts[1, 0] == pytest.approx(8)
-
-
-settled = settings(max_examples=60, deadline=None)
 
 
 @settled

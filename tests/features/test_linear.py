@@ -13,7 +13,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from goldenrule.features import linear as solving
-from goldenrule.features.linear import Rows, fit_linear, fit_linear_at
+from goldenrule.features.linear import Rows, fit_linear, fit_linear_at, fold_logits
 from goldenrule.metrics.probabilities import softmax
 from goldenrule.models.heads import LayeredHead
 
@@ -224,6 +224,18 @@ def test_noise_asks_for_more_penalty_than_what_can_be_told_apart() -> None:
     clear = noise.copy()
     clear[:, 0] += 8 * y
     assert fit_linear(rows_of(noise, y)).l2 > 100 * fit_linear(rows_of(clear, y)).l2
+
+
+def test_heads_of_folds_get_to_the_minimum_of_a_small_penalty_too() -> None:
+    """Classes that can be told apart: the smaller the penalty, the better the heads tell them apart."""
+    x, y = random_data(300, 400, 3, spread=4.0)
+    rows = rows_of(x * np.logspace(0, -1.5, 400, dtype=np.float32), y)
+    losses = []
+    for l2 in (1e-2, 1e-3, 1e-4, 1e-5):
+        found = softmax(fold_logits(rows, l2).astype(np.float64))
+        assert (found.argmax(axis=1) == y).all(), l2
+        losses.append(-np.log(found[np.arange(len(y)), y]).mean())
+    assert losses == sorted(losses, reverse=True)
 
 
 def test_a_row_is_judged_by_a_head_that_has_not_seen_it() -> None:

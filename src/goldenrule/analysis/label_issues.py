@@ -5,7 +5,9 @@ probability, the self-confidence (Kuan and Mueller 2022, "Model-agnostic label q
 label errors"): with labels wrong at random it puts first what is most probably wrong. How many are wrong, and from
 where the list is cut, is confident learning (Northcutt, Jiang, Chuang 2021, "Confident learning: estimating
 uncertainty in dataset labels", Journal of Artificial Intelligence Research 70): each class has a threshold, the mean
-probability of its own images; images above the threshold of another class are counted, class against class.
+probability of its own images; images above the threshold of another class are counted, class against class. Where
+classes are hard to tell apart that counts mistakes of the heads too: so no more labels are suspected than are as
+improbable as labels that are wrong at random would be (`most_wrong`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from goldenrule.analysis.planted_errors import most_wrong
 from goldenrule.core.cells import to_cell
 from goldenrule.core.errors import OptionError
 from goldenrule.core.schema import as_json
@@ -68,7 +71,7 @@ class LabelIssues:
 
     @property
     def number_suspected(self) -> int:
-        """How many labels confident learning names as wrong."""
+        """How many labels are suspected to be wrong: those to look at."""
         return int(self.suspected.sum())
 
     @property
@@ -126,7 +129,7 @@ class LabelIssues:
         return (self._suspect(row) for row in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"LabelErrors({len(self):,} labels, {self.number_suspected:,} doubted)"
+        return f"LabelIssues({len(self):,} labels, {self.number_suspected:,} suspected)"
 
     def _suspect(self, row: int) -> SuspectedLabel:
         return SuspectedLabel(
@@ -228,7 +231,7 @@ def _one_label(probabilities: Floats, given: Numbers) -> _Judged:
 def _pruned(probabilities: Floats, given: Numbers, counts: Floats) -> Flags:
     """Return which labels are wrong, "prune by class": of each class the counted number of least probable ones.
 
-    Only where another class is likelier than the label that was given.
+    Only where another class is likelier than the label that was given, and of these the least probable `most_wrong`.
     """
     of_label = probabilities[np.arange(len(given)), given]
     suspected = np.zeros(len(given), dtype=bool)
@@ -236,7 +239,10 @@ def _pruned(probabilities: Floats, given: Numbers, counts: Floats) -> Flags:
     for label in np.flatnonzero(wrong):
         members = np.flatnonzero(given == label)
         suspected[members[np.argsort(of_label[members], kind="stable")[: wrong[label]]]] = True
-    return np.asarray(suspected & (probabilities.max(axis=1) > of_label))
+    suspected &= probabilities.max(axis=1) > of_label
+    ranked = np.flatnonzero(suspected)[np.argsort(of_label[suspected], kind="stable")]
+    suspected[ranked[most_wrong(probabilities, given) :]] = False
+    return suspected
 
 
 def _many_labels(scored: Predictions) -> _Judged:

@@ -8,6 +8,8 @@ and the less so the lower the threshold is.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -57,3 +59,25 @@ def share_wrong(of_planted: Floats, of_others: Floats) -> Estimate:
     value = seen / size / (below / (number + 1))
     ends = [min(end, 1.0) for end in (low / most, value, high / least)]
     return Estimate(name=name, value=ends[1], low=ends[0], high=ends[2], n=size, method=METHOD, kind="share")
+
+
+def most_wrong(probabilities: Floats, given: Numbers) -> int:
+    """Return how many labels (n,) may be wrong at most, from out-of-fold probabilities (n, classes).
+
+    What a wrong label looks like is read off the other classes of each image: their probabilities are those that it
+    would have, were one of them its label. Nothing is fitted for it; else as in `share_wrong`, whose upper end it is.
+
+    >>> sure = np.full((400, 2), [0.99, 0.01])
+    >>> most_wrong(sure, np.zeros(400, dtype=np.int64)), most_wrong(sure, (np.arange(400) < 20).astype(np.int64))
+    (4, 32)
+    """
+    size, classes = probabilities.shape
+    if classes < 2 or not size:
+        return 0
+    rows = np.arange(size)
+    is_other = np.ones(probabilities.shape, dtype=bool)
+    is_other[rows, given] = False
+    others = probabilities[is_other]
+    threshold = np.quantile(others, QUARTER, method="higher")
+    seen = int((probabilities[rows, given] <= threshold).sum())
+    return min(math.ceil(wilson(seen, size)[1] * size / float((others <= threshold).mean())), size)

@@ -148,14 +148,27 @@ def _has(tried: Mapping[float, tuple[float, Floats, Floats]], l2: float) -> bool
 def fit_linear_at(rows: Rows, l2: float, *, tolerance: float = FIXED_TOLERANCE) -> LayeredHead:
     """Return the head for a given l2 on all rows."""
     problem = _Problem(rows)
-    return problem.head(problem.minimum(np.ones((1, len(rows)), bool), l2, None, tolerance=tolerance)[0])
+    return problem.head(_minimum_at(problem, np.ones((1, len(rows)), bool), l2, tolerance=tolerance))
 
 
 def fold_logits(rows: Rows, l2: float) -> Floats:
     """Return the logits (n, classes) of each row by the head of the folds it is not in, for a given l2."""
     problem = _Problem(rows)
     masks = np.stack([rows.folds != fold for fold in range(int(rows.folds.max()) + 1)])
-    return problem.fold_logits(problem.minimum(masks, l2, None, tolerance=FOLD_TOLERANCE)[0])
+    return problem.fold_logits(_minimum_at(problem, masks, l2, tolerance=FOLD_TOLERANCE))
+
+
+def _minimum_at(problem: _Problem, masks: npt.NDArray[np.bool_], l2: float, *, tolerance: float) -> Floats:
+    """Return the minimisers for a given l2, by way of the decades above it.
+
+    Started from zero, a small penalty would count as solved far from its minimum: there the probabilities are all
+    alike, and the curvature that tells how much is left to gain is many times what it is near the minimum.
+    """
+    latest: Floats | None = None
+    for larger in DECADES:
+        if 1.01 * l2 < larger <= FIRST:
+            latest, _ = problem.minimum(masks, larger, latest, tolerance=FOLD_TOLERANCE)
+    return problem.minimum(masks, l2, latest, tolerance=tolerance)[0]
 
 
 class _Problem:

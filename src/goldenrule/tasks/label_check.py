@@ -61,7 +61,7 @@ class LabelCheck:
     @property
     def headline(self) -> str:
         """Return in one sentence how the labels stand."""
-        return contradicted(self.suspected.errors)
+        return how_many(self.suspected.errors)
 
     def notes(self) -> list[str]:
         """Return what is missing."""
@@ -126,21 +126,23 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
         f"{count:,} labelled {given}, rather {likely}" for given, likely, count in errors.pairs[:MOST_PAIRS]
     )
     sentences = [
-        f"{contradicted(errors)}.",
+        f"{how_many(errors)}.",
         "Each label is evaluated by heads that were fitted without the image, its copies and its series, on features "
         "of the backbone that the run began with, which has learned from none of these labels. Images of all splits "
         "take "
         "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies of an "
         "image share its place.",
-        f"Confident learning, an estimate that misses wrong labels which come in copies, doubts "
-        f"{errors.number_suspected:,}" + (f" ({pairs})." if pairs else "."),
+        "A label is contradicted where the heads find another class likelier. It is suspected where confident learning "
+        "counts it as wrong too, and at most as many are as look like labels given at random: the others are more "
+        "often mistakes of the heads. Wrong labels that come in copies may be contradicted alone."
+        + (f" Suspected: {pairs}." if pairs else ""),
     ]
     if found.wrong.defined:
         sentences.append(
             f"{plural(found.planted, 'label')} {'was' if found.planted == 1 else 'were'} made wrong on purpose, and "
             f"the heads fitted again: as many as {value_and_interval(found.wrong)} of the other labels look like "
             "those. Errors between classes that look alike are not in that number, and where classes are hard to tell "
-            "most of what confident learning doubts are the heads' own mistakes: only looking tells."
+            "many of the suspected are the heads' own mistakes: only looking tells."
         )
     return Section(
         key="labels",
@@ -153,11 +155,14 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
     )
 
 
-def contradicted(errors: LabelIssues) -> str:
-    """Return how many labels are contradicted by heads that have not seen the image."""
-    count = errors.number_contradicted
+def how_many(errors: LabelIssues) -> str:
+    """Return how many labels are suspected to be wrong, and how many are contradicted."""
+    count = errors.number_suspected
     verb = "is" if count == 1 else "are"
-    return f"{count:,} of {plural(len(errors), 'label')} {verb} contradicted by heads that have not seen the image"
+    return (
+        f"{count:,} of {plural(len(errors), 'label')} {verb} suspected to be wrong; {errors.number_contradicted:,} "
+        "contradicted by heads that have not seen the image"
+    )
 
 
 def without_copies(errors: LabelIssues, images: ImageTable, top: int) -> list[tuple[SuspectedLabel, list[str]]]:
