@@ -1,4 +1,4 @@
-"""Make docs/screens.md and its pictures again, the last screen of every command: python docs/make_screens.py.
+"""Make docs/reference/screens.md and its pictures again, the last screen of every command: python docs/make_screens.py.
 
 Every command runs on the demo's textiles (conformal-clip-data, MIT), which may be shown. What it prints is drawn as it
 stands in a terminal of 100 columns, and photographed in Chromium. The table counts the lines.
@@ -23,7 +23,7 @@ from rich.text import Text
 from goldenrule.cli.main import app
 
 ROOT = Path(__file__).parents[1]
-PAGE, SCREENS = ROOT / "docs" / "screens.md", ROOT / "docs" / "images" / "screens"
+PAGE, SCREENS = ROOT / "docs" / "reference" / "screens.md", ROOT / "docs" / "images" / "screens"
 COLUMNS = 100
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 RUN, PHOTOS, FEW = "demo/runs/textiles", "demo/textiles", "few"
@@ -54,6 +54,8 @@ COMMANDS = {
     "cache": "cache",
     "runs": "runs",
 }
+WAITING = {"serve": f"serve {RUN} --port 8000"}
+"""Commands that print a line and go on until they are stopped."""
 BEFORE = {"compare-runs": f"fit {PHOTOS} --quick --backbone efficientnet_lite1 --views 0 --out runs/lite1"}
 """What a command wants to be there."""
 
@@ -64,6 +66,19 @@ def printed(said: str) -> str:
     command = [sys.executable, "-m", "goldenrule", *shlex.split(said)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.rstrip()
+
+
+def begun(said: str) -> str:
+    """Return what a command prints until it waits for somebody."""
+    environment = os.environ | {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "goldenrule", *shlex.split(said)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [""]
+        while "http" not in lines[-1]:
+            lines.append(process.stdout.readline())
+        process.terminate()
+        return "".join([*lines, process.stdout.read()]).rstrip()
 
 
 def few_images() -> None:
@@ -101,7 +116,7 @@ def page_of(texts: dict[str, str]) -> str:
     """Return the page: a table of lines, then every screen."""
     rows = "".join(f"| [`{name}`](#{name}) | {len(text.splitlines())} |\n" for name, text in texts.items())
     shown = "".join(
-        f"\n## {name}\n\n![The last screen of goldenrule {name}](images/screens/{name}.png)\n" for name in texts
+        f"\n## {name}\n\n![The last screen of goldenrule {name}](../images/screens/{name}.png)\n" for name in texts
     )
     return (
         "# What every command prints\n\nMade by `python docs/make_screens.py`, on the demo's textiles. Progress is "
@@ -109,12 +124,10 @@ def page_of(texts: dict[str, str]) -> str:
     )
 
 
-ENDLESS = {"serve"}
-"""Commands that print a line and go on until they are stopped."""
-
-
+LINES_BEFORE: dict[str, int] = {}
+"""So many lines they printed on the same images before the terminal was made short, at commit BEFORE_COMMIT."""
 if __name__ == "__main__":
-    assert COMMANDS.keys() | ENDLESS == typer.main.get_command(app).commands.keys()  # type: ignore[attr-defined]
+    assert COMMANDS.keys() | WAITING.keys() == typer.main.get_command(app).commands.keys()  # type: ignore[attr-defined]
     SCREENS.mkdir(parents=True, exist_ok=True)
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):  # nothing names a folder of this machine
@@ -125,6 +138,7 @@ if __name__ == "__main__":
             found[name] = printed(words).replace(f"{place}/", "")
             if name == "demo":
                 few_images()
-    photographed({name: drawn(COMMANDS[name], text) for name, text in found.items()})
+        found |= {name: begun(words).replace(f"{place}/", "") for name, words in WAITING.items()}
+    photographed({name: drawn((COMMANDS | WAITING)[name], text) for name, text in found.items()})
     PAGE.write_text(page_of(found), encoding="utf-8")
     print(f"Written: {PAGE} and {len(found)} pictures in {SCREENS}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 FRONT = "README"
 HOW_TO = "docs/how-to/README"
+REFERENCE = ("commands", "python", "files", "screens")
 LISTS = ("docs/lessons/README", "docs/results/README", "docs/decisions/README")
 """Pages whose links are their own part of the menu, folded."""
 
@@ -52,7 +53,10 @@ def whole_menu(how_to: str) -> tuple[Chapter, ...]:
         ),
         Chapter(heading="Learn", pages=("docs/lessons/README", "docs/glossary")),
         Chapter(heading="Measured", pages=("docs/results/README",)),
-        Chapter(heading="Reference", pages=tuple(f"docs/reference/{name}" for name in ("commands", "python", "files"))),
+        Chapter(
+            heading="Reference",
+            pages=tuple(f"docs/reference/{name}" for name in ("commands", "python", "files", "screens")),
+        ),
         Chapter(
             heading="Background", pages=("docs/design", "docs/decisions/README", "docs/security", "docs/dependencies")
         ),

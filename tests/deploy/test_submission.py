@@ -13,7 +13,8 @@ import pytest
 
 from goldenrule.core.errors import GoldenRuleError, OptionError, SourceError
 from goldenrule.deploy import submission
-from goldenrule.deploy.submission import evaluated, files_of, layout_of, submit
+from goldenrule.deploy.sample_submission import files_of, layout_of
+from goldenrule.deploy.submission import evaluated, submit
 from goldenrule.metrics import log_loss
 from goldenrule.models.classifier import Classifier
 

@@ -16,7 +16,8 @@ import pytest
 from goldenrule.core.errors import OptionError
 from goldenrule.data.sources.label_tables import from_csv as images_of
 from goldenrule.deploy.bulk import predict_files
-from goldenrule.deploy.submission import layout_of, submit
+from goldenrule.deploy.sample_submission import layout_of
+from goldenrule.deploy.submission import submit
 from goldenrule.metrics import f_beta, quality
 from goldenrule.metrics.predictions_csv import from_csv
 from goldenrule.models.classifier import Classifier

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goldenrule.core.cells import between_labels
-from goldenrule.core.errors import FormatError, OptionError, SourceError
-from goldenrule.core.findings import Finding, plural
+from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress
 from goldenrule.core.schema import as_json
 from goldenrule.data.sources.folders import files_to_predict
-from goldenrule.data.sources.label_files import read_columns
 from goldenrule.data.sources.picture_files import read_picture
+from goldenrule.deploy.sample_submission import Fill, Layout, files_of, layout_of
 from goldenrule.metrics import (
     Estimate,
     OODDetector,
     Predictions,
-    Task,
     accuracy,
     log_loss,
     quality,
@@ -40,38 +38,14 @@ from goldenrule.runs.verified_files import RESULT, kept_predictions, run_result,
 from goldenrule.storage.files import digest, json_text, read_json
 from goldenrule.storage.outputs import Kind, check_output, json_like, write_output, written_into
 
-Asked = Literal["probability", "probabilities", "class", "labels"]
-Fill = Literal["auto", "class", "probability"]
-"""What the one column of a sample asks for: told by its cells, or said."""
-NAMED = 5
 UNTOLD_FLOOR = 0.01
 """How low a probability may be where a classifier's folder has no predictions to learn it from."""
 
-_ASKED: Mapping[Asked, str] = {
-    "probability": "one probability",
-    "probabilities": "the probability of every class",
-    "class": "the name of a class",
-    "labels": "the names of labels",
-}
 SIDE = Kind(
     name="a JSON file", example="submission.json", ours=json_like("schema_version", "file", "layout", "expected")
 )
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """What a sample asks for: its `id` column, then one probability, one per class, the name of a class, or of several.
-
-    `columns` are the columns after the first, `labels` the class number that each stands for (none for a name).
-    """
-
-    kind: Asked
-    id_column: str
-    ids: tuple[str, ...]
-    columns: tuple[str, ...]
-    labels: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,41 +108,30 @@ def submit(
     layout = layout_of(sample, classifier.classes, positive=positive, task=classifier.task, fill=fill)
     if floor is not None and layout.kind in ("class", "labels"):
         raise OptionError(
-            f"--floor {floor:g} has no effect: {sample} asks for {_ASKED[layout.kind]}, and no probability is written."
+            f"--floor {floor:g} has no effect: {sample} asks for {layout.asks_for}, and no probability is written."
             + (" Omit it, or give --fill probability." if layout.kind == "class" else " Omit it.")
         )
     found = files_to_predict([images], exclude=exclude)
     files, left_out = files_of(layout.ids, found.files, images=images)
     seen = evaluated(run, classifier)
     lowest = floor if floor is not None else best_floor(seen) if seen else UNTOLD_FLOOR
-    prior = shares(classifier)
-    unreadable: list[str] = []
-    ood = 0
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([layout.id_column, *layout.columns])
-    start, readers = 0, ((name, partial(read_picture, path)) for name, path in files)
-    for piece in classifier.stream(readers, total=len(files), threads=threads, progress=progress):
-        unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
-        writer.writerows(_rows(layout, piece, prior, lowest, layout.ids[start : start + len(piece)]))
-        start += len(piece)
-        ood += int(classifier.ood_detector.is_ood(piece).sum()) if classifier.ood_detector else 0
+    filled = _filled(layout, classifier, files, lowest, threads=threads, progress=progress)
+    readable = len(files) - len(filled.unreadable)
+    beta = classifier.thresholds.beta if classifier.thresholds else 1
     done = Submission(
         path=out,
         layout=layout,
         classes=classifier.classes,
         floor=lowest,
         images=len(files),
-        unreadable=tuple(unreadable),
+        unreadable=tuple(filled.unreadable),
         left_out=left_out,
-        expected=expected(seen, lowest, beta=classifier.thresholds.beta if classifier.thresholds else 1)
-        if seen
-        else (),
-        ood=Estimate.of_share("ood", ood, len(files) - len(unreadable) if classifier.ood_detector else 0),
+        expected=expected(seen, lowest, beta=beta) if seen else (),
+        ood=Estimate.of_share("ood", filled.ood, readable if classifier.ood_detector else 0),
         ood_detector=classifier.ood_detector,
         findings=found.findings,
     )
-    content = text.getvalue().encode("utf-8", "surrogateescape")
+    content = filled.text.getvalue().encode("utf-8", "surrogateescape")
     if written_into(out) is None:  # the digests first: killed between the two, the same command still knows its file
         known = {"digest": digest(content).hex(), "replaces": digest(out.read_bytes()).hex() if out.exists() else None}
         write_output(side_file(out), json_text(as_json(done) | known))
@@ -200,76 +163,6 @@ def _(value: Submission) -> Any:
 def side_file(out: Path) -> Path:
     """Return the JSON file beside a submission that says how it was made."""
     return out.with_suffix(".json")
-
-
-def layout_of(
-    sample: Path,
-    classes: Sequence[str],
-    *,
-    positive: str | None = None,
-    task: Task = "single",
-    fill: Fill = "auto",
-) -> Layout:
-    """Read what a sample submission asks for.
-
-    Raises `SourceError`, with both sides, where its columns do not fit, `OptionError` for what has no effect on them.
-    """
-    if fill not in get_args(Fill):
-        raise OptionError(f"--fill {fill}: wanted one of {', '.join(get_args(Fill))}.")
-    found = _layout_of(sample, classes, positive=positive, task=task, fill=fill)
-    if fill != "auto" and found.kind not in ("class", "probability"):
-        raise OptionError(f"--fill {fill} has no effect: {sample} asks for {_ASKED[found.kind]}. Omit it.")
-    if positive is not None and found.kind != "probability":
-        raise OptionError(
-            f"--positive {positive} has no effect: {sample} asks for {_ASKED[found.kind]}, not for the probability of "
-            "one class. Omit it" + (", or omit --fill class." if fill == "class" else ".")
-        )
-    return found
-
-
-def _layout_of(sample: Path, classes: Sequence[str], *, positive: str | None, task: Task, fill: Fill) -> Layout:
-    table = read_columns(sample)
-    id_column, *columns = table
-    ids = tuple(table[id_column])
-    if twice := [name for name, count in Counter(ids).items() if count > 1]:
-        raise SourceError(f"{sample} has the id {twice[0]!r} more than once ({plural(len(twice), 'such id')}).")
-    if len(columns) > 1:
-        labels = _labels_of(sample, columns, classes)
-        return Layout(kind="probabilities", id_column=id_column, ids=ids, columns=tuple(columns), labels=labels)
-    if task == "multi":
-        return Layout(kind="labels", id_column=id_column, ids=ids, columns=tuple(columns), labels=())
-    asks = _asks(table[columns[0]], classes, positive) if fill == "auto" else fill
-    if asks == "class":
-        return Layout(kind="class", id_column=id_column, ids=ids, columns=tuple(columns), labels=())
-    label = _positive(sample, columns[0], classes, positive)
-    return Layout(kind="probability", id_column=id_column, ids=ids, columns=tuple(columns), labels=(label,))
-
-
-def files_of(
-    ids: Sequence[str], found: Sequence[tuple[str, Path]], *, images: Path
-) -> tuple[list[tuple[str, Path]], tuple[str, ...]]:
-    """Return the file of every id, in their order, and the names of images that no id stands for.
-
-    An id is a path below the folder, a file's name, or that without its extension. Raises `SourceError` where an id
-    has no image, or several.
-    """
-    by_name: dict[str, list[int]] = {}
-    for number, (name, _) in enumerate(found):
-        path = PurePosixPath(name)
-        for known in {name, path.name, path.stem, str(path.with_suffix(""))}:
-            by_name.setdefault(known, []).append(number)
-    if missing := [uri for uri in ids if uri not in by_name]:
-        raise SourceError(
-            f"{plural(len(missing), 'id')} of the sample {'has' if len(missing) == 1 else 'have'} no image in {images} "
-            f"({_some(missing)}); its {plural(len(found), 'image')} begin with {_some([name for name, _ in found])}. "
-            "Give the folder of this competition's test images."
-        )
-    if several := [uri for uri in ids if len(by_name[uri]) > 1]:
-        names = [found[number][0] for number in by_name[several[0]]]
-        raise SourceError(f"The id {several[0]!r} of the sample stands for several images in {images}: {_some(names)}.")
-    taken = [by_name[uri][0] for uri in ids]
-    left_out = sorted(set(range(len(found))) - set(taken))
-    return [found[number] for number in taken], tuple(found[number][0] for number in left_out)
 
 
 def evaluated(run: Path, classifier: Classifier) -> Predictions | None:
@@ -309,6 +202,37 @@ def shares(classifier: Classifier) -> Floats:
     return per_class / per_class.sum() if per_class.sum() else np.full(len(per_class), 1 / len(per_class))
 
 
+@dataclass(slots=True)
+class _Filled:
+    """The rows of a submission as text, and what was seen on the way."""
+
+    text: io.StringIO
+    unreadable: list[str]
+    ood: int = 0
+
+
+def _filled(
+    layout: Layout,
+    classifier: Classifier,
+    files: Sequence[tuple[str, Path]],
+    floor: float,
+    *,
+    threads: int | None,
+    progress: Progress | None,
+) -> _Filled:
+    filled = _Filled(io.StringIO(), [])
+    writer = csv.writer(filled.text, lineterminator="\n")
+    writer.writerow([layout.id_column, *layout.columns])
+    prior, start = shares(classifier), 0
+    readers = ((name, partial(read_picture, path)) for name, path in files)
+    for piece in classifier.stream(readers, total=len(files), threads=threads, progress=progress):
+        filled.unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
+        writer.writerows(_rows(layout, piece, prior, floor, layout.ids[start : start + len(piece)]))
+        start += len(piece)
+        filled.ood += int(classifier.ood_detector.is_ood(piece).sum()) if classifier.ood_detector else 0
+    return filled
+
+
 def _rows(layout: Layout, piece: Predictions, prior: Floats, floor: float, ids: Sequence[str]) -> Iterator[list[str]]:
     told = np.where(piece.ok[:, None], piece.probabilities, prior)
     probabilities = floored(told, floor) if piece.task == "single" else kept_off(told, floor)
@@ -327,63 +251,6 @@ def _several(told: Floats, limits: Floats, classes: Sequence[str]) -> str:
     called = [label for label in np.argsort(-told, kind="stable") if told[label] >= limits[label]]
     names = [classes[label] for label in called or [int(np.argmax(told - limits))]]
     return between_labels(classes).join(names)
-
-
-def _labels_of(sample: Path, columns: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
-    number = {label: place for place, label in enumerate(classes)}
-    strange, missing = (
-        [name for name in columns if name not in number],
-        [name for name in classes if name not in columns],
-    )
-    if strange or missing:
-        raise SourceError(
-            f"{sample} has {plural(len(columns), 'column')} of probabilities, the classifier "
-            f"{plural(len(classes), 'class', 'classes')}. Only in the sample: {_some(strange)}; "
-            f"only in the classifier: {_some(missing)}. Fit with the competition's names (--rename OLD=NEW)."
-        )
-    return tuple(number[name] for name in columns)
-
-
-def _positive(sample: Path, column: str, classes: Sequence[str], wanted: str | None) -> int:
-    """Return the class whose probability a single column of numbers asks for."""
-    if len(classes) != 2:
-        raise SourceError(
-            f"{sample} has one column of numbers, {column!r}: the probability of one of two classes; this classifier "
-            f"has {len(classes)}: {_some(classes)}."
-        )
-    if wanted is not None:
-        if wanted not in classes:
-            raise OptionError(f"--positive {wanted}: wanted one of {', '.join(classes)}.")
-        return list(classes).index(wanted)
-    return list(classes).index(column) if column in classes else 1
-
-
-def _asks(cells: Sequence[str], classes: Sequence[str], positive: str | None) -> Fill:
-    """Return what a column of a sample asks for: numbers stand for a probability, names for a class.
-
-    Where the two classes are called by numbers, such as 0 and 1, a column that has the same number everywhere only
-    holds the place of a probability; one that has both shows classes.
-
-    >>> _asks(["0", "0"], ["0", "1"], None), _asks(["0", "1"], ["0", "1"], None), _asks(["0", "0"], list("0123"), None)
-    ('probability', 'class', 'class')
-    """
-    if not all(map(_is_number, cells)):
-        return "class"
-    if not set(cells) <= set(classes):
-        return "probability"
-    return "probability" if len(classes) == 2 and (positive is not None or len(set(cells)) == 1) else "class"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "") or "none"
 
 
 def _check_free(out: Path) -> None:
