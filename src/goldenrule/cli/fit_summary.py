@@ -26,15 +26,16 @@ def summary(result: FitResult, whole: str = "") -> Iterator[Text]:
 
     What puts the numbers in doubt comes before them. `whole` is the command of the whole fit that goes on from here.
     """
+    from goldenrule.data.sources.origin import counted
     from goldenrule.report.sentences import duration
 
     for finding in result.findings:
         if finding.leads:
             yield Text(str(finding), style=STYLES.get(finding.severity, ""))
 
-    images = sum(sum(of_class.values()) for of_class in result.table.counts().values())
     took = duration(sum(seconds for _, seconds in result.stages))
-    about = f"{plural(images, 'image')}, {plural(len(result.classifier.classes), 'class', 'classes')}"
+    images = counted(len(result.table), int((~result.table.labelled).sum()))
+    about = f"{images}, {plural(len(result.classifier.classes), 'class', 'classes')}"
     yield Text(f"{result.table.root.resolve().name}   {about} · {_kind(result)}, {took}", style="bold")
     yield Text()
     yield from _scores(result)

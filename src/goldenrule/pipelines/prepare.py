@@ -21,6 +21,7 @@ from goldenrule.data.pictures.unread import unreadable
 from goldenrule.data.scan import closed_files, glance, looked
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.sources.left_out import unusable_classes
+from goldenrule.data.sources.origin import origin_line
 from goldenrule.data.splits.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.data.splits.splitting import check_enough, sample_per_class, torn_groups, with_split
 from goldenrule.data.table import ImageTable, Split
@@ -231,6 +232,7 @@ def read_images(
     The table has digests, and what a glance at every file found.
     """
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
+    progress.say(origin_line(table))
     if options.fold is not None:
         table = without_valid(table)
     if options.folds is not None:

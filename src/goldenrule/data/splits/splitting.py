@@ -15,7 +15,7 @@ from goldenrule.core.randomness import key
 from goldenrule.data.pictures.decode import header, with_digests
 from goldenrule.data.splits.evaluated_classes import evaluable_splits, missing_classes, traits
 from goldenrule.data.splits.stretches import stretch_splits
-from goldenrule.data.table import ImageTable, Split
+from goldenrule.data.table import FOLDER_NAMES, ImageTable, Split
 from goldenrule.data.units import duplicate_units
 
 Place = TypeVar("Place", bound=Hashable)
@@ -347,10 +347,7 @@ def sample_per_class(table: ImageTable, count: int, *, seed: int = 0) -> ImageTa
 def check_enough(table: ImageTable, *, min_per_class: int) -> None:
     """Raise `TooFewImages` unless there are two classes, each with `min_per_class` images to learn from."""
     if len(table.classes) < 2:
-        raise TooFewImages(
-            f"{table.root} has one class only ({table.classes[0]!r}): a classifier tells two or more apart. "
-            "Add a folder with images of something else."
-        )
+        raise TooFewImages(_one_class(table))
     counts = table.counts()
     learnable = counts.get("train") or counts["all"]
     split = "all" in counts
@@ -370,6 +367,20 @@ def check_enough(table: ImageTable, *, min_per_class: int) -> None:
             f"{name!r} has {number} image{'s' * (number != 1)}{others}, {purpose} needs {min_per_class}: add images, "
             f"merge the class with another, or pass --min-per-class {min(few.values())}."
         )
+
+
+def _one_class(table: ImageTable) -> str:
+    """Return what is wrong with images of one class, and what to do where a table has labelled them so."""
+    said = f"one class only ({table.classes[0]!r}): a classifier tells two or more apart."
+    if table.labels_from in ("", FOLDER_NAMES):
+        return f"{table.root} has {said} Add a folder with images of something else."
+    left = next((finding.sentence for finding in table.findings if finding.code == "images-unlisted"), "")
+    also = (
+        f" {left[0].upper()}{left[1:]}: add lines for them, or omit --csv where folders name the classes."
+        if left
+        else ""
+    )
+    return f"{table.labels_from} has {said}{also or ' Add lines of another class.'}"
 
 
 def _unread(table: ImageTable, name: str) -> list[str]:
