@@ -8,7 +8,15 @@ from goldenrule.core.findings import plural
 from goldenrule.data.table import ImageTable
 
 MOST_NAMED = 6
-PART_OF_THEM = ("table-not-used", "table-against-folders", "images-unlisted", "images-missing")
+PART_OF_THEM = (
+    "table-names-part",
+    "table-of-other-images",
+    "table-says-otherwise",
+    "table-not-used",
+    "table-against-folders",
+    "images-unlisted",
+    "images-missing",
+)
 """Codes of findings on a table that names other images than there are, or says otherwise what they are."""
 
 

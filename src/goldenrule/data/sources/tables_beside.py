@@ -108,8 +108,7 @@ def _part_named(path: Path, named: Collection[str], folders: Mapping[str, Sequen
     classes = sorted({label for uri in named for label in folders[uri]})
     return Finding(
         severity="warning",
-        code="table-not-used",
-        variant="part",
+        code="table-names-part",
         fields={
             "table": path.name,
             "named": len(named),
@@ -134,8 +133,7 @@ def _otherwise(
     if differ and len(differ) <= (1 - AGREE) * len(rows):
         yield Finding(
             severity="warning",
-            code="table-not-used",
-            variant="otherwise",
+            code="table-says-otherwise",
             fields={"table": path.name, "n": len(differ), "path": in_shell(path)},
             evidence=tuple(differ),
         )
@@ -151,8 +149,7 @@ def _of_other_images(root: Path, files: NamedFiles) -> Iterator[Finding]:
                 if lines > MOSTLY * len(cells) and (named := files.counted(cells)) <= MOSTLY * len(cells):
                     yield Finding(
                         severity="note",
-                        code="table-not-used",
-                        variant="elsewhere",
+                        code="table-of-other-images",
                         fields={"table": path.name, "n": len(cells), "named": named},
                     )
                     break
