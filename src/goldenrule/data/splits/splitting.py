@@ -14,6 +14,7 @@ from goldenrule.core.findings import plural
 from goldenrule.core.randomness import key
 from goldenrule.data.pictures.decode import header, with_digests
 from goldenrule.data.splits.evaluated_classes import evaluable_splits, missing_classes, traits
+from goldenrule.data.splits.few_groups import dealt_out, few_groups
 from goldenrule.data.splits.stretches import stretch_splits
 from goldenrule.data.table import FOLDER_NAMES, ImageTable, Split
 from goldenrule.data.units import duplicate_units
@@ -66,9 +67,37 @@ def with_split(
     units = duplicate_units(table)
     drawn = _drawn(table, units, wanted, seed=seed, before=before or {})
     new = tuple(split for split, share in wanted.items() if share > 0)
-    if not before:
-        _check_judges(table, drawn, new, wanted, seed)
+    if not before and (lacking := _without_two_classes(table, drawn, new, wanted, seed)):
+        drawn = _of_few_groups(table, units, wanted, lacking, seed=seed)
+        return drawn.with_findings(*dealt_out(drawn, units), *missing_classes(drawn, new))
     return drawn.with_findings(*missing_classes(drawn, new))
+
+
+def _of_few_groups(
+    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Split, float], lacking: Split, *, seed: int
+) -> ImageTable:
+    """Return the images with whole groups dealt out one by one.
+
+    Raises `TooFewImages`, naming the groups of each class, where no validation can be made of them.
+    """
+    labels = table.rows["labels"].to_pylist()
+    movable = [row for row, split in enumerate(table.splits) if split in (None, "train") and labels[row]]
+    found = few_groups([labels[row][0] for row in movable], [units[row] for row in movable], wanted, seed=seed)
+    if found is None:
+        raise TooFewImages(
+            f"The groups leave the {lacking} split without two classes: "
+            f"{_groups_of_classes(table, table.classes)}. Groups stay whole, so two classes need two groups each, one "
+            "to train and one to validate, and a third for a test split: add groups, or do without them (omit "
+            "--group, or give --group-by none), and the numbers flatter."
+        )
+    of_row = dict(zip(movable, found, strict=True))
+    of_unit = {units[row]: split for row, split in of_row.items()}
+    return table.with_splits(
+        [
+            of_row.get(row) or (of_unit.get(units[row], "train") if split in (None, "train") else split)
+            for row, split in enumerate(table.splits)
+        ]
+    )
 
 
 def _drawn(
@@ -113,12 +142,12 @@ def _drawn(
     return table.with_splits(new)
 
 
-def _check_judges(
+def _without_two_classes(
     table: ImageTable, drawn: ImageTable, new: Sequence[Split], wanted: Mapping[Split, float], seed: int
-) -> None:
-    """Raise `TooFewImages` where groups leave a drawn split without two classes that it would have without them."""
+) -> Split | None:
+    """Return the first drawn split that groups leave without two classes which it would have without them."""
     if all(group is None for group in table.rows["group"].to_pylist()) or table.task == "multi":
-        return
+        return None
     alone = table.with_groups([None] * len(table))
     without = _drawn(alone, duplicate_units(alone), wanted, seed=seed, before={}).counts()
     for split in new:
@@ -127,12 +156,8 @@ def _check_judges(
             for counts in (drawn.counts(), without)
         )
         if len(there) < 2 <= len(could):
-            raise TooFewImages(
-                f"The groups leave the {split} split with images of {' and '.join(there) or 'no class'} alone: "
-                f"{_groups_of_classes(table, sorted(could - there))}. Each split wants a group of each class, so three "
-                "groups of each: add some, evaluate by folds of groups (--folds 2), or do without groups "
-                "(--group-by none)."
-            )
+            return split
+    return None
 
 
 def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
