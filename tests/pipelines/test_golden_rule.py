@@ -15,13 +15,16 @@ import pytest
 from safetensors.numpy import load_file
 
 import goldenrule as gr
-from goldenrule.core.errors import OptionError, RunMismatch
+from goldenrule.cli.fit_summary import summary
+from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions, log_loss
 from goldenrule.metrics import selection_rules as choice
 from goldenrule.pipelines import golden_rule as recipe
+from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.golden_rule import golden_rule
 from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.report.figures.plots import figure_svg
+from goldenrule.runs.listed import listed_runs
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.manifest import write_recorded_json
 from goldenrule.tasks.fit_plan import plan_for
@@ -291,8 +294,8 @@ def test_the_test_split_is_scored_once_per_selected_classifier_each_time_with_it
 def test_minutes_may_be_given_to_the_fit_that_goes_on_from_a_quick_one(quick_run: Path, small_photos: Path) -> None:
     found = golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=600))
     assert found.live is not None
-    with pytest.raises(RunMismatch, match="--minutes 600 instead of --minutes 3"):
-        golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=3))
+    less = golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=0.01))
+    assert (less.chosen, less.left_out) == (found.chosen, ()), "fewer minutes take nothing back"
     assert quick_fit(small_photos, out=quick_run, options=FitOptions(quick=True)).chosen == found.chosen
 
 
@@ -313,10 +316,54 @@ def test_minutes_end_the_fit_with_the_best_so_far_and_the_decision_is_kept(
     assert result.chosen == "linear head"
     assert result.live is not None
     assert len(result.live.history) == 0
-    decided = json.loads((tmp_path / "run" / "steps" / "clock.json").read_text())
-    assert decided == {"train the head": False, "train the whole network": False, "test-time augmentation": False}
+    kept = json.loads((tmp_path / "run" / "steps" / "clock.json").read_text())
+    assert kept["minutes"] == 0.01
+    assert not any(kept["decided"].values())
+    assert {"train the head", "train the whole network", "test-time augmentation"} <= kept["decided"].keys()
+    assert {"head", "whole network", "test-time augmentation"} <= set(result.left_out)
+    [run] = listed_runs(tmp_path)
+    assert run.kind == f"steps without {', '.join(result.left_out)}"
+    assert any(note.startswith("Left out to end within 0.01 minutes: head, ") for note in result.live.notes)
     monkeypatch.setattr("goldenrule.pipelines.clock.time.monotonic", lambda: -1e9)  # all the time in the world
     assert len(golden_rule(small_photos, out=tmp_path / "run", options=options).live.history) == 0
+
+
+def test_a_fit_that_the_clock_ended_goes_on_to_the_same_end_where_it_is_given_more_time(
+    told: Any, run_copy: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cycle of the whole network is cut short; with all the time in the world it is as if it had never been."""
+    run = run_copy.with_name("fresh")
+    with monkeypatch.context() as patch:
+        patch.setattr(Clock, "out_of_time", lambda *_, **__: lambda row: row.stage == "whole network")
+        short = golden_rule(small_photos, out=run, options=FitOptions(minutes=600))
+    assert short.left_out == ("whole network after epoch 4", "test-time augmentation")
+    assert "seven steps without whole network after epoch 4, test-time augmentation" in str(
+        next(summary(short, "goldenrule fit photos"))
+    )
+    assert [str(line) for line in summary(short, "goldenrule fit photos")][-1].startswith("  Better?  goldenrule fit")
+    same = golden_rule(small_photos, out=run, options=FitOptions(minutes=600))
+    assert same.left_out == short.left_out, "the decision is kept"
+    longer = golden_rule(small_photos, out=run)
+    assert longer.folder == run
+    assert longer.left_out == ()
+    assert longer.live is not None
+    rows = [(row.stage, row.epoch, row.train_loss, row.valid_loss) for row in longer.live.history]
+    assert rows == [(row.stage, row.epoch, row.train_loss, row.valid_loss) for row in told[0].live.history]
+    assert longer.chosen == told[0].chosen
+    for split, said in told[0].predictions.items():
+        assert np.array_equal(longer.predictions[split].logits, said.logits)
+
+
+def test_averaging_views_is_left_out_where_the_training_before_it_was(
+    quick_run: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allows = Clock.allows
+    monkeypatch.setattr(
+        Clock, "allows", lambda clock, step, seconds, **how: allows(clock, step, 1e9 * ("train" in step), **how)
+    )
+    found = golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=600))
+    assert "test-time augmentation" in found.left_out
+    assert found.chosen == "linear head"
 
 
 def test_a_fit_from_an_earlier_run_starts_from_its_body_and_may_have_new_classes(

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from goldenrule.data.duplicates.likeness import NearDuplicate
+from goldenrule.data.grouping import with_alike
 from goldenrule.data.table import ImageTable, image_table
 from goldenrule.data.units import duplicate_units
 from goldenrule.pipelines import split_together as together
 from goldenrule.pipelines.quick_fit import quick_fit
-from goldenrule.pipelines.split_together import kept_together
+from goldenrule.pipelines.split_together import joined_groups, kept_together
 from goldenrule.runs.options import FitOptions
 
 
@@ -48,6 +49,17 @@ def splits_of(run: Path) -> dict[str, str]:
 def finding(result: Any, code: str) -> Any:
     (found,) = [one for one in result.findings if one.code == code]
     return found
+
+
+def test_groups_that_near_duplicates_join_are_named() -> None:
+    uris = [f"{number}.jpg" for number in range(6)]
+    table = image_table(Path("set"), ["x"], uris=uris, splits=[None] * 6, labels=[[0]] * 6)
+    table = table.with_groups(["a", "a", "b", "b", "c", None])
+    pairs = [NearDuplicate(first=one, second=two, cosine=0.99, mirrored=False) for one, two in ((0, 2), (1, 3), (4, 5))]
+    together_ = with_alike(table, [(pair.first, pair.second) for pair in pairs])
+    [found] = joined_groups(table, together_, pairs)
+    assert found.evidence == ("a and b: 2 pairs, such as 0.jpg ~ 2.jpg",)
+    assert list(joined_groups(table, table, pairs)) == [], "where they are not joined it is no news"
 
 
 QUICK = FitOptions(views=0)

@@ -57,9 +57,13 @@ def test_the_headline_is_one_sentence_with_its_interval(estimate, split, sentenc
         (
             share(9, 9),
             "valid",
-            "Of 100 new images about 100 are named rightly [70, 100]; measured on 9 held-out images",
+            "9 of 9 held-out images are named rightly; of 100 new ones it may be 70 to 100",
         ),
-        (share(38, 40, "used for selection"), "valid", "measured on 40 validation images"),
+        (
+            share(38, 40, "used for selection"),
+            "valid",
+            "38 of 40 validation images are named rightly; of 100 new ones it may be ",
+        ),
     ],
 )
 def test_an_accuracy_is_told_in_new_images_as_many_as_its_interval_can_tell_apart(estimate, split, lead):

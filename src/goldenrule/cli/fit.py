@@ -102,16 +102,12 @@ def fit(
         return show_plan(images, options)
     if overwrite:
         remove_before(source.folder, out)
+    whole = said_again(context, without={"quick", "minutes", "overwrite", "verbose"})
     if options.linear_only:  # no torch is imported
         from goldenrule.pipelines.quick_fit import quick_fit
 
         result = quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose))
-        without = {"quick", "overwrite", "verbose"}
-        show(
-            result,
-            verbose=verbose,
-            whole=said_again(context, without=without) if options.quick and options.folds is None else "",
-        )
+        show(result, verbose=verbose, whole=whole if options.folds is None else "")
         return numbers(result)
     from goldenrule.pipelines.golden_rule import golden_rule
     from goldenrule.training.loggers import logger_of
@@ -119,7 +115,7 @@ def fit(
     loggers = [logger_of(one) for one in log or ()]
     bars = Bars(verbose=verbose)
     result = golden_rule(images, options=options, out=out, progress=bars, on_result=show_first, loggers=loggers)
-    show(result, verbose=verbose)
+    show(result, verbose=verbose, whole=whole)
     return numbers(result)
 
 

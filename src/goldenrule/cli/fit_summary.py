@@ -26,15 +26,16 @@ def summary(result: FitResult, whole: str = "") -> Iterator[Text]:
 
     What puts the numbers in doubt comes before them. `whole` is the command of the whole fit that goes on from here.
     """
+    from goldenrule.data.sources.origin import counted
     from goldenrule.report.sentences import duration
 
     for finding in result.findings:
         if finding.leads:
             yield Text(str(finding), style=STYLES.get(finding.severity, ""))
 
-    images = sum(sum(of_class.values()) for of_class in result.table.counts().values())
     took = duration(sum(seconds for _, seconds in result.stages))
-    about = f"{plural(images, 'image')}, {plural(len(result.classifier.classes), 'class', 'classes')}"
+    images = counted(len(result.table), int((~result.table.labelled).sum()))
+    about = f"{images}, {plural(len(result.classifier.classes), 'class', 'classes')}"
     yield Text(f"{result.table.root.resolve().name}   {about} · {_kind(result)}, {took}", style="bold")
     yield Text()
     yield from _scores(result)
@@ -58,8 +59,7 @@ def _kind(result: FitResult) -> str:
         return f"average of {result.options.folds} folds"
     if result.options.quick or result.live is None:
         return "quick fit"
-    minutes = result.options.minutes
-    return "all seven steps" if minutes is None else f"as many of seven steps as {minutes:g} minutes allow"
+    return f"seven steps without {', '.join(result.left_out)}" if result.left_out else "all seven steps"
 
 
 def _scores(result: FitResult) -> Iterator[Text]:
@@ -109,7 +109,7 @@ def _next(result: FitResult, whole: str) -> Iterator[Text]:
     from goldenrule.pipelines.result_files import next_steps
 
     yield Text(f"  Predict  {next_steps(result)[0]}")
-    if whole and result.options.quick:
+    if whole and (result.options.quick or result.left_out):
         yield Text(f"  Better?  {whole}     {_live_seconds(result)}")
 
 
@@ -122,4 +122,4 @@ def _live_seconds(result: FitResult) -> str:
     chosen = next(one for one in result.candidates if one.name == result.chosen)
     shift = domain_shift(chosen.evaluated_on) if chosen.evaluated_split == "out-of-fold" else None
     plan = live_plan_for(result.table, chosen.backbone, result.classifier.engine, shift=shift)
-    return f"about {duration(sum(step.seconds for step in plan.steps()))} more"
+    return f"about {duration(plan.seconds_of(result.left_out))} more"

@@ -182,7 +182,7 @@ def said_again(context: typer.Context, *, without: Collection[str]) -> str:
             words.append(parameter.opts[-1] if value else flags[-1])
         else:
             for one in value if isinstance(value, list | tuple) else [value]:
-                words += [max(parameter.opts, key=len), in_shell(one)]
+                words += [max(parameter.opts, key=len), in_shell(f"{one:g}" if isinstance(one, float) else one)]
     return " ".join(["goldenrule", str(context.info_name), *words])
 
 

@@ -188,7 +188,10 @@ def value_beside_interval(estimate: Estimate) -> tuple[str, str]:
     if not estimate.defined:
         return "n/a", ""
     value, low, high = printed(estimate)
-    return value, f"[{low}, {high}]" if estimate.bounded else f"[no interval: {estimate.groups} groups]"
+    if not estimate.bounded:
+        groups = estimate.groups or 0
+        return value, f"[no interval: {groups:,} group{' is' if groups == 1 else 's are'} too few]"
+    return value, f"[{low}, {high}]"
 
 
 def printed(estimate: Estimate) -> tuple[str, str, str]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from goldenrule.core.schema import as_type
+import msgspec
+
+from goldenrule.core.progress import time_text
+from goldenrule.core.schema import as_json, as_type
 from goldenrule.features.speed_record import remember_training_speed
 from goldenrule.pipelines.context import FitContext
+from goldenrule.pipelines.finalize import finished
 from goldenrule.runs.history import EpochRow
 from goldenrule.runs.verified_files import was_written
 from goldenrule.storage.manifest import Sealed
@@ -17,31 +23,73 @@ PROBE_SECONDS = 10.0
 """With less time left than this nothing is measured before it is decided."""
 
 
+class Budget(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The most minutes that a run was given, None without an end, and which steps were begun within them."""
+
+    minutes: float | None
+    decided: dict[str, bool]
+
+
 class Clock:
-    """Says whether there is time for a step; without `--minutes` there always is."""
+    """Says whether there is time for a step; without `--minutes` there always is.
+
+    With more minutes than a run had before, what they left out is decided anew. What was begun once is never left out:
+    fewer minutes take nothing back.
+    """
 
     def __init__(self, context: FitContext) -> None:
         self._work = context
-        minutes = context.options.minutes
+        minutes, whole = context.options.minutes, finished(context) == "whole"
+        kept = kept_budget(context.run.folder)
+        if kept is None and whole:
+            minutes = None  # all of it is replayed
+        self._minutes = minutes
         self._end = None if minutes is None else context.state.began + 60 * minutes
+        self._given, self._decided = minutes, dict(kept.decided) if kept else {}
+        self._left_out: dict[str, float] = {}
+        if kept and _longer(minutes, kept.minutes):
+            self._decided = {step: begun for step, begun in kept.decided.items() if begun}
+            context.run.forget_stops()
+            self._write()
+            if whole:
+                context.progress.say(
+                    f"{context.run.folder} was fitted within {kept.minutes:g} minutes. It stays usable: going on from "
+                    "there."
+                )
+        elif kept:
+            self._given = kept.minutes
 
     @property
     def limited(self) -> bool:
         """Whether there is an end, and time left to measure how fast this machine is now."""
-        return self._end is not None and not self._decided() and time.monotonic() + PROBE_SECONDS < self._end
+        return self._end is not None and not self._decided and time.monotonic() + PROBE_SECONDS < self._end
 
-    def allows(self, step: str, seconds: float) -> bool:
-        """Return whether a step that takes about so many seconds is begun; decided once per run."""
-        decided = self._decided()
-        if step not in decided:
+    def measures(self, step: str) -> bool:
+        """Return whether a step that comes last is measured before it is decided: where there is an end, and time."""
+        undecided = step not in self._decided and not self.left_out
+        return undecided and self._end is not None and time.monotonic() + PROBE_SECONDS < self._end
+
+    @property
+    def left_out(self) -> bool:
+        """Whether there was no time for a step so far."""
+        return bool(self._work.state.left_out)
+
+    def allows(self, step: str, seconds: float, *, wanted: bool = True) -> bool:
+        """Return whether a step that takes about so many seconds is begun; decided once for so many minutes.
+
+        One that is not `wanted` any more, for want of the steps that it builds on, is left out too.
+        """
+        if step not in self._decided:
             enough = self._end is None or time.monotonic() + seconds <= self._end
-            decided[step] = enough
-            if self._end is not None:
-                self._work.run.write_json(JOURNAL, decided)
-            if not enough:
-                minutes = self._work.options.minutes
-                self._work.progress.say(f"{step}: about {seconds:.0f} s, left out to end within {minutes:g} minutes.")
-        return bool(decided[step])
+            self._decided[step] = enough and wanted
+            self._write()
+        if not self._decided[step]:
+            self._left_out[step] = seconds
+            self._work.state.left_out.append(step.removeprefix("train the "))
+        return self._decided[step]
+
+    def _write(self) -> None:
+        self._work.run.write_json(JOURNAL, as_json(Budget(minutes=self._given, decided=self._decided)))
 
     def out_of_time(self, *, times_faster: float = 1.0) -> Callable[[EpochRow], bool]:
         """Return what says, after each epoch of a fit, whether another one would end too late.
@@ -61,8 +109,35 @@ class Clock:
 
         return out_of_time
 
-    def _decided(self) -> dict[str, bool]:
-        folder = self._work.run.folder
-        if not was_written(folder, JOURNAL):
-            return {}
-        return as_type(Sealed(folder).json(JOURNAL), dict[str, bool], what=str(folder / JOURNAL))
+    def cut_short(self, step: str, epochs: int) -> None:
+        """Note that a fit was ended before its last epoch to keep the time."""
+        self._work.state.left_out.append(f"{step} after epoch {epochs}")
+
+    def say_left_out(self) -> str:
+        """Say what was left out, in one line; return it, "" where that is nothing."""
+        said = [f"{step.removeprefix('train the ')} (about {time_text(took)})" for step, took in self._left_out.items()]
+        said += [step for step in self._work.state.left_out if " after epoch " in step]
+        if not said:
+            return ""
+        within = f" to end within {self._given:g} minutes" if self._given is not None else ""
+        self._work.progress.say(f"Left out{within}: {', '.join(said)}.")
+        return f"Left out{within}: {', '.join(self._work.state.left_out)}."
+
+
+def kept_budget(folder: Path) -> Budget | None:
+    """Return the minutes that a run was given, and what was decided; None where no clock has decided anything."""
+    if not was_written(folder, JOURNAL):
+        return None
+    what, value = str(folder / JOURNAL), Sealed(folder).json(JOURNAL)
+    if "decided" not in value:  # of an earlier version, which did not keep the minutes
+        return Budget(minutes=0.0, decided=as_type(value, dict[str, bool], what=what))
+    return as_type(value, Budget, what=what)
+
+
+def _longer(minutes: float | None, than: float | None) -> bool:
+    """Return whether one budget is longer than another, None being endless.
+
+    >>> _longer(None, 3), _longer(4, 3), _longer(3, 3.0), _longer(2, None)
+    (True, True, False, False)
+    """
+    return (math.inf if minutes is None else minutes) > (math.inf if than is None else than)

@@ -72,7 +72,7 @@ def concluded(
         context.run.write_json(
             CHOICE,
             {"chosen": chosen.name, "final": final, "quick": context.options.quick, "why": why}
-            | {"test_scored": as_json(scored_before)},
+            | {"left_out": context.state.left_out, "test_scored": as_json(scored_before)},
         )
         predictions: dict[str, Predictions] = {
             split: _scored(classifier, table, context, features)
@@ -112,6 +112,7 @@ def concluded(
         backbones=context.state.backbones,
         dependence=context.state.dependence,
         leaks=context.state.leaks,
+        left_out=tuple(context.state.left_out),
     )
     return _reported(context, result)
 

@@ -54,6 +54,7 @@ class FitState:
     backbones: BackboneChoice | None = None
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> split: images that train has too, or nearly
+    left_out: list[str] = field(default_factory=list)  # steps that --minutes had no time for
     stamps: Mapping[str, Stamp | None] = field(default_factory=dict)  # of the files, when they were read first
 
     @contextmanager
@@ -110,6 +111,7 @@ class FitResult:
     backbones: BackboneChoice | None = None  # where one was chosen among several
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> split: images that train has too, or nearly
+    left_out: tuple[str, ...] = ()  # steps that --minutes had no time for
 
     def after(self, stages: Iterable[tuple[str, float]]) -> FitResult:
         """Return this answer with more stages; what was measured of it is not measured again."""

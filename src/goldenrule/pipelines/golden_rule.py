@@ -161,7 +161,7 @@ def seven_steps(
     if shift == "moderate":
         selection.notes.append(MODERATE_SHIFT)
     _expect(context, late, plan.network_seconds, plan.tta_seconds)
-    if shift != "low" and curves and clock.allows("train the late layers", plan.late_seconds):
+    if shift != "low" and clock.allows("train the late layers", plan.late_seconds, wanted=bool(curves)):
         with context.state.stage("train the late layers"):
             better = learn.classifier()
             learn.freeze_to(1)
@@ -175,6 +175,8 @@ def seven_steps(
                 advise=False,  # the rate is the recipe's own
                 out_of_time=clock.out_of_time(times_faster=LATE_SPEED),
             )
+            if learn.state.out_of_time:
+                clock.cut_short("late layers", learn.history.rows[-1].epoch)
             temperature, apart = 1.0, None
             if not high:  # there is something to lose
                 apart = learn.crossed(keep="last")
@@ -203,6 +205,8 @@ def seven_steps(
                 advise=False,
                 out_of_time=clock.out_of_time(),
             )
+            if learn.state.out_of_time:
+                clock.cut_short("whole network", learn.history.rows[-1].epoch)
             apart = learn.crossed(keep="best")
             share = learn.blend()
             selection.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
@@ -210,9 +214,13 @@ def seven_steps(
                 selection.notes.append(f"It was overconfident: its logits are divided by {temperature:.2f}.")
             selection.enter(Trained.NETWORK, learn, temperature=temperature, crossed=apart)
     _expect(context, plan.tta_seconds)
-    if augmentation and clock.allows("test-time augmentation", plan.tta_seconds):
+    views_seconds = plan.tta_seconds
+    if augmentation and clock.measures("test-time augmentation"):
+        views_seconds = selection.seconds_of_views(learn, augmentation)
+    if augmentation and clock.allows("test-time augmentation", views_seconds, wanted=not clock.left_out):
         with context.state.stage("test-time augmentation"):
             selection.enter_views(learn, augmentation)
+    selection.notes += filter(None, [clock.say_left_out()])
     _expect(context)
     if selection.best.head is not linear.chosen.head:
         selection.notes.append(

@@ -21,6 +21,7 @@ from goldenrule.data.pictures.unread import unreadable
 from goldenrule.data.scan import closed_files, glance, looked
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.sources.left_out import unusable_classes
+from goldenrule.data.sources.origin import origin_line
 from goldenrule.data.splits.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.data.splits.splitting import check_enough, sample_per_class, torn_groups, with_split
 from goldenrule.data.table import ImageTable, Split
@@ -35,7 +36,7 @@ from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.dependent_images import keep_neighbours_together, torn_splits
 from goldenrule.pipelines.fit_result import FitState
 from goldenrule.pipelines.planning import ALL_STEPS, expected_seconds
-from goldenrule.pipelines.split_together import kept_together, leaked, near_pairs
+from goldenrule.pipelines.split_together import joined_groups, kept_together, leaked, near_pairs
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import about_images, check_same, differences, opened
 from goldenrule.runs.verified_files import drew_split, is_run, known_split
@@ -141,7 +142,9 @@ def _with_split(context: FitContext, features: Features, place: _Place) -> FitCo
     usable = [digest is not None and digest in features.caches[0] for digest in table.digests]
     state.findings += unusable_classes(table, usable)
     pairs = near_pairs(context, features)
-    asked = keep_neighbours_together(context, features, kept_together(table, pairs), pairs)
+    together = kept_together(table, pairs)
+    state.findings += joined_groups(table, together, pairs)
+    asked = keep_neighbours_together(context, features, together, pairs)
     table = asked.table
     if context.options.folds is None:  # a split may have been drawn here since
         before = known_split(place.folder) if place.earlier == place.folder else place.before
@@ -231,6 +234,7 @@ def read_images(
     The table has digests, and what a glance at every file found.
     """
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
+    progress.say(origin_line(table))
     if options.fold is not None:
         table = without_valid(table)
     if options.folds is not None:

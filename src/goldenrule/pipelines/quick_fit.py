@@ -14,7 +14,6 @@ from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import linear_heads_of
 from goldenrule.runs.options import FitOptions
-from goldenrule.runs.verified_files import run_about
 
 
 @system_errors()
@@ -41,8 +40,10 @@ def quick_fit(
                 f"{context.run.folder} has gone through all seven steps, of which a quick fit is the first: this is "
                 "their result."
             )
-            minutes = run_about(context.run.folder).options["minutes"]
-            whole = replace(context.options, quick=False, minutes=minutes)
+            from goldenrule.pipelines.clock import kept_budget
+
+            budget = kept_budget(context.run.folder)
+            whole = replace(context.options, quick=False, minutes=budget.minutes if budget else None)
             return all_steps(replace(context, options=whole), features)
         linear = linear_heads_of(context, features)
         return concluded(context, linear.candidates, linear.chosen, linear.features)

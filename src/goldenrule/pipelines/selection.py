@@ -25,6 +25,8 @@ from goldenrule.training.crossing import Crossed
 from goldenrule.training.learner import Learner
 
 TTA_VIEWS = 4
+MEASURED_IMAGES = 4
+"""So many are predicted to see how long one takes."""
 
 
 class ModelSelection:
@@ -69,6 +71,21 @@ class ModelSelection:
         cost = f"averaging takes {len(every)} times as long, for every image that is predicted"
         self.notes += [f"Test-time augmentation was {'selected' if taken else 'tried and not selected'}: {cost}."]
         return taken
+
+    def seconds_of_views(self, learn: Learner, augmentation: Augmentation) -> float:
+        """Return about how long `enter_views` takes, by the rate of a few images, after what is done once."""
+        valid, best = learn.data.table.split("valid"), self.best
+        classifier = replace(
+            learn.classifier(), backbone=best.backbone, head=best.head, engine=learn.data.kind(best.backbone)
+        )
+        began = time.perf_counter()
+        took: list[float] = []
+        for first in (0, MEASURED_IMAGES):
+            some = valid.where(np.isin(np.arange(len(valid)), np.arange(first, first + MEASURED_IMAGES)))
+            classifier.predict_table(some, views=views(augmentation, TTA_VIEWS), threads=learn.data.threads)
+            took.append(time.perf_counter() - began - sum(took))
+        once, steady = max(took[0] - took[1], 0.0), took[1] / MEASURED_IMAGES
+        return once * (1 if best.crossed is None else 2) + steady * len(valid)
 
     def _through(self, every: Sequence[View], learn: Learner) -> Predictions:
         """Return validation through several views, each half by the network that the other half chose."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from goldenrule.core.errors import FormatError
+from goldenrule.core.findings import Finding, plural
 from goldenrule.data.duplicates.likeness import NearDuplicate
 from goldenrule.data.grouping import with_alike
 from goldenrule.data.splits.splitting import FEWEST_UNITS
@@ -37,6 +38,27 @@ def kept_together(table: ImageTable, pairs: Sequence[NearDuplicate]) -> ImageTab
     labels = table.rows["labels"].to_pylist()
     kept = [pair for pair in pairs if not lost & {*labels[pair.first], *labels[pair.second]}]
     return with_alike(table, [(pair.first, pair.second) for pair in kept])
+
+
+def joined_groups(table: ImageTable, together: ImageTable, pairs: Sequence[NearDuplicate]) -> Iterator[Finding]:
+    """Return a finding on groups that near duplicates have joined: which, by how many pairs, and one of them."""
+    groups, now = table.rows["group"].to_pylist(), together.rows["group"].to_pylist()
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for pair in pairs:
+        first, second = groups[pair.first], groups[pair.second]
+        if first is not None and second is not None and first != second and now[pair.first] == now[pair.second]:
+            one, other = sorted((first, second))
+            found[one, other].append(f"{table.uris[pair.first]} ~ {table.uris[pair.second]}")
+    if found:
+        yield Finding(
+            severity="warning",
+            code="groups-joined",
+            fields={"n": sum(map(len, found.values()))},
+            evidence=tuple(
+                f"{one} and {other}: {plural(len(some), 'pair')}, such as {some[0]}"
+                for (one, other), some in found.items()
+            ),
+        )
 
 
 def leaked(table: ImageTable, pairs: Sequence[NearDuplicate]) -> dict[str, str]:

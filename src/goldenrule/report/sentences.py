@@ -56,7 +56,7 @@ def headline(estimate: Estimate, split: str) -> Headline:
         claim=say("headline.recognised", n=estimate.n, images=images)
         if is_accuracy
         else say("headline.metric", metric=word(estimate.name), images=images),
-        interval=say("headline.no-interval", groups=groups)
+        interval=say("headline.no-interval", n=estimate.groups or 0, groups=groups)
         if not estimate.bounded
         else say("headline.interval-percent", low=low, high=high)
         if estimate.kind == "share"
@@ -72,15 +72,22 @@ def headline(estimate: Estimate, split: str) -> Headline:
 def of_new_images(accuracy: Estimate, split: str, *, all_labels: bool = False) -> str:
     """Return what an accuracy says of 100 new images, or of as many as its interval can tell apart.
 
+    Of fewer images than that it says how many were right.
+
+    >>> of_new_images(Estimate.of_share("accuracy", 32, 32), "test")
+    '32 of 32 held-out images are named rightly; of 100 new ones it may be 89 to 100'
     >>> of_new_images(Estimate.of_share("accuracy", 164, 200), "test")
     'Of 100 new images about 82 are named rightly [76, 87]; measured on 200 held-out images'
     """
     among = next(n for n in (100, 1_000, 10_000, 100_000) if (accuracy.high - accuracy.low) * n >= 5 or n == 100_000)
-    right, low, high = (f"{round(among * share):,}" for share in (accuracy.value, accuracy.low, accuracy.high))
+    few = accuracy.n < FEW_IMAGES
+    shares = (accuracy.value * (accuracy.n / among if few else 1), accuracy.low, accuracy.high)
+    right, low, high = (f"{round(among * share):,}" for share in shares)
     held_out = accuracy.basis == Basis.HELD_OUT and split != "out-of-fold"
     images = count(accuracy.n, "unseen image") if held_out else images_of(split, accuracy.n)
     fields = {"among": f"{among:,}", "right": right, "low": low, "high": high, "images": images}
-    return say("headline.all-labels", **fields) if all_labels else say("headline.new-images", **fields)
+    what = "all-labels" if all_labels else "new-images"
+    return say(f"headline.few-{what}" if few else f"headline.{what}", **fields)
 
 
 def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:
@@ -128,7 +135,7 @@ def all_labels_sentence(predictions: Predictions, split: str) -> str:
 
     >>> one = Predictions.from_logits([[2, -2]] * 40, ["sea", "sun"], truth=[[1, 0]] * 40, task="multi")
     >>> all_labels_sentence(one, "test")
-    'Of 100 new images about 100 get all their labels right [91, 100]; measured on 40 held-out images'
+    '40 of 40 held-out images get all their labels right; of 100 new ones it may be 91 to 100'
     """
     scored = predictions.scored
     if scored.task == "single" or not len(scored):

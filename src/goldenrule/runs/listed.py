@@ -92,7 +92,9 @@ def _kind(folder: Path, about: RunJson) -> str:
         return f"trained, {training.get('type', '')}"
     if about.options.get("folds") is not None:
         return "average of folds"
-    return "quick fit" if choice.quick else "all steps"
+    if choice.quick:
+        return "quick fit"
+    return f"steps without {', '.join(choice.left_out)}" if choice.left_out else "all steps"
 
 
 def _changed(folder: Path) -> float:

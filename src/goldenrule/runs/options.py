@@ -158,6 +158,7 @@ class FitOptions:
         above=0,
         below=MOST_MINUTES,
         wanted="how long it may take, more than 0",
+        keeps_run=True,  # with more of them, or without, a fit goes on
         metavar="M",
         panel=TRAINING,
     )

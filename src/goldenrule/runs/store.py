@@ -30,7 +30,7 @@ import msgspec
 
 from goldenrule.core.errors import FormatError, RunError, RunMismatch
 from goldenrule.core.option import options_of, spelled
-from goldenrule.core.schema import Count, as_type, parse_json
+from goldenrule.core.schema import Count, Name, as_type, parse_json
 from goldenrule.data.table import ImageTable
 from goldenrule.data.table_file import table_content
 from goldenrule.runs.history import EpochRow
@@ -131,7 +131,7 @@ class Run:
 
         What is damaged, or not what `check` takes for an outcome of this step, is computed again.
         """
-        path = self.folder / "steps" / f"{json_digest(dict(key))[:32]}.safetensors"
+        path = self.folder / "steps" / _outcome_name(key)
         if path.exists():
             with contextlib.suppress(FormatError):
                 outcome = read_outcome(path)
@@ -149,19 +149,32 @@ class Run:
         def decided(row: EpochRow) -> bool:
             if was_written(self.folder, name):
                 value = Sealed(self.folder).json(name)
-                return row.epoch >= as_type(value, _Stopped, what=str(self.folder / name)).after_epoch
+                if last := as_type(value, _Stopped, what=str(self.folder / name)).after_epoch:
+                    return row.epoch >= last
             if out_of_time(row):
-                self.write_json(name, {"after_epoch": row.epoch})
+                self.write_json(name, {"after_epoch": row.epoch, "outcome": _outcome_name({"learner": key})})
                 return True
             return False
 
         return decided
 
+    def forget_stops(self) -> None:
+        """Let fits that the clock has ended go on from their checkpoints: their outcomes are not replayed any more."""
+        for path in sorted((self.folder / "steps").glob("*.stopped.json")):
+            stopped = as_type(Sealed(self.folder).json(f"steps/{path.name}"), _Stopped, what=str(path))
+            (self.folder / "steps" / stopped.outcome).unlink(missing_ok=True)
+            self.write_json(f"steps/{path.name}", {"after_epoch": 0, "outcome": stopped.outcome})
+
 
 class _Stopped(msgspec.Struct, forbid_unknown_fields=True):
-    """After which epoch the clock has ended a fit."""
+    """After which epoch the clock has ended a fit, 0 where it goes on, and the file of its outcome."""
 
     after_epoch: Count
+    outcome: Name = "none"
+
+
+def _outcome_name(key: Mapping[str, Any]) -> str:
+    return f"{json_digest(dict(key))[:32]}.safetensors"
 
 
 @contextlib.contextmanager
@@ -223,8 +236,7 @@ def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> st
     if not is_run(folder):
         return ""
     before = run_about(folder)
-    without_effect = {"minutes"} if before.quick or about["quick"] else set()
-    names = sorted({*before.options, *about["options"]} - without_effect)
+    names = sorted({*before.options, *about["options"]})
     pairs = [(name, before.options.get(name), about["options"].get(name)) for name in names]
     options = [f"{_said(name, old)} instead of {_said(name, new)}" for name, old, new in pairs if old != new]
     found = [f"other options ({'; '.join(options)})"] if options else []
@@ -245,6 +257,8 @@ def _said(name: str, value: object) -> str:
         return f"no {word}"
     if value is True:
         return word
+    if isinstance(value, float):
+        return f"{word} {value:g}"
     return f"{word} {value if isinstance(value, str) else json.dumps(value, default=str)}"
 
 

@@ -64,6 +64,8 @@ class ChoiceJson(msgspec.Struct, kw_only=True):
     chosen: str
     final: bool = True
     quick: bool = False
+    left_out: tuple[str, ...] = ()
+    """The steps that --minutes had no time for."""
     test_scored: tuple[TestScored, ...] = ()
 
 
@@ -169,6 +171,8 @@ def run_about(folder: Path) -> RunJson:
     value = Sealed(folder).json(ABOUT, schema=SCHEMA_VERSION)
     options = value.get("options")
     earlier = isinstance(options, dict) and options.pop("quick", False)  # an option, before a fit went on from one
+    if isinstance(options, dict):
+        options.pop("minutes", None)  # too: what a clock decided stands with the steps
     return as_type({"quick": earlier, **value}, RunJson, what=str(folder / ABOUT))
 
 

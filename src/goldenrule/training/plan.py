@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from goldenrule.core.findings import plural
@@ -88,6 +89,23 @@ class LivePlan:
     def network_epochs(self) -> int:
         """Epochs of the whole network at most."""
         return self.cycle_len * ((1 << self.cycles) - 1)
+
+    def seconds_of(self, left_out: Sequence[str]) -> float:
+        """Return how long the steps of these names take, all of them where none is named.
+
+        >>> plan = live_plan(train_images=400)
+        >>> plan.seconds_of(["head", "whole network after epoch 3"]) == plan.head_seconds + plan.network_seconds
+        True
+        """
+        if not left_out:
+            return sum(step.seconds for step in self.steps())
+        seconds = {
+            "head": self.head_seconds,
+            "late layers": self.late_seconds,
+            "whole network": self.network_seconds,
+            "test-time augmentation": self.tta_seconds,
+        }
+        return sum(took for step, took in seconds.items() if any(one.startswith(step) for one in left_out))
 
     def steps(self) -> tuple[Step, ...]:
         """Return the stages, the longest they can take."""

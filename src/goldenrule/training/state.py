@@ -31,6 +31,7 @@ class LearnerState:
 
     Groups before `first_trained` are frozen. `start` holds the weights before the last fit, `ends` those at the ends
     of its cycles. `standing` is what is known of the weights that the last fit left; those of now may be others.
+    `out_of_time`: whether the last fit was ended by a clock.
     """
 
     key: str
@@ -44,6 +45,7 @@ class LearnerState:
     start: tuple[Backbone, Head] | None = None
     ends: Snapshots = field(default_factory=Snapshots)
     standing: Standing | None = None
+    out_of_time: bool = False
 
     @property
     def frozen_backbone(self) -> bool:
@@ -70,6 +72,7 @@ def next_key(key: str, verb: str, arguments: dict[str, Any]) -> str:
 VERSIONS = {
     "start": 2,
     "fit": 3,
+    "out of time": 1,
     "lr_find": 1,
     "blend": 2,
     "calibrate": 1,

@@ -200,7 +200,8 @@ class VerbRunner:
             rows = self._rows(outcome)
             for row in rows:  # of a replayed fit
                 note(row)
-        if checkpoint:
+        cut_short = outcome.facts["stopped"] == "out of time"
+        if checkpoint and not cut_short:  # with more time it goes on from there
             remove(checkpoint)
         if outcome.facts["stopped"]:
             say(f"{stage}: {STOPPED[outcome.facts['stopped']]}")
@@ -219,7 +220,7 @@ class VerbRunner:
         backbone, head = self.weights(state, outcome)
         return replace(
             state,
-            key=key,
+            key=next_key(key, "out of time", {"epochs": len(rows)}) if cut_short else key,
             backbone=backbone,
             head=head,
             epochs=state.epochs + len(rows),
@@ -227,6 +228,7 @@ class VerbRunner:
             start=(state.backbone, state.head),
             ends=ends,
             standing=Standing(backbone, head, ended),
+            out_of_time=cut_short,
         )
 
     def _level(self, state: LearnerState, network: torch.nn.Module) -> Level | None:

@@ -281,6 +281,45 @@ def test_a_larger_sample_holds_the_smaller_one():
         sample_per_class(table, 0)
 
 
+def of_groups(**classes_of):
+    """Return a table of groups whose images are of these classes: a="0011" has two images of each."""
+    every = [
+        (int(label), f"{group} {n}", group) for group, labels in classes_of.items() for n, label in enumerate(labels)
+    ]
+    return table_of(every)
+
+
+@pytest.mark.parametrize(
+    ("groups", "drawn"),
+    [
+        ({"a": "0000000111111111", "b": "0001", "c": "0111"}, {"train": "a", "valid": "bc", "test": "bc"}),
+        (
+            {"a": "0000000111111111", "b": "0001", "c": "0111", "d": "0011"},
+            {"train": "abcd", "valid": "bcd", "test": "bcd"},
+        ),
+        ({"a": "00000001", "b": "0111"}, {"train": "a", "valid": "b"}),
+        ({"a": "0000", "b": "000", "c": "1111", "d": "111"}, {"train": "ac", "valid": "bd"}),
+    ],
+)
+def test_a_few_groups_are_dealt_out_whole_as_well_as_can_be(groups, drawn):
+    table = with_split(of_groups(**groups))
+    of_group = dict(zip(table.rows["group"].to_pylist(), table.splits, strict=True))
+    assert set(of_group.values()) == drawn.keys()
+    assert all(group in drawn[split] for group, split in of_group.items())
+    [found] = [finding for finding in table.findings if finding.code == "few-groups"]
+    assert found.fields["n"] == len(groups)
+    assert ("test split" in found.sentence) == ("test" not in drawn)
+    assert {line.partition(":")[0] for line in found.evidence} == drawn.keys()
+
+
+def test_groups_of_which_no_validation_can_be_made_say_how_many_are_wanted():
+    with pytest.raises(
+        TooFewImages, match=r"1 is of 1 group .*two classes need two groups each.*omit --group"
+    ) as error:
+        with_split(of_groups(a="0000", b="000", c="1111"))
+    assert "class 0 is of 2 groups (a, b)" in str(error.value)
+
+
 def few_of(counts, splits=None):
     names = sorted(counts)
     labels = [[index] for index, name in enumerate(names) for _ in range(counts[name])]

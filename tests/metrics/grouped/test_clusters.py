@@ -63,7 +63,7 @@ def test_fewer_than_six_groups_have_no_interval_and_say_so() -> None:
     found = Estimate.of_right("accuracy", np.array([True] * 8 + [False] * 2), np.arange(10) // 2)
     assert math.isnan(found.low)
     assert not found.bounded
-    assert str(found) == "80 % [no interval: 5 groups] n=10 (effective n=4)"
+    assert str(found) == "80 % [no interval: 5 groups are too few] n=10 (effective n=4)"
     assert from_json(as_json(found), Estimate) == found
     assert as_json(found)["low"] is None
 

@@ -313,7 +313,7 @@ def test_many_labels_per_image_leave_out_what_is_about_one():
     many = Predictions.from_logits([[1.0, -1.0], [0.5, 2.0]], ["sea", "sun"], truth=[[1, 0], [0, 1]], task="multi")
     page = Page(render_page(content(("sea", "sun"), predictions=many)))
     assert page.of("h1")[0].startswith("0.432 log loss on 2 test images")
-    assert page.of("p", "meaning")[0].startswith("Of 100 new images about 50 get all their labels right")
+    assert page.of("p", "meaning")[0].startswith("1 of 2 held-out images get all their labels right; of 100 new ones")
     assert "confusion" not in page.attribute("id")
 
 

@@ -55,7 +55,7 @@ def read_columns(path: Path) -> dict[str, list[str]]:
     except csv.Error as error:
         raise SourceError(f"{path} can't be read as a CSV file: {error}.") from error
     lines = [line for line in lines if line]
-    if lines and (len(lines) > 1 or len(lines[0]) > 1) and any(map(_is_image_name, lines[0])):
+    if lines and (len(lines) > 1 or len(lines[0]) > 1) and any(map(is_image_name, lines[0])):
         lines.insert(0, [f"{UNNAMED} {number}" for number in range(1, len(lines[0]) + 1)])  # see without_header
     if len(lines) < 2:
         raise SourceError(
@@ -93,7 +93,8 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _is_image_name(cell: str) -> bool:
+def is_image_name(cell: str) -> bool:
+    """Return whether a cell ends as the name of an image does."""
     return PurePosixPath(cell.strip().replace("\\", "/")).suffix.lower() in IMAGE_EXTENSIONS
 
 

@@ -31,7 +31,7 @@ from goldenrule.data.sources.named_files import NamedFiles, is_absolute, of_abso
 from goldenrule.data.sources.split_folders import split_of
 from goldenrule.data.sources.tables_beside import only_table, other_labels
 from goldenrule.data.splits.folds import fold_name
-from goldenrule.data.table import ImageTable, image_table
+from goldenrule.data.table import ImageTable, image_table, one_form
 
 
 def from_source(
@@ -240,11 +240,13 @@ def _labelled(
     unlabelled = [uri for uri in uris if uri in rows and not labels[rows[uri]]]
     others = [uri for uri in unlisted if split_of(uri) != "test"]
     missing, no_pictures = _without_pictures(missing, files)
-    table = replace(table, exclude=exclusions.given).with_findings(
+    column = f", column {wanted.label}" if wanted.label is not None else ""
+    table = replace(table, exclude=exclusions.given, labels_from=f"{said}{column}").with_findings(
         *notes,
         *more,
         *read.findings,
         *_findings(said, missing, no_pictures, excluded, unclear, twice, unlabelled, others),
+        *_against_folders(said, table),
         *lost_classes({label: f"{plural(count, 'line')}, none of an image" for label, count in lost.items()}),
         *left_out(files.listing or Listing(root=files.root, idle=exclusions.unused), len(uris), tables=True),
     )
@@ -255,6 +257,24 @@ def _labelled(
         return with_groups(table, group_by)
     given = [cell.strip() or None for cell in columns[wanted.group]]
     return with_given_groups(table, [given[rows[uri]] if uri in rows else None for uri in uris], wanted.group)
+
+
+def _against_folders(said: str, table: ImageTable) -> Iterator[Finding]:
+    """Return a finding on images that lie in a folder called after another class than the table says."""
+    classes = set(table.classes)
+    found = []
+    for uri, labels in zip(table.uris, table.rows["labels"].to_pylist(), strict=True):
+        names = {table.classes[label] for label in labels}
+        folders = classes.intersection(map(one_form, uri.split("/")[:-1]))
+        if names and folders and not names & folders:
+            found.append(f"{uri}: {' '.join(sorted(names))}")
+    if found:
+        yield Finding(
+            severity="warning",
+            code="table-against-folders",
+            fields={"table": said, "n": len(found)},
+            evidence=tuple(found),
+        )
 
 
 def _known(root: Path | None, said: str) -> Path:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.core.findings import Finding
 from goldenrule.data.sources.folders import TABLE_ENDINGS
 from goldenrule.data.sources.label_columns import Wanted, completed, id_column, labels_of, lacks_header
-from goldenrule.data.sources.label_files import Columns, read_columns, without_header
+from goldenrule.data.sources.label_files import Columns, is_image_name, read_columns, without_header
 from goldenrule.data.sources.named_files import MOSTLY, NamedFiles
 from goldenrule.data.splits.copy_out import MANIFEST
 from goldenrule.data.table import ImageTable
@@ -19,6 +19,7 @@ from goldenrule.storage.files import in_shell
 
 AGREE = 0.95
 """A column says the same as the folders where it does so for so large a share of the images."""
+MOST_CLASSES = 3
 
 
 def tables_beside(root: Path) -> list[Path]:
@@ -65,32 +66,93 @@ def other_labels(root: Path, table: ImageTable) -> Iterator[Finding]:
         if indices
     }
     files = NamedFiles(root, folders)
+    same: dict[Path, set[str]] = {}  # which images a table names that says the same as the folders
     for path, columns in _naming(root, files):
         text = _id(columns, files, path)
         rows = [(found[0], row) for row, name in enumerate(columns[text]) if len(found := files.named(name)) == 1]
         classes = {label for uri, _ in rows for label in folders[uri]}
-        if len(classes) < 2 or len(rows) < MOSTLY * len(folders):
-            continue
         if any(_agrees(cells, rows, folders) for name, cells in columns.items() if name != text):
+            same[path] = {uri for uri, _ in rows}
+            yield from _otherwise(path, columns, rows, folders)
             continue
         try:
             lines = labels_of(columns, completed(Wanted(), columns, text), files, str(path)).lines
         except OptionError:
             lines = []
         labels = {label for _, row in rows for label in lines[row]} if lines else set[str]()
-        named = " and ".join(sorted(classes)[:2])
-        if 1 < len(labels) <= max(2, len(rows) // 2) or _numbered(classes):
+        named = " and ".join(sorted(classes)[:2]) + (" ..." if len(classes) > 2 else "")
+        most = len(rows) >= MOSTLY * len(folders)
+        if most and (1 < len(labels) <= max(2, len(rows) // 2) or (len(classes) > 1 and _numbered(classes))):
             raise SourceError(
-                f"{root}: {path.name} names the images of the folders {named}{' ...' if len(classes) > 2 else ''}, and "
-                f"says otherwise what they are{_examples(sorted(labels))}. Say which labels are meant: --csv "
+                f"{root}: {path.name} names the images of the folder{'s' * (len(classes) > 1)} {named}, and says "
+                f"otherwise what they are{_examples(sorted(labels))}. Say which labels are meant: --csv "
                 f"{in_shell(path)}{'' if labels else ' --label COLUMN'} takes the table's, --labels-from folder those "
                 "of the folders."
             )
+        if len(rows) < AGREE * len(folders):
+            yield _part_named(path, {uri for uri, _ in rows}, folders)
+            continue
         yield Finding(
             severity="note",
             code="table-not-used",
             fields={"table": path.name, "columns": tuple(columns), "path": in_shell(path)},
         )
+    if len(set().union(*same.values())) < AGREE * len(folders):
+        for path, uris in same.items():
+            yield _part_named(path, uris, folders)
+    yield from _of_other_images(root, files)
+
+
+def _part_named(path: Path, named: Collection[str], folders: Mapping[str, Sequence[str]]) -> Finding:
+    """Return a finding on a table that names some of the images of class folders, and is not used."""
+    classes = sorted({label for uri in named for label in folders[uri]})
+    return Finding(
+        severity="warning",
+        code="table-names-part",
+        fields={
+            "table": path.name,
+            "named": len(named),
+            "n": len(folders),
+            "folders": tuple(classes[:MOST_CLASSES]) + (("...",) if len(classes) > MOST_CLASSES else ()),
+            "path": in_shell(path),
+        },
+    )
+
+
+def _otherwise(
+    path: Path, columns: Columns, rows: Sequence[tuple[str, int]], folders: Mapping[str, Sequence[str]]
+) -> Iterator[Finding]:
+    """Return a finding on the few images that a table calls otherwise which has the folders' names for all others."""
+    differ = min(
+        (
+            [f"{uri}: {cells[row].strip()}" for uri, row in rows if cells[row].strip() not in folders[uri]]
+            for cells in columns.values()
+        ),
+        key=len,
+    )
+    if differ and len(differ) <= (1 - AGREE) * len(rows):
+        yield Finding(
+            severity="warning",
+            code="table-says-otherwise",
+            fields={"table": path.name, "n": len(differ), "path": in_shell(path)},
+            evidence=tuple(differ),
+        )
+
+
+def _of_other_images(root: Path, files: NamedFiles) -> Iterator[Finding]:
+    """Return a finding for each table that names images most of which are not here."""
+    for path in tables_beside(root):
+        with contextlib.suppress(SourceError):
+            columns: Columns = read_columns(path)
+            for cells in columns.values():
+                lines = sum(map(is_image_name, cells))
+                if lines > MOSTLY * len(cells) and (named := files.counted(cells)) <= MOSTLY * len(cells):
+                    yield Finding(
+                        severity="note",
+                        code="table-of-other-images",
+                        fields={"table": path.name, "n": len(cells), "named": named},
+                    )
+                    break
 
 
 def _examples(labels: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
 """Which images train, which validate, which test; folds, and folders copied by them.
 
-Reading order: splitting · folds · stretches (neighbours stay together) · evaluated_classes · copy_out, split_layout.
+Reading order: splitting · few_groups · folds · stretches (neighbours stay together) · evaluated_classes · copy_out,
+split_layout.
 """

@@ -15,8 +15,9 @@ from goldenrule.core.randomness import key
 from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.pictures.header import header
 from goldenrule.data.splits.evaluated_classes import evaluable_splits, missing_classes, traits
+from goldenrule.data.splits.few_groups import dealt_out, few_groups
 from goldenrule.data.splits.stretches import stretch_splits
-from goldenrule.data.table import ImageTable, Split
+from goldenrule.data.table import FOLDER_NAMES, ImageTable, Split
 from goldenrule.data.units import duplicate_units
 
 Place = TypeVar("Place", bound=Hashable)
@@ -67,9 +68,37 @@ def with_split(
     units = duplicate_units(table)
     drawn = _drawn(table, units, wanted, seed=seed, before=before or {})
     new = tuple(split for split, share in wanted.items() if share > 0)
-    if not before:
-        _check_judges(table, drawn, new, wanted, seed)
+    if not before and (lacking := _without_two_classes(table, drawn, new, wanted, seed)):
+        drawn = _of_few_groups(table, units, wanted, lacking, seed=seed)
+        return drawn.with_findings(*dealt_out(drawn, units), *missing_classes(drawn, new))
     return drawn.with_findings(*missing_classes(drawn, new))
+
+
+def _of_few_groups(
+    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Split, float], lacking: Split, *, seed: int
+) -> ImageTable:
+    """Return the images with whole groups dealt out one by one.
+
+    Raises `TooFewImages`, naming the groups of each class, where no validation can be made of them.
+    """
+    labels = table.rows["labels"].to_pylist()
+    movable = [row for row, split in enumerate(table.splits) if split in (None, "train") and labels[row]]
+    found = few_groups([labels[row][0] for row in movable], [units[row] for row in movable], wanted, seed=seed)
+    if found is None:
+        raise TooFewImages(
+            f"The groups leave the {lacking} split without two classes: "
+            f"{_groups_of_classes(table, table.classes)}. Groups stay whole, so two classes need two groups each, one "
+            "to train and one to validate, and a third for a test split: add groups, or do without them (omit "
+            "--group, or give --group-by none), and the numbers flatter."
+        )
+    of_row = dict(zip(movable, found, strict=True))
+    of_unit = {units[row]: split for row, split in of_row.items()}
+    return table.with_splits(
+        [
+            of_row.get(row) or (of_unit.get(units[row], "train") if split in (None, "train") else split)
+            for row, split in enumerate(table.splits)
+        ]
+    )
 
 
 def _drawn(
@@ -114,12 +143,12 @@ def _drawn(
     return table.with_splits(new)
 
 
-def _check_judges(
+def _without_two_classes(
     table: ImageTable, drawn: ImageTable, new: Sequence[Split], wanted: Mapping[Split, float], seed: int
-) -> None:
-    """Raise `TooFewImages` where groups leave a drawn split without two classes that it would have without them."""
+) -> Split | None:
+    """Return the first drawn split that groups leave without two classes which it would have without them."""
     if all(group is None for group in table.rows["group"].to_pylist()) or table.task == "multi":
-        return
+        return None
     alone = table.with_groups([None] * len(table))
     without = _drawn(alone, duplicate_units(alone), wanted, seed=seed, before={}).counts()
     for split in new:
@@ -128,12 +157,8 @@ def _check_judges(
             for counts in (drawn.counts(), without)
         )
         if len(there) < 2 <= len(could):
-            raise TooFewImages(
-                f"The groups leave the {split} split with images of {' and '.join(there) or 'no class'} alone: "
-                f"{_groups_of_classes(table, sorted(could - there))}. Each split wants a group of each class, so three "
-                "groups of each: add some, evaluate by folds of groups (--folds 2), or do without groups "
-                "(--group-by none)."
-            )
+            return split
+    return None
 
 
 def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
@@ -348,10 +373,7 @@ def sample_per_class(table: ImageTable, count: int, *, seed: int = 0) -> ImageTa
 def check_enough(table: ImageTable, *, min_per_class: int) -> None:
     """Raise `TooFewImages` unless there are two classes, each with `min_per_class` images to learn from."""
     if len(table.classes) < 2:
-        raise TooFewImages(
-            f"{table.root} has one class only ({table.classes[0]!r}): a classifier tells two or more apart. "
-            "Add a folder with images of something else."
-        )
+        raise TooFewImages(_one_class(table))
     counts = table.counts()
     learnable = counts.get("train") or counts["all"]
     split = "all" in counts
@@ -371,6 +393,20 @@ def check_enough(table: ImageTable, *, min_per_class: int) -> None:
             f"{name!r} has {number} image{'s' * (number != 1)}{others}, {purpose} needs {min_per_class}: add images, "
             f"merge the class with another, or pass --min-per-class {min(few.values())}."
         )
+
+
+def _one_class(table: ImageTable) -> str:
+    """Return what is wrong with images of one class, and what to do where a table has labelled them so."""
+    said = f"one class only ({table.classes[0]!r}): a classifier tells two or more apart."
+    if table.labels_from in ("", FOLDER_NAMES):
+        return f"{table.root} has {said} Add a folder with images of something else."
+    left = next((finding.sentence for finding in table.findings if finding.code == "images-unlisted"), "")
+    also = (
+        f" {left[0].upper()}{left[1:]}: add lines for them, or omit --csv where folders name the classes."
+        if left
+        else ""
+    )
+    return f"{table.labels_from} has {said}{also or ' Add lines of another class.'}"
 
 
 def _unread(table: ImageTable, name: str) -> list[str]:
