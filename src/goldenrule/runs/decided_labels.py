@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,47 +16,48 @@ from goldenrule.data.table import ImageTable
 from goldenrule.runs.review_journal import DecidedImage, Decision, read_journal, standing
 
 SHOWN = 3
+DECIDED = "decided"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """Images with the labels that were decided, and how many of them changed; `sha256` is that of the journal."""
+    """Images with other labels, how many of them changed, and how many are left out."""
 
     table: ImageTable
     relabelled: int
     removed: int
-    decisions: int
-    sha256: str = ""
 
 
-def with_journal(table: ImageTable, journal: Path) -> Decided:
+def with_journal(table: ImageTable, journal: Path) -> ImageTable:
     """Return images with the decisions of a journal, and a finding that says what was done.
 
     Raises `OptionError` for a journal of other images, or of such as were changed since.
     """
     decisions, sha256 = read_journal(journal)
     held = standing(decisions)
+    if table.task == "multi":
+        raise OptionError("These images have several labels each, and decisions are about one label an image.")
     if not held:
         raise OptionError(f"{journal} holds no decision: give one that goldenrule review has written.")
     changes = checked_changes(table, held, journal)
     found = with_labels(table, changes)
     note = Finding(
         severity="note",
-        code="decided",
+        code=DECIDED,
         fields={
             "relabelled": found.relabelled,
             "removed": found.removed,
             "journal": journal.name,
-            "sha256": sha256[:12],
+            "sha256": sha256,
         },
     )
-    return Decided(
-        table=found.table.with_findings(note),
-        relabelled=found.relabelled,
-        removed=found.removed,
-        decisions=len(held),
-        sha256=sha256,
-    )
+    return found.table.with_findings(note)
+
+
+def about_decisions(table: ImageTable) -> dict[str, Any]:
+    """Return by which journal labels of these images were decided, and how many changed; empty where none was."""
+    found = next((one.fields for one in table.findings if one.code == DECIDED), None)
+    return {} if found is None else {"journal": {name: found[name] for name in ("sha256", "relabelled", "removed")}}
 
 
 def with_labels(table: ImageTable, changes: Mapping[str, str | None]) -> Decided:
@@ -81,7 +83,6 @@ def with_labels(table: ImageTable, changes: Mapping[str, str | None]) -> Decided
         table=table.with_labels(after).where(stays),
         relabelled=relabelled,
         removed=int((~stays).sum()),
-        decisions=len(changes),
     )
 
 
@@ -92,8 +93,6 @@ def checked_changes(
 
     An image that is to be removed and is gone needs nothing more; nor does one that has its new label already.
     """
-    if table.task == "multi":
-        raise OptionError("These images have several labels each: decisions are about one label an image.")
     labels = {
         uri: table.classes[row[0]] if row else ""
         for uri, row in zip(table.uris, table.rows["labels"].to_pylist(), strict=True)
@@ -110,7 +109,7 @@ def checked_changes(
             continue
         if uri not in labels:
             if decision.verdict == "relabel":
-                wrong.append(f"{uri} is gone")
+                wrong.append(f"{uri} is not there")
         elif sha256_of(table, uri) != image.sha256:
             wrong.append(f"{uri} holds other bytes")
         elif decision.verdict == "remove":
