@@ -102,13 +102,11 @@ def show_cleaned(run: Path, out: Path) -> Numbers:
 def show_imported(run: Path, path: Path) -> Numbers:
     """Take decisions from another tool, and say what they are."""
     from goldenrule.core.console import Console, Text
-    from goldenrule.core.findings import plural
     from goldenrule.tasks.cleaning.tool_exchange import import_labels
 
     done = import_labels(run, path)
-    said = f"{done.relabelled:,} relabelled, {done.kept:,} kept, {done.unsure:,} unsure"
-    again = f"; {plural(done.known, 'image')} decided so before" if done.known else ""
-    Console().print(Text(f"Imported from {done.tool}: {said}{again}."), soft_wrap=True)
+    said = f"{done.relabelled:,} relabelled, {done.kept:,} labelled as before, {done.unsure:,} unsure"
+    Console().print(Text(f"Imported from {done.tool}: {said}; {done.same:,} as they are here."), soft_wrap=True)
     Console().print(Text(f"Journal: {done.journal}"), soft_wrap=True)
     return done
 

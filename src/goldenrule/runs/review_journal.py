@@ -212,24 +212,26 @@ def _content(path: Path) -> bytes:
 
 
 def _text(decision: Decision) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     images = decision.images or (DecidedImage(uri="", sha256="", label=""),)
-    for place, image in enumerate(images, 1):
-        writer.writerow(
-            [
-                decision.number,
-                f"{place} of {len(images)}",
-                decision.time,
-                *map(to_cell, (decision.session,)),
-                decision.verdict,
-                to_cell(image.uri),
-                image.sha256,
-                to_cell(image.label),
-                to_cell(decision.to),
-                "" if decision.undoes is None else decision.undoes,
-            ]
-        )
+    undoes = "" if decision.undoes is None else str(decision.undoes)
+    rows = [
+        [
+            str(decision.number),
+            f"{place} of {len(images)}",
+            decision.time,
+            to_cell(decision.session),
+            decision.verdict,
+            to_cell(image.uri),
+            image.sha256,
+            to_cell(image.label),
+            to_cell(decision.to),
+            undoes,
+        ]
+        for place, image in enumerate(images, 1)
+    ]
+    bare = any("\r" in cell for row in rows for cell in row)  # which Python's writer leaves without quotes
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL).writerows(rows)
     return text.getvalue()
 
 

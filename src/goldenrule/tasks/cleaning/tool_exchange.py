@@ -45,13 +45,17 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What was taken from a tool's file: images with another label, with theirs, and with labels that contradict."""
+    """What was taken from a tool's file.
+
+    Images with another label, with the one that they had before a decision, and with labels that contradict each
+    other; `same` have the label there that they have here, or are left out here: nothing was written about them.
+    """
 
     tool: str
     relabelled: int
     kept: int
     unsure: int
-    known: int
+    same: int
     journal: str
 
 
@@ -94,7 +98,7 @@ def export_labels(run: Path, tool: str, path: Path, issues: LabelIssues) -> int:
 
 
 def import_labels(run: Path, path: Path) -> Imported:
-    """Write the labels of a tool's file into the journal of a run, as decisions; what is decided so already stays.
+    """Write the labels of a tool's file into the journal of a run, as decisions, where they say something else.
 
     Raises `OptionError` for images or labels that are none of the run's: nothing is imported then.
     """
@@ -109,16 +113,17 @@ def import_labels(run: Path, path: Path) -> Imported:
             )
     given = dict(zip(table.uris, table.targets, strict=True))
     wanted: dict[tuple[Verdict, str], list[DecidedImage]] = defaultdict(list)
-    known = 0
+    same = 0
     with opened_journal(run) as journal:
         held = standing(journal.decisions)
         for uri, name in labels.items():
             before = table.classes[given[uri]] if given[uri] >= 0 else ""
+            now = held[uri][0] if uri in held else None
+            if (now.to or before if now else before) == name or (now and now.verdict in ("remove", "unsure")):
+                same += 1
+                continue
             verdict: Verdict = "unsure" if not name else "keep" if name == before else "relabel"
             to = name if verdict == "relabel" else ""
-            if uri in held and (held[uri][0].verdict, held[uri][0].to) == (verdict, to):
-                known += 1
-                continue
             if not (sha256 := sha256_of(table, uri)):
                 raise OptionError(f"{table.root / uri} can't be read: nothing was imported.")
             wanted[verdict, to].append(DecidedImage(uri=uri, sha256=sha256, label=before))
@@ -130,7 +135,7 @@ def import_labels(run: Path, path: Path) -> Imported:
         relabelled=counts["relabel"],
         kept=counts["keep"],
         unsure=counts["unsure"],
-        known=known,
+        same=same,
         journal=str(journal_of(run)),
     )
 
