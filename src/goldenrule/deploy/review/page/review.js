@@ -9,6 +9,8 @@ const session = (sessionStorage.review ??= crypto.randomUUID().slice(0, 8));
 
 let queue = { cards: [], classes: [] };
 let place = -1, card = null, revision = 0, last = null, busy = true, showing = 0;
+// while a decision is on its way, and until the next card is there, keys do nothing: none is decided unseen
+const wait = (is) => { busy = is; at("card").setAttribute("aria-busy", String(is)); };
 const decisions = new Map(), mine = [], pictures = new Map(), loaded = new Map();
 
 async function ask(path, body) {
@@ -76,7 +78,7 @@ function next(from, step = 1, open = true) {
 
 async function show(number, { focus = true } = {}) {
   const turn = ++showing;
-  busy = true;
+  wait(true);
   place = number;
   if (number < 0) return finished();
   try {
@@ -85,7 +87,7 @@ async function show(number, { focus = true } = {}) {
     card = found;
     draw();
     if (focus) at("reason").focus({ preventScroll: false });
-    busy = false;
+    wait(false);
     const later = next(number);
     if (later >= 0 && later !== number) cardOf(queue.cards[later].id).then((one) => one.images.slice(0, 4).forEach((image) => picture(image.row, SIDE)), () => {});
   } catch (error) {
@@ -95,7 +97,7 @@ async function show(number, { focus = true } = {}) {
 
 function finished() {
   card = null;
-  busy = false;
+  wait(false);
   at("reason").textContent = queue.cards.length ? "Every card here is decided." : "Nothing is suspect.";
   at("more").replaceChildren();
   at("decision").textContent = "End the review with Ctrl-C in the terminal: it says how to fit with the decisions.";
@@ -188,7 +190,7 @@ function marked() {
 
 async function decide(verdict, to = "") {
   if (busy || !card) return;
-  busy = true;
+  wait(true);
   at("error").textContent = "";
   try {
     const sent = { card: card.id, verdict, to, session, seen: decisions.get(card.id)?.number ?? 0, rows: marked() };
@@ -199,7 +201,7 @@ async function decide(verdict, to = "") {
     at("said").textContent = `${said({ verdict, to })}${images}: ${card.images[0].path}`;
     await show(next(place));
   } catch (error) {
-    busy = false;
+    wait(false);
     if (error.status === 409) await poll();
     complain(error);
   }
@@ -209,7 +211,7 @@ async function undo() {
   if (busy) return;
   const number = mine.length ? mine[mine.length - 1] : last;
   if (!number) return;
-  busy = true;
+  wait(true);
   at("error").textContent = "";
   const [id] = [...decisions].find(([, held]) => held.number === number) ?? [];
   try {
@@ -221,7 +223,7 @@ async function undo() {
     await show(back >= 0 ? back : place);
   } catch (error) {
     mine.splice(mine.indexOf(number), mine.includes(number) ? 1 : 0);
-    busy = false;
+    wait(false);
     complain(error);
   }
 }
@@ -262,6 +264,7 @@ at("on").addEventListener("click", () => move(1));
 at("kind").addEventListener("change", () => show(next(-1)));
 at("other").addEventListener("submit", (event) => {
   event.preventDefault();
+  if (busy) return;
   const typed = at("name").value.trim();
   const fits = queue.classes.filter((name) => name.toLowerCase().startsWith(typed.toLowerCase()));
   const name = queue.classes.includes(typed) ? typed : fits.length === 1 ? fits[0] : "";
