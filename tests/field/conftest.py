@@ -78,3 +78,44 @@ def draw(tmp_path: Path) -> Draw:
         return root
 
     return drawn
+
+
+@pytest.fixture(scope="session")
+def spoilt(made_once: Callable[..., Path], prepared_cache: Path) -> Path:
+    """A folder with a quick fit `run` and its `cache`, of the pictures in `spoilt_set` beside it: 60 cards to review.
+
+    Two labels are wrong, a picture is in two classes, one in train and test, and 56 lie there twice.
+    """
+
+    def pictures(folder: Path) -> None:
+        drawn = classes_drawn(folder / "drawn", each=46)
+        for place, label in enumerate(("cats", "dogs")):
+            names = sorted((drawn / label).iterdir())
+            other = ("dogs", "cats")[place]
+            for split, some in (("train", names[:31]), ("valid", names[32:40]), ("test", names[40:])):
+                for path in some:
+                    copied(path, folder / split / label / path.name)
+            copied(names[31], folder / "train" / other / f"wrong_{label}.png")
+            for path in names[:28]:
+                copied(path, folder / "train" / label / f"copy_{path.name}")
+        copied(drawn / "cats/29.png", folder / "train/dogs/both.png")
+        copied(drawn / "dogs/30.png", folder / "test/dogs/leaked.png")
+        shutil.rmtree(drawn)
+
+    images = made_once("spoilt_set", pictures)
+
+    def fit(folder: Path) -> None:
+        from goldenrule.pipelines.quick_fit import quick_fit
+        from goldenrule.runs.options import FitOptions
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GOLDENRULE_CACHE", str(shutil.copytree(prepared_cache, folder / "cache")))
+            quick_fit(images, options=FitOptions(quick=True, views=0), out=folder / "run")
+
+    return made_once("spoilt", fit)
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a file into a folder that is made for it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, target)

@@ -172,7 +172,7 @@ def test_every_command_and_name_does_without_the_extras_or_names_the_one_it_need
             continue
         called = name.replace("gr.", "goldenrule.") if "." in name else f"goldenrule {name}"
         assert code == 2, (name, code, words)
-        extra = {"serve": "serve"}.get(name, "fit")
+        extra = {"review": "review", "serve": "serve"}.get(name, "fit")
         assert f"{called} needs the extra `{extra}`" in words, (name, words)
         assert f"pip install 'goldenrule[{extra}]'" in words
 

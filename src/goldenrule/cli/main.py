@@ -33,6 +33,7 @@ from goldenrule.cli import (
     lr_find,
     predict,
     report,
+    review,
     runs,
     serve,
     share,
@@ -116,7 +117,7 @@ class Commands(TyperGroup):
                 raise OptionError(f"{' and '.join(given)}: wanted once, since the last alone would count.")
 
 
-OF_EXTRA = {"cache": "", "predict": "", "share": "", "serve": "serve"}
+OF_EXTRA = {"cache": "", "predict": "", "share": "", "serve": "serve", "review": "review"}
 """Commands that do with what `pip install goldenrule` installs, and those that need another extra than `fit`."""
 
 
@@ -162,6 +163,7 @@ PANELS = {
         "audit": audit.audit,
         "split": split.split,
         "labels": labels.labels,
+        "review": review.review,
         "show-augment": show_augment.show_augment,
     },
     "Understand": {

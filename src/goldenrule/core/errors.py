@@ -230,6 +230,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "mlflow": ("mlflow",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn"),
+    "review": ("starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),
     "tune": ("optuna",),
     "wandb": ("wandb",),

@@ -180,6 +180,10 @@ class ImageTable:
         """Return the same images with other splits (n)."""
         return self._with("split", pa.array(splits, pa.string()))
 
+    def with_labels(self, labels: Sequence[Sequence[int]]) -> Self:
+        """Return the same images with other labels (n), as indices into the classes."""
+        return self._with("labels", pa.array([list(row) for row in labels], pa.list_(pa.int32())))
+
     def with_groups(self, groups: Sequence[str | None]) -> Self:
         """Return the same images with their groups (n); None stands for itself alone."""
         return self._with("group", pa.array(groups, pa.string()))

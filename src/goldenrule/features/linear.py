@@ -10,8 +10,9 @@ algorithm", 1992, whose bound has 1/2 for it); preconditioned by that diagonal t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -171,6 +172,36 @@ def _minimum_at(problem: _Problem, masks: npt.NDArray[np.bool_], l2: float, *, t
     return problem.minimum(masks, l2, latest, tolerance=tolerance)[0]
 
 
+class PreparedRows:
+    """Rows that heads are fitted on again and again, for other targets: read and turned into their axes once.
+
+    Each fit begins where the first one has ended, so that it depends on its own targets alone, and takes a few steps.
+    Features are centred and scaled as those of all rows, so that a penalty means the same for every fit.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._problem = _Problem(rows)
+        self._starts: dict[tuple[int, ...], Floats] = {}
+
+    def head(self, targets: Targets, stays: npt.NDArray[np.bool_], l2: float) -> LayeredHead:
+        """Return the head for these targets (n,) of the rows that stay (n,)."""
+        problem = self._problem.with_targets(targets, stays)
+        return problem.head(self._minimum(problem, stays[np.newaxis], l2, FINAL_TOLERANCE))
+
+    def fold_logits(self, targets: Targets, stays: npt.NDArray[np.bool_], l2: float) -> Floats:
+        """Return the logits (n, classes) of each row by the head of the folds it is not in."""
+        problem = self._problem.with_targets(targets, stays)
+        folds = problem.rows.folds
+        masks = np.stack([stays & (folds != fold) for fold in range(int(folds.max()) + 1)])
+        return problem.fold_logits(self._minimum(problem, masks, l2, FOLD_TOLERANCE))
+
+    def _minimum(self, problem: _Problem, masks: npt.NDArray[np.bool_], l2: float, tolerance: float) -> Floats:
+        like = (len(masks), *problem.present.tolist())
+        found, _ = problem.minimum(masks, l2, self._starts.get(like), tolerance=tolerance)
+        self._starts.setdefault(like, found)
+        return found
+
+
 class _Problem:
     """Losses and gradients of several folds at once, in preconditioned variables.
 
@@ -193,6 +224,15 @@ class _Problem:
         self.axes, self.variances = self._principal_axes()
         if self._resident is not None:
             self._resident = [block @ self.axes for block in self._resident]
+
+    def with_targets(self, targets: Targets, stays: npt.NDArray[np.bool_]) -> _Problem:
+        """Return the same rows for other targets of one label each (n,); only the classes of those that stay count."""
+        found = copy.copy(self)
+        found.present = learned_classes(targets[stays])
+        known = np.where(stays, targets, found.present[0])
+        found.rows = replace(self.rows, targets=known)
+        found.columns = np.searchsorted(found.present, known)
+        return found
 
     def minimum(
         self, masks: npt.NDArray[np.bool_], l2: float, start: Floats | None, *, tolerance: float

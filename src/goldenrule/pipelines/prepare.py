@@ -37,6 +37,7 @@ from goldenrule.pipelines.dependent_images import keep_neighbours_together, torn
 from goldenrule.pipelines.fit_result import FitState
 from goldenrule.pipelines.planning import ALL_STEPS, expected_seconds
 from goldenrule.pipelines.split_together import joined_groups, kept_together, leaked, near_pairs
+from goldenrule.runs.decided_labels import about_decisions
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import about_images, check_same, differences, opened
 from goldenrule.runs.verified_files import drew_split, is_run, known_split
@@ -74,7 +75,7 @@ def prepared_fit(
             f"--out {out}: the images lie there. Give a folder of its own, such as {Path(runs) / 'NAME'}."
         )
     given = "valid" in table.splits or options.folds is not None
-    kept_options = {**options.kept_under(), **(also or {})}
+    kept_options = {**options.kept_under(), **(also or {}), **about_decisions(table)}
     about = {
         "images": about_images(table),
         "options": kept_options,

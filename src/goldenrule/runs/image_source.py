@@ -48,6 +48,9 @@ class ImageSource:
         None, "The folder that validates, if not valid.", metavar="NAME", panel=PANEL, rare=True
     )
     test_name: str | None = option(None, "The folder that tests, if not test.", metavar="NAME", panel=PANEL, rare=True)
+    journal: Path | None = option(
+        None, "Decisions of goldenrule review to apply: RUN/review/journal.csv.", metavar="FILE", panel=PANEL
+    )
     rename: tuple[str, ...] = option(
         (),
         "OLD=NEW: another name for a class, or OLD= to leave it out. Repeatable.",
@@ -132,7 +135,7 @@ class ImageSource:
     @property
     def is_folder(self) -> bool:
         """Whether nothing is asked of the images but the folder where they lie."""
-        asked = (*self.split_names, self.csv, self.rename_file, self.rename, self.exclude)
+        asked = (*self.split_names, self.csv, self.rename_file, self.rename, self.exclude, self.journal)
         return not any(asked) and self.labels_from == "auto"
 
     def images(self) -> Path | ImageTable:
@@ -141,6 +144,12 @@ class ImageSource:
 
     def table(self) -> ImageTable:
         """Return the images as they are asked for; raises `SourceError` for a folder or a table that can't be read."""
+        from goldenrule.runs.decided_labels import with_journal
+
+        table = self._found()
+        return table if self.journal is None else with_journal(table, self.journal)
+
+    def _found(self) -> ImageTable:
         from goldenrule.data.classes import renaming_of, with_classes
         from goldenrule.data.splits.folds import fold_called, fold_name
 

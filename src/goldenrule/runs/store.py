@@ -73,6 +73,7 @@ NAMES = frozenset(
         "MODEL_CARD.md",
         "report",
         "labels",
+        "review",
         "learning-curve",
         "evaluations",
         "default",

@@ -42,9 +42,7 @@ def suspected(
     Then some labels are made wrong on purpose, and all is fitted once more, to learn how many others are; not where
     an image has several: `wrong` is undefined there.
     """
-    rows = training_rows(images, features, views=0, seed=seed)
-    l2 = min(fit_linear(rows, progress=progress).l2 * MORE_PENALTY, DECADES[0])
-    predictions = held_out(images, rows, fold_logits(rows, l2))
+    predictions, rows, l2 = without_the_image(images, features, seed=seed, progress=progress)
     if images.task == "multi":
         untold = share_wrong(np.array([]), np.array([]))
         return SuspectedLabels(
@@ -63,6 +61,18 @@ def suspected(
         planted=len(planted_rows),
         l2=l2,
     )
+
+
+def without_the_image(
+    images: LabelledTable, features: Features, *, seed: int = 0, progress: Progress | None = None
+) -> tuple[Predictions, Rows, float]:
+    """Return what heads say of each image that were fitted without it, the rows they learned from, and their penalty.
+
+    The penalty is larger than the best one for the labels as they are.
+    """
+    rows = training_rows(images, features, views=0, seed=seed)
+    l2 = min(fit_linear(rows, progress=progress).l2 * MORE_PENALTY, DECADES[0])
+    return held_out(images, rows, fold_logits(rows, l2)), rows, l2
 
 
 def held_out(images: LabelledTable, rows: Rows, logits: npt.NDArray[np.float32]) -> Predictions:

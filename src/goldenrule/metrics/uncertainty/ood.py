@@ -98,20 +98,10 @@ class OODDetector:
         rows, row_units = (references, units) if others is None else (others, other_units)
         if row_units is None or len(row_units) != len(rows) or len(units) != len(references):
             raise OptionError("units: wanted one for each row of features")
-        numbers = {unit: number for number, unit in enumerate(dict.fromkeys([*units, *row_units]))}
-        of_reference = np.array([numbers[unit] for unit in units])
-        of_row = np.array([numbers[unit] for unit in row_units])
-        available = len(of_reference) - np.bincount(of_reference, minlength=len(numbers))[of_row]
-        if not (usable := available > 0).any():
+        held_out, neighbour = distances_to_others(references, units, rows, row_units)
+        if np.isnan(held_out).all():
             raise OptionError("units: all are of one unit, and no image has another to be compared with")
-        neighbour = int(available[usable].min(initial=NEIGHBOUR))
-        rows, of_row = rows[usable], of_row[usable]
-        held_out = np.empty(len(rows), np.float32)
-        towards = directions(references)
-        for start in range(0, len(rows), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            same = of_row[block, np.newaxis] == of_reference
-            held_out[block] = _distances(directions(rows[block]), towards, neighbour, without=same)
+        held_out = held_out[~np.isnan(held_out)]
         return cls(
             references=references,
             held_out=held_out,
@@ -227,6 +217,28 @@ def _(value: OODDetector) -> Any:
     """Return all but the arrays, and what follows from them."""
     names = ("false_positive_rate", "neighbour", "basis", "references", "n", "rate", "threshold")
     return as_json({name: getattr(value, name) for name in names} | {"references": len(value.references)})
+
+
+def distances_to_others(
+    references: Halves, units: Sequence[Hashable], rows: Halves, row_units: Sequence[Hashable]
+) -> tuple[Singles, int]:
+    """Return the distance (n,) of each row to the references of other units, and to the so manieth nearest it is.
+
+    Where some row has fewer than five such references, a nearer neighbour is taken for all; nan where it has none.
+    """
+    numbers = {unit: number for number, unit in enumerate(dict.fromkeys([*units, *row_units]))}
+    of_reference = np.array([numbers[unit] for unit in units], np.int64)
+    of_row = np.array([numbers[unit] for unit in row_units], np.int64)
+    available = len(of_reference) - np.bincount(of_reference, minlength=len(numbers))[of_row]
+    usable = np.flatnonzero(available > 0)
+    neighbour = int(available[usable].min(initial=NEIGHBOUR))
+    found = np.full(len(rows), np.nan, np.float32)
+    towards = directions(references)
+    for start in range(0, len(usable), _BLOCK):
+        block = usable[start : start + _BLOCK]
+        same = of_row[block, np.newaxis] == of_reference
+        found[block] = _distances(directions(rows[block]), towards, neighbour, without=same)
+    return found, neighbour
 
 
 def check_false_alarms(share: float) -> None:
