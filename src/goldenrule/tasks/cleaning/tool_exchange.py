@@ -9,7 +9,7 @@ from pathlib import Path
 
 from goldenrule.analysis.label_issues import LabelIssues
 from goldenrule.core.errors import OptionError, UnreadableImage, nearest
-from goldenrule.data.pictures.decode import header
+from goldenrule.data.pictures.header import header
 from goldenrule.data.table import ImageTable
 from goldenrule.runs.decided_labels import sha256_of, with_labels
 from goldenrule.runs.finished import check_finished
