@@ -235,7 +235,7 @@ def test_a_head_of_the_owners_own_is_refused_clearly(tmp_path: Path) -> None:
 
 def test_a_head_that_timm_does_not_have_is_refused_for_pytorch(cache: Path) -> None:
     with pytest.raises(OptionError, match=r"this classifier has the head gap-1024. Take --format onnx"):
-        FORMATS["torch"].make(made("gap-1024"))
+        FORMATS["torch"].make(made("gap-1024"), None)
 
 
 def test_a_file_of_ours_is_known_by_its_content(cache: Path) -> None:

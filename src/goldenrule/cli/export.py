@@ -19,6 +19,8 @@ EXAMPLES = """Examples:
   goldenrule export runs/photos -o photos.xml         for OpenVINO, photos.bin beside it
 
   goldenrule export runs/photos --format torch        a safetensors file that timm loads
+
+  goldenrule export runs/photos --precision int8      a quarter of the size; its loss is measured
 """
 
 
@@ -34,13 +36,16 @@ def export(
             help="onnx, openvino or torch \\[default: by the file's ending]", metavar="NAME", show_default=False
         ),
     ] = "",
+    precision: Annotated[
+        str, typer.Option(help="fp32, or int8: smaller, calibrated on the training images", metavar="NAME")
+    ] = "fp32",
 ) -> Numbers:
     """Export a classifier as one file that other programs run, checked against Python."""
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
     from goldenrule.deploy.exporting import export as exported
 
-    found = exported(run, out, format=format, progress=Bars())
+    found = exported(run, out, format=format, precision=precision, progress=Bars())
     console = Console()
     for line in _lines(found):
         console.print(Text(line), soft_wrap=True)
@@ -49,6 +54,7 @@ def export(
     return {
         "files": found.files,
         "format": found.format,
+        "precision": found.precision,
         "bytes": found.bytes,
         "outputs": found.outputs,
         "compared": found.compared,
@@ -58,6 +64,8 @@ def export(
         "quality": found.quality,
         "quality_in_python": found.quality_in_python,
         "same": found.same,
+        "calibrated": found.calibrated,
+        "cost": found.cost,
         "notes": found.notes,
     }
 
@@ -67,7 +75,7 @@ def _lines(found: Exported) -> list[str]:
 
     names = " and ".join(map(str, found.files))
     lines = [
-        f"Written:  {names} ({found.bytes / 1e6:.1f} MB, fp32)",
+        f"Written:  {names} ({found.bytes / 1e6:.1f} MB, {found.precision})",
         f"Gives:    {', '.join(found.outputs)}",
         f"Compared: {found.compared:,} pictures of {found.sizes:,} sizes; probabilities differ from Python's by "
         f"{found.difference[PROBABILITIES]:.1e} at most",
@@ -79,4 +87,9 @@ def _lines(found: Exported) -> list[str]:
             f"in Python {found.quality_in_python}",
             f"Same prediction: {found.same}",
         ]
+    if found.cost:
+        lines += [f"In fp32:  {found.cost.quality[0]}", f"{found.cost.sentence}."]
+        if found.cost.flagged:
+            before, after = found.cost.flagged
+            lines.append(f"Called out-of-distribution: {after}; in fp32 {before}")
     return lines

@@ -227,6 +227,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "explain": ("captum",),
     "heic": ("pi_heif",),
     "hf": ("datasets", "huggingface_hub"),
+    "int8": ("nncf",),
     "mlflow": ("mlflow",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn"),

@@ -12,6 +12,7 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "DO_NOT_TRACK": "1",
+    "NNCF_CI": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
 

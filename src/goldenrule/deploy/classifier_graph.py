@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,10 +27,15 @@ SCHEMA_VERSION = 1
 KEY = "goldenrule"
 """Under this name the metadata lie in a file."""
 INPUT, PROBABILITIES, LOGITS, DISTANCE = "image", "probabilities", "logits", "ood_distance"
+PIXELS, FEATURES = "pixels", "features"
+"""What goes into the backbone, and what comes out."""
 
 
-def exported_graph(classifier: Classifier) -> Any:
-    """Return an onnx.ModelProto in fp32: `image` uint8 (height, width, 3) of any size to what is said of it.
+def exported_graph(classifier: Classifier, *, backbone: Any = None, metadata: Mapping[str, Any] | None = None) -> Any:
+    """Return an onnx.ModelProto: `image` uint8 (height, width, 3) of any size to what is said of it.
+
+    In fp32, or with a `backbone` of another precision, a graph as `backbone_graph` gives it, and what the `metadata`
+    say of that.
 
     `probabilities` and `logits` (1, classes), and `ood_distance` (1,) where the classifier has an OOD detector.
     Raises `OptionError` for custom parts, `BackboneError` where PyTorch can't export the network.
@@ -38,9 +43,9 @@ def exported_graph(classifier: Classifier) -> Any:
     check_exportable(classifier)
     head, spec = cast(LayeredHead, classifier.head), classifier.backbone.spec
     graph = OnnxGraph()
-    add_pixels(graph, classifier.preprocessing, output="pixels")
-    _add_backbone(graph, classifier.backbone)
-    features = _rounded(graph, "features")
+    add_pixels(graph, classifier.preprocessing, output=PIXELS)
+    _add_backbone(graph, backbone or backbone_graph(classifier.backbone))
+    features = _rounded(graph, FEATURES)
     tensors = {name: _Named(graph, graph.array(value.astype(np.float32))) for name, value in head.tensors.items()}
     found = run(LAYERS[head.kind], _Named(graph, features), tensors, _OnnxOperations())
     graph.add("Identity", found.name, output=LOGITS)
@@ -53,7 +58,7 @@ def exported_graph(classifier: Classifier) -> Any:
         _add_distance(graph, classifier.ood_detector, features, spec.places)
         shapes[DISTANCE] = [1]
     model = graph.model("goldenrule", shapes)
-    model.metadata_props.add(key=KEY, value=json.dumps(metadata_of(classifier), ensure_ascii=False))
+    model.metadata_props.add(key=KEY, value=json.dumps(metadata_of(classifier, metadata), ensure_ascii=False))
     return model
 
 
@@ -80,10 +85,10 @@ def custom_sentence(own: Sequence[str]) -> str:
     )
 
 
-def metadata_of(classifier: Classifier) -> dict[str, Any]:
+def metadata_of(classifier: Classifier, others: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what a program that runs the file needs to know: names, thresholds, and how a picture is to be decoded.
 
-    Nothing of single images, and no path.
+    `others` are added, or replace some. Nothing of single images, and no path.
     """
     return cast(
         "dict[str, Any]",
@@ -104,25 +109,30 @@ def metadata_of(classifier: Classifier) -> dict[str, Any]:
                 "views_in_python": len(classifier.views),
                 "scored_with": str(classifier.engine),
                 "precision": "fp32",
+                **(others or {}),
             }
         ),
     )
 
 
-def _add_backbone(graph: OnnxGraph, backbone: Backbone) -> None:
+def _add_backbone(graph: OnnxGraph, backbone: Any) -> None:
     """Add the backbone from `pixels` to `features`, its other names behind a mark of their own."""
     from onnx import compose
 
-    found = compose.add_prefix(_by_torch(backbone), "backbone/", rename_inputs=False, rename_outputs=False).graph
+    found = compose.add_prefix(backbone, "backbone/", rename_inputs=False, rename_outputs=False).graph
     graph.nodes.extend(found.node)
     graph.initializers.extend(found.initializer)
 
 
-def _by_torch(backbone: Backbone) -> Any:
+def backbone_graph(backbone: Backbone) -> Any:
+    """Return an onnx.ModelProto in fp32: `pixels` (1, 3, size, size) to `features` (1, features).
+
+    Raises `BackboneError` where PyTorch can't export the network.
+    """
     import torch
 
     size = backbone.spec.preprocessing.size
-    how: dict[str, Any] = {"input_names": ["pixels"], "output_names": ["features"], "opset_version": OPSET}
+    how: dict[str, Any] = {"input_names": [PIXELS], "output_names": [FEATURES], "opset_version": OPSET}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the exporter's remarks on Python branches in timm

@@ -22,13 +22,14 @@ from goldenrule.deploy.classifier_graph import (
     exported_graph,
     metadata_of,
 )
+from goldenrule.deploy.quantizing import Quantized
+from goldenrule.deploy.run_pictures import Picture
 from goldenrule.engines import openvino as ov
 from goldenrule.metrics.probabilities import sigmoid, softmax
 from goldenrule.models.catalog import OWN_ARCHITECTURES
 from goldenrule.models.classifier import Classifier
 from goldenrule.storage.outputs import Kind
 
-Picture = npt.NDArray[np.uint8]
 Outputs = Mapping[str, npt.NDArray[np.float32]]
 Runner = Callable[[Picture], Outputs]
 """What runs a file: a picture (height, width, 3) to probabilities, logits and distance of it."""
@@ -41,7 +42,7 @@ class Format:
     name: str
     ending: str
     kind: Kind
-    make: Callable[[Classifier], dict[str, bytes]]
+    make: Callable[[Classifier, Quantized | None], dict[str, bytes]]
     runner: Callable[[Path, Classifier], Runner]
     beside: str = ""
     rounds: bool = True
@@ -64,8 +65,16 @@ def format_named(name: str, out: Path | None) -> Format:
     return found
 
 
-def _onnx(classifier: Classifier) -> dict[str, bytes]:
-    return {".onnx": exported_graph(classifier).SerializeToString()}
+def _onnx(classifier: Classifier, made: Quantized | None) -> dict[str, bytes]:
+    return {".onnx": _graph(classifier, made).SerializeToString()}
+
+
+def _graph(classifier: Classifier, made: Quantized | None) -> Any:
+    return (
+        exported_graph(classifier, backbone=made.backbone, metadata=made.metadata)
+        if made
+        else exported_graph(classifier)
+    )
 
 
 def _run_onnx(path: Path, classifier: Classifier) -> Runner:  # noqa: ARG001
@@ -78,13 +87,13 @@ def _run_onnx(path: Path, classifier: Classifier) -> Runner:  # noqa: ARG001
     return lambda picture: dict(zip(names, session.run(names, {INPUT: picture}), strict=True))
 
 
-def _openvino(classifier: Classifier) -> dict[str, bytes]:
+def _openvino(classifier: Classifier, made: Quantized | None) -> dict[str, bytes]:
     openvino = ov.imported()
     with tempfile.TemporaryDirectory(prefix="goldenrule-") as folder:
         source = Path(folder, "classifier.onnx")
-        source.write_bytes(exported_graph(classifier).SerializeToString())
+        source.write_bytes(_graph(classifier, made).SerializeToString())
         model = openvino.convert_model(source)
-        model.set_rt_info(json.dumps(metadata_of(classifier)), [KEY])
+        model.set_rt_info(json.dumps(metadata_of(classifier, made.metadata if made else None)), [KEY])
         openvino.save_model(model, Path(folder, "classifier.xml"), compress_to_fp16=False)
         return {ending: Path(folder, f"classifier{ending}").read_bytes() for ending in (".xml", ".bin")}
 
@@ -101,7 +110,7 @@ def _run_openvino(path: Path, classifier: Classifier) -> Runner:
     return run
 
 
-def _torch(classifier: Classifier) -> dict[str, bytes]:
+def _torch(classifier: Classifier, made: Quantized | None) -> dict[str, bytes]:  # noqa: ARG001
     from safetensors.torch import save
 
     network = _timm_network(classifier)

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from goldenrule.core.errors import BackboneError, OptionError, UnreadableImage
+from goldenrule.core.errors import BackboneError, OptionError
 from goldenrule.core.extras import need
 from goldenrule.core.progress import Progress, Silent
-from goldenrule.data.pictures.decode import decode
+from goldenrule.core.schema import as_json
 from goldenrule.data.sample_photos import sample_photos
 from goldenrule.data.splits.stretches import with_blocks
-from goldenrule.data.table import ImageTable
 from goldenrule.deploy.classifier_graph import DISTANCE, LOGITS, PROBABILITIES, check_exportable, custom_sentence
-from goldenrule.deploy.export_formats import Format, Outputs, Picture, Runner, format_named
+from goldenrule.deploy.export_formats import Format, Outputs, Runner, format_named
+from goldenrule.deploy.precision_cost import PrecisionCost, precision_cost
+from goldenrule.deploy.quantizing import MOST_CALIBRATED, Quantized, check_precision, quantized
+from goldenrule.deploy.run_pictures import Picture, RunPictures, part, pictures, run_pictures, spread
 from goldenrule.engines import as_halves
-from goldenrule.metrics import Basis, Estimate
+from goldenrule.metrics import Estimate, Predictions
 from goldenrule.metrics.headline import quality
 from goldenrule.models.classifier import FILES, Classifier
-from goldenrule.runs.verified_files import is_run, run_images, run_result
 from goldenrule.storage.files import read_json
 from goldenrule.storage.outputs import check_output, write_output
 
 NAME = FILES[0]
-MOST_SCORED, FEWEST_COMPARED = 200, 16
-"""So many images of the test or validation split are scored, and so many pictures are compared in any case."""
-LIMITS: Mapping[str, float] = {PROBABILITIES: 1e-4, DISTANCE: 1e-3}
-"""By how much a file may differ from Python in fp32. A distance moves more where a feature is rounded the other way."""
+MOST_SCORED: Mapping[str, int] = {"fp32": 200, "int8": 500}
+"""So many images of the test or validation split are scored, by precision: more where a loss is to be seen."""
+FEWEST_COMPARED = 16
+"""So many pictures are compared in any case."""
+LIMITS: Mapping[str, Mapping[str, float]] = {
+    "fp32": {PROBABILITIES: 1e-4, DISTANCE: 1e-3},
+    "int8": {PROBABILITIES: 1.0, DISTANCE: 2.0},
+}
+"""By how much a file may differ from Python. In fp32 a distance moves more where a feature is rounded the other way; in
+int8 the difference is measured, and only what is no number is refused."""
+Pair = tuple[Outputs, Outputs]
+"""What a file and Python say of a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +51,13 @@ class Exported:
     accuracy (of many labels F-beta) on images of the `split`, `quality_in_python` that of the classifier as it was
     scored, with its own engine, precision and views; None where there were no such images. `same` is the share of them
     that both call alike.
+    In int8 the backbone was `calibrated` on so many images, and `cost` has what that costs beside fp32; None where
+    there were no images to measure it on.
     """
 
     files: tuple[Path, ...]
     format: str
+    precision: str
     bytes: int
     outputs: Mapping[str, tuple[int, ...]]
     compared: int
@@ -56,6 +67,8 @@ class Exported:
     quality: Estimate | None = None
     quality_in_python: Estimate | None = None
     same: Estimate | None = None
+    calibrated: int | None = None
+    cost: PrecisionCost | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -64,28 +77,38 @@ def export(
     out: Path | None = None,
     *,
     format: str = "",  # noqa: A002
+    precision: str = "fp32",
     progress: Progress | None = None,
 ) -> Exported:
     """Write the classifier of a run as a file in a format: "onnx", "openvino" or "torch"; default: by its ending.
 
-    The file is run beside Python on pictures of the run, and kept only where both agree. Raises `OptionError` for a
-    classifier or a name that can't be exported, `BackboneError` where the file computes something else.
+    The file is run beside Python on pictures of the run, and kept only where both agree; in the `precision` "int8" the
+    difference is measured. Raises `OptionError` for a classifier or a name that can't be exported, `SourceError` where
+    int8 lacks images, `BackboneError` where the file computes something else.
     """
     progress, folder = progress or Silent(), Path(run)
     chosen = format_named(format, out)
-    target = out or Path("exports", f"{folder.resolve().name or 'classifier'}{chosen.ending}")
+    check_precision(precision, needs_onnx=chosen.needs_onnx)
+    mark = "" if precision == "fp32" else f"-{precision}"
+    target = out or Path("exports", f"{folder.resolve().name or 'classifier'}{mark}{chosen.ending}")
     _check_place(target, chosen)
     need("onnx" if chosen.needs_onnx else "fit", what=f"goldenrule export --format {chosen.name}")
     _refuse_custom(folder)
     classifier = Classifier.load(folder)
     check_exportable(classifier)
     progress.say(f"Making {target.name} (some seconds) ...")
-    content = chosen.make(classifier)
+    images = run_pictures(folder)
+    made = quantized(classifier, images.train if images else None, progress) if precision == "int8" else None
+    content = chosen.make(classifier, made)
     with tempfile.TemporaryDirectory(prefix="goldenrule-") as temporary:
         for ending, each in content.items():
             Path(temporary, f"classifier{ending}").write_bytes(each)
         runner = chosen.runner(Path(temporary, f"classifier{chosen.ending}"), classifier)
-        found = _compared(classifier, runner, chosen, _images(folder), progress)
+        found = _compared(classifier, runner, chosen, images, progress, precision=precision)
+    if made:
+        found = replace(found, calibrated=made.images, notes=(*_notes_of_int8(found, made), *found.notes))
+        measured = {"split": found.split, "cost": found.cost} if found.cost else {}
+        content = chosen.make(classifier, replace(made, measured=as_json(measured)))
     files = tuple(target if ending == chosen.ending else target.with_suffix(ending) for ending in content)
     for file, each in zip(reversed(files), reversed(content.values()), strict=True):  # what others name comes last
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -93,82 +116,51 @@ def export(
     return replace(found, files=files, bytes=sum(map(len, content.values())))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Images:
-    """Images of a run: those that are scored, in `split`, and those that are only compared."""
-
-    scored: ImageTable
-    others: ImageTable
-    split: str
-    basis: Basis
-
-
-def _images(folder: Path) -> _Images | None:
-    """Return the images of the run that a classifier belongs to; None where there is none, or they are gone."""
-    inside = folder.resolve().name == "classifier" and not is_run(folder)
-    run = folder.resolve().parent if inside else folder
-    if not is_run(run) or not (run / "result.json").is_file():
-        return None
-    table, result = run_images(run), run_result(run)
-    if not table.root.is_dir():
-        return None
-    splits = np.array([split or "" for split in table.splits])
-    split = next((name for name in ("test", "valid") if (splits == name).any()), "test")
-    scored = table.where((splits == split) & table.labelled)
-    others = table.where(splits != split)
-    numbers = result.numbers(split)
-    return _Images(
-        scored=scored.where(_spread(len(scored), MOST_SCORED)),
-        others=others.where(_spread(len(others), FEWEST_COMPARED)),
-        split=split,
-        basis=numbers.basis if numbers else Basis.HELD_OUT,
-    )
-
-
-def _spread(count: int, most: int) -> npt.NDArray[np.bool_]:
-    """Return a mask of at most so many, from everywhere alike."""
-    mask = np.zeros(count, np.bool_)
-    mask[np.linspace(0, count - 1, min(count, most)).astype(int) if count else []] = True
-    return mask
-
-
 def _compared(
-    classifier: Classifier, run: Runner, chosen: Format, images: _Images | None, progress: Progress
+    classifier: Classifier,
+    run: Runner,
+    chosen: Format,
+    images: RunPictures | None,
+    progress: Progress,
+    *,
+    precision: str = "fp32",
 ) -> Exported:
-    """Return how a file compares with Python; raises `BackboneError` where it differs by more than `LIMITS`."""
+    """Return how a file compares with Python; raises `BackboneError` where it differs by more than its limits."""
     largest: dict[str, float] = {}
     sizes: set[tuple[int, ...]] = set()
     compared = 0
 
-    def differing(picture: Picture) -> Outputs:
+    def differing(picture: Picture) -> Pair:
         nonlocal compared
-        found = run(picture)
-        for name, value in in_python(classifier, picture, rounded=chosen.rounds).items():
+        found, wanted = run(picture), in_python(classifier, picture, rounded=chosen.rounds)
+        for name, value in wanted.items():
             if name in found:
                 apart = float(np.abs(found[name].reshape(value.shape) - value).max())
                 largest[name] = max(largest.get(name, 0.0), np.inf if np.isnan(apart) else apart)
         compared += 1
         sizes.add(picture.shape)
-        return found
+        return found, wanted
 
-    seen: dict[str, Outputs] = {}
-    with progress.task("compare", len(images.scored) if images else 0, "images") as task:
-        for name, picture in _pictures(classifier, images.scored if images else None):
+    seen: dict[str, Pair] = {}
+    scored = spread(images.scored, MOST_SCORED[precision]) if images else None
+    with progress.task("compare", len(scored) if scored else 0, "images") as task:
+        for name, picture in pictures(classifier, scored):
             seen[name] = differing(picture)
             if compared < 2 * FEWEST_COMPARED:
-                differing(_part(picture, compared))
+                differing(part(picture, compared))
             task.advance(1)
         if compared < FEWEST_COMPARED:
-            for _, picture in _pictures(classifier, images.others if images else None):
+            for _, picture in pictures(classifier, spread(images.others, FEWEST_COMPARED) if images else None):
                 differing(picture)
         if compared < FEWEST_COMPARED:
             for number in range(FEWEST_COMPARED):
-                differing(_part(sample_photos()[number % 2], number))
-    _check_close(largest, chosen)
+                differing(part(sample_photos()[number % 2], number))
+    _check_close(largest, chosen, precision)
     outputs = {name: value.shape for name, value in run(sample_photos()[0]).items()}
     about = Exported(
         files=(),
         format=chosen.name,
+        precision=precision,
         bytes=0,
         outputs=outputs,
         compared=compared,
@@ -195,43 +187,33 @@ def in_python(classifier: Classifier, picture: Picture, *, rounded: bool = True)
     return {**found, DISTANCE: classifier.distances(halves)} if classifier.ood_detector else found
 
 
-def _pictures(classifier: Classifier, table: ImageTable | None) -> Iterator[tuple[str, Picture]]:
-    """Yield the pictures of a table that can be read, with their names."""
-    if table is None:
-        return
-    for uri in table.uris:
-        try:
-            yield uri, decode(table.read(uri), levels=classifier.preprocessing.levels)
-        except (UnreadableImage, OSError):
-            continue
-
-
-def _part(picture: Picture, number: int) -> Picture:
-    """Return a part of a picture, of another size for each number."""
-    height, width = (max(1, side * (number % 16 + 2) // 18) for side in picture.shape[:2])
-    return np.ascontiguousarray(picture[:height, : max(1, width - number)])
-
-
-def _scored(about: Exported, classifier: Classifier, images: _Images, seen: Mapping[str, Outputs]) -> Exported:
+def _scored(about: Exported, classifier: Classifier, images: RunPictures, seen: Mapping[str, Pair]) -> Exported:
     """Return with it how good the file is on the images that it has seen, and how good the classifier as scored."""
     table = images.scored.where(np.array([uri in seen for uri in images.scored.uris]))
     before = with_blocks(classifier.predict_table(table), table)
-    logits = np.concatenate([seen[uri][LOGITS] for uri in table.uris])
-    after = with_blocks(classifier.predictions(logits, ids=table.uris, truth=before.truth), table)
     ok = before.ok  # not those whose bytes are others than the run's
-    before, after = (replace(said.select(ok), basis=images.basis) for said in (before, after))
-    same = (before.called == after.called).all(axis=1)
+
+    def said(place: int) -> Predictions:
+        found = [seen[uri][place] for uri in table.uris]
+        logits = np.concatenate([one[LOGITS] for one in found])
+        distance = np.concatenate([one[DISTANCE] for one in found]) if DISTANCE in found[0] else None
+        plain = classifier.predictions(logits, ids=table.uris, truth=before.truth, distance=distance)
+        return replace(with_blocks(plain, table).select(ok), basis=images.basis)
+
+    before, after = replace(before.select(ok), basis=images.basis), said(0)
+    detector = classifier.ood_detector
     return replace(
         about,
         split=images.split,
         quality=quality(after),
         quality_in_python=quality(before),
-        same=Estimate.of_right("same prediction", same),
+        same=Estimate.of_right("same prediction", (before.called == after.called).all(axis=1)),
+        cost=precision_cost(said(1), after, detector) if about.precision != "fp32" else None,
     )
 
 
-def _check_close(largest: Mapping[str, float], chosen: Format) -> None:
-    for name, limit in LIMITS.items():
+def _check_close(largest: Mapping[str, float], chosen: Format, precision: str) -> None:
+    for name, limit in LIMITS[precision].items():
         if largest.get(name, 0.0) > limit:
             raise BackboneError(
                 f"The {chosen.name} file gives other {name} than Python: up to {largest[name]:.1e} apart, wanted "
@@ -239,7 +221,21 @@ def _check_close(largest: Mapping[str, float], chosen: Format) -> None:
             )
 
 
-def _notes(classifier: Classifier, chosen: Format, images: _Images | None) -> tuple[str, ...]:
+def _notes_of_int8(found: Exported, made: Quantized) -> tuple[str, ...]:
+    """Return what is to be known of an export in int8."""
+    notes = []
+    if found.cost and found.cost.is_real:
+        notes.append("int8 is worse than fp32 here, and not by chance: see above. --precision fp32 loses nothing.")
+    if found.cost is None:
+        notes.append("There are no labelled images outside training: what int8 costs was not measured.")
+    if made.images < MOST_CALIBRATED:
+        notes.append(
+            f"Calibrated on {made.images:,} training images, all that could be used: {MOST_CALIBRATED} are usual."
+        )
+    return tuple(notes)
+
+
+def _notes(classifier: Classifier, chosen: Format, images: RunPictures | None) -> tuple[str, ...]:
     """Return what is otherwise than in Python."""
     views, preprocessing = len(classifier.views), classifier.preprocessing
     notes = []

@@ -1,0 +1,148 @@
+"""examples/browser says in Chromium what Python says: npm installs its runtime, Python's own server serves it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from goldenrule.data.pictures.decode import decode
+from goldenrule.deploy.exporting import in_python
+from goldenrule.models.classifier import Classifier
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "browser"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)"),
+    pytest.mark.skipif(shutil.which("npm") is None, reason="no npm on this machine (Debian: apt install npm)"),
+]
+
+
+@pytest.fixture(scope="module")
+def example(made_once: Callable[..., Path]) -> Path:
+    """The example's folder with onnxruntime-web installed; skip where npm can't get it."""
+
+    def fill(folder: Path) -> None:
+        for file in EXAMPLE.iterdir():
+            if file.is_file():
+                shutil.copy(file, folder)
+        words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress"]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
+        if done.returncode:
+            pytest.skip(f"npm can't install onnxruntime-web: {done.stderr[-300:]}")
+
+    return made_once("browser-example", fill)
+
+
+@pytest.fixture
+def address(example: Path, tmp_path: Path) -> Iterator[str]:
+    """The example as its README starts it, in a folder that holds what `tmp_path` holds too."""
+    for file in example.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    server = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/").close()
+                break
+            except OSError:
+                server.poll()
+                assert server.returncode is None, "the server has ended"
+                with pytest.raises(subprocess.TimeoutExpired):
+                    server.wait(timeout=0.1)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def page() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_page()
+        opened.set_default_timeout(60_000)
+        opened.errors = []
+        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+        yield opened
+        browser.close()
+
+
+def probabilities(page: Any) -> dict[str, float]:
+    """Return what the page shows."""
+    rows = page.eval_on_selector_all("tr", "rows => rows.map(row => [row.cells[0].innerText, row.cells[2].innerText])")
+    return {name.strip(): float(value.removesuffix("%")) / 100 for name, value in rows}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_page_shows_what_python_says_of_a_picture(
+    command: Callable[..., Any],
+    picture_folder: Callable[..., Path],
+    address: str,
+    page: Any,
+    tmp_path: Path,
+    precision: str,
+) -> None:
+    assert command("fit", picture_folder(), "--quick", "--out", "run").returncode == 0
+    assert command("export", "run", "-o", "photos.onnx", "--precision", precision).returncode == 0
+    classifier = Classifier.load(tmp_path / "run")
+    draws = np.random.default_rng(0)
+    upright = tmp_path / "turned.png"
+    turned = Image.fromarray(draws.integers(0, 256, (70, 50, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[274] = 6  # a camera that was held upright
+    turned.save(upright, exif=exif)
+    clear = tmp_path / "clear.png"
+    Image.fromarray(draws.integers(0, 256, (40, 90, 4), dtype=np.uint8)[:, :, [0, 1, 2, 3]]).save(clear)
+    page.goto(address)
+    page.wait_for_selector("#file:enabled")
+    for file, most in ((upright, 1e-4), (clear, 2e-2)):  # alpha is rounded otherwise
+        page.set_input_files("#file", file)
+        page.wait_for_function(f"document.querySelector('#picture').src && window.last !== document.querySelector('#picture').src && (window.last = document.querySelector('#picture').src)")
+        wanted = in_python(classifier, decode(file.read_bytes()))["probabilities"][0]
+        shown = probabilities(page)
+        assert shown.keys() == set(classifier.classes)
+        if precision == "int8":
+            assert sum(shown.values()) == pytest.approx(1, abs=2e-3)
+            continue
+        exact = page.evaluate(
+            """async () => {
+                const { classify, pixelsOf } = await import("./main.js");
+                const { probabilities } = await classify(await pixelsOf(document.querySelector("#file").files[0]));
+                return probabilities;
+            }"""
+        )
+        np.testing.assert_allclose(exact, wanted, atol=most, rtol=0)
+        for name, probability in zip(classifier.classes, exact, strict=True):
+            assert abs(shown[name] - probability) <= 0.0006
+    assert page.errors == []
+
+
+def test_without_a_model_or_with_a_broken_picture_the_page_says_so(
+    command: Callable[..., Any], picture_folder: Callable[..., Path], address: str, page: Any, tmp_path: Path
+) -> None:
+    page.goto(address)
+    page.get_by_text("photos.onnx can't be loaded (404): put an exported file beside index.html").wait_for()
+    assert page.locator("#file").is_disabled()
+    assert command("fit", picture_folder(), "--quick", "--out", "run").returncode == 0
+    assert command("export", "run", "-o", "other.onnx").returncode == 0
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    page.goto(f"{address}?model=other.onnx")
+    page.wait_for_selector("#file:enabled")
+    page.set_input_files("#file", tmp_path / "broken.jpg")
+    page.get_by_text("This picture can't be classified").wait_for()
+    assert page.locator("tr").count() == 0
