@@ -78,3 +78,20 @@ def test_a_table_that_contradicts_the_folders_says_so(pets: Make) -> None:
     [found] = [finding for finding in table.findings if finding.code == "table-against-folders"]
     assert found.evidence == (f"{DOGS[0]}: cat",)
     assert found.sentence in origin_line(table)
+
+
+def test_a_table_of_images_that_have_no_label_says_how_to_score_a_classifier_on_them(pets: Make) -> None:
+    root = pets(*(f"{number}.jpg,cat" for number in range(9)))
+    for name in ("train", "valid"):
+        (root / name).mkdir()
+        for label in ("cat", "dog"):
+            (root / name / label).mkdir()
+            (root / name / label / "a.jpg").touch()
+    (root / "test").mkdir()
+    for number in range(9):
+        (root / "test" / f"{number}.jpg").touch()
+    (root / "cat").rename(root / "train" / "cat2")
+    (root / "dog").rename(root / "train" / "dog2")
+    (note,) = (one for one in from_source(root).findings if one.code == "table-of-unlabelled")
+    assert note.sentence == "labels.csv names 9 images that have no label by their folders, and is not used"
+    assert f"evaluate RUN {root / 'test'} --csv {root / 'labels.csv'}" in str(note.advice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import posixpath
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -100,7 +101,7 @@ def other_labels(root: Path, table: ImageTable) -> Iterator[Finding]:
     if len(set().union(*same.values())) < AGREE * len(folders):
         for path, uris in same.items():
             yield _part_named(path, uris, folders)
-    yield from _of_other_images(root, files)
+    yield from _of_others(root, files, NamedFiles(root, table.uris))
 
 
 def _part_named(path: Path, named: Collection[str], folders: Mapping[str, Sequence[str]]) -> Finding:
@@ -139,20 +140,34 @@ def _otherwise(
         )
 
 
-def _of_other_images(root: Path, files: NamedFiles) -> Iterator[Finding]:
-    """Return a finding for each table that names images most of which are not here."""
+def _of_others(root: Path, labelled: NamedFiles, files: NamedFiles) -> Iterator[Finding]:
+    """Return a finding for each table that names images of which most have no label here, or aren't here."""
     for path in tables_beside(root):
         with contextlib.suppress(SourceError):
             columns: Columns = read_columns(path)
             for cells in columns.values():
-                lines = sum(map(is_image_name, cells))
-                if lines > MOSTLY * len(cells) and (named := files.counted(cells)) <= MOSTLY * len(cells):
-                    yield Finding(
-                        severity="note",
-                        code="table-of-other-images",
-                        fields={"table": path.name, "n": len(cells), "named": named},
-                    )
+                most = MOSTLY * len(cells)
+                if sum(map(is_image_name, cells)) > most and (named := labelled.counted(cells)) <= most:
+                    if files.counted(cells) > most:
+                        yield _of_unlabelled(path, cells, files)
+                    else:
+                        yield Finding(
+                            severity="note",
+                            code="table-of-other-images",
+                            fields={"table": path.name, "n": len(cells), "named": named},
+                        )
                     break
+
+
+def _of_unlabelled(path: Path, cells: Sequence[str], files: NamedFiles) -> Finding:
+    """Return a finding on a table that has labels of images that have none by their folders, such as those of test."""
+    uris = [found[0] for name in cells if len(found := files.named(name)) == 1]
+    folder = files.root / posixpath.commonpath([posixpath.dirname(uri) for uri in uris])
+    return Finding(
+        severity="note",
+        code="table-of-unlabelled",
+        fields={"table": path.name, "n": len(uris), "folder": in_shell(folder), "path": in_shell(path)},
+    )
 
 
 def _examples(labels: Sequence[str]) -> str:
