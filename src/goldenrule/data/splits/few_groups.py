@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
@@ -19,14 +19,14 @@ def few_groups(
 ) -> list[Split] | None:
     """Return a split for each image that keeps units whole: each drawn one has two classes, all of them learned.
 
-    Of all ways the one whose splits have sizes nearest to `wanted`; where not every drawn split can be had, the
-    first alone. None where that can't be either, and where there are so many units that no way need be looked for.
+    What trains has two classes of two units each, so that settings can be chosen out-of-fold. Of all ways the one whose
+    splits have sizes nearest to `wanted`; where not every drawn split can be had, the first alone. None where that
+    can't be either, and where there are so many units that no way need be looked for.
 
-    >>> few_groups([0, 1, 0, 1, 0, 1], [b"a", b"a", b"b", b"b", b"c", b"c"], {"valid": 0.1, "test": 0.1}, seed=0)
-    ['train', 'train', 'test', 'test', 'valid', 'valid']
-    >>> few_groups([0, 1, 0, 1], [b"a", b"a", b"b", b"b"], {"valid": 0.1, "test": 0.1}, seed=0)
-    ['train', 'train', 'valid', 'valid']
-    >>> few_groups([0, 0, 1, 1], [b"a", b"a", b"b", b"b"], {"valid": 0.1}, seed=0) is None
+    >>> wanted = {"valid": 0.1, "test": 0.1}
+    >>> few_groups([0, 1, 0, 1, 0, 1, 1], [b"a", b"a", b"b", b"b", b"c", b"c", b"c"], wanted, seed=0)
+    ['train', 'train', 'valid', 'valid', 'train', 'train', 'train']
+    >>> few_groups([0, 1, 0, 1], [b"a", b"a", b"b", b"b"], wanted, seed=0) is None
     True
     """
     members: dict[bytes, list[int]] = defaultdict(list)
@@ -78,11 +78,13 @@ def _ways(units: Sequence[bytes], splits: Sequence[Split]) -> Iterator[dict[Spli
 
 
 def _can_be_evaluated(way: Mapping[Split, Sequence[bytes]], members: Mapping[bytes, Sequence[int]]) -> bool:
-    """Return whether each drawn split has two classes, and what is left has them all."""
+    """Return whether each drawn split has two classes, what is left has them all, and two of them in two units."""
     drawn = {unit for taken in way.values() for unit in taken}
-    learned = {label for unit, labels in members.items() if unit not in drawn for label in labels}
+    learned = Counter(label for unit, labels in members.items() if unit not in drawn for label in {*labels})
+    if sum(count > 1 for count in learned.values()) < 2:
+        return False
     classes = [{label for unit in taken for label in members[unit]} for taken in way.values()]
-    return all(len(shown) > 1 and shown <= learned for shown in classes)
+    return all(len(shown) > 1 and shown <= learned.keys() for shown in classes)
 
 
 def _unfairness(

@@ -67,14 +67,14 @@ def with_split(
     units = duplicate_units(table)
     drawn = _drawn(table, units, wanted, seed=seed, before=before or {})
     new = tuple(split for split, share in wanted.items() if share > 0)
-    if not before and (lacking := _without_two_classes(table, drawn, new, wanted, seed)):
+    if not before and (lacking := _lacking(table, drawn, new, wanted, seed)):
         drawn = _of_few_groups(table, units, wanted, lacking, seed=seed)
         return drawn.with_findings(*dealt_out(drawn, units), *missing_classes(drawn, new))
     return drawn.with_findings(*missing_classes(drawn, new))
 
 
 def _of_few_groups(
-    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Split, float], lacking: Split, *, seed: int
+    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Split, float], lacking: str, *, seed: int
 ) -> ImageTable:
     """Return the images with whole groups dealt out one by one.
 
@@ -85,10 +85,10 @@ def _of_few_groups(
     found = few_groups([labels[row][0] for row in movable], [units[row] for row in movable], wanted, seed=seed)
     if found is None:
         raise TooFewImages(
-            f"The groups leave the {lacking} split without two classes: "
-            f"{_groups_of_classes(table, table.classes)}. Groups stay whole, so two classes need two groups each, one "
-            "to train and one to validate, and a third for a test split: add groups, or do without them (omit "
-            "--group, or give --group-by none), and the numbers flatter."
+            f"The groups leave {lacking}: {_groups_of_classes(table, table.classes)}. Groups stay whole, so two "
+            "classes need three groups each, two to train and one to validate, and a fourth for a test split: add "
+            "groups; or give --folds 2, where each validates for the others; or do without groups (omit --group, or "
+            "give --group-by none), and the numbers flatter."
         )
     of_row = dict(zip(movable, found, strict=True))
     of_unit = {units[row]: split for row, split in of_row.items()}
@@ -142,12 +142,19 @@ def _drawn(
     return table.with_splits(new)
 
 
-def _without_two_classes(
+def _lacking(
     table: ImageTable, drawn: ImageTable, new: Sequence[Split], wanted: Mapping[Split, float], seed: int
-) -> Split | None:
-    """Return the first drawn split that groups leave without two classes which it would have without them."""
-    if all(group is None for group in table.rows["group"].to_pylist()) or table.task == "multi":
-        return None
+) -> str:
+    """Return in words what groups leave that would be more without them, "" where all is well.
+
+    That is a drawn split without two classes, and one group alone to train on.
+    """
+    groups = table.rows["group"].to_pylist()
+    if all(group is None for group in groups) or table.task == "multi":
+        return ""
+    train = drawn.split("train").only_labelled()
+    if new and len(set(duplicate_units(train))) == 1 and len(set(groups)) > 1:
+        return "one of them alone to train on"
     alone = table.with_groups([None] * len(table))
     without = _drawn(alone, duplicate_units(alone), wanted, seed=seed, before={}).counts()
     for split in new:
@@ -156,8 +163,8 @@ def _without_two_classes(
             for counts in (drawn.counts(), without)
         )
         if len(there) < 2 <= len(could):
-            return split
-    return None
+            return f"the {split} split without two classes"
+    return ""
 
 
 def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
