@@ -6,12 +6,40 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from goldenrule.core.findings import Finding
+from goldenrule.core.errors import TooFewImages
+from goldenrule.core.findings import Finding, plural
 from goldenrule.core.randomness import key
 from goldenrule.data.table import ImageTable, Split
 
 MOST_IN_PAIRS, MOST_UNITS = 12, 60
 """Of so many groups a split may take two, of so many one; where there are more, shares of each class work."""
+
+
+def with_few_groups(
+    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Split, float], lacking: str, *, seed: int
+) -> ImageTable:
+    """Return the images with whole groups dealt out one by one.
+
+    Raises `TooFewImages`, naming the groups of each class, where no validation can be made of them.
+    """
+    labels = table.rows["labels"].to_pylist()
+    movable = [row for row, split in enumerate(table.splits) if split in (None, "train") and labels[row]]
+    found = few_groups([labels[row][0] for row in movable], [units[row] for row in movable], wanted, seed=seed)
+    if found is None:
+        raise TooFewImages(
+            f"The groups leave {lacking}: {_groups_of_classes(table, table.classes)}. Groups stay whole, so two "
+            "classes need three groups each, two to train and one to validate, and a fourth for a test split: add "
+            "groups; or give --folds 2, where each validates for the others; or do without groups (omit --group, or "
+            "give --group-by none), and the numbers flatter."
+        )
+    of_row = dict(zip(movable, found, strict=True))
+    of_unit = {units[row]: split for row, split in of_row.items()}
+    return table.with_splits(
+        [
+            of_row.get(row) or (of_unit.get(units[row], "train") if split in (None, "train") else split)
+            for row, split in enumerate(table.splits)
+        ]
+    )
 
 
 def few_groups(
@@ -62,6 +90,20 @@ def dealt_out(table: ImageTable, units: Sequence[bytes]) -> Iterator[Finding]:
             for split, groups in names.items()
         ),
     )
+
+
+def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
+    """Return which groups the first of these classes have."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for group, labels in zip(table.rows["group"].to_pylist(), table.rows["labels"].to_pylist(), strict=True):
+        for label in labels:
+            groups[table.classes[label]].add(group or "(none)")
+    said = (
+        f"{name} is of {plural(len(groups[name]), 'group')} ({', '.join(sorted(groups[name])[:4])}"
+        f"{', ...' if len(groups[name]) > 4 else ''})"
+        for name in names[:3]
+    )
+    return "; ".join(said)
 
 
 def _ways(units: Sequence[bytes], splits: Sequence[Split]) -> Iterator[dict[Split, tuple[bytes, ...]]]:

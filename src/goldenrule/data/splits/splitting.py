@@ -10,11 +10,10 @@ from typing import TypeVar
 import numpy as np
 
 from goldenrule.core.errors import OptionError, TooFewImages, UnreadableImage
-from goldenrule.core.findings import plural
 from goldenrule.core.randomness import key
 from goldenrule.data.pictures.decode import header, with_digests
 from goldenrule.data.splits.evaluated_classes import evaluable_splits, missing_classes, traits
-from goldenrule.data.splits.few_groups import dealt_out, few_groups
+from goldenrule.data.splits.few_groups import dealt_out, with_few_groups
 from goldenrule.data.splits.stretches import stretch_splits
 from goldenrule.data.table import FOLDER_NAMES, ImageTable, Split
 from goldenrule.data.units import duplicate_units
@@ -68,36 +67,9 @@ def with_split(
     drawn = _drawn(table, units, wanted, seed=seed, before=before or {})
     new = tuple(split for split, share in wanted.items() if share > 0)
     if not before and (lacking := _lacking(table, drawn, new, wanted, seed)):
-        drawn = _of_few_groups(table, units, wanted, lacking, seed=seed)
+        drawn = with_few_groups(table, units, wanted, lacking, seed=seed)
         return drawn.with_findings(*dealt_out(drawn, units), *missing_classes(drawn, new))
     return drawn.with_findings(*missing_classes(drawn, new))
-
-
-def _of_few_groups(
-    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Split, float], lacking: str, *, seed: int
-) -> ImageTable:
-    """Return the images with whole groups dealt out one by one.
-
-    Raises `TooFewImages`, naming the groups of each class, where no validation can be made of them.
-    """
-    labels = table.rows["labels"].to_pylist()
-    movable = [row for row, split in enumerate(table.splits) if split in (None, "train") and labels[row]]
-    found = few_groups([labels[row][0] for row in movable], [units[row] for row in movable], wanted, seed=seed)
-    if found is None:
-        raise TooFewImages(
-            f"The groups leave {lacking}: {_groups_of_classes(table, table.classes)}. Groups stay whole, so two "
-            "classes need three groups each, two to train and one to validate, and a fourth for a test split: add "
-            "groups; or give --folds 2, where each validates for the others; or do without groups (omit --group, or "
-            "give --group-by none), and the numbers flatter."
-        )
-    of_row = dict(zip(movable, found, strict=True))
-    of_unit = {units[row]: split for row, split in of_row.items()}
-    return table.with_splits(
-        [
-            of_row.get(row) or (of_unit.get(units[row], "train") if split in (None, "train") else split)
-            for row, split in enumerate(table.splits)
-        ]
-    )
 
 
 def _drawn(
@@ -165,20 +137,6 @@ def _lacking(
         if len(there) < 2 <= len(could):
             return f"the {split} split without two classes"
     return ""
-
-
-def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
-    """Return which groups the first of these classes have."""
-    groups: dict[str, set[str]] = defaultdict(set)
-    for group, labels in zip(table.rows["group"].to_pylist(), table.rows["labels"].to_pylist(), strict=True):
-        for label in labels:
-            groups[table.classes[label]].add(group or "(none)")
-    said = (
-        f"{name} is of {plural(len(groups[name]), 'group')} ({', '.join(sorted(groups[name])[:4])}"
-        f"{', ...' if len(groups[name]) > 4 else ''})"
-        for name in names[:3]
-    )
-    return "; ".join(said)
 
 
 def stratified_splits(
