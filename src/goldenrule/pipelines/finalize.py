@@ -72,7 +72,7 @@ def concluded(
         context.run.write_json(
             CHOICE,
             {"chosen": chosen.name, "final": final, "quick": context.options.quick, "why": why}
-            | {"left_out": context.state.left_out, "test_scored": as_json(scored_before)},
+            | {"left_out": as_json(context.state.left_out), "test_scored": as_json(scored_before)},
         )
         predictions: dict[str, Predictions] = {
             split: _scored(classifier, table, context, features)

@@ -15,7 +15,7 @@ from goldenrule.data.pictures.decode import header, with_digests
 from goldenrule.data.splits.evaluated_classes import evaluable_splits, missing_classes, traits
 from goldenrule.data.splits.few_groups import dealt_out, with_few_groups
 from goldenrule.data.splits.stretches import stretch_splits
-from goldenrule.data.table import FOLDER_NAMES, ImageTable, Split
+from goldenrule.data.table import ImageTable, Split
 from goldenrule.data.units import duplicate_units
 
 Place = TypeVar("Place", bound=Hashable)
@@ -362,7 +362,7 @@ def check_enough(table: ImageTable, *, min_per_class: int) -> None:
 def _one_class(table: ImageTable) -> str:
     """Return what is wrong with images of one class, and what to do where a table has labelled them so."""
     said = f"one class only ({table.classes[0]!r}): a classifier tells two or more apart."
-    if table.labels_from in ("", FOLDER_NAMES):
+    if not table.labels_table:
         return f"{table.root} has {said} Add a folder with images of something else."
     left = next((finding.sentence for finding in table.findings if finding.code == "images-unlisted"), "")
     also = (
@@ -370,7 +370,7 @@ def _one_class(table: ImageTable) -> str:
         if left
         else ""
     )
-    return f"{table.labels_from} has {said}{also or ' Add lines of another class.'}"
+    return f"{table.labels_table} has {said}{also or ' Add lines of another class.'}"
 
 
 def _unread(table: ImageTable, name: str) -> list[str]:
