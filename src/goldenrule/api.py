@@ -176,6 +176,8 @@ def _images(source: str | os.PathLike[str] | ImageTable, said: dict[str, Any]) -
         name: _as_field(said.pop(name), types[name]) for name in types.keys() & said.keys() - {"group_by", "folder"}
     }
     if not asked:
+        if isinstance(source, str | os.PathLike):
+            ImageSource(folder=Path(source)).images()  # a run, or a table, says so
         return source
     if not isinstance(source, str | os.PathLike):
         raise OptionError(

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import goldenrule as gr
+from goldenrule.core.errors import SourceError
 from goldenrule.storage.manifest import seal
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -128,8 +130,7 @@ def test_what_can_t_be_fitted_is_exit_code_2_with_a_message_and_nothing_judged(
     assert found.stdout == ""
     assert not list(tmp_path.glob("runs/*/result.json"))
     assert not list(tmp_path.glob("runs/*/classifier"))
-    if make is not only_unreadable:  # whose files are seen to be no pictures when the run has begun
-        assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "runs").exists(), "not even where files are seen to be no pictures when the run has begun"
 
 
 def test_files_that_are_no_pictures_among_good_ones_are_listed_and_left_out(command: Command, tmp_path: Path) -> None:
@@ -463,6 +464,47 @@ def test_what_can_t_be_predicted_is_told(command: Command, run: Path, small_phot
             assert words in found.stderr
         assert found.stdout == ""
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_arguments_in_the_wrong_place_are_told_with_the_command_line_that_is_right(
+    command: Command, run: Path, small_photos: Path, tmp_path: Path
+) -> None:
+    photos, table = small_photos / "test", tmp_path / "labels.csv"
+    table.write_text("file,label\na.jpg,cats\n")
+    for arguments, said in (
+        (("predict", photos, run), f"the run comes first. Give: goldenrule predict {run} {photos}"),
+        (("predict", photos, run, photos), f"goldenrule predict {run} {photos} {photos}"),
+        (("evaluate", photos, run), f"the run comes first. Give: goldenrule evaluate {run} {photos}"),
+        (("explain", photos, run), f"the run comes first. Give: goldenrule explain {run} {photos}"),
+        (("report", photos), f"It is a folder of images, of which goldenrule fit {photos} makes a run."),
+        (("fit", table), f"Give: goldenrule fit {tmp_path} --csv {table}"),
+        (("evaluate", run, table), f"Give: goldenrule evaluate {run} {tmp_path} --csv {table}"),
+    ):
+        found = command(*arguments)
+        assert found.returncode == 2, arguments
+        assert said in found.stderr, arguments
+
+
+def test_a_run_in_the_place_of_images_is_told_with_where_its_images_lie(fitted: Any, command: Command) -> None:
+    for name in ("fit", "audit"):
+        found = command(name, fitted.folder)
+        assert found.returncode == 2
+        assert f"is a run, and no folder of images. Its images lie in {fitted.table.root.resolve()}" in found.stderr
+    with pytest.raises(SourceError, match="is a run, and no folder of images"):
+        gr.fit(fitted.folder, quick=True)
+
+
+def test_a_prediction_that_could_not_begin_leaves_nothing_beside_its_output(
+    command: Command, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> Any:
+        raise SourceError("no")
+
+    (tmp_path / "one.jpg").write_bytes(b"")
+    monkeypatch.setattr("goldenrule.models.classifier.Classifier.stream", refused)
+    (tmp_path / "out").mkdir()
+    assert command("predict", run, "one.jpg", "-o", "out/rows.csv").returncode == 2
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_photo_that_may_not_be_read_has_a_row_among_the_others(

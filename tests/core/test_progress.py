@@ -1,8 +1,10 @@
 import io
+import time
 
 import pytest
 from rich.console import Console
 
+from goldenrule.core import progress
 from goldenrule.core.progress import Bars, Silent, bars_if_seen
 
 
@@ -22,6 +24,28 @@ def test_bars_say_what_is_done_of_what_and_in_which_unit():
             task.advance(2)
     assert "Preparing" in screen.getvalue()
     assert "8 of 8 images" in screen.getvalue()
+
+
+def test_where_no_bar_can_be_drawn_a_line_says_how_far_it_is_from_time_to_time(monkeypatch) -> None:
+    monkeypatch.setattr(progress, "LINE_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.001)
+    log = io.StringIO()
+    bars = Bars(Console(file=log, width=120))
+    bars.expect("all steps", 3600.0)
+    with bars.task("precompute", 8, "images") as task:
+        task.advance(2)
+        while log.getvalue().count("precompute: 2 of 8 images, ") < 2:
+            time.sleep(0.001)
+    line = log.getvalue().splitlines()[-1]
+    assert " left, about 60 min left in all" in line or " left, about 1 h 0 min left in all" in line
+    assert "/s, " in line or " s each, " in line
+
+
+def test_a_step_that_takes_no_time_has_no_line_in_a_log() -> None:
+    log = io.StringIO()
+    with Bars(Console(file=log)).task("read", 3, "files") as task:
+        task.advance(3)
+    assert log.getvalue() == ""
 
 
 def test_an_exception_passes_through_a_bar():

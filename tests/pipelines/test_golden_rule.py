@@ -28,7 +28,7 @@ from goldenrule.runs.listed import listed_runs
 from goldenrule.runs.options import FitOptions
 from goldenrule.storage.manifest import write_recorded_json
 from goldenrule.tasks.fit_plan import plan_for
-from goldenrule.training.plan import live_plan
+from goldenrule.training.plan import LiveStep, live_plan
 
 SHORT = {
     "training.plan.MOST_PASSES": {2: 10_000},
@@ -137,7 +137,8 @@ def test_the_second_time_everything_is_replayed(told: Any, run_copy: Path, small
     names = ("backbone.safetensors", "head.safetensors")
     for name in names:
         assert (run_copy / "classifier" / name).read_bytes() == (told[0].folder / "classifier" / name).read_bytes()
-    assert sum(seconds for _, seconds in again.stages) < sum(seconds for _, seconds in told[0].stages)
+    first, now = dict(told[0].stages), dict(again.stages)
+    assert all(now[stage] >= seconds for stage, seconds in first.items()), "the report says how long it took, not this"
 
 
 def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms_follow(
@@ -319,10 +320,10 @@ def test_minutes_end_the_fit_with_the_best_so_far_and_the_decision_is_kept(
     kept = json.loads((tmp_path / "run" / "steps" / "clock.json").read_text())
     assert kept["minutes"] == 0.01
     assert not any(kept["decided"].values())
-    assert {"train the head", "train the whole network", "test-time augmentation"} <= kept["decided"].keys()
-    assert {"head", "whole network", "test-time augmentation"} <= set(result.left_out)
+    assert {"head", "whole network", "test-time augmentation"} <= kept["decided"].keys()
+    assert [one.step for one in result.left_out] == list(kept["decided"])
     [run] = listed_runs(tmp_path)
-    assert run.kind == f"steps without {', '.join(result.left_out)}"
+    assert run.kind == f"steps without {', '.join(map(str, result.left_out))}"
     assert any(note.startswith("Left out to end within 0.01 minutes: head, ") for note in result.live.notes)
     monkeypatch.setattr("goldenrule.pipelines.clock.time.monotonic", lambda: -1e9)  # all the time in the world
     assert len(golden_rule(small_photos, out=tmp_path / "run", options=options).live.history) == 0
@@ -336,7 +337,7 @@ def test_a_fit_that_the_clock_ended_goes_on_to_the_same_end_where_it_is_given_mo
     with monkeypatch.context() as patch:
         patch.setattr(Clock, "out_of_time", lambda *_, **__: lambda row: row.stage == "whole network")
         short = golden_rule(small_photos, out=run, options=FitOptions(minutes=600))
-    assert short.left_out == ("whole network after epoch 4", "test-time augmentation")
+    assert [str(one) for one in short.left_out] == ["whole network after epoch 4", "test-time augmentation"]
     assert "seven steps without whole network after epoch 4, test-time augmentation" in str(
         next(summary(short, "goldenrule fit photos"))
     )
@@ -359,10 +360,10 @@ def test_averaging_views_is_left_out_where_the_training_before_it_was(
 ) -> None:
     allows = Clock.allows
     monkeypatch.setattr(
-        Clock, "allows", lambda clock, step, seconds, **how: allows(clock, step, 1e9 * ("train" in step), **how)
+        Clock, "allows", lambda clock, step, seconds, **how: allows(clock, step, 1e9 * (step != LiveStep.TTA), **how)
     )
     found = golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=600))
-    assert "test-time augmentation" in found.left_out
+    assert "test-time augmentation" in [one.step for one in found.left_out]
     assert found.chosen == "linear head"
 
 

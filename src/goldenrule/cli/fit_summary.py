@@ -59,7 +59,7 @@ def _kind(result: FitResult) -> str:
         return f"average of {result.options.folds} folds"
     if result.options.quick or result.live is None:
         return "quick fit"
-    return f"seven steps without {', '.join(result.left_out)}" if result.left_out else "all seven steps"
+    return f"seven steps without {', '.join(map(str, result.left_out))}" if result.left_out else "all seven steps"
 
 
 def _scores(result: FitResult) -> Iterator[Text]:
@@ -122,4 +122,4 @@ def _live_seconds(result: FitResult) -> str:
     chosen = next(one for one in result.candidates if one.name == result.chosen)
     shift = domain_shift(chosen.evaluated_on) if chosen.evaluated_split == "out-of-fold" else None
     plan = live_plan_for(result.table, chosen.backbone, result.classifier.engine, shift=shift)
-    return f"about {duration(plan.seconds_of(result.left_out))} more"
+    return f"about {duration(plan.seconds_of({one.step for one in result.left_out}))} more"

@@ -19,6 +19,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from goldenrule.cli.argument_order import check_order
 from goldenrule.core.option import Option, check_option, default_of, options_of, spelled
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
@@ -73,6 +74,7 @@ def command(examples: str = "") -> Callable[[Callable[..., Numbers]], Callable[.
     """
 
     def made(body: Callable[..., Numbers]) -> Callable[..., None]:
+        name = body.__name__.replace("_", "-")
         hints = get_type_hints(body, include_extras=True)
         values = {name: value for name, hint in hints.items() if (value := _taken(hint))}
 
@@ -80,11 +82,12 @@ def command(examples: str = "") -> Callable[[Callable[..., Numbers]], Callable[.
 
         @functools.wraps(body)
         def filled(**said: Any) -> None:
+            check_order(name, said)
             given_ = {
                 name: _value(values[name], said, shared) if name in values else said[name]
                 for name in signature(body).parameters
             }
-            _run(lambda: body(**given_), json=said["json"], quiet=said["quiet"], name=body.__name__.replace("_", "-"))
+            _run(lambda: body(**given_), json=said["json"], quiet=said["quiet"], name=name)
 
         parameters = {one.name: one for one in _parameters(body, hints, values)}  # a field of two values comes once
         required = [one for one in parameters.values() if one.default is Parameter.empty]

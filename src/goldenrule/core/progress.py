@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any, Protocol
 
 from goldenrule.core.alive import shown
 from goldenrule.core.errors import is_installed
+
+LINE_AFTER_SECONDS, LINE_EVERY_SECONDS = 3.0, 30.0
+"""Where no bars can be drawn: when a step's first line comes, and each further one."""
 
 
 class Task(Protocol):
@@ -114,10 +118,11 @@ class Bars:
                 yield from super().get_renderables()
 
         live = not self._console.is_jupyter or is_installed("ipywidgets")  # without it Rich warns, and draws nothing
-        if not live:
-            self.say(f"{name}: {total:,} {unit} ..." if total else f"{name} ...")
-        seen = live and (self._console.is_terminal or self._console.is_jupyter)  # into a file they would be empty lines
-        with shown(), WithPicture(*columns, console=self._console, transient=True, disable=not seen) as bars:
+        if not (live and (self._console.is_terminal or self._console.is_jupyter)):
+            with _lines(self, name, total, unit) as lines:
+                yield lines
+            return
+        with shown(), WithPicture(*columns, console=self._console, transient=True) as bars:
             identity = bars.add_task(name, total=total or None, count="", rate="", left="")
             bar = _Bar(bars, identity, total, unit)
             bar.advance(0)
@@ -126,6 +131,12 @@ class Bars:
                 return
             whole = bars.add_task(self._whole.name, total=self._whole.seconds, count="", rate="", left="")
             yield _WithWhole(bar, bars, whole, self._whole)
+
+    @property
+    def whole_left(self) -> str:
+        """About how long all steps still take, in words, "" where nobody knows."""
+        left = self._whole.began + self._whole.seconds - time.monotonic() if self._whole else 0.0
+        return f"about {time_text(left)} left in all" if left > 0 else ""
 
     def expect(self, name: str, seconds: float) -> None:
         """Draw a second bar below each task: how far all steps are, by the seconds that are left as far as is known."""
@@ -141,6 +152,46 @@ class _Whole:
     name: str
     began: float
     seconds: float
+
+
+class _Lines:
+    """A task where no bar can be drawn, as in a log: a line when it has begun, and one every half a minute."""
+
+    def __init__(self, bars: Bars, name: str, total: int, unit: str) -> None:
+        self._bars, self._name, self._total, self._unit = bars, name, total, unit
+        self._began, self._done = time.monotonic(), 0
+
+    def advance(self, steps: int = 1) -> None:
+        """Count; the line comes by the clock."""
+        self._done += steps
+
+    def say_until(self, ended: threading.Event) -> None:
+        """Say how far it is: first after a moment, as most steps take none, then from time to time."""
+        wait = LINE_AFTER_SECONDS
+        while not ended.wait(wait):
+            self._bars.say(self.line())
+            wait = LINE_EVERY_SECONDS
+
+    def line(self) -> str:
+        """Return how far it is, at which rate, and how long it and all steps still take."""
+        per_second = self._done / max(time.monotonic() - self._began, 1e-9)
+        left = (self._total - self._done) / per_second if self._done and self._total else 0.0
+        count = f"{self._done:,} of {self._total:,} {self._unit}" if self._total else f"{self._done:,} {self._unit}"
+        parts = (count, rate_text(per_second), f"{time_text(left)} left" if left > 0 else "", self._bars.whole_left)
+        return f"{self._name}: {', '.join(part for part in parts if part)}"
+
+
+@contextlib.contextmanager
+def _lines(bars: Bars, name: str, total: int, unit: str) -> Iterator[_Lines]:
+    """Say how a task goes on, in lines, while the block runs."""
+    lines, ended = _Lines(bars, name, total, unit), threading.Event()
+    clock = threading.Thread(target=lines.say_until, args=(ended,), daemon=True)
+    clock.start()
+    try:
+        yield lines
+    finally:
+        ended.set()
+        clock.join()
 
 
 def rate_text(per_second: float | None) -> str:

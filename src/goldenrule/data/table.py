@@ -32,8 +32,6 @@ else:
 Split = Literal["train", "valid", "test"]
 Task = Literal["single", "multi"]
 """One label an image, or as many as are true of it."""
-FOLDER_NAMES = "the folders' names"
-"""What says the labels of class folders, as `ImageTable.labels_from` has it."""
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
@@ -69,7 +67,7 @@ class ImageTable:
     findings: tuple[Finding, ...] = ()
     task: Task = "single"
     exclude: tuple[str, ...] = ()  # patterns of what is left out below the root
-    labels_from: str = ""  # what says the labels, in words: the folders' names, a table; "" where nobody knows
+    labels_table: str | None = None  # the table that says the labels, "" for names of folders; None: nobody knows
 
     def __post_init__(self) -> None:
         if self.rows.schema != (schema := table_schema()):

@@ -88,6 +88,18 @@ class Verdict:
         )
 
     @property
+    def why_not(self) -> str:
+        """Why the later is not taken, in short: what was found, and what was needed."""
+        gain, change = self.comparison.gain, "lower"
+        if gain.value < 0:
+            change, gain = "higher", replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
+        found = f"log loss {change} by {value_and_interval(gain)} on {gain.n:,} images"
+        if self.clear:
+            return f"{found}, too little to matter"
+        surely, needed = 100 * self.comparison.probability_better, 100 * NEEDED_PROBABILITY
+        return f"{found}, better in {surely:.0f} % of resamples where {needed:.0f} % are needed"
+
+    @property
     def outcome(self) -> str:
         """Which of both is taken, in words."""
         return outcome_text(self.names, better=self.better, asked_for=self.asked_for)

@@ -15,10 +15,16 @@ from goldenrule.features.speed_record import remember_training_speed
 from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.finalize import finished
 from goldenrule.runs.history import EpochRow
-from goldenrule.runs.verified_files import was_written
+from goldenrule.runs.verified_files import LeftOut, was_written
 from goldenrule.storage.manifest import Sealed
+from goldenrule.training.plan import LiveStep
 
 JOURNAL = "steps/clock.json"
+CALLED_BEFORE = {
+    "train the head": LiveStep.HEAD,
+    "train the late layers": LiveStep.LATE_LAYERS,
+    "train the whole network": LiveStep.NETWORK,
+}
 PROBE_SECONDS = 10.0
 """With less time left than this nothing is measured before it is decided."""
 
@@ -85,7 +91,7 @@ class Clock:
             self._write()
         if not self._decided[step]:
             self._left_out[step] = seconds
-            self._work.state.left_out.append(step.removeprefix("train the "))
+            self._work.state.left_out.append(LeftOut(step=step))
         return self._decided[step]
 
     def _write(self) -> None:
@@ -111,17 +117,19 @@ class Clock:
 
     def cut_short(self, step: str, epochs: int) -> None:
         """Note that a fit was ended before its last epoch to keep the time."""
-        self._work.state.left_out.append(f"{step} after epoch {epochs}")
+        self._work.state.left_out.append(LeftOut(step=step, after_epoch=epochs))
 
     def say_left_out(self) -> str:
         """Say what was left out, in one line; return it, "" where that is nothing."""
-        said = [f"{step.removeprefix('train the ')} (about {time_text(took)})" for step, took in self._left_out.items()]
-        said += [step for step in self._work.state.left_out if " after epoch " in step]
+        left_out = self._work.state.left_out
+        said = [
+            str(one) if one.after_epoch else f"{one} (about {time_text(self._left_out[one.step])})" for one in left_out
+        ]
         if not said:
             return ""
         within = f" to end within {self._given:g} minutes" if self._given is not None else ""
         self._work.progress.say(f"Left out{within}: {', '.join(said)}.")
-        return f"Left out{within}: {', '.join(self._work.state.left_out)}."
+        return f"Left out{within}: {', '.join(map(str, left_out))}."
 
 
 def kept_budget(folder: Path) -> Budget | None:
@@ -130,7 +138,8 @@ def kept_budget(folder: Path) -> Budget | None:
         return None
     what, value = str(folder / JOURNAL), Sealed(folder).json(JOURNAL)
     if "decided" not in value:  # of an earlier version, which did not keep the minutes
-        return Budget(minutes=0.0, decided=as_type(value, dict[str, bool], what=what))
+        before = as_type(value, dict[str, bool], what=what)
+        return Budget(minutes=0.0, decided={CALLED_BEFORE.get(step, step): begun for step, begun in before.items()})
     return as_type(value, Budget, what=what)
 
 

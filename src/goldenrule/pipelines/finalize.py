@@ -72,7 +72,7 @@ def concluded(
         context.run.write_json(
             CHOICE,
             {"chosen": chosen.name, "final": final, "quick": context.options.quick, "why": why}
-            | {"left_out": context.state.left_out, "test_scored": as_json(scored_before)},
+            | {"left_out": as_json(context.state.left_out), "test_scored": as_json(scored_before)},
         )
         predictions: dict[str, Predictions] = {
             split: _scored(classifier, table, context, features)
@@ -172,9 +172,8 @@ def _scored_again(scored: Sequence[TestScored]) -> list[Finding]:
 
 
 def _stages_before(context: FitContext) -> dict[str, float]:
-    """Return the seconds by stage of this run as far as it was told before, {} where it came to this end."""
-    end = "quick" if context.options.quick else "whole"
-    if finished(context) in (end, "whole") or not was_written(context.run.folder, RESULT):
+    """Return the seconds by stage of this run as far as it was told before: what is replayed took them then."""
+    if not was_written(context.run.folder, RESULT):
         return {}
     try:
         return {stage.name: stage.seconds for stage in run_result(context.run.folder).stages}

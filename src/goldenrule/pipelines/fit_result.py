@@ -37,6 +37,7 @@ from goldenrule.pipelines.changed_files import Stamp
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import images_of
 from goldenrule.runs.options import FitOptions
+from goldenrule.runs.verified_files import LeftOut
 
 if TYPE_CHECKING:
     from goldenrule.training.crossing import Crossed
@@ -54,7 +55,7 @@ class FitState:
     backbones: BackboneChoice | None = None
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> split: images that train has too, or nearly
-    left_out: list[str] = field(default_factory=list)  # steps that --minutes had no time for
+    left_out: list[LeftOut] = field(default_factory=list)  # steps that --minutes had no time for
     stamps: Mapping[str, Stamp | None] = field(default_factory=dict)  # of the files, when they were read first
 
     @contextmanager
@@ -111,7 +112,7 @@ class FitResult:
     backbones: BackboneChoice | None = None  # where one was chosen among several
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> split: images that train has too, or nearly
-    left_out: tuple[str, ...] = ()  # steps that --minutes had no time for
+    left_out: tuple[LeftOut, ...] = ()  # steps that --minutes had no time for
 
     def after(self, stages: Iterable[tuple[str, float]]) -> FitResult:
         """Return this answer with more stages; what was measured of it is not measured again."""

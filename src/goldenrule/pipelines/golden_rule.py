@@ -27,7 +27,7 @@ from goldenrule.training.diagnostics import hints_by_stage
 from goldenrule.training.learner import Learner
 from goldenrule.training.loggers import Logger
 from goldenrule.training.lr_finder import RangeTest
-from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS
+from goldenrule.training.plan import LATE_SPEED, LATE_VIEWS, LiveStep
 
 MIXUP = 0.4
 HIGH_SHIFT = (
@@ -142,7 +142,7 @@ def seven_steps(
     if clock.limited and (measured := training_speed(learn)):  # what this run measures, not what an earlier one did
         plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift, images_per_second=measured)
     _expect(context, plan.head_seconds, late, plan.network_seconds, plan.tta_seconds)
-    if clock.allows("train the head", plan.head_seconds):
+    if clock.allows(LiveStep.HEAD, plan.head_seconds):
         with context.state.stage("train the head"):
             # 2. lr_find: the highest rate where the loss is still clearly improving.
             curves["fresh head"] = rate = learn.lr_find()
@@ -161,7 +161,7 @@ def seven_steps(
     if shift == "moderate":
         selection.notes.append(MODERATE_SHIFT)
     _expect(context, late, plan.network_seconds, plan.tta_seconds)
-    if shift != "low" and clock.allows("train the late layers", plan.late_seconds, wanted=bool(curves)):
+    if shift != "low" and clock.allows(LiveStep.LATE_LAYERS, plan.late_seconds, wanted=bool(curves)):
         with context.state.stage("train the late layers"):
             better = learn.classifier()
             learn.freeze_to(1)
@@ -176,7 +176,7 @@ def seven_steps(
                 out_of_time=clock.out_of_time(times_faster=LATE_SPEED),
             )
             if learn.state.out_of_time:
-                clock.cut_short("late layers", learn.history.rows[-1].epoch)
+                clock.cut_short(LiveStep.LATE_LAYERS, learn.history.rows[-1].epoch)
             temperature, apart = 1.0, None
             if not high:  # there is something to lose
                 apart = learn.crossed(keep="last")
@@ -185,7 +185,7 @@ def seven_steps(
             if not selection.enter(Trained.LATE_LAYERS, learn, temperature=temperature, crossed=apart):
                 learn.load(better)
     _expect(context, plan.network_seconds, plan.tta_seconds)
-    if clock.allows("train the whole network", plan.network_seconds):
+    if clock.allows(LiveStep.NETWORK, plan.network_seconds):
         with context.state.stage("train the whole network"):
             learn.unfreeze()
             # 6. lr_find again, the rates of the groups in their ratio: earlier layers learn slower.
@@ -206,7 +206,7 @@ def seven_steps(
                 out_of_time=clock.out_of_time(),
             )
             if learn.state.out_of_time:
-                clock.cut_short("whole network", learn.history.rows[-1].epoch)
+                clock.cut_short(LiveStep.NETWORK, learn.history.rows[-1].epoch)
             apart = learn.crossed(keep="best")
             share = learn.blend()
             selection.notes.append(f"Of the way through the training of the whole network {100 * share:.0f} % is kept.")
@@ -215,9 +215,9 @@ def seven_steps(
             selection.enter(Trained.NETWORK, learn, temperature=temperature, crossed=apart)
     _expect(context, plan.tta_seconds)
     views_seconds = plan.tta_seconds
-    if augmentation and clock.measures("test-time augmentation"):
+    if augmentation and clock.measures(LiveStep.TTA):
         views_seconds = selection.seconds_of_views(learn, augmentation)
-    if augmentation and clock.allows("test-time augmentation", views_seconds, wanted=not clock.left_out):
+    if augmentation and clock.allows(LiveStep.TTA, views_seconds, wanted=not clock.left_out):
         with context.state.stage("test-time augmentation"):
             selection.enter_views(learn, augmentation)
     selection.notes += filter(None, [clock.say_left_out()])

@@ -78,7 +78,7 @@ def training_speed(learn: Learner) -> float | None:
 
     A few steps of the learning-rate finder more than a few take so much longer: it changes nothing (law 4).
     """
-    state, precompute = learn.state, learn.precompute
+    state = learn.state
     try:
         learn.precompute = False
         learn.unfreeze()
@@ -89,8 +89,7 @@ def training_speed(learn: Learner) -> float | None:
             seconds.append(time.perf_counter() - began)
         size = learn.data.source(learn.state).batch_size
     finally:
-        learn.state = state
-        learn.precompute = precompute
+        learn.state = state  # its key too, by which steps are replayed: no verb was done
     *_, few, many = PROBE_STEPS
     *_, before, whole = seconds
     if whole < SHORTEST:

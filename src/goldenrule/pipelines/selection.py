@@ -14,7 +14,7 @@ from goldenrule.data.augmentation.augment import Augmentation, View, views
 from goldenrule.data.table import ImageTable
 from goldenrule.metrics import Predictions, quality, with_class_thresholds
 from goldenrule.metrics.estimate import Basis, printed
-from goldenrule.metrics.selection_rules import later_replaces, on_common
+from goldenrule.metrics.selection_rules import Verdict, later_replaces, on_common
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.heads import Head
 from goldenrule.pipelines.calibrate import calibrated_on_valid
@@ -114,17 +114,17 @@ class ModelSelection:
         verdict = later_replaces(before, seen, names=(self.best.name, newcomer.name), tempered=True)
         newcomer = replace(newcomer, verdict=verdict, evaluated_on=seen, evaluated_split="valid")
         self.candidates.append(newcomer)
-        self._progress.say(self._line(newcomer, before, seen, replaced=verdict.replaced))
+        self._progress.say(self._line(newcomer, before, seen, verdict))
         if verdict.replaced:
             self.best, self._valid = newcomer, seen
         return verdict.replaced
 
-    def _line(self, newcomer: Candidate, before: Predictions, seen: Predictions, *, replaced: bool) -> str:
-        """Return a stage as one line: what it did to the validation number, its time, whether it is selected."""
+    def _line(self, newcomer: Candidate, before: Predictions, seen: Predictions, verdict: Verdict) -> str:
+        """Return a stage as one line: what it did to the validation number, its time, and whether it is selected."""
         began, self._began = self._began, time.perf_counter()
         old, new = (printed(quality(one, beta=self._beta))[0] for one in (before, seen))
         epochs = f"{newcomer.facts['epochs']} epochs, " if "epochs" in newcomer.facts else ""
-        outcome = "selected" if replaced else "not selected"
+        outcome = "selected" if verdict.replaced else f"not selected: {verdict.why_not}"
         return f"  {newcomer.name}: {epochs}validation {old} -> {new}, {duration(self._began - began)}, {outcome}"
 
     def _groups(self, seen: Predictions) -> NDArray[np.int64] | None:

@@ -1,12 +1,20 @@
-"""Whether a folder holds a finished run, asked by every command that looks into one."""
+"""Whether a folder holds a finished run, asked by every command that looks into one; or one where images are wanted."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from goldenrule.core.errors import SourceError
-from goldenrule.runs.verified_files import IMAGES, RESULT
+from goldenrule.runs.verified_files import IMAGES, RESULT, is_run, run_about
 from goldenrule.storage.files import no_run_but
+from goldenrule.storage.manifest import is_sealed
+
+
+def check_no_run(images: Path) -> None:
+    """Raise `SourceError` where images were asked for and a run was given; it says where the run's images lie."""
+    if is_run(images) and is_sealed(images):
+        folder = run_about(images).images.folder
+        raise SourceError(f"{images} is a run, and no folder of images. Its images lie in {folder}: give that folder.")
 
 
 def check_finished(run: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.option import option
+from goldenrule.runs.finished import check_no_run
 
 if TYPE_CHECKING:
     from goldenrule.data.table import ImageTable
@@ -140,6 +141,7 @@ class ImageSource:
 
     def images(self) -> Path | ImageTable:
         """Return the folder where nothing else is asked, else its images as they are asked for."""
+        check_no_run(self.folder)
         return self.folder if self.is_folder else self.table()
 
     def table(self) -> ImageTable:
@@ -153,6 +155,7 @@ class ImageSource:
         from goldenrule.data.classes import renaming_of, with_classes
         from goldenrule.data.splits.folds import fold_called, fold_name
 
+        check_no_run(self.folder)
         table = self._of_table(self.csv) if self.csv is not None else self._of_folders()
         if renaming := renaming_of(list(self.rename), self.rename_file):
             table = with_classes(table, renaming)

@@ -94,7 +94,7 @@ def _kind(folder: Path, about: RunJson) -> str:
         return "average of folds"
     if choice.quick:
         return "quick fit"
-    return f"steps without {', '.join(choice.left_out)}" if choice.left_out else "all steps"
+    return f"steps without {', '.join(map(str, choice.left_out))}" if choice.left_out else "all steps"
 
 
 def _changed(folder: Path) -> float:

@@ -21,6 +21,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from typing import Any
 
 import msgspec
 
-from goldenrule.core.errors import FormatError, RunError, RunMismatch
+from goldenrule.core.errors import FormatError, InputError, OptionError, RunError, RunMismatch
 from goldenrule.core.option import options_of, spelled
 from goldenrule.core.schema import Count, Name, as_type, parse_json
 from goldenrule.data.table import ImageTable
@@ -37,6 +38,7 @@ from goldenrule.runs.history import EpochRow
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import (
     ABOUT,
+    CHOICE,
     COLUMNS,
     IMAGES,
     SCHEMA_VERSION,
@@ -180,13 +182,30 @@ def _outcome_name(key: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[Run]:
-    """Open a run for writing; a second writer gets `RunInUse` with the pid of the first."""
+    """Open a run for writing; a second writer gets `RunInUse` with the pid of the first.
+
+    A new one that ends without a result, as its images can't be learned from, leaves nothing.
+    """
     check_ours(folder)
+    new = not folder.exists()
     with only_writer(folder, instead="another --out"):
         if is_run(folder):
             for place in (folder, folder / "steps", folder / "predictions", folder / "epochs"):
                 remove_leftovers(place)
-        yield Run(folder)
+        try:
+            yield Run(folder)
+        except (InputError, OptionError):
+            if new and not was_written(folder, CHOICE):
+                for name in (*NAMES, ABOUT):
+                    _remove(folder / name)
+            raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def check_ours(folder: Path) -> None:

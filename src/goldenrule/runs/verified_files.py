@@ -58,14 +58,23 @@ class TestScored(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     day: str
 
 
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A step that --minutes had no time for; `after_epoch`: where it was begun, the epoch after which it was ended."""
+
+    step: Name
+    after_epoch: Count = 0
+
+    def __str__(self) -> str:
+        return f"{self.step} after epoch {self.after_epoch}" if self.after_epoch else self.step
+
+
 class ChoiceJson(msgspec.Struct, kw_only=True):
     """Which candidate was chosen, written before the test split is opened; every one that was scored there."""
 
     chosen: str
     final: bool = True
     quick: bool = False
-    left_out: tuple[str, ...] = ()
-    """The steps that --minutes had no time for."""
+    left_out: tuple[LeftOut, ...] = ()
     test_scored: tuple[TestScored, ...] = ()
 
 

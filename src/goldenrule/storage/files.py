@@ -22,6 +22,8 @@ from goldenrule.storage.unfinished import unfinished_file, unfinished_folder
 
 DIGEST_BYTES = 32
 SHOWN_RUNS = 3
+BELOW, IMAGES = ("", "*/", "*/*/"), ("jpg", "jpeg", "png", "JPG", "JPEG", "PNG")
+"""Where a few looks tell that a folder is one of images."""
 DIGEST_FIELD = "digest"
 MOST_BYTES = 1 << 50
 _NO_TEXT = re.compile("[\ud800-\udfff]")
@@ -85,7 +87,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def no_run_but(folder: Path) -> str:
-    """Return what a folder without a run is: none at all, or one of several runs; "" where it is something else.
+    """Return what a folder without a run is: none at all, one of several runs, or of images; "" for something else.
 
     >>> no_run_but(Path("no such folder"))
     ' There is no such folder.'
@@ -94,6 +96,11 @@ def no_run_but(folder: Path) -> str:
         return " There is no such folder."
     inside = sorted(str(found.parent) for found in folder.glob("*/result.json"))
     several = " ..." if len(inside) > SHOWN_RUNS else ""
+    made = Path("runs") / folder.resolve().name
+    if not inside and (made / "result.json").is_file() and made.resolve() != folder.resolve():
+        return f" Its run is {made}: give that."
+    if not inside and any(next(folder.glob(f"{below}*.{ending}"), None) for below in BELOW for ending in IMAGES):
+        return f" It is a folder of images, of which goldenrule fit {in_shell(folder)} makes a run."
     return f" It holds runs: give one of them, such as {', '.join(inside[:SHOWN_RUNS])}{several}" if inside else ""
 
 

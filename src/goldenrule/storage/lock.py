@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import filelock
 
-from goldenrule.core.errors import RunError, RunInUse, StorageError
+from goldenrule.core.errors import GoldenRuleError, RunError, RunInUse, StorageError
 from goldenrule.storage.files import make_folder, storage_errors, write_atomic
 
 LOCK, HOLDER = ".lock", ".lock.pid"
@@ -21,7 +21,9 @@ def only_writer(folder: Path, *, instead: str = "another folder") -> Iterator[No
     """Keep a folder, made where it is missing, for this process; a second writer gets `RunInUse` with the first's pid.
 
     `instead` says what else the user may choose. The system itself lets go of the lock of a process that was killed.
+    A folder that was made for what then failed goes again, with its parents, where nothing was written to it.
     """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     make_folder(folder)
     check_no_links(folder)
     holder = folder / HOLDER
@@ -34,10 +36,23 @@ def only_writer(folder: Path, *, instead: str = "another folder") -> Iterator[No
     try:
         write_atomic(holder, f"{os.getpid()}\n")
         yield
+    except GoldenRuleError:
+        _remove_unused(missing)
+        raise
     finally:
         with contextlib.suppress(OSError):  # a disk that can no longer be written: there is an error already
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _remove_unused(made: Sequence[Path]) -> None:
+    """Remove folders that were made, the innermost first, as long as they hold nothing but the lock."""
+    with contextlib.suppress(OSError):
+        if made and {path.name for path in made[0].iterdir()} <= {LOCK, HOLDER}:
+            for path in made[0].iterdir():
+                path.unlink()
+            for folder in made:
+                folder.rmdir()
 
 
 def check_no_links(folder: Path) -> None:

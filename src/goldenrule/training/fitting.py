@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,14 @@ from goldenrule.training.schedule import Rising, Schedule
 Keep = Literal["last", "best"]
 Stopped = Literal["", "over-fitting", "converged", "out of time", "diverged"]
 CHECKPOINT_SECONDS = 120.0
+
+
+class StoppedBy(StrEnum):
+    """Who ended a fit, where more than one file asks: "out of time" is what a clock says."""
+
+    CLOCK = "out of time"
+
+
 BEST, MEAN, MOVING = 0, 1, 2
 """Snapshots: keep="best" needs the best weights so far and the mean of the weights at all ends of cycles, `ema` the
 moving average."""

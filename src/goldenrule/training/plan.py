@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
+from enum import StrEnum
 
 from goldenrule.core.findings import plural
 from goldenrule.core.option import HeadKind
@@ -34,6 +35,15 @@ MOST_BOUNDARY_BYTES = 8_000_000_000
 """How much of the disk activations before the late layers may take per augmentation; some 40 KB each."""
 SPEED_UNKNOWN = 120.0
 """Views per second assumed before anything was measured on this machine."""
+
+
+class LiveStep(StrEnum):
+    """The steps after the linear head, as they are called where there was no time for one."""
+
+    HEAD = "head"
+    LATE_LAYERS = "late layers"
+    NETWORK = "whole network"
+    TTA = "test-time augmentation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,22 +100,22 @@ class LivePlan:
         """Epochs of the whole network at most."""
         return self.cycle_len * ((1 << self.cycles) - 1)
 
-    def seconds_of(self, left_out: Sequence[str]) -> float:
-        """Return how long the steps of these names take, all of them where none is named.
+    def seconds_of(self, left_out: Collection[str]) -> float:
+        """Return how long these steps take, all of them where none is named.
 
         >>> plan = live_plan(train_images=400)
-        >>> plan.seconds_of(["head", "whole network after epoch 3"]) == plan.head_seconds + plan.network_seconds
+        >>> plan.seconds_of([LiveStep.HEAD, LiveStep.TTA]) == plan.head_seconds + plan.tta_seconds
         True
         """
         if not left_out:
             return sum(step.seconds for step in self.steps())
         seconds = {
-            "head": self.head_seconds,
-            "late layers": self.late_seconds,
-            "whole network": self.network_seconds,
-            "test-time augmentation": self.tta_seconds,
+            LiveStep.HEAD: self.head_seconds,
+            LiveStep.LATE_LAYERS: self.late_seconds,
+            LiveStep.NETWORK: self.network_seconds,
+            LiveStep.TTA: self.tta_seconds,
         }
-        return sum(took for step, took in seconds.items() if any(one.startswith(step) for one in left_out))
+        return sum(took for step, took in seconds.items() if step in left_out)
 
     def steps(self) -> tuple[Step, ...]:
         """Return the stages, the longest they can take."""

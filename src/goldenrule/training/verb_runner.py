@@ -27,7 +27,7 @@ from goldenrule.storage.tensors import Array, array_of, arrays_in, check_arrays,
 from goldenrule.training.checkpoint import remove, row_facts, seen_in, seen_tensors
 from goldenrule.training.custom_metrics import measured
 from goldenrule.training.diagnostics import MOST, STOPPED, Level, arithmetic, before, ended_worse, hints, level_of
-from goldenrule.training.fitting import Fit, Keep, find_rate, run
+from goldenrule.training.fitting import Fit, Keep, StoppedBy, find_rate, run
 from goldenrule.training.inputs.batches import ValidationLogits
 from goldenrule.training.inputs.training_data import TrainingData
 from goldenrule.training.kept_epochs import KeptEpochs
@@ -200,7 +200,7 @@ class VerbRunner:
             rows = self._rows(outcome)
             for row in rows:  # of a replayed fit
                 note(row)
-        cut_short = outcome.facts["stopped"] == "out of time"
+        cut_short = outcome.facts["stopped"] == StoppedBy.CLOCK
         if checkpoint and not cut_short:  # with more time it goes on from there
             remove(checkpoint)
         if outcome.facts["stopped"]:

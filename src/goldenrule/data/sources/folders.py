@@ -18,7 +18,7 @@ from goldenrule.data.sources.listing import Listing, listing
 from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS, by_name
 from goldenrule.data.sources.split_folders import SPLIT_NAMES, says_nothing, split_called, split_like
 from goldenrule.data.splits.evaluated_classes import missing_classes
-from goldenrule.data.table import FOLDER_NAMES, ImageTable, Split, image_table, one_form
+from goldenrule.data.table import ImageTable, Split, image_table, one_form
 from goldenrule.storage.regular_files import FileKind, what_it_is
 
 LabelsFrom = Literal["auto", "folder", "parent"]
@@ -99,7 +99,7 @@ def from_folder(
     used = {uri for _, _, uri in found}
     taken = {PurePosixPath(folder).parts[0] for folder in splits.values()}
     beside = [name for name in folders if splits and name not in taken]
-    table = replaced(table, exclude=files.exclude, labels_from=FOLDER_NAMES)
+    table = replaced(table, exclude=files.exclude, labels_table="")
     return with_groups(table, group_by).with_findings(
         *notes,
         *missing_classes(table),

@@ -241,7 +241,7 @@ def _labelled(
     others = [uri for uri in unlisted if split_of(uri) != "test"]
     missing, no_pictures = _without_pictures(missing, files)
     column = f", column {wanted.label}" if wanted.label is not None else ""
-    table = replace(table, exclude=exclusions.given, labels_from=f"{said}{column}").with_findings(
+    table = replace(table, exclude=exclusions.given, labels_table=f"{said}{column}").with_findings(
         *notes,
         *more,
         *read.findings,

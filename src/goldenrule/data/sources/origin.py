@@ -8,6 +8,7 @@ from goldenrule.core.findings import plural
 from goldenrule.data.table import ImageTable
 
 MOST_NAMED = 6
+FOLDER_NAMES = "the folders' names"
 PART_OF_THEM = (
     "table-names-part",
     "table-of-other-images",
@@ -27,7 +28,7 @@ def origin_line(table: ImageTable) -> str:
     """
     about = f"{table.root.resolve().name or 'images'}: {counted(len(table), int((~table.labelled).sum()))}"
     classes = f"{plural(len(table.classes), 'class', 'classes')} ({some_names(table.classes)})"
-    labels = [f"labels from {table.labels_from}"] if table.labels_from else []
+    labels = [] if table.labels_table is None else [f"labels from {table.labels_table or FOLDER_NAMES}"]
     part = [finding.sentence for finding in table.findings if finding.code in PART_OF_THEM]
     return f"{'; '.join([', '.join([about, classes, *labels]), *part])}."
 

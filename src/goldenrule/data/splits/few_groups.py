@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from goldenrule.core.findings import Finding
+from goldenrule.core.errors import TooFewImages
+from goldenrule.core.findings import Finding, plural
 from goldenrule.core.randomness import key
 from goldenrule.data.table import ImageTable, Split
 
@@ -14,19 +15,46 @@ MOST_IN_PAIRS, MOST_UNITS = 12, 60
 """Of so many groups a split may take two, of so many one; where there are more, shares of each class work."""
 
 
+def with_few_groups(
+    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Split, float], lacking: str, *, seed: int
+) -> ImageTable:
+    """Return the images with whole groups dealt out one by one.
+
+    Raises `TooFewImages`, naming the groups of each class, where no validation can be made of them.
+    """
+    labels = table.rows["labels"].to_pylist()
+    movable = [row for row, split in enumerate(table.splits) if split in (None, "train") and labels[row]]
+    found = few_groups([labels[row][0] for row in movable], [units[row] for row in movable], wanted, seed=seed)
+    if found is None:
+        raise TooFewImages(
+            f"The groups leave {lacking}: {_groups_of_classes(table, table.classes)}. Groups stay whole, so two "
+            "classes need three groups each, two to train and one to validate, and a fourth for a test split: add "
+            "groups; or give --folds 2, where each validates for the others; or do without groups (omit --group, or "
+            "give --group-by none), and the numbers flatter."
+        )
+    of_row = dict(zip(movable, found, strict=True))
+    of_unit = {units[row]: split for row, split in of_row.items()}
+    return table.with_splits(
+        [
+            of_row.get(row) or (of_unit.get(units[row], "train") if split in (None, "train") else split)
+            for row, split in enumerate(table.splits)
+        ]
+    )
+
+
 def few_groups(
     labels: Sequence[int], units: Sequence[bytes], wanted: Mapping[Split, float], *, seed: int
 ) -> list[Split] | None:
     """Return a split for each image that keeps units whole: each drawn one has two classes, all of them learned.
 
-    Of all ways the one whose splits have sizes nearest to `wanted`; where not every drawn split can be had, the
-    first alone. None where that can't be either, and where there are so many units that no way need be looked for.
+    What trains has two classes of two units each, so that settings can be chosen out-of-fold. Of all ways the one whose
+    splits have sizes nearest to `wanted`; where not every drawn split can be had, the first alone. None where that
+    can't be either, and where there are so many units that no way need be looked for.
 
-    >>> few_groups([0, 1, 0, 1, 0, 1], [b"a", b"a", b"b", b"b", b"c", b"c"], {"valid": 0.1, "test": 0.1}, seed=0)
-    ['train', 'train', 'test', 'test', 'valid', 'valid']
-    >>> few_groups([0, 1, 0, 1], [b"a", b"a", b"b", b"b"], {"valid": 0.1, "test": 0.1}, seed=0)
-    ['train', 'train', 'valid', 'valid']
-    >>> few_groups([0, 0, 1, 1], [b"a", b"a", b"b", b"b"], {"valid": 0.1}, seed=0) is None
+    >>> wanted = {"valid": 0.1, "test": 0.1}
+    >>> few_groups([0, 1, 0, 1, 0, 1, 1], [b"a", b"a", b"b", b"b", b"c", b"c", b"c"], wanted, seed=0)
+    ['train', 'train', 'valid', 'valid', 'train', 'train', 'train']
+    >>> few_groups([0, 1, 0, 1], [b"a", b"a", b"b", b"b"], wanted, seed=0) is None
     True
     """
     members: dict[bytes, list[int]] = defaultdict(list)
@@ -64,6 +92,20 @@ def dealt_out(table: ImageTable, units: Sequence[bytes]) -> Iterator[Finding]:
     )
 
 
+def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
+    """Return which groups the first of these classes have."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for group, labels in zip(table.rows["group"].to_pylist(), table.rows["labels"].to_pylist(), strict=True):
+        for label in labels:
+            groups[table.classes[label]].add(group or "(none)")
+    said = (
+        f"{name} is of {plural(len(groups[name]), 'group')} ({', '.join(sorted(groups[name])[:4])}"
+        f"{', ...' if len(groups[name]) > 4 else ''})"
+        for name in names[:3]
+    )
+    return "; ".join(said)
+
+
 def _ways(units: Sequence[bytes], splits: Sequence[Split]) -> Iterator[dict[Split, tuple[bytes, ...]]]:
     """Return every way to give each of these splits one unit, or two where there are few, and leave one to train."""
     if not splits:
@@ -78,11 +120,13 @@ def _ways(units: Sequence[bytes], splits: Sequence[Split]) -> Iterator[dict[Spli
 
 
 def _can_be_evaluated(way: Mapping[Split, Sequence[bytes]], members: Mapping[bytes, Sequence[int]]) -> bool:
-    """Return whether each drawn split has two classes, and what is left has them all."""
+    """Return whether each drawn split has two classes, what is left has them all, and two of them in two units."""
     drawn = {unit for taken in way.values() for unit in taken}
-    learned = {label for unit, labels in members.items() if unit not in drawn for label in labels}
+    learned = Counter(label for unit, labels in members.items() if unit not in drawn for label in {*labels})
+    if sum(count > 1 for count in learned.values()) < 2:
+        return False
     classes = [{label for unit in taken for label in members[unit]} for taken in way.values()]
-    return all(len(shown) > 1 and shown <= learned for shown in classes)
+    return all(len(shown) > 1 and shown <= learned.keys() for shown in classes)
 
 
 def _unfairness(

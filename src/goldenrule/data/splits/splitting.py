@@ -10,14 +10,13 @@ from typing import TypeVar
 import numpy as np
 
 from goldenrule.core.errors import OptionError, TooFewImages, UnreadableImage
-from goldenrule.core.findings import plural
 from goldenrule.core.randomness import key
 from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.pictures.header import header
 from goldenrule.data.splits.evaluated_classes import evaluable_splits, missing_classes, traits
-from goldenrule.data.splits.few_groups import dealt_out, few_groups
+from goldenrule.data.splits.few_groups import dealt_out, with_few_groups
 from goldenrule.data.splits.stretches import stretch_splits
-from goldenrule.data.table import FOLDER_NAMES, ImageTable, Split
+from goldenrule.data.table import ImageTable, Split
 from goldenrule.data.units import duplicate_units
 
 Place = TypeVar("Place", bound=Hashable)
@@ -68,37 +67,10 @@ def with_split(
     units = duplicate_units(table)
     drawn = _drawn(table, units, wanted, seed=seed, before=before or {})
     new = tuple(split for split, share in wanted.items() if share > 0)
-    if not before and (lacking := _without_two_classes(table, drawn, new, wanted, seed)):
-        drawn = _of_few_groups(table, units, wanted, lacking, seed=seed)
+    if not before and (lacking := _lacking(table, drawn, new, wanted, seed)):
+        drawn = with_few_groups(table, units, wanted, lacking, seed=seed)
         return drawn.with_findings(*dealt_out(drawn, units), *missing_classes(drawn, new))
     return drawn.with_findings(*missing_classes(drawn, new))
-
-
-def _of_few_groups(
-    table: ImageTable, units: Sequence[bytes], wanted: Mapping[Split, float], lacking: Split, *, seed: int
-) -> ImageTable:
-    """Return the images with whole groups dealt out one by one.
-
-    Raises `TooFewImages`, naming the groups of each class, where no validation can be made of them.
-    """
-    labels = table.rows["labels"].to_pylist()
-    movable = [row for row, split in enumerate(table.splits) if split in (None, "train") and labels[row]]
-    found = few_groups([labels[row][0] for row in movable], [units[row] for row in movable], wanted, seed=seed)
-    if found is None:
-        raise TooFewImages(
-            f"The groups leave the {lacking} split without two classes: "
-            f"{_groups_of_classes(table, table.classes)}. Groups stay whole, so two classes need two groups each, one "
-            "to train and one to validate, and a third for a test split: add groups, or do without them (omit "
-            "--group, or give --group-by none), and the numbers flatter."
-        )
-    of_row = dict(zip(movable, found, strict=True))
-    of_unit = {units[row]: split for row, split in of_row.items()}
-    return table.with_splits(
-        [
-            of_row.get(row) or (of_unit.get(units[row], "train") if split in (None, "train") else split)
-            for row, split in enumerate(table.splits)
-        ]
-    )
 
 
 def _drawn(
@@ -143,12 +115,19 @@ def _drawn(
     return table.with_splits(new)
 
 
-def _without_two_classes(
+def _lacking(
     table: ImageTable, drawn: ImageTable, new: Sequence[Split], wanted: Mapping[Split, float], seed: int
-) -> Split | None:
-    """Return the first drawn split that groups leave without two classes which it would have without them."""
-    if all(group is None for group in table.rows["group"].to_pylist()) or table.task == "multi":
-        return None
+) -> str:
+    """Return in words what groups leave that would be more without them, "" where all is well.
+
+    That is a drawn split without two classes, and one group alone to train on.
+    """
+    groups = table.rows["group"].to_pylist()
+    if all(group is None for group in groups) or table.task == "multi":
+        return ""
+    train = drawn.split("train").only_labelled()
+    if new and len(set(duplicate_units(train))) == 1 and len(set(groups)) > 1:
+        return "one of them alone to train on"
     alone = table.with_groups([None] * len(table))
     without = _drawn(alone, duplicate_units(alone), wanted, seed=seed, before={}).counts()
     for split in new:
@@ -157,22 +136,8 @@ def _without_two_classes(
             for counts in (drawn.counts(), without)
         )
         if len(there) < 2 <= len(could):
-            return split
-    return None
-
-
-def _groups_of_classes(table: ImageTable, names: Sequence[str]) -> str:
-    """Return which groups the first of these classes have."""
-    groups: dict[str, set[str]] = defaultdict(set)
-    for group, labels in zip(table.rows["group"].to_pylist(), table.rows["labels"].to_pylist(), strict=True):
-        for label in labels:
-            groups[table.classes[label]].add(group or "(none)")
-    said = (
-        f"{name} is of {plural(len(groups[name]), 'group')} ({', '.join(sorted(groups[name])[:4])}"
-        f"{', ...' if len(groups[name]) > 4 else ''})"
-        for name in names[:3]
-    )
-    return "; ".join(said)
+            return f"the {split} split without two classes"
+    return ""
 
 
 def stratified_splits(
@@ -398,7 +363,7 @@ def check_enough(table: ImageTable, *, min_per_class: int) -> None:
 def _one_class(table: ImageTable) -> str:
     """Return what is wrong with images of one class, and what to do where a table has labelled them so."""
     said = f"one class only ({table.classes[0]!r}): a classifier tells two or more apart."
-    if table.labels_from in ("", FOLDER_NAMES):
+    if not table.labels_table:
         return f"{table.root} has {said} Add a folder with images of something else."
     left = next((finding.sentence for finding in table.findings if finding.code == "images-unlisted"), "")
     also = (
@@ -406,7 +371,7 @@ def _one_class(table: ImageTable) -> str:
         if left
         else ""
     )
-    return f"{table.labels_from} has {said}{also or ' Add lines of another class.'}"
+    return f"{table.labels_table} has {said}{also or ' Add lines of another class.'}"
 
 
 def _unread(table: ImageTable, name: str) -> list[str]:

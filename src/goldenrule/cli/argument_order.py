@@ -1,0 +1,50 @@
+"""Arguments in the wrong place, such as images before the run: recognised, with the command line that is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def check_order(command: str, said: Mapping[str, Any]) -> None:
+    """Raise `OptionError` where a command's run is none, and one of its images is: they are swapped.
+
+    Also where a table of labels stands in the place of the folder of its images.
+    """
+    run, images = said.get("run"), said.get("images", said.get("folder"))
+    if isinstance(images, Path) and said.get("csv", True) is None and _is_table(images):
+        _refuse_table(command, images, run)
+    if run is None or images is None or _is_run(run):
+        return
+    every = list(images) if isinstance(images, list | tuple) else [images]
+    runs = [one for one in every if _is_run(one)]
+    if len(runs) != 1:
+        return
+    from goldenrule.core.errors import OptionError
+    from goldenrule.storage.files import in_shell
+
+    words = [runs[0], run, *(one for one in every if one is not runs[0])]
+    raise OptionError(
+        f"{runs[0]} is a run, and {run} is none: the run comes first. Give: goldenrule {command} "
+        f"{' '.join(map(in_shell, words))}"
+    )
+
+
+def _refuse_table(command: str, table: Path, run: Path | None) -> None:
+    from goldenrule.core.errors import OptionError
+    from goldenrule.storage.files import in_shell
+
+    words = [*([run] if run else []), table.parent, "--csv", table]
+    raise OptionError(
+        f"{table} is a table; wanted is the folder of its images, and the table by --csv. Give: goldenrule {command} "
+        f"{' '.join(map(in_shell, words))}"
+    )
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv", ".jsonl") and path.is_file()
+
+
+def _is_run(path: Path) -> bool:
+    return any((path / name).is_file() for name in ("classifier/classifier.json", "classifier.json", "run.json"))
