@@ -109,7 +109,7 @@ def page_of(texts: dict[str, str]) -> str:
     )
 
 
-ENDLESS = {"serve"}
+ENDLESS = {"review", "serve"}
 """Commands that print a line and go on until they are stopped."""
 
 
