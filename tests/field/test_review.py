@@ -384,7 +384,7 @@ def test_killed_in_the_midst_of_decisions_none_that_was_acknowledged_is_lost(spo
                 break
         found.process.wait()
     with journal_of(found.run).open("ab") as file:
-        file.write(b'10,1 of 2,now,s,keep,"half a na')
+        file.write(b'10,1/2,now,s,keep,"half a na')
     with reviewing(tmp_path) as again, again.client as client:
         state = client.get("/api/state").json()
         assert [number for number, _ in enumerate(acknowledged, 1)] == acknowledged
