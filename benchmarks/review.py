@@ -125,7 +125,8 @@ def page(found: dict[str, Any], draws: int) -> str:
         "In brackets the Wilson interval of all draws' flips together, which takes them for independent; they are of "
         "the same images, so the range over the draws stands before it. **A lower bound**: the sets have wrong labels "
         f"of their own, and copies, leaks and odd images take cards too. Of 120 flipped labels {DECISIONS} decisions "
-        "find 42 % at most, copies aside."
+        "find 42 % at most, copies aside. Heads are "
+        "confident of an image whose label alone is wrong: looking where they are not finds fewer than chance does."
     )
     made = f"Made by `python benchmarks/review.py`: {made_with()}."
     return "\n\n".join(["# Review", about, table, bounds, took, made]) + "\n"
