@@ -67,11 +67,33 @@ def photograph(folder: Path) -> None:
         _section(page, ".finding:has(img)", "leak.png", 420)
         page.goto((folder / WRONG_RUN / "labels" / "labels.html").as_uri())
         _section(page, "#labels .photos", "labels.png", 300)
+        reviewed(folder, browser)
         for name, height in (("audit", 1000), ("explained", 820)):
             page.set_viewport_size({"width": 1100, "height": height})
             page.goto((folder / name / f"{name}.html").as_uri())
             page.screenshot(path=IMAGES / f"{name}.jpg", type="jpeg", quality=80)
         browser.close()
+
+
+def reviewed(folder: Path, browser: Any) -> None:
+    """Write pictures of the page of a review of planted wrong labels, on a screen and on a phone."""
+    words = [sys.executable, "-m", "goldenrule", "review", str(WRONG_RUN)]
+    with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = next(found[1] for line in process.stdout if (found := re.search(r"Open (\S+)", line)))
+        sizes: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
+            ("review.png", 1100, 820, {}),
+            ("review_phone.png", 400, 820, {"device_scale_factor": 1.5, "color_scheme": "dark"}),
+        )
+        for name, width, height, how in sizes:
+            page = browser.new_page(viewport={"width": width, "height": height}, **how)
+            page.goto(address)
+            page.locator("#images img[src]").first.wait_for()
+            page.locator("#numbers", has_text="McNemar").wait_for()
+            page.locator("#near .tiles img[src]").nth(7).wait_for()
+            page.screenshot(path=IMAGES / name)
+            page.close()
+        process.terminate()
 
 
 def _section(page: Any, section: str, name: str, most_height: int) -> None:

@@ -54,7 +54,7 @@ COMMANDS = {
     "cache": "cache",
     "runs": "runs",
 }
-WAITING = {"serve": f"serve {RUN} --port 8000"}
+WAITING = {"serve": f"serve {RUN} --port 8000", "review": f"review {RUN} --port 8001"}
 """Commands that print a line and go on until they are stopped."""
 BEFORE = {"compare-runs": f"fit {PHOTOS} --quick --backbone efficientnet_lite1 --views 0 --out runs/lite1"}
 """What a command wants to be there."""

@@ -41,7 +41,7 @@ SAID = {
     "summary": ("summary", "-m", "original"),
     "train": ("train", "{photos}", "-t", "transfer_learning"),
 }
-LONG = {"demo", "compare-models", "serve", "tune"}
+LONG = {"demo", "compare-models", "review", "serve", "tune"}
 """Seconds each, or without an end: they are tried beside what they are about."""
 
 

@@ -30,6 +30,7 @@ COMMANDS = [
     ["export"],
     ["submit"],
     ["labels"],
+    ["review"],
     ["tune"],
     ["compare-models"],
     ["compare-runs"],

@@ -384,7 +384,7 @@ def test_killed_in_the_midst_of_decisions_none_that_was_acknowledged_is_lost(spo
                 break
         found.process.wait()
     with journal_of(found.run).open("ab") as file:
-        file.write(b'10,1 of 2,now,s,keep,"half a na')
+        file.write(b'10,1/2,now,s,keep,"half a na')
     with reviewing(tmp_path) as again, again.client as client:
         state = client.get("/api/state").json()
         assert [number for number, _ in enumerate(acknowledged, 1)] == acknowledged
@@ -526,7 +526,7 @@ def test_a_fit_applies_the_decisions_and_says_by_which_journal(
     assert len(labels) == len(run_images(reviewed)) - 1
     result = json.loads((tmp_path / "cleaned" / "result.json").read_text())
     assert [one["fields"]["sha256"] for one in result["findings"] if one["code"] == "decided"] == [sha256]
-    assert "1 labels changed, 1 images left out" in (tmp_path / "cleaned" / "report.html").read_text()
+    assert "1 label changed, 1 image left out" in (tmp_path / "cleaned" / "report.html").read_text()
     assert command(*words).returncode == 0, "the same again is the same run"
     refused = command("fit", "set", "--quick", "--views", 0, "--out", "cleaned")
     assert refused.returncode == 2
@@ -613,12 +613,12 @@ def test_decisions_go_to_another_tool_and_come_back(
 
 
 def test_images_of_several_labels_are_an_honest_error(
-    run: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    reviewed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    several = replace(run_images(run), task="multi")
+    several = replace(run_images(reviewed), task="multi")
     opened = looking.reopened
     monkeypatch.setattr(looking, "reopened", lambda *words, **more: replace(opened(*words, **more), table=several))
-    refused = command("review", run)
+    refused = command("review", reviewed)
     assert (refused.returncode, "several labels an image" in refused.stderr) == (2, True)
 
 

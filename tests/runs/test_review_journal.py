@@ -59,7 +59,7 @@ def test_wherever_a_crash_cuts_it_whole_decisions_stay_and_new_ones_follow(
         ends.append(path.stat().st_size)
     content = path.read_bytes()
     cut = data.draw(st.integers(header, len(content)))
-    torn = data.draw(st.sampled_from([b"", b"\0\0\0", b'7,1 of 1,"']))
+    torn = data.draw(st.sampled_from([b"", b"\0\0\0", b'7,1/1,"']))
     path.write_bytes(content[:cut] + (torn if cut in ends else b""))
     whole = sum(end <= cut for end in ends) - 1
     again = Journal(path)
@@ -146,13 +146,13 @@ def test_a_second_review_of_a_run_is_refused_and_a_link_is_not_followed(tmp_path
     [
         ("path,label\na.jpg,cat\n", "no journal of decisions"),
         ("", "no journal of decisions"),
-        ("number,part,time,session,decision,image,sha256,from,to,undoes\n1,1 of 1,t,s,burn,a,b,c,,\n", "'burn'"),
-        ("number,part,time,session,decision,image,sha256,from,to,undoes\n2,1 of 1,t,s,keep,a,b,c,,\n", "number 1"),
+        ("number,part,time,session,decision,image,sha256,from,to,undoes\n1,1/1,t,s,burn,a,b,c,,\n", "'burn'"),
+        ("number,part,time,session,decision,image,sha256,from,to,undoes\n2,1/1,t,s,keep,a,b,c,,\n", "number 1"),
         ("number,part,time,session,decision,image,sha256,from,to,undoes\n1,half,t,s,keep,a,b,c,,\n", "'half'"),
         ("number,part,time,session,decision,image,sha256,from,to,undoes\n1,keep\n", "a row of 2 cells"),
         (
-            "number,part,time,session,decision,image,sha256,from,to,undoes\n1,1 of 2,t,s,keep,a,b,c,,\n"
-            "2,1 of 1,t,s,keep,a,b,c,,\n",
+            "number,part,time,session,decision,image,sha256,from,to,undoes\n1,1/2,t,s,keep,a,b,c,,\n"
+            "2,1/1,t,s,keep,a,b,c,,\n",
             "lacks a row",
         ),
     ],

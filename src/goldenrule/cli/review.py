@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 SHOWN = 3
 EXAMPLES = """Examples:
 
-  goldenrule review runs/photos              a page on this computer: one key a decision; Ctrl-C ends it
+  goldenrule review runs/photos     a page on this computer: one key a decision; Ctrl-C ends it
 
-  goldenrule review runs/photos --port 8001  a port of your choice, to forward by ssh -L 8001:localhost:8001
+  goldenrule review runs/photos --port 8001     from afar: ssh -L 8001:localhost:8001, then open its address here
 
 Decisions: runs/photos/review/journal.csv. Images are never touched. Then:
 

@@ -50,7 +50,11 @@ class ImageSource:
     )
     test_name: str | None = option(None, "The folder that tests, if not test.", metavar="NAME", panel=PANEL, rare=True)
     journal: Path | None = option(
-        None, "Decisions of goldenrule review to apply: RUN/review/journal.csv.", metavar="FILE", panel=PANEL
+        None,
+        "Decisions of goldenrule review to apply: RUN/review/journal.csv.",
+        metavar="FILE",
+        panel=PANEL,
+        rare=True,
     )
     rename: tuple[str, ...] = option(
         (),

@@ -217,7 +217,7 @@ def _text(decision: Decision) -> str:
     rows = [
         [
             str(decision.number),
-            f"{place} of {len(images)}",
+            f"{place}/{len(images)}",
             decision.time,
             to_cell(decision.session),
             decision.verdict,
@@ -253,9 +253,9 @@ def _records(content: bytes) -> Iterator[tuple[int, list[str]]]:
 def _part(row: list[str], path: Path) -> tuple[int, int]:
     if len(row) != len(COLUMNS):
         raise FormatError(f"{path} has a row of {len(row)} cells: {', '.join(row)[:80]}. Wanted {', '.join(COLUMNS)}.")
-    place, _, of = row[1].partition(" of ")
+    place, _, of = row[1].partition("/")
     if not (place.isdecimal() and of.isdecimal() and 1 <= int(place) <= int(of)):
-        raise FormatError(f"{path} has the part {row[1]!r}; wanted one such as 1 of 2.")
+        raise FormatError(f"{path} has the part {row[1]!r}; wanted one such as 1/2.")
     return int(place), int(of)
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from goldenrule.analysis.review_queue import (
     ReviewCard,
     ReviewedImages,
+    Suspicion,
     copy_suspicions,
     far_suspicions,
     label_suspicions,
@@ -83,12 +84,7 @@ def suspects_of(
     """Return the cards of a run's labelled images, which have features."""
     seed = opened.options.seed
     known = reviewed_images(images, features, seed=seed, progress=opened.progress)
-    suspicions = [
-        *label_suspicions(known),
-        *copy_suspicions(known),
-        *mistake_suspicions(known, dict(_said(opened.folder))),
-        *far_suspicions(_distances(known, features)),
-    ]
+    suspicions = [*found_suspicions(known, features), *mistake_suspicions(known, dict(_said(opened.folder)))]
     return Suspects(
         folder=opened.folder,
         images=images,
@@ -98,6 +94,11 @@ def suspects_of(
         left_out=left_out,
         seed=seed,
     )
+
+
+def found_suspicions(known: ReviewedImages, features: Features) -> list[Suspicion]:
+    """Return what is suspect of images by themselves, without a classifier's mistakes."""
+    return [*label_suspicions(known), *copy_suspicions(known), *far_suspicions(_distances(known, features))]
 
 
 def reviewed_images(
