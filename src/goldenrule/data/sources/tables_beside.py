@@ -100,7 +100,7 @@ def other_labels(root: Path, table: ImageTable) -> Iterator[Finding]:
     if len(set().union(*same.values())) < AGREE * len(folders):
         for path, uris in same.items():
             yield _part_named(path, uris, folders)
-    yield from _of_other_images(root, files)
+    yield from _of_other_images(root, files, table)
 
 
 def _part_named(path: Path, named: Collection[str], folders: Mapping[str, Sequence[str]]) -> Finding:
@@ -139,20 +139,25 @@ def _otherwise(
         )
 
 
-def _of_other_images(root: Path, files: NamedFiles) -> Iterator[Finding]:
-    """Return a finding for each table that names images most of which are not here."""
+def _of_other_images(root: Path, labelled: NamedFiles, table: ImageTable) -> Iterator[Finding]:
+    """Return a finding for each table that names images most of which have no label, or are not here at all."""
+    every = NamedFiles(root, table.uris)
     for path in tables_beside(root):
-        with contextlib.suppress(SourceError):
+        try:
             columns: Columns = read_columns(path)
-            for cells in columns.values():
-                lines = sum(map(is_image_name, cells))
-                if lines > MOSTLY * len(cells) and (named := files.counted(cells)) <= MOSTLY * len(cells):
-                    yield Finding(
-                        severity="note",
-                        code="table-of-other-images",
-                        fields={"table": path.name, "n": len(cells), "named": named},
-                    )
-                    break
+        except SourceError:
+            continue
+        named = [cells for cells in columns.values() if sum(map(is_image_name, cells)) > MOSTLY * len(cells)]
+        if not named or any(labelled.counted(cells) > MOSTLY * len(cells) for cells in columns.values()):
+            continue
+        here = max(map(every.counted, named))
+        unlabelled = here > MOSTLY * len(named[0])
+        yield Finding(
+            severity="note",
+            code="table-of-other-images",
+            variant="unlabelled" if unlabelled else "",
+            fields={"table": path.name, "n": len(named[0]), "named": here, "path": in_shell(path)},
+        )
 
 
 def _examples(labels: Sequence[str]) -> str:
