@@ -113,7 +113,7 @@ def test_the_page_shows_what_python_says_of_a_picture(
     for file, most in ((upright, 1e-4), (clear, 2e-2)):  # alpha is rounded otherwise
         page.set_input_files("#file", file)
         page.wait_for_function(
-            f"document.querySelector('#picture').src && window.last !== document.querySelector('#picture').src && (window.last = document.querySelector('#picture').src)"
+            "document.querySelector('#picture').src && window.last !== document.querySelector('#picture').src && (window.last = document.querySelector('#picture').src)"
         )
         wanted = in_python(classifier, decode(file.read_bytes()))["probabilities"][0]
         shown = probabilities(page)

@@ -41,6 +41,7 @@ def _result(result: FitResult) -> dict[str, Any]:
         "metrics": _metrics_json(result),
         "chosen": result.chosen,
         "quick": result.options.quick,
+        "left_out": result.left_out,
         "candidates": [
             {
                 "name": candidate.name,

@@ -54,6 +54,19 @@ def test_what_a_table_beside_class_folders_leaves_open_stands_in_the_first_line(
     assert said in line
 
 
+def test_a_table_of_the_images_without_a_label_says_so(pets: Make) -> None:
+    root = pets("1.jpg,cat", "2.jpg,dog")
+    for name in ("train", "test"):
+        (root / name).mkdir()
+    for name in ("cat", "dog"):
+        (root / name).rename(root / "train" / name)
+    for name in ("1.jpg", "2.jpg"):
+        (root / "test" / name).touch()
+    line = origin_line(from_source(root))
+    assert line.startswith("pets: 60 labelled images and 2 without a label, 2 classes (cat, dog), labels from the f")
+    assert line.endswith("; labels.csv names 2 images that have no label by their folders, and is not used.")
+
+
 def test_several_labels_inside_of_one_folder_are_asked_for(pets: Make) -> None:
     root = pets(*(f"{name},{'ab'[number % 2]}" for number, name in enumerate(CATS)))
     with pytest.raises(SourceError, match=r"labels.csv names the images of the folder cat, and says otherwise .*--csv"):

@@ -12,6 +12,7 @@ FOLDER_NAMES = "the folders' names"
 PART_OF_THEM = (
     "table-names-part",
     "table-of-other-images",
+    "table-of-unlabelled",
     "table-says-otherwise",
     "table-not-used",
     "table-against-folders",

@@ -101,7 +101,7 @@ def other_labels(root: Path, table: ImageTable) -> Iterator[Finding]:
     if len(set().union(*same.values())) < AGREE * len(folders):
         for path, uris in same.items():
             yield _part_named(path, uris, folders)
-    yield from _of_others(root, files, NamedFiles(root, table.uris))
+    yield from _of_other_images(root, files, table)
 
 
 def _part_named(path: Path, named: Collection[str], folders: Mapping[str, Sequence[str]]) -> Finding:
@@ -140,27 +140,29 @@ def _otherwise(
         )
 
 
-def _of_others(root: Path, labelled: NamedFiles, files: NamedFiles) -> Iterator[Finding]:
-    """Return a finding for each table that names images of which most have no label here, or aren't here."""
+def _of_other_images(root: Path, labelled: NamedFiles, table: ImageTable) -> Iterator[Finding]:
+    """Return a finding for each table that names images most of which have no label, or are not here at all."""
+    every = NamedFiles(root, table.uris)
     for path in tables_beside(root):
-        with contextlib.suppress(SourceError):
+        try:
             columns: Columns = read_columns(path)
-            for cells in columns.values():
-                most = MOSTLY * len(cells)
-                if sum(map(is_image_name, cells)) > most and (named := labelled.counted(cells)) <= most:
-                    if files.counted(cells) > most:
-                        yield _of_unlabelled(path, cells, files)
-                    else:
-                        yield Finding(
-                            severity="note",
-                            code="table-of-other-images",
-                            fields={"table": path.name, "n": len(cells), "named": named},
-                        )
-                    break
+        except SourceError:
+            continue
+        named = [cells for cells in columns.values() if sum(map(is_image_name, cells)) > MOSTLY * len(cells)]
+        if not named or any(labelled.counted(cells) > MOSTLY * len(cells) for cells in columns.values()):
+            continue
+        if (here := max(map(every.counted, named))) > MOSTLY * len(named[0]):
+            yield _of_unlabelled(path, max(named, key=every.counted), every)
+            continue
+        yield Finding(
+            severity="note",
+            code="table-of-other-images",
+            fields={"table": path.name, "n": len(named[0]), "named": here},
+        )
 
 
 def _of_unlabelled(path: Path, cells: Sequence[str], files: NamedFiles) -> Finding:
-    """Return a finding on a table that has labels of images that have none by their folders, such as those of test."""
+    """Return a finding on a table of images that have no label by their folders, such as those of test."""
     uris = [found[0] for name in cells if len(found := files.named(name)) == 1]
     folder = files.root / posixpath.commonpath([posixpath.dirname(uri) for uri in uris])
     return Finding(
