@@ -291,7 +291,7 @@ def test_the_test_split_is_scored_once_per_selected_classifier_each_time_with_it
 def test_minutes_may_be_given_to_the_fit_that_goes_on_from_a_quick_one(quick_run: Path, small_photos: Path) -> None:
     found = golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=600))
     assert found.live is not None
-    with pytest.raises(RunMismatch, match="--minutes 600 instead of --minutes 3"):
+    with pytest.raises(RunMismatch, match="minutes=600 instead of minutes=3"):
         golden_rule(small_photos, out=quick_run, options=FitOptions(minutes=3))
     assert quick_fit(small_photos, out=quick_run, options=FitOptions(quick=True)).chosen == found.chosen
 
