@@ -139,6 +139,15 @@ def _say_sorted(folders: ClassFolders, console: Console) -> None:
     copied, there = sum(folders.copied.values()), sum(folders.there.values())
     said = f"Sorted: {plural(copied, 'image')} copied into {folders.folder}"
     console.print(Text(said + (f"; {there:,} there already" if there else "")), soft_wrap=True)
+    if folders.elsewhere:
+        image, lies, now = folders.elsewhere[0]
+        stay = "1 image lies" if len(folders.elsewhere) == 1 else f"{len(folders.elsewhere):,} images lie"
+        said = (
+            f"warning: {stay} in another folder of {folders.folder} than is predicted now, and "
+            f"{'stays' if len(folders.elsewhere) == 1 else 'stay'} there alone ({image}: in {lies}, now {now}). Sort "
+            "into a new folder to have all by this prediction."
+        )
+        console.print(Text(said, style="yellow"), soft_wrap=True)
     if folders.failed:
         gone = f"warning: {plural(len(folders.failed), 'image')} gone before it could be copied"
         console.print(Text(f"{gone} ({folders.failed[0]})", style="yellow"), soft_wrap=True)
