@@ -49,7 +49,7 @@ def test_a_network_is_trained_by_keywords(picture_folder: Callable[..., Path], t
         ({"model": "resnet18"}, "gr.fit has no option model. Did you mean backbone"),
         ({"cvs": "t.csv"}, "gr.fit has no option cvs. Did you mean csv"),
         ({"training": None}, "gr.fit has no option training"),
-        ({"coverage": 2}, "--coverage 2: wanted a share"),
+        ({"coverage": 2}, "coverage=2: wanted a share"),
     ],
 )
 def test_an_option_that_does_not_exist_is_named(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 from types import ModuleType
@@ -63,3 +65,21 @@ def test_the_version_is_that_of_the_installation() -> None:
     from importlib.metadata import version
 
     assert goldenrule.__version__ == version("goldenrule")
+
+
+EVERY = [
+    *(getattr(goldenrule, name) for name in goldenrule.__all__ if name not in PACKAGES),
+    *(
+        getattr(getattr(goldenrule, package), name)
+        for package in PACKAGES
+        for name in getattr(goldenrule, package).__all__
+    ),
+]
+
+
+def test_no_help_speaks_of_a_law_by_its_number() -> None:
+    """Who reads `help(gr.from_folder)` does not know the laws of the design."""
+    members = [getattr(value, name) for value in EVERY if isinstance(value, type) for name in vars(value)]
+    told = {inspect.getdoc(value) or "" for value in [*EVERY, *members]}
+    assert len(told) > 200
+    assert [text for text in told if re.search(r"\(laws? \d", text)] == []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from goldenrule import analysis, data, metrics, models, report, training
     from goldenrule.analysis.audit import Audit
     from goldenrule.analysis.explanation import Explained
-    from goldenrule.api import compare_models, fit, train, tune
+    from goldenrule.api import audit_images, compare_models, evaluate, fit, train, tune
     from goldenrule.core.errors import GoldenRuleError
     from goldenrule.core.findings import Finding
     from goldenrule.core.schema import as_json, from_json
@@ -42,9 +42,8 @@ if TYPE_CHECKING:
     from goldenrule.pipelines.linear_heads import FittedHead, fit_head
     from goldenrule.report.figures.plot import plot
     from goldenrule.runs.history import History
-    from goldenrule.tasks.auditing import audit_images
     from goldenrule.tasks.explaining import explain
-    from goldenrule.tasks.foreign import Evaluation, evaluate
+    from goldenrule.tasks.foreign import Evaluation
     from goldenrule.tasks.image_classifier import ImageClassifier
     from goldenrule.tasks.label_check import LabelCheck, check_labels
     from goldenrule.tasks.precompute import features_of
@@ -76,13 +75,13 @@ _HOMES = {
     "Predictions": "metrics",
     "analysis": "",
     "as_json": "core.schema",
-    "audit_images": "tasks.auditing",
+    "audit_images": "api",
     "backbone": "models.backbone",
     "check_labels": "tasks.label_check",
     "compare_models": "api",
     "compare_runs": "tasks.run_comparison",
     "data": "",
-    "evaluate": "tasks.foreign",
+    "evaluate": "api",
     "explain": "tasks.explaining",
     "features_of": "tasks.precompute",
     "fit": "api",

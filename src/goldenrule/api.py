@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
-from goldenrule.core.errors import OptionError, nearest
+from goldenrule.core.errors import InputError, OptionError, nearest, system_errors
 from goldenrule.core.progress import bars_if_seen
 from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS
 from goldenrule.runs.image_source import ImageSource
@@ -17,15 +17,24 @@ from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TYPES, TrainingOptions
 
 if TYPE_CHECKING:
+    from goldenrule.analysis.audit import Audit
     from goldenrule.core.progress import Progress
+    from goldenrule.data.classes import Renaming
     from goldenrule.data.table import ImageTable
+    from goldenrule.models.classifier import Classifier
     from goldenrule.pipelines.comparison.compared_networks import ComparedNetworks
     from goldenrule.pipelines.fit_result import FitResult
     from goldenrule.pipelines.tuning.search_result import SearchResult
+    from goldenrule.tasks.foreign import Evaluation
     from goldenrule.training.loggers import Logger
+
+    DataFrame: TypeAlias = Any
 
 ALSO_CALLED = {"model": "backbone", "metric": "metrics", "from_run": "start_from"}
 """What the command line, or another library, calls an option."""
+OF_FRAMES = ("exclude", "group", "id", "label", "rename", "separator", "split")
+"""What may be asked of a data frame's images."""
+Source: TypeAlias = "str | os.PathLike[str] | ImageTable | DataFrame"
 P = ParamSpec("P")
 R = TypeVar("R")
 Options = TypeVar("Options")
@@ -51,8 +60,9 @@ def _taking(*kinds: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 @_taking(FitOptions, ImageSource)
+@system_errors()
 def fit(
-    source: str | os.PathLike[str] | ImageTable,
+    source: Source,
     *,
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
@@ -61,7 +71,9 @@ def fit(
     progress: Progress | None = None,
     **options: Any,
 ) -> FitResult:
-    """Fit a classifier on a folder of images, or an `ImageTable`, by the golden rule; evaluate it and write the run.
+    """Fit a classifier on a folder of images by the golden rule; evaluate it and write the run.
+
+    `source` may be an `ImageTable`, or a data frame with a column of paths and one of labels, too.
 
     `options` are those of `goldenrule fit`, with the same names and defaults, those about images and tables too
     (`csv="table.csv"`). `gr.fit("photos", quick=True)` ends with the linear head, in seconds and without torch.
@@ -92,8 +104,9 @@ def fit(
 
 
 @_taking(FitOptions, TrainingOptions, ImageSource)
+@system_errors()
 def train(
-    source: str | os.PathLike[str] | ImageTable,
+    source: Source,
     *,
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
@@ -116,8 +129,9 @@ def train(
 
 
 @_taking(FitOptions, ImageSource)
+@system_errors()
 def compare_models(
-    source: str | os.PathLike[str] | ImageTable,
+    source: Source,
     models: Sequence[str] = DEFAULT_MODELS,
     types: Sequence[str] = TYPES,
     *,
@@ -146,8 +160,9 @@ def compare_models(
 
 
 @_taking(FitOptions, ImageSource)
+@system_errors()
 def tune(
-    source: str | os.PathLike[str] | ImageTable,
+    source: Source,
     *,
     trials: int = 50,
     live: bool = False,
@@ -169,36 +184,128 @@ def tune(
     return searched(images, options=chosen, out=out, runs=runs, progress=progress or bars_if_seen(), **how)
 
 
-def _images(source: str | os.PathLike[str] | ImageTable, said: dict[str, Any]) -> str | os.PathLike[str] | ImageTable:
+@_taking(ImageSource)
+@system_errors()
+def evaluate(
+    run: str | os.PathLike[str],
+    source: Source,
+    *,
+    classifier: Classifier | None = None,
+    rename: Renaming | None = None,
+    skip_unknown: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Evaluate a classifier on labelled images from elsewhere: a folder, a table, a data frame.
+
+    `run` is the folder of a run, or of a classifier alone; `classifier` that of the run, where it was loaded before
+    (one with a head or backbone of your own). `options` are those of `goldenrule evaluate` about images and tables
+    (`csv="truth.csv"`). Classes are matched by name: `rename` gives new names for those of the images (None leaves a
+    class out), `skip_unknown` leaves out the classes that the classifier does not know. Images with the very bytes of a
+    training image of the run are left out, and counted. With `out` a page, the numbers and the predictions are written
+    there.
+
+    Raises `SourceError` where there is no such run or no labelled image, `OptionError` where a class is unknown,
+    naming it, or nothing is left to evaluate.
+    """
+    from goldenrule.tasks.foreign import evaluate as evaluated
+
+    _check_names({one.name for one in fields(ImageSource)}, options, "evaluate")
+    return evaluated(
+        run,
+        _images(source, {"group_by": "none"} | options),
+        classifier=classifier,
+        rename=rename,
+        skip_unknown=skip_unknown,
+        out=out,
+        threads=threads,
+        progress=progress,
+    )
+
+
+@_taking(ImageSource)
+@system_errors()
+def audit_images(
+    source: Source,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    threads: int = 4,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Audit:
+    """Look at every image of a folder, table or data frame: return what was found, and write it where `out` is given.
+
+    `out/audit.html` is one page with sample sheets and pictures of the findings, `out/audit.json` the same for
+    programs. `options` are those of `goldenrule audit` about images and tables. Files are only read; one that can't be
+    is a finding. Where a cache has features of these images, near duplicates are looked for among their neighbours too;
+    none are computed.
+    """
+    from goldenrule.tasks.auditing import audit_images as audited
+
+    _check_names({one.name for one in fields(ImageSource)}, options, "audit_images")
+    group_by = options.get("group_by", "auto")
+    return audited(_images(source, options), out=out, group_by=group_by, threads=threads, progress=progress)
+
+
+def _images(source: Source, said: dict[str, Any]) -> str | os.PathLike[str] | ImageTable:
     """Return the images as they are asked for; what says so is taken out of `said`."""
     types = {one.name: str(one.type) for one in fields(ImageSource)}
     asked = {
         name: _as_field(said.pop(name), types[name]) for name in types.keys() & said.keys() - {"group_by", "folder"}
     }
+    if not isinstance(source, str | os.PathLike):
+        return _of_values(source, asked, said.get("group_by", "auto"))
     if not asked:
         if isinstance(source, str | os.PathLike):
             ImageSource(folder=Path(source)).images()  # a run, or a table, says so
         return source
-    if not isinstance(source, str | os.PathLike):
-        raise OptionError(
-            f"{', '.join(sorted(asked))}: wanted with a folder; the images of a table are labelled already."
-        )
     if "group_by" in said:
         asked["group_by"] = said["group_by"]
     return ImageSource(folder=Path(source), **asked).images()
+
+
+def _of_values(source: Any, asked: dict[str, Any], group_by: str) -> ImageTable:
+    """Return the images of a table, or of a data frame, whose columns may be named."""
+    from goldenrule.data.classes import renaming_of, with_classes
+    from goldenrule.data.sources.label_tables import from_dataframe
+    from goldenrule.data.table import ImageTable
+
+    if isinstance(source, ImageTable):
+        if asked:
+            raise OptionError(
+                f"{', '.join(sorted(asked))}: wanted with a folder; the images of a table are labelled already."
+            )
+        return source
+    if not any(hasattr(source, name) for name in ("__arrow_c_stream__", "__dataframe__", "columns")):
+        raise InputError(
+            f"{type(source).__name__}: wanted a folder, an ImageTable, or a data frame with a column of paths and one "
+            "of labels. Arrays: gr.from_arrays(images, labels)."
+        )
+    if others := sorted(asked.keys() - OF_FRAMES):
+        raise OptionError(f"{', '.join(others)}: wanted with a folder; a data frame takes {', '.join(OF_FRAMES)}.")
+    renaming = renaming_of(list(asked.pop("rename", ())), None)
+    table = from_dataframe(source, group_by=group_by, **asked)
+    return with_classes(table, renaming) if renaming else table
 
 
 def _options(kind: type[Options], said: dict[str, Any], function: str, others: Collection[str] = ()) -> Options:
     """Return the options with what was said, paths and lists as the fields have them."""
     types = {one.name: str(one.type) for one in fields(kind)}  # type: ignore[arg-type]  # a dataclass
     types.pop("training", None)
+    _check_names(set(types), said, function, others)
+    return kind(**{name: _as_field(value, types[name]) for name, value in said.items()})
+
+
+def _check_names(names: Collection[str], said: Collection[str], function: str, others: Collection[str] = ()) -> None:
+    """Raise `OptionError` for an option that is none of these names; `others` are looked at elsewhere."""
     for name in said:
-        if name not in types:
-            known = {*types, *others, *(one.name for one in fields(ImageSource))} - {"folder"}
+        if name not in names:
+            known = {*names, *others, *(one.name for one in fields(ImageSource))} - {"folder"}
             close = [ALSO_CALLED[name]] if name in ALSO_CALLED else nearest(name, sorted(known))
             meant = f" Did you mean {' or '.join(close)}?" if close else ""
             raise OptionError(f"gr.{function} has no option {name}.{meant}")
-    return kind(**{name: _as_field(value, types[name]) for name, value in said.items()})
 
 
 def _as_field(value: Any, written: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from goldenrule.cli.main import app
 
@@ -131,6 +132,14 @@ def test_an_option_of_another_command_is_said_to_be_one(command: Command) -> Non
     assert found.returncode == 2
     assert "No such option: --epochs. It is an option of train and compare-models." in " ".join(found.stderr.split())
     assert "Possible options" in command("fit", "photos", "--eed", "3").stderr, "what nobody has is guessed at"
+
+
+def test_no_help_shows_a_type_beside_a_switch_or_a_word_of_the_inside() -> None:
+    for names in ([], ["runs", "rm"], *COMMANDS):
+        found = CliRunner().invoke(app, [*names, "--help"]).stdout
+        assert "--help" in found, names
+        assert "<bool>" not in found, names
+        assert not re.search(r"\blaws? \d", found), names
 
 
 def test_without_arguments_the_help_is_shown(command: Command) -> None:

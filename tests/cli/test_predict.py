@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -26,14 +27,16 @@ def test_predictions_are_printed_and_written(command: Command, fitted: Any, smal
         "set",
         "ood",
         "distance",
+        "reason",
         "p:cats",
         "p:dogs",
     ]
     assert len(rows) == 13
     assert [row["path"] for row in rows if row["status"] == "unreadable"] == ["broken [b].jpg"]
     counted, written = found.stdout.splitlines()[-2:]
-    assert counted.startswith("13 images: 6 cats, 6 dogs; ")
-    assert counted.endswith("1 unreadable")
+    assert re.fullmatch(
+        r"13 images: 6 cats, 6 dogs( \(\d of them out-of-distribution\))?\. No prediction: 1 unreadable\.", counted
+    )
     assert written == "Written: out/all.csv"
     assert "1 image can't be read: no prediction (broken [b].jpg)" in found.stdout
     assert "coverage" not in found.stdout
@@ -82,7 +85,7 @@ def test_photos_unlike_any_seen_are_marked_and_counted(
     assert [row["ood"] for row in rows] == ["yes", "yes", ""]
     assert min(float(row["distance"]) for row in rows[:2]) > float(rows[2]["distance"])
     assert "warning: 2 of 3 images look out-of-distribution" in found.stdout
-    assert found.stdout.splitlines()[-2].endswith("; 2 out-of-distribution")
+    assert found.stdout.splitlines()[-2].endswith("(2 of them out-of-distribution)")
     alone = command("predict", fitted.folder, known)
     assert "out-of-distribution" not in alone.stdout, "where nothing is flagged nothing is said"
     assert command("predict", fitted.folder, cracks[0]).stdout.rstrip().endswith("   out-of-distribution")

@@ -57,6 +57,7 @@ def test_every_image_has_a_row_with_the_fixed_columns(classifier: Classifier, ne
         "set",
         "ood",
         "distance",
+        "reason",
         "p:cats",
         "p:dogs",
     ]
@@ -82,6 +83,8 @@ def test_what_can_t_be_read_has_a_status_and_no_numbers(
     assert [row["path"] for row in unread] == ["text.jpg", "truncated.jpg"] == list(result.unreadable)
     for row in unread:
         assert row["prediction"] == row["probability"] == row["p:cats"] == row["p:dogs"] == ""
+    assert "text" in unread[0]["reason"]
+    assert "ends too early" in unread[1]["reason"]
     assert result.statuses == {"ok": 11, OUT: 1, "unreadable": 2}
     assert sum(result.counts.values()) == 12
 
@@ -127,6 +130,12 @@ def test_the_rows_are_those_of_the_python_interface(classifier: Classifier, new_
         assert row["status"] == (OUT if row["ood"] else status)
         if status == "ok":
             assert [float(row["p:cats"]), float(row["p:dogs"])] == pytest.approx(probabilities.tolist(), abs=1e-6)
+    frame = predictions.to_frame()
+    assert set(frame.columns) == set(rows[0])
+    assert frame["ood"].tolist() == [row["ood"] == "yes" for row in rows]
+    assert [" | ".join(names) for names in frame["set"]] == [row["set"] for row in rows]
+    assert frame["reason"].tolist() == [row["reason"] for row in rows]
+    assert [one.reason for one in predictions] == [row["reason"] for row in rows]
 
 
 def test_an_image_by_itself_gets_what_it_gets_among_others(classifier: Classifier, new_photos: Path) -> None:
@@ -310,6 +319,8 @@ def test_all_formats_hold_the_same_rows(classifier: Classifier, new_photos: Path
         assert (line["probabilities"] or {}) == chosen
         assert row["set"] == " | ".join(line["set"])
         assert line["ood"] == record["ood"] == (row["ood"] == "yes")
+        assert line.get("reason", "") == (record["reason"] or "") == row["reason"]
+        assert ("reason" in line) == (row["status"] == "unreadable")
 
 
 def test_a_format_that_there_is_not_is_said(classifier: Classifier, new_photos: Path, tmp_path: Path) -> None:

@@ -52,6 +52,22 @@ def test_what_a_user_has_there_stays(tmp_path: Path) -> None:
     assert mine.with_name("x-2.jpg").read_bytes() == b"new"
 
 
+def test_an_image_that_lies_in_another_folder_stays_there_alone(tmp_path: Path) -> None:
+    for name in ("x.jpg", "y.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+    first = ClassFolders.of(tmp_path / "sorted", ["cat", "dog"], [])
+    first.put(tmp_path / "x.jpg", "ok", ["cat"])
+    first.put(tmp_path / "y.jpg", "unsure", [])
+    other = ClassFolders.of(tmp_path / "sorted", ["lion", "dog", "cat"], [])
+    other.put(tmp_path / "x.jpg", "ok", ["lion"])
+    other.put(tmp_path / "y.jpg", "ok", ["dog"])
+    assert [found[1:] for found in other.elsewhere] == [("cat", "lion"), ("_unsure", "dog")]
+    assert sorted(path.name for path in (tmp_path / "sorted").rglob("*.jpg")) == ["x.jpg", "y.jpg"]
+    again = ClassFolders.of(tmp_path / "sorted", ["cat", "dog"], [])
+    again.put(tmp_path / "x.jpg", "ok", ["cat", "dog"])  # of several labels: it gets those that it lacks
+    assert (again.elsewhere, dict(again.copied), dict(again.there)) == ([], {"dog": 1}, {"cat": 1})
+
+
 def test_no_copy_follows_a_link_out_of_its_folder(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"new")
     (tmp_path / "sorted").mkdir()
@@ -84,6 +100,9 @@ def test_the_command_sorts_and_goes_on(command: Command, fitted: Any, small_phot
     gone.unlink()
     assert f"1 image copied into sorted; {len(wanted) - 1} there already" in command(*words).stdout
     assert gone.is_file()
+    strict = command(*words[:-2], "--min-confidence", "1").stdout
+    assert f"warning: {len(wanted)} images lie in another folder of sorted than is predicted now" in strict
+    assert sorted(path.name for path in (tmp_path / "sorted").rglob("*.jpg")) == sorted(wanted)
 
 
 def test_what_becomes_of_images_out_of_distribution_is_a_choice(command: Command, fitted: Any, tmp_path: Path) -> None:

@@ -336,7 +336,7 @@ def test_an_excluded_class_is_named_and_a_pattern_that_nothing_has_too(draw: Dra
     assert told(table)["excluded"].evidence == ("horses/",)
     assert told(table)["exclude-idle"].severity == "warning"
     assert "'hoses'" in told(table)["exclude-idle"].sentence
-    with pytest.raises(OptionError, match="--exclude ''"):
+    with pytest.raises(OptionError, match="exclude=''"):
         from_source(root, exclude=[""])
 
 

@@ -55,7 +55,7 @@ def test_the_column_that_names_the_most_files_names_the_images(draw: Draw) -> No
 def test_two_columns_that_name_all_images_and_disagree_are_asked_for(draw: Draw) -> None:
     root = draw(f"{number}.png" for number in range(6))
     path = csv_beside(root, "id,file,label", *(f"{n},{5 - n}.png,{'xy'[n % 2]}" for n in range(6)))
-    with pytest.raises(OptionError, match="--id id or --id file"):
+    with pytest.raises(OptionError, match="id=id or id=file"):
         from_csv(path)
     assert labels(from_csv(path, id="file"))["5.png"] == ["x"]
 

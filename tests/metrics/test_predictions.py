@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -229,6 +231,27 @@ def test_the_table_shows_what_is_true_and_what_is_likely_and_escapes_names():
     assert "<td>?</td>" in shown
     assert repr(some()) == "Predictions(6 images, 3 classes, 2 views, single label, 4 scored, 1 unreadable)"
     assert "many labels" in predictions_html(several())
+
+
+def test_what_is_told_of_single_images_goes_with_them():
+    readable = some().ok
+    inside = np.eye(3, dtype=bool)[[0, 0, 1, 2, 0, 1]]
+    whole = some(reason=np.where(readable, "", "it is empty"))
+    whole = replace(whole, ood=np.arange(6) == 3, inside=inside)
+    chosen = whole.select([3, 1])
+    assert (chosen.reason.tolist(), chosen.ood.tolist()) == (["", "it is empty"], [True, False])
+    first, second = chosen
+    assert (first.ood, first.set, first.reason) == (True, (whole.classes[2],), "")
+    assert (second.ood, second.set, second.reason) == (None, None, "it is empty")
+    assert Predictions.concatenate([whole, whole]).inside.tolist() == [*inside.tolist()] * 2
+    half = Predictions.concatenate([whole, some()])
+    assert (half.ood, half.inside) == (None, None)
+    assert half.reason.tolist() == [*whole.reason.tolist(), *[""] * 6]
+    turned = whole.aligned_to(whole.classes[::-1])
+    assert [row.set for row in turned] == [row.set for row in whole]
+    assert list(whole.to_frame().columns)[4:7] == ["set", "ood", "reason"]
+    with pytest.raises(OptionError, match="reason: wanted"):
+        some(reason=["why"] * 6)
 
 
 def test_distances_go_with_their_images_and_stay_where_all_parts_have_them():

@@ -4,9 +4,12 @@ import copy
 import json
 import subprocess
 import sys
+import tarfile
 import textwrap
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +145,9 @@ def test_an_unreadable_file_has_a_status_and_no_probabilities(own_cache, saved, 
     np.testing.assert_array_equal(found.logits[3:], predictions.logits[:3])
     only_bad = Classifier.load(saved).predict(bad)
     assert only_bad.status.tolist() == ["unreadable"] * 3
+    assert [row.reason for row in only_bad] == only_bad.to_frame()["reason"].tolist()
+    assert all(row.reason for row in only_bad)
+    assert [row.reason for row in found][3:] == ["", "", ""]
 
 
 def test_pictures_as_a_program_has_them_are_predicted_as_their_files(classifier, files):
@@ -176,6 +182,28 @@ def test_of_several_paths_one_that_is_gone_has_its_row(own_cache, saved, picture
     first = sorted(picture_folder(each=2).rglob("*.png"))[0]
     found = Classifier.load(saved).predict([first, "gone.jpg"])
     assert (found.ids[1], list(found.status)) == ("gone.jpg", ["ok", "unreadable"])
+
+
+def test_archives_tables_and_patterns_are_predicted_as_on_the_command_line(own_cache, saved, picture_folder, tmp_path):
+    root, classifier = picture_folder(each=3), Classifier.load(saved)
+    wanted = classifier.predict(root)
+    assert not wanted.to_frame()["path"].duplicated().any()
+    with tarfile.open(tmp_path / "all.tar.gz", "w:gz") as archive:
+        archive.add(root, arcname=".")
+    names = [str(root / name) for name in wanted.ids]
+    (tmp_path / "all.csv").write_text("name,file\n" + "".join(f"{place},{name}\n" for place, name in enumerate(names)))
+    for source in (tmp_path / "all.tar.gz", tmp_path / "all.csv", str(root / "*/*.png")):
+        found = classifier.predict(source)
+        by_name = {Path(name).parts[-2:]: row for row, name in enumerate(found.ids)}
+        order = [by_name[Path(name).parts[-2:]] for name in wanted.ids]
+        np.testing.assert_array_equal(found.select(order).logits, wanted.logits)
+    (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "all.tar.gz").read_bytes()[:-40])
+    with pytest.warns(UserWarning, match=r"cut.tar.gz"):
+        assert len(classifier.predict(tmp_path / "cut.tar.gz")) > 0
+    with zipfile.ZipFile(tmp_path / "none.zip", "w") as empty:
+        empty.writestr("notes.txt", "nothing")
+    with pytest.raises(SourceError, match="no picture is in there"):
+        classifier.predict(tmp_path / "none.zip")
 
 
 def test_a_saved_classifier_is_json_and_safetensors_that_others_may_read(saved):

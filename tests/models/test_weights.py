@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_says_so(tmp_path, cache):
 def test_weights_of_another_network_say_what_does_not_fit(tmp_path, cache, random_weights):
     from safetensors.torch import save_file
 
-    with pytest.raises(BackboneError, match=r"does not fit the backbone.*missing.*timm's names.*--backbone"):
+    with pytest.raises(BackboneError, match=r"does not fit the backbone.*missing.*timm's names.*backbone="):
         backbone("resnet18", weights=random_weights("mobilenetv3_small_050"))
     state = load_file(random_weights("resnet18"))
     missing = {name: value for name, value in state.items() if name != "layer4.1.bn2.bias"}

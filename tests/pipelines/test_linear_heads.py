@@ -186,5 +186,5 @@ def test_averaged_maps_are_the_features_that_average_pooling_gives(world: Path) 
 
 def test_tokens_are_no_map_to_flatten(world: Path) -> None:
     del world
-    with pytest.raises(BackboneError, match="--head flatten-64 needs a backbone with feature maps"):
+    with pytest.raises(BackboneError, match="head=flatten-64 needs a backbone with feature maps"):
         backbone("vit_tiny_patch16_224", pooling="flattened", drawn=0)

@@ -198,5 +198,5 @@ def test_without_learned_weights_the_message_names_what_there_is(
 ) -> None:
     del cache
     options = FitOptions(backbone="original", training=TrainingOptions(type="transfer_learning", epochs=1))
-    with pytest.raises(WeightsUnavailable, match=r"--weights FILE.*fromzero.*efficientnet_lite0"):
+    with pytest.raises(WeightsUnavailable, match=r"weights=FILE.*fromzero.*efficientnet_lite0"):
         train(small_photos, options=options, out=tmp_path / "run")

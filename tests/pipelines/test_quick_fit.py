@@ -239,7 +239,7 @@ def test_folds_are_stories_of_their_own_and_no_split_is_taken_over_from_or_by_th
     by_hand = quick_fit(k_fold(images, 3)[2], options=PLAIN, runs=runs)
     assert (by_hand.folder.name, by_hand.headline_split) == ("mine-5", "valid")
     assert by_hand.table.splits == k_fold(images, 3)[2].splits
-    with pytest.raises(RunMismatch, match="--fold 1/3 instead of --fold 3/3"):
+    with pytest.raises(RunMismatch, match="fold=1/3 instead of fold=3/3"):
         quick_fit(photo_folder, options=replace(PLAIN, fold="3/3"), out=first.folder)
 
 
@@ -262,7 +262,7 @@ def test_the_folder_of_another_story_is_refused_and_stays_as_it_is(unbroken: Any
     before = {path: path.read_bytes() for path in unbroken.folder.rglob("*") if path.is_file()}
     with pytest.raises(RunMismatch, match="other images"):
         quick_fit(photo_folder, out=unbroken.folder)
-    with pytest.raises(RunMismatch, match="--seed 0 instead of --seed 1"):
+    with pytest.raises(RunMismatch, match="seed=0 instead of seed=1"):
         quick_fit(unbroken.table.root, options=FitOptions(seed=1), out=unbroken.folder)
     assert {path: path.read_bytes() for path in unbroken.folder.rglob("*") if path.is_file()} == before
 
@@ -278,7 +278,7 @@ def test_a_story_that_another_process_finished_meanwhile_is_not_written_over(
         return original(*arguments, **options)
 
     monkeypatch.setattr(opening, "load_backbone", slow)
-    with pytest.raises(RunMismatch, match="--seed 0 instead of --seed 7"):
+    with pytest.raises(RunMismatch, match="seed=0 instead of seed=7"):
         quick_fit(photo_folder, options=replace(PLAIN, seed=7), out=tmp_path / "run")
     assert result_of(tmp_path / "run")["options"]["seed"] == 0
 

@@ -107,7 +107,7 @@ def test_a_list_with_remarks_is_not_overwritten(told: Told) -> None:
 def test_what_is_no_run_and_a_list_of_nothing_are_clear_errors(told: Told, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no finished run"):
         check_labels(tmp_path)
-    with pytest.raises(OptionError, match="--at-most 0"):
+    with pytest.raises(OptionError, match="top=0"):
         check_labels(told[1], top=0)
 
 

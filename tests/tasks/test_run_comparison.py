@@ -64,7 +64,7 @@ def test_images_that_one_has_learned_from_are_left_out_and_counted(fitted: Any, 
     learned = [sum(value[image] == "train" for image in tested) for value in (one, other)]
     assert learned[0] or learned[1]
     if len(common) < 2:
-        with pytest.raises(OptionError, match=r"no 2 common images in test: .*learned from.*same --seed"):
+        with pytest.raises(OptionError, match=r"no 2 common images in test: .*learned from.*same seed"):
             compare_runs(fitted.folder, other_split.folder, split="test")
         return
     compared = compare_runs(fitted.folder, other_split.folder, split="test")

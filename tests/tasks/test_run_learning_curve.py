@@ -90,7 +90,7 @@ def test_what_can_not_be_measured_is_a_clear_error(
 ) -> None:
     with pytest.raises(OptionError, match="wanted accuracy or log_loss"):
         learning_curve_of(run, metric="f1")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="--target 99: wanted a share"):
+    with pytest.raises(OptionError, match="target=99: wanted a share"):
         learning_curve_of(run, target=99)
     with pytest.raises(SourceError, match="no finished run"):
         learning_curve_of(tmp_path)

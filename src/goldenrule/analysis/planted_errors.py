@@ -80,5 +80,5 @@ def most_wrong(probabilities: Floats, given: Numbers) -> int:
     others = probabilities[is_other]
     threshold = np.quantile(others, QUARTER, method="higher")
     seen = int((probabilities[rows, given] <= threshold).sum())
-    share = float((others <= threshold).mean())
-    return int(min(math.ceil(wilson(seen, size)[1] * size / share), size))
+    share = float(wilson(seen, size)[1]) / float((others <= threshold).mean())
+    return min(math.ceil(share * int(size)), int(size))

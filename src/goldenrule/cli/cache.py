@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from goldenrule.cli.options import Numbers, command
+from goldenrule.cli.options import Command, Group, Numbers, command
 
 app = typer.Typer(
+    cls=Group,
     help="Show, limit and clear the feature cache.\n\nExamples:\n\n  goldenrule cache\n\n"
     "  goldenrule cache limit 20GB     the least recently used are removed\n\n"
     "  goldenrule cache clear 3f2a     one cache, by the beginning of its name\n\n"
@@ -157,5 +158,5 @@ def _show() -> Numbers:
 
 
 app.callback(invoke_without_command=True)(cache)
-app.command()(clear)
-app.command()(limit)
+app.command(cls=Command)(clear)
+app.command(cls=Command)(limit)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.options import Exclude, Files, FinishedRun, Numbers, Threads, command, output, refuse
+from goldenrule.cli.options import Exclude, FinishedRun, Numbers, Threads, command, output, refuse
 from goldenrule.cli.terminal import show_findings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ EXAMPLES = """Examples:
 def explain(
     context: typer.Context,
     run: FinishedRun,
-    images: Files,
+    images: Annotated[list[Path], typer.Argument(help="Images and folders.", show_default=False, readable=False)],
     k: Annotated[int, typer.Option("-k", help="How many of the nearest training images.")] = 5,
     out: Annotated[Path | None, output("Folder of page and numbers.", "explained/NAME")] = None,
     of: Annotated[

@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from goldenrule.cli import (
@@ -44,6 +43,7 @@ from goldenrule.cli import (
     train,
     tune,
 )
+from goldenrule.cli.options import Command, Group
 from goldenrule.core.extras import quiet_dependencies
 
 RENAMED = {
@@ -56,7 +56,7 @@ RENAMED = {
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """The commands; what a user can mend ends each of them with a message and exit code 2."""
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
@@ -67,9 +67,10 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for; `ctx` is Click's context, which Typer has under another name."""
         from goldenrule.core.errors import GoldenRuleError, of_system, system_errors
+        from goldenrule.core.keywords import on_the_command_line
 
         try:
-            with _usage_errors(self), system_errors():
+            with on_the_command_line(), _usage_errors(self), system_errors():
                 self._refuse_repeated(ctx)
                 _need_packages([*ctx._protected_args, *ctx.args], self.commands)
                 return super().invoke(ctx)
@@ -187,7 +188,7 @@ PANELS = {
 """The commands by what they are for, in the order in which --help lists them."""
 for panel, members in PANELS.items():
     for name, function in members.items():
-        app.command(name, rich_help_panel=panel)(function)
+        app.command(name, cls=Command, rich_help_panel=panel)(function)
 app.add_typer(cache.app, name="cache", rich_help_panel="Machine")
 app.add_typer(runs.app, name="runs", rich_help_panel="Machine")
 

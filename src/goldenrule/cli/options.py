@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from goldenrule.cli.argument_order import check_order
 from goldenrule.core.option import Option, check_option, default_of, options_of, spelled
@@ -143,6 +144,29 @@ def _json_text(found: Numbers, name: str) -> str:
         value = value()
     value = read_json(value) if isinstance(value, Path) else as_json(value)
     return json_text({"goldenrule": __version__, "command": name, **value})
+
+
+class Command(TyperCommand):
+    """A command; its --help shows no type beside what takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, with the option --help."""
+        return _flags_alone(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A command with commands below it; as `Command`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, with the option --help."""
+        return _flags_alone(super().get_params(ctx))
+
+
+def _flags_alone(parameters: list[Any]) -> list[Any]:
+    for one in parameters:
+        if getattr(one, "is_flag", False):
+            one.metavar = ""  # Typer would write <bool>
+    return parameters
 
 
 def given(context: typer.Context) -> set[str]:
@@ -316,7 +340,12 @@ Run = Annotated[Path, typer.Argument(help="The folder of a run, or of a classifi
 FinishedRun = Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)]
 Files = Annotated[
     list[Path],
-    typer.Argument(help="Images, folders, patterns, lists, archives.", show_default=False, readable=False),
+    typer.Argument(
+        help="Images and folders, patterns ('*.jpg'), lists (.txt) and tables (.csv) of paths, archives (.tar, .zip); "
+        "- is a list on standard input.",
+        show_default=False,
+        readable=False,
+    ),
 ]
 """Not checked by Typer: what can't be read has its row (law 9)."""
 Live = Annotated[

@@ -107,7 +107,7 @@ def predict(
             console.print(Text(f"warning: {what} ({listed})", style="yellow"))
     show_findings(result.findings, console)
     if result.images > 1:
-        console.print(Text(_counted(result)))
+        console.print(Text(_counted(result, ood)))
     if result.folders:
         _say_sorted(result.folders, console)
     if out:
@@ -139,6 +139,15 @@ def _say_sorted(folders: ClassFolders, console: Console) -> None:
     copied, there = sum(folders.copied.values()), sum(folders.there.values())
     said = f"Sorted: {plural(copied, 'image')} copied into {folders.folder}"
     console.print(Text(said + (f"; {there:,} there already" if there else "")), soft_wrap=True)
+    if folders.elsewhere:
+        image, lies, now = folders.elsewhere[0]
+        stay = "1 image lies" if len(folders.elsewhere) == 1 else f"{len(folders.elsewhere):,} images lie"
+        said = (
+            f"warning: {stay} in another folder of {folders.folder} than is predicted now, and "
+            f"{'stays' if len(folders.elsewhere) == 1 else 'stay'} there alone ({image}: in {lies}, now {now}). Sort "
+            "into a new folder to have all by this prediction."
+        )
+        console.print(Text(said, style="yellow"), soft_wrap=True)
     if folders.failed:
         gone = f"warning: {plural(len(folders.failed), 'image')} gone before it could be copied"
         console.print(Text(f"{gone} ({folders.failed[0]})", style="yellow"), soft_wrap=True)
@@ -200,16 +209,21 @@ def _probability(row: Mapping[str, str]) -> str:
     return sureness(float(row["probability"])) if row["probability"] else ""
 
 
-def _counted(result: Predicted) -> str:
-    """Return how many images there were of each class, and how many are out-of-distribution or have no prediction."""
+def _counted(result: Predicted, ood: str) -> str:
+    """Return how many images there were of each class, and how many have no prediction, and why."""
     from goldenrule.core.findings import plural
-    from goldenrule.metrics.predictions_csv import OUT
+    from goldenrule.metrics.predictions_csv import OUT, UNSURE
 
     classes = ", ".join(f"{count:,} {name}" for name, count in sorted(result.counts.items()) if count)
-    rest = [f"{result.ood_count:,} out-of-distribution"] if result.ood_count else []
-    rest += [f"{count:,} {name}" for name, count in sorted(result.statuses.items()) if name not in ("ok", OUT)]
+    without = {OUT: "out-of-distribution", UNSURE: "unsure (below --min-confidence)"}
+    counted = ("ok",) if ood == "abstain" else ("ok", OUT)
+    rest = [
+        f"{count:,} {without.get(name, name)}" for name, count in sorted(result.statuses.items()) if name not in counted
+    ]
     said = f"{plural(result.images, 'image')}: {classes or 'no prediction'}"
-    return f"{said}; {', '.join(rest)}" if rest else said
+    if ood == "flag" and (flagged := result.statuses.get(OUT)):
+        said += f" ({flagged:,} of them out-of-distribution)"
+    return f"{said}. No prediction: {', '.join(rest)}." if rest else said
 
 
 def _say_details(classifier: Classifier, console: Console) -> None:

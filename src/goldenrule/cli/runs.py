@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.options import Numbers, command
+from goldenrule.cli.options import Command, Group, Numbers, command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ EXAMPLES = """Examples:
 
   goldenrule runs rm runs/photos-2     remove one, after asking
 """
-app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Group, invoke_without_command=True, pretty_exceptions_enable=False)
 
 
 @command(EXAMPLES)
@@ -141,4 +141,4 @@ def _number(run: ListedRun) -> str:
 
 
 app.callback(invoke_without_command=True)(runs)
-app.command()(rm)
+app.command(cls=Command)(rm)

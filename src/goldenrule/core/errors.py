@@ -30,6 +30,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 
+from goldenrule.core.keywords import in_readers_words
 from goldenrule.core.reason import Reason
 
 
@@ -157,10 +158,13 @@ def system_errors() -> Iterator[None]:
 
     Whatever a user calls with a path is decorated by it: no plain OSError for a name that is too long, a circle of
     links, a pipe where a file is wanted. A full disk is a `StorageError`, a package that is not installed a
-    `MissingExtra`.
+    `MissingExtra`. What goldenrule itself says names keywords to whoever calls from Python (`in_readers_words`).
     """
     try:
         yield
+    except GoldenRuleError as error:
+        error.args = tuple(in_readers_words(one) if isinstance(one, str) else one for one in error.args)
+        raise
     except BrokenPipeError:
         raise  # the reader of a pipe has seen enough
     except ImportError as error:

@@ -23,7 +23,7 @@ def with_classes(table: ImageTable, renaming: Renaming) -> ImageTable:
     """Return the images with other class names; classes that get one name are merged, those of None left out.
 
     Images whose only class is left out are left out too; of several labels only that one goes. The map is sorted by
-    the new names (law 2), and a finding says what was done. Raises `OptionError` for a class that there is not.
+    the new names, and a finding says what was done. Raises `OptionError` for a class that there is not.
     """
     unknown = [name for name in renaming if name not in table.classes]
     if unknown:
@@ -39,7 +39,7 @@ def with_classes(table: ImageTable, renaming: Renaming) -> ImageTable:
 def with_class_map(
     table: ImageTable, classes: Sequence[str], *, task: Task = "single", skip_unknown: bool = False
 ) -> ImageTable:
-    """Return the images with the class map of a classifier: labels are matched by name, never by number (law 2).
+    """Return the images with the class map of a classifier: labels are matched by name, never by number.
 
     Images may be of some of the classes only. With `skip_unknown` labels that the classifier does not know are left
     out, and images that have no other, with a finding. `task` "multi" takes images of one label each as well. Raises

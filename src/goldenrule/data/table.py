@@ -57,7 +57,7 @@ class ImageTable:
     """Labelled files as an Arrow table (columns of `table_schema`) with the class names its labels point into.
 
     Bytes are reached only through `open`, so that folders can become archives or object stores. An image
-    costs some bytes here, never its pixels (law 12). The task is "multi" where an image has several labels, and stays
+    costs some bytes here, never its pixels. The task is "multi" where an image has several labels, and stays
     so for a split whose images have one each.
     """
 

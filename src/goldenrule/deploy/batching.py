@@ -155,18 +155,16 @@ def _answer(batch: Sequence[Waiting], rules: RowRules, threads: int) -> None:
 def _rows(batch: Sequence[Waiting], rules: RowRules, threads: int) -> list[Row]:
     """Return the rows of pictures as predictions.jsonl has them; one that can't be read says why, as `reason`."""
     classifier = batch[0].served.classifier
-    predictions, reasons = classifier.predict_here([(one.name, one.content) for one in batch], threads=threads)
+    predictions, _ = classifier.predict_here([(one.name, one.content) for one in batch], threads=threads)
     made = rows_of(
         predictions,
         min_confidence=rules.min_confidence,
         when_ood=rules.when_ood,
         sets=classifier.sets,
         ood_detector=classifier.ood_detector,
+        reasons=True,
     )
-    rows = [
+    return [
         values_of(with_top(row, one.top), columns_of(classifier, replace(rules, top=one.top)))
         for one, row in zip(batch, made, strict=True)
     ]
-    for place, reason in reasons.items():
-        rows[place]["reason"] = str(reason)
-    return rows

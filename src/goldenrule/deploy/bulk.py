@@ -205,6 +205,7 @@ class _Work:
             when_ood=self.rules.when_ood,
             sets=classifier.sets,
             ood_detector=classifier.ood_detector,
+            reasons=True,
         )
         rows = [with_top(row, self.rules.top) for row in made]
         for row in rows:
@@ -361,6 +362,7 @@ def columns_of(classifier: Classifier, rules: RowRules) -> list[str]:
         *("path", "status", "prediction", "probability"),
         *(["set"] if classifier.sets else []),
         *(["ood", "distance"] if classifier.ood_detector else []),
+        "reason",
         *(top if rules.top > 1 else []),
         *(f"p:{label}" for label in classifier.classes),
     ]

@@ -1,4 +1,7 @@
-"""Copies of predicted images in a folder per class: nothing is overwritten, and the same command goes on."""
+"""Copies of predicted images in a folder per class: nothing is overwritten, and the same command goes on.
+
+An image that an earlier command, or its user, has put into another folder there stays in that one alone.
+"""
 
 from __future__ import annotations
 
@@ -46,13 +49,18 @@ def folder_names(classes: Sequence[str]) -> dict[str, str]:
 
 @dataclass(slots=True, kw_only=True)
 class ClassFolders:
-    """The folders that images are copied into; `copied` and `there` (equal before) count files by folder."""
+    """The folders that images are copied into; `copied` and `there` (equal before) count files by folder.
+
+    `elsewhere` are images that lie in another folder there, with that folder and the one they would come into now.
+    """
 
     folder: Path
     names: Mapping[str, str]
     copied: Counter[str] = field(default_factory=Counter)
     there: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
+    elsewhere: list[tuple[str, str, str]] = field(default_factory=list)
+    _before: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, folder: Path, classes: Sequence[str], images: Sequence[str | Path]) -> ClassFolders:
@@ -66,11 +74,15 @@ class ClassFolders:
                 )
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"--sort-into {folder} is a file; wanted a folder.")
-        return cls(folder=folder, names=folder_names(classes))
+        before = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+        return cls(folder=folder, names=folder_names(classes), _before=tuple(before))
 
     def put(self, image: Path, status: str, labels: Sequence[str]) -> None:
         """Copy an image into the folder of each of its labels, or of its status where it has none."""
         folders = [self.names[label] for label in labels] or ([APART[status]] if status in APART else [])
+        if folders and (other := self._other(image, folders)):
+            self.elsewhere.append((str(image), other, folders[0]))
+            return
         for name in folders:
             place = self.folder / name
             if place.is_symlink():
@@ -81,6 +93,17 @@ class ClassFolders:
                 self.failed.append(str(image))
                 continue
             (self.copied if new else self.there)[name] += 1
+
+    def _other(self, image: Path, folders: Sequence[str]) -> str | None:
+        """Return the folder of before, none of these, in which this very image lies."""
+        for name in self._before:
+            place = self.folder / name
+            try:
+                if name not in folders and not place.is_symlink() and _free_name(image, place) is None:
+                    return name
+            except FileNotFoundError:  # it is gone, as is told when it is copied
+                return None
+        return None
 
     def clear_leftovers(self) -> None:
         """Remove what a killed command left half copied."""

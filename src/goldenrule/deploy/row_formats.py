@@ -76,10 +76,13 @@ def _plain_file(parts: Iterator[bytes], _: Sequence[str], file: BinaryIO) -> Non
 
 
 def values_of(row: Row, columns: Sequence[str]) -> dict[str, Any]:
-    """Return a row with numbers as numbers, the set as a list, and the probabilities by class."""
+    """Return a row with numbers as numbers, the set as a list, and the probabilities by class.
+
+    Only one that can't be read has a `reason`.
+    """
     value: dict[str, Any] = {}
     for name in columns:
-        if name.startswith("p:"):
+        if name.startswith("p:") or name == "reason":
             continue
         cell = row[name]
         if name in NUMBERS or name.startswith("probability_"):
@@ -92,7 +95,7 @@ def values_of(row: Row, columns: Sequence[str]) -> dict[str, Any]:
             value[name] = from_cell(cell) if name in ("path", "prediction") or name.startswith("class_") else cell
     chosen = {name.removeprefix("p:"): row[name] for name in columns if name.startswith("p:")}
     value["probabilities"] = {name: float(cell) for name, cell in chosen.items() if cell} or None
-    return value
+    return value | ({"reason": from_cell(row["reason"])} if row.get("reason") else {})
 
 
 def _arrow(rows: Sequence[Row], columns: Sequence[str]) -> bytes:

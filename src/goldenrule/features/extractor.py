@@ -68,7 +68,7 @@ class FeatureExtractor:
     """A backbone, ready to turn images into features on this machine: the one way from files to rows.
 
     It is compiled when a row is missing, once, and stays so. `kind` is the engine that the rows are kept under: no
-    other one computes them (law 3).
+    other one computes them.
     """
 
     backbone: Backbone

@@ -40,6 +40,9 @@ def checked_fields(given: Mapping[str, Any]) -> dict[str, Any]:
         "group": None if predictions.group is None else _checked_numbers("group", predictions.group, len(ids)),
         "thresholds": _checked_thresholds(predictions.thresholds, predictions.task, len(ids), len(classes)),
         "distance": None if predictions.distance is None else _checked_distance(predictions.distance, status == "ok"),
+        "reason": _checked_reason(predictions.reason, status == "ok"),
+        "ood": _checked_flags("ood", predictions.ood, (len(ids),)),
+        "inside": _checked_flags("inside", predictions.inside, (len(ids), len(classes))),
     }
 
 
@@ -137,6 +140,24 @@ def _checked_distance(distance: ArrayLike, ok: NDArray[np.bool_]) -> NDArray[np.
         raise OptionError(
             f"distance: wanted numbers where the status is ok, else nan; got {array[bad[0]]} in row {bad[0]}"
         )
+    return _read_only(array)
+
+
+def _checked_reason(reason: ArrayLike | None, ok: NDArray[np.bool_]) -> NDArray[np.str_] | None:
+    if reason is None:
+        return None
+    array = np.asarray(reason, dtype=np.str_)
+    _require_shape("reason", array, (len(ok),))
+    if (bad := np.flatnonzero(ok & (array != ""))).size:
+        raise OptionError(f'reason: wanted "" where the status is ok, got {str(array[bad[0]])!r} in row {bad[0]}')
+    return _read_only(array)
+
+
+def _checked_flags(name: str, flags: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    if flags is None:
+        return None
+    array = np.asarray(flags, dtype=bool)
+    _require_shape(name, array, shape)
     return _read_only(array)
 
 

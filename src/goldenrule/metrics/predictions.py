@@ -6,7 +6,7 @@ import importlib.util
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -23,13 +23,19 @@ Task = Literal["single", "multi"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedImage:
-    """What is predicted of one image; without `labels`, and nan, where it has another `status` than "ok"."""
+    """What is predicted of one image; without `labels`, and nan, where it has another `status` than "ok".
+
+    `reason` says why it can't be read; `ood` and `set` are None where the classifier does not tell.
+    """
 
     id: str
     status: str
     labels: tuple[str, ...]
     probability: float
     probabilities: Mapping[str, float]
+    reason: str = ""
+    ood: bool | None = None
+    set: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str | None:
@@ -54,6 +60,9 @@ class Predictions:
     - `thresholds` (n, C) float64, many labels only: from what probability each is called; None is .5 for all.
     - `distance` (n,) float32: how far the image is from those of the training (`OODDetector`), nan where it is not ok;
       None where that was not measured.
+    - `reason` (n,): why an image can't be read, "" where it is ok; None where all can, or nothing is known.
+    - `ood` (n,), `inside` (n, C): what a classifier flags as out-of-distribution, and which classes it can't rule out
+      (its prediction sets); None where it does not tell. They follow from the rest, and are not compared.
     - `basis`: "used for selection" once these images have helped to choose the network, as in
       `dataclasses.replace(predictions, basis="used for selection")`; every metric passes it on.
 
@@ -73,13 +82,14 @@ class Predictions:
     group: NDArray[np.int64] | None = None
     thresholds: NDArray[np.float64] | None = None
     distance: NDArray[np.float32] | None = None
+    reason: NDArray[np.str_] | None = field(default=None, compare=False)
+    ood: NDArray[np.bool_] | None = field(default=None, compare=False)
+    inside: NDArray[np.bool_] | None = field(default=None, compare=False)
     basis: Basis = Basis.HELD_OUT
 
     def __post_init__(self) -> None:
         """Bring every field into its type, check it and make it read-only."""
-        for name, value in checks.checked_fields(
-            {field.name: getattr(self, field.name) for field in fields(self)}
-        ).items():
+        for name, value in checks.checked_fields({one.name: getattr(self, one.name) for one in fields(self)}).items():
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -94,6 +104,7 @@ class Predictions:
         fold: ArrayLike | None = None,
         group: ArrayLike | None = None,
         distance: ArrayLike | None = None,
+        reason: ArrayLike | None = None,
         task: Task = "single",
         basis: Basis = Basis.HELD_OUT,
     ) -> Predictions:
@@ -114,6 +125,7 @@ class Predictions:
             fold=None if fold is None else np.asarray(fold),
             group=None if group is None else np.asarray(group),
             distance=None if distance is None else np.asarray(distance),
+            reason=None if reason is None else np.asarray(reason, dtype=np.str_),
             basis=basis,
         )
 
@@ -206,6 +218,9 @@ class Predictions:
             group=None if self.group is None else self.group[chosen],
             thresholds=None if self.thresholds is None else self.thresholds[chosen],
             distance=None if self.distance is None else self.distance[chosen],
+            reason=None if self.reason is None else self.reason[chosen],
+            ood=None if self.ood is None else self.ood[chosen],
+            inside=None if self.inside is None else self.inside[chosen],
         )
 
     def groups_of(self, rows: ArrayLike) -> NDArray[np.int64] | None:
@@ -216,7 +231,7 @@ class Predictions:
         """Return the same images seen through some of their views: `only_views(0)` is the plain one."""
         if not views or not all(0 <= view < self.views for view in views):
             raise OptionError(f"views {views}: wanted some of 0 to {self.views - 1}")
-        return replace(self, logits=self.logits[:, list(views)])
+        return replace(self, logits=self.logits[:, list(views)], inside=None)
 
     def aligned_to(self, classes: Sequence[str]) -> Predictions:
         """Return the same predictions with the classes in another order, matched by name.
@@ -229,23 +244,25 @@ class Predictions:
         order = np.array([self.classes.index(name) for name in classes])
         truth = self.truth[:, order] if self.task == "multi" else np.append(np.argsort(order), -1)[self.truth]
         limits = None if self.thresholds is None else self.thresholds[:, order]
-        return replace(self, classes=tuple(classes), truth=truth, logits=self.logits[:, :, order], thresholds=limits)
+        inside = None if self.inside is None else self.inside[:, order]
+        changed: dict[str, Any] = {"truth": truth, "thresholds": limits, "inside": inside}
+        return replace(self, classes=tuple(classes), logits=self.logits[:, :, order], **changed)
 
     @staticmethod
     def concatenate(splits: Sequence[Predictions]) -> Predictions:
         """All images of `splits` in their order, with the classes of the first; such as folds put together.
 
-        One split that was used for selection makes the whole so; distances and groups are kept where all splits have
-        them, the same number being the same group. Raises `OptionError` for no splits, other classes, another task or
-        number of views, or folds or thresholds in some splits only.
+        One split that was used for selection makes the whole so; distances, groups and what is told of single images
+        are kept where all splits have them, the same number being the same group. Raises `OptionError` for no splits,
+        other classes, another task or number of views, or folds or thresholds in some splits only.
         """
         _require_alike(splits)
         first, *_ = splits
         aligned = [split.aligned_to(first.classes) for split in splits]
         folds = [split.fold for split in aligned if split.fold is not None]
         limits = [split.thresholds for split in aligned if split.thresholds is not None]
-        distances = [split.distance for split in aligned if split.distance is not None]
-        groups = [split.group for split in aligned if split.group is not None]
+        kept = {name: _of_all(aligned, name) for name in ("group", "distance", "ood", "inside")}
+        reasons = [_reasons_of(split) for split in aligned] if any(one.reason is not None for one in aligned) else []
         return replace(
             first,
             ids=tuple(name for split in aligned for name in split.ids),
@@ -253,9 +270,9 @@ class Predictions:
             truth=np.concatenate([split.truth for split in aligned]),
             logits=np.concatenate([split.logits for split in aligned]),
             fold=np.concatenate(folds) if folds else None,
-            group=np.concatenate(groups) if len(groups) == len(aligned) else None,
             thresholds=np.concatenate(limits) if limits else None,
-            distance=np.concatenate(distances) if len(distances) == len(aligned) else None,
+            reason=np.concatenate(reasons) if reasons else None,
+            **kept,
             basis=Basis.USED_FOR_SELECTION
             if any(split.basis == Basis.USED_FOR_SELECTION for split in splits)
             else Basis.HELD_OUT,
@@ -280,14 +297,17 @@ class Predictions:
                 labels=labels,
                 probability=highest,
                 probabilities=dict(zip(self.classes, probabilities[row].tolist(), strict=True)),
+                reason="" if self.reason is None else str(self.reason[row]),
+                ood=None if self.ood is None or not ok[row] else bool(self.ood[row]),
+                set=None if self.inside is None or not ok[row] else self._set(row),
             )
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame: path, status, prediction, probability, distance and truth where known, p:CLASS.
+        """Return a pandas DataFrame with the columns of predictions.csv: path, status, prediction, probability, p:NAME.
 
-        The distance is that to the training images; `classifier.ood_detector.is_ood(predictions)` says which images are
-        out-of-distribution. What can't be read has no prediction, and nan as probabilities. Raises `MissingExtra`
-        without pandas.
+        Beside them, where they are known: set, the classes that can't be ruled out, the likeliest first; ood, whether
+        the image is out-of-distribution; distance, that to the training images; reason, why it can't be read; truth.
+        What can't be read has no prediction, and nan as probabilities. Raises `MissingExtra` without pandas.
         """
         if importlib.util.find_spec("pandas") is None:
             raise MissingExtra("A data frame needs pandas: pip install pandas.")
@@ -300,8 +320,14 @@ class Predictions:
             "prediction": [row.label if self.task == "single" else list(row.labels) for row in rows],
             "probability": [row.probability for row in rows],
         }
+        if self.inside is not None:
+            columns["set"] = [list(row.set or ()) for row in rows]
+        if self.ood is not None:
+            columns["ood"] = self.ood
         if self.distance is not None:
             columns["distance"] = self.distance
+        if self.reason is not None:
+            columns["reason"] = [row.reason for row in rows]
         if bool(self.labelled.any()):
             truth = [self.true_names(row) for row in range(len(self))]
             columns["truth"] = [(names[0] if names else None) if self.task == "single" else names for names in truth]
@@ -311,7 +337,7 @@ class Predictions:
     def __eq__(self, other: object) -> bool:
         """Equal in every field and bit; nan equals nan."""
         return isinstance(other, Predictions) and all(
-            checks.same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
+            checks.same(getattr(self, one.name), getattr(other, one.name)) for one in fields(self) if one.compare
         )
 
     def __repr__(self) -> str:
@@ -321,9 +347,24 @@ class Predictions:
         label = "single label" if self.task == "single" else "many labels"
         return f"Predictions({', '.join([*counts, label, scored, *bad])})"
 
+    def _set(self, row: int) -> tuple[str, ...]:
+        assert self.inside is not None
+        order = np.argsort(-self.probabilities[row], kind="stable")
+        return tuple(self.classes[label] for label in order if self.inside[row, label])
+
     @cached_property
     def _scored_split(self) -> Predictions:
         return self.select(self.ok & self.labelled)
+
+
+def _of_all(splits: Sequence[Predictions], name: str) -> Any:
+    """Return a field of all splits, one after the other; None where one of them lacks it."""
+    each = [getattr(split, name) for split in splits]
+    return None if any(one is None for one in each) else np.concatenate(each)
+
+
+def _reasons_of(split: Predictions) -> NDArray[np.str_]:
+    return np.full(len(split), "") if split.reason is None else split.reason
 
 
 def _count(n: int, noun: str) -> str:

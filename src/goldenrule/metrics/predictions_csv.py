@@ -2,8 +2,9 @@
 
 Of many labels `prediction` holds those that are called, the likeliest first, and `probability` that of the first.
 Files of a run, whose images are labelled, have the column `truth` behind `probability`, and out-of-fold ones `fold`;
-those of new images `set`, `ood` and `distance`. Names are cells of `goldenrule.core.cells`: none of them is a
-formula to a spreadsheet, and several in one cell can be told apart (`classes_in`).
+those of new images `set`, `ood`, `distance` and `reason`, why an image can't be read. Names are cells of
+`goldenrule.core.cells`: none of them is a formula to a spreadsheet, and several in one cell can be told apart
+(`classes_in`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,6 +42,7 @@ def rows_of(
     sets: PredictionSets | None = None,
     ood_detector: OODDetector | None = None,
     when_ood: WhenOOD = "flag",
+    reasons: bool = False,
 ) -> Iterator[dict[str, str]]:
     """Return a row per image, with text for every column.
 
@@ -48,7 +50,7 @@ def rows_of(
     one that can't be read has neither prediction nor probabilities. With `sets` the column `set` holds the classes
     that can't be ruled out, the likeliest first; with `ood_detector` the column `ood` has "yes" where an image is
     out-of-distribution, and `distance` says how far from it. Its status says so too, unless `when_ood` is "keep"; with
-    "abstain" it has no prediction.
+    "abstain" it has no prediction. With `reasons` the column `reason` says why an image can't be read.
     """
     inside = sets.sets(predictions) if sets else None
     probabilities = predictions.probabilities
@@ -74,6 +76,8 @@ def rows_of(
         if ood is not None and predictions.distance is not None:
             columns["ood"] = OOD if ood[row] else ""
             columns["distance"] = f"{predictions.distance[row]:.6g}" if ok else ""
+        if reasons:
+            columns["reason"] = "" if predictions.reason is None else to_cell(str(predictions.reason[row]))
         if labelled:
             columns["truth"] = to_cell(_several(predictions.true_names(row), between))
         if predictions.fold is not None:
@@ -101,6 +105,7 @@ def to_csv(
     """
     names = ["path", "status", "prediction", "probability", *(["set"] if sets else [])]
     names += ["ood", "distance"] if ood_detector else []
+    names += ["reason"] if predictions.reason is not None else []
     names += ["truth"] if bool(predictions.labelled.any()) else []
     names += ["fold"] if predictions.fold is not None else []
     names += [f"p:{label}" for label in predictions.classes]
@@ -108,7 +113,9 @@ def to_csv(
     writer = csv.DictWriter(text, names, lineterminator="\n")
     if header:
         writer.writeheader()
-    rows = rows_of(predictions, min_confidence=min_confidence, sets=sets, ood_detector=ood_detector, when_ood=when_ood)
+    how: dict[str, Any] = {"min_confidence": min_confidence, "when_ood": when_ood}
+    how |= {"sets": sets, "ood_detector": ood_detector, "reasons": predictions.reason is not None}
+    rows = rows_of(predictions, **how)
     writer.writerows(rows)
     return text.getvalue()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,8 +23,9 @@ from goldenrule.data.augmentation.augment import PLAIN, View
 from goldenrule.data.classes import with_class_map
 from goldenrule.data.loader import DecodeJob
 from goldenrule.data.pictures.preprocess import Preprocessing
-from goldenrule.data.sources.given_pictures import readers_of
+from goldenrule.data.sources.given_pictures import are_paths, readers_of, several_of
 from goldenrule.data.sources.picture_files import read_picture
+from goldenrule.data.sources.streams import is_container, pictures_of
 from goldenrule.data.table import ImageTable
 from goldenrule.engines import Engine, EngineKind
 from goldenrule.engines.openvino import BATCH_SIZE
@@ -81,7 +83,7 @@ class Classifier:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How a picture becomes the network's input: everywhere the same (law 1)."""
+        """How a picture becomes the network's input: everywhere the same."""
         return self.backbone.spec.preprocessing
 
     @system_errors()
@@ -97,12 +99,32 @@ class Classifier:
 
         A picture is the path of a file or folder, the bytes of a file, an open file, a PIL image, or an array of uint8
         (height, width, 3) or (height, width). A list, a column of a data frame, or an array (n, height, width, 3) are
-        several. What can't be read has the status "unreadable" and no prediction (law 9). `exclude` are patterns of
-        what is left out of folders. Raises `InputError` for anything else.
+        several; so are the path of an archive (.tar, .zip), of a list or table of paths (.txt, .csv), and a pattern.
+        What can't be read has the status "unreadable", a reason and no prediction. `exclude` are patterns of what is
+        left out of folders. Raises `InputError` for anything else.
         """
-        named = readers_of(images, exclude=exclude)
+        several = several_of(images)
+        if are_paths(several) and any(
+            is_container(one) and (len(several) == 1 or Path(one).is_file()) for one in several
+        ):
+            return self._predict_paths(several, exclude, threads, progress)
+        named = readers_of(several, exclude=exclude)
         readers = [read for _, read in named]
         return self.predictions(**self._seen(readers, threads, progress), ids=[name for name, _ in named])
+
+    def _predict_paths(
+        self, paths: Sequence[str | Path], exclude: Sequence[str], threads: int | None, progress: Progress | None
+    ) -> Predictions:
+        """Return the predictions for paths as the command line takes them; a damaged archive is a warning."""
+        pictures = pictures_of(paths, exclude=exclude)
+        each = ((one.name, one.read) for one in pictures)
+        blocks = list(self.stream(each, total=pictures.total, threads=threads, progress=progress))
+        for finding in pictures.findings:
+            if finding.severity != "note":
+                warnings.warn(str(finding), UserWarning, stacklevel=4)
+        if not blocks:
+            raise SourceError(f"{', '.join(map(str, paths))}: no picture is in there.")
+        return Predictions.concatenate(blocks)
 
     @system_errors()
     def predict_files(
@@ -143,11 +165,18 @@ class Classifier:
         truth: npt.NDArray[Any] | None = None,
         status: npt.NDArray[np.str_] | None = None,
         distance: npt.NDArray[np.float32] | None = None,
+        reason: npt.NDArray[np.str_] | None = None,
     ) -> Predictions:
-        """Return logits (n, classes) or (n, views, classes) of this classifier as predictions, with its thresholds."""
-        said = Predictions.from_logits(
-            logits, self.classes, ids=ids, truth=truth, status=status, distance=distance, task=self.task
-        )
+        """Return logits (n, classes) or (n, views, classes) of this classifier as predictions, with its thresholds.
+
+        They have its prediction sets, and with `distance` what it flags as out-of-distribution.
+        """
+        known: dict[str, Any] = {"ids": ids, "truth": truth, "status": status, "distance": distance, "reason": reason}
+        said = Predictions.from_logits(logits, self.classes, task=self.task, **known)
+        if self.sets:
+            said = replace(said, inside=self.sets.sets(said))
+        if self.ood_detector and distance is not None:
+            said = replace(said, ood=self.ood_detector.is_ood(said))
         return self.thresholds.apply(said) if self.thresholds else said
 
     def _seen(
@@ -234,6 +263,7 @@ class Classifier:
             "logits": seen.logits,
             "status": np.where(seen.failed, "unreadable", "ok"),
             "distance": seen.distance if self.ood_detector else None,
+            "reason": seen.why() if seen.reasons else None,
         }
 
     def logits(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

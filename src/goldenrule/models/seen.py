@@ -67,6 +67,10 @@ class Seen:
         logits[failed], distance[failed] = np.nan, np.nan
         return Seen(logits, failed, distance, reasons=self.reasons)
 
+    def why(self) -> npt.NDArray[np.str_]:
+        """Return why each image can't be read, "" where it can."""
+        return np.array([str(self.reasons.get(row, "")) for row in range(len(self.failed))], dtype=np.str_)
+
 
 class Odd:
     """How many pictures have values outside the levels, or use little of more than 8 bits."""

@@ -110,7 +110,7 @@ def compare_runs(
     reasons = "; ".join(f"{plural(count, 'image')} {reason}" for reason, count in left_out.items())
     raise OptionError(
         f"{first} and {second} have no {LEAST} common images in {' or '.join(wanted)}{reasons and f': {reasons}'}. "
-        "Fit both on the same folder with the same --seed, so that both are evaluated by the same images."
+        "Fit both on the same folder with the same seed (--seed), so that both are evaluated by the same images."
     )
 
 

@@ -1,6 +1,6 @@
 """Metrics of one's own: functions of `Predictions`, by name, for the validation images after every epoch.
 
-They are no part of what a fit is kept under (law 7): the logits of every epoch are kept with it, and a metric that is
+They are no part of what a fit is kept under: the logits of every epoch are kept with it, and a metric that is
 asked for later is computed from them.
 """
 

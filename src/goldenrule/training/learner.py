@@ -11,7 +11,7 @@
     predictions = learn.tta()
 
 Every verb's outcome is stored under the hash of all that led to it: the same script run again replays what is
-finished and goes on where it was killed (laws 6 and 7).
+finished and goes on where it was killed.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class Learner:
         highest: float = HIGHEST_RATE,
         steps: int | None = None,
     ) -> RangeTest:
-        """Raise the rate from step to step and watch the loss; leaves no trace in the learner (law 4).
+        """Raise the rate from step to step and watch the loss; leaves no trace in the learner.
 
         `rates` per group are kept in their ratio. By default 100 steps on precomputed rows, 40 on live images.
         """
@@ -382,7 +382,7 @@ class Learner:
 
         Each half is predicted by the cycle (of a fit with `keep="best"`), share and temperature that the other half
         chooses. None where validation has fewer than eight labelled images, or is one group. Leaves no trace in the
-        learner (law 4). Raises `OptionError` before a fit.
+        learner. Raises `OptionError` before a fit.
         """
         return crossing.crossed(self._runner, self.state, shares=tuple(shares), keep=keep, temper=temper)
 

@@ -35,7 +35,7 @@ class CustomLoss:
     """A user's function (logits (batch, classes), targets) -> losses (batch,), and the key it is known by.
 
     Targets are class numbers (batch,), or of many labels 0 and 1 (batch, classes).
-    Without a key nothing that was trained by it can be found again: it may have changed since (law 7).
+    Without a key nothing that was trained by it can be found again: it may have changed since.
     """
 
     function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

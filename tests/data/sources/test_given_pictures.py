@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +90,10 @@ def test_an_array_of_four_dimensions_is_a_list_of_pictures() -> None:
         (3.5, "type float. Wanted a path, bytes"),
         ([b"", None], "image 1 is of type NoneType"),
         (io.StringIO("pixels"), "opened as text: wanted bytes"),
+        (
+            pd.DataFrame({"path": ["a.jpg"], "label": ["cat"]}),
+            r"data frame with the columns path, label: .*frame\['path'\]",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, io.StringIO) else str(value),
 )

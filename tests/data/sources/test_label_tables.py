@@ -339,7 +339,7 @@ def test_what_is_said_of_names_goes_before_a_column_called_group(make: Make) -> 
     assert from_csv(path).rows["group"].to_pylist() == ["1", "2", "3"]
     assert from_csv(path, group_by="^(.)").rows["group"].to_pylist() == ["a", "a", "b"]
     assert from_csv(path, group_by="none").rows["group"].to_pylist() == [None] * 3
-    with pytest.raises(OptionError, match=r"The column group and --group-by \^\(\.\) both say what stays together"):
+    with pytest.raises(OptionError, match=r"The column group and group_by=\^\(\.\) both say what stays together"):
         from_csv(path, group="group", group_by="^(.)")
 
 

@@ -251,7 +251,7 @@ def test_what_cannot_be_is_said_before_anything_is_trained(unbroken: Any, small_
         compare_networks(small_photos, ("original",), ("tuning",), out=tmp_path / "none")
     with pytest.raises(OptionError, match="no -m vit"):
         compare_networks(small_photos, ("original",), weights={"vit": Path("vit.pth")}, out=tmp_path / "none")
-    with pytest.raises(OptionError, match="--epochs 0"):
+    with pytest.raises(OptionError, match="epochs=0"):
         compare_networks(small_photos, ("original",), epochs=0, out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
     with pytest.raises(RunMismatch, match="--seed 0 instead of --seed 5"):

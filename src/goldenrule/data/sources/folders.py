@@ -47,7 +47,7 @@ def from_folder(
     Known layouts: `train/CLASS/`, with `valid/CLASS/` and `test/CLASS/` where there are (also val,
     validation, training, test1, testing, or with words that say nothing more: train_images, training_set; or the
     names given as `train`, `valid`, `test`); a flat `test/` is unlabelled; `CLASS/` folders alone have no splits yet,
-    or have them inside (`CLASS/train/`). The class map is the union over all splits, sorted by name (law 2): a class
+    or have them inside (`CLASS/train/`). The class map is the union over all splits, sorted by name: a class
     that a split lacks, or that only one split knows, is a finding. Names are compared in one normal form of Unicode.
     `group_by` says what in a name makes images belong together (`with_groups`); `labels_from` which folder names the
     class. `exclude` are patterns of names, or of paths below the folder, that are left out. What is left out, and a

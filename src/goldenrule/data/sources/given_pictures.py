@@ -37,13 +37,29 @@ def readers_of(images: Any, *, exclude: Sequence[str] = ()) -> list[tuple[str, R
     >>> [name for name, _ in readers_of([np.zeros((4, 4), np.uint8), b"..."])]
     ['image 0', 'image 1']
     """
-    several = [images] if _is_one(images) else list(images)
-    if all(_is_path(one) for one in several):
+    several = several_of(images)
+    if are_paths(several):
         gone = [one for one in several if not _is_there(one)]
         if gone and len(gone) < len(several):  # of several some: each has its row all the same
             return [reader for one in several for reader in _of_path(one, exclude)]
         return [(name, partial(read_picture, path)) for name, path in image_files(several, exclude=exclude)]
     return [reader for number, one in enumerate(several) for reader in _readers(one, number, exclude)]
+
+
+def several_of(images: Any) -> list[Any]:
+    """Return the pictures, or paths, of what may be one or several. Raises `InputError` for a data frame."""
+    if hasattr(images, "columns") and getattr(images, "ndim", 2) == 2 and not isinstance(images, np.ndarray):
+        names = ", ".join(map(str, list(images.columns)[:6])) if not callable(images.columns) else ""
+        raise InputError(
+            f"This is a data frame{f' with the columns {names}' if names else ''}: give the column that holds the "
+            "paths, such as frame['path']."
+        )
+    return [images] if _is_one(images) else list(images)
+
+
+def are_paths(pictures: Sequence[Any]) -> bool:
+    """Return whether all of these are paths."""
+    return all(_is_path(one) for one in pictures)
 
 
 def _is_there(path: str | os.PathLike[str]) -> bool:

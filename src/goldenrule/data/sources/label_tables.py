@@ -136,6 +136,7 @@ def from_csv(
     return _labelled(columns, root, wanted, group_by=group_by, said=str(file), beside=file.parent, exclude=exclude)
 
 
+@system_errors()
 def from_dataframe(
     frame: Any,
     *,
@@ -151,7 +152,8 @@ def from_dataframe(
 ) -> ImageTable:
     """Return the images below a folder with the labels of a table that speaks Arrow: pandas, polars, pyarrow.
 
-    The arguments are those of `from_csv`; absolute paths need no folder. A cell may be a list of labels.
+    The arguments are those of `from_csv`; paths that are absolute, or lead to files from where the program runs, need
+    no folder. A cell may be a list of labels.
     """
     import pyarrow as pa
 
@@ -163,9 +165,10 @@ def from_dataframe(
         ) from error
     if not (table.num_rows and table.num_columns):
         raise SourceError("The data frame has no rows: wanted one for every image, and a column that names it.")
-    columns = {str(name): [cell_of(value) for value in table[name].to_pylist()] for name in table.column_names}
+    columns: Columns = {str(name): [cell_of(value) for value in table[name].to_pylist()] for name in table.column_names}
     wanted = Wanted(id=id, label=label, separator=separator, split=split, group=group, fold=fold)
     root = Path(images).expanduser() if images is not None else None
+    columns = columns if root else _from_here(columns, wanted)
     return _labelled(columns, root, wanted, group_by=group_by, said="the data frame", exclude=exclude)
 
 
@@ -290,6 +293,15 @@ def _cells_of_paths(columns: Columns, wanted: Wanted) -> Sequence[str]:
     """Return the cells of the first column that holds absolute paths."""
     names = [wanted.id] if wanted.id in columns else list(columns)
     return next((columns[name] for name in names if name and _absolute(columns[name])), [])
+
+
+def _from_here(columns: Columns, wanted: Wanted) -> Columns:
+    """Return the columns with the relative paths of one made absolute, where most of them are files from here."""
+    for name in [wanted.id] if wanted.id is not None and wanted.id in columns else columns:
+        cells = columns[name]
+        if cells and sum(map(os.path.isfile, cells)) > len(cells) / 2:  # a Path for each takes ten times as long
+            return {**columns, name: [str(Path(cell).absolute()) if cell else cell for cell in cells]}
+    return columns
 
 
 def _absolute(cells: Sequence[str]) -> bool:

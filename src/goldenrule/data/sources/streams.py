@@ -108,18 +108,19 @@ def pictures_of(arguments: Sequence[str | Path], *, exclude: Sequence[str] = ())
     words = tuple(str(one) for one in arguments)
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     findings: list[Finding] = []
-    plain = [one for one in words if not _is_container(one)]
+    plain = [one for one in words if not is_container(one)]
     known = _known(plain, patterns, findings) if plain else {}
     total = sum(map(len, known.values())) if len(plain) == len(words) else None
     found = Pictures(words, findings, total, known)
     for one in words:
-        if _is_container(one) and one != STDIN and not Path(one).expanduser().exists():
+        if is_container(one) and one != STDIN and not Path(one).expanduser().exists():
             _globbed(one)
     return found
 
 
-def _is_container(argument: str) -> bool:
-    """Return whether an argument is more than a folder or a picture."""
+def is_container(argument: str | Path) -> bool:
+    """Return whether an argument is more than a folder or a picture: an archive, a list, a table, a pattern, "-"."""
+    argument = str(argument)
     if argument == STDIN:
         return True
     path = Path(argument).expanduser()
