@@ -124,7 +124,8 @@ def test_the_page_interprets_nothing(told: Told) -> None:
 def test_the_command_prints_the_labels_and_where_the_rest_is(told: Told, capsys: Any) -> None:
     from goldenrule.cli.labels import labels
 
-    labels(run=told[1], top=4, threads=None, json=None, quiet=False)
+    asked = {"run": told[1], "top": 4, "threads": None, "apply": None, "export": None, "import_": None}
+    labels(context=None, json=None, quiet=False, **asked)
     out = capsys.readouterr().out
     for words in (
         "Label errors",

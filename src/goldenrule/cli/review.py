@@ -64,7 +64,12 @@ def review(
     if done.decisions:
         journal = in_shell(journal_of(run))
         console.print(Text(f"Journal: {journal}"), soft_wrap=True)
-        console.print(Text(f"Next:    goldenrule fit {in_shell(done.images)} --journal {journal}"), soft_wrap=True)
+        console.print(
+            Text(
+                f"Next:    your fit again with the decisions: goldenrule fit {in_shell(done.images)} --journal {journal}"
+            ),
+            soft_wrap=True,
+        )
     return done
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from goldenrule.analysis.review_queue import ReviewCard
-from goldenrule.core.errors import GoldenRuleError, OptionError
+from goldenrule.core.errors import GoldenRuleError, OptionError, first_line
 from goldenrule.core.schema import as_json
 from goldenrule.metrics import value_and_interval
 from goldenrule.runs.decided_labels import sha256_of
@@ -128,7 +129,7 @@ class ReviewSession:
             made = self.journal.append(
                 verdict, [self._decided(row) for row in (*chosen, *hidden)], session=session, to=to
             )
-        self._refits.ask(self.changes())
+            self._refits.ask(self.changes())
         return made
 
     def undo(self, number: int, *, session: str) -> Decision:
@@ -139,7 +140,7 @@ class ReviewSession:
             if number not in known or number in undone:
                 raise OptionError("There is nothing to undo.")
             made = self.journal.append("undo", session=session, undoes=number)
-        self._refits.ask(self.changes())
+            self._refits.ask(self.changes())
         return made
 
     def progressed(self, after: int = 0) -> Progressed:
@@ -208,7 +209,7 @@ class ReviewSession:
             raise OptionError(f"{uri} can't be read ({error.strerror or error}): nothing was decided.") from error
         if digest(content) != known.same_file[row]:
             raise OptionError(f"{uri} was changed since the fit: nothing was decided. Fit again.")
-        return DecidedImage(uri=uri, sha256=sha256_of(images, uri), label=known.classes[known.labels[row]])
+        return DecidedImage(uri=uri, sha256=hashlib.sha256(content).hexdigest(), label=known.classes[known.labels[row]])
 
     def _choices(self, row: int) -> list[str]:
         """Return the classes that have a key: all where there are few, else the likeliest."""
@@ -291,6 +292,8 @@ class Refits:
                 found = refitter.refit(changes)
             except GoldenRuleError as error:
                 problem = str(error)
+            except Exception as error:  # noqa: BLE001 - decisions go on, whatever is wrong with the numbers
+                problem = f"The head could not be fitted: {first_line(error)}."
             with self._changed:
                 self._found, self._problem = found, problem
                 self._busy = self._wanted is not None
