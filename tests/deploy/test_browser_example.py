@@ -16,10 +16,14 @@ import pytest
 from PIL import Image
 
 from goldenrule.data.pictures.decode import decode
-from goldenrule.deploy.classifier_graph import PROBABILITIES
+from goldenrule.deploy.classifier_graph import PROBABILITIES, exported_graph
 from goldenrule.deploy.export_formats import FORMATS
 from goldenrule.deploy.exporting import in_python
+from goldenrule.engines import EngineKind
+from goldenrule.metrics.uncertainty.thresholds import Thresholds
+from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
+from goldenrule.models.heads import fresh_head
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "browser"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -137,17 +141,29 @@ def test_the_page_shows_what_python_says_of_a_picture(
     assert page.errors == []
 
 
-def test_without_a_model_or_with_a_broken_picture_the_page_says_so(
-    command: Callable[..., Any], picture_folder: Callable[..., Path], address: str, page: Any, tmp_path: Path
+def test_labels_above_their_thresholds_are_marked_and_what_is_wrong_is_said(
+    cache: Path, address: str, page: Any, tmp_path: Path
 ) -> None:
+    classes, network = ("sea", "sky"), backbone()
+    classifier = Classifier(
+        classes,
+        network,
+        fresh_head("linear", features=network.spec.features, classes=2, draws=np.random.default_rng(0)),
+        EngineKind(name="openvino", precision="fp32", version="0"),
+        task="multi",
+        thresholds=Thresholds(classes=classes, values=(0.01, 0.99), beta=1, n=2, per_class=True),
+    )
+    (tmp_path / "labels.onnx").write_bytes(exported_graph(classifier).SerializeToString())
+    Image.new("RGB", (64, 48), "blue").save(tmp_path / "blue.png")
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
     page.goto(address)
     page.get_by_text("photos.onnx can't be loaded (404): put an exported file beside index.html").wait_for()
     assert page.locator("#file").is_disabled()
-    assert command("fit", picture_folder(), "--quick", "--out", "run").returncode == 0
-    assert command("export", "run", "-o", "other.onnx").returncode == 0
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    page.goto(f"{address}?model=other.onnx")
+    page.goto(f"{address}?model=labels.onnx")
     page.wait_for_selector("#file:enabled")
+    page.set_input_files("#file", tmp_path / "blue.png")
+    page.locator("tr").nth(1).wait_for()
+    assert shown(page).keys() == {"✓ sea", "sky"}
     page.set_input_files("#file", tmp_path / "broken.jpg")
     page.get_by_text("This picture can't be classified").wait_for()
     assert page.locator("tr").count() == 0
