@@ -68,8 +68,8 @@ async function show(blob) {
     say("Looking ...");
     const { about } = await classifier;
     const { probabilities, distance } = await classify(await pixelsOf(blob));
-    const called = (probability, place) => about.task === "multi" && probability >= about.thresholds[place];
-    const rows = probabilities.map((probability, place) => ({ probability, name: about.classes[place], called: called(probability, place) }))
+    const called = (name, probability) => about.task === "multi" && probability >= (about.thresholds?.values[name] ?? 0.5);
+    const rows = about.classes.map((name, place) => ({ name, probability: probabilities[place], called: called(name, probabilities[place]) }))
       .sort((one, other) => other.probability - one.probability);
     at("probabilities").replaceChildren(...rows.slice(0, MOST_SHOWN).map(({ name, probability, called }) => {
       const row = document.createElement("tr"), meter = document.createElement("meter");

@@ -82,13 +82,14 @@ def _lines(found: Exported) -> list[str]:
     ]
     if found.quality and found.quality_in_python and found.same:
         where = {"test": "test", "valid": "validation"}[str(found.split)]
+        in_fp32 = f"in fp32 {found.cost.quality[0]}; " if found.cost else ""
         lines += [
-            f"{found.quality.name.capitalize()} on {where} images: {found.quality}; "
+            f"{found.quality.name.capitalize()} on {where} images: {found.quality}; {in_fp32}"
             f"in Python {found.quality_in_python}",
             f"Same prediction: {found.same}",
         ]
     if found.cost:
-        lines += [f"In fp32:  {found.cost.quality[0]}", f"{found.cost.sentence}."]
+        lines.append(f"{found.cost.sentence}.")
         if found.cost.flagged:
             before, after = found.cost.flagged
             lines.append(f"Called out-of-distribution: {after}; in fp32 {before}")

@@ -1,6 +1,7 @@
 """Classifiers at work.
 
 Reading order: bulk (predict many files) · row_formats, row_files (what rows become, part by part), class_folders ·
-classifier_graph, export_formats, exporting (one file for other programs) · sample_submission, submission (a
-competition's file) · uploads, batching, server, serving (over HTTP); then review (the page of a review).
+classifier_graph, run_pictures, quantizing, export_formats, precision_cost, exporting (one file for other programs) ·
+sample_submission, submission (a competition's file) · uploads, batching, server, serving (over HTTP); then review (the
+page of a review).
 """

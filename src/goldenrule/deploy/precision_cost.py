@@ -30,7 +30,8 @@ class PrecisionCost:
     @property
     def is_real(self) -> bool:
         """Whether int8 is worse by more than chance."""
-        return any(one.better == "a" for one in (*self.gains.values(), *([self.right] if self.right else [])))
+        less_often_right = self.right is not None and self.right.better == "a"
+        return less_often_right or any(one.better == "a" for one in self.gains.values())
 
     @property
     def sentence(self) -> str:

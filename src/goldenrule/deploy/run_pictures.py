@@ -65,7 +65,9 @@ def pictures(
     classifier: Classifier, table: ImageTable | None, *, same_bytes: bool = False
 ) -> Iterator[tuple[str, Picture]]:
     """Yield the pictures of a table that can be read, with their names; with `same_bytes` as the run has seen them."""
-    for uri, known in zip(table.uris, table.digests, strict=True) if table is not None else ():
+    if table is None:
+        return
+    for uri, known in zip(table.uris, table.digests, strict=True):
         try:
             content = table.read(uri)
             if same_bytes and known and digest(content) != known:
