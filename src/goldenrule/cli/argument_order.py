@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,14 @@ def _refuse_table(command: str, table: Path, run: Path | None) -> None:
 
 
 def _is_table(path: Path) -> bool:
-    return path.suffix.lower() in (".csv", ".tsv", ".jsonl") and path.is_file()
+    return path.suffix.lower() in (".csv", ".tsv", ".jsonl") and _is_file(path)
 
 
 def _is_run(path: Path) -> bool:
-    return any((path / name).is_file() for name in ("classifier/classifier.json", "classifier.json", "run.json"))
+    return any(_is_file(path / name) for name in ("classifier/classifier.json", "classifier.json", "run.json"))
+
+
+def _is_file(path: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):  # what can't be looked at is told by the command
+        return path.is_file()
+    return False

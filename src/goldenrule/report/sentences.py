@@ -86,9 +86,9 @@ def of_new_images(accuracy: Estimate, split: str, *, all_labels: bool = False) -
     held_out = accuracy.basis == Basis.HELD_OUT and split != "out-of-fold"
     images = count(accuracy.n, "unseen image") if held_out else images_of(split, accuracy.n)
     fields = {"among": f"{among:,}", "right": right, "low": low, "high": high, "images": images}
-    if all_labels:
-        return say("headline.few-all-labels", **fields) if few else say("headline.all-labels", **fields)
-    return say("headline.few-new-images", **fields) if few else say("headline.new-images", **fields)
+    if few:
+        return say("headline.few-all-labels", **fields) if all_labels else say("headline.few-new-images", **fields)
+    return say("headline.all-labels", **fields) if all_labels else say("headline.new-images", **fields)
 
 
 def mistakes_allowed(accuracy: Estimate) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from goldenrule.core.errors import SourceError
@@ -12,7 +13,10 @@ from goldenrule.storage.manifest import is_sealed
 
 def check_no_run(images: Path) -> None:
     """Raise `SourceError` where images were asked for and a run was given; it says where the run's images lie."""
-    if is_run(images) and is_sealed(images):
+    known = False
+    with contextlib.suppress(OSError):  # a folder that may not be read is told by who lists it
+        known = is_run(images) and is_sealed(images)
+    if known:
         folder = run_about(images).images.folder
         raise SourceError(f"{images} is a run, and no folder of images. Its images lie in {folder}: give that folder.")
 

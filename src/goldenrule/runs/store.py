@@ -268,8 +268,8 @@ def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> st
 def _said(name: str, value: object) -> str:
     """Return an option as words of the command line.
 
-    >>> _said("seed", 1), _said("start_from", None), _said("training", {"type": "fromzero"})
-    ('--seed 1', 'no --from', 'training {"type": "fromzero"}')
+    >>> _said("seed", 1), _said("start_from", None), _said("beta", 2.0), _said("training", {"type": "fromzero"})
+    ('--seed 1', 'no --from', '--beta 2', 'training {"type": "fromzero"}')
     """
     known = options_of(FitOptions)
     word = spelled(name, known[name])[-1] if name in known else name.replace("_", "-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.core.schema import as_json, from_json
-from goldenrule.metrics import Estimate, Predictions, accuracy, log_loss
+from goldenrule.metrics import Estimate, Predictions, accuracy, log_loss, value_and_interval
 from goldenrule.metrics.arrow import from_arrow, to_arrow
 from goldenrule.metrics.grouped.clusters import (
     clustered_error,
@@ -64,6 +65,7 @@ def test_fewer_than_six_groups_have_no_interval_and_say_so() -> None:
     assert math.isnan(found.low)
     assert not found.bounded
     assert str(found) == "80 % [no interval: 5 groups are too few] n=10 (effective n=4)"
+    assert value_and_interval(replace(found, groups=1)) == "80 % [no interval: 1 group is too few]"
     assert from_json(as_json(found), Estimate) == found
     assert as_json(found)["low"] is None
 

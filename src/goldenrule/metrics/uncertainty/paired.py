@@ -56,7 +56,8 @@ class Comparison:
         """Return the result in plain words; `a` and `b` are what to call the two."""
         gain, share = self.gain, self.probability_better
         if not gain.bounded:
-            return f"{a} and {b} can't be compared: {gain.groups} groups of images are too few ({gain.name} {gain})"
+            groups = "1 group of images is" if gain.groups == 1 else f"{gain.groups} groups of images are"
+            return f"{a} and {b} can't be compared: {groups} too few ({gain.name} {gain})"
         if self.better == "a":
             gain = replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
             a, b, share = b, a, 1 - share
