@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,40 @@ def test_without_widgets_a_task_is_a_line_and_no_warning(monkeypatch: pytest.Mon
 def test_without_a_notebook_nothing_of_it_is_imported() -> None:
     code = "import sys, goldenrule; assert not {'IPython', 'goldenrule.notebook'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_results_are_short_as_text_and_as_html(tmp_path: Path, picture_folder: Callable[..., Path]) -> None:
+    root = picture_folder(each=4)
+    (root / "red" / "<b>.png").write_text("no picture")
+    found = goldenrule.audit_images(root)
+    assert repr(found).startswith("Audit(9 images, 2 classes; ")
+    assert len(repr(found)) < 100
+    page = SHOWN["analysis.audit", "Audit"](found)
+    assert "&lt;b&gt;.png: not a picture" in page
+    assert "<b>" not in page
+    split = goldenrule.split_folder(root.rename(tmp_path / "images"), tmp_path / "split")
+    assert SHOWN["tasks.split_folder", "SplitFolder"](split).startswith(f"<p>SplitFolder({tmp_path}/split: ")
+    shown_alone = {name for _, name in SHOWN}
+    results = {
+        "Audit",
+        "ComparedNetworks",
+        "Evaluation",
+        "Explained",
+        "FitResult",
+        "FittedHead",
+        "History",
+        "LabelCheck",
+    }
+    assert results | {"Classifier", "Estimate", "Features", "Finding", "ImageTable", "Predictions"} <= shown_alone
+
+
+def test_a_notebook_without_widgets_gets_no_warning_of_tqdm() -> None:
+    code = """
+        import warnings
+        from IPython.core.interactiveshell import InteractiveShell
+        InteractiveShell.instance()
+        import goldenrule
+        warnings.warn("IProgress not found. Please update jupyter and ipywidgets.", stacklevel=1)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

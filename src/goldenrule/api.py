@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from inspect import Parameter, signature
 from pathlib import Path
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ALSO_CALLED = {"model": "backbone", "metric": "metrics", "from_run": "start_from"}
 """What the command line, or another library, calls an option."""
 OF_FRAMES = ("exclude", "group", "id", "label", "rename", "separator", "split")
-"""What may be asked of a data frame's images."""
+"""What may be asked of the images that a data frame, or a file without a folder, names."""
 Source: TypeAlias = "str | os.PathLike[str] | ImageTable | DataFrame"
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,7 +62,7 @@ def _taking(*kinds: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
 @_taking(FitOptions, ImageSource)
 @system_errors()
 def fit(
-    source: Source,
+    source: Source | None = None,
     *,
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
@@ -106,7 +106,7 @@ def fit(
 @_taking(FitOptions, TrainingOptions, ImageSource)
 @system_errors()
 def train(
-    source: Source,
+    source: Source | None = None,
     *,
     out: str | Path | None = None,
     runs: str | Path = Path("runs"),
@@ -131,7 +131,7 @@ def train(
 @_taking(FitOptions, ImageSource)
 @system_errors()
 def compare_models(
-    source: Source,
+    source: Source | None = None,
     models: Sequence[str] = DEFAULT_MODELS,
     types: Sequence[str] = TYPES,
     *,
@@ -162,7 +162,7 @@ def compare_models(
 @_taking(FitOptions, ImageSource)
 @system_errors()
 def tune(
-    source: Source,
+    source: Source | None = None,
     *,
     trials: int = 50,
     live: bool = False,
@@ -187,11 +187,11 @@ def tune(
 @_taking(ImageSource)
 @system_errors()
 def evaluate(
-    run: str | os.PathLike[str],
-    source: Source,
+    run: str | os.PathLike[str] | Classifier,
+    source: Source | None = None,
     *,
     classifier: Classifier | None = None,
-    rename: Renaming | None = None,
+    rename: Renaming | str | Sequence[str] | None = None,
     skip_unknown: bool = False,
     out: str | os.PathLike[str] | None = None,
     threads: int | None = None,
@@ -200,24 +200,31 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a classifier on labelled images from elsewhere: a folder, a table, a data frame.
 
-    `run` is the folder of a run, or of a classifier alone; `classifier` that of the run, where it was loaded before
-    (one with a head or backbone of your own). `options` are those of `goldenrule evaluate` about images and tables
-    (`csv="truth.csv"`). Classes are matched by name: `rename` gives new names for those of the images (None leaves a
-    class out), `skip_unknown` leaves out the classes that the classifier does not know. Images with the very bytes of a
-    training image of the run are left out, and counted. With `out` a page, the numbers and the predictions are written
-    there.
+    `run` is what `fit` returned, the folder of a run or of a classifier, or a classifier that lies in one;
+    `classifier` that of the run, where it was loaded before (one with a head or backbone of your own). `options` are
+    those of `goldenrule evaluate` about images and tables (`csv="truth.csv"`). Classes are matched by name: `rename`
+    gives new names for those of the images (None leaves a class out; also "OLD=NEW"), `skip_unknown` leaves out the
+    classes that the classifier does not know. Images with the very bytes of a training image of the run are left out,
+    and counted. With `out` a page, the numbers and the predictions are written there.
 
     Raises `SourceError` where there is no such run or no labelled image, `OptionError` where a class is unknown,
     naming it, or nothing is left to evaluate.
     """
+    from goldenrule.data.classes import renaming_of
+    from goldenrule.models.classifier import Classifier
     from goldenrule.tasks.foreign import evaluate as evaluated
 
+    if isinstance(run, Classifier):
+        classifier, run = classifier or run, _folder_of(run)
+    renaming = (
+        rename if isinstance(rename, Mapping) else renaming_of([rename] if isinstance(rename, str) else rename or ())
+    )
     _check_names({one.name for one in fields(ImageSource)}, options, "evaluate")
     return evaluated(
         run,
         _images(source, {"group_by": "none"} | options),
         classifier=classifier,
-        rename=rename,
+        rename=renaming,
         skip_unknown=skip_unknown,
         out=out,
         threads=threads,
@@ -228,7 +235,7 @@ def evaluate(
 @_taking(ImageSource)
 @system_errors()
 def audit_images(
-    source: Source,
+    source: Source | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     threads: int = 4,
@@ -255,7 +262,10 @@ def _images(source: Source, said: dict[str, Any]) -> str | os.PathLike[str] | Im
     asked = {
         name: _as_field(said.pop(name), types[name]) for name in types.keys() & said.keys() - {"group_by", "folder"}
     }
-    if not isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike) and "csv" not in asked and _is_table(source):
+        asked["csv"] = Path(source)
+        source = None
+    if source is None or not isinstance(source, str | os.PathLike):
         return _of_values(source, asked, said.get("group_by", "auto"))
     if not asked:
         if isinstance(source, str | os.PathLike):
@@ -266,10 +276,24 @@ def _images(source: Source, said: dict[str, Any]) -> str | os.PathLike[str] | Im
     return ImageSource(folder=Path(source), **asked).images()
 
 
+def _folder_of(classifier: Classifier) -> Path:
+    """Return the folder of the run that a classifier lies in, or its own."""
+    folder = classifier.folder
+    if folder is None:
+        raise OptionError("This classifier lies in no folder: give the run that made it, or save() it and give that.")
+    return folder.parent if folder.name == "classifier" else folder
+
+
+def _is_table(source: str | os.PathLike[str]) -> bool:
+    from goldenrule.data.sources.folders import TABLE_ENDINGS
+
+    return os.fspath(source).lower().endswith(TABLE_ENDINGS) and Path(source).expanduser().is_file()
+
+
 def _of_values(source: Any, asked: dict[str, Any], group_by: str) -> ImageTable:
-    """Return the images of a table, or of a data frame, whose columns may be named."""
+    """Return the images of an `ImageTable`, or of a data frame or file of labels whose columns may be named."""
     from goldenrule.data.classes import renaming_of, with_classes
-    from goldenrule.data.sources.label_tables import from_dataframe
+    from goldenrule.data.sources.label_tables import from_csv, from_dataframe
     from goldenrule.data.table import ImageTable
 
     if isinstance(source, ImageTable):
@@ -278,15 +302,18 @@ def _of_values(source: Any, asked: dict[str, Any], group_by: str) -> ImageTable:
                 f"{', '.join(sorted(asked))}: wanted with a folder; the images of a table are labelled already."
             )
         return source
-    if not any(hasattr(source, name) for name in ("__arrow_c_stream__", "__dataframe__", "columns")):
+    file = asked.pop("csv", None) if source is None else None
+    if source is None and file is None:
+        raise OptionError("Wanted images: a folder, an ImageTable, a data frame, or csv=FILE with paths and labels.")
+    if file is None and not any(hasattr(source, name) for name in ("__arrow_c_stream__", "__dataframe__", "columns")):
         raise InputError(
             f"{type(source).__name__}: wanted a folder, an ImageTable, or a data frame with a column of paths and one "
             "of labels. Arrays: gr.from_arrays(images, labels)."
         )
     if others := sorted(asked.keys() - OF_FRAMES):
-        raise OptionError(f"{', '.join(others)}: wanted with a folder; a data frame takes {', '.join(OF_FRAMES)}.")
+        raise OptionError(f"{', '.join(others)}: wanted with a folder; a table takes {', '.join(OF_FRAMES)}.")
     renaming = renaming_of(list(asked.pop("rename", ())), None)
-    table = from_dataframe(source, group_by=group_by, **asked)
+    table = from_csv(file, group_by=group_by, **asked) if file else from_dataframe(source, group_by=group_by, **asked)
     return with_classes(table, renaming) if renaming else table
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import html
 import io
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from goldenrule.analysis.audit import Audit
+    from goldenrule.analysis.explanation import Explained
     from goldenrule.analysis.label_issues import LabelIssues
+    from goldenrule.core.findings import Finding
     from goldenrule.data.table import ImageTable
     from goldenrule.metrics import Estimate, Predictions
     from goldenrule.models.summary import NetworkSummary
@@ -17,13 +21,15 @@ if TYPE_CHECKING:
     from goldenrule.pipelines.fit_result import FitResult
     from goldenrule.runs.history import History
     from goldenrule.tasks.foreign import Evaluation
+    from goldenrule.tasks.label_check import LabelCheck
 
-ROWS_SHOWN, LABELS_SHOWN = 5, 10
-"""So many predictions and doubtful labels are shown."""
+ROWS_SHOWN, LABELS_SHOWN, NEAREST_SHOWN = 5, 10, 3
+"""So many predictions, doubtful labels, and nearest images of one are shown."""
 
 
 def register(shell: Any) -> None:
     """Register these values with IPython's shell, to be shown as HTML; `shell` is what `get_ipython()` returns."""
+    warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's, which timm and the hub's client import
     formatter = shell.display_formatter.formatters["text/html"]
     for (module, name), shown in SHOWN.items():
         formatter.for_type_by_name(f"goldenrule.{module}", name, shown)
@@ -126,6 +132,41 @@ def label_issues_html(found: LabelIssues) -> str:
     return _paragraph(repr(found)) + _table(heads, rows)
 
 
+def label_check_html(found: LabelCheck) -> str:
+    """Return how the labels of a run stand, the most doubtful of them, and where the page is."""
+    return _paragraph(f"{found.headline}.") + label_issues_html(found.suspected.errors) + _paragraph(str(found.page))
+
+
+def audit_html(found: Audit) -> str:
+    """Return what an audit found, the most severe first."""
+    return _paragraph(repr(found)) + "".join(_paragraph(str(finding)) for finding in found.findings)
+
+
+def explained_html(found: Explained) -> str:
+    """Return the prediction of each image and the training images nearest to it."""
+    rows = (
+        (
+            one.id,
+            one.prediction or f"{one.status} {one.why}",
+            f"{one.probability:.3f}" if one.prediction else "",
+            ", ".join(near.id for near in one.neighbours.nearest[:NEAREST_SHOWN]),
+        )
+        for one in found.explanations[:LABELS_SHOWN]
+    )
+    notes = "".join(map(_paragraph, found.notes))
+    return _paragraph(repr(found)) + _table(("image", "prediction", "probability", "nearest"), rows) + notes
+
+
+def finding_html(finding: Finding) -> str:
+    """Return a finding as it is told."""
+    return _paragraph(str(finding))
+
+
+def text_html(value: object) -> str:
+    """Return the one line that a value says of itself."""
+    return _paragraph(repr(value))
+
+
 def _paragraph(text: str) -> str:
     return f"<p>{html.escape(text)}</p>"
 
@@ -142,12 +183,23 @@ SHOWN: dict[tuple[str, str], Callable[[Any], str]] = {
     ("metrics.predictions", "Predictions"): predictions_html,
     ("data.table", "ImageTable"): images_html,
     ("analysis.label_issues", "LabelIssues"): label_issues_html,
+    ("analysis.audit", "Audit"): audit_html,
+    ("analysis.explanation", "Explained"): explained_html,
     ("analysis.learning_curve", "LearningCurve"): figure_html,
     ("models.summary", "NetworkSummary"): summary_html,
     ("pipelines.comparison.compared_networks", "ComparedNetworks"): networks_html,
     ("tasks.foreign", "Evaluation"): evaluation_html,
     ("pipelines.fit_result", "FitResult"): result_html,
     ("runs.history", "History"): history_html,
+    ("tasks.label_check", "LabelCheck"): label_check_html,
+    ("tasks.run_comparison", "ComparedRuns"): text_html,
+    ("tasks.run_learning_curve", "CurveOfRun"): text_html,
+    ("tasks.split_folder", "SplitFolder"): text_html,
+    ("core.findings", "Finding"): finding_html,
+    ("features.extractor", "Features"): text_html,
+    ("models.classifier", "Classifier"): text_html,
+    ("pipelines.linear_heads", "FittedHead"): text_html,
+    ("pipelines.tuning.search_result", "SearchResult"): text_html,
     ("training.lr_finder", "RangeTest"): figure_html,
 }
 """What is shown as HTML: the module below `goldenrule` and the name of each type."""

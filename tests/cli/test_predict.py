@@ -38,7 +38,7 @@ def test_predictions_are_printed_and_written(command: Command, fitted: Any, smal
         r"13 images: 6 cats, 6 dogs( \(\d of them out-of-distribution\))?\. No prediction: 1 unreadable\.", counted
     )
     assert written == "Written: out/all.csv"
-    assert "1 image can't be read: no prediction (broken [b].jpg)" in found.stdout
+    assert "1 image can't be read: no prediction (broken [b].jpg: " in found.stdout
     assert "coverage" not in found.stdout
 
 

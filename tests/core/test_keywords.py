@@ -23,6 +23,7 @@ from goldenrule.runs.training_options import TrainingOptions
         ("Lower the coverage (--coverage .8), or", "Lower the coverage (coverage=.8), or"),
         ("--from old: wanted a run", "start_from=old: wanted a run"),
         ("give the names (--rename OLD=NEW).", "give the names (rename=OLD=NEW)."),
+        ("leave one out (--rename kitten=), or", "leave one out (rename='kitten='), or"),
         ("omit --quick, or give another --out.", "omit quick=True, or give another out=."),
         ("goldenrule fit a.b --quick --seed 3. Or --out DIR", "goldenrule fit a.b --quick --seed 3. Or out=DIR"),
     ],

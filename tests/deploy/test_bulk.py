@@ -83,8 +83,8 @@ def test_what_can_t_be_read_has_a_status_and_no_numbers(
     assert [row["path"] for row in unread] == ["text.jpg", "truncated.jpg"] == list(result.unreadable)
     for row in unread:
         assert row["prediction"] == row["probability"] == row["p:cats"] == row["p:dogs"] == ""
-    assert "text" in unread[0]["reason"]
-    assert "ends too early" in unread[1]["reason"]
+    assert "not a picture in any known format; wanted" in unread[0]["reason"]
+    assert "truncated" in unread[1]["reason"]
     assert result.statuses == {"ok": 11, OUT: 1, "unreadable": 2}
     assert sum(result.counts.values()) == 12
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -129,6 +130,20 @@ def test_the_python_reference_names_what_is_public() -> None:
     packages = {name for name in goldenrule.__all__ if isinstance(getattr(goldenrule, name), ModuleType)}
     assert set(named) - of_metrics == {*goldenrule.__all__} - packages | below
     assert {name.removeprefix("metrics.") for name in of_metrics} <= set(goldenrule.metrics.__all__)
+
+
+INSIDE = {"after", "set_score_request", "write_into"}
+"""What one part of goldenrule, or scikit-learn, asks of a value of another."""
+
+
+@pytest.mark.parametrize("name", [name for name in goldenrule.__all__ if isinstance(getattr(goldenrule, name), type)])
+def test_the_python_reference_names_every_method_and_field_of_a_value(name: str) -> None:
+    text = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
+    section = text.partition(f"### `gr.{name}`\n")[2].partition("\n### ")[0].partition("\n## ")[0]
+    value = getattr(goldenrule, name)
+    members = {*vars(value), *(one.name for one in (fields(value) if is_dataclass(value) else ()))}
+    public = {member for member in members if not member.startswith("_")} - INSIDE
+    assert {member for member in public if not re.search(rf"\b{member}\b", section)} == set()
 
 
 EVERYWHERE = {"--help", "-h", "--help-all", "--json", "--quiet", "-q"}

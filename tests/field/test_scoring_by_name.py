@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -81,7 +82,8 @@ def test_an_unknown_class_is_named_with_what_can_be_done(run: Path, draw: Draw, 
     assert "the classifier does not know 'stallions'. It knows 'cats', 'dogs', 'horses'" in found.stderr
     assert command("evaluate", run, ext, "--rename", "stallions=horses").returncode == 0
     assert numbers(run)["confusion"] == {"cats": {"cats": 6}, "horses": {"horses": 6}}
-    assert command("evaluate", run, ext, "--skip-unknown", "-o", "other").returncode == 0
+    skipped = command("evaluate", run, ext, "--skip-unknown", "-o", "other")
+    assert "Counted: 6 images. Not counted: 6 of classes that are left out." in skipped.stdout
     assert json.loads((run.parent / "other" / "evaluation.json").read_text())["images"] == 6
     with pytest.raises(OptionError, match="does not know 'stallions'"):
         gr.Classifier.load(run).predict_table(gr.from_folder(ext))
@@ -104,6 +106,7 @@ def test_what_was_learned_from_is_left_out_and_counted(run: Path, draw: Draw, co
     found = command("evaluate", run, ext)
     assert found.returncode == 0, found.stderr
     assert "left out: the classifier has learned from a file with the very same bytes" in found.stdout
+    assert re.search(r"Counted: \d+ images\. Not counted: \d+ that the classifier has learned from\.", found.stdout)
     found = command("evaluate", run, root)
     assert found.returncode == 0, "its valid and test split are left, and are no promise to themselves"
     assert numbers(run, "set")["promise"] is None

@@ -55,6 +55,11 @@ class Audit:
     pairs: tuple[NearDuplicate, ...]
     findings: tuple[Finding, ...]
 
+    def __repr__(self) -> str:
+        severe = Counter(finding.severity for finding in self.findings)
+        told = ", ".join(f"{count:,} {kind}{'s' * (count > 1)}" for kind, count in severe.items())
+        return f"Audit({len(self.table):,} images, {len(self.table.classes):,} classes; {told or 'no findings'})"
+
     def facts(self) -> dict[str, Any]:
         """Return counts, formats, modes and sizes as JSON."""
         headers = [scan.header for scan in self.looks if scan.header is not None]

@@ -61,6 +61,10 @@ class Explained:
     def __len__(self) -> int:
         return len(self.explanations)
 
+    def __repr__(self) -> str:
+        each = [f"{one.id}: {one.prediction or one.status}" for one in self.explanations[:3]]
+        return f"Explained({'; '.join(each)}{'; ...' if len(self) > len(each) else ''})"
+
     def __getitem__(self, place: int) -> Explanation:
         return self.explanations[place]
 

@@ -15,10 +15,18 @@ from goldenrule.runs.image_source import ImageSource
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from goldenrule.core.findings import Finding
     from goldenrule.tasks.foreign import Evaluation
 
 MOST_CLASSES = 12
 """So many classes are printed, the weakest; the page has all of them."""
+NOT_COUNTED = {
+    "classes-left-out": ("images", "of classes that are left out"),
+    "label-empty": ("n", "without a label"),
+    "learned-from": ("n", "that the classifier has learned from"),
+    "unreadable": ("n", "that can't be read"),
+}
+"""Findings on images that are not counted: the field that says how many, and why."""
 EXAMPLES = """Examples:
 
   goldenrule evaluate runs/cells other_microscope        class folders; some of the classes are enough
@@ -65,6 +73,8 @@ def evaluate(
         broken = number == 0 and found.promise is not None and found.promise.outcome == "broken"
         console.print(Text(sentence, style="bold yellow" if broken else ""))
     console.print(scores_table(found))
+    if line := not_counted(found):
+        console.print(Text(line), soft_wrap=True)
     for finding in found.findings:
         console.print(Text(str(finding), style="yellow" if finding.severity == "warning" else ""))
     if note := classifier.engine_note():
@@ -74,6 +84,21 @@ def evaluate(
     console.print(Text(f"Rows:    {found.folder / ROWS}"), soft_wrap=True)
     console.print(Text(f"Numbers: {found.folder / NUMBERS} ({found.seconds:.1f} s)"), soft_wrap=True)
     return found.folder / NUMBERS
+
+
+def not_counted(found: Evaluation) -> str:
+    """Return how many images the numbers are of, and what is not counted and why; "" where all are."""
+    from goldenrule.core.findings import plural
+
+    left = {finding.code: finding.fields.get(NOT_COUNTED[finding.code][0], 0) for finding in _left_out(found)}
+    if not left:
+        return ""
+    why = ", ".join(f"{count:,} {NOT_COUNTED[code][1]}" for code, count in left.items())
+    return f"Counted: {plural(found.quality.n, 'image')}. Not counted: {why}."
+
+
+def _left_out(found: Evaluation) -> list[Finding]:
+    return [finding for finding in found.findings if finding.code in NOT_COUNTED]
 
 
 def scores_table(found: Evaluation) -> Table:

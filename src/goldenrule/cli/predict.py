@@ -64,6 +64,7 @@ def predict(
     verbose: Verbose = False,
 ) -> Numbers:
     """Predict the class of images; a row per image, also for those that can't be read."""
+    from goldenrule.core.cells import from_cell
     from goldenrule.core.console import Console, Text
     from goldenrule.core.findings import plural
     from goldenrule.core.progress import Bars
@@ -98,12 +99,14 @@ def predict(
         _say_details(classifier, console)
     unread = sum(count for status, count in result.statuses.items() if status not in ("ok", UNSURE, OUT))
     unreadable = f"{plural(unread, 'image')} can't be read: no prediction"
+    why = {from_cell(row["path"]): from_cell(row["reason"]).partition(";")[0] for row in result.shown}
     whole = plural(result.flagged.n, "image")
     unlike = f"{result.ood_count:,} of {whole} look out-of-distribution"
     unlike += ": they have no prediction" if ood == "abstain" else ": their predictions are unreliable"
     for names, what in ((result.ood, unlike), (result.unreadable, unreadable)):
         if names and result.images > 1:
-            listed = ", ".join(names[:2]) + (", ..." if len(names) > 2 else "")
+            told = [f"{name}: {why[name]}" if why.get(name) else name for name in names[:2]]
+            listed = ", ".join(told) + (", ..." if len(names) > 2 else "")
             console.print(Text(f"warning: {what} ({listed})", style="yellow"))
     show_findings(result.findings, console)
     if result.images > 1:
@@ -188,7 +191,8 @@ def _one(row: Mapping[str, str], top: int) -> Text:
 
     name = from_cell(row["path"])
     if not row["prediction"]:
-        return Text(f"{name}: {row['status']}", style="yellow")
+        why = f": {from_cell(row['reason'])}" if row.get("reason") else ""
+        return Text(f"{name}: {row['status']}{why}", style="yellow")
     flag = "   out-of-distribution" if row.get("ood") else ""
     said = _most_probable(row, top) if top > 1 else f"{from_cell(row['prediction'])} {_probability(row)}"
     return Text(f"{name}: {said}{flag}", style="yellow" if flag else "")
@@ -220,7 +224,9 @@ def _counted(result: Predicted, ood: str) -> str:
     rest = [
         f"{count:,} {without.get(name, name)}" for name, count in sorted(result.statuses.items()) if name not in counted
     ]
-    said = f"{plural(result.images, 'image')}: {classes or 'no prediction'}"
+    said = f"{plural(result.images, 'image')}: {classes}"
+    if not classes:
+        return f"{said.removesuffix(': ')}, no prediction: {', '.join(rest)}."
     if ood == "flag" and (flagged := result.statuses.get(OUT)):
         said += f" ({flagged:,} of them out-of-distribution)"
     return f"{said}. No prediction: {', '.join(rest)}." if rest else said

@@ -55,4 +55,6 @@ def _keyword(found: re.Match[str]) -> str:
     keyword = KEYWORDS.get(name, name.replace("-", "_"))
     if name in FLAGS:
         return f"{keyword}=True" + (f" {value}" if value else "")
+    if value and "=" in value and not value.isupper() and not value.startswith("'"):
+        value = f"'{value}'"
     return f"{keyword}={value or ''}"

@@ -20,7 +20,7 @@ from goldenrule.storage.lock import HOLDER, LOCK, only_writer
 from goldenrule.storage.unfinished import is_marked, remove_leftovers
 
 JOURNAL = "journal.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class PartJson(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

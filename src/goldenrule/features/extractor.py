@@ -36,6 +36,10 @@ class Features:
     reused: tuple[int, ...]  # rows of each view that were there
     failures: dict[str, Reason] = field(default_factory=dict)  # uri -> why it has no row
 
+    def __repr__(self) -> str:
+        made = f"{sum(self.computed):,} rows computed, {sum(self.reused):,} from the cache"
+        return f"Features({len(self.views):,} views, {made}, {len(self.failures):,} unreadable)"
+
     def has(self, digests: Sequence[bytes | None], *, views: bool = False) -> npt.NDArray[np.bool_]:
         """Return which of these images have a row of the plain view, with `views` one of every view, (n,)."""
         caches = self.caches if views else self.caches[:1]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goldenrule.core.errors import MissingExtra, OptionError
+from goldenrule.core.lazy import from_above
 from goldenrule.metrics import prediction_checks as checks
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.probabilities import sigmoid, softmax
+from goldenrule.storage.outputs import Kind, check_output, csv_like, write_output
 
 Task = Literal["single", "multi"]
 
@@ -43,6 +47,8 @@ class PredictedImage:
         return self.labels[0] if self.labels else None
 
 
+FIRST_COLUMNS = ("path", "status", "prediction", "probability")
+"""By these a file of predictions is known."""
 _NUMBERS_AT_ONCE = 2**20  # of logits, as float64: 8 MB
 
 
@@ -333,6 +339,18 @@ class Predictions:
             columns["truth"] = [(names[0] if names else None) if self.task == "single" else names for names in truth]
         columns |= {f"p:{name}": self.probabilities[:, place] for place, name in enumerate(self.classes)}
         return pd.DataFrame(columns)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the text of predictions.csv, with what the classifier tells of each image; write it to `path` too.
+
+        Nothing is overwritten but such a file. Raises `OptionError` where something else is there.
+        """
+        text = cast("str", from_above("metrics.predictions_csv", "to_csv")(self, told=True))
+        if path is not None:
+            kind = Kind(name="a CSV file", example="predictions.csv", ours=csv_like(*FIRST_COLUMNS))
+            check_output(Path(path), kind, option="to_csv")
+            write_output(Path(path), text)
+        return text
 
     def __eq__(self, other: object) -> bool:
         """Equal in every field and bit; nan equals nan."""

@@ -43,6 +43,7 @@ def rows_of(
     ood_detector: OODDetector | None = None,
     when_ood: WhenOOD = "flag",
     reasons: bool = False,
+    told: bool = False,
 ) -> Iterator[dict[str, str]]:
     """Return a row per image, with text for every column.
 
@@ -50,13 +51,14 @@ def rows_of(
     one that can't be read has neither prediction nor probabilities. With `sets` the column `set` holds the classes
     that can't be ruled out, the likeliest first; with `ood_detector` the column `ood` has "yes" where an image is
     out-of-distribution, and `distance` says how far from it. Its status says so too, unless `when_ood` is "keep"; with
-    "abstain" it has no prediction. With `reasons` the column `reason` says why an image can't be read.
+    "abstain" it has no prediction. With `reasons` the column `reason` says why an image can't be read. With `told`
+    sets and flags are those that the predictions have.
     """
-    inside = sets.sets(predictions) if sets else None
+    inside = predictions.inside if told else sets.sets(predictions) if sets else None
     probabilities = predictions.probabilities
     between = between_labels(predictions.classes) if predictions.task == "multi" else ""
     labelled, readable = bool(predictions.labelled.any()), predictions.ok
-    ood = ood_detector.is_ood(predictions) if ood_detector else None
+    ood = predictions.ood if told else ood_detector.is_ood(predictions) if ood_detector else None
     for row, (name, status) in enumerate(zip(predictions.ids, predictions.status, strict=True)):
         ok = bool(readable[row])
         highest = float(probabilities[row].max()) if ok else np.nan
@@ -95,16 +97,23 @@ def to_csv(
     ood_detector: OODDetector | None = None,
     when_ood: WhenOOD = "flag",
     header: bool = True,
+    told: bool = False,
 ) -> str:
-    """Return the file's text; without `header` its rows alone.
+    """Return the file's text; without `header` its rows alone. With `told` what the predictions have is told.
 
     >>> one = Predictions.from_logits([[0.0, 0.0]], ["cat", "dog"], ids=["a.jpg"])
     >>> print(to_csv(one, min_confidence=.9), end="")
     path,status,prediction,probability,p:cat,p:dog
     a.jpg,unsure,,0.5,0.5,0.5
     """
-    names = ["path", "status", "prediction", "probability", *(["set"] if sets else [])]
-    names += ["ood", "distance"] if ood_detector else []
+    names = [
+        "path",
+        "status",
+        "prediction",
+        "probability",
+        *(["set"] if sets or (told and predictions.inside is not None) else []),
+    ]
+    names += ["ood", "distance"] if ood_detector or (told and predictions.ood is not None) else []
     names += ["reason"] if predictions.reason is not None else []
     names += ["truth"] if bool(predictions.labelled.any()) else []
     names += ["fold"] if predictions.fold is not None else []
@@ -114,7 +123,7 @@ def to_csv(
     if header:
         writer.writeheader()
     how: dict[str, Any] = {"min_confidence": min_confidence, "when_ood": when_ood}
-    how |= {"sets": sets, "ood_detector": ood_detector, "reasons": predictions.reason is not None}
+    how |= {"sets": sets, "ood_detector": ood_detector, "reasons": predictions.reason is not None, "told": told}
     rows = rows_of(predictions, **how)
     writer.writerows(rows)
     return text.getvalue()

@@ -295,5 +295,9 @@ class FitResult:
         """The report's file."""
         return self.folder / "report.html"
 
+    def __fspath__(self) -> str:
+        """Return the run's folder: what takes the path of a run takes its result too."""
+        return str(self.folder)
+
     def __repr__(self) -> str:
         return f"FitResult({self.folder}: {self.chosen}, {self.headline_split}, {self.headline})"

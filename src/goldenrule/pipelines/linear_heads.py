@@ -36,6 +36,9 @@ class FittedHead:
     out_of_fold: Predictions
     facts: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        return f"FittedHead({self.head.kind}; out-of-fold {self.out_of_fold!r})"
+
 
 def fit_head(
     train: ImageTable,

@@ -63,6 +63,9 @@ class LabelCheck:
         """Return in one sentence how the labels stand."""
         return how_many(self.suspected.errors)
 
+    def __repr__(self) -> str:
+        return f"LabelCheck({self.headline}; look at {self.page})"
+
     def notes(self) -> list[str]:
         """Return what is missing."""
         if not self.left_out:

@@ -60,6 +60,9 @@ class ComparedRuns:
         right = (self.right.sentence(*self.names),) if self.right else ()
         return (*right, self.gains["log loss"].sentence(*self.names))
 
+    def __repr__(self) -> str:
+        return f"ComparedRuns({'; '.join(self.sentences)})"
+
 
 @as_json.register(ComparedRuns)
 def _(value: ComparedRuns) -> Any:

@@ -92,6 +92,10 @@ class SplitFolder:
     findings: tuple[Finding, ...]
     again: bool  # it was there before, and was verified again
 
+    def __repr__(self) -> str:
+        each = ", ".join(f"{split} {sum(of.values()):,}" for split, of in self.counts.items())
+        return f"SplitFolder({self.folder}: {each})"
+
 
 @system_errors()
 def split_folder(

@@ -254,5 +254,5 @@ def test_what_cannot_be_is_said_before_anything_is_trained(unbroken: Any, small_
     with pytest.raises(OptionError, match="epochs=0"):
         compare_networks(small_photos, ("original",), epochs=0, out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
-    with pytest.raises(RunMismatch, match="--seed 0 instead of --seed 5"):
+    with pytest.raises(RunMismatch, match="seed=0 instead of seed=5"):
         compare_networks(small_photos, options=FitOptions(threads=1, augment="none", seed=5), out=unbroken[0].folder)

@@ -49,6 +49,12 @@ class SearchResult:
         """Whether the best trial is clearly better than the default, on the images it was chosen by."""
         return self.verdict is not None and self.verdict.replaced
 
+    def __repr__(self) -> str:
+        tried = sum(map(len, self.trials.values()))
+        return (
+            f"SearchResult({tried:,} trials; best {self.best_log_loss}, default {self.default_log_loss}; {self.page})"
+        )
+
     @property
     def page(self) -> Path:
         """The page for people."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from goldenrule.analysis.learning_curve import LearningCurve
@@ -31,15 +32,19 @@ def plot(value: object, **how: Any) -> Figure:
     - a schedule: rate and momentum over the epochs; `rate` is the full rate;
     - labelled images: a strip of `each` pictures for every class; with `predictions` of them those of the highest
       loss, the worst first, what is true above what was predicted (fastai's `plot_top_losses`);
-    - labelled predictions: the confusion matrix;
+    - labelled predictions, or what `fit` or `evaluate` returned: the confusion matrix;
     - a learning curve: points, forecast and its band over images per class; `target` is drawn as a line.
 
     Raises `OptionError` for anything else.
     """
-    del how
+    found = getattr(value, "predictions", None)  # of a result of the floors above
+    if isinstance(found, Mapping):
+        found = found.get(getattr(value, "headline_split", ""))
+    if isinstance(found, Predictions):
+        return plot(found, **how)
     raise OptionError(
         f"There is no figure of {type(value).__name__}. Wanted what lr_find() returned, a learner's history, a "
-        "schedule, images, predictions, or a learning curve."
+        "schedule, images, predictions, what fit or evaluate returned, or a learning curve."
     )
 
 
