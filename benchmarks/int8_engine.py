@@ -218,7 +218,7 @@ def page(values: dict[str, Any]) -> str:
             f"{pays}.",
             "Speed is a ratio of runs in turn, 32 images by each, one process, two threads. Other work shared the "
             f"machine (load average {values['load']:.1f} at the end), so CPU seconds are the better measure. "
-            "[Decision 55](../decisions/0055-int8.md) says what follows.",
+            "[Decision 55](../decisions/0056-int8.md) says what follows.",
             f"Made by `python benchmarks/int8_engine.py`: {made_with()}.\n",
         ]
     )

@@ -20,7 +20,7 @@ EXAMPLES = """Examples:
 
   goldenrule export runs/photos --format torch        a safetensors file that timm loads
 
-  goldenrule export runs/photos --precision int8      a quarter of the size; its loss is measured
+  goldenrule export runs/photos --precision int8      the network at a quarter of its size
 """
 
 
