@@ -33,7 +33,7 @@ MISTAKE_WEIGHT = 0.5
 """A mistake of the classifier is one opinion, a label that heads contradict out-of-fold another: the latter leads."""
 LEAST_CONFIDENT = 0.9
 """A mistake is shown where the classifier was as confident as this."""
-FAR_OUT = 3.0
+FAR_OUT = 1.5
 """So many quartile ranges above the third quartile of all distances an image is unlike the others (Tukey 1977)."""
 
 

@@ -64,12 +64,8 @@ def review(
     if done.decisions:
         journal = in_shell(journal_of(run))
         console.print(Text(f"Journal: {journal}"), soft_wrap=True)
-        console.print(
-            Text(
-                f"Next:    your fit again with the decisions: goldenrule fit {in_shell(done.images)} --journal {journal}"
-            ),
-            soft_wrap=True,
-        )
+        again = f"goldenrule fit {in_shell(done.images)} --journal {journal}"
+        console.print(Text(f"Next:    your fit again with the decisions: {again}"), soft_wrap=True)
     return done
 
 

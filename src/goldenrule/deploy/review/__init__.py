@@ -1,5 +1,5 @@
-"""The page on which labels are reviewed, and the server of this computer that it talks to.
+"""The page on which labels are reviewed, the server of this computer that it talks to, and what decisions become.
 
 Reading order: review_app (routes, and who may call them) · review_process (the socket, and how it ends) · page (what
-the browser loads).
+the browser loads) · cleaned_copy (the labels as decided: a table, or a copy of the images).
 """

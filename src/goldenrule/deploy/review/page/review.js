@@ -115,6 +115,7 @@ function draw() {
   at("reason").textContent = card.reasons[0];
   at("more").replaceChildren(...card.reasons.slice(1).map((reason) => made("li", {}, reason)));
   at("images-title").textContent = several ? `${card.images.length + card.more} copies: decide on those that are marked` : "This image";
+  at("images").classList.toggle("several", several);
   at("images").replaceChildren(...card.images.map((image) => {
     const about = made("figcaption", {}, made("bdi", { class: "of" }, image.label), made("bdi", { class: "path" }, `${image.path}${image.split ? ` (${image.split})` : ""}`));
     if (several) {
