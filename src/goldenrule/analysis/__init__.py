@@ -1,7 +1,7 @@
 """What images, features and predictions show beyond the scores.
 
 Reading order: audit, duplicate_findings · dependence · label_issues, planted_errors, mistakes · learning_curve,
-curve_points, curve_laws, data_size · nearest_images, gradcam, explanation · backbone_choice.
+curve_points, curve_laws, data_size · nearest_images, gradcam, class_activation, explanation · backbone_choice.
 """
 
 from typing import TYPE_CHECKING
