@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files
+from pathlib import PurePath
 
 from fastapi import FastAPI, Request, Response
 
@@ -20,7 +21,8 @@ REPORT_STYLE = "report.css"
 def page_files() -> Mapping[str, str]:
     """Return the files of the page by name."""
     package = files("goldenrule")
-    own = {one.name: one.read_text("utf-8") for one in (package / "deploy" / "page").iterdir()}
+    inside = (package / "deploy" / "page").iterdir()
+    own = {one.name: one.read_text("utf-8") for one in inside if PurePath(one.name).suffix in TYPES}
     style = package / "report" / "pages" / "templates" / "style.css"
     return {**own, REPORT_STYLE: style.read_text("utf-8")}
 
@@ -28,7 +30,7 @@ def page_files() -> Mapping[str, str]:
 def add_page(app: FastAPI) -> None:
     """Let an application serve the page at /, and what it loads below /page/."""
     for name, text in page_files().items():
-        ending = name[name.rindex(".") :]
+        ending = PurePath(name).suffix
         path = "/" if ending == ".html" else f"/page/{name}"
 
         app.add_route(path, _answering(text, TYPES[ending]), methods=["GET"], include_in_schema=False)
